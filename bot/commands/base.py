@@ -1,0 +1,74 @@
+"""What a command is, free of any platform: arguments in, a Reply out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bot.types import Attachment, Author, Platform
+
+if TYPE_CHECKING:
+    from bot.commands.services import Services
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows for a person: every row is as long as ``columns``."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to hand over, a chart or a CSV."""
+
+    name: str
+    data: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a command answers. ``private`` replies are shown to the asker alone (ephemeral message, DM)."""
+
+    text: str
+    table: Table | None = None
+    file: File | None = None
+    private: bool = True
+
+
+OnUpdate = Callable[[str], Awaitable[None]]
+"""Shows how far a long command is; each text replaces the one before. Never raises."""
+
+
+async def _silent(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who runs a command, where, and with what. ``thread_id`` is None outside threads."""
+
+    tenant_id: str
+    platform: Platform
+    channel_id: str
+    thread_id: str | None
+    author: Author
+    services: Services
+    attachments: tuple[Attachment, ...] = ()
+    update: OnUpdate = field(default=_silent)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. ``usage`` is the argument line; ``run`` raises UsageError or Refused with words for the person."""
+
+    name: str
+    summary: str
+    usage: str
+    run: Callable[[Context, str], Awaitable[Reply]]
+    admin: bool = False

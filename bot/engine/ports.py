@@ -1,0 +1,178 @@
+"""What the engine needs from outside, each so narrow that a fake fits on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from bot.types import (
+    BudgetState,
+    CachedAnswer,
+    Call,
+    ChannelSettings,
+    History,
+    Incoming,
+    Lease,
+    Limits,
+    Outcome,
+    Part,
+    Purpose,
+    Reservation,
+    ThreadKey,
+    Tier,
+    Turn,
+)
+from knowledge.types import Found, Passage, Scope
+
+# --- Surface: where a reply is shown
+
+
+class Surface(Protocol):
+    """A place in a channel where one reply appears. Raises RateLimited, MessageGone or SurfaceError."""
+
+    limits: Limits
+
+    async def post(self, part: Part) -> str:
+        """Post a message and return the platform's reference to it."""
+
+    async def edit(self, ref: str, part: Part) -> None:
+        """Make the message read as ``part`` says."""
+
+    async def delete(self, ref: str) -> None:
+        """Take the message away."""
+
+
+class PartRecorder(Protocol):
+    """Remembers each reply message before it is posted, and its reference after. Raises LeaseLost."""
+
+    async def __call__(self, index: int, ref: str | None) -> None: ...
+
+
+# --- LLM: who writes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt. ``cache`` asks for a prompt-cache breakpoint after it."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One request to a model. ``system`` is stable and cached where it is long enough.
+
+    ``question`` and ``passages`` are the same that stand in ``messages``; the extractive answerer reads them.
+    ``cache_key`` names the thread for providers that route by it.
+    """
+
+    purpose: Purpose
+    tier: Tier
+    system: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    question: str = ""
+    passages: tuple[Passage, ...] = ()
+    cache_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """Another attempt began: all text so far is void. ``reason`` is for the trace."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The terminal event. ``cut`` when max_tokens ended the text, ``refused`` when the model or a filter did."""
+
+    reason: Literal["complete", "cut", "refused"]
+    model: str
+    provider: str
+
+
+Event = TextDelta | Restarted | Ended
+
+Meter = Callable[[Call], None]
+"""Told of every provider call once it is over, however it ended: cancelled and failed ones too."""
+
+
+class LLM(Protocol):
+    """Writes. The stream ends with exactly one Ended, or raises LLMError; closing it early stops the provider."""
+
+    def model(self, tier: Tier) -> str:
+        """The name of the model that answers first for this tier."""
+
+    def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]: ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- Search: who finds
+
+
+class Search(Protocol):
+    """Finds passages. Raises knowledge errors; an empty knowledge base gives an empty Found."""
+
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found: ...
+
+
+# --- Store: who remembers
+
+
+class Store(Protocol):
+    """What the engine remembers between calls, always inside the turn's tenant."""
+
+    async def accept(self, incoming: Incoming) -> Turn | None:
+        """Write inbox and turn in one transaction; None when this message was accepted before."""
+
+    async def lease(self, turn: Turn) -> Lease | None:
+        """Take the turn for this process; None while another turn of the thread runs, or the turn has ended."""
+
+    async def renew(self, turn: Turn, lease: Lease) -> None:
+        """Prolong the lease. Raises LeaseLost."""
+
+    async def history(self, turn: Turn) -> History: ...
+
+    async def settings(self, thread: ThreadKey) -> ChannelSettings: ...
+
+    async def reserve(self, turn: Turn, tokens: int) -> Reservation:
+        """Set tokens aside on the asker's day, in one statement. Raises OverBudget."""
+
+    async def budget(self, tenant_id: str, user_id: str) -> BudgetState: ...
+
+    async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None: ...
+
+    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None: ...
+
+    async def finish(
+        self,
+        turn: Turn,
+        lease: Lease,
+        outcome: Outcome,
+        *,
+        reservation: Reservation | None,
+        cache_key: str | None,
+    ) -> None:
+        """In one transaction: reply, ledger rows, settled reservation, cache entry, released lease. Raises LeaseLost."""
+
+    async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
+        """Ledger rows of calls made outside a turn's answer (summaries), settled at once."""
+
+    async def summarise(self, turn: Turn, *, before: History, summary: str, upto: int) -> None:
+        """Append to the thread's summary, unless another process did so since ``before``."""
+
+
+Clock = Callable[[], datetime]

@@ -1,0 +1,94 @@
+"""The tree of errors. A message is one line for a person and says what to do.
+
+    ParleyError
+    ├── ConfigError        a setting is wrong, or a port, token or database cannot be used as set
+    ├── UsageError         the request itself is wrong: empty question, unknown command, bad argument
+    ├── Refused            the bot will not answer this, and says why
+    │   ├── OverBudget     the daily token budget is spent; carries the reset time
+    │   └── NotAllowed     the person may not do this
+    ├── LeaseLost          another process took the turn over: stop writing
+    ├── LLMError           a model provider failed; ``retryable`` and ``retry_after`` say how to go on
+    │   └── ContextTooLong the prompt does not fit the model
+    └── SurfaceError       a platform refused a post or an edit
+        ├── RateLimited    too many; carries ``retry_after`` in seconds
+        └── MessageGone    the message, channel or token is no longer there: nothing can be shown
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class ParleyError(Exception):
+    """Something failed; the message is fit for a person."""
+
+
+class ConfigError(ParleyError):
+    """A setting is wrong or what it names cannot be used."""
+
+
+class UsageError(ParleyError):
+    """The request itself is wrong."""
+
+
+class Refused(ParleyError):
+    """The bot will not answer this."""
+
+
+class OverBudget(Refused):
+    """The daily token budget is spent."""
+
+    def __init__(self, message: str, *, used: int, limit: int, resets_at: datetime) -> None:
+        super().__init__(message)
+        self.used = used
+        self.limit = limit
+        self.resets_at = resets_at
+
+
+class NotAllowed(Refused):
+    """The person may not do this."""
+
+
+class LeaseLost(ParleyError):
+    """Another process took the turn over."""
+
+
+class LLMError(ParleyError):
+    """A model provider failed."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
+        kind: str = "error",
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.status = status
+        self.kind = kind
+
+
+class ContextTooLong(LLMError):
+    """The prompt does not fit the model."""
+
+
+class SurfaceError(ParleyError):
+    """A platform refused a post or an edit."""
+
+
+class RateLimited(SurfaceError):
+    """The platform asks to wait ``retry_after`` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class MessageGone(SurfaceError):
+    """Nothing can be shown there any more."""

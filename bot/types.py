@@ -1,0 +1,288 @@
+"""The nouns of the bot: frozen values that every floor shares. They import nothing but the standard library."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+Platform = Literal["slack", "discord", "web", "console"]
+Tier = Literal["cheap", "strong"]
+Purpose = Literal["answer", "rewrite", "summary", "route", "judge", "embedding"]
+CallStatus = Literal["ok", "cancelled", "error"]
+IncomingKind = Literal["mention", "dm", "follow_up", "ask"]
+TurnState = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
+
+LOCAL_TENANT = "local"
+"""The tenant of the playground and the console."""
+
+
+# --- who asks what, and where
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadKey:
+    """A conversation, by the platform's own ids.
+
+    ``tenant_id`` is ``slack:TEAM``, ``discord:GUILD`` (``discord:dm`` outside guilds) or ``local``.
+    ``thread_id`` is the platform's id of the thread (Slack: ts of its first message; Discord: thread or DM channel).
+    """
+
+    tenant_id: str
+    platform: Platform
+    channel_id: str
+    thread_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """A person. ``is_admin`` is what the platform says, or the operator's PARLEY_ADMINS."""
+
+    id: str
+    name: str
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file beside a message; ``read`` fetches its bytes when they are needed."""
+
+    name: str
+    content_type: str
+    size: int
+    read: Callable[[], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message for the bot. ``text`` has the bot's own mention taken out; ``message_id`` is unique in its channel."""
+
+    thread: ThreadKey
+    message_id: str
+    author: Author
+    text: str
+    kind: IncomingKind
+    sent_at: datetime
+    attachments: tuple[Attachment, ...] = ()
+    wish: Tier | None = None
+    fresh: bool = False
+    """Skip the answer cache: the asker wants a new answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question on its way to its answer, as it is stored. ``parts`` are the reply messages known so far."""
+
+    id: str
+    thread: ThreadKey
+    message_id: str
+    author: Author
+    question: str
+    wish: Tier | None
+    fresh: bool
+    created_at: datetime
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write for a turn: every later write names ``fence`` and fails once another holds the turn."""
+
+    turn_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastMessage:
+    """One message of a thread's history, oldest first where they come in a row."""
+
+    seq: int
+    role: Literal["user", "assistant"]
+    author: str
+    text: str
+    tokens: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a thread remembers: a summary of everything up to ``summary_upto``, and the messages after it."""
+
+    summary: str
+    summary_upto: int
+    messages: tuple[PastMessage, ...]
+    tier: Tier | None = None
+    """The tier that answered last: routing is sticky in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """How the bot behaves in one channel; ``None`` leaves the default."""
+
+    persona: str | None = None
+    tier: Tier | None = None
+    follow_ups: bool = True
+
+
+# --- what is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a platform allows: characters of Markdown in one message, seconds between two edits, messages an answer."""
+
+    message_chars: int
+    edit_interval: float
+    max_parts: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """``quote`` is a literal piece of the passage: ``document.text[start:end]``. ``n`` is the marker in the answer."""
+
+    n: int
+    source: str
+    title: str
+    quote: str
+    document_id: str = ""
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+    start: int = 0
+    end: int = 0
+    passage: int = 0
+    """Index of the passage among those given to the model, from 0."""
+
+
+Action = Literal["stop", "again", "strong", "up", "down", "why"]
+"""A button under a message; the platform's words for it live in the platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message of a reply as it should stand now. ``text`` is safe Markdown within ``Limits.message_chars``.
+
+    ``sources``, ``notes`` and ``actions`` stand under the last part only. ``nonce`` names the part for platforms that
+    can refuse to post the same message twice.
+    """
+
+    text: str
+    nonce: str
+    turn_id: str
+    final: bool = False
+    sources: tuple[Citation, ...] = ()
+    notes: tuple[str, ...] = ()
+    actions: tuple[Action, ...] = ()
+
+
+# --- models, tokens and money
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, disjoint: the whole prompt is ``input + cached + cache_write + cache_write_long``."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Every token that was sent, cached or not."""
+        return self.input_tokens + self.cached_tokens + self.cache_write_tokens + self.cache_write_long_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        """What counts against a budget."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_long_tokens + other.cache_write_long_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model provider as the ledger keeps it. ``cost_usd`` is None where the price is unknown."""
+
+    purpose: Purpose
+    provider: str
+    model: str
+    tier: Tier | None
+    usage: Usage
+    cost_usd: Decimal | None
+    price_version: str
+    status: CallStatus
+    latency_ms: float
+    ttft_ms: float | None = None
+    estimated: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which model answers, and why, in words that ``why`` can show."""
+
+    tier: Tier
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Tokens set aside for a turn on a person's budget day."""
+
+    id: str
+    tokens: int
+    day: date
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """A person's day: ``used`` and ``reserved`` tokens of ``limit``; ``resets_at`` is the tenant's next midnight."""
+
+    used: int
+    reserved: int
+    limit: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAnswer:
+    """An earlier answer to the same question over the same knowledge."""
+
+    turn_id: str
+    answer: str
+    citations: tuple[Citation, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a turn ended. ``refused`` says in a person's words why there is no answer, else it is None."""
+
+    turn_id: str
+    thread: ThreadKey
+    state: TurnState
+    answer: str = ""
+    citations: tuple[Citation, ...] = ()
+    route: Route | None = None
+    usage: Usage = Usage()
+    cost_usd: Decimal | None = Decimal(0)
+    cached: bool = False
+    refused: str | None = None
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    trace: Mapping[str, Any] = field(default_factory=dict)

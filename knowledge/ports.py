@@ -1,0 +1,82 @@
+"""What the knowledge layer needs from outside: small protocols, each so narrow that a fake fits on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge.types import Failure, Fetched, Passage, Progress
+
+Vectors = npt.NDArray[np.float32]
+"""Unit vectors, shape ``(texts, dimensions)``."""
+
+EncodeKind = Literal["query", "passage"]
+
+OnProgress = Callable[[Progress], None]
+
+
+class Sessions(Protocol):
+    """Opens a transaction bound to one tenant; commits at the end, rolls back on an error."""
+
+    def __call__(self, tenant_id: str) -> AbstractAsyncContextManager[AsyncSession]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """``vectors`` of shape ``(texts, dimensions)``; ``tokens`` were read by the model."""
+
+    vectors: Vectors
+    tokens: int
+
+
+class Embedder(Protocol):
+    """Turns text into unit vectors without blocking the event loop.
+
+    ``model`` names the vector space: vectors of different names are never compared.
+    ``billed`` says whether the tokens cost money at a provider.
+    """
+
+    model: str
+    dimensions: int
+    max_tokens: int
+    billed: bool
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The length of each text in the model's own tokens, special tokens left out."""
+
+    async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+        """Raises EmbeddingError."""
+
+    async def aclose(self) -> None: ...
+
+
+class Reranker(Protocol):
+    """Scores passages against a query; higher is better, the scale is the reranker's own."""
+
+    name: str
+
+    async def score(self, query: str, passages: Sequence[Passage]) -> list[float]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Source(Protocol):
+    """Where documents come from. ``uri`` names the source and is its identity inside the tenant.
+
+    ``fetch`` yields every document it can read and a Failure for each it cannot; it raises SourceError only
+    where the source as a whole cannot be read. ``count`` is the number of documents, or None where that is
+    not known beforehand.
+    """
+
+    uri: str
+    kind: str
+
+    def count(self) -> int | None: ...
+
+    def fetch(self) -> AsyncIterator[Fetched | Failure]: ...

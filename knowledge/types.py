@@ -1,0 +1,173 @@
+"""The nouns of the knowledge layer: frozen values, standard library only.
+
+Offsets are counted in characters of ``Document.text`` and are half open: ``text[start:end]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+TENANT_AUDIENCE = "tenant"
+"""The audience of a document that everybody of the tenant may read."""
+
+BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
+DocumentState = Literal["ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Who asks: documents of this tenant whose audience is one of ``audiences`` may be seen."""
+
+    tenant_id: str
+    audiences: tuple[str, ...] = (TENANT_AUDIENCE,)
+
+    @classmethod
+    def of_channel(cls, tenant_id: str, channel_id: str | None) -> Scope:
+        """What everybody in the channel may read: tenant-wide documents and the channel's own."""
+        return cls(tenant_id, (TENANT_AUDIENCE, channel_id) if channel_id else (TENANT_AUDIENCE,))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a source brought: the bytes of one document, before anything is known of its form.
+
+    ``uri`` names the document for people and is its identity inside the tenant.
+    ``content_type`` is a hint only; the type is decided by the content.
+    """
+
+    uri: str
+    data: bytes
+    title: str = ""
+    content_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of text that belongs together: ``document.text[start:end]``.
+
+    ``heading`` is the path of headings above it, outermost first. ``page`` counts from 1.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed document. ``blocks`` lie in order and do not overlap."""
+
+    uri: str
+    title: str
+    text: str
+    blocks: tuple[Block, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document as it is indexed: ``document.text[start:end] == text``."""
+
+    position: int
+    text: str
+    start: int
+    end: int
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """The score that each stage gave; ``None`` where the stage did not see the passage."""
+
+    dense: float | None = None
+    sparse: float | None = None
+    fused: float | None = None
+    rerank: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A found piece of a document, ready to be quoted: ``document.text[start:end] == text``."""
+
+    chunk_id: int
+    document_id: str
+    text: str
+    source: str
+    title: str
+    heading: tuple[str, ...]
+    start: int
+    end: int
+    page: int | None
+    score: float
+    legs: Legs = Legs()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer of a search, best passage first.
+
+    ``confidence`` in 0..1 says how likely the passages hold the answer at all.
+    ``knowledge_version`` grows with every change of the tenant's documents.
+    ``embedding_model`` and ``embedding_tokens`` say what the query cost to encode.
+    """
+
+    passages: tuple[Passage, ...]
+    timings_ms: Mapping[str, float]
+    confidence: float
+    knowledge_version: int
+    embedding_model: str = ""
+    embedding_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One document that could not be taken in, and why, in words for a person."""
+
+    source: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one ingestion did. ``documents`` counts those stored or found unchanged."""
+
+    documents: int
+    chunks: int
+    unchanged: int
+    failed: tuple[Failure, ...]
+    seconds: float
+    deleted: int = 0
+    embedding_model: str = ""
+    embedding_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an ingestion stands; ``total`` is ``None`` while the source is still counting."""
+
+    source: str
+    done: int
+    total: int | None
+    failed: int
+    current: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A stored document as the document list shows it."""
+
+    id: str
+    source: str
+    title: str
+    chunks: int
+    audience: str
+    fetched_at: datetime
+    state: DocumentState
+    error: str = ""

@@ -1,0 +1,56 @@
+"""Row-level security as every migration applies it.
+
+Every table leads with ``tenant_id``. A transaction names its tenant with ``set_config('parley.tenant_id', ..., true)``;
+without it no row is seen or written. FORCE makes the rule bind the owner; a superuser is bound only after
+``SET LOCAL ROLE parley_app``, which exists where the connecting role may make roles.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+APP_ROLE = "parley_app"
+
+
+def create_app_role() -> None:
+    """Make the role that transactions take, where the connecting role may; roles are shared by all databases."""
+    op.execute(
+        f"""
+        DO $$ BEGIN
+            CREATE ROLE {APP_ROLE} NOLOGIN NOBYPASSRLS;
+        EXCEPTION WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+        END $$
+        """
+    )
+    op.execute(
+        f"""
+        DO $$ BEGIN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO {APP_ROLE}', current_schema());
+        EXCEPTION WHEN undefined_object OR insufficient_privilege THEN NULL;
+        END $$
+        """
+    )
+
+
+def protect(table: str) -> None:
+    """Force row-level security on ``table`` and let the application role use it."""
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    op.execute(
+        f"CREATE POLICY tenant_isolation ON {table} "
+        "USING (tenant_id = current_setting('parley.tenant_id', true)) "
+        "WITH CHECK (tenant_id = current_setting('parley.tenant_id', true))"
+    )
+    grant(table)
+
+
+def grant(table: str) -> None:
+    """Let the application role read and write ``table``."""
+    op.execute(
+        f"""
+        DO $$ BEGIN
+            GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP_ROLE};
+        EXCEPTION WHEN undefined_object THEN NULL;
+        END $$
+        """
+    )

@@ -1,0 +1,186 @@
+"""Settings, read once from the environment and ``.env``. A wrong one stops the start with its name, fault and cure."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.errors import ConfigError
+
+OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+
+
+def _named(name: str) -> AliasChoices:
+    return AliasChoices(name)
+
+
+class Settings(BaseSettings):
+    """Every setting of Parley. The field's alias is its name in the environment."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
+
+    # storage
+    database_url: SecretStr | None = Field(None, validation_alias=_named("DATABASE_URL"))
+    data_dir: Path = Field(Path(".parley"), validation_alias=_named("PARLEY_DATA_DIR"))
+
+    # models
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias=_named("ANTHROPIC_API_KEY"))
+    anthropic_base_url: str | None = Field(None, validation_alias=_named("ANTHROPIC_BASE_URL"))
+    openai_api_key: SecretStr | None = Field(None, validation_alias=_named("OPENAI_API_KEY"))
+    openai_base_url: str | None = Field(None, validation_alias=_named("OPENAI_BASE_URL"))
+    cheap_model: str | None = Field(None, validation_alias=_named("PARLEY_CHEAP_MODEL"))
+    strong_model: str | None = Field(None, validation_alias=_named("PARLEY_STRONG_MODEL"))
+    prices_file: Path | None = Field(None, validation_alias=_named("PARLEY_PRICES_FILE"))
+    answer_tokens: int = Field(1000, ge=50, le=32_000, validation_alias=_named("PARLEY_ANSWER_TOKENS"))
+    prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=_named("PARLEY_PROMPT_TOKENS"))
+
+    # patience with providers, seconds
+    connect_timeout: float = Field(5.0, gt=0, validation_alias=_named("PARLEY_CONNECT_TIMEOUT"))
+    first_token_timeout: float = Field(30.0, gt=0, validation_alias=_named("PARLEY_FIRST_TOKEN_TIMEOUT"))
+    idle_timeout: float = Field(20.0, gt=0, validation_alias=_named("PARLEY_IDLE_TIMEOUT"))
+    total_timeout: float = Field(120.0, gt=0, validation_alias=_named("PARLEY_TOTAL_TIMEOUT"))
+
+    # knowledge
+    embedding_model: str = Field(OFFLINE_EMBEDDING_MODEL, validation_alias=_named("PARLEY_EMBEDDING_MODEL"))
+    reranker: str = Field("auto", validation_alias=_named("PARLEY_RERANKER"))
+    chunk_tokens: int = Field(256, ge=32, le=8000, validation_alias=_named("PARLEY_CHUNK_TOKENS"))
+    passages: int = Field(5, ge=1, le=20, validation_alias=_named("PARLEY_PASSAGES"))
+    fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
+    max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
+
+    # people and limits
+    daily_tokens: int = Field(200_000, ge=0, validation_alias=_named("PARLEY_DAILY_TOKENS"))
+    timezone: str = Field("UTC", validation_alias=_named("PARLEY_TIMEZONE"))
+    admins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_ADMINS"))
+    answer_cache_hours: float = Field(1.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))
+    max_question_chars: int = Field(20_000, ge=100, validation_alias=_named("PARLEY_MAX_QUESTION_CHARS"))
+
+    # platforms
+    slack_bot_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_BOT_TOKEN"))
+    slack_app_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_APP_TOKEN"))
+    slack_signing_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_SIGNING_SECRET"))
+    slack_api_url: str | None = Field(None, validation_alias=_named("SLACK_API_URL"))
+    discord_token: SecretStr | None = Field(None, validation_alias=_named("DISCORD_TOKEN"))
+    discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
+    discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))
+
+    # operation
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("PARLEY_LOG_LEVEL"))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings
+
+    @field_validator("fetch_allow", "admins", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("no such time zone; use a name such as Europe/Berlin or UTC") from None
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+            raise ValueError("not a Postgres address; write postgresql://user:password@host:5432/database, or unset it")
+        return value
+
+    @field_validator(
+        "anthropic_base_url", "openai_base_url", "slack_api_url", "discord_api_url", "discord_gateway_url"
+    )
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://", "ws://", "wss://")):
+            raise ValueError("not an address; it starts with http:// or https:// (the gateway with ws:// or wss://)")
+        return value
+
+    @field_validator("slack_bot_token")
+    @classmethod
+    def _bot_token(cls, value: SecretStr | None) -> SecretStr | None:
+        return _token_kind(value, "xoxb-", "the Bot User OAuth Token from 'OAuth & Permissions'")
+
+    @field_validator("slack_app_token")
+    @classmethod
+    def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
+        return _token_kind(value, "xapp-", "the App-Level Token from 'Basic Information', with connections:write")
+
+    @model_validator(mode="after")
+    def _both_slack_tokens(self) -> Settings:
+        if self.slack_bot_token and not self.slack_app_token:
+            raise ValueError("SLACK_APP_TOKEN is missing beside SLACK_BOT_TOKEN; make one under 'Basic Information'")
+        if self.slack_app_token and not self.slack_bot_token:
+            raise ValueError("SLACK_BOT_TOKEN is missing beside SLACK_APP_TOKEN; copy it from 'OAuth & Permissions'")
+        return self
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a real model can be asked; otherwise the extractive answerer quotes."""
+        return bool(self.anthropic_api_key or self.openai_api_key or self.openai_base_url)
+
+
+def _token_kind(value: SecretStr | None, prefix: str, what: str) -> SecretStr | None:
+    if value and not value.get_secret_value().startswith(prefix):
+        raise ValueError(f"a token of the wrong kind: it must start with {prefix} ({what})")
+    return value
+
+
+def environment_name(field: str) -> str:
+    """The name of a field in the environment."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else field
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings. Raises ConfigError with one line: name, fault, cure."""
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from None
+    _warn_of_unknown_names()
+    return settings
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    fault = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"{fault}."
+    name = str(first["loc"][0])
+    name = environment_name(name) if name in Settings.model_fields else name
+    return f"{name}: {fault[:1].lower() + fault[1:]}. Change it in the environment or in .env."
+
+
+def _warn_of_unknown_names() -> None:
+    known = {environment_name(field) for field in Settings.model_fields}
+    seen = {name for name in (*os.environ, *dotenv_values(".env")) if name.startswith("PARLEY_")}
+    for name in sorted(seen - known):
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        print(f"parley: {name} is not a setting{hint}", file=sys.stderr)  # noqa: T201

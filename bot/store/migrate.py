@@ -1,0 +1,51 @@
+"""Alembic, called from code: the same migrations that ``alembic upgrade head`` runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+
+from bot.errors import ConfigError
+from bot.store.session import driver_url, unreachable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def config(url: str) -> Config:
+    """Alembic's configuration for one database."""
+    settings = Config()
+    settings.set_main_option("script_location", str(ROOT / "migrations"))
+    settings.attributes["url"] = driver_url(url)
+    return settings
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema up to ``revision``. Raises ConfigError where the database does not answer."""
+    try:
+        command.upgrade(config(url), revision)
+    except OperationalError as error:
+        raise ConfigError(unreachable(error)) from error
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Take the schema down to ``revision``."""
+    command.downgrade(config(url), revision)
+
+
+def revisions(url: str) -> tuple[str | None, str | None]:
+    """The revision the database has, and the newest there is."""
+    engine = create_engine(driver_url(url), connect_args={"connect_timeout": 5})
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except OperationalError as error:
+        raise ConfigError(unreachable(error)) from error
+    finally:
+        engine.dispose()
+    return current, ScriptDirectory.from_config(config(url)).get_current_head()

@@ -1,0 +1,79 @@
+"""The one place that opens transactions. Each is bound to one tenant before its first statement.
+
+``set_config('role', 'parley_app', true)`` takes the role without rights to bypass row-level security for the length
+of the transaction; it is left out where the connecting role may not take it, and then FORCE binds the owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from bot.errors import ConfigError
+
+APP_ROLE = "parley_app"
+ALL_TENANTS = "*"
+"""Names no tenant: the queue of turns alone may be read under it."""
+
+_BIND_WITH_ROLE = text("SELECT set_config('role', :role, true), set_config('parley.tenant_id', :tenant, true)")
+_BIND = text("SELECT set_config('parley.tenant_id', :tenant, true)")
+_MAY_TAKE_ROLE = text("SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role")
+
+
+def driver_url(url: str) -> str:
+    """The same database address, naming the psycopg driver that SQLAlchemy is to use."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+class Database:
+    """A pool of connections and the transactions on them. Opens nothing until the first transaction."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            driver_url(url),
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5},
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._takes_role: bool | None = None
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: str) -> AsyncIterator[AsyncSession]:
+        """One transaction of one tenant: committed at the end, rolled back on an error."""
+        async with self._sessions() as session, session.begin():
+            await self._bind(session, tenant_id)
+            yield session
+
+    @asynccontextmanager
+    async def queue(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees the turns of every tenant, and nothing else, read only."""
+        async with self.tenant(ALL_TENANTS) as session:
+            yield session
+
+    async def _bind(self, session: AsyncSession, tenant_id: str) -> None:
+        try:
+            if self._takes_role is None:
+                self._takes_role = bool(await session.scalar(_MAY_TAKE_ROLE, {"role": APP_ROLE}))
+            if self._takes_role:
+                await session.execute(_BIND_WITH_ROLE, {"role": APP_ROLE, "tenant": tenant_id})
+            else:
+                await session.execute(_BIND, {"tenant": tenant_id})
+        except OperationalError as error:
+            raise ConfigError(unreachable(error)) from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def unreachable(error: Exception) -> str:
+    """One line for a database that does not answer."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return f"The database cannot be reached ({reason}). Start it, or correct DATABASE_URL, or unset it for the embedded one."

@@ -1,0 +1,45 @@
+"""Runs the migrations against the database that Parley uses: DATABASE_URL, or the embedded Postgres."""
+
+from __future__ import annotations
+
+from logging.config import fileConfig
+
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+from bot.config import load
+from bot.store import embedded
+from bot.store.session import driver_url
+
+LOCK = 7261093
+"""Names the advisory lock that lets one process at a time migrate."""
+
+
+def _url() -> str:
+    given = context.config.attributes.get("url")
+    if given:
+        return str(given)
+    settings = load()
+    if settings.database_url:
+        return driver_url(settings.database_url.get_secret_value())
+    return driver_url(embedded.start(settings.data_dir).url)
+
+
+def run() -> None:
+    if context.config.config_file_name:
+        fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+    if context.is_offline_mode():
+        context.configure(dialect_name="postgresql", literal_binds=True)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    engine = create_engine(_url(), poolclass=pool.NullPool, connect_args={"connect_timeout": 5})
+    with engine.connect() as connection:
+        context.configure(connection=connection, transaction_per_migration=False)
+        with context.begin_transaction():
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            context.run_migrations()
+    engine.dispose()
+
+
+run()

@@ -76,4 +76,7 @@ class Database:
 def unreachable(error: Exception) -> str:
     """One line for a database that does not answer."""
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return f"The database cannot be reached ({reason}). Start it, or correct DATABASE_URL, or unset it for the embedded one."
+    return (
+        f"The database cannot be reached ({reason}). "
+        "Start it, or correct DATABASE_URL, or unset that for the embedded one."
+    )

@@ -1,0 +1,247 @@
+"""The bot's tables. ``tenant_id`` leads every key; the migrations are checked against this page by a test."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+metadata = MetaData()
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+def _json(name: str) -> Column[object]:
+    return Column(name, JSONB, nullable=False, server_default=text("'{}'"))
+
+
+def _thread() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["tenant_id", "thread_uid"], ["threads.tenant_id", "threads.thread_uid"], ondelete="CASCADE"
+    )
+
+
+def _turn() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["tenant_id", "turn_id"], ["turns.tenant_id", "turns.turn_id"], ondelete="CASCADE")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("timezone", Text),
+    _now("created_at"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("channel_id", Text, primary_key=True),
+    _json("settings"),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("thread_uid", UUID(as_uuid=True), primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("summary", Text, nullable=False, server_default=text("''")),
+    _count("summary_upto"),
+    Column("tier", Text),
+    _now("created_at"),
+    _now("updated_at"),
+    Index("threads_recent", "tenant_id", "platform", "channel_id", "updated_at"),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("channel_id", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), nullable=False),
+    _now("received_at"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    Column("thread_uid", UUID(as_uuid=True), nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("wish", Text),
+    Column("fresh", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("answer", Text, nullable=False, server_default=text("''")),
+    Column("citations", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("cached", Boolean, nullable=False, server_default=text("false")),
+    Column("refused", Text),
+    _json("trace"),
+    _now("created_at"),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    _thread(),
+    Index("turns_one_running", "tenant_id", "thread_uid", unique=True, postgresql_where=text("state = 'running'")),
+    Index("turns_of_thread", "tenant_id", "thread_uid", "seq"),
+    Index("turns_open", "platform", "seq", postgresql_where=text("state IN ('queued', 'running')")),
+)
+
+reply_parts = Table(
+    "reply_parts",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("ref", Text),
+    _now("recorded_at"),
+    _turn(),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("thread_uid", UUID(as_uuid=True), primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("author_id", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    _now("created_at"),
+    _thread(),
+    Index("messages_of_turn", "tenant_id", "turn_id"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("call_id", UUID(as_uuid=True), primary_key=True),
+    Column("turn_id", UUID(as_uuid=True)),
+    Column("thread_uid", UUID(as_uuid=True)),
+    Column("platform", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("tier", Text),
+    _count("input_tokens"),
+    _count("cached_tokens"),
+    _count("cache_write_tokens"),
+    _count("cache_write_long_tokens"),
+    _count("completion_tokens"),
+    _count("reasoning_tokens"),
+    Column("cost_usd", Numeric(18, 10)),
+    Column("price_version", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("ttft_ms", Float),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("budget_day", Date, nullable=False),
+    _now("created_at"),
+    Index("ledger_recent", "tenant_id", "created_at"),
+    Index("ledger_of_turn", "tenant_id", "turn_id"),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("daily_tokens", BigInteger, nullable=False),
+    Column("set_by", Text, nullable=False),
+    _now("updated_at"),
+)
+
+budget_days = Table(
+    "budget_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    _count("used"),
+    _count("reserved"),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("reservation_id", UUID(as_uuid=True), primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    _now("created_at"),
+    Index("reservations_held", "tenant_id", "turn_id", postgresql_where=text("state = 'held'")),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("citations", JSONB, nullable=False),
+    _now("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    _turn(),
+    Index("answers_of_turn", "tenant_id", "turn_id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("value", SmallInteger, nullable=False),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    _now("created_at"),
+    _turn(),
+)

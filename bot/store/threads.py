@@ -1,0 +1,203 @@
+"""Threads and their messages."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.tables import messages as message_table
+from bot.store.tables import threads, turns
+from bot.types import Citation, History, PastMessage, Platform, ThreadKey, Tier, TurnState
+
+_NAMESPACE = uuid.UUID("5b1b5f0e-6d9f-4c1e-9a52-3f0f5a7c2d11")
+TITLE_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRow:
+    """A thread as a list of threads shows it."""
+
+    key: ThreadKey
+    title: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message as it is shown again. ``state``, ``citations`` and the rest belong to an answer's turn."""
+
+    turn_id: str
+    role: Literal["user", "assistant"]
+    author: str
+    text: str
+    created_at: datetime
+    state: TurnState = "done"
+    citations: tuple[Citation, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def thread_uid(key: ThreadKey) -> uuid.UUID:
+    """The stored identity of a thread: derived from the platform's ids, so it needs no look-up."""
+    return uuid.uuid5(_NAMESPACE, "\x1f".join((key.tenant_id, key.platform, key.channel_id, key.thread_id)))
+
+
+async def ensure(session: AsyncSession, *, key: ThreadKey, title: str) -> uuid.UUID:
+    """Make the thread's row, or mark it as used now."""
+    uid = thread_uid(key)
+    statement = insert(threads).values(
+        tenant_id=key.tenant_id,
+        thread_uid=uid,
+        platform=key.platform,
+        channel_id=key.channel_id,
+        thread_id=key.thread_id,
+        title=" ".join(title.split())[:TITLE_CHARS],
+    )
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=["tenant_id", "thread_uid"], set_={"updated_at": func.now()})
+    )
+    return uid
+
+
+async def exists(session: AsyncSession, *, key: ThreadKey) -> bool:
+    """Whether the bot has ever been asked in this thread."""
+    found = await session.scalar(
+        select(threads.c.thread_uid).where(
+            threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key)
+        )
+    )
+    return found is not None
+
+
+async def add_message(
+    session: AsyncSession,
+    *,
+    key: ThreadKey,
+    turn_id: str,
+    role: Literal["user", "assistant"],
+    author_id: str,
+    author: str,
+    text: str,
+    tokens: int,
+) -> None:
+    """Append a message to the thread's history."""
+    await session.execute(
+        insert(message_table).values(
+            tenant_id=key.tenant_id,
+            thread_uid=thread_uid(key),
+            turn_id=uuid.UUID(turn_id),
+            role=role,
+            author_id=author_id,
+            author=author,
+            text=text,
+            tokens=tokens,
+        )
+    )
+
+
+async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) -> History:
+    """What was said in the thread before the turn, from the summary on."""
+    uid = thread_uid(key)
+    thread = (
+        await session.execute(
+            select(threads.c.summary, threads.c.summary_upto, threads.c.tier).where(
+                threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == uid
+            )
+        )
+    ).one_or_none()
+    if thread is None:
+        return History("", 0, ())
+    own = (
+        select(func.min(message_table.c.seq))
+        .where(message_table.c.tenant_id == key.tenant_id, message_table.c.turn_id == uuid.UUID(before_turn))
+        .scalar_subquery()
+    )
+    rows = await session.execute(
+        select(message_table)
+        .where(
+            message_table.c.tenant_id == key.tenant_id,
+            message_table.c.thread_uid == uid,
+            message_table.c.seq > thread.summary_upto,
+            message_table.c.seq < func.coalesce(own, 2**62),
+        )
+        .order_by(message_table.c.seq)
+    )
+    past = tuple(PastMessage(r.seq, r.role, r.author, r.text, r.tokens, r.created_at) for r in rows)
+    return History(thread.summary, thread.summary_upto, past, thread.tier)
+
+
+async def set_tier(session: AsyncSession, *, key: ThreadKey, tier: Tier) -> None:
+    """Remember which tier answered last."""
+    await session.execute(
+        update(threads)
+        .where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
+        .values(tier=tier, updated_at=func.now())
+    )
+
+
+async def append_summary(session: AsyncSession, *, key: ThreadKey, since: int, summary: str, upto: int) -> bool:
+    """Append to the summary, unless it has moved on from ``since``; whether it was appended."""
+    result = await session.execute(
+        update(threads)
+        .where(
+            threads.c.tenant_id == key.tenant_id,
+            threads.c.thread_uid == thread_uid(key),
+            threads.c.summary_upto == since,
+        )
+        .values(summary=func.trim(threads.c.summary + "\n" + summary, "\n"), summary_upto=upto)
+        .returning(threads.c.thread_uid)
+    )
+    return result.first() is not None
+
+
+async def list_threads(
+    session: AsyncSession, *, tenant_id: str, platform: Platform, channel_id: str, limit: int = 50
+) -> list[ThreadRow]:
+    """The threads of a channel, used last first."""
+    rows = await session.execute(
+        select(threads)
+        .where(threads.c.tenant_id == tenant_id, threads.c.platform == platform, threads.c.channel_id == channel_id)
+        .order_by(threads.c.updated_at.desc())
+        .limit(limit)
+    )
+    return [
+        ThreadRow(ThreadKey(r.tenant_id, r.platform, r.channel_id, r.thread_id), r.title, r.updated_at) for r in rows
+    ]
+
+
+async def messages(session: AsyncSession, *, tenant_id: str, thread: ThreadKey) -> list[MessageRow]:
+    """Everything said in the thread, oldest first, with what is shown under each answer."""
+    rows = await session.execute(
+        select(message_table, turns.c.state, turns.c.citations, turns.c.trace)
+        .join(
+            turns,
+            (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id),
+        )
+        .where(message_table.c.tenant_id == tenant_id, message_table.c.thread_uid == thread_uid(thread))
+        .order_by(message_table.c.seq)
+    )
+    return [_message_row(r) for r in rows]
+
+
+def _message_row(row: Any) -> MessageRow:
+    answer = row.role == "assistant"
+    return MessageRow(
+        turn_id=str(row.turn_id),
+        role=row.role,
+        author=row.author,
+        text=row.text,
+        created_at=row.created_at,
+        state=row.state,
+        citations=citations_from(row.citations) if answer else (),
+        notes=tuple(row.trace.get("notes", ())) if answer else (),
+    )
+
+
+def citations_from(stored: list[dict[str, Any]]) -> tuple[Citation, ...]:
+    """Citations as they were stored."""
+    return tuple(Citation(**{**item, "heading": tuple(item.get("heading", ()))}) for item in stored)

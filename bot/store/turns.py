@@ -1,0 +1,233 @@
+"""Turns: accepted once, run by one process at a time, finished once."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.errors import LeaseLost
+from bot.store import tenants, threads
+from bot.store.tables import inbox, reply_parts, turns
+from bot.types import Author, Incoming, Lease, Outcome, Platform, ThreadKey, Turn, TurnState
+
+LEASE = timedelta(seconds=30)
+"""How long a process may stay silent before another may take its turn."""
+
+OPEN: tuple[TurnState, ...] = ("queued", "running")
+
+
+async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int) -> Turn | None:
+    """Write inbox row, thread, turn and the question; None where the message was accepted before."""
+    key, turn_id = incoming.thread, uuid.uuid4()
+    await tenants.ensure(session, tenant_id=key.tenant_id, platform=key.platform)
+    first = await session.execute(
+        insert(inbox)
+        .values(tenant_id=key.tenant_id, channel_id=key.channel_id, message_id=incoming.message_id, turn_id=turn_id)
+        .on_conflict_do_nothing()
+        .returning(inbox.c.turn_id)
+    )
+    if first.first() is None:
+        return None
+    uid = await threads.ensure(session, key=key, title=incoming.text)
+    row = await session.execute(
+        insert(turns)
+        .values(
+            tenant_id=key.tenant_id,
+            turn_id=turn_id,
+            thread_uid=uid,
+            platform=key.platform,
+            channel_id=key.channel_id,
+            thread_id=key.thread_id,
+            message_id=incoming.message_id,
+            user_id=incoming.author.id,
+            user_name=incoming.author.name,
+            question=incoming.text,
+            wish=incoming.wish,
+            fresh=incoming.fresh,
+            state="queued",
+        )
+        .returning(turns)
+    )
+    await threads.add_message(
+        session,
+        key=key,
+        turn_id=str(turn_id),
+        role="user",
+        author_id=incoming.author.id,
+        author=incoming.author.name,
+        text=incoming.text,
+        tokens=tokens,
+    )
+    return _turn(row.one(), ())
+
+
+async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | None:
+    """One turn with the reply messages known so far."""
+    row = await row_of(session, tenant_id=tenant_id, turn_id=turn_id)
+    if row is None:
+        return None
+    return _turn(row, await parts(session, tenant_id=tenant_id, turn_id=turn_id))
+
+
+async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any | None:
+    """The stored row of a turn; ``turn_id`` may be anything a person typed."""
+    try:
+        uid = uuid.UUID(turn_id)
+    except ValueError:
+        return None
+    return (
+        await session.execute(select(turns).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == uid))
+    ).one_or_none()
+
+
+async def latest(session: AsyncSession, *, thread: ThreadKey) -> str | None:
+    """The id of the thread's last turn."""
+    found = await session.scalar(
+        select(turns.c.turn_id)
+        .where(turns.c.tenant_id == thread.tenant_id, turns.c.thread_uid == threads.thread_uid(thread))
+        .order_by(turns.c.seq.desc())
+        .limit(1)
+    )
+    return str(found) if found else None
+
+
+async def parts(session: AsyncSession, *, tenant_id: str, turn_id: str) -> tuple[str, ...]:
+    """References of the reply messages that were posted, in order."""
+    rows = await session.scalars(
+        select(reply_parts.c.ref)
+        .where(
+            reply_parts.c.tenant_id == tenant_id,
+            reply_parts.c.turn_id == uuid.UUID(turn_id),
+            reply_parts.c.ref.is_not(None),
+        )
+        .order_by(reply_parts.c.part)
+    )
+    return tuple(str(ref) for ref in rows)
+
+
+async def lease(session: AsyncSession, *, turn: Turn) -> Lease | None:
+    """Take the turn; None while the thread is busy with it or with an earlier one. Raises LeaseLost once it ended."""
+    older = turns.alias("older")
+    free = or_(turns.c.state == "queued", and_(turns.c.state == "running", turns.c.lease_until < func.now()))
+    waits = exists().where(
+        older.c.tenant_id == turns.c.tenant_id,
+        older.c.thread_uid == turns.c.thread_uid,
+        older.c.seq < turns.c.seq,
+        older.c.state.in_(OPEN),
+    )
+    statement = (
+        update(turns)
+        .where(_is(turn), free, ~waits)
+        .values(
+            state="running",
+            fence=turns.c.fence + 1,
+            lease_until=func.now() + LEASE,
+            started_at=func.coalesce(turns.c.started_at, func.now()),
+        )
+        .returning(turns.c.fence)
+    )
+    try:
+        async with session.begin_nested():
+            fence = await session.scalar(statement)
+    except IntegrityError:
+        return None
+    if fence is not None:
+        return Lease(turn.id, fence)
+    state = await session.scalar(select(turns.c.state).where(_is(turn)))
+    if state not in OPEN:
+        raise LeaseLost("This question has been answered already.")
+    return None
+
+
+async def renew(session: AsyncSession, *, turn: Turn, lease: Lease) -> None:
+    """Prolong the lease. Raises LeaseLost."""
+    await _fenced(session, turn, lease, lease_until=func.now() + LEASE)
+
+
+async def hand_back(session: AsyncSession, *, turn: Turn, lease: Lease) -> None:
+    """Put the turn back into the queue. Raises LeaseLost."""
+    await _fenced(session, turn, lease, state="queued", lease_until=None)
+
+
+async def end(session: AsyncSession, *, turn: Turn, lease: Lease, outcome: Outcome) -> None:
+    """Store how the turn ended. Raises LeaseLost."""
+    await _fenced(
+        session,
+        turn,
+        lease,
+        state=outcome.state,
+        lease_until=None,
+        answer=outcome.answer,
+        citations=[asdict(citation) for citation in outcome.citations],
+        cached=outcome.cached,
+        refused=outcome.refused,
+        trace=dict(outcome.trace),
+        finished_at=func.now(),
+    )
+
+
+async def record_part(session: AsyncSession, *, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
+    """Remember a reply message: before it is posted without, after with its reference. Raises LeaseLost."""
+    await _fenced(session, turn, lease, lease_until=func.now() + LEASE)
+    statement = insert(reply_parts).values(
+        tenant_id=turn.thread.tenant_id, turn_id=uuid.UUID(turn.id), part=index, ref=ref
+    )
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["tenant_id", "turn_id", "part"],
+            set_={"ref": func.coalesce(statement.excluded.ref, reply_parts.c.ref)},
+        )
+    )
+
+
+async def unfinished(session: AsyncSession, *, platform: Platform, limit: int = 100) -> list[tuple[str, str]]:
+    """``(tenant_id, turn_id)`` of turns that no live process holds, oldest first; needs ``Database.queue``."""
+    rows = await session.execute(
+        select(turns.c.tenant_id, turns.c.turn_id)
+        .where(
+            turns.c.platform == platform,
+            or_(
+                and_(turns.c.state == "queued", turns.c.created_at < func.now() - timedelta(seconds=5)),
+                and_(turns.c.state == "running", turns.c.lease_until < func.now()),
+            ),
+        )
+        .order_by(turns.c.seq)
+        .limit(limit)
+    )
+    return [(row.tenant_id, str(row.turn_id)) for row in rows]
+
+
+def _is(turn: Turn) -> Any:
+    return and_(turns.c.tenant_id == turn.thread.tenant_id, turns.c.turn_id == uuid.UUID(turn.id))
+
+
+async def _fenced(session: AsyncSession, turn: Turn, lease: Lease, **values: Any) -> None:
+    result = await session.execute(
+        update(turns)
+        .where(_is(turn), turns.c.state == "running", turns.c.fence == lease.fence)
+        .values(**values)
+        .returning(turns.c.turn_id)
+    )
+    if result.first() is None:
+        raise LeaseLost("Another process answers this question now.")
+
+
+def _turn(row: Any, known: tuple[str, ...]) -> Turn:
+    return Turn(
+        id=str(row.turn_id),
+        thread=ThreadKey(row.tenant_id, row.platform, row.channel_id, row.thread_id),
+        message_id=row.message_id,
+        author=Author(row.user_id, row.user_name),
+        question=row.question,
+        wish=row.wish,
+        fresh=row.fresh,
+        created_at=row.created_at,
+        parts=known,
+    )

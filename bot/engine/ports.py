@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from bot.types import (
+    Author,
     BudgetState,
     CachedAnswer,
     Call,
@@ -18,6 +19,7 @@ from bot.types import (
     Limits,
     Outcome,
     Part,
+    Platform,
     Purpose,
     Reservation,
     ThreadKey,
@@ -126,6 +128,9 @@ class LLM(Protocol):
 class Search(Protocol):
     """Finds passages. Raises knowledge errors; an empty knowledge base gives an empty Found."""
 
+    async def version(self, tenant_id: str) -> int:
+        """The tenant's knowledge version: it grows with every change of its documents."""
+
     async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found: ...
 
 
@@ -139,7 +144,7 @@ class Store(Protocol):
         """Write inbox and turn in one transaction; None when this message was accepted before."""
 
     async def lease(self, turn: Turn) -> Lease | None:
-        """Take the turn for this process; None while another turn of the thread runs, or the turn has ended."""
+        """Take the turn for this process; None while the thread is busy. Raises LeaseLost once the turn has ended."""
 
     async def renew(self, turn: Turn, lease: Lease) -> None:
         """Prolong the lease. Raises LeaseLost."""
@@ -147,6 +152,17 @@ class Store(Protocol):
     async def history(self, turn: Turn) -> History: ...
 
     async def settings(self, thread: ThreadKey) -> ChannelSettings: ...
+
+    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+        """A stored turn, with the reply messages known so far."""
+
+    async def knows(self, thread: ThreadKey) -> bool:
+        """Whether the bot was ever asked in this thread."""
+
+    async def unfinished(self, platform: Platform) -> Sequence[Turn]:
+        """Turns that no live process holds, oldest first."""
+
+    async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None: ...
 
     async def reserve(self, turn: Turn, tokens: int) -> Reservation:
         """Set tokens aside on the asker's day, in one statement. Raises OverBudget."""
@@ -168,11 +184,16 @@ class Store(Protocol):
     ) -> None:
         """In one transaction: reply, ledger rows, settled reservation, cache entry, released lease. Raises LeaseLost."""
 
+    async def hand_back(
+        self, turn: Turn, lease: Lease, calls: Sequence[Call], *, reservation: Reservation | None
+    ) -> None:
+        """Put an interrupted turn back into the queue; what its calls cost is settled. Raises LeaseLost."""
+
     async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
         """Ledger rows of calls made outside a turn's answer (summaries), settled at once."""
 
-    async def summarise(self, turn: Turn, *, before: History, summary: str, upto: int) -> None:
-        """Append to the thread's summary, unless another process did so since ``before``."""
+    async def summarise(self, turn: Turn, *, since: int, summary: str, upto: int) -> bool:
+        """Append to the thread's summary, unless it moved on from ``since`` meanwhile; whether it was appended."""
 
 
 Clock = Callable[[], datetime]

@@ -1,0 +1,141 @@
+"""The tables of the knowledge layer. ``tenant_id`` leads every key; the migrations are the authority on the schema.
+
+A chunk's number counts up inside its tenant, so that BM25 can pack it into a segment and a place in the segment.
+"""
+
+from __future__ import annotations
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+knowledge_state = Table(
+    "knowledge_state",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False, server_default="0"),
+    Column("next_chunk", BigInteger, nullable=False, server_default="0"),
+    Column("chunks", BigInteger, nullable=False, server_default="0"),
+    Column("terms", BigInteger, nullable=False, server_default="0"),
+    comment="One row a tenant: version grows with every change; chunks and terms are the sums that BM25 needs.",
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("fetched_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("source_id", Uuid, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("blocks", JSONB, nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("fetched_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("tenant_id", "audience", "uri", name="documents_identity"),
+    ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
+    CheckConstraint("state IN ('ready', 'failed')"),
+    Index("documents_source", "tenant_id", "source_id"),
+    comment="recipe names how the text was cut: a document is unchanged only if content and recipe are.",
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("chunk_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("document_id", Uuid, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("header", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("start_char", Integer, nullable=False),
+    Column("end_char", Integer, nullable=False),
+    Column("page", Integer),
+    Column("heading", ARRAY(Text), nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("terms", Integer, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
+    Index("chunks_document", "tenant_id", "document_id", "position"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("chunk_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("audience", Text, nullable=False),
+    Column("dimensions", Integer, nullable=False),
+    Column("vector", HALFVEC, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
+    Index("embeddings_scope", "tenant_id", "model", "audience", "chunk_id"),
+    comment="Apart from chunks: updating a row under an HNSW index is dear even where the vector stays.",
+)
+
+postings = Table(
+    "postings",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("term", Text, primary_key=True),
+    Column("segment", Integer, primary_key=True),
+    Column("level", SmallInteger, primary_key=True),
+    Column("part", BigInteger, primary_key=True, autoincrement=False),
+    Column("entries", LargeBinary, nullable=False),
+    Index("postings_level", "tenant_id", "segment", "level"),
+    comment="entries: three little-endian u16 a chunk: place in the segment, term frequency, length of the chunk.",
+)
+
+posting_parts = Table(
+    "posting_parts",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("segment", Integer, primary_key=True),
+    Column("level", SmallInteger, primary_key=True),
+    Column("part", BigInteger, primary_key=True, autoincrement=False),
+)
+
+posting_masks = Table(
+    "posting_masks",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("segment", Integer, primary_key=True),
+    Column("audience", Text, primary_key=True),
+    Column("mask", LargeBinary, nullable=False),
+    Column("dead", Integer, nullable=False, server_default="0"),
+    comment="One bit a chunk of the segment; audience '' marks every living chunk and counts the dead ones.",
+)

@@ -1,0 +1,164 @@
+"""Anthropic's Messages API, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from bot.engine.ports import Ended, Event, Message, Prompt, TextDelta
+from bot.errors import LLMError
+from bot.llm import faults
+from bot.llm.metering import Books, OpenCall
+from bot.llm.provider import ProviderLLM
+from bot.types import Tier, Usage
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from anthropic.types import MessageParam, TextBlockParam
+
+WHO = faults.Who("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+API_URL = "https://api.anthropic.com"
+
+SMALLEST_CACHED_PREFIX = 512
+"""Tokens: a shorter prefix is not cached by the 5.5 family, and nothing says so."""
+MOST_BREAKPOINTS = 4
+
+Reason = Literal["complete", "cut", "refused"]
+_REASONS: Mapping[str, Reason] = {
+    "max_tokens": "cut",
+    "model_context_window_exceeded": "cut",
+    "refusal": "refused",
+}
+
+
+class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
+    """``base_url`` None is the provider itself; ``connect_timeout`` in seconds."""
+
+    def __init__(
+        self,
+        api_key: str,
+        models: Mapping[Tier, str],
+        books: Books,
+        *,
+        base_url: str | None = None,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 120.0,
+    ) -> None:
+        super().__init__(WHO, models, books)
+        self._api_key = api_key
+        self._base_url = base_url or API_URL
+        self._timeouts = (connect_timeout, read_timeout)
+
+    def _connect(self) -> AsyncAnthropic:
+        import anthropic
+        import httpx2
+
+        connect, read = self._timeouts
+        return anthropic.AsyncAnthropic(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=httpx2.Timeout(read, connect=connect),
+        )
+
+    async def probe(self, model: str) -> None:
+        client = await self.client()
+        try:
+            answer = await client.messages.with_raw_response.count_tokens(
+                model=model, messages=[{"role": "user", "content": "Hello"}]
+            )
+        except Exception as error:
+            raise self._fault(model, error) from error
+        if faults.is_web_page(answer.headers.get("content-type", "")):
+            raise faults.web_page(WHO)
+
+    async def _events(self, prompt: Prompt, call: OpenCall) -> AsyncGenerator[Event, None]:
+        client = await self.client()
+        call.sent = True
+        try:
+            response = await client.messages.create(
+                model=call.model,
+                max_tokens=prompt.max_tokens,
+                system=self._system(prompt, call.model),
+                messages=messages(prompt),
+                stream=True,
+            )
+        except Exception:
+            call.sent = False
+            raise
+        stop: str | None = None
+        async with response:
+            if faults.is_web_page(response.response.headers.get("content-type", "")):
+                call.sent = False
+                raise faults.web_page(WHO)
+            async for event in response:
+                match event.type:
+                    case "message_start":
+                        call.usage = usage_of(event.message.usage)
+                    case "content_block_delta" if event.delta.type == "text_delta":
+                        if event.delta.text:
+                            yield TextDelta(event.delta.text)
+                    case "message_delta":
+                        stop = event.delta.stop_reason or stop
+                        call.usage = usage_of(event.usage, before=call.usage)
+                        call.complete = stop is not None
+                    case "message_stop":
+                        yield Ended(_REASONS.get(stop or "", "complete"), call.model, WHO.provider)
+                        return
+        raise faults.unfinished(WHO)
+
+    def _system(self, prompt: Prompt, model: str) -> list[TextBlockParam]:
+        if not prompt.system:
+            return []
+        block: TextBlockParam = {"type": "text", "text": prompt.system}
+        if self._books.counter.count(prompt.system, model) >= SMALLEST_CACHED_PREFIX:
+            block["cache_control"] = {"type": "ephemeral"}
+        return [block]
+
+    def _fault(self, model: str, error: Exception) -> LLMError:
+        import anthropic
+
+        return faults.of_exception(WHO, model, error, anthropic)
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+def messages(prompt: Prompt) -> list[MessageParam]:
+    """The messages with the last cache breakpoints asked for; one of the four is left to the system prompt."""
+    wanted = [place for place, message in enumerate(prompt.messages) if message.cache]
+    kept = set(wanted[-(MOST_BREAKPOINTS - 1) :])
+    return [_message(message, place in kept) for place, message in enumerate(prompt.messages)]
+
+
+def _message(message: Message, breakpoint_after: bool) -> MessageParam:
+    block: TextBlockParam = {"type": "text", "text": message.text}
+    if breakpoint_after:
+        block["cache_control"] = {"type": "ephemeral"}
+    if message.role == "assistant":
+        return {"role": "assistant", "content": [block]}
+    return {"role": "user", "content": [block]}
+
+
+def usage_of(reported: Any, before: Usage | None = None) -> Usage:
+    """Anthropic's fields are disjoint already, and those of a delta cumulative: they replace what was known."""
+    known = before or Usage()
+    created = getattr(reported, "cache_creation", None)
+    long = getattr(created, "ephemeral_1h_input_tokens", None) if created else None
+    long = known.cache_write_long_tokens if long is None else long
+    written = _or(reported, "cache_creation_input_tokens", known.cache_write_tokens + known.cache_write_long_tokens)
+    details = getattr(reported, "output_tokens_details", None)
+    return Usage(
+        input_tokens=_or(reported, "input_tokens", known.input_tokens),
+        cached_tokens=_or(reported, "cache_read_input_tokens", known.cached_tokens),
+        cache_write_tokens=written - long,
+        cache_write_long_tokens=long,
+        completion_tokens=_or(reported, "output_tokens", known.completion_tokens),
+        reasoning_tokens=_or(details, "thinking_tokens", known.reasoning_tokens),
+    )
+
+
+def _or(reported: Any, name: str, otherwise: int) -> int:
+    value = getattr(reported, name, None)
+    return value if isinstance(value, int) else otherwise

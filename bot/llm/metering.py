@@ -1,0 +1,123 @@
+"""One provider call from its start to its ledger row, reported exactly once, however it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bot.engine.ports import Meter, Prompt
+from bot.llm.prices import Cost
+from bot.llm.tokens import TokenCounter
+from bot.types import Call, CallStatus, Usage
+
+MESSAGE_OVERHEAD = 5
+"""Tokens that a message costs beside its text: role and separators."""
+
+_LARGEST_PROMPT = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What every call is booked with."""
+
+    counter: TokenCounter
+    price: Callable[[str, Usage], Cost]
+    clock: Callable[[], float] = time.perf_counter
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """Follows one call. ``sent`` turns true once the provider may charge for the prompt."""
+
+    prompt: Prompt
+    provider: str
+    model: str
+    meter: Meter
+    books: Books
+    sent: bool = False
+    usage: Usage | None = None
+    complete: bool = False
+    """Whether ``usage`` is the final word of the provider, not a first part of it."""
+    _text: list[str] = field(default_factory=list)
+    _started: float = 0.0
+    _first: float | None = None
+    _settled: bool = False
+
+    def __post_init__(self) -> None:
+        self._started = self.books.clock()
+
+    def wrote(self, text: str) -> None:
+        """More text came."""
+        if self._first is None:
+            self._first = self.books.clock()
+        self._text.append(text)
+
+    @property
+    def prompt_estimate(self) -> int:
+        """Tokens of the prompt by the local count."""
+        return estimate_prompt(self.prompt, self.model, self.books.counter)
+
+    def settle(self, status: CallStatus, error: str = "") -> None:
+        """Report the call; every later settlement is ignored."""
+        if self._settled:
+            return
+        self._settled = True
+        usage, estimated = self._final_usage()
+        cost = self.books.price(self.model, usage)
+        ended = self.books.clock()
+        self.meter(
+            Call(
+                purpose=self.prompt.purpose,
+                provider=self.provider,
+                model=self.model,
+                tier=self.prompt.tier,
+                usage=usage,
+                cost_usd=cost.usd,
+                price_version=cost.version,
+                status=status,
+                latency_ms=(ended - self._started) * 1000,
+                ttft_ms=None if self._first is None else (self._first - self._started) * 1000,
+                estimated=estimated,
+                error=error,
+            )
+        )
+
+    def _final_usage(self) -> tuple[Usage, bool]:
+        text = "".join(self._text)
+        if self.usage is not None and self.complete and plausible(self.usage, text, self.prompt.max_tokens):
+            self.books.counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
+            return self.usage, False
+        if not self.sent:
+            return Usage(), False
+        written = self.books.counter.count(text, self.model)
+        known = self.usage
+        if known is not None and 0 < known.prompt_tokens <= _LARGEST_PROMPT and min(_numbers(known)) >= 0:
+            return Usage(*_numbers(known)[:4], completion_tokens=max(written, known.completion_tokens)), True
+        return Usage(input_tokens=self.prompt_estimate, completion_tokens=written), True
+
+
+def estimate_prompt(prompt: Prompt, model: str, counter: TokenCounter) -> int:
+    """Tokens of a whole prompt by the local count."""
+    texts = [prompt.system, *(message.text for message in prompt.messages)]
+    return sum(counter.count(text, model) + MESSAGE_OVERHEAD for text in texts)
+
+
+def plausible(usage: Usage, text: str, max_tokens: int) -> bool:
+    """Whether reported numbers can be true; proxies and local servers report zeros and worse."""
+    if min(_numbers(usage)) < 0 or not 0 < usage.prompt_tokens <= _LARGEST_PROMPT:
+        return False
+    if text and usage.completion_tokens == 0:
+        return False
+    return usage.completion_tokens <= 4 * max_tokens + 1000 + len(text)
+
+
+def _numbers(usage: Usage) -> tuple[int, int, int, int, int, int]:
+    return (
+        usage.input_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+        usage.cache_write_long_tokens,
+        usage.completion_tokens,
+        usage.reasoning_tokens,
+    )

@@ -1,0 +1,184 @@
+"""OpenAI's chat completions, streamed; Ollama, vLLM, llama.cpp and proxies speak the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from bot.engine.ports import Ended, Event, Prompt, TextDelta
+from bot.errors import LLMError
+from bot.llm import faults
+from bot.llm.metering import Books, OpenCall
+from bot.llm.provider import ProviderLLM
+from bot.types import Tier, Usage
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types.chat import ChatCompletionChunk
+
+WHO = faults.Who("openai", "OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+COMPATIBLE = faults.Who("openai", "The model server", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+API_URL = "https://api.openai.com/v1"
+
+_USAGE_PATIENCE = 5.0
+"""Seconds that a finished answer waits for its usage, which comes after it and may never come."""
+
+Reason = Literal["complete", "cut", "refused"]
+_REASONS: Mapping[str, Reason] = {"length": "cut", "content_filter": "refused"}
+
+
+class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
+    """``base_url`` None is the provider itself. ``compatible`` servers get no field that only OpenAI knows."""
+
+    def __init__(
+        self,
+        api_key: str,
+        models: Mapping[Tier, str],
+        books: Books,
+        *,
+        base_url: str | None = None,
+        compatible: bool | None = None,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 120.0,
+        usage_patience: float = _USAGE_PATIENCE,
+    ) -> None:
+        self._base_url = base_url or API_URL
+        self._compatible = self._base_url.rstrip("/") != API_URL if compatible is None else compatible
+        super().__init__(COMPATIBLE if self._compatible else WHO, models, books)
+        self._api_key = api_key
+        self._timeouts = (connect_timeout, read_timeout)
+        self._usage_patience = usage_patience
+
+    def _connect(self) -> AsyncOpenAI:
+        import httpx2
+        import openai
+
+        connect, read = self._timeouts
+        return openai.AsyncOpenAI(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=httpx2.Timeout(read, connect=connect),
+        )
+
+    async def probe(self, model: str) -> None:
+        client = await self.client()
+        try:
+            offered = await self._offered(client)
+            if offered is None:
+                await client.chat.completions.create(
+                    model=model, max_tokens=1, messages=[{"role": "user", "content": "Hello"}]
+                )
+        except LLMError:
+            raise
+        except Exception as error:
+            raise self._fault(model, error) from error
+        if offered is not None and not {model, f"{model}:latest"} & offered:
+            raise faults.of_status(self.who, model, 404, faults.Said("", "", ""))
+
+    async def _offered(self, client: AsyncOpenAI) -> set[str] | None:
+        """The models that the server lists; None where it keeps no such list."""
+        import openai
+
+        try:
+            answer = await client.models.with_raw_response.list()
+        except openai.NotFoundError as error:
+            if faults.is_web_page(error.response.headers.get("content-type", "")):
+                raise faults.web_page(self.who, 404) from error
+            return None
+        if faults.is_web_page(answer.headers.get("content-type", "")):
+            raise faults.web_page(self.who)
+        return {model.id for model in answer.parse().data}
+
+    async def _events(self, prompt: Prompt, call: OpenCall) -> AsyncGenerator[Event, None]:
+        client = await self.client()
+        call.sent = True
+        try:
+            response: AsyncStream[ChatCompletionChunk] = await client.chat.completions.create(
+                **self._request(prompt, call.model)
+            )
+        except Exception:
+            call.sent = False
+            raise
+        async with response:
+            if faults.is_web_page(response.response.headers.get("content-type", "")):
+                call.sent = False
+                raise faults.web_page(self.who)
+            reason: Reason | None = None
+            async for chunk in response:
+                text, reason = _read(chunk)
+                self._note_usage(chunk, call, final=reason is not None)
+                if text:
+                    yield TextDelta(text)
+                if reason is not None:
+                    break
+            if reason is None:
+                raise faults.unfinished(self.who)
+            await self._await_usage(response, call)
+        yield Ended(reason, call.model, self.who.provider)
+
+    def _request(self, prompt: Prompt, model: str) -> dict[str, Any]:
+        system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        request: dict[str, Any] = {
+            "model": model,
+            "messages": [*system, *({"role": message.role, "content": message.text} for message in prompt.messages)],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if self._compatible:
+            return request | {"max_tokens": prompt.max_tokens}
+        key = {"prompt_cache_key": prompt.cache_key} if prompt.cache_key else {}
+        return request | {"max_completion_tokens": prompt.max_tokens} | key
+
+    def _note_usage(self, chunk: ChatCompletionChunk, call: OpenCall, *, final: bool) -> None:
+        """Some servers report the usage so far with every piece: only what comes with the end or after is final."""
+        if chunk.usage is not None:
+            call.usage = usage_of(chunk.usage)
+            call.complete = final
+
+    async def _await_usage(self, response: AsyncStream[ChatCompletionChunk], call: OpenCall) -> None:
+        """The answer is whole: whatever happens to the rest of the stream costs the usage and nothing else."""
+        try:
+            async with asyncio.timeout(self._usage_patience):
+                async for chunk in response:
+                    self._note_usage(chunk, call, final=True)
+        except Exception:  # noqa: S110
+            pass
+
+    def _fault(self, model: str, error: Exception) -> LLMError:
+        import openai
+
+        return faults.of_exception(self.who, model, error, openai)
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+def _read(chunk: ChatCompletionChunk) -> tuple[str, Reason | None]:
+    """Text and, in the last piece, how the answer ended."""
+    if not chunk.choices:
+        return "", None
+    choice = chunk.choices[0]
+    delta = choice.delta
+    refusal = delta.refusal if delta else None
+    text = (delta.content if delta else None) or refusal or ""
+    if choice.finish_reason is None:
+        return text, None
+    return text, "refused" if refusal else _REASONS.get(choice.finish_reason, "complete")
+
+
+def usage_of(reported: Any) -> Usage:
+    """OpenAI's prompt count holds the cached and the written tokens: take them out."""
+    details = reported.prompt_tokens_details
+    cached = (details.cached_tokens if details else None) or 0
+    written = (details.cache_write_tokens if details else None) or 0
+    made = reported.completion_tokens_details
+    return Usage(
+        input_tokens=(reported.prompt_tokens or 0) - cached - written,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        completion_tokens=reported.completion_tokens or 0,
+        reasoning_tokens=(made.reasoning_tokens if made else None) or 0,
+    )

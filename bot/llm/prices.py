@@ -1,0 +1,178 @@
+"""What tokens cost: the operator's price file first, then genai-prices. An unknown model has no price, never 0."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.errors import ConfigError
+from bot.types import Usage
+
+_MILLION = Decimal(1_000_000)
+_FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_long")
+_DEAREST = 10_000
+"""USD per million tokens; a higher price in a file is a slip of the unit."""
+
+_LONG_WRITE_SURCHARGE = {"gpt-6-luna": "0.125", "gpt-6.1-terra": "1.25", "gpt-6.1-sol": "2.5"}
+"""What a 12-hour cache write at OpenAI costs above a 30-minute one, which is what genai-prices charges for both.
+
+As of November 2026; doubled, like every input price, in requests above 272,000 tokens.
+"""
+_LONG_PROMPT = 272_000
+
+_OPEN_WEIGHTS = ("gpt-oss",)
+"""Names that OpenAI lists and anybody can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """``usd`` is None where the price is unknown; ``version`` says which table was used."""
+
+    usd: Decimal | None
+    version: str
+
+
+FREE = Cost(Decimal(0), "none")
+UNKNOWN = Cost(None, "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """USD per million tokens."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    cache_write_long: Decimal
+
+    def cost(self, usage: Usage) -> Decimal:
+        return (
+            self.input * usage.input_tokens
+            + self.output * usage.completion_tokens
+            + self.cache_read * usage.cached_tokens
+            + self.cache_write * usage.cache_write_tokens
+            + self.cache_write_long * usage.cache_write_long_tokens
+        ) / _MILLION
+
+
+class Prices:
+    """The one price table. ``cost`` never raises: what it cannot price is unknown."""
+
+    def __init__(self, overrides: Mapping[str, Rates] | None = None, version: str = "") -> None:
+        self._overrides = dict(overrides or {})
+        self._version = version
+
+    @classmethod
+    def load(cls, path: Path | None) -> Prices:
+        """Read the price file, if there is one. Raises ConfigError with one line."""
+        if path is None:
+            return cls()
+        try:
+            raw = path.read_bytes()
+            table = json.loads(raw)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"not JSON, {error}"
+            raise ConfigError(f"PARLEY_PRICES_FILE: {path} cannot be read ({reason}). Correct or unset it.") from None
+        if not isinstance(table, dict):
+            raise _nonsense("the file must be an object of models, each with input and output in USD per million")
+        overrides = {str(model): _rates(str(model), row) for model, row in table.items()}
+        return cls(overrides, f"file {hashlib.sha256(raw).hexdigest()[:8]}")
+
+    def cost(self, provider: str, model: str, usage: Usage, *, base_url: str | None = None) -> Cost:
+        """The price of one call. ``base_url`` is where it went, if not to the provider itself.
+
+        A server on a private address may relay a provider's own models, which keep their price; a model that the
+        provider does not sell runs there for a price nobody can look up.
+        """
+        rates = self._overrides.get(model)
+        if rates is not None:
+            return Cost(rates.cost(usage), self._version)
+        if base_url and is_private(base_url) and model.startswith(_OPEN_WEIGHTS):
+            return UNKNOWN
+        if base_url and not is_private(base_url):
+            listed = self._listed(usage, model, provider_api_url=base_url)
+            if listed is not None:
+                return listed
+        return self._listed(usage, model, provider_id=provider) or UNKNOWN
+
+    def _listed(self, usage: Usage, model: str, **where: str) -> Cost | None:
+        try:
+            price = self._package.calc_price(self._as_listed(usage), model, **where)
+        except (LookupError, ValueError):
+            return None
+        return Cost(price.total_price + _surcharge(model, usage), f"genai-prices {self._package.__version__}")
+
+    @cached_property
+    def _package(self) -> Any:
+        import genai_prices
+
+        return genai_prices
+
+    def _as_listed(self, usage: Usage) -> Any:
+        """genai-prices counts inclusively: input_tokens holds the cached and the written ones."""
+        return self._package.Usage(
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            cache_read_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens + usage.cache_write_long_tokens,
+            cache_write_1h_tokens=usage.cache_write_long_tokens,
+        )
+
+
+def is_private(url: str) -> bool:
+    """Whether an address names this machine or a private network, where models run unpriced."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or "." not in host or host.endswith((".local", ".internal", ".localhost", ".lan"))
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def _surcharge(model: str, usage: Usage) -> Decimal:
+    factor = 2 if usage.prompt_tokens > _LONG_PROMPT else 1
+    return Decimal(_LONG_WRITE_SURCHARGE.get(model, "0")) * usage.cache_write_long_tokens * factor / _MILLION
+
+
+def _rates(model: str, row: object) -> Rates:
+    """One row of the file. Cache prices that are missing are the input price, which errs high for reads."""
+    if not isinstance(row, dict):
+        raise _nonsense(f"{model} must be an object with input and output in USD per million tokens")
+    unknown = sorted(set(map(str, row)) - set(_FIELDS))
+    if unknown:
+        raise _nonsense(f"{model} has an unknown field {unknown[0]}; known are {', '.join(_FIELDS)}")
+    missing = [name for name in ("input", "output") if name not in row]
+    if missing:
+        raise _nonsense(f"{model} has no {missing[0]} price")
+    numbers = {name: _number(model, name, value) for name, value in row.items()}
+    paid = numbers["input"]
+    write = numbers.get("cache_write", paid)
+    return Rates(
+        paid,
+        numbers["output"],
+        numbers.get("cache_read", paid),
+        write,
+        numbers.get("cache_write_long", max(write, paid)),
+    )
+
+
+def _number(model: str, name: str, value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _nonsense(f"the {name} price of {model} is not a number")
+    if not 0 <= value <= _DEAREST:
+        raise _nonsense(f"the {name} price of {model} is {value}; it must lie between 0 and {_DEAREST} USD per million")
+    return Decimal(str(value))
+
+
+def _nonsense(fault: str) -> ConfigError:
+    return ConfigError(f"PARLEY_PRICES_FILE: {fault}. Correct or unset it.")

@@ -182,7 +182,7 @@ class Store(Protocol):
         reservation: Reservation | None,
         cache_key: str | None,
     ) -> None:
-        """In one transaction: reply, ledger rows, settled reservation, cache entry, released lease. Raises LeaseLost."""
+        """In one transaction: reply, ledger, settled reservation, cache entry, released lease. Raises LeaseLost."""
 
     async def hand_back(
         self, turn: Turn, lease: Lease, calls: Sequence[Call], *, reservation: Reservation | None

@@ -1,0 +1,110 @@
+"""What of a thread goes into the next prompt, and when it is time to summarise. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bot.types import History, PastMessage
+
+VERBATIM_MESSAGES = 8
+"""The last four turns, a question and an answer each, are always kept word for word."""
+MESSAGE_SHARE = 0.5
+"""No single past message takes more than this share of the history budget."""
+SUMMARY_TOKENS = 300
+
+_MARKER = re.compile(r"\s?\[\d+(?:,\s*\d+)*\]")
+_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+_LEANING_WORDS = frozenset(
+    "it its this that these those they them their he she him her his one ones there then same else other "
+    "das dies diese dieser es sie er ihn ihm ihr dort dann".split()
+)
+_LEANING_STARTS = (
+    "and ",
+    "but ",
+    "or ",
+    "what about",
+    "how about",
+    "why",
+    "so ",
+    "also",
+    "und ",
+    "was ist mit",
+    "aber ",
+)
+_COMMON = _LEANING_WORDS | frozenset(
+    "a an the of to in on at for from with by is are was were be been do does did can could should would will may "
+    "might must have has had i you we me my your our us what which who whom whose when where why how many much long "
+    "and or but not no yes if so as about into out up down over than too very just please tell know need want get "
+    "der die das ein eine und oder nicht ist sind war wie was wer wo wann warum ich du wir".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The past as the prompt shows it; ``left_out`` messages did not fit."""
+
+    summary: str
+    messages: tuple[PastMessage, ...]
+    left_out: int = 0
+
+
+def select(history: History, budget: int, count: Callable[[str], int]) -> Selected:
+    """The summary and as many of the last messages as ``budget`` tokens hold, the last four turns in any case."""
+    room = budget - (count(history.summary) if history.summary else 0)
+    longest = max(int(budget * MESSAGE_SHARE), 1)
+    chosen: list[PastMessage] = []
+    for message in reversed(history.messages):
+        fitted = _shortened(message, longest, count)
+        if room < fitted.tokens and len(chosen) >= VERBATIM_MESSAGES:
+            break
+        chosen.append(fitted)
+        room -= fitted.tokens
+    chosen.reverse()
+    return Selected(history.summary, tuple(chosen), len(history.messages) - len(chosen))
+
+
+def _shortened(message: PastMessage, limit: int, count: Callable[[str], int]) -> PastMessage:
+    if message.tokens <= limit:
+        return message
+    kept = message.text[: max(1, len(message.text) * limit // message.tokens)] + " […]"
+    return PastMessage(message.seq, message.role, message.author, kept, count(kept), message.at)
+
+
+def without_markers(text: str) -> str:
+    """An earlier answer without its citation markers: they numbered other passages."""
+    return _MARKER.sub("", text)
+
+
+def leans_on_thread(question: str) -> bool:
+    """Whether the question needs the thread to be understood: short, or pointing back."""
+    lowered = question.lower().strip()
+    words = _WORD.findall(lowered)
+    content = [word for word in words if word not in _COMMON]
+    return (
+        len(content) <= 2
+        or lowered.startswith(_LEANING_STARTS)
+        or (len(words) <= 12 and any(word in _LEANING_WORDS for word in words))
+    )
+
+
+def standalone(question: str, messages: Sequence[PastMessage]) -> str:
+    """The question as it is searched for: one that leans on the thread is joined by the last question's own words."""
+    asked = [message for message in messages if message.role == "user"]
+    if not asked or not leans_on_thread(question):
+        return question
+    present = {word.lower() for word in _WORD.findall(question)}
+    earlier = [
+        word
+        for word in dict.fromkeys(_WORD.findall(asked[-1].text))
+        if word.lower() not in present and word.lower() not in _COMMON
+    ]
+    return " ".join([question, *earlier[:12]]) if earlier else question
+
+
+def to_summarise(history: History, budget: int) -> tuple[PastMessage, ...]:
+    """The older messages that are due for the summary: none until they outgrow ``budget``, then a large step."""
+    if sum(message.tokens for message in history.messages) <= budget:
+        return ()
+    return history.messages[:-VERBATIM_MESSAGES]

@@ -1,0 +1,139 @@
+"""What is known of one turn while it runs, and how that becomes its outcome."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from bot.engine.citations import resolve
+from bot.types import (
+    BudgetState,
+    Call,
+    Citation,
+    Lease,
+    Outcome,
+    Reservation,
+    Route,
+    Turn,
+    TurnState,
+    Usage,
+)
+from knowledge.types import Found, Passage, Scope
+
+
+@dataclass(slots=True)
+class Run:
+    """The one mutable thing of the engine; it lives as long as ``Engine.handle``."""
+
+    turn: Turn
+    lease: Lease
+    started: float
+    scope: Scope
+    state: TurnState = "running"
+    calls: list[Call] = field(default_factory=list)
+    reservation: Reservation | None = None
+    budget: BudgetState | None = None
+    route: Route | None = None
+    query: str = ""
+    found: Found | None = None
+    passages: tuple[Passage, ...] = ()
+    draft: str = ""
+    answer: str = ""
+    citations: tuple[Citation, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    refused: str | None = None
+    cached: bool = False
+    cache_key: str | None = None
+    restarts: list[str] = field(default_factory=list)
+    prompt_tokens: int = 0
+    left_out: int = 0
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    lost: bool = False
+
+    def meter(self, call: Call) -> None:
+        """Take note of a provider call, however it ended."""
+        self.calls.append(call)
+
+    def resolve(self) -> None:
+        """Make the answer of the draft: markers checked against the passages, quotes found in them."""
+        resolved = resolve(self.draft, self.passages)
+        self.answer, self.citations = resolved.text, resolved.citations
+
+    def refuse(self, reason: str) -> None:
+        """End without an answer, for a reason that is nobody's failure."""
+        self.state, self.refused = "refused", reason
+
+    def fail(self, reason: str) -> None:
+        """End without an answer, because something failed."""
+        self.state, self.refused = "failed", reason
+
+    def outcome(self) -> Outcome:
+        """How the turn stands now."""
+        return Outcome(
+            turn_id=self.turn.id,
+            thread=self.turn.thread,
+            state=self.state,
+            answer=self.answer,
+            citations=self.citations,
+            route=self.route,
+            usage=sum((call.usage for call in self.calls), Usage()),
+            cost_usd=cost_of(self.calls),
+            cached=self.cached,
+            refused=self.refused,
+            timings_ms=dict(self.timings_ms),
+            calls=tuple(self.calls),
+            trace=self._trace(),
+        )
+
+    def _trace(self) -> Mapping[str, Any]:
+        return {
+            "query": self.query,
+            "passages": [_passage_trace(n, passage) for n, passage in enumerate(self.passages, 1)],
+            "confidence": self.found.confidence if self.found else None,
+            "knowledge_version": self.found.knowledge_version if self.found else None,
+            "search_ms": dict(self.found.timings_ms) if self.found else {},
+            "route": {"tier": self.route.tier, "model": self.route.model, "reason": self.route.reason}
+            if self.route
+            else None,
+            "reserved_tokens": self.reservation.tokens if self.reservation else 0,
+            "prompt_tokens_counted": self.prompt_tokens,
+            "messages_left_out": self.left_out,
+            "restarts": list(self.restarts),
+            "notes": list(self.notes),
+            "timings_ms": dict(self.timings_ms),
+        }
+
+
+def cost_of(calls: Sequence[Call]) -> Decimal | None:
+    """Dollars of all calls; None as soon as one price is unknown."""
+    costs = [call.cost_usd for call in calls]
+    return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
+
+
+def cache_key_of(turn: Turn) -> str:
+    """Names the thread for a provider that keeps equal prefixes on one machine; tells it nothing else."""
+    thread = turn.thread
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{thread.tenant_id}/{thread.channel_id}/{thread.thread_id}").hex
+
+
+def _passage_trace(n: int, passage: Passage) -> dict[str, Any]:
+    return {
+        "n": n,
+        "source": passage.source,
+        "title": passage.title,
+        "heading": list(passage.heading),
+        "page": passage.page,
+        "start": passage.start,
+        "end": passage.end,
+        "score": passage.score,
+        "legs": {
+            "dense": passage.legs.dense,
+            "sparse": passage.legs.sparse,
+            "fused": passage.legs.fused,
+            "rerank": passage.legs.rerank,
+        },
+        "text": passage.text,
+    }

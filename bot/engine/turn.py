@@ -1,0 +1,375 @@
+"""The engine: one mention, from the stored question to the stored answer. ``handle`` is the list of its steps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from bot.config import Settings
+from bot.engine import budget, cache, memory, prompt, route, words
+from bot.engine.citations import renumber
+from bot.engine.gate import urls_in
+from bot.engine.ports import LLM, Clock, Ended, Event, Prompt, Restarted, Search, Store, Surface, TextDelta
+from bot.engine.run import Run, cache_key_of
+from bot.engine.stream import Display
+from bot.errors import ContextTooLong, LeaseLost, LLMError, MessageGone, OverBudget, ParleyError, Refused, SurfaceError
+from bot.types import Action, ChannelSettings, History, Lease, Outcome, Turn
+from knowledge.errors import KnowledgeError
+from knowledge.types import Scope
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+PASSAGE_SHARE = 3000 / 8000
+HISTORY_SHARE = 2500 / 8000
+HEARTBEAT = 8.0
+LEASE_POLL = 0.25
+AFTER_ANSWER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
+AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
+
+
+def _never() -> bool:
+    return False
+
+
+class Engine:
+    """Answers turns. Holds no state of its own: everything that must outlive a crash is in the store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        search: Search,
+        llm: LLM,
+        settings: Settings,
+        count_tokens: Callable[[str], int],
+        clock: Clock = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._search = search
+        self._llm = llm
+        self._settings = settings
+        self._count = count_tokens
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sleep = sleep
+
+    async def handle(self, turn: Turn, surface: Surface, *, stopped: Callable[[], bool] = _never) -> Outcome:
+        """Answer the turn on the surface. Cancelled: ``stopped`` tells a person's stop from a shutdown.
+
+        Raises LeaseLost where the turn has ended or another process took it; CancelledError at a shutdown, the turn
+        being handed back. Every other ending is in the outcome.
+        """
+        scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
+        run = Run(turn, await self._lease(turn), self._monotonic(), scope)
+        async with self._display(run, surface) as display, self._heartbeat(run):
+            try:
+                await display.open(words.SEARCHING)
+                run.state = "cancelled" if stopped() else "done"
+                if run.state == "done":
+                    await self._answer(run, display)
+            except asyncio.CancelledError:
+                if run.lost or not stopped():
+                    await self._give_up(run, display)
+                    raise
+                run.state = "cancelled"
+                run.resolve()
+            except LeaseLost:
+                await self._give_up(run, display)
+                raise
+            except Refused as refusal:
+                run.refuse(str(refusal))
+            except (ParleyError, KnowledgeError) as error:
+                run.fail(str(error))
+            except Exception:
+                log.exception("turn %s failed", turn.id)
+                run.fail("Something broke while answering; the operator finds it in the log")
+            return await _whole(self._finish(run, display))
+
+    async def reflect(self, turn: Turn) -> None:
+        """After the answer: append what has outgrown the history's budget to the thread's summary."""
+        history = await self._store.history(turn)
+        due = memory.to_summarise(history, self._share(HISTORY_SHARE))
+        if not due:
+            return
+        request = prompt.summary(due, history.summary, max_tokens=memory.SUMMARY_TOKENS, cache_key=cache_key_of(turn))
+        run = Run(turn, Lease(turn.id, 0), self._monotonic(), Scope(turn.thread.tenant_id))
+        try:
+            run.reservation = await self._store.reserve(turn, prompt.size(request, self._count) + request.max_tokens)
+            text = await self._whole_text(request, run)
+            if text:
+                await self._store.summarise(turn, since=history.summary_upto, summary=text, upto=due[-1].seq)
+        except (OverBudget, LLMError) as error:
+            log.info("thread of turn %s not summarised: %s", turn.id, error)
+        finally:
+            await _whole(self._store.bill(turn, run.calls, run.reservation))
+
+    async def _whole_text(self, request: Prompt, run: Run) -> str:
+        text = ""
+        async with _closing(self._llm.stream(request, meter=run.meter)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    text += event.text
+                elif isinstance(event, Restarted):
+                    text = ""
+        return text.strip()
+
+    # --- the steps of an answer
+
+    async def _answer(self, run: Run, display: Display) -> None:
+        settings = await self._store.settings(run.turn.thread)
+        history = await self._store.history(run.turn)
+        run.query = memory.standalone(run.turn.question, history.messages)
+        await self._choose_route(run, settings, history)
+        if await self._from_cache(run, settings, history):
+            return
+        await self._retrieve(run)
+        await self._write(run, display, settings, history)
+        run.resolve()
+
+    async def _choose_route(self, run: Run, settings: ChannelSettings, history: History) -> None:
+        turn = run.turn
+        run.budget = await self._store.budget(turn.thread.tenant_id, turn.author.id)
+        run.route = route.choose(
+            turn.question,
+            wish=turn.wish,
+            channel=settings,
+            budget=run.budget,
+            last=history.tier,
+            model=self._llm.model,
+        )
+
+    async def _from_cache(self, run: Run, settings: ChannelSettings, history: History) -> bool:
+        """Only a question that opens a thread is looked up: later ones may mean something else."""
+        if history.messages or history.summary or not run.route or not self._settings.answer_cache_hours:
+            return False
+        run.cache_key = cache.key(
+            run.turn.question,
+            scope=run.scope,
+            knowledge_version=await self._search.version(run.scope.tenant_id),
+            prompt_version=prompt.VERSION,
+            model=run.route.model,
+            persona=settings.persona,
+        )
+        if run.turn.fresh:
+            return False
+        known = await self._store.cached(run.scope.tenant_id, run.cache_key)
+        if known is None:
+            return False
+        run.answer, run.citations, run.cached = known.answer, known.citations, True
+        run.notes.append(words.FROM_CACHE)
+        return True
+
+    async def _retrieve(self, run: Run) -> None:
+        start = self._monotonic()
+        try:
+            run.found = await self._search(run.query, run.scope, k=self._settings.passages)
+            run.passages = prompt.fitting(run.found.passages, self._share(PASSAGE_SHARE), self._count)
+        except KnowledgeError as error:
+            log.warning("turn %s: search failed: %s", run.turn.id, error)
+            run.notes.append(words.NO_KNOWLEDGE)
+        run.timings_ms["search"] = self._since(start)
+
+    async def _write(self, run: Run, display: Display, settings: ChannelSettings, history: History) -> None:
+        """Reserve and stream; a prompt that proves too long is halved, an empty answer asked for again, once each."""
+        share, empty = 1.0, False
+        while True:
+            request = self._prompt(run, settings, history, share)
+            request = await self._reserve(run, request)
+            try:
+                ended = await self._stream(run, display, request)
+            except ContextTooLong:
+                if share < 1.0:
+                    raise
+                share = 0.5
+                run.restarts.append("the prompt was too long for the model and was halved")
+                continue
+            if run.draft.strip() or ended.reason == "refused" or empty:
+                break
+            empty = True
+            run.restarts.append("the model returned nothing")
+        if ended.reason == "cut":
+            run.notes.append(words.CUT)
+        if ended.reason == "refused":
+            run.notes.append(words.DECLINED)
+        if not run.draft.strip():
+            raise Refused(words.DECLINED if ended.reason == "refused" else words.NO_ANSWER)
+
+    def _prompt(self, run: Run, settings: ChannelSettings, history: History, share: float) -> Prompt:
+        assert run.route is not None
+        past = memory.select(history, int(share * self._share(HISTORY_SHARE)), self._count)
+        run.left_out = past.left_out
+        if share < 1.0:
+            run.passages = prompt.fitting(run.passages, int(share * self._share(PASSAGE_SHARE)), self._count)
+        return prompt.build(
+            question=run.turn.question,
+            author=run.turn.author.name,
+            past=past,
+            passages=run.passages,
+            tier=run.route.tier,
+            max_tokens=self._settings.answer_tokens,
+            persona=settings.persona,
+            cache_key=cache_key_of(run.turn),
+        )
+
+    async def _reserve(self, run: Run, request: Prompt) -> Prompt:
+        """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day."""
+        if run.reservation:
+            return request
+        run.prompt_tokens = prompt.size(request, self._count)
+        state = await self._store.budget(run.turn.thread.tenant_id, run.turn.author.id)
+        run.budget = state
+        answer = budget.answer_tokens(state, run.prompt_tokens, request.max_tokens)
+        try:
+            if answer is None:
+                raise OverBudget("", used=state.used, limit=state.limit, resets_at=state.resets_at)
+            run.reservation = await self._store.reserve(run.turn, run.prompt_tokens + answer)
+        except OverBudget as spent:
+            message = words.over_budget(spent.used, spent.limit, spent.resets_at, self._clock())
+            raise OverBudget(message, used=spent.used, limit=spent.limit, resets_at=spent.resets_at) from None
+        return prompt.shortened(request, answer)
+
+    async def _stream(self, run: Run, display: Display, request: Prompt) -> Ended:
+        """Show the text as it comes. Raises LLMError where the stream ends without its terminal event."""
+        run.draft = ""
+        async with _closing(self._llm.stream(request, meter=run.meter)) as events:
+            async for event in events:
+                if isinstance(event, Ended):
+                    return event
+                if isinstance(event, Restarted):
+                    run.draft = ""
+                    run.restarts.append(event.reason)
+                    continue
+                if "ttft" not in run.timings_ms:
+                    run.timings_ms["ttft"] = self._since(run.started)
+                run.draft += event.text
+                display.show(renumber(run.draft, len(run.passages)))
+        raise LLMError("The model's answer broke off before its end; ask again.")
+
+    # --- endings
+
+    async def _finish(self, run: Run, display: Display) -> Outcome:
+        """Show the last word, then store it with everything it cost."""
+        self._warn_of_budget(run)
+        shown = run.answer
+        if run.refused is not None:
+            shown = run.refused if run.state == "refused" else words.failed(run.refused, run.turn.id)
+        elif run.state == "cancelled":
+            shown = f"{run.answer}\n\n{words.STOPPED}".strip()
+        try:
+            await display.close(
+                shown,
+                sources=run.citations,
+                notes=tuple(run.notes),
+                actions=AFTER_ANSWER if run.state == "done" else AFTER_FAILURE,
+            )
+        except (MessageGone, SurfaceError) as error:
+            log.warning("turn %s cannot be shown: %s", run.turn.id, error)
+            run.notes.append(f"Not shown: {error}")
+        run.timings_ms["total"] = self._since(run.started)
+        outcome = run.outcome()
+        await self._store.finish(run.turn, run.lease, outcome, reservation=run.reservation, cache_key=run.cache_key)
+        return outcome
+
+    def _warn_of_budget(self, run: Run) -> None:
+        if run.budget is None or run.reservation is None:
+            return
+        used = run.budget.used + sum(call.usage.total_tokens for call in run.calls)
+        if budget.crosses_warning(run.budget.used, used, run.budget.limit):
+            run.notes.append(words.budget_warning(used, run.budget.limit, run.budget.resets_at, self._clock()))
+
+    async def _give_up(self, run: Run, display: Display) -> None:
+        """Leave the turn to another process: what was spent is settled, nothing is marked as answered."""
+        await display.abandon()
+        try:
+            if run.lost:
+                await _whole(self._store.bill(run.turn, run.calls, run.reservation))
+            else:
+                await _whole(self._store.hand_back(run.turn, run.lease, run.calls, reservation=run.reservation))
+        except LeaseLost:
+            await _whole(self._store.bill(run.turn, run.calls, run.reservation))
+
+    # --- lease and display
+
+    async def _lease(self, turn: Turn) -> Lease:
+        while (lease := await self._store.lease(turn)) is None:
+            await self._sleep(LEASE_POLL)
+        return lease
+
+    @asynccontextmanager
+    async def _heartbeat(self, run: Run) -> AsyncIterator[None]:
+        """Keep the lease while the body runs; cancel the body once it is lost."""
+        body = asyncio.current_task()
+        assert body is not None
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(HEARTBEAT)
+                try:
+                    await self._store.renew(run.turn, run.lease)
+                except LeaseLost:
+                    run.lost = True
+                    body.cancel()
+                    return
+                except Exception as error:
+                    log.warning("lease of turn %s not renewed: %s", run.turn.id, error)
+
+        task = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _display(self, run: Run, surface: Surface) -> Display:
+        async def record(index: int, ref: str | None) -> None:
+            await self._store.record_part(run.turn, run.lease, index, ref)
+
+        return Display(
+            surface,
+            turn_id=run.turn.id,
+            record=record,
+            parts=run.turn.parts,
+            allowed=lambda: urls_in(run.turn.question, *(passage.text for passage in run.passages)),
+        )
+
+    def _share(self, share: float) -> int:
+        return int(self._settings.prompt_tokens * share)
+
+    def _since(self, start: float) -> float:
+        return round(1000 * (self._monotonic() - start), 2)
+
+
+@asynccontextmanager
+async def _closing(events: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[Event]]:
+    """Close the stream with the body, so that the provider stops at once."""
+    try:
+        yield events
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+async def _whole(work: Awaitable[Result]) -> Result:
+    """Let ``work`` come to its end even where the task is cancelled meanwhile: what it does must not stay half done."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+        except Exception:
+            break
+    return task.result()

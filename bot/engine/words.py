@@ -1,0 +1,48 @@
+"""What the bot says when it does not answer: every refusal and failure in plain words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+SEARCHING = "_Looking through the documents…_"
+STOPPED = "_Stopped._"
+INTERRUPTED = "_Interrupted by a restart; the answer goes on here in a moment._"
+EMPTY_QUESTION = "There is no question in that message. Ask me something about the team's documents."
+NO_ANSWER = "The model returned nothing, twice. Ask again, or ask the stronger model."
+UNKNOWN_TURN = "That answer is no longer known here. Ask again."
+TOO_LATE_TO_STOP = "There is nothing to stop: that answer has ended."
+NOT_YOURS_TO_STOP = "Only the person who asked, or an admin, can stop this answer."
+CUT = "Cut off at the length limit; ask me to go on."
+DECLINED = "The model declined to answer this."
+NO_KNOWLEDGE = "The documents could not be searched just now, so this answer does not rest on them."
+FROM_CACHE = "Answered before from the same documents; press “Ask again” for a fresh answer."
+
+
+def too_long(limit: int) -> str:
+    """For a question that is longer than the bot reads."""
+    return f"That is longer than the {limit:,} characters I read. Shorten it, or upload it as a document with /ingest."
+
+
+def over_budget(used: int, limit: int, resets_at: datetime, now: datetime) -> str:
+    """For a person whose tokens of the day do not suffice."""
+    return (
+        f"Your token budget for today does not suffice for this ({used:,} of {limit:,} used). "
+        f"It resets {_when(resets_at, now)}; an admin can raise it with /budget."
+    )
+
+
+def budget_warning(used: int, limit: int, resets_at: datetime, now: datetime) -> str:
+    """For a person who has used most of the day."""
+    return f"You have used {100 * used // max(limit, 1)} % of today's tokens; they reset {_when(resets_at, now)}."
+
+
+def failed(reason: str, turn_id: str) -> str:
+    """For a turn that ended without an answer; the id leads to its trace."""
+    return f"{reason.rstrip('.')}. (Trace {turn_id})"
+
+
+def _when(resets_at: datetime, now: datetime) -> str:
+    left = max(resets_at - now.astimezone(resets_at.tzinfo), timedelta(0))
+    hours, minutes = divmod(int(left.total_seconds()) // 60, 60)
+    wait = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return f"at {resets_at:%H:%M} ({resets_at.tzinfo}), in {wait}"

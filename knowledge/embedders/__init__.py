@@ -1,0 +1,30 @@
+"""Embedders: local sentence-transformers models, and servers that speak OpenAI's protocol."""
+
+from __future__ import annotations
+
+from knowledge.embedders.local import OFFLINE_MODEL, SentenceTransformerEmbedder
+from knowledge.embedders.openai import OpenAIEmbedder
+from knowledge.errors import EmbeddingError
+from knowledge.ports import Embedder
+
+__all__ = ["OFFLINE_MODEL", "OpenAIEmbedder", "SentenceTransformerEmbedder", "build_embedder"]
+
+OPENAI_MODELS = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
+
+
+def build_embedder(
+    model: str, *, openai_api_key: str | None = None, openai_base_url: str | None = None
+) -> Embedder:
+    """The embedder of a model name. ``text-embedding-...`` and ``openai:NAME`` go to the OpenAI-compatible server,
+    every other name or path is a sentence-transformers model. Loads nothing yet.
+
+    Raises EmbeddingError where the server is to be asked without a key.
+    """
+    name = model.removeprefix("openai:")
+    if model.startswith("openai:") or name in OPENAI_MODELS:
+        if not openai_api_key and not openai_base_url:
+            raise EmbeddingError(
+                f"The embedding model {name} needs OPENAI_API_KEY; set it, or unset PARLEY_EMBEDDING_MODEL."
+            )
+        return OpenAIEmbedder(name, api_key=openai_api_key or "none", base_url=openai_base_url)
+    return SentenceTransformerEmbedder(model)

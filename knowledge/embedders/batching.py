@@ -1,0 +1,119 @@
+"""One worker thread that encodes what arrives together in one batch; questions go before passages."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from knowledge.errors import EmbeddingError
+from knowledge.ports import EncodeKind
+
+Result = TypeVar("Result")
+
+EncodeBatch = Callable[[Sequence[str]], Sequence[Result]]
+"""Encodes prefixed texts; one result a text."""
+
+
+@dataclass(slots=True)
+class _Job(Generic[Result]):
+    texts: Sequence[str]
+    future: Future[list[Result]]
+    taken: int = 0
+    results: list[Result] = field(default_factory=list)
+
+
+class BatchingWorker(Generic[Result]):
+    """Runs ``encode`` in one thread of its own, at most ``batch`` texts at a time.
+
+    A text that makes ``encode`` fail fails the jobs of its batch only. The thread starts with the first job.
+    """
+
+    def __init__(self, encode: EncodeBatch[Result], *, batch: int = 32) -> None:
+        self._encode = encode
+        self._batch = batch
+        self._queues: dict[EncodeKind, deque[_Job[Result]]] = {"query": deque(), "passage": deque()}
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    async def run(self, texts: Sequence[str], kind: EncodeKind) -> list[Result]:
+        """The result of each text. Cancelling forgets the job."""
+        if not texts:
+            return []
+        job: _Job[Result] = _Job(texts, Future())
+        with self._wake:
+            if self._closed:
+                raise EmbeddingError("The embedding model was closed; start Parley again.")
+            self._queues[kind].append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="embedder", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+        return await asyncio.wrap_future(job.future)
+
+    async def aclose(self) -> None:
+        """Fail what waits and end the thread."""
+        with self._wake:
+            self._closed = True
+            waiting = [job for queue in self._queues.values() for job in queue]
+            for queue in self._queues.values():
+                queue.clear()
+            self._wake.notify()
+        for job in waiting:
+            job.future.cancel()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._closed or any(self._queues.values()))
+                if self._closed:
+                    return
+                pieces = self._take()
+            self._finish(pieces)
+
+    def _take(self) -> list[tuple[_Job[Result], Sequence[str]]]:
+        """Pieces of the oldest jobs of one kind, up to a batch."""
+        queue = self._queues["query"] or self._queues["passage"]
+        pieces: list[tuple[_Job[Result], Sequence[str]]] = []
+        room = self._batch
+        while queue and room:
+            job = queue[0]
+            if job.future.cancelled():
+                queue.popleft()
+                continue
+            piece = job.texts[job.taken : job.taken + room]
+            pieces.append((job, piece))
+            job.taken += len(piece)
+            room -= len(piece)
+            if job.taken == len(job.texts):
+                queue.popleft()
+        return pieces
+
+    def _finish(self, pieces: Sequence[tuple[_Job[Result], Sequence[str]]]) -> None:
+        try:
+            results = list(self._encode([text for _, piece in pieces for text in piece]))
+        except Exception as error:  # noqa: BLE001 - whatever the model raises belongs to the callers
+            for job, _ in pieces:
+                self._fail(job, error)
+            return
+        start = 0
+        for job, piece in pieces:
+            job.results += results[start : start + len(piece)]
+            start += len(piece)
+            if len(job.results) == len(job.texts) and not job.future.cancelled():
+                job.future.set_result(job.results)
+
+    def _fail(self, job: _Job[Result], error: Exception) -> None:
+        with self._wake:
+            for queue in self._queues.values():
+                if job in queue:
+                    queue.remove(job)
+        if not job.future.done():
+            job.future.set_exception(error)

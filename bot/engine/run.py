@@ -45,7 +45,7 @@ class Run:
     citations: tuple[Citation, ...] = ()
     notes: list[str] = field(default_factory=list)
     refused: str | None = None
-    cached: bool = False
+    cached_from: str | None = None
     cache_key: str | None = None
     restarts: list[str] = field(default_factory=list)
     prompt_tokens: int = 0
@@ -81,7 +81,7 @@ class Run:
             route=self.route,
             usage=sum((call.usage for call in self.calls), Usage()),
             cost_usd=cost_of(self.calls),
-            cached=self.cached,
+            cached=self.cached_from is not None,
             refused=self.refused,
             timings_ms=dict(self.timings_ms),
             calls=tuple(self.calls),
@@ -91,6 +91,7 @@ class Run:
     def _trace(self) -> Mapping[str, Any]:
         return {
             "query": self.query,
+            "cached_from": self.cached_from,
             "passages": [_passage_trace(n, passage) for n, passage in enumerate(self.passages, 1)],
             "confidence": self.found.confidence if self.found else None,
             "knowledge_version": self.found.knowledge_version if self.found else None,

@@ -164,7 +164,7 @@ class Engine:
         known = await self._store.cached(run.scope.tenant_id, run.cache_key)
         if known is None:
             return False
-        run.answer, run.citations, run.cached = known.answer, known.citations, True
+        run.answer, run.citations, run.cached_from = known.answer, known.citations, known.turn_id
         run.notes.append(words.FROM_CACHE)
         return True
 

@@ -27,13 +27,13 @@ def over_budget(used: int, limit: int, resets_at: datetime, now: datetime) -> st
     """For a person whose tokens of the day do not suffice."""
     return (
         f"Your token budget for today does not suffice for this ({used:,} of {limit:,} used). "
-        f"It resets {_when(resets_at, now)}; an admin can raise it with /budget."
+        f"It resets {when(resets_at, now)}; an admin can raise it with /budget."
     )
 
 
 def budget_warning(used: int, limit: int, resets_at: datetime, now: datetime) -> str:
     """For a person who has used most of the day."""
-    return f"You have used {100 * used // max(limit, 1)} % of today's tokens; they reset {_when(resets_at, now)}."
+    return f"You have used {100 * used // max(limit, 1)} % of today's tokens; they reset {when(resets_at, now)}."
 
 
 def failed(reason: str, turn_id: str) -> str:
@@ -41,7 +41,8 @@ def failed(reason: str, turn_id: str) -> str:
     return f"{reason.rstrip('.')}. (Trace {turn_id})"
 
 
-def _when(resets_at: datetime, now: datetime) -> str:
+def when(resets_at: datetime, now: datetime) -> str:
+    """A moment to come, as a time of day with its zone and the wait until then."""
     left = max(resets_at - now.astimezone(resets_at.tzinfo), timedelta(0))
     hours, minutes = divmod(int(left.total_seconds()) // 60, 60)
     wait = f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,98 @@
+"""``costs``: a table of what the models cost, for admins."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from bot.commands import arguments
+from bot.commands.base import Command, Context, File, Reply, Table
+from bot.errors import NotAllowed, UsageError
+from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, report
+
+USAGE = "[30d] [by user|channel|model|purpose|day] [csv]"
+DEFAULT_PERIOD = "30d"
+COLUMNS = ("answers", "calls", "prompt", "cached", "written", "output", "USD")
+
+
+async def run(context: Context, line: str) -> Reply:
+    """The table of a period, grouped; ``csv`` adds a file."""
+    if not context.author.is_admin:
+        raise NotAllowed("Only an admin can see costs. /budget shows your own tokens.")
+    given = [word for word in arguments.words(line) if word not in ("by", "--by", "--since")]
+    as_csv = arguments.take_flag(given, "csv") or arguments.take_flag(given, "--csv")
+    by = next((dimension for dimension in DIMENSIONS if dimension in given), "user")
+    periods = [word for word in given if word != by]
+    if len(periods) > 1:
+        raise UsageError(f"Write /costs {USAGE}.")
+    made = await make_report(context, periods[0] if periods else DEFAULT_PERIOD, by)
+    return Reply(_summary(made), _table(made, by), _csv(made, by) if as_csv else None)
+
+
+async def make_report(context: Context, period: str, by: Dimension) -> CostReport:
+    """The report of the context's tenant. Raises UsageError for a period that is none."""
+    services = context.services
+    start = arguments.start_of(period, services.clock())
+    async with services.database.tenant(context.tenant_id) as session:
+        return await report(
+            session,
+            tenant_id=context.tenant_id,
+            start=start,
+            by=by,
+            prices=services.prices,
+            strong_model=services.llm.model("strong"),
+        )
+
+
+def dollars(row: CostRow) -> str:
+    """The known cost, and how many calls it leaves out."""
+    known = f"{row.cost_usd:.4f}"
+    return f"{known} + {row.unknown_calls} unknown" if row.unknown_calls else known
+
+
+def _summary(made: CostReport) -> str:
+    saved = made.savings
+    text = (
+        f"{made.total.answers} answers, {made.total.calls} calls, ${dollars(made.total)}. "
+        f"Saved: ${saved.prompt_cache:.4f} by prompt caching, ${saved.routing:.4f} by routing, "
+        f"${saved.answer_cache:.4f} by the answer cache."
+    )
+    if made.unknown_prices:
+        models = ", ".join(f"{model} ({calls} calls)" for model, calls in made.unknown_prices)
+        text += f" Price unknown: {models}; PARLEY_PRICES_FILE can name it."
+    return text
+
+
+def _cells(row: CostRow, label: str) -> tuple[str | int, ...]:
+    return (
+        label,
+        row.answers,
+        row.calls,
+        row.prompt_tokens,
+        row.cached_tokens,
+        row.cache_write_tokens,
+        row.completion_tokens,
+        dollars(row),
+    )
+
+
+def _table(made: CostReport, by: Dimension) -> Table:
+    rows = [_cells(row, row.name or row.key) for row in made.rows]
+    return Table((by, *COLUMNS), [*rows, _cells(made.total, "total")])
+
+
+def csv_text(made: CostReport) -> str:
+    """The rows as CSV, a header first."""
+    out = io.StringIO()
+    lines = [row.as_json() for row in (*made.rows, made.total)]
+    writer = csv.DictWriter(out, fieldnames=list(lines[0]))
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue()
+
+
+def _csv(made: CostReport, by: Dimension) -> File:
+    return File(f"costs-by-{by}.csv", csv_text(made).encode(), "text/csv")
+
+
+COMMAND = Command("costs", "shows what the models cost", USAGE, run, admin=True)

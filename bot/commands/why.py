@@ -1,0 +1,83 @@
+"""``why``: the trace of one answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.commands.base import Command, Context, Reply, Table
+from bot.errors import NotAllowed, UsageError
+from bot.reports.trace import Trace, trace_of
+from bot.store import turns
+from bot.types import ThreadKey
+
+USAGE = "[ID of an answer]"
+
+
+async def run(context: Context, line: str) -> Reply:
+    """The trace of the answer with this id, or of the thread's last one."""
+    turn_id = line.strip() or await _last(context)
+    async with context.services.database.tenant(context.tenant_id) as session:
+        trace = await trace_of(session, tenant_id=context.tenant_id, turn_id=turn_id)
+    if trace is None:
+        raise UsageError(f"No answer has the id “{turn_id}”. The id stands in the answer's trace or under its buttons.")
+    if trace.channel_id != context.channel_id and trace.user_id != context.author.id and not context.author.is_admin:
+        raise NotAllowed("That answer was given in another channel. Ask there, or ask an admin.")
+    return Reply(_text(trace), _passages(trace))
+
+
+async def _last(context: Context) -> str:
+    if context.thread_id is None:
+        raise UsageError("Which answer? Use this in its thread, or write /why with the id of the answer.")
+    key = ThreadKey(context.tenant_id, context.platform, context.channel_id, context.thread_id)
+    async with context.services.database.tenant(context.tenant_id) as session:
+        found = await turns.latest(session, thread=key)
+    if found is None:
+        raise UsageError("Nothing has been answered in this thread.")
+    return found
+
+
+def _text(trace: Trace) -> str:
+    route = trace.details.get("route") or {}
+    timings = trace.details.get("timings_ms") or {}
+    lines = [
+        f"**Answer {trace.turn_id}** ({trace.state})",
+        f"- Searched for: {trace.details.get('query') or trace.question}",
+        f"- Route: {route.get('model', 'none')} ({route.get('tier', '-')}): {route.get('reason', '-')}",
+        f"- Confidence of the search: {_number(trace.details.get('confidence'))}",
+        f"- Time: {', '.join(f'{name} {_number(value)} ms' for name, value in timings.items()) or '-'}",
+        *(f"- Call: {_call(call)}" for call in trace.calls),
+        *(f"- Note: {note}" for note in (*trace.details.get("restarts", ()), *trace.details.get("notes", ()))),
+    ]
+    if trace.details.get("cached_from"):
+        lines.append(f"- From the answer cache: first given as {trace.details['cached_from']}")
+    if trace.refused:
+        lines.append(f"- Not answered: {trace.refused}")
+    return "\n".join(lines)
+
+
+def _call(call: dict[str, Any]) -> str:
+    cost = "price unknown" if call["cost_usd"] is None else f"${call['cost_usd']:.6f}"
+    mark = ", estimated" if call["estimated"] else ""
+    return (
+        f"{call['purpose']}, {call['model']}, {call['status']}, {call['prompt_tokens']:,} tokens in "
+        f"({call['cached_tokens']:,} cached), {call['completion_tokens']:,} out{mark}, {cost}"
+    )
+
+
+def _passages(trace: Trace) -> Table | None:
+    rows = [
+        (
+            passage["n"],
+            " › ".join((passage["title"], *passage["heading"])),
+            *(_number(passage["legs"][leg]) for leg in ("dense", "sparse", "fused", "rerank")),
+        )
+        for passage in trace.details.get("passages", ())
+    ]
+    return Table(("#", "passage", "dense", "sparse", "fused", "rerank"), rows) if rows else None
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+COMMAND = Command("why", "shows how an answer came about", USAGE, run)

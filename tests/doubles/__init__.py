@@ -1,0 +1,1 @@
+"""Servers on loopback that speak the wire format of the services Parley talks to."""

@@ -1,0 +1,279 @@
+"""A double of the model providers: a real server on loopback with their wire format, their rules and their bills.
+
+    async with ModelDouble() as double:
+        double.script = lambda seen: Reply("Thirty days. [1]")
+        settings = load(anthropic_api_key=double.anthropic_key, anthropic_base_url=double.anthropic_url)
+        ...
+        assert double.bill[0].prompt.read > 0
+
+``script`` is asked for every call that writes text. ``requests`` holds every request, ``bill`` every call that the
+provider would charge for. ``now`` is the clock of the prompt caches, in seconds; move it to let them expire.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Literal
+
+from tests.doubles import models_wire as wire
+from tests.doubles.models_billing import (
+    _TOKEN,
+    PRICES,
+    AnthropicCache,
+    Billed,
+    Metered,
+    OpenAICache,
+    ProviderName,
+    dollars,
+    tokens,
+)
+from tests.doubles.models_http import ClientGoneError, Exchange, HttpServer, closed_port
+from tests.doubles.models_replies import Reply, Seen, quoting
+from tests.doubles.models_streams import stream
+
+__all__ = ["Billed", "ModelDouble", "Reply", "Seen", "closed_port", "quoting", "tokens"]
+
+HTML = b"<!DOCTYPE html><html><body><h1>Welcome to nginx!</h1></body></html>"
+_STATUS_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+
+
+class ModelDouble:
+    """Both providers on one port."""
+
+    def __init__(self, *, openai_kind: Literal["openai", "compatible"] = "compatible") -> None:
+        self.script: Callable[[Seen], Reply] = quoting
+        self.bill: list[Billed] = []
+        self.requests: list[Seen] = []
+        self.now = 0.0
+        self.models = set(PRICES)
+        self.context_limit = 1_000_000
+        self.anthropic_key = "sk-ant-double"
+        self.openai_key = "sk-double"
+        self.openai_kind = openai_kind
+        self._caches = (AnthropicCache(), OpenAICache())
+        self._server = HttpServer(self._handle)
+
+    async def __aenter__(self) -> ModelDouble:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen, on the same port as before."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Refuse connections from now on."""
+        await self._server.stop()
+
+    @property
+    def anthropic_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.port}"
+
+    @property
+    def openai_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.port}/v1"
+
+    @property
+    def dollars(self) -> Decimal:
+        """The whole bill, calls of unpriced models left out."""
+        return sum((line.usd for line in self.bill if line.usd is not None), Decimal(0))
+
+    def charge(self, seen: Seen, prompt: Metered, output: int, *, complete: bool) -> None:
+        """Write a line of the bill."""
+        usd = dollars(seen.provider, seen.model, prompt, output)
+        self.bill.append(Billed(seen.provider, seen.model, prompt, output, usd, complete, seen.number))
+
+    # --- routes
+
+    async def _handle(self, exchange: Exchange) -> None:
+        seen = self._seen(exchange)
+        self.requests.append(seen)
+        match exchange.method, exchange.path:
+            case "POST", "/v1/messages":
+                await self._write(exchange, seen, wire.refuse_anthropic(seen, self.anthropic_key))
+            case "POST", "/v1/messages/count_tokens":
+                await self._count(exchange, seen)
+            case "POST", "/v1/chat/completions":
+                compatible = self.openai_kind == "compatible"
+                await self._write(exchange, seen, wire.refuse_openai(seen, self.openai_key, compatible=compatible))
+            case "POST", "/v1/embeddings":
+                await self._embed(exchange, seen)
+            case "GET", path if path.startswith("/v1/models"):
+                await self._list(exchange, seen)
+            case _:
+                await exchange.answer(404, b"404 page not found", "text/plain")
+
+    def _seen(self, exchange: Exchange) -> Seen:
+        anthropic = "anthropic-version" in exchange.headers or exchange.path.startswith("/v1/messages")
+        provider: ProviderName = "anthropic" if anthropic else "openai"
+        body = json.loads(exchange.body) if exchange.body else {}
+        return Seen(len(self.requests), provider, exchange.path, exchange.headers, body)
+
+    async def _write(self, exchange: Exchange, seen: Seen, refusal: wire.Refusal | None) -> None:
+        refusal = refusal or self._unknown_model(seen)
+        if refusal is not None:
+            await exchange.answer_json(*refusal)
+            return
+        reply = self.script(seen)
+        if await self._fails_at_once(exchange, seen, reply):
+            return
+        prompt = self._meter(seen)
+        if prompt.total > self.context_limit:
+            await exchange.answer_json(*self._too_long(seen, prompt.total))
+            return
+        reply = _cut(reply, seen)
+        if not seen.body.get("stream"):
+            await self._whole(exchange, seen, reply, prompt)
+            return
+        await self._streamed(exchange, seen, reply, prompt)
+
+    async def _streamed(self, exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) -> None:
+        complete = False
+        try:
+            complete = await stream(exchange, seen, reply, prompt)
+        except ClientGoneError:
+            seen.closed.set()
+            raise
+        finally:
+            pieces = "".join(reply.text[at : at + reply.piece] for at in range(0, len(reply.text), reply.piece))
+            sent = pieces if complete else pieces[: seen.pieces_sent * reply.piece]
+            if complete or reply.fault != "error_event" or seen.pieces_sent:
+                self.charge(seen, prompt, tokens(sent), complete=complete)
+
+    async def _fails_at_once(self, exchange: Exchange, seen: Seen, reply: Reply) -> bool:
+        if reply.fault == "html":
+            await exchange.answer(reply.status if reply.status != 500 else 200, HTML, "text/html")
+        elif reply.fault == "status":
+            headers = {"retry-after": reply.retry_after} if reply.retry_after else {}
+            kind = _STATUS_TYPES.get(reply.status, "api_error")
+            make = wire.anthropic_error if seen.provider == "anthropic" else wire.openai_error
+            body = reply.error or make(reply.status, kind, f"scripted {reply.status}")[1]
+            await exchange.answer_json(reply.status, body, headers)
+        elif reply.fault == "reset" and reply.after < 0:
+            exchange.reset()
+        else:
+            return False
+        return True
+
+    def _unknown_model(self, seen: Seen) -> wire.Refusal | None:
+        if seen.model in self.models:
+            return None
+        if seen.provider == "anthropic":
+            return wire.anthropic_error(404, "not_found_error", f"model: {seen.model}")
+        words = f"The model `{seen.model}` does not exist or you do not have access to it."
+        return wire.openai_error(404, "invalid_request_error", words, "model_not_found")
+
+    def _too_long(self, seen: Seen, total: int) -> wire.Refusal:
+        if seen.provider == "anthropic":
+            words = f"prompt is too long: {total} tokens > {self.context_limit} maximum"
+            return wire.anthropic_error(400, "invalid_request_error", words)
+        words = f"This model's maximum context length is {self.context_limit} tokens, however you sent {total}."
+        return wire.openai_error(400, "invalid_request_error", words, "context_length_exceeded")
+
+    def _meter(self, seen: Seen) -> Metered:
+        if seen.provider == "anthropic":
+            return self._caches[0].meter(seen.model, wire.anthropic_blocks(seen.body), self.now)
+        key = str(seen.body.get("prompt_cache_key", ""))
+        return self._caches[1].meter(seen.model, key, wire.openai_blocks(seen.body), self.now)
+
+    async def _whole(self, exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) -> None:
+        output = max(1, tokens(reply.text))
+        self.charge(seen, prompt, output, complete=True)
+        if seen.provider == "anthropic":
+            value = wire.anthropic_message(seen, reply, wire.anthropic_usage(prompt, output))
+        else:
+            value = wire.openai_completion(seen, reply, wire.openai_usage(prompt, output))
+        await exchange.answer_json(200, value)
+
+    async def _count(self, exchange: Exchange, seen: Seen) -> None:
+        refusal = wire.refuse_anthropic(seen, self.anthropic_key, counting=True) or self._unknown_model(seen)
+        if refusal is not None:
+            await exchange.answer_json(*refusal)
+            return
+        total = sum(block.tokens for block in wire.anthropic_blocks(seen.body))
+        await exchange.answer_json(200, {"input_tokens": total})
+
+    async def _list(self, exchange: Exchange, seen: Seen) -> None:
+        wanted = self.anthropic_key if seen.provider == "anthropic" else self.openai_key
+        make = wire.anthropic_error if seen.provider == "anthropic" else wire.openai_error
+        if wire.key_of(seen) != wanted:
+            await exchange.answer_json(*make(401, "authentication_error", "invalid key"))
+            return
+        await exchange.answer_json(200, _models(sorted(self.models), seen.provider))
+
+    async def _embed(self, exchange: Exchange, seen: Seen) -> None:
+        if wire.key_of(seen) != self.openai_key:
+            await exchange.answer_json(*wire.openai_error(401, "invalid_request_error", "Incorrect API key provided."))
+            return
+        refusal = self._unknown_model(seen)
+        if refusal is not None:
+            await exchange.answer_json(*refusal)
+            return
+        reply = self.script(seen) if self.script is not quoting else Reply()
+        if await self._fails_at_once(exchange, seen, reply):
+            return
+        texts = [seen.body["input"]] if isinstance(seen.body["input"], str) else list(seen.body["input"])
+        size = int(seen.body.get("dimensions") or (3072 if "large" in seen.model else 1536))
+        total = sum(map(tokens, texts))
+        self.charge(seen, Metered(total), 0, complete=True)
+        rows = [_embedding(at, _vector(text, size), seen.body) for at, text in enumerate(texts)]
+        usage = {"prompt_tokens": total, "total_tokens": total}
+        await exchange.answer_json(200, {"object": "list", "data": rows, "model": seen.model, "usage": usage})
+
+
+def _cut(reply: Reply, seen: Seen) -> Reply:
+    """No answer is longer than max_tokens."""
+    most = seen.body.get("max_tokens") or seen.body.get("max_completion_tokens") or 1_000_000
+    found = list(_TOKEN.finditer(reply.text))
+    if len(found) <= most:
+        return reply
+    return replace(reply, text=reply.text[: found[most - 1].end()], stop="cut")
+
+
+def _models(names: list[str], provider: ProviderName) -> dict[str, Any]:
+    if provider == "openai":
+        rows = [{"id": name, "object": "model", "created": 1_790_000_000, "owned_by": "double"} for name in names]
+        return {"object": "list", "data": rows}
+    created = "2026-10-14T00:00:00Z"
+    listed = [{"id": n, "type": "model", "display_name": n, "created_at": created} for n in names]
+    return {"data": listed, "has_more": False, "first_id": names[0], "last_id": names[-1]}
+
+
+def _vector(text: str, size: int) -> list[float]:
+    """A unit vector from the words of a text: texts that share words lie near each other."""
+    sums = [0.0] * size
+    for word in _TOKEN.findall(text.lower()):
+        digest = hashlib.sha256(word.encode()).digest()
+        for at in range(0, 32, 4):
+            sums[int.from_bytes(digest[at : at + 3], "big") % size] += 1.0 if digest[at + 3] & 1 else -1.0
+    length = sum(value * value for value in sums) ** 0.5 or 1.0
+    return [value / length for value in sums]
+
+
+def _embedding(at: int, vector: list[float], body: Mapping[str, Any]) -> dict[str, Any]:
+    packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    return {
+        "object": "embedding",
+        "index": at,
+        "embedding": packed if body.get("encoding_format") == "base64" else vector,
+    }

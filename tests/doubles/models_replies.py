@@ -1,0 +1,104 @@
+"""What the double of the model providers answers: a text and, where a test wants one, a fault."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.doubles.models_billing import ProviderName
+
+Fault = Literal[
+    "none",
+    "status",  # ``status`` instead of an answer
+    "html",  # a web page instead of an answer
+    "error_event",  # an error event after ``after`` pieces
+    "silence",  # headers, then nothing
+    "deaf",  # not even headers
+    "stall",  # nothing more after ``after`` pieces
+    "reset",  # the connection is reset after ``after`` pieces
+    "hang_up",  # a clean end without a terminal event after ``after`` pieces
+    "broken_json",  # half a JSON object after ``after`` pieces
+    "broken_utf8",  # bytes that are no text after ``after`` pieces
+    "pings",  # signs of life and no text
+    "thinking",  # thinking and no text
+    "no_usage",  # everything but usage
+    "absurd_usage",  # numbers that cannot be true
+    "unknown_events",  # events that no documentation knows, between the others
+    "late_usage",  # the text ends, the usage never comes and the connection stays open
+]
+Stop = Literal["complete", "cut", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One scripted answer. It streams in pieces of ``piece`` characters, ``pause`` seconds apart."""
+
+    text: str = ""
+    stop: Stop = "complete"
+    fault: Fault = "none"
+    after: int = 0
+    status: int = 500
+    error: Mapping[str, Any] | None = None
+    retry_after: str | None = None
+    piece: int = 12
+    pause: float = 0.0
+    shred: bool = False
+    """Send every byte in a packet of its own: characters and lines are torn."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request as it arrived. ``closed`` is set once the client has left before the end."""
+
+    number: int
+    provider: ProviderName
+    path: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    pieces_sent: int = 0
+
+    @property
+    def model(self) -> str:
+        return str(self.body.get("model", ""))
+
+    @property
+    def system(self) -> str:
+        """The system prompt as one text."""
+        if self.provider == "anthropic":
+            return _text(self.body.get("system", ""))
+        return "\n".join(_text(m["content"]) for m in self.body["messages"] if m["role"] in ("system", "developer"))
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and text of each message, the system's left out."""
+        found = [(str(m["role"]), _text(m["content"])) for m in self.body.get("messages", [])]
+        return [(role, text) for role, text in found if role not in ("system", "developer")]
+
+
+def quoting(seen: Seen) -> Reply:
+    """The default script: quote the first sentence of up to two numbered passages of the last message."""
+    text = seen.messages[-1][1] if seen.messages else ""
+    quotes = []
+    for match in re.finditer(
+        r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\[\d+\] |\n</passages>|\Z)", text, re.MULTILINE | re.DOTALL
+    ):
+        sentence = next(
+            (s for s in re.split(r"(?<=[.!?])\s+|\n", match[2]) if len(s) > 20 and not s.startswith("#")), ""
+        )
+        if sentence:
+            quotes.append(f"{sentence.strip()} [{match[1]}]")
+        if len(quotes) == 2:
+            break
+    return Reply("\n\n".join(quotes) or "I do not know: the documents say nothing about it.")
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(str(block.get("text", "")) for block in content if isinstance(block, dict))
+    return ""

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.doubles.models import ModelDouble
+from tests.llm.asking import Adapter, anthropic, openai
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[ModelDouble]:
+    async with ModelDouble() as double:
+        yield double
+
+
+@pytest.fixture(params=["anthropic", "openai"])
+async def adapter(request: pytest.FixtureRequest, double: ModelDouble) -> AsyncIterator[Adapter]:
+    """One adapter of each provider over its real SDK and a real socket."""
+    made: Adapter = anthropic(double) if request.param == "anthropic" else openai(double, usage_patience=0.2)
+    yield made
+    await made.aclose()

@@ -1,0 +1,275 @@
+"""The client: what comes from the gateway goes to the desk or to a command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, cast
+
+import discord
+import yarl
+
+from bot.commands.base import Command, Context, OnUpdate, Reply
+from bot.errors import ParleyError
+from bot.platforms.discord import parse, render, replies, slash, words
+from bot.platforms.discord.buttons import Buttons, whisper
+from bot.platforms.discord.surface import NO_MENTIONS, DiscordSurface
+from bot.types import Attachment, Author, Incoming, ThreadKey, Turn
+
+if TYPE_CHECKING:
+    from bot.commands.services import Services
+    from bot.config import Settings
+    from bot.engine.desk import Desk
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 1000
+IN_PLACE = frozenset({"stop", "help"})
+"""Commands whose reply is no secret: written as a message they are answered below it, not by a DM."""
+
+LONGEST_WAIT = 30.0
+"""Seconds of a rate limit that the library waits out itself; a longer one is told to the engine."""
+
+
+class Commands(Protocol):
+    """The commands as ``bot.commands`` offers them."""
+
+    @property
+    def COMMANDS(self) -> Mapping[str, Command]: ...  # noqa: N802
+
+    def match(self, text: str) -> tuple[str, str] | None: ...
+
+    async def run(self, name: str, args: str, ctx: Context) -> Reply: ...
+
+
+def intents() -> discord.Intents:
+    """As few as will do: servers, their messages, DMs, and the text of messages that do not mention the bot."""
+    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=True)
+
+
+class Parley(discord.AutoShardedClient):
+    """Answers mentions, threads and DMs, runs commands, obeys buttons. Keeps nothing that a restart would lose."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        services: Services,
+        settings: Settings,
+        *,
+        commands: Commands,
+        ready: asyncio.Event | None = None,
+    ) -> None:
+        super().__init__(
+            intents=intents(),
+            allowed_mentions=NO_MENTIONS,
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_ratelimit_timeout=LONGEST_WAIT,
+        )
+        self._desk = desk
+        self._services = services
+        self._admins = settings.admins
+        self._gateway_url = settings.discord_gateway_url
+        self._commands = commands
+        self._came_up = ready
+        self._buttons = Buttons(desk, self.surface_for, settings.admins)
+        self._tree = slash.tree(self, commands.COMMANDS, self._on_command)
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._at_work: set[asyncio.Task[object]] = set()
+
+    def surface_for(self, turn: Turn) -> DiscordSurface:
+        """The place where a stored turn's reply goes."""
+        return DiscordSurface(self, turn)
+
+    # --- connecting
+
+    async def setup_hook(self) -> None:
+        """Tell Discord the slash commands if they changed; without them mentions still work."""
+        try:
+            if await slash.sync(self, self._tree):
+                log.info("told Discord %d slash commands", len(self._commands.COMMANDS))
+        except discord.DiscordException as error:
+            log.warning("the slash commands could not be told to Discord: %s", error)
+
+    async def launch_shard(self, gateway: yarl.URL, shard_id: int, *, initial: bool = False) -> None:
+        """Connect where DISCORD_GATEWAY_URL says, if it says something; else where Discord does."""
+        chosen = yarl.URL(self._gateway_url) if self._gateway_url else gateway
+        await super().launch_shard(chosen, shard_id, initial=initial)
+
+    async def on_ready(self) -> None:
+        """Go on with what an earlier process left."""
+        log.info("connected to Discord as %s, on %d servers", self.user, len(self.guilds))
+        await self.take_up()
+        if self._came_up is not None:
+            self._came_up.set()
+
+    async def take_up(self) -> None:
+        """Start the turns that no live process holds. Never raises."""
+        if self.is_closed():
+            return
+        try:
+            started = await self._desk.resume("discord", self.surface_for)
+        except Exception as error:
+            log.warning("turns left behind could not be taken up: %s", error)
+            return
+        if started:
+            log.info("took up %d turns", started)
+
+    async def settle(self) -> None:
+        """Break off what is being handled, so that closing leaves nothing behind."""
+        tasks = [task for task in self._at_work if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def _handling(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        if task is not None:
+            self._at_work.add(task)
+        try:
+            yield
+        finally:
+            if task is not None:
+                self._at_work.discard(task)
+
+    # --- messages
+
+    async def on_message(self, message: discord.Message) -> None:
+        """A mention, a follow-up or a DM is accepted before anything is shown; a failure is told to the asker."""
+        with self._handling():
+            try:
+                await self._hear(message)
+            except ParleyError as error:
+                await self._tell(message, str(error))
+            except Exception:
+                trace = secrets.token_hex(4)
+                log.exception("message %s could not be handled, trace %s", message.id, trace)
+                await self._tell(message, words.failed(trace))
+
+    async def _hear(self, message: discord.Message) -> None:
+        if self.user is None:
+            return
+        incoming = parse.incoming(message, await self._place(message), self.user.id, admins=self._admins)
+        if incoming is None:
+            return
+        command = self._commands.match(incoming.text) if incoming.kind != "follow_up" else None
+        if command is not None:
+            await self._obey(message, incoming, *command)
+        elif incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
+            turn = await self._desk.accept(incoming)
+            if turn is not None:
+                self._desk.start(turn, self.surface_for(turn))
+
+    async def _place(self, message: discord.Message) -> object:
+        """The channel of a message; one that the cache does not know (a thread just woken) is fetched."""
+        channel = message.channel
+        if isinstance(channel, discord.PartialMessageable) and message.guild is not None and self._concerns(message):
+            return await self.fetch_channel(channel.id)
+        return channel
+
+    def _concerns(self, message: discord.Message) -> bool:
+        return not message.author.bot and message.webhook_id is None
+
+    async def _obey(self, message: discord.Message, incoming: Incoming, name: str, arguments: str) -> None:
+        if self._heard_before(message.id):
+            return
+        inside = incoming.thread.thread_id != incoming.message_id
+        context = self._context(incoming.thread, incoming.author, incoming.attachments, inside=inside)
+        answer = replies.MessageAnswer(message, in_place=name in IN_PLACE)
+        await replies.carry_out(self._runner(name, arguments, context), answer)
+
+    def _heard_before(self, message_id: int) -> bool:
+        """Whether this message came before: the gateway repeats events when a session is resumed."""
+        if message_id in self._seen:
+            return True
+        self._seen[message_id] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return False
+
+    async def _tell(self, message: discord.Message, text: str) -> None:
+        try:
+            await replies.MessageAnswer(message).finish(Reply(text, private=False))
+        except (discord.DiscordException, OSError) as error:
+            log.warning("could not tell %s in channel %s: %s", text, message.channel.id, error)
+
+    # --- commands
+
+    def _context(
+        self, thread: ThreadKey, author: Author, attachments: tuple[Attachment, ...], *, inside: bool
+    ) -> Context:
+        return Context(
+            tenant_id=thread.tenant_id,
+            platform="discord",
+            channel_id=thread.channel_id,
+            thread_id=thread.thread_id if inside else None,
+            author=author,
+            services=self._services,
+            attachments=attachments,
+        )
+
+    def _runner(self, name: str, arguments: str, context: Context) -> Callable[[OnUpdate], Awaitable[Reply]]:
+        async def run(update: OnUpdate) -> Reply:
+            return await self._commands.run(name, arguments, dataclasses.replace(context, update=update))
+
+        return run
+
+    async def _on_command(
+        self,
+        interaction: discord.Interaction,
+        command: Command,
+        arguments: str,
+        files: tuple[discord.Attachment, ...],
+    ) -> None:
+        with self._handling():
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            await self._run_for(interaction, command.name, arguments, tuple(parse.attachment(file) for file in files))
+
+    async def _run_for(
+        self, interaction: discord.Interaction, name: str, arguments: str, attachments: tuple[Attachment, ...]
+    ) -> None:
+        thread = parse.interaction_key(interaction)
+        author = parse.interaction_author(interaction, self._admins)
+        inside = interaction.guild_id is None or thread.thread_id != thread.channel_id
+        context = self._context(thread, author, attachments, inside=inside)
+        await replies.carry_out(self._runner(name, arguments, context), replies.InteractionAnswer(interaction))
+
+    # --- buttons
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """A button under an answer, or the words that came with a 👎. Slash commands come by the command tree."""
+        data: Mapping[str, object] = cast(Mapping[str, object], interaction.data or {})
+        pressed = render.pressed(str(data.get("custom_id", "")))
+        if pressed is None:
+            return
+        action, turn_id = pressed
+        with self._handling():
+            try:
+                await self._press(interaction, action, turn_id)
+            except Exception as error:
+                await self._excuse(interaction, action, error)
+
+    async def _press(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
+        if action == "reason":
+            await self._buttons.reason(interaction, turn_id)
+        elif action == "why":
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            await self._run_for(interaction, "why", turn_id, ())
+        else:
+            await self._buttons.press(interaction, action, turn_id)
+
+    async def _excuse(self, interaction: discord.Interaction, action: str, error: Exception) -> None:
+        trace = secrets.token_hex(4)
+        log.error("button %s failed, trace %s", action, trace, exc_info=error)
+        with contextlib.suppress(discord.DiscordException, OSError):
+            if interaction.response.is_done():
+                await whisper(interaction, words.failed(trace))
+            else:
+                await interaction.response.send_message(words.failed(trace), ephemeral=True)

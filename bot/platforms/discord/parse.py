@@ -1,0 +1,159 @@
+"""A Discord message becomes an Incoming, or nothing. Pure: reads what the gateway sent and asks for nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import discord
+
+from bot.types import Attachment, Author, Incoming, IncomingKind, ThreadKey
+
+DM_TENANT = "discord:dm"
+
+_TOKEN = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
+_ASKED = (discord.MessageType.default, discord.MessageType.reply)
+
+Place = discord.abc.Messageable | discord.abc.GuildChannel | discord.Thread
+
+
+def incoming(
+    message: discord.Message,
+    place: object,
+    me: int,
+    *,
+    admins: Sequence[str] = (),
+) -> Incoming | None:
+    """The question in a message, or None when it is not for the bot.
+
+    ``place`` is the message's channel, resolved (a thread that the cache does not know is fetched before). A message in
+    a thread without a mention comes out as ``follow_up``: whether the bot answers there is the desk's to say.
+    """
+    if message.author.bot or message.webhook_id is not None or message.type not in _ASKED:
+        return None
+    thread, kind = _where(message, place, me)
+    if thread is None:
+        return None
+    return Incoming(
+        thread=thread,
+        message_id=str(message.id),
+        author=author(message.author, admins=admins),
+        text=_text(message, me),
+        kind=kind,
+        sent_at=message.created_at,
+        attachments=tuple(attachment(file) for file in message.attachments),
+    )
+
+
+def _where(message: discord.Message, place: object, me: int) -> tuple[ThreadKey | None, IncomingKind]:
+    if message.guild is None:
+        return key(None, str(message.channel.id)), "dm"
+    asked = mentions(message, me)
+    if isinstance(place, discord.Thread):
+        channel = str(place.parent_id)
+        return key(message.guild.id, channel, str(place.id)), "mention" if asked else "follow_up"
+    if not asked:
+        return None, "mention"
+    return key(message.guild.id, str(message.channel.id), str(_root(message, me))), "mention"
+
+
+def key(guild_id: int | None, channel_id: str, thread_id: str | None = None) -> ThreadKey:
+    """The conversation's key: outside guilds the DM channel is both channel and thread."""
+    tenant = DM_TENANT if guild_id is None else f"discord:{guild_id}"
+    return ThreadKey(tenant, "discord", channel_id, thread_id or channel_id)
+
+
+def mentions(message: discord.Message, me: int) -> bool:
+    """Whether the bot is addressed: by name, by its own role, or by a reply to one of its messages that pings it."""
+    if any(user.id == me for user in message.mentions) or me in message.raw_mentions:
+        return True
+    return bool(_own_roles(message, me))
+
+
+def _own_roles(message: discord.Message, me: int) -> set[int]:
+    return {role.id for role in message.role_mentions if role.tags is not None and role.tags.bot_id == me}
+
+
+def _root(message: discord.Message, me: int) -> int:
+    """The message that began the conversation. A thread made from a message has that message's id.
+
+    Where the bot may not make threads it answers by a reply to that message; a reply to such an answer goes on there.
+    """
+    answered = message.reference.resolved if message.reference else None
+    if not isinstance(answered, discord.Message) or answered.author.id != me or answered.reference is None:
+        return message.id
+    return answered.reference.message_id or message.id
+
+
+def _text(message: discord.Message, me: int) -> str:
+    own = {str(me)} | {str(role) for role in _own_roles(message, me)}
+    users = {str(user.id): user.display_name for user in message.mentions}
+    roles = {str(role.id): role.name for role in message.role_mentions}
+    channels = {str(channel.id): getattr(channel, "name", "channel") for channel in message.channel_mentions}
+    return decode(message.content, own=own, users=users, roles=roles, channels=channels)
+
+
+def decode(
+    text: str,
+    *,
+    own: set[str],
+    users: Mapping[str, str],
+    roles: Mapping[str, str],
+    channels: Mapping[str, str],
+) -> str:
+    """Discord's markers as a person reads them; the bot's own mention is taken out with the space around it."""
+
+    def read(found: re.Match[str]) -> str:
+        if found["command"]:
+            return f"/{found['command']}"
+        if found["emoji"]:
+            return f":{found['emoji']}:"
+        if found["id"] in own and found["sign"] != "#":
+            return "\0"
+        if found["sign"] == "#":
+            return f"#{channels.get(found['id'], 'unknown-channel')}"
+        names, unknown = (roles, "unknown-role") if found["sign"] == "@&" else (users, "unknown-user")
+        return f"@{names.get(found['id'], unknown)}"
+
+    text = _TOKEN.sub(read, text.replace("\0", ""))
+    text = re.sub(r"[ \t]*\0[ \t]*(?=[?.,!;:])", "", text)
+    return re.sub(r"[ \t]*\0[,:]?[ \t]*", " ", text).strip()
+
+
+def author(
+    user: discord.User | discord.Member,
+    *,
+    admins: Sequence[str] = (),
+    permissions: discord.Permissions | None = None,
+) -> Author:
+    """A person. Admin: administrator or manage server in the guild, or named in PARLEY_ADMINS by id."""
+    if permissions is None and isinstance(user, discord.Member):
+        permissions = user.guild_permissions
+    rights = permissions is not None and (permissions.administrator or permissions.manage_guild)
+    named = str(user.id) in admins or f"discord:{user.id}" in admins
+    return Author(id=str(user.id), name=user.display_name, is_admin=rights or named)
+
+
+def attachment(file: discord.Attachment) -> Attachment:
+    """A file beside a message or a command."""
+    return Attachment(
+        name=file.filename,
+        content_type=(file.content_type or "application/octet-stream").split(";")[0],
+        size=file.size,
+        read=file.read,
+    )
+
+
+def interaction_author(interaction: discord.Interaction, admins: Sequence[str]) -> Author:
+    """Who pressed a button or ran a command; in a guild with the permissions that Discord sent along."""
+    permissions = interaction.permissions if interaction.guild_id is not None else None
+    return author(interaction.user, admins=admins, permissions=permissions)
+
+
+def interaction_key(interaction: discord.Interaction) -> ThreadKey:
+    """Where a button was pressed or a command was run."""
+    channel = interaction.channel
+    here = str(interaction.channel_id or 0)
+    if isinstance(channel, discord.Thread):
+        return key(interaction.guild_id, str(channel.parent_id), here)
+    return key(interaction.guild_id, here)

@@ -1,0 +1,57 @@
+"""What the bot says on Discord, and the labels of its buttons."""
+
+from __future__ import annotations
+
+from bot.types import Action
+
+LABELS: dict[Action, str] = {
+    "stop": "Stop",
+    "again": "Ask again",
+    "strong": "Stronger model",
+    "up": "👍",
+    "down": "👎",
+    "why": "Why?",
+}
+
+SOURCES = "Sources"
+LOGIN_MISSING = (
+    "DISCORD_TOKEN is not set; copy the bot's token from the Discord Developer Portal (your application > Bot)."
+)
+LOGIN_REFUSED = (
+    "DISCORD_TOKEN is not accepted by Discord; in the Developer Portal open your application > Bot, "
+    "press Reset Token and put the new token into DISCORD_TOKEN."
+)
+NO_INTENT = (
+    "Discord refuses the connection without the Message Content Intent; in the Developer Portal open your "
+    "application > Bot, turn on MESSAGE CONTENT INTENT, save, and start again."
+)
+STOPPED = "Stopped."
+THANKS_UP = "Thanks, noted."
+THANKS_DOWN = "Thanks, your reason is noted for whoever keeps the documents."
+REASON_TITLE = "What was wrong with the answer?"
+REASON_LABEL = "Reason"
+REASON_HINT = "Wrong, out of date, not what I asked, a source is missing ..."
+SENT_PRIVATELY = "I sent you the answer as a direct message."
+DM_CLOSED = "That answer is for you alone, but you do not take direct messages here; use the slash command instead."
+SHARED = "Done; the answer is in the channel."
+FULL_TEXT = "... (the rest is in the file)"
+
+
+def unreachable(where: str, fault: object) -> str:
+    """Discord does not answer at ``where``."""
+    return f"Discord cannot be reached at {where} ({fault}); check the network and DISCORD_API_URL."
+
+
+def closed(code: int) -> str:
+    """Discord ended the session for good."""
+    return f"Discord closed the connection for good (code {code}); check the application in the Developer Portal."
+
+
+def failed(trace: str) -> str:
+    """Something broke that the person cannot mend."""
+    return f"Something went wrong on my side; please try again. If it stays, tell your admin this trace: {trace}"
+
+
+def more(count: int) -> str:
+    """Further sources that do not fit."""
+    return f"... and {count} more"

@@ -1,0 +1,139 @@
+"""The Discord double and the bot connected to it, with a scripted desk and a few commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
+
+import pytest
+
+from bot.commands.base import Command, Context, File, Reply, Table
+from bot.commands.services import Services
+from bot.config import Settings, load
+from bot.engine.desk import Desk
+from bot.errors import UsageError
+from bot.platforms.discord.app import serve
+from tests.discord_bot.desk import ScriptedDesk
+from tests.doubles.discord import DiscordDouble
+
+Connect = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordDouble]:
+    """A Discord with a channel; breaking one of its rules fails the test."""
+    async with DiscordDouble() as double:
+        double.channel("general")
+        yield double
+    assert double.violations == []
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[ScriptedDesk]:
+    scripted = ScriptedDesk()
+    yield scripted
+    await scripted.close()
+
+
+@pytest.fixture
+def settings(discord: DiscordDouble) -> Settings:
+    return settings_for(discord)
+
+
+def settings_for(discord: DiscordDouble, **others: object) -> Settings:
+    """Settings that point the bot at the double."""
+    values: dict[str, object] = {
+        "discord_token": discord.token,
+        "discord_api_url": discord.api_url,
+        "discord_gateway_url": discord.gateway_url,
+    }
+    return load(**(values | others))
+
+
+@pytest.fixture
+async def connect(discord: DiscordDouble, desk: ScriptedDesk, settings: Settings) -> AsyncIterator[Connect]:
+    """Connect the bot once the test has set the scene; it is disconnected at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start() -> None:
+            await stack.enter_async_context(serving(discord, desk, settings))
+
+        yield start
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, *, ready: asyncio.Event | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
+    """The bot, served until the block ends, then cancelled as the process would cancel it."""
+    services = cast(Services, object())
+    task = asyncio.create_task(serve(cast(Desk, desk), services, settings, ready=ready, commands=Offered()))
+    try:
+        await discord.connected(task)
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+# --- commands as the bot's are, without what stands behind them
+
+
+async def _budget(context: Context, arguments: str) -> Reply:
+    return Reply(f"{context.author.name} has 1,000 of 200,000 tokens in {context.tenant_id}/{context.channel_id}.")
+
+
+async def _costs(context: Context, arguments: str) -> Reply:
+    if arguments == "nonsense":
+        raise UsageError("costs takes a number of days, for example: costs 7d")
+    rows = [(f"user {number}", number * 1000, number / 3) for number in range(1, 4)]
+    chart = File("costs.png", b"\x89PNG", "image/png")
+    return Reply("Costs of the last 30 days", table=Table(("who", "tokens", "usd"), rows), file=chart)
+
+
+async def _ingest(context: Context, arguments: str) -> Reply:
+    read = [f"{file.name} ({file.content_type}): {(await file.read()).decode()}" for file in context.attachments]
+    await context.update("reading ...")
+    return Reply(f"Took in {arguments} {' '.join(read)}".strip(), private=False)
+
+
+async def _why(context: Context, arguments: str) -> Reply:
+    return Reply(f"{arguments} was answered by the cheap model, asked in thread {context.thread_id}.")
+
+
+async def _stop(context: Context, arguments: str) -> Reply:
+    return Reply("Stopped.", private=False)
+
+
+async def _broken(context: Context, arguments: str) -> Reply:
+    raise RuntimeError("a secret detail")
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("budget", "What is left of your tokens today", "", _budget),
+        Command("costs", "What it costs", "[DAYS]", _costs, admin=True),
+        Command("ingest", "Take in a document", "URL", _ingest),
+        Command("why", "Where an answer comes from", "[TURN]", _why),
+        Command("stop", "Stop the answer in this thread", "", _stop),
+        Command("broken", "Always fails", "", _broken),
+    )
+}
+
+
+class Offered:
+    """The same shape as ``bot.commands``."""
+
+    COMMANDS = COMMANDS
+
+    def match(self, text: str) -> tuple[str, str] | None:
+        """A message of one or two words that begins with a command's name."""
+        name, _, rest = text.partition(" ")
+        return (name.lower(), rest) if name.lower() in COMMANDS and len(rest.split()) <= 1 else None
+
+    async def run(self, name: str, args: str, ctx: Context) -> Reply:
+        return await COMMANDS[name].run(ctx, args)

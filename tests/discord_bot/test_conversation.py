@@ -1,0 +1,200 @@
+"""Mentions, threads and DMs, over real sockets with the real library."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.types import Author, ThreadKey
+from tests.discord_bot.conftest import Connect
+from tests.discord_bot.desk import SCRIPT, ScriptedDesk
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_world import VOICE, Channel, Message, User
+
+
+@pytest.fixture
+def general(discord: DiscordDouble) -> Channel:
+    return discord.channel("general")
+
+
+@pytest.fixture
+def ada(discord: DiscordDouble) -> User:
+    return discord.user("Ada")
+
+
+def answered(discord: DiscordDouble, place: Channel | Message | int, count: int = 1) -> bool:
+    finished = [message for message in discord.answers(place) if "Why?" in message.buttons()]
+    return len(finished) >= count
+
+
+async def test_a_mention_is_answered_in_a_thread_made_from_it(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave do we have?")
+    await discord.until(lambda: answered(discord, asked))
+
+    thread = discord.thread(asked)
+    assert thread is not None
+    assert thread.name == "how many days of leave do we have?"
+    assert discord.answers(general) == []
+    (answer,) = discord.answers(asked)
+    assert answer.content == SCRIPT[-1]
+    assert answer.edits == len(SCRIPT) + 1
+    assert "Leave" in answer.embed_text()
+    assert "30 days of paid leave" in answer.embed_text()
+    assert list(answer.buttons()) == ["Ask again", "Stronger model", "👍", "👎", "Why?"]
+    assert [list(version.components) != [] for version in answer.versions] == [True] * len(answer.versions)
+    (heard,) = desk.incoming
+    tenant = f"discord:{discord.world.guild_id}"
+    assert heard.thread == ThreadKey(tenant, "discord", str(general.id), str(asked.id))
+    assert heard.text == "how many days of leave do we have?"
+    assert heard.author == Author(str(ada.id), "Ada", is_admin=False)
+    print(discord.transcript())
+
+
+async def test_a_follow_up_in_the_thread_needs_no_mention(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    thread = discord.thread(asked)
+    assert thread is not None
+    await discord.say(thread, discord.user("Bob"), "and for interns?")
+    await discord.until(lambda: answered(discord, asked, 2))
+
+    first, second = desk.incoming
+    assert second.kind == "follow_up"
+    assert second.thread == first.thread
+    assert second.author.name == "Bob"
+
+
+async def test_it_never_barges_into_a_thread_or_a_channel(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    chatter = await discord.say(general, ada, "lunch?")
+    theirs = await discord.open_thread(chatter, "lunch", owner=ada)
+    await discord.say(theirs, ada, "who knows a good place?")
+    asked = await discord.say(theirs, ada, f"{discord.bot.mention} do you?")
+    await discord.until(lambda: answered(discord, theirs))
+
+    assert [heard.message_id for heard in desk.incoming] == [str(asked.id)]
+    assert desk.incoming[0].thread.thread_id == str(theirs.id)
+    assert desk.incoming[0].thread.channel_id == str(general.id)
+
+
+async def test_a_direct_message_is_answered_where_it_was_written(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, ada: User
+) -> None:
+    await connect()
+    asked = await discord.dm(ada, "how many days of leave?")
+    await discord.until(lambda: answered(discord, asked.channel_id))
+
+    (heard,) = desk.incoming
+    assert heard.kind == "dm"
+    assert heard.thread == ThreadKey("discord:dm", "discord", str(asked.channel_id), str(asked.channel_id))
+    assert discord.thread(asked) is None
+
+
+async def test_an_event_that_comes_twice_is_answered_once(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.redeliver(asked)
+    await discord.redeliver(asked)
+    await discord.until(lambda: answered(discord, asked))
+    later = await discord.say(general, ada, f"{discord.bot.mention} and sick days?")
+    await discord.until(lambda: answered(discord, later))
+
+    assert len(desk.incoming) == 2
+    assert len(discord.answers(asked)) == 1
+
+
+async def test_bots_are_never_answered(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    await discord.say(general, discord.user("OtherBot", bot=True), f"{discord.bot.mention} hello, fellow bot")
+    asked = await discord.say(general, ada, f"{discord.bot.mention} hello?")
+    await discord.until(lambda: answered(discord, asked))
+
+    assert [heard.author.name for heard in desk.incoming] == ["Ada"]
+
+
+async def test_without_the_right_to_make_threads_it_replies_and_the_reply_chain_is_one_conversation(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    general.denied = {"create_public_threads"}
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, general))
+    (answer,) = discord.answers(general)
+    assert answer.reference is not None
+    assert answer.reference["message_id"] == str(asked.id)
+
+    await discord.say(general, ada, "and for interns?", reply_to=answer)
+    await discord.until(lambda: answered(discord, general, 2))
+    assert [heard.thread.thread_id for heard in desk.incoming] == [str(asked.id)] * 2
+    assert discord.thread(asked) is None
+
+
+async def test_a_voice_channel_has_no_threads_so_it_replies(
+    discord: DiscordDouble, connect: Connect, ada: User
+) -> None:
+    lounge = discord.channel("lounge", VOICE)
+    await connect()
+    await discord.say(lounge, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, lounge))
+
+
+async def test_an_empty_question_and_a_breakdown_are_told_in_words(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    await discord.say(general, ada, discord.bot.mention)
+    await discord.until(lambda: discord.answers(general))
+    await discord.say(general, ada, f"{discord.bot.mention} crash")
+    await discord.until(lambda: len(discord.answers(general)) == 2)
+
+    usage, breakdown = discord.answers(general)
+    assert usage.content == "Ask me something: write your question after my name."
+    assert "trace" in breakdown.content
+    assert "database" not in breakdown.content
+
+
+async def test_a_thread_that_sleeps_is_woken_by_a_question(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    old = await discord.say(general, ada, "an old matter")
+    thread = await discord.open_thread(old, "old matter", owner=ada)
+    thread.archived = True
+    await connect()
+    await discord.say(thread, ada, f"{discord.bot.mention} what came of it?")
+    await discord.until(lambda: answered(discord, thread))
+
+    assert desk.incoming[0].thread.channel_id == str(general.id)
+
+
+async def test_an_admin_is_known_by_permission(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel
+) -> None:
+    await connect()
+    boss = discord.user("Boss", admin=True)
+    asked = await discord.say(general, boss, f"{discord.bot.mention} hello?")
+    await discord.until(lambda: answered(discord, asked))
+    assert desk.incoming[0].author.is_admin
+
+
+async def test_attachments_come_with_the_question(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    text = f"{discord.bot.mention} what does this say?"
+    asked = await discord.say(general, ada, text, attachments=(("note.txt", "text/plain", b"hello"),))
+    await discord.until(lambda: answered(discord, asked))
+
+    (file,) = desk.incoming[0].attachments
+    assert (file.name, file.content_type, file.size) == ("note.txt", "text/plain", 5)
+    assert await file.read() == b"hello"

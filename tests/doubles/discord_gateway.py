@@ -1,0 +1,173 @@
+"""The gateway of the Discord double: sessions over WebSocket, compressed as discord.py asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import WSMsgType, web
+
+from tests.doubles.discord_world import Json
+
+if TYPE_CHECKING:
+    from tests.doubles.discord import DiscordDouble
+
+GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 0, 1 << 9, 1 << 12, 1 << 15
+PRIVILEGED = {"members": 1 << 1, "presences": 1 << 8, "message_content": MESSAGE_CONTENT}
+
+
+class Socket:
+    """One connection; zlib-stream keeps one dictionary over its whole life."""
+
+    def __init__(self, socket: web.WebSocketResponse, *, compressed: bool) -> None:
+        self._socket = socket
+        self._compressor = zlib.compressobj() if compressed else None
+
+    async def send(self, payload: Json) -> None:
+        data = json.dumps(payload).encode()
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            if self._compressor is None:
+                await self._socket.send_str(data.decode())
+            else:
+                await self._socket.send_bytes(
+                    self._compressor.compress(data) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
+                )
+
+    async def close(self, code: int) -> None:
+        await self._socket.close(code=code)
+
+    def cut(self) -> None:
+        """End the connection without a word."""
+        transport = self._socket._req.transport if self._socket._req else None
+        if transport is not None:
+            transport.abort()
+
+
+@dataclass
+class Session:
+    """What a client was told, so that it can be told again after a reconnect."""
+
+    id: str
+    intents: int
+    socket: Socket | None
+    log: list[Json] = field(default_factory=list)
+
+    async def dispatch(self, event: str, data: Json) -> None:
+        payload = {"op": 0, "t": event, "s": len(self.log) + 1, "d": data}
+        self.log.append(payload)
+        if self.socket is not None:
+            await self.socket.send(payload)
+
+
+class Gateway:
+    """All sessions of the double."""
+
+    def __init__(self, double: DiscordDouble) -> None:
+        self._double = double
+        self.sessions: dict[str, Session] = {}
+        self.identified = 0
+        self.resumed = 0
+        self.heartbeats = 0
+        self.changed: Callable[[], None] = lambda: None
+
+    @property
+    def connected(self) -> bool:
+        return any(session.socket is not None for session in self.sessions.values())
+
+    async def dispatch(self, event: str, data: Callable[[Session], Json], *, needs: int) -> None:
+        """Tell every session that asked for this kind of event."""
+        for session in list(self.sessions.values()):
+            if session.intents & needs == needs:
+                await session.dispatch(event, data(session))
+
+    async def reconnect(self) -> None:
+        """Ask every client to come back and resume (op 7), as Discord does before a restart."""
+        for session in self.sessions.values():
+            if session.socket is not None:
+                socket, session.socket = session.socket, None
+                await socket.send({"op": 7, "d": None})
+
+    async def drop(self) -> None:
+        """Cut every connection."""
+        for session in self.sessions.values():
+            if session.socket is not None:
+                socket, session.socket = session.socket, None
+                socket.cut()
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        if request.query.get("v") != "10" or request.query.get("encoding") != "json":
+            self._double.violations.append(f"the gateway was asked for {dict(request.query)}")
+        raw = web.WebSocketResponse()
+        await raw.prepare(request)
+        socket = Socket(raw, compressed=request.query.get("compress") == "zlib-stream")
+        await socket.send({"op": 10, "d": {"heartbeat_interval": 41250}})
+        session: Session | None = None
+        async for message in raw:
+            if message.type is not WSMsgType.TEXT:
+                break
+            payload = json.loads(message.data)
+            if payload["op"] == 1:
+                self.heartbeats += 1
+                await socket.send({"op": 11, "d": None})
+            elif payload["op"] == 2:
+                session = await self._identify(socket, payload["d"])
+            elif payload["op"] == 6:
+                session = await self._resume(socket, payload["d"])
+            self.changed()
+        if session is not None and session.socket is socket:
+            session.socket = None
+            self.changed()
+        return raw
+
+    async def _identify(self, socket: Socket, data: Json) -> Session | None:
+        if data["token"] != self._double.token:
+            await socket.close(4004)
+            return None
+        for name, bit in PRIVILEGED.items():
+            if data["intents"] & bit and name not in self._double.approved:
+                await socket.close(4014)
+                return None
+        session = Session(secrets.token_hex(8), data["intents"], socket)
+        self.sessions[session.id] = session
+        self.identified += 1
+        await session.dispatch("READY", self._ready(session, data))
+        if data["intents"] & GUILDS:
+            await session.dispatch("GUILD_CREATE", self._double.world.guild_payload())
+        return session
+
+    def _ready(self, session: Session, data: Json) -> Json:
+        world = self._double.world
+        return {
+            "v": 10,
+            "user": world.bot.payload(),
+            "guilds": [{"id": str(world.guild_id), "unavailable": True}],
+            "session_id": session.id,
+            "resume_gateway_url": self._double.gateway_url,
+            "shard": data.get("shard", [0, 1]),
+            "application": {"id": str(world.application_id), "flags": self._double.flags},
+        }
+
+    async def _resume(self, socket: Socket, data: Json) -> Session | None:
+        session = self.sessions.get(data["session_id"])
+        if session is None or data["token"] != self._double.token:
+            await socket.send({"op": 9, "d": False})
+            return None
+        session.socket = socket
+        for payload in session.log[data["seq"] or 0 :]:
+            await socket.send(payload)
+        await session.dispatch("RESUMED", {})
+        self.resumed += 1
+        return session
+
+    async def close(self) -> None:
+        """End what is still open."""
+        for session in self.sessions.values():
+            if session.socket is not None:
+                await session.socket.close(1000)
+        await asyncio.sleep(0)

@@ -1,0 +1,108 @@
+"""Slack, wired: connects in Socket Mode and serves until cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import aiohttp
+from slack_bolt.app.async_app import AsyncApp
+
+from bot.commands.services import Services
+from bot.config import Settings
+from bot.engine.ports import Surface
+from bot.platforms.slack import connection
+from bot.platforms.slack.commands import Commands
+from bot.platforms.slack.connection import Clients, Identity, Socket
+from bot.platforms.slack.errands import Errands
+from bot.platforms.slack.files import Downloads
+from bot.platforms.slack.listeners import Listeners
+from bot.platforms.slack.manifest import SCOPES
+from bot.platforms.slack.people import People
+from bot.platforms.slack.surface import SlackSurface
+from bot.platforms.slack.whisper import Whisper
+from bot.types import Turn
+
+if TYPE_CHECKING:
+    from bot.engine.desk import Desk
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 10.0
+"""How often turns that no live process holds are looked for, and the connection is looked after."""
+
+
+async def serve(
+    desk: Desk,
+    services: Services,
+    settings: Settings,
+    *,
+    ready: asyncio.Event | None = None,
+    round_seconds: float = ROUND_SECONDS,
+) -> None:
+    """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError in one line."""
+    bot_token, app_token = connection.tokens(settings)
+    timeout = aiohttp.ClientTimeout(total=connection.TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        clients = connection.clients(settings, session, bot_token)
+        identity = await connection.identify(clients.patient)
+        address = await connection.socket_address(clients.patient, app_token)
+        _warn_of_missing_scopes(identity)
+
+        def surface_for(turn: Turn) -> Surface:
+            return SlackSurface.of(clients.prompt, turn)
+
+        errands = Errands()
+        people = People(clients.patient, settings.admins)
+        app = AsyncApp(name="parley", client=clients.patient, process_before_response=True, logger=_bolt_log())
+        whisper = Whisper(clients.patient, session)
+        Listeners(
+            desk,
+            identity.me,
+            client=clients.patient,
+            people=people,
+            downloads=_downloads(settings, session, bot_token),
+            whisper=whisper,
+            commands_=Commands(whisper, services),
+            errands=errands,
+            surface_for=surface_for,
+        ).register(app)
+        socket = Socket(app, app_token, clients.patient, address)
+        try:
+            await socket.connect_async()  # type: ignore[no-untyped-call]
+            log.info("Slack: connected to %s as %s", identity.team, identity.me.user_id)
+            await _rounds(desk, socket, clients, ready, round_seconds)
+        finally:
+            await socket.close()
+            await errands.close()
+            await people.close()
+
+
+async def _rounds(
+    desk: Desk, socket: Socket, clients: Clients, ready: asyncio.Event | None, round_seconds: float
+) -> None:
+    while True:
+        try:
+            await desk.resume("slack", lambda turn: SlackSurface.of(clients.prompt, turn))
+        except Exception:
+            log.exception("Slack: looking for unfinished turns failed; trying again")
+        if ready is not None:
+            ready.set()
+        await asyncio.sleep(round_seconds)
+        await socket.heal()
+
+
+def _downloads(settings: Settings, session: aiohttp.ClientSession, bot_token: str) -> Downloads:
+    limit = settings.max_file_mb * 1_000_000
+    return Downloads(session, bot_token, connection.api_url(settings), max_bytes=limit)
+
+
+def _warn_of_missing_scopes(identity: Identity) -> None:
+    missing = sorted(SCOPES.keys() - identity.scopes) if identity.scopes else []
+    if missing:
+        log.warning("Slack: the app lacks %s; see `parley doctor`, then install it again", ", ".join(missing))
+
+
+def _bolt_log() -> logging.Logger:
+    return logging.getLogger(f"{__name__}.bolt")

@@ -1,0 +1,82 @@
+"""What ``parley doctor`` asks Slack: are the tokens right, may the app do its work, does the connection open?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+import aiohttp
+
+from bot.config import Settings
+from bot.errors import ConfigError
+from bot.platforms.slack import connection
+from bot.platforms.slack.connection import Identity
+from bot.platforms.slack.manifest import SCOPES
+
+HELLO_SECONDS = 10.0
+REINSTALL = "Paste the output of `parley manifest slack` under 'App Manifest', then 'Install App' > 'Reinstall'."
+
+
+class Check(NamedTuple):
+    """One finding: ``fix`` says what to do, and is empty where all is well."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str
+
+
+async def check(settings: Settings) -> list[Check]:
+    """Every finding about Slack; one that says so where Slack is not set up. Never raises for what Slack answers."""
+    if settings.slack_bot_token is None and settings.slack_app_token is None:
+        return [Check("slack", True, "not set up", "")]
+    try:
+        bot_token, app_token = connection.tokens(settings)
+    except ConfigError as error:
+        return [_failed("slack tokens", error)]
+    timeout = aiohttp.ClientTimeout(total=connection.TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        client = connection.clients(settings, session, bot_token).patient
+        found: list[Check] = []
+        try:
+            identity = await connection.identify(client)
+            found += [_token(identity), _scopes(identity)]
+        except ConfigError as error:
+            found.append(_failed("slack bot token", error))
+        try:
+            address = await connection.socket_address(client, app_token)
+            found.append(Check("slack app token", True, "accepted", ""))
+            found.append(await _socket(session, address))
+        except ConfigError as error:
+            found.append(_failed("slack app token", error))
+        return found
+
+
+def _failed(name: str, error: ConfigError) -> Check:
+    detail, _, fix = str(error).partition("; ")
+    return Check(name, False, detail, fix[:1].upper() + fix[1:])
+
+
+def _token(identity: Identity) -> Check:
+    if not identity.me.bot_id or identity.me.bot_id == "None":
+        return Check("slack bot token", False, "belongs to a person, not to the bot", connection.HOW_TO_SIGN_IN)
+    return Check("slack bot token", True, f"{identity.team} ({identity.me.team_id}) as {identity.me.user_id}", "")
+
+
+def _scopes(identity: Identity) -> Check:
+    missing = sorted(SCOPES.keys() - identity.scopes)
+    if missing:
+        return Check("slack scopes", False, "missing: " + ", ".join(missing), REINSTALL)
+    return Check("slack scopes", True, f"all {len(SCOPES)} granted", "")
+
+
+async def _socket(session: aiohttp.ClientSession, address: str) -> Check:
+    fix = "Switch 'Socket Mode' on; a firewall or proxy must let WebSockets (wss) through."
+    try:
+        async with asyncio.timeout(HELLO_SECONDS), session.ws_connect(address) as socket:
+            hello = await socket.receive_json()
+    except (aiohttp.ClientError, TimeoutError, OSError, TypeError, ValueError) as error:
+        return Check("slack socket mode", False, f"the WebSocket did not open ({type(error).__name__})", fix)
+    if hello.get("type") != "hello":
+        return Check("slack socket mode", False, f"Slack answered {hello.get('type')} ({hello.get('reason')})", fix)
+    return Check("slack socket mode", True, f"connected ({hello.get('num_connections', 1)} open)", "")

@@ -1,0 +1,126 @@
+"""Running the bot's commands for somebody in Slack: progress while they run, and what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+from bot import commands
+from bot.commands.base import Context, Reply
+from bot.commands.services import Services
+from bot.errors import ParleyError
+from bot.platforms.slack import words
+from bot.platforms.slack.surface import LIMITS
+from bot.platforms.slack.whisper import Place, Whisper
+from bot.types import Attachment, Author
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[str, str, Context], Awaitable[Reply]]
+
+
+class Progress:
+    """One message that tells how far a command is; shown from the first update on, rewritten at Slack's pace."""
+
+    def __init__(self, whisper: Whisper, place: Place, clock: Callable[[], float]) -> None:
+        self._whisper = whisper
+        self._place = place
+        self._clock = clock
+        self._last = float("-inf")
+        self._lock = asyncio.Lock()
+        self.line: tuple[str, str] | None = None
+
+    async def update(self, text: str) -> None:
+        """Show the text, unless the last one went up just now. Never raises."""
+        if self._lock.locked() or self._clock() - self._last < LIMITS.edit_interval:
+            return
+        async with self._lock:
+            try:
+                await self._show(text)
+            except ParleyError as error:
+                log.warning("A command's progress could not be shown: %s", error)
+            self._last = self._clock()
+
+    async def _show(self, text: str) -> None:
+        if self.line is not None:
+            await self._whisper.rewrite(self.line, Reply(text))
+            return
+        self.line = await self._whisper.open(self._place, text)
+        if self._place.response_url:
+            await self._whisper.say(self._place, words.IN_DIRECT_MESSAGE)
+
+    async def finish(self, reply: Reply) -> bool:
+        """Leave the line as it should stand; whether it now shows the reply where the person asked."""
+        if self.line is None:
+            return False
+        async with self._lock:
+            if self._place.response_url:
+                await self._whisper.rewrite(self.line, reply)
+                return False
+            if reply.private and not self._place.is_direct:
+                await self._whisper.take_away(self.line)
+                return False
+            await self._whisper.rewrite(self.line, reply)
+            return reply.file is None
+
+
+class Commands:
+    """Runs a command and shows its reply, whatever happens."""
+
+    def __init__(
+        self,
+        whisper: Whisper,
+        services: Services,
+        *,
+        run: Run | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._whisper = whisper
+        self._services = services
+        self._run = run or commands.run
+        self._clock = clock
+
+    async def answer(
+        self,
+        name: str,
+        args: str,
+        place: Place,
+        author: Author,
+        tenant_id: str,
+        *,
+        thread_id: str | None = None,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> None:
+        """Run ``name`` for ``author`` and show what it says. ``thread_id`` is None outside threads."""
+        progress = Progress(self._whisper, place, self._clock)
+        context = Context(
+            tenant_id=tenant_id,
+            platform="slack",
+            channel_id=place.channel_id,
+            thread_id=thread_id,
+            author=author,
+            services=self._services,
+            attachments=attachments,
+            update=progress.update,
+        )
+        reply = await self._outcome(name, args, context)
+        try:
+            if await progress.finish(dataclasses.replace(reply, file=None)) and reply.file is None:
+                return
+            await self._whisper.reply(place, reply)
+        except ParleyError as error:
+            log.warning("The reply of %s could not be shown: %s", name, error)
+
+    async def _outcome(self, name: str, args: str, context: Context) -> Reply:
+        try:
+            return await self._run(name, args, context)
+        except ParleyError as error:
+            return Reply(str(error))
+        except Exception:
+            trace = uuid.uuid4().hex[:8]
+            log.exception("Command %s failed (%s)", name, trace)
+            return Reply(words.broken(trace))

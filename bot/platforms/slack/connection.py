@@ -1,0 +1,158 @@
+"""The two ways to Slack: the Web API, and the WebSocket that Socket Mode delivers on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import NamedTuple
+
+import aiohttp
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.http_retry.builtin_async_handlers import (
+    AsyncConnectionErrorRetryHandler,
+    AsyncRateLimitErrorRetryHandler,
+)
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.config import Settings
+from bot.errors import ConfigError
+from bot.platforms.slack import failures
+from bot.platforms.slack.parse import Me
+
+log = logging.getLogger(__name__)
+
+API_URL = "https://slack.com/api/"
+TIMEOUT_SECONDS = 30
+PING_SECONDS = 10
+LAST_ACKS_SECONDS = 3.0
+
+HOW_TO_SIGN_IN = "copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"
+HOW_TO_CONNECT = "make an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"
+
+
+class Clients(NamedTuple):
+    """``patient`` waits a 429 out; ``prompt`` raises it, for the display that paces itself."""
+
+    patient: AsyncWebClient
+    prompt: AsyncWebClient
+
+
+class Identity(NamedTuple):
+    """What ``auth.test`` says of the bot token."""
+
+    me: Me
+    team: str
+    url: str
+    scopes: frozenset[str]
+
+
+def api_url(settings: Settings) -> str:
+    """The base of the Web API."""
+    return settings.slack_api_url or API_URL
+
+
+def tokens(settings: Settings) -> tuple[str, str]:
+    """Bot token and app token. Raises ConfigError."""
+    if settings.slack_bot_token is None:
+        raise ConfigError(f"SLACK_BOT_TOKEN is not set; {HOW_TO_SIGN_IN}.")
+    if settings.slack_app_token is None:
+        raise ConfigError(f"SLACK_APP_TOKEN is not set; {HOW_TO_CONNECT}.")
+    return settings.slack_bot_token.get_secret_value(), settings.slack_app_token.get_secret_value()
+
+
+def clients(settings: Settings, session: aiohttp.ClientSession, bot_token: str) -> Clients:
+    """Web API clients over one connection pool."""
+
+    def client(patience: int) -> AsyncWebClient:
+        waits = [AsyncRateLimitErrorRetryHandler(max_retry_count=patience)] if patience else []
+        return AsyncWebClient(
+            token=bot_token,
+            base_url=api_url(settings),
+            timeout=TIMEOUT_SECONDS,
+            session=session,
+            logger=logging.getLogger(f"{__name__}.web"),
+            retry_handlers=[AsyncConnectionErrorRetryHandler(), *waits],
+        )
+
+    return Clients(patient=client(2), prompt=client(0))
+
+
+async def identify(client: AsyncWebClient) -> Identity:
+    """Who the bot token is. Raises ConfigError in one line with the cure."""
+    try:
+        found = await client.auth_test()
+    except SlackApiError as error:
+        raise ConfigError(
+            f"Slack does not accept SLACK_BOT_TOKEN ({failures.code(error)}); {HOW_TO_SIGN_IN}."
+        ) from None
+    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _unreachable(client, error) from None
+    me = Me(str(found.get("user_id")), str(found.get("bot_id")), str(found.get("team_id")))
+    scopes = next((value for key, value in found.headers.items() if key.lower() == "x-oauth-scopes"), "")
+    granted = frozenset(scope.strip() for scope in str(scopes).split(",") if scope.strip())
+    return Identity(me, str(found.get("team")), str(found.get("url")), granted)
+
+
+async def socket_address(client: AsyncWebClient, app_token: str) -> str:
+    """A fresh address for the WebSocket. Raises ConfigError in one line with the cure."""
+    try:
+        opened = await client.apps_connections_open(app_token=app_token)
+    except SlackApiError as error:
+        raise ConfigError(
+            f"Slack does not accept SLACK_APP_TOKEN ({failures.code(error)}); {HOW_TO_CONNECT}."
+        ) from None
+    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _unreachable(client, error) from None
+    return str(opened.get("url"))
+
+
+def _unreachable(client: AsyncWebClient, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"Slack cannot be reached at {client.base_url} ({type(error).__name__}); check the network, the proxy "
+        "and SLACK_API_URL."
+    )
+
+
+class Socket(AsyncSocketModeHandler):
+    """Socket Mode that can be closed without losing an ack or leaving a task behind."""
+
+    client: SocketModeClient
+
+    def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient, address: str) -> None:
+        sdk_log = logging.getLogger(f"{__name__}.socket")
+        super().__init__(app, app_token, logger=sdk_log, web_client=client, ping_interval=PING_SECONDS)
+        self.client.wss_uri = address
+        self._handling: set[asyncio.Task[object]] = set()
+
+    async def handle(self, client: AsyncBaseSocketModeClient, req: SocketModeRequest) -> None:
+        """Run the listeners and acknowledge."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._handling.add(task)
+        try:
+            await super().handle(client, req)  # type: ignore[arg-type]
+        finally:
+            self._handling.discard(task)
+
+    async def heal(self) -> None:
+        """Called now and then: a connection attempt that keeps failing gets a fresh address, for one expires."""
+        if not await self.client.is_connected():
+            log.warning("Slack's WebSocket is down; connecting again.")
+            self.client.wss_uri = None
+
+    async def close(self) -> None:
+        """Let messages that are being taken in finish, then close the connection and wait for its tasks."""
+        if self._handling:
+            await asyncio.wait(set(self._handling), timeout=LAST_ACKS_SECONDS)
+        sdk_tasks = (self.client.message_processor, self.client.current_session_monitor, self.client.message_receiver)
+        await self.client.close()  # type: ignore[no-untyped-call]
+        for task in (*(task for task in sdk_tasks if task is not None), *self._handling):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task

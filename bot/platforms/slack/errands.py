@@ -1,0 +1,39 @@
+"""Work that goes on after an ack, kept referenced, and told of when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+CLOSING_SECONDS = 5.0
+
+
+class Errands:
+    """Background tasks of one connection. A failure is logged; it never reaches the event loop unseen."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, errand: Coroutine[Any, Any, object]) -> None:
+        """Run it in the background."""
+        task = asyncio.create_task(errand)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("An errand in Slack failed: %s", task.exception(), exc_info=task.exception())
+
+    async def close(self, grace: float = CLOSING_SECONDS) -> None:
+        """Wait for what runs, then cancel what is left."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(set(self._tasks), timeout=grace)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

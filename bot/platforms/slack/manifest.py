@@ -1,0 +1,103 @@
+"""The app manifest: pasted into Slack, it leaves nothing to add by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot import commands
+
+NAME = "Parley"
+DESCRIPTION = "Answers from your team's own documents, with sources."
+LONG_DESCRIPTION = (
+    "Mention Parley in a channel, or write to it directly, and it answers in a thread from the documents your team "
+    "gave it, with numbered sources whose quotes you can check. Ask on in the same thread, stop it, ask again with the "
+    "stronger model, or ask why. Bring documents in with /ingest, see the costs with /costs, your budget with /budget."
+)
+
+SCOPES: dict[str, str] = {
+    "app_mentions:read": "hears when it is mentioned",
+    "assistant:write": "shows that it is thinking, and appears among the agents",
+    "channels:history": "follows a thread in public channels it was invited to",
+    "channels:read": "knows the names of public channels",
+    "chat:write": "posts and edits its answers",
+    "commands": "offers /parley and the short commands",
+    "files:read": "reads files that are attached to a question",
+    "files:write": "hands over charts and CSV files",
+    "groups:history": "follows a thread in private channels it was invited to",
+    "groups:read": "knows the names of private channels it was invited to",
+    "im:history": "reads what is written to it directly",
+    "im:read": "recognises its direct messages",
+    "im:write": "opens a direct message to show progress and hand over private files",
+    "mpim:history": "follows a thread in group messages",
+    "mpim:read": "recognises group messages",
+    "users:read": "shows names in place of ids, and knows who administers the workspace",
+}
+"""Every bot scope, and why it is asked for."""
+
+EVENTS = (
+    "app_mention",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "message.mpim",
+    "agent_session_stopped",
+)
+
+SHORT = ("ask", "ingest", "docs", "budget", "costs")
+"""Commands that also go without ``/parley``: their names are free in Slack, and they make sense outside threads."""
+
+
+def manifest() -> dict[str, Any]:
+    """The manifest as Slack's "From a manifest" takes it, JSON or YAML."""
+    return {
+        "_metadata": {"major_version": 2, "minor_version": 1},
+        "display_information": {
+            "name": NAME,
+            "description": DESCRIPTION,
+            "long_description": LONG_DESCRIPTION,
+            "background_color": "#1f3a5f",
+        },
+        "features": _features(),
+        "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
+        "settings": {
+            "event_subscriptions": {"bot_events": sorted(EVENTS)},
+            "interactivity": {"is_enabled": True},
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": True,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def _features() -> dict[str, Any]:
+    return {
+        "app_home": {
+            "home_tab_enabled": False,
+            "messages_tab_enabled": True,
+            "messages_tab_read_only_enabled": False,
+        },
+        "agent_view": {
+            "agent_description": DESCRIPTION,
+            "suggested_prompts": [
+                {"title": "What do you know?", "message": "Which topics do your documents cover?"},
+                {"title": "How do I use you?", "message": "help"},
+            ],
+        },
+        "bot_user": {"display_name": NAME, "always_online": True},
+        "slash_commands": [_generic(), *(_short(name) for name in SHORT if name in commands.COMMANDS)],
+    }
+
+
+def _generic() -> dict[str, Any]:
+    return {
+        "command": "/parley",
+        "description": "Everything Parley can do",
+        "usage_hint": "help | " + " | ".join(sorted(set(commands.COMMANDS) - {"help"})),
+        "should_escape": True,
+    }
+
+
+def _short(name: str) -> dict[str, Any]:
+    command = commands.COMMANDS[name]
+    entry = {"command": f"/{name}", "description": command.summary[:2000], "should_escape": True}
+    return {**entry, "usage_hint": command.usage[:1000]} if command.usage else entry

@@ -1,0 +1,202 @@
+"""The bot's nouns to Slack's blocks. Pure.
+
+The ``markdown`` block is rendered by Slack itself, so the text goes out as it is, save for what Slack would read as a
+mention of people or channels. ``mrkdwn`` texts (sources, notes, fallbacks) are escaped in full.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bot.commands.base import Cell, Reply, Table
+from bot.platforms.slack import words
+from bot.types import Action, Citation, Part
+
+Block = dict[str, Any]
+
+MARKDOWN_CHARS = 12_000
+SECTION_CHARS = 3_000
+FALLBACK_CHARS = 300
+TABLE_ROWS = 100
+TABLE_COLUMNS = 20
+TABLE_CHARS = 10_000
+SOURCES = 10
+QUOTE_CHARS = 240
+
+METADATA_EVENT = "parley_part"
+REASON_VIEW = "parley_reason"
+
+_MENTION = re.compile(r"<(?=[@#!])")
+_FULLWIDTH_LESS_THAN = "\uff1c"
+
+
+def message(part: Part) -> dict[str, Any]:
+    """Arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
+    blocks = [markdown(part.text or words.PENDING)]
+    blocks += sources(part.sources)
+    blocks += notes(part.notes)
+    if part.actions:
+        blocks.append(buttons(part.actions, part.turn_id))
+    return {"text": fallback(part.text or words.PENDING), "blocks": blocks}
+
+
+def metadata(part: Part) -> dict[str, Any]:
+    """What a posted part carries so that it can be recognised later."""
+    return {"event_type": METADATA_EVENT, "event_payload": {"nonce": part.nonce, "turn_id": part.turn_id}}
+
+
+def reply(answer: Reply) -> dict[str, Any]:
+    """Text and blocks of a command's answer; its file goes another way."""
+    blocks = [markdown(answer.text)] if answer.text else []
+    if answer.table is not None and answer.table.columns:
+        shown, hidden = _fitting(answer.table)
+        blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
+        blocks += notes([words.more_rows(hidden)] if hidden else [])
+    text = fallback(answer.text or words.PENDING)
+    return {"text": text, "blocks": blocks or [markdown(words.PENDING)]}
+
+
+def markdown(text: str) -> Block:
+    """A block of Markdown that mentions nobody, within Slack's limit."""
+    safe = harmless(text)
+    if len(safe) > MARKDOWN_CHARS:
+        safe = safe[: MARKDOWN_CHARS - len(words.CUT)] + words.CUT
+    return {"type": "markdown", "text": safe}
+
+
+def harmless(text: str) -> str:
+    """The text without ``<@U1>``, ``<!channel>``, ``<!subteam^S1>``, ``<#C1>``; as long as it was."""
+    return _MENTION.sub(_FULLWIDTH_LESS_THAN, text)
+
+
+def escaped(text: str) -> str:
+    """Text for ``mrkdwn``, where ``&``, ``<`` and ``>`` are control characters."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def fallback(text: str) -> str:
+    """What notifications and screen readers get beside the blocks."""
+    return escaped(_clipped(text, FALLBACK_CHARS))
+
+
+def sources(cited: Sequence[Citation]) -> list[Block]:
+    """One line with title, heading and quote for each source."""
+    lines = [_source(citation) for citation in cited[:SOURCES]]
+    blocks = [_context(line) for line in lines]
+    rest = len(cited) - SOURCES
+    return blocks + ([_context(words.more_sources(rest))] if rest > 0 else [])
+
+
+def _source(citation: Citation) -> str:
+    title = _literal(_clipped(citation.title or citation.source, 150))
+    if citation.source.startswith(("https://", "http://")):
+        title = f"<{_address(citation.source)}|{title.replace('|', '¦')}>"
+    place = [_literal(_clipped(heading, 80)) for heading in citation.heading[-2:] if heading != citation.title]
+    if citation.page is not None:
+        place.append(f"page {citation.page}")
+    where = "".join(f" › {piece}" for piece in place)
+    quote = _literal(_clipped(" ".join(citation.quote.split()), QUOTE_CHARS))
+    return f"*[{citation.n}]* {title}{where}" + (f"\n“{quote}”" if quote else "")
+
+
+def _address(url: str) -> str:
+    unsafe = {"|": "%7C", "<": "%3C", ">": "%3E", " ": "%20", "&": "&amp;"}
+    return "".join(unsafe.get(char, char) for char in url)
+
+
+def _literal(text: str) -> str:
+    """Escaped, and with no character left that ``mrkdwn`` takes for emphasis or code."""
+    joiner = "\u2060"
+    return re.sub(r"[*_~`]", lambda match: joiner + match.group() + joiner, escaped(text))
+
+
+def notes(lines: Sequence[str]) -> list[Block]:
+    """Small print, one block for all of it."""
+    text = escaped(harmless("\n".join(lines)))
+    return [_context(_clipped(text, SECTION_CHARS))] if text else []
+
+
+def _context(text: str) -> Block:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
+
+
+def buttons(actions: Sequence[Action], turn_id: str) -> Block:
+    """A row of buttons whose value is the turn, so that they work after a restart."""
+    return {"type": "actions", "elements": [_button(action, turn_id) for action in actions]}
+
+
+def _button(action: Action, turn_id: str) -> dict[str, Any]:
+    return {
+        "type": "button",
+        "action_id": f"parley_{action}",
+        "value": turn_id,
+        "text": {"type": "plain_text", "text": words.LABELS[action], "emoji": True},
+        "accessibility_label": words.HINTS[action],
+    }
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Block:
+    """A table of at most 100 rows with its header, numbers to the right."""
+    header = [_cell(column) for column in columns]
+    body = [[_cell(cell) for cell in row[: len(columns)]] for row in rows]
+    numeric = [
+        bool(rows) and all(isinstance(row[index], int | float | None) for row in rows) for index in range(len(columns))
+    ]
+    return {
+        "type": "table",
+        "rows": [header, *body],
+        "column_settings": [{"align": "right" if right else "left", "is_wrapped": True} for right in numeric],
+    }
+
+
+def _cell(value: Cell) -> dict[str, str]:
+    return {"type": "raw_text", "text": _shown(value) or "–"}
+
+
+def _shown(value: Cell) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else harmless(value or "")
+
+
+def _fitting(full: Table) -> tuple[list[tuple[Cell, ...]], int]:
+    """The first rows that Slack takes, and how many it does not."""
+    room = TABLE_CHARS - sum(len(column) for column in full.columns[:TABLE_COLUMNS])
+    shown: list[tuple[Cell, ...]] = []
+    for row in full.rows[: TABLE_ROWS - 1]:
+        cut = tuple(row[:TABLE_COLUMNS])
+        room -= sum(len(_shown(cell)) or 1 for cell in cut)
+        if room < 0:
+            break
+        shown.append(cut)
+    return shown, len(full.rows) - len(shown)
+
+
+def reason_view(turn_id: str, channel_id: str, thread_ts: str) -> dict[str, Any]:
+    """The modal that asks what was wrong with an answer."""
+    return {
+        "type": "modal",
+        "callback_id": REASON_VIEW,
+        "private_metadata": json.dumps({"turn_id": turn_id, "channel_id": channel_id, "thread_ts": thread_ts}),
+        "title": {"type": "plain_text", "text": words.REASON_TITLE},
+        "submit": {"type": "plain_text", "text": "Send"},
+        "close": {"type": "plain_text", "text": "Skip"},
+        "blocks": [
+            {
+                "type": "input",
+                "block_id": "reason",
+                "label": {"type": "plain_text", "text": words.REASON_LABEL},
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": "text",
+                    "multiline": True,
+                    "max_length": 1000,
+                },
+            }
+        ],
+    }
+
+
+def _clipped(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

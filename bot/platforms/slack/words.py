@@ -1,0 +1,47 @@
+"""What Slack users read from the bot itself: labels, short confirmations and refusals."""
+
+from __future__ import annotations
+
+from bot.types import Action
+
+LABELS: dict[Action, str] = {
+    "stop": "Stop",
+    "again": "Ask again",
+    "strong": "Stronger model",
+    "up": "👍",
+    "down": "👎",
+    "why": "Why?",
+}
+
+HINTS: dict[Action, str] = {
+    "stop": "Stop this answer",
+    "again": "Answer the question once more",
+    "strong": "Answer the question with the stronger model",
+    "up": "This answer helped",
+    "down": "This answer did not help",
+    "why": "Where this answer comes from",
+}
+
+PENDING = "…"
+CUT = "\n\n_Cut here: a Slack message holds no more._"
+THANKS = "Thanks, noted."
+REASON_TITLE = "What was wrong?"
+REASON_LABEL = "What should the answer have said?"
+IN_DIRECT_MESSAGE = "I am on it. You can watch the progress in our direct messages."
+FILE_IN_DIRECT_MESSAGE = "The file is in our direct messages."
+NOT_STORED = "I cannot take your message in right now. I will try again within a few minutes."
+
+
+def more_sources(count: int) -> str:
+    """The line under a list of sources that was cut."""
+    return f"and {count} more {'source' if count == 1 else 'sources'}"
+
+
+def more_rows(count: int) -> str:
+    """The line under a table that was cut."""
+    return f"{count} more {'row is' if count == 1 else 'rows are'} not shown here."
+
+
+def broken(trace: str) -> str:
+    """An unexpected failure, with the id under which the log tells more."""
+    return f"Something went wrong on my side. Please try again; the operator finds the cause in the log under {trace}."

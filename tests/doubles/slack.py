@@ -1,0 +1,365 @@
+"""A Slack on loopback: Web API, Socket Mode, files and response URLs, with the platform's rules.
+
+    async with SlackDouble() as slack:
+        question = await slack.say("general", "alice", f"{slack.bot} how long is the notice period?")
+        await slack.until(lambda: slack.replies(question))
+        print(slack.transcript())
+
+What the bot does against the rules is kept in ``violations``; leaving the context fails when there are any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from tests.doubles import slack_blocks
+from tests.doubles.slack_api import SCOPES, WebApi
+from tests.doubles.slack_socket import Delivery, SocketMode
+from tests.doubles.slack_world import APP_ID, BOT_USER, TEAM, Channel, Message, World
+
+ALL_SCOPES = frozenset(scope for scope in SCOPES.values() if scope and scope != "connections:write") | {"files:read"}
+EVENTS = frozenset({"app_mention", "message.channels", "message.groups", "message.im", "message.mpim"})
+KINDS = {"channel": "message.channels", "group": "message.groups", "im": "message.im", "mpim": "message.mpim"}
+TRIGGER_SECONDS = 3.0
+RESPONSES = 5
+
+
+class SlackDouble:
+    """A workspace with alice, bob and ada (an admin), and the channels general, secret, random and old.
+
+    ``pace``: how many of Slack's seconds pass in a real one, for rate limits and redelivery. ``events`` are those the
+    app subscribed to, ``commands`` the slash commands it registered.
+    """
+
+    def __init__(
+        self,
+        *,
+        scopes: Collection[str] = ALL_SCOPES,
+        events: Collection[str] = EVENTS,
+        commands: Collection[str] = ("/parley", "/ask", "/ingest", "/docs", "/budget", "/costs"),
+        pace: float = 1.0,
+        ack_seconds: float = 3.0,
+        bot_token: str = "xoxb-double-1",
+        app_token: str = "xapp-double-1",
+    ) -> None:
+        self.scopes, self.events, self.commands = set(scopes), set(events), set(commands)
+        self.pace = pace
+        self.bot_token, self.app_token = bot_token, app_token
+        self.world = World()
+        self.violations: list[str] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.views: list[dict[str, Any]] = []
+        self.statuses: list[str] = []
+        self.uploaded: dict[str, bytes] = {}
+        self.responses: list[dict[str, Any]] = []
+        self.base = ""
+        self.socket = SocketMode(ack_seconds=ack_seconds, pace=pace, violations=self.violations)
+        self._api = WebApi(self)
+        self._files: dict[str, tuple[bytes, str]] = {}
+        self._response_urls: dict[str, tuple[str, str, int]] = {}
+        self._triggers: dict[str, float] = {}
+        self._errors: dict[str, list[str]] = defaultdict(list)
+        self._waits: dict[str, list[int]] = defaultdict(list)
+
+    # --- running it
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_route("*", "/api/{method}", self._api.serve)
+        app.router.add_get("/link/", self.socket.serve)
+        app.router.add_post("/upload/v1/{file}", self._api.upload)
+        app.router.add_get("/files-pri/{file}/{name}", self._file)
+        app.router.add_post("/commands/{id}", self._responded)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.base = f"http://127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.socket.close()
+        await self._runner.cleanup()
+        if kind is None:
+            assert not self.violations, "the bot broke Slack's rules:\n" + "\n".join(self.violations)
+
+    @property
+    def api_url(self) -> str:
+        """What SLACK_API_URL is set to."""
+        return f"{self.base}/api/"
+
+    @property
+    def bot(self) -> str:
+        """A mention of the bot, as it stands in a message."""
+        return f"<@{BOT_USER}>"
+
+    # --- what people do
+
+    async def say(
+        self,
+        channel: str,
+        user: str,
+        text: str,
+        thread_ts: str | None = None,
+        *,
+        files: Sequence[tuple[str, bytes, str]] = (),
+        subtype: str | None = None,
+    ) -> Message:
+        """Somebody writes; a mention goes out as two events, a link unfurls into a third."""
+        place, author = self.channel(channel), self.user_id(user)
+        version = self.world.version(text)
+        message = Message(place.id, self.world.next_ts(), author, [version], thread_ts)
+        message.files = [self._share(name, data, kind) for name, data, kind in files]
+        self.world.add(message)
+        more = {"subtype": subtype or "file_share"} if files or subtype else {}
+        self.announce(message, **more)
+        if re.search(r"<https?://", text):
+            self._unfurl(message)
+        await asyncio.sleep(0)
+        return message
+
+    async def dm(self, user: str, text: str, thread_ts: str | None = None) -> Message:
+        """Somebody writes to the bot directly."""
+        return await self.say(self.world.direct(self.user_id(user)).id, user, text, thread_ts)
+
+    async def edit(self, message: Message, text: str) -> None:
+        """Somebody changes a message of their own."""
+        before = message.payload()
+        message.versions.append(self.world.version(text))
+        self._changed(message, before, {**message.payload(), "edited": {"user": message.user, "ts": message.ts}})
+
+    async def delete(self, message: Message) -> None:
+        """Somebody takes a message back."""
+        message.deleted = True
+        event = {"subtype": "message_deleted", "hidden": True, "deleted_ts": message.ts}
+        self._message_event(message, event | {"previous_message": message.payload()})
+
+    def redeliver(self, message: Message) -> None:
+        """Slack delivers a message once more, with an event id of its own and no sign of a retry."""
+        self.announce(message)
+
+    async def command(self, name: str, text: str, user: str, channel: str) -> Delivery:
+        """Somebody runs a slash command. Slack knows none inside threads."""
+        assert name in self.commands, f"{name} is not a command of the app's manifest"
+        place, author = self.channel(channel), self.user_id(user)
+        body = {
+            "command": name,
+            "text": text,
+            "team_id": TEAM,
+            "channel_id": place.id,
+            "channel_name": place.name,
+            "user_id": author,
+            "user_name": user,
+            "api_app_id": APP_ID,
+            "response_url": self._response_url(place.id, author),
+            "trigger_id": self._trigger(),
+        }
+        return self.socket.send("slash_commands", body)
+
+    async def click(self, action: str, message: Message, user: str) -> Delivery:
+        """Somebody presses a button that the message has."""
+        buttons = slack_blocks.buttons(message.now.blocks)
+        assert action in buttons, f"the message offers {list(buttons)}, not {action}"
+        author = self.user_id(user)
+        pressed = {**buttons[action], "action_ts": self.world.next_ts()}
+        container = {"type": "message", "message_ts": message.ts, "channel_id": message.channel}
+        body = self._interaction("block_actions", author) | {
+            "container": container | {"thread_ts": message.thread_ts},
+            "channel": {"id": message.channel, "name": self.channel(message.channel).name},
+            "message": message.payload(),
+            "actions": [pressed],
+            "response_url": self._response_url(message.channel, author),
+        }
+        return self.socket.send("interactive", body)
+
+    async def submit(self, view: dict[str, Any], values: dict[str, dict[str, str]], user: str) -> Delivery:
+        """Somebody sends a modal off; ``values`` are texts by block and action."""
+        filled = {
+            block: {action: {"type": "plain_text_input", "value": value} for action, value in actions.items()}
+            for block, actions in values.items()
+        }
+        body = self._interaction("view_submission", self.user_id(user))
+        return self.socket.send("interactive", body | {"view": {**view, "state": {"values": filled}}})
+
+    async def press_slacks_stop(self, message: Message, user: str) -> Delivery:
+        """Somebody presses the stop button that Slack itself shows while an agent works."""
+        event = {"type": "agent_session_stopped", "channel": message.channel, "user": self.user_id(user)}
+        return self._event(event | {"thread_ts": message.thread_ts or message.ts, "event_ts": self.world.next_ts()})
+
+    # --- what is to be seen
+
+    def channel(self, name: str) -> Channel:
+        """A channel by id or name."""
+        known = self.world.channels
+        return known[name] if name in known else next(place for place in known.values() if place.name == name)
+
+    def user_id(self, name: str) -> str:
+        """A user's id by id or name."""
+        users = self.world.users
+        return name if name in users else next(user.id for user in users.values() if user.name == name)
+
+    def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
+        """The visible messages of a channel, or of one of its threads."""
+        place = self.channel(channel)
+        if thread_ts is not None:
+            return self.world.thread(place.id, thread_ts)
+        mine = (message for message in self.world.messages if message.channel == place.id)
+        return [message for message in mine if not (message.deleted or message.only_for)]
+
+    def replies(self, message: Message) -> list[Message]:
+        """What the bot answered in the thread of a message."""
+        thread = self.world.thread(message.channel, message.thread_ts or message.ts)
+        return [reply for reply in thread if reply.bot_id and reply.ts > message.ts]
+
+    def whispers(self, user: str) -> list[str]:
+        """What only that person saw, oldest first."""
+        author = self.user_id(user)
+        return [message.shown for message in self.world.messages if message.only_for == author]
+
+    async def until(self, condition: Callable[[], object], *, timeout: float = 20.0) -> None:
+        """Wait until it holds; fail with the transcript when it never does."""
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, f"it never came about; the transcript:\n{self.transcript(versions=True)}"
+            await asyncio.sleep(0.01)
+
+    async def settled(self) -> None:
+        """Wait until everything sent so far is acknowledged."""
+        await self.until(lambda: all(delivery.acked.is_set() for delivery in self.socket.deliveries))
+
+    def transcript(self, *, versions: bool = False) -> str:
+        """The conversation as text; with ``versions`` each edit, and when it came."""
+        lines = []
+        for message in self.world.messages:
+            place = self.world.channels[message.channel].name
+            who = self.world.users[message.user].name
+            note = f" (only {self.world.users[message.only_for].name} sees this)" if message.only_for else ""
+            note += " (deleted)" if message.deleted else ""
+            for version in message.versions if versions else message.versions[-1:]:
+                said = version.shown.replace("\n", "\n    ")
+                buttons = f"\n    {' '.join(f'[{name}]' for name in version.buttons)}" if version.buttons else ""
+                depth = " > thread" if message.thread_ts else ""
+                lines.append(f"{version.at:6.2f}s #{place}{depth} {who}{note}: {said}{buttons}")
+        return "\n".join(lines)
+
+    # --- faults on request
+
+    def fail_next(self, method: str, error: str) -> None:
+        """The next call of the method answers with this error."""
+        self._errors[method].append(error)
+
+    def limit_next(self, method: str, seconds: int) -> None:
+        """The next call of the method answers 429 with this Retry-After."""
+        self._waits[method].append(seconds)
+
+    def scripted_error(self, method: str) -> str | None:
+        """The error asked for, once."""
+        return self._errors[method].pop(0) if self._errors[method] else None
+
+    def scripted_wait(self, method: str) -> int | None:
+        """The Retry-After asked for, once."""
+        return self._waits[method].pop(0) if self._waits[method] else None
+
+    # --- events
+
+    def announce(self, message: Message, **more: Any) -> None:
+        """Send the events of a new message: ``message``, and ``app_mention`` beside it in channels."""
+        extra = {"subtype": "file_share"} if message.files and not message.bot_id else {}
+        self._message_event(message, message.payload() | extra | more)
+        if self.bot in message.now.text and not message.bot_id and not message.channel.startswith("D"):
+            mention = {**message.payload(), "type": "app_mention", "channel": message.channel, "event_ts": message.ts}
+            self._event(mention)
+
+    def _message_event(self, message: Message, body: dict[str, Any]) -> None:
+        kind = self.channel(message.channel).kind
+        ts = self.world.next_ts() if "subtype" in body and body.get("hidden") else message.ts
+        event = {"type": "message", "ts": ts, **body, "channel": message.channel, "event_ts": ts, "channel_type": kind}
+        self._event(event)
+
+    def _event(self, event: dict[str, Any]) -> Delivery:
+        name = KINDS[event["channel_type"]] if event["type"] == "message" else event["type"]
+        channel = self.channel(event["channel"])
+        body = {
+            "type": "event_callback",
+            "team_id": TEAM,
+            "api_app_id": APP_ID,
+            "event": event,
+            "event_id": self.world.next_id("Ev"),
+            "event_time": int(time.time()),
+            "authorizations": [{"team_id": TEAM, "user_id": BOT_USER, "is_bot": True}],
+        }
+        if name not in self.events or BOT_USER not in channel.members:
+            return Delivery("events_api", body)
+        return self.socket.send("events_api", body)
+
+    def _unfurl(self, message: Message) -> None:
+        preview = {"attachments": [{"title": "A preview", "from_url": "https://example.com"}]}
+        self._changed(message, message.payload(), message.payload() | preview)
+
+    def _changed(self, message: Message, before: dict[str, Any], after: dict[str, Any]) -> None:
+        change = {"subtype": "message_changed", "hidden": True, "message": after, "previous_message": before}
+        self._message_event(message, change)
+
+    def _interaction(self, kind: str, user: str) -> dict[str, Any]:
+        person = {"id": user, "username": self.world.users[user].name, "team_id": TEAM}
+        team = {"id": TEAM, "domain": "parley"}
+        return {"type": kind, "user": person, "team": team, "api_app_id": APP_ID, "trigger_id": self._trigger()}
+
+    # --- triggers, response URLs, files
+
+    def _trigger(self) -> str:
+        trigger = self.world.next_id("trigger.")
+        self._triggers[trigger] = time.monotonic()
+        return trigger
+
+    def spend_trigger(self, trigger: str) -> None:
+        """A trigger opens one view within 3 seconds."""
+        since = self._triggers.pop(trigger, None)
+        if since is None or time.monotonic() - since > TRIGGER_SECONDS:
+            self.violations.append("views.open with a trigger that was used or has expired")
+
+    def _response_url(self, channel: str, user: str) -> str:
+        name = self.world.next_id("r")
+        self._response_urls[name] = (channel, user, RESPONSES)
+        return f"{self.base}/commands/{name}"
+
+    async def _responded(self, request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+        channel, user, left = self._response_urls[name]
+        if left == 0:
+            return web.json_response({"ok": False, "error": "used_url"}, status=404)
+        self._response_urls[name] = (channel, user, left - 1)
+        body = await request.json()
+        if faults := slack_blocks.faults(body.get("blocks") or []):
+            self.violations.append(f"response_url: {faults}")
+        self.responses.append(body)
+        version = self.world.version(body.get("text", ""), body.get("blocks"))
+        message = Message(channel, self.world.next_ts(), BOT_USER, [version], bot_id="B0BOT")
+        message.only_for = None if body.get("response_type") == "in_channel" else user
+        self.world.add(message)
+        return web.Response(text="ok")
+
+    def _share(self, name: str, data: bytes, kind: str) -> dict[str, Any]:
+        file_id = self.world.next_id("F")
+        self._files[file_id] = (data, kind)
+        url = f"{self.base}/files-pri/{file_id}/{name}"
+        about = {"id": file_id, "name": name, "mimetype": kind, "size": len(data), "mode": "hosted"}
+        return {**about, "url_private": url, "url_private_download": url}
+
+    async def _file(self, request: web.Request) -> web.Response:
+        data, kind = self._files[request.match_info["file"]]
+        allowed = "files:read" in self.scopes
+        if request.headers.get("Authorization") != f"Bearer {self.bot_token}" or not allowed:
+            return web.Response(text="<html>Sign in</html>", content_type="text/html")
+        return web.Response(body=data, content_type=kind)

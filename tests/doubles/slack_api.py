@@ -1,0 +1,324 @@
+"""Slack's Web API: tokens, scopes, tiers and the rules of each method the bot may call."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from tests.doubles import slack_blocks
+from tests.doubles.slack_world import BOT_ID, BOT_USER, TEAM, Channel, Message, pings
+
+if TYPE_CHECKING:
+    from tests.doubles.slack import SlackDouble
+
+Args = dict[str, Any]
+
+SCOPES: dict[str, str | None] = {
+    "auth.test": None,
+    "apps.connections.open": "connections:write",
+    "chat.postMessage": "chat:write",
+    "chat.postEphemeral": "chat:write",
+    "chat.update": "chat:write",
+    "chat.delete": "chat:write",
+    "conversations.info": "channels:read",
+    "conversations.open": "im:write",
+    "conversations.replies": "channels:history",
+    "users.info": "users:read",
+    "files.getUploadURLExternal": "files:write",
+    "files.completeUploadExternal": "files:write",
+    "assistant.threads.setStatus": "assistant:write",
+    "views.open": None,
+}
+"""What each method needs."""
+
+PER_MINUTE = {
+    "chat.postMessage": 60,
+    "chat.postEphemeral": 100,
+    "chat.update": 50,
+    "chat.delete": 50,
+    "conversations.info": 50,
+    "conversations.open": 50,
+    "conversations.replies": 50,
+    "users.info": 100,
+}
+"""Calls a minute: the documented floor of each tier; ``chat.postMessage`` counts per channel."""
+
+BURST = 10
+
+
+class Refusal(Exception):  # noqa: N818
+    """An answer of ``ok: false``. ``fault`` says what the caller did wrong, where it was wrong to call at all."""
+
+    def __init__(self, error: str, fault: str = "", **more: Any) -> None:
+        super().__init__(error)
+        self.body = {"ok": False, "error": error, **more}
+        self.fault = fault
+
+
+class Buckets:
+    """Rate limits, in Slack's time."""
+
+    def __init__(self, pace: float, violations: list[str]) -> None:
+        self._pace = pace
+        self._violations = violations
+        self._levels: dict[str, tuple[float, float]] = {}
+        self._closed: dict[str, float] = {}
+
+    def wait(self, method: str, channel: str) -> int | None:
+        """None when the call may pass, else the seconds of Retry-After."""
+        per_minute = PER_MINUTE.get(method)
+        if per_minute is None:
+            return None
+        key = f"{method} {channel}" if method == "chat.postMessage" else method
+        now = time.monotonic()
+        if now < self._closed.get(key, 0.0):
+            self._violations.append(f"{key} was called again before its Retry-After was over")
+        level, since = self._levels.get(key, (float(BURST), now))
+        level = min(BURST, level + (now - since) * self._pace * per_minute / 60)
+        self._levels[key] = (level - 1 if level >= 1 else level, now)
+        if level >= 1:
+            return None
+        seconds = math.ceil(max(1.0, (1 - level) * 60 / per_minute / self._pace))
+        self.shut(key, seconds)
+        return seconds
+
+    def shut(self, key: str, seconds: float) -> None:
+        """Note that a call before that time breaks the rules; a tenth is left for the network."""
+        self._closed[key] = time.monotonic() + seconds * 0.9
+
+
+class WebApi:
+    """Answers ``/api/METHOD``."""
+
+    def __init__(self, slack: SlackDouble) -> None:
+        self._slack = slack
+        self._world = slack.world
+        self._uploads: dict[str, tuple[str, bytes | None]] = {}
+        self.buckets = Buckets(slack.pace, slack.violations)
+        self._methods: dict[str, Callable[[Args], dict[str, Any]]] = {
+            "auth.test": self._auth_test,
+            "apps.connections.open": self._connections_open,
+            "chat.postMessage": self._post,
+            "chat.postEphemeral": self._post_ephemeral,
+            "chat.update": self._update,
+            "chat.delete": self._delete,
+            "conversations.info": self._info,
+            "conversations.open": self._open,
+            "conversations.replies": self._replies,
+            "users.info": self._user,
+            "files.getUploadURLExternal": self._upload_url,
+            "files.completeUploadExternal": self._complete_upload,
+            "assistant.threads.setStatus": self._set_status,
+            "views.open": self._view,
+        }
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """One call."""
+        method = request.match_info["method"]
+        args = await _arguments(request)
+        headers = {"x-oauth-scopes": ",".join(sorted(self._slack.scopes))}
+        self._slack.calls.append((method, args))
+        try:
+            self._admit(method, request.headers.get("Authorization", ""))
+            seconds = self._slack.scripted_wait(method) or self.buckets.wait(method, args.get("channel", ""))
+            if seconds is not None:
+                headers["Retry-After"] = str(seconds)
+                return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
+            if (scripted := self._slack.scripted_error(method)) is not None:
+                raise Refusal(scripted)
+            return web.json_response({"ok": True, **self._methods[method](args)}, headers=headers)
+        except Refusal as refusal:
+            if refusal.fault:
+                self._slack.violations.append(f"{method}: {refusal.body['error']}: {refusal.fault}")
+            return web.json_response(refusal.body, headers=headers)
+
+    def _admit(self, method: str, authorization: str) -> None:
+        token = authorization.removeprefix("Bearer ")
+        if method not in self._methods:
+            raise Refusal("unknown_method", f"no method {method}")
+        wanted = self._slack.app_token if method == "apps.connections.open" else self._slack.bot_token
+        if not token:
+            raise Refusal("not_authed")
+        if token[:5] != wanted[:5]:
+            raise Refusal("not_allowed_token_type", token[:5])
+        if token != wanted:
+            raise Refusal("invalid_auth")
+        needed = SCOPES[method]
+        if needed and needed != "connections:write" and needed not in self._slack.scopes:
+            provided = ",".join(sorted(self._slack.scopes))
+            raise Refusal("missing_scope", needed, needed=needed, provided=provided)
+
+    # --- the bot itself
+
+    def _auth_test(self, _: Args) -> dict[str, Any]:
+        names = {"url": "https://parley.slack.com/", "team": "Parley Test", "user": "parley"}
+        return names | {"team_id": TEAM, "user_id": BOT_USER, "bot_id": BOT_ID, "is_enterprise_install": False}
+
+    def _connections_open(self, _: Args) -> dict[str, Any]:
+        return {"url": f"{self._slack.base.replace('http', 'ws', 1)}/link/?ticket={self._slack.socket.ticket()}"}
+
+    # --- messages
+
+    def _post(self, args: Args) -> dict[str, Any]:
+        channel = self._writable(args)
+        text, blocks = self._content(args)
+        if args.get("unfurl_links") is not False or args.get("unfurl_media") is not False:
+            self._slack.violations.append("chat.postMessage without unfurl_links and unfurl_media off")
+        message = self._add(channel, args, text, blocks)
+        self._slack.announce(message)
+        return {"channel": channel.id, "ts": message.ts, "message": message.payload()}
+
+    def _post_ephemeral(self, args: Args) -> dict[str, Any]:
+        channel = self._writable(args)
+        if args.get("user") not in channel.members:
+            raise Refusal("user_not_in_channel", str(args.get("user")))
+        text, blocks = self._content(args)
+        message = self._add(channel, args, text, blocks)
+        message.only_for = args["user"]
+        return {"message_ts": message.ts}
+
+    def _add(self, channel: Channel, args: Args, text: str, blocks: list[dict[str, Any]]) -> Message:
+        thread_ts = args.get("thread_ts")
+        if thread_ts and self._world.find(channel.id, thread_ts) is None:
+            raise Refusal("thread_not_found")
+        version = self._world.version(text, blocks)
+        ts, metadata = self._world.next_ts(), args.get("metadata")
+        return self._world.add(Message(channel.id, ts, BOT_USER, [version], thread_ts, BOT_ID, metadata))
+
+    def _update(self, args: Args) -> dict[str, Any]:
+        message = self._own(args, "cant_update_message")
+        text, blocks = self._content(args)
+        if len(text) > 4000:
+            raise Refusal("msg_too_long", f"text of {len(text)} characters")
+        message.versions.append(self._world.version(text, blocks))
+        return {"channel": message.channel, "ts": message.ts, "text": text}
+
+    def _delete(self, args: Args) -> dict[str, Any]:
+        message = self._own(args, "cant_delete_message")
+        message.deleted = True
+        return {"channel": message.channel, "ts": message.ts}
+
+    def _own(self, args: Args, error: str) -> Message:
+        channel = self._writable(args)
+        message = self._world.find(channel.id, str(args.get("ts")))
+        if message is None:
+            raise Refusal("message_not_found")
+        if message.bot_id != BOT_ID:
+            raise Refusal(error, "somebody else's message")
+        return message
+
+    def _writable(self, args: Args) -> Channel:
+        channel = self._world.channels.get(str(args.get("channel")))
+        if channel is None:
+            raise Refusal("channel_not_found")
+        if BOT_USER not in channel.members:
+            private = channel.kind != "channel"
+            raise Refusal("channel_not_found" if private else "not_in_channel")
+        if channel.is_archived:
+            raise Refusal("is_archived")
+        return channel
+
+    def _content(self, args: Args) -> tuple[str, list[dict[str, Any]]]:
+        text, blocks = str(args.get("text") or ""), args.get("blocks") or []
+        if not text and not blocks:
+            raise Refusal("no_text", "neither text nor blocks")
+        if len(text) > 40_000 or slack_blocks.markdown_chars(blocks) > 12_000:
+            raise Refusal("msg_too_long", "more than 12,000 characters of Markdown")
+        if faults := slack_blocks.faults(blocks):
+            raise Refusal("invalid_blocks", "; ".join(faults), response_metadata={"messages": faults})
+        called = pings("\n".join([text, *slack_blocks.texts(blocks)]))
+        if called:
+            self._slack.violations.append(f"the bot called people: {called}")
+        return text, blocks
+
+    # --- people and channels
+
+    def _info(self, args: Args) -> dict[str, Any]:
+        channel = self._world.channels.get(str(args.get("channel")))
+        if channel is None:
+            raise Refusal("channel_not_found")
+        return {"channel": channel.payload()}
+
+    def _open(self, args: Args) -> dict[str, Any]:
+        if args.get("users") not in self._world.users:
+            raise Refusal("user_not_found", str(args.get("users")))
+        return {"channel": {"id": self._world.direct(args["users"]).id}, "no_op": True, "already_open": True}
+
+    def _replies(self, args: Args) -> dict[str, Any]:
+        channel, ts = str(args.get("channel")), str(args.get("ts"))
+        found = self._world.thread(channel, ts)
+        if not found:
+            raise Refusal("thread_not_found")
+        start, limit = int(args.get("cursor") or 0), int(args.get("limit") or 100)
+        more = start + limit < len(found)
+        page = [message.payload() for message in found[start : start + limit]]
+        cursor = {"next_cursor": str(start + limit) if more else ""}
+        return {"messages": page, "has_more": more, "response_metadata": cursor}
+
+    def _user(self, args: Args) -> dict[str, Any]:
+        user = self._world.users.get(str(args.get("user")))
+        if user is None:
+            raise Refusal("user_not_found")
+        return {"user": user.payload()}
+
+    # --- files
+
+    def _upload_url(self, args: Args) -> dict[str, Any]:
+        file_id = self._world.next_id("F")
+        self._uploads[file_id] = (str(args["filename"]), None)
+        return {"file_id": file_id, "upload_url": f"{self._slack.base}/upload/v1/{file_id}"}
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """The bytes of a file."""
+        file_id = request.match_info["file"]
+        if file_id not in self._uploads:
+            return web.Response(status=404, text="no such upload")
+        self._uploads[file_id] = (self._uploads[file_id][0], await request.read())
+        return web.Response(text=f"OK - {file_id}")
+
+    def _complete_upload(self, args: Args) -> dict[str, Any]:
+        files = args["files"] if isinstance(args["files"], list) else json.loads(args["files"])
+        channel = self._writable({"channel": args.get("channel_id")})
+        done = []
+        for file in files:
+            name, data = self._uploads[file["id"]]
+            if data is None:
+                raise Refusal("file_not_found", "completed before it was uploaded")
+            done.append({"id": file["id"], "name": name, "title": file.get("title"), "size": len(data)})
+            self._slack.uploaded[file["id"]] = data
+        message = self._add(channel, args, str(args.get("initial_comment") or ""), [])
+        message.files = done
+        return {"files": done}
+
+    # --- the rest
+
+    def _set_status(self, args: Args) -> dict[str, Any]:
+        self._slack.statuses.append(str(args.get("status")))
+        return {}
+
+    def _view(self, args: Args) -> dict[str, Any]:
+        self._slack.spend_trigger(str(args.get("trigger_id")))
+        view = args.get("view")
+        if faults := slack_blocks.view_faults(view):
+            raise Refusal("invalid_arguments", "; ".join(faults))
+        assert isinstance(view, dict)
+        opened = {**view, "id": self._world.next_id("V")}
+        self._slack.views.append(opened)
+        return {"view": opened}
+
+
+async def _arguments(request: web.Request) -> Args:
+    args: Args = dict(request.query)
+    if request.content_type == "application/json":
+        body = await request.json()
+        return args | {key: value for key, value in body.items() if value is not None}
+    form = await request.post()
+    for key, value in form.items():
+        assert isinstance(value, str)
+        args[key] = json.loads(value) if key in ("blocks", "metadata", "view") else value
+    return args

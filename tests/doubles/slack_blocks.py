@@ -1,0 +1,176 @@
+"""Slack's rules for blocks, as far as a message of the bot can break them. Returns the faults in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Block = dict[str, Any]
+
+TEXT_LIMITS = {"header": 150, "section": 3000}
+
+
+def faults(blocks: object) -> list[str]:
+    """What Slack would refuse with ``invalid_blocks``; empty when the blocks are fine."""
+    if not isinstance(blocks, list):
+        return ["blocks must be a list"]
+    found = ["more than 50 blocks"] if len(blocks) > 50 else []
+    if sum(1 for block in blocks if block.get("type") == "table") > 1:
+        found.append("only one table allowed")
+    ids = [block["block_id"] for block in blocks if "block_id" in block]
+    if len(ids) != len(set(ids)):
+        found.append("block_id used twice")
+    for block in blocks:
+        check = CHECKS.get(block.get("type", ""))
+        found += list(check(block)) if check else [f"unknown block type {block.get('type')!r}"]
+    return found
+
+
+def markdown_chars(blocks: list[Block]) -> int:
+    """Characters of all ``markdown`` blocks together; Slack takes 12,000 a message."""
+    return sum(len(block.get("text", "")) for block in blocks if block.get("type") == "markdown")
+
+
+def texts(blocks: list[Block]) -> Iterator[str]:
+    """Every text a reader sees, in order."""
+    for block in blocks:
+        if block["type"] == "markdown":
+            yield block["text"]
+        elif block["type"] == "table":
+            yield "\n".join(" | ".join(cell.get("text", "") for cell in row) for row in block["rows"])
+        elif block["type"] == "context":
+            yield from (element["text"] for element in block["elements"] if "text" in element)
+        elif isinstance(block.get("text"), dict):
+            yield block["text"]["text"]
+
+
+def buttons(blocks: list[Block]) -> dict[str, Block]:
+    """The buttons of a message by their action."""
+    rows = [block["elements"] for block in blocks if block["type"] == "actions"]
+    return {element["action_id"]: element for row in rows for element in row if element["type"] == "button"}
+
+
+def _markdown(block: Block) -> Iterator[str]:
+    if not isinstance(block.get("text"), str) or not block["text"]:
+        yield "markdown block without text"
+    yield from _unknown(block, {"text"})
+
+
+def _section(block: Block) -> Iterator[str]:
+    if "text" not in block and "fields" not in block:
+        yield "section without text or fields"
+    if "text" in block:
+        yield from _text(block["text"], 3000, {"mrkdwn", "plain_text"})
+    yield from _unknown(block, {"text", "fields", "accessory", "expand"})
+
+
+def _context(block: Block) -> Iterator[str]:
+    elements = block.get("elements") or []
+    if not 1 <= len(elements) <= 10:
+        yield f"context with {len(elements)} elements"
+    for element in elements:
+        if element.get("type") != "image":
+            yield from _text(element, 3000, {"mrkdwn", "plain_text"})
+    yield from _unknown(block, {"elements"})
+
+
+def _actions(block: Block) -> Iterator[str]:
+    elements = block.get("elements") or []
+    if not 1 <= len(elements) <= 25:
+        yield f"actions with {len(elements)} elements"
+    names = [element.get("action_id") for element in elements]
+    if len(names) != len(set(names)):
+        yield "action_id used twice"
+    for element in elements:
+        yield from _button(element)
+    yield from _unknown(block, {"elements"})
+
+
+def _button(element: Block) -> Iterator[str]:
+    if element.get("type") != "button":
+        yield f"unknown element {element.get('type')!r}"
+    yield from _text(element.get("text") or {}, 75, {"plain_text"})
+    if len(element.get("action_id", "")) > 255:
+        yield "action_id too long"
+    if len(element.get("value", "")) > 2000:
+        yield "button value too long"
+    if len(element.get("accessibility_label", "")) > 75:
+        yield "accessibility_label too long"
+    if element.get("style") not in (None, "primary", "danger"):
+        yield f"button style {element['style']!r}"
+    known = {"text", "action_id", "value", "accessibility_label", "style", "url", "confirm"}
+    yield from _unknown(element, known)
+
+
+def _table(block: Block) -> Iterator[str]:
+    rows = block.get("rows") or []
+    if not 1 <= len(rows) <= 100:
+        yield f"table with {len(rows)} rows"
+    if any(not 1 <= len(row) <= 20 for row in rows):
+        yield "table row with no or more than 20 cells"
+    if len({len(row) for row in rows}) > 1:
+        yield "table rows of different lengths"
+    cells = [cell for row in rows for cell in row]
+    if any(cell.get("type") not in ("raw_text", "rich_text", "raw_number") for cell in cells):
+        yield "unknown table cell"
+    if any(cell.get("type") == "raw_text" and not cell.get("text") for cell in cells):
+        yield "empty table cell"
+    if sum(len(cell.get("text", "")) for cell in cells) > 10_000:
+        yield "table with more than 10,000 characters"
+    if len(block.get("column_settings") or []) > 20:
+        yield "more than 20 column_settings"
+    yield from _unknown(block, {"rows", "column_settings"})
+
+
+def _header(block: Block) -> Iterator[str]:
+    yield from _text(block.get("text") or {}, 150, {"plain_text"})
+
+
+def _input(block: Block) -> Iterator[str]:
+    yield from _text(block.get("label") or {}, 2000, {"plain_text"})
+    if not isinstance(block.get("element"), dict):
+        yield "input without element"
+
+
+def _divider(block: Block) -> Iterator[str]:
+    yield from _unknown(block, set())
+
+
+def _text(text: Block, limit: int, kinds: set[str]) -> Iterator[str]:
+    if text.get("type") not in kinds:
+        yield f"text of type {text.get('type')!r}"
+    length = len(text.get("text") or "")
+    if not 1 <= length <= limit:
+        yield f"text of {length} characters, {limit} allowed"
+    known = {"text", "verbatim"} if text.get("type") == "mrkdwn" else {"text", "emoji"}
+    yield from _unknown(text, known)
+
+
+def _unknown(block: Block, known: set[str]) -> Iterator[str]:
+    for key in block.keys() - known - {"type", "block_id"}:
+        yield f"{block.get('type')} has no {key!r}"
+
+
+CHECKS: dict[str, Callable[[Block], Iterator[str]]] = {
+    "markdown": _markdown,
+    "section": _section,
+    "context": _context,
+    "actions": _actions,
+    "table": _table,
+    "header": _header,
+    "input": _input,
+    "divider": _divider,
+}
+
+
+def view_faults(view: object) -> list[str]:
+    """What Slack would refuse of a modal."""
+    if not isinstance(view, dict):
+        return ["view must be an object"]
+    found = [] if view.get("type") == "modal" else ["view is no modal"]
+    for part in ("title", "submit", "close"):
+        if part in view:
+            found += list(_text(view[part], 24, {"plain_text"}))
+    if len(view.get("private_metadata", "")) > 3000:
+        found.append("private_metadata too long")
+    return found + faults(view.get("blocks"))

@@ -1,0 +1,96 @@
+"""The real Slack libraries against a Slack on loopback, with a scripted desk behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.commands.services import Services
+from bot.config import Settings
+from bot.engine.desk import Desk
+from bot.platforms.slack.app import serve
+from bot.platforms.slack.manifest import manifest
+from tests.doubles.slack import SlackDouble
+from tests.slack.desk import ScriptedDesk
+
+OpenSlack = Callable[..., AbstractAsyncContextManager[SlackDouble]]
+
+
+def installed() -> dict[str, Any]:
+    """The double set up the way the manifest sets the app up."""
+    made = manifest()
+    return {
+        "scopes": made["oauth_config"]["scopes"]["bot"],
+        "events": made["settings"]["event_subscriptions"]["bot_events"],
+        "commands": [entry["command"] for entry in made["features"]["slash_commands"]],
+    }
+
+
+def slack_settings(slack: SlackDouble, **more: Any) -> Settings:
+    """Settings that point at the double, whatever the environment says."""
+    given = {
+        "slack_bot_token": slack.bot_token,
+        "slack_app_token": slack.app_token,
+        "slack_api_url": slack.api_url,
+        "data_dir": Path("unused"),
+    }
+    return Settings(_env_file=None, **{**given, **more})
+
+
+@asynccontextmanager
+async def serving(slack: SlackDouble, desk: object, services: object = None, **settings: Any) -> AsyncIterator[None]:
+    """The Slack platform, connected; cancelled and waited for in the end."""
+    ready = asyncio.Event()
+    task = asyncio.create_task(
+        serve(
+            cast(Desk, desk),
+            cast(Services, services),
+            slack_settings(slack, **settings),
+            ready=ready,
+            round_seconds=0.1,
+        )
+    )
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackDouble]:
+    """A workspace where the app is installed from its manifest."""
+    async with SlackDouble(**installed()) as double:
+        yield double
+
+
+@pytest.fixture
+async def desk(slack: SlackDouble) -> AsyncIterator[ScriptedDesk]:
+    """A scripted desk, served in the workspace."""
+    scripted = ScriptedDesk()
+    async with serving(slack, scripted):
+        yield scripted
+    await scripted.close()
+
+
+@pytest.fixture
+async def desk_away() -> AsyncIterator[tuple[SlackDouble, ScriptedDesk]]:
+    """A workspace whose seconds are short, and a desk that fails the first time."""
+    async with SlackDouble(**installed(), ack_seconds=0.4, pace=100.0) as double:
+        scripted = ScriptedDesk()
+        scripted.failures = 1
+        async with serving(double, scripted):
+            yield double, scripted
+        await scripted.close()

@@ -1,0 +1,10 @@
+"""Markdown as the display needs it: the only splitter, and what may be shown of a text that is still being written.
+
+Pure: text in, text out.
+"""
+
+from bot.engine.markdown.inline import code_ranges
+from bot.engine.markdown.split import MIN_LIMIT, NOTICE, Split, split
+from bot.engine.markdown.visible import visible
+
+__all__ = ["MIN_LIMIT", "NOTICE", "Split", "code_ranges", "split", "visible"]

@@ -1,0 +1,246 @@
+"""Cuts a long Markdown text into messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from bot.engine.markdown.inline import atoms, character_start
+from bot.engine.markdown.lines import Fence, State, advance, fence_runs, may_be_delimiter
+
+MIN_LIMIT = 64
+NOTICE = "*The answer is longer than this place can show; its end is missing here.*"
+
+_BLOCK, _ITEM, _LINE, _SENTENCE, _WORD = range(5)
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]*_]*(?:\s*\[\d+\])*(?=\s)|[。！？]")
+_WORD_END = re.compile(r"(?<=\S)(?=\s)")
+_STARTS_BLOCK = re.compile(r"\s*(?:`{3}|~{3}|#|>|[-*+=]\s|\d{1,9}[.)]|\|)")
+
+
+class Split(NamedTuple):
+    """``parts`` in order; ``rest`` is the end of the text that no part holds, empty where all of it is shown."""
+
+    parts: list[str]
+    rest: str
+
+
+class _Cut(NamedTuple):
+    """The part is ``text[start:end]``; the next one begins at ``following``, with ``state`` open between them."""
+
+    end: int
+    following: int
+    state: State
+
+
+def split(text: str, limit: int, max_parts: int | None = None) -> Split:
+    """Cut Markdown into parts of at most ``limit`` characters (at least 64), each valid on its own.
+
+    A cut falls between blocks where it can, else between list items or table rows, lines, sentences, words, and only
+    then inside a word; links, code spans and composed characters are kept whole where they fit. A code fence is closed
+    at the cut and opened again with its language, a table gets its header row again, list items keep their numbers.
+    Nothing else is added, and nothing lost but white space at a cut (and a fence opened at the very end that has no
+    line and no room). A fence that the text leaves open is closed.
+
+    Stable: the cut that ends a part depends on what stands before it and on the next ``limit`` characters only. So
+    when text is appended, every part but the last stays as it is, and there are never fewer parts.
+
+    With ``max_parts`` the last part allowed ends with ``NOTICE`` where the text goes on, and ``rest`` holds what is
+    missing. An empty text has no parts.
+    """
+    if limit < MIN_LIMIT:
+        raise ValueError(f"a part holds at least {MIN_LIMIT} characters, not {limit}")
+    parts: list[str] = []
+    start, state = 0, State()
+    while text[start:].strip():
+        whole = _last(text, start, state, limit)
+        if whole is not None:
+            parts.append(whole)
+            break
+        if max_parts is not None and len(parts) == max_parts - 1:
+            part, following = _capped(text, start, state, limit)
+            return Split([*parts, part], text[following:])
+        cut = _cut(text, start, state, limit)
+        parts.append(_part(text, start, cut.end, state, cut.state.fence, limit))
+        start, state = cut.following, cut.state
+    return Split(parts, "")
+
+
+def _capped(text: str, start: int, state: State, limit: int) -> tuple[str, int]:
+    notice = NOTICE if len(NOTICE) + 2 <= limit - MIN_LIMIT else "*(cut)*"
+    room = limit - len(notice) - 2
+    cut = _cut(text, start, state, room)
+    return _part(text, start, cut.end, state, cut.state.fence, room) + "\n\n" + notice, cut.following
+
+
+def _last(text: str, start: int, state: State, limit: int) -> str | None:
+    """The rest of the text as one part, or None where it does not fit.
+
+    What decides is the least that a finished text can come to, so that a text that grows never fits again.
+    """
+    prefix = _reopened(text, start, state, limit)
+    rest = text[start:].rstrip()
+    if len(prefix) + len(rest) > limit:
+        return None
+    for kind, after, line in _lines(rest, state):
+        last_kind, last_state, last_line = kind, after, line
+    fence = last_state.fence
+    if fence is None or (fence.quoted and len(prefix) + len(rest) + len(fence.closer) >= limit):
+        return _level(prefix + rest, start, state)
+    begun = fence_runs(last_line, fence) if last_kind == "body" else 0
+    if begun:
+        tail = fence.char * (fence.size - begun)
+        return _level(prefix + rest + tail, start, state) if len(prefix + rest + tail) <= limit else None
+    for closer in (fence.closer, fence.marker):
+        if len(prefix) + len(rest) + 1 + len(closer) <= limit:
+            return _level(f"{prefix}{rest}\n{closer}", start, state)
+    return _level(prefix + rest[: -len(last_line)].rstrip(), start, state) if last_kind == "open" else None
+
+
+def _lines(text: str, state: State) -> Iterator[tuple[str, State, str]]:
+    for line in text.split("\n"):
+        kind, state = advance(state, line)
+        yield kind, state, line
+
+
+def _part(text: str, start: int, end: int, before: State, fence: Fence | None, limit: int) -> str:
+    body = _reopened(text, start, before, limit) + (text[start:end] if fence else text[start:end].rstrip())
+    if fence:
+        body += "\n" + _closer(fence, len(body), limit)
+    return _level(body, start, before)
+
+
+def _closer(fence: Fence, size: int, limit: int) -> str:
+    return fence.closer if size + 1 + len(fence.closer) <= limit else fence.marker
+
+
+def _reopened(text: str, start: int, state: State, limit: int) -> str:
+    """What a part begins with so that it continues a fence or a table."""
+    if state.fence:
+        fence = state.fence
+        for opener in (fence.opener, fence.closer, fence.marker):
+            if len(opener) + len(fence.marker) + 2 <= limit // 2:
+                return opener + "\n"
+    if state.table:
+        header = "\n".join(state.table) + "\n"
+        kind, _ = advance(state, text[start : start + limit].split("\n", 1)[0])
+        return header if kind == "row" and len(header) <= limit // 2 else ""
+    return ""
+
+
+def _level(part: str, start: int, before: State) -> str:
+    """Take the indent off a part that continues a list: four spaces at its start would make it code."""
+    indent = len(part) - len(part.lstrip(" "))
+    if start == 0 or indent < 4 or not (before.lists or before.fence):
+        return part
+    lines = part.split("\n")
+    for number, line in enumerate(lines):
+        own = len(line) - len(line.lstrip(" "))
+        if line.strip() and own < indent and not before.fence:
+            break
+        lines[number] = line[min(own, indent) :]
+    return "\n".join(lines)
+
+
+# --- where to cut
+
+
+def _cut(text: str, start: int, state: State, limit: int) -> _Cut:
+    """The best place to end a part. Reads no further than one character beyond what the part could hold."""
+    room = limit - len(_reopened(text, start, state, limit))
+    window = text[start : start + room + 1]
+    found: dict[int, _Cut] = {}
+    lines = _Lines(window, state, room)
+    for rank, end, following, after in lines:
+        if rank is not None:
+            found[rank] = _Cut(end, following, after)
+    best = _choose(found, room // 3)
+    if best is None:
+        best = _within(window, lines.start, lines.state, room, room // 3) or _choose(found, 0)
+    if best is None:
+        best = _hard(window, lines.start, lines.state, room)
+    return _skip(text, start, best)
+
+
+def _choose(found: dict[int, _Cut], floor: int) -> _Cut | None:
+    return next((found[rank] for rank in sorted(found) if found[rank].end > floor), None)
+
+
+class _Lines:
+    """The complete lines of a window that fit, each with the rank of a cut after it; ``start`` is the line after."""
+
+    def __init__(self, window: str, state: State, room: int) -> None:
+        self._window = window
+        self._room = room
+        self.start = 0
+        self.state = state
+
+    def __iter__(self) -> Iterator[tuple[int | None, int, int, State]]:
+        in_heading = False
+        while (newline := self._window.find("\n", self.start)) >= 0:
+            line = self._window[self.start : newline]
+            kind, after = advance(self.state, line)
+            if not _fits(self._window[:newline], after.fence, self._room):
+                return
+            self.start, self.state = newline + 1, after
+            in_heading = kind == "heading" or (in_heading and kind == "blank")
+            rank = None if in_heading else self._rank(kind, after, line)
+            yield rank, newline, newline + 1, after
+
+    def _rank(self, kind: str, after: State, line: str) -> int | None:
+        upcoming = self._window[self.start :].split("\n", 1)[0]
+        if kind in ("open", "delimiter") or (kind == "text" and "|" in line and may_be_delimiter(upcoming)):
+            return None
+        if after.fence is None and kind in ("blank", "close"):
+            return _BLOCK
+        if kind == "row" or (after.fence is None and advance(after, upcoming)[0] in ("item", "heading", "open")):
+            return _ITEM
+        return _LINE
+
+
+def _fits(body: str, fence: Fence | None, room: int) -> bool:
+    if fence is None:
+        return len(body.rstrip()) <= room
+    return len(body) + 1 + len(fence.marker) <= room
+
+
+def _within(window: str, start: int, state: State, room: int, floor: int) -> _Cut | None:
+    """A cut inside the line that begins at ``start``: after a sentence, else a word, not inside a link or span."""
+    line = window[start : room + 1]
+    torn = [] if state.fence else atoms(line)
+    for pattern in (_WORD_END,) if state.fence else (_SENTENCE_END, _WORD_END):
+        for found in reversed(list(pattern.finditer(line))):
+            place = found.end()
+            if start + place <= floor:
+                break
+            if any(left < place < right for left, right in torn) or _STARTS_BLOCK.match(line, place):
+                continue
+            after = advance(state, line[:place])[1]
+            if _fits(window[: start + place], after.fence, room):
+                return _Cut(start + place, start + place, after)
+    return None
+
+
+def _hard(window: str, start: int, state: State, room: int) -> _Cut:
+    """A cut after as many characters as fit."""
+    end = min(room, len(window))
+    while True:
+        after = advance(state, window[start:end])[1]
+        if end <= start + 1 or _fits(window[:end], after.fence, room):
+            break
+        end -= 1
+    place = character_start(window, end, max(start, end - 32))
+    after = advance(state, window[start:place])[1]
+    return _Cut(place, place, after)
+
+
+def _skip(text: str, start: int, cut: _Cut) -> _Cut:
+    """Let the next part begin after the white space at the cut; inside a fence only the line break goes."""
+    end, following, state = start + cut.end, start + cut.following, cut.state
+    if state.fence:
+        return _Cut(end, following, state)
+    first = following + len(text[following:]) - len(text[following:].lstrip())
+    blank = text.count("\n", end, first) > 1
+    line_start = text.rfind("\n", end, first) + 1
+    return _Cut(end, line_start or first, State(lists=state.lists) if blank else replace(state, after_blank=False))

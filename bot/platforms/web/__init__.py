@@ -1,0 +1,1 @@
+"""The web playground: a page on localhost that behaves like a channel. ``app.serve`` runs it."""

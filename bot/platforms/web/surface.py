@@ -1,0 +1,54 @@
+"""Where a reply of the playground appears: in the hub, and so on every open page."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+from bot.engine.ports import Clock
+from bot.platforms.web import render
+from bot.platforms.web.hub import Hub
+from bot.platforms.web.views import stamp
+from bot.types import Limits, Part, Turn
+
+LIMITS = Limits(message_chars=16_000, edit_interval=0.15)
+
+
+class WebSurface:
+    """One reply. References survive a restart: an edit of a message that the hub does not know shows it again."""
+
+    limits = LIMITS
+
+    def __init__(self, hub: Hub, turn: Turn, clock: Clock) -> None:
+        self._hub = hub
+        self._turn = turn
+        self._clock = clock
+        self._texts: dict[str, Part] = {}
+        self._numbers = itertools.count(len(turn.parts) + 1)
+
+    async def post(self, part: Part) -> str:
+        ref = f"a-{self._turn.id}-{next(self._numbers)}"
+        self._show(ref, part)
+        return ref
+
+    async def edit(self, ref: str, part: Part) -> None:
+        self._show(ref, part)
+
+    async def delete(self, ref: str) -> None:
+        self._texts.pop(ref, None)
+        self._hub.drop(ref)
+
+    def _show(self, ref: str, part: Part) -> None:
+        self._texts[ref] = part
+        known = frozenset(citation.n for shown in self._texts.values() for citation in shown.sources)
+        self._put(ref, part, known)
+        if part.sources:
+            for earlier, text in self._texts.items():
+                if earlier != ref:
+                    self._put(earlier, text, known)
+
+    def _put(self, ref: str, part: Part, known: frozenset[int]) -> None:
+        before = self._hub.message(ref)
+        at = before.at if before else stamp(self._clock())
+        view = render.reply(ref, part, thread=self._turn.thread.thread_id, at=at, known=known)
+        self._hub.put(replace(view, turn=self._turn.id))

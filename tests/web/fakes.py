@@ -1,0 +1,207 @@
+"""A scripted desk and a history in memory, so that the page can be tested without engine and database."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import cast
+
+from bot.commands.base import Command, Context, File, Reply, Table
+from bot.commands.services import Services
+from bot.engine.desk import SurfaceFor
+from bot.engine.ports import Surface
+from bot.errors import NotAllowed, UsageError
+from bot.platforms.web.history import CHANNEL, thread_key
+from bot.platforms.web.hub import Hub
+from bot.platforms.web.playground import Commands, Playground
+from bot.store.threads import MessageRow, ThreadRow
+from bot.types import (
+    LOCAL_TENANT,
+    Action,
+    Attachment,
+    Author,
+    Citation,
+    Incoming,
+    Outcome,
+    Part,
+    Platform,
+    Tier,
+    Turn,
+    TurnState,
+)
+
+PIECES = (
+    "The limit for a hotel in London is **220 EUR** per night [1].\n\n",
+    "| City | Limit |\n|---|---:|\n| London | 220 EUR |\n| Ghent | 140 EUR |\n\n",
+    "Until 28 February 2026 it was 160 EUR in every city [2].",
+)
+SOURCES = (
+    Citation(
+        1,
+        "handbook/expenses-and-travel.md",
+        "Expenses and travel",
+        "| London, Zurich, Copenhagen | 220 EUR |",
+        heading=("Expenses and travel", "Hotels"),
+    ),
+    Citation(
+        2,
+        "https://handbook.example/travel-2024",
+        "Travel policy 2024",
+        "The limit was 160 EUR per night in every city, breakfast included.",
+        heading=("1. Hotels",),
+        page=1,
+    ),
+)
+AFTER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+Pace = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class ScriptedDesk:
+    """Answers every question with the same pieces; ``pace`` is awaited before each."""
+
+    pace: Pace
+    pieces: Sequence[str] = PIECES
+    turns: dict[str, Turn] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    running: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
+    thumbs: list[tuple[str, int, str]] = field(default_factory=list)
+    unfinished: list[Turn] = field(default_factory=list)
+
+    async def accept(self, incoming: Incoming) -> Turn | None:
+        if not incoming.text.strip():
+            raise UsageError("Write a question.")
+        if any(turn.message_id == incoming.message_id for turn in self.turns.values()):
+            return None
+        turn = Turn(
+            str(uuid.uuid4()),
+            incoming.thread,
+            incoming.message_id,
+            incoming.author,
+            incoming.text,
+            incoming.wish,
+            incoming.fresh,
+            now(),
+        )
+        self.turns[turn.id] = turn
+        return turn
+
+    def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
+        self.running[turn.id] = asyncio.create_task(self._run(turn, surface))
+        return self.running[turn.id]
+
+    async def _run(self, turn: Turn, surface: Surface) -> Outcome:
+        part = Part("Searching the documents …", "1", turn.id, actions=("stop",))
+        ref = await surface.post(part)
+        text, state = "", cast(TurnState, "done")
+        try:
+            for piece in self.pieces:
+                await self.pace()
+                text += piece
+                await surface.edit(ref, replace(part, text=text))
+        except asyncio.CancelledError:
+            state, text = "cancelled", f"{text}\n\nStopped."
+        notes = ("quoted, not written", "extractive", "$0.00")
+        await surface.edit(ref, replace(part, text=text, final=True, sources=SOURCES, notes=notes, actions=AFTER))
+        self.answers[turn.id] = text
+        del self.running[turn.id]
+        return Outcome(turn.id, turn.thread, state, text, SOURCES)
+
+    async def stop(self, turn_id: str, by: Author) -> None:
+        if turn_id not in self.running:
+            raise UsageError("This answer has already ended.")
+        if by.id != self.turns[turn_id].author.id:
+            raise NotAllowed("Only the asker can stop it.")
+        self.running[turn_id].cancel()
+
+    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
+        if turn_id not in self.turns:
+            raise UsageError("This answer is not known.")
+        again = replace(self.turns[turn_id], id=str(uuid.uuid4()), message_id=uuid.uuid4().hex, wish=wish, fresh=True)
+        self.turns[again.id] = again
+        return again
+
+    async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
+        self.thumbs.append((turn_id, value, reason))
+
+    async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
+        waiting, self.unfinished = self.unfinished, []
+        for turn in waiting:
+            self.turns[turn.id] = turn
+            self.start(turn, surface_for(turn))
+        return len(waiting)
+
+
+@dataclass
+class MemoryHistory:
+    """What the desk has answered, as a store would give it back."""
+
+    desk: ScriptedDesk
+    broken: bool = False
+
+    async def threads(self, limit: int) -> Sequence[ThreadRow]:
+        newest = {turn.thread: turn for turn in self.desk.turns.values()}
+        return [ThreadRow(key, turn.question, turn.created_at) for key, turn in newest.items()][:limit]
+
+    async def messages(self, thread_id: str) -> Sequence[MessageRow]:
+        rows: list[MessageRow] = []
+        for turn in self.desk.turns.values():
+            if turn.thread == thread_key(thread_id):
+                state: TurnState = "done" if turn.id in self.desk.answers else "running"
+                rows.append(MessageRow(turn.id, "user", turn.author.name, turn.question, turn.created_at, state))
+                if turn.id in self.desk.answers:
+                    answer = self.desk.answers[turn.id]
+                    rows.append(MessageRow(turn.id, "assistant", "Parley", answer, now(), state, SOURCES, ("stored",)))
+        return rows
+
+    async def ready(self) -> None:
+        if self.broken:
+            raise ConnectionError("no database")
+
+
+async def _run(name: str, args: str, context: Context) -> Reply:
+    match name:
+        case "budget":
+            table = Table(("Person", "Used", "Limit"), [("You <b>", 1234, 200_000), ("Ada", 0, None)])
+            return Reply("**12 %** of today's tokens are used.", table)
+        case "costs":
+            return Reply("Costs of 30 days.", file=File("costs.csv", b"model,cost\nx,1\n", "text/csv"))
+        case "ingest" if context.attachments:
+            await context.update("handbook: 0 of 1 documents")
+            data = await context.attachments[0].read()
+            return Reply(f"Took in {context.attachments[0].name}, {len(data)} bytes. {args}".strip())
+        case "why":
+            return Reply(f"Trace of {args}", Table(("Passage", "Score"), [("Hotels", 0.91)]))
+        case "broken":
+            raise RuntimeError("a secret detail")
+    raise UsageError("Write /ingest ADDRESS.")
+
+
+COMMANDS = tuple(
+    Command(name, f"does {name}", usage, lambda context, line: _run("help", line, context))
+    for name, usage in (("ingest", "ADDRESS..."), ("budget", ""), ("costs", "[DAYS]"), ("why", "[ID]"), ("broken", ""))
+)
+
+
+def _context(
+    *,
+    thread_id: str | None,
+    author: Author,
+    attachments: tuple[Attachment, ...],
+    update: Callable[[str], Awaitable[None]],
+) -> Context:
+    return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
+
+
+def room(desk: ScriptedDesk, *, hub: Hub | None = None) -> Playground:
+    """A playground over the fakes."""
+    return Playground(desk, MemoryHistory(desk), Commands(COMMANDS, _run, _context), hub or Hub(), now)

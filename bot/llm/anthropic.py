@@ -9,7 +9,7 @@ from bot.engine.ports import Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm import faults
 from bot.llm.metering import Books, OpenCall
-from bot.llm.provider import ProviderLLM
+from bot.llm.provider import ProviderLLM, read_rest
 from bot.types import Tier, Usage
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ API_URL = "https://api.anthropic.com"
 SMALLEST_CACHED_PREFIX = 512
 """Tokens: a shorter prefix is not cached by the 5.5 family, and nothing says so."""
 MOST_BREAKPOINTS = 4
+
+_REST_PATIENCE = 1.0
+"""Seconds to wait for the end of a stream whose last event has come."""
 
 Reason = Literal["complete", "cut", "refused"]
 _REASONS: Mapping[str, Reason] = {
@@ -87,6 +90,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             call.sent = False
             raise
         stop: str | None = None
+        ended = False
         async with response:
             if faults.is_web_page(response.response.headers.get("content-type", "")):
                 call.sent = False
@@ -103,9 +107,12 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                         call.usage = usage_of(event.usage, before=call.usage)
                         call.complete = stop is not None
                     case "message_stop":
-                        yield Ended(_REASONS.get(stop or "", "complete"), call.model, WHO.provider)
-                        return
-        raise faults.unfinished(WHO)
+                        ended = True
+                        break
+            if not ended:
+                raise faults.unfinished(WHO)
+            await read_rest(response, _REST_PATIENCE, lambda _: None)
+        yield Ended(_REASONS.get(stop or "", "complete"), call.model, WHO.provider)
 
     def _system(self, prompt: Prompt, model: str) -> list[TextBlockParam]:
         if not prompt.system:

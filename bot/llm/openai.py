@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +9,7 @@ from bot.engine.ports import Ended, Event, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm import faults
 from bot.llm.metering import Books, OpenCall
-from bot.llm.provider import ProviderLLM
+from bot.llm.provider import ProviderLLM, read_rest
 from bot.types import Tier, Usage
 
 if TYPE_CHECKING:
@@ -139,12 +138,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
 
     async def _await_usage(self, response: AsyncStream[ChatCompletionChunk], call: OpenCall) -> None:
         """The answer is whole: whatever happens to the rest of the stream costs the usage and nothing else."""
-        try:
-            async with asyncio.timeout(self._usage_patience):
-                async for chunk in response:
-                    self._note_usage(chunk, call, final=True)
-        except Exception:  # noqa: S110
-            pass
+        await read_rest(response, self._usage_patience, lambda chunk: self._note_usage(chunk, call, final=True))
 
     def _fault(self, model: str, error: Exception) -> LLMError:
         import openai

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
@@ -53,6 +53,17 @@ class ProviderLLM(ABC, Generic[Client]):
             call.settle("error", _brief(translated))
             raise translated from error
 
+    async def ready(self) -> None:
+        """Import the SDK and build its client, which takes a second once and is not the provider's delay."""
+        try:
+            await self.client()
+        except Exception as error:
+            raise LLMError(
+                f"{self.who.label} cannot be asked ({type(error).__name__}). Check {self.who.url} and {self.who.key}.",
+                provider=self.who.provider,
+                kind="setting",
+            ) from error
+
     async def client(self) -> Client:
         """The SDK's client, built once."""
         async with self._building:
@@ -78,6 +89,19 @@ class ProviderLLM(ABC, Generic[Client]):
 
     @abstractmethod
     async def aclose(self) -> None: ...
+
+
+Item = TypeVar("Item")
+
+
+async def read_rest(rest: AsyncIterator[Item], seconds: float, see: Callable[[Item], None]) -> None:
+    """Read a finished answer's stream to its end, so that the connection can be used again. Never raises."""
+    try:
+        async with asyncio.timeout(seconds):
+            async for item in rest:
+                see(item)
+    except Exception:  # noqa: S110
+        pass
 
 
 def _brief(fault: LLMError) -> str:

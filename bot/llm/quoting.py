@@ -92,7 +92,7 @@ def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
         return []
     asked = frozenset(terms(question))
     scores = _scores(asked, units, wants_number=bool(_QUANTITY.search(question)))
-    chosen = _choose(asked, units, scores) or units[:1]
+    chosen = _with_followers(_choose(asked, units, scores) or units[:1], units)
     return [Quote(unit.n, unit.text, unit.kind) for unit in sorted(chosen, key=lambda unit: unit.place)]
 
 
@@ -229,6 +229,20 @@ def _choose(asked: frozenset[str], units: Sequence[_Unit], scores: Sequence[floa
         if len(chosen) == MOST_QUOTES:
             break
     return chosen
+
+
+def _with_followers(chosen: Sequence[_Unit], units: Sequence[_Unit]) -> list[_Unit]:
+    """A sentence that ends in a colon brings the code or the items it announces."""
+    kept: dict[int, _Unit] = {}
+    for unit in chosen:
+        kept[unit.place] = unit
+        announced = unit.text.rstrip().endswith(":")
+        for follower in units[unit.place + 1 :]:
+            if not announced or follower.n != unit.n or follower.kind == "sentence" or len(kept) >= MOST_QUOTES:
+                break
+            kept[follower.place] = follower
+            announced = follower.kind == "item"
+    return list(kept.values())[:MOST_QUOTES]
 
 
 @lru_cache(maxsize=20_000)

@@ -31,6 +31,9 @@ class Provider(Protocol):
 
     def model(self, tier: Tier) -> str: ...
 
+    async def ready(self) -> None:
+        """Whatever must be loaded before the first call; its time is not the provider's."""
+
     def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]: ...
 
     async def aclose(self) -> None: ...
@@ -119,6 +122,11 @@ class ResilientLLM:
                         break
         raise self._exhausted(chain, request)
 
+    async def ready(self) -> None:
+        """Load the SDKs now, so that the first question does not wait for it."""
+        for provider in self._providers():
+            await provider.ready()
+
     async def aclose(self) -> None:
         for provider in self._providers():
             await provider.aclose()
@@ -134,6 +142,7 @@ class ResilientLLM:
         stalled = ""
         wrote = False
         try:
+            await provider.ready()
             async with aclosing(provider.stream(request.prompt, meter=calls.append)) as events:
                 while True:
                     seconds, clock = self._clock_for(wrote, request)
@@ -250,6 +259,7 @@ _WORDS = {
     "rate_limit": "limiting requests",
     "request": "rejected the request",
     "server": "internal error",
+    "setting": "set up wrongly",
     "timeout": "no answer in time",
     "total": "no answer in time",
     "unfinished": "broke off",

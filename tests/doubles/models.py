@@ -94,6 +94,11 @@ class ModelDouble:
         return f"http://127.0.0.1:{self._server.port}/v1"
 
     @property
+    def connections(self) -> int:
+        """How many connections were opened so far."""
+        return self._server.accepted
+
+    @property
     def dollars(self) -> Decimal:
         """The whole bill, calls of unpriced models left out."""
         return sum((line.usd for line in self.bill if line.usd is not None), Decimal(0))

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.doubles.models import ModelDouble
+from tests.doubles.models import HTML, ModelDouble
+from tests.doubles.models_http import Exchange, HttpServer
 from tests.llm.asking import Adapter, anthropic, openai
 
 
@@ -20,3 +21,16 @@ async def adapter(request: pytest.FixtureRequest, double: ModelDouble) -> AsyncI
     made: Adapter = anthropic(double) if request.param == "anthropic" else openai(double, usage_patience=0.2)
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+async def web_page() -> AsyncIterator[str]:
+    """A web server that answers everything with a page."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.answer(200, HTML, "text/html; charset=utf-8")
+
+    server = HttpServer(answer)
+    await server.start()
+    yield f"http://127.0.0.1:{server.port}"
+    await server.stop()

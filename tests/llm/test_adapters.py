@@ -24,6 +24,13 @@ async def test_text_arrives_in_pieces_and_ends_once(adapter: Adapter, double: Mo
     assert len(asked.ended) == 1
 
 
+async def test_the_connection_is_used_again(adapter: Adapter, double: ModelDouble) -> None:
+    double.script = lambda _: Reply(ANSWER)
+    for _ in range(3):
+        await ask(adapter)
+    assert double.connections == 1
+
+
 async def test_ledger_row_equals_the_bill(adapter: Adapter, double: ModelDouble) -> None:
     double.script = lambda _: Reply(ANSWER)
     for tier in ("cheap", "strong"):

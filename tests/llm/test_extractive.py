@@ -1,0 +1,136 @@
+"""The answerer without a model: literal quotes, the right ones, whole, with their markers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import aclosing
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.engine.ports import Ended, TextDelta
+from bot.llm.extractive import NOTHING, OPENING, ExtractiveLLM, compose
+from bot.llm.quoting import best_quotes, pieces, telling_sentences
+from bot.llm.tokens import TokenCounter
+from bot.types import Call
+from tests.llm.asking import ask, passage, prompt
+
+LEAVE = passage(
+    "# Leave\n\nEverybody has 30 days of paid leave a year. Part-timers have a share of it, e.g. 15 days at 50 %.\n"
+    "Unused days move to the next year and lapse on 31 March.\n\n"
+    "- Ask your lead for leave in the portal, at least two weeks before.\n- Sick days are not leave.\n",
+    heading=("Leave",),
+)
+TRAVEL = passage(
+    "## Hotels\n\n| City | Limit a night |\n|---|---|\n| Berlin | 120 EUR |\n| Zurich | 210 EUR |\n\n"
+    "Book hotels in the travel tool. Breakfast is paid by the company.",
+    title="Travel policy",
+    heading=("Hotels",),
+)
+DEPLOY = passage(
+    "Deployments go out at noon. To roll back a deployment, run:\n\n```bash\nacme rollback --to previous\n```\n\n"
+    "Tell the channel when you have rolled back.",
+    title="Deployments",
+)
+ALL = (LEAVE, TRAVEL, DEPLOY)
+
+
+def _texts(question: str) -> list[str]:
+    return [quote.text for quote in best_quotes(question, ALL)]
+
+
+def test_the_sentence_that_answers_comes() -> None:
+    assert "Everybody has 30 days of paid leave a year." in _texts("How many days of leave do I have?")
+    assert any("lapse on 31 March" in text for text in _texts("When do unused days lapse?"))
+    assert any("portal" in text for text in _texts("How do I ask for leave?"))
+
+
+def test_table_rows_code_and_items_stay_whole() -> None:
+    assert "| Zurich | 210 EUR |" in _texts("What is the limit for a hotel in Zurich?")
+    assert "```bash\nacme rollback --to previous\n```" in _texts("How do I roll back a deployment? Which command?")
+    assert "Sick days are not leave." in _texts("Are sick days leave?")
+
+
+def test_headings_rules_and_header_rows_are_not_quoted() -> None:
+    found = [text for one in ALL for text, _ in pieces(one.text)]
+    assert not any(text.startswith("#") or "|---|" in text or "City" in text for text in found)
+
+
+def test_abbreviations_do_not_cut_sentences() -> None:
+    assert ("Part-timers have a share of it, e.g. 15 days at 50 %.", "sentence") in pieces(LEAVE.text)
+    assert [text for text, _ in pieces("Ask Dr. Meyer at No. 5. She knows.")] == [
+        "Ask Dr. Meyer at No. 5.",
+        "She knows.",
+    ]
+
+
+def test_two_to_four_quotes_and_the_numbers_of_their_passages() -> None:
+    for question in ("How many days of leave do I have?", "hotel leave deployment days limit portal", "xyzzy plugh"):
+        quotes = best_quotes(question, ALL)
+        assert 1 <= len(quotes) <= 4
+        assert all(quote.text in ALL[quote.n - 1].text for quote in quotes)
+
+
+@given(st.text(max_size=300), st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=4))
+def test_every_quote_is_literal(question: str, texts: list[str]) -> None:
+    passages = [passage(text) for text in texts]
+    for quote in best_quotes(question, passages):
+        assert quote.text in passages[quote.n - 1].text
+        assert quote.text.strip()
+
+
+def test_a_long_text_is_quick_and_nothing_is_quoted_twice() -> None:
+    twice = best_quotes("How many days of leave?", (LEAVE, LEAVE))
+    assert len({quote.text for quote in twice}) == len(twice)
+
+
+async def test_it_says_that_it_quotes_and_marks_every_quote() -> None:
+    llm = ExtractiveLLM(TokenCounter())
+    asked = await ask(llm, prompt("How many days of leave do I have?", passages=ALL))
+    opening, *quotes = asked.text.split("\n\n")
+    assert opening == OPENING
+    assert quotes
+    assert all(re.search(r"\[[123]\]$", quote) for quote in quotes)
+    assert len([event for event in asked.events if isinstance(event, TextDelta)]) > 3
+    assert asked.events[-1] == Ended("complete", "extractive", "extractive")
+
+
+async def test_it_costs_nothing_and_is_counted() -> None:
+    llm = ExtractiveLLM(TokenCounter())
+    [call] = (await ask(llm, prompt("How many days?", passages=ALL))).calls
+    assert (call.provider, call.model, call.cost_usd, call.price_version) == (
+        "extractive",
+        "extractive",
+        Decimal(0),
+        "none",
+    )
+    assert call.usage.prompt_tokens > 0
+    assert call.usage.completion_tokens > 0
+    assert not call.estimated
+
+
+async def test_without_passages_it_says_so() -> None:
+    assert (await ask(ExtractiveLLM(TokenCounter()), prompt("How many days?"))).text == NOTHING
+
+
+async def test_stopping_is_metered() -> None:
+    calls: list[Call] = []
+    stream = ExtractiveLLM(TokenCounter()).stream(prompt("How many days?", passages=ALL), meter=calls.append)
+    async with aclosing(stream) as events:
+        async for _ in events:
+            await asyncio.sleep(0)
+            break
+    assert [call.status for call in calls] == ["cancelled"]
+
+
+def test_a_summary_is_made_of_the_messages_and_fits() -> None:
+    talk = (
+        "Ada: How many days of leave do we have?\nParley: Everybody has 30 days of paid leave a year.\n"
+        "Ada: Fine.\nAda: And do unused leave days lapse?\nParley: Unused leave days lapse on 31 March."
+    )
+    made = compose(prompt(talk, purpose="summary", max_tokens=60))
+    assert "31 March" in made
+    assert len(made) <= 180
+    assert all(sentence in talk for sentence in telling_sentences([talk], 180))

@@ -1,0 +1,191 @@
+"""The policy between attempts: breaker, retry budget, backoff. No sockets, no waiting: the clock is the test's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import pytest
+
+from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
+from bot.errors import LLMError
+from bot.llm.breaker import Breaker, RetryBudget
+from bot.llm.resilient import Patience, ResilientLLM
+from bot.types import Tier
+from tests.llm.asking import ask
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@dataclass
+class Scripted:
+    """A provider that is up or raises."""
+
+    name: str
+    fault: LLMError | None = None
+    calls: int = 0
+
+    def model(self, tier: Tier) -> str:
+        return f"{self.name}-{tier}"
+
+    async def ready(self) -> None:
+        return None
+
+    async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
+        self.calls += 1
+        if self.fault is not None:
+            raise self.fault
+        yield TextDelta("fine")
+        yield Ended("complete", self.model(prompt.tier), self.name)
+
+    async def aclose(self) -> None:
+        return None
+
+
+def overloaded(retry_after: float | None = None) -> LLMError:
+    return LLMError("overloaded", retryable=True, kind="overloaded", status=529, retry_after=retry_after)
+
+
+def resilient(clock: Clock, *providers: Scripted) -> ResilientLLM:
+    return ResilientLLM(
+        {"cheap": providers, "strong": providers}, Patience(), clock=clock, sleep=clock.sleep, rand=lambda: 1.0
+    )
+
+
+@pytest.mark.parametrize("per_minute", [1, 6, 60])
+@pytest.mark.parametrize("both", [True, False])
+async def test_an_outage_of_ten_minutes_costs_few_extra_calls(per_minute: int, both: bool) -> None:
+    clock = Clock()
+    first, second = Scripted("A", overloaded()), Scripted("B", overloaded() if both else None)
+    llm = resilient(clock, first, second)
+    requests = 10 * per_minute
+    for _ in range(requests):
+        await ask(llm)
+        clock.now += 60 / per_minute
+    warm_up = 10
+    assert first.calls + second.calls <= 1.2 * requests + warm_up
+
+
+async def test_everything_is_well_again_soon_after_an_outage() -> None:
+    clock = Clock()
+    first, second = Scripted("A", overloaded()), Scripted("B", overloaded())
+    llm = resilient(clock, first, second)
+    for _ in range(60):
+        await ask(llm)
+        clock.now += 10
+    first.fault = second.fault = None
+    clock.now += 240
+    answers = [await ask(llm) for _ in range(20)]
+    assert all(asked.error is None for asked in answers)
+    assert answers[-1].ended[0].provider == "A"
+
+
+async def test_an_open_breaker_says_when_to_come_back_without_a_call() -> None:
+    clock = Clock()
+    only = Scripted("A", overloaded())
+    llm = resilient(clock, only)
+    for _ in range(5):
+        await ask(llm)
+    before = only.calls
+    asked = await ask(llm)
+    assert only.calls == before
+    assert asked.error is not None
+    assert asked.error.retry_after is not None
+    assert 0 < asked.error.retry_after <= 240
+
+
+async def test_backoff_grows_and_stays_within_the_deadline() -> None:
+    clock = Clock()
+    llm = resilient(clock, Scripted("A", overloaded()))
+    await ask(llm)
+    assert clock.slept == [0.5, 1.0]
+
+
+async def test_a_wait_past_the_deadline_is_not_begun() -> None:
+    clock = Clock()
+    llm = resilient(clock, Scripted("A", overloaded(retry_after=500)))
+    asked = await ask(llm)
+    assert clock.slept == []
+    assert asked.error is not None
+
+
+async def test_retry_after_keeps_the_next_request_away() -> None:
+    clock = Clock()
+    first, second = Scripted("A", overloaded(retry_after=30)), Scripted("B")
+    llm = resilient(clock, first, second)
+    for _ in range(5):
+        assert (await ask(llm)).ended[0].provider == "B"
+    assert first.calls == 1
+    first.fault = None
+    clock.now += 31
+    assert (await ask(llm)).ended[0].provider == "A"
+
+
+async def test_full_jitter_spreads_the_waits() -> None:
+    clock = Clock()
+    shares = iter([0.0, 0.25])
+    only = Scripted("A", overloaded())
+    llm = ResilientLLM(
+        {"cheap": [only], "strong": [only]}, Patience(), clock=clock, sleep=clock.sleep, rand=lambda: next(shares)
+    )
+    await ask(llm)
+    assert clock.slept == [0.0, 0.25]
+
+
+async def test_the_tier_decides_who_is_asked_first() -> None:
+    a, b = Scripted("A"), Scripted("B")
+    llm = ResilientLLM({"cheap": [a, b], "strong": [b, a]}, Patience())
+    assert (llm.model("cheap"), llm.model("strong")) == ("A-cheap", "B-strong")
+
+
+def test_a_breaker_opens_probes_and_closes() -> None:
+    clock = Clock()
+    breaker = Breaker(clock, threshold=3, cooldown=10, longest=40)
+    for _ in range(3):
+        assert breaker.allows
+        breaker.begin()
+        breaker.failed()
+    assert not breaker.allows
+    pauses = []
+    for _ in range(4):
+        pauses.append(breaker.wait)
+        clock.now += breaker.wait
+        assert breaker.allows
+        breaker.begin()
+        assert not breaker.allows
+        breaker.failed()
+    assert pauses == [10, 20, 40, 40]
+    clock.now += breaker.wait
+    breaker.begin()
+    breaker.dismiss()
+    assert breaker.allows
+    breaker.succeeded()
+    assert not breaker.is_open
+
+
+def test_late_failures_of_earlier_calls_do_not_prolong_the_pause() -> None:
+    clock = Clock()
+    breaker = Breaker(clock, threshold=1, cooldown=10)
+    for _ in range(5):
+        breaker.failed()
+    assert breaker.wait == 10
+
+
+def test_the_retry_budget_is_a_share_of_the_requests() -> None:
+    budget = RetryBudget()
+    spent = 0
+    for _ in range(1000):
+        budget.earn()
+        spent += budget.spend()
+    assert 195 <= spent <= 205

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import ConfigError
+from bot.types import LOCAL_TENANT
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
     discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
     discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))
 
+    # tenants
+    home: Annotated[tuple[str, ...], NoDecode] = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
+
     # operation
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("PARLEY_LOG_LEVEL"))
 
@@ -86,10 +90,18 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings
 
-    @field_validator("fetch_allow", "admins", mode="before")
+    @field_validator("fetch_allow", "admins", "home", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("home")
+    @classmethod
+    def _workspaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in value if name not in ("auto", "none") and not name.startswith(("slack:", "discord:"))]
+        if wrong or (len(value) > 1 and {"auto", "none"} & set(value)):
+            raise ValueError("write auto, none, or workspaces such as slack:T0123,discord:4567")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -112,9 +124,7 @@ class Settings(BaseSettings):
             raise ValueError("not a Postgres address; write postgresql://user:password@host:5432/database, or unset it")
         return value
 
-    @field_validator(
-        "anthropic_base_url", "openai_base_url", "slack_api_url", "discord_api_url", "discord_gateway_url"
-    )
+    @field_validator("anthropic_base_url", "openai_base_url", "slack_api_url", "discord_api_url", "discord_gateway_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://", "ws://", "wss://")):
@@ -138,6 +148,16 @@ class Settings(BaseSettings):
         if self.slack_app_token and not self.slack_bot_token:
             raise ValueError("SLACK_BOT_TOKEN is missing beside SLACK_APP_TOKEN; copy it from 'OAuth & Permissions'")
         return self
+
+    def tenant_of(self, workspace: str, *, alone: bool) -> str:
+        """The tenant of ``slack:TEAM`` or ``discord:GUILD``.
+
+        The home tenant is the one of the terminal and the playground. PARLEY_HOME names the workspaces that belong to
+        it; ``auto`` takes a workspace that is ``alone``, the only one of its platform that the bot is in, so that a
+        stranger who adds the bot to a workspace of theirs never reads the team's documents.
+        """
+        at_home = workspace in self.home or (self.home == ("auto",) and alone)
+        return LOCAL_TENANT if at_home else workspace
 
     @property
     def has_model(self) -> bool:

@@ -16,7 +16,7 @@ IncomingKind = Literal["mention", "dm", "follow_up", "ask"]
 TurnState = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
 
 LOCAL_TENANT = "local"
-"""The tenant of the playground and the console."""
+"""The home tenant: the terminal, the playground, and the team's own workspaces."""
 
 
 # --- who asks what, and where
@@ -26,7 +26,7 @@ LOCAL_TENANT = "local"
 class ThreadKey:
     """A conversation, by the platform's own ids.
 
-    ``tenant_id`` is ``slack:TEAM``, ``discord:GUILD`` (``discord:dm`` outside guilds) or ``local``.
+    ``tenant_id`` is ``slack:TEAM``, ``discord:GUILD`` or ``local`` (see ``Settings.tenant_of``).
     ``thread_id`` is the platform's id of the thread (Slack: ts of its first message; Discord: thread or DM channel).
     """
 

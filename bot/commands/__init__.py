@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from bot.commands import ask, budget, costs, docs, help, ingest, stop, why
+from bot.commands import ask, budget, costs, docs, ingest, stop, why
+from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
 from bot.errors import NotAllowed, ParleyError, UsageError
@@ -13,7 +14,7 @@ from knowledge.errors import KnowledgeError
 
 _ALL = (ask.COMMAND, ingest.COMMAND, docs.COMMAND, budget.COMMAND, costs.COMMAND, why.COMMAND, stop.COMMAND)
 
-COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help.make(_ALL))}
+COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
 
 _BARE = frozenset(("stop", "why", "budget", "costs", "help", "docs"))

@@ -35,7 +35,7 @@ def person_id(written: str) -> str:
     return inner.lstrip("@!").removeprefix("user:")
 
 
-def subject(written: str) -> str:
+def subject_of(written: str) -> str:
     """The subject of a limit: a person, or everybody."""
     return budgets.DEFAULT if written in ("*", "default", "everybody") else budgets.subject_of(person_id(written))
 
@@ -71,11 +71,11 @@ async def _set(context: Context, person: str, tokens: int) -> Reply:
         await budgets.set_limit(
             session,
             tenant_id=context.tenant_id,
-            subject=subject(person),
+            subject=subject_of(person),
             daily_tokens=tokens,
             set_by=context.author.id,
         )
-    who = "Everybody" if subject(person) == budgets.DEFAULT else person_id(person)
+    who = "Everybody" if subject_of(person) == budgets.DEFAULT else person_id(person)
     return Reply(f"{who} may use {tokens:,} tokens a day from now on.")
 
 

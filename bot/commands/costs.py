@@ -21,12 +21,12 @@ async def run(context: Context, line: str) -> Reply:
         raise NotAllowed("Only an admin can see costs. /budget shows your own tokens.")
     given = [word for word in arguments.words(line) if word not in ("by", "--by", "--since")]
     as_csv = arguments.take_flag(given, "csv") or arguments.take_flag(given, "--csv")
-    by = next((dimension for dimension in DIMENSIONS if dimension in given), "user")
+    by: Dimension = next((dimension for dimension in DIMENSIONS if dimension in given), "user")
     periods = [word for word in given if word != by]
     if len(periods) > 1:
         raise UsageError(f"Write /costs {USAGE}.")
     made = await make_report(context, periods[0] if periods else DEFAULT_PERIOD, by)
-    return Reply(_summary(made), _table(made, by), _csv(made, by) if as_csv else None)
+    return Reply(summary(made), table_of(made, by), _csv(made, by) if as_csv else None)
 
 
 async def make_report(context: Context, period: str, by: Dimension) -> CostReport:
@@ -50,7 +50,8 @@ def dollars(row: CostRow) -> str:
     return f"{known} + {row.unknown_calls} unknown" if row.unknown_calls else known
 
 
-def _summary(made: CostReport) -> str:
+def summary(made: CostReport) -> str:
+    """The total and what was saved, in a sentence each."""
     saved = made.savings
     text = (
         f"{made.total.answers} answers, {made.total.calls} calls, ${dollars(made.total)}. "
@@ -76,7 +77,8 @@ def _cells(row: CostRow, label: str) -> tuple[str | int, ...]:
     )
 
 
-def _table(made: CostReport, by: Dimension) -> Table:
+def table_of(made: CostReport, by: Dimension) -> Table:
+    """The rows and their total."""
     rows = [_cells(row, row.name or row.key) for row in made.rows]
     return Table((by, *COLUMNS), [*rows, _cells(made.total, "total")])
 

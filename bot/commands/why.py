@@ -22,6 +22,11 @@ async def run(context: Context, line: str) -> Reply:
         raise UsageError(f"No answer has the id “{turn_id}”. The id stands in the answer's trace or under its buttons.")
     if trace.channel_id != context.channel_id and trace.user_id != context.author.id and not context.author.is_admin:
         raise NotAllowed("That answer was given in another channel. Ask there, or ask an admin.")
+    return reply_of(trace)
+
+
+def reply_of(trace: Trace) -> Reply:
+    """The trace in words, with its passages as a table."""
     return Reply(_text(trace), _passages(trace))
 
 

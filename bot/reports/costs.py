@@ -146,7 +146,7 @@ def usage_of(row: Any) -> Usage:
 
 
 def _saved_by_prompt_cache(calls: Iterable[Any], prices: Prices) -> Decimal:
-    """What the same calls had cost with nothing cached, less what they cost; a write that nobody read counts against."""
+    """What the same calls had cost with nothing cached, less what they cost; a write that nobody read is a loss."""
     saved = Decimal(0)
     for row in calls:
         usage = usage_of(row)

@@ -52,11 +52,10 @@ TABLES = (
         error text NOT NULL DEFAULT '',
         fetched_at timestamptz NOT NULL,
         PRIMARY KEY (tenant_id, id),
-        CONSTRAINT documents_identity UNIQUE (tenant_id, audience, uri),
+        CONSTRAINT documents_identity UNIQUE (tenant_id, source_id, uri),
         FOREIGN KEY (tenant_id, source_id) REFERENCES sources (tenant_id, id) ON DELETE CASCADE
     )
     """,
-    "CREATE INDEX documents_source ON documents (tenant_id, source_id)",
     """
     CREATE TABLE chunks (
         tenant_id text NOT NULL,

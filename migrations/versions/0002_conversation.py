@@ -224,10 +224,11 @@ CREATE TABLE reply_parts (
 );
 """
 
-QUEUE_POLICY = """
-CREATE POLICY queue_is_read_across_tenants ON turns FOR SELECT
+READ_ACROSS_TENANTS = """
+CREATE POLICY read_across_tenants ON {} FOR SELECT
 USING (current_setting('parley.tenant_id', true) = '*')
 """
+"""For the queue of turns and the list of tenants; no other table is read across tenants."""
 
 
 def upgrade() -> None:
@@ -236,7 +237,8 @@ def upgrade() -> None:
             op.execute(statement)
     for table in TABLES:
         protect(table)
-    op.execute(QUEUE_POLICY)
+    for table in ("tenants", "turns"):
+        op.execute(READ_ACROSS_TENANTS.format(table))
 
 
 def downgrade() -> None:

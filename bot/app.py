@@ -1,0 +1,109 @@
+"""The composition root: everything is built here, once, and closed in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.commands.services import Services
+from bot.config import Settings
+from bot.engine.desk import Desk
+from bot.engine.turn import Engine
+from bot.llm.build import build as build_llm
+from bot.llm.prices import Prices
+from bot.llm.tokens import TokenCounter
+from bot.store import embedded, migrate
+from bot.store.session import Database
+from bot.store.store import PostgresStore
+from knowledge.embedders import build_embedder
+from knowledge.ingest import Ingestor
+from knowledge.rerankers import build_reranker
+from knowledge.retrieve import Retriever
+
+SHUTDOWN_GRACE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the platforms and the command line work with."""
+
+    settings: Settings
+    database: Database
+    desk: Desk
+    services: Services
+    retriever: Retriever
+    ingestor: Ingestor
+
+
+async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The address of the database, its server started where it is the embedded one. Raises ConfigError."""
+    if settings.database_url:
+        return settings.database_url.get_secret_value()
+    server = await asyncio.to_thread(embedded.start, settings.data_dir)
+    stack.callback(server.release)
+    return server.url
+
+
+@asynccontextmanager
+async def opened_database(settings: Settings) -> AsyncIterator[Database]:
+    """The migrated database alone, for commands that need no model. Raises ConfigError."""
+    async with AsyncExitStack() as stack:
+        url = await open_database(settings, stack)
+        await asyncio.to_thread(migrate.upgrade, url)
+        database = Database(url)
+        stack.push_async_callback(database.aclose)
+        yield database
+
+
+def opened_store(
+    database: Database, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> PostgresStore:
+    """The store over an open database."""
+    return PostgresStore(database, settings, count_tokens=TokenCounter().count, clock=clock)
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[App]:
+    """Start what is needed, migrate, and wire it. Raises ConfigError. Models load when they are first used."""
+    async with AsyncExitStack() as stack:
+        counter, prices = TokenCounter(), Prices.load(settings.prices_file)
+        llm = build_llm(settings, counter=counter, prices=prices)
+        stack.push_async_callback(llm.aclose)
+        database = await stack.enter_async_context(opened_database(settings))
+
+        key = settings.openai_api_key
+        embedder = build_embedder(
+            settings.embedding_model,
+            openai_api_key=key.get_secret_value() if key else None,
+            openai_base_url=settings.openai_base_url,
+        )
+        stack.push_async_callback(embedder.aclose)
+        reranker = build_reranker(settings.reranker, embedder)
+        if reranker is not None:
+            stack.push_async_callback(reranker.aclose)
+        retriever = Retriever(database.tenant, embedder, reranker)
+        ingestor = Ingestor(database.tenant, embedder, chunk_tokens=settings.chunk_tokens)
+
+        store = PostgresStore(database, settings, count_tokens=counter.count, clock=clock)
+        engine = Engine(
+            store=store, search=retriever, llm=llm, settings=settings, count_tokens=counter.count, clock=clock
+        )
+        desk = Desk(engine=engine, store=store, max_question_chars=settings.max_question_chars, clock=clock)
+        stack.push_async_callback(desk.close, SHUTDOWN_GRACE)
+        services = Services(
+            settings=settings,
+            database=database,
+            desk=desk,
+            store=store,
+            search=retriever,
+            ingestor=ingestor,
+            llm=llm,
+            prices=prices,
+            clock=clock,
+        )
+        yield App(settings, database, desk, services, retriever, ingestor)

@@ -1,0 +1,103 @@
+"""How a command runs: settings, logging, the event loop, and errors in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bot.config import Settings, load
+from bot.errors import ParleyError
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+Result = TypeVar("Result")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+tenant_option = click.option(
+    "--tenant", default="local", show_default=True, help="Whose documents: local, slack:TEAM or discord:GUILD."
+)
+
+
+def settings() -> Settings:
+    """The settings, with logging set up by them."""
+    made = load()
+    _set_up_logging(made.log_level)
+    return made
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine; SIGTERM ends it as Ctrl-C does."""
+
+    async def guarded() -> Result:
+        task = asyncio.current_task()
+        if task is not None:
+            with suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def with_app(work: Callable[[App], Awaitable[Result]]) -> Result:
+    """Open the app, run ``work`` with it, and close it."""
+    made = settings()
+
+    async def opened() -> Result:
+        from bot.app import open_app
+
+        async with open_app(made) as app:
+            return await work(app)
+
+    return run(opened())
+
+
+def print_json(document: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
+
+
+def explain(error: BaseException) -> str:
+    """One line for a person; a group of errors is told by its first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    line = " ".join(str(error).split())
+    from knowledge.errors import KnowledgeError
+
+    if isinstance(error, ParleyError | KnowledgeError) and line:
+        return line
+    logging.getLogger("bot").debug("unexpected error", exc_info=error)
+    return (
+        f"Something broke ({type(error).__name__}: {line[:300] or 'no message'}). "
+        "Run it again with PARLEY_LOG_LEVEL=DEBUG for the details."
+    )
+
+
+def _plain(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _set_up_logging(level: str) -> None:
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    for name in ("httpx2", "httpcore2", "sentence_transformers", "transformers", "discord", "slack_bolt", "alembic"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if level != "DEBUG":
+        warnings.simplefilter("ignore")

@@ -1,0 +1,38 @@
+"""Printing replies and tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bot.commands.base import Cell, Reply
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print rows under their columns, numbers to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    lines = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = all(isinstance(line[index], int | float) for line in lines) if lines else False
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(_text(cell) for cell in line))
+    Console().print(table)
+
+
+def show_reply(reply: Reply) -> None:
+    """Print what a command answered; a file is written beside."""
+    click.echo(reply.text)
+    if reply.table:
+        show_table(reply.table.columns, reply.table.rows)
+    if reply.file:
+        Path(reply.file.name).write_bytes(reply.file.data)
+        click.echo(f"Written to {reply.file.name}")
+
+
+def _text(cell: Cell) -> str:
+    return "-" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -1,0 +1,162 @@
+"""``parley doctor``: every check says what is wrong in one line and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from bot.config import Settings
+from bot.errors import ParleyError
+from bot.store import migrate
+from bot.store.session import APP_ROLE, Database
+from knowledge.errors import KnowledgeError
+
+OLDEST_POSTGRES = 140000
+OLDEST_PGVECTOR = (0, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. ``fix`` is empty where nothing is to be done."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+async def examine(settings: Settings) -> list[Check]:
+    """Every check, in the order of the set-up. Never raises."""
+    found = [_data_dir(settings)]
+    found += await _told("database", lambda: _database(settings))
+    found += await _told("embedding model", lambda: _embedder(settings))
+    found += await _told("models", lambda: _models(settings))
+    found += await _told("slack", lambda: _slack(settings))
+    found += await _told("discord", lambda: _discord(settings))
+    return found
+
+
+async def _told(name: str, check: Callable[[], Awaitable[list[Check]]]) -> list[Check]:
+    try:
+        return await check()
+    except (ParleyError, KnowledgeError) as error:
+        fault, _, fix = str(error).partition(". ")
+        return [Check(name, False, fault, fix)]
+    except Exception as error:
+        return [Check(name, False, f"{type(error).__name__}: {error}", "Run again with PARLEY_LOG_LEVEL=DEBUG.")]
+
+
+def _data_dir(settings: Settings) -> Check:
+    folder = settings.data_dir.expanduser().resolve()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if os.access(there, os.W_OK):
+        return Check("data folder", True, str(folder))
+    return Check("data folder", False, f"{folder} cannot be written", "Set PARLEY_DATA_DIR to a folder that can be.")
+
+
+async def _database(settings: Settings) -> list[Check]:
+    from bot.app import open_database
+
+    async with AsyncExitStack() as stack:
+        url = await open_database(settings, stack)
+        current, newest = await asyncio.to_thread(migrate.revisions, url)
+        database = Database(url)
+        stack.push_async_callback(database.aclose)
+        async with database.engine.connect() as connection:
+            facts = (await connection.execute(text(_FACTS), {"role": APP_ROLE})).one()
+    kind = "DATABASE_URL" if settings.database_url else "embedded"
+    return [
+        Check(
+            "database",
+            facts.version >= OLDEST_POSTGRES,
+            f"PostgreSQL {facts.shown} ({kind})",
+            "" if facts.version >= OLDEST_POSTGRES else "Use PostgreSQL 14 or later.",
+        ),
+        _pgvector(facts.pgvector or facts.available),
+        Check(
+            "schema",
+            current == newest,
+            f"at revision {current}" if current == newest else f"at {current or 'nothing'}, newest is {newest}",
+            "" if current == newest else "Run: parley db upgrade",
+        ),
+        _isolation(facts),
+    ]
+
+
+_FACTS = """
+    SELECT current_setting('server_version_num')::int AS version,
+           current_setting('server_version') AS shown,
+           (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector,
+           (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS available,
+           (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
+           coalesce((SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role), false)
+               AS takes_role
+"""
+
+
+def _pgvector(version: str | None) -> Check:
+    if version is None:
+        return Check("pgvector", False, "not installed on this server", "Install pgvector 0.7 or later.")
+    ok = tuple(int(part) for part in version.split(".")[:2]) >= OLDEST_PGVECTOR
+    return Check("pgvector", ok, version, "" if ok else "Upgrade pgvector to 0.7 or later.")
+
+
+def _isolation(facts: Any) -> Check:
+    if facts.takes_role:
+        return Check("tenant isolation", True, f"every transaction takes the role {APP_ROLE}")
+    if facts.bypasses:
+        return Check(
+            "tenant isolation",
+            False,
+            "the connecting role bypasses row-level security",
+            f"Connect as an ordinary role, or run 'parley db upgrade' so that {APP_ROLE} exists.",
+        )
+    return Check("tenant isolation", True, "row-level security binds the connecting role")
+
+
+async def _embedder(settings: Settings) -> list[Check]:
+    from knowledge.embedders import build_embedder
+
+    key = settings.openai_api_key
+    embedder = build_embedder(
+        settings.embedding_model,
+        openai_api_key=key.get_secret_value() if key else None,
+        openai_base_url=settings.openai_base_url,
+    )
+    try:
+        encoded = await embedder.encode(["Is anybody there?"], "query")
+    finally:
+        await embedder.aclose()
+    return [Check("embedding model", True, f"{embedder.model}, {encoded.vectors.shape[1]} dimensions")]
+
+
+async def _models(settings: Settings) -> list[Check]:
+    from bot.llm.check import check
+
+    return _checks(await check(settings))
+
+
+async def _slack(settings: Settings) -> list[Check]:
+    if not settings.slack_bot_token:
+        return [Check("slack", True, "no token is set", "docs/slack.md has the five steps.")]
+    from bot.platforms.slack.check import check
+
+    return _checks(await check(settings))
+
+
+async def _discord(settings: Settings) -> list[Check]:
+    if not settings.discord_token:
+        return [Check("discord", True, "no token is set", "docs/discord.md has the five steps.")]
+    from bot.platforms.discord.check import check
+
+    return _checks(await check(settings))
+
+
+def _checks(found: Iterable[Any]) -> list[Check]:
+    return [Check(one.name, one.ok, one.detail, one.fix) for one in found]

@@ -1,0 +1,94 @@
+"""The console: one answer on the terminal, printed as it grows."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TextIO
+
+from bot.commands import Context
+from bot.commands.services import Services
+from bot.types import LOCAL_TENANT, Author, Incoming, Limits, Part, ThreadKey, Tier
+
+CHANNEL = "console"
+
+
+class Terminal:
+    """A Surface that prints what has been added to the answer since the last edit.
+
+    A terminal cannot take words back: where the text was rewritten, the whole of it is printed anew.
+    """
+
+    limits = Limits(message_chars=200_000, edit_interval=0.05, max_parts=1)
+
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+        self._shown = ""
+
+    async def post(self, part: Part) -> str:
+        """Print nothing for the placeholder: the answer follows on the same line."""
+        return part.nonce
+
+    async def edit(self, ref: str, part: Part) -> None:
+        """Print what is new. The last words wait for the final edit, since citations may still change them."""
+        self._print(part.text if part.final else _settled(part.text))
+        if part.final:
+            self._finish(part)
+
+    async def delete(self, ref: str) -> None:
+        """Nothing that was printed can be taken away."""
+
+    def _print(self, text: str) -> None:
+        if not text.startswith(self._shown):
+            self._out.write("\n\n" if self._shown else "")
+            self._shown = ""
+        self._out.write(text[len(self._shown) :])
+        self._out.flush()
+        self._shown = text
+
+    def _finish(self, part: Part) -> None:
+        lines = [""]
+        for citation in part.sources:
+            page = f", page {citation.page}" if citation.page else ""
+            lines.append(f"[{citation.n}] {' › '.join((citation.title, *citation.heading))}{page}: “{citation.quote}”")
+        lines += [f"({note})" for note in part.notes]
+        self._out.write("\n".join(lines).rstrip() + "\n")
+        self._out.flush()
+
+
+def _settled(text: str) -> str:
+    """The text without its last, possibly unfinished line."""
+    return text[: text.rfind("\n") + 1]
+
+
+def incoming(
+    question: str, *, thread: str, user: str, wish: Tier | None = None, clock: Callable[[], datetime] | None = None
+) -> Incoming:
+    """A question typed on the terminal. Whoever has the terminal is an admin."""
+    return Incoming(
+        thread=ThreadKey(LOCAL_TENANT, "console", CHANNEL, thread),
+        message_id=uuid.uuid4().hex,
+        author=Author(user, user, is_admin=True),
+        text=question,
+        kind="ask",
+        sent_at=(clock or _now)(),
+        wish=wish,
+    )
+
+
+def context(services: Services, *, thread: str | None, user: str) -> Context:
+    """A command typed on the terminal."""
+    return Context(
+        tenant_id=LOCAL_TENANT,
+        platform="console",
+        channel_id=CHANNEL,
+        thread_id=thread,
+        author=Author(user, user, is_admin=True),
+        services=services,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

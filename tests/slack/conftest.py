@@ -39,6 +39,7 @@ def slack_settings(slack: SlackDouble, **more: Any) -> Settings:
         "slack_app_token": slack.app_token,
         "slack_api_url": slack.api_url,
         "data_dir": Path("unused"),
+        "home": ("none",),
     }
     return Settings(_env_file=None, **{**given, **more})
 

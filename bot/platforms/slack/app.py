@@ -20,7 +20,7 @@ from bot.platforms.slack.files import Downloads
 from bot.platforms.slack.listeners import Listeners
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.people import People
-from bot.platforms.slack.surface import SlackSurface
+from bot.platforms.slack.surface import surface_of
 from bot.platforms.slack.whisper import Whisper
 from bot.types import Turn
 
@@ -51,7 +51,7 @@ async def serve(
         _warn_of_missing_scopes(identity)
 
         def surface_for(turn: Turn) -> Surface:
-            return SlackSurface.of(clients.prompt, turn)
+            return surface_of(clients.prompt, turn)
 
         errands = Errands()
         people = People(clients.patient, settings.admins)
@@ -84,7 +84,7 @@ async def _rounds(
 ) -> None:
     while True:
         try:
-            await desk.resume("slack", lambda turn: SlackSurface.of(clients.prompt, turn))
+            await desk.resume("slack", lambda turn: surface_of(clients.prompt, turn))
         except Exception:
             log.exception("Slack: looking for unfinished turns failed; trying again")
         if ready is not None:

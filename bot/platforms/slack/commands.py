@@ -7,7 +7,8 @@ import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from bot import commands
 from bot.commands.base import Context, Reply
@@ -19,6 +20,9 @@ from bot.platforms.slack.whisper import Place, Whisper
 from bot.types import Attachment, Author
 
 log = logging.getLogger(__name__)
+
+SILENT_SECONDS = 2.0
+"""How long a command may take before the person sees that it runs."""
 
 Run = Callable[[str, str, Context], Awaitable[Reply]]
 
@@ -78,9 +82,11 @@ class Commands:
         *,
         run: Run | None = None,
         clock: Callable[[], float] = time.monotonic,
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         self._whisper = whisper
         self._services = services
+        self._silent = silent_seconds
         self._run = run or commands.run
         self._clock = clock
 
@@ -107,13 +113,33 @@ class Commands:
             attachments=attachments,
             update=progress.update,
         )
-        reply = await self._outcome(name, args, context)
+        reply = await self._attended(self._outcome(name, args, context), place, progress)
         try:
             if await progress.finish(dataclasses.replace(reply, file=None)) and reply.file is None:
                 return
             await self._whisper.reply(place, reply)
         except ParleyError as error:
             log.warning("The reply of %s could not be shown: %s", name, error)
+
+    async def _attended(self, outcome: Coroutine[Any, Any, Reply], place: Place, progress: Progress) -> Reply:
+        """Wait for the outcome; say that it is being worked on where that takes long and nothing was shown."""
+        task = asyncio.create_task(outcome)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._silent)
+            if not done and progress.line is None:
+                await self._show_life(place, progress)
+            return await task
+        finally:
+            task.cancel()
+
+    async def _show_life(self, place: Place, progress: Progress) -> None:
+        if not place.response_url:
+            await progress.update(words.WORKING)
+            return
+        try:
+            await self._whisper.say(place, words.WORKING)
+        except ParleyError as error:
+            log.warning("A sign of life could not be shown: %s", error)
 
     async def _outcome(self, name: str, args: str, context: Context) -> Reply:
         try:

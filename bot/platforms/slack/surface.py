@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -23,17 +25,12 @@ class SlackSurface:
         self._channel = channel_id
         self._thread = thread_ts
 
-    @classmethod
-    def of(cls, client: AsyncWebClient, turn: Turn) -> SlackSurface:
-        """Where the reply to a stored turn goes."""
-        return cls(client, turn.thread.channel_id, turn.thread.thread_id)
-
     async def post(self, part: Part) -> str:
         """Post into the thread; the reference is the message's ``ts``."""
         with failures.translated():
             posted = await self._client.chat_postMessage(
                 channel=self._channel,
-                thread_ts=self._thread,
+                thread_ts=self._thread or None,
                 unfurl_links=False,
                 unfurl_media=False,
                 metadata=render.metadata(part),
@@ -57,3 +54,46 @@ class SlackSurface:
             translated = failures.surface_error(error)
             if not isinstance(translated, MessageGone):
                 raise translated from error
+
+
+class DirectSurface(SlackSurface):
+    """The asker's direct message: where a private question's answer goes when the command that waited for it is gone.
+
+    References that are no ``ts`` stem from the place that the answer was first meant for; editing one posts here.
+    """
+
+    def __init__(self, client: AsyncWebClient, user_id: str) -> None:
+        super().__init__(client, "", "")
+        self._user = user_id
+        self._moved: dict[str, str] = {}
+
+    async def post(self, part: Part) -> str:
+        """Open the direct message, and post."""
+        if not self._channel:
+            with failures.translated():
+                opened = await self._client.conversations_open(users=self._user)
+            self._channel = str((opened.get("channel") or {}).get("id"))
+        return await super().post(part)
+
+    async def edit(self, ref: str, part: Part) -> None:
+        """Make the message read as ``part`` says, here."""
+        if self._channel and (_is_ts(ref) or ref in self._moved):
+            await super().edit(self._moved.get(ref, ref), part)
+        else:
+            self._moved[ref] = await self.post(part)
+
+    async def delete(self, ref: str) -> None:
+        """Take away what was posted here."""
+        if self._channel and (_is_ts(ref) or ref in self._moved):
+            await super().delete(self._moved.get(ref, ref))
+
+
+def surface_of(client: AsyncWebClient, turn: Turn) -> SlackSurface:
+    """Where the reply to a stored turn goes: its thread, or the asker's DM where it never had one."""
+    if _is_ts(turn.thread.thread_id):
+        return SlackSurface(client, turn.thread.channel_id, turn.thread.thread_id)
+    return DirectSurface(client, turn.author.id)
+
+
+def _is_ts(text: str) -> bool:
+    return re.fullmatch(r"\d+\.\d+", text) is not None

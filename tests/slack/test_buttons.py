@@ -1,0 +1,70 @@
+"""Buttons under an answer, pressed by whoever sees them."""
+
+from __future__ import annotations
+
+from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import Message
+from tests.slack.desk import ScriptedDesk
+
+
+async def answered(slack: SlackDouble) -> Message:
+    question = await slack.say("general", "alice", f"{slack.bot} how many days off?")
+    await slack.until(lambda: any("parley_why" in reply.now.buttons for reply in slack.replies(question)))
+    return slack.replies(question)[0]
+
+
+async def test_a_running_answer_offers_stop_and_a_finished_one_the_rest(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    answer = await answered(slack)
+    assert answer.versions[0].buttons == ["parley_stop"]
+    assert answer.now.buttons == ["parley_again", "parley_strong", "parley_up", "parley_down", "parley_why"]
+
+
+async def test_again_and_stronger_answer_once_more_in_the_thread(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    answer = await answered(slack)
+    await slack.click("parley_strong", answer, "bob")
+    await slack.until(lambda: len(slack.replies(answer)) == 1)
+    await slack.click("parley_again", answer, "bob")
+    await slack.until(lambda: len(slack.replies(answer)) == 2)
+    turn_id = f"turn-{answer.thread_ts}"
+    assert desk.repeats == [(turn_id, "strong"), (turn_id, None)]
+    assert {turn.thread.thread_id for turn in desk.started} == {answer.thread_ts}
+
+
+async def test_stop_is_for_the_asker_and_a_refusal_is_whispered(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    answer = await answered(slack)
+    answer.versions.append(answer.versions[0])
+    await slack.click("parley_stop", answer, "bob")
+    await slack.until(lambda: slack.whispers("bob"))
+    assert slack.whispers("bob") == ["Only alice or an admin can stop this answer."]
+    await slack.click("parley_stop", answer, "ada")
+    await slack.until(lambda: desk.stopped)
+    assert desk.stopped == [(f"turn-{answer.thread_ts}", "ada")]
+
+
+async def test_a_thumb_up_is_kept_and_thanked_for(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    answer = await answered(slack)
+    await slack.click("parley_up", answer, "bob")
+    await slack.until(lambda: slack.whispers("bob"))
+    assert desk.ratings == [(f"turn-{answer.thread_ts}", "bob", 1, "")]
+    assert slack.views == []
+
+
+async def test_a_thumb_down_asks_for_the_reason(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    answer = await answered(slack)
+    await slack.click("parley_down", answer, "bob")
+    await slack.until(lambda: slack.views)
+    await slack.submit(slack.views[0], {"reason": {"text": "It is 28 days."}}, "bob")
+    await slack.until(lambda: slack.whispers("bob"))
+    turn_id = f"turn-{answer.thread_ts}"
+    assert desk.ratings == [(turn_id, "bob", -1, ""), (turn_id, "bob", -1, "It is 28 days.")]
+
+
+async def test_an_unknown_button_is_acknowledged_and_explained(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    answer = await answered(slack)
+    element = {"type": "button", "text": {"type": "plain_text", "text": "?"}, "value": "x"}
+    old = {"type": "actions", "elements": [{**element, "action_id": "parley_of_old"}]}
+    answer.versions.append(slack.world.version("old", [old]))
+    await slack.click("parley_of_old", answer, "bob")
+    await slack.until(lambda: slack.whispers("bob"))
+    assert "another version" in slack.whispers("bob")[0]
+    await slack.settled()

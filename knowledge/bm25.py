@@ -158,9 +158,7 @@ async def _clear_bits(session: AsyncSession, tenant_id: str, segment: int, place
     return flags, row[0] if row else 0
 
 
-async def _masks_of(
-    session: AsyncSession, tenant_id: str, segment: int, audiences: Sequence[str]
-) -> dict[str, bytes]:
+async def _masks_of(session: AsyncSession, tenant_id: str, segment: int, audiences: Sequence[str]) -> dict[str, bytes]:
     cursor = (await _raw(session)).cursor(binary=True)
     await cursor.execute(
         "SELECT audience, mask FROM posting_masks WHERE tenant_id = %s AND segment = %s AND audience = ANY(%s)",
@@ -218,9 +216,7 @@ class _Postings:
     frequency: Counter[str]
 
 
-async def candidates(
-    session: AsyncSession, terms: Sequence[str], scope: Scope, k: int
-) -> list[tuple[int, float]]:
+async def candidates(session: AsyncSession, terms: Sequence[str], scope: Scope, k: int) -> list[tuple[int, float]]:
     """The k best chunks for the terms of a question: number and Okapi score, best first, ties by number.
 
     Only chunks of the scope that have one of the terms and a score above zero are found. The statistics are those of

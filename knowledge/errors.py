@@ -1,9 +1,9 @@
 """Errors of the knowledge layer. Each message is one line for a person and says what to do.
 
-    KnowledgeError
-    ├── SourceError      the source cannot be read at all: no such path, no such host, refused address
-    ├── ParseError       one document cannot be turned into text
-    └── EmbeddingError   the embedding model cannot be loaded or does not answer
+KnowledgeError
+├── SourceError      the source cannot be read at all: no such path, no such host, refused address
+├── ParseError       one document cannot be turned into text
+└── EmbeddingError   the embedding model cannot be loaded or does not answer
 """
 
 from __future__ import annotations

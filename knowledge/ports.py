@@ -43,9 +43,13 @@ class Embedder(Protocol):
     """
 
     model: str
-    dimensions: int
-    max_tokens: int
     billed: bool
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def max_tokens(self) -> int: ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The length of each text in the model's own tokens, special tokens left out."""

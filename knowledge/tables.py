@@ -66,10 +66,9 @@ documents = Table(
     Column("state", Text, nullable=False),
     Column("error", Text, nullable=False, server_default=""),
     Column("fetched_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("tenant_id", "audience", "uri", name="documents_identity"),
+    UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),
-    Index("documents_source", "tenant_id", "source_id"),
     comment="recipe names how the text was cut: a document is unchanged only if content and recipe are.",
 )
 

@@ -38,7 +38,7 @@ _stemmer = threading.local()
 
 def document_terms(text: str) -> list[str]:
     """The terms of a document in order, repeated as often as they stand there."""
-    return [term for term in _terms(text)]
+    return list(_terms(text))
 
 
 def query_terms(text: str) -> list[str]:

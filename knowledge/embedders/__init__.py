@@ -12,9 +12,7 @@ __all__ = ["OFFLINE_MODEL", "OpenAIEmbedder", "SentenceTransformerEmbedder", "bu
 OPENAI_MODELS = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
 
 
-def build_embedder(
-    model: str, *, openai_api_key: str | None = None, openai_base_url: str | None = None
-) -> Embedder:
+def build_embedder(model: str, *, openai_api_key: str | None = None, openai_base_url: str | None = None) -> Embedder:
     """The embedder of a model name. ``text-embedding-...`` and ``openai:NAME`` go to the OpenAI-compatible server,
     every other name or path is a sentence-transformers model. Loads nothing yet.
 

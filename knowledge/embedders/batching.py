@@ -99,7 +99,7 @@ class BatchingWorker(Generic[Result]):
     def _finish(self, pieces: Sequence[tuple[_Job[Result], Sequence[str]]]) -> None:
         try:
             results = list(self._encode([text for _, piece in pieces for text in piece]))
-        except Exception as error:  # noqa: BLE001 - whatever the model raises belongs to the callers
+        except Exception as error:
             for job, _ in pieces:
                 self._fail(job, error)
             return

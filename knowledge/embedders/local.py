@@ -114,7 +114,7 @@ def load(model: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(
             folder,
@@ -157,9 +157,7 @@ def _pass(model: SentenceTransformer, texts: Sequence[str]) -> list[TokenVectors
         verbose=False,
     )
     rows = []
-    for row, (offsets, special) in enumerate(
-        zip(marks["offset_mapping"], marks["special_tokens_mask"], strict=True)
-    ):
+    for row, (offsets, special) in enumerate(zip(marks["offset_mapping"], marks["special_tokens_mask"], strict=True)):
         real = np.flatnonzero(np.array(special) == 0)
         spans = np.array(offsets, dtype=np.int32)[real]
         place = real + _left_padding(model, ids[row], len(special))

@@ -24,9 +24,7 @@ class OpenAIEmbedder:
     billed = True
     max_tokens = 8000
 
-    def __init__(
-        self, model: str, *, api_key: str, base_url: str | None = None, dimensions: int | None = None
-    ) -> None:
+    def __init__(self, model: str, *, api_key: str, base_url: str | None = None, dimensions: int | None = None) -> None:
         self.model = model
         self.dimensions = dimensions or _DIMENSIONS.get(model, 0)
         self._shorten = dimensions
@@ -73,6 +71,8 @@ class OpenAIEmbedder:
                 "check OPENAI_API_KEY, OPENAI_BASE_URL and the network."
             ) from error
         if len(answer.data) != len(texts):
-            raise EmbeddingError(f"The embedding model {self.model} returned {len(answer.data)} of {len(texts)} vectors.")
+            raise EmbeddingError(
+                f"The embedding model {self.model} returned {len(answer.data)} of {len(texts)} vectors."
+            )
         rows = sorted(answer.data, key=lambda row: row.index)
         return [row.embedding for row in rows], answer.usage.total_tokens if answer.usage else 0

@@ -1,0 +1,1 @@
+"""Bytes to text with structure, in a process with limits."""

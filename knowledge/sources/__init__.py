@@ -1,0 +1,38 @@
+"""Where documents come from. To add one: a class with ``uri``, ``kind``, ``count`` and ``fetch``, and a line here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from knowledge.errors import SourceError
+from knowledge.ports import Source
+from knowledge.sources.files import FileSource, FolderSource, UploadSource, open_path
+from knowledge.sources.web import UrlSource
+
+__all__ = ["FileSource", "FolderSource", "UploadSource", "UrlSource", "open_source"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def open_source(spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
+    """The source that ``spec`` names: an address, or, where ``files`` allows, a path of this machine.
+
+    ``fetch_allow`` are hosts, addresses and networks that may be fetched from though they are private. Nothing is
+    read yet. Raises SourceError.
+    """
+    spec = spec.strip()
+    if not spec:
+        raise SourceError("Name what to read: an address with https://, or a path.")
+    if spec.startswith("upload:"):
+        raise SourceError("That document was uploaded, so it cannot be fetched again; upload it anew.")
+    if _SCHEME.match(spec):
+        if not spec.lower().startswith(("http://", "https://")):
+            raise SourceError(f"{spec} cannot be fetched; give an address with http:// or https://.")
+        return UrlSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
+    if not files:
+        raise SourceError(
+            "Files of the server are read from the terminal only (parley ingest PATH). "
+            "Here, give an address with https://, or attach the file."
+        )
+    return open_path(spec, max_bytes=max_bytes)

@@ -70,7 +70,9 @@ async def test_ranks_as_the_oracle(sessions: Sessions, size: int) -> None:
         await assert_same(sessions, "t", living, random_.choices(WORDS[:80], k=random_.randint(1, 8)))
 
 
-async def test_stays_exact_through_inserts_deletes_and_merges(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stays_exact_through_inserts_deletes_and_merges(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bm25, "FAN", 4)
     random_ = random.Random(7)
     living: dict[int, list[str]] = {}

@@ -1,0 +1,116 @@
+"""What is known: list, show, delete documents, and open their source again. Raises KnowledgeError for unknown ids."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge import store
+from knowledge.errors import KnowledgeError
+from knowledge.types import DocumentRow
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentText:
+    """A document in full."""
+
+    row: DocumentRow
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A source as it was taken in; ``uri`` opens it again."""
+
+    id: str
+    uri: str
+    kind: str
+    audience: str
+
+
+_ROWS = """
+    SELECT CAST(id AS text), uri, title, (
+        SELECT count(*) FROM chunks WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
+    ), audience, fetched_at, state, error
+    FROM documents WHERE tenant_id = :tenant
+"""
+
+
+async def list_documents(
+    session: AsyncSession,
+    tenant_id: str,
+    *,
+    audiences: Sequence[str] | None = None,
+    matching: str = "",
+    limit: int = 1000,
+) -> list[DocumentRow]:
+    """The tenant's documents by source, failed ones included. ``matching`` is a part of source or title.
+
+    ``audiences`` leaves out what others may not read; None shows all.
+    """
+    rows = await session.execute(
+        text(
+            _ROWS + " AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))"
+            " AND (strpos(lower(uri), lower(:matching)) > 0 OR strpos(lower(title), lower(:matching)) > 0)"
+            " ORDER BY uri, id LIMIT :limit"
+        ),
+        {
+            "tenant": tenant_id,
+            "audiences": None if audiences is None else list(audiences),
+            "matching": matching,
+            "limit": limit,
+        },
+    )
+    return [DocumentRow(*row) for row in rows]
+
+
+async def show(session: AsyncSession, tenant_id: str, document_id: str) -> DocumentText:
+    """One document with its text."""
+    row = (
+        await session.execute(text(_ROWS + " AND id = :id"), {"tenant": tenant_id, "id": _uuid(document_id)})
+    ).one_or_none()
+    if row is None:
+        raise _unknown(document_id)
+    body = await session.scalar(
+        text("SELECT text FROM documents WHERE tenant_id = :tenant AND id = :id"),
+        {"tenant": tenant_id, "id": _uuid(document_id)},
+    )
+    return DocumentText(DocumentRow(*row), str(body or ""))
+
+
+async def delete(session: AsyncSession, tenant_id: str, document_id: str) -> None:
+    """Take one document out, with chunks, vectors and postings."""
+    if not await store.delete_documents(session, tenant_id, [_uuid(document_id)]):
+        raise _unknown(document_id)
+
+
+async def sources(session: AsyncSession, tenant_id: str, *, document_id: str | None = None) -> list[SourceRow]:
+    """The sources to read again: all that can be, or the one of a document."""
+    wanted = _uuid(document_id) if document_id else None
+    rows = await session.execute(
+        text(
+            "SELECT CAST(id AS text), uri, kind, audience FROM sources WHERE tenant_id = :tenant AND CASE "
+            "WHEN CAST(:document AS uuid) IS NULL THEN kind <> 'upload' ELSE id = "
+            "(SELECT source_id FROM documents WHERE tenant_id = :tenant AND id = :document) END ORDER BY uri"
+        ),
+        {"tenant": tenant_id, "document": wanted},
+    )
+    found = [SourceRow(*row) for row in rows]
+    if wanted and not found:
+        raise _unknown(str(document_id))
+    return found
+
+
+def _uuid(document_id: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(document_id)
+    except ValueError:
+        raise _unknown(document_id) from None
+
+
+def _unknown(document_id: str) -> KnowledgeError:
+    return KnowledgeError(f"There is no document {document_id}; `docs list` shows them with their ids.")

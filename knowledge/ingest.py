@@ -1,0 +1,263 @@
+"""Documents in: fetch, parse, chunk, embed, store. Idempotent: what did not change costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from knowledge import store, tokens
+from knowledge.chunking import chunk, header, indexed_text
+from knowledge.errors import ParseError, SourceError
+from knowledge.parsing.sandbox import Parser
+from knowledge.ports import Embedder, OnProgress, Sessions, Source
+from knowledge.store import OutdatedError, Prepared, Vector
+from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Progress
+
+PARSING = "1"
+"""Names how bytes become text: raise it where a parser's output changes, so that documents are read again."""
+AT_ONCE = 16
+"""Documents on their way at once: while one is parsed, others are embedded and stored."""
+ATTEMPTS = 5
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What happened so far, and to whom it is told."""
+
+    on_progress: OnProgress | None
+    documents: int = 0
+    chunks: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    tokens: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One source being read."""
+
+    source: Source
+    source_id: uuid.UUID
+    tenant_id: str
+    audience: str
+    tally: _Tally
+    total: int | None
+    done: int = 0
+    failed: int = 0
+    seen: list[str] = field(default_factory=list)
+
+
+class Ingestor:
+    """Takes documents in. One transaction a document; the model works outside of transactions.
+
+    ``clock`` tells the time that is stored. Close it to end the parser's process.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        embedder: Embedder,
+        *,
+        chunk_tokens: int = 256,
+        parser: Parser | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._sessions = sessions
+        self._embedder = embedder
+        self._chunk_tokens = chunk_tokens
+        self._parser = parser or Parser()
+        self._clock = clock
+
+    async def ingest(
+        self,
+        sources: Sequence[Source],
+        *,
+        tenant_id: str,
+        audience: str = TENANT_AUDIENCE,
+        on_progress: OnProgress | None = None,
+    ) -> IngestReport:
+        """Read the sources one after the other; a failure of one document or source leaves the others be.
+
+        Raises EmbeddingError where nothing can be embedded at all; what was stored before stays.
+        """
+        began = time.perf_counter()
+        tally = _Tally(on_progress)
+        for source in sources:
+            await self._source(source, tenant_id, audience, tally)
+        return IngestReport(
+            documents=tally.documents,
+            chunks=tally.chunks,
+            unchanged=tally.unchanged,
+            failed=tuple(sorted(tally.failed, key=lambda failure: failure.source)),
+            seconds=time.perf_counter() - began,
+            deleted=tally.deleted,
+            embedding_model=self._embedder.model,
+            embedding_tokens=tally.tokens,
+        )
+
+    async def aclose(self) -> None:
+        """End the parser's process."""
+        await self._parser.aclose()
+
+    async def _source(self, source: Source, tenant_id: str, audience: str, tally: _Tally) -> None:
+        async with self._sessions(tenant_id) as session:
+            source_id = await store.upsert_source(
+                session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=self._clock()
+            )
+        total = await asyncio.to_thread(source.count)
+        run = _Run(source, source_id, tenant_id, audience, tally, total)
+        try:
+            await self._documents(run)
+        except ExceptionGroup as group:
+            error = _first(group)
+            if not isinstance(error, SourceError):
+                raise error from None
+            await self._failed(run, Failure(source.uri, str(error)))
+        else:
+            await self._sweep(run)
+
+    async def _documents(self, run: _Run) -> None:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(fetched: Fetched) -> None:
+            try:
+                await self._document(run, fetched)
+            finally:
+                room.release()
+
+        async with asyncio.TaskGroup() as group:
+            async for item in run.source.fetch():
+                if isinstance(item, Failure):
+                    await self._failed(run, item)
+                    continue
+                await room.acquire()
+                group.create_task(one(item))
+
+    async def _document(self, run: _Run, fetched: Fetched) -> None:
+        content_hash = hashlib.sha256(fetched.data).hexdigest()
+        known = await self._known(run, fetched.uri, content_hash)
+        try:
+            if known is None:
+                document = await self._parser.parse(fetched)
+                chunks = await self._take_in(run, document, content_hash)
+            else:
+                chunks = known
+                run.tally.unchanged += 1
+        except ParseError as error:
+            await self._failed(run, Failure(fetched.uri, f"{error}."))
+            return
+        run.tally.documents += 1
+        run.tally.chunks += chunks
+        run.seen.append(fetched.uri)
+        self._progress(run, fetched.uri)
+
+    @property
+    def _recipe(self) -> str:
+        return f"parse {PARSING}, terms {tokens.VERSION}, chunks {self._chunk_tokens}"
+
+    async def _known(self, run: _Run, uri: str, content_hash: str) -> int | None:
+        """The number of chunks of a document that is here already, the same; else None."""
+        async with self._sessions(run.tenant_id) as session:
+            here = await store.stored(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, model=self._embedder.model
+            )
+            if here is None or here.unembedded or here.state != "ready":
+                return None
+            if (here.content_hash, here.recipe) != (content_hash, self._recipe):
+                return None
+            await store.touch(session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, now=self._clock())
+            return here.chunks
+
+    async def _take_in(self, run: _Run, document: Document, content_hash: str) -> int:
+        prepared = await asyncio.to_thread(self._prepare, document)
+        vectors: dict[str, Vector] = {}
+        for _ in range(ATTEMPTS):
+            await self._embed(run, document, prepared, vectors)
+            try:
+                async with self._sessions(run.tenant_id) as session:
+                    await store.replace_document(
+                        session,
+                        tenant_id=run.tenant_id,
+                        source_id=run.source_id,
+                        audience=run.audience,
+                        document=document,
+                        content_hash=content_hash,
+                        recipe=self._recipe,
+                        prepared=prepared,
+                        vectors=vectors,
+                        model=self._embedder.model,
+                        now=self._clock(),
+                    )
+            except OutdatedError:
+                continue
+            return len(prepared)
+        raise ParseError("others keep changing it at the same time; try again")
+
+    def _prepare(self, document: Document) -> list[Prepared]:
+        most = min(self._chunk_tokens, self._embedder.max_tokens)
+        prepared = []
+        for piece in chunk(document, count=self._embedder.count_tokens, tokens=most):
+            whole = indexed_text(document.title, piece.heading, piece.text)
+            digest = hashlib.sha256(whole.encode()).hexdigest()[:32]
+            front = header(document.title, piece.heading)
+            prepared.append(Prepared(piece, front, digest, tokens.document_terms(whole)))
+        return prepared
+
+    async def _embed(
+        self, run: _Run, document: Document, prepared: Sequence[Prepared], vectors: dict[str, Vector]
+    ) -> None:
+        """Add the vectors of chunks that have none, neither stored nor computed before."""
+        async with self._sessions(run.tenant_id) as session:
+            known = await store.embedded_digests(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                uri=document.uri,
+                model=self._embedder.model,
+            )
+        wanted = {new.digest: new for new in prepared if new.digest not in known and new.digest not in vectors}
+        texts = [f"{new.header}\n{new.chunk.text}" if new.header else new.chunk.text for new in wanted.values()]
+        encoded = await self._embedder.encode(texts, "passage")
+        run.tally.tokens += encoded.tokens
+        vectors.update(zip(wanted, encoded.vectors, strict=True))
+
+    async def _failed(self, run: _Run, failure: Failure) -> None:
+        run.tally.failed.append(failure)
+        run.failed += 1
+        run.seen.append(failure.source)
+        async with self._sessions(run.tenant_id) as session:
+            await store.record_failure(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                audience=run.audience,
+                uri=failure.source,
+                error=failure.error,
+                now=self._clock(),
+            )
+        self._progress(run, failure.source)
+
+    async def _sweep(self, run: _Run) -> None:
+        """Documents that the source no longer has go."""
+        async with self._sessions(run.tenant_id) as session:
+            ids = await store.vanished(session, tenant_id=run.tenant_id, source_id=run.source_id, seen=run.seen)
+            run.tally.deleted += await store.delete_documents(session, run.tenant_id, ids)
+
+    def _progress(self, run: _Run, current: str) -> None:
+        run.done += 1
+        if run.tally.on_progress is not None:
+            run.tally.on_progress(Progress(run.source.uri, run.done, run.total, run.failed, current))
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The first single error of a group."""
+    error: Exception | BaseExceptionGroup[Exception] = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,90 @@
+"""What kind of document some bytes are. Decided by the content; the name only chooses between kinds of text. Pure."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import PurePosixPath
+from typing import Literal
+from urllib.parse import urlsplit
+
+from knowledge.errors import ParseError
+
+Format = Literal["pdf", "docx", "html", "markdown", "plain"]
+
+MAX_UNPACKED = 300 * 1024 * 1024
+MAX_RATIO = 200
+MAX_MEMBERS = 10_000
+
+_MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
+_HTML_START = re.compile(
+    rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+)
+_KNOWN_BINARIES = (
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a Windows program"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file; save it as DOCX, XLSX or PPTX"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"ID3", "an MP3 recording"),
+    (b"OggS", "an Ogg recording"),
+)
+
+
+def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
+    """The format of the bytes. Raises ParseError with what they are instead, where they cannot be read."""
+    if not data.strip(b"\0 \t\r\n"):
+        raise ParseError("it is empty")
+    if b"%PDF-" in data[:1024]:
+        return "pdf"
+    if data.startswith(b"PK\x03\x04"):
+        return _zipped(data)
+    suffix = PurePosixPath(urlsplit(name).path if "://" in name else name).suffix.lower()
+    if suffix == ".pdf":
+        raise ParseError("it is named .pdf but is no PDF")
+    if suffix in (".docx", ".pptx", ".xlsx"):
+        raise ParseError(f"it is named {suffix} but is no Office file")
+    _refuse_binary(data)
+    if _HTML_START.match(data[:4096]) or (suffix in (".html", ".htm", ".xhtml") and b"<" in data):
+        return "html"
+    if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
+        return "markdown"
+    return "plain"
+
+
+def _zipped(data: bytes) -> Format:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        raise ParseError("it is a broken ZIP archive") from None
+    _refuse_bomb(members, len(data))
+    if any(member.filename.startswith("word/document") for member in members):
+        return "docx"
+    raise ParseError("it is a ZIP archive of a kind that cannot be read; unpack it and ingest the folder")
+
+
+def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
+    unpacked = sum(member.file_size for member in members)
+    if len(members) > MAX_MEMBERS or unpacked > MAX_UNPACKED or unpacked > max(size, 100_000) * MAX_RATIO:
+        raise ParseError(f"it would unpack to {unpacked // 2**20} MB, which looks like a zip bomb")
+    if any(member.flag_bits & 1 for member in members):
+        raise ParseError("it is encrypted; save it without a password and try again")
+
+
+def _refuse_binary(data: bytes) -> None:
+    for magic, what in _KNOWN_BINARIES:
+        if data.startswith(magic):
+            raise ParseError(f"it is {what}, which holds no text that can be read")
+    head = data[:8192]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return
+    control = sum(byte < 9 or 13 < byte < 32 for byte in head)
+    if b"\0" in head or control > len(head) * 0.1:
+        raise ParseError("it is a binary file of an unknown kind")

@@ -1,0 +1,40 @@
+"""Plain text: paragraphs between empty lines, in whatever encoding it was saved."""
+
+from __future__ import annotations
+
+import re
+
+from knowledge.errors import ParseError
+from knowledge.parsing.builder import Parsed
+from knowledge.types import Block
+
+_EMPTY_LINE = re.compile(r"\n[ \t]*\n")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def decode(data: bytes) -> str:
+    """The text of the bytes, with Unix line ends and without control characters. Raises ParseError."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        from charset_normalizer import from_bytes
+
+        best = from_bytes(data).best()
+        if best is None:
+            raise ParseError("it is not text in any known encoding; save it as UTF-8") from None
+        text = str(best).removeprefix("\ufeff")
+    return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def parse(text: str) -> Parsed:
+    """Each paragraph is a block."""
+    blocks = []
+    start = 0
+    for end in [*(match.start() for match in _EMPTY_LINE.finditer(text)), len(text)]:
+        paragraph = text[start:end]
+        words = paragraph.strip()
+        if words:
+            first = start + paragraph.index(words)
+            blocks.append(Block("paragraph", first, first + len(words)))
+        start = end
+    return Parsed("", text, tuple(blocks))

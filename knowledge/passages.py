@@ -1,0 +1,83 @@
+"""What a reader gets: duplicates merged, neighbours joined. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from knowledge.types import Legs, Passage
+
+JOIN_GAP = 400
+"""Two passages of one document are joined when at most this many characters lie between them."""
+JOINED_CHARS = 6000
+"""A joined passage is no longer than this."""
+
+
+def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
+    """The first of those that say the same, white space aside."""
+    seen: set[str] = set()
+    kept = []
+    for passage in passages:
+        words = " ".join(passage.text.split()).casefold()
+        if words not in seen:
+            seen.add(words)
+            kept.append(passage)
+    return kept
+
+
+def joined_spans(passages: Sequence[Passage]) -> list[list[Passage]]:
+    """Groups of passages that stand beside each other in one document, each in order of place.
+
+    The groups keep the order of their best passage.
+    """
+    groups: list[list[Passage]] = []
+    for passage in passages:
+        for group in groups:
+            if _fits(group, passage):
+                group.append(passage)
+                group.sort(key=lambda one: one.start)
+                break
+        else:
+            groups.append([passage])
+    return groups
+
+
+def _fits(group: Sequence[Passage], passage: Passage) -> bool:
+    if group[0].document_id != passage.document_id:
+        return False
+    start, end = min(group[0].start, passage.start), max(group[-1].end, passage.end)
+    near = passage.start - group[-1].end <= JOIN_GAP and group[0].start - passage.end <= JOIN_GAP
+    return near and end - start <= JOINED_CHARS
+
+
+def joined(group: Sequence[Passage], text: str) -> Passage:
+    """One passage over the whole span of the group; ``text`` is the document's between its ends."""
+    best = max(group, key=lambda passage: passage.score)
+    return replace(
+        best,
+        text=text,
+        start=group[0].start,
+        end=group[-1].end,
+        page=group[0].page,
+        heading=_shared([passage.heading for passage in group]),
+        legs=Legs(
+            dense=_most([p.legs.dense for p in group]),
+            sparse=_most([p.legs.sparse for p in group]),
+            fused=_most([p.legs.fused for p in group]),
+            rerank=_most([p.legs.rerank for p in group]),
+        ),
+    )
+
+
+def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    shared = paths[0]
+    for path in paths[1:]:
+        same = 0
+        while same < min(len(shared), len(path)) and shared[same] == path[same]:
+            same += 1
+        shared = shared[:same]
+    return shared
+
+
+def _most(scores: Sequence[float | None]) -> float | None:
+    return max((score for score in scores if score is not None), default=None)

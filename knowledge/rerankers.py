@@ -1,0 +1,144 @@
+"""Rerankers: a cross-encoder, or late interaction with the token vectors of the embedder itself."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from knowledge.chunking import indexed_text
+from knowledge.embedders.local import TokenVectors, computes_bf16
+from knowledge.errors import EmbeddingError
+from knowledge.ports import Embedder, EncodeKind, Reranker
+from knowledge.types import Passage
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L-6-v2"
+LATE_INTERACTION = "late-interaction"
+
+
+@runtime_checkable
+class TokenEmbedder(Protocol):
+    """An embedder that shows its token vectors."""
+
+    async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]: ...
+
+
+class LateInteraction:
+    """For each word of the question its best match among the passage's tokens, averaged (MaxSim)."""
+
+    name = LATE_INTERACTION
+
+    def __init__(self, embedder: TokenEmbedder) -> None:
+        self._embedder = embedder
+
+    async def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        """Between -1 and 1. Raises EmbeddingError."""
+        if not passages:
+            return []
+        texts = [indexed_text(p.title, p.heading, p.text) for p in passages]
+        asked, rows = await asyncio.gather(
+            self._embedder.encode_tokens([query], "query"), self._embedder.encode_tokens(texts, "query")
+        )
+        return [max_sim(asked[0], row) for row in rows]
+
+    async def aclose(self) -> None:
+        """The embedder belongs to whoever made it."""
+
+
+def max_sim(query: TokenVectors, passage: TokenVectors) -> float:
+    """The mean over the query's tokens of the highest cosine to any token of the passage."""
+    if not len(query.tokens) or not len(passage.tokens):
+        return 0.0
+    return float(np.mean((query.tokens @ passage.tokens.T).max(axis=1)))
+
+
+class CrossEncoderReranker:
+    """A ``sentence_transformers.CrossEncoder``, loaded with the first use, on a thread of its own."""
+
+    def __init__(self, model: str = CROSS_ENCODER) -> None:
+        self.name = model
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reranker")
+        self._lock = threading.Lock()
+        self._loaded: CrossEncoder | None = None
+
+    async def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        """The model's own scale. Raises EmbeddingError where it cannot be loaded."""
+        if not passages:
+            return []
+        pairs = [(query, indexed_text(p.title, p.heading, p.text)) for p in passages]
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._predict, pairs)
+
+    async def aclose(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _predict(self, pairs: list[tuple[str, str]]) -> list[float]:
+        scores = self._ready().predict(pairs, batch_size=16, show_progress_bar=False, convert_to_numpy=True)
+        return [float(score) for score in np.asarray(scores, dtype=np.float32).reshape(len(pairs), -1)[:, -1]]
+
+    def _ready(self) -> CrossEncoder:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = _load(self.name)
+            return self._loaded
+
+
+def _load(model: str) -> CrossEncoder:
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    try:
+        loaded: CrossEncoder = CrossEncoder(
+            model,
+            device="cpu",
+            local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
+            model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
+        )
+        return loaded
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise EmbeddingError(
+            f"The reranker {model} cannot be loaded ({reason}). Correct PARLEY_RERANKER, "
+            f"or set it to {LATE_INTERACTION}, none or auto."
+        ) from error
+
+
+def build_reranker(name: str, embedder: Embedder) -> Reranker | None:
+    """``auto``: the standard cross-encoder where its weights are on this machine, else late interaction where the
+    embedder shows its tokens, else none. ``none``, ``late-interaction``, or a cross-encoder by name or folder.
+
+    Raises EmbeddingError where late interaction is asked of an embedder that cannot.
+    """
+    if name == "none":
+        return None
+    if name == "auto" and _is_cached(CROSS_ENCODER):
+        return CrossEncoderReranker()
+    if name in ("auto", LATE_INTERACTION):
+        if isinstance(embedder, TokenEmbedder):
+            return LateInteraction(embedder)
+        if name == "auto":
+            return None
+        raise EmbeddingError(
+            f"The embedding model {embedder.model} shows no token vectors; "
+            "set PARLEY_RERANKER to auto, none or a model."
+        )
+    return CrossEncoderReranker(name)
+
+
+def _is_cached(model: str) -> bool:
+    """Whether the weights lie in the local cache; nothing is downloaded to find out."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return False
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(model, "config.json"), str) and any(
+        isinstance(try_to_load_from_cache(model, name), str) for name in ("model.safetensors", "pytorch_model.bin")
+    )

@@ -1,0 +1,206 @@
+"""A question to its passages; ``Retriever.__call__`` reads from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from knowledge import bm25, search
+from knowledge.fusion import Fusion, convex, ranked, rrf, standardised
+from knowledge.passages import joined, joined_spans, without_duplicates
+from knowledge.ports import Embedder, Encoded, Reranker, Sessions
+from knowledge.search import Row
+from knowledge.store import Vector
+from knowledge.tokens import query_terms
+from knowledge.types import Found, Legs, Passage, Scope
+
+CANDIDATES = 100
+"""Chunks that each leg brings."""
+RERANKED = 20
+"""Chunks that the reranker sees."""
+RERANK_WEIGHT = 0.6
+"""How much the reranker's standardised score counts beside the fused one's; a cross-encoder decides alone."""
+ANSWER_COSINE = 0.42
+"""The cosine at which a passage is as likely as not to hold an answer."""
+STEEPNESS = 12.0
+
+Pairs = list[tuple[int, float]]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Milliseconds of each stage."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = round((time.perf_counter() - began) * 1000, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Every stage's ranked chunks: number and score, best first. ``final`` is what a reader is given from."""
+
+    dense: Pairs
+    sparse: Pairs
+    fused: Pairs
+    reranked: Pairs
+    final: tuple[Passage, ...]
+    version: int
+    encoded: Encoded
+    timings_ms: Mapping[str, float]
+
+
+class Retriever:
+    """Finds passages: both legs side by side, fused, reranked, neighbours joined. It is the engine's ``Search``.
+
+    Raises EmbeddingError where the question cannot be encoded.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        embedder: Embedder,
+        reranker: Reranker | None = None,
+        *,
+        fusion: Fusion = "convex",
+        candidates: int = CANDIDATES,
+        reranked: int = RERANKED,
+    ) -> None:
+        self._sessions = sessions
+        self._embedder = embedder
+        self._reranker = reranker
+        self._fusion = fusion
+        self._candidates = candidates
+        self._reranked = reranked
+
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
+        """The k best passages of the scope; empty where nothing is known or nothing was asked."""
+        ranking = await self.rank(query, scope, least=k)
+        began = time.perf_counter()
+        chosen = without_duplicates(ranking.final)[:k]
+        passages = await self._joined(chosen, scope)
+        timings = dict(ranking.timings_ms)
+        timings["total"] = round(timings["total"] + (time.perf_counter() - began) * 1000, 2)
+        return Found(
+            passages=tuple(passages),
+            timings_ms=timings,
+            confidence=confidence(passages),
+            knowledge_version=ranking.version,
+            embedding_model=self._embedder.model,
+            embedding_tokens=ranking.encoded.tokens,
+        )
+
+    async def rank(self, query: str, scope: Scope, *, least: int = 5) -> Ranking:
+        """Every stage's ranking, for measuring each alone. At least ``least`` chunks stand in ``final``."""
+        clock = _Clock()
+        with clock.stage("total"):
+            with clock.stage("embed"):
+                encoded = await self._embedder.encode([query], "query")
+            vector = encoded.vectors[0]
+            dense, (sparse, version) = await asyncio.gather(
+                self._dense(clock, vector, scope), self._sparse(clock, query, scope)
+            )
+            with clock.stage("fuse"):
+                fused = await self._fuse(dense, sparse, vector, scope)
+                passages = await self._passages(fused[: max(self._reranked, least * 3)], dense, sparse, scope)
+            with clock.stage("rerank"):
+                final = await self._rerank(query, passages)
+        order = [(passage.chunk_id, passage.score) for passage in final]
+        shown = {number for number, _ in order}
+        reranked = order + [pair for pair in fused if pair[0] not in shown]
+        return Ranking(dense, sparse, fused, reranked, tuple(final), version, encoded, clock.timings)
+
+    async def _dense(self, clock: _Clock, vector: Vector, scope: Scope) -> Pairs:
+        with clock.stage("dense"):
+            async with self._sessions(scope.tenant_id) as session:
+                return await search.dense(session, vector, scope, self._candidates, model=self._embedder.model)
+
+    async def _sparse(self, clock: _Clock, query: str, scope: Scope) -> tuple[Pairs, int]:
+        with clock.stage("sparse"):
+            async with self._sessions(scope.tenant_id) as session:
+                version = await search.version(session, scope.tenant_id)
+                return await bm25.candidates(session, query_terms(query), scope, self._candidates), version
+
+    async def _fuse(self, dense: Pairs, sparse: Pairs, vector: Vector, scope: Scope) -> Pairs:
+        if self._fusion == "rrf":
+            return ranked(rrf(dense, sparse))
+        known = dict(dense)
+        missing = [number for number, _ in sparse if number not in known]
+        if missing:
+            async with self._sessions(scope.tenant_id) as session:
+                known |= await search.cosines(session, vector, scope, missing, model=self._embedder.model)
+        return ranked(convex(known, sparse))
+
+    async def _passages(self, fused: Pairs, dense: Pairs, sparse: Pairs, scope: Scope) -> list[Passage]:
+        async with self._sessions(scope.tenant_id) as session:
+            rows = await search.rows(session, scope, [number for number, _ in fused])
+        meaning, words = dict(dense), dict(sparse)
+        return [
+            _passage(rows[number], score, Legs(meaning.get(number), words.get(number), score))
+            for number, score in fused
+            if number in rows
+        ]
+
+    async def _rerank(self, query: str, passages: Sequence[Passage]) -> list[Passage]:
+        """The fused order stays below what the reranker saw."""
+        if self._reranker is None or not passages:
+            return list(passages)
+        head, tail = passages[: self._reranked], passages[self._reranked :]
+        scores = await self._reranker.score(query, head)
+        places = range(len(head))
+        by_reranker = standardised(dict(enumerate(scores)), set(places))
+        by_fusion = standardised({place: head[place].score for place in places}, set(places))
+        again = [
+            replace(
+                passage,
+                score=by_fusion[place] + RERANK_WEIGHT * by_reranker[place],
+                legs=replace(passage.legs, rerank=scores[place]),
+            )
+            for place, passage in enumerate(head)
+        ]
+        again.sort(key=lambda passage: (-passage.score, passage.chunk_id))
+        return [*again, *tail]
+
+    async def _joined(self, passages: Sequence[Passage], scope: Scope) -> list[Passage]:
+        groups = joined_spans(passages)
+        if all(len(group) == 1 for group in groups):
+            return [group[0] for group in groups]
+        result = []
+        async with self._sessions(scope.tenant_id) as session:
+            for group in groups:
+                start, end = group[0].start, group[-1].end
+                text = await search.between(session, scope, group[0].document_id, start, end)
+                result += [joined(group, text)] if len(text) == end - start else group
+        return result
+
+
+def _passage(row: Row, score: float, legs: Legs) -> Passage:
+    return Passage(
+        chunk_id=row.chunk_id,
+        document_id=row.document_id,
+        text=row.text,
+        source=row.source,
+        title=row.title,
+        heading=row.heading,
+        start=row.start,
+        end=row.end,
+        page=row.page,
+        score=score,
+        legs=legs,
+    )
+
+
+def confidence(passages: Sequence[Passage]) -> float:
+    """How likely the passages hold the answer at all, 0 to 1, by the best cosine among them."""
+    best = max((passage.legs.dense or 0.0 for passage in passages), default=None)
+    return 0.0 if best is None else 1 / (1 + math.exp(-STEEPNESS * (best - ANSWER_COSINE)))

@@ -1,0 +1,113 @@
+"""Files and folders of this machine, and files that somebody sent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from knowledge.errors import SourceError
+from knowledge.types import Failure, Fetched
+
+NO_DOCUMENTS = frozenset(
+    """.png .jpg .jpeg .gif .bmp .webp .ico .svg .tif .tiff .mp3 .mp4 .m4a .wav .ogg .mov .avi .mkv .webm .woff .woff2
+    .ttf .otf .eot .zip .gz .tgz .bz2 .xz .7z .rar .tar .exe .dll .so .dylib .o .a .class .jar .pyc .pyo .wasm .bin
+    .iso .dmg .db .sqlite .sqlite3 .parquet .npy .npz .safetensors .pt .onnx .lock .map""".split()
+)
+"""Endings of files that a folder passes over: pictures, sounds, fonts, archives, programs, data stores."""
+
+
+class FileSource:
+    """One file."""
+
+    kind = "file"
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self._path = path.resolve()
+        self._max_bytes = max_bytes
+        self.uri = str(self._path)
+
+    def count(self) -> int | None:
+        return 1
+
+    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+        yield await asyncio.to_thread(read_file, self._path, self._path.name, self._max_bytes)
+
+
+class FolderSource:
+    """Every document below a folder, in order of path. Hidden files and folders are passed over, and so are endings
+    that are no documents. A link is followed only to a file inside the folder."""
+
+    kind = "folder"
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self._root = path.resolve()
+        self._max_bytes = max_bytes
+        self.uri = str(self._root)
+        self._paths: list[Path] | None = None
+
+    def count(self) -> int | None:
+        return len(self._files())
+
+    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+        for path in await asyncio.to_thread(self._files):
+            name = f"{self._root.name}/{path.relative_to(self._root).as_posix()}"
+            yield await asyncio.to_thread(read_file, path, name, self._max_bytes)
+
+    def _files(self) -> list[Path]:
+        if self._paths is None:
+            self._paths = list(self._walk())
+        return self._paths
+
+    def _walk(self) -> Iterator[Path]:
+        for folder, below, names in os.walk(self._root):
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder) / name
+                if not name.startswith(".") and path.suffix.lower() not in NO_DOCUMENTS and self._inside(path):
+                    yield path
+
+    def _inside(self, path: Path) -> bool:
+        return path.is_file() and path.resolve().is_relative_to(self._root)
+
+
+class UploadSource:
+    """Bytes that a person sent, under the name they gave them."""
+
+    kind = "upload"
+
+    def __init__(self, name: str, data: bytes, *, content_type: str = "") -> None:
+        self._name = Path(name.replace("\\", "/")).name or "upload"
+        self._data = data
+        self._content_type = content_type
+        self.uri = f"upload:{self._name}"
+
+    def count(self) -> int | None:
+        return 1
+
+    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+        yield Fetched(self._name, self._data, content_type=self._content_type)
+
+
+def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
+    """The bytes of a file, or why not: too large, gone, not to be read."""
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            return Failure(
+                name, f"it is larger than {max_bytes // 2**20} MB; raise PARLEY_MAX_FILE_MB to take it, or split it"
+            )
+        return Fetched(name, path.read_bytes())
+    except OSError as error:
+        return Failure(name, f"it cannot be read ({error.strerror or type(error).__name__})")
+
+
+def open_path(spec: str, *, max_bytes: int) -> FileSource | FolderSource:
+    """The source of a path. Raises SourceError where nothing is there."""
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return FolderSource(path, max_bytes=max_bytes)
+    if path.is_file():
+        return FileSource(path, max_bytes=max_bytes)
+    raise SourceError(f"There is no file or folder {spec}; check the path, or give an address with https://.")

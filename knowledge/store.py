@@ -1,0 +1,390 @@
+"""What ingestion writes: SQL and nothing else. Every function runs inside its caller's transaction and tenant."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge import bm25
+from knowledge.postings import IndexedChunk
+from knowledge.types import Chunk, Document
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A chunk on its way in: ``digest`` names its header and text, ``terms`` are what BM25 counts."""
+
+    chunk: Chunk
+    header: str
+    digest: str
+    terms: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as it is stored: is it the same, and how many chunks has it."""
+
+    content_hash: str
+    recipe: str
+    state: str
+    chunks: int
+    unembedded: int
+
+
+class OutdatedError(Exception):
+    """Another writer changed the document since its chunks were compared: compare again."""
+
+
+async def bump(session: AsyncSession, tenant_id: str) -> int:
+    """Take the tenant's write lock, raise its version, and return the number of the next chunk."""
+    return int(
+        await session.scalar(
+            text(
+                "INSERT INTO knowledge_state (tenant_id, version) VALUES (:tenant, 1) ON CONFLICT (tenant_id) "
+                "DO UPDATE SET version = knowledge_state.version + 1 RETURNING next_chunk"
+            ),
+            {"tenant": tenant_id},
+        )
+        or 0
+    )
+
+
+async def upsert_source(
+    session: AsyncSession, *, tenant_id: str, uri: str, kind: str, audience: str, now: datetime
+) -> uuid.UUID:
+    """The id of the source, known or not."""
+    found = await session.scalar(
+        text(
+            "INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at) "
+            "VALUES (:tenant, :id, :uri, :kind, :audience, :now) "
+            "ON CONFLICT (tenant_id, audience, uri) DO UPDATE SET fetched_at = excluded.fetched_at RETURNING id"
+        ),
+        {"tenant": tenant_id, "id": uuid.uuid4(), "uri": uri, "kind": kind, "audience": audience, "now": now},
+    )
+    assert isinstance(found, uuid.UUID)
+    return found
+
+
+async def stored(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, model: str) -> Stored | None:
+    """The document as it is; ``unembedded`` counts its chunks without a vector of the model."""
+    row = (
+        await session.execute(
+            text(
+                "SELECT content_hash, recipe, state, count(chunks.chunk_id), "
+                "count(chunks.chunk_id) FILTER (WHERE embeddings.chunk_id IS NULL) FROM documents "
+                "LEFT JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id "
+                "LEFT JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id "
+                "AND embeddings.chunk_id = chunks.chunk_id AND embeddings.model = :model "
+                "WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = :uri "
+                "GROUP BY content_hash, recipe, state"
+            ),
+            {"tenant": tenant_id, "source": source_id, "uri": uri, "model": model},
+        )
+    ).one_or_none()
+    return Stored(*row) if row else None
+
+
+async def touch(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, now: datetime) -> None:
+    """Note that the document was looked at and had not changed."""
+    await session.execute(
+        text("UPDATE documents SET fetched_at = :now WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri"),
+        {"tenant": tenant_id, "source": source_id, "uri": uri, "now": now},
+    )
+
+
+async def embedded_digests(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, model: str
+) -> set[str]:
+    """The digests of the document's chunks that have a vector of the model."""
+    rows = await session.scalars(
+        text(
+            "SELECT digest FROM documents "
+            "JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id "
+            "JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id AND embeddings.chunk_id = chunks.chunk_id "
+            "WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = :uri AND model = :model"
+        ),
+        {"tenant": tenant_id, "source": source_id, "uri": uri, "model": model},
+    )
+    return set(rows)
+
+
+async def replace_document(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    audience: str,
+    document: Document,
+    content_hash: str,
+    recipe: str,
+    prepared: Sequence[Prepared],
+    vectors: Mapping[str, Vector],
+    model: str,
+    now: datetime,
+) -> None:
+    """Make the document read as given: chunks that stayed the same stay, with vector and postings.
+
+    ``vectors`` by digest. Raises OutdatedError where a vector is missing because another writer was faster.
+    """
+    following = await bump(session, tenant_id)
+    document_id = await _upsert_document(session, tenant_id, source_id, audience, document, content_hash, recipe, now)
+    kept, fresh, gone = await _compare(session, tenant_id, document_id, prepared)
+    await _delete_chunks(session, tenant_id, gone)
+    await _move(session, tenant_id, kept)
+    added = {following + place: new for place, new in enumerate(fresh)}
+    await _insert_chunks(session, tenant_id, document_id, audience, added)
+    bare = await _without_vector(session, tenant_id, list(kept), model)
+    needed = {number: new.digest for number, new in added.items()} | {n: kept[n].digest for n in bare}
+    if needed.values() - vectors.keys():
+        raise OutdatedError
+    await _insert_embeddings(
+        session, tenant_id, audience, model, {number: vectors[digest] for number, digest in needed.items()}
+    )
+    await bm25.index(session, tenant_id, [IndexedChunk(number, audience, new.terms) for number, new in added.items()])
+
+
+async def record_failure(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    audience: str,
+    uri: str,
+    error: str,
+    now: datetime,
+) -> None:
+    """Note why a document could not be taken in. What was known of it before stays and serves."""
+    await session.execute(
+        text(
+            "INSERT INTO documents (tenant_id, id, source_id, uri, title, text, blocks, metadata, content_hash, "
+            "recipe, audience, state, error, fetched_at) VALUES (:tenant, :id, :source, :uri, :uri, '', '[]', '{}', "
+            "'', '', :audience, 'failed', :error, :now) ON CONFLICT (tenant_id, source_id, uri) "
+            "DO UPDATE SET state = 'failed', error = excluded.error, fetched_at = excluded.fetched_at"
+        ),
+        {
+            "tenant": tenant_id,
+            "id": uuid.uuid4(),
+            "source": source_id,
+            "uri": uri,
+            "audience": audience,
+            "error": error,
+            "now": now,
+        },
+    )
+
+
+async def vanished(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, seen: Sequence[str]
+) -> list[uuid.UUID]:
+    """The source's documents that are not among those seen."""
+    rows = await session.scalars(
+        text(
+            "SELECT id FROM documents WHERE tenant_id = :tenant AND source_id = :source "
+            "AND NOT uri = ANY(CAST(:seen AS text[]))"
+        ),
+        {"tenant": tenant_id, "source": source_id, "seen": list(seen)},
+    )
+    return list(rows)
+
+
+async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID]) -> int:
+    """Take documents out with their chunks, vectors and postings; returns how many there were."""
+    if not ids:
+        return 0
+    await bump(session, tenant_id)
+    rows = await session.execute(
+        text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = ANY(:ids)"),
+        {"tenant": tenant_id, "ids": list(ids)},
+    )
+    await _delete_chunks(session, tenant_id, dict(rows.tuples()))
+    deleted = await session.scalars(
+        text("DELETE FROM documents WHERE tenant_id = :tenant AND id = ANY(:ids) RETURNING id"),
+        {"tenant": tenant_id, "ids": list(ids)},
+    )
+    return len(deleted.all())
+
+
+async def _upsert_document(
+    session: AsyncSession,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    audience: str,
+    document: Document,
+    content_hash: str,
+    recipe: str,
+    now: datetime,
+) -> uuid.UUID:
+    blocks = [[b.kind, b.start, b.end, list(b.heading), b.page] for b in document.blocks]
+    found = await session.scalar(
+        text(
+            "INSERT INTO documents (tenant_id, id, source_id, uri, title, text, blocks, metadata, content_hash, "
+            "recipe, audience, state, fetched_at) VALUES (:tenant, :id, :source, :uri, :title, :text, "
+            "CAST(:blocks AS jsonb), CAST(:metadata AS jsonb), :hash, :recipe, :audience, 'ready', :now) "
+            "ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET title = excluded.title, text = excluded.text, "
+            "blocks = excluded.blocks, metadata = excluded.metadata, content_hash = excluded.content_hash, "
+            "recipe = excluded.recipe, state = 'ready', error = '', fetched_at = excluded.fetched_at RETURNING id"
+        ),
+        {
+            "tenant": tenant_id,
+            "id": uuid.uuid4(),
+            "source": source_id,
+            "uri": document.uri,
+            "title": document.title,
+            "text": document.text,
+            "blocks": json.dumps(blocks),
+            "metadata": json.dumps(dict(document.metadata)),
+            "hash": content_hash,
+            "recipe": recipe,
+            "audience": audience,
+            "now": now,
+        },
+    )
+    assert isinstance(found, uuid.UUID)
+    return found
+
+
+async def _compare(
+    session: AsyncSession, tenant_id: str, document_id: uuid.UUID, prepared: Sequence[Prepared]
+) -> tuple[dict[int, Prepared], list[Prepared], dict[int, int]]:
+    """Stored chunks that stay, chunks that are new, stored chunks that go (with their number of terms)."""
+    rows = await session.execute(
+        text(
+            "SELECT chunk_id, digest, terms FROM chunks WHERE tenant_id = :tenant AND document_id = :document "
+            "ORDER BY position DESC"
+        ),
+        {"tenant": tenant_id, "document": document_id},
+    )
+    known: dict[str, list[int]] = defaultdict(list)
+    gone: dict[int, int] = {}
+    for number, digest, terms in rows:
+        known[digest].append(number)
+        gone[number] = terms
+    kept: dict[int, Prepared] = {}
+    fresh: list[Prepared] = []
+    for new in prepared:
+        if known[new.digest]:
+            number = known[new.digest].pop()
+            kept[number] = new
+            del gone[number]
+        else:
+            fresh.append(new)
+    return kept, fresh, gone
+
+
+async def _delete_chunks(session: AsyncSession, tenant_id: str, gone: Mapping[int, int]) -> None:
+    if not gone:
+        return
+    await bm25.remove(session, tenant_id, gone)
+    await session.execute(
+        text("DELETE FROM chunks WHERE tenant_id = :tenant AND chunk_id = ANY(:numbers)"),
+        {"tenant": tenant_id, "numbers": list(gone)},
+    )
+
+
+async def _move(session: AsyncSession, tenant_id: str, kept: Mapping[int, Prepared]) -> None:
+    """A chunk that stayed the same may stand elsewhere in the document now."""
+    if not kept:
+        return
+    await session.execute(
+        text(
+            "UPDATE chunks SET position = new.position, start_char = new.start, end_char = new.stop, page = new.page "
+            "FROM unnest(CAST(:numbers AS bigint[]), CAST(:positions AS int[]), CAST(:starts AS int[]), "
+            "CAST(:stops AS int[]), CAST(:pages AS int[])) AS new (number, position, start, stop, page) "
+            "WHERE tenant_id = :tenant AND chunk_id = new.number AND (chunks.position, start_char, end_char, "
+            "chunks.page) IS DISTINCT FROM (new.position, new.start, new.stop, new.page)"
+        ),
+        {
+            "tenant": tenant_id,
+            "numbers": list(kept),
+            "positions": [new.chunk.position for new in kept.values()],
+            "starts": [new.chunk.start for new in kept.values()],
+            "stops": [new.chunk.end for new in kept.values()],
+            "pages": [new.chunk.page for new in kept.values()],
+        },
+    )
+
+
+async def _insert_chunks(
+    session: AsyncSession, tenant_id: str, document_id: uuid.UUID, audience: str, added: Mapping[int, Prepared]
+) -> None:
+    if not added:
+        return
+    await session.execute(
+        text(
+            "INSERT INTO chunks (tenant_id, chunk_id, document_id, position, audience, header, text, start_char, "
+            "end_char, page, heading, digest, terms) VALUES (:tenant, :number, :document, :position, :audience, "
+            ":header, :text, :start, :end, :page, CAST(:heading AS text[]), :digest, :terms)"
+        ),
+        [
+            {
+                "tenant": tenant_id,
+                "number": number,
+                "document": document_id,
+                "position": new.chunk.position,
+                "audience": audience,
+                "header": new.header,
+                "text": new.chunk.text,
+                "start": new.chunk.start,
+                "end": new.chunk.end,
+                "page": new.chunk.page,
+                "heading": list(new.chunk.heading),
+                "digest": new.digest,
+                "terms": len(new.terms),
+            }
+            for number, new in added.items()
+        ],
+    )
+    await session.execute(
+        text("UPDATE knowledge_state SET next_chunk = next_chunk + :added WHERE tenant_id = :tenant"),
+        {"tenant": tenant_id, "added": len(added)},
+    )
+
+
+async def _without_vector(session: AsyncSession, tenant_id: str, numbers: Sequence[int], model: str) -> list[int]:
+    if not numbers:
+        return []
+    having = await session.scalars(
+        text(
+            "SELECT chunk_id FROM embeddings WHERE tenant_id = :tenant AND model = :model AND chunk_id = ANY(:numbers)"
+        ),
+        {"tenant": tenant_id, "model": model, "numbers": list(numbers)},
+    )
+    return sorted(set(numbers) - set(having))
+
+
+async def _insert_embeddings(
+    session: AsyncSession, tenant_id: str, audience: str, model: str, vectors: Mapping[int, Vector]
+) -> None:
+    if not vectors:
+        return
+    await session.execute(
+        text(
+            "INSERT INTO embeddings (tenant_id, chunk_id, model, audience, dimensions, vector) "
+            "SELECT :tenant, number, :model, :audience, :dimensions, CAST(vector AS halfvec) "
+            "FROM unnest(CAST(:numbers AS bigint[]), CAST(:vectors AS text[])) AS new (number, vector)"
+        ),
+        {
+            "tenant": tenant_id,
+            "model": model,
+            "audience": audience,
+            "dimensions": len(next(iter(vectors.values()))),
+            "numbers": list(vectors),
+            "vectors": [halfvec(vector) for vector in vectors.values()],
+        },
+    )
+
+
+def halfvec(vector: Vector) -> str:
+    """A vector as pgvector reads it."""
+    return "[" + ",".join(f"{value:.5g}" for value in vector.tolist()) + "]"

@@ -96,7 +96,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """One message of a thread's history, oldest first where they come in a row."""
+    """One message of a thread's history. ``seq`` is that of its turn: a question and its answer share it."""
 
     seq: int
     role: Literal["user", "assistant"]
@@ -108,7 +108,7 @@ class PastMessage:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a thread remembers: a summary of everything up to ``summary_upto``, and the messages after it."""
+    """What a thread remembers: a summary up to the turn ``summary_upto``, and the messages after it."""
 
     summary: str
     summary_upto: int

@@ -104,7 +104,12 @@ def standalone(question: str, messages: Sequence[PastMessage]) -> str:
 
 
 def to_summarise(history: History, budget: int) -> tuple[PastMessage, ...]:
-    """The older messages that are due for the summary: none until they outgrow ``budget``, then a large step."""
-    if sum(message.tokens for message in history.messages) <= budget:
+    """The older messages that are due for the summary: none until they outgrow ``budget``, then a large step.
+
+    Whole turns: a question is not summarised without its answer.
+    """
+    messages = history.messages
+    if sum(message.tokens for message in messages) <= budget or len(messages) <= VERBATIM_MESSAGES:
         return ()
-    return history.messages[:-VERBATIM_MESSAGES]
+    first_kept = messages[-VERBATIM_MESSAGES].seq
+    return tuple(message for message in messages if message.seq < first_kept)

@@ -101,7 +101,10 @@ async def add_message(
 
 
 async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) -> History:
-    """What was said in the thread before the turn, from the summary on."""
+    """What was said in the thread before the turn, from the summary on.
+
+    A question may be stored before the answer to the one before it: the order is that of the turns.
+    """
     uid = thread_uid(key)
     thread = (
         await session.execute(
@@ -113,21 +116,22 @@ async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) ->
     if thread is None:
         return History("", 0, ())
     own = (
-        select(func.min(message_table.c.seq))
-        .where(message_table.c.tenant_id == key.tenant_id, message_table.c.turn_id == uuid.UUID(before_turn))
+        select(turns.c.seq)
+        .where(turns.c.tenant_id == key.tenant_id, turns.c.turn_id == uuid.UUID(before_turn))
         .scalar_subquery()
     )
     rows = await session.execute(
-        select(message_table)
+        select(message_table, turns.c.seq.label("turn_seq"))
+        .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
         .where(
             message_table.c.tenant_id == key.tenant_id,
             message_table.c.thread_uid == uid,
-            message_table.c.seq > thread.summary_upto,
-            message_table.c.seq < func.coalesce(own, 2**62),
+            turns.c.seq > thread.summary_upto,
+            turns.c.seq < own,
         )
-        .order_by(message_table.c.seq)
+        .order_by(turns.c.seq, message_table.c.seq)
     )
-    past = tuple(PastMessage(r.seq, r.role, r.author, r.text, r.tokens, r.created_at) for r in rows)
+    past = tuple(PastMessage(r.turn_seq, r.role, r.author, r.text, r.tokens, r.created_at) for r in rows)
     return History(thread.summary, thread.summary_upto, past, thread.tier)
 
 
@@ -179,7 +183,7 @@ async def messages(session: AsyncSession, *, tenant_id: str, thread: ThreadKey) 
             (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id),
         )
         .where(message_table.c.tenant_id == tenant_id, message_table.c.thread_uid == thread_uid(thread))
-        .order_by(message_table.c.seq)
+        .order_by(turns.c.seq, message_table.c.seq)
     )
     return [_message_row(r) for r in rows]
 

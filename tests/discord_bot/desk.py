@@ -38,6 +38,7 @@ class ScriptedDesk:
         self.left_behind: list[Turn] = []
         self.errors: list[SurfaceError] = []
         self.refs: list[str] = []
+        self.begun: list[tuple[Turn, Surface]] = []
         self._count = itertools.count(1)
         self._seen: set[tuple[str, str, str]] = set()
 
@@ -69,6 +70,7 @@ class ScriptedDesk:
 
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
         self.followed.add(turn.thread)
+        self.begun.append((turn, surface))
         task = asyncio.create_task(self._answer(turn, surface))
         self.running[turn.id] = task
         return task

@@ -189,6 +189,8 @@ class Channel:
         base |= {"guild_id": str(self.guild_id), "name": self.name, "rate_limit_per_user": 0}
         if self.kind == THREAD:
             return base | self._thread()
+        if self.kind == VOICE:
+            base |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
         return base | {"position": 0, "permission_overwrites": [], "parent_id": None, "nsfw": False, "topic": None}
 
     def _thread(self) -> Json:

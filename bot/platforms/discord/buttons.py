@@ -19,13 +19,15 @@ REASON_CHARS = 1000
 MODAL_TIMEOUT = 900.0
 
 SurfaceFor = Callable[[Turn], "Surface"]
+TenantOf = Callable[[int | None], str]
 
 
 class Buttons:
     """Stop, ask again, stronger model, thumbs. (``why`` is a command and goes its way.)"""
 
-    def __init__(self, desk: Desk, surface_for: SurfaceFor, admins: tuple[str, ...]) -> None:
+    def __init__(self, desk: Desk, surface_for: SurfaceFor, tenant_of: TenantOf, admins: tuple[str, ...]) -> None:
         self._desk = desk
+        self._tenant_of = tenant_of
         self._surface_for = surface_for
         self._admins = admins
 
@@ -44,7 +46,7 @@ class Buttons:
 
     async def _act(self, interaction: discord.Interaction, action: str, turn_id: str) -> str:
         by = parse.interaction_author(interaction, self._admins)
-        tenant = parse.interaction_key(interaction).tenant_id
+        tenant = self._tenant_of(interaction.guild_id)
         if action == "stop":
             await self._desk.stop(turn_id, by)
         elif action in ("again", "strong"):
@@ -81,7 +83,7 @@ class Buttons:
             await self._desk.rate(
                 turn_id,
                 parse.interaction_author(interaction, self._admins),
-                tenant_id=parse.interaction_key(interaction).tenant_id,
+                tenant_id=self._tenant_of(interaction.guild_id),
                 value=-1,
                 reason=typed(interaction.data or {}),
             )

@@ -78,7 +78,8 @@ class Parley(discord.AutoShardedClient):
         self._gateway_url = settings.discord_gateway_url
         self._commands = commands
         self._came_up = ready
-        self._buttons = Buttons(desk, self.surface_for, settings.admins)
+        self._settings = settings
+        self._buttons = Buttons(desk, self.surface_for, self.tenant_of, settings.admins)
         self._tree = slash.tree(self, commands.COMMANDS, self._on_command)
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._at_work: set[asyncio.Task[object]] = set()
@@ -86,6 +87,10 @@ class Parley(discord.AutoShardedClient):
     def surface_for(self, turn: Turn) -> DiscordSurface:
         """The place where a stored turn's reply goes."""
         return DiscordSurface(self, turn)
+
+    def tenant_of(self, guild_id: int | None) -> str:
+        """The tenant of a server; a person in a direct message comes from the only server, where there is one only."""
+        return self._settings.tenant_of(parse.workspace(guild_id), alone=len(self.guilds) == 1)
 
     # --- connecting
 
@@ -156,7 +161,9 @@ class Parley(discord.AutoShardedClient):
     async def _hear(self, message: discord.Message) -> None:
         if self.user is None:
             return
-        incoming = parse.incoming(message, await self._place(message), self.user.id, admins=self._admins)
+        tenant = self.tenant_of(message.guild.id if message.guild else None)
+        place = await self._place(message)
+        incoming = parse.incoming(message, place, self.user.id, tenant=tenant, admins=self._admins)
         if incoming is None:
             return
         command = self._commands.match(incoming.text) if incoming.kind != "follow_up" else None
@@ -235,7 +242,7 @@ class Parley(discord.AutoShardedClient):
     async def _run_for(
         self, interaction: discord.Interaction, name: str, arguments: str, attachments: tuple[Attachment, ...]
     ) -> None:
-        thread = parse.interaction_key(interaction)
+        thread = parse.interaction_key(interaction, self.tenant_of(interaction.guild_id))
         author = parse.interaction_author(interaction, self._admins)
         inside = interaction.guild_id is None or thread.thread_id != thread.channel_id
         context = self._context(thread, author, attachments, inside=inside)

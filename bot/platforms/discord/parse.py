@@ -9,12 +9,11 @@ import discord
 
 from bot.types import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
-DM_TENANT = "discord:dm"
+DIRECT_MESSAGES = "discord:dm"
+"""Stands for the server where there is none."""
 
 _TOKEN = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
 _ASKED = (discord.MessageType.default, discord.MessageType.reply)
-
-Place = discord.abc.Messageable | discord.abc.GuildChannel | discord.Thread
 
 
 def incoming(
@@ -22,6 +21,7 @@ def incoming(
     place: object,
     me: int,
     *,
+    tenant: str,
     admins: Sequence[str] = (),
 ) -> Incoming | None:
     """The question in a message, or None when it is not for the bot.
@@ -31,11 +31,12 @@ def incoming(
     """
     if message.author.bot or message.webhook_id is not None or message.type not in _ASKED:
         return None
-    thread, kind = _where(message, place, me)
-    if thread is None:
+    where = _where(message, place, me)
+    if where is None:
         return None
+    channel_id, thread_id, kind = where
     return Incoming(
-        thread=thread,
+        thread=key(tenant, channel_id, thread_id),
         message_id=str(message.id),
         author=author(message.author, admins=admins),
         text=_text(message, me),
@@ -45,21 +46,23 @@ def incoming(
     )
 
 
-def _where(message: discord.Message, place: object, me: int) -> tuple[ThreadKey | None, IncomingKind]:
+def _where(message: discord.Message, place: object, me: int) -> tuple[str, str, IncomingKind] | None:
+    here = str(message.channel.id)
     if message.guild is None:
-        return key(None, str(message.channel.id)), "dm"
+        return here, here, "dm"
     asked = mentions(message, me)
     if isinstance(place, discord.Thread):
-        channel = str(place.parent_id)
-        return key(message.guild.id, channel, str(place.id)), "mention" if asked else "follow_up"
-    if not asked:
-        return None, "mention"
-    return key(message.guild.id, str(message.channel.id), str(_root(message, me))), "mention"
+        return str(place.parent_id), here, "mention" if asked else "follow_up"
+    return (here, str(_root(message, me)), "mention") if asked else None
 
 
-def key(guild_id: int | None, channel_id: str, thread_id: str | None = None) -> ThreadKey:
-    """The conversation's key: outside guilds the DM channel is both channel and thread."""
-    tenant = DM_TENANT if guild_id is None else f"discord:{guild_id}"
+def workspace(guild_id: int | None) -> str:
+    """The server as ``Settings.tenant_of`` names it."""
+    return DIRECT_MESSAGES if guild_id is None else f"discord:{guild_id}"
+
+
+def key(tenant: str, channel_id: str, thread_id: str | None = None) -> ThreadKey:
+    """The conversation's key: a DM channel is both channel and thread."""
     return ThreadKey(tenant, "discord", channel_id, thread_id or channel_id)
 
 
@@ -116,8 +119,9 @@ def decode(
         return f"@{names.get(found['id'], unknown)}"
 
     text = _TOKEN.sub(read, text.replace("\0", ""))
-    text = re.sub(r"[ \t]*\0[ \t]*(?=[?.,!;:])", "", text)
-    return re.sub(r"[ \t]*\0[,:]?[ \t]*", " ", text).strip()
+    text = re.sub(r"\A\s*\0[,:]?", "", text)
+    text = re.sub(r"[ \t]*\0(?=[?.,!;:])", "", text)
+    return re.sub(r"[ \t]*\0[ \t]*", " ", text).strip()
 
 
 def author(
@@ -150,10 +154,10 @@ def interaction_author(interaction: discord.Interaction, admins: Sequence[str]) 
     return author(interaction.user, admins=admins, permissions=permissions)
 
 
-def interaction_key(interaction: discord.Interaction) -> ThreadKey:
+def interaction_key(interaction: discord.Interaction, tenant: str) -> ThreadKey:
     """Where a button was pressed or a command was run."""
     channel = interaction.channel
     here = str(interaction.channel_id or 0)
     if isinstance(channel, discord.Thread):
-        return key(interaction.guild_id, str(channel.parent_id), here)
-    return key(interaction.guild_id, here)
+        return key(tenant, str(channel.parent_id), here)
+    return key(tenant, here)

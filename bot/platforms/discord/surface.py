@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import discord
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 LIMITS = Limits(message_chars=1850, edit_interval=1.0)
 """Below Discord's 2,000: brackets around links, aligned tables and notes need room."""
 
+ARCHIVE_MINUTES: Literal[1440] = 1440
 NONCE_CHARS = 25
 NO_MENTIONS = discord.AllowedMentions.none()
 
@@ -100,21 +101,22 @@ class DiscordSurface:
             # A private question that an earlier process left behind: its interaction is void, a DM is as private.
             dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
             return _Place(self._client.get_partial_messageable(dm.id))
-        if thread.thread_id == self._turn.message_id and self._guild_id() is not None:
+        if thread.thread_id == self._turn.message_id:
             return await self._open_thread()
         return _Place(self._channel(thread.thread_id))
 
     async def _open_thread(self) -> _Place:
         """A thread from the question, which gets the question's own id; without the right to, a reply to it."""
         thread = self._turn.thread
-        question = self._channel(thread.channel_id).get_partial_message(int(thread.thread_id))
+        name = render.thread_name(self._turn.question)
         try:
-            await question.create_thread(name=render.thread_name(self._turn.question))
-        except (discord.HTTPException, ValueError) as error:
-            code = getattr(error, "code", 0)
-            if code == UNKNOWN_MESSAGE or getattr(error, "status", 0) >= 500:
+            await self._client.http.start_thread_with_message(
+                int(thread.channel_id), int(thread.thread_id), name=name, auto_archive_duration=ARCHIVE_MINUTES
+            )
+        except discord.HTTPException as error:
+            if error.code == UNKNOWN_MESSAGE or error.status >= 500:
                 raise
-            if code != THREAD_EXISTS:
+            if error.code != THREAD_EXISTS:
                 log.info("no thread in channel %s, answering by a reply: %s", thread.channel_id, error)
                 return self._in_channel()
         return _Place(self._channel(thread.thread_id))
@@ -132,11 +134,7 @@ class DiscordSurface:
         return _Place(self._channel(thread.channel_id), reference)
 
     def _channel(self, channel_id: str) -> discord.PartialMessageable:
-        return self._client.get_partial_messageable(int(channel_id), guild_id=self._guild_id())
-
-    def _guild_id(self) -> int | None:
-        guild = self._turn.thread.tenant_id.partition(":")[2]
-        return int(guild) if guild.isdecimal() else None
+        return self._client.get_partial_messageable(int(channel_id))
 
     def _message(self, ref: str) -> discord.PartialMessage:
         channel, _, message = ref.partition("/")

@@ -1,0 +1,247 @@
+"""Slash commands, commands as mentions, and buttons."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.config import Settings
+from bot.types import ThreadKey
+from tests.discord_bot.conftest import Connect, serving
+from tests.discord_bot.desk import ScriptedDesk
+from tests.discord_bot.test_conversation import answered
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_interactions import Interaction
+from tests.doubles.discord_world import Channel, Message, User
+
+
+@pytest.fixture
+def general(discord: DiscordDouble) -> Channel:
+    return discord.channel("general")
+
+
+@pytest.fixture
+def ada(discord: DiscordDouble) -> User:
+    return discord.user("Ada")
+
+
+def shown(interaction: Interaction) -> Message | None:
+    """The response, once it no longer waits."""
+    response = interaction.response
+    return response if response is not None and not response.loading else None
+
+
+async def replied(discord: DiscordDouble, interaction: Interaction) -> Message:
+    await discord.until(lambda: shown(interaction))
+    response = shown(interaction)
+    assert response is not None
+    return response
+
+
+async def test_every_command_is_registered_once_and_admins_alone_are_offered_costs(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings
+) -> None:
+    async with serving(discord, desk, settings):
+        pass
+    async with serving(discord, desk, settings):
+        pass
+    offered = {command["name"]: command for command in discord.commands}
+    assert set(offered) == {"budget", "costs", "ingest", "why", "stop", "broken"}
+    assert offered["costs"]["default_member_permissions"] == str(1 << 5)
+    assert offered["budget"]["default_member_permissions"] is None
+    assert [option["name"] for option in offered["ingest"]["options"]] == ["url", "file"]
+    assert discord.synced == 1
+
+
+async def test_a_private_reply_is_ephemeral(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    response = await replied(discord, await discord.slash("budget", user=ada, channel=general))
+    assert response.ephemeral
+    assert response.seen_by is ada
+    assert response.content == (f"Ada has 1,000 of 200,000 tokens in discord:{discord.world.guild_id}/{general.id}.")
+
+
+async def test_a_reply_with_table_and_chart(discord: DiscordDouble, connect: Connect, general: Channel) -> None:
+    await connect()
+    boss = discord.user("Boss", admin=True)
+    response = await replied(discord, await discord.slash("costs", user=boss, channel=general))
+    assert "user 1   1,000" in response.content
+    assert [(file.name, file.data) for file in response.attachments] == [("costs.png", b"\x89PNG")]
+
+
+async def test_wrong_arguments_are_told_in_words(discord: DiscordDouble, connect: Connect, general: Channel) -> None:
+    await connect()
+    boss = discord.user("Boss", admin=True)
+    asked = await discord.slash("costs", {"days": "nonsense"}, user=boss, channel=general)
+    assert (await replied(discord, asked)).content == "costs takes a number of days, for example: costs 7d"
+
+
+async def test_a_command_that_breaks_says_so_without_detail(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    response = await replied(discord, await discord.slash("broken", user=ada, channel=general))
+    assert "trace" in response.content
+    assert "secret" not in response.content
+
+
+async def test_ingest_takes_a_file_and_tells_the_channel(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.slash("ingest", user=ada, channel=general, file=("a.md", "text/markdown", b"# Leave"))
+    await discord.until(lambda: any(not message.ephemeral for message in discord.answers(general)))
+    response = await replied(discord, asked)
+    assert response.ephemeral
+    assert "reading ..." in [version.content for version in response.versions]
+    (public,) = [message for message in discord.answers(general) if not message.ephemeral]
+    assert public.content == "Took in a.md (text/markdown): # Leave"
+
+
+async def test_a_reply_after_the_interaction_is_void_comes_as_a_dm(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    discord.fail("PATCH", "/webhooks/", status=401, code=50027, times=1)
+    await discord.slash("budget", user=ada, channel=general)
+    private = discord.world.dm(ada)
+    await discord.until(lambda: discord.answers(private))
+    assert discord.answers(private)[0].content.startswith("Ada has 1,000")
+
+
+async def test_a_mention_can_be_a_command_and_a_private_reply_goes_to_the_dm(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} budget")
+    await discord.redeliver(asked)
+    await discord.until(lambda: discord.answers(general))
+    assert [message.content for message in discord.answers(discord.world.dm(ada))] == [
+        f"Ada has 1,000 of 200,000 tokens in discord:{discord.world.guild_id}/{general.id}."
+    ]
+    assert [message.content for message in discord.answers(general)] == ["I sent you the answer as a direct message."]
+    assert desk.incoming == []
+
+
+async def test_closed_dms_are_told(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:
+    ada.takes_dms = False
+    await connect()
+    await discord.say(general, ada, f"{discord.bot.mention} budget")
+    await discord.until(lambda: discord.answers(general))
+    assert "use the slash command" in discord.answers(general)[0].content
+
+
+async def test_a_command_in_a_thread_knows_its_thread(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    thread = discord.thread(asked)
+    assert thread is not None
+    response = await replied(discord, await discord.slash("why", user=ada, channel=thread))
+    assert response.content.endswith(f"asked in thread {thread.id}.")
+    await discord.say(thread, ada, f"{discord.bot.mention} stop")
+    await discord.until(lambda: any(message.content == "Stopped." for message in discord.answers(thread)))
+
+
+# --- buttons
+
+
+async def test_stop_is_for_the_asker_and_admins(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    desk.pause = 30.0
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: discord.answers(asked))
+    (answer,) = discord.answers(asked)
+    await discord.click("Stop", answer, discord.user("Mallory"))
+    refused = "Only the person who asked, or an admin, can stop this answer."
+    await discord.until(lambda: refused in [message.content for message in discord.answers(asked)])
+    assert desk.stopped == []
+
+    await discord.click("Stop", answer, discord.user("Boss", admin=True))
+    await discord.until(lambda: desk.stopped)
+    assert desk.stopped[0][0] == "turn-1"
+    assert desk.stopped[0][1].is_admin
+
+
+async def test_ask_again_and_stronger_model_answer_in_the_same_thread(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    await discord.click("Ask again", discord.answers(asked)[0], ada)
+    await discord.until(lambda: answered(discord, asked, 2))
+    await discord.click("Stronger model", discord.answers(asked)[0], ada)
+    await discord.until(lambda: answered(discord, asked, 3))
+    assert desk.wishes == [None, "strong"]
+
+
+async def test_thumbs_are_kept_and_a_thumb_down_asks_why(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    (answer,) = discord.answers(asked)
+    tenant = f"discord:{discord.world.guild_id}"
+
+    await discord.click("👍", answer, ada)
+    await discord.until(lambda: desk.rated)
+    down = await discord.click("👎", answer, ada)
+    await discord.until(lambda: down.modal and len(desk.rated) == 2)
+    submitted = await discord.submit(down, {"reason": "it is 28 days since May"})
+    thanks = await replied(discord, submitted)
+
+    assert thanks.ephemeral
+    assert desk.rated == [
+        ("turn-1", str(ada.id), tenant, 1, ""),
+        ("turn-1", str(ada.id), tenant, -1, ""),
+        ("turn-1", str(ada.id), tenant, -1, "it is 28 days since May"),
+    ]
+
+
+async def test_why_is_answered_to_the_presser_alone(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    response = await replied(discord, await discord.click("Why?", discord.answers(asked)[0], ada))
+    assert response.ephemeral
+    assert response.content.startswith("turn-1 was answered by the cheap model")
+
+
+async def test_buttons_work_after_a_restart(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+) -> None:
+    async with serving(discord, desk, settings):
+        asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+        await discord.until(lambda: answered(discord, asked))
+    async with serving(discord, desk, settings):
+        await discord.click("Stronger model", discord.answers(asked)[0], ada)
+        await discord.until(lambda: answered(discord, asked, 2))
+    assert desk.turns["turn-2"].thread == ThreadKey(
+        f"discord:{discord.world.guild_id}", "discord", str(general.id), str(asked.id)
+    )
+
+
+async def test_a_button_that_breaks_says_so(
+    discord: DiscordDouble,
+    desk: ScriptedDesk,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    desk.rate = None  # type: ignore[assignment, method-assign]
+    await discord.click("👍", discord.answers(asked)[0], ada)
+    await discord.until(lambda: any("trace" in message.content for message in discord.answers(asked)))
+    (excuse,) = [message for message in discord.answers(asked) if "trace" in message.content]
+    assert excuse.seen_by is ada

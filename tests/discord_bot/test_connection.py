@@ -1,0 +1,238 @@
+"""Logging in, the gateway's moods, rate limits and refusals of the platform."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.config import Settings
+from bot.errors import ConfigError, MessageGone
+from bot.platforms.discord.check import check, invite_url
+from bot.types import Author, ThreadKey
+from tests.discord_bot.conftest import Connect, serving, settings_for
+from tests.discord_bot.desk import SCRIPT, ScriptedDesk
+from tests.discord_bot.test_conversation import answered
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_world import Channel, Message, User
+
+
+@pytest.fixture
+def general(discord: DiscordDouble) -> Channel:
+    return discord.channel("general")
+
+
+@pytest.fixture
+def ada(discord: DiscordDouble) -> User:
+    return discord.user("Ada")
+
+
+async def ask(discord: DiscordDouble, general: Channel, ada: User) -> Message:
+    return await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+
+
+# --- what keeps it from starting
+
+
+async def refusal(discord: DiscordDouble, desk: ScriptedDesk, settings: Settings) -> str:
+    with pytest.raises(ConfigError) as caught:
+        async with serving(discord, desk, settings) as task:
+            await asyncio.wait_for(task, 10)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_a_wrong_token(discord: DiscordDouble, desk: ScriptedDesk) -> None:
+    told = await refusal(discord, desk, settings_for(discord, discord_token="wrong"))
+    assert told.startswith("DISCORD_TOKEN is not accepted by Discord")
+    assert "wrong" not in told
+
+
+async def test_no_token(discord: DiscordDouble, desk: ScriptedDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISCORD_TOKEN", raising=False)
+    told = await refusal(discord, desk, settings_for(discord, discord_token=None))
+    assert told.startswith("DISCORD_TOKEN is not set")
+
+
+async def test_the_message_content_intent_is_off(desk: ScriptedDesk) -> None:
+    async with DiscordDouble(approved=frozenset()) as discord:
+        told = await refusal(discord, desk, settings_for(discord))
+    assert "MESSAGE CONTENT INTENT" in told
+
+
+async def test_discord_is_out_of_reach(discord: DiscordDouble, desk: ScriptedDesk) -> None:
+    told = await refusal(discord, desk, settings_for(discord, discord_api_url="http://127.0.0.1:9/api/v10"))
+    assert told.startswith("Discord cannot be reached at http://127.0.0.1:9/api/v10")
+
+
+# --- the gateway
+
+
+async def test_it_is_ready_and_takes_up_what_was_left_behind(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+) -> None:
+    asked = await ask(discord, general, ada)
+    key = ThreadKey(f"discord:{discord.world.guild_id}", "discord", str(general.id), str(asked.id))
+    desk.left_behind = [desk.keep(key, str(asked.id), Author(str(ada.id), "Ada"), "how many days of leave?")]
+    ready = asyncio.Event()
+    async with serving(discord, desk, settings, ready=ready):
+        await asyncio.wait_for(ready.wait(), 15)
+        await discord.until(lambda: answered(discord, asked))
+    thread = discord.thread(asked)
+    assert thread is not None
+    assert thread.name == "how many days of leave?"
+
+
+async def test_a_private_question_left_behind_is_answered_by_dm(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+) -> None:
+    key = ThreadKey(f"discord:{discord.world.guild_id}", "discord", str(general.id), "ask:1f")
+    desk.left_behind = [desk.keep(key, "ask:1f", Author(str(ada.id), "Ada"), "what do I earn?")]
+    async with serving(discord, desk, settings):
+        await discord.until(lambda: answered(discord, discord.world.dm(ada)))
+    assert discord.messages(general) == []
+
+
+async def test_a_reconnect_loses_and_repeats_nothing(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    first = await ask(discord, general, ada)
+    await discord.until(lambda: answered(discord, first))
+    await discord.gateway.reconnect()
+    second = await ask(discord, general, ada)
+    await discord.until(lambda: answered(discord, second))
+    assert discord.gateway.resumed == 1
+    assert discord.gateway.identified == 1
+    assert len(desk.incoming) == 2
+
+
+async def test_a_cut_connection_is_resumed(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    await discord.gateway.drop()
+    asked = await ask(discord, general, ada)
+    await discord.until(lambda: answered(discord, asked))
+    assert discord.gateway.resumed == 1
+
+
+# --- what the platform refuses
+
+
+async def test_under_rate_limits_the_final_text_still_arrives_and_nobody_is_banned(desk: ScriptedDesk) -> None:
+    desk.script = [f"{number} words" for number in range(8)]
+    limits = {"PATCH /channels/{channel_id}/messages/{message_id}": (3, 0.3)}
+    async with DiscordDouble(limits=limits) as discord:
+        general, ada = discord.channel("general"), discord.user("Ada")
+        async with serving(discord, desk, settings_for(discord)):
+            discord.fail("PATCH", "/messages/", status=429, retry_after=0.2)
+            asked = await ask(discord, general, ada)
+            await discord.until(lambda: answered(discord, asked))
+        assert discord.answers(asked)[0].content == "7 words"
+        assert [status for _, _, status in discord.rest.refusals] == [429]
+        assert discord.violations == []
+
+
+async def test_a_repeated_post_shows_one_message(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await ask(discord, general, ada)
+    await discord.until(lambda: answered(discord, asked))
+    turn, surface = desk.begun[0]
+    desk.start(turn, surface)
+    await discord.until(lambda: len(desk.refs) == 2)
+    assert desk.refs[0] == desk.refs[1]
+    assert len(discord.answers(asked)) == 1
+
+
+async def test_a_deleted_answer_ends_the_turn(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    desk.pause = 0.3
+    await connect()
+    asked = await ask(discord, general, ada)
+    await discord.until(lambda: discord.answers(asked))
+    await discord.delete(discord.answers(asked)[0])
+    await discord.until(lambda: desk.errors)
+    assert isinstance(desk.errors[0], MessageGone)
+
+
+@pytest.mark.parametrize(
+    ("denied", "words"),
+    [({"send_messages", "create_public_threads"}, "may not write here"), ({"view_channel"}, "cannot see this channel")],
+)
+async def test_missing_rights_are_named(
+    discord: DiscordDouble,
+    desk: ScriptedDesk,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    denied: set[str],
+    words: str,
+) -> None:
+    await connect()
+    general.denied = denied
+    await ask(discord, general, ada)
+    await discord.until(lambda: desk.errors)
+    assert isinstance(desk.errors[0], MessageGone)
+    assert words in str(desk.errors[0])
+
+
+async def test_a_thread_archived_in_mid_answer_is_woken(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    desk.pause = 0.3
+    await connect()
+    asked = await ask(discord, general, ada)
+    await discord.until(lambda: discord.answers(asked))
+    thread = discord.thread(asked)
+    assert thread is not None
+    thread.archived = True
+    await discord.until(lambda: answered(discord, asked))
+    assert discord.answers(asked)[0].content == SCRIPT[-1]
+
+
+async def test_a_locked_thread_ends_the_turn(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    desk.pause = 0.3
+    await connect()
+    asked = await ask(discord, general, ada)
+    await discord.until(lambda: discord.answers(asked))
+    thread = discord.thread(asked)
+    assert thread is not None
+    thread.archived = thread.locked = True
+    await discord.until(lambda: desk.errors)
+    assert "locked" in str(desk.errors[0])
+
+
+# --- doctor
+
+
+async def test_the_doctor_finds_all_well(discord: DiscordDouble) -> None:
+    found = {name: (ok, detail) for name, ok, detail, _ in await check(settings_for(discord))}
+    assert all(ok for ok, _ in found.values())
+    assert found["discord token"] == (True, "logged in as parley")
+    assert str(discord.world.application_id) in found["discord invite link"][1]
+
+
+async def test_the_doctor_names_the_cure() -> None:
+    async with DiscordDouble(approved=frozenset()) as discord:
+        bad_token = await check(settings_for(discord, discord_token="wrong"))
+        no_intent = await check(settings_for(discord))
+    assert [(ok, "Reset Token" in fix) for _, ok, _, fix in bad_token] == [(False, True)]
+    assert [name for name, ok, _, fix in no_intent if not ok and "MESSAGE CONTENT INTENT" in fix] == [
+        "discord message content intent"
+    ]
+
+
+def test_the_invite_link_asks_for_what_is_needed_and_no_more() -> None:
+    from urllib.parse import parse_qs, urlsplit
+
+    link = parse_qs(urlsplit(invite_url(42)).query)
+    assert link["client_id"] == ["42"]
+    assert link["scope"] == ["bot applications.commands"]
+    wanted = 1 << 10 | 1 << 11 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 35 | 1 << 38
+    assert int(link["permissions"][0]) == wanted

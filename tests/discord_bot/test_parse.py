@@ -1,0 +1,51 @@
+"""Discord's markers as a person reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.platforms.discord import parse, slash
+from bot.types import ThreadKey
+
+NAMES = {"users": {"5": "Bob"}, "roles": {"6": "ops"}, "channels": {"7": "general"}}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("<@1> how many days?", "how many days?"),
+        ("<@!1>, how many days?", "how many days?"),
+        ("how many days, <@1>?", "how many days,?"),
+        ("tell <@1> how many", "tell how many"),
+        ("<@&2> how many days?", "how many days?"),
+        ("<@1> ask <@5> of <@&6> in <#7>", "ask @Bob of @ops in #general"),
+        ("<@1> who is <@99>?", "who is @unknown-user?"),
+        ("<@1> </ingest:123> <:parrot:456> <a:wave:789>", "/ingest :parrot: :wave:"),
+        ("<@1>", ""),
+        ("<@1>\nfirst line\nsecond line", "first line\nsecond line"),
+    ],
+)
+def test_markers(written: str, read: str) -> None:
+    assert parse.decode(written, own={"1", "2"}, **NAMES) == read
+
+
+def test_the_key_of_a_conversation() -> None:
+    assert parse.workspace(9) == "discord:9"
+    assert parse.workspace(None) == "discord:dm"
+    assert parse.key("local", "7") == ThreadKey("local", "discord", "7", "7")
+    assert parse.key("local", "7", "8").thread_id == "8"
+
+
+@pytest.mark.parametrize(
+    ("usage", "name"),
+    [
+        ("QUESTION", "question"),
+        ("[TURN]", "turn"),
+        ("SOURCE...", "source"),
+        ("show | set SUBJECT TOKENS", "arguments"),
+        ("", "arguments"),
+        ("FILE", "arguments"),
+    ],
+)
+def test_the_name_of_the_argument_option(usage: str, name: str) -> None:
+    assert slash.option_name(usage) == name

@@ -1,0 +1,169 @@
+"""What parts and replies look like: limits hold whatever the text, links never unfold."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.commands.base import File, Reply, Table
+from bot.platforms.discord import render, tables
+from bot.platforms.discord.surface import LIMITS, NONCE_CHARS, nonce
+from bot.types import Action, Citation, Part
+from tests.doubles.discord_world import check_message, manners
+
+ALL: tuple[Action, ...] = ("stop", "again", "strong", "up", "down", "why")
+PIECES = st.sampled_from(
+    [
+        "word ",
+        "https://a.example/b ",
+        "[x](https://c.example/d) ",
+        "`https://e.example` ",
+        "\n",
+        "| a | b |\n",
+        "|---|\n",
+    ]
+)
+
+
+def part(text: str, **others: object) -> Part:
+    return Part(text=text, nonce="n", turn_id="t" * 36, **others)  # type: ignore[arg-type]
+
+
+def payload(shown: render.Shown) -> dict[str, object]:
+    embeds = [shown.embed.to_dict()] if shown.embed else []
+    return {"content": shown.content, "embeds": embeds, "allowed_mentions": {"parse": []}}
+
+
+@given(st.lists(PIECES, max_size=150))
+def test_any_text_within_the_limit_stays_within_discords_and_no_link_unfolds(pieces: list[str]) -> None:
+    text = "".join(pieces)[: LIMITS.message_chars]
+    body = payload(render.part(part(text, notes=("a note " * 30,))))
+    check_message(body, files=0)
+    assert manners(body) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("see https://a.example/x.", "see <https://a.example/x>."),
+        ("see [the page](https://a.example/x)", "see [the page](<https://a.example/x>)"),
+        ("see <https://a.example/x>", "see <https://a.example/x>"),
+        ("(https://en.example/wiki/A_(b))", "(<https://en.example/wiki/A_(b)>)"),
+        ("`curl https://a.example`", "`curl https://a.example`"),
+        ("```\nhttps://a.example\n```", "```\nhttps://a.example\n```"),
+    ],
+)
+def test_links_are_bracketed_outside_code(written: str, shown: str) -> None:
+    assert render.calm_links(written) == shown
+
+
+def test_a_link_without_room_for_brackets_is_shown_as_text() -> None:
+    assert render.calm_links("https://a.example", room=len("https://a.example")) == "a.example"
+
+
+def test_deep_headings_become_bold_and_shallow_ones_stay() -> None:
+    assert render.markdown("## Leave\n#### Paid ##\ntext") == "## Leave\n**Paid**\ntext"
+
+
+def test_a_pipe_table_becomes_an_aligned_code_block() -> None:
+    shown = render.markdown("Plans:\n\n| Plan | Price |\n|:--|--:|\n| Small | 10 |\n| Large one | 200 |\n\nDone.")
+    assert shown == ("Plans:\n\n```\nPlan       Price\n---------  -----\nSmall      10\nLarge one  200\n```\n\nDone.")
+
+
+def test_a_table_in_a_code_fence_stays_as_it_is() -> None:
+    text = "```\n| a | b |\n|---|---|\n```"
+    assert render.markdown(text) == text
+
+
+def test_numbers_stand_right_and_wide_letters_count_double() -> None:
+    shown = tables.block(("who", "tokens"), [("日本", 1200), ("Ada", 7)])
+    assert shown.split("\n")[1:-1] == ["who   tokens", "----  ------", "日本   1,200", "Ada        7"]
+
+
+def test_sources_stand_in_an_embed_with_their_quotes_escaped() -> None:
+    citation = Citation(1, "https://h.example/leave", "Leave", "30 *days* a year", heading=("Leave", "Paid"), page=3)
+    shown = render.part(part("Thirty days [1].", sources=(citation,), notes=("cheap model", "from cache")))
+    assert shown.embed is not None
+    assert shown.embed.description == (
+        "**[1]** [Leave](<https://h.example/leave>) · Paid, p. 3\n> 30 \\*days\\* a year"
+    )
+    assert shown.embed.footer.text == "cheap model · from cache"
+
+
+def test_sources_without_a_web_address_are_named_only() -> None:
+    embed = render.sources((Citation(2, "handbook/leave.md", "Leave", ""),))
+    assert embed.description == "**[2]** Leave"
+
+
+def test_more_sources_than_fit_are_counted() -> None:
+    many = tuple(Citation(n, "file.md", "T" * 300, "q" * 900) for n in range(1, 31))
+    embed = render.sources(many)
+    check_message({"embeds": [embed.to_dict()]}, files=0)
+    kept = re.findall(r"\*\*\[(\d+)\]\*\*", embed.description or "")
+    assert kept == [str(n) for n in range(1, len(kept) + 1)]
+    assert (embed.description or "").endswith(f"... and {30 - len(kept)} more")
+
+
+def test_notes_without_sources_are_small_print() -> None:
+    assert render.part(part("Answer", notes=("quoted, not written",))).content == "Answer\n-# quoted, not written"
+
+
+def test_buttons_carry_the_turn() -> None:
+    buttons = render.part(part("x", actions=ALL)).buttons
+    assert [render.pressed(button.custom_id) for button in buttons] == [(action, "t" * 36) for action in ALL]
+    assert render.pressed("somebody:else") is None
+    assert all(len(button.custom_id) <= 100 for button in buttons)
+
+
+async def test_six_buttons_fit_into_rows() -> None:
+    view = render.view(render.part(part("x", actions=ALL)).buttons)
+    assert view is not None
+    check_message({"content": "x", "components": view.to_components()}, files=0)
+
+
+def test_a_reply_with_table_and_file() -> None:
+    reply = Reply("Costs", table=Table(("who", "usd"), [("Ada", 1.5)]), file=File("c.png", b"png", "image/png"))
+    shown = render.reply(reply)
+    assert shown.content.startswith("Costs\n```\nwho  usd")
+    assert [file.name for file in shown.files] == ["c.png"]
+
+
+def test_a_table_that_does_not_fit_is_whole_in_a_file() -> None:
+    rows = [(f"person {number}", number) for number in range(500)]
+    shown = render.reply(Reply("Costs", table=Table(("who", "tokens"), rows)))
+    assert len(shown.content) <= 2000
+    (file,) = shown.files
+    assert file.name == "table.csv"
+    assert file.data.decode().splitlines()[-1] == "person 499,499"
+
+
+def test_a_text_that_does_not_fit_is_whole_in_a_file_and_its_fence_is_closed() -> None:
+    text = "intro\n```python\n" + "print('hello')\n" * 300 + "```"
+    shown = render.reply(Reply(text))
+    assert len(shown.content) <= 2000
+    assert shown.content.count("```") % 2 == 0
+    assert shown.files[0].data.decode() == text
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("how many days?", "how many days?"),
+        ("**how** many\n\ndays `off`?", "how many days off?"),
+        ("***", "Question"),
+        ("word " * 40, "word " * 14 + "word…"),
+    ],
+)
+def test_thread_names(question: str, name: str) -> None:
+    assert render.thread_name(question) == name
+    assert 1 <= len(render.thread_name(question)) <= 100
+
+
+def test_nonces_fit() -> None:
+    assert nonce("short") == "short"
+    long = nonce("a" * 40)
+    assert len(long) <= NONCE_CHARS
+    assert long == nonce("a" * 40) != nonce("b" * 40)

@@ -90,11 +90,12 @@ def compose(prompt: Prompt) -> str:
 
 
 def _shown(quote: Quote) -> str:
-    """A quote with its marker: code as a block, all else between quotation marks on one line."""
+    """A quote with its marker: code as a block, all else between quotation marks on one line, a row with its header."""
     if quote.kind == "code":
         return f"{quote.text}\n[{quote.n}]"
     line = " ".join(quote.text.split())
-    return f"“{line}” [{quote.n}]"
+    cells = [cell.strip() for cell in quote.header.split("|") if cell.strip()]
+    return f"{', '.join(cells)}: “{line}” [{quote.n}]" if cells else f"“{line}” [{quote.n}]"
 
 
 def _pieces(text: str) -> list[str]:

@@ -8,34 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
-from typing import Literal
 
+from bot.llm.markdown_pieces import LONGEST_CODE, Kind, Piece, pieces
 from knowledge.types import Passage
-
-Kind = Literal["sentence", "item", "row", "code"]
 
 MOST_QUOTES = 4
 FEWEST_QUOTES = 2
-_LONGEST_CODE = 800
 _LONGEST_UNIT = 600
-_WORTH = 0.4
+_WORTH = 0.5
 """A further quote scores at least this share of the best one."""
-_HEADING_SHARE = 0.5
+_HEADING_SHARE = 0.75
 _NUMBER_BONUS = 0.2
-_RANK_DECAY = 0.04
+_RANK_DECAY = 0.07
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_FENCE = re.compile(r"^\s*(```|~~~)")
-_HEADING = re.compile(r"^\s{0,3}#{1,6}\s|^\s{0,3}(=+|-{3,})\s*$")
-_ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+\S")
-_ROW = re.compile(r"^\s*\|.*\|\s*$")
-_RULE = re.compile(r"^[\s|:=-]+$")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[\w*`])|(?<=[。！？])\s*")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|approx|cf|no|nr|dr|mr|mrs|ms|prof|st|fig|ca|z\.\s?b|d\.\s?h|bzw|u\.s)|\b[A-Z]|^\d{1,3})\.$",
-    re.IGNORECASE,
-)
 _QUANTITY = re.compile(
     r"\b(?:how (?:many|much|long|often|old|far|big|large)|when|what time|which (?:day|date|year)"
     r"|wie (?:viel|lange|oft)|wann|combien|quand|cu[aá]nt)",
@@ -45,10 +31,10 @@ _STOP_WORDS = frozenset(
     (
         "a about above after again all also am an and any are as at be because been before being below "
         "between both but by can could did do does doing down during each few for from further get had has "
-        "have having he her here hers him his how i if in into is it its just me more most my no nor not now "
-        "of off on once only or other our out over own please same she should so some such tell than that the "
-        "their them then there these they this those through to too under until up us very was we were what "
-        "when where which while who whom why will with would you your yours "
+        "have having he her here hers him his how i if in into is it its just let may me might more most must "
+        "much many my no nor not now of off on once only or other our out over own please same she should so "
+        "some such tell than that the their them then there these they this those through to too under until "
+        "up us very was we were what when where which while who whom why will with would you your yours "
         "aber als auch auf aus bei das dem den der des die ein eine einem einen einer es für hat ich im ist kann mit "
         "nach nicht oder sich sie sind und uns unser von wann wenn wer wie wir wird wo zu zum zur "
         "au aux avec ce ces comment dans de du elle en est et il je la le les nous ou où par pas pour qu que quel "
@@ -59,11 +45,12 @@ _STOP_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A literal piece of passage ``n``, counted from 1."""
+    """A literal piece of passage ``n``, counted from 1. ``header`` is the table's, for a row."""
 
     n: int
     text: str
     kind: Kind
+    header: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +64,7 @@ class _Unit:
     terms: frozenset[str]
     context: frozenset[str]
     """Terms of the headings and the title above it."""
+    header: str
 
 
 def terms(text: str) -> list[str]:
@@ -93,12 +81,14 @@ def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
     asked = frozenset(terms(question))
     scores = _scores(asked, units, wants_number=bool(_QUANTITY.search(question)))
     chosen = _with_followers(_choose(asked, units, scores) or units[:1], units)
-    return [Quote(unit.n, unit.text, unit.kind) for unit in sorted(chosen, key=lambda unit: unit.place)]
+    return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in sorted(chosen, key=lambda unit: unit.place)]
 
 
 def telling_sentences(texts: Iterable[str], room: int) -> list[str]:
     """The sentences that carry the most frequent content words, in order, in at most ``room`` characters."""
-    found = list(dict.fromkeys(text for whole in texts for text, kind in pieces(whole) if kind != "code"))
+    found = list(
+        dict.fromkeys(piece.text for whole in texts for piece in pieces(whole, questions=True) if piece.kind != "code")
+    )
     words = {text: terms(text) for text in found}
     frequency = Counter(word for listed in words.values() for word in set(listed))
     weight = {
@@ -113,81 +103,21 @@ def telling_sentences(texts: Iterable[str], room: int) -> list[str]:
     return [text for text in found if text in kept]
 
 
-def pieces(text: str) -> list[tuple[str, Kind]]:
-    """Cut Markdown into what is quoted whole: sentences, list items, table rows, short code blocks. No headings."""
-    found: list[tuple[str, Kind]] = []
-    paragraph: list[str] = []
-    lines = text.split("\n")
-    at = 0
-    while at < len(lines):
-        line = lines[at]
-        special = _FENCE.match(line) or _HEADING.match(line) or _ITEM.match(line) or _ROW.match(line)
-        if special or not line.strip():
-            found += _sentences(paragraph)
-            paragraph = []
-        if _FENCE.match(line):
-            end = next((i for i in range(at + 1, len(lines)) if _FENCE.match(lines[i])), None)
-            block = "\n".join(lines[at : (end if end is not None else len(lines)) + 1])
-            if end is not None and len(block) <= _LONGEST_CODE:
-                found.append((block, "code"))
-            at = len(lines) if end is None else end
-        elif _ITEM.match(line):
-            end = _end_of_item(lines, at)
-            found.append((_without_bullet("\n".join(lines[at:end])), "item"))
-            at = end - 1
-        elif _ROW.match(line):
-            header = at + 1 < len(lines) and _RULE.match(lines[at + 1])
-            if not header and not _RULE.match(line):
-                found.append((line.strip(), "row"))
-        elif line.strip() and not _HEADING.match(line):
-            paragraph.append(line)
-        at += 1
-    return found + _sentences(paragraph)
-
-
-def _end_of_item(lines: list[str], at: int) -> int:
-    """The line after the item: its indented or lazy continuation lines belong to it."""
-    end = at + 1
-    while end < len(lines) and lines[end].strip():
-        line = lines[end]
-        if _ITEM.match(line) or _ROW.match(line) or _FENCE.match(line) or _HEADING.match(line):
-            break
-        end += 1
-    return end
-
-
-def _without_bullet(item: str) -> str:
-    return re.sub(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+", "", item).strip()
-
-
-def _sentences(paragraph: list[str]) -> list[tuple[str, Kind]]:
-    text = "\n".join(paragraph).strip()
-    cuts = [0]
-    for match in _SENTENCE_END.finditer(text):
-        if not _ABBREVIATION.search(text[cuts[-1] : match.start()]):
-            cuts.append(match.end())
-    cuts.append(len(text))
-    return [(text[a:b].strip(), "sentence") for a, b in pairwise(cuts) if text[a:b].strip()]
-
-
 def _units(passages: Sequence[Passage]) -> list[_Unit]:
     units: list[_Unit] = []
     seen: set[str] = set()
     for n, passage in enumerate(passages, 1):
-        context = frozenset(terms(" ".join((passage.title, *passage.heading))))
-        headings = {" ".join(terms(heading)) for heading in (passage.title, *passage.heading)}
-        for text, kind in pieces(passage.text):
-            words = terms(text)
+        above = (passage.title, *passage.heading)
+        headings = {" ".join(terms(heading)) for heading in above}
+        for piece in pieces(passage.text) or [Piece(passage.text.strip()[:_LONGEST_UNIT], "sentence", "")]:
+            words = terms(piece.text)
             key = " ".join(words)
-            if (
-                not words
-                or key in seen
-                or key in headings
-                or len(text) > (_LONGEST_CODE if kind == "code" else _LONGEST_UNIT)
-            ):
+            too_long = len(piece.text) > (LONGEST_CODE if piece.kind == "code" else _LONGEST_UNIT)
+            if not words or key in seen or key in headings or too_long:
                 continue
             seen.add(key)
-            units.append(_Unit(n, len(units), text, kind, frozenset(words), context))
+            context = frozenset(terms(" ".join((*above, piece.lead))))
+            units.append(_Unit(n, len(units), piece.text, piece.kind, frozenset(words), context, piece.header))
     return units
 
 
@@ -203,7 +133,7 @@ def _scores(asked: frozenset[str], units: Sequence[_Unit], *, wants_number: bool
     for unit in units:
         own = sum(weight[term] for term in unit.terms & asked)
         above = sum(weight[term] for term in (unit.context & asked) - unit.terms) * _HEADING_SHARE
-        score = own + above if own else above * _HEADING_SHARE
+        score = own + above if own else above / 2
         if wants_number and score and any(character.isdigit() for character in unit.text):
             score *= 1 + _NUMBER_BONUS
         length = len(unit.terms)
@@ -221,7 +151,7 @@ def _choose(asked: frozenset[str], units: Sequence[_Unit], scores: Sequence[floa
     covered: set[str] = set()
     for unit, score in sorted(zip(units, scores, strict=True), key=lambda pair: -pair[1]):
         adds = bool((unit.terms & asked) - covered)
-        floor = best * (_WORTH if adds or len(chosen) < FEWEST_QUOTES else 2 * _WORTH)
+        floor = best * (_WORTH if adds or len(chosen) < FEWEST_QUOTES else 1.5 * _WORTH)
         if score < floor:
             continue
         chosen.append(unit)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bot.engine.ports import Ended, TextDelta
 from bot.llm.extractive import NOTHING, OPENING, ExtractiveLLM, compose
-from bot.llm.quoting import best_quotes, pieces, telling_sentences
+from bot.llm.markdown_pieces import Piece, pieces, sentences
+from bot.llm.quoting import best_quotes, telling_sentences
 from bot.llm.tokens import TokenCounter
 from bot.types import Call
 from tests.llm.asking import ask, passage, prompt
@@ -53,17 +54,29 @@ def test_table_rows_code_and_items_stay_whole() -> None:
     assert "Sick days are not leave." in _texts("Are sick days leave?")
 
 
+def test_a_row_is_shown_with_the_header_of_its_table() -> None:
+    shown = compose(prompt("What is the limit for a hotel in Zurich?", passages=ALL))
+    assert "City, Limit a night: “| Zurich | 210 EUR |” [2]" in shown
+
+
 def test_headings_rules_and_header_rows_are_not_quoted() -> None:
-    found = [text for one in ALL for text, _ in pieces(one.text)]
+    found = [piece.text for one in ALL for piece in pieces(one.text)]
     assert not any(text.startswith("#") or "|---|" in text or "City" in text for text in found)
 
 
 def test_abbreviations_do_not_cut_sentences() -> None:
-    assert ("Part-timers have a share of it, e.g. 15 days at 50 %.", "sentence") in pieces(LEAVE.text)
-    assert [text for text, _ in pieces("Ask Dr. Meyer at No. 5. She knows.")] == [
-        "Ask Dr. Meyer at No. 5.",
-        "She knows.",
+    assert "Part-timers have a share of it, e.g. 15 days at 50 %." in [piece.text for piece in pieces(LEAVE.text)]
+    assert sentences("Ask Dr. Meyer at No. 5. She knows.") == ["Ask Dr. Meyer at No. 5.", "She knows."]
+
+
+def test_questions_and_bare_headings_lead_and_are_not_quoted() -> None:
+    text = "LEAVE (2026)\n\nQ: How long is the notice?\nA: Two weeks, by mail.\n\nHotels\nThe limit is 160 EUR."
+    assert pieces(text) == [
+        Piece("A: Two weeks, by mail.", "sentence", "LEAVE (2026) Q: How long is the notice?"),
+        Piece("The limit is 160 EUR.", "sentence", "Hotels "),
     ]
+    [quote, *_] = best_quotes("How long is the notice?", [passage(text)])
+    assert quote.text == "A: Two weeks, by mail."
 
 
 def test_two_to_four_quotes_and_the_numbers_of_their_passages() -> None:

@@ -1,0 +1,127 @@
+"""Cuts a passage into what is quoted whole: sentences, list items, table rows, short code blocks. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+Kind = Literal["sentence", "item", "row", "code"]
+_Block = Literal["heading", "code", "item", "header", "row", "paragraph"]
+
+LONGEST_CODE = 800
+_LONGEST_HEADING = 50
+
+_FENCE = re.compile(r"^\s*(```|~~~)")
+_HEADING = re.compile(r"^\s{0,3}#{1,6}\s|^\s{0,3}(=+|-{3,})\s*$")
+_BULLET = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
+_ROW = re.compile(r"^\s*\|.*\|\s*$")
+_RULE = re.compile(r"^[\s|:=-]+$")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[\w*`])|(?<=[。！？])\s*")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|approx|cf|no|nr|dr|mr|mrs|ms|prof|st|fig|ca|z\.\s?b|d\.\s?h|bzw|u\.s)"
+    r"|\b[A-Z]|^\d{1,3})\.$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A literal piece of the text. ``lead`` is what stands above it and says what it is about: heading, table header,
+    the question that it answers."""
+
+    text: str
+    kind: Kind
+    lead: str
+    header: str = ""
+    """The header of the table, for a row."""
+
+
+def pieces(text: str, *, questions: bool = False) -> list[Piece]:
+    """In order. Headings and table headers are no pieces; nor are questions, unless asked for."""
+    found: list[Piece] = []
+    heading = header = question = ""
+    for block, content in _blocks(text.split("\n")):
+        if block != "row":
+            header = ""
+        if block == "heading":
+            heading, question = content, ""
+        elif block == "header":
+            header = content
+        elif block == "code":
+            found.append(Piece(content, "code", f"{heading} {question}"))
+        elif block == "row":
+            found.append(Piece(content.strip(), "row", f"{heading} {header}", header))
+        elif block == "item":
+            found.append(Piece(_BULLET.sub("", content).strip(), "item", f"{heading} {question}"))
+        else:
+            for sentence in sentences(content):
+                if sentence.endswith("?") and not questions:
+                    question = sentence
+                else:
+                    found.append(Piece(sentence, "sentence", f"{heading} {question}"))
+    return found
+
+
+def sentences(paragraph: str) -> list[str]:
+    """The sentences of a paragraph; abbreviations and ordinals do not end one."""
+    text = paragraph.strip()
+    cuts = [0]
+    for match in _SENTENCE_END.finditer(text):
+        if not _ABBREVIATION.search(text[cuts[-1] : match.start()]):
+            cuts.append(match.end())
+    cuts.append(len(text))
+    return [text[a:b].strip() for a, b in pairwise(cuts) if text[a:b].strip()]
+
+
+def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str]]:
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        end = at + 1
+        if _FENCE.match(line):
+            end = _end_of_code(lines, at)
+            block = "\n".join(lines[at:end])
+            if end - at > 1 and _FENCE.match(lines[end - 1]) and len(block) <= LONGEST_CODE:
+                yield "code", block
+        elif _HEADING.match(line):
+            yield "heading", line
+        elif _ROW.match(line):
+            if not _RULE.match(line):
+                header = end < len(lines) and bool(_RULE.match(lines[end]))
+                yield ("header" if header else "row"), line
+        elif line.strip():
+            while end < len(lines) and lines[end].strip() and not _starts_block(lines[end]):
+                end += 1
+            yield from _running_text(lines[at:end])
+        at = end
+
+
+def _running_text(lines: list[str]) -> Iterator[tuple[_Block, str]]:
+    """A list item with its further lines, or a paragraph; plain text and PDF have headings without marks."""
+    if _BULLET.match(lines[0]):
+        yield "item", "\n".join(lines)
+        return
+    if _looks_like_heading(lines):
+        yield "heading", lines[0]
+        lines = lines[1:]
+    if lines:
+        yield "paragraph", "\n".join(lines)
+
+
+def _looks_like_heading(lines: list[str]) -> bool:
+    first = lines[0].strip()
+    following = lines[1].strip() if len(lines) > 1 else "X"
+    bare = len(first) <= _LONGEST_HEADING and first[-1] not in '.!?:;,…。！？"”*`)' + "'"
+    return (bare or (first.isupper() and len(first) <= _LONGEST_HEADING)) and not following[:1].islower()
+
+
+def _starts_block(line: str) -> bool:
+    return any(mark.match(line) for mark in (_FENCE, _HEADING, _BULLET, _ROW))
+
+
+def _end_of_code(lines: list[str], at: int) -> int:
+    """The line after the closing fence, or the end."""
+    return next((i + 1 for i in range(at + 1, len(lines)) if _FENCE.match(lines[i])), len(lines))

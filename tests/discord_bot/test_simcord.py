@@ -6,12 +6,10 @@ life and what a command may look like are judged by its rules, not by those of t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import discord
 import pytest
-import simcord
 
 from bot.commands.services import Services
 from bot.config import load
@@ -20,29 +18,26 @@ from bot.platforms.discord.client import Parley
 from tests.discord_bot.conftest import Offered
 from tests.discord_bot.desk import SCRIPT, ScriptedDesk
 
+pytestmark = pytest.mark.simcord(shard_count=1)
+
 
 @pytest.fixture
-def client(desk: ScriptedDesk) -> Parley:
+def simcord_bot(desk: ScriptedDesk) -> Parley:
+    """The client that simcord's own fixture runs."""
     settings = load(discord_token="simulated", home=("none",))
     return Parley(cast(Desk, desk), cast(Services, object()), settings, commands=Offered())
 
 
-@pytest.fixture
-async def simulated(client: Parley) -> AsyncIterator[Any]:
-    async with simcord.run(client, shard_count=1) as env:
-        yield env
-
-
-def members(simulated: Any) -> tuple[Any, Any, Any]:
-    guild = simulated.create_guild()
+def members(simcord_env: Any) -> tuple[Any, Any, Any]:
+    guild = simcord_env.create_guild()
     channel = guild.create_text_channel("general")
-    return guild, channel, guild.add_member(simulated.create_user("ada"))
+    return guild, channel, guild.add_member(simcord_env.create_user("ada"))
 
 
-async def test_a_mention_is_answered_in_a_thread(simulated: Any, client: Parley, desk: ScriptedDesk) -> None:
-    _, channel, ada = members(simulated)
-    assert client.user is not None
-    asked = await ada.send(channel, f"{client.user.mention} how many days of leave?")
+async def test_a_mention_is_answered_in_a_thread(simcord_env: Any, simcord_bot: Parley, desk: ScriptedDesk) -> None:
+    _, channel, ada = members(simcord_env)
+    assert simcord_bot.user is not None
+    asked = await ada.send(channel, f"{simcord_bot.user.mention} how many days of leave?")
     (thread,) = channel.threads
     assert thread.id == asked.id
     answer = thread.last_message
@@ -52,39 +47,41 @@ async def test_a_mention_is_answered_in_a_thread(simulated: Any, client: Parley,
     assert [heard.kind for heard in desk.incoming] == ["mention", "follow_up"]
 
 
-async def test_a_direct_message(simulated: Any, desk: ScriptedDesk) -> None:
-    _, _, ada = members(simulated)
+async def test_a_direct_message(simcord_env: Any, desk: ScriptedDesk) -> None:
+    _, _, ada = members(simcord_env)
     await ada.send_dm("how many days of leave?")
     assert desk.incoming[0].kind == "dm"
 
 
-async def test_without_the_right_to_make_threads_it_replies(simulated: Any, client: Parley, desk: ScriptedDesk) -> None:
-    guild = simulated.create_guild()
+async def test_without_the_right_to_make_threads_it_replies(
+    simcord_env: Any, simcord_bot: Parley, desk: ScriptedDesk
+) -> None:
+    guild = simcord_env.create_guild()
     channel = guild.create_text_channel(
         "general",
         overwrites={guild.default_role: discord.PermissionOverwrite(create_public_threads=False)},
     )
-    ada = guild.add_member(simulated.create_user("ada"))
-    assert client.user is not None
-    asked = await ada.send(channel, f"{client.user.mention} how many days of leave?")
+    ada = guild.add_member(simcord_env.create_user("ada"))
+    assert simcord_bot.user is not None
+    asked = await ada.send(channel, f"{simcord_bot.user.mention} how many days of leave?")
     assert channel.threads == []
     reference = channel.last_message.reference
     assert reference is not None
     assert reference.message_id == asked.id
 
 
-async def test_a_slash_command_is_synced_and_private(simulated: Any) -> None:
-    _, channel, ada = members(simulated)
+async def test_a_slash_command_is_synced_and_private(simcord_env: Any) -> None:
+    _, channel, ada = members(simcord_env)
     result = await ada.slash(channel, "budget")
     assert result.ephemeral
     assert result.response.content.startswith("ada has 1,000 of 200,000 tokens")
     assert "costs" not in ada.available_commands(channel)
 
 
-async def test_a_button(simulated: Any, client: Parley, desk: ScriptedDesk) -> None:
-    _, channel, ada = members(simulated)
-    assert client.user is not None
-    await ada.send(channel, f"{client.user.mention} how many days of leave?")
+async def test_a_button(simcord_env: Any, simcord_bot: Parley, desk: ScriptedDesk) -> None:
+    _, channel, ada = members(simcord_env)
+    assert simcord_bot.user is not None
+    await ada.send(channel, f"{simcord_bot.user.mention} how many days of leave?")
     (thread,) = channel.threads
     await ada.click(thread.last_message, label="👍")
     assert [(value, reason) for _, _, _, value, reason in desk.rated] == [(1, "")]

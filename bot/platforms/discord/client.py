@@ -80,7 +80,7 @@ class Parley(discord.AutoShardedClient):
         self._came_up = ready
         self._settings = settings
         self._buttons = Buttons(desk, self.surface_for, self.tenant_of, settings.admins)
-        self._tree = slash.tree(self, commands.COMMANDS, self._on_command)
+        self.tree = slash.tree(self, commands.COMMANDS, self._on_command)
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._at_work: set[asyncio.Task[object]] = set()
 
@@ -97,7 +97,7 @@ class Parley(discord.AutoShardedClient):
     async def setup_hook(self) -> None:
         """Tell Discord the slash commands if they changed; without them mentions still work."""
         try:
-            if await slash.sync(self, self._tree):
+            if await slash.sync(self, self.tree):
                 log.info("told Discord %d slash commands", len(self._commands.COMMANDS))
         except discord.DiscordException as error:
             log.warning("the slash commands could not be told to Discord: %s", error)

@@ -20,6 +20,7 @@ from bot.store.session import Database
 from bot.store.store import PostgresStore
 from knowledge.embedders import build_embedder
 from knowledge.ingest import Ingestor
+from knowledge.ports import Embedder
 from knowledge.rerankers import build_reranker
 from knowledge.retrieve import Retriever
 
@@ -34,6 +35,7 @@ class App:
     database: Database
     desk: Desk
     services: Services
+    embedder: Embedder
     retriever: Retriever
     ingestor: Ingestor
 
@@ -88,6 +90,7 @@ async def open_app(
             stack.push_async_callback(reranker.aclose)
         retriever = Retriever(database.tenant, embedder, reranker)
         ingestor = Ingestor(database.tenant, embedder, chunk_tokens=settings.chunk_tokens)
+        stack.push_async_callback(ingestor.aclose)
 
         store = PostgresStore(database, settings, count_tokens=counter.count, clock=clock)
         engine = Engine(
@@ -106,4 +109,4 @@ async def open_app(
             prices=prices,
             clock=clock,
         )
-        yield App(settings, database, desk, services, retriever, ingestor)
+        yield App(settings, database, desk, services, embedder, retriever, ingestor)

@@ -51,6 +51,9 @@ class Embedder(Protocol):
     @property
     def max_tokens(self) -> int: ...
 
+    def warm(self) -> None:
+        """Begin to load in the background, where there is something to load."""
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The length of each text in the model's own tokens, special tokens left out."""
 

@@ -100,6 +100,11 @@ class Retriever:
             embedding_tokens=ranking.encoded.tokens,
         )
 
+    async def version(self, tenant_id: str) -> int:
+        """The tenant's knowledge version: it grows with every change of its documents."""
+        async with self._sessions(tenant_id) as session:
+            return await search.version(session, tenant_id)
+
     async def rank(self, query: str, scope: Scope, *, least: int = 5) -> Ranking:
         """Every stage's ranking, for measuring each alone. At least ``least`` chunks stand in ``final``."""
         clock = _Clock()

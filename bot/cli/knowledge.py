@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli.running import json_option, print_json, run, settings, tenant_option, with_app
-from bot.errors import ParleyError
 from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure, IngestReport, Passage, Progress, Scope
 
 if TYPE_CHECKING:
@@ -92,12 +91,10 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
         from knowledge import catalog
 
         async with database.tenant(tenant) as session:
-            return await catalog.show(session, tenant_id=tenant, document_id=document_id)
+            return await catalog.show(session, tenant, document_id)
 
     found = _with_database(shown)
-    if found is None:
-        raise ParleyError(f"There is no document {document_id}. 'parley docs' lists them with their ids.")
-    row, text = found
+    row, text = found.row, found.text
     if as_json:
         print_json({**asdict(row), "text": text})
         return
@@ -113,14 +110,13 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
 def delete(document_id: str, tenant: str, as_json: bool) -> None:
     """Delete one document."""
 
-    async def deleted(database: Any) -> bool:
+    async def deleted(database: Any) -> None:
         from knowledge import catalog
 
         async with database.tenant(tenant) as session:
-            return bool(await catalog.delete(session, tenant_id=tenant, document_id=document_id))
+            await catalog.delete(session, tenant, document_id)
 
-    if not _with_database(deleted):
-        raise ParleyError(f"There is no document {document_id}. 'parley docs' lists them with their ids.")
+    _with_database(deleted)
     if as_json:
         print_json({"deleted": [document_id]})
     else:
@@ -205,7 +201,7 @@ def _list(tenant: str, as_json: bool) -> None:
         from knowledge import catalog
 
         async with database.tenant(tenant) as session:
-            return await catalog.list_documents(session, tenant_id=tenant)
+            return await catalog.list_documents(session, tenant)
 
     rows = _with_database(listed)
     if as_json:

@@ -44,7 +44,7 @@ async def _sources(context: Context, given: list[str]) -> tuple[list[Source], li
         if attachment.size > most:
             failed.append(Failure(attachment.name, f"larger than the {settings.max_file_mb} MB of PARLEY_MAX_FILE_MB"))
             continue
-        sources.append(UploadSource(attachment.name, await attachment.read(), attachment.content_type))
+        sources.append(UploadSource(attachment.name, await attachment.read(), content_type=attachment.content_type))
     return sources, failed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -30,6 +31,8 @@ PASSAGE_SHARE = 3000 / 8000
 HISTORY_SHARE = 2500 / 8000
 HEARTBEAT = 8.0
 LEASE_POLL = 0.25
+LAST_WORD = 2.0
+"""Seconds for telling, at a shutdown, that the answer goes on later."""
 AFTER_ANSWER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
 AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
 
@@ -289,6 +292,10 @@ class Engine:
     async def _give_up(self, run: Run, display: Display) -> None:
         """Leave the turn to another process: what was spent is settled, nothing is marked as answered."""
         await display.abandon()
+        if not run.lost:
+            with contextlib.suppress(ParleyError, TimeoutError):
+                async with asyncio.timeout(LAST_WORD):
+                    await display.close(words.INTERRUPTED)
         try:
             if run.lost:
                 await _whole(self._store.bill(run.turn, run.calls, run.reservation))

@@ -49,6 +49,9 @@ class OpenAIEmbedder:
             self.dimensions = matrix.shape[1]
         return Encoded(matrix, tokens)
 
+    def warm(self) -> None:
+        """There is nothing to load."""
+
     async def aclose(self) -> None:
         if self._client is not None:
             await self._client.close()

@@ -1,0 +1,271 @@
+"""The only display path: one answer, shown as paced edits of one message and, where it is long, of further ones.
+
+Nothing is shown that the gate has not passed. ``show`` takes the newest text and returns at once; one task puts it on
+the surface, the next edit being planned when the last one came back, so that edits never overlap or overtake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from logging import ERROR, WARNING
+from types import TracebackType
+from typing import Self
+
+from bot.engine.gate import safe
+from bot.engine.markdown import MIN_LIMIT, Split, split, visible
+from bot.engine.pace import Pace
+from bot.engine.ports import PartRecorder, Surface
+from bot.errors import LeaseLost, MessageGone, SurfaceError
+from bot.types import Action, Citation, Limits, Part
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 120.0
+IN_FLIGHT_SECONDS = 15.0
+STOP: tuple[Action, ...] = ("stop",)
+
+Allowed = frozenset[str] | Callable[[], frozenset[str]]
+
+
+@dataclass(slots=True)
+class _Message:
+    """A message of the reply: its reference once it is posted, what it shows as far as is known, if it is on record."""
+
+    ref: str | None = None
+    shown: Part | None = None
+    recorded: bool = False
+
+
+class Display:
+    """Shows one turn's answer. An async context manager: leaving it ends the background task, whatever happened.
+
+    ``parts`` are the references of messages that an earlier process posted for this turn: they are edited, not posted
+    again. ``record`` is told of each message before it is posted and again with its reference. ``allowed`` are the
+    addresses that may be links (``urls_in``), or a function that says which, asked anew for each edit.
+    """
+
+    def __init__(
+        self,
+        surface: Surface,
+        *,
+        turn_id: str,
+        record: PartRecorder,
+        parts: Sequence[str] = (),
+        allowed: Allowed = frozenset(),
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        deadline: float = CLOSE_SECONDS,
+    ) -> None:
+        self._surface = surface
+        self._turn_id = turn_id
+        self._record = record
+        self._allowed = allowed
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._deadline = deadline
+        self._messages = [_Message(ref, recorded=True) for ref in parts]
+        self._pace = Pace(surface.limits.edit_interval)
+        self._text = ""
+        self._status = ""
+        self._dirty = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._fatal: MessageGone | LeaseLost | None = None
+        self.rest = ""
+        """After ``close``: the end of the answer that the messages had no room for, else empty."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.abandon()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the place to show anything is no longer there: the turn may as well end."""
+        return isinstance(self._fatal, MessageGone)
+
+    async def open(self, status: str) -> None:
+        """Give a sign of life. Raises LeaseLost; where the platform fails in passing, the background task goes on."""
+        self._status = safe(status, frozenset())
+        await self._attempt()
+        if isinstance(self._fatal, LeaseLost):
+            raise self._fatal
+        self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")
+
+    def show(self, text: str) -> None:
+        """Take the newest whole text. Never raises and never waits; an empty or shorter text overwrites the draft."""
+        self._text = text
+        self._dirty.set()
+
+    async def close(
+        self,
+        text: str,
+        *,
+        sources: Sequence[Citation] = (),
+        notes: Sequence[str] = (),
+        actions: Sequence[Action] = (),
+    ) -> tuple[Part, ...]:
+        """Show the final text, whatever it takes until the deadline, and return what is shown.
+
+        Sources, notes and actions stand under the last part; messages beyond it are taken away. Raises MessageGone,
+        LeaseLost, or a SurfaceError once the deadline has passed.
+        """
+        await self._settle()
+        if self._fatal is not None:
+            raise self._fatal
+        cut = rendered(text, self._surface.limits, self._addresses())
+        self.rest = cut.rest
+        parts = [self._part(index, shown, final=True) for index, shown in enumerate(cut.parts or [self._status or "…"])]
+        parts[-1] = replace(parts[-1], sources=tuple(sources), notes=tuple(notes), actions=tuple(actions))
+        until = self._monotonic() + self._deadline
+        for index, part in enumerate(parts):
+            if index and self._outdated(index, part):
+                await self._sleep(self._pace.wait(self._monotonic()))
+            await self._insist(partial(self._put, index, part), until)
+        await self._remove_surplus(len(parts), until)
+        return tuple(parts)
+
+    async def abandon(self) -> None:
+        """End the background task and leave everything as it stands. May be called more than once."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # --- while it streams
+
+    async def _keep_up(self) -> None:
+        """Bring the surface up to date, one message at a time, until cancelled or nothing can be shown any more."""
+        while self._fatal is None:
+            await self._dirty.wait()
+            await self._sleep(self._pace.wait(self._monotonic()))
+            async with self._busy:
+                self._dirty.clear()
+                await self._attempt()
+
+    async def _attempt(self) -> None:
+        """Post or edit the first message that is out of date; a failure is noted and leads to another attempt."""
+        try:
+            due = [(index, part) for index, part in enumerate(self._draft()) if self._outdated(index, part)]
+            if due:
+                await self._put(*due[0])
+            if len(due) > 1:
+                self._dirty.set()
+        except (MessageGone, LeaseLost) as error:
+            self._fatal = error
+        except Exception as error:
+            self._pace.failed(self._monotonic(), error)
+            self._dirty.set()
+            log.log(_level(error), "turn %s: not shown yet: %s", self._turn_id, error, exc_info=_level(error) > WARNING)
+
+    def _draft(self) -> list[Part]:
+        """The messages as they should stand now; all but the last are finished, the last has the stop button."""
+        shown = rendered(visible(self._text), self._surface.limits, self._addresses()).parts or [self._status]
+        parts = [self._part(index, text, final=True) for index, text in enumerate(shown)]
+        parts[-1] = replace(parts[-1], final=False, actions=STOP)
+        return parts
+
+    def _outdated(self, index: int, part: Part) -> bool:
+        return index >= len(self._messages) or self._messages[index].shown != part
+
+    # --- one message
+
+    async def _put(self, index: int, part: Part) -> None:
+        """Make the message at ``index`` read as ``part``: recorded before it is posted, and after with its reference.
+
+        What a failed edit left behind is unknown: the message counts as out of date.
+        """
+        if index == len(self._messages):
+            self._messages.append(_Message())
+        message = self._messages[index]
+        if message.ref is None:
+            await self._record(index, None)
+            message.ref = await self._surface.post(part)
+            message.shown = part
+            if index:
+                self._pace.done(self._monotonic())
+        elif message.shown != part:
+            message.shown = None
+            await self._surface.edit(message.ref, part)
+            message.shown = part
+            self._pace.done(self._monotonic())
+        if not message.recorded:
+            await self._record(index, message.ref)
+            message.recorded = True
+
+    def _part(self, index: int, text: str, *, final: bool) -> Part:
+        return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final)
+
+    def _addresses(self) -> frozenset[str]:
+        return self._allowed() if callable(self._allowed) else self._allowed
+
+    # --- the end
+
+    async def _settle(self) -> None:
+        """End the background task, but let an edit that is under way come back first: it must not overtake the last."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IN_FLIGHT_SECONDS), self._busy:
+                pass
+        await self.abandon()
+
+    async def _insist(self, action: Callable[[], Awaitable[None]], until: float) -> None:
+        """Try until it succeeds, waiting as long as the platform says. Raises what it raised last after ``until``."""
+        while True:
+            now = self._monotonic()
+            try:
+                await self._sleep(self._pace.blocked(now))
+                return await action()
+            except (MessageGone, LeaseLost):
+                raise
+            except Exception as error:
+                log.warning("turn %s: final text not shown yet: %s", self._turn_id, error)
+                now = self._monotonic()
+                if now >= until:
+                    raise _as_surface_error(error) from error
+                self._pace.failed(now, error, latest=until)
+
+    async def _remove_surplus(self, keep: int, until: float) -> None:
+        """Delete messages of a draft that was longer. One that stays is told in the log: the answer itself stands."""
+        while len(self._messages) > keep:
+            ref = self._messages[-1].ref
+            try:
+                if ref is not None:
+                    await self._insist(partial(self._surface.delete, ref), until)
+            except SurfaceError as error:
+                log.warning("turn %s: message %s of an earlier draft stays: %s", self._turn_id, ref, error)
+            self._messages.pop()
+
+
+def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
+    """A text as the messages that may be shown: gated, cut, and gated again, since a cut may open a code span."""
+    cut = split(safe(text, allowed), limits.message_chars, limits.max_parts)
+    parts = [shown for part in cut.parts for shown in _gated(part, limits.message_chars, limits.message_chars, allowed)]
+    surplus = parts[limits.max_parts :]
+    return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)
+
+
+def _gated(part: str, limit: int, room: int, allowed: frozenset[str]) -> list[str]:
+    shown = safe(part, allowed)
+    if len(shown) <= limit:
+        return [shown]
+    if room // 2 < MIN_LIMIT:
+        return [re.sub(r"[^\w\s]", " ", part)[:limit]]
+    return [shown for half in split(part, room // 2).parts for shown in _gated(half, limit, room // 2, allowed)]
+
+
+def _level(error: Exception) -> int:
+    return WARNING if isinstance(error, SurfaceError | OSError | TimeoutError) else ERROR
+
+
+def _as_surface_error(error: Exception) -> SurfaceError:
+    return error if isinstance(error, SurfaceError) else SurfaceError(f"The answer could not be shown: {error}")

@@ -26,6 +26,7 @@ class ScriptedDesk:
         self.stopped: list[tuple[str, str]] = []
         self.ratings: list[tuple[str, str, int, str]] = []
         self.repeats: list[tuple[str, Tier | None]] = []
+        self.pause: asyncio.Event | None = None
         self._tasks: list[asyncio.Task[Outcome]] = []
 
     async def accept(self, incoming: Incoming) -> Turn | None:
@@ -53,6 +54,8 @@ class ScriptedDesk:
     async def _answer(self, turn: Turn, surface: Surface) -> Outcome:
         ref = await surface.post(Part("…", f"{turn.id}-0", turn.id, actions=("stop",)))
         await surface.edit(ref, Part("You said: ", f"{turn.id}-0", turn.id, actions=("stop",)))
+        if self.pause is not None:
+            await self.pause.wait()
         text = f"You said: **{turn.question}** [1]"
         end = Part(
             text,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from bot.errors import UsageError
 from bot.types import Author, ThreadKey
 from tests.doubles.slack import SlackDouble
+from tests.slack.conftest import serving
 from tests.slack.desk import ScriptedDesk
 
 
@@ -127,3 +129,14 @@ async def test_a_files_bytes_are_read_with_the_bots_token(slack: SlackDouble, de
     (attachment,) = desk.accepted[0].attachments
     assert (attachment.name, attachment.content_type, attachment.size) == ("notes.txt", "text/plain", 17)
     assert await attachment.read() == b"remember the milk"
+
+
+async def test_an_answer_goes_on_while_the_platform_closes(slack: SlackDouble) -> None:
+    desk = ScriptedDesk()
+    desk.pause = asyncio.Event()
+    async with serving(slack, desk):
+        question = await slack.dm("alice", "a long story")
+        await slack.until(lambda: slack.replies(question))
+    desk.pause.set()
+    await desk.close()
+    assert "You said: **a long story**" in slack.replies(question)[0].shown

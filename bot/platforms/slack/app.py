@@ -46,7 +46,7 @@ async def serve(
     timeout = aiohttp.ClientTimeout(total=connection.TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         clients = connection.clients(settings, session, bot_token)
-        identity = await connection.identify(clients.patient)
+        identity = await connection.identify(clients.patient, settings)
         address = await connection.socket_address(clients.patient, app_token)
         _warn_of_missing_scopes(identity)
 
@@ -77,6 +77,7 @@ async def serve(
             await socket.close()
             await errands.close()
             await people.close()
+            await clients.prompt.detach()
 
 
 async def _rounds(

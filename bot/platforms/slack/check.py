@@ -39,7 +39,7 @@ async def check(settings: Settings) -> list[Check]:
         client = connection.clients(settings, session, bot_token).patient
         found: list[Check] = []
         try:
-            identity = await connection.identify(client)
+            identity = await connection.identify(client, settings)
             found += [_token(identity), _scopes(identity)]
         except ConfigError as error:
             found.append(_failed("slack bot token", error))
@@ -58,7 +58,7 @@ def _failed(name: str, error: ConfigError) -> Check:
 
 
 def _token(identity: Identity) -> Check:
-    if not identity.me.bot_id or identity.me.bot_id == "None":
+    if not identity.me.bot_id:
         return Check("slack bot token", False, "belongs to a person, not to the bot", connection.HOW_TO_SIGN_IN)
     return Check("slack bot token", True, f"{identity.team} ({identity.me.team_id}) as {identity.me.user_id}", "")
 

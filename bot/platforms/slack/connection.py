@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -19,6 +19,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.config import Settings
 from bot.errors import ConfigError
@@ -31,16 +32,39 @@ API_URL = "https://slack.com/api/"
 TIMEOUT_SECONDS = 30
 PING_SECONDS = 10
 LAST_ACKS_SECONDS = 3.0
+LAST_CALLS_SECONDS = 5.0
 
 HOW_TO_SIGN_IN = "copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"
 HOW_TO_CONNECT = "make an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"
 
 
+class WebClient(AsyncWebClient):
+    """A Web API client that outlives its connection pool: answers go on being written while the platform closes."""
+
+    _under_way = 0
+
+    async def api_call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
+        """One call; every method of the client comes through here."""
+        self._under_way += 1
+        try:
+            return await super().api_call(api_method, **arguments)
+        finally:
+            self._under_way -= 1
+
+    async def detach(self, grace: float = LAST_CALLS_SECONDS) -> None:
+        """Leave the pool, so that it can be closed: later calls open connections of their own."""
+        self.session = None
+        for _ in range(int(grace / 0.02)):
+            if not self._under_way:
+                return
+            await asyncio.sleep(0.02)
+
+
 class Clients(NamedTuple):
     """``patient`` waits a 429 out; ``prompt`` raises it, for the display that paces itself."""
 
-    patient: AsyncWebClient
-    prompt: AsyncWebClient
+    patient: WebClient
+    prompt: WebClient
 
 
 class Identity(NamedTuple):
@@ -69,9 +93,9 @@ def tokens(settings: Settings) -> tuple[str, str]:
 def clients(settings: Settings, session: aiohttp.ClientSession, bot_token: str) -> Clients:
     """Web API clients over one connection pool."""
 
-    def client(patience: int) -> AsyncWebClient:
+    def client(patience: int) -> WebClient:
         waits = [AsyncRateLimitErrorRetryHandler(max_retry_count=patience)] if patience else []
-        return AsyncWebClient(
+        return WebClient(
             token=bot_token,
             base_url=api_url(settings),
             timeout=TIMEOUT_SECONDS,
@@ -83,7 +107,7 @@ def clients(settings: Settings, session: aiohttp.ClientSession, bot_token: str) 
     return Clients(patient=client(2), prompt=client(0))
 
 
-async def identify(client: AsyncWebClient) -> Identity:
+async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     """Who the bot token is. Raises ConfigError in one line with the cure."""
     try:
         found = await client.auth_test()
@@ -93,7 +117,10 @@ async def identify(client: AsyncWebClient) -> Identity:
         ) from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _unreachable(client, error) from None
-    me = Me(str(found.get("user_id")), str(found.get("bot_id")), str(found.get("team_id")))
+    team_id = str(found.get("team_id"))
+    # One bot token is one workspace, so the bot is in no other.
+    tenant_id = settings.tenant_of(f"slack:{team_id}", alone=True)
+    me = Me(str(found.get("user_id")), str(found.get("bot_id") or ""), team_id, tenant_id)
     scopes = next((value for key, value in found.headers.items() if key.lower() == "x-oauth-scopes"), "")
     granted = frozenset(scope.strip() for scope in str(scopes).split(",") if scope.strip())
     return Identity(me, str(found.get("team")), str(found.get("url")), granted)

@@ -152,7 +152,7 @@ class Listeners:
         if not channel or not user or not thread_ts:
             return
         author = await self._people.author(user)
-        tenant_id = parse.tenant(body.get("team_id") or self._me.team_id)
+        tenant_id = self._me.tenant(body.get("team_id"))
         place = Place(channel, user, thread_ts)
         self._errands.start(self._commands.answer("stop", "", place, author, tenant_id, thread_id=thread_ts))
 
@@ -218,7 +218,7 @@ class Listeners:
         reason = str(view["state"]["values"]["reason"]["text"].get("value") or "").strip()
         by = await self._people.author(body["user"]["id"])
         place = Place(about["channel_id"], by.id, about["thread_ts"])
-        tenant_id = parse.tenant((body.get("team") or {}).get("id") or self._me.team_id)
+        tenant_id = self._me.tenant((body.get("team") or {}).get("id"))
         try:
             await self._desk.rate(about["turn_id"], by, tenant_id=tenant_id, value=-1, reason=reason)
             self._errands.start(self._said(place, words.THANKS))

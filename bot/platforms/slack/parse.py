@@ -18,16 +18,21 @@ SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 NO_BYTES = frozenset({"tombstone", "hidden_by_limit", "external"})
 """File modes that have no content to download."""
 
-_CONTROL = re.compile(r"<([^<>\n]+)>")
+_CONTROL = re.compile(r"<([@#!][^<>\n]+|[a-zA-Z][a-zA-Z0-9+.-]*:[^<>\n]+)>")
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The bot as its workspace knows it."""
+    """The bot as its workspace knows it, and the tenant that this workspace is."""
 
     user_id: str
     bot_id: str
     team_id: str
+    tenant_id: str
+
+    def tenant(self, team_id: str | None) -> str:
+        """The tenant of the workspace that an event came from."""
+        return self.tenant_id if team_id in (None, "", self.team_id) else f"slack:{team_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,6 @@ class Heard:
         return Incoming(self.thread, self.ts, author, self.text, self.kind, sent_at, tuple(attachments))
 
 
-def tenant(team_id: str) -> str:
-    """The tenant of a workspace."""
-    return f"slack:{team_id}"
-
-
 def heard(event: Payload, me: Me, team_id: str | None = None) -> Heard | None:
     """Who says what to the bot in a ``message`` or ``app_mention`` event; None where nothing asks for an answer."""
     if event.get("subtype") not in SPOKEN or event.get("bot_id") or event.get("hidden"):
@@ -69,7 +69,7 @@ def heard(event: Payload, me: Me, team_id: str | None = None) -> Heard | None:
     kind = _kind(event, raw, me)
     if kind is None:
         return None
-    key = ThreadKey(tenant(team_id or me.team_id), "slack", channel, event.get("thread_ts") or ts)
+    key = ThreadKey(me.tenant(team_id), "slack", channel, event.get("thread_ts") or ts)
     return Heard(
         kind=kind,
         thread=key,
@@ -85,16 +85,12 @@ def heard(event: Payload, me: Me, team_id: str | None = None) -> Heard | None:
 def _kind(event: Payload, raw: str, me: Me) -> IncomingKind | None:
     if event.get("channel_type") == "im" or str(event["channel"]).startswith("D"):
         return "dm"
-    if event.get("type") == "app_mention" or _mentions(raw, me.user_id):
+    if event.get("type") == "app_mention" or _own_mention(me.user_id).search(raw):
         return "mention"
     thread_ts = event.get("thread_ts")
     if thread_ts and thread_ts != event["ts"] and not re.search(r"<@[UW]", raw):
         return "follow_up"
     return None
-
-
-def _mentions(raw: str, user_id: str) -> bool:
-    return re.search(rf"<@{re.escape(user_id)}(\|[^>]*)?>", raw) is not None
 
 
 def plain(raw: str, own_id: str = "", *, ids: bool = False) -> str:
@@ -105,15 +101,15 @@ def plain(raw: str, own_id: str = "", *, ids: bool = False) -> str:
 
     def decoded(match: re.Match[str]) -> str:
         target, _, label = match.group(1).partition("|")
-        if own_id and target == f"@{own_id}":
-            return " "
         return _spelled(target, label, ids=ids)
 
-    text = _CONTROL.sub(decoded, raw)
-    text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    if own_id:
-        text = re.sub(r"(?<=\S)[ \t]{2,}(?=\S)", " ", text)
-    return text.strip()
+    text = _own_mention(own_id).sub(" ", raw) if own_id else raw
+    text = _CONTROL.sub(decoded, text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+
+
+def _own_mention(own_id: str) -> re.Pattern[str]:
+    return re.compile(rf"[ \t]*<@{re.escape(own_id)}(\|[^>]*)?>[ \t]*")
 
 
 def _spelled(target: str, label: str, *, ids: bool) -> str:
@@ -160,7 +156,7 @@ def click(body: Payload, me: Me) -> Click | None:
     return Click(
         action=action_id.removeprefix("parley_"),
         turn_id=turn_id,
-        tenant_id=tenant(_team(body, me)),
+        tenant_id=me.tenant((body.get("team") or {}).get("id")),
         channel_id=channel,
         message_ts=ts,
         thread_ts=message.get("thread_ts") or container.get("thread_ts") or ts,
@@ -190,12 +186,8 @@ def slash(body: Payload, me: Me) -> Slash:
     return Slash(
         name=name.lower() or "help",
         args=args.strip(),
-        tenant_id=tenant(body.get("team_id") or me.team_id),
+        tenant_id=me.tenant(body.get("team_id")),
         channel_id=body["channel_id"],
         user_id=body["user_id"],
         response_url=body.get("response_url", ""),
     )
-
-
-def _team(body: Payload, me: Me) -> str:
-    return str((body.get("team") or {}).get("id") or me.team_id)

@@ -1,0 +1,101 @@
+"""Posting, editing and deleting, and what Slack's refusals become."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import MessageGone, RateLimited, SurfaceError
+from bot.platforms.slack.connection import clients
+from bot.platforms.slack.surface import DirectSurface, SlackSurface
+from bot.types import Part
+from tests.doubles.slack import SlackDouble
+from tests.slack.conftest import slack_settings
+
+
+def part(text: str) -> Part:
+    return Part(text, "n-0", "turn-1")
+
+
+@pytest.fixture
+async def client(slack: SlackDouble) -> AsyncIterator[AsyncWebClient]:
+    async with aiohttp.ClientSession() as session:
+        yield clients(slack_settings(slack), session, slack.bot_token).prompt
+
+
+@pytest.fixture
+async def surface(slack: SlackDouble, client: AsyncWebClient) -> SlackSurface:
+    question = await slack.say("general", "alice", "a question")
+    return SlackSurface(client, question.channel, question.ts)
+
+
+async def test_post_edit_delete(slack: SlackDouble, surface: SlackSurface) -> None:
+    ref = await surface.post(part("one"))
+    await surface.edit(ref, part("two"))
+    message = slack.messages("general")[-1]
+    assert (message.ts, [version.shown for version in message.versions]) == (ref, ["one", "two"])
+    await surface.delete(ref)
+    await surface.delete(ref)
+    assert slack.messages("general")[-1].ts != ref
+
+
+async def test_a_message_somebody_deleted_is_gone(slack: SlackDouble, surface: SlackSurface) -> None:
+    ref = await surface.post(part("one"))
+    slack.messages("general")[-1].deleted = True
+    with pytest.raises(MessageGone, match="message_not_found"):
+        await surface.edit(ref, part("two"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("channel_not_found", MessageGone),
+        ("is_archived", MessageGone),
+        ("not_in_channel", MessageGone),
+        ("token_revoked", MessageGone),
+        ("account_inactive", MessageGone),
+        ("thread_not_found", MessageGone),
+        ("msg_too_long", SurfaceError),
+        ("invalid_blocks", SurfaceError),
+        ("internal_error", SurfaceError),
+        ("missing_scope", SurfaceError),
+    ],
+)
+async def test_refusals_are_typed_and_say_what_to_do(
+    slack: SlackDouble, surface: SlackSurface, error: str, kind: type[SurfaceError]
+) -> None:
+    slack.fail_next("chat.postMessage", error)
+    with pytest.raises(SurfaceError) as caught:
+        await surface.post(part("one"))
+    assert type(caught.value) is kind
+    assert error in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_rate_limit_is_told_with_its_seconds(slack: SlackDouble, surface: SlackSurface) -> None:
+    ref = await surface.post(part("one"))
+    slack.limit_next("chat.update", 7)
+    with pytest.raises(RateLimited) as caught:
+        await surface.edit(ref, part("two"))
+    assert caught.value.retry_after == 7.0
+
+
+async def test_slack_away_is_a_surface_error(slack: SlackDouble) -> None:
+    async with aiohttp.ClientSession() as session:
+        settings = slack_settings(slack, slack_api_url="http://127.0.0.1:9/api/")
+        lost = SlackSurface(clients(settings, session, slack.bot_token).prompt, "C0GENERAL", "1.0")
+        with pytest.raises(SurfaceError, match="cannot be reached"):
+            await lost.post(part("one"))
+
+
+async def test_a_private_answer_moves_to_the_direct_message(slack: SlackDouble, client: AsyncWebClient) -> None:
+    surface = DirectSurface(client, "U0BOB")
+    await surface.edit("not-a-ts", part("one"))
+    await surface.edit("not-a-ts", part("two"))
+    (message,) = slack.messages("D0BOB")
+    assert [version.shown for version in message.versions] == ["one", "two"]
+    await surface.delete("not-a-ts")
+    assert slack.messages("D0BOB") == []

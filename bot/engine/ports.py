@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from bot.types import (
     Author,
@@ -80,6 +80,8 @@ class Prompt:
     question: str = ""
     passages: tuple[Passage, ...] = ()
     cache_key: str = ""
+    schema: Mapping[str, Any] | None = None
+    """The JSON schema that the answer must fit, for providers that can hold a model to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
     ) -> None:
         super().__init__(WHO, models, books)
         self._api_key = api_key
-        self._base_url = base_url or API_URL
+        self._base_url = (base_url or API_URL).rstrip("/").removesuffix("/v1")  # the SDK puts /v1 in its paths
         self._timeouts = (connect_timeout, read_timeout)
 
     def _connect(self) -> AsyncAnthropic:
@@ -85,6 +85,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                 system=self._system(prompt, call.model),
                 messages=messages(prompt),
                 stream=True,
+                **_output_format(prompt),
             )
         except Exception:
             call.sent = False
@@ -130,6 +131,12 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
     async def aclose(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+
+def _output_format(prompt: Prompt) -> dict[str, Any]:
+    if prompt.schema is None:
+        return {}
+    return {"output_config": {"format": {"type": "json_schema", "schema": dict(prompt.schema)}}}
 
 
 def messages(prompt: Prompt) -> list[MessageParam]:

@@ -183,7 +183,8 @@ def _of_answer(who: Who, model: str, error: Exception) -> LLMError:
     response = error.response  # type: ignore[attr-defined]
     body = error.body  # type: ignore[attr-defined]
     status: int = response.status_code
-    if is_web_page(response.headers.get("content-type", ""), body if isinstance(body, str) else "") and status < 500:
+    page = is_web_page(response.headers.get("content-type", ""), body if isinstance(body, str) else "")
+    if page and status < 500 and status not in (408, 429):
         return web_page(who, status)
     said = Said.of(body)
     # Anthropic reports an error inside a started stream with the status 200 of the stream.

@@ -10,6 +10,7 @@ from bot.errors import LLMError
 from bot.llm import faults
 from bot.llm.metering import Books, OpenCall
 from bot.llm.provider import ProviderLLM, read_rest
+from bot.llm.structured import in_words
 from bot.types import Tier, Usage
 
 if TYPE_CHECKING:
@@ -118,7 +119,11 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         yield Ended(reason, call.model, self.who.provider)
 
     def _request(self, prompt: Prompt, model: str) -> dict[str, Any]:
-        system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        schema = prompt.schema
+        instructions = prompt.system
+        if schema is not None and self._compatible:
+            instructions = f"{instructions}\n\n{in_words(schema)}".strip()
+        system = [{"role": "system", "content": instructions}] if instructions else []
         request: dict[str, Any] = {
             "model": model,
             "messages": [*system, *({"role": message.role, "content": message.text} for message in prompt.messages)],
@@ -127,8 +132,13 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         }
         if self._compatible:
             return request | {"max_tokens": prompt.max_tokens}
-        key = {"prompt_cache_key": prompt.cache_key} if prompt.cache_key else {}
-        return request | {"max_completion_tokens": prompt.max_tokens} | key
+        request["max_completion_tokens"] = prompt.max_tokens
+        if prompt.cache_key:
+            request["prompt_cache_key"] = prompt.cache_key
+        if schema is not None:
+            held = {"name": "answer", "schema": dict(schema), "strict": True}
+            request["response_format"] = {"type": "json_schema", "json_schema": held}
+        return request
 
     def _note_usage(self, chunk: ChatCompletionChunk, call: OpenCall, *, final: bool) -> None:
         """Some servers report the usage so far with every piece: only what comes with the end or after is final."""

@@ -12,7 +12,7 @@ from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm.faults import Who
 from bot.llm.metering import Books, OpenCall
-from bot.types import Tier
+from bot.types import Tier, Usage
 
 Client = TypeVar("Client")
 
@@ -54,7 +54,7 @@ class ProviderLLM(ABC, Generic[Client]):
             raise translated from error
 
     async def ready(self) -> None:
-        """Import the SDK and build its client, which takes a second once and is not the provider's delay."""
+        """Load SDK and price list and build the client, which takes a second once and is not the provider's delay."""
         try:
             await self.client()
         except Exception as error:
@@ -68,8 +68,13 @@ class ProviderLLM(ABC, Generic[Client]):
         """The SDK's client, built once."""
         async with self._building:
             if self._client is None:
-                self._client = await asyncio.to_thread(self._connect)
+                self._client = await asyncio.to_thread(self._prepare)
         return self._client
+
+    def _prepare(self) -> Client:
+        for model in self._models.values():
+            self._books.price(model, Usage())
+        return self._connect()
 
     @abstractmethod
     async def probe(self, model: str) -> None:

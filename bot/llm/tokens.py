@@ -52,7 +52,7 @@ class TokenCounter:
 
     def count(self, text: str, model: str | None = None) -> int:
         """Tokens of ``text`` for ``model``; without a model, for the hungriest of those known."""
-        return math.ceil(base_count(text) * self._ratio(model) * _MARGIN) if text else 0
+        return max(1, math.ceil(base_count(text) * self._ratio(model) * _MARGIN)) if text else 0
 
     def learn(self, model: str, estimated: int, real: int) -> None:
         """``estimated`` is what ``count`` said for a text of which the provider then reported ``real`` tokens.

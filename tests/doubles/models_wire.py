@@ -50,6 +50,8 @@ def refuse_anthropic(seen: Seen, key: str, *, counting: bool = False) -> Refusal
     for name in ("temperature", "top_p", "top_k"):
         if name in body:
             return _invalid(f"{name}: this parameter is not supported by this model")
+    if not _closed(((body.get("output_config") or {}).get("format") or {}).get("schema")):
+        return _invalid("output_config.format.schema: For 'object' type, 'additionalProperties' must be false")
     extra = sorted(set(body) - _ANTHROPIC_FIELDS)
     if extra:
         return _invalid(f"{extra[0]}: Extra inputs are not permitted")
@@ -88,10 +90,28 @@ def refuse_openai(seen: Seen, key: str, *, compatible: bool) -> Refusal | None:
     foreign = sorted(_OPENAI_ONLY & set(body)) if compatible else []
     if foreign:
         return openai_error(400, "invalid_request_error", f"Unrecognized request argument: {foreign[0]}")
+    if compatible and "response_format" in body:
+        return openai_error(400, "invalid_request_error", "response_format is not supported by this server")
+    if not _closed(((body.get("response_format") or {}).get("json_schema") or {}).get("schema")):
+        words = "Invalid schema for response_format: 'additionalProperties' is required to be supplied and to be false."
+        return openai_error(400, "invalid_request_error", words, "invalid_json_schema")
     if not compatible and "max_tokens" in body:
         words = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         return openai_error(400, "invalid_request_error", words, "unsupported_parameter")
     return None
+
+
+def _closed(schema: Any) -> bool:
+    """Whether every object in a schema forbids other properties and requires its own."""
+    if isinstance(schema, list):
+        return all(map(_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    if schema.get("type") == "object" and (
+        schema.get("additionalProperties") is not False or set(schema.get("required", [])) != set(schema["properties"])
+    ):
+        return False
+    return all(map(_closed, schema.values()))
 
 
 # --- the prompt as it is counted and cached

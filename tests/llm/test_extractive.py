@@ -7,7 +7,7 @@ import re
 from contextlib import aclosing
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine.ports import Ended, TextDelta
@@ -86,6 +86,7 @@ def test_two_to_four_quotes_and_the_numbers_of_their_passages() -> None:
         assert all(quote.text in ALL[quote.n - 1].text for quote in quotes)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(max_size=300), st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=4))
 def test_every_quote_is_literal(question: str, texts: list[str]) -> None:
     passages = [passage(text) for text in texts]

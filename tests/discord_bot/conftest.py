@@ -40,7 +40,7 @@ async def discord() -> AsyncIterator[DiscordDouble]:
 async def desk() -> AsyncIterator[ScriptedDesk]:
     scripted = ScriptedDesk()
     yield scripted
-    await scripted.close()
+    await scripted.close(grace=0.0)
 
 
 @pytest.fixture

@@ -127,7 +127,9 @@ class ScriptedDesk:
             self.start(turn, surface_for(turn))
         return len(waiting)
 
-    async def close(self) -> None:
+    async def close(self, grace: float = 10.0) -> None:
+        if self.running:
+            await asyncio.wait(self.running.values(), timeout=grace)
         for task in self.running.values():
             task.cancel()
         await asyncio.gather(*self.running.values(), return_exceptions=True)

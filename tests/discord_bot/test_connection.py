@@ -93,6 +93,17 @@ async def test_a_private_question_left_behind_is_answered_by_dm(
     assert discord.messages(general) == []
 
 
+async def test_an_answer_that_is_being_written_is_finished_before_it_leaves(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+) -> None:
+    desk.pause = 0.2
+    async with serving(discord, desk, settings):
+        asked = await ask(discord, general, ada)
+        await discord.until(lambda: discord.answers(asked))
+    assert answered(discord, asked)
+    assert discord.answers(asked)[0].content == SCRIPT[-1]
+
+
 async def test_a_reconnect_loses_and_repeats_nothing(
     discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
 ) -> None:

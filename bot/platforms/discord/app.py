@@ -40,6 +40,7 @@ async def serve(
 ) -> None:
     """Serve Discord until cancelled; ``ready`` is set once it is connected and old turns are taken up.
 
+    When it is cancelled it closes the desk first, so that answers that are being written can be shown to their end.
     Raises ConfigError, in one line with the cure: no token, a wrong one, a missing intent, Discord out of reach.
     """
     if settings.discord_token is None:
@@ -55,6 +56,9 @@ async def _run(client: Parley, token: str) -> None:
         async with client:
             try:
                 await client.start(token)
+            except asyncio.CancelledError:
+                await client.drain()
+                raise
             finally:
                 await client.settle()
     finally:

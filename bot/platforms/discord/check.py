@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import discord
 
@@ -13,8 +13,15 @@ from bot.platforms.discord.app import addressed, explained
 if TYPE_CHECKING:
     from bot.config import Settings
 
-Check = tuple[str, bool, str, str]
-"""Name, whether it is well, what was found, what to do."""
+
+class Check(NamedTuple):
+    """Whether something is well, what was found, and what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str
+
 
 FEW_SESSIONS = 10
 
@@ -22,7 +29,7 @@ FEW_SESSIONS = 10
 async def check(settings: Settings) -> list[Check]:
     """Token, Message Content Intent, invite link and connections left. Never raises for what Discord refuses."""
     if settings.discord_token is None:
-        return [("discord", True, "not set up (no DISCORD_TOKEN)", "")]
+        return [Check("discord", True, "not set up (no DISCORD_TOKEN)", "")]
     client = discord.Client(intents=discord.Intents.none())
     try:
         with addressed(settings), explained():
@@ -30,28 +37,30 @@ async def check(settings: Settings) -> list[Check]:
                 await client.login(settings.discord_token.get_secret_value())
                 _, _, limits = await client.http.get_bot_gateway()
     except ConfigError as error:
-        return [("discord token", False, "Discord cannot be used", str(error))]
+        return [Check("discord token", False, "Discord cannot be used", str(error))]
     return [_identity(client), _content(client), _invitation(client), _sessions(limits["remaining"])]
 
 
 def _identity(client: discord.Client) -> Check:
-    return ("discord token", True, f"logged in as {client.user}", "")
+    return Check("discord token", True, f"logged in as {client.user}", "")
 
 
 def _content(client: discord.Client) -> Check:
     flags = client.application_flags
     allowed = flags.gateway_message_content or flags.gateway_message_content_limited
-    return ("discord message content intent", allowed, "on" if allowed else "off", "" if allowed else words.NO_INTENT)
+    return Check(
+        "discord message content intent", allowed, "on" if allowed else "off", "" if allowed else words.NO_INTENT
+    )
 
 
 def _invitation(client: discord.Client) -> Check:
-    return ("discord invite link", True, invite_url(client.application_id or 0), "")
+    return Check("discord invite link", True, invite_url(client.application_id or 0), "")
 
 
 def _sessions(remaining: int) -> Check:
     well = remaining > FEW_SESSIONS
     fix = "" if well else "The bot restarts too often: Discord allows a number of connections a day; find out why."
-    return ("discord connections left today", well, str(remaining), fix)
+    return Check("discord connections left today", well, str(remaining), fix)
 
 
 def permissions() -> discord.Permissions:

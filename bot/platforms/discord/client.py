@@ -81,6 +81,7 @@ class Parley(discord.AutoShardedClient):
         self._settings = settings
         self._buttons = Buttons(desk, self.surface_for, self.tenant_of, settings.admins)
         self.tree = slash.tree(self, commands.COMMANDS, self._on_command)
+        self._draining = False
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._at_work: set[asyncio.Task[object]] = set()
 
@@ -116,7 +117,7 @@ class Parley(discord.AutoShardedClient):
 
     async def take_up(self) -> None:
         """Start the turns that no live process holds. Never raises."""
-        if self.is_closed():
+        if self.is_closed() or self._draining:
             return
         try:
             started = await self._desk.resume("discord", self.surface_for)
@@ -125,6 +126,11 @@ class Parley(discord.AutoShardedClient):
             return
         if started:
             log.info("took up %d turns", started)
+
+    async def drain(self) -> None:
+        """Let running answers finish while Discord can still be reached; what comes now waits for the next process."""
+        self._draining = True
+        await self._desk.close()
 
     async def settle(self) -> None:
         """Break off what is being handled, so that closing leaves nothing behind."""
@@ -171,7 +177,7 @@ class Parley(discord.AutoShardedClient):
             await self._obey(message, incoming, *command)
         elif incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
             turn = await self._desk.accept(incoming)
-            if turn is not None:
+            if turn is not None and not self._draining:
                 self._desk.start(turn, self.surface_for(turn))
 
     async def _place(self, message: discord.Message) -> object:

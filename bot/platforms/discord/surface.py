@@ -177,14 +177,17 @@ def nonce(name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def told() -> AsyncIterator[None]:
-    """Say what went wrong in the engine's words: RateLimited, MessageGone or SurfaceError."""
+    """Say what went wrong in the engine's words: RateLimited, MessageGone or SurfaceError.
+
+    A closed session is a RuntimeError, a reference of another platform a ValueError.
+    """
     try:
         yield
     except discord.RateLimited as error:
         raise RateLimited("Discord asks to wait.", retry_after=error.retry_after) from error
     except discord.HTTPException as error:
         raise _translated(error) from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
         raise SurfaceError(f"Discord could not be reached: {error or type(error).__name__}") from error
 
 

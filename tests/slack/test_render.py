@@ -37,6 +37,7 @@ def test_whatever_a_model_writes_is_a_message_that_calls_nobody(
 ) -> None:
     made = render.message(part(text, *cited, notes=tuple(notes)))
     assert slack_blocks.faults(made["blocks"]) == []
+    assert made["text"].strip()
     assert pings("\n".join([made["text"], *slack_blocks.texts(made["blocks"])])) == []
 
 

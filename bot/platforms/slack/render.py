@@ -18,13 +18,14 @@ from bot.types import Action, Citation, Part
 Block = dict[str, Any]
 
 MARKDOWN_CHARS = 12_000
-SECTION_CHARS = 3_000
 FALLBACK_CHARS = 300
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 TABLE_CHARS = 10_000
 SOURCES = 10
 QUOTE_CHARS = 240
+NOTES_CHARS = 500
+"""Escaped, a character can take five: texts are cut before, so that no escape is cut in two."""
 
 METADATA_EVENT = "parley_part"
 REASON_VIEW = "parley_reason"
@@ -35,12 +36,13 @@ _FULLWIDTH_LESS_THAN = "\uff1c"
 
 def message(part: Part) -> dict[str, Any]:
     """Arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
-    blocks = [markdown(part.text or words.PENDING)]
+    text = part.text if part.text.strip() else words.PENDING
+    blocks = [markdown(text)]
     blocks += sources(part.sources)
     blocks += notes(part.notes)
     if part.actions:
         blocks.append(buttons(part.actions, part.turn_id))
-    return {"text": fallback(part.text or words.PENDING), "blocks": blocks}
+    return {"text": fallback(text), "blocks": blocks}
 
 
 def metadata(part: Part) -> dict[str, Any]:
@@ -50,13 +52,12 @@ def metadata(part: Part) -> dict[str, Any]:
 
 def reply(answer: Reply) -> dict[str, Any]:
     """Text and blocks of a command's answer; its file goes another way."""
-    blocks = [markdown(answer.text)] if answer.text else []
+    blocks = [markdown(answer.text)] if answer.text.strip() else []
     if answer.table is not None and answer.table.columns:
         shown, hidden = _fitting(answer.table)
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
         blocks += notes([words.more_rows(hidden)] if hidden else [])
-    text = fallback(answer.text or words.PENDING)
-    return {"text": text, "blocks": blocks or [markdown(words.PENDING)]}
+    return {"text": fallback(answer.text), "blocks": blocks or [markdown(words.PENDING)]}
 
 
 def markdown(text: str) -> Block:
@@ -79,7 +80,7 @@ def escaped(text: str) -> str:
 
 def fallback(text: str) -> str:
     """What notifications and screen readers get beside the blocks."""
-    return escaped(_clipped(text, FALLBACK_CHARS))
+    return escaped(_clipped(text.strip(), FALLBACK_CHARS)) or words.PENDING
 
 
 def sources(cited: Sequence[Citation]) -> list[Block]:
@@ -115,8 +116,8 @@ def _literal(text: str) -> str:
 
 def notes(lines: Sequence[str]) -> list[Block]:
     """Small print, one block for all of it."""
-    text = escaped(harmless("\n".join(lines)))
-    return [_context(_clipped(text, SECTION_CHARS))] if text else []
+    text = escaped(_clipped("\n".join(lines).strip(), NOTES_CHARS))
+    return [_context(text)] if text else []
 
 
 def _context(text: str) -> Block:

@@ -1,0 +1,187 @@
+"""Does a passage say what a claim says, and where: overlap of stemmed words, numbers weighing more. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import Stemmer
+
+THRESHOLD = 0.34
+FOREIGN_THRESHOLD = 0.12
+NUMBER_WEIGHT = 2.0
+SECOND_SENTENCE_GAIN = 0.12
+COGNATE = 5
+
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?")
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_SENTENCE = re.compile(r".*?(?:[.!?…][\"'”’»)\]]*(?=\s+[^a-z])|[。！？]|$)", re.DOTALL)
+_LIST_OR_ROW = re.compile(r"\s*(?:[-*+•]\s|\d{1,3}[.)]\s|\||#)")
+_FOLD = str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "\u00a0": " "}
+)
+_ELLIPSIS = re.compile(r"\s*(?:\[?(?:\.\.\.|…)\]?)\s*")
+
+_STOP = {
+    "english": "the a an of to in on at for and or but is are was were be been it its this that these those with as by "
+    "from you your we our they their i he she not no do does did have has had can may will would should if then than "
+    "so there here what which who when how also into about any all more must",
+    "german": "der die das den dem des ein eine einen einem einer und oder aber ist sind war waren sein es dies diese "
+    "dieser mit als von zu im in an auf für bei nicht kein keine sie ihr wir unser ich er man kann wird werden hat "
+    "haben wenn dann so auch was wie wer wo nach aus über um zum zur sich muss",
+    "french": "le la les un une des de du et ou mais est sont était être il elle ce cette ces avec comme par pour dans "
+    "sur au aux en ne pas vous votre nous notre je on peut que qui si plus se sa son ses leur à",
+    "spanish": "el la los las un una unos de del y o pero es son era ser se este esta estos con como por para en al no "
+    "su sus usted nosotros yo puede que si más lo le hay",
+}
+_NUMBER_WORDS = {
+    word: str(number)
+    for words in (
+        "zero one two three four five six seven eight nine ten eleven twelve",
+        "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
+    )
+    for number, word in enumerate(words.split())
+} | {
+    word: str(10 * number)
+    for words in (
+        "twenty thirty forty fifty sixty seventy eighty ninety hundred",
+        "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig hundert",
+    )
+    for number, word in enumerate(words.split(), 2)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The span ``passage.text[start:end]`` that says what the claim says, and how much of it (0..1)."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement, as the weights of its stemmed words."""
+
+    text: str
+    language: str
+    weights: dict[str, float]
+
+    @classmethod
+    def of(cls, text: str) -> Claim:
+        language = _language(text)
+        return cls(text, language, {term: _weight(term) for term in _terms(text, language)})
+
+
+def support(claim: Claim, passage: str) -> Support | None:
+    """The sentence or two, list item or table row of the passage that best supports the claim; None where none does.
+
+    A span with other numbers than the claim's supports nothing. Between two languages only names, numbers and kindred
+    words can meet, so less of them is asked for.
+    """
+    if not claim.weights:
+        return None
+    language = _language(passage)
+    foreign = bool(claim.language and language and claim.language != language)
+    weights = {term[:COGNATE] if foreign else term: weight for term, weight in claim.weights.items()}
+    total = sum(weights.values())
+    numbers = {term for term in weights if term[0].isdigit()}
+    best: Support | None = None
+    for start, end, sentences in _spans(passage):
+        terms = _terms(passage[start:end], language if foreign else claim.language)
+        if numbers and not numbers & terms and any(term[0].isdigit() for term in terms):
+            continue
+        met = {term[:COGNATE] for term in terms} if foreign else terms
+        score = sum(weight for term, weight in weights.items() if term in met) / total
+        score -= SECOND_SENTENCE_GAIN * (sentences - 1)
+        if best is None or score > best.score:
+            best = Support(start, end, score)
+    return best if best and best.score >= (FOREIGN_THRESHOLD if foreign else THRESHOLD) else None
+
+
+def literal(quote: str, passage: str) -> bool:
+    """Whether the quoted words stand in the passage; white space, case and the kind of quotes and dashes do not count.
+
+    An ellipsis stands for anything between two pieces that both stand there, in order.
+    """
+    text, position = _folded(passage), 0
+    for piece in _ELLIPSIS.split(quote):
+        words = _folded(piece).strip(" .,;:!?")
+        found = text.find(words, position)
+        if found < 0:
+            return False
+        position = found + len(words)
+    return True
+
+
+def _folded(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).translate(_FOLD).replace("**", "").replace("`", "")
+    return " ".join(text.casefold().split())
+
+
+def _spans(text: str) -> Iterator[tuple[int, int, int]]:
+    """Spans to quote, each with the number of its sentences: one, or two neighbours of one paragraph."""
+    for block in re.finditer(r"(?:[^\n]|\n(?!\s*\n)(?!\s*(?:[-*+•|#]|\d{1,3}[.)]\s)))+", text):
+        sentences = list(_sentences(text, block.start(), block.end()))
+        if _LIST_OR_ROW.match(block.group()):
+            sentences = [(sentences[0][0], sentences[-1][1])] if sentences else []
+        for number, (start, end) in enumerate(sentences):
+            yield start, end, 1
+            if number + 1 < len(sentences):
+                yield start, sentences[number + 1][1], 2
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    position = start
+    while position < end:
+        found = _SENTENCE.match(text, position, end)
+        stop = found.end() if found and found.end() > position else end
+        raw = text[position:stop]
+        if raw.strip():
+            yield position + len(raw) - len(raw.lstrip()), position + len(raw.rstrip())
+        position = stop
+
+
+# --- words
+
+
+@lru_cache(maxsize=2048)
+def _terms(text: str, language: str) -> frozenset[str]:
+    stop = _stop_words(language or "english")
+    stemmer = _stemmer(language or "english")
+    terms: set[str] = set()
+    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+        if _WIDE.search(word):
+            terms.update(word[place : place + 2] for place in range(max(1, len(word) - 1)))
+        elif word[0].isdigit():
+            terms.add(re.sub(r"[.,](?=\d{3}(?!\d))", "", word).replace(",", "."))
+        elif word in _NUMBER_WORDS:
+            terms.add(_NUMBER_WORDS[word])
+        elif word not in stop:
+            terms.add(stemmer.stemWord(word.replace("’", "'").removesuffix("'s")))
+    return frozenset(terms)
+
+
+def _weight(term: str) -> float:
+    return NUMBER_WEIGHT if term[0].isdigit() else 1.0
+
+
+def _language(text: str) -> str:
+    """The language of the text by its small words; empty where they do not tell."""
+    words = _WORD.findall(text.casefold())
+    counts = sorted(((sum(word in _stop_words(name) for word in words), name) for name in _STOP), reverse=True)
+    return counts[0][1] if counts[0][0] > counts[1][0] else ""
+
+
+@cache
+def _stop_words(language: str) -> frozenset[str]:
+    return frozenset(_STOP[language].split())
+
+
+@cache
+def _stemmer(language: str) -> Stemmer.Stemmer:
+    return Stemmer.Stemmer(language)

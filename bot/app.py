@@ -69,15 +69,16 @@ def opened_store(
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Settings, *, warm: bool = False, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> AsyncIterator[App]:
-    """Start what is needed, migrate, and wire it. Raises ConfigError. Models load when they are first used."""
+    """Start what is needed, migrate, and wire it. Raises ConfigError.
+
+    The embedding model loads when it is first used; ``warm`` begins at once, beside the start of the database.
+    """
     async with AsyncExitStack() as stack:
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
         llm = build_llm(settings, counter=counter, prices=prices)
         stack.push_async_callback(llm.aclose)
-        database = await stack.enter_async_context(opened_database(settings))
-
         key = settings.openai_api_key
         embedder = build_embedder(
             settings.embedding_model,
@@ -85,6 +86,9 @@ async def open_app(
             openai_base_url=settings.openai_base_url,
         )
         stack.push_async_callback(embedder.aclose)
+        if warm:
+            embedder.warm()
+        database = await stack.enter_async_context(opened_database(settings))
         reranker = build_reranker(settings.reranker, embedder)
         if reranker is not None:
             stack.push_async_callback(reranker.aclose)

@@ -79,13 +79,7 @@ async def _database(settings: Settings) -> list[Check]:
             "" if facts.version >= OLDEST_POSTGRES else "Use PostgreSQL 14 or later.",
         ),
         _pgvector(facts.pgvector or facts.available),
-        Check(
-            "schema",
-            current == newest,
-            f"at revision {current}" if current == newest else f"at {current or 'nothing'}, newest is {newest}",
-            "" if current == newest else "Run: parley db upgrade",
-        ),
-        _isolation(facts),
+        *_schema(current, newest, facts),
     ]
 
 
@@ -97,6 +91,17 @@ _FACTS = """
            (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
            EXISTS (SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER')) AS takes_role
 """
+
+
+def _schema(current: str | None, newest: str | None, facts: Any) -> list[Check]:
+    if current is None:
+        return [Check("schema", True, "none yet; the first start makes it")]
+    if current != newest:
+        return [
+            Check("schema", False, f"at {current}, newest is {newest}", "Run: parley db upgrade"),
+            _isolation(facts),
+        ]
+    return [Check("schema", True, f"at revision {current}"), _isolation(facts)]
 
 
 def _pgvector(version: str | None) -> Check:

@@ -154,6 +154,12 @@ class Citation:
     passage: int = 0
     """Index of the passage among those given to the model, from 0."""
 
+    @property
+    def place(self) -> str:
+        """Where the quote stands, for a person: title, headings, page."""
+        path = self.heading[1:] if self.heading[:1] == (self.title,) else self.heading
+        return " › ".join((self.title or self.source, *path)) + (f", page {self.page}" if self.page else "")
+
 
 Action = Literal["stop", "again", "strong", "up", "down", "why"]
 """A button under a message; the platform's words for it live in the platform."""

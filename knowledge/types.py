@@ -17,6 +17,12 @@ BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "m
 DocumentState = Literal["ready", "failed"]
 
 
+def place(title: str, heading: tuple[str, ...], page: int | None = None) -> str:
+    """Where a piece of a document stands, for a person: title, headings, page."""
+    path = heading[1:] if heading[:1] == (title,) else heading
+    return " › ".join((title, *path)) + (f", page {page}" if page else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Who asks: documents of this tenant whose audience is one of ``audiences`` may be seen."""
@@ -107,6 +113,11 @@ class Passage:
     page: int | None
     score: float
     legs: Legs = Legs()
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for a person."""
+        return place(self.title or self.source, self.heading, self.page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ USER = "you"
 @json_option
 def ask(question: str, thread: str | None, user: str, strong: bool, as_json: bool) -> None:
     """Ask a question and print the answer with its sources."""
-    outcome = with_app(lambda app: _answer(app, question, thread or _new_thread(), user, strong, quiet=as_json))
+    outcome = with_app(
+        lambda app: _answer(app, question, thread or _new_thread(), user, strong, quiet=as_json), warm=True
+    )
     if as_json:
         print_json(as_document(outcome))
     if outcome.refused is not None:
@@ -40,7 +42,7 @@ def ask(question: str, thread: str | None, user: str, strong: bool, as_json: boo
 @click.option("--user", default=USER, show_default=True, help="Who asks; budgets count by this id.")
 def chat(thread: str | None, user: str) -> None:
     """Talk in one thread; /help lists the commands, Ctrl-D ends."""
-    with_app(lambda app: _chat(app, thread or _new_thread(), user))
+    with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
 
 
 @click.command()

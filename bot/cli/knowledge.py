@@ -48,7 +48,7 @@ def ingest(sources: tuple[str, ...], audience: str, tenant: str, as_json: bool) 
 def search(query: str, k: int, audience: str, tenant: str, as_json: bool) -> None:
     """Search the documents, and show what each stage thought."""
     channel = None if audience == TENANT_AUDIENCE else audience
-    found = with_app(lambda app: app.retriever(query, Scope.of_channel(tenant, channel), k=k))
+    found = with_app(lambda app: app.retriever(query, Scope.of_channel(tenant, channel), k=k), warm=True)
     if as_json:
         passages = [passage_document(rank, passage) for rank, passage in enumerate(found.passages, 1)]
         print_json({"passages": passages, "timings_ms": dict(found.timings_ms)})

@@ -84,16 +84,14 @@ def upgrade(as_json: bool) -> None:
 @db.command()
 @json_option
 def url(as_json: bool) -> None:
-    """Print the database address; the embedded server is started and left running while somebody uses it."""
+    """Print the database address; the embedded server is left running, so that psql can be given it."""
     made = settings()
+    if made.database_url:
+        address = made.database_url.get_secret_value()
+    else:
+        from bot.store import embedded
 
-    async def found() -> str:
-        from bot.app import open_database
-
-        async with AsyncExitStack() as stack:
-            return await open_database(made, stack)
-
-    address = run(found())
+        address = embedded.start(made.data_dir, keep=True).url
     if as_json:
         print_json({"url": address})
     else:

@@ -53,14 +53,14 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         raise KeyboardInterrupt from None
 
 
-def with_app(work: Callable[[App], Awaitable[Result]]) -> Result:
-    """Open the app, run ``work`` with it, and close it."""
+def with_app(work: Callable[[App], Awaitable[Result]], *, warm: bool = False) -> Result:
+    """Open the app, run ``work`` with it, and close it. ``warm`` loads the embedding model meanwhile."""
     made = settings()
 
     async def opened() -> Result:
         from bot.app import open_app
 
-        async with open_app(made) as app:
+        async with open_app(made, warm=warm) as app:
             return await work(app)
 
     return run(opened())
@@ -95,7 +95,16 @@ def _set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
-    for name in ("httpx2", "httpcore2", "sentence_transformers", "transformers", "discord", "slack_bolt", "alembic"):
+    for name in (
+        "httpx2",
+        "httpcore2",
+        "sentence_transformers",
+        "transformers",
+        "discord",
+        "slack_bolt",
+        "alembic",
+        "uvicorn",
+    ):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

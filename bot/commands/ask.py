@@ -6,7 +6,7 @@ import uuid
 
 from bot.commands.base import Command, Context, Reply
 from bot.errors import UsageError
-from bot.types import Citation, Incoming, Limits, Outcome, Part, ThreadKey
+from bot.types import Incoming, Limits, Outcome, Part, ThreadKey
 
 USAGE = "QUESTION"
 
@@ -50,14 +50,8 @@ def text_of(outcome: Outcome) -> str:
     """An answer with its sources as one text."""
     if outcome.refused is not None:
         return outcome.refused
-    sources = "\n".join(f"[{citation.n}] {place(citation)}" for citation in outcome.citations)
+    sources = "\n".join(f"[{citation.n}] {citation.place}" for citation in outcome.citations)
     return f"{outcome.answer}\n\n{sources}".strip()
-
-
-def place(citation: Citation) -> str:
-    """Where a quote stands, for a person: title, headings, page."""
-    page = f", page {citation.page}" if citation.page else ""
-    return " › ".join((citation.title or citation.source, *citation.heading)) + page
 
 
 COMMAND = Command("ask", "answers you alone", USAGE, run)

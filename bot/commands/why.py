@@ -73,7 +73,7 @@ def _passages(trace: Trace) -> Table | None:
     rows = [
         (
             passage["n"],
-            " › ".join((passage["title"], *passage["heading"])),
+            passage["place"],
             *(_number(passage["legs"][leg]) for leg in ("dense", "sparse", "fused", "rerank")),
         )
         for passage in trace.details.get("passages", ())

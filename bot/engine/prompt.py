@@ -157,5 +157,4 @@ def _last(question: str, author: str, passages: Sequence[Passage]) -> str:
 
 
 def _passage(n: int, passage: Passage) -> str:
-    place = " › ".join((passage.title, *passage.heading)) + (f", page {passage.page}" if passage.page else "")
-    return f"[{n}] {place}\n{_FENCE.sub('', passage.text)}"
+    return f"[{n}] {passage.place}\n{_FENCE.sub('', passage.text)}"

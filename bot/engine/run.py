@@ -127,6 +127,7 @@ def _passage_trace(n: int, passage: Passage) -> dict[str, Any]:
         "title": passage.title,
         "heading": list(passage.heading),
         "page": passage.page,
+        "place": passage.place,
         "start": passage.start,
         "end": passage.end,
         "score": passage.score,

@@ -51,8 +51,7 @@ class Terminal:
     def _finish(self, part: Part) -> None:
         lines = [""]
         for citation in part.sources:
-            page = f", page {citation.page}" if citation.page else ""
-            lines.append(f"[{citation.n}] {' › '.join((citation.title, *citation.heading))}{page}: “{citation.quote}”")
+            lines.append(f"[{citation.n}] {citation.place}: “{' '.join(citation.quote.split())}”")
         lines += [f"({note})" for note in part.notes]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()

@@ -30,10 +30,10 @@ class Embedded:
         self.server.cleanup()
 
 
-def start(data_dir: Path, *, settings: dict[str, str] | None = None) -> Embedded:
+def start(data_dir: Path, *, settings: dict[str, str] | None = None, keep: bool = False) -> Embedded:
     """Start the server of ``data_dir``, or join the one that runs, and make the database. Blocks about a second.
 
-    Raises ConfigError.
+    ``keep`` leaves the server running when this process ends. Raises ConfigError.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -43,7 +43,7 @@ def start(data_dir: Path, *, settings: dict[str, str] | None = None) -> Embedded
     folder = data_dir.expanduser().resolve() / "postgres"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        server = get_server(folder)
+        server = get_server(folder, cleanup_mode=None if keep else "stop")
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(

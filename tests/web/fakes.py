@@ -102,7 +102,8 @@ class ScriptedDesk:
     async def _run(self, turn: Turn, surface: Surface) -> Outcome:
         part = Part("Searching the documents …", "1", turn.id, actions=("stop",))
         ref = await surface.post(part)
-        text, state = "", cast(TurnState, "done")
+        text = ""
+        state: TurnState = "done"
         try:
             for piece in self.pieces:
                 await self.pace()

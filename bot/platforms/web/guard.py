@@ -6,6 +6,7 @@ other sites that post to localhost.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 from urllib.parse import urlsplit
@@ -97,13 +98,14 @@ class Guard:
         elif scope["method"] not in ("GET", "HEAD") and not origin_allowed(headers):
             await _refuse(send, 403, words.ORIGIN)
         elif _declared(headers) > limit:
-            await _drain(receive, 2 * limit)
+            await _Body(receive, limit).drain()
             await _refuse(send, 413, too_large(limit))
         else:
-            await self._pass(scope, _bounded(receive, limit), send, limit)
+            await self._pass(scope, receive, send, limit)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         started = False
+        body = _Body(receive, limit)
 
         async def guarded(message: Message) -> None:
             nonlocal started
@@ -113,11 +115,11 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, receive, guarded)
+            await self.app(scope, body.receive, guarded)
         except TooLargeError:
             if started:
                 raise
-            await _drain(receive, limit)
+            await body.drain()
             await _refuse(send, 413, too_large(limit))
 
 
@@ -132,28 +134,30 @@ def _declared(headers: Headers) -> int:
     return int(length) if length.isdecimal() else 0
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
-    seen = 0
+class _Body:
+    """A request's body that may not grow past ``limit``."""
 
-    async def bounded() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._seen = 0
+        self._ended = False
+
+    async def receive(self) -> Message:
+        """The next piece. Raises TooLargeError."""
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+        if self._seen > self._limit:
             raise TooLargeError
         return message
 
-    return bounded
-
-
-async def _drain(receive: Receive, most: int) -> None:
-    """Read on and forget: a browser that is cut off while it sends shows no answer at all."""
-    seen = 0
-    while seen <= most:
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return
+    async def drain(self) -> None:
+        """Read on and forget, within reason: a browser that is cut off while it sends shows no answer at all."""
+        self._limit *= 3
+        with contextlib.suppress(TooLargeError):
+            while not self._ended:
+                await self.receive()
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:

@@ -20,6 +20,8 @@ GRACE = 3
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises ConfigError."""
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"port {port} is no port; choose one up to 65535 with --port")
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, proto)
@@ -32,9 +34,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ConfigError(_refusal(error, host, port)) from None
-    except OverflowError:
-        sock.close()
-        raise ConfigError(f"port {port} is no port; choose one up to 65535 with --port") from None
     sock.setblocking(False)
     return sock
 

@@ -1,0 +1,98 @@
+"""A browser's side of the wire: the event stream as it comes, and what a page makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+
+@dataclass
+class Received:
+    """One event of the stream."""
+
+    id: str
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass
+class Stream:
+    """Everything that came so far; ``shown`` is what a page would have in place."""
+
+    events: list[Received] = field(default_factory=list)
+    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def last_id(self) -> str:
+        return self.events[-1].id
+
+    def take(self, event: Received) -> None:
+        self.events.append(event)
+        if event.kind == "message":
+            self.shown[event.data["id"]] = event.data
+        elif event.kind == "patch":
+            blocks = self.shown[event.data["id"]]["blocks"]
+            self.shown[event.data["id"]]["blocks"] = blocks[: event.data["keep"]] + event.data["blocks"]
+        elif event.kind == "gone":
+            del self.shown[event.data["id"]]
+        self.changed.set()
+
+    def of(self, role: str) -> list[dict[str, Any]]:
+        return [view for view in self.shown.values() if view["role"] == role]
+
+    def text(self, role: str = "assistant") -> str:
+        return "\n".join("".join(view["blocks"]) for view in self.of(role))
+
+    async def until(self, true: Callable[[Stream], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not true(self):
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def ended(self, role: str = "assistant", count: int = 1) -> None:
+        """Wait for so many finished messages."""
+        await self.until(lambda stream: sum(view["final"] for view in stream.of(role)) >= count)
+
+
+async def _read(response: aiohttp.ClientResponse) -> AsyncIterator[Received]:
+    fields: dict[str, str] = {}
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "data" in fields:
+            yield Received(fields["id"], fields["event"], json.loads(fields["data"]))
+            fields = {}
+
+
+@asynccontextmanager
+async def following(
+    session: aiohttp.ClientSession, *, last_id: str | None = None, into: Stream | None = None
+) -> AsyncIterator[Stream]:
+    """The stream of a page that is open; it has begun when this returns, unless it goes on from ``last_id``."""
+    stream = into or Stream()
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    response = await session.get("/api/events", headers=headers)
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+
+    async def read() -> None:
+        async for event in _read(response):
+            stream.take(event)
+
+    task = asyncio.create_task(read())
+    try:
+        if last_id is None:
+            await stream.until(lambda begun: bool(begun.events))
+        yield stream
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        response.close()

@@ -1,0 +1,61 @@
+"""A playground on a real socket over the scripted desk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+
+from bot.platforms.web import app
+from bot.platforms.web.api import Page
+from bot.platforms.web.playground import Playground
+from tests.web.fakes import ScriptedDesk, room
+
+PAGE = Page(("What is the limit?", "Who is on call?", "When is pay day?"), True, 1_048_576, 2000)
+
+
+@dataclass
+class Running:
+    """The server, and the gate that lets the desk write its next piece."""
+
+    address: str
+    room: Playground
+    desk: ScriptedDesk
+    gate: asyncio.Semaphore
+    task: asyncio.Task[None]
+
+    def let(self, pieces: int) -> None:
+        for _ in range(pieces):
+            self.gate.release()
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Running]:
+    gate = asyncio.Semaphore(0)
+
+    async def pace() -> None:
+        await gate.acquire()
+
+    desk = ScriptedDesk(pace)
+    playground = room(desk)
+    ready = asyncio.Event()
+    found: list[str] = []
+    task = asyncio.create_task(
+        app.run(playground, PAGE, host="127.0.0.1", port=0, ready=ready, bound=found.append, resume_every=0.05)
+    )
+    async with asyncio.timeout(20):
+        await ready.wait()
+    yield Running(found[0], playground, desk, gate, task)
+    task.cancel()
+    for running in desk.running.values():
+        running.cancel()
+    await asyncio.gather(task, *desk.running.values(), return_exceptions=True)
+
+
+@pytest.fixture
+async def http(page: Running) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(page.address) as session:
+        yield session

@@ -1,0 +1,99 @@
+"""Markdown to HTML that is safe to put into the page."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.commands.base import Table
+from bot.platforms.web import render
+from bot.platforms.web.guard import allowed_hosts, host_allowed
+from bot.platforms.web.server import address, listen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "a <img src=x onerror=alert(1)> b",
+        "[x](javascript:alert(1))",
+        "[x](JaVaScRiPt&#58;alert(1))",
+        "[x](data:text/html;base64,AAAA)",
+        "[x](/api/threads)",
+        "![x](https://evil.example/leak.png)",
+        '[x](https://a.example/"onclick="alert(1))',
+        "[x]: javascript:alert(1)\n\n[x]",
+        '```"><script>\nx\n```',
+    ],
+)
+def test_nothing_of_the_text_becomes_live(text: str) -> None:
+    html = "".join(render.blocks(text))
+    for live in ("<script", "<img", ' onclick="', 'href="javascript', 'href="data', 'href="/'):
+        assert live not in html
+
+
+def test_a_link_tells_the_other_site_nothing() -> None:
+    assert render.blocks("[x](https://a.example/b?c=1&d=2)") == (
+        '<p><a href="https://a.example/b?c=1&amp;d=2" target="_blank" rel="noopener noreferrer nofollow">x</a></p>',
+    )
+
+
+def test_markers_become_buttons_where_the_source_is_known() -> None:
+    html = "".join(render.blocks("a[1][2] **b [1]** `c[1]` [3]", frozenset({1, 2})))
+    assert html.count('data-n="1"') == 2
+    assert html.count('data-n="2"') == 1
+    assert "<code>c[1]</code>" in html
+    assert "[3]" in html
+
+
+def test_markers_wait_while_the_sources_are_to_come() -> None:
+    assert render.blocks("a [1]", pending=True) == ('<p>a <span class="cite pending">1</span></p>',)
+
+
+def test_blocks_are_whole() -> None:
+    text = "# T\n\nx\n\n- a\n\n  b\n- c\n\n> q\n> r\n\n| a |\n|:-:|\n| 1 |\n\n```\ny\n\nz\n```\n\n---\n"
+    found = render.blocks(text)
+    assert [block.split(">")[0] + ">" for block in found] == [
+        "<h1>",
+        "<p>",
+        "<ul>",
+        "<blockquote>",
+        '<div class="scroll">',
+        "<pre>",
+        "<hr />",
+    ]
+    assert '<th class="center">a</th>' in found[4]
+    assert "style=" not in "".join(found)
+
+
+def test_a_table_aligns_numbers_and_escapes_text() -> None:
+    html = render.table(Table(("Name", "Cost"), [("<i>", 0.25), ("b", None)]))
+    assert '<td>&lt;i&gt;</td><td class="right">0.25</td>' in html
+    assert '<td class="right">–</td>' in html
+    assert "nothing yet" in render.table(Table(("Name",), []))
+
+
+@pytest.mark.parametrize(
+    ("bound", "header", "allowed"),
+    [
+        ("127.0.0.1", "127.0.0.1:8080", True),
+        ("127.0.0.1", "LOCALHOST:9", True),
+        ("127.0.0.1", "[::1]:8080", True),
+        ("127.0.0.1", "192.168.1.5:8080", False),
+        ("0.0.0.0", "192.168.1.5:8080", True),
+        ("0.0.0.0", "rebound.example:8080", False),
+        ("parley.internal", "parley.internal", True),
+        ("parley.internal", "other.internal", False),
+        ("127.0.0.1", "[::1", False),
+    ],
+)
+def test_hosts(bound: str, header: str, allowed: bool) -> None:
+    assert host_allowed(header, allowed_hosts(bound)) is allowed
+
+
+def test_an_address_of_all_interfaces_is_told_as_one_to_open() -> None:
+    sock = listen("0.0.0.0", 0)
+    try:
+        assert address("0.0.0.0", sock) == f"http://127.0.0.1:{sock.getsockname()[1]}"
+        assert address("::1", sock).startswith("http://[::1]:")
+    finally:
+        sock.close()

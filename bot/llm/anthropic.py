@@ -147,7 +147,8 @@ def messages(prompt: Prompt) -> list[MessageParam]:
 
 
 def _message(message: Message, breakpoint_after: bool) -> MessageParam:
-    block: TextBlockParam = {"type": "text", "text": message.text}
+    text = message.text if message.text.strip() else "(empty)"  # an empty block is refused
+    block: TextBlockParam = {"type": "text", "text": text}
     if breakpoint_after:
         block["cache_control"] = {"type": "ephemeral"}
     if message.role == "assistant":

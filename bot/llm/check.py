@@ -12,6 +12,18 @@ from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
 from bot.types import Usage
 
+ENDING = {
+    "claude-sonnet-4-5": "2026-11-30",
+    "gpt-5": "2026-12-11",
+    "gpt-5-mini": "2026-12-11",
+    "gpt-5-nano": "2026-12-11",
+    "gpt-4o": "2027-01-14",
+    "gpt-4o-mini": "2027-01-14",
+    "gpt-4.1": "2027-01-14",
+    "gpt-4.1-mini": "2027-01-14",
+}
+"""Models that their providers have announced to switch off, as of November 2026."""
+
 _LONGEST = 20.0
 """Seconds for one model."""
 
@@ -60,6 +72,9 @@ async def _tried(provider: build.Adapter, model: str) -> Check:
         )
     except LLMError as fault:
         return _finding(name, str(fault))
+    if model in ENDING:
+        words = f"{provider.who.label} answers, and switches this model off on {ENDING[model]}"
+        return Check(name, True, words, "Change PARLEY_CHEAP_MODEL or PARLEY_STRONG_MODEL before that day.")
     return Check(name, True, f"{provider.who.label} answers")
 
 

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _BACKOFF, _LONGEST_BACKOFF = 0.5, 8.0
 _LONGEST_POLITE_WAIT = 3.0
 """Seconds that a provider may ask us to wait before another one, if there is one, is asked instead."""
+_LONGEST_WAIT_ALONE = 15.0
+"""Seconds that a person waits in silence before an honest word is better."""
 _STALLS = ("first_token", "idle", "total", "timeout")
 
 
@@ -177,6 +179,12 @@ class ResilientLLM:
     def _check_not_empty(self, wrote: bool, event: Ended, provider: Provider, request: _Request) -> None:
         if wrote or event.reason == "refused":
             return
+        if event.reason == "cut":
+            raise LLMError(
+                f"{provider.name} used up its tokens before it wrote anything. Raise PARLEY_ANSWER_TOKENS.",
+                provider=event.provider,
+                kind="thought",
+            )
         request.empty += 1
         raise LLMError(
             f"{provider.name} gave an empty answer. Ask again, perhaps in other words.",
@@ -203,7 +211,7 @@ class ResilientLLM:
 
     def _note(self, provider: Provider, fault: LLMError, request: _Request) -> None:
         request.failures.append((provider.name, fault))
-        if fault.kind in ("empty", "request"):
+        if fault.kind in ("empty", "thought", "request"):
             return
         self._breakers[id(provider)].failed(fault.retry_after)
         say = log.warning if fault.retryable else log.error
@@ -217,7 +225,8 @@ class ResilientLLM:
             return True
         wait = self._rand() * min(_LONGEST_BACKOFF, _BACKOFF * 2**attempt)
         wait = max(wait, fault.retry_after or 0.0)
-        if wait > (_LONGEST_POLITE_WAIT if others else request.deadline - self._clock()):
+        longest = _LONGEST_POLITE_WAIT if others else _LONGEST_WAIT_ALONE
+        if wait > min(longest, request.deadline - self._clock()):
             return False
         await self._sleep(wait)
         return True
@@ -260,6 +269,7 @@ _WORDS = {
     "request": "rejected the request",
     "server": "internal error",
     "setting": "set up wrongly",
+    "thought": "used up its tokens before it wrote",
     "timeout": "no answer in time",
     "total": "no answer in time",
     "unfinished": "broke off",

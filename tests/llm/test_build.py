@@ -128,6 +128,13 @@ async def test_all_is_well(double: ModelDouble) -> None:
     assert double.bill == []
 
 
+async def test_a_model_that_ends_is_told(double: ModelDouble) -> None:
+    double.models.add("gpt-4o")
+    found = {one.name: one for one in await check(_at(double, strong_model="gpt-4o"))}
+    assert "2027-01-14" in found["model gpt-4o"].detail
+    assert "PARLEY_STRONG_MODEL" in found["model gpt-4o"].fix
+
+
 async def test_no_key_is_fine() -> None:
     [one] = await check(settings())
     assert one.ok

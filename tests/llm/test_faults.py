@@ -22,7 +22,7 @@ from tests.doubles.models_billing import ProviderName
 from tests.llm.asking import ANSWER, Adapter, Asked, anthropic, ask, openai, prompt
 
 GOOD = Reply("The other one answers. [1]")
-QUICK = Patience(first_token=0.4, idle=0.4, total=5.0)
+QUICK = Patience(first_token=0.8, idle=0.5, total=8.0)
 
 
 @dataclass
@@ -185,7 +185,7 @@ async def test_row_9_quota_spent_is_no_rate_limit(pair: Pair) -> None:
 async def test_rows_11_to_15_in_mid_text(pair: Pair, fault: str, after: int) -> None:
     broken: Reply = Reply(ANSWER, fault=fault, after=after)  # type: ignore[arg-type]
     pair.double.script = pair.fails(broken, Reply("Second try."))
-    asked = await ask(pair.llm(Patience(first_token=1.0, idle=0.15, total=5.0)))
+    asked = await ask(pair.llm(Patience(first_token=1.0, idle=0.3, total=8.0)))
     assert asked.error is None
     assert asked.text in ("Second try.", GOOD.text)
     assert len(asked.ended) == 1
@@ -245,6 +245,14 @@ async def test_row_20_empty_twice_is_a_sentence(pair: Pair) -> None:
     assert asked.error.kind == "empty"
     assert "Ask again" in str(asked.error)
     assert len(asked.calls) == 2
+
+
+async def test_row_20_all_tokens_spent_before_any_text(pair: Pair) -> None:
+    pair.double.script = pair.fails(Reply("", stop="cut"))
+    asked = await ask(pair.llm(alone=True))
+    assert asked.error is not None
+    assert "Raise PARLEY_ANSWER_TOKENS" in str(asked.error)
+    assert len(asked.calls) == 1
 
 
 async def test_row_22_a_drip_past_the_deadline_is_marked_as_cut(pair: Pair) -> None:

@@ -112,11 +112,12 @@ async def test_backoff_grows_and_stays_within_the_deadline() -> None:
     assert clock.slept == [0.5, 1.0]
 
 
-async def test_a_wait_past_the_deadline_is_not_begun() -> None:
+@pytest.mark.parametrize(("retry_after", "slept"), [(500, []), (40, []), (10, [10, 10])])
+async def test_nobody_waits_long_in_silence(retry_after: float, slept: list[float]) -> None:
     clock = Clock()
-    llm = resilient(clock, Scripted("A", overloaded(retry_after=500)))
+    llm = resilient(clock, Scripted("A", overloaded(retry_after=retry_after)))
     asked = await ask(llm)
-    assert clock.slept == []
+    assert clock.slept == slept
     assert asked.error is not None
 
 

@@ -1,0 +1,123 @@
+"""The whole way: Slack's own libraries over real sockets, the real engine, a real Postgres."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bot.app import App, open_app
+from tests.doubles.models import ModelDouble, Reply
+from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import Message
+from tests.slack.conftest import serving, slack_settings
+
+LEAVE = """# Leave
+
+## Paid leave
+
+Everybody at Lanternfish has 30 days of paid leave a year. Interns have 20 days of paid leave.
+
+## Parental leave
+
+Parents take 16 weeks of parental leave at full pay. It can be split into two parts.
+
+# Expenses
+
+Travel is booked through the portal. Meals on a journey are paid up to 40 euros a day, with receipts.
+"""
+
+NO_MODEL: dict[str, Any] = {"anthropic_api_key": None, "openai_api_key": None, "openai_base_url": None}
+
+
+@asynccontextmanager
+async def running(slack: SlackDouble, database_url: str, folder: Path, **more: Any) -> AsyncIterator[App]:
+    """The application with Slack connected, stopped as the process stops it."""
+    given = {
+        **NO_MODEL,
+        "database_url": database_url,
+        "data_dir": folder,
+        "reranker": "none",
+        "home": ("auto",),
+        **more,
+    }
+    async with open_app(slack_settings(slack, **given)) as app, serving(slack, app.desk, app.services, **given):
+        yield app
+
+
+def finished(slack: SlackDouble, message: Message) -> list[Message]:
+    """Answers that stand: they offer a thumb."""
+    return [reply for reply in slack.replies(message) if "parley_up" in reply.now.buttons]
+
+
+async def take_in(slack: SlackDouble) -> str:
+    """Ingest the document by mention, with a file; what the bot says to it."""
+    files = [("leave.md", LEAVE.encode(), "text/markdown")]
+    asked = await slack.say("general", "ada", f"{slack.bot} ingest", files=files)
+    await slack.until(lambda: any("Took in" in reply.shown for reply in slack.replies(asked)), timeout=60)
+    return slack.replies(asked)[0].shown
+
+
+async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+    async with running(slack, database_url, tmp_path):
+        assert "1 document" in await take_in(slack)
+
+        asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
+        slack.redeliver(asked)
+        await slack.until(lambda: finished(slack, asked), timeout=60)
+        (answer,) = slack.replies(asked)
+        assert answer.edits >= 1
+        assert answer.versions[0].buttons == ["parley_stop"]
+        assert "30 days of paid leave" in answer.shown
+        assert "*[1]*" in answer.shown, "the source stands under the answer"
+
+        await slack.say("general", "bob", "and how many weeks of parental leave?", thread_ts=asked.ts)
+        await slack.until(lambda: len(finished(slack, asked)) == 2, timeout=60)
+        assert "16 weeks" in slack.replies(asked)[1].shown
+
+        private = await slack.dm("alice", "how much do you pay for meals on a journey?")
+        await slack.until(lambda: finished(slack, private), timeout=60)
+        assert "40 euros" in slack.replies(private)[0].shown
+
+        await slack.click("parley_again", answer, "alice")
+        await slack.until(lambda: len(finished(slack, asked)) == 3, timeout=60)
+        await slack.click("parley_why", answer, "alice")
+        await slack.until(lambda: any("Searched for" in said for said in slack.whispers("alice")))
+
+        await slack.command("/budget", "", "alice", "random")
+        await slack.until(lambda: any("200,000" in said for said in slack.whispers("alice")))
+        await slack.command("/costs", "", "ada", "general")
+        await slack.until(lambda: slack.whispers("ada"))
+        assert "Something went wrong" not in slack.whispers("ada")[0]
+        await slack.command("/parley", "inget https://a.example", "bob", "general")
+        await slack.until(lambda: any("ingest" in said for said in slack.whispers("bob")))
+        await slack.say("general", "bob", slack.bot)
+        await slack.until(lambda: any("no question" in said for said in slack.whispers("bob")))
+        await slack.settled()
+        assert len(slack.replies(asked)) == 3, "twins and redeliveries were answered once"
+    print(slack.transcript(versions=True))
+
+
+async def test_a_model_streams_and_is_stopped(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(200))
+    async with ModelDouble() as models:
+        models.script = lambda seen: Reply(f"Thirty days. [1] {words}", piece=20, pause=0.1)
+        keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
+        async with running(slack, database_url, tmp_path, **keys):
+            await take_in(slack)
+            asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
+            await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits >= 3], timeout=60)
+            (answer,) = slack.replies(asked)
+            await slack.click("parley_stop", answer, "bob")
+            await slack.until(lambda: slack.whispers("bob"))
+            assert "Only the person who asked" in slack.whispers("bob")[0]
+            await slack.click("parley_stop", answer, "alice")
+            await slack.until(lambda: "Stopped" in answer.shown)
+            assert "parley_stop" not in answer.now.buttons
+            assert "word199" not in answer.shown
+            drafts = [version.shown for version in answer.versions[1:-1]]
+            assert all(len(before) < len(after) for before, after in itertools.pairwise(drafts))
+        assert models.requests[-1].closed.is_set(), "the bill was stopped as well"
+    print(slack.transcript(versions=True))

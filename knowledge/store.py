@@ -207,7 +207,7 @@ async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[
         text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = ANY(:ids)"),
         {"tenant": tenant_id, "ids": list(ids)},
     )
-    await _delete_chunks(session, tenant_id, dict(rows.tuples()))
+    await _delete_chunks(session, tenant_id, dict(iter(rows)))
     deleted = await session.scalars(
         text("DELETE FROM documents WHERE tenant_id = :tenant AND id = ANY(:ids) RETURNING id"),
         {"tenant": tenant_id, "ids": list(ids)},

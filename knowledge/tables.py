@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
+# One row a tenant: version grows with every change; chunks and terms are the sums that BM25 needs.
 knowledge_state = Table(
     "knowledge_state",
     metadata,
@@ -34,7 +35,6 @@ knowledge_state = Table(
     Column("next_chunk", BigInteger, nullable=False, server_default="0"),
     Column("chunks", BigInteger, nullable=False, server_default="0"),
     Column("terms", BigInteger, nullable=False, server_default="0"),
-    comment="One row a tenant: version grows with every change; chunks and terms are the sums that BM25 needs.",
 )
 
 sources = Table(
@@ -49,6 +49,7 @@ sources = Table(
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 
+# recipe names how the text was cut: a document is unchanged only if content and recipe are.
 documents = Table(
     "documents",
     metadata,
@@ -69,7 +70,6 @@ documents = Table(
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),
-    comment="recipe names how the text was cut: a document is unchanged only if content and recipe are.",
 )
 
 chunks = Table(
@@ -92,6 +92,7 @@ chunks = Table(
     Index("chunks_document", "tenant_id", "document_id", "position"),
 )
 
+# Apart from chunks: updating a row under an HNSW index is dear even where the vector stays.
 embeddings = Table(
     "embeddings",
     metadata,
@@ -103,9 +104,9 @@ embeddings = Table(
     Column("vector", HALFVEC, nullable=False),
     ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
     Index("embeddings_scope", "tenant_id", "model", "audience", "chunk_id"),
-    comment="Apart from chunks: updating a row under an HNSW index is dear even where the vector stays.",
 )
 
+# entries: three little-endian u16 a chunk: place in the segment, term frequency, length of the chunk.
 postings = Table(
     "postings",
     metadata,
@@ -116,7 +117,6 @@ postings = Table(
     Column("part", BigInteger, primary_key=True, autoincrement=False),
     Column("entries", LargeBinary, nullable=False),
     Index("postings_level", "tenant_id", "segment", "level"),
-    comment="entries: three little-endian u16 a chunk: place in the segment, term frequency, length of the chunk.",
 )
 
 posting_parts = Table(
@@ -128,6 +128,7 @@ posting_parts = Table(
     Column("part", BigInteger, primary_key=True, autoincrement=False),
 )
 
+# One bit a chunk of the segment; audience '' marks every living chunk and counts the dead ones.
 posting_masks = Table(
     "posting_masks",
     metadata,
@@ -136,5 +137,4 @@ posting_masks = Table(
     Column("audience", Text, primary_key=True),
     Column("mask", LargeBinary, nullable=False),
     Column("dead", Integer, nullable=False, server_default="0"),
-    comment="One bit a chunk of the segment; audience '' marks every living chunk and counts the dead ones.",
 )

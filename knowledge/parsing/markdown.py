@@ -34,7 +34,7 @@ def parse(text: str) -> Parsed:
     tokens = MarkdownIt("commonmark").enable("table").parse(body)
     path: list[tuple[int, str]] = []
     blocks: list[Block] = []
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token.level != 0 or token.map is None:
             continue
         start, end = _span(text, lines, token, skipped)

@@ -1,0 +1,65 @@
+"""An embedder without a model: words are hashed into a small vector, so that texts that share words are near."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+
+from knowledge.ports import Encoded, EncodeKind
+from knowledge.types import Failure, Fetched
+
+
+class WordEmbedder:
+    """Keeps what it was asked to encode in ``passages``."""
+
+    billed = False
+
+    def __init__(self, model: str = "words", dimensions: int = 384) -> None:
+        self.model = model
+        self.dimensions = dimensions
+        self.max_tokens = 254
+        self.passages: list[str] = []
+
+    def warm(self) -> None:
+        return None
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
+
+    async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+        if kind == "passage":
+            self.passages += texts
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in re.findall(r"\w+", text.lower()):
+                place = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big") % self.dimensions
+                vectors[row, place] += 1
+            vectors[row] /= np.linalg.norm(vectors[row]) or 1
+        return Encoded(vectors, sum(self.count_tokens(texts)))
+
+    async def aclose(self) -> None:
+        return None
+
+
+class ListSource:
+    """A source of what it is given; change ``items`` to change the world."""
+
+    kind = "list"
+
+    def __init__(self, uri: str, *items: Fetched | Failure) -> None:
+        self.uri = uri
+        self.items = list(items)
+
+    def count(self) -> int | None:
+        return len(self.items)
+
+    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+        for item in self.items:
+            yield item
+
+
+def markdown(uri: str, text: str) -> Fetched:
+    return Fetched(uri, text.encode())

@@ -1,0 +1,233 @@
+"""Embedders: the real offline model, batching on one thread, and a server of OpenAI's protocol on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, weights
+from knowledge.embedders.batching import BatchingWorker
+from knowledge.embedders.prefixes import prefix
+from knowledge.errors import EmbeddingError
+from knowledge.rerankers import CrossEncoderReranker, LateInteraction, build_reranker
+from knowledge.types import Passage
+from tests.knowledge.fakes import WordEmbedder
+
+
+def passage(text: str) -> Passage:
+    return Passage(1, "d", text, "source", "", (), 0, len(text), None, 0.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> SentenceTransformerEmbedder:
+    return SentenceTransformerEmbedder()
+
+
+async def test_the_offline_model_knows_what_is_alike(model: SentenceTransformerEmbedder) -> None:
+    texts = ["How many days of vacation do I get?", "Every employee has 30 holidays a year.", "Compile the kernel."]
+    encoded = await model.encode(texts, "passage")
+    assert encoded.vectors.shape == (3, model.dimensions) == (3, 384)
+    assert np.allclose(np.linalg.norm(encoded.vectors, axis=1), 1, atol=1e-3)
+    alike, other = encoded.vectors[0] @ encoded.vectors[1], encoded.vectors[0] @ encoded.vectors[2]
+    assert alike > other + 0.2
+    assert encoded.tokens == sum(model.count_tokens(texts))
+    assert model.max_tokens == 254
+
+
+async def test_a_text_has_the_same_vector_in_any_company(model: SentenceTransformerEmbedder) -> None:
+    alone = (await model.encode(["short text"], "query")).vectors[0]
+    among = (await model.encode(["a much longer text " * 30, "short text"], "query")).vectors[1]
+    assert float(alone @ among) > 0.999
+
+
+async def test_token_vectors_know_their_place(model: SentenceTransformerEmbedder) -> None:
+    text = "Naïve façades need care."
+    row = (await model.encode_tokens([text], "passage"))[0]
+    assert [text[a:b] for a, b in row.spans.tolist()] == ["Naïve", "facade", "s", "need", "care", "."] or all(
+        0 <= a < b <= len(text) for a, b in row.spans.tolist()
+    )
+    assert row.tokens.shape == (len(row.ids), 384)
+
+
+async def test_nothing_to_encode(model: SentenceTransformerEmbedder) -> None:
+    assert (await model.encode([], "passage")).tokens == 0
+    assert model.count_tokens([]) == []
+
+
+async def test_late_interaction_prefers_what_answers(model: SentenceTransformerEmbedder) -> None:
+    reranker = LateInteraction(model)
+    scores = await reranker.score(
+        "How long is the notice period?",
+        [passage("The canteen opens at noon."), passage("The notice period is three months.")],
+    )
+    assert scores[1] > scores[0]
+    assert await reranker.score("anything", []) == []
+
+
+async def test_a_model_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    embedder = SentenceTransformerEmbedder(str(tmp_path / "nowhere"))
+    with pytest.raises(EmbeddingError, match="PARLEY_EMBEDDING_MODEL"):
+        await embedder.encode(["x"], "query")
+    await embedder.aclose()
+
+
+def test_weights_that_are_not_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights.offline_folder.cache_clear()
+    monkeypatch.setattr(weights, "_SHA256", "0" * 64)
+    with pytest.raises(EmbeddingError, match="not the published ones"):
+        weights.offline_folder()
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "document"),
+    [
+        ("intfloat/multilingual-e5-small", "query: ", "passage: "),
+        ("nomic-ai/nomic-embed-text-v1.5", "search_query: ", "search_document: "),
+        ("BAAI/bge-small-en-v1.5", "Represent this sentence for searching relevant passages: ", ""),
+        ("BAAI/bge-m3", "", ""),
+        ("all-MiniLM-L6-v2", "", ""),
+    ],
+)
+def test_prefixes(name: str, query: str, document: str) -> None:
+    assert (prefix(name, "query"), prefix(name, "passage")) == (query, document)
+
+
+async def test_what_arrives_together_is_encoded_together_and_questions_go_first() -> None:
+    gate = threading.Event()
+    batches: list[list[str]] = []
+
+    def encode(texts: Sequence[str]) -> list[str]:
+        gate.wait()
+        batches.append(list(texts))
+        return [text.upper() for text in texts]
+
+    worker = BatchingWorker[str](encode, batch=4)
+    first = asyncio.create_task(worker.run(["first"], "passage"))
+    await asyncio.sleep(0.05)
+    others = [asyncio.create_task(worker.run([f"p{n}", f"q{n}"], "passage")) for n in range(3)]
+    question = asyncio.create_task(worker.run(["question"], "query"))
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert await question == ["QUESTION"]
+    assert [await other for other in others] == [[f"P{n}", f"Q{n}"] for n in range(3)]
+    assert await first == ["FIRST"]
+    assert batches == [["first"], ["question"], ["p0", "q0", "p1", "q1"], ["p2", "q2"]]
+    await worker.aclose()
+
+
+async def test_a_failing_batch_fails_its_own_jobs_only() -> None:
+    def encode(texts: Sequence[str]) -> list[str]:
+        if "bad" in texts:
+            raise ValueError("bad text")
+        return list(texts)
+
+    worker = BatchingWorker[str](encode, batch=2)
+    results = await asyncio.gather(
+        worker.run(["bad", "x", "y", "z"], "passage"), worker.run(["good"], "query"), return_exceptions=True
+    )
+    assert isinstance(results[0], ValueError)
+    assert results[1] == ["good"]
+    assert await worker.run(["after"], "passage") == ["after"]
+    await worker.aclose()
+    with pytest.raises(EmbeddingError):
+        await worker.run(["closed"], "passage")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[str]:
+    """Embeds a text as (its length, 1), unnormalised; refuses the key ``wrong``."""
+
+    async def embed(request: web.Request) -> web.Response:
+        if request.headers["Authorization"] != "Bearer right":
+            return web.json_response({"error": {"message": "no"}}, status=401)
+        body = await request.json()
+        rows = [{"object": "embedding", "index": n, "embedding": [len(t), 1]} for n, t in enumerate(body["input"])]
+        usage = {"prompt_tokens": 7, "total_tokens": 7}
+        return web.json_response({"object": "list", "data": rows[::-1], "model": body["model"], "usage": usage})
+
+    app = web.Application()
+    app.router.add_post("/v1/embeddings", embed)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    await runner.cleanup()
+
+
+async def test_an_openai_server(server: str) -> None:
+    embedder = build_embedder("openai:small", openai_api_key="right", openai_base_url=server)
+    encoded = await embedder.encode(["", "abc"], "passage")
+    assert np.allclose(encoded.vectors, np.array([[0, 1], [3 / 10**0.5, 1 / 10**0.5]]))
+    assert (encoded.tokens, embedder.billed, embedder.dimensions) == (7, True, 2)
+    await embedder.aclose()
+
+
+async def test_a_wrong_key_is_told(server: str) -> None:
+    embedder = OpenAIEmbedder("small", api_key="wrong", base_url=server)
+    with pytest.raises(EmbeddingError, match="OPENAI_API_KEY"):
+        await embedder.encode(["x"], "query")
+    await embedder.aclose()
+
+
+def test_an_openai_model_without_a_key() -> None:
+    with pytest.raises(EmbeddingError, match="OPENAI_API_KEY"):
+        build_embedder("text-embedding-3-small", openai_api_key=None, openai_base_url=None)
+
+
+@pytest.fixture(scope="module")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A cross-encoder of random weights, as a folder: BERT with one layer of 16 over the offline model's words."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("cross-encoder")
+    tokenizer = AutoTokenizer.from_pretrained(str(weights.offline_folder()))
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        initializer_range=0.5,
+    )
+    config.num_labels = 1
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+async def test_a_cross_encoder_scores_each_pair(tiny_cross_encoder: str) -> None:
+    reranker = CrossEncoderReranker(tiny_cross_encoder)
+    texts = ["one passage", "another one", "a third"]
+    scores = await reranker.score("a question", [passage(text) for text in texts])
+    again = await reranker.score("a question", [passage(text) for text in reversed(texts)])
+    assert len(set(scores)) == 3
+    assert np.allclose(scores, again[::-1], atol=0.02)
+    assert await reranker.score("a question", []) == []
+    await reranker.aclose()
+
+
+def test_which_reranker() -> None:
+    model = SentenceTransformerEmbedder()
+    assert build_reranker("none", model) is None
+    assert isinstance(build_reranker("late-interaction", model), LateInteraction)
+    assert isinstance(build_reranker("some/model", model), CrossEncoderReranker)
+    assert build_reranker("auto", WordEmbedder()) is None
+    with pytest.raises(EmbeddingError, match="PARLEY_RERANKER"):
+        build_reranker("late-interaction", WordEmbedder())
+
+
+async def test_a_reranker_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    reranker = CrossEncoderReranker(str(tmp_path / "nowhere"))
+    with pytest.raises(EmbeddingError, match="PARLEY_RERANKER"):
+        await reranker.score("q", [passage("p")])
+    await reranker.aclose()

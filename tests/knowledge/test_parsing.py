@@ -1,0 +1,214 @@
+"""Files into text: every format with its structure, every bad file with its reason, in a process apart."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import zipfile
+
+import docx
+import pytest
+from pypdf import PdfWriter
+
+from knowledge.errors import ParseError
+from knowledge.parsing.sandbox import Parser
+from knowledge.types import Document, Fetched
+
+HTML = b"""<html><head><title>Site</title></head><body><nav><a href="/">Home</a></nav><main><h1>Guide</h1>
+<p>An introduction that is long enough to be taken for the content of this page by anybody.</p>
+<h2>Install</h2><pre><code>pip install thing
+  --now</code></pre><p>After that, everything works and there is nothing more that anybody has to do.</p>
+<table><tr><th>Name</th><th>Value</th></tr><tr><td>a</td><td>1</td></tr></table>
+<ul><li>one</li><li>two</li></ul></main><footer>Imprint</footer></body></html>"""
+
+
+def pdf(*pages: str, password: str = "") -> bytes:
+    """A PDF with a line of text on each page, written by hand; pypdf encrypts it."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>"]
+    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
+    objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>")
+    objects.append("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
+    for n, text in enumerate(pages):
+        stream = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET" if text else ""
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {5 + 2 * n} 0 R "
+            "/Resources << /Font << /F1 3 0 R >> >> >>"
+        )
+        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+    out = b"%PDF-1.4\n"
+    places = []
+    for number, body in enumerate(objects, 1):
+        places.append(len(out))
+        out += f"{number} 0 obj\n{body}\nendobj\n".encode()
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
+    out += f"{end}trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF".encode()
+    if not password:
+        return out
+    writer = PdfWriter(io.BytesIO(out))
+    writer.encrypt(password, algorithm="RC4-128")
+    return saved(writer)
+
+
+def saved(writer: PdfWriter) -> bytes:
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    return buffer.getvalue()
+
+
+def word() -> bytes:
+    document = docx.Document()
+    document.add_heading("Handbook", 1)
+    document.add_paragraph("Welcome to the company.")
+    document.add_heading("Leave", 2)
+    table = document.add_table(rows=2, cols=2)
+    for row, values in zip(table.rows, (("Kind", "Days"), ("Vacation", "30")), strict=True):
+        for cell, value in zip(row.cells, values, strict=True):
+            cell.text = value
+    buffer = io.BytesIO()
+    document.save(buffer)
+    return buffer.getvalue()
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("__", "/"), data)
+    return buffer.getvalue()
+
+
+def blocks(document: Document) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(b.kind, document.text[b.start : b.end], b.heading) for b in document.blocks]
+
+
+async def test_html_keeps_headings_tables_and_code(parser: Parser) -> None:
+    document = await parser.parse(Fetched("https://example.org/guide", HTML))
+    found = blocks(document)
+    assert document.title == "Guide"
+    assert ("code", "pip install thing\n  --now", ("Guide", "Install")) in found
+    assert ("table", "| Name | Value |\n| --- | --- |\n| a | 1 |", ("Guide", "Install")) in found
+    assert ("list", "- one\n- two", ("Guide", "Install")) in found
+    assert "Home" not in document.text
+    assert "Imprint" not in document.text
+
+
+async def test_docx_keeps_headings_and_tables(parser: Parser) -> None:
+    document = await parser.parse(Fetched("handbook.docx", word()))
+    assert blocks(document) == [
+        ("heading", "Handbook", ()),
+        ("paragraph", "Welcome to the company.", ("Handbook",)),
+        ("heading", "Leave", ("Handbook",)),
+        ("table", "| Kind | Days |\n| --- | --- |\n| Vacation | 30 |", ("Handbook", "Leave")),
+    ]
+
+
+async def test_pdf_keeps_pages(parser: Parser) -> None:
+    document = await parser.parse(Fetched("two.pdf", pdf("First page", "Second page")))
+    assert [(b.page, document.text[b.start : b.end]) for b in document.blocks] == [
+        (1, "First page"),
+        (2, "Second page"),
+    ]
+
+
+async def test_markdown_stays_as_written(parser: Parser) -> None:
+    source = "---\ntitle: Named\n---\n# One\n\nText *here*.\n\n## Two\n\n```py\nx = 1\n```\n"
+    document = await parser.parse(Fetched("a.md", source.encode()))
+    assert (document.title, document.text) == ("Named", source)
+    assert blocks(document)[1:] == [
+        ("paragraph", "Text *here*.", ("One",)),
+        ("heading", "## Two", ("One",)),
+        ("code", "```py\nx = 1\n```", ("One", "Two")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("größe\r\n\r\nzwei".encode(), "größe\n\nzwei"),
+        ("\ufeffwith a mark".encode(), "with a mark"),
+        ("Die Größe der Bäume übertrifft alle Erwartungen, sagt Jürgen Müller.".encode("cp1252"), "Größe der Bäume"),
+        ("Ein Text über Öl, Größe und Spaß".encode("utf-16"), "über Öl"),
+        (b"bell \x07 and null", "bell   and null"),
+    ],
+)
+async def test_text_in_any_encoding(parser: Parser, data: bytes, text: str) -> None:
+    assert text in (await parser.parse(Fetched("notes.txt", data))).text
+
+
+async def test_the_content_decides_the_type(parser: Parser) -> None:
+    assert "First" in (await parser.parse(Fetched("wrong.txt", pdf("First")))).text
+    assert (await parser.parse(Fetched("wrong.md", HTML))).title == "Guide"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.txt", b"", "empty"),
+        ("a.txt", b" \n\t ", "empty"),
+        ("a.pdf", b"no pdf at all", "no PDF"),
+        ("a.docx", b"plain", "no Office file"),
+        ("a.pdf", b"%PDF-1.7 and then rubbish", "broken"),
+        ("a.pdf", pdf("secret", password="x"), "encrypted"),
+        ("a.pdf", pdf(""), "images and no text"),
+        ("a.md", b"\x89PNG\r\n\x1a\n....", "PNG"),
+        ("a", bytes(range(256)) * 20, "binary file"),
+        ("a.docx", zipped(**{"word__document.xml": b"<broken"}), "broken"),
+        ("a.zip", zipped(**{"a.txt": b"x"}), "ZIP archive of a kind"),
+        ("a.docx", zipped(**{"word__document.xml": bytes(400 * 2**20)}), "zip bomb"),
+        ("a.docx", b"PK\x03\x04 torn", "broken ZIP"),
+        ("a.html", b"<html><body></body></html>", "no text"),
+    ],
+)
+async def test_every_bad_file_has_its_reason(parser: Parser, name: str, data: bytes, reason: str) -> None:
+    with pytest.raises(ParseError, match=reason):
+        await parser.parse(Fetched(name, data))
+
+
+async def test_entities_are_not_expanded(parser: Parser) -> None:
+    laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+    evil = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]><x>&l11;</x>'.encode()
+    good = zipfile.ZipFile(io.BytesIO(word()))
+    members = {name: good.read(name) for name in good.namelist()} | {"word/document.xml": evil}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(ParseError):
+        await parser.parse(Fetched("laughs.docx", buffer.getvalue()))
+    assert (await parser.parse(Fetched("fine.txt", b"fine"))).text == "fine"
+
+
+async def test_too_slow_ends_the_process_and_the_next_file_is_read() -> None:
+    parser = Parser(seconds=0.001)
+    with pytest.raises(ParseError, match="took longer than"):
+        await parser.parse(Fetched("slow.txt", b"slow"))
+    parser = Parser(seconds=30)
+    assert (await parser.parse(Fetched("fine.txt", b"fine"))).text == "fine"
+    await parser.aclose()
+
+
+async def test_too_much_memory_ends_the_process_and_the_next_file_is_read() -> None:
+    parser = Parser(memory=1_000_000)
+    with pytest.raises(ParseError, match="memory"):
+        await parser.parse(Fetched("large.txt", b"word " * 4_000_000))
+    assert (await parser.parse(Fetched("fine.txt", b"fine"))).text == "fine"
+    await parser.aclose()
+
+
+async def test_a_process_that_was_killed_is_started_again(parser: Parser) -> None:
+    await parser.parse(Fetched("fine.txt", b"fine"))
+    process = parser._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    await process.wait()
+    assert (await parser.parse(Fetched("fine.txt", b"again"))).text == "again"
+
+
+async def test_the_process_knows_no_secret(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
+    await parser.parse(Fetched("fine.txt", b"fine"))
+    assert parser._process is not None
+    with open(f"/proc/{parser._process.pid}/environ", "rb") as file:  # noqa: PTH123
+        assert b"canary" not in file.read()

@@ -1,0 +1,67 @@
+"""The migrated schema: as the tables say, up and down, and closed to other tenants."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from psycopg import sql
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from bot.store import migrate
+from bot.store.session import driver_url
+from knowledge.ingest import Ingestor
+from knowledge.ports import Sessions
+from knowledge.tables import metadata
+from tests.knowledge.fakes import ListSource, markdown
+
+NAMES = sorted(metadata.tables)
+
+
+def test_the_tables_are_those_of_the_migrations(database_url: str) -> None:
+    engine = create_engine(driver_url(database_url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_name": lambda name, kind, _: kind != "table" or name in metadata.tables,
+                "include_object": lambda _, name, kind, *__: kind != "index" or not name.startswith("embeddings_hnsw"),
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+async def test_up_down_and_up_again(empty_database_url: str) -> None:
+    for step in (migrate.upgrade, migrate.downgrade, migrate.upgrade):
+        await asyncio.to_thread(step, empty_database_url)
+        with psycopg.connect(empty_database_url) as connection:
+            found = connection.execute("SELECT count(*) FROM pg_tables WHERE tablename = ANY(%s)", (NAMES,)).fetchone()
+        assert found == (0 if step is migrate.downgrade else len(NAMES),)
+
+
+@pytest.mark.parametrize("table", NAMES)
+async def test_only_the_own_tenant_is_seen(
+    table: str, sessions: Sessions, ingestor: Ingestor, database_url: str
+) -> None:
+    """Without any filter in the statement: the database alone holds tenants apart."""
+    await ingestor.ingest([ListSource("list", markdown("a.md", "# A\n\nSome words."))], tenant_id="mine")
+    count = text(f"SELECT count(*) FROM {table}")
+    async with sessions("mine") as session:
+        assert await session.scalar(count)
+    async with sessions("theirs") as session:
+        assert await session.scalar(count) == 0
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET LOCAL ROLE parley_app")
+        unbound = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
+        assert unbound == (0,)
+
+
+async def test_no_row_is_written_for_another_tenant(sessions: Sessions) -> None:
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with sessions("mine") as session:
+            await session.execute(text("INSERT INTO knowledge_state (tenant_id) VALUES ('theirs')"))

@@ -13,7 +13,7 @@ from bot.engine.markdown.lines import Fence, State, advance, fence_runs, may_be_
 MIN_LIMIT = 64
 NOTICE = "*The answer is longer than this place can show; its end is missing here.*"
 
-_BLOCK, _ITEM, _LINE, _SENTENCE, _WORD = range(5)
+_BLOCK, _ITEM, _LINE, _ORPHAN, _EMPTY = range(5)
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]*_]*(?:\s*\[\d+\])*(?=\s)|[。！？]")
 _WORD_END = re.compile(r"(?<=\S)(?=\s)")
 _STARTS_BLOCK = re.compile(r"\s*(?:`{3}|~{3}|#|>|[-*+=]\s|\d{1,9}[.)]|\|)")
@@ -153,22 +153,23 @@ def _cut(text: str, start: int, state: State, limit: int) -> _Cut:
     found: dict[int, _Cut] = {}
     lines = _Lines(window, state, room)
     for rank, end, following, after in lines:
-        if rank is not None:
-            found[rank] = _Cut(end, following, after)
-    best = _choose(found, room // 3)
-    if best is None:
-        best = _within(window, lines.start, lines.state, room, room // 3) or _choose(found, 0)
-    if best is None:
-        best = _hard(window, lines.start, lines.state, room)
-    return _skip(text, start, best)
+        found[rank] = _Cut(end, following, after)
+    best = _choose(found, room // 3, _LINE)
+    if best is None and not lines.state.fence:
+        best = _within(window, lines.start, lines.state, room, room // 3)
+    best = best or _choose(found, 0, _EMPTY) or _within(window, lines.start, lines.state, room, 0)
+    return _skip(text, start, best or _hard(window, lines.start, lines.state, room))
 
 
-def _choose(found: dict[int, _Cut], floor: int) -> _Cut | None:
-    return next((found[rank] for rank in sorted(found) if found[rank].end > floor), None)
+def _choose(found: dict[int, _Cut], floor: int, worst: int) -> _Cut | None:
+    return next((found[rank] for rank in sorted(found) if rank <= worst and found[rank].end > floor), None)
 
 
 class _Lines:
-    """The complete lines of a window that fit, each with the rank of a cut after it; ``start`` is the line after."""
+    """The complete lines of a window that fit, each with the rank of a cut after it; ``start`` is the line after.
+
+    Worst are a cut that leaves a heading alone at the end, and one that leaves a fence or a table without a line.
+    """
 
     def __init__(self, window: str, state: State, room: int) -> None:
         self._window = window
@@ -176,7 +177,7 @@ class _Lines:
         self.start = 0
         self.state = state
 
-    def __iter__(self) -> Iterator[tuple[int | None, int, int, State]]:
+    def __iter__(self) -> Iterator[tuple[int, int, int, State]]:
         in_heading = False
         while (newline := self._window.find("\n", self.start)) >= 0:
             line = self._window[self.start : newline]
@@ -185,13 +186,12 @@ class _Lines:
                 return
             self.start, self.state = newline + 1, after
             in_heading = kind == "heading" or (in_heading and kind == "blank")
-            rank = None if in_heading else self._rank(kind, after, line)
-            yield rank, newline, newline + 1, after
+            yield _ORPHAN if in_heading else self._rank(kind, after, line), newline, newline + 1, after
 
-    def _rank(self, kind: str, after: State, line: str) -> int | None:
+    def _rank(self, kind: str, after: State, line: str) -> int:
         upcoming = self._window[self.start :].split("\n", 1)[0]
         if kind in ("open", "delimiter") or (kind == "text" and "|" in line and may_be_delimiter(upcoming)):
-            return None
+            return _EMPTY
         if after.fence is None and kind in ("blank", "close"):
             return _BLOCK
         if kind == "row" or (after.fence is None and advance(after, upcoming)[0] in ("item", "heading", "open")):

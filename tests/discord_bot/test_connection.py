@@ -189,6 +189,8 @@ async def test_missing_rights_are_named(
     await discord.until(lambda: desk.errors)
     assert isinstance(desk.errors[0], MessageGone)
     assert words in str(desk.errors[0])
+    (told,) = discord.answers(discord.world.dm(ada))
+    assert words in told.content
 
 
 async def test_a_thread_archived_in_mid_answer_is_woken(

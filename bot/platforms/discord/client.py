@@ -32,6 +32,9 @@ REMEMBERED = 1000
 IN_PLACE = frozenset({"stop", "help"})
 """Commands whose reply is no secret: written as a message they are answered below it, not by a DM."""
 
+TAKEN = frozenset({10062, 40060})
+"""An interaction is void, or another process was faster: every process that is connected gets every interaction."""
+
 LONGEST_WAIT = 30.0
 """Seconds of a rate limit that the library waits out itself; a longer one is told to the engine."""
 
@@ -242,7 +245,11 @@ class Parley(discord.AutoShardedClient):
         files: tuple[discord.Attachment, ...],
     ) -> None:
         with self._handling():
-            await interaction.response.defer(ephemeral=True, thinking=True)
+            try:
+                await interaction.response.defer(ephemeral=True, thinking=True)
+            except discord.HTTPException as error:
+                log.info("/%s was not taken: %s", command.name, error)
+                return
             await self._run_for(interaction, command.name, arguments, tuple(parse.attachment(file) for file in files))
 
     async def _run_for(
@@ -266,6 +273,9 @@ class Parley(discord.AutoShardedClient):
         with self._handling():
             try:
                 await self._press(interaction, action, turn_id)
+            except discord.HTTPException as error:
+                if error.code not in TAKEN:
+                    await self._excuse(interaction, action, error)
             except Exception as error:
                 await self._excuse(interaction, action, error)
 

@@ -13,7 +13,7 @@ import aiohttp
 import discord
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.discord import render
+from bot.platforms.discord import render, words
 from bot.types import Limits, Part, Turn
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ NO_MENTIONS = discord.AllowedMentions.none()
 
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
+MISSING_ACCESS = 50001
+MISSING_PERMISSIONS = 50013
 ARCHIVED = 50083
 THREAD_EXISTS = 160004
 LOCKED = 160005
@@ -34,9 +36,9 @@ _GONE = {
     UNKNOWN_CHANNEL: "the channel or thread is no longer there",
     10004: "the bot is no longer on this server",
     UNKNOWN_MESSAGE: "the message was deleted",
-    50001: "the bot cannot see this channel; give it View Channel there",
+    MISSING_ACCESS: "the bot cannot see this channel; give it View Channel there",
     50007: "this person takes no direct messages from the bot",
-    50013: "the bot may not write here; give it Send Messages and Send Messages in Threads",
+    MISSING_PERMISSIONS: "the bot may not write here; give it Send Messages and Send Messages in Threads",
     ARCHIVED: "the thread is archived and cannot be woken",
     LOCKED: "the thread is locked",
 }
@@ -73,6 +75,9 @@ class DiscordSurface:
                     raise
                 self._place = self._in_channel()
                 message = await self._send(self._place, shown, nonce(part.nonce))
+            except discord.Forbidden as error:
+                await self._complain(error)
+                raise
         return f"{message.channel.id}/{message.id}"
 
     async def edit(self, ref: str, part: Part) -> None:
@@ -92,6 +97,15 @@ class DiscordSurface:
         with contextlib.suppress(MessageGone):
             async with told():
                 await self._message(ref).delete()
+
+    async def _complain(self, error: discord.Forbidden) -> None:
+        """Tell the asker why there is no answer, where the bot may not write what it was asked."""
+        if error.code not in (MISSING_ACCESS, MISSING_PERMISSIONS):
+            return
+        told = words.shut_out(self._turn.thread.channel_id, _GONE[error.code])
+        with contextlib.suppress(discord.HTTPException):
+            dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
+            await dm.send(told, allowed_mentions=NO_MENTIONS, nonce=nonce(f"shut out {self._turn.id}"))
 
     # --- where
 

@@ -47,6 +47,11 @@ def closed(code: int) -> str:
     return f"Discord closed the connection for good (code {code}); check the application in the Developer Portal."
 
 
+def shut_out(channel_id: str, why: str) -> str:
+    """Said in a direct message, because it cannot be said where the question stands."""
+    return f"I cannot answer you in <#{channel_id}>: {why}. Please tell an admin of the server."
+
+
 def failed(trace: str) -> str:
     """Something broke that the person cannot mend."""
     return f"Something went wrong on my side; please try again. If it stays, tell your admin this trace: {trace}"

@@ -1,0 +1,191 @@
+"""The whole way: the real library over real sockets, the real engine, a real Postgres, the answerer that quotes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from bot.app import App, open_app
+from bot.platforms.discord.app import serve
+from tests.discord_bot.conftest import BRISK, settings_for
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_world import Channel, Message, User
+from tests.doubles.models import ModelDouble, Reply
+
+LEAVE = """# Leave
+
+## Paid leave
+
+Everybody at Lanternfish has 30 days of paid leave a year. Interns have 20 days of paid leave.
+
+## Parental leave
+
+Parents take 16 weeks of parental leave at full pay. It can be split into two parts.
+
+# Expenses
+
+Travel is booked through the portal. Meals on a journey are paid up to 40 euros a day, with receipts.
+"""
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordDouble]:
+    async with DiscordDouble(limits=BRISK) as double:
+        double.channel("general")
+        yield double
+    assert double.violations == []
+    assert [refusal for refusal in double.rest.refusals if refusal[2] in (401, 403, 429)] == []
+
+
+@contextlib.asynccontextmanager
+async def running(
+    discord: DiscordDouble, database_url: str, folder: Path, models: ModelDouble | None = None
+) -> AsyncIterator[App]:
+    """The application with Discord connected, stopped as the process stops it."""
+    settings = settings_for(
+        discord,
+        database_url=database_url,
+        data_dir=folder,
+        anthropic_api_key=models.anthropic_key if models else None,
+        anthropic_base_url=models.anthropic_url if models else None,
+        openai_api_key=None,
+        openai_base_url=None,
+        reranker="none",
+        home=("auto",),
+        answer_tokens=4000,
+    )
+    async with open_app(settings) as app:
+        serving = asyncio.create_task(serve(app.desk, app.services, settings))
+        try:
+            await discord.connected(serving)
+            yield app
+        finally:
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+
+
+def finished(discord: DiscordDouble, place: Channel | Message | int) -> list[Message]:
+    """Answers that stand: they offer a thumb."""
+    return [message for message in discord.answers(place) if "👍" in message.buttons()]
+
+
+def mended(message: Message | None) -> bool:
+    return message is not None and not message.loading
+
+
+async def ingest(discord: DiscordDouble, general: Channel, boss: User) -> Message:
+    asked = await discord.slash(
+        "ingest", user=boss, channel=general, file=("leave.md", "text/markdown", LEAVE.encode())
+    )
+    said: Callable[[], list[Message]] = lambda: [one for one in discord.answers(general) if not one.ephemeral]  # noqa: E731
+    await discord.until(lambda: said() and mended(asked.response), timeout=60)
+    return said()[0]
+
+
+async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str, tmp_path: Path) -> None:
+    general, ada, boss = discord.channel("general"), discord.user("Ada"), discord.user("Boss", admin=True)
+    async with running(discord, database_url, tmp_path):
+        taken_in = await ingest(discord, general, boss)
+        assert "1 document" in taken_in.content
+
+        asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of paid leave do I have?")
+        await discord.redeliver(asked)
+        await discord.until(lambda: finished(discord, asked), timeout=60)
+        (answer,) = discord.answers(asked)
+        assert "30 days of paid leave" in answer.content
+        assert "[1]" in answer.content
+        assert "leave.md" in answer.embed_text() or "Leave" in answer.embed_text()
+        assert "30 days of paid leave" in answer.embed_text()
+        assert answer.edits >= 1
+
+        thread = discord.thread(asked)
+        assert thread is not None
+        await discord.say(thread, discord.user("Bob"), "and how many weeks of parental leave?")
+        await discord.until(lambda: len(finished(discord, asked)) == 2, timeout=60)
+        assert "16 weeks" in discord.answers(asked)[1].content
+
+        private = await discord.dm(ada, "how much do you pay for meals on a journey?")
+        await discord.until(lambda: finished(discord, private.channel_id), timeout=60)
+        assert "40 euros" in discord.answers(private.channel_id)[0].content
+
+        budget = await discord.slash("budget", user=ada, channel=general)
+        await discord.until(lambda: mended(budget.response), timeout=30)
+        assert budget.response is not None
+        assert "200,000" in budget.response.content
+
+        why = await discord.click("Why?", answer, ada)
+        await discord.until(lambda: mended(why.response), timeout=30)
+        assert why.response is not None
+        assert "paid leave" in why.response.content
+
+        await discord.click("👎", answer, ada)
+        await discord.click("Ask again", answer, ada)
+        await discord.until(lambda: len(finished(discord, asked)) == 3, timeout=60)
+
+        await discord.say(thread, ada, f"{discord.bot.mention} stop")
+        await discord.until(lambda: len(discord.answers(asked)) == 4, timeout=30)
+        assert "Stop" not in " ".join(label for one in discord.answers(asked) for label in one.buttons())
+    print(discord.transcript())
+
+
+STEPS = "\n".join(
+    f"{number}. Step {number} of the way to book a journey, told at some length. [1]" for number in range(40)
+)
+CODE = "\n".join(["book('a journey')"] * 60)
+LONG = f"""Travel is booked through the portal [1].
+
+{STEPS}
+
+```python
+{CODE}
+```
+
+See https://evil.example/steal?q=secret for more.
+"""
+
+
+@pytest.fixture
+async def models() -> AsyncIterator[ModelDouble]:
+    async with ModelDouble() as double:
+        yield double
+
+
+async def test_a_model_writes_a_long_answer_and_is_stopped_at_the_next(
+    discord: DiscordDouble, models: ModelDouble, database_url: str, tmp_path: Path
+) -> None:
+    general, ada = discord.channel("general"), discord.user("Ada")
+    async with running(discord, database_url, tmp_path, models):
+        await ingest(discord, general, ada)
+        models.script = lambda seen: Reply(LONG, piece=60, pause=0.03)
+        asked = await discord.say(general, ada, f"{discord.bot.mention} how is travel booked?")
+        await discord.until(lambda: finished(discord, asked), timeout=60)
+        rolls_over_whole(discord.answers(asked))
+
+        models.script = lambda seen: Reply(LONG, piece=20, pause=0.2)
+        again = await discord.say(general, ada, f"{discord.bot.mention} how are journeys paid for?")
+        await discord.until(lambda: any("portal" in message.content for message in discord.answers(again)), timeout=60)
+        await discord.click("Stop", discord.answers(again)[0], ada)
+        await discord.until(lambda: "Ask again" in discord.answers(again)[0].buttons(), timeout=30)
+        await asyncio.wait_for(models.requests[-1].closed.wait(), 10)
+    print(discord.transcript())
+    (stopped,) = discord.answers(again)
+    assert "Travel is booked through the portal" in stopped.content
+    assert "Step 39" not in stopped.content
+    assert "Stop" not in stopped.buttons()
+
+
+def rolls_over_whole(answers: list[Message]) -> None:
+    """Nothing is lost or torn between the messages, and the buttons stand under the last."""
+    whole = "\n".join(message.content for message in answers)
+    assert len(answers) >= 3
+    assert answers[0].edits >= 2
+    assert all(message.content.count("```") % 2 == 0 for message in answers)
+    assert [f"Step {number} " in whole for number in range(40)] == [True] * 40
+    assert whole.count("book('a journey')") == 60
+    assert "`https://evil.example/steal?q=secret`" in whole
+    assert [bool(message.components) for message in answers] == [False] * (len(answers) - 1) + [True]

@@ -49,9 +49,7 @@ class Terminal:
         self._shown = text
 
     def _finish(self, part: Part) -> None:
-        lines = [""]
-        for citation in part.sources:
-            lines.append(f"[{citation.n}] {citation.place}: “{' '.join(citation.quote.split())}”")
+        lines = ["", *(f"[{one.n}] {one.place}: “{' '.join(one.quote.split())}”" for one in part.sources)]
         lines += [f"({note})" for note in part.notes]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()

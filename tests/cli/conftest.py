@@ -1,0 +1,58 @@
+"""The command line in this process, on a fresh database, with no key and no token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import cli
+from bot.config import Settings, environment_name
+
+FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one command did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+Parley = Callable[..., Ran]
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder as the current one, and no setting of this machine."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(environment_name(field), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def parley(
+    bare: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Parley:
+    """Runs ``parley ARGS`` on the test's database."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    def run(*args: str) -> Ran:
+        capsys.readouterr()
+        status = cli.run(list(args))
+        shown = capsys.readouterr()
+        return Ran(status, shown.out, shown.err)
+
+    return run

@@ -1,0 +1,244 @@
+"""The contract of the command line: JSON to the letter, exit status, one line of error."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Parley
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "travel.md").write_text(
+        "# Travel\n\n## Hotels\n\nA hotel in Lisbon may cost 180 EUR a night.\n\n"
+        "## Trains\n\nTrains are booked in second class by everybody.\n"
+    )
+    (rules / "dogs.txt").write_text("Dogs are welcome in the office on Fridays.\n")
+    return rules
+
+
+def test_ingest_ask_and_ask_again(parley: Parley, folder: Path) -> None:
+    first = parley("ingest", str(folder), "--json")
+    assert first.status == 0
+    report = first.document
+    assert {"documents", "chunks", "unchanged", "failed", "seconds"} <= set(report)
+    assert (report["documents"], report["unchanged"], report["failed"]) == (2, 0, [])
+    assert parley("ingest", str(folder), "--json").document["unchanged"] == 2
+
+    asked = parley("ask", "What may a hotel in Lisbon cost?", "--thread", "t1", "--json")
+    assert asked.status == 0
+    answer = asked.document
+    assert set(answer) == {
+        "turn_id", "thread", "answer", "citations", "route", "usage", "cost_usd", "cached", "refused", "timings_ms",
+    }  # fmt: skip
+    assert "180 EUR" in answer["answer"]
+    assert "no model" in answer["answer"].lower()
+    assert answer["thread"] == "t1"
+    assert (answer["cached"], answer["refused"]) == (False, None)
+    assert set(answer["route"]) == {"tier", "model", "reason"}
+    assert set(answer["usage"]) == {"prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens"}
+    assert set(answer["timings_ms"]) == {"search", "ttft", "total"}
+    document = next(row for row in parley("docs", "--json").document if row["title"] == "Travel")
+    text = parley("docs", "show", document["id"], "--json").document["text"]
+    for citation in answer["citations"]:
+        assert {"n", "source", "title", "quote"} <= set(citation)
+        assert text[citation["start"] : citation["end"]] == citation["quote"]
+
+    again = parley("ask", "what may a hotel in Lisbon cost", "--json").document
+    assert (again["cached"], again["answer"]) == (True, answer["answer"])
+
+    trace = parley("why", answer["turn_id"], "--json").document
+    assert trace["question"] == "What may a hotel in Lisbon cost?"
+    assert trace["passages"][0]["legs"]["sparse"] is not None
+    assert len(trace["calls"]) == 1
+    shown = parley("why", answer["turn_id"])
+    assert "Route: extractive" in shown.out
+
+    costs = parley("costs", "--json").document
+    assert set(costs) == {"rows", "total", "savings", "unknown_prices"}
+    assert set(costs["savings"]) == {"prompt_cache", "routing", "answer_cache"}
+    assert (costs["total"]["calls"], costs["total"]["answers"]) == (1, 1)
+    used = answer["usage"]["prompt_tokens"] + answer["usage"]["completion_tokens"]
+    assert parley("budget", "show", "you", "--json").document["used"] == used
+
+
+def test_search_shows_every_leg(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder))
+    found = parley("search", "hotel in Lisbon", "-k", "1", "--json").document
+    (passage,) = found["passages"]
+    assert {"rank", "score", "text", "source", "title", "heading", "start", "end", "legs"} <= set(passage)
+    assert set(passage["legs"]) == {"dense", "sparse", "fused", "rerank"}
+    assert passage["rank"] == 1
+    assert "180 EUR" in passage["text"]
+    assert "total" in found["timings_ms"]
+
+
+def test_a_channels_document_is_seen_by_that_channel_alone(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder), "--audience", "C42")
+    assert parley("search", "hotel", "--json").document["passages"] == []
+    assert parley("search", "hotel", "--audience", "C42", "--json").document["passages"] != []
+
+
+def test_one_bad_document_does_not_stop_the_others(parley: Parley, folder: Path) -> None:
+    (folder / "broken.pdf").write_bytes(b"This is no PDF at all \x00\x01")
+    (folder / "empty.md").write_text("")
+    made = parley("ingest", str(folder), "/no/such/place", "--json")
+    assert made.status == 0
+    report = made.document
+    assert report["documents"] == 2
+    assert {Path(failure["source"]).name for failure in report["failed"]} == {"broken.pdf", "empty.md", "place"}
+    assert all(failure["error"] for failure in report["failed"])
+    alone = parley("ingest", "/no/such/place", "--json")
+    assert alone.status == 1
+    assert alone.document["documents"] == 0
+
+
+@pytest.fixture
+def web(folder: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args, directory=str(folder))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_address_is_read_where_the_operator_allows_it(
+    parley: Parley, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = parley("ingest", f"{web}/dogs.txt", "--json").document
+    assert "PARLEY_FETCH_ALLOW" in refused["failed"][0]["error"]
+    monkeypatch.setenv("PARLEY_FETCH_ALLOW", "127.0.0.1")
+    assert parley("ingest", f"{web}/dogs.txt", "--json").document["documents"] == 1
+    gone = parley("ingest", f"{web}/nothing.txt", "--json").document
+    assert "404" in gone["failed"][0]["error"]
+
+
+def test_documents_are_deleted_and_refreshed(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder))
+    rows = parley("docs", "list", "--json").document
+    assert all({"id", "source", "title", "chunks", "audience", "fetched_at", "state"} <= set(row) for row in rows)
+    (dogs,) = [row for row in rows if "dogs" in row["source"]]
+    assert parley("docs", "delete", dogs["id"], "--json").document == {"deleted": [dogs["id"]]}
+    assert parley("docs", "delete", dogs["id"]).status == 1
+    (folder / "dogs.txt").write_text("Dogs are welcome every day.\n")
+    assert parley("docs", "refresh", "--json").document["documents"] == 2
+    assert "every day" in parley("search", "dogs in the office", "-k", "1", "--json").document["passages"][0]["text"]
+
+
+def test_a_budget_is_set_and_refuses(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder))
+    assert parley("budget", "set", "ann", "100", "--json").document == {"subject": "ann", "limit": 100}
+    refused = parley("ask", "What may a hotel cost?", "--user", "ann", "--json")
+    assert refused.status == 1
+    assert "resets at" in refused.document["refused"]
+    assert refused.document["answer"] == ""
+    assert parley("budget", "show", "ann", "--json").document["used"] == 0
+    assert parley("ask", "What may a hotel cost?", "--user", "bob", "--json").status == 0
+
+
+def test_a_follow_up_knows_what_was_said(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder))
+    parley("ask", "What may a hotel in Lisbon cost?", "--thread", "trip", "--json")
+    second = parley("ask", "And per night?", "--thread", "trip", "--json").document
+    trace = parley("why", second["turn_id"], "--json").document
+    assert "Lisbon" in trace["query"]
+    assert "180 EUR" in second["answer"]
+
+
+def test_charts_and_csv(parley: Parley, folder: Path, tmp_path: Path) -> None:
+    parley("ingest", str(folder))
+    parley("ask", "What may a hotel cost?", "--json")
+    made = parley("costs", "--chart", str(tmp_path / "c.png"), "--csv", str(tmp_path / "c.csv"), "--by", "day")
+    assert made.status == 0
+    assert (tmp_path / "c.png").read_bytes().startswith(PNG)
+    assert len((tmp_path / "c.csv").read_text().splitlines()) == 3
+    assert parley("costs", "--csv", "/no/such/folder/c.csv").status == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "says"),
+    [
+        (("ask", ""), 2, "no question"),
+        (("ask", "   "), 2, "no question"),
+        (("ask", "x" * 100_000), 2, "20,000 characters"),
+        (("ask",), 2, "QUESTION"),
+        (("aks", "x"), 2, "No such command"),
+        (("search", "x", "-k", "0"), 2, "-k"),
+        (("why", "no-such-id"), 1, "No answer has the id"),
+        (("budget", "set", "ann", "many"), 2, "whole number"),
+        (("costs", "--since", "yesterday"), 2, "30d"),
+        (("docs", "show", "nothing"), 1, "no document"),
+        (("slack",), 1, "SLACK_BOT_TOKEN"),
+        (("discord",), 1, "DISCORD_TOKEN"),
+    ],
+)
+def test_wrong_use_is_one_line(parley: Parley, args: tuple[str, ...], status: int, says: str) -> None:
+    made = parley(*args)
+    assert made.status == status
+    (line,) = made.err.strip().splitlines()
+    assert says in line
+    assert made.out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SLACK_BOT_TOKEN", "xapp-1-wrong", "xoxb-"),
+        ("PARLEY_DAILY_TOKENS", "plenty", "PARLEY_DAILY_TOKENS"),
+        ("PARLEY_TIMEZONE", "Mars/Base", "Europe/Berlin"),
+        ("DATABASE_URL", "mysql://x", "postgresql://"),
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none", "cannot be reached"),
+        ("ANTHROPIC_BASE_URL", "localhost", "http://"),
+        ("PARLEY_STRONG_MODEL", "claude-sonnet-5-5", "ANTHROPIC_API_KEY"),
+        ("PARLEY_PRICES_FILE", "/no/such/file.json", "PARLEY_PRICES_FILE"),
+        ("PARLEY_HOME", "acme", "slack:T0123"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(
+    parley: Parley, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    made = parley("ask", "Anybody there?")
+    assert made.status == 1
+    (line,) = made.err.strip().splitlines()
+    assert says in line
+
+
+def test_a_misspelt_setting_is_told(parley: Parley, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_DAILY_TOKEN", "5")
+    assert "did you mean PARLEY_DAILY_TOKENS?" in parley("docs").err
+
+
+def test_doctor_is_content_without_keys_and_names_a_wrong_setting(
+    parley: Parley, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = parley("doctor", "--json")
+    checks = {check["name"]: check for check in made.document["checks"]}
+    assert made.status == 0, made.out
+    assert {"settings", "database", "schema", "tenant isolation", "embedding model", "models"} <= set(checks)
+    assert all(set(check) == {"name", "ok", "detail", "fix"} for check in checks.values())
+    monkeypatch.setenv("PARLEY_PASSAGES", "0")
+    wrong = parley("doctor", "--json")
+    assert wrong.status == 1
+    assert "PARLEY_PASSAGES" in wrong.document["checks"][0]["detail"]
+
+
+def test_the_manifest_is_one_document(parley: Parley) -> None:
+    assert "oauth_config" in parley("manifest", "slack").document
+    assert "oauth_config" in parley("manifest", "slack", "--json").document

@@ -1,0 +1,233 @@
+"""The engine's neighbours, each small enough to read at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
+from bot.errors import LeaseLost, LLMError, OverBudget
+from bot.types import (
+    Author,
+    BudgetState,
+    CachedAnswer,
+    Call,
+    ChannelSettings,
+    History,
+    Incoming,
+    Lease,
+    Limits,
+    Outcome,
+    Part,
+    Platform,
+    Reservation,
+    ThreadKey,
+    Tier,
+    Turn,
+    Usage,
+)
+from knowledge.types import Found, Passage, Scope
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 24, tzinfo=UTC)
+THREAD = ThreadKey("slack:T1", "slack", "C1", "1.0")
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def turn(question: str = "How long may a journey last?", **changes: object) -> Turn:
+    made = Turn("7b1c", THREAD, "1.0", Author("U1", "Ann"), question, None, False, NOON)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def passage(text: str, n: int = 1) -> Passage:
+    return Passage(n, f"doc{n}", text, f"rules{n}.md", "Rules", (), 100, 100 + len(text), None, 1.0)
+
+
+def call(prompt: int, completion: int, status: str = "ok") -> Call:
+    usage = Usage(input_tokens=prompt, completion_tokens=completion)
+    return Call("answer", "fake", "fake-1", "cheap", usage, None, "unknown", status, 1.0)  # type: ignore[arg-type]
+
+
+@dataclass
+class Screen:
+    """A Surface that keeps every state of every message."""
+
+    limits: Limits = Limits(4000, 0.0)
+    messages: dict[str, list[Part]] = field(default_factory=dict)
+
+    async def post(self, part: Part) -> str:
+        ref = f"m{len(self.messages)}"
+        self.messages[ref] = [part]
+        return ref
+
+    async def edit(self, ref: str, part: Part) -> None:
+        self.messages.setdefault(ref, []).append(part)
+
+    async def delete(self, ref: str) -> None:
+        self.messages.pop(ref, None)
+
+    @property
+    def last(self) -> Part:
+        return list(self.messages.values())[-1][-1]
+
+
+Script = Callable[[Prompt], AsyncIterator[str | Event]]
+
+
+async def says(*pieces: str | Event) -> AsyncIterator[str | Event]:
+    for piece in pieces:
+        yield piece
+
+
+@dataclass
+class Writer:
+    """An LLM that plays one script a call; every call costs its prompt's and its answer's words."""
+
+    scripts: list[Script]
+    prompts: list[Prompt] = field(default_factory=list)
+
+    def model(self, tier: Tier) -> str:
+        return f"fake-{tier}"
+
+    async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
+        self.prompts.append(prompt)
+        said, status = "", "cancelled"
+        try:
+            async for piece in self.scripts.pop(0)(prompt):
+                if isinstance(piece, str):
+                    said += piece
+                    yield TextDelta(piece)
+                else:
+                    yield piece
+            status = "ok"
+            yield Ended("complete", "fake-1", "fake")
+        except LLMError:
+            status = "error"
+            raise
+        finally:
+            meter(call(sum(words(message.text) for message in prompt.messages), words(said), status))
+
+    async def aclose(self) -> None:
+        return None
+
+
+@dataclass
+class Library:
+    """A Search over fixed passages."""
+
+    passages: tuple[Passage, ...] = ()
+    queries: list[tuple[str, Scope]] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def version(self, tenant_id: str) -> int:
+        return 1
+
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
+        self.queries.append((query, scope))
+        if self.error:
+            raise self.error
+        return Found(self.passages[:k], {"total": 1.0}, 0.9, 1)
+
+
+@dataclass
+class Memory:
+    """A Store in memory, for one turn."""
+
+    past: History = History("", 0, ())
+    limit: int = 100_000
+    used: int = 0
+    reserved: int = 0
+    channel: ChannelSettings = ChannelSettings()
+    parts: dict[int, str | None] = field(default_factory=dict)
+    finished: list[Outcome] = field(default_factory=list)
+    handed_back: list[Sequence[Call]] = field(default_factory=list)
+    billed: list[Sequence[Call]] = field(default_factory=list)
+    answers: dict[str, CachedAnswer] = field(default_factory=dict)
+    summaries: list[tuple[str, int]] = field(default_factory=list)
+    lost: bool = False
+    busy: int = 0
+
+    async def accept(self, incoming: Incoming) -> Turn | None:
+        raise NotImplementedError
+
+    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+        return turn(id=turn_id)
+
+    async def knows(self, thread: ThreadKey) -> bool:
+        return True
+
+    async def unfinished(self, platform: Platform) -> Sequence[Turn]:
+        return ()
+
+    async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
+        return None
+
+    async def lease(self, turn: Turn) -> Lease | None:
+        self.busy -= 1
+        return None if self.busy >= 0 else Lease(turn.id, 1)
+
+    async def renew(self, turn: Turn, lease: Lease) -> None:
+        if self.lost:
+            raise LeaseLost("taken over")
+
+    async def history(self, turn: Turn) -> History:
+        return self.past
+
+    async def settings(self, thread: ThreadKey) -> ChannelSettings:
+        return self.channel
+
+    async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
+        return BudgetState(self.used, self.reserved, self.limit, MIDNIGHT)
+
+    async def reserve(self, turn: Turn, tokens: int) -> Reservation:
+        if self.used + self.reserved + tokens > self.limit:
+            raise OverBudget("spent", used=self.used, limit=self.limit, resets_at=MIDNIGHT)
+        self.reserved += tokens
+        return Reservation("r", tokens, date(2026, 11, 23), self.used, self.limit)
+
+    async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
+        return self.answers.get(key)
+
+    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
+        if self.lost:
+            raise LeaseLost("taken over")
+        self.parts[index] = ref
+
+    async def finish(
+        self,
+        turn: Turn,
+        lease: Lease,
+        outcome: Outcome,
+        *,
+        reservation: Reservation | None,
+        cache_key: str | None,
+    ) -> None:
+        self.finished.append(outcome)
+        self._settle(outcome.calls, reservation)
+        if cache_key and outcome.state == "done":
+            self.answers[cache_key] = CachedAnswer(turn.id, outcome.answer, outcome.citations, NOON)
+
+    async def hand_back(
+        self, turn: Turn, lease: Lease, calls: Sequence[Call], *, reservation: Reservation | None
+    ) -> None:
+        self.handed_back.append(calls)
+        self._settle(calls, reservation)
+
+    async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
+        self.billed.append(calls)
+        self._settle(calls, reservation)
+
+    async def summarise(self, turn: Turn, *, since: int, summary: str, upto: int) -> bool:
+        self.summaries.append((summary, upto))
+        return True
+
+    def _settle(self, calls: Sequence[Call], reservation: Reservation | None) -> None:
+        self.used += sum(call.usage.total_tokens for call in calls)
+        self.reserved -= reservation.tokens if reservation else 0
+
+
+Sleep = Callable[[float], Awaitable[None]]

@@ -130,6 +130,11 @@ class SocketMode:
         for socket in list(self.connections):
             await socket.send_json({"type": "disconnect", "reason": "refresh_requested", "debug_info": {}})
 
+    async def drop(self) -> None:
+        """Lose every connection, as a network does."""
+        for socket in list(self.connections):
+            await socket.close()
+
     async def close(self) -> None:
         """Hang up."""
         for task in list(self._tasks):

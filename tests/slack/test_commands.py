@@ -11,6 +11,7 @@ from bot import commands
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.errors import NotAllowed
 from tests.doubles.slack import SlackDouble
+from tests.slack.conftest import serving
 from tests.slack.desk import ScriptedDesk
 
 Script = Callable[[Context, str], Awaitable[Reply]]
@@ -189,6 +190,20 @@ async def test_a_long_silent_command_shows_a_sign_of_life(
     await slack.until(lambda: slack.whispers("bob") == ["I am on it…"])
     go_on.set()
     await slack.until(lambda: slack.whispers("bob") == ["I am on it…", "Here it is."])
+
+
+async def test_a_command_cut_off_by_a_restart_says_so(slack: SlackDouble, budget: Scripted) -> None:
+    async def endless(context: Context, _: str) -> Reply:
+        await context.update("1 of 2 documents")
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    budget.script = endless
+    async with serving(slack, ScriptedDesk()):
+        asked = await slack.say("general", "bob", f"{slack.bot} budget")
+        await slack.until(lambda: slack.replies(asked))
+    assert slack.whispers("bob") == ["I was restarted in the middle of this. Please run it again."]
+    assert slack.replies(asked) == []
 
 
 async def test_slacks_own_stop_button_is_the_stop_command(

@@ -81,7 +81,7 @@ async def test_a_direct_message_needs_no_mention(slack: SlackDouble, desk: Scrip
 
 async def test_edits_and_deletions_start_nothing(slack: SlackDouble, desk: ScriptedDesk) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} one")
-    await slack.until(lambda: desk.accepted)
+    await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(question)))
     await slack.edit(question, f"{slack.bot} two")
     await slack.delete(question)
     await slack.say("general", "alice", f"{slack.bot} joined", subtype="channel_join")
@@ -119,6 +119,13 @@ async def test_a_refreshed_connection_loses_nothing(slack: SlackDouble, desk: Sc
     question = await slack.say("general", "alice", f"{slack.bot} still there?")
     await slack.until(lambda: slack.replies(question))
     assert sum(method == "apps.connections.open" for method, _ in slack.calls) >= 2
+    assert len(desk.accepted) == 1
+
+
+async def test_a_lost_connection_is_made_again(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    await slack.socket.drop()
+    question = await slack.say("general", "alice", f"{slack.bot} are you back?")
+    await slack.until(lambda: slack.replies(question))
     assert len(desk.accepted) == 1
 
 

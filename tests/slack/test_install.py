@@ -12,7 +12,7 @@ import bot.platforms.slack
 from bot import commands
 from bot.errors import ConfigError
 from bot.platforms.slack.check import check
-from bot.platforms.slack.manifest import SHORT, manifest
+from bot.platforms.slack.manifest import EVENTS, SHORT, manifest
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import installed, serving, slack_settings
 from tests.slack.desk import ScriptedDesk
@@ -76,6 +76,12 @@ def test_every_event_is_subscribed_to_and_readable() -> None:
     assert listened_events() == {event.partition(".")[0] for event in subscribed}
     for event in subscribed:
         assert SCOPES_OF_EVENTS[event] <= granted, event
+
+
+def test_no_scope_is_asked_for_in_vain() -> None:
+    needed = set().union(*(SCOPES_OF_METHODS[method] for method in called_methods()))
+    needed |= set().union(*(SCOPES_OF_EVENTS[event] for event in EVENTS))
+    assert set(manifest()["oauth_config"]["scopes"]["bot"]) == needed | {"commands", "files:read"}
 
 
 def test_the_manifest_leaves_nothing_to_switch_on() -> None:

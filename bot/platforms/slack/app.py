@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import aiohttp
 from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports import Surface
 from bot.platforms.slack import connection
 from bot.platforms.slack.commands import Commands
-from bot.platforms.slack.connection import Clients, Identity, Socket
+from bot.platforms.slack.connection import Identity, Socket
 from bot.platforms.slack.errands import Errands
 from bot.platforms.slack.files import Downloads
 from bot.platforms.slack.listeners import Listeners
@@ -43,8 +45,7 @@ async def serve(
 ) -> None:
     """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError in one line."""
     bot_token, app_token = connection.tokens(settings)
-    timeout = aiohttp.ClientTimeout(total=connection.TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with connection.pool() as session:
         clients = connection.clients(settings, session, bot_token)
         identity = await connection.identify(clients.patient, settings)
         address = await connection.socket_address(clients.patient, app_token)
@@ -53,11 +54,9 @@ async def serve(
         def surface_for(turn: Turn) -> Surface:
             return surface_of(clients.prompt, turn)
 
-        errands = Errands()
-        people = People(clients.patient, settings.admins)
-        app = AsyncApp(name="parley", client=clients.patient, process_before_response=True, logger=_bolt_log())
+        errands, people = Errands(), People(clients.patient, settings.admins)
         whisper = Whisper(clients.patient, session)
-        Listeners(
+        listeners = Listeners(
             desk,
             identity.me,
             client=clients.patient,
@@ -67,12 +66,12 @@ async def serve(
             commands_=Commands(whisper, services),
             errands=errands,
             surface_for=surface_for,
-        ).register(app)
-        socket = Socket(app, app_token, clients.patient, address)
+        )
+        socket = Socket(_bolt(clients.patient, listeners), app_token, clients.patient, address)
         try:
             await socket.connect_async()  # type: ignore[no-untyped-call]
             log.info("Slack: connected to %s as %s", identity.team, identity.me.user_id)
-            await _rounds(desk, socket, clients, ready, round_seconds)
+            await _rounds(desk, socket, surface_for, ready, round_seconds)
         finally:
             await socket.close()
             await errands.close()
@@ -80,12 +79,23 @@ async def serve(
             await clients.prompt.detach()
 
 
+def _bolt(client: AsyncWebClient, listeners: Listeners) -> AsyncApp:
+    log_of_bolt = logging.getLogger(f"{__name__}.bolt")
+    app = AsyncApp(name="parley", client=client, process_before_response=True, logger=log_of_bolt)
+    listeners.register(app)
+    return app
+
+
 async def _rounds(
-    desk: Desk, socket: Socket, clients: Clients, ready: asyncio.Event | None, round_seconds: float
+    desk: Desk,
+    socket: Socket,
+    surface_for: Callable[[Turn], Surface],
+    ready: asyncio.Event | None,
+    round_seconds: float,
 ) -> None:
     while True:
         try:
-            await desk.resume("slack", lambda turn: surface_of(clients.prompt, turn))
+            await desk.resume("slack", surface_for)
         except Exception:
             log.exception("Slack: looking for unfinished turns failed; trying again")
         if ready is not None:
@@ -103,7 +113,3 @@ def _warn_of_missing_scopes(identity: Identity) -> None:
     missing = sorted(SCOPES.keys() - identity.scopes) if identity.scopes else []
     if missing:
         log.warning("Slack: the app lacks %s; see `parley doctor`, then install it again", ", ".join(missing))
-
-
-def _bolt_log() -> logging.Logger:
-    return logging.getLogger(f"{__name__}.bolt")

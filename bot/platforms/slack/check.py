@@ -34,8 +34,7 @@ async def check(settings: Settings) -> list[Check]:
         bot_token, app_token = connection.tokens(settings)
     except ConfigError as error:
         return [_failed("slack tokens", error)]
-    timeout = aiohttp.ClientTimeout(total=connection.TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with connection.pool() as session:
         client = connection.clients(settings, session, bot_token).patient
         found: list[Check] = []
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 2.0
 """How long a command may take before the person sees that it runs."""
+
+GOODBYE_SECONDS = 3.0
 
 Run = Callable[[str, str, Context], Awaitable[Reply]]
 
@@ -69,7 +72,7 @@ class Progress:
                 await self._whisper.take_away(self.line)
                 return False
             await self._whisper.rewrite(self.line, reply)
-            return reply.file is None
+            return True
 
 
 class Commands:
@@ -113,7 +116,15 @@ class Commands:
             attachments=attachments,
             update=progress.update,
         )
-        reply = await self._attended(self._outcome(name, args, context), place, progress)
+        try:
+            reply = await self._attended(self._outcome(name, args, context), place, progress)
+        except asyncio.CancelledError:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._show(Reply(words.INTERRUPTED), name, place, progress), GOODBYE_SECONDS)
+            raise
+        await self._show(reply, name, place, progress)
+
+    async def _show(self, reply: Reply, name: str, place: Place, progress: Progress) -> None:
         try:
             if await progress.finish(dataclasses.replace(reply, file=None)) and reply.file is None:
                 return

@@ -90,6 +90,11 @@ def tokens(settings: Settings) -> tuple[str, str]:
     return settings.slack_bot_token.get_secret_value(), settings.slack_app_token.get_secret_value()
 
 
+def pool() -> aiohttp.ClientSession:
+    """Connections to Slack, through the proxy that the environment names."""
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), trust_env=True)
+
+
 def clients(settings: Settings, session: aiohttp.ClientSession, bot_token: str) -> Clients:
     """Web API clients over one connection pool."""
 

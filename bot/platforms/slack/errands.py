@@ -9,7 +9,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 2.0
 
 
 class Errands:

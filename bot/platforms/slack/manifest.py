@@ -16,20 +16,16 @@ LONG_DESCRIPTION = (
 
 SCOPES: dict[str, str] = {
     "app_mentions:read": "hears when it is mentioned",
-    "assistant:write": "shows that it is thinking, and appears among the agents",
+    "assistant:write": "stands among the agents, and hears Slack's own stop button",
     "channels:history": "follows a thread in public channels it was invited to",
-    "channels:read": "knows the names of public channels",
     "chat:write": "posts and edits its answers",
     "commands": "offers /parley and the short commands",
     "files:read": "reads files that are attached to a question",
     "files:write": "hands over charts and CSV files",
     "groups:history": "follows a thread in private channels it was invited to",
-    "groups:read": "knows the names of private channels it was invited to",
     "im:history": "reads what is written to it directly",
-    "im:read": "recognises its direct messages",
     "im:write": "opens a direct message to show progress and hand over private files",
     "mpim:history": "follows a thread in group messages",
-    "mpim:read": "recognises group messages",
     "users:read": "shows names in place of ids, and knows who administers the workspace",
 }
 """Every bot scope, and why it is asked for."""

@@ -30,6 +30,7 @@ REASON_LABEL = "What should the answer have said?"
 WORKING = "I am on it…"
 IN_DIRECT_MESSAGE = "I am on it. You can watch the progress in our direct messages."
 FILE_IN_DIRECT_MESSAGE = "The file is in our direct messages."
+INTERRUPTED = "I was restarted in the middle of this. Please run it again."
 NOT_STORED = "I cannot take your message in right now. I will try again within a few minutes."
 
 

@@ -62,7 +62,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-Pace = Callable[[], Awaitable[None]]
+Pace = Callable[[], Awaitable[object]]
 
 
 @dataclass

@@ -67,8 +67,8 @@ def test_blocks_are_whole() -> None:
 
 def test_a_table_aligns_numbers_and_escapes_text() -> None:
     html = render.table(Table(("Name", "Cost"), [("<i>", 0.25), ("b", None)]))
-    assert '<td>&lt;i&gt;</td><td class="right">0.25</td>' in html
-    assert '<td class="right">–</td>' in html
+    assert '<td class="short">&lt;i&gt;</td><td class="right short">0.25</td>' in html
+    assert '<td class="right short">–</td>' in html
     assert "nothing yet" in render.table(Table(("Name",), []))
 
 
@@ -97,3 +97,10 @@ def test_an_address_of_all_interfaces_is_told_as_one_to_open() -> None:
         assert address("::1", sock).startswith("http://[::1]:")
     finally:
         sock.close()
+
+
+def test_a_table_aligns_numbers_that_are_written_out_and_shortens_ids() -> None:
+    key = "697fed8a-dbf0-4118-9b1e-4aef565fa71b"
+    html = render.table(Table(("ID", "Score", "Text"), [(key, "3.4e+02", "1 of 2"), (key, "-", "x")]))
+    assert f'<td><code class="id" title="{key}">{key}</code></td><td class="right short">3.4e+02</td>' in html
+    assert '<td class="short">1 of 2</td>' in html

@@ -211,7 +211,8 @@ class Playground:
             log.exception("command %s failed, trace %s", name, trace)
             return replace(blank, blocks=render.blocks(words.TRACE.format(trace=trace)), final=True, failed=True)
         shown = render.blocks(reply.text) + ((render.table(reply.table),) if reply.table else ())
-        return replace(blank, blocks=shown, final=True, file=self._kept(reply.file) if reply.file else None)
+        file = self._kept(reply.file) if reply.file else None
+        return replace(blank, blocks=shown, final=True, private=reply.private, file=file)
 
     # --- files that commands hand over
 

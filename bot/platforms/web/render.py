@@ -22,6 +22,11 @@ from bot.platforms.web.views import MessageView, SourceView
 from bot.types import Citation, Part
 
 _MARKER = re.compile(r"\[(\d{1,3})\]")
+_NUMBER = re.compile(r"[-–]?[$€]?[\d.,]+(e[-+]?\d+)?\s?(%|ms|s|k|M)?")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BLANK = (None, "", "-", "–")
+_SHORT = 16
+"""Characters that a cell of a table keeps on one line."""
 _SCHEMES = ("http", "https", "mailto")
 
 
@@ -129,12 +134,15 @@ def table(value: Table) -> str:
 
 
 def _tagged(tag: str, text: str, right: bool) -> str:
-    kind = ' class="right"' if right else ""
-    return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
+    shown = html.escape(text)
+    if _ID.fullmatch(text):
+        return f'<{tag}><code class="id" title="{shown}">{shown}</code></{tag}>'
+    kinds = [name for name, applies in (("right", right), ("short", len(text) <= _SHORT)) if applies]
+    return f'<{tag} class="{" ".join(kinds)}">{shown}</{tag}>' if kinds else f"<{tag}>{shown}</{tag}>"
 
 
 def _numeric(cells: Any) -> bool:
-    kinds = [isinstance(cell, int | float) for cell in cells if cell is not None]
+    kinds = [not isinstance(cell, str) or _NUMBER.fullmatch(cell) for cell in cells if cell not in _BLANK]
     return bool(kinds) and all(kinds)
 
 

@@ -40,7 +40,10 @@ class FileView:
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """One message as the page shows it. ``final`` is False while it may still change."""
+    """One message as the page shows it. ``final`` is False while it may still change.
+
+    ``private`` is what a channel would show to the asker alone.
+    """
 
     id: str
     thread: str
@@ -51,6 +54,7 @@ class MessageView:
     turn: str = ""
     final: bool = True
     failed: bool = False
+    private: bool = False
     sources: tuple[SourceView, ...] = ()
     notes: tuple[str, ...] = ()
     actions: tuple[Action, ...] = ()

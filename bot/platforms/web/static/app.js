@@ -179,7 +179,7 @@ function byline(message) {
   const time = element("time", { dateTime: message.at, textContent: at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) });
   time.title = at.toLocaleString();
   const line = element("div", { className: "by" }, icon, element("b", { textContent: message.author }), time);
-  if (message.role === "command") line.append(element("span", { textContent: "only you see this" }));
+  if (message.private) line.append(element("span", { textContent: "only you see this" }));
   return line;
 }
 
@@ -504,6 +504,9 @@ function thumb(card, turn, name) {
 
 let opener = null;
 
+// Lines of prose that a PDF or a text file broke are joined; lists, tables and paragraphs stay.
+const unwrapped = (text) => text.replace(/([^\n|])\n(?=[^\n|*#>\-\d])/g, "$1 ");
+
 function openQuote(button, source) {
   const was = opener;
   closeQuote();
@@ -519,7 +522,7 @@ function openQuote(button, source) {
     : source.source;
   const box = $("quote");
   box.replaceChildren(element("header", {}, title, close),
-    element("blockquote", { textContent: source.quote }), element("footer", {}, origin));
+    element("blockquote", { textContent: unwrapped(source.quote) }), element("footer", {}, origin));
   box.hidden = false;
   const at = button.getBoundingClientRect();
   const size = box.getBoundingClientRect();

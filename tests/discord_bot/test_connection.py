@@ -193,6 +193,21 @@ async def test_missing_rights_are_named(
     assert words in told.content
 
 
+async def test_without_the_right_to_embed_the_sources_follow_the_text(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    general.denied = {"embed_links"}
+    await connect()
+    asked = await ask(discord, general, ada)
+    await discord.until(lambda: answered(discord, asked))
+    (answer,) = discord.answers(asked)
+    assert answer.embeds == []
+    assert answer.content == (
+        f"{SCRIPT[-1]}\n-# **[1]** [Leave](<https://handbook.example/leave>) · Paid leave\n"
+        "> Everybody has 30 days of paid leave a year.\n-# cheap model"
+    )
+
+
 async def test_a_thread_archived_in_mid_answer_is_woken(
     discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
 ) -> None:

@@ -234,6 +234,7 @@ async def _post(call: Call) -> tuple[int, object]:
         raise ApiError(403, 50007, "Cannot send messages to this user")
     if channel.locked:
         raise ApiError(403, 160005, "Thread is locked")
+    _may_embed(call, channel)
     check_message(body, files=len(call.files))
     call.double.violations += manners(body)
     repeated = call.double.rest.nonces.get((channel.id, str(body.get("nonce"))))
@@ -270,6 +271,13 @@ def _message(call: Call, channel: Channel) -> Message:
     )
 
 
+def _may_embed(call: Call, channel: Channel) -> None:
+    if call.json.get("embeds") and channel.kind != DM:
+        call.double.world.open(channel.id, "embed_links")
+    if call.files and channel.kind != DM:
+        call.double.world.open(channel.id, "attach_files")
+
+
 async def _edit(call: Call) -> tuple[int, object]:
     world, body = call.double.world, call.json
     channel = world.open(call.number("channel_id"))
@@ -278,6 +286,7 @@ async def _edit(call: Call) -> tuple[int, object]:
         raise ApiError(403, 50005, "Cannot edit a message authored by another user")
     if channel.archived:
         raise ApiError(400, 50083, "Thread is archived")
+    _may_embed(call, channel)
     check_message(body, files=len(call.files), edit=True)
     call.double.violations += manners(body)
     await call.double.change(message, body, call.files)

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import discord
 
@@ -60,6 +60,20 @@ def part(shown: Part) -> Shown:
         content, embed = _with_notes(content, notes)
     buttons = tuple(Button(action, custom_id(action, shown.turn_id)) for action in shown.actions)
     return Shown(content=content, embed=embed, buttons=buttons)
+
+
+def without_embed(shown: Shown) -> Shown:
+    """The same where the bot lacks Embed Links: sources and notes follow the text, as many lines as fit."""
+    if shown.embed is None:
+        return shown
+    small = [*(shown.embed.description or "").split("\n"), shown.embed.footer.text or ""]
+    content = shown.content
+    for line in (line for line in small if line):
+        longer = f"{content}\n{line}" if line.startswith(">") else f"{content}\n-# {line}"
+        if len(longer) > CONTENT_CHARS:
+            break
+        content = longer
+    return replace(shown, content=content, embed=None)
 
 
 def _with_notes(content: str, notes: list[str]) -> tuple[str, discord.Embed | None]:

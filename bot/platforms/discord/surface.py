@@ -87,9 +87,12 @@ class DiscordSurface:
             try:
                 await self._edit(ref, shown)
             except discord.HTTPException as error:
-                if error.code != ARCHIVED:
+                if error.code == ARCHIVED:
+                    await self._wake(ref)
+                elif error.code == MISSING_PERMISSIONS and shown.embed is not None:
+                    shown = render.without_embed(shown)
+                else:
                     raise
-                await self._wake(ref)
                 await self._edit(ref, shown)
 
     async def delete(self, ref: str) -> None:
@@ -157,6 +160,14 @@ class DiscordSurface:
     # --- what
 
     async def _send(self, place: _Place, shown: render.Shown, name: str) -> discord.Message:
+        try:
+            return await self._send_once(place, shown, name)
+        except discord.Forbidden as error:
+            if error.code != MISSING_PERMISSIONS or shown.embed is None:
+                raise
+            return await self._send_once(place, render.without_embed(shown), name)
+
+    async def _send_once(self, place: _Place, shown: render.Shown, name: str) -> discord.Message:
         view = render.view(shown.buttons)
         options: dict[str, Any] = {
             "embeds": [shown.embed] if shown.embed else [],

@@ -34,6 +34,7 @@ _ANGLED = re.compile(r"<([^<>]*)>")
 _TAG_START = re.compile(r"<(?=[A-Za-z/!?$%@#:&])")
 _TOKEN = re.compile(r"\\[^\w\s\x00]|!?\[|<")
 _HELD = re.compile(r"\x00(\d+)\x00")
+_ENDS = re.compile(r"$|\s|[|\"]+[.,;:!?)]*(?:\s|$)")
 _LABEL_CHARS = 1000
 
 
@@ -184,8 +185,9 @@ class _Line:
             if token.group()[0] == "\\":
                 out += token.group()
                 continue
-            piece, position = self._angle(text, position) if token.group() == "<" else self._link(text, position)
-            out += piece
+            piece, end = self._angle(text, position) if token.group() == "<" else self._link(text, position)
+            out += piece if end == position else _apart(out, piece, text[end:])
+            position = end
         return out + self._bare(text[position:], "")
 
     def _link(self, text: str, start: int) -> tuple[str, int]:
@@ -232,8 +234,7 @@ class _Line:
     def _bare(self, text: str, follower: str) -> str:
         def shown(found: re.Match[str]) -> str:
             address = trimmed(found.group())
-            ends = found.end() < len(text) or follower in ("", "<")
-            ends = ends and text[found.end() : found.end() + 1] not in ("\\", "\x00")
+            ends = _ENDS.match(text[found.end() :] + follower)
             if not address or address.lower() == "www" or (ends and permitted(address, self._allowed)):
                 return found.group()
             return self._code(address) + found.group()[len(address) :]
@@ -265,6 +266,18 @@ class _Line:
             out += piece
             position = found.end()
         return out + text[position:]
+
+
+def _apart(before: str, piece: str, after: str) -> str:
+    """What came out of a link, with space around it where it would make a new word with its neighbours.
+
+    ``www`` and a label ``.example.org`` must not become an address.
+    """
+    if piece[:1] in ("\x00", " "):
+        return piece
+    front = " " if before[-1:].strip(" (*_~\"'") else ""
+    back = "" if re.match(r"[.,;:!?)*_~\"']*(?:\s|$)", after) else " "
+    return front + piece + back if piece else " "
 
 
 def _closing_bracket(text: str, start: int) -> int | None:

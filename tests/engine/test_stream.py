@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -158,7 +159,7 @@ async def test_edits_keep_their_distance() -> None:
         await turns()
     times = desk.channel.times("edit")
     assert len(times) > 5
-    assert all(later - earlier >= EVERY - 1e-6 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= EVERY - 1e-6 for earlier, later in pairwise(times))
 
 
 async def test_a_slow_edit_is_waited_for_and_the_newest_text_follows() -> None:
@@ -240,7 +241,7 @@ async def test_the_pace_comes_back_slowly() -> None:
         await stream(desk, "word " * 400, step=50)
         await turns()
     edits = desk.channel.times("edit")[3:]
-    gaps = [round(later - earlier, 6) for earlier, later in zip(edits, edits[1:], strict=False)]
+    gaps = [round(later - earlier, 6) for earlier, later in pairwise(edits)]
     assert gaps[0] > EVERY
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] == pytest.approx(EVERY)

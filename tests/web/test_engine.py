@@ -1,0 +1,105 @@
+"""The page over the real engine, the real store and the real documents; nothing but the model is left out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.app import App, open_app
+from bot.config import load
+from bot.platforms.web.app import serve
+from knowledge import sample
+from knowledge.sources import open_source
+from tests.web.client import Stream, following
+
+THREAD = "thread-0001"
+MOST = 50_000_000
+
+
+@asynccontextmanager
+async def _served(app: App) -> AsyncIterator[aiohttp.ClientSession]:
+    ready = asyncio.Event()
+    found: list[str] = []
+    task = asyncio.create_task(serve(app.desk, app.services, app.settings, port=0, ready=ready, bound=found.append))
+    try:
+        async with asyncio.timeout(20):
+            await ready.wait()
+        async with aiohttp.ClientSession(found[0]) as session:
+            yield session
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
+    settings = load(database_url=database_url, data_dir=tmp_path, reranker="none")
+    async with open_app(settings) as opened:
+        files = [sample.path() / "expenses-and-travel.md", sample.path() / "archive"]
+        sources = [open_source(str(file), fetch_allow=(), max_bytes=MOST, files=True) for file in files]
+        report = await opened.ingestor.ingest(sources, tenant_id="local")
+        assert (report.documents, report.failed) == (2, ())
+        yield opened
+
+
+async def _ask(http: aiohttp.ClientSession, stream: Stream, text: str) -> str:
+    async with http.post("/api/ask", json={"thread": THREAD, "id": text, "text": text}) as response:
+        assert response.status == 202
+        turn = str((await response.json())["turn"])
+    await stream.until(lambda seen: any(view["turn"] == turn and view["final"] for view in seen.of("assistant")))
+    return turn
+
+
+async def test_from_the_question_to_the_quote_and_back_after_a_restart(app: App) -> None:
+    document = (sample.path() / "expenses-and-travel.md").read_text(encoding="utf-8")
+    async with _served(app) as http, following(http) as stream:
+        turn = await _ask(http, stream, sample.questions()[0])
+        answer = stream.of("assistant")[-1]
+        assert "220 EUR" in stream.text()
+        quotes = [source["quote"] for source in answer["sources"] if source["title"] == "Expenses and travel"]
+        assert quotes
+        assert all(quote in document for quote in quotes)
+        assert {"again", "strong", "up", "down", "why"} <= set(answer["actions"])
+
+        await _ask(http, stream, "And in Ghent?")
+        async with http.post(f"/api/turns/{turn}/why", json={"thread": THREAD}) as response:
+            assert turn in (await response.json())["message"]["blocks"][0]
+        async with http.post(f"/api/turns/{turn}/up", json={}) as response:
+            assert response.status == 200
+        async with http.post(f"/api/turns/{turn}/stop", json={}) as response:
+            assert (response.status, "ended" in (await response.json())["error"]) == (400, True)
+
+    async with _served(app) as http:
+        async with http.get("/api/threads") as response:
+            assert [thread["id"] for thread in (await response.json())["threads"]] == [THREAD]
+        async with http.get(f"/api/threads/{THREAD}") as response:
+            messages = (await response.json())["messages"]
+        async with http.get("/readyz") as response:
+            assert response.status == 200
+    assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant"]
+    assert messages[1]["blocks"] == answer["blocks"]
+    assert messages[1]["sources"] == answer["sources"]
+
+
+async def test_commands_and_an_upload_that_can_be_asked_about(app: App) -> None:
+    async with _served(app) as http, following(http) as stream:
+        note = b"# Bicycles\n\nThe company bicycle is called Gustav and lives in the cellar of the Ghent office.\n"
+        async with http.post(f"/api/upload?thread={THREAD}&file=bicycles.md", data=note) as response:
+            assert response.status == 202
+        await stream.ended("command")
+        assert "Took in 1 document" in stream.text("command")
+        await _ask(http, stream, "What is the company bicycle called?")
+        assert "Gustav" in stream.text()
+        for count, name in enumerate(("docs", "budget", "costs", "help"), 2):
+            async with http.post("/api/command", json={"thread": THREAD, "command": name, "args": ""}) as response:
+                assert response.status == 202
+            await stream.ended("command", count)
+        assert not any(view["failed"] for view in stream.of("command"))
+        assert "bicycles.md" in stream.text("command")
+        async with http.post("/api/ask", json={"thread": THREAD, "id": "x", "text": "y" * 20_001}) as response:
+            assert (response.status, "20,000 characters" in (await response.json())["error"]) == (400, True)

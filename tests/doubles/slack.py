@@ -22,14 +22,13 @@ from aiohttp import web
 
 from tests.doubles import slack_blocks
 from tests.doubles.slack_api import SCOPES, WebApi
+from tests.doubles.slack_handouts import Handouts
 from tests.doubles.slack_socket import Delivery, SocketMode
 from tests.doubles.slack_world import APP_ID, BOT_USER, TEAM, Channel, Message, World
 
 ALL_SCOPES = frozenset(scope for scope in SCOPES.values() if scope and scope != "connections:write") | {"files:read"}
 EVENTS = frozenset({"app_mention", "message.channels", "message.groups", "message.im", "message.mpim"})
 KINDS = {"channel": "message.channels", "group": "message.groups", "im": "message.im", "mpim": "message.mpim"}
-TRIGGER_SECONDS = 3.0
-RESPONSES = 5
 
 
 class SlackDouble:
@@ -59,13 +58,10 @@ class SlackDouble:
         self.views: list[dict[str, Any]] = []
         self.statuses: list[str] = []
         self.uploaded: dict[str, bytes] = {}
-        self.responses: list[dict[str, Any]] = []
         self.base = ""
         self.socket = SocketMode(ack_seconds=ack_seconds, pace=pace, violations=self.violations)
+        self.handouts = Handouts(self)
         self._api = WebApi(self)
-        self._files: dict[str, tuple[bytes, str]] = {}
-        self._response_urls: dict[str, tuple[str, str, int]] = {}
-        self._triggers: dict[str, float] = {}
         self._errors: dict[str, list[str]] = defaultdict(list)
         self._waits: dict[str, list[int]] = defaultdict(list)
 
@@ -76,8 +72,8 @@ class SlackDouble:
         app.router.add_route("*", "/api/{method}", self._api.serve)
         app.router.add_get("/link/", self.socket.serve)
         app.router.add_post("/upload/v1/{file}", self._api.upload)
-        app.router.add_get("/files-pri/{file}/{name}", self._file)
-        app.router.add_post("/commands/{id}", self._responded)
+        app.router.add_get("/files-pri/{file}/{name}", self.handouts.file)
+        app.router.add_post("/commands/{id}", self.handouts.responded)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -120,7 +116,7 @@ class SlackDouble:
         place, author = self.channel(channel), self.user_id(user)
         version = self.world.version(text)
         message = Message(place.id, self.world.next_ts(), author, [version], thread_ts)
-        message.files = [self._share(name, data, kind) for name, data, kind in files]
+        message.files = [self.handouts.share(name, data, kind) for name, data, kind in files]
         self.world.add(message)
         more = {"subtype": subtype or "file_share"} if files or subtype else {}
         self.announce(message, **more)
@@ -162,8 +158,8 @@ class SlackDouble:
             "user_id": author,
             "user_name": user,
             "api_app_id": APP_ID,
-            "response_url": self._response_url(place.id, author),
-            "trigger_id": self._trigger(),
+            "response_url": self.handouts.response_url(place.id, author),
+            "trigger_id": self.handouts.trigger(),
         }
         return self.socket.send("slash_commands", body)
 
@@ -179,7 +175,7 @@ class SlackDouble:
             "channel": {"id": message.channel, "name": self.channel(message.channel).name},
             "message": message.payload(),
             "actions": [pressed],
-            "response_url": self._response_url(message.channel, author),
+            "response_url": self.handouts.response_url(message.channel, author),
         }
         return self.socket.send("interactive", body)
 
@@ -314,52 +310,4 @@ class SlackDouble:
     def _interaction(self, kind: str, user: str) -> dict[str, Any]:
         person = {"id": user, "username": self.world.users[user].name, "team_id": TEAM}
         team = {"id": TEAM, "domain": "parley"}
-        return {"type": kind, "user": person, "team": team, "api_app_id": APP_ID, "trigger_id": self._trigger()}
-
-    # --- triggers, response URLs, files
-
-    def _trigger(self) -> str:
-        trigger = self.world.next_id("trigger.")
-        self._triggers[trigger] = time.monotonic()
-        return trigger
-
-    def spend_trigger(self, trigger: str) -> None:
-        """A trigger opens one view within 3 seconds."""
-        since = self._triggers.pop(trigger, None)
-        if since is None or time.monotonic() - since > TRIGGER_SECONDS:
-            self.violations.append("views.open with a trigger that was used or has expired")
-
-    def _response_url(self, channel: str, user: str) -> str:
-        name = self.world.next_id("r")
-        self._response_urls[name] = (channel, user, RESPONSES)
-        return f"{self.base}/commands/{name}"
-
-    async def _responded(self, request: web.Request) -> web.Response:
-        name = request.match_info["id"]
-        channel, user, left = self._response_urls[name]
-        if left == 0:
-            return web.json_response({"ok": False, "error": "used_url"}, status=404)
-        self._response_urls[name] = (channel, user, left - 1)
-        body = await request.json()
-        if faults := slack_blocks.faults(body.get("blocks") or []):
-            self.violations.append(f"response_url: {faults}")
-        self.responses.append(body)
-        version = self.world.version(body.get("text", ""), body.get("blocks"))
-        message = Message(channel, self.world.next_ts(), BOT_USER, [version], bot_id="B0BOT")
-        message.only_for = None if body.get("response_type") == "in_channel" else user
-        self.world.add(message)
-        return web.Response(text="ok")
-
-    def _share(self, name: str, data: bytes, kind: str) -> dict[str, Any]:
-        file_id = self.world.next_id("F")
-        self._files[file_id] = (data, kind)
-        url = f"{self.base}/files-pri/{file_id}/{name}"
-        about = {"id": file_id, "name": name, "mimetype": kind, "size": len(data), "mode": "hosted"}
-        return {**about, "url_private": url, "url_private_download": url}
-
-    async def _file(self, request: web.Request) -> web.Response:
-        data, kind = self._files[request.match_info["file"]]
-        allowed = "files:read" in self.scopes
-        if request.headers.get("Authorization") != f"Bearer {self.bot_token}" or not allowed:
-            return web.Response(text="<html>Sign in</html>", content_type="text/html")
-        return web.Response(body=data, content_type=kind)
+        return {"type": kind, "user": person, "team": team, "api_app_id": APP_ID, "trigger_id": self.handouts.trigger()}

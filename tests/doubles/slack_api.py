@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from tests.doubles import slack_blocks
+from tests.doubles.slack_limits import Buckets
 from tests.doubles.slack_world import BOT_ID, BOT_USER, TEAM, Channel, Message, pings
 
 if TYPE_CHECKING:
@@ -36,20 +35,6 @@ SCOPES: dict[str, str | None] = {
 }
 """What each method needs."""
 
-PER_MINUTE = {
-    "chat.postMessage": 60,
-    "chat.postEphemeral": 100,
-    "chat.update": 50,
-    "chat.delete": 50,
-    "conversations.info": 50,
-    "conversations.open": 50,
-    "conversations.replies": 50,
-    "users.info": 100,
-}
-"""Calls a minute: the documented floor of each tier; ``chat.postMessage`` counts per channel."""
-
-BURST = 10
-
 
 class Refusal(Exception):  # noqa: N818
     """An answer of ``ok: false``. ``fault`` says what the caller did wrong, where it was wrong to call at all."""
@@ -58,38 +43,6 @@ class Refusal(Exception):  # noqa: N818
         super().__init__(error)
         self.body = {"ok": False, "error": error, **more}
         self.fault = fault
-
-
-class Buckets:
-    """Rate limits, in Slack's time."""
-
-    def __init__(self, pace: float, violations: list[str]) -> None:
-        self._pace = pace
-        self._violations = violations
-        self._levels: dict[str, tuple[float, float]] = {}
-        self._closed: dict[str, float] = {}
-
-    def wait(self, method: str, channel: str) -> int | None:
-        """None when the call may pass, else the seconds of Retry-After."""
-        per_minute = PER_MINUTE.get(method)
-        if per_minute is None:
-            return None
-        key = f"{method} {channel}" if method == "chat.postMessage" else method
-        now = time.monotonic()
-        if now < self._closed.get(key, 0.0):
-            self._violations.append(f"{key} was called again before its Retry-After was over")
-        level, since = self._levels.get(key, (float(BURST), now))
-        level = min(BURST, level + (now - since) * self._pace * per_minute / 60)
-        self._levels[key] = (level - 1 if level >= 1 else level, now)
-        if level >= 1:
-            return None
-        seconds = math.ceil(max(1.0, (1 - level) * 60 / per_minute / self._pace))
-        self.shut(key, seconds)
-        return seconds
-
-    def shut(self, key: str, seconds: float) -> None:
-        """Note that a call before that time breaks the rules; a tenth is left for the network."""
-        self._closed[key] = time.monotonic() + seconds * 0.9
 
 
 class WebApi:
@@ -302,7 +255,7 @@ class WebApi:
         return {}
 
     def _view(self, args: Args) -> dict[str, Any]:
-        self._slack.spend_trigger(str(args.get("trigger_id")))
+        self._slack.handouts.spend(str(args.get("trigger_id")))
         view = args.get("view")
         if faults := slack_blocks.view_faults(view):
             raise Refusal("invalid_arguments", "; ".join(faults))

@@ -133,6 +133,8 @@ class World:
             Channel("C0OLD", "old", members=set(everybody), is_archived=True),
         ]
         self.channels = {channel.id: channel for channel in channels}
+        for user in people:
+            self.direct(user.id)
         self.messages: list[Message] = []
         self._opened = time.monotonic()
         self._second = int(time.time())

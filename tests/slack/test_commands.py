@@ -123,6 +123,26 @@ async def test_a_private_reply_to_a_mention_is_ephemeral_in_the_thread(
     assert slack.replies(asked) == []
 
 
+async def test_a_table_that_slack_refuses_is_shown_as_text(
+    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+) -> None:
+    budget.answers(Reply("Today:", Table(("who", "tokens"), [("<bob>", 1200), ("ada", None)])))
+    slack.fail_next("chat.postEphemeral", "invalid_blocks")
+    await slack.say("general", "bob", f"{slack.bot} budget")
+    await slack.until(lambda: slack.whispers("bob"))
+    assert slack.whispers("bob") == ["Today:\nwho | tokens\n&lt;bob&gt; | 1,200\nada | –"]
+
+
+async def test_a_person_who_left_the_channel_is_answered_directly(
+    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+) -> None:
+    budget.answers(Reply("For you alone."))
+    slack.fail_next("chat.postEphemeral", "user_not_in_channel")
+    await slack.say("general", "bob", f"{slack.bot} budget")
+    await slack.until(lambda: slack.messages("D0BOB"))
+    assert [message.shown for message in slack.messages("D0BOB")] == ["For you alone."]
+
+
 async def test_a_command_in_a_direct_message_answers_there(
     slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
 ) -> None:

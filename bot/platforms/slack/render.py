@@ -22,6 +22,7 @@ FALLBACK_CHARS = 300
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 TABLE_CHARS = 10_000
+PLAIN_CHARS = 3_000
 SOURCES = 10
 QUOTE_CHARS = 240
 NOTES_CHARS = 500
@@ -58,6 +59,15 @@ def reply(answer: Reply) -> dict[str, Any]:
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
         blocks += notes([words.more_rows(hidden)] if hidden else [])
     return {"text": fallback(answer.text), "blocks": blocks or [markdown(words.PENDING)]}
+
+
+def plain_reply(answer: Reply) -> dict[str, Any]:
+    """The same without blocks, for where Slack does not take them: a table becomes lines of text."""
+    lines = [answer.text]
+    if answer.table is not None:
+        rows = [answer.table.columns, *answer.table.rows]
+        lines += [" | ".join((_shown(cell) or "–") for cell in row) for row in rows]
+    return {"text": escaped(_clipped("\n".join(lines).strip(), PLAIN_CHARS)) or words.PENDING}
 
 
 def markdown(text: str) -> Block:

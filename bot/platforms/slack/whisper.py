@@ -45,11 +45,13 @@ class Whisper:
 
     async def reply(self, place: Place, reply: Reply) -> None:
         """A command's answer, private or public, with its file. What cannot be shown there goes to the person's DM."""
-        arguments = render.reply(reply)
-        if reply.private and not place.is_direct:
-            await self._private(place, arguments)
-        else:
-            await self._public(place, arguments)
+        try:
+            await self._show(place, reply, render.reply(reply))
+        except MessageGone:
+            raise
+        except SurfaceError as error:
+            log.warning("Slack did not take a reply's blocks, so it goes out as text: %s", error)
+            await self._show(place, reply, render.plain_reply(reply))
         if reply.file is not None:
             await self._hand_over(place, reply.file, private=reply.private)
 
@@ -57,6 +59,12 @@ class Whisper:
         """The direct message between the bot and a person."""
         opened = await self._client.conversations_open(users=user_id)
         return str((opened.get("channel") or {}).get("id"))
+
+    async def _show(self, place: Place, reply: Reply, arguments: dict[str, Any]) -> None:
+        if reply.private and not place.is_direct:
+            await self._private(place, arguments)
+        else:
+            await self._public(place, arguments)
 
     async def _private(self, place: Place, arguments: dict[str, Any]) -> None:
         if place.response_url and await self._respond(place.response_url, "ephemeral", arguments):

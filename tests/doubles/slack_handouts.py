@@ -1,0 +1,78 @@
+"""What Slack hands out for a while: triggers for modals, response URLs, and the files people share."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from tests.doubles import slack_blocks
+from tests.doubles.slack_world import BOT_ID, BOT_USER, Message
+
+if TYPE_CHECKING:
+    from tests.doubles.slack import SlackDouble
+
+TRIGGER_SECONDS = 3.0
+RESPONSES = 5
+
+
+class Handouts:
+    """Each with its own short life."""
+
+    def __init__(self, slack: SlackDouble) -> None:
+        self._slack = slack
+        self._world = slack.world
+        self._triggers: dict[str, float] = {}
+        self._response_urls: dict[str, tuple[str, str, int]] = {}
+        self._files: dict[str, tuple[bytes, str]] = {}
+
+    def trigger(self) -> str:
+        """A fresh trigger."""
+        trigger = self._world.next_id("trigger.")
+        self._triggers[trigger] = time.monotonic()
+        return trigger
+
+    def spend(self, trigger: str) -> None:
+        """A trigger opens one view within 3 seconds."""
+        since = self._triggers.pop(trigger, None)
+        if since is None or time.monotonic() - since > TRIGGER_SECONDS:
+            self._slack.violations.append("views.open with a trigger that was used or has expired")
+
+    def response_url(self, channel: str, user: str) -> str:
+        """An address that works five times."""
+        name = self._world.next_id("r")
+        self._response_urls[name] = (channel, user, RESPONSES)
+        return f"{self._slack.base}/commands/{name}"
+
+    async def responded(self, request: web.Request) -> web.Response:
+        """A message that came to a response URL."""
+        name = request.match_info["id"]
+        channel, user, left = self._response_urls[name]
+        if left == 0:
+            return web.json_response({"ok": False, "error": "used_url"}, status=404)
+        self._response_urls[name] = (channel, user, left - 1)
+        body = await request.json()
+        if faults := slack_blocks.faults(body.get("blocks") or []):
+            self._slack.violations.append(f"response_url: {faults}")
+        version = self._world.version(body.get("text", ""), body.get("blocks"))
+        message = Message(channel, self._world.next_ts(), BOT_USER, [version], bot_id=BOT_ID)
+        message.only_for = None if body.get("response_type") == "in_channel" else user
+        self._world.add(message)
+        return web.Response(text="ok")
+
+    def share(self, name: str, data: bytes, kind: str) -> dict[str, Any]:
+        """Keep a file that somebody attached; what events tell of it."""
+        file_id = self._world.next_id("F")
+        self._files[file_id] = (data, kind)
+        url = f"{self._slack.base}/files-pri/{file_id}/{name}"
+        about = {"id": file_id, "name": name, "mimetype": kind, "size": len(data), "mode": "hosted"}
+        return {**about, "url_private": url, "url_private_download": url}
+
+    async def file(self, request: web.Request) -> web.Response:
+        """A file's bytes for the bot's token; the sign-in page for everybody else."""
+        data, kind = self._files[request.match_info["file"]]
+        allowed = "files:read" in self._slack.scopes
+        if request.headers.get("Authorization") != f"Bearer {self._slack.bot_token}" or not allowed:
+            return web.Response(text="<html>Sign in</html>", content_type="text/html")
+        return web.Response(body=data, content_type=kind)

@@ -23,6 +23,7 @@ def folder(tmp_path: Path) -> Path:
         "## Trains\n\nTrains are booked in second class by everybody.\n"
     )
     (rules / "dogs.txt").write_text("Dogs are welcome in the office on Fridays.\n")
+    (rules / "plants.txt").write_text("The ferns are watered by whoever comes first.\n")
     return rules
 
 
@@ -31,8 +32,8 @@ def test_ingest_ask_and_ask_again(parley: Parley, folder: Path) -> None:
     assert first.status == 0
     report = first.document
     assert {"documents", "chunks", "unchanged", "failed", "seconds"} <= set(report)
-    assert (report["documents"], report["unchanged"], report["failed"]) == (2, 0, [])
-    assert parley("ingest", str(folder), "--json").document["unchanged"] == 2
+    assert (report["documents"], report["unchanged"], report["failed"]) == (3, 0, [])
+    assert parley("ingest", str(folder), "--json").document["unchanged"] == 3
 
     asked = parley("ask", "What may a hotel in Lisbon cost?", "--thread", "t1", "--json")
     assert asked.status == 0
@@ -94,7 +95,7 @@ def test_one_bad_document_does_not_stop_the_others(parley: Parley, folder: Path)
     made = parley("ingest", str(folder), "/no/such/place", "--json")
     assert made.status == 0
     report = made.document
-    assert report["documents"] == 2
+    assert report["documents"] == 3
     assert {Path(failure["source"]).name for failure in report["failed"]} == {"broken.pdf", "empty.md", "place"}
     assert all(failure["error"] for failure in report["failed"])
     alone = parley("ingest", "/no/such/place", "--json")
@@ -137,7 +138,7 @@ def test_documents_are_deleted_and_refreshed(parley: Parley, folder: Path) -> No
     assert parley("docs", "delete", dogs["id"], "--json").document == {"deleted": [dogs["id"]]}
     assert parley("docs", "delete", dogs["id"]).status == 1
     (folder / "dogs.txt").write_text("Dogs are welcome every day.\n")
-    assert parley("docs", "refresh", "--json").document["documents"] == 2
+    assert parley("docs", "refresh", "--json").document["documents"] == 3
     assert "every day" in parley("search", "dogs in the office", "-k", "1", "--json").document["passages"][0]["text"]
 
 

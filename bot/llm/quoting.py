@@ -16,10 +16,12 @@ MOST_QUOTES = 4
 FEWEST_QUOTES = 2
 _LONGEST_UNIT = 600
 _WORTH = 0.5
-"""A further quote scores at least this share of the best one."""
+"""A further quote scores at least this share of the best one ..."""
+_WORTH_REPEATED = 0.85
+"""... or this one, where two are chosen already and it has no word of the question that they lack."""
 _HEADING_SHARE = 0.75
 _NUMBER_BONUS = 0.2
-_RANK_DECAY = 0.07
+_RANK_DECAY = 0.15
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _QUANTITY = re.compile(
@@ -74,14 +76,14 @@ def terms(text: str) -> list[str]:
 
 
 def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
-    """Two to four pieces that answer best, in reading order; the openings of the best passages if no word is shared."""
+    """One to four pieces that answer best, the best first; the opening of the best passage if no word is shared."""
     units = _units(passages)
     if not units:
         return []
     asked = frozenset(terms(question))
     scores = _scores(asked, units, wants_number=bool(_QUANTITY.search(question)))
     chosen = _with_followers(_choose(asked, units, scores) or units[:1], units)
-    return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in sorted(chosen, key=lambda unit: unit.place)]
+    return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in chosen]
 
 
 def telling_sentences(texts: Iterable[str], room: int) -> list[str]:
@@ -151,7 +153,7 @@ def _choose(asked: frozenset[str], units: Sequence[_Unit], scores: Sequence[floa
     covered: set[str] = set()
     for unit, score in sorted(zip(units, scores, strict=True), key=lambda pair: -pair[1]):
         adds = bool((unit.terms & asked) - covered)
-        floor = best * (_WORTH if adds or len(chosen) < FEWEST_QUOTES else 1.5 * _WORTH)
+        floor = best * (_WORTH if adds or len(chosen) < FEWEST_QUOTES else _WORTH_REPEATED)
         if score < floor:
             continue
         chosen.append(unit)

@@ -106,7 +106,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                     case "message_delta":
                         stop = event.delta.stop_reason or stop
                         call.usage = usage_of(event.usage, before=call.usage)
-                        call.complete = stop is not None
+                        call.complete = stop is not None and event.usage is not None
                     case "message_stop":
                         ended = True
                         break

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import cast
 
 import pytest
 
+from bot.commands.services import Services
 from bot.config import Settings
+from bot.engine.desk import Desk
 from bot.errors import ConfigError, MessageGone
+from bot.platforms.discord.app import serve
 from bot.platforms.discord.check import check, invite_url
 from bot.types import Author, ThreadKey
-from tests.discord_bot.conftest import Connect, serving, settings_for
+from tests.discord_bot.conftest import Connect, Offered, serving, settings_for
 from tests.discord_bot.desk import SCRIPT, ScriptedDesk
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
@@ -63,6 +68,21 @@ async def test_the_message_content_intent_is_off(desk: ScriptedDesk) -> None:
 async def test_discord_is_out_of_reach(discord: DiscordDouble, desk: ScriptedDesk) -> None:
     told = await refusal(discord, desk, settings_for(discord, discord_api_url="http://127.0.0.1:9/api/v10"))
     assert told.startswith("Discord cannot be reached at http://127.0.0.1:9/api/v10")
+
+
+async def test_a_gateway_out_of_reach_is_told_in_one_line_and_tried_again(
+    discord: DiscordDouble, desk: ScriptedDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(discord, discord_gateway_url="ws://127.0.0.1:9/")
+    serving_ = asyncio.create_task(serve(cast(Desk, desk), cast(Services, object()), settings, commands=Offered()))
+    await discord.until(lambda: any(record.name == "discord.shard" for record in caplog.records))
+    assert not serving_.done()
+    serving_.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving_
+    (told,) = [record for record in caplog.records if record.name == "discord.shard"]
+    assert told.exc_info is None
+    assert told.getMessage().startswith("Failed to connect for shard_id: 0. Retrying... (Cannot connect to host")
 
 
 # --- the gateway

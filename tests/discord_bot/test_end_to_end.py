@@ -52,11 +52,12 @@ async def running(
         data_dir=folder,
         anthropic_api_key=models.anthropic_key if models else None,
         anthropic_base_url=models.anthropic_url if models else None,
-        openai_api_key=None,
-        openai_base_url=None,
+        openai_api_key=models.openai_key if models else None,
+        openai_base_url=models.openai_url if models else None,
         reranker="none",
         home=("auto",),
         answer_tokens=4000,
+        **({"embedding_model": "text-embedding-3-small"} if models else {}),
     )
     async with open_app(settings) as app:
         serving = asyncio.create_task(serve(app.desk, app.services, settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ async def serve(
     """
     if settings.discord_token is None:
         raise ConfigError(words.LOGIN_MISSING)
-    with addressed(settings), explained():
+    with addressed(settings), explained(), terse():
         client = Parley(desk, services, settings, commands=commands, ready=ready)
         await _run(client, settings.discord_token.get_secret_value())
 
@@ -85,6 +86,26 @@ def addressed(settings: Settings) -> Iterator[None]:
         yield
     finally:
         Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = base, gateway
+
+
+@contextlib.contextmanager
+def terse() -> Iterator[None]:
+    """Let the library tell of connections that failed in one line each: it logs tracebacks, and tries again itself."""
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1] is not None:
+            record.msg = f"{record.getMessage()} ({record.exc_info[1] or record.exc_info[1].__class__.__name__})"
+            record.args, record.exc_info, record.exc_text = (), None, None
+        return True
+
+    chatty = [logging.getLogger(name) for name in ("discord.shard", "discord.gateway")]
+    for logger in chatty:
+        logger.addFilter(shorten)
+    try:
+        yield
+    finally:
+        for logger in chatty:
+            logger.removeFilter(shorten)
 
 
 @contextlib.contextmanager

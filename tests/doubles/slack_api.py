@@ -78,7 +78,7 @@ class WebApi:
         self._slack.calls.append((method, args))
         try:
             self._admit(method, request.headers.get("Authorization", ""))
-            seconds = self._slack.scripted_wait(method) or self.buckets.wait(method, args.get("channel", ""))
+            seconds = self.buckets.wait(method, args.get("channel", ""), self._slack.scripted_wait(method))
             if seconds is not None:
                 headers["Retry-After"] = str(seconds)
                 return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)

@@ -29,8 +29,8 @@ class Buckets:
         self._levels: dict[str, tuple[float, float]] = {}
         self._closed: dict[str, float] = {}
 
-    def wait(self, method: str, channel: str) -> int | None:
-        """None when the call may pass, else the seconds of Retry-After."""
+    def wait(self, method: str, channel: str, scripted: int | None = None) -> int | None:
+        """None when the call may pass, else the seconds of Retry-After; ``scripted`` are seconds a test asks for."""
         per_minute = PER_MINUTE.get(method)
         if per_minute is None:
             return None
@@ -38,6 +38,9 @@ class Buckets:
         now = time.monotonic()
         if now < self._closed.get(key, 0.0):
             self._violations.append(f"{key} was called again before its Retry-After was over")
+        if scripted is not None:
+            self.shut(key, scripted)
+            return scripted
         level, since = self._levels.get(key, (float(BURST), now))
         level = min(BURST, level + (now - since) * self._pace * per_minute / 60)
         self._levels[key] = (level - 1 if level >= 1 else level, now)

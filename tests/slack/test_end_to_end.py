@@ -100,14 +100,18 @@ async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_p
     print(slack.transcript(versions=True))
 
 
-async def test_a_model_streams_and_is_stopped(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+async def test_a_model_streams_waits_out_a_429_and_is_stopped(
+    slack: SlackDouble, database_url: str, tmp_path: Path
+) -> None:
     words = " ".join(f"word{number}" for number in range(200))
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply(f"Thirty days. [1] {words}", piece=20, pause=0.1)
+        models.script = lambda seen: Reply(f"Thirty days. [1] {words}", piece=10, pause=0.1)
         keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
         async with running(slack, database_url, tmp_path, **keys):
             await take_in(slack)
             asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
+            await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits], timeout=60)
+            slack.limit_next("chat.update", 2)
             await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits >= 3], timeout=60)
             (answer,) = slack.replies(asked)
             await slack.click("parley_stop", answer, "bob")

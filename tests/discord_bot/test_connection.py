@@ -89,8 +89,14 @@ async def test_a_gateway_out_of_reach_is_told_in_one_line_and_tried_again(
 
 
 async def test_it_is_ready_and_takes_up_what_was_left_behind(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+    discord: DiscordDouble,
+    desk: ScriptedDesk,
+    settings: Settings,
+    general: Channel,
+    ada: User,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("bot.platforms.discord.app.RESUME_EVERY", 0.05)
     asked = await ask(discord, general, ada)
     key = ThreadKey(f"discord:{discord.world.guild_id}", "discord", str(general.id), str(asked.id))
     desk.left_behind = [desk.keep(key, str(asked.id), Author(str(ada.id), "Ada"), "how many days of leave?")]
@@ -98,6 +104,8 @@ async def test_it_is_ready_and_takes_up_what_was_left_behind(
     async with serving(discord, desk, settings, ready=ready):
         await asyncio.wait_for(ready.wait(), 15)
         await discord.until(lambda: answered(discord, asked))
+        desk.left_behind = [desk.keep(key, "of a process that died", Author(str(ada.id), "Ada"), "and then?")]
+        await discord.until(lambda: answered(discord, asked, 2))
     thread = discord.thread(asked)
     assert thread is not None
     assert thread.name == "how many days of leave?"

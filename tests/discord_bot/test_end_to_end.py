@@ -190,3 +190,21 @@ def rolls_over_whole(answers: list[Message]) -> None:
     assert whole.count("book('a journey')") == 60
     assert "`https://evil.example/steal?q=secret`" in whole
     assert [bool(message.components) for message in answers] == [False] * (len(answers) - 1) + [True]
+
+
+async def test_a_restart_in_mid_answer_goes_on_in_the_same_message(
+    discord: DiscordDouble, models: ModelDouble, database_url: str, tmp_path: Path
+) -> None:
+    general, ada = discord.channel("general"), discord.user("Ada")
+    async with running(discord, database_url, tmp_path, models) as app:
+        await ingest(discord, general, ada)
+        models.script = lambda seen: Reply(LONG, piece=20, pause=0.2)
+        asked = await discord.say(general, ada, f"{discord.bot.mention} how is travel booked?")
+        await discord.until(lambda: any("portal" in message.content for message in discord.answers(asked)), timeout=60)
+        await app.desk.close(grace=0.0)
+    models.script = lambda seen: Reply("Travel is booked through the portal [1].")
+    async with running(discord, database_url, tmp_path, models):
+        await discord.until(lambda: finished(discord, asked), timeout=60)
+    print(discord.transcript())
+    (answer,) = discord.answers(asked)
+    assert answer.content == "Travel is booked through the portal [1]."

@@ -106,7 +106,13 @@ async def test_a_model_streams_waits_out_a_429_and_is_stopped(
     words = " ".join(f"word{number}" for number in range(200))
     async with ModelDouble() as models:
         models.script = lambda seen: Reply(f"Thirty days. [1] {words}", piece=10, pause=0.1)
-        keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
+        keys = {
+            "anthropic_api_key": models.anthropic_key,
+            "anthropic_base_url": models.anthropic_url,
+            "openai_api_key": models.openai_key,
+            "openai_base_url": models.openai_url,
+            "embedding_model": "text-embedding-3-small",
+        }
         async with running(slack, database_url, tmp_path, **keys):
             await take_in(slack)
             asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")

@@ -122,6 +122,7 @@ async def _broken(context: Context, arguments: str) -> Reply:
 COMMANDS = {
     command.name: command
     for command in (
+        Command("ask", "answers you alone", "QUESTION", _why),
         Command("budget", "What is left of your tokens today", "", _budget),
         Command("costs", "What it costs", "[DAYS]", _costs, admin=True),
         Command("ingest", "Take in a document", "URL", _ingest),

@@ -45,11 +45,12 @@ async def test_every_command_is_registered_once_and_admins_alone_are_offered_cos
     async with serving(discord, desk, settings):
         pass
     offered = {command["name"]: command for command in discord.commands}
-    assert set(offered) == {"budget", "costs", "ingest", "why", "stop", "broken"}
+    assert set(offered) == {"ask", "budget", "costs", "ingest", "why", "stop", "broken"}
     assert offered["costs"]["default_member_permissions"] == str(1 << 5)
     assert offered["budget"]["default_member_permissions"] is None
     assert [option["name"] for option in offered["ingest"]["options"]] == ["url", "file"]
     assert discord.synced == 1
+    assert [option["required"] for option in offered["ask"]["options"]] == [True]
 
 
 async def test_a_private_reply_is_ephemeral(
@@ -122,6 +123,17 @@ async def test_a_mention_can_be_a_command_and_a_private_reply_goes_to_the_dm(
     ]
     assert [message.content for message in discord.answers(general)] == ["I sent you the answer as a direct message."]
     assert desk.incoming == []
+
+
+async def test_a_command_as_a_mention_gets_people_by_id(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    bob = discord.user("Bob")
+    await discord.say(general, ada, f"{discord.bot.mention} ingest {bob.mention}")
+    await discord.until(lambda: discord.answers(general))
+    await discord.until(lambda: "Took in" in discord.answers(general)[0].content)
+    assert discord.answers(general)[0].content == f"Took in {bob.mention}"
 
 
 async def test_closed_dms_are_told(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:

@@ -175,7 +175,8 @@ class Parley(discord.AutoShardedClient):
         incoming = parse.incoming(message, place, self.user.id, tenant=tenant, admins=self._admins)
         if incoming is None:
             return
-        command = self._commands.match(incoming.text) if incoming.kind != "follow_up" else None
+        order = parse.order(message, self.user.id)
+        command = self._commands.match(order) if incoming.kind != "follow_up" else None
         if command is not None:
             await self._obey(message, incoming, *command)
         elif incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):

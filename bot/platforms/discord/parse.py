@@ -13,6 +13,7 @@ DIRECT_MESSAGES = "discord:dm"
 """Stands for the server where there is none."""
 
 _TOKEN = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
+_PING = re.compile(r"<@[!&]?(\d{1,20})>")
 _ASKED = (discord.MessageType.default, discord.MessageType.reply)
 
 
@@ -88,12 +89,28 @@ def _root(message: discord.Message, me: int) -> int:
     return answered.reference.message_id or message.id
 
 
+def _own(message: discord.Message, me: int) -> set[str]:
+    return {str(me)} | {str(role) for role in _own_roles(message, me)}
+
+
 def _text(message: discord.Message, me: int) -> str:
-    own = {str(me)} | {str(role) for role in _own_roles(message, me)}
     users = {str(user.id): user.display_name for user in message.mentions}
     roles = {str(role.id): role.name for role in message.role_mentions}
     channels = {str(channel.id): getattr(channel, "name", "channel") for channel in message.channel_mentions}
-    return decode(message.content, own=own, users=users, roles=roles, channels=channels)
+    return decode(message.content, own=_own(message, me), users=users, roles=roles, channels=channels)
+
+
+def order(message: discord.Message, me: int) -> str:
+    """The message as a command may read it: without the bot's mention, with people and channels by their ids."""
+    return without_own(message.content, _own(message, me))
+
+
+def without_own(text: str, own: set[str]) -> str:
+    """The text without the bot's own mention and the space around it."""
+    text = _PING.sub(lambda found: "\0" if found[1] in own else found[0], text.replace("\0", ""))
+    text = re.sub(r"\A\s*\0[,:]?", "", text)
+    text = re.sub(r"[ \t]*\0(?=[?.,!;:])", "", text)
+    return re.sub(r"[ \t]*\0[ \t]*", " ", text).strip()
 
 
 def decode(
@@ -111,17 +128,12 @@ def decode(
             return f"/{found['command']}"
         if found["emoji"]:
             return f":{found['emoji']}:"
-        if found["id"] in own and found["sign"] != "#":
-            return "\0"
         if found["sign"] == "#":
             return f"#{channels.get(found['id'], 'unknown-channel')}"
         names, unknown = (roles, "unknown-role") if found["sign"] == "@&" else (users, "unknown-user")
         return f"@{names.get(found['id'], unknown)}"
 
-    text = _TOKEN.sub(read, text.replace("\0", ""))
-    text = re.sub(r"\A\s*\0[,:]?", "", text)
-    text = re.sub(r"[ \t]*\0(?=[?.,!;:])", "", text)
-    return re.sub(r"[ \t]*\0[ \t]*", " ", text).strip()
+    return _TOKEN.sub(read, without_own(text, own))
 
 
 def author(

@@ -19,7 +19,7 @@ _Callback = Callable[..., Any]
 
 
 def tree(client: discord.Client, commands: Mapping[str, Command], on_command: OnCommand) -> app_commands.CommandTree:
-    """The commands as Discord knows them. The argument line is one optional text option named after the usage."""
+    """The commands as Discord knows them. The argument line is one text option named after the usage."""
     grown: app_commands.CommandTree = app_commands.CommandTree(client)
     for command in commands.values():
         grown.add_command(_application_command(command, on_command))
@@ -30,12 +30,13 @@ def _application_command(command: Command, on_command: OnCommand) -> app_command
     if command.name in WITH_FILE:
         callback = _with_file(command, on_command)
     elif command.usage:
-        callback = _with_arguments(command, on_command)
+        needed = option_name(command.usage) != "arguments" and not command.usage.startswith("[")
+        callback = _with_argument(command, on_command) if needed else _with_arguments(command, on_command)
     else:
         callback = _bare(command, on_command)
     built: app_commands.Command[Any, ..., Any] = app_commands.Command(
         name=command.name,
-        description=command.summary[:DESCRIPTION_CHARS] or command.name,
+        description=(command.summary[:1].upper() + command.summary[1:DESCRIPTION_CHARS]) or command.name,
         callback=callback,
     )
     if command.admin:
@@ -52,6 +53,13 @@ def _bare(command: Command, on_command: OnCommand) -> _Callback:
 
 def _with_arguments(command: Command, on_command: OnCommand) -> _Callback:
     async def run(interaction: discord.Interaction, arguments: str = "") -> None:
+        await on_command(interaction, command, arguments, ())
+
+    return _described(run, command)
+
+
+def _with_argument(command: Command, on_command: OnCommand) -> _Callback:
+    async def run(interaction: discord.Interaction, arguments: str) -> None:
         await on_command(interaction, command, arguments, ())
 
     return _described(run, command)

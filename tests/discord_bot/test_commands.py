@@ -242,6 +242,27 @@ async def test_buttons_work_after_a_restart(
     )
 
 
+async def test_two_processes_answer_obey_and_reply_once(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+) -> None:
+    async with serving(discord, desk, settings), serving(discord, desk, settings):
+        await discord.until(lambda: discord.gateway.identified == 2)
+        asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+        await discord.until(lambda: answered(discord, asked))
+        await discord.say(general, ada, f"{discord.bot.mention} budget")
+        await discord.until(lambda: discord.answers(general))
+        pressed = await discord.click("Why?", discord.answers(asked)[0], ada)
+        slash = await discord.slash("budget", user=ada, channel=general)
+        await replied(discord, pressed)
+        await replied(discord, slash)
+        await discord.until(lambda: len([code for *_, code in discord.rest.refusals if code == 400]) == 2)
+    public = [message for message in discord.answers(general) if not message.ephemeral]
+    assert len(desk.incoming) == 1
+    assert len([message for message in discord.answers(asked) if not message.ephemeral]) == 1
+    assert [message.content for message in public] == ["I sent you the answer as a direct message."]
+    assert len(discord.answers(discord.world.dm(ada))) == 1
+
+
 async def test_a_button_that_breaks_says_so(
     discord: DiscordDouble,
     desk: ScriptedDesk,

@@ -87,7 +87,7 @@ class MessageAnswer:
             return
         told = words.SENT_PRIVATELY
         try:
-            await self._message.author.send(**_send(render.reply(reply)))
+            await self._message.author.send(**_send(render.reply(reply)), nonce=str(self._message.id))
         except discord.Forbidden:
             told = words.DM_CLOSED
         await self._show(render.Shown(content=told))

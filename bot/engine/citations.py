@@ -6,6 +6,7 @@ Pure. The prompt numbers the passages from 1; what the reader sees is numbered b
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)*_]*(?=\s|\[|【|$)|[。！？
 _QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|(?<!\w)\"([^\"\n]+)\"(?!\w)")
 _QUOTE_WORDS = 2
 _CLAIM_TERMS = 2
+_SENTENCES_BACK = 3
+_NEAR = 1000
 
 Numbering = Callable[[int], int]
 
@@ -63,8 +66,9 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
     groups = _groups(answer, len(passages))
     best: dict[int, Support] = {}
     supported: set[tuple[int, int]] = set()
+    prose = _Prose.of(answer, groups)
     for group in groups:
-        claim = _claim(answer, group.start, groups)
+        claim = prose.claim(group.start)
         for passage in group.passages:
             found = support(claim, passages[passage].text)
             if found is None:
@@ -113,7 +117,8 @@ def _groups(text: str, count: int) -> list[_Group]:
 
 
 def _in_code(found: re.Match[str], code: Sequence[tuple[int, int]]) -> bool:
-    return any(start < found.end() and found.start() < end for start, end in code)
+    before = bisect_left(code, (found.end(), 0)) - 1
+    return before >= 0 and code[before][1] > found.start()
 
 
 def _defines(text: str, found: re.Match[str]) -> bool:
@@ -134,6 +139,8 @@ def _rewritten(text: str, groups: Sequence[_Group], number: Numbering, drop: Ite
     dropped = set(drop)
 
     def plain(start: int, end: int) -> str:
+        if not dropped:
+            return text[start:end]
         return "".join(char for place, char in enumerate(text[start:end], start) if place not in dropped)
 
     for group in groups:
@@ -148,26 +155,50 @@ def _rewritten(text: str, groups: Sequence[_Group], number: Numbering, drop: Ite
 # --- claims
 
 
-def _claim(text: str, marker: int, groups: Sequence[_Group]) -> Claim:
-    """What the marker at this place vouches for.
+@dataclass(frozen=True, slots=True)
+class _Prose:
+    """An answer with its markers blanked out, and the places where its sentences and its markers end."""
 
-    The words since the marker before it, if there are some in the same sentence; else the sentence; with those before
-    it where that says too little alone.
-    """
-    for group in groups:
-        text = text[: group.start] + " " * (group.end - group.start) + text[group.end :]
-    before = text[:marker].rstrip()
-    ends = [found.end() for found in _SENTENCE_END.finditer(before) if before[found.end() :].strip()]
-    previous = max((group.end for group in groups if group.end <= marker), default=0)
-    if previous > max(ends, default=0) and _says_enough(clause := _stated(text[previous:marker])):
-        return clause
-    stop = marker
-    if before and before[-1] not in ".!?…。！？":
-        after = _SENTENCE_END.search(text, marker)
-        stop = after.start() if after else len(text)
-    if _says_enough(clause := _stated(text[max(ends, default=0) : marker])):
-        return clause
-    return next(filter(_says_enough, (_stated(text[start:stop]) for start in reversed(ends))), _stated(text[:stop]))
+    text: str
+    ends: list[int]
+    markers: list[int]
+
+    @classmethod
+    def of(cls, answer: str, groups: Sequence[_Group]) -> _Prose:
+        pieces, position = [], 0
+        for group in groups:
+            pieces += [answer[position : group.start], " " * (group.end - group.start)]
+            position = group.end
+        text = "".join([*pieces, answer[position:]])
+        return cls(text, [found.end() for found in _SENTENCE_END.finditer(text)], [group.end for group in groups])
+
+    def claim(self, marker: int) -> Claim:
+        """What the marker at this place vouches for.
+
+        The words since the marker before it, if there are some in the same sentence; else the sentence; with those
+        before it where that says too little alone.
+        """
+        ends = self.ends[: bisect_right(self.ends, marker)]
+        while ends and not self.text[ends[-1] : marker].strip():
+            ends.pop()
+        begin = ends[-1] if ends else 0
+        earlier = bisect_right(self.markers, marker)
+        previous = self.markers[earlier - 1] if earlier else 0
+        since = _stated(self.text[max(begin, previous) : marker])
+        if _says_enough(since):
+            return since
+        for start in [*reversed(ends[-_SENTENCES_BACK:]), 0][:_SENTENCES_BACK]:
+            claim = _stated(self.text[start : self._stop(marker)])
+            if _says_enough(claim):
+                return claim
+        return _stated(self.text[begin:marker])
+
+    def _stop(self, marker: int) -> int:
+        before = self.text[:marker].rstrip()
+        if not before or before[-1] in ".!?…。！？":
+            return marker
+        later = bisect_right(self.ends, marker)
+        return self.ends[later] if later < len(self.ends) else len(self.text)
 
 
 def _stated(text: str) -> Claim:
@@ -193,7 +224,8 @@ def _unquoted(text: str, groups: Sequence[_Group], passages: Sequence[Passage]) 
 
 def _cites(text: str, quoted: re.Match[str], groups: Sequence[_Group]) -> bool:
     """Whether the sentence around the quoted words carries a marker."""
-    start = max((found.end() for found in _SENTENCE_END.finditer(text, 0, quoted.start())), default=0)
+    near = max(0, quoted.start() - _NEAR)
+    start = max((found.end() for found in _SENTENCE_END.finditer(text, near, quoted.start())), default=near)
     end = _SENTENCE_END.search(text, quoted.end())
     stop = end.end() if end else len(text)
     return any(start <= group.start <= stop for group in groups if group.passages)

@@ -118,6 +118,7 @@ def literal(quote: str, passage: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)
 def _folded(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).translate(_FOLD).replace("**", "").replace("`", "")
     return " ".join(text.casefold().split())

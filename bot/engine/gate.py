@@ -36,6 +36,7 @@ _TOKEN = re.compile(r"\\[^\w\s\x00]|!?\[|<")
 _HELD = re.compile(r"\x00(\d+)\x00")
 _ENDS = re.compile(r"$|\s|[|\"]+[.,;:!?)]*(?:\s|$)")
 _LABEL_CHARS = 1000
+_NESTED = 2
 
 
 def safe(text: str, allowed: frozenset[str]) -> str:
@@ -150,7 +151,9 @@ class _Line:
             if not title.strip() and permitted(target, self._allowed):
                 return self._restored(f"{lead}[{self._swept(self._inline(label))}]: {target}")
             masked = lead + "\\" + masked[len(lead) :]
-        return self._restored(self._swept(self._inline(masked)))
+        shown = self._restored(self._swept(self._inline(masked)))
+        definition = _DEFINITION.match(shown)
+        return definition.group(1) + "\\" + shown[definition.end(1) :] if definition else shown
 
     def _without_code(self, line: str) -> str:
         spans, stray = code_spans(line)
@@ -179,22 +182,25 @@ class _Line:
 
     def _inline(self, text: str) -> str:
         out, position = "", 0
+        closing = _brackets(text)
         while token := _TOKEN.search(text, position):
             out += self._bare(text[position : token.start()], text[token.start()])
             position = token.end()
             if token.group()[0] == "\\":
                 out += token.group()
                 continue
-            piece, end = self._angle(text, position) if token.group() == "<" else self._link(text, position)
+            if token.group() == "<":
+                piece, end = self._angle(text, position)
+            else:
+                piece, end = self._link(text, position, closing.get(position))
             out += piece if end == position else _apart(out, piece, text[end:])
             position = end
         return out + self._bare(text[position:], "")
 
-    def _link(self, text: str, start: int) -> tuple[str, int]:
-        """What a bracket becomes that opened before ``start``, and where to read on."""
+    def _link(self, text: str, start: int, end: int | None) -> tuple[str, int]:
+        """What a bracket becomes that opened before ``start`` and closes at ``end``, and where to read on."""
         image = text[start - 2 : start] == "!["
-        end = _closing_bracket(text, start)
-        if end is None:
+        if end is None or end - start > _LABEL_CHARS or text.count("](", start, end) > _NESTED:
             return ("! [" if image else "["), start
         label = text[start:end]
         target = _TARGET.match(text, end + 1)
@@ -280,13 +286,13 @@ def _apart(before: str, piece: str, after: str) -> str:
     return front + piece + back if piece else " "
 
 
-def _closing_bracket(text: str, start: int) -> int | None:
-    depth = 1
-    position = start
-    while position < min(len(text), start + _LABEL_CHARS):
-        char = text[position]
-        depth += (char == "[") - (char == "]")
-        if not depth:
-            return position
-        position += 2 if char == "\\" else 1
-    return None
+def _brackets(text: str) -> dict[int, int]:
+    """Where each bracket closes, by the place after it opens; escaped ones do not count."""
+    opened: list[int] = []
+    closing: dict[int, int] = {}
+    for found in re.finditer(r"\\[^\w\s\x00]|[\[\]]", text):
+        if found.group() == "[":
+            opened.append(found.end())
+        elif found.group() == "]" and opened:
+            closing[opened.pop()] = found.start()
+    return closing

@@ -72,7 +72,7 @@ class Display:
         self._deadline = deadline
         self._messages = [_Message(ref, recorded=True) for ref in parts]
         self._pace = Pace(surface.limits.edit_interval)
-        self._text = ""
+        self._text: str | Callable[[], str] = ""
         self._status = ""
         self._dirty = asyncio.Event()
         self._busy = asyncio.Lock()
@@ -102,8 +102,11 @@ class Display:
             raise self._fatal
         self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")
 
-    def show(self, text: str) -> None:
-        """Take the newest whole text. Never raises and never waits; an empty or shorter text overwrites the draft."""
+    def show(self, text: str | Callable[[], str]) -> None:
+        """Take the newest whole text, or a function that makes it when an edit goes out.
+
+        Never raises and never waits; an empty or shorter text overwrites the draft.
+        """
         self._text = text
         self._dirty.set()
 
@@ -170,7 +173,8 @@ class Display:
 
     def _draft(self) -> list[Part]:
         """The messages as they should stand now; all but the last are finished, the last has the stop button."""
-        shown = rendered(visible(self._text), self._surface.limits, self._addresses()).parts or [self._status]
+        text = self._text() if callable(self._text) else self._text
+        shown = rendered(visible(text), self._surface.limits, self._addresses()).parts or [self._status]
         parts = [self._part(index, text, final=True) for index, text in enumerate(shown)]
         parts[-1] = replace(parts[-1], final=False, actions=STOP)
         return parts

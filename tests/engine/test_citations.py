@@ -156,9 +156,9 @@ def test_no_passages_no_citations() -> None:
     assert resolve("Hello [1].", []) == Resolved("Hello.", ())
 
 
-WORD = st.sampled_from(
-    "employee vacation days 30 60 EUR Japan noon cafeteria dogs “quoted words” flights".split()
-    + ["[1]", "[2]", "[3]", "[1,2]", "[7]", ".", "\n", "-", "`x[1]`"]
+WORD = st.one_of(
+    st.sampled_from("employee vacation days 30 60 EUR Japan noon cafeteria dogs “quoted words” flights".split()),
+    st.sampled_from(["[1]", "[2]", "[3]", "[1,2]", "[7]", ".", "\n", "-", "`x[1]`"]),
 )
 
 

@@ -62,7 +62,8 @@ def links(text: str) -> list[str]:
             if target is not None:
                 found.append(str(target))
             if token.type == "text":
-                found.extend(re.findall(r"(?:https?://|www\.)\S+", token.content))
+                bare = re.findall(r"(?:https?://|www\.)\S+", token.content)
+                found.extend(address.rstrip(".,:;!?)]*_\"'") for address in bare)
             walk(token.children or [])
 
     walk(reader.parse(text))

@@ -13,6 +13,8 @@ from bot.engine.markdown.lines import Fence, State, advance, fence_runs, may_be_
 MIN_LIMIT = 64
 NOTICE = "*The answer is longer than this place can show; its end is missing here.*"
 
+_INDENT_CHARS = 8
+
 _BLOCK, _ITEM, _LINE, _ORPHAN, _EMPTY = range(5)
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]*_]*(?:\s*\[\d+\])*(?=\s)|[。！？]")
 _WORD_END = re.compile(r"(?<=\S)(?=\s)")
@@ -107,12 +109,13 @@ def _lines(text: str, state: State) -> Iterator[tuple[str, State, str]]:
 def _part(text: str, start: int, end: int, before: State, fence: Fence | None, limit: int) -> str:
     body = _reopened(text, start, before, limit) + (text[start:end] if fence else text[start:end].rstrip())
     if fence:
-        body += "\n" + _closer(fence, len(body), limit)
+        body += "\n" + _closing(fence)
     return _level(body, start, before)
 
 
-def _closer(fence: Fence, size: int, limit: int) -> str:
-    return fence.closer if size + 1 + len(fence.closer) <= limit else fence.marker
+def _closing(fence: Fence) -> str:
+    """The line that closes a fence at a cut; an indent that leaves no room is given up."""
+    return fence.closer if len(fence.indent) <= _INDENT_CHARS else fence.marker
 
 
 def _reopened(text: str, start: int, state: State, limit: int) -> str:
@@ -120,7 +123,7 @@ def _reopened(text: str, start: int, state: State, limit: int) -> str:
     if state.fence:
         fence = state.fence
         for opener in (fence.opener, fence.closer, fence.marker):
-            if len(opener) + len(fence.marker) + 2 <= limit // 2:
+            if len(opener) + len(_closing(fence)) + 2 <= limit * 3 // 4:
                 return opener + "\n"
     if state.table:
         header = "\n".join(state.table) + "\n"
@@ -202,7 +205,7 @@ class _Lines:
 def _fits(body: str, fence: Fence | None, room: int) -> bool:
     if fence is None:
         return len(body.rstrip()) <= room
-    return len(body) + 1 + len(fence.marker) <= room
+    return len(body) + 1 + len(_closing(fence)) <= room
 
 
 def _within(window: str, start: int, state: State, room: int, floor: int) -> _Cut | None:

@@ -21,6 +21,8 @@ _EMPHASIS = re.compile(r"\\[^\w\s]|\*{1,3}|_{1,3}|~~")
 _MASK = "\ufffc"
 _CODE_CHARS = 300
 _ROW_CHARS = 1000
+_REACH = 800
+_NESTED = 8
 
 
 def visible(text: str) -> str:
@@ -98,13 +100,12 @@ def _closed(tail: str) -> str:
 
 
 def _held_back(masked: str) -> str:
-    found = True
-    while found:
-        found = False
-        for pattern in _HALF_OPEN:
-            half = pattern.search(masked)
-            if half:
-                masked, found = masked[: half.start()], True
+    """The text without what is half open at its end; more than a few such things, one in the other, are shown."""
+    for _ in range(_NESTED):
+        halves = [pattern.search(masked, max(0, len(masked) - _REACH)) for pattern in _HALF_OPEN]
+        if not any(halves):
+            break
+        masked = masked[: min(half.start() for half in halves if half)]
     return masked
 
 

@@ -13,6 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
+from bot.platforms.web import app
+from bot.platforms.web.hub import Hub
 from tests.web.conftest import PAGE, Running
 from tests.web.fakes import PIECES
 
@@ -147,3 +149,29 @@ async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Pa
     await _until(chrome, lambda driver: "Thank you" in "".join(_texts(driver, ".reason")))
     assert [(value, reason) for _, value, reason in page.desk.thumbs] == [(-1, ""), (-1, "It is wrong")]
     assert _complaints(chrome) == []
+
+
+async def test_the_page_comes_back_by_itself_after_a_restart(page: Running, chrome: Chrome) -> None:
+    page.let(len(PIECES))
+    await _until(chrome, lambda driver: _texts(driver, "#line") == ["connected"])
+    await _type(chrome, "What is the limit?", Keys.ENTER)
+    await _until(chrome, lambda driver: _all(driver, ".msg.assistant.final"))
+    page.task.cancel()
+    await asyncio.gather(page.task, return_exceptions=True)
+    await _until(chrome, lambda driver: _texts(driver, "#line") == ["reconnecting"])
+    await _type(chrome, "Anybody there?", Keys.ENTER)
+    await _until(chrome, lambda driver: "does not answer" in driver.find_element(By.ID, "notice").text)
+
+    page.room.hub = Hub()
+    port = int(page.address.rsplit(":", 1)[1])
+    again = asyncio.create_task(app.run(page.room, PAGE, host="127.0.0.1", port=port))
+    try:
+        await _until(chrome, lambda driver: _texts(driver, "#line") == ["connected"])
+        await _until(chrome, lambda driver: "stored" in "".join(_texts(driver, ".msg.assistant .notes")))
+        page.let(len(PIECES))
+        await _type(chrome, Keys.ENTER)
+        await _until(chrome, lambda driver: len(_all(driver, ".msg.assistant.final")) == 2)
+        assert _texts(chrome, ".msg.user") == ["What is the limit?", "Anybody there?"]
+    finally:
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)

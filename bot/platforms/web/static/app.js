@@ -513,7 +513,8 @@ function openQuote(button, source) {
   if (was === button) return;
   opener = button;
   button.setAttribute("aria-expanded", "true");
-  const place = [...source.heading, source.page && `page ${source.page}`].filter(Boolean).join(" › ");
+  const headings = source.heading.filter((heading, level) => level || heading !== source.title);
+  const place = [...headings, source.page && `page ${source.page}`].filter(Boolean).join(" › ");
   const title = element("div", {}, element("h2", { textContent: source.title }), element("p", { textContent: place }));
   const close = element("button", { type: "button", className: "icon", innerHTML: ICON("close"), onclick: () => closeQuote(true) });
   close.setAttribute("aria-label", "Close");

@@ -14,7 +14,7 @@ from knowledge import store, tokens
 from knowledge.chunking import chunk, header, indexed_text
 from knowledge.errors import ParseError, SourceError
 from knowledge.parsing.sandbox import Parser
-from knowledge.ports import Embedder, OnProgress, Sessions, Source
+from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.store import OutdatedError, Prepared, Vector
 from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Progress
 
@@ -65,7 +65,7 @@ class Ingestor:
         embedder: Embedder,
         *,
         chunk_tokens: int = 256,
-        parser: Parser | None = None,
+        parser: Parses | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._sessions = sessions

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.types import Failure, Fetched, Passage, Progress
+from knowledge.types import Document, Failure, Fetched, Passage, Progress
 
 Vectors = npt.NDArray[np.float32]
 """Unit vectors, shape ``(texts, dimensions)``."""
@@ -69,6 +69,14 @@ class Reranker(Protocol):
     name: str
 
     async def score(self, query: str, passages: Sequence[Passage]) -> list[float]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Parses(Protocol):
+    """Turns fetched bytes into a document. Raises ParseError, in words that follow the document's name."""
+
+    async def parse(self, fetched: Fetched) -> Document: ...
 
     async def aclose(self) -> None: ...
 

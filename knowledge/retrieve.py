@@ -83,6 +83,17 @@ class Retriever:
         self._candidates = candidates
         self._reranked = reranked
 
+    def on(self, sessions: Sessions) -> Retriever:
+        """The same retriever over another database."""
+        return Retriever(
+            sessions,
+            self._embedder,
+            self._reranker,
+            fusion=self._fusion,
+            candidates=self._candidates,
+            reranked=self._reranked,
+        )
+
     async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
         """The k best passages of the scope; empty where nothing is known or nothing was asked."""
         ranking = await self.rank(query, scope, least=k)

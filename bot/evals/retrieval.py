@@ -1,0 +1,161 @@
+"""How well each stage of retrieval finds, measured on a data set in BEIR form.
+
+A folder has ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``) and ``qrels.tsv``
+(query, document, grade). A document counts as found by its best chunk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bot.config import Settings
+from bot.errors import UsageError
+from bot.evals.metrics import means, percentile
+from bot.evals.scratch import scratch_schema
+from bot.store.session import Database
+from knowledge import search
+from knowledge.ingest import Ingestor
+from knowledge.parsing import plain
+from knowledge.ports import Embedder, OnProgress
+from knowledge.retrieve import Ranking, Retriever
+from knowledge.types import Document, Failure, Fetched, IngestReport, Scope
+
+TENANT = "eval"
+STAGES = ("dense", "sparse", "fused", "reranked")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Documents by id (title, text), questions by id, and the grades of documents by question."""
+
+    corpus: Mapping[str, tuple[str, str]]
+    queries: Mapping[str, str]
+    relevance: Mapping[str, Mapping[str, int]]
+
+
+class Running(Protocol):
+    """What of a running Parley is measured; the data set never touches its own tables."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def database(self) -> Database: ...
+
+    @property
+    def embedder(self) -> Embedder: ...
+
+    @property
+    def retriever(self) -> Retriever: ...
+
+
+async def evaluate(data: Path, app: Running, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
+    """Ingest the corpus into a scratch schema, ask every question that has an answer, and score each stage.
+
+    Raises UsageError where the folder is no such data set, ConfigError where the database cannot be used.
+    """
+    dataset = read(data)
+    async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
+        report = await _ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
+        retriever = app.retriever.on(database.tenant)
+        scope = Scope(TENANT)
+        async with database.tenant(TENANT) as session:
+            names = await search.document_names(session, scope)
+        asked = [query for query in dataset.queries if dataset.relevance.get(query)]
+        rankings = [await retriever.rank(dataset.queries[query], scope) for query in asked]
+    runs = zip(asked, rankings, strict=True)
+    found = [(dataset.relevance[query], _by_stage(ranking, names)) for query, ranking in runs]
+    totals = [ranking.timings_ms["total"] for ranking in rankings]
+    return {
+        "queries": len(asked),
+        "stages": {stage: means((stages[stage], grades) for grades, stages in found) for stage in STAGES},
+        "latency_ms": {"p50": percentile(totals, 0.5), "p95": percentile(totals, 0.95)},
+        "ingest": {"documents": report.documents, "chunks": report.chunks, "seconds": round(report.seconds, 2)},
+    }
+
+
+def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+    """The stages of a measurement as a table for a person."""
+    metrics = ("ndcg@10", "recall@5", "recall@10", "recall@20")
+    rows: list[tuple[str | float, ...]] = [
+        (stage, *(float(document["stages"][stage][metric]) for metric in metrics)) for stage in STAGES
+    ]
+    return ("stage", *metrics), rows
+
+
+def read(data: Path) -> DataSet:
+    """The data set of a folder. Raises UsageError."""
+    try:
+        corpus = {
+            str(row["_id"]): (str(row.get("title") or ""), str(row["text"])) for row in _lines(data / "corpus.jsonl")
+        }
+        queries = {str(row["_id"]): _question(row) for row in _lines(data / "queries.jsonl")}
+        relevance: dict[str, dict[str, int]] = defaultdict(dict)
+        for line in (data / "qrels.tsv").read_text().splitlines()[1:]:
+            query, document, grade = line.split("\t")
+            if int(grade) > 0:
+                relevance[query][document] = int(grade)
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read; give a folder with a data set in BEIR form.") from None
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{data} is no data set in BEIR form ({type(error).__name__}: {error}).") from None
+    return DataSet(corpus, queries, dict(relevance))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+
+
+def _question(row: Mapping[str, Any]) -> str:
+    """Sets of thread follow-ups give a person's rewrite in place of a text."""
+    return str(row.get("text") or row.get("standalone") or row["last_turn"])
+
+
+class _Corpus:
+    """The documents of a data set as a source."""
+
+    kind = "data"
+    uri = "corpus"
+
+    def __init__(self, corpus: Mapping[str, tuple[str, str]]) -> None:
+        self._corpus = corpus
+
+    def count(self) -> int | None:
+        return len(self._corpus)
+
+    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+        for name, (title, text) in self._corpus.items():
+            yield Fetched(name, text.encode(), title)
+
+
+class _AsText:
+    """Takes every document for plain text: a data set's texts are what they are, whatever they look like."""
+
+    async def parse(self, fetched: Fetched) -> Document:
+        parsed = plain.parse(plain.decode(fetched.data))
+        return Document(fetched.uri, fetched.title, parsed.text, parsed.blocks)
+
+    async def aclose(self) -> None:
+        return None
+
+
+async def _ingest(
+    dataset: DataSet, database: Database, embedder: Embedder, chunk_tokens: int, on_progress: OnProgress | None
+) -> IngestReport:
+    ingestor = Ingestor(database.tenant, embedder, chunk_tokens=chunk_tokens, parser=_AsText())
+    return await ingestor.ingest([_Corpus(dataset.corpus)], tenant_id=TENANT, on_progress=on_progress)
+
+
+def _by_stage(ranking: Ranking, names: Mapping[int, str]) -> dict[str, list[str]]:
+    stages: dict[str, Sequence[tuple[int, float]]] = {
+        "dense": ranking.dense,
+        "sparse": ranking.sparse,
+        "fused": ranking.fused,
+        "reranked": ranking.reranked,
+    }
+    return {stage: list(dict.fromkeys(names[number] for number, _ in pairs)) for stage, pairs in stages.items()}

@@ -1,0 +1,51 @@
+"""A schema of its own for a measurement, migrated like the real one and dropped afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from bot.errors import ConfigError
+from bot.store import migrate
+from bot.store.session import Database, unreachable
+
+
+@asynccontextmanager
+async def scratch_schema(database_url: str) -> AsyncIterator[Database]:
+    """A database handle that sees the scratch schema and the extensions alone. Raises ConfigError."""
+    name = f"parley_eval_{uuid.uuid4().hex[:12]}"
+    schema = sql.Identifier(name)
+    # Alembic looks for its table along the search path and would take the one of the real schema for this one's.
+    await _execute(
+        database_url,
+        sql.SQL("CREATE SCHEMA {} CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)").format(schema),
+    )
+    try:
+        inside = make_url(database_url).update_query_dict({"options": f"-csearch_path={name},public"})
+        url = inside.render_as_string(hide_password=False)
+        await asyncio.to_thread(migrate.upgrade, url)
+        database = Database(url)
+        try:
+            yield database
+        finally:
+            await database.aclose()
+    finally:
+        await _execute(database_url, sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+
+
+async def _execute(database_url: str, statement: sql.Composed) -> None:
+    plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        async with await psycopg.AsyncConnection.connect(plain, autocommit=True, connect_timeout=5) as connection:
+            await connection.execute("SET client_min_messages = warning")
+            await connection.execute(statement)
+    except psycopg.OperationalError as error:
+        raise ConfigError(unreachable(error)) from error
+    except psycopg.errors.InsufficientPrivilege:
+        raise ConfigError("The database user may not make a schema; GRANT CREATE ON DATABASE to it.") from None

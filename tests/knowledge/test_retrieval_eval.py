@@ -1,0 +1,72 @@
+"""Measuring retrieval: right figures for known rankings, and nothing left behind in the database."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bot.config import Settings
+from bot.errors import UsageError
+from bot.evals.metrics import ndcg, percentile, recall
+from bot.evals.retrieval import STAGES, evaluate, table
+from bot.store.session import Database
+from knowledge.ports import Embedder
+from knowledge.retrieve import Retriever
+from tests.knowledge.fakes import WordEmbedder
+
+
+@dataclass
+class App:
+    settings: Settings
+    database: Database
+    embedder: Embedder
+    retriever: Retriever
+
+
+def dataset(folder: Path) -> Path:
+    corpus = [{"_id": f"d{n}", "title": "", "text": f"The animal{n} lives in country{n % 3}."} for n in range(12)]
+    queries = [{"_id": f"q{n}", "text": f"Where does animal{n} live?"} for n in range(5)]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    rows = "".join(f"q{n}\td{n}\t1\n" for n in range(4))
+    (folder / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{rows}")
+    return folder
+
+
+async def test_a_data_set_is_measured_and_leaves_nothing(tmp_path: Path, database: Database, database_url: str) -> None:
+    embedder = WordEmbedder()
+    app = App(Settings(), database, embedder, Retriever(database.tenant, embedder))
+    document = await evaluate(dataset(tmp_path), app)
+    assert document.keys() == {"queries", "stages", "latency_ms", "ingest"}
+    assert document["queries"] == 4
+    assert document["ingest"]["documents"] == document["ingest"]["chunks"] == 12
+    assert tuple(document["stages"]) == STAGES
+    assert document["stages"]["sparse"] == {"ndcg@10": 1.0, "recall@5": 1.0, "recall@10": 1.0, "recall@20": 1.0}
+    assert document["latency_ms"]["p95"] >= document["latency_ms"]["p50"] > 0
+    assert len(table(document)[1]) == 4
+    with psycopg.connect(database_url) as connection:
+        left = connection.execute(
+            "SELECT (SELECT count(*) FROM documents), "
+            "(SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'parley_eval%')"
+        ).fetchone()
+    assert left == (0, 0)
+
+
+def test_metrics_of_known_rankings() -> None:
+    assert ndcg(["a", "b"], {"a": 1}) == 1.0
+    assert ndcg(["b", "a"], {"a": 1}) == pytest.approx(0.6309, abs=1e-4)
+    assert ndcg(["b"], {"a": 1}) == 0.0
+    assert recall(["a", "x", "b"], {"a": 1, "b": 1}, 2) == 0.5
+    assert percentile([4, 1, 3, 2], 0.5) == 2
+    assert percentile([], 0.95) == 0.0
+
+
+async def test_a_folder_that_is_no_data_set(tmp_path: Path, database: Database) -> None:
+    embedder = WordEmbedder()
+    app = App(Settings(), database, embedder, Retriever(database.tenant, embedder))
+    with pytest.raises(UsageError, match=r"corpus\.jsonl"):
+        await evaluate(tmp_path, app)

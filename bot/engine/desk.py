@@ -20,6 +20,9 @@ from bot.types import Author, Incoming, Outcome, Platform, ThreadKey, Tier, Turn
 
 log = logging.getLogger(__name__)
 
+LEASE_POLL = 0.5
+"""Seconds between two tries for a thread in which another process may be answering."""
+
 SurfaceFor = Callable[[Turn], Surface]
 """Builds the place where a stored turn's reply goes; used after a restart."""
 
@@ -40,7 +43,6 @@ class Desk:
         self._max_chars = max_question_chars
         self._clock = clock
         self._running: dict[str, tuple[Turn, asyncio.Task[Outcome]]] = {}
-        self._last_of_thread: dict[ThreadKey, asyncio.Task[Outcome]] = {}
         self._stopped: set[str] = set()
         self._after: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -58,10 +60,8 @@ class Desk:
         a shutdown, or a database that is gone."""
         if turn.id in self._running:
             return self._running[turn.id][1]
-        before = self._last_of_thread.get(turn.thread)
-        task = asyncio.create_task(self._run(turn, surface, before), name=f"turn {turn.id}")
+        task = asyncio.create_task(self._run(turn, surface), name=f"turn {turn.id}")
         self._running[turn.id] = (turn, task)
-        self._last_of_thread[turn.thread] = task
         task.add_done_callback(lambda done: self._ended(turn, done))
         return task
 
@@ -119,6 +119,12 @@ class Desk:
             self.start(turn, surface_for(turn))
         return len(waiting)
 
+    async def settled(self) -> None:
+        """Wait until nothing runs, what follows an answer included."""
+        while self._running or self._after:
+            await asyncio.wait([*(task for _, task in self._running.values()), *self._after])
+            await asyncio.sleep(0)
+
     async def close(self, grace: float = 10.0) -> None:
         """Take no more, let running turns finish for ``grace`` seconds, then cancel what is left and hand it back."""
         self._closing = True
@@ -129,24 +135,33 @@ class Desk:
             task.cancel()
         await asyncio.gather(*tasks, *self._after, return_exceptions=True)
 
-    async def _run(self, turn: Turn, surface: Surface, before: asyncio.Task[Outcome] | None) -> Outcome:
+    async def _run(self, turn: Turn, surface: Surface) -> Outcome:
         """A stop that comes before the turn holds its lease lets it go on, to be ended as stopped."""
         while True:
             try:
-                if before is not None and not before.done():
-                    await asyncio.wait([before])
-                return await self._engine.handle(turn, surface, stopped=lambda: turn.id in self._stopped)
+                return await self._engine.handle(
+                    turn,
+                    surface,
+                    stopped=lambda: turn.id in self._stopped,
+                    turned_away=lambda: self._thread_moves_on(turn),
+                )
             except asyncio.CancelledError:
                 current = asyncio.current_task()
                 if turn.id not in self._stopped or self._closing or current is None:
                     raise
                 current.uncancel()
 
+    async def _thread_moves_on(self, turn: Turn) -> None:
+        """Wait until another turn of the thread ends here, or long enough for one to have ended elsewhere."""
+        others = [task for other, task in self._running.values() if other.thread == turn.thread and other.id != turn.id]
+        if others:
+            await asyncio.wait(others, timeout=LEASE_POLL, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(LEASE_POLL)
+
     def _ended(self, turn: Turn, task: asyncio.Task[Outcome]) -> None:
         self._running.pop(turn.id, None)
         self._stopped.discard(turn.id)
-        if self._last_of_thread.get(turn.thread) is task:
-            del self._last_of_thread[turn.thread]
         if task.cancelled():
             return
         error = task.exception()

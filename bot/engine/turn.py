@@ -30,7 +30,6 @@ Result = TypeVar("Result")
 PASSAGE_SHARE = 3000 / 8000
 HISTORY_SHARE = 2500 / 8000
 HEARTBEAT = 8.0
-LEASE_POLL = 0.25
 LAST_WORD = 2.0
 """Seconds for telling, at a shutdown, that the answer goes on later."""
 AFTER_ANSWER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
@@ -39,6 +38,10 @@ AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
 
 def _never() -> bool:
     return False
+
+
+async def _pause() -> None:
+    await asyncio.sleep(0.25)
 
 
 class Engine:
@@ -54,7 +57,6 @@ class Engine:
         count_tokens: Callable[[str], int],
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._search = search
@@ -63,16 +65,24 @@ class Engine:
         self._count = count_tokens
         self._clock = clock
         self._monotonic = monotonic
-        self._sleep = sleep
 
-    async def handle(self, turn: Turn, surface: Surface, *, stopped: Callable[[], bool] = _never) -> Outcome:
+    async def handle(
+        self,
+        turn: Turn,
+        surface: Surface,
+        *,
+        stopped: Callable[[], bool] = _never,
+        turned_away: Callable[[], Awaitable[None]] = _pause,
+    ) -> Outcome:
         """Answer the turn on the surface. Cancelled: ``stopped`` tells a person's stop from a shutdown.
+
+        ``turned_away`` is awaited between two tries for the lease of a thread that is busy.
 
         Raises LeaseLost where the turn has ended or another process took it; CancelledError at a shutdown, the turn
         being handed back. Every other ending is in the outcome.
         """
         scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
-        run = Run(turn, await self._lease(turn), self._monotonic(), scope)
+        run = Run(turn, await self._lease(turn, turned_away), self._monotonic(), scope)
         async with self._display(run, surface) as display, self._heartbeat(run):
             try:
                 await display.open(words.SEARCHING)
@@ -306,9 +316,9 @@ class Engine:
 
     # --- lease and display
 
-    async def _lease(self, turn: Turn) -> Lease:
+    async def _lease(self, turn: Turn, turned_away: Callable[[], Awaitable[None]]) -> Lease:
         while (lease := await self._store.lease(turn)) is None:
-            await self._sleep(LEASE_POLL)
+            await turned_away()
         return lease
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from sqlalchemy import cast, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.prices import Prices
@@ -191,7 +192,7 @@ async def _names(session: AsyncSession, tenant_id: str) -> dict[str, str]:
     rows = await session.execute(
         select(turns.c.user_id, turns.c.user_name)
         .where(turns.c.tenant_id == tenant_id)
-        .distinct(turns.c.user_id)
+        .ext(distinct_on(turns.c.user_id))
         .order_by(turns.c.user_id, turns.c.seq.desc())
     )
     return {row.user_id: row.user_name for row in rows}

@@ -31,7 +31,6 @@ def engine(store: Memory, llm: Writer, library: Library | None = None, **setting
         settings=made,
         count_tokens=words,
         clock=lambda: NOON,
-        sleep=lambda _: asyncio.sleep(0),
     )
 
 

@@ -1,0 +1,100 @@
+"""The whole app on a fresh database, with a small handbook of its own and, where asked for, real SDKs on a double."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.app import App, open_app
+from bot.commands.ask import Unseen
+from bot.config import Settings
+from bot.types import LOCAL_TENANT, Author, Incoming, Outcome, ThreadKey, Tier
+from knowledge.sources import open_source
+from tests.doubles.models import ModelDouble
+
+Ask = Callable[..., Awaitable[Outcome]]
+
+RULES = {
+    "travel.md": "# Travel\n\n## Hotels\n\nA hotel in Lisbon may cost 180 EUR a night. In Oslo it may cost 190 EUR.\n",
+    "dogs.md": "# Dogs\n\nDogs are welcome in the office on Fridays. They must be on a lead in the kitchen.\n",
+    "leave.md": "# Leave\n\nEverybody has 30 days of leave a year. Five of them may be taken into the next year.\n",
+    "oncall.md": "# On call\n\nThe engineer on call answers within 10 minutes at night and within 5 minutes by day.\n",
+}
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    for name, text in RULES.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture
+async def models() -> AsyncIterator[ModelDouble]:
+    async with ModelDouble() as double:
+        yield double
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """No key, no token."""
+    return Settings(_env_file=None, database_url=SecretStr(database_url), data_dir=tmp_path)
+
+
+@pytest.fixture
+def both(settings: Settings, models: ModelDouble) -> Settings:
+    """Both providers, at the double."""
+    return settings.model_copy(
+        update={
+            "anthropic_api_key": SecretStr(models.anthropic_key),
+            "anthropic_base_url": models.anthropic_url,
+            "openai_api_key": SecretStr(models.openai_key),
+            "openai_base_url": models.openai_url,
+        }
+    )
+
+
+async def opened(settings: Settings, handbook: Path) -> AsyncIterator[App]:
+    async with open_app(settings) as app:
+        source = open_source(str(handbook), fetch_allow=(), max_bytes=10**6, files=True)
+        report = await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
+        assert report.failed == ()
+        yield app
+
+
+@pytest.fixture
+async def app(settings: Settings, handbook: Path) -> AsyncIterator[App]:
+    async for made in opened(settings, handbook):
+        yield made
+
+
+@pytest.fixture
+async def app_with_models(both: Settings, handbook: Path) -> AsyncIterator[App]:
+    async for made in opened(both, handbook):
+        yield made
+
+
+def key(thread: str = "t1", channel: str = "general") -> ThreadKey:
+    return ThreadKey(LOCAL_TENANT, "web", channel, thread)
+
+
+def incoming(text: str, thread: ThreadKey, *, user: str = "ann", wish: Tier | None = None) -> Incoming:
+    return Incoming(thread, uuid.uuid4().hex, Author(user, user.title()), text, "mention", datetime.now(UTC), wish=wish)
+
+
+async def ask(
+    app: App, text: str, thread: str = "t1", *, user: str = "ann", channel: str = "general", wish: Tier | None = None
+) -> Outcome:
+    """Ask, and wait for the end and for what follows it."""
+    turn = await app.desk.accept(incoming(text, key(thread, channel), user=user, wish=wish))
+    assert turn is not None
+    outcome = await app.desk.start(turn, Unseen())
+    await app.desk.settled()
+    return outcome

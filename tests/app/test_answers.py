@@ -1,0 +1,197 @@
+"""Questions through the whole app, over the real SDKs to a double of the providers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from bot.app import App
+from bot.commands.ask import Unseen
+from bot.errors import NotAllowed
+from bot.store import ledger
+from bot.types import LOCAL_TENANT, Author, Outcome
+from tests.app.conftest import ask, incoming, key
+from tests.doubles.models import ModelDouble, Reply, Seen
+
+
+async def rows_of(app: App, outcome: Outcome) -> Sequence[Any]:
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        return await ledger.of_turn(session, tenant_id=LOCAL_TENANT, turn_id=outcome.turn_id)
+
+
+async def everything_billed(app: App) -> tuple[int, Decimal]:
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        row = (
+            await session.execute(
+                text(
+                    "SELECT coalesce(sum(input_tokens + cached_tokens + cache_write_tokens + cache_write_long_tokens"
+                    " + completion_tokens), 0)::bigint AS tokens, coalesce(sum(cost_usd), 0) AS usd FROM ledger"
+                )
+            )
+        ).one()
+    return row.tokens, row.usd
+
+
+def bill_of(models: ModelDouble) -> int:
+    return sum(line.prompt.total + line.output for line in models.bill)
+
+
+async def test_a_model_writes_with_citations_that_hold(app_with_models: App, models: ModelDouble) -> None:
+    models.script = lambda _: Reply("A hotel in Lisbon may cost 180 EUR a night [1]. Bring a towel [9].")
+    outcome = await ask(app_with_models, "What may a hotel in Lisbon cost?")
+    assert outcome.answer == "A hotel in Lisbon may cost 180 EUR a night [1]. Bring a towel."
+    (citation,) = outcome.citations
+    assert citation.quote == "A hotel in Lisbon may cost 180 EUR a night."
+    assert outcome.route is not None
+    assert (outcome.route.tier, outcome.route.model) == ("cheap", "claude-haiku-5-5")
+
+
+async def test_the_ledger_is_the_providers_bill_to_the_token(app_with_models: App, models: ModelDouble) -> None:
+    for question in ("What may a hotel in Lisbon cost?", "And in Oslo?", "Who may bring dogs, and when?"):
+        await ask(app_with_models, question)
+    billed, usd = await everything_billed(app_with_models)
+    assert billed == bill_of(models) > 0
+    assert round(usd, 9) == round(models.dollars, 9)
+    state = await app_with_models.services.store.budget(LOCAL_TENANT, "ann")
+    assert (state.used, state.reserved) == (billed, 0)
+
+
+async def test_a_thread_reads_its_prefix_from_the_cache(app_with_models: App, models: ModelDouble) -> None:
+    outcomes = [await ask(app_with_models, f"What about rule number {n} of the hotels?") for n in range(4)]
+    assert outcomes[0].usage.cached_tokens == 0
+    assert outcomes[0].usage.cache_write_tokens > 0
+    reads = [outcome.usage.cached_tokens for outcome in outcomes]
+    assert reads[1] > 0
+    assert reads == sorted(reads)
+    seen = models.requests[-1]
+    assert any("rule number 0" in said for _, said in seen.messages)
+    assert sum("<passages>" in said for _, said in seen.messages) == 1
+
+
+async def test_the_strong_model_is_asked_for_what_is_complex_or_wished(app_with_models: App) -> None:
+    complex_question = "Compare the rules for leave and for dogs, and explain step by step why they differ."
+    outcome = await ask(app_with_models, complex_question, "a")
+    assert outcome.route is not None
+    assert outcome.route.model == "claude-sonnet-5-5"
+    wished = await ask(app_with_models, "When may dogs come?", "b", wish="strong")
+    assert wished.route is not None
+    assert (wished.route.model, wished.route.reason) == ("claude-sonnet-5-5", "asked for the strong model")
+
+
+async def test_the_other_provider_answers_when_one_breaks_off(app_with_models: App, models: ModelDouble) -> None:
+    def script(seen: Seen) -> Reply:
+        if seen.provider == "anthropic":
+            return Reply("Half of an answ", fault="reset")
+        return Reply("Dogs are welcome in the office on Fridays [1].")
+
+    models.script = script
+    outcome = await ask(app_with_models, "When may dogs come?")
+    assert outcome.state == "done"
+    assert outcome.answer == "Dogs are welcome in the office on Fridays [1]."
+    calls = await rows_of(app_with_models, outcome)
+    assert {(row.provider, row.status) for row in calls} >= {("anthropic", "error"), ("openai", "ok")}
+    assert all(row.estimated for row in calls if row.status == "error")
+
+
+async def test_when_nobody_answers_one_sentence_says_so_and_nothing_stays_reserved(
+    app_with_models: App, models: ModelDouble
+) -> None:
+    models.script = lambda _: Reply(status=529)
+    outcome = await ask(app_with_models, "When may dogs come?")
+    assert outcome.state == "failed"
+    assert outcome.refused
+    state = await app_with_models.services.store.budget(LOCAL_TENANT, "ann")
+    assert state.reserved == 0
+
+
+async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, models: ModelDouble) -> None:
+    models.script = lambda _: Reply("Dogs are welcome. " * 200, pause=0.02)
+    turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
+    assert turn is not None
+    task = app_with_models.desk.start(turn, Unseen())
+    while not models.requests:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+    await app_with_models.desk.stop(turn.id, Author("ann", "Ann"))
+    outcome = await task
+    assert outcome.state == "cancelled"
+    (row,) = await rows_of(app_with_models, outcome)
+    assert (row.status, row.estimated) == ("cancelled", True)
+    assert row.input_tokens + row.cached_tokens + row.cache_write_tokens > 0
+    assert row.completion_tokens > 0
+    state = await app_with_models.services.store.budget(LOCAL_TENANT, "ann")
+    assert state.reserved == 0
+    assert state.used == outcome.usage.total_tokens
+
+
+async def test_a_long_thread_is_summarised_and_goes_on_with_the_summary(
+    app_with_models: App, models: ModelDouble
+) -> None:
+    def script(seen: Seen) -> Reply:
+        if "memory of a conversation" in seen.system:
+            return Reply("They spoke of hotels at length.")
+        return Reply("Many words about hotels. " * 60 + "[1]")
+
+    models.script = script
+    for n in range(9):
+        await ask(app_with_models, f"Tell me more about hotels, part {n}, please.")
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        summary, upto = (await session.execute(text("SELECT summary, summary_upto FROM threads"))).one()
+        purposes = set(await session.scalars(text("SELECT purpose FROM ledger")))
+    assert "They spoke of hotels at length." in summary
+    assert upto > 0
+    assert purposes == {"answer", "summary"}
+    last = models.requests[-1] if "memory of" not in models.requests[-1].system else models.requests[-2]
+    assert any("Summary of the conversation so far" in said for _, said in last.messages)
+    billed, _ = await everything_billed(app_with_models)
+    assert billed == bill_of(models)
+
+
+async def test_with_no_key_the_answer_quotes_and_says_so(app: App) -> None:
+    outcome = await ask(app, "When are dogs welcome in the office?")
+    assert "No model is configured" in outcome.answer
+    assert "Fridays" in outcome.answer
+    assert outcome.citations
+    for citation in outcome.citations:
+        assert citation.quote
+    assert outcome.cost_usd == 0
+
+
+async def test_two_questions_at_once_are_answered_in_order(app: App) -> None:
+    first = await app.desk.accept(incoming("When are dogs welcome?", key()))
+    second = await app.desk.accept(incoming("And on a lead?", key()))
+    assert first is not None
+    assert second is not None
+    late, early = app.desk.start(second, Unseen()), app.desk.start(first, Unseen())
+    await asyncio.gather(late, early)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        finished = list(await session.scalars(text("SELECT turn_id::text FROM turns ORDER BY finished_at")))
+    assert finished == [first.id, second.id]
+
+
+async def test_a_question_left_by_a_dead_process_is_answered(app: App) -> None:
+    turn = await app.desk.accept(incoming("When are dogs welcome?", key()))
+    assert turn is not None
+    assert await app.desk.resume("web", lambda _: Unseen()) == 0
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE turns SET created_at = now() - interval '1 minute'"))
+    assert await app.desk.resume("web", lambda _: Unseen()) == 1
+    await app.desk.settled()
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        assert await session.scalar(text("SELECT state FROM turns")) == "done"
+
+
+async def test_stopping_is_for_the_asker_and_admins(app_with_models: App, models: ModelDouble) -> None:
+    models.script = lambda _: Reply("Dogs are welcome. " * 100, pause=0.02)
+    turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
+    assert turn is not None
+    task = app_with_models.desk.start(turn, Unseen())
+    with pytest.raises(NotAllowed, match="Only the person who asked"):
+        await app_with_models.desk.stop(turn.id, Author("bob", "Bob"))
+    await app_with_models.desk.stop(turn.id, Author("boss", "Boss", is_admin=True))
+    assert (await task).state == "cancelled"

@@ -158,7 +158,8 @@ def _cut(text: str, start: int, state: State, limit: int) -> _Cut:
     for rank, end, following, after in lines:
         found[rank] = _Cut(end, following, after)
     best = _choose(found, room // 3, _LINE)
-    if best is None and not lines.state.fence:
+    whole = lines.state.fence or lines.state.table or window[lines.start :].lstrip(" ").startswith("|")
+    if best is None and not whole:
         best = _within(window, lines.start, lines.state, room, room // 3)
     best = best or _choose(found, 0, _EMPTY) or _within(window, lines.start, lines.state, room, 0)
     return _skip(text, start, best or _hard(window, lines.start, lines.state, room))

@@ -43,6 +43,7 @@ class Desk:
         self._max_chars = max_question_chars
         self._clock = clock
         self._running: dict[str, tuple[Turn, asyncio.Task[Outcome]]] = {}
+        self._begun: set[str] = set()
         self._stopped: set[str] = set()
         self._after: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -73,7 +74,8 @@ class Desk:
         if by.id != turn.author.id and not by.is_admin:
             raise NotAllowed(words.NOT_YOURS_TO_STOP)
         self._stopped.add(turn_id)
-        task.cancel()
+        if turn_id in self._begun:
+            task.cancel()
 
     async def stop_thread(self, thread: ThreadKey, by: Author) -> int:
         """Stop what runs in the thread; the number of turns stopped. Raises like ``stop``."""
@@ -137,6 +139,7 @@ class Desk:
 
     async def _run(self, turn: Turn, surface: Surface) -> Outcome:
         """A stop that comes before the turn holds its lease lets it go on, to be ended as stopped."""
+        self._begun.add(turn.id)
         while True:
             try:
                 return await self._engine.handle(
@@ -161,6 +164,7 @@ class Desk:
 
     def _ended(self, turn: Turn, task: asyncio.Task[Outcome]) -> None:
         self._running.pop(turn.id, None)
+        self._begun.discard(turn.id)
         self._stopped.discard(turn.id)
         if task.cancelled():
             return

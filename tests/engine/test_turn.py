@@ -123,7 +123,7 @@ async def test_a_failed_model_is_told_with_a_trace_and_leaves_nothing_reserved()
 
 async def test_a_stream_without_its_end_is_no_answer() -> None:
     class Cut(Writer):
-        async def stream(self, prompt: Prompt, *, meter: object) -> AsyncIterator[Event]:  # type: ignore[override]
+        async def stream(self, prompt: Prompt, *, meter: object) -> AsyncIterator[Event]:
             async for event in super().stream(prompt, meter=meter):  # type: ignore[arg-type]
                 if not isinstance(event, Ended):
                     yield event

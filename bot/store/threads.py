@@ -40,6 +40,8 @@ class MessageRow:
     state: TurnState = "done"
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
+    refused: str | None = None
+    """Why the turn has no answer; with the question, for then there is no other message."""
 
 
 def thread_uid(key: ThreadKey) -> uuid.UUID:
@@ -177,7 +179,7 @@ async def list_threads(
 async def messages(session: AsyncSession, *, tenant_id: str, thread: ThreadKey) -> list[MessageRow]:
     """Everything said in the thread, oldest first, with what is shown under each answer."""
     rows = await session.execute(
-        select(message_table, turns.c.state, turns.c.citations, turns.c.trace)
+        select(message_table, turns.c.state, turns.c.citations, turns.c.trace, turns.c.refused)
         .join(
             turns,
             (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id),
@@ -199,6 +201,7 @@ def _message_row(row: Any) -> MessageRow:
         state=row.state,
         citations=citations_from(row.citations) if answer else (),
         notes=tuple(row.trace.get("notes", ())) if answer else (),
+        refused=row.refused,
     )
 
 

@@ -76,6 +76,7 @@ class ScriptedDesk:
     running: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
     thumbs: list[tuple[str, int, str]] = field(default_factory=list)
     unfinished: list[Turn] = field(default_factory=list)
+    refusal: str = ""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
         if not incoming.text.strip():
@@ -100,6 +101,8 @@ class ScriptedDesk:
         return self.running[turn.id]
 
     async def _run(self, turn: Turn, surface: Surface) -> Outcome:
+        if self.refusal:
+            return Outcome(turn.id, turn.thread, "refused", refused=self.refusal)
         part = Part("Searching the documents …", "1", turn.id, actions=("stop",))
         ref = await surface.post(part)
         text = ""
@@ -157,8 +160,10 @@ class MemoryHistory:
         rows: list[MessageRow] = []
         for turn in self.desk.turns.values():
             if turn.thread == thread_key(thread_id):
-                state: TurnState = "done" if turn.id in self.desk.answers else "running"
-                rows.append(MessageRow(turn.id, "user", turn.author.name, turn.question, turn.created_at, state))
+                refused = self.desk.refusal or None
+                state: TurnState = "done" if turn.id in self.desk.answers else "refused" if refused else "running"
+                asked = MessageRow(turn.id, "user", turn.author.name, turn.question, turn.created_at, state)
+                rows.append(replace(asked, refused=refused))
                 if turn.id in self.desk.answers:
                     answer = self.desk.answers[turn.id]
                     rows.append(MessageRow(turn.id, "assistant", "Parley", answer, now(), state, SOURCES, ("stored",)))

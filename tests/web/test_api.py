@@ -267,6 +267,19 @@ async def test_history_is_read_back(page: Running, http: aiohttp.ClientSession) 
     assert (answer["final"], answer["notes"], answer["actions"][0]) == (True, ["stored"], "again")
 
 
+async def test_a_refusal_is_a_sentence_now_and_after_a_restart(page: Running, http: aiohttp.ClientSession) -> None:
+    page.desk.refusal = "Your budget for today is spent."
+    async with following(http) as stream:
+        await _post(http, "/api/ask", QUESTION)
+        await stream.ended()
+    assert stream.of("assistant")[0]["failed"]
+    assert "Your budget for today is spent." in stream.text()
+    page.room.hub = type(page.room.hub)()
+    _, read = await _get(http, f"/api/threads/{THREAD}")
+    assert [(view["role"], view["failed"]) for view in read["messages"]] == [("user", False), ("assistant", True)]
+    assert read["messages"][1]["blocks"] == ["<p>Your budget for today is spent.</p>"]
+
+
 async def test_an_interrupted_turn_is_taken_up(page: Running, http: aiohttp.ClientSession) -> None:
     page.let(len(PIECES))
     left = Turn(

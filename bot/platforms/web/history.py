@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import text
 
-from bot.platforms.web import render
+from bot.platforms.web import render, words
 from bot.platforms.web.views import MessageView, ThreadView, stamp
 from bot.store import threads as stored_threads
 from bot.store.threads import MessageRow, ThreadRow
@@ -21,6 +21,7 @@ THREAD_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 ENDED_ACTIONS: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
 _OPEN = ("queued", "running")
+_FAILED = ("failed", "refused")
 
 
 class History(Protocol):
@@ -76,7 +77,27 @@ def message_views(thread_id: str, stored: Sequence[MessageRow], live: Sequence[M
     """A conversation; where this process has shown a turn's message, that one stands in place of the stored one."""
     shown = {(view.turn, view.role) for view in live if view.turn}
     kept = [_view(thread_id, row) for row in stored if (row.turn_id, row.role) not in shown]
-    return sorted([*kept, *live], key=lambda view: view.at)
+    answered = {row.turn_id for row in stored if row.role == "assistant"} | {
+        turn for turn, role in shown if role != "user"
+    }
+    ended = [row for row in stored if row.turn_id not in answered and row.state not in _OPEN]
+    return sorted([*kept, *(_ending(thread_id, row) for row in ended), *live], key=lambda view: view.at)
+
+
+def _ending(thread_id: str, question: MessageRow) -> MessageView:
+    """What stands in place of the answer that a turn does not have."""
+    sentence = words.ended(question.state, question.refused)
+    return MessageView(
+        id=f"h-{question.turn_id}",
+        thread=thread_id,
+        role="assistant",
+        author="Parley",
+        at=stamp(question.created_at),
+        blocks=render.blocks(sentence),
+        turn=question.turn_id,
+        failed=question.state in _FAILED,
+        actions=("again", "why"),
+    )
 
 
 def _view(thread_id: str, row: MessageRow) -> MessageView:
@@ -91,7 +112,7 @@ def _view(thread_id: str, row: MessageRow) -> MessageView:
         blocks=render.blocks(row.text, known) if is_answer else render.plain(row.text),
         turn=row.turn_id,
         final=row.state not in _OPEN,
-        failed=is_answer and row.state in ("failed", "refused"),
+        failed=is_answer and row.state in _FAILED,
         sources=tuple(render.source(citation) for citation in row.citations),
         notes=row.notes,
         actions=ENDED_ACTIONS if is_answer and row.state not in _OPEN else (),

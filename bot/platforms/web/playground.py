@@ -143,9 +143,12 @@ class Playground:
         if question is not None and state not in ("queued", "running"):
             self.hub.put(replace(question, final=True))
         shown = [view for view in self.hub.of_turn(turn.id) if view.role == "assistant"]
+        failed = state in ("failed", "refused")
         for view in shown:
             if not view.final and state not in ("queued", "running"):
-                self.hub.put(replace(view, final=True, failed=state == "failed", actions=ENDED_ACTIONS))
+                self.hub.put(replace(view, final=True, failed=failed, actions=ENDED_ACTIONS))
+            elif view.final and failed:
+                self.hub.put(replace(view, failed=True))
         if not shown:
             self._note(turn, words.ended(state, refused), failed=state != "queued")
 

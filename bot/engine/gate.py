@@ -32,6 +32,7 @@ _TARGET = re.compile(
 _DEFINITION = re.compile(r"([ >]*(?:(?:[-*+]|\d{1,9}[.)]) +)*)\[([^\[\]]+)\]:\s*<?([^\s<>]*)>?(.*)$")
 _ANGLED = re.compile(r"<([^<>]*)>")
 _TAG_START = re.compile(r"<(?=[A-Za-z/!?$%@#:&])")
+_STRAY = re.compile(r"((?<!\\)(?:\\\\)*)`")
 _TOKEN = re.compile(r"\\[^\w\s\x00]|!?\[|<")
 _HELD = re.compile(r"\x00(\d+)\x00")
 _ENDS = re.compile(r"$|\s|[|\"]+[.,;:!?)]*(?:\s|$)")
@@ -164,7 +165,7 @@ class _Line:
         for start, end, size in marks:
             raw = line[start:end]
             code = self._one_way(raw, size) if size else None
-            out += line[position:start] + (self._hold(code) if code else re.sub("`", r"\\`", raw))
+            out += line[position:start] + (self._hold(code) if code else _STRAY.sub(r"\1\\`", raw))
             position = end
         return out + line[position:]
 
@@ -233,7 +234,7 @@ class _Line:
                 return self._hold(f"<{address}>") + (f" ({self._inline(label)})" if label else ""), angled.end()
             shown = self._code(self._restored(address))
             return (f"{self._inline(label)} ({shown})" if label else shown), angled.end()
-        if angled and re.match(r"[A-Za-z/!?]", inner) and not re.search(r"[\x00\\|]", inner):
+        if angled and re.match(r"[A-Za-z/?]|!--", inner) and not re.search(r"[\x00\\|]", inner):
             return self._code(f"<{inner}>"), angled.end()
         return ("＜" if _TAG_START.match(text, start - 1) else "<"), start
 

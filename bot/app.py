@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.desk import Desk
+from bot.engine.ports import LLM
 from bot.engine.turn import Engine
+from bot.errors import ParleyError
 from bot.llm.build import build as build_llm
 from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
@@ -88,6 +90,7 @@ async def open_app(
         stack.push_async_callback(embedder.aclose)
         if warm:
             embedder.warm()
+            stack.push_async_callback(_ended, asyncio.create_task(_ready(llm)))
         database = await stack.enter_async_context(opened_database(settings))
         reranker = build_reranker(settings.reranker, embedder)
         if reranker is not None:
@@ -114,3 +117,14 @@ async def open_app(
             clock=clock,
         )
         yield App(settings, database, desk, services, embedder, retriever, ingestor)
+
+
+async def _ready(llm: LLM) -> None:
+    """Load what the models need; a fault shows, in its own words, when a question is asked."""
+    with suppress(ParleyError):
+        await llm.ready()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

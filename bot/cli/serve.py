@@ -93,7 +93,7 @@ async def _serve(
     from bot.app import open_app
 
     with steps or nullcontext():
-        async with open_app(made) as app:
+        async with open_app(made, warm=True) as app:
             if before is not None:
                 await before(app)
             async with asyncio.TaskGroup() as group:
@@ -118,7 +118,6 @@ def _web(host: str, port: int, *, sample: bool = False) -> Part:
         from bot.cli import progress
         from bot.platforms.web.app import serve
 
-        app.embedder.warm()
         await serve(
             app.desk,
             app.services,

@@ -119,6 +119,9 @@ class LLM(Protocol):
     def model(self, tier: Tier) -> str:
         """The name of the model that answers first for this tier."""
 
+    async def ready(self) -> None:
+        """Load what the first call needs, so that nobody waits for it."""
+
     def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]: ...
 
     async def aclose(self) -> None: ...

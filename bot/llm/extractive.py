@@ -39,6 +39,9 @@ class ExtractiveLLM:
     def model(self, tier: Tier) -> str:
         return NAME
 
+    async def ready(self) -> None:
+        """There is nothing to load."""
+
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
         started = self._clock()
         first: float | None = None

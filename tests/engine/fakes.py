@@ -93,6 +93,9 @@ class Writer:
     def model(self, tier: Tier) -> str:
         return f"fake-{tier}"
 
+    async def ready(self) -> None:
+        return None
+
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         self.prompts.append(prompt)
         said, status = "", "cancelled"

@@ -1,17 +1,17 @@
 """The tree of errors. A message is one line for a person and says what to do.
 
-    ParleyError
-    ├── ConfigError        a setting is wrong, or a port, token or database cannot be used as set
-    ├── UsageError         the request itself is wrong: empty question, unknown command, bad argument
-    ├── Refused            the bot will not answer this, and says why
-    │   ├── OverBudget     the daily token budget is spent; carries the reset time
-    │   └── NotAllowed     the person may not do this
-    ├── LeaseLost          another process took the turn over: stop writing
-    ├── LLMError           a model provider failed; ``retryable`` and ``retry_after`` say how to go on
-    │   └── ContextTooLong the prompt does not fit the model
-    └── SurfaceError       a platform refused a post or an edit
-        ├── RateLimited    too many; carries ``retry_after`` in seconds
-        └── MessageGone    the message, channel or token is no longer there: nothing can be shown
+ParleyError
+├── ConfigError        a setting is wrong, or a port, token or database cannot be used as set
+├── UsageError         the request itself is wrong: empty question, unknown command, bad argument
+├── Refused            the bot will not answer this, and says why
+│   ├── OverBudget     the daily token budget is spent; carries the reset time
+│   └── NotAllowed     the person may not do this
+├── LeaseLost          another process took the turn over: stop writing
+├── LLMError           a model provider failed; ``retryable`` and ``retry_after`` say how to go on
+│   └── ContextTooLong the prompt does not fit the model
+└── SurfaceError       a platform refused a post or an edit
+    ├── RateLimited    too many; carries ``retry_after`` in seconds
+    └── MessageGone    the message, channel or token is no longer there: nothing can be shown
 """
 
 from __future__ import annotations

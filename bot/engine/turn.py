@@ -264,7 +264,7 @@ class Engine:
                 if "ttft" not in run.timings_ms:
                     run.timings_ms["ttft"] = self._since(run.started)
                 run.draft += event.text
-                display.show(renumber(run.draft, len(run.passages)))
+                display.show(lambda: renumber(run.draft, len(run.passages)))
         raise LLMError("The model's answer broke off before its end; ask again.")
 
     # --- endings

@@ -26,7 +26,7 @@ def complexity(question: str) -> float:
     """How much a question asks of a model: 0 for a look-up, 2 and more for several steps."""
     words = len(question.split())
     score = min(words / 40, 1.5)
-    score += min(1.5 * len(set(match.lower() for match in _REASONING.findall(question))), 3.0)
+    score += min(1.5 * len({match.lower() for match in _REASONING.findall(question)}), 3.0)
     score += 0.5 * min(len(_CONDITION.findall(question)), 2)
     score += 0.75 * max(min(len(_CLAUSE.findall(question)), 4) - 1, 0)
     return score + (1.0 if _CODE.search(question) else 0.0)

@@ -36,7 +36,7 @@ SCOPES: dict[str, str | None] = {
 """What each method needs."""
 
 
-class Refusal(Exception):  # noqa: N818
+class Refusal(Exception):
     """An answer of ``ok: false``. ``fault`` says what the caller did wrong, where it was wrong to call at all."""
 
     def __init__(self, error: str, fault: str = "", **more: Any) -> None:

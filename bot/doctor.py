@@ -89,7 +89,9 @@ _FACTS = """
            (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector,
            (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS available,
            (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
-           EXISTS (SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER')) AS takes_role
+           EXISTS (
+               SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER')
+           ) AS takes_role
 """
 
 

@@ -13,14 +13,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psycopg
 from rank_bm25 import BM25Okapi
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge.driver import driver
 from knowledge.postings import (
     SEGMENT,
     Bits,
@@ -82,7 +81,7 @@ async def remove(session: AsyncSession, tenant_id: str, chunks: Mapping[int, int
 
 
 async def _count(session: AsyncSession, tenant_id: str, chunks: int, terms: int) -> None:
-    connection = await _raw(session)
+    connection = await driver(session)
     await connection.execute(
         "INSERT INTO knowledge_state (tenant_id, chunks, terms) VALUES (%s, %s, %s) ON CONFLICT (tenant_id) DO UPDATE "
         "SET chunks = knowledge_state.chunks + excluded.chunks, terms = knowledge_state.terms + excluded.terms",
@@ -93,7 +92,7 @@ async def _count(session: AsyncSession, tenant_id: str, chunks: int, terms: int)
 async def _write_part(
     session: AsyncSession, tenant_id: str, segment: int, level: int, part: int, terms: Mapping[str, bytes]
 ) -> None:
-    connection = await _raw(session)
+    connection = await driver(session)
     await connection.execute(
         "INSERT INTO posting_parts (tenant_id, segment, level, part) VALUES (%s, %s, %s, %s)",
         (tenant_id, segment, level, part),
@@ -107,7 +106,7 @@ async def _write_part(
 
 async def _join(session: AsyncSession, tenant_id: str, segment: int) -> None:
     """Join the parts of each level that has FAN of them; a joined part may fill the level above."""
-    connection = await _raw(session)
+    connection = await driver(session)
     for level in range(TOP_LEVEL - 1):
         taken = await connection.execute(
             "DELETE FROM posting_parts WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level = %(level)s "
@@ -148,7 +147,7 @@ async def _clear_bits(session: AsyncSession, tenant_id: str, segment: int, place
     stored = await _masks_of(session, tenant_id, segment, [EVERYBODY])
     flags = bits(stored[EVERYBODY])
     flags[list(places)] = False
-    connection = await _raw(session)
+    connection = await driver(session)
     cursor = await connection.execute(
         "UPDATE posting_masks SET mask = %s, dead = dead + %s "
         "WHERE tenant_id = %s AND segment = %s AND audience = %s RETURNING dead",
@@ -159,7 +158,7 @@ async def _clear_bits(session: AsyncSession, tenant_id: str, segment: int, place
 
 
 async def _masks_of(session: AsyncSession, tenant_id: str, segment: int, audiences: Sequence[str]) -> dict[str, bytes]:
-    cursor = (await _raw(session)).cursor(binary=True)
+    cursor = (await driver(session)).cursor(binary=True)
     await cursor.execute(
         "SELECT audience, mask FROM posting_masks WHERE tenant_id = %s AND segment = %s AND audience = ANY(%s)",
         (tenant_id, segment, list(audiences)),
@@ -168,7 +167,7 @@ async def _masks_of(session: AsyncSession, tenant_id: str, segment: int, audienc
 
 
 async def _write_mask(session: AsyncSession, tenant_id: str, segment: int, audience: str, flags: Bits) -> None:
-    connection = await _raw(session)
+    connection = await driver(session)
     await connection.execute(
         "INSERT INTO posting_masks (tenant_id, segment, audience, mask) VALUES (%s, %s, %s, %s) "
         "ON CONFLICT (tenant_id, segment, audience) DO UPDATE SET mask = excluded.mask",
@@ -178,7 +177,7 @@ async def _write_mask(session: AsyncSession, tenant_id: str, segment: int, audie
 
 async def _sweep(session: AsyncSession, tenant_id: str, segment: int, alive: Bits) -> None:
     """Write the segment anew without its dead chunks, as one part."""
-    cursor = (await _raw(session)).cursor(binary=True)
+    cursor = (await driver(session)).cursor(binary=True)
     await cursor.execute(
         "WITH taken AS (DELETE FROM postings WHERE tenant_id = %s AND segment = %s RETURNING term, entries) "
         "SELECT term, string_agg(entries, ''::bytea) FROM taken GROUP BY term",
@@ -236,7 +235,7 @@ async def candidates(session: AsyncSession, terms: Sequence[str], scope: Scope, 
 
 
 async def _corpus(session: AsyncSession, scope: Scope) -> _Corpus:
-    cursor = (await _raw(session)).cursor(binary=True)
+    cursor = (await driver(session)).cursor(binary=True)
     await cursor.execute(
         "SELECT state.chunks, state.terms, masks.segment, masks.audience, masks.mask, masks.dead "
         "FROM knowledge_state state JOIN posting_masks masks USING (tenant_id) "
@@ -259,7 +258,7 @@ async def _corpus(session: AsyncSession, scope: Scope) -> _Corpus:
 async def _postings(
     session: AsyncSession, tenant_id: str, terms: Sequence[str], alive: Mapping[int, Bits]
 ) -> _Postings:
-    cursor = (await _raw(session)).cursor(binary=True)
+    cursor = (await driver(session)).cursor(binary=True)
     await cursor.execute(
         "SELECT segment, term, entries FROM postings WHERE tenant_id = %s AND term = ANY(%s)", (tenant_id, list(terms))
     )
@@ -300,7 +299,7 @@ async def _mean_idf(session: AsyncSession, tenant_id: str, corpus: _Corpus) -> f
 
 async def _stored_frequencies(session: AsyncSession, tenant_id: str, _: _Corpus) -> Counter[int]:
     """How many terms occur in how many chunks, read off the lengths alone."""
-    cursor = await (await _raw(session)).execute(
+    cursor = await (await driver(session)).execute(
         "SELECT frequency, count(*) FROM (SELECT sum(octet_length(entries)) / 6 AS frequency FROM postings "
         "WHERE tenant_id = %s GROUP BY term) AS terms GROUP BY frequency",
         (tenant_id,),
@@ -310,7 +309,7 @@ async def _stored_frequencies(session: AsyncSession, tenant_id: str, _: _Corpus)
 
 async def _living_frequencies(session: AsyncSession, tenant_id: str, corpus: _Corpus) -> Counter[int]:
     """The same where some entries belong to dead chunks: every entry is looked up in the masks."""
-    cursor = (await _raw(session)).cursor(binary=True)
+    cursor = (await driver(session)).cursor(binary=True)
     await cursor.execute("SELECT segment, term, entries FROM postings WHERE tenant_id = %s", (tenant_id,))
     frequency: Counter[str] = Counter()
     async for segment, term, entries in cursor:
@@ -371,12 +370,3 @@ def _okapi(
     okapi.doc_freqs, okapi.doc_len = list(frequencies.values()), [lengths[chunk_id] for chunk_id in chosen]
     scores: Iterable[float] = okapi.get_scores(list(wanted.elements()))
     return [float(score) for score in scores]
-
-
-async def _raw(session: AsyncSession) -> psycopg.AsyncConnection[Any]:
-    """The driver's own connection, in the session's transaction: bytes travel in binary through it alone."""
-    connection = await (await session.connection()).get_raw_connection()
-    driver = connection.driver_connection
-    if not isinstance(driver, psycopg.AsyncConnection):
-        raise TypeError(f"BM25 needs the psycopg driver, not {type(driver).__name__}")
-    return driver

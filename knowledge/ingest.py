@@ -12,16 +12,19 @@ from datetime import UTC, datetime
 
 from knowledge import store, tokens
 from knowledge.chunking import chunk, header, indexed_text
+from knowledge.embedders.tokens import TokenEmbedder
 from knowledge.errors import ParseError, SourceError
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
-from knowledge.store import OutdatedError, Prepared, Vector
+from knowledge.store import Embedded, OutdatedError, Prepared
 from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Progress
 
 PARSING = "1"
 """Names how bytes become text: raise it where a parser's output changes, so that documents are read again."""
 AT_ONCE = 16
 """Documents on their way at once: while one is parsed, others are embedded and stored."""
+EMBEDDED_AT_ONCE = 128
+"""Chunks of one document that are handed to the model in one go."""
 ATTEMPTS = 5
 
 
@@ -176,7 +179,7 @@ class Ingestor:
 
     async def _take_in(self, run: _Run, document: Document, content_hash: str) -> int:
         prepared = await asyncio.to_thread(self._prepare, document)
-        vectors: dict[str, Vector] = {}
+        vectors: dict[str, Embedded] = {}
         for _ in range(ATTEMPTS):
             await self._embed(run, document, prepared, vectors)
             try:
@@ -210,7 +213,7 @@ class Ingestor:
         return prepared
 
     async def _embed(
-        self, run: _Run, document: Document, prepared: Sequence[Prepared], vectors: dict[str, Vector]
+        self, run: _Run, document: Document, prepared: Sequence[Prepared], vectors: dict[str, Embedded]
     ) -> None:
         """Add the vectors of chunks that have none, neither stored nor computed before."""
         async with self._sessions(run.tenant_id) as session:
@@ -223,9 +226,18 @@ class Ingestor:
             )
         wanted = {new.digest: new for new in prepared if new.digest not in known and new.digest not in vectors}
         texts = [f"{new.header}\n{new.chunk.text}" if new.header else new.chunk.text for new in wanted.values()]
+        for start in range(0, len(texts), EMBEDDED_AT_ONCE):
+            made, used = await self._encode(texts[start : start + EMBEDDED_AT_ONCE])
+            run.tally.tokens += used
+            vectors.update(zip(list(wanted)[start : start + EMBEDDED_AT_ONCE], made, strict=True))
+
+    async def _encode(self, texts: Sequence[str]) -> tuple[list[Embedded], int]:
+        """What the model makes of the texts, and how many tokens it read."""
+        if isinstance(self._embedder, TokenEmbedder):
+            rows = await self._embedder.encode_tokens(texts, "passage")
+            return [Embedded(row.pooled, row.signs.tobytes()) for row in rows], sum(len(row.signs) for row in rows)
         encoded = await self._embedder.encode(texts, "passage")
-        run.tally.tokens += encoded.tokens
-        vectors.update(zip(wanted, encoded.vectors, strict=True))
+        return [Embedded(vector) for vector in encoded.vectors], encoded.tokens
 
     async def _failed(self, run: _Run, failure: Failure) -> None:
         run.tally.failed.append(failure)

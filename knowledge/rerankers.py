@@ -6,16 +6,17 @@ import asyncio
 import importlib.util
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from knowledge.chunking import indexed_text
-from knowledge.embedders.local import TokenVectors, computes_bf16
+from knowledge.embedders.local import computes_bf16
+from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
-from knowledge.ports import Embedder, EncodeKind, Reranker
+from knowledge.ports import Embedder, Reranker, Vectors
 from knowledge.types import Passage
 
 if TYPE_CHECKING:
@@ -25,15 +26,12 @@ CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L-6-v2"
 LATE_INTERACTION = "late-interaction"
 
 
-@runtime_checkable
-class TokenEmbedder(Protocol):
-    """An embedder that shows its token vectors."""
-
-    async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]: ...
-
-
 class LateInteraction:
-    """For each word of the question its best match among the passage's tokens, averaged (MaxSim)."""
+    """For each token of the question its best match among the passage's tokens, averaged (MaxSim).
+
+    The passages' tokens are signs alone, 48 bytes a token of a 384-dimensional model: they are stored with the chunk,
+    so that nothing but the question is encoded.
+    """
 
     name = LATE_INTERACTION
 
@@ -44,21 +42,40 @@ class LateInteraction:
         """Between -1 and 1. Raises EmbeddingError."""
         if not passages:
             return []
-        texts = [indexed_text(p.title, p.heading, p.text) for p in passages]
-        asked, rows = await asyncio.gather(
-            self._embedder.encode_tokens([query], "query"), self._embedder.encode_tokens(texts, "query")
-        )
-        return [max_sim(asked[0], row) for row in rows]
+        asked = await self._embedder.encode_tokens([query], "query")
+        return await self.score_stored(asked[0], passages, {})
+
+    async def score_stored(
+        self, asked: TokenVectors, passages: Sequence[Passage], stored: Mapping[int, Signs]
+    ) -> list[float]:
+        """The same for a question that is encoded already; passages not among ``stored`` are encoded."""
+        missing = [passage for passage in passages if passage.chunk_id not in stored]
+        texts = [indexed_text(p.title, p.heading, p.text) for p in missing]
+        rows = await self._embedder.encode_tokens(texts, "passage")
+        made = iter([row.signs for row in rows])
+        known = [stored[p.chunk_id] if p.chunk_id in stored else next(made) for p in passages]
+        return max_sim(asked.tokens, known)
 
     async def aclose(self) -> None:
         """The embedder belongs to whoever made it."""
 
 
-def max_sim(query: TokenVectors, passage: TokenVectors) -> float:
-    """The mean over the query's tokens of the highest cosine to any token of the passage."""
-    if not len(query.tokens) or not len(passage.tokens):
-        return 0.0
-    return float(np.mean((query.tokens @ passage.tokens.T).max(axis=1)))
+def max_sim(query: Vectors, passages: Sequence[Signs]) -> list[float]:
+    """For each passage the mean over the query's tokens of the highest cosine to any of its tokens.
+
+    A token of the passage counts as the unit vector of its signs.
+    """
+    dimensions = query.shape[1] if len(query) else 1
+    scores = []
+    for signs in passages:
+        if not len(query) or not len(signs):
+            scores.append(0.0)
+            continue
+        # q . (2b - 1) = 2 (q . b) - sum(q)
+        on = query @ np.unpackbits(signs, axis=1, count=dimensions).T.astype(np.float32)
+        cosines = (2 * on - query.sum(axis=1, keepdims=True)) / np.sqrt(dimensions)
+        scores.append(float(cosines.max(axis=1).mean()))
+    return scores
 
 
 class CrossEncoderReranker:

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from knowledge import bm25, search
+from knowledge.embedders.tokens import TokenEmbedder, TokenVectors
 from knowledge.fusion import Fusion, convex, ranked, rrf, standardised
 from knowledge.passages import joined, joined_spans, without_duplicates
-from knowledge.ports import Embedder, Encoded, Reranker, Sessions
+from knowledge.ports import Embedder, Reranker, Sessions
+from knowledge.rerankers import LateInteraction
 from knowledge.search import Row
 from knowledge.store import Vector
 from knowledge.tokens import query_terms
@@ -21,9 +23,11 @@ from knowledge.types import Found, Legs, Passage, Scope
 CANDIDATES = 100
 """Chunks that each leg brings."""
 RERANKED = 20
-"""Chunks that the reranker sees."""
+"""Chunks that a cross-encoder sees."""
+RERANKED_LATE = 50
+"""Chunks that late interaction sees: their tokens are stored, so more of them cost little."""
 RERANK_WEIGHT = 0.6
-"""How much the reranker's standardised score counts beside the fused one's; a cross-encoder decides alone."""
+"""How much the reranker's standardised score counts beside the fused one's."""
 ANSWER_COSINE = 0.42
 """The cosine at which a passage is as likely as not to hold an answer."""
 STEEPNESS = 12.0
@@ -56,8 +60,18 @@ class Ranking:
     reranked: Pairs
     final: tuple[Passage, ...]
     version: int
-    encoded: Encoded
+    tokens: int
     timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, its vector, how many tokens it has, and their vectors where the reranker wants them."""
+
+    query: str
+    vector: Vector
+    tokens: int
+    seen: TokenVectors | None = None
 
 
 class Retriever:
@@ -74,14 +88,14 @@ class Retriever:
         *,
         fusion: Fusion = "convex",
         candidates: int = CANDIDATES,
-        reranked: int = RERANKED,
+        reranked: int | None = None,
     ) -> None:
         self._sessions = sessions
         self._embedder = embedder
         self._reranker = reranker
         self._fusion = fusion
         self._candidates = candidates
-        self._reranked = reranked
+        self._reranked = reranked or (RERANKED_LATE if isinstance(reranker, LateInteraction) else RERANKED)
 
     def on(self, sessions: Sessions) -> Retriever:
         """The same retriever over another database."""
@@ -108,7 +122,7 @@ class Retriever:
             confidence=confidence(passages),
             knowledge_version=ranking.version,
             embedding_model=self._embedder.model,
-            embedding_tokens=ranking.encoded.tokens,
+            embedding_tokens=ranking.tokens,
         )
 
     async def version(self, tenant_id: str) -> int:
@@ -121,8 +135,8 @@ class Retriever:
         clock = _Clock()
         with clock.stage("total"):
             with clock.stage("embed"):
-                encoded = await self._embedder.encode([query], "query")
-            vector = encoded.vectors[0]
+                asked = await self._encode(query)
+            vector = asked.vector
             dense, (sparse, version) = await asyncio.gather(
                 self._dense(clock, vector, scope), self._sparse(clock, query, scope)
             )
@@ -130,11 +144,18 @@ class Retriever:
                 fused = await self._fuse(dense, sparse, vector, scope)
                 passages = await self._passages(fused[: max(self._reranked, least * 3)], dense, sparse, scope)
             with clock.stage("rerank"):
-                final = await self._rerank(query, passages)
+                final = await self._rerank(asked, passages, scope)
         order = [(passage.chunk_id, passage.score) for passage in final]
         shown = {number for number, _ in order}
         reranked = order + [pair for pair in fused if pair[0] not in shown]
-        return Ranking(dense, sparse, fused, reranked, tuple(final), version, encoded, clock.timings)
+        return Ranking(dense, sparse, fused, reranked, tuple(final), version, asked.tokens, clock.timings)
+
+    async def _encode(self, query: str) -> _Asked:
+        if isinstance(self._reranker, LateInteraction) and isinstance(self._embedder, TokenEmbedder):
+            row = (await self._embedder.encode_tokens([query], "query"))[0]
+            return _Asked(query, row.pooled, len(row.signs), row)
+        encoded = await self._embedder.encode([query], "query")
+        return _Asked(query, encoded.vectors[0], encoded.tokens)
 
     async def _dense(self, clock: _Clock, vector: Vector, scope: Scope) -> Pairs:
         with clock.stage("dense"):
@@ -167,12 +188,24 @@ class Retriever:
             if number in rows
         ]
 
-    async def _rerank(self, query: str, passages: Sequence[Passage]) -> list[Passage]:
+    async def _scores(
+        self, reranker: Reranker, asked: _Asked, passages: Sequence[Passage], scope: Scope
+    ) -> list[float]:
+        if asked.seen is None or not isinstance(reranker, LateInteraction):
+            return await reranker.score(asked.query, passages)
+        numbers = [passage.chunk_id for passage in passages]
+        async with self._sessions(scope.tenant_id) as session:
+            stored = await search.signs(
+                session, scope, numbers, model=self._embedder.model, dimensions=len(asked.vector)
+            )
+        return await reranker.score_stored(asked.seen, passages, stored)
+
+    async def _rerank(self, asked: _Asked, passages: Sequence[Passage], scope: Scope) -> list[Passage]:
         """The fused order stays below what the reranker saw."""
         if self._reranker is None or not passages:
             return list(passages)
         head, tail = passages[: self._reranked], passages[self._reranked :]
-        scores = await self._reranker.score(query, head)
+        scores = await self._scores(self._reranker, asked, head, scope)
         places = range(len(head))
         by_reranker = standardised(dict(enumerate(scores)), set(places))
         by_fusion = standardised({place: head[place].score for place in places}, set(places))

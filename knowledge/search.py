@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from knowledge.driver import driver
+from knowledge.embedders.tokens import Signs
 from knowledge.store import Vector, halfvec
 from knowledge.types import Scope
 
@@ -117,6 +120,21 @@ async def cosines(
         },
     )
     return {number: float(score) for number, score in rows}
+
+
+async def signs(
+    session: AsyncSession, scope: Scope, numbers: Sequence[int], *, model: str, dimensions: int
+) -> dict[int, Signs]:
+    """The stored token signs of chunks that were found before in the same scope."""
+    cursor = (await driver(session)).cursor(binary=True)
+    await cursor.execute(
+        "SELECT chunk_id, signs FROM token_signs WHERE tenant_id = %s AND model = %s AND chunk_id = ANY(%s)",
+        (scope.tenant_id, model, list(numbers)),
+    )
+    width = (dimensions + 7) // 8
+    return {
+        number: np.frombuffer(packed, dtype=np.uint8).reshape(-1, width) for number, packed in await cursor.fetchall()
+    }
 
 
 async def rows(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, Row]:

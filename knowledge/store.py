@@ -42,6 +42,14 @@ class Stored:
     unembedded: int
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What a model made of a chunk: its vector and, where the model shows them, the packed signs of its tokens."""
+
+    vector: Vector
+    signs: bytes | None = None
+
+
 class OutdatedError(Exception):
     """Another writer changed the document since its chunks were compared: compare again."""
 
@@ -129,7 +137,7 @@ async def replace_document(
     content_hash: str,
     recipe: str,
     prepared: Sequence[Prepared],
-    vectors: Mapping[str, Vector],
+    vectors: Mapping[str, Embedded],
     model: str,
     now: datetime,
 ) -> None:
@@ -148,9 +156,8 @@ async def replace_document(
     needed = {number: new.digest for number, new in added.items()} | {n: kept[n].digest for n in bare}
     if needed.values() - vectors.keys():
         raise OutdatedError
-    await _insert_embeddings(
-        session, tenant_id, audience, model, {number: vectors[digest] for number, digest in needed.items()}
-    )
+    embedded = {number: vectors[digest] for number, digest in needed.items()}
+    await _insert_embeddings(session, tenant_id, audience, model, embedded)
     await bm25.index(session, tenant_id, [IndexedChunk(number, audience, new.terms) for number, new in added.items()])
 
 
@@ -364,9 +371,9 @@ async def _without_vector(session: AsyncSession, tenant_id: str, numbers: Sequen
 
 
 async def _insert_embeddings(
-    session: AsyncSession, tenant_id: str, audience: str, model: str, vectors: Mapping[int, Vector]
+    session: AsyncSession, tenant_id: str, audience: str, model: str, embedded: Mapping[int, Embedded]
 ) -> None:
-    if not vectors:
+    if not embedded:
         return
     await session.execute(
         text(
@@ -378,10 +385,18 @@ async def _insert_embeddings(
             "tenant": tenant_id,
             "model": model,
             "audience": audience,
-            "dimensions": len(next(iter(vectors.values()))),
-            "numbers": list(vectors),
-            "vectors": [halfvec(vector) for vector in vectors.values()],
+            "dimensions": len(next(iter(embedded.values())).vector),
+            "numbers": list(embedded),
+            "vectors": [halfvec(one.vector) for one in embedded.values()],
         },
+    )
+    signs = {number: one.signs for number, one in embedded.items() if one.signs is not None}
+    await session.execute(
+        text(
+            "INSERT INTO token_signs (tenant_id, chunk_id, model, signs) SELECT :tenant, number, :model, signs "
+            "FROM unnest(CAST(:numbers AS bigint[]), CAST(:signs AS bytea[])) AS new (number, signs)"
+        ),
+        {"tenant": tenant_id, "model": model, "numbers": list(signs), "signs": list(signs.values())},
     )
 
 

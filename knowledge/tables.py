@@ -106,6 +106,17 @@ embeddings = Table(
     Index("embeddings_scope", "tenant_id", "model", "audience", "chunk_id"),
 )
 
+# For late interaction: one bit a dimension of every token's vector, tokens in a row.
+token_signs = Table(
+    "token_signs",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("chunk_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("signs", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
+)
+
 # entries: three little-endian u16 a chunk: place in the segment, term frequency, length of the chunk.
 postings = Table(
     "postings",

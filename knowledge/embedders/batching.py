@@ -15,8 +15,8 @@ from knowledge.ports import EncodeKind
 
 Result = TypeVar("Result")
 
-EncodeBatch = Callable[[Sequence[str]], Sequence[Result]]
-"""Encodes prefixed texts; one result a text."""
+EncodeBatch = Callable[[Sequence[str], EncodeKind], Sequence[Result]]
+"""Encodes texts of one kind; one result a text."""
 
 
 @dataclass(slots=True)
@@ -75,12 +75,12 @@ class BatchingWorker(Generic[Result]):
                 self._wake.wait_for(lambda: self._closed or any(self._queues.values()))
                 if self._closed:
                     return
-                pieces = self._take()
-            self._finish(pieces)
+                kind: EncodeKind = "query" if self._queues["query"] else "passage"
+                pieces = self._take(self._queues[kind])
+            self._finish(pieces, kind)
 
-    def _take(self) -> list[tuple[_Job[Result], Sequence[str]]]:
+    def _take(self, queue: deque[_Job[Result]]) -> list[tuple[_Job[Result], Sequence[str]]]:
         """Pieces of the oldest jobs of one kind, up to a batch."""
-        queue = self._queues["query"] or self._queues["passage"]
         pieces: list[tuple[_Job[Result], Sequence[str]]] = []
         room = self._batch
         while queue and room:
@@ -96,9 +96,9 @@ class BatchingWorker(Generic[Result]):
                 queue.popleft()
         return pieces
 
-    def _finish(self, pieces: Sequence[tuple[_Job[Result], Sequence[str]]]) -> None:
+    def _finish(self, pieces: Sequence[tuple[_Job[Result], Sequence[str]]], kind: EncodeKind) -> None:
         try:
-            results = list(self._encode([text for _, piece in pieces for text in piece]))
+            results = list(self._encode([text for _, piece in pieces for text in piece], kind))
         except Exception as error:
             for job, _ in pieces:
                 self._fail(job, error)

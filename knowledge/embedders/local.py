@@ -6,35 +6,21 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from knowledge.embedders.batching import BatchingWorker
 from knowledge.embedders.prefixes import prefix
+from knowledge.embedders.tokens import TokenVectors
 from knowledge.embedders.weights import OFFLINE_MODEL, locate
 from knowledge.errors import EmbeddingError
-from knowledge.ports import Encoded, EncodeKind, Vectors
+from knowledge.ports import Encoded, EncodeKind
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder", "TokenVectors"]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenVectors:
-    """A text as the model saw it: its vector, and one for each token with the token's place in the text.
-
-    ``spans`` has shape ``(tokens, 2)``: start and end characters, special tokens left out. ``ids`` are token ids.
-    """
-
-    pooled: npt.NDArray[np.float32]
-    tokens: Vectors
-    spans: npt.NDArray[np.int32]
-    ids: npt.NDArray[np.int32]
+__all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
 
 class SentenceTransformerEmbedder:
@@ -78,12 +64,11 @@ class SentenceTransformerEmbedder:
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
         rows = await self.encode_tokens(texts, kind)
         vectors = np.stack([row.pooled for row in rows]) if rows else np.zeros((0, 0), np.float32)
-        return Encoded(vectors, sum(len(row.ids) for row in rows))
+        return Encoded(vectors, sum(len(row.signs) for row in rows))
 
     async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         """Each text with the vectors of its tokens, from the same pass through the model. Raises EmbeddingError."""
-        front = prefix(self.model, kind)
-        return await self._worker.run([front + text for text in texts] if front else texts, kind)
+        return await self._worker.run(texts, kind)
 
     async def aclose(self) -> None:
         await self._worker.aclose()
@@ -96,15 +81,15 @@ class SentenceTransformerEmbedder:
                 self._loaded = load(self.model)
             return self._loaded
 
-    def _forward(self, texts: Sequence[str]) -> list[TokenVectors]:
+    def _forward(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         model = self._ready()
+        front = prefix(self.model, kind)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        rows: list[TokenVectors | None] = [None] * len(texts)
+        rows: dict[int, TokenVectors] = {}
         for start in range(0, len(order), 16):
             places = order[start : start + 16]
-            for place, row in zip(places, _pass(model, [texts[i] for i in places]), strict=True):
-                rows[place] = row
-        return [row for row in rows if row is not None]
+            rows.update(zip(places, _pass(model, [front + texts[i] for i in places], kind), strict=True))
+        return [rows[place] for place in range(len(texts))]
 
 
 def load(model: str) -> SentenceTransformer:
@@ -138,32 +123,22 @@ def computes_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-def _pass(model: SentenceTransformer, texts: Sequence[str]) -> list[TokenVectors]:
+def _pass(model: SentenceTransformer, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
     import torch
 
     with torch.inference_mode():
         features: dict[str, Any] = model.preprocess(list(texts))
-        ids = features["input_ids"].numpy()
+        ids, seen = features["input_ids"].numpy(), features["attention_mask"].numpy()
         out = model(features)
         pooled = torch.nn.functional.normalize(out["sentence_embedding"].float(), dim=-1).numpy()
-        tokens = torch.nn.functional.normalize(out["token_embeddings"].float(), dim=-1).numpy()
-    marks = model.tokenizer(
-        list(texts),
-        truncation=True,
-        max_length=ids.shape[1],
-        padding=False,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
-    rows = []
-    for row, (offsets, special) in enumerate(zip(marks["offset_mapping"], marks["special_tokens_mask"], strict=True)):
-        real = np.flatnonzero(np.array(special) == 0)
-        spans = np.array(offsets, dtype=np.int32)[real]
-        place = real + _left_padding(model, ids[row], len(special))
-        rows.append(TokenVectors(pooled[row], tokens[row][place], spans, ids[row][place].astype(np.int32)))
-    return rows
-
-
-def _left_padding(model: SentenceTransformer, ids: npt.NDArray[np.int64], length: int) -> int:
-    return len(ids) - length if model.tokenizer.padding_side == "left" else 0
+        tokens = out["token_embeddings"].float()
+        if kind == "query":
+            tokens = torch.nn.functional.normalize(tokens, dim=-1)
+        vectors = tokens.numpy()
+    real = (seen == 1) & ~np.isin(ids, model.tokenizer.all_special_ids)
+    signs = np.packbits(vectors > 0, axis=2)
+    kept = vectors if kind == "query" else vectors[:, :0]
+    return [
+        TokenVectors(pooled[row], kept[row][real[row][: kept.shape[1]]].copy(), signs[row][real[row]])
+        for row in range(len(texts))
+    ]

@@ -90,6 +90,17 @@ TABLES = (
     """,
     "CREATE INDEX embeddings_scope ON embeddings (tenant_id, model, audience, chunk_id)",
     """
+    CREATE TABLE token_signs (
+        tenant_id text NOT NULL,
+        chunk_id bigint NOT NULL,
+        model text NOT NULL,
+        signs bytea NOT NULL,
+        PRIMARY KEY (tenant_id, chunk_id, model),
+        FOREIGN KEY (tenant_id, chunk_id) REFERENCES chunks (tenant_id, chunk_id) ON DELETE CASCADE
+    )
+    """,
+    "ALTER TABLE token_signs ALTER COLUMN signs SET STORAGE EXTERNAL",
+    """
     CREATE TABLE postings (
         tenant_id text NOT NULL,
         term text NOT NULL,
@@ -130,6 +141,7 @@ NAMES = (
     "documents",
     "chunks",
     "embeddings",
+    "token_signs",
     "postings",
     "posting_parts",
     "posting_masks",

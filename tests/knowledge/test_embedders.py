@@ -15,9 +15,12 @@ from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, bui
 from knowledge.embedders.batching import BatchingWorker
 from knowledge.embedders.prefixes import prefix
 from knowledge.errors import EmbeddingError
-from knowledge.rerankers import CrossEncoderReranker, LateInteraction, build_reranker
+from knowledge.ports import EncodeKind
+from knowledge.rerankers import CrossEncoderReranker, LateInteraction, build_reranker, max_sim
 from knowledge.types import Passage
 from tests.knowledge.fakes import WordEmbedder
+
+KINDS: tuple[EncodeKind, EncodeKind] = ("query", "passage")
 
 
 def passage(text: str) -> Passage:
@@ -46,13 +49,14 @@ async def test_a_text_has_the_same_vector_in_any_company(model: SentenceTransfor
     assert float(alone @ among) > 0.999
 
 
-async def test_token_vectors_know_their_place(model: SentenceTransformerEmbedder) -> None:
-    text = "Naïve façades need care."
-    row = (await model.encode_tokens([text], "passage"))[0]
-    assert [text[a:b] for a, b in row.spans.tolist()] == ["Naïve", "facade", "s", "need", "care", "."] or all(
-        0 <= a < b <= len(text) for a, b in row.spans.tolist()
-    )
-    assert row.tokens.shape == (len(row.ids), 384)
+async def test_a_passage_keeps_the_signs_of_its_tokens(model: SentenceTransformerEmbedder) -> None:
+    text = "Notice periods need care."
+    query, row = [(await model.encode_tokens([text], kind))[0] for kind in KINDS]
+    assert row.tokens.shape == (0, 384)
+    assert row.signs.shape == (len(query.tokens), 48) == (model.count_tokens([text])[0], 48)
+    assert (row.signs == query.signs).mean() > 0.99
+    own, other = max_sim(query.tokens, [row.signs, (await model.encode_tokens(["Lunch"], "passage"))[0].signs])
+    assert 1 >= own > other
 
 
 async def test_nothing_to_encode(model: SentenceTransformerEmbedder) -> None:
@@ -103,7 +107,7 @@ async def test_what_arrives_together_is_encoded_together_and_questions_go_first(
     gate = threading.Event()
     batches: list[list[str]] = []
 
-    def encode(texts: Sequence[str]) -> list[str]:
+    def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
         gate.wait()
         batches.append(list(texts))
         return [text.upper() for text in texts]
@@ -123,7 +127,7 @@ async def test_what_arrives_together_is_encoded_together_and_questions_go_first(
 
 
 async def test_a_failing_batch_fails_its_own_jobs_only() -> None:
-    def encode(texts: Sequence[str]) -> list[str]:
+    def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
         if "bad" in texts:
             raise ValueError("bad text")
         return list(texts)

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from knowledge import catalog
+from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError, KnowledgeError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
+from knowledge.rerankers import LateInteraction
 from knowledge.retrieve import Retriever
 from knowledge.search import version
 from knowledge.sources import FolderSource, UploadSource, open_source
@@ -207,3 +209,17 @@ async def test_the_catalogue(ingestor: Ingestor, sessions: Sessions) -> None:
 
 def test_source_errors_are_knowledge_errors() -> None:
     assert issubclass(SourceError, KnowledgeError)
+
+
+async def test_stored_token_signs_are_those_that_the_reranker_would_make(sessions: Sessions, parser: Parser) -> None:
+    """Late interaction gives the same scores from what is stored as from encoding the passages again."""
+    model = SentenceTransformerEmbedder()
+    pages = [markdown(f"{n}.md", f"# Page {n}\n\nRule {n}: the notice period is {n} months.") for n in range(6)]
+    await Ingestor(sessions, model, parser=parser).ingest([ListSource("list", *pages)], tenant_id="t")
+    ranking = await Retriever(sessions, model, LateInteraction(model)).rank(
+        "How long is the notice period?", Scope("t")
+    )
+    again = await LateInteraction(model).score("How long is the notice period?", ranking.final)
+    assert len(again) == 6
+    assert [passage.legs.rerank for passage in ranking.final] == pytest.approx(again, abs=0.02)
+    await model.aclose()

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
 
     # people and limits
     daily_tokens: int = Field(200_000, ge=0, validation_alias=_named("PARLEY_DAILY_TOKENS"))
+    channel_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_CHANNEL_DAILY_TOKENS"))
+    tenant_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
     timezone: str = Field("UTC", validation_alias=_named("PARLEY_TIMEZONE"))
     admins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_ADMINS"))
     answer_cache_hours: float = Field(1.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bot.types import BudgetOwner
+
 
 class ParleyError(Exception):
     """Something failed; the message is fit for a person."""
@@ -36,10 +38,13 @@ class Refused(ParleyError):
 
 
 class OverBudget(Refused):
-    """The daily token budget is spent."""
+    """The daily token budget of a user, a channel or the tenant is spent: ``whose`` says which."""
 
-    def __init__(self, message: str, *, used: int, limit: int, resets_at: datetime) -> None:
+    def __init__(
+        self, message: str, *, used: int, limit: int, resets_at: datetime, whose: BudgetOwner = "user"
+    ) -> None:
         super().__init__(message)
+        self.whose = whose
         self.used = used
         self.limit = limit
         self.resets_at = resets_at

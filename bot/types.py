@@ -12,8 +12,13 @@ Platform = Literal["slack", "discord", "web", "console"]
 Tier = Literal["cheap", "strong"]
 Purpose = Literal["answer", "rewrite", "summary", "route", "judge", "embedding"]
 CallStatus = Literal["ok", "cancelled", "error"]
+BudgetOwner = Literal["user", "channel", "tenant"]
 IncomingKind = Literal["mention", "dm", "follow_up", "ask"]
+Role = Literal["admin", "member"]
 TurnState = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
+
+UNLIMITED = 10**15
+"""Tokens a day: as many as this are no limit."""
 
 LOCAL_TENANT = "local"
 """The home tenant: the terminal, the playground, and the team's own workspaces."""
@@ -43,6 +48,11 @@ class Author:
     id: str
     name: str
     is_admin: bool = False
+
+    @property
+    def role(self) -> Role:
+        """What a limit for a role goes by."""
+        return "admin" if self.is_admin else "member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +256,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Tokens set aside for a turn on a person's budget day."""
+    """Tokens set aside for a turn, on one day, for its asker, its channel and its tenant at once.
+
+    ``used`` and ``limit`` are the asker's.
+    """
 
     id: str
     tokens: int
@@ -257,12 +270,23 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """A person's day: ``used`` and ``reserved`` tokens of ``limit``; ``resets_at`` is the tenant's next midnight."""
+    """Somebody's day: ``used`` and ``reserved`` tokens of ``limit``; ``resets_at`` is the tenant's next midnight."""
 
     used: int
     reserved: int
     limit: int
     resets_at: datetime
+    whose: BudgetOwner = "user"
+
+    @property
+    def left(self) -> int:
+        """Tokens that can still be set aside."""
+        return max(0, self.limit - self.used - self.reserved)
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether only the use is counted."""
+        return self.limit >= UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

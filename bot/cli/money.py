@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli.running import json_option, print_json, run, settings, tenant_option
-from bot.errors import ParleyError
+from bot.errors import ParleyError, UsageError
 
 if TYPE_CHECKING:
+    from bot.config import Settings
     from bot.reports.costs import CostReport
+    from bot.store.session import Database
+    from bot.store.store import PostgresStore
 
 
 @click.command()
@@ -52,35 +55,65 @@ def budget() -> None:
 @tenant_option
 @json_option
 def show(subject: str, tenant: str, as_json: bool) -> None:
-    """Show the day of SUBJECT, a person's id; * shows the limits that were set."""
-    from bot.commands.budget import person_id
-    from bot.store import budgets
+    """Show the day of SUBJECT: a person's id, channel:ID or tenant; * shows the limits that were set."""
+    from bot.commands.budget import subject_of
 
-    made = settings()
+    made, who = settings(), subject_of(subject)
 
     async def shown() -> dict[str, Any]:
         from bot.app import opened_database, opened_store
 
         async with opened_database(made) as database:
-            if subject == budgets.DEFAULT:
-                async with database.tenant(tenant) as session:
-                    limits = await budgets.list_limits(session, tenant_id=tenant)
-                return {"default": made.daily_tokens, "limits": dict(limits)}
-            state = await opened_store(database, made).budget(tenant, person_id(subject))
-            return {
-                "subject": person_id(subject),
-                "used": state.used,
-                "reserved": state.reserved,
-                "limit": state.limit,
-                "resets_at": state.resets_at.isoformat(),
-            }
+            if who == "*":
+                return await _limits(database, made, tenant)
+            return await _day(opened_store(database, made), tenant, who)
 
     document = run(shown())
     if as_json:
         print_json(document)
         return
     for name, value in document.items():
-        click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+        click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value if value else 'none'}")
+
+
+async def _limits(database: Database, made: Settings, tenant: str) -> dict[str, Any]:
+    from bot.store import budgets
+
+    async with database.tenant(tenant) as session:
+        limits = await budgets.list_limits(session, tenant_id=tenant)
+    return {
+        "default": made.daily_tokens or None,
+        "channel_default": made.channel_daily_tokens or None,
+        "tenant_default": made.tenant_daily_tokens or None,
+        "limits": {subject: _limit(tokens) for subject, tokens in limits},
+    }
+
+
+async def _day(store: PostgresStore, tenant: str, subject: str) -> dict[str, Any]:
+    """A limit of None is no limit."""
+    from bot.types import Author
+
+    kind, _, name = subject.partition(":")
+    if kind == "user":
+        state = await store.budget(tenant, name)
+    elif kind in ("channel", "tenant"):
+        _, channel, whole = await store.budgets(tenant, name, Author("terminal", "terminal"))
+        state = channel if kind == "channel" else whole
+    else:
+        raise UsageError("A role has no day of its own; show a person, channel:ID, tenant, or * for every limit.")
+    return {
+        "subject": name or subject,
+        "used": state.used,
+        "reserved": state.reserved,
+        "limit": _limit(state.limit),
+        "resets_at": state.resets_at.isoformat(),
+    }
+
+
+def _limit(tokens: int) -> int | None:
+    from bot.types import UNLIMITED
+
+    return None if tokens >= UNLIMITED else tokens
 
 
 @budget.command(name="set")
@@ -89,24 +122,30 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
 @tenant_option
 @json_option
 def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
-    """Give SUBJECT, a person's id or * for everybody else, TOKENS a day."""
-    from bot.commands.arguments import whole_number
-    from bot.commands.budget import subject_of
+    """Give SUBJECT a limit of TOKENS a day.
 
-    daily, who, made = whole_number(tokens, "a number of tokens"), subject_of(subject), settings()
+    SUBJECT is a person's id, channel:ID, role:admin, role:member, * for every person without a limit of their own,
+    channel:* for every such channel, or tenant. TOKENS is a number, unlimited, or default.
+    """
+    from bot.commands.budget import set_in_words, subject_of, tokens_of
+
+    daily, who, made = tokens_of(tokens), subject_of(subject), settings()
 
     async def stored() -> None:
         from bot.app import opened_database
         from bot.store import budgets
 
         async with opened_database(made) as database, database.tenant(tenant) as session:
-            await budgets.set_limit(session, tenant_id=tenant, subject=who, daily_tokens=daily, set_by="terminal")
+            if daily is None:
+                await budgets.remove_limit(session, tenant_id=tenant, subject=who)
+            else:
+                await budgets.set_limit(session, tenant_id=tenant, subject=who, daily_tokens=daily, set_by="terminal")
 
     run(stored())
     if as_json:
-        print_json({"subject": subject, "limit": daily})
+        print_json({"subject": subject, "limit": None if daily is None else _limit(daily)})
         return
-    click.echo(f"{subject}: {daily:,} tokens a day.")
+    click.echo(set_in_words(who, daily))
 
 
 def _report(period: str, by: Any, tenant: str) -> CostReport:

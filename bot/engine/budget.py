@@ -1,7 +1,14 @@
-"""How many tokens an answer may take of a person's day. Pure."""
+"""What a day's tokens leave to an answer: its length, its model, its warnings. Pure.
+
+A turn counts on three days at once, the asker's, the channel's and the tenant's; the tightest one decides.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.errors import OverBudget
 from bot.types import BudgetState
 
 WARN_FROM = 0.8
@@ -9,15 +16,32 @@ LEAST_ANSWER = 200
 """Below this many tokens an answer is not worth giving."""
 
 
-def answer_tokens(state: BudgetState, prompt_tokens: int, wanted: int) -> int | None:
-    """The tokens the answer may take: ``wanted``, less where little is left, None where too little is."""
-    left = state.limit - state.used - state.reserved - prompt_tokens
+def pressing(states: Sequence[BudgetState]) -> BudgetState:
+    """The day of which the largest share is spent or set aside."""
+    return max(states, key=lambda state: (state.used + state.reserved) / max(state.limit, 1))
+
+
+def answer_tokens(states: Sequence[BudgetState], prompt_tokens: int, wanted: int) -> int:
+    """The tokens the answer may take: ``wanted``, less where little is left. Raises OverBudget where too little is."""
+    scarcest = min(states, key=lambda state: state.left)
+    left = scarcest.left - prompt_tokens
     if left >= wanted:
         return wanted
-    return left if left >= min(LEAST_ANSWER, wanted) else None
+    if left >= min(LEAST_ANSWER, wanted):
+        return left
+    raise OverBudget(
+        "Too little is left of today's token budget.",
+        used=scarcest.used,
+        limit=scarcest.limit,
+        resets_at=scarcest.resets_at,
+        whose=scarcest.whose,
+    )
 
 
-def crosses_warning(used_before: int, used_now: int, limit: int) -> bool:
-    """Whether this turn took the person over the warning line."""
-    line = WARN_FROM * limit
-    return used_before < line <= used_now
+def crossed(before: Sequence[BudgetState], spent: int) -> list[BudgetState]:
+    """The days, as they stand now, that ``spent`` tokens took over the warning line."""
+    return [
+        replace(state, used=state.used + spent)
+        for state in before
+        if state.used < WARN_FROM * state.limit <= state.used + spent
+    ]

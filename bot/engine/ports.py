@@ -170,9 +170,13 @@ class Store(Protocol):
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None: ...
 
     async def reserve(self, turn: Turn, tokens: int) -> Reservation:
-        """Set tokens aside on the asker's day, in one statement. Raises OverBudget."""
+        """Set tokens aside for the asker, the channel and the tenant, for all or for none. Raises OverBudget."""
 
-    async def budget(self, tenant_id: str, user_id: str) -> BudgetState: ...
+    async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
+        """A person's own day."""
+
+    async def budgets(self, tenant_id: str, channel_id: str, author: Author) -> tuple[BudgetState, ...]:
+        """Everything that limits a turn of the author in the channel: own day, the channel's, the tenant's."""
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None: ...
 

@@ -35,7 +35,7 @@ class Run:
     state: TurnState = "running"
     calls: list[Call] = field(default_factory=list)
     reservation: Reservation | None = None
-    budget: BudgetState | None = None
+    budgets: tuple[BudgetState, ...] = ()
     route: Route | None = None
     query: str = ""
     found: Found | None = None

@@ -150,12 +150,12 @@ class Engine:
 
     async def _choose_route(self, run: Run, settings: ChannelSettings, history: History) -> None:
         turn = run.turn
-        run.budget = await self._store.budget(turn.thread.tenant_id, turn.author.id)
+        run.budgets = await self._store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
         run.route = route.choose(
             turn.question,
             wish=turn.wish,
             channel=settings,
-            budget=run.budget,
+            budget=budget.pressing(run.budgets),
             last=history.tier,
             model=self._llm.model,
         )
@@ -237,17 +237,13 @@ class Engine:
         """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day."""
         if run.reservation:
             return request
-        run.prompt_tokens = prompt.size(request, self._count)
-        state = await self._store.budget(run.turn.thread.tenant_id, run.turn.author.id)
-        run.budget = state
-        answer = budget.answer_tokens(state, run.prompt_tokens, request.max_tokens)
+        turn, run.prompt_tokens = run.turn, prompt.size(request, self._count)
+        run.budgets = await self._store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
         try:
-            if answer is None:
-                raise OverBudget("", used=state.used, limit=state.limit, resets_at=state.resets_at)
-            run.reservation = await self._store.reserve(run.turn, run.prompt_tokens + answer)
+            answer = budget.answer_tokens(run.budgets, run.prompt_tokens, request.max_tokens)
+            run.reservation = await self._store.reserve(turn, run.prompt_tokens + answer)
         except OverBudget as spent:
-            message = words.over_budget(spent.used, spent.limit, spent.resets_at, self._clock())
-            raise OverBudget(message, used=spent.used, limit=spent.limit, resets_at=spent.resets_at) from None
+            raise Refused(words.over_budget(spent, self._clock())) from None
         return prompt.shortened(request, answer)
 
     async def _stream(self, run: Run, display: Display, request: Prompt) -> Ended:
@@ -293,11 +289,11 @@ class Engine:
         return outcome
 
     def _warn_of_budget(self, run: Run) -> None:
-        if run.budget is None or run.reservation is None:
+        if run.reservation is None:
             return
-        used = run.budget.used + sum(call.usage.total_tokens for call in run.calls)
-        if budget.crosses_warning(run.budget.used, used, run.budget.limit):
-            run.notes.append(words.budget_warning(used, run.budget.limit, run.budget.resets_at, self._clock()))
+        spent = sum(call.usage.total_tokens for call in run.calls)
+        for state in budget.crossed(run.budgets, spent):
+            run.notes.append(words.budget_warning(state, self._clock()))
 
     async def _give_up(self, run: Run, display: Display) -> None:
         """Leave the turn to another process: what was spent is settled, nothing is marked as answered."""

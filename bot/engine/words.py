@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+
+from bot.errors import OverBudget
+from bot.types import BudgetOwner, BudgetState
 
 SEARCHING = "_Looking through the documents…_"
 STOPPED = "_Stopped._"
@@ -23,17 +27,26 @@ def too_long(limit: int) -> str:
     return f"That is longer than the {limit:,} characters I read. Shorten it, or upload it as a document with /ingest."
 
 
-def over_budget(used: int, limit: int, resets_at: datetime, now: datetime) -> str:
-    """For a person whose tokens of the day do not suffice."""
+_WHOSE: Mapping[BudgetOwner, tuple[str, str]] = {
+    "user": ("Your", "You have"),
+    "channel": ("This channel's", "This channel has"),
+    "tenant": ("The whole team's", "The whole team has"),
+}
+
+
+def over_budget(spent: OverBudget, now: datetime) -> str:
+    """For a person whose question does not fit into a day's tokens, their own, the channel's or the team's."""
     return (
-        f"Your token budget for today does not suffice for this ({used:,} of {limit:,} used). "
-        f"It resets {when(resets_at, now)}; an admin can raise it with /budget."
+        f"{_WHOSE[spent.whose][0]} token budget for today does not suffice for this "
+        f"({spent.used:,} of {spent.limit:,} used). "
+        f"It resets {when(spent.resets_at, now)}; an admin can raise it with /budget."
     )
 
 
-def budget_warning(used: int, limit: int, resets_at: datetime, now: datetime) -> str:
-    """For a person who has used most of the day."""
-    return f"You have used {100 * used // max(limit, 1)} % of today's tokens; they reset {when(resets_at, now)}."
+def budget_warning(state: BudgetState, now: datetime) -> str:
+    """For a person after whose question most of a day's tokens are used."""
+    share = 100 * state.used // max(state.limit, 1)
+    return f"{_WHOSE[state.whose][1]} used {share} % of today's tokens; they reset {when(state.resets_at, now)}."
 
 
 def failed(reason: str, turn_id: str) -> str:

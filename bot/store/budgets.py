@@ -1,21 +1,29 @@
-"""Daily token budgets: reserved in one statement, settled once.
+"""Daily token budgets: reserved in one statement each, all or nothing, and settled once.
 
-A subject is ``user:ID``; ``*`` is the tenant's default for everybody. A day is a date in the tenant's time zone.
+A reservation stands on three days at once: those of ``user:ID``, ``channel:ID`` and ``tenant``, always locked in this
+order, so that no two transactions wait for each other. Limits are kept by subject: those three, ``role:ROLE``, and
+``*`` and ``channel:*`` for everybody and every channel without a limit of their own. A day is a date in the tenant's
+time zone.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import BigInteger, Date, bindparam, delete, func, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Date, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.tables import budget_days, budgets, reservations
+from bot.store.tables import budget_days, budgets, reservations, turns
+from bot.types import UNLIMITED, BudgetOwner, Role
 
-DEFAULT = "*"
+EVERYBODY = "*"
+EVERY_CHANNEL = "channel:*"
+TENANT = "tenant"
+ROLES: tuple[Role, ...] = ("admin", "member")
 
 # One statement closes both races: the day's first request (INSERT) and every later one (UPDATE).
 _RESERVE = text(
@@ -30,31 +38,84 @@ _RESERVE = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """Tokens of one subject on one day."""
+class Defaults:
+    """Tokens a day where nothing was set; 0 is no limit."""
 
-    used: int
-    reserved: int
+    user: int
+    channel: int
+    tenant: int
 
 
-def subject_of(user_id: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One subject's day: tokens ``used`` and ``reserved`` of ``cap``."""
+
+    owner: BudgetOwner
+    subject: str
+    cap: int
+    used: int = 0
+    reserved: int = 0
+
+
+class FullError(Exception):
+    """The tokens do not fit under the cap of ``account``."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(f"{account.subject} has too few tokens left")
+        self.account = account
+
+
+# --- subjects and limits
+
+
+def of_user(user_id: str) -> str:
     """A person as the subject of a budget."""
     return f"user:{user_id}"
 
 
-async def limit(session: AsyncSession, *, tenant_id: str, subject: str, default: int) -> int:
-    """Tokens a day: the subject's own, else the tenant's default, else ``default``."""
+def of_channel(channel_id: str) -> str:
+    """A channel as the subject of a budget."""
+    return f"channel:{channel_id}"
+
+
+def of_role(role: Role) -> str:
+    """Everybody of a role, each with a budget of their own."""
+    return f"role:{role}"
+
+
+def subjects(user_id: str, channel_id: str) -> tuple[str, str, str]:
+    """Whose days a turn counts on, in the order in which they are locked."""
+    return of_user(user_id), of_channel(channel_id), TENANT
+
+
+async def accounts(
+    session: AsyncSession, *, tenant_id: str, user_id: str, role: Role, channel_id: str, day: date, defaults: Defaults
+) -> tuple[Account, Account, Account]:
+    """The day of the person, the channel and the tenant."""
+    user, channel, tenant = subjects(user_id, channel_id)
+    stored = dict(await list_limits(session, tenant_id=tenant_id))
     rows = await session.execute(
-        select(budgets.c.subject, budgets.c.daily_tokens).where(
-            budgets.c.tenant_id == tenant_id, budgets.c.subject.in_((subject, DEFAULT))
+        select(budget_days.c.subject, budget_days.c.used, budget_days.c.reserved).where(
+            budget_days.c.tenant_id == tenant_id,
+            budget_days.c.subject.in_((user, channel, tenant)),
+            budget_days.c.day == day,
         )
     )
-    stored = {row.subject: int(row.daily_tokens) for row in rows}
-    return stored.get(subject, stored.get(DEFAULT, default))
+    days = {row.subject: (int(row.used), int(row.reserved)) for row in rows}
+
+    def account(owner: BudgetOwner, subject: str, otherwise: int, *wider: str) -> Account:
+        cap = next((stored[name] for name in (subject, *wider) if name in stored), otherwise or UNLIMITED)
+        return Account(owner, subject, cap, *days.get(subject, (0, 0)))
+
+    return (
+        account("user", user, defaults.user, of_role(role), EVERYBODY),
+        account("channel", channel, defaults.channel, EVERY_CHANNEL),
+        account("tenant", tenant, defaults.tenant),
+    )
 
 
 async def set_limit(session: AsyncSession, *, tenant_id: str, subject: str, daily_tokens: int, set_by: str) -> None:
-    """Set the tokens a day of a subject."""
+    """Set the tokens a day of a subject; from UNLIMITED on there is no limit."""
     statement = insert(budgets).values(tenant_id=tenant_id, subject=subject, daily_tokens=daily_tokens, set_by=set_by)
     await session.execute(
         statement.on_conflict_do_update(
@@ -79,88 +140,102 @@ async def remove_limit(session: AsyncSession, *, tenant_id: str, subject: str) -
     await session.execute(delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == subject))
 
 
-async def day_of(session: AsyncSession, *, tenant_id: str, subject: str, day: date) -> Day:
-    """What was used and is reserved on the day."""
-    row = (
-        await session.execute(
-            select(budget_days.c.used, budget_days.c.reserved).where(
-                budget_days.c.tenant_id == tenant_id, budget_days.c.subject == subject, budget_days.c.day == day
-            )
-        )
-    ).one_or_none()
-    return Day(int(row.used), int(row.reserved)) if row else Day(0, 0)
+async def role_of(session: AsyncSession, *, tenant_id: str, user_id: str) -> Role:
+    """The role with which a person asked last."""
+    stored = await session.scalar(
+        select(turns.c.user_role)
+        .where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
+        .order_by(turns.c.seq.desc())
+        .limit(1)
+    )
+    return "admin" if stored == "admin" else "member"
+
+
+# --- reserve, settle, charge
 
 
 async def reserve(
-    session: AsyncSession, *, tenant_id: str, subject: str, day: date, turn_id: str, tokens: int, cap: int
-) -> tuple[str, int] | None:
-    """Set tokens aside: ``(reservation id, tokens used before)``, or None where they do not fit under ``cap``."""
-    used = await session.scalar(
-        _RESERVE, {"tenant": tenant_id, "subject": subject, "day": day, "need": tokens, "cap": cap}
-    )
-    if used is None:
-        return None
-    reservation_id = uuid.uuid4()
-    await session.execute(
-        insert(reservations).values(
-            tenant_id=tenant_id,
-            reservation_id=reservation_id,
-            turn_id=uuid.UUID(turn_id),
-            subject=subject,
-            day=day,
-            tokens=tokens,
-            state="held",
+    session: AsyncSession, *, tenant_id: str, accounts: Sequence[Account], day: date, turn_id: str, tokens: int
+) -> str:
+    """Set tokens aside on every account and return the reservation's id.
+
+    Raises FullError at the first account under whose cap they do not fit: the transaction must then be rolled back,
+    for the accounts before it hold them already.
+    """
+    for account in accounts:
+        used = await session.scalar(
+            _RESERVE,
+            {"tenant": tenant_id, "subject": account.subject, "day": day, "need": tokens, "cap": account.cap},
         )
-    )
-    return str(reservation_id), int(used)
+        if used is None:
+            raise FullError(account)
+    reservation_id = uuid.uuid4()
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "reservation_id": reservation_id,
+            "turn_id": uuid.UUID(turn_id),
+            "subject": account.subject,
+            "day": day,
+            "tokens": tokens,
+            "state": "held",
+        }
+        for account in accounts
+    ]
+    await session.execute(insert(reservations), rows)
+    return str(reservation_id)
 
 
 async def settle(session: AsyncSession, *, tenant_id: str, reservation_id: str, used: int) -> bool:
     """Give the reservation back and count what was really used; False where it was settled before."""
-    return await _close(session, reservations.c.reservation_id == uuid.UUID(reservation_id), tenant_id, used)
+    closed = await _close(session, tenant_id, reservations.c.reservation_id == uuid.UUID(reservation_id))
+    await _add(session, tenant_id, [(subject, day, used, -tokens) for subject, day, tokens in closed])
+    return bool(closed)
 
 
 async def release_held(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:
     """Give back what an interrupted run of the turn still holds."""
-    held = await session.scalars(
-        select(reservations.c.reservation_id).where(
-            reservations.c.tenant_id == tenant_id,
-            reservations.c.turn_id == uuid.UUID(turn_id),
-            reservations.c.state == "held",
-        )
-    )
-    for reservation_id in list(held):
-        await _close(session, reservations.c.reservation_id == reservation_id, tenant_id, 0)
+    closed = await _close(session, tenant_id, reservations.c.turn_id == uuid.UUID(turn_id))
+    await _add(session, tenant_id, [(subject, day, 0, -tokens) for subject, day, tokens in closed])
 
 
-async def charge(session: AsyncSession, *, tenant_id: str, subject: str, day: date, tokens: int) -> None:
-    """Count tokens that no reservation covers."""
-    statement = insert(budget_days).values(tenant_id=tenant_id, subject=subject, day=day, used=tokens)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["tenant_id", "subject", "day"], set_={"used": budget_days.c.used + tokens}
-        )
-    )
-
-
-async def _close(session: AsyncSession, which: object, tenant_id: str, used: int) -> bool:
-    row = (
+async def charge(session: AsyncSession, *, tenant_id: str, subjects: Sequence[str], day: date, tokens: int) -> None:
+    """Count tokens that no reservation covers; ``subjects`` in the order in which they are locked."""
+    for subject in subjects:
+        statement = insert(budget_days).values(tenant_id=tenant_id, subject=subject, day=day, used=tokens)
         await session.execute(
-            update(reservations)
-            .where(reservations.c.tenant_id == tenant_id, which, reservations.c.state == "held")  # type: ignore[arg-type]
-            .values(state="settled")
-            .returning(reservations.c.subject, reservations.c.day, reservations.c.tokens)
+            statement.on_conflict_do_update(
+                index_elements=["tenant_id", "subject", "day"], set_={"used": budget_days.c.used + tokens}
+            )
         )
-    ).one_or_none()
-    if row is None:
-        return False
-    await session.execute(
-        update(budget_days)
-        .where(
-            budget_days.c.tenant_id == tenant_id,
-            budget_days.c.subject == row.subject,
-            budget_days.c.day == row.day,
-        )
-        .values(used=budget_days.c.used + used, reserved=budget_days.c.reserved - row.tokens)
+
+
+async def _close(session: AsyncSession, tenant_id: str, which: ColumnElement[bool]) -> list[tuple[str, date, int]]:
+    """Mark held reservations as settled: subject, day and tokens of each that still was held."""
+    rows = await session.execute(
+        update(reservations)
+        .where(reservations.c.tenant_id == tenant_id, which, reservations.c.state == "held")
+        .values(state="settled")
+        .returning(reservations.c.subject, reservations.c.day, reservations.c.tokens)
     )
-    return True
+    return [(row.subject, row.day, int(row.tokens)) for row in rows]
+
+
+async def _add(session: AsyncSession, tenant_id: str, changes: Iterable[tuple[str, date, int, int]]) -> None:
+    """Add to ``used`` and ``reserved`` of days, each day locked once and in the order of all transactions."""
+    sums: dict[tuple[str, date], tuple[int, int]] = {}
+    for subject, day, used, reserved in changes:
+        before = sums.get((subject, day), (0, 0))
+        sums[subject, day] = (before[0] + used, before[1] + reserved)
+    for subject, day in sorted(sums, key=_lock_order):
+        used, reserved = sums[subject, day]
+        await session.execute(
+            update(budget_days)
+            .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == subject, budget_days.c.day == day)
+            .values(used=budget_days.c.used + used, reserved=budget_days.c.reserved + reserved)
+        )
+
+
+def _lock_order(key: tuple[str, date]) -> tuple[int, str, date]:
+    subject, day = key
+    return ("user", "channel", "tenant").index(subject.partition(":")[0]), subject, day

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.config import Settings
 from bot.errors import LeaseLost, OverBudget
 from bot.store import answers, budgets, ledger, tenants, threads, turns
+from bot.store.budgets import Account
 from bot.store.session import Database
 from bot.types import (
     Author,
@@ -24,6 +26,7 @@ from bot.types import (
     Outcome,
     Platform,
     Reservation,
+    Role,
     ThreadKey,
     Turn,
 )
@@ -88,30 +91,38 @@ class PostgresStore:
 
     async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
         async with self._database.tenant(tenant_id) as session:
-            return await self._budget(session, tenant_id, user_id)
+            role = await budgets.role_of(session, tenant_id=tenant_id, user_id=user_id)
+            today = await self._today(session, tenant_id)
+            own, _, _ = await self._accounts(session, tenant_id, user_id, role, "", today.date)
+        return _state(own, today)
+
+    async def budgets(self, tenant_id: str, channel_id: str, author: Author) -> tuple[BudgetState, ...]:
+        async with self._database.tenant(tenant_id) as session:
+            today = await self._today(session, tenant_id)
+            found = await self._accounts(session, tenant_id, author.id, author.role, channel_id, today.date)
+        return tuple(_state(account, today) for account in found)
 
     async def reserve(self, turn: Turn, tokens: int) -> Reservation:
-        tenant_id = turn.thread.tenant_id
+        tenant_id, author = turn.thread.tenant_id, turn.author
         async with self._database.tenant(tenant_id) as session:
-            state = await self._budget(session, tenant_id, turn.author.id)
-            day = await self._today(session, tenant_id)
-            held = await budgets.reserve(
-                session,
-                tenant_id=tenant_id,
-                subject=budgets.subject_of(turn.author.id),
-                day=day,
-                turn_id=turn.id,
-                tokens=tokens,
-                cap=state.limit,
+            today = await self._today(session, tenant_id)
+            accounts = await self._accounts(
+                session, tenant_id, author.id, author.role, turn.thread.channel_id, today.date
             )
-        if held is None:
-            raise OverBudget(
-                "Too little is left of today's token budget.",
-                used=state.used,
-                limit=state.limit,
-                resets_at=state.resets_at,
-            )
-        return Reservation(held[0], tokens, day, held[1], state.limit)
+            try:
+                reservation_id = await budgets.reserve(
+                    session, tenant_id=tenant_id, accounts=accounts, day=today.date, turn_id=turn.id, tokens=tokens
+                )
+            except budgets.FullError as full:
+                state = _state(full.account, today)
+                raise OverBudget(
+                    "Too little is left of today's token budget.",
+                    used=state.used,
+                    limit=state.limit,
+                    resets_at=state.resets_at,
+                    whose=state.whose,
+                ) from None
+        return Reservation(reservation_id, tokens, today.date, accounts[0].used, accounts[0].cap)
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
         async with self._database.tenant(tenant_id) as session:
@@ -182,28 +193,46 @@ class PostgresStore:
         self, session: AsyncSession, turn: Turn, calls: Sequence[Call], reservation: Reservation | None
     ) -> None:
         tenant_id = turn.thread.tenant_id
-        day = reservation.day if reservation else await self._today(session, tenant_id)
+        day = reservation.day if reservation else (await self._today(session, tenant_id)).date
         await ledger.record(session, key=turn.thread, user_id=turn.author.id, turn_id=turn.id, day=day, calls=calls)
         used = sum(call.usage.total_tokens for call in calls)
         covered = reservation is not None and await budgets.settle(
             session, tenant_id=tenant_id, reservation_id=reservation.id, used=used
         )
         if not covered and used:
-            await budgets.charge(
-                session, tenant_id=tenant_id, subject=budgets.subject_of(turn.author.id), day=day, tokens=used
-            )
+            subjects = budgets.subjects(turn.author.id, turn.thread.channel_id)
+            await budgets.charge(session, tenant_id=tenant_id, subjects=subjects, day=day, tokens=used)
 
-    async def _budget(self, session: AsyncSession, tenant_id: str, user_id: str) -> BudgetState:
-        subject = budgets.subject_of(user_id)
-        zone = await self._zone(session, tenant_id)
-        today = self._clock().astimezone(zone).date()
-        cap = await budgets.limit(session, tenant_id=tenant_id, subject=subject, default=self._settings.daily_tokens)
-        day = await budgets.day_of(session, tenant_id=tenant_id, subject=subject, day=today)
-        midnight = datetime.combine(today + timedelta(days=1), time.min, zone)
-        return BudgetState(day.used, day.reserved, cap, midnight)
+    async def _accounts(
+        self, session: AsyncSession, tenant_id: str, user_id: str, role: Role, channel_id: str, day: date
+    ) -> tuple[Account, ...]:
+        made = self._settings
+        return await budgets.accounts(
+            session,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            role=role,
+            channel_id=channel_id,
+            day=day,
+            defaults=budgets.Defaults(made.daily_tokens, made.channel_daily_tokens, made.tenant_daily_tokens),
+        )
 
-    async def _today(self, session: AsyncSession, tenant_id: str) -> date:
-        return self._clock().astimezone(await self._zone(session, tenant_id)).date()
+    async def _today(self, session: AsyncSession, tenant_id: str) -> _Today:
+        zone = ZoneInfo(await tenants.timezone(session, tenant_id=tenant_id) or self._settings.timezone)
+        return _Today(self._clock().astimezone(zone).date(), zone)
 
-    async def _zone(self, session: AsyncSession, tenant_id: str) -> ZoneInfo:
-        return ZoneInfo(await tenants.timezone(session, tenant_id=tenant_id) or self._settings.timezone)
+
+@dataclass(frozen=True, slots=True)
+class _Today:
+    """A day of the tenant's calendar."""
+
+    date: date
+    zone: ZoneInfo
+
+    @property
+    def end(self) -> datetime:
+        return datetime.combine(self.date + timedelta(days=1), time.min, self.zone)
+
+
+def _state(account: Account, today: _Today) -> BudgetState:
+    return BudgetState(account.used, account.reserved, account.cap, today.end, account.owner)

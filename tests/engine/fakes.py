@@ -145,6 +145,7 @@ class Memory:
     used: int = 0
     reserved: int = 0
     channel: ChannelSettings = ChannelSettings()
+    shared: tuple[BudgetState, ...] = ()
     parts: dict[int, str | None] = field(default_factory=dict)
     finished: list[Outcome] = field(default_factory=list)
     handed_back: list[Sequence[Call]] = field(default_factory=list)
@@ -185,6 +186,9 @@ class Memory:
 
     async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
         return BudgetState(self.used, self.reserved, self.limit, MIDNIGHT)
+
+    async def budgets(self, tenant_id: str, channel_id: str, author: Author) -> tuple[BudgetState, ...]:
+        return (await self.budget(tenant_id, author.id), *self.shared)
 
     async def reserve(self, turn: Turn, tokens: int) -> Reservation:
         if self.used + self.reserved + tokens > self.limit:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,11 @@ SWEEP_SHARE = 0.2
 """A segment is swept once more than this share of its chunks is dead."""
 SLACK = 20
 """Candidates beyond k that are scored again, so that rounding cannot cost a place."""
+LARGE = 20_000
+"""In a corpus of as many chunks, the mean idf is counted anew after DRIFT of it changed."""
+DRIFT = 0.01
+REMEMBERED = 1000
+"""Tenants whose mean idf a process remembers."""
 EVERYBODY = ""
 """The mask of all living chunks."""
 
@@ -200,6 +206,7 @@ async def _sweep(session: AsyncSession, tenant_id: str, segment: int, alive: Bit
 class _Corpus:
     """The tenant's sums, and who is alive and who may be seen in each segment."""
 
+    version: int
     chunks: int
     terms: int
     dead: int
@@ -237,22 +244,22 @@ async def candidates(session: AsyncSession, terms: Sequence[str], scope: Scope, 
 async def _corpus(session: AsyncSession, scope: Scope) -> _Corpus:
     cursor = (await driver(session)).cursor(binary=True)
     await cursor.execute(
-        "SELECT state.chunks, state.terms, masks.segment, masks.audience, masks.mask, masks.dead "
+        "SELECT state.version, state.chunks, state.terms, masks.segment, masks.audience, masks.mask, masks.dead "
         "FROM knowledge_state state JOIN posting_masks masks USING (tenant_id) "
         "WHERE state.tenant_id = %s AND masks.audience = ANY(%s)",
         (scope.tenant_id, [EVERYBODY, *scope.audiences]),
     )
     alive: dict[int, Bits] = {}
     seen: dict[int, list[Bits]] = defaultdict(list)
-    chunks = terms = dead = 0
-    async for chunks, terms, segment, audience, stored, fallen in cursor:  # noqa: B007
+    version = chunks = terms = dead = 0
+    async for version, chunks, terms, segment, audience, stored, fallen in cursor:  # noqa: B007
         if audience == EVERYBODY:
             alive[segment] = bits(stored)
             dead += fallen
         else:
             seen[segment].append(bits(stored))
     allowed = {segment: reduce(np.logical_or, masks) & alive[segment] for segment, masks in seen.items()}
-    return _Corpus(chunks, terms, dead, alive, allowed)
+    return _Corpus(version, chunks, terms, dead, alive, allowed)
 
 
 async def _postings(
@@ -291,7 +298,38 @@ def _raw_idf(chunks: int, frequency: int) -> float:
     return math.log(chunks - frequency + 0.5) - math.log(frequency + 0.5)
 
 
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """The mean idf of a tenant, and the corpus that it was counted over."""
+
+    version: int
+    chunks: int
+    terms: int
+    idf: float
+
+    def fits(self, corpus: _Corpus) -> bool:
+        """For the same corpus; for a large one also after so small a change that the mean stays where it was."""
+        if (self.version, self.chunks, self.terms) == (corpus.version, corpus.chunks, corpus.terms):
+            return True
+        return corpus.chunks >= LARGE and abs(corpus.chunks - self.chunks) <= DRIFT * corpus.chunks
+
+
+_means: WeakKeyDictionary[object, dict[str, _Mean]] = WeakKeyDictionary()
+"""Counting takes a look at every posting, so that each process remembers it, by database and tenant."""
+
+
 async def _mean_idf(session: AsyncSession, tenant_id: str, corpus: _Corpus) -> float:
+    means = _means.setdefault(session.get_bind(), {})
+    mean = means.get(tenant_id)
+    if mean is None or not mean.fits(corpus):
+        idf = await _count_mean_idf(session, tenant_id, corpus)
+        mean = means[tenant_id] = _Mean(corpus.version, corpus.chunks, corpus.terms, idf)
+        if len(means) > REMEMBERED:
+            del means[next(iter(means))]
+    return mean.idf
+
+
+async def _count_mean_idf(session: AsyncSession, tenant_id: str, corpus: _Corpus) -> float:
     counts = await (_living_frequencies if corpus.dead else _stored_frequencies)(session, tenant_id, corpus)
     total = sum(terms * _raw_idf(corpus.chunks, count) for count, terms in counts.items())
     return total / max(1, counts.total())

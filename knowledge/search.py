@@ -46,13 +46,7 @@ async def dense(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, 
     """The k chunks of the scope nearest to the unit vector: number and cosine, best first."""
     if not scope.audiences:
         return []
-    values: dict[str, object] = {
-        "tenant": scope.tenant_id,
-        "model": model,
-        "audiences": list(scope.audiences),
-        "vector": halfvec(vector),
-        "k": k,
-    }
+    values = _values(vector, scope, k, model)
     large = await _is_large(session, values)
     if large and len(vector) in INDEXED_DIMENSIONS:
         await session.execute(
@@ -62,11 +56,28 @@ async def dense(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, 
             ),
             {"ef": str(max(EF_SEARCH, k))},
         )
-        statement = _indexed(len(vector))
-    else:
-        statement = _SCANNED
-    rows = await session.execute(text(statement), values)
-    return sorted(((number, float(score)) for number, score in rows), key=lambda pair: (-pair[1], pair[0]))
+        return await _nearest(session, _indexed(len(vector)), values)
+    return await _nearest(session, _SCANNED, values)
+
+
+async def scan(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, model: str) -> list[tuple[int, float]]:
+    """The same by looking at every vector of the scope: exact, and slow where there are many."""
+    return await _nearest(session, _SCANNED, _values(vector, scope, k, model))
+
+
+async def _nearest(session: AsyncSession, statement: str, values: dict[str, object]) -> list[tuple[int, float]]:
+    found = await session.execute(text(statement), values)
+    return sorted(((number, float(score)) for number, score in found), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _values(vector: Vector, scope: Scope, k: int, model: str) -> dict[str, object]:
+    return {
+        "tenant": scope.tenant_id,
+        "model": model,
+        "audiences": list(scope.audiences),
+        "vector": halfvec(vector),
+        "k": k,
+    }
 
 
 async def _is_large(session: AsyncSession, values: dict[str, object]) -> bool:

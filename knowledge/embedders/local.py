@@ -75,6 +75,10 @@ class SentenceTransformerEmbedder:
         if self._background is not None:
             self._background.shutdown(wait=False, cancel_futures=True)
 
+    def loaded(self) -> SentenceTransformer:
+        """The model itself, loaded now if it was not before. Raises EmbeddingError."""
+        return self._ready()
+
     def _ready(self) -> SentenceTransformer:
         with self._lock:
             if self._loaded is None:

@@ -68,7 +68,7 @@ class Message:
 class Prompt:
     """One request to a model. ``system`` is stable and cached where it is long enough.
 
-    ``question`` and ``passages`` are the same that stand in ``messages``; the extractive answerer reads them.
+    ``question``, as it stands alone, and ``passages`` are what the extractive answerer reads.
     ``cache_key`` names the thread for providers that route by it.
     """
 

@@ -64,6 +64,7 @@ _FENCE = re.compile(r"</?passages>", re.IGNORECASE)
 def build(
     *,
     question: str,
+    searched: str,
     author: str,
     past: Selected,
     passages: Sequence[Passage],
@@ -72,7 +73,7 @@ def build(
     persona: str | None,
     cache_key: str,
 ) -> Prompt:
-    """The prompt of an answer."""
+    """The prompt of an answer. ``searched`` is the question as it stands alone."""
     system = SYSTEM if not persona else f"{SYSTEM}\nHow this channel wants you to be\n{persona.strip()}\n"
     history = _history(past)
     if history:
@@ -83,7 +84,7 @@ def build(
         system=system,
         messages=(*history, Message("user", _last(question, author, passages))),
         max_tokens=max_tokens,
-        question=question,
+        question=searched,
         passages=tuple(passages),
         cache_key=cache_key,
     )

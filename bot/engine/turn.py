@@ -224,6 +224,7 @@ class Engine:
             run.passages = prompt.fitting(run.passages, int(share * self._share(PASSAGE_SHARE)), self._count)
         return prompt.build(
             question=run.turn.question,
+            searched=run.query,
             author=run.turn.author.name,
             past=past,
             passages=run.passages,

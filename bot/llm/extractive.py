@@ -97,6 +97,8 @@ def _shown(quote: Quote) -> str:
     if quote.kind == "code":
         return f"{quote.text}\n[{quote.n}]"
     line = " ".join(quote.text.split())
+    if quote.kind == "row":
+        line = line.strip("| ")
     cells = [cell.strip() for cell in quote.header.split("|") if cell.strip()]
     return f"{', '.join(cells)}: “{line}” [{quote.n}]" if cells else f"“{line}” [{quote.n}]"
 

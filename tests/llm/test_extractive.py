@@ -56,7 +56,7 @@ def test_table_rows_code_and_items_stay_whole() -> None:
 
 def test_a_row_is_shown_with_the_header_of_its_table() -> None:
     shown = compose(prompt("What is the limit for a hotel in Zurich?", passages=ALL))
-    assert "City, Limit a night: “| Zurich | 210 EUR |” [2]" in shown
+    assert "City, Limit a night: “Zurich | 210 EUR” [2]" in shown
 
 
 def test_headings_rules_and_header_rows_are_not_quoted() -> None:

@@ -1,0 +1,164 @@
+"""Commands as any platform calls them: who may, what they answer, what wrong use gets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot import commands
+from bot.app import App, open_app
+from bot.commands import Context, Reply
+from bot.config import Settings
+from bot.errors import NotAllowed, UsageError
+from bot.types import LOCAL_TENANT, Attachment, Author, ThreadKey
+
+ANN = Author("U1", "Ann")
+BOSS = Author("U9", "Boss", is_admin=True)
+
+
+@pytest.fixture
+async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
+    made = Settings(_env_file=None, database_url=SecretStr(database_url), data_dir=tmp_path, reranker="none")
+    async with open_app(made) as app:
+        yield app
+
+
+def by(app: App, author: Author = ANN, channel: str = "C1") -> Context:
+    return Context(LOCAL_TENANT, "slack", channel, "1.0", author, app.services)
+
+
+def upload(name: str, text: str) -> Attachment:
+    async def read() -> bytes:
+        return text.encode()
+
+    return Attachment(name, "text/plain", len(text), read)
+
+
+async def ingested(app: App, *args: str, author: Author = ANN, channel: str = "C1") -> Reply:
+    context = replace(
+        by(app, author, channel), attachments=(upload("dogs.md", "# Dogs\n\nDogs are welcome on Fridays."),)
+    )
+    return await commands.run("ingest", " ".join(args), context)
+
+
+async def test_an_upload_is_taken_in_once_and_told(app: App) -> None:
+    first = await ingested(app)
+    assert "Took in 1 document (1 passage)." in first.text
+    assert not first.private
+    assert "1 document had not changed." in (await ingested(app)).text
+
+
+async def test_here_keeps_a_document_to_its_channel(app: App) -> None:
+    await ingested(app, "--here")
+    assert "Dogs are welcome" in (await commands.run("ask", "When are dogs welcome?", by(app))).text
+    elsewhere = await commands.run("ask", "When are dogs welcome?", by(app, channel="C2"))
+    assert "Dogs are welcome" not in elsewhere.text
+    listed = await commands.run("docs", "", by(app))
+    assert listed.table is not None
+    (row,) = listed.table.rows
+    assert (await commands.run("docs", "", by(app, channel="C2"))).table is None
+    with pytest.raises(UsageError, match="no document"):
+        await commands.run("docs", f"show {row[0]}", by(app, channel="C2"))
+
+
+async def test_files_of_the_server_are_not_for_the_chat(app: App) -> None:
+    reply = await commands.run("ingest", "/etc/passwd http://127.0.0.1:1/x", by(app))
+    assert "terminal only" in reply.text
+    assert "PARLEY_FETCH_ALLOW" in reply.text
+    assert "2 documents could not be read" in reply.text
+
+
+async def test_deleting_is_for_admins(app: App) -> None:
+    await ingested(app)
+    listed = await commands.run("docs", "list dogs", by(app))
+    assert listed.table is not None
+    document = str(listed.table.rows[0][0])
+    with pytest.raises(NotAllowed, match="Only an admin"):
+        await commands.run("docs", f"delete {document}", by(app))
+    assert "Deleted" in (await commands.run("docs", f"delete {document}", by(app, BOSS))).text
+    assert (await commands.run("docs", "", by(app))).text.startswith("No documents are in")
+
+
+async def test_budgets_are_seen_by_oneself_and_set_by_admins(app: App) -> None:
+    assert "200,000" in (await commands.run("budget", "", by(app))).text
+    with pytest.raises(NotAllowed):
+        await commands.run("budget", "set <@U1|ann> 5k", by(app))
+    assert "5,000" in (await commands.run("budget", "set <@U1|ann> 5k", by(app, BOSS))).text
+    assert "5,000" in (await commands.run("budget", "", by(app))).text
+    with pytest.raises(UsageError, match="whole number"):
+        await commands.run("budget", "set U1 lots", by(app, BOSS))
+
+
+async def test_costs_are_for_admins_and_come_as_a_table_and_a_file(app: App) -> None:
+    await ingested(app)
+    await commands.run("ask", "When are dogs welcome?", by(app))
+    with pytest.raises(NotAllowed):
+        await commands.run("costs", "", by(app))
+    reply = await commands.run("costs", "7d by user csv", by(app, BOSS))
+    assert reply.table is not None
+    assert [row[0] for row in reply.table.rows] == ["Ann", "total"]
+    assert reply.file is not None
+    assert reply.file.data.decode().startswith("key,name,answers")
+    with pytest.raises(UsageError, match="30d"):
+        await commands.run("costs", "tomorrow", by(app, BOSS))
+
+
+async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) -> None:
+    await ingested(app)
+    with pytest.raises(UsageError, match="Nothing has been answered"):
+        await commands.run("why", "", by(app))
+    await commands.run("ask", "When are dogs welcome?", by(app))
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        from bot.store import threads
+
+        (thread,) = await threads.list_threads(session, tenant_id=LOCAL_TENANT, platform="slack", channel_id="C1")
+    inside = replace(by(app), thread_id=thread.key.thread_id)
+    reply = await commands.run("why", "", inside)
+    assert "Searched for: When are dogs welcome?" in reply.text
+    turn_id = reply.text.split()[1].strip("*")
+    with pytest.raises(NotAllowed, match="another channel"):
+        await commands.run("why", turn_id, by(app, Author("U2", "Bob"), "C2"))
+
+
+async def test_stop_without_an_answer_says_so(app: App) -> None:
+    with pytest.raises(UsageError, match="nothing to stop"):
+        await commands.run("stop", "", by(app))
+
+
+async def test_the_bot_is_not_in_threads_it_was_never_asked_in(app: App) -> None:
+    assert not await app.desk.follows(ThreadKey(LOCAL_TENANT, "slack", "C1", "9.9"))
+
+
+async def test_an_unknown_command_gets_the_nearest(app: App) -> None:
+    with pytest.raises(UsageError, match="Did you mean /budget"):
+        await commands.run("bugdet", "", by(app))
+    assert "`/costs" not in (await commands.run("help", "", by(app))).text
+    assert "`/costs" in (await commands.run("help", "", by(app, BOSS))).text
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("stop", ("stop", "")),
+        ("stop the deployment?", None),
+        ("/stop", ("stop", "")),
+        ("ingest https://example.com/a", ("ingest", "https://example.com/a")),
+        ("ingest is what?", None),
+        ("budget", ("budget", "")),
+        ("budget set @U1 5k", ("budget", "set @U1 5k")),
+        ("budget for travel?", None),
+        ("costs by day", ("costs", "by day")),
+        ("costs of a hotel in Oslo", None),
+        ("why", ("why", "")),
+        ("why is the sky blue", None),
+        ("help", ("help", "")),
+        ("help me with my laptop", None),
+        ("/nonsense", None),
+    ],
+)
+def test_which_mentions_are_commands(text: str, found: tuple[str, str] | None) -> None:
+    assert commands.match(text) == found

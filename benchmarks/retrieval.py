@@ -34,6 +34,7 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.postings import IndexedChunk
 from knowledge.sources import FolderSource
 from knowledge.types import TENANT_AUDIENCE, Fetched, Scope
+from knowledge.vectors import Vector, halfvec
 
 TENANT = "benchmark"
 CHANNEL = "narrow"
@@ -103,7 +104,7 @@ async def _batch(
                 "dimensions": DIMENSIONS,
                 "numbers": list(range(start, start + size)),
                 "audiences": audiences,
-                "vectors": [store.halfvec(vector) for vector in vectors.astype(np.float32)],
+                "vectors": [halfvec(vector) for vector in vectors.astype(np.float32)],
             },
         )
         rows = [IndexedChunk(start + n, audiences[n], terms[n]) for n in range(size)]
@@ -159,7 +160,7 @@ async def _legs(
 _SHARES = (("p50", 0.5), ("p95", 0.95))
 
 
-async def _recall(database: Database, scope: Scope, vector: store.Vector, found: Sequence[tuple[int, float]]) -> float:
+async def _recall(database: Database, scope: Scope, vector: Vector, found: Sequence[tuple[int, float]]) -> float:
     async with database.tenant(TENANT) as session:
         exact = await search.scan(session, vector, scope, 10, model="m")
     return len({number for number, _ in exact} & {number for number, _ in found[:10]}) / len(exact)

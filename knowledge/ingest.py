@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 
 from knowledge import store, tokens
 from knowledge.chunking import chunk, header, indexed_text
-from knowledge.embedders.tokens import TokenEmbedder
 from knowledge.errors import ParseError, SourceError
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
-from knowledge.store import Embedded, OutdatedError, Prepared
+from knowledge.store import OutdatedError, Prepared
 from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Progress
+from knowledge.vectors import Embedded, encode_passages
 
 PARSING = "1"
 """Names how bytes become text: raise it where a parser's output changes, so that documents are read again."""
@@ -227,17 +227,9 @@ class Ingestor:
         wanted = {new.digest: new for new in prepared if new.digest not in known and new.digest not in vectors}
         texts = [f"{new.header}\n{new.chunk.text}" if new.header else new.chunk.text for new in wanted.values()]
         for start in range(0, len(texts), EMBEDDED_AT_ONCE):
-            made, used = await self._encode(texts[start : start + EMBEDDED_AT_ONCE])
+            made, used = await encode_passages(self._embedder, texts[start : start + EMBEDDED_AT_ONCE])
             run.tally.tokens += used
             vectors.update(zip(list(wanted)[start : start + EMBEDDED_AT_ONCE], made, strict=True))
-
-    async def _encode(self, texts: Sequence[str]) -> tuple[list[Embedded], int]:
-        """What the model makes of the texts, and how many tokens it read."""
-        if isinstance(self._embedder, TokenEmbedder):
-            rows = await self._embedder.encode_tokens(texts, "passage")
-            return [Embedded(row.pooled, row.signs.tobytes()) for row in rows], sum(len(row.signs) for row in rows)
-        encoded = await self._embedder.encode(texts, "passage")
-        return [Embedded(vector) for vector in encoded.vectors], encoded.tokens
 
     async def _failed(self, run: _Run, failure: Failure) -> None:
         run.tally.failed.append(failure)

@@ -25,20 +25,22 @@ def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
     return kept
 
 
-def joined_spans(passages: Sequence[Passage]) -> list[list[Passage]]:
-    """Groups of passages that stand beside each other in one document, each in order of place.
+def joined_spans(passages: Sequence[Passage], k: int) -> list[list[Passage]]:
+    """At most k groups of passages that stand beside each other in one document, each in order of place.
 
-    The groups keep the order of their best passage.
+    The groups keep the order of their best passage. The first k passages are all among them; further ones only begin
+    a group where joining has left room for one.
     """
     groups: list[list[Passage]] = []
-    for passage in passages:
-        for group in groups:
-            if _fits(group, passage):
-                group.append(passage)
-                group.sort(key=lambda one: one.start)
-                break
-        else:
+    for rank, passage in enumerate(passages):
+        if len(groups) == k and rank >= k:
+            break
+        beside = next((group for group in groups if _fits(group, passage)), None)
+        if beside is None:
             groups.append([passage])
+        elif rank < k:
+            beside.append(passage)
+            beside.sort(key=lambda one: one.start)
     return groups
 
 

@@ -16,9 +16,9 @@ from knowledge.passages import joined, joined_spans, without_duplicates
 from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.rerankers import LateInteraction
 from knowledge.search import Row
-from knowledge.store import Vector
 from knowledge.tokens import query_terms
 from knowledge.types import Found, Legs, Passage, Scope
+from knowledge.vectors import Vector
 
 CANDIDATES = 100
 """Chunks that each leg brings."""
@@ -110,10 +110,11 @@ class Retriever:
 
     async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
         """The k best passages of the scope; empty where nothing is known or nothing was asked."""
+        if not query.strip():
+            return Found((), {"total": 0.0}, 0.0, await self._version(scope))
         ranking = await self.rank(query, scope, least=k)
         began = time.perf_counter()
-        chosen = without_duplicates(ranking.final)[:k]
-        passages = await self._joined(chosen, scope)
+        passages = await self._joined(joined_spans(without_duplicates(ranking.final), k), scope)
         timings = dict(ranking.timings_ms)
         timings["total"] = round(timings["total"] + (time.perf_counter() - began) * 1000, 2)
         return Found(
@@ -220,11 +221,14 @@ class Retriever:
         again.sort(key=lambda passage: (-passage.score, passage.chunk_id))
         return [*again, *tail]
 
-    async def _joined(self, passages: Sequence[Passage], scope: Scope) -> list[Passage]:
-        groups = joined_spans(passages)
+    async def _version(self, scope: Scope) -> int:
+        async with self._sessions(scope.tenant_id) as session:
+            return await search.version(session, scope.tenant_id)
+
+    async def _joined(self, groups: Sequence[Sequence[Passage]], scope: Scope) -> list[Passage]:
         if all(len(group) == 1 for group in groups):
             return [group[0] for group in groups]
-        result = []
+        result: list[Passage] = []
         async with self._sessions(scope.tenant_id) as session:
             for group in groups:
                 start, end = group[0].start, group[-1].end

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.driver import driver
 from knowledge.embedders.tokens import Signs
-from knowledge.store import Vector, halfvec
 from knowledge.types import Scope
+from knowledge.vectors import Vector, halfvec
 
 EXACT_ROWS = 10_000
 """Scopes up to this many vectors are scanned, larger ones go through HNSW."""

@@ -9,16 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25
 from knowledge.postings import IndexedChunk
 from knowledge.types import Chunk, Document
-
-Vector = npt.NDArray[np.float32]
+from knowledge.vectors import Embedded, add_embeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +37,6 @@ class Stored:
     state: str
     chunks: int
     unembedded: int
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """What a model made of a chunk: its vector and, where the model shows them, the packed signs of its tokens."""
-
-    vector: Vector
-    signs: bytes | None = None
 
 
 class OutdatedError(Exception):
@@ -157,7 +146,7 @@ async def replace_document(
     if needed.values() - vectors.keys():
         raise OutdatedError
     embedded = {number: vectors[digest] for number, digest in needed.items()}
-    await _insert_embeddings(session, tenant_id, audience, model, embedded)
+    await add_embeddings(session, tenant_id, model, embedded)
     await bm25.index(session, tenant_id, [IndexedChunk(number, audience, new.terms) for number, new in added.items()])
 
 
@@ -368,38 +357,3 @@ async def _without_vector(session: AsyncSession, tenant_id: str, numbers: Sequen
         {"tenant": tenant_id, "model": model, "numbers": list(numbers)},
     )
     return sorted(set(numbers) - set(having))
-
-
-async def _insert_embeddings(
-    session: AsyncSession, tenant_id: str, audience: str, model: str, embedded: Mapping[int, Embedded]
-) -> None:
-    if not embedded:
-        return
-    await session.execute(
-        text(
-            "INSERT INTO embeddings (tenant_id, chunk_id, model, audience, dimensions, vector) "
-            "SELECT :tenant, number, :model, :audience, :dimensions, CAST(vector AS halfvec) "
-            "FROM unnest(CAST(:numbers AS bigint[]), CAST(:vectors AS text[])) AS new (number, vector)"
-        ),
-        {
-            "tenant": tenant_id,
-            "model": model,
-            "audience": audience,
-            "dimensions": len(next(iter(embedded.values())).vector),
-            "numbers": list(embedded),
-            "vectors": [halfvec(one.vector) for one in embedded.values()],
-        },
-    )
-    signs = {number: one.signs for number, one in embedded.items() if one.signs is not None}
-    await session.execute(
-        text(
-            "INSERT INTO token_signs (tenant_id, chunk_id, model, signs) SELECT :tenant, number, :model, signs "
-            "FROM unnest(CAST(:numbers AS bigint[]), CAST(:signs AS bytea[])) AS new (number, signs)"
-        ),
-        {"tenant": tenant_id, "model": model, "numbers": list(signs), "signs": list(signs.values())},
-    )
-
-
-def halfvec(vector: Vector) -> str:
-    """A vector as pgvector reads it."""
-    return "[" + ",".join(f"{value:.5g}" for value in vector.tolist()) + "]"

@@ -15,6 +15,7 @@ import Stemmer
 
 VERSION = "1"
 MAX_TERM_CHARS = 64
+MAX_QUERY_TERMS = 200
 
 _RUN = re.compile(r"\w+")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
@@ -42,9 +43,9 @@ def document_terms(text: str) -> list[str]:
 
 
 def query_terms(text: str) -> list[str]:
-    """The terms of a question. Question words are left out unless nothing else was asked."""
+    """The first terms of a question. Question words are left out unless nothing else was asked."""
     asked = [run for run in _RUN.findall(text) if run.lower() not in QUESTION_WORDS]
-    return document_terms(" ".join(asked)) or document_terms(text)
+    return (document_terms(" ".join(asked)) or document_terms(text))[:MAX_QUERY_TERMS]
 
 
 def _terms(text: str) -> Iterator[str]:

@@ -75,6 +75,21 @@ async def test_neighbours_are_joined_with_exact_offsets(
     assert passage.text == whole[passage.start : passage.end] == body
 
 
+async def test_joining_leaves_room_for_others(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
+    zebra = " ".join(f"Sentence {n} about the zebra and its stripes." for n in range(12))
+    others = [markdown(f"{n}.md", f"A zebra was seen in town{n}.") for n in range(3)]
+    await ingestor.ingest([ListSource("list", markdown("zebra.md", zebra), *others)], tenant_id="t")
+    found = await Retriever(sessions, embedder)("zebra stripes", Scope("t"), k=3)
+    assert len(found.passages) == 3
+    assert len({passage.source for passage in found.passages}) == 3
+
+
+async def test_nothing_asked_of_much_knowledge(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
+    await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
+    found = await Retriever(sessions, embedder)("  ", Scope("t"))
+    assert (found.passages, found.knowledge_version) == ((), 30)
+
+
 async def test_the_same_text_twice_is_shown_once(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:

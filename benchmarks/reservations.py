@@ -1,0 +1,200 @@
+"""Many reservations at once from several processes on one budget: how far it is passed, and what stays reserved.
+
+    python -m benchmarks.reservations [--requests 2000] [--processes 4]
+
+Every request wants tokens of the same person, in the same channel, of the same tenant. Those that are granted end in
+one of three ways: settled with what was used, cancelled half-way, or left behind by a process that died, to be given
+back when the turn is leased again. Tokens over the limit are looked for in the database all the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import random
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks.ground import fresh_postgres, table
+from bot.config import Settings
+from bot.errors import OverBudget
+from bot.store.session import Database
+from bot.store.store import PostgresStore
+from bot.types import Author, Call, Incoming, ThreadKey, Turn, Usage
+
+TENANT = "benchmark"
+ASKER = Author("U1", "Ann")
+LIMIT = 100_000
+CONNECTIONS = 15
+"""Of one process: all its requests wait at once, and so many of them talk to the database."""
+PATIENCE = 240.0
+"""Seconds after which the run is given up."""
+
+_DAYS = text("SELECT subject, used, reserved FROM budget_days")
+_EXPIRE = text("UPDATE turns SET lease_until = now() - interval '1 second' WHERE state = 'running' RETURNING turn_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run did. ``over`` is the most that used and reserved tokens ever were above the limit."""
+
+    ended: Counter[str]
+    settled_tokens: int
+    over: int
+    samples: int
+    days: dict[str, tuple[int, int]]
+    seconds: float
+
+
+def _store(database: Database) -> PostgresStore:
+    made = Settings(
+        _env_file=None, daily_tokens=LIMIT, channel_daily_tokens=LIMIT + 500, tenant_daily_tokens=LIMIT + 1000
+    )
+    return PostgresStore(database, made, count_tokens=len, clock=lambda: datetime.now(UTC))
+
+
+def _incoming(number: str) -> Incoming:
+    thread = ThreadKey(TENANT, "web", "general", number)
+    return Incoming(thread, number, ASKER, "?", "mention", datetime.now(UTC))
+
+
+def _call(tokens: int, *, cancelled: bool) -> Call:
+    status = "cancelled" if cancelled else "ok"
+    usage = Usage(input_tokens=tokens)
+    return Call("answer", "double", "double", "cheap", usage, None, "", status, 1.0, estimated=cancelled)  # type: ignore[arg-type]
+
+
+async def _request(store: PostgresStore, chance: random.Random) -> tuple[str, int]:
+    """How one request ended, and the tokens it used."""
+    tokens, dies, cancelled = chance.randint(200, 600), chance.random() < 0.05, chance.random() < 0.2
+    turn = Turn(str(uuid.uuid4()), _incoming("x").thread, "x", ASKER, "?", None, False, datetime.now(UTC))
+    if dies:
+        accepted = await store.accept(_incoming(uuid.uuid4().hex))
+        assert accepted is not None
+        assert await store.lease(accepted) is not None
+        turn = accepted
+    try:
+        reservation = await store.reserve(turn, tokens)
+    except OverBudget:
+        return "refused", 0
+    await asyncio.sleep(chance.random() * 0.05)
+    if dies:
+        return "left behind", 0
+    used = int(tokens * chance.uniform(0.1, 0.5 if cancelled else 1.0))
+    await store.bill(turn, [_call(used, cancelled=cancelled)], reservation)
+    if chance.random() < 0.1:
+        await store.bill(turn, [], reservation)
+    return ("cancelled" if cancelled else "settled"), used
+
+
+async def _requests(url: str, seed: int, number: int, barrier: Barrier | None) -> tuple[Counter[str], int]:
+    database, chance = Database(url), random.Random(seed)
+    try:
+        async with database.tenant(TENANT) as session:
+            await session.execute(text("SELECT 1"))
+        if barrier:
+            await asyncio.to_thread(barrier.wait, PATIENCE)
+        connections = asyncio.Semaphore(CONNECTIONS)
+
+        async def request() -> tuple[str, int]:
+            async with connections:
+                return await _request(_store(database), chance)
+
+        ends = await asyncio.gather(*(request() for _ in range(number)))
+    finally:
+        await database.aclose()
+    return Counter(end for end, _ in ends), sum(used for _, used in ends)
+
+
+def _process(url: str, seed: int, number: int, barrier: Barrier, results: Any) -> None:
+    try:
+        results.put(asyncio.run(_requests(url, seed, number, barrier)))
+    except Exception as error:
+        results.put(error)
+
+
+async def _watch(database: Database, until: asyncio.Event) -> tuple[int, int]:
+    """The most that any day was over its limit, and the number of looks at it."""
+    over, samples = -LIMIT, 0
+    limits = {"user": LIMIT, "channel": LIMIT + 500, "tenant": LIMIT + 1000}
+    while not until.is_set():
+        async with database.tenant(TENANT) as session:
+            for subject, used, reserved in await session.execute(_DAYS):
+                over = max(over, used + reserved - limits[subject.partition(":")[0]])
+        samples += 1
+        await asyncio.sleep(0.01)
+    return over, samples
+
+
+async def _take_over(database: Database) -> None:
+    """What another process does with the turns of one that died."""
+    store = _store(database)
+    async with database.tenant(TENANT) as session:
+        left = [str(turn_id) for turn_id in await session.scalars(_EXPIRE)]
+    for turn_id in left:
+        turn = await store.turn(TENANT, turn_id)
+        assert turn is not None
+        await store.lease(turn)
+
+
+async def measure(url: str, *, requests: int, processes: int) -> Result:
+    """Run the storm on a migrated database."""
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(processes), context.Queue()
+    workers = [
+        context.Process(target=_process, args=(url, seed, requests // processes, barrier, results), daemon=True)
+        for seed in range(processes)
+    ]
+    database, over = Database(url), asyncio.Event()
+    watching = asyncio.create_task(_watch(database, over))
+    start = time.monotonic()
+    for worker in workers:
+        worker.start()
+    ended: list[tuple[Counter[str], int]] = []
+    for _ in workers:
+        came = await asyncio.to_thread(results.get, True, PATIENCE)
+        if isinstance(came, Exception):
+            raise came
+        ended.append(came)
+    seconds = time.monotonic() - start
+    over.set()
+    most, samples = await watching
+    await _take_over(database)
+    async with database.tenant(TENANT) as session:
+        days = {subject: (used, reserved) for subject, used, reserved in await session.execute(_DAYS)}
+    await database.aclose()
+    total: Counter[str] = sum((counts for counts, _ in ended), Counter())
+    return Result(total, sum(used for _, used in ended), max(most, 0), samples, days, seconds)
+
+
+def main() -> None:
+    """Run it and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--requests", type=int, default=2000)
+    options.add_argument("--processes", type=int, default=4)
+    given = options.parse_args()
+    with fresh_postgres() as url:
+        result = asyncio.run(measure(url, requests=given.requests, processes=given.processes))
+    rows: dict[str, object] = {"requests": sum(result.ended.values()), "processes": given.processes, "limit": LIMIT}
+    rows |= dict(sorted(result.ended.items()))
+    rows |= {
+        "looks at the budget meanwhile": result.samples,
+        "tokens over the limit, at most": result.over,
+        "tokens settled by the requests": result.settled_tokens,
+        "tokens used by the books": result.days[f"user:{ASKER.id}"][0],
+        "tokens still reserved": sum(reserved for _, reserved in result.days.values()),
+        "seconds": result.seconds,
+    }
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from knowledge.errors import ParseError
 
-Format = Literal["pdf", "docx", "html", "markdown", "plain"]
+Format = Literal["pdf", "docx", "html", "mail", "csv", "code", "markdown", "plain"]
 
 MAX_UNPACKED = 300 * 1024 * 1024
 MAX_RATIO = 200
@@ -20,6 +20,12 @@ MAX_MEMBERS = 10_000
 _MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
 _HTML_START = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+)
+_MAIL_START = re.compile(rb"\A(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}")
+_MAIL_FIELDS = re.compile(rb"^(?:From|Date|Subject|Message-ID|Received):", re.I | re.M)
+_CODE_NAMES = frozenset(
+    """.py .js .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua .pl .json
+    .yaml .yml .toml .ini .cfg .xml .css .proto .tf .dockerfile""".split()
 )
 _KNOWN_BINARIES = (
     (b"\x89PNG", "a PNG image"),
@@ -53,9 +59,19 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
     _refuse_binary(data)
     if _HTML_START.match(data[:4096]) or (suffix in (".html", ".htm", ".xhtml") and b"<" in data):
         return "html"
+    if suffix == ".eml" or content_type == "message/rfc822" or _is_mail(data[:16_384]):
+        return "mail"
+    if suffix in (".csv", ".tsv") or content_type == "text/csv":
+        return "csv"
+    if suffix in _CODE_NAMES:
+        return "code"
     if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
         return "markdown"
     return "plain"
+
+
+def _is_mail(head: bytes) -> bool:
+    return bool(_MAIL_START.match(head)) and len({m.lower() for m in _MAIL_FIELDS.findall(head)}) >= 3
 
 
 def _zipped(data: bytes) -> Format:

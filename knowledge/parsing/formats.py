@@ -32,6 +32,8 @@ def load(kind: Format) -> None:
         import knowledge.parsing.docx
     elif kind == "html":
         import knowledge.parsing.html
+    elif kind == "mail":
+        import knowledge.parsing.mail
     elif kind == "markdown":
         import knowledge.parsing.markdown  # noqa: F401
 
@@ -49,9 +51,19 @@ def _parse(kind: Format, data: bytes) -> Parsed:
         from knowledge.parsing import html
 
         return html.parse(data)
+    if kind == "mail":
+        from knowledge.parsing import mail
+
+        return mail.parse(data)
     from knowledge.parsing import plain
 
     text = plain.decode(data)
+    if kind == "csv":
+        from knowledge.parsing import tabular
+
+        return tabular.parse(text)
+    if kind == "code":
+        return plain.parse_code(text)
     if kind == "markdown":
         from knowledge.parsing import markdown
 

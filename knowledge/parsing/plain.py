@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from knowledge.errors import ParseError
 from knowledge.parsing.builder import Parsed
@@ -23,18 +24,30 @@ def decode(data: bytes) -> str:
         if best is None:
             raise ParseError("it is not text in any known encoding; save it as UTF-8") from None
         text = str(best).removeprefix("\ufeff")
+    return cleaned(text)
+
+
+def cleaned(text: str) -> str:
+    """Unix line ends, and no control characters."""
     return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def parse(text: str) -> Parsed:
     """Each paragraph is a block."""
-    blocks = []
+    return Parsed("", text, tuple(Block("paragraph", start, end) for start, end in _paragraphs(text)))
+
+
+def parse_code(text: str) -> Parsed:
+    """Source code and data: each run of lines without an empty one is a block, and stays whole where it fits."""
+    return Parsed("", text, tuple(Block("code", start, end) for start, end in _paragraphs(text)))
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     for end in [*(match.start() for match in _EMPTY_LINE.finditer(text)), len(text)]:
         paragraph = text[start:end]
         words = paragraph.strip()
         if words:
             first = start + paragraph.index(words)
-            blocks.append(Block("paragraph", first, first + len(words)))
+            yield first, first + len(words)
         start = end
-    return Parsed("", text, tuple(blocks))

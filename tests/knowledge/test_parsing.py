@@ -123,6 +123,40 @@ async def test_markdown_stays_as_written(parser: Parser) -> None:
     ]
 
 
+async def test_a_mail_says_who_and_when(parser: Parser) -> None:
+    mail = (
+        b"From: Ann <ann@example.org>\r\nTo: Bob <bob@example.org>\r\nDate: Mon, 2 Mar 2026 10:00:00 +0000\r\n"
+        b"Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe?=\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; "
+        b'boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\n'
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\nDie Gr=F6=DFe passt.\r\n\r\nAnn\r\n--b\r\n"
+        b"Content-Type: text/html\r\n\r\n<p>no</p>\r\n--b--\r\n"
+    )
+    for name in ("message.eml", "message"):
+        document = await parser.parse(Fetched(name, mail))
+        assert document.title == "Größe"
+        assert "From: Ann <ann@example.org>" in document.text
+        assert ("paragraph", "Die Größe passt.", ("Größe",)) in blocks(document)
+
+
+async def test_rows_of_a_csv_keep_their_columns(parser: Parser) -> None:
+    rows = "".join(f"name{n};{n}\n" for n in range(30))
+    document = await parser.parse(Fetched("prices.csv", f"Name;Price\n{rows}".encode()))
+    assert [b.kind for b in document.blocks] == ["table", "table"]
+    for _, table, _ in blocks(document):
+        assert table.startswith("| Name | Price |\n| --- | --- |\n| name")
+
+
+async def test_code_is_cut_between_its_parts(parser: Parser) -> None:
+    source = "import os\n\n\ndef one():\n    return 1\n\n\ndef two():\n    return 2\n"
+    document = await parser.parse(Fetched("a.py", source.encode()))
+    assert document.text == source
+    assert [text for _, text, _ in blocks(document)] == [
+        "import os",
+        "def one():\n    return 1",
+        "def two():\n    return 2",
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [

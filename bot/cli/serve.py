@@ -29,7 +29,7 @@ port_option = click.option("--port", default=8080, show_default=True, type=click
 def up(host: str, port: int, sample: bool) -> None:
     """Run the playground, the worker and every platform that has a token."""
     made = settings()
-    run(_up(made, host, port, sample))
+    _until_stopped(_up(made, host, port, sample))
 
 
 @click.command()
@@ -38,7 +38,7 @@ def slack() -> None:
     made = settings()
     if not made.slack_bot_token:
         raise ConfigError("SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set; 'parley manifest slack' begins the set-up.")
-    run(_serve(made, [_slack]))
+    _until_stopped(_serve(made, [_slack]))
 
 
 @click.command()
@@ -47,7 +47,7 @@ def discord() -> None:
     made = settings()
     if not made.discord_token:
         raise ConfigError("DISCORD_TOKEN is not set; docs/discord.md shows where it comes from.")
-    run(_serve(made, [_discord]))
+    _until_stopped(_serve(made, [_discord]))
 
 
 @click.command()
@@ -55,13 +55,21 @@ def discord() -> None:
 @port_option
 def web(host: str, port: int) -> None:
     """Run the browser playground alone."""
-    run(_serve(settings(), [_web(host, port)]))
+    _until_stopped(_serve(settings(), [_web(host, port)]))
 
 
 @click.command()
 def worker() -> None:
     """Run the background work alone."""
-    run(_serve(settings(), [_worker]))
+    _until_stopped(_serve(settings(), [_worker]))
+
+
+def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Serve until Ctrl-C or SIGTERM, which is how serving ends: exit status 0."""
+    try:
+        run(work)
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
 
 
 async def _up(made: Settings, host: str, port: int, sample: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from decimal import Decimal
 
 from bot.commands import arguments
 from bot.commands.base import Command, Context, File, Reply, Table
@@ -52,16 +53,21 @@ def dollars(row: CostRow) -> str:
 
 def summary(made: CostReport) -> str:
     """The total and what was saved, in a sentence each."""
-    saved = made.savings
+    saved, total = made.savings, made.total
     text = (
-        f"{made.total.answers} answers, {made.total.calls} calls, ${dollars(made.total)}. "
-        f"Saved: ${saved.prompt_cache:.4f} by prompt caching, ${saved.routing:.4f} by routing, "
-        f"${saved.answer_cache:.4f} by the answer cache."
+        f"Answers: {total.answers}. Calls: {total.calls}. Cost: ${dollars(total)}. "
+        f"Saved by prompt caching {_money(saved.prompt_cache)}, by routing {_money(saved.routing)}, "
+        f"by the answer cache {_money(saved.answer_cache)}."
     )
     if made.unknown_prices:
         models = ", ".join(f"{model} ({calls} calls)" for model, calls in made.unknown_prices)
         text += f" Price unknown: {models}; PARLEY_PRICES_FILE can name it."
     return text
+
+
+def _money(amount: Decimal) -> str:
+    rounded = round(amount, 4)
+    return f"-${-rounded:.4f}" if rounded < 0 else f"${abs(rounded):.4f}"
 
 
 def _cells(row: CostRow, label: str) -> tuple[str | int, ...]:

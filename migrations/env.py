@@ -10,6 +10,8 @@ from sqlalchemy import create_engine, pool, text
 from bot.config import load
 from bot.store import embedded
 from bot.store.session import driver_url
+from bot.store.tables import metadata as conversations
+from knowledge.tables import metadata as knowledge
 
 LOCK = 7261093
 """Names the advisory lock that lets one process at a time migrate."""
@@ -25,6 +27,11 @@ def _url() -> str:
     return driver_url(embedded.start(settings.data_dir).url)
 
 
+def _compared(item: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
+    """What ``alembic check`` and ``--autogenerate`` look at: indexes over expressions stand in the migrations alone."""
+    return not (kind == "index" and reflected and other is None)
+
+
 def run() -> None:
     if context.config.config_file_name:
         fileConfig(context.config.config_file_name, disable_existing_loggers=False)
@@ -35,7 +42,7 @@ def run() -> None:
         return
     engine = create_engine(_url(), poolclass=pool.NullPool, connect_args={"connect_timeout": 5})
     with engine.connect() as connection:
-        context.configure(connection=connection, transaction_per_migration=False)
+        context.configure(connection=connection, target_metadata=[conversations, knowledge], include_object=_compared)
         with context.begin_transaction():
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             context.run_migrations()

@@ -18,6 +18,8 @@ SEGMENT_BITS = 16
 SEGMENT = 1 << SEGMENT_BITS
 ENTRY_BYTES = 6
 U16_MAX = 65_535
+EVERYBODY = ""
+"""The audience of the mask that has every living chunk."""
 
 Entries = npt.NDArray[np.uint16]
 """Shape ``(entries, 3)``: place, frequency, length."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from bot.config import Settings
-from bot.engine import budget, cache, memory, prompt, route, words
+from bot.engine import budget, cache, memory, prefix, prompt, route, words
 from bot.engine.citations import renumber
 from bot.engine.gate import urls_in
 from bot.engine.ports import LLM, Clock, Ended, Event, Prompt, Restarted, Search, Store, Surface, TextDelta
@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 
 PASSAGE_SHARE = 3000 / 8000
 HISTORY_SHARE = 2500 / 8000
+WEAK_EVIDENCE = 0.1
+"""Passages less likely than this to hold the answer are not shown to the model, which would make do with them."""
 HEARTBEAT = 8.0
 LAST_WORD = 2.0
 """Seconds for telling, at a shutdown, that the answer goes on later."""
@@ -185,7 +187,8 @@ class Engine:
         start = self._monotonic()
         try:
             run.found = await self._search(run.query, run.scope, k=self._settings.passages)
-            run.passages = prompt.fitting(run.found.passages, self._share(PASSAGE_SHARE), self._count)
+            if run.found.confidence >= WEAK_EVIDENCE:
+                run.passages = prompt.fitting(run.found.passages, self._share(PASSAGE_SHARE), self._count)
         except KnowledgeError as error:
             log.warning("turn %s: search failed: %s", run.turn.id, error)
             run.notes.append(words.NO_KNOWLEDGE)
@@ -232,6 +235,7 @@ class Engine:
             max_tokens=self._settings.answer_tokens,
             persona=settings.persona,
             cache_key=cache_key_of(run.turn),
+            life=prefix.life(prefix.pauses(history, run.turn.created_at)),
         )
 
     async def _reserve(self, run: Run, request: Prompt) -> Prompt:

@@ -125,6 +125,7 @@ class Library:
     passages: tuple[Passage, ...] = ()
     queries: list[tuple[str, Scope]] = field(default_factory=list)
     error: Exception | None = None
+    confidence: float = 0.9
 
     async def version(self, tenant_id: str) -> int:
         return 1
@@ -133,7 +134,7 @@ class Library:
         self.queries.append((query, scope))
         if self.error:
             raise self.error
-        return Found(self.passages[:k], {"total": 1.0}, 0.9, 1)
+        return Found(self.passages[:k], {"total": 1.0}, self.confidence, 1)
 
 
 @dataclass

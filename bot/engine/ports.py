@@ -55,18 +55,22 @@ class PartRecorder(Protocol):
 # --- LLM: who writes
 
 
+CacheLife = Literal["5m", "1h"]
+"""How long a provider keeps a prefix since it was last read; the longer life costs more to write."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a prompt. ``cache`` asks for a prompt-cache breakpoint after it."""
+    """One message of a prompt. ``cache`` asks for a prompt-cache breakpoint after it, of that life."""
 
     role: Literal["user", "assistant"]
     text: str
-    cache: bool = False
+    cache: CacheLife | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One request to a model. ``system`` is stable and cached where it is long enough.
+    """One request to a model. ``system`` is stable and cached where it is long enough, ``system_cache`` long at least.
 
     ``question``, as it stands alone, and ``passages`` are what the extractive answerer reads.
     ``cache_key`` names the thread for providers that route by it.
@@ -80,6 +84,7 @@ class Prompt:
     question: str = ""
     passages: tuple[Passage, ...] = ()
     cache_key: str = ""
+    system_cache: CacheLife = "5m"
     schema: Mapping[str, Any] | None = None
     """The JSON schema that the answer must fit, for providers that can hold a model to it."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bot.engine.memory import Selected, without_markers
-from bot.engine.ports import Message, Prompt
+from bot.engine.ports import CacheLife, Message, Prompt
 from bot.types import PastMessage, Tier
 from knowledge.types import Passage
 
@@ -72,12 +72,14 @@ def build(
     max_tokens: int,
     persona: str | None,
     cache_key: str,
+    life: CacheLife | None = "5m",
 ) -> Prompt:
-    """The prompt of an answer. ``searched`` is the question as it stands alone."""
+    """The prompt of an answer. ``searched`` is the question as it stands alone; ``life`` is that of the thread's prefix
+    in the provider's cache, None for none."""
     system = SYSTEM if not persona else f"{SYSTEM}\nHow this channel wants you to be\n{persona.strip()}\n"
     history = _history(past)
     if history:
-        history[-1] = replace(history[-1], cache=True)
+        history[-1] = replace(history[-1], cache=life)
     return Prompt(
         purpose="answer",
         tier=tier,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from bot.engine.ports import Ended, Event, Message, Prompt, TextDelta
+from bot.engine.ports import CacheLife, Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm import faults
 from bot.llm.metering import Books, OpenCall
@@ -14,7 +14,7 @@ from bot.types import Tier, Usage
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
-    from anthropic.types import MessageParam, TextBlockParam
+    from anthropic.types import CacheControlEphemeralParam, MessageParam, TextBlockParam
 
 WHO = faults.Who("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
 API_URL = "https://api.anthropic.com"
@@ -120,7 +120,9 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             return []
         block: TextBlockParam = {"type": "text", "text": prompt.system}
         if self._books.counter.count(prompt.system, model) >= SMALLEST_CACHED_PREFIX:
-            block["cache_control"] = {"type": "ephemeral"}
+            # An entry of an hour must not come after one of five minutes.
+            long = prompt.system_cache == "1h" or any(message.cache == "1h" for message in prompt.messages)
+            block["cache_control"] = _breakpoint("1h" if long else "5m")
         return [block]
 
     def _fault(self, model: str, error: Exception) -> LLMError:
@@ -142,15 +144,23 @@ def _output_format(prompt: Prompt) -> dict[str, Any]:
 def messages(prompt: Prompt) -> list[MessageParam]:
     """The messages with the last cache breakpoints asked for; one of the four is left to the system prompt."""
     wanted = [place for place, message in enumerate(prompt.messages) if message.cache]
-    kept = set(wanted[-(MOST_BREAKPOINTS - 1) :])
-    return [_message(message, place in kept) for place, message in enumerate(prompt.messages)]
+    kept = wanted[-(MOST_BREAKPOINTS - 1) :]
+    # A breakpoint of five minutes must not come before one of an hour.
+    longest = max((place for place in kept if prompt.messages[place].cache == "1h"), default=-1)
+    lives: dict[int, CacheLife] = {place: "1h" if place <= longest else "5m" for place in kept}
+    return [_message(message, lives.get(place)) for place, message in enumerate(prompt.messages)]
 
 
-def _message(message: Message, breakpoint_after: bool) -> MessageParam:
+def _breakpoint(life: CacheLife) -> CacheControlEphemeralParam:
+    """Five minutes are the provider's default, which compatible servers know too."""
+    return {"type": "ephemeral"} if life == "5m" else {"type": "ephemeral", "ttl": "1h"}
+
+
+def _message(message: Message, life: CacheLife | None) -> MessageParam:
     text = message.text if message.text.strip() else "(empty)"  # an empty block is refused
     block: TextBlockParam = {"type": "text", "text": text}
-    if breakpoint_after:
-        block["cache_control"] = {"type": "ephemeral"}
+    if life:
+        block["cache_control"] = _breakpoint(life)
     if message.role == "assistant":
         return {"role": "assistant", "content": [block]}
     return {"role": "user", "content": [block]}

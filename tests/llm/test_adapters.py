@@ -160,7 +160,7 @@ def _thread(turns: int) -> list[Message]:
             Message("assistant", f"Answer {turn}: " + "the limit lies at three hundred euros a night. " * 20),
         ]
     if past:
-        past[-1] = Message(past[-1].role, past[-1].text, cache=True)
+        past[-1] = Message(past[-1].role, past[-1].text, cache="5m")
     return [*past, Message("user", f"Next question after {turns} turns?")]
 
 
@@ -194,7 +194,7 @@ async def test_the_cache_expires_and_is_apart_for_each_model(double: ModelDouble
 
 async def test_a_short_system_prompt_gets_no_breakpoint_and_never_more_than_four(double: ModelDouble) -> None:
     llm = anthropic(double)
-    marked = [Message("user" if at % 2 == 0 else "assistant", f"message {at}", cache=True) for at in range(7)]
+    marked = [Message("user" if at % 2 == 0 else "assistant", f"message {at}", cache="5m") for at in range(7)]
     await ask(llm, prompt(system="Short.", messages=marked))
     await ask(llm, prompt(system="Long enough to be cached. " * 200, messages=marked))
     await llm.aclose()

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bot.cli import ask, evaluate, knowledge, money, operate, serve
+from bot.cli import ask, evaluate, knowledge, money, operate, people, serve
 from bot.cli.running import explain
 from bot.errors import UsageError
 
@@ -17,7 +17,7 @@ def cli() -> None:
     """Parley answers questions from your team's documents, in Slack, Discord, the browser and here."""
 
 
-for module in (serve, ask, knowledge, money, evaluate, operate):
+for module in (serve, ask, knowledge, money, people, evaluate, operate):
     for command in module.COMMANDS:
         cli.add_command(command)
 

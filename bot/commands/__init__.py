@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from bot.commands import ask, budget, costs, docs, ingest, stop, why
+from bot.commands import ask, budget, costs, docs, ingest, privacy, stop, why
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
 from bot.errors import NotAllowed, ParleyError, UsageError
 from knowledge.errors import KnowledgeError
 
-_ALL = (ask.COMMAND, ingest.COMMAND, docs.COMMAND, budget.COMMAND, costs.COMMAND, why.COMMAND, stop.COMMAND)
+_ALL = tuple(module.COMMAND for module in (ask, ingest, docs, budget, costs, why, stop, privacy))
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
@@ -51,7 +51,15 @@ def match(text: str) -> tuple[str, str] | None:
     first = args.split(" ")[0].strip("<>").lower()
     if name == "ingest" and (first.startswith(("http://", "https://", "--here")) or not args):
         return name, args
-    if name in ("budget", "docs") and first in ("show", "set", "list", "delete", "refresh"):
+    if name in ("budget", "docs", "privacy") and first in (
+        "show",
+        "set",
+        "list",
+        "delete",
+        "refresh",
+        "export",
+        "erase",
+    ):
         return name, args
     if name == "costs" and (first == "by" or first[:1].isdigit() or first == "csv"):
         return name, args

@@ -1,0 +1,98 @@
+"""What is kept of one person: handed over whole, or erased for good.
+
+Erasing takes questions and their answers, cached answers, summaries of threads the person wrote in, feedback and
+limits. The ledger stays, for the books must add up, under a name that leads to nobody.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.budgets import of_user
+from bot.store.tables import budget_days, budgets, feedback, inbox, ledger, messages, reservations, threads, turns
+
+ERASED_TITLE = "(erased)"
+
+
+async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[str, Any]:
+    """Everything that is kept of the person in this tenant, oldest first."""
+    asked = await session.execute(
+        select(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id).order_by(turns.c.seq)
+    )
+    rated = await session.execute(
+        select(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id)
+    )
+    days = await session.execute(
+        select(budget_days).where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
+    )
+    calls = await session.execute(
+        select(ledger).where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id).order_by(ledger.c.created_at)
+    )
+    return {
+        "tenant": tenant_id,
+        "user": user_id,
+        "turns": [_turn(row) for row in asked],
+        "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
+        "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
+        "calls": [
+            {"at": r.created_at.isoformat(), "model": r.model, "purpose": r.purpose, "cost_usd": r.cost_usd}
+            for r in calls
+        ],
+    }
+
+
+async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[str, int]:
+    """Erase the person in this tenant; how much of what went or was renamed."""
+    own = select(turns.c.turn_id).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
+    places = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
+    touched = list(await session.scalars(places.distinct()))
+    nobody = f"erased:{uuid.uuid4().hex}"
+    counts = {
+        "feedback": delete(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id),
+        "messages": delete(messages).where(messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own)),
+        "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
+        "reservations": delete(reservations).where(
+            reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
+        ),
+        "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
+        "calls": update(ledger)
+        .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
+        .values(user_id=nobody, turn_id=None, thread_uid=None),
+        "budget_days": update(budget_days)
+        .where(budget_days.c.tenant_id == tenant_id, budget_days.c.subject == of_user(user_id))
+        .values(subject=nobody),
+        "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
+    }
+    done = {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
+    done["threads"] = await _forget_threads(session, tenant_id, touched)
+    return done
+
+
+async def _forget_threads(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> int:
+    """Threads without a turn go; the others lose title and summary, which may hold the person's words."""
+    there = exists().where(turns.c.tenant_id == threads.c.tenant_id, turns.c.thread_uid == threads.c.thread_uid)
+    mine = (threads.c.tenant_id == tenant_id) & threads.c.thread_uid.in_(touched)
+    gone = await session.execute(delete(threads).where(mine, ~there).returning(threads.c.thread_uid))
+    await session.execute(
+        update(threads).where(mine).values(title=ERASED_TITLE, summary="", summary_upto=0, updated_at=func.now())
+    )
+    return len(gone.all())
+
+
+def _turn(row: Any) -> dict[str, Any]:
+    return {
+        "turn_id": str(row.turn_id),
+        "platform": row.platform,
+        "channel": row.channel_id,
+        "thread": row.thread_id,
+        "asked_at": row.created_at.isoformat(),
+        "name": row.user_name,
+        "question": row.question,
+        "answer": row.answer,
+        "refused": row.refused,
+        "citations": row.citations,
+    }

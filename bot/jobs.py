@@ -11,6 +11,9 @@ from sqlalchemy import delete, func, select
 from bot.store import budgets
 from bot.store.session import Database
 from bot.store.tables import answers, reservations, tenants, turns
+from bot.types import LOCAL_TENANT
+from knowledge.ports import Embedder
+from knowledge.reembed import missing, reembed
 
 log = logging.getLogger(__name__)
 
@@ -18,23 +21,34 @@ EVERY = 60.0
 LEFT_BEHIND = timedelta(minutes=5)
 
 
-async def work(database: Database, *, every: float = EVERY) -> None:
+async def work(database: Database, embedder: Embedder, *, every: float = EVERY) -> None:
     """Keep house until cancelled. A failure is logged and tried again."""
     while True:
         try:
-            await keep_house(database)
+            await keep_house(database, embedder)
         except Exception:
             log.exception("background work failed; it is tried again in %.0f s", every)
         await asyncio.sleep(every)
 
 
-async def keep_house(database: Database) -> None:
+async def keep_house(database: Database, embedder: Embedder) -> None:
     """One round through every tenant."""
     async with database.queue() as session:
-        known = list(await session.scalars(select(tenants.c.tenant_id)))
-    for tenant_id in known:
+        known = set(await session.scalars(select(tenants.c.tenant_id)))
+    for tenant_id in sorted({LOCAL_TENANT, *known}):
         await drop_old_answers(database, tenant_id)
         await release_left_behind(database, tenant_id)
+        await embed_what_is_missing(database, embedder, tenant_id)
+
+
+async def embed_what_is_missing(database: Database, embedder: Embedder, tenant_id: str) -> int:
+    """After a change of the embedding model: vectors of the model in use for what was stored before."""
+    async with database.tenant(tenant_id) as session:
+        behind = await missing(session, tenant_id, embedder.model)
+    if not behind:
+        return 0
+    log.info("%d passages of %s get vectors of %s", behind, tenant_id, embedder.model)
+    return await reembed(database.tenant, embedder, tenant_id)
 
 
 async def drop_old_answers(database: Database, tenant_id: str) -> None:

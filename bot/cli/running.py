@@ -106,6 +106,9 @@ def _set_up_logging(level: str) -> None:
         "uvicorn",
     ):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for name in ("discord.client", "discord.state", "bot.platforms.slack.app.bolt"):
+        # What they warn of here is meant so: no voice, no server list for a token check, a client made beforehand.
+        logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if level != "DEBUG":

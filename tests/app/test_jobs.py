@@ -1,0 +1,38 @@
+"""Background work: what is old goes, what was left behind is given back, what lacks a vector gets one."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from bot import jobs
+from bot.app import App
+from bot.types import LOCAL_TENANT
+from knowledge.types import Scope
+from tests.app.conftest import ask
+
+
+async def test_old_answers_go_and_forgotten_reservations_are_given_back(app: App) -> None:
+    outcome = await ask(app, "When are dogs welcome in the office?")
+    turn = await app.services.store.turn(LOCAL_TENANT, outcome.turn_id)
+    assert turn is not None
+    await app.services.store.reserve(turn, 500)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE answers SET expires_at = now() - interval '1 minute'"))
+        await session.execute(text("UPDATE reservations SET created_at = now() - interval '1 hour'"))
+        assert await session.scalar(text("SELECT sum(reserved) FROM budget_days")) > 0
+    await jobs.keep_house(app.database, app.embedder)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        assert await session.scalar(text("SELECT count(*) FROM answers")) == 0
+        assert await session.scalar(text("SELECT sum(reserved) FROM budget_days")) == 0
+    assert (await app.services.store.budget(LOCAL_TENANT, "ann")).reserved == 0
+
+
+async def test_what_has_no_vector_of_the_model_in_use_gets_one(app: App) -> None:
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE embeddings SET model = 'an older model'"))
+    before = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))
+    assert all(passage.legs.dense is None for passage in before.passages)
+    assert await jobs.embed_what_is_missing(app.database, app.embedder, LOCAL_TENANT) == 4
+    assert await jobs.embed_what_is_missing(app.database, app.embedder, LOCAL_TENANT) == 0
+    after = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))
+    assert after.passages[0].legs.dense is not None

@@ -13,6 +13,8 @@ VERBATIM_MESSAGES = 8
 MESSAGE_SHARE = 0.5
 """No single past message takes more than this share of the history budget."""
 SUMMARY_TOKENS = 300
+LEANED_ON = 4
+"""Questions before it that a follow-up can lean on."""
 
 _MARKER = re.compile(r"\s?\[\d+(?:,\s*\d+)*\]")
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
@@ -85,22 +87,26 @@ def leans_on_thread(question: str) -> bool:
     return (
         len(content) <= 2
         or lowered.startswith(_LEANING_STARTS)
-        or (len(words) <= 12 and any(word in _LEANING_WORDS for word in words))
+        or (len(content) <= 4 and any(word in _LEANING_WORDS for word in words))
     )
 
 
 def standalone(question: str, messages: Sequence[PastMessage]) -> str:
-    """The question as it is searched for: one that leans on the thread is joined by the last question's own words."""
-    asked = [message for message in messages if message.role == "user"]
+    """The question as it is searched for: one that leans on the thread takes along the words that it leans on.
+
+    They are those of the question before it, and where that one leaned as well, of the one before that.
+    """
+    asked = [message.text for message in messages if message.role == "user"]
     if not asked or not leans_on_thread(question):
         return question
     present = {word.lower() for word in _WORD.findall(question)}
-    earlier = [
-        word
-        for word in dict.fromkeys(_WORD.findall(asked[-1].text))
-        if word.lower() not in present and word.lower() not in _COMMON
-    ]
-    return " ".join([question, *earlier[:12]]) if earlier else question
+    earlier: list[str] = []
+    for text in reversed(asked[-LEANED_ON:]):
+        earlier += [word for word in _WORD.findall(text) if word.lower() not in present | _COMMON]
+        present |= {word.lower() for word in earlier}
+        if not leans_on_thread(text):
+            break
+    return " ".join([question, *earlier[:12]])
 
 
 def to_summarise(history: History, budget: int) -> tuple[PastMessage, ...]:

@@ -1,0 +1,85 @@
+"""What of a thread goes on: selection within a budget, follow-ups that stand alone, the moment to summarise."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.engine import memory
+from bot.types import History, PastMessage
+from tests.engine.fakes import NOON, words
+
+
+def said(role: str, text: str, seq: int = 1) -> PastMessage:
+    return PastMessage(seq, role, "Ann", text, words(text), NOON)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("question", "leans"),
+    [
+        ("And in Paris?", True),
+        ("What was it before?", True),
+        ("Why?", True),
+        ("How long does that take?", True),
+        ("How many days of leave does somebody in their second year have?", False),
+        ("Which laptop models may engineers in Ghent choose from?", False),
+    ],
+)
+def test_which_questions_lean_on_the_thread(question: str, leans: bool) -> None:
+    assert memory.leans_on_thread(question) is leans
+
+
+def test_a_follow_up_takes_the_words_it_leans_on() -> None:
+    past = [said("user", "How much may a hotel in London cost?"), said("assistant", "220 EUR, breakfast included.")]
+    query = memory.standalone("And in Paris?", past)
+    assert query.startswith("And in Paris?")
+    assert {"hotel", "London", "cost"} <= set(query.split())
+    assert "breakfast" not in query
+
+
+def test_a_follow_up_of_a_follow_up_reaches_the_question_that_stood_alone() -> None:
+    past = [
+        said("user", "When were dogs first allowed in the office kitchen?"),
+        said("user", "How much may a hotel in London cost?"),
+        said("user", "And in Paris?"),
+    ]
+    query = memory.standalone("What was it before?", past)
+    assert {"Paris", "hotel", "London"} <= set(query.split())
+    assert "dogs" not in query
+
+
+def test_a_question_that_stands_alone_is_left_alone() -> None:
+    question = "Which laptop models may engineers in Ghent choose from?"
+    assert memory.standalone(question, [said("user", "How much may a hotel cost?")]) == question
+    assert memory.standalone("And then?", []) == "And then?"
+
+
+def test_the_last_four_turns_are_kept_whatever_the_budget() -> None:
+    past = tuple(said("assistant" if n % 2 else "user", f"w{n} " * 50, n // 2) for n in range(30))
+    selected = memory.select(History("", 0, past), 10, words)
+    assert len(selected.messages) == memory.VERBATIM_MESSAGES
+    assert selected.left_out == 22
+    assert selected.messages[-1].text.startswith("w29")
+    roomy = memory.select(History("", 0, past), 10_000, words)
+    assert (len(roomy.messages), roomy.left_out) == (30, 0)
+
+
+def test_one_giant_message_does_not_fill_the_history() -> None:
+    past = (said("user", "short"), said("user", "word " * 100_000))
+    selected = memory.select(History("", 0, past), 1000, words)
+    assert selected.messages[-1].tokens <= 510
+    assert selected.messages[-1].text.endswith("[…]")
+    assert selected.messages[0].text == "short"
+
+
+def test_markers_of_earlier_answers_are_taken_out() -> None:
+    assert memory.without_markers("Nine days [1], or ten [2, 3].") == "Nine days, or ten."
+
+
+def test_summaries_come_in_large_steps_of_whole_turns() -> None:
+    past = tuple(said("assistant" if n % 2 else "user", "w " * 100, n // 2) for n in range(31))
+    due = memory.to_summarise(History("", 0, past), 1000)
+    assert due[0].seq == 0
+    assert due[-1].seq == 10
+    assert len([message for message in due if message.seq == 10]) == 2
+    assert memory.to_summarise(History("", 0, past[:4]), 1000) == ()
+    assert memory.to_summarise(History("", 0, past[:4]), 10) == ()

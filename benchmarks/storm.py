@@ -120,7 +120,8 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
     database = Database(url)
     async with ModelDouble() as double:
         double.script = weather.script
-        desk = _desk(database, double, weather, moment)
+        llm, counter = _models(double, weather, moment)
+        desk = _desk(database, llm, counter)
         await _limit(database)
         ends: Counter[str] = Counter()
         free = asyncio.Semaphore(THREADS_AT_ONCE)
@@ -136,12 +137,15 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
         await desk.settled()
         await _quiet(double)
         await desk.close()
+        await llm.aclose()
         result = await _compare(database, double, ends, time.monotonic() - start)
     await database.aclose()
     return result
 
 
-def _desk(database: Database, double: ModelDouble, weather: Weather, moment: list[float]) -> Desk:
+def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple[ResilientLLM, TokenCounter]:
+    """Both providers, either first, with little patience and a pretended clock for breakers and pauses."""
+
     async def sleep(seconds: float) -> None:
         moment[0] += seconds
         await asyncio.sleep(0)
@@ -155,6 +159,10 @@ def _desk(database: Database, double: ModelDouble, weather: Weather, moment: lis
         sleep=sleep,
         rand=weather.chance.random,
     )
+    return llm, counter
+
+
+def _desk(database: Database, llm: ResilientLLM, counter: TokenCounter) -> Desk:
     made = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
     store = PostgresStore(database, made, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
     engine = Engine(store=store, search=Library(), llm=llm, settings=made, count_tokens=counter.count)

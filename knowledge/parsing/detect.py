@@ -11,11 +11,26 @@ from urllib.parse import urlsplit
 
 from knowledge.errors import ParseError
 
-Format = Literal["pdf", "docx", "html", "mail", "csv", "code", "markdown", "plain"]
+Format = Literal[
+    "pdf",
+    "docx",
+    "pptx",
+    "xlsx",
+    "slack",
+    "discord",
+    "html",
+    "mail",
+    "mbox",
+    "json",
+    "csv",
+    "code",
+    "markdown",
+    "plain",
+]
 
 MAX_UNPACKED = 300 * 1024 * 1024
 MAX_RATIO = 200
-MAX_MEMBERS = 10_000
+MAX_MEMBERS = 100_000
 
 _MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
 _HTML_START = re.compile(
@@ -23,10 +38,22 @@ _HTML_START = re.compile(
 )
 _MAIL_START = re.compile(rb"\A(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}")
 _MAIL_FIELDS = re.compile(rb"^(?:From|Date|Subject|Message-ID|Received):", re.I | re.M)
+_MBOX_START = re.compile(rb"\AFrom [^\n]*\d{4}[^\n]*\n[A-Za-z][A-Za-z-]{0,60}:")
+_JSON_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]0-9tfn-])")
+_JSON_NAMES = (".json", ".jsonl", ".ndjson")
+_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
+"""The stream of an Office file with a password, inside an OLE container."""
 _CODE_NAMES = frozenset(
     """.py .js .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua .pl .json
     .yaml .yml .toml .ini .cfg .xml .css .proto .tf .dockerfile""".split()
 )
+_OFFICE_PARTS: tuple[tuple[Format, str], ...] = (
+    ("docx", "word/document"),
+    ("pptx", "ppt/presentation"),
+    ("xlsx", "xl/workbook.xml"),
+)
+_SLACK_DAY = re.compile(r"(?:[^/]+/)?[^/]+/\d{4}-\d\d-\d\d\.json")
+"""A day of a channel in an export of Slack, perhaps below one folder more."""
 _KNOWN_BINARIES = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -51,16 +78,28 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
         return _zipped(data)
-    suffix = PurePosixPath(urlsplit(name).path if "://" in name else name).suffix.lower()
+    suffix = _suffix(name)
     if suffix == ".pdf":
         raise ParseError("it is named .pdf but is no PDF")
     if suffix in (".docx", ".pptx", ".xlsx"):
+        if _ENCRYPTED_PACKAGE in data[: 2**20]:
+            raise ParseError("it is encrypted; save it without a password and try again")
         raise ParseError(f"it is named {suffix} but is no Office file")
     _refuse_binary(data)
     if _HTML_START.match(data[:4096]) or (suffix in (".html", ".htm", ".xhtml") and b"<" in data):
         return "html"
+    if _MBOX_START.match(data[:4096]):
+        return "mbox"
     if suffix == ".eml" or content_type == "message/rfc822" or _is_mail(data[:16_384]):
         return "mail"
+    if _is_json(data, suffix, content_type):
+        return "json"
+    return text_kind(name, content_type)
+
+
+def text_kind(name: str, content_type: str = "") -> Format:
+    """The kind of text that the name tells, where the content tells none."""
+    suffix = _suffix(name)
     if suffix in (".csv", ".tsv") or content_type == "text/csv":
         return "csv"
     if suffix in _CODE_NAMES:
@@ -68,6 +107,18 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
     if suffix in _MARKDOWN_NAMES or content_type.startswith("text/markdown"):
         return "markdown"
     return "plain"
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(urlsplit(name).path if "://" in name else name).suffix.lower()
+
+
+def _is_json(data: bytes, suffix: str, content_type: str) -> bool:
+    """Looks like JSON at both ends; whether it is one is for its parser to say."""
+    if not _JSON_START.match(data[:4096]):
+        return False
+    named = suffix in _JSON_NAMES or content_type.endswith(("/json", "+json"))
+    return named or (suffix not in _CODE_NAMES and data[-4096:].rstrip().endswith((b"}", b"]")))
 
 
 def _is_mail(head: bytes) -> bool:
@@ -81,8 +132,16 @@ def _zipped(data: bytes) -> Format:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         raise ParseError("it is a broken ZIP archive") from None
     _refuse_bomb(members, len(data))
-    if any(member.filename.startswith("word/document") for member in members):
-        return "docx"
+    names = [member.filename for member in members]
+    for kind, part in _OFFICE_PARTS:
+        if any(name.startswith(part) for name in names):
+            return kind
+    if "xl/workbook.bin" in names:
+        raise ParseError("it is a binary workbook (XLSB); save it as XLSX")
+    if any(_SLACK_DAY.fullmatch(name) for name in names):
+        return "slack"
+    if any(name.lower().endswith(".json") for name in names):
+        return "discord"
     raise ParseError("it is a ZIP archive of a kind that cannot be read; unpack it and ingest the folder")
 
 

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from knowledge.errors import ParseError
+from knowledge.parsing import plain
 from knowledge.parsing.builder import Parsed
-from knowledge.parsing.detect import Format, detect
+from knowledge.parsing.detect import Format, detect, text_kind
+
+OF_BYTES = MappingProxyType[Format, str](
+    {
+        "pdf": "pdf",
+        "docx": "docx",
+        "pptx": "pptx",
+        "xlsx": "xlsx",
+        "slack": "slack_export",
+        "discord": "discord_export",
+        "html": "html",
+        "mail": "mail",
+        "mbox": "mbox",
+    }
+)
+"""The modules with ``parse(data: bytes) -> Parsed``."""
+OF_TEXT = MappingProxyType[Format, str]({"json": "structured", "csv": "tabular", "markdown": "markdown"})
+"""The modules with ``parse(text: str) -> Parsed``; the text is decoded already."""
 
 
 def parse(data: bytes, name: str = "", content_type: str = "") -> Parsed:
     """Bytes to text with structure; titled by the document itself, else by its name. Raises ParseError."""
-    parsed = _parse(detect(data, name, content_type), data)
+    kind = detect(data, name, content_type)
+    if kind in OF_BYTES:
+        parsed: Parsed = import_module(f"knowledge.parsing.{OF_BYTES[kind]}").parse(data)
+    else:
+        parsed = _parse_text(kind, plain.decode(data), name, content_type)
     if not parsed.blocks:
         raise ParseError("it holds no text")
     return Parsed(parsed.title or title_of(name), parsed.text, parsed.blocks)
@@ -26,46 +50,20 @@ def title_of(name: str) -> str:
 
 def load(kind: Format) -> None:
     """Import what the format needs, so that its cost is not counted against a file."""
-    if kind == "pdf":
-        import knowledge.parsing.pdf
-    elif kind == "docx":
-        import knowledge.parsing.docx
-    elif kind == "html":
-        import knowledge.parsing.html
-    elif kind == "mail":
-        import knowledge.parsing.mail
-    elif kind == "markdown":
-        import knowledge.parsing.markdown  # noqa: F401
+    module = OF_BYTES.get(kind) or OF_TEXT.get(kind)
+    if module:
+        import_module(f"knowledge.parsing.{module}")
 
 
-def _parse(kind: Format, data: bytes) -> Parsed:
-    if kind == "pdf":
-        from knowledge.parsing import pdf
+def _parse_text(kind: Format, text: str, name: str, content_type: str) -> Parsed:
+    if kind == "json":
+        from knowledge.parsing import structured
 
-        return pdf.parse(data)
-    if kind == "docx":
-        from knowledge.parsing import docx
-
-        return docx.parse(data)
-    if kind == "html":
-        from knowledge.parsing import html
-
-        return html.parse(data)
-    if kind == "mail":
-        from knowledge.parsing import mail
-
-        return mail.parse(data)
-    from knowledge.parsing import plain
-
-    text = plain.decode(data)
-    if kind == "csv":
-        from knowledge.parsing import tabular
-
-        return tabular.parse(text)
-    if kind == "code":
-        return plain.parse_code(text)
-    if kind == "markdown":
-        from knowledge.parsing import markdown
-
-        return markdown.parse(text)
-    return plain.parse(text)
+        try:
+            return structured.parse(text)
+        except structured.NotJsonError:
+            kind = text_kind(name, content_type)
+    if kind in OF_TEXT:
+        parsed: Parsed = import_module(f"knowledge.parsing.{OF_TEXT[kind]}").parse(text)
+        return parsed
+    return plain.parse_code(text) if kind == "code" else plain.parse(text)

@@ -15,11 +15,25 @@ _SHOWN = ("From", "To", "Cc", "Date")
 
 def parse(data: bytes) -> Parsed:
     """The plain text of the message, else its HTML; attached messages and files are left out. Raises ParseError."""
-    message = email.message_from_bytes(data, policy=email.policy.default)
-    subject = " ".join(str(message.get("Subject", "")).split())
+    message = read(data)
+    subject = subject_of(message)
     builder = Builder()
     if subject:
         builder.heading(1, subject)
+    write(builder, message)
+    return builder.build(subject)
+
+
+def read(data: bytes) -> EmailMessage:
+    return email.message_from_bytes(data, policy=email.policy.default)
+
+
+def subject_of(message: EmailMessage) -> str:
+    return " ".join(str(message.get("Subject", "")).split())
+
+
+def write(builder: Builder, message: EmailMessage) -> None:
+    """Its head and its text, below whatever heading stands. Raises ParseError where it has none."""
     builder.add("paragraph", "\n".join(f"{name}: {message[name]}" for name in _SHOWN if message[name]))
     body = _body(message)
     for block in body.blocks:
@@ -27,7 +41,6 @@ def parse(data: bytes) -> Parsed:
             builder.heading(len(block.heading) + 2, body.text[block.start : block.end])
         else:
             builder.add(block.kind, body.text[block.start : block.end])
-    return builder.build(subject)
 
 
 def _body(message: EmailMessage) -> Parsed:

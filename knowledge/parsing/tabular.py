@@ -26,6 +26,11 @@ def parse(text: str) -> Parsed:
     if len(rows) > MAX_ROWS:
         raise ParseError(f"it has {len(rows)} rows, more than {MAX_ROWS}; split it")
     builder = Builder()
+    add_rows(builder, rows)
+    return builder.build()
+
+
+def add_rows(builder: Builder, rows: list[list[str]]) -> None:
+    """Tables of some rows each, under the first row."""
     for start in range(1, max(2, len(rows)), ROWS):
         builder.table([*rows[:1], *rows[start : start + ROWS]])
-    return builder.build()

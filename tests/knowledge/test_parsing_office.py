@@ -1,0 +1,164 @@
+"""Presentations and workbooks: slides, sheets, tables and notes, and why a bad one is not read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import zipfile
+
+import openpyxl
+import pptx
+import pytest
+from pptx.util import Inches
+
+from knowledge.errors import ParseError
+from knowledge.parsing.sandbox import Parser
+from knowledge.types import Document, Fetched
+
+
+def blocks(document: Document) -> list[tuple[str, str, tuple[str, ...], int | None]]:
+    return [(b.kind, document.text[b.start : b.end], b.heading, b.page) for b in document.blocks]
+
+
+def slides() -> bytes:
+    deck = pptx.Presentation()
+    first = deck.slides.add_slide(deck.slide_layouts[1])
+    first.shapes.title.text = "Launch plan"
+    body = first.placeholders[1].text_frame
+    body.text = "Freeze on Monday"
+    body.add_paragraph().text = "Ship on Friday"
+    body.paragraphs[1].level = 1
+    first.notes_slide.notes_text_frame.text = "Ask Ann about the freeze."
+    second = deck.slides.add_slide(deck.slide_layouts[6])
+    table = second.shapes.add_table(2, 2, Inches(1), Inches(1), Inches(4), Inches(1)).table
+    for row, values in zip(table.rows, (("Region", "Owner"), ("EU", "Bob")), strict=True):
+        for cell, value in zip(row.cells, values, strict=True):
+            cell.text = value
+    group = second.shapes.add_group_shape()
+    group.shapes.add_textbox(0, 0, Inches(1), Inches(1)).text_frame.text = "Inside a group"
+    return saved(deck)
+
+
+def workbook() -> openpyxl.Workbook:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Prices"
+    sheet["B1"] = "As of spring"
+    sheet.append([])
+    for row in (["Plan", "Price", "Since", "Off"], ["Team", 12.5, dt.datetime(2026, 3, 1), 0.25]):
+        sheet.append(row)
+    sheet["D4"].number_format = "0%"
+    people = book.create_sheet("People")
+    people.append(["Name", "Active"])
+    for number in range(30):
+        people.append([f"person{number}", True])
+    return book
+
+
+def saved(document: pptx.presentation.Presentation | openpyxl.Workbook) -> bytes:
+    buffer = io.BytesIO()
+    document.save(buffer)
+    return buffer.getvalue()
+
+
+def with_member(data: bytes, changed: str, content: bytes) -> bytes:
+    """The archive with one member replaced."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name in old.namelist():
+            made.writestr(name, content if name == changed else old.read(name))
+    return buffer.getvalue()
+
+
+async def test_slides_are_pages_under_their_titles(parser: Parser) -> None:
+    document = await parser.parse(Fetched("plan.pptx", slides()))
+    assert document.title == "Launch plan"
+    assert blocks(document) == [
+        ("heading", "Launch plan", (), 1),
+        ("list", "- Freeze on Monday\n  - Ship on Friday", ("Launch plan",), 1),
+        ("paragraph", "Notes: Ask Ann about the freeze.", ("Launch plan",), 1),
+        ("heading", "Slide 2", (), 2),
+        ("table", "| Region | Owner |\n| --- | --- |\n| EU | Bob |", ("Slide 2",), 2),
+        ("paragraph", "Inside a group", ("Slide 2",), 2),
+    ]
+
+
+async def test_sheets_are_headings_and_tables_repeat_their_head(parser: Parser) -> None:
+    document = await parser.parse(Fetched("https://example.org/price-list.xlsx", saved(workbook())))
+    assert document.title == "price list"
+    found = blocks(document)
+    assert found[:4] == [
+        ("heading", "Prices", (), None),
+        ("paragraph", "As of spring", ("Prices",), None),
+        (
+            "table",
+            "| Plan | Price | Since | Off |\n| --- | --- | --- | --- |\n| Team | 12.5 | 2026-03-01 | 25% |",
+            ("Prices",),
+            None,
+        ),
+        ("heading", "People", (), None),
+    ]
+    tables = found[4:]
+    assert len(tables) == 2
+    for _, text, heading, _ in tables:
+        assert text.startswith("| Name | Active |\n| --- | --- |\n| person")
+        assert heading == ("People",)
+    assert "| person29 | TRUE |" in tables[1][1]
+
+
+async def test_a_formula_shows_the_value_that_was_saved(parser: Parser) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Sum", "Total"])
+    book.active.append(["=1+1", "x"])
+    data = saved(book)
+    sheet = zipfile.ZipFile(io.BytesIO(data)).read("xl/worksheets/sheet1.xml")
+    assert b"<v />" in sheet or b"<v></v>" in sheet or b"<v/>" in sheet
+    for empty in (b"<v />", b"<v></v>", b"<v/>"):
+        sheet = sheet.replace(empty, b"<v>2</v>")
+    document = await parser.parse(Fetched("sum.xlsx", with_member(data, "xl/worksheets/sheet1.xml", sheet)))
+    assert "| 2 | x |" in document.text
+
+
+LAUGHS = (
+    '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">'
+    + "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+    + "]>"
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", b"<broken"), "broken"),
+        ("a.pptx", with_member(slides(), "ppt/presentation.xml", b"<x/>"), "broken|cannot be read"),
+        ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", LAUGHS + b"<x>&l11;</x>"), "broken"),
+        ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", bytes(30 * 2**20)), "zip bomb"),
+        ("a.xlsx", with_member(saved(workbook()), "xl/worksheets/sheet1.xml", b"<broken"), "broken"),
+        ("a.xlsx", with_member(saved(workbook()), "xl/workbook.xml", b"<x/>"), "broken|empty"),
+        (
+            "a.xlsx",
+            with_member(saved(workbook()), "xl/worksheets/sheet1.xml", LAUGHS + b"<x>&l11;</x>"),
+            "declares entities",
+        ),
+        ("a.xlsx", saved(openpyxl.Workbook()), "sheets are empty"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0" + bytes(600) + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
+        ("a.xlsx", b"plain", "no Office file"),
+    ],
+)
+async def test_every_bad_office_file_has_its_reason(parser: Parser, name: str, data: bytes, reason: str) -> None:
+    with pytest.raises(ParseError, match=reason):
+        await parser.parse(Fetched(name, data))
+    assert (await parser.parse(Fetched("fine.txt", b"fine"))).text == "fine"
+
+
+async def test_a_member_larger_than_it_says_does_not_take_the_memory() -> None:
+    """The sizes in the directory are a claim; 150 MB behind a claim of 1,000 bytes."""
+    data = bytearray(with_member(slides(), "ppt/slides/slide1.xml", bytes(150 * 2**20)))
+    with zipfile.ZipFile(io.BytesIO(bytes(data))) as archive:
+        size = archive.getinfo("ppt/slides/slide1.xml").file_size.to_bytes(4, "little")
+    lying = bytes(data).replace(size, (1000).to_bytes(4, "little"))
+    parser = Parser(memory=60 * 2**20)
+    with pytest.raises(ParseError):
+        await parser.parse(Fetched("lying.pptx", lying))
+    assert (await parser.parse(Fetched("fine.txt", b"fine"))).text == "fine"
+    await parser.aclose()

@@ -19,7 +19,7 @@ from knowledge.store import OutdatedError, Prepared
 from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Progress
 from knowledge.vectors import Embedded, encode_passages
 
-PARSING = "1"
+PARSING = "2"
 """Names how bytes become text: raise it where a parser's output changes, so that documents are read again."""
 AT_ONCE = 16
 """Documents on their way at once: while one is parsed, others are embedded and stored."""
@@ -116,16 +116,16 @@ class Ingestor:
         total = await asyncio.to_thread(source.count)
         run = _Run(source, source_id, tenant_id, audience, tally, total)
         try:
-            await self._documents(run)
+            broken = await self._documents(run)
         except ExceptionGroup as group:
-            error = _first(group)
-            if not isinstance(error, SourceError):
-                raise error from None
-            await self._failed(run, Failure(source.uri, str(error)))
-        else:
+            raise _first(group) from None
+        if broken is None:
             await self._sweep(run)
+        else:
+            await self._failed(run, Failure(source.uri, str(broken)))
 
-    async def _documents(self, run: _Run) -> None:
+    async def _documents(self, run: _Run) -> SourceError | None:
+        """Take in what the source brings; returns what broke it off, where something did."""
         room = asyncio.Semaphore(AT_ONCE)
 
         async def one(fetched: Fetched) -> None:
@@ -135,12 +135,16 @@ class Ingestor:
                 room.release()
 
         async with asyncio.TaskGroup() as group:
-            async for item in run.source.fetch():
-                if isinstance(item, Failure):
-                    await self._failed(run, item)
-                    continue
-                await room.acquire()
-                group.create_task(one(item))
+            try:
+                async for item in run.source.fetch():
+                    if isinstance(item, Failure):
+                        await self._failed(run, item)
+                        continue
+                    await room.acquire()
+                    group.create_task(one(item))
+            except SourceError as error:
+                return error
+        return None
 
     async def _document(self, run: _Run, fetched: Fetched) -> None:
         content_hash = hashlib.sha256(fetched.data).hexdigest()

@@ -85,7 +85,8 @@ class Source(Protocol):
     """Where documents come from. ``uri`` names the source and is its identity inside the tenant.
 
     ``fetch`` yields every document it can read and a Failure for each it cannot; it raises SourceError only
-    where the source as a whole cannot be read. ``count`` is the number of documents, or None where that is
+    where the source as a whole cannot be read, or not to its end: what it brought before is taken in, and nothing is
+    held to have vanished. ``count`` is the number of documents, or None where that is
     not known beforehand.
     """
 

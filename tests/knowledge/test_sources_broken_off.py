@@ -1,0 +1,37 @@
+"""A source that breaks off: what it brought stays, and nothing is held to have vanished."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from knowledge import catalog
+from knowledge.errors import SourceError
+from knowledge.ingest import Ingestor
+from knowledge.ports import Sessions
+from knowledge.types import Failure, Fetched
+from tests.knowledge.fakes import ListSource, markdown
+
+
+class BrokenOff(ListSource):
+    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+        async for item in super().fetch():
+            yield item
+        raise SourceError("The line was cut.")
+
+
+async def test_what_came_before_is_taken_in_and_nothing_goes(ingestor: Ingestor, sessions: Sessions) -> None:
+    pages = [markdown(f"{name}.md", f"# {name}\n\nwords of {name}") for name in "abc"]
+    await ingestor.ingest([ListSource("site", *pages[:2])], tenant_id="t")
+    report = await ingestor.ingest([BrokenOff("site", pages[1], pages[2])], tenant_id="t")
+    assert (report.documents, report.unchanged, report.deleted) == (2, 1, 0)
+    assert report.failed == (Failure("site", "The line was cut."),)
+    async with sessions("t") as session:
+        rows = await catalog.list_documents(session, "t")
+    assert {(row.source, row.state) for row in rows} == {
+        ("a.md", "ready"),
+        ("b.md", "ready"),
+        ("c.md", "ready"),
+        ("site", "failed"),
+    }
+    whole = await ingestor.ingest([ListSource("site", *pages[1:])], tenant_id="t")
+    assert (whole.unchanged, whole.deleted, whole.failed) == (2, 2, ())

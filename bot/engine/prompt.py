@@ -18,6 +18,9 @@ from knowledge.types import Passage
 VERSION = "1"
 """Part of the answer cache's key: raise it with every change that can change an answer."""
 
+SYSTEM_LIFE: CacheLife = "1h"
+"""Every thread shares the system prompt: an hour of it costs less than writing it anew after each quiet five minutes."""
+
 SYSTEM = """\
 You are Parley, a colleague who answers questions of a team from the team's own documents. You write in the team's chat.
 
@@ -89,6 +92,7 @@ def build(
         question=searched,
         passages=tuple(passages),
         cache_key=cache_key,
+        system_cache=SYSTEM_LIFE,
     )
 
 

@@ -64,7 +64,7 @@ async def test_the_ledger_is_the_providers_bill_to_the_token(app_with_models: Ap
 async def test_a_thread_reads_its_prefix_from_the_cache(app_with_models: App, models: ModelDouble) -> None:
     outcomes = [await ask(app_with_models, f"What about rule number {n} of the hotels?") for n in range(4)]
     assert outcomes[0].usage.cached_tokens == 0
-    assert outcomes[0].usage.cache_write_tokens > 0
+    assert outcomes[0].usage.cache_write_long_tokens > 0
     reads = [outcome.usage.cached_tokens for outcome in outcomes]
     assert reads[1] > 0
     assert reads == sorted(reads)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import outage, reservations
+import json
+from pathlib import Path
+
+from benchmarks import outage, overhead, replay, reservations, threads
 
 
 async def test_reservations_of_two_processes_never_pass_the_limit(database_url: str) -> None:
@@ -23,3 +26,36 @@ async def test_an_outage_costs_few_calls_and_ends_by_itself() -> None:
     )
     assert second.answered == second.requests
     assert second.calls_per_request <= 1.2
+
+
+async def test_a_stopped_stream_stops_within_one_piece() -> None:
+    assert max(await overhead.sent_after_stop((1, 10), pause=0.05)) <= 1
+
+
+def data_set(folder: Path) -> Path:
+    """Four threads of up to six turns over a corpus of short texts."""
+    corpus = [
+        {"_id": f"d{n}", "title": f"Rule {n}", "text": f"Rule {n}\nRule {n} allows {n} days. It holds since {n}. " * 4}
+        for n in range(40)
+    ]
+    questions = [f"How many days does rule {n} allow?" for n in range(6)]
+    queries = [{"_id": f"c{n}<::>{3 + n}", "user_turns": questions[: 3 + n]} for n in range(4)]
+    for name, rows in (("corpus.jsonl", corpus), ("queries.jsonl", queries)):
+        (folder / name).write_text("\n".join(map(json.dumps, rows)))
+    (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nc0<::>1\td7\t1\nc0<::>1\tgone\t1\n")
+    return folder
+
+
+async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: str, tmp_path: Path) -> None:
+    turns = threads.read(data_set(tmp_path), threads=4)
+    assert len(turns) == 3 + 4 + 5 + 6
+    assert next(asked.passages[0].title for asked in turns if asked.thread == 0) == "Rule 7"
+    seen = await replay.measure(database_url, turns)
+    bots = seen.bots
+    assert {bot.answers for bot in bots.values()} == {18}
+    assert bots["naive"].usd > bots["naive, passages of this turn only"].usd > bots["trimmed and cached"].usd
+    assert bots["naive"].read_tokens == bots["trimmed"].read_tokens == 0
+    assert seen.repeated.read == bots["parley"].read_tokens > 0
+    assert seen.repeated.read + seen.repeated.other_model + seen.repeated.expired == seen.repeated.tokens
+    assert seen.by_layout["as shipped"] == bots["parley"].usd
+    assert seen.by_layout["as shipped"] < seen.by_layout["no breakpoint"]

@@ -55,3 +55,4 @@ def test_the_prompt_marks_the_end_of_its_history() -> None:
         life="1h",
     )
     assert [message.cache for message in made.messages] == [None, "1h", None]
+    assert made.system_cache == "1h"

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.engine.ports import Ended, Message, TextDelta
+from bot.engine.ports import CacheLife, Ended, Message, TextDelta
 from bot.types import Call, Usage
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_replies import Fault, Stop
@@ -204,6 +204,21 @@ async def test_a_short_system_prompt_gets_no_breakpoint_and_never_more_than_four
     for body in (short, long):
         where = [at for at, m in enumerate(body["messages"]) if "cache_control" in m["content"][0]]
         assert where == [4, 5, 6]
+
+
+async def test_no_breakpoint_of_five_minutes_stands_before_one_of_an_hour(double: ModelDouble) -> None:
+    llm = anthropic(double)
+    lives: list[CacheLife | None] = ["5m", None, "1h", None, "5m"]
+    marked = [Message("user" if at % 2 == 0 else "assistant", f"message {at}", life) for at, life in enumerate(lives)]
+    asked = await ask(llm, prompt(system="Long enough to be cached. " * 200, messages=marked))
+    await llm.aclose()
+    body = double.requests[0].body
+    told = [block.get("cache_control") for m in body["messages"] for block in m["content"]]
+    long = {"type": "ephemeral", "ttl": "1h"}
+    assert [body["system"][0]["cache_control"], *told] == [long, long, None, long, None, {"type": "ephemeral"}]
+    (call,), (line,) = asked.calls, double.bill
+    assert call.usage.cache_write_long_tokens == line.prompt.written_long > call.usage.cache_write_tokens > 0
+    assert call.cost_usd == line.usd
 
 
 async def test_openai_caches_by_itself_and_routes_by_the_key() -> None:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from knowledge.errors import SourceError
 from knowledge.ports import Source
+from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.files import FileSource, FolderSource, UploadSource, open_path
+from knowledge.sources.sitemap import SitemapSource
 from knowledge.sources.web import UrlSource
 
-__all__ = ["FileSource", "FolderSource", "UploadSource", "UrlSource", "open_source"]
+__all__ = [
+    "CrawlSource",
+    "FileSource",
+    "FolderSource",
+    "SitemapSource",
+    "UploadSource",
+    "UrlSource",
+    "open_source",
+]
 
+_SITEMAP = re.compile(r"sitemap[^/]*\.xml(\.gz)?$", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def open_source(spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
-    """The source that ``spec`` names: an address, or, where ``files`` allows, a path of this machine.
+    """The source that ``spec`` names: an address, ``crawl:`` or ``sitemap:`` and an address, or, where ``files``
+    allows, a path of this machine.
 
     ``fetch_allow`` are hosts, addresses and networks that may be fetched from though they are private. Nothing is
     read yet. Raises SourceError.
@@ -26,9 +39,14 @@ def open_source(spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files:
         raise SourceError("Name what to read: an address with https://, or a path.")
     if spec.startswith("upload:"):
         raise SourceError("That document was uploaded, so it cannot be fetched again; upload it anew.")
+    kind, _, place = spec.partition(":")
+    if kind in ("crawl", "sitemap"):
+        return _site(kind, web_address(place, spec), fetch_allow, max_bytes)
     if _SCHEME.match(spec):
         if not spec.lower().startswith(("http://", "https://")):
             raise SourceError(f"{spec} cannot be fetched; give an address with http:// or https://.")
+        if _SITEMAP.search(urlsplit(spec).path):
+            return SitemapSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
         return UrlSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
     if not files:
         raise SourceError(
@@ -36,3 +54,17 @@ def open_source(spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files:
             "Here, give an address with https://, or attach the file."
         )
     return open_path(spec, max_bytes=max_bytes)
+
+
+def web_address(place: str, spec: str) -> str:
+    """What stands behind ``crawl:`` and the like, as Slack may have dressed it up. Raises SourceError."""
+    address = place.strip().strip("<>").split("|")[0]
+    if not address.lower().startswith(("http://", "https://")):
+        raise SourceError(f"{spec} names no site; write it as {spec.partition(':')[0]}:https://example.org/.")
+    return address
+
+
+def _site(kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int) -> Source:
+    if kind == "crawl":
+        return CrawlSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes)
+    return SitemapSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes)

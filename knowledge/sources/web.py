@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -18,7 +19,9 @@ from knowledge.types import Failure, Fetched
 MAX_REDIRECTS = 5
 SECONDS = 30.0
 AGENT = "Parley (documents for a team chat bot)"
-_REFUSED_TYPES = ("image/", "audio/", "video/", "font/", "application/zip", "application/gzip", "application/x-tar")
+REFUSED_TYPES = ("image/", "audio/", "video/", "font/", "application/zip", "application/gzip", "application/x-tar")
+"""Types of what holds no text; the zipped ones among them are read where somebody sends the file itself."""
+_VERSIONS = (("etag", "etag"), ("last_modified", "last-modified"))
 
 
 class AddressRefusedError(OSError):
@@ -61,6 +64,134 @@ def check(host: str, address: str, allow: Sequence[str]) -> None:
         )
 
 
+class PageError(SourceError):
+    """One page cannot be had; ``status`` is the server's, 0 where it gave none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def passing(self) -> bool:
+        """Whether the page may well be there another time."""
+        return self.status in (0, 408, 429) or self.status >= 500
+
+
+class TooLargeError(PageError):
+    """There is more of it than may be read."""
+
+    passing = False
+
+
+class NoDocumentError(PageError):
+    """There is something at the address, but no text."""
+
+
+class OutsideError(PageError):
+    """The page sends elsewhere than where its reader wants to stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a server answered; ``url`` is where it was in the end. The names of ``headers`` are in lower case."""
+
+    url: str
+    data: bytes
+    content_type: str
+    headers: Mapping[str, str]
+
+
+class Web:
+    """Gets pages within limits. Use it as an async context manager: it keeps connections open meanwhile."""
+
+    def __init__(self, *, fetch_allow: Sequence[str], max_bytes: int, seconds: float = SECONDS) -> None:
+        self._allow = fetch_allow
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Web:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=CheckedResolver(self._allow), use_dns_cache=False),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=self._seconds),
+            trust_env=False,
+            headers={"User-Agent": AGENT},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(
+        self, url: str, *, inside: Callable[[str], bool] | None = None, refused: tuple[str, ...] = REFUSED_TYPES
+    ) -> Page:
+        """The page; redirects are followed as long as they stay ``inside``. Raises PageError."""
+        try:
+            return await self._follow(url, inside, refused)
+        except AddressRefusedError as error:
+            raise PageError(f"{error}.") from None
+        except TimeoutError:
+            raise PageError(f"{url} did not answer within {self._seconds:g} s; try again later.") from None
+        except (aiohttp.ClientError, OSError, ValueError, UnicodeError) as error:
+            raise PageError(_unreachable(url, error)) from None
+
+    async def _follow(self, asked: str, inside: Callable[[str], bool] | None, refused: tuple[str, ...]) -> Page:
+        assert self._session is not None, "Web is used outside of its context"
+        url = asked
+        for _ in range(MAX_REDIRECTS + 1):
+            check_url(url, self._allow)
+            async with self._session.get(url, allow_redirects=False) as response:
+                if response.status not in (301, 302, 303, 307, 308):
+                    return await self._read(asked, response, refused)
+                url = urljoin(url, response.headers.get("Location", ""))
+            if inside is not None and not inside(url):
+                raise OutsideError(f"{asked} sends on to {url}, which is on another host.")
+        raise PageError(f"{asked} redirects more than {MAX_REDIRECTS} times; give the final address.")
+
+    async def _read(self, asked: str, response: aiohttp.ClientResponse, refused: tuple[str, ...]) -> Page:
+        if response.status != 200:
+            raise PageError(
+                f"{asked} answered {response.status} {response.reason}; check the address.", response.status
+            )
+        content_type = response.content_type.lower()
+        if content_type.startswith(refused):
+            raise NoDocumentError(f"{asked} is {content_type}, which holds no text that can be read.")
+        data = bytearray()
+        async for piece in response.content.iter_chunked(65_536):
+            data += piece
+            if len(data) > self._max_bytes:
+                raise TooLargeError(
+                    f"{asked} is larger than {self._max_bytes // 2**20} MB; raise PARLEY_MAX_FILE_MB to take it."
+                )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Page(str(response.url), bytes(data), content_type, headers)
+
+
+def check_url(url: str, allow: Sequence[str]) -> None:
+    """Raises PageError over anything but a web address, and AddressRefusedError over a private literal one.
+
+    Literal addresses never reach the resolver, so they are checked here.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PageError(f"{url} is no web address; it starts with http:// or https://.")
+    if parts.username or parts.password:
+        raise PageError("An address with a name or password in it is not fetched; leave them out.")
+    try:
+        ipaddress.ip_address(parts.hostname)
+    except ValueError:
+        return
+    check(parts.hostname, parts.hostname, allow)
+
+
+def document(uri: str, page: Page) -> Fetched:
+    """The page as a document, with what tells its version."""
+    kept = {name: page.headers[header] for name, header in _VERSIONS if page.headers.get(header)}
+    return Fetched(uri, page.data, content_type=page.content_type, metadata=kept)
+
+
 class UrlSource:
     """One page. A redirect keeps the address that was asked for as the document's name."""
 
@@ -68,72 +199,14 @@ class UrlSource:
 
     def __init__(self, url: str, *, fetch_allow: Sequence[str], max_bytes: int, seconds: float = SECONDS) -> None:
         self.uri = url
-        self._allow = fetch_allow
-        self._max_bytes = max_bytes
-        self._seconds = seconds
+        self._web = Web(fetch_allow=fetch_allow, max_bytes=max_bytes, seconds=seconds)
 
     def count(self) -> int | None:
         return 1
 
     async def fetch(self) -> AsyncIterator[Fetched | Failure]:
-        yield await self._page()
-
-    async def _page(self) -> Fetched:
-        timeout = aiohttp.ClientTimeout(total=self._seconds)
-        connector = aiohttp.TCPConnector(resolver=CheckedResolver(self._allow), use_dns_cache=False)
-        try:
-            async with aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=timeout,
-                trust_env=False,
-                headers={"User-Agent": AGENT},
-            ) as session:
-                return await self._follow(session)
-        except AddressRefusedError as error:
-            raise SourceError(f"{error}.") from None
-        except TimeoutError:
-            raise SourceError(f"{self.uri} did not answer within {self._seconds:g} s; try again later.") from None
-        except (aiohttp.ClientError, OSError, ValueError, UnicodeError) as error:
-            raise SourceError(_unreachable(self.uri, error)) from None
-
-    async def _follow(self, session: aiohttp.ClientSession) -> Fetched:
-        url = self.uri
-        for _ in range(MAX_REDIRECTS + 1):
-            self._check_url(url)
-            async with session.get(url, allow_redirects=False) as response:
-                if response.status not in (301, 302, 303, 307, 308):
-                    return await self._read(response)
-                url = urljoin(url, response.headers.get("Location", ""))
-        raise SourceError(f"{self.uri} redirects more than {MAX_REDIRECTS} times; give the final address.")
-
-    def _check_url(self, url: str) -> None:
-        """Literal addresses never reach the resolver, so they are checked here."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SourceError(f"{url} is no web address; it starts with http:// or https://.")
-        if parts.username or parts.password:
-            raise SourceError("An address with a name or password in it is not fetched; leave them out.")
-        try:
-            ipaddress.ip_address(parts.hostname)
-        except ValueError:
-            return
-        check(parts.hostname, parts.hostname, self._allow)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> Fetched:
-        if response.status != 200:
-            raise SourceError(f"{self.uri} answered {response.status} {response.reason}; check the address.")
-        content_type = response.content_type.lower()
-        if content_type.startswith(_REFUSED_TYPES):
-            raise SourceError(f"{self.uri} is {content_type}, which holds no text that can be read.")
-        data = bytearray()
-        async for piece in response.content.iter_chunked(65_536):
-            data += piece
-            if len(data) > self._max_bytes:
-                raise SourceError(
-                    f"{self.uri} is larger than {self._max_bytes // 2**20} MB; raise PARLEY_MAX_FILE_MB to take it."
-                )
-        return Fetched(self.uri, bytes(data), content_type=content_type)
+        async with self._web as web:
+            yield document(self.uri, await web.get(self.uri))
 
 
 def _unreachable(url: str, error: Exception) -> str:

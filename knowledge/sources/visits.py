@@ -1,0 +1,69 @@
+"""Polite visits to a site: robots.txt, a pause between requests, one more try where the server asks for patience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from knowledge.sources.robots import Robots
+from knowledge.sources.web import Page, PageError, Web
+
+PAUSE = 0.2
+"""Seconds between two requests, where robots.txt does not ask for more."""
+LONGEST_PAUSE = 10.0
+_BUSY = (429, 503)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class ForbiddenError(PageError):
+    """The site's robots.txt does not allow it."""
+
+
+class Visits:
+    """Gets one page after the other."""
+
+    def __init__(self, web: Web, *, pause: float = PAUSE, sleep: Sleep = asyncio.sleep) -> None:
+        self._web = web
+        self._robots = Robots(web)
+        self._pause = pause
+        self._sleep = sleep
+        self._begun = False
+
+    async def get(
+        self, url: str, *, inside: Callable[[str], bool] | None = None, refused: tuple[str, ...] | None = None
+    ) -> Page:
+        """Raises PageError; ForbiddenError where the site does not want programs there."""
+        if not await self._robots.allows(url):
+            raise ForbiddenError(f"{url} is closed to programs by the site's robots.txt.")
+        pause = min(max(self._pause, await self._robots.delay(url)), LONGEST_PAUSE)
+        if self._begun:
+            await self._sleep(pause)
+        self._begun = True
+        try:
+            page = await self._once(url, inside, refused)
+        except PageError as error:
+            if error.status not in _BUSY:
+                raise
+            await self._sleep(LONGEST_PAUSE)
+            page = await self._once(url, inside, refused)
+        if page.url != url and not await self._robots.allows(page.url):
+            raise ForbiddenError(f"{url} sends on to {page.url}, which the site's robots.txt closes to programs.")
+        return page
+
+    async def _once(self, url: str, inside: Callable[[str], bool] | None, refused: tuple[str, ...] | None) -> Page:
+        if refused is None:
+            return await self._web.get(url, inside=inside)
+        return await self._web.get(url, inside=inside, refused=refused)
+
+
+def host(url: str) -> tuple[str, int | None]:
+    """What makes two addresses of one site: host and port; http and https are one."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return (parts.hostname or "").rstrip(".").lower(), None if port == default else port

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -59,6 +59,19 @@ CacheLife = Literal["5m", "1h"]
 """How long a provider keeps a prefix since it was last read; the longer life costs more to write."""
 
 
+ImageType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as providers take it, checked; ``width`` and ``height`` in pixels. ``bot.llm.images.read`` makes it."""
+
+    media_type: ImageType
+    data: bytes = field(repr=False)
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a prompt. ``cache`` asks for a prompt-cache breakpoint after it, of that life."""
@@ -66,6 +79,8 @@ class Message:
     role: Literal["user", "assistant"]
     text: str
     cache: CacheLife | None = None
+    images: tuple[Image, ...] = ()
+    """Shown before the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,24 @@ class LLM(Protocol):
     def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]: ...
 
     async def aclose(self) -> None: ...
+
+
+# --- Classifier: how hard a question is
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The tier that a question wants. ``sure`` where it is worth leaving a warm thread for; ``reason`` is for people."""
+
+    tier: Tier
+    sure: bool
+    reason: str
+
+
+class Classifier(Protocol):
+    """Judges a question. Raises nothing of a provider: one that asks a model has another to fall back on."""
+
+    async def __call__(self, question: str, *, meter: Meter) -> Verdict: ...
 
 
 # --- Search: who finds

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bot.engine.ports import CacheLife, Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
-from bot.llm import faults
+from bot.llm import faults, images
 from bot.llm.metering import Books, OpenCall
 from bot.llm.provider import ProviderLLM, read_rest
 from bot.types import Tier, Usage
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
-    from anthropic.types import CacheControlEphemeralParam, MessageParam, TextBlockParam
+    from anthropic import AsyncAnthropic, AsyncStream
+    from anthropic.types import CacheControlEphemeralParam, RawMessageStreamEvent, TextBlockParam
 
 WHO = faults.Who("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
 API_URL = "https://api.anthropic.com"
@@ -79,13 +79,8 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
         client = await self.client()
         call.sent = True
         try:
-            response = await client.messages.create(
-                model=call.model,
-                max_tokens=prompt.max_tokens,
-                system=self._system(prompt, call.model),
-                messages=messages(prompt),
-                stream=True,
-                **_output_format(prompt),
+            response: AsyncStream[RawMessageStreamEvent] = await client.messages.create(
+                **self.request(prompt, call.model), stream=True
             )
         except Exception:
             call.sent = False
@@ -113,7 +108,12 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             if not ended:
                 raise faults.unfinished(WHO)
             await read_rest(response, _REST_PATIENCE, lambda _: None)
-        yield Ended(_REASONS.get(stop or "", "complete"), call.model, WHO.provider)
+        yield Ended(reason_of(stop), call.model, WHO.provider)
+
+    def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
+        """The body of a call that is not streamed."""
+        head = {"model": model, "max_tokens": prompt.max_tokens}
+        return head | {"system": self._system(prompt, model), "messages": messages(prompt)} | _output_format(prompt)
 
     def _system(self, prompt: Prompt, model: str) -> list[TextBlockParam]:
         if not prompt.system:
@@ -135,13 +135,18 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             await self._client.close()
 
 
+def reason_of(stop: str | None) -> Reason:
+    """How an answer ended, by its ``stop_reason``."""
+    return _REASONS.get(stop or "", "complete")
+
+
 def _output_format(prompt: Prompt) -> dict[str, Any]:
     if prompt.schema is None:
         return {}
     return {"output_config": {"format": {"type": "json_schema", "schema": dict(prompt.schema)}}}
 
 
-def messages(prompt: Prompt) -> list[MessageParam]:
+def messages(prompt: Prompt) -> list[dict[str, Any]]:
     """The messages with the last cache breakpoints asked for; one of the four is left to the system prompt."""
     wanted = [place for place, message in enumerate(prompt.messages) if message.cache]
     kept = wanted[-(MOST_BREAKPOINTS - 1) :]
@@ -156,14 +161,13 @@ def _breakpoint(life: CacheLife) -> CacheControlEphemeralParam:
     return {"type": "ephemeral"} if life == "5m" else {"type": "ephemeral", "ttl": "1h"}
 
 
-def _message(message: Message, life: CacheLife | None) -> MessageParam:
-    text = message.text if message.text.strip() else "(empty)"  # an empty block is refused
-    block: TextBlockParam = {"type": "text", "text": text}
+def _message(message: Message, life: CacheLife | None) -> dict[str, Any]:
+    blocks: list[Any] = [images.anthropic_block(image) for image in message.images]
+    if message.text.strip() or not blocks:
+        blocks.append({"type": "text", "text": message.text if message.text.strip() else "(empty)"})  # never empty
     if life:
-        block["cache_control"] = _breakpoint(life)
-    if message.role == "assistant":
-        return {"role": "assistant", "content": [block]}
-    return {"role": "user", "content": [block]}
+        blocks[-1]["cache_control"] = _breakpoint(life)
+    return {"role": message.role, "content": blocks}
 
 
 def usage_of(reported: Any, before: Usage | None = None) -> Usage:

@@ -16,6 +16,7 @@ from bot.types import Call, CallStatus, Tier, Usage
 
 NAME = "extractive"
 OPENING = "No model is configured, so this quotes the documents and writes nothing of its own."
+BLIND = "No model is configured, so I cannot see the image: this goes by the words alone."
 NOTHING = (
     "I found nothing about this in the documents. "
     "No model is configured, so I can only quote what is there: add a document about it, or ask in other words."
@@ -89,7 +90,8 @@ def compose(prompt: Prompt) -> str:
     if prompt.purpose != "answer":
         return prompt.question
     quotes = best_quotes(prompt.question, prompt.passages)
-    return "\n\n".join([OPENING, *map(_shown, quotes)]) if quotes else NOTHING
+    blind = [BLIND] if any(message.images for message in prompt.messages) else []
+    return "\n\n".join([*blind, OPENING, *map(_shown, quotes)] if quotes else [*blind, NOTHING])
 
 
 def _shown(quote: Quote) -> str:

@@ -18,6 +18,14 @@ _TOO_LONG = (
     "exceed context",
     "context window",
 )
+_BLIND = (
+    "image input",
+    "image_url is only supported",
+    "support image",
+    "supports image",
+    "not a multimodal model",
+    "at most 0 image",
+)
 _NO_MONEY = ("insufficient_quota", "credit balance", "billing_error", "billing", "spend limit")
 _STATUS_OF_TYPE = {
     "authentication_error": 401,
@@ -98,10 +106,17 @@ def of_status(who: Who, model: str, status: int, said: Said, retry_after: float 
             status=status,
             kind="context",
         )
-    words, kind, retryable = _words(who, model, status, said)
+    if status in (400, 404, 415, 422, 500, 501) and said.mentions(_BLIND):
+        words, kind, retryable = _blind(model), "images", False
+    else:
+        words, kind, retryable = _words(who, model, status, said)
     return LLMError(
         words, provider=who.provider, retryable=retryable, retry_after=retry_after, status=status, kind=kind
     )
+
+
+def _blind(model: str) -> str:
+    return f"{model} cannot see images. Ask without the image, or let PARLEY_STRONG_MODEL name a model that sees."
 
 
 def _words(who: Who, model: str, status: int, said: Said) -> tuple[str, str, bool]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.engine.ports import Meter, Prompt
+from bot.llm import images
 from bot.llm.prices import Cost
 from bot.llm.tokens import TokenCounter
 from bot.types import Call, CallStatus, Usage
@@ -86,7 +87,8 @@ class OpenCall:
     def _final_usage(self) -> tuple[Usage, bool]:
         text = "".join(self._text)
         if self.usage is not None and self.complete and plausible(self.usage, text, self.prompt.max_tokens):
-            self.books.counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
+            if not any(message.images for message in self.prompt.messages):  # a ratio for text
+                self.books.counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
             return self.usage, False
         if not self.sent:
             return Usage(), False
@@ -100,7 +102,9 @@ class OpenCall:
 def estimate_prompt(prompt: Prompt, model: str, counter: TokenCounter) -> int:
     """Tokens of a whole prompt by the local count."""
     texts = [prompt.system, *(message.text for message in prompt.messages)]
-    return sum(counter.count(text, model) + MESSAGE_OVERHEAD for text in texts)
+    shown = [image for message in prompt.messages for image in message.images]
+    text = sum(counter.count(text, model) + MESSAGE_OVERHEAD for text in texts)
+    return text + sum(images.tokens(image, model) + MESSAGE_OVERHEAD for image in shown)
 
 
 def plausible(usage: Usage, text: str, max_tokens: int) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from bot.engine.ports import Ended, Event, Prompt, TextDelta
+from bot.engine.ports import Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
-from bot.llm import faults
+from bot.llm import faults, images
 from bot.llm.metering import Books, OpenCall
 from bot.llm.provider import ProviderLLM, read_rest
 from bot.llm.structured import in_words
@@ -96,7 +96,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         call.sent = True
         try:
             response: AsyncStream[ChatCompletionChunk] = await client.chat.completions.create(
-                **self._request(prompt, call.model)
+                **self.request(prompt, call.model), stream=True, stream_options={"include_usage": True}
             )
         except Exception:
             call.sent = False
@@ -118,7 +118,8 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             await self._await_usage(response, call)
         yield Ended(reason, call.model, self.who.provider)
 
-    def _request(self, prompt: Prompt, model: str) -> dict[str, Any]:
+    def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
+        """The body of a call that is not streamed."""
         schema = prompt.schema
         instructions = prompt.system
         if schema is not None and self._compatible:
@@ -126,9 +127,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         system = [{"role": "system", "content": instructions}] if instructions else []
         request: dict[str, Any] = {
             "model": model,
-            "messages": [*system, *({"role": message.role, "content": message.text} for message in prompt.messages)],
-            "stream": True,
-            "stream_options": {"include_usage": True},
+            "messages": [*system, *map(_message, prompt.messages)],
         }
         if self._compatible:
             return request | {"max_tokens": prompt.max_tokens}
@@ -160,6 +159,13 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             await self._client.close()
 
 
+def _message(message: Message) -> dict[str, Any]:
+    if not message.images:
+        return {"role": message.role, "content": message.text}
+    text = [{"type": "text", "text": message.text}] if message.text else []
+    return {"role": message.role, "content": [*map(images.openai_part, message.images), *text]}
+
+
 def _read(chunk: ChatCompletionChunk) -> tuple[str, Reason | None]:
     """Text and, in the last piece, how the answer ended."""
     if not chunk.choices:
@@ -170,7 +176,12 @@ def _read(chunk: ChatCompletionChunk) -> tuple[str, Reason | None]:
     text = (delta.content if delta else None) or refusal or ""
     if choice.finish_reason is None:
         return text, None
-    return text, "refused" if refusal else _REASONS.get(choice.finish_reason, "complete")
+    return text, reason_of(choice.finish_reason, refused=bool(refusal))
+
+
+def reason_of(stop: str | None, *, refused: bool) -> Reason:
+    """How an answer ended, by its ``finish_reason`` and whether the model wrote a refusal."""
+    return "refused" if refused else _REASONS.get(stop or "", "complete")
 
 
 def usage_of(reported: Any) -> Usage:

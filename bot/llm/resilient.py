@@ -211,7 +211,7 @@ class ResilientLLM:
 
     def _note(self, provider: Provider, fault: LLMError, request: _Request) -> None:
         request.failures.append((provider.name, fault))
-        if fault.kind in ("empty", "thought", "request"):
+        if fault.kind in ("empty", "thought", "request", "images"):
             return
         self._breakers[id(provider)].failed(fault.retry_after)
         say = log.warning if fault.retryable else log.error
@@ -261,6 +261,7 @@ _WORDS = {
     "empty": "empty answer",
     "first_token": "no answer in time",
     "idle": "stopped in the middle",
+    "images": "cannot see images",
     "model": "does not know the model",
     "overloaded": "overloaded",
     "protocol": "unreadable answer",

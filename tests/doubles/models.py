@@ -35,6 +35,7 @@ from tests.doubles.models_billing import (
     tokens,
 )
 from tests.doubles.models_http import ClientGoneError, Exchange, HttpServer, closed_port
+from tests.doubles.models_images import images
 from tests.doubles.models_replies import Reply, Seen, quoting
 from tests.doubles.models_streams import stream
 
@@ -61,6 +62,7 @@ class ModelDouble:
         self.requests: list[Seen] = []
         self.now = 0.0
         self.models = set(PRICES)
+        self.blind: set[str] = set()
         self.context_limit = 1_000_000
         self.anthropic_key = "sk-ant-double"
         self.openai_key = "sk-double"
@@ -115,12 +117,11 @@ class ModelDouble:
         self.requests.append(seen)
         match exchange.method, exchange.path:
             case "POST", "/v1/messages":
-                await self._write(exchange, seen, wire.refuse_anthropic(seen, self.anthropic_key))
+                await self._write(exchange, seen)
             case "POST", "/v1/messages/count_tokens":
                 await self._count(exchange, seen)
             case "POST", "/v1/chat/completions":
-                compatible = self.openai_kind == "compatible"
-                await self._write(exchange, seen, wire.refuse_openai(seen, self.openai_key, compatible=compatible))
+                await self._write(exchange, seen)
             case "POST", "/v1/embeddings":
                 await self._embed(exchange, seen)
             case "GET", path if path.startswith("/v1/models"):
@@ -134,8 +135,8 @@ class ModelDouble:
         body = json.loads(exchange.body) if exchange.body else {}
         return Seen(len(self.requests), provider, exchange.path, exchange.headers, body)
 
-    async def _write(self, exchange: Exchange, seen: Seen, refusal: wire.Refusal | None) -> None:
-        refusal = refusal or self._unknown_model(seen)
+    async def _write(self, exchange: Exchange, seen: Seen) -> None:
+        refusal = self.refusal(seen)
         if refusal is not None:
             await exchange.answer_json(*refusal)
             return
@@ -179,6 +180,20 @@ class ModelDouble:
         else:
             return False
         return True
+
+    def refusal(self, seen: Seen) -> wire.Refusal | None:
+        """What the provider has against a request for text, whatever the script says."""
+        if seen.provider == "anthropic":
+            refused = wire.refuse_anthropic(seen, self.anthropic_key)
+        else:
+            refused = wire.refuse_openai(seen, self.openai_key, compatible=self.openai_kind == "compatible")
+        return refused or self._unknown_model(seen) or self._cannot_see(seen)
+
+    def _cannot_see(self, seen: Seen) -> wire.Refusal | None:
+        if seen.model not in self.blind or not any(images(seen.body)):
+            return None
+        make = wire.anthropic_error if seen.provider == "anthropic" else wire.openai_error
+        return make(400, "invalid_request_error", "image input is not supported by this model")
 
     def _unknown_model(self, seen: Seen) -> wire.Refusal | None:
         if seen.model in self.models:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests.doubles import models_images as images
 from tests.doubles.models_billing import Block, Metered
 from tests.doubles.models_replies import Reply, Seen
 
@@ -62,7 +63,8 @@ def refuse_anthropic(seen: Seen, key: str, *, counting: bool = False) -> Refusal
         return _invalid("messages: first message must use the user role")
     if listed[-1]["role"] == "assistant":
         return _invalid("messages: prefilling assistant messages is not supported")
-    return _refuse_blocks(anthropic_blocks(body))
+    wrong = images.fault(seen)
+    return _invalid(f"messages: {wrong}") if wrong else _refuse_blocks(anthropic_blocks(body))
 
 
 def _refuse_blocks(blocks: list[Block]) -> Refusal | None:
@@ -98,6 +100,9 @@ def refuse_openai(seen: Seen, key: str, *, compatible: bool) -> Refusal | None:
     if not compatible and "max_tokens" in body:
         words = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         return openai_error(400, "invalid_request_error", words, "unsupported_parameter")
+    wrong = images.fault(seen)
+    if wrong:
+        return openai_error(400, "invalid_request_error", wrong, "invalid_image_format")
     return None
 
 
@@ -131,6 +136,10 @@ def _blocks(content: Any, role: str) -> list[Block]:
     found = []
     for block in content:
         control = block.get("cache_control")
+        shown = images.source(block)
+        if shown:
+            found.append(images.block(role, shown, "anthropic", ttl=control.get("ttl", "5m") if control else None))
+            continue
         text = block.get("text", "") if block.get("type") == "text" else json.dumps(block, sort_keys=True)
         found.append(Block(f"{role}\x00{text}" if text.strip() else "", control.get("ttl", "5m") if control else None))
     return found
@@ -140,6 +149,10 @@ def openai_blocks(body: Mapping[str, Any]) -> list[Block]:
     found = []
     for message in body["messages"]:
         content = message["content"]
+        for part in content if isinstance(content, list) else []:
+            shown = images.source(part)
+            if shown:
+                found.append(images.block(message["role"], shown, "openai", part["image_url"].get("detail", "auto")))
         text = content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
         found.append(Block(f"{message['role']}\x00{text}"))
     return found

@@ -1,0 +1,279 @@
+"""Git repositories, in a folder and behind a real server on loopback: what is read, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from knowledge.errors import SourceError
+from knowledge.sources import GitSource, open_source
+from knowledge.sources.git import tracked
+from knowledge.sources.gitcommand import Git
+from knowledge.types import Failure, Fetched
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+AUTHOR = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "init.defaultBranch=main")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *AUTHOR, "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    """A repository with a commit, and files that must not be read."""
+    folder = tmp_path / "served" / "handbook"
+    (folder / "docs").mkdir(parents=True)
+    git(folder, "init", "--quiet")
+    files: dict[str, bytes] = {
+        "README.md": b"# Handbook\n",
+        "docs/leave.md": "# Leave\n\nÜbung\n".encode(),
+        "data.dat": b"a\0b",
+        "logo.png": b"\x89PNG",
+        ".secret.md": b"hidden",
+        "empty.md": b"",
+        "large.txt": b"x" * 5_000,
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / "link.md").symlink_to("/etc/hostname")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "Begin")
+    (folder / "untracked.md").write_text("not yet")
+    return folder
+
+
+async def backend(root: Path, request: web.Request) -> web.Response:
+    """git's own server, as a CGI program."""
+    program = Path(git(root, "--exec-path")) / "git-http-backend"
+    environment = {
+        **os.environ,
+        "GIT_PROJECT_ROOT": str(root),
+        "GIT_HTTP_EXPORT_ALL": "1",
+        "PATH_INFO": request.path,
+        "QUERY_STRING": request.query_string,
+        "REQUEST_METHOD": request.method,
+        "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+        "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+        "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+        "REMOTE_ADDR": "127.0.0.1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        str(program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    printed, _ = await process.communicate(await request.read())
+    head, _, body = printed.partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+    status = int(headers.pop("Status", "200").split()[0])
+    return web.Response(status=status, body=body, headers=headers)
+
+
+@pytest.fixture
+async def server(handbook: Path) -> AsyncIterator[tuple[str, list[str]]]:
+    """Serves the folder of the repository; gives the address and the list of paths that are asked for."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if request.path.startswith("/moved"):
+            target = str(request.rel_url).replace("/moved", "/handbook", 1)
+            return web.Response(status=302, headers={"Location": target})
+        if request.path.startswith("/private"):
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        return await backend(handbook.parent, request)
+
+    app = web.Application(handler_args={"auto_decompress": False})
+    app.router.add_route("*", "/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    await runner.cleanup()
+
+
+async def read(source: GitSource) -> tuple[dict[str, bytes], list[Failure]]:
+    items = [item async for item in source.fetch()]
+    return (
+        {item.uri: item.data for item in items if isinstance(item, Fetched)},
+        [item for item in items if isinstance(item, Failure)],
+    )
+
+
+def source(place: str | Path, *allow: str) -> GitSource:
+    return GitSource(place, fetch_allow=allow, max_bytes=2_000)
+
+
+def check_handbook(documents: dict[str, bytes], failures: list[Failure]) -> None:
+    assert documents == {
+        "handbook/README.md": b"# Handbook\n",
+        "handbook/docs/leave.md": "# Leave\n\nÜbung\n".encode(),
+    }
+    assert [failure.source for failure in failures] == ["handbook/large.txt"]
+    assert "larger than" in failures[0].error
+
+
+async def test_a_folder_gives_what_is_committed(handbook: Path) -> None:
+    (handbook / "README.md").write_text("changed but not committed")
+    check_handbook(*await read(source(handbook)))
+    items = [item async for item in source(handbook).fetch()]
+    commit = git(handbook, "rev-parse", "HEAD")
+    assert {item.metadata["commit"] for item in items if isinstance(item, Fetched)} == {commit}
+
+
+async def test_an_address_is_cloned_and_thrown_away(
+    server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    url, _ = server
+    check_handbook(*await read(source(f"{url}/handbook", "127.0.0.1")))
+    check_handbook(*await read(source(f"{url.replace('127.0.0.1', 'LocalHost.')}/handbook", "localhost")))
+    assert [path.name for path in tmp_path.iterdir()] == ["served"]
+
+
+async def test_the_checked_address_is_the_connected_one(
+    server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that only our own resolver knows is reached, so git did not resolve it again."""
+    from knowledge.sources import web as pages
+
+    async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, str]]:
+        return [{"host": "127.0.0.1"}]
+
+    monkeypatch.setattr(pages.CheckedResolver, "resolve", resolve)
+    url, asked = server
+    port = url.rpartition(":")[2]
+    documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook"))
+    assert documents
+    assert asked
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
+async def test_private_addresses_are_refused_before_git_runs(host: str, server: tuple[str, list[str]]) -> None:
+    url, asked = server
+    with pytest.raises(SourceError, match="PARLEY_FETCH_ALLOW"):
+        await read(source(f"http://{host}:{url.rpartition(':')[2]}/handbook"))
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/moved", "moved"),
+        ("/private", "not open to everybody"),
+        ("/nothing", "not there"),
+        ("/a b", "no address of a repository"),
+        ("/a\\b", "no address of a repository"),
+        ("", "no address of a repository"),
+    ],
+)
+async def test_an_address_that_cannot_be_cloned(server: tuple[str, list[str]], path: str, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        await read(source(server[0] + path, "127.0.0.1"))
+
+
+async def test_git_writes_no_more_than_it_may(
+    server: tuple[str, list[str]], handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (handbook / "noise.bin").write_bytes(os.urandom(300_000))
+    git(handbook, "add", "noise.bin")
+    git(handbook, "commit", "--quiet", "-m", "Noise")
+    monkeypatch.setattr("knowledge.sources.git.MAX_CLONE", 100_000)
+    with pytest.raises(SourceError, match="too large"):
+        await read(source(f"{server[0]}/handbook", "127.0.0.1"))
+
+
+async def test_a_repository_cannot_make_git_run_anything(handbook: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap.sh"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")
+    trap.chmod(0o755)
+    (handbook / ".gitattributes").write_text("*.md filter=evil diff=evil\n")
+    git(handbook, "add", ".gitattributes")
+    git(handbook, "commit", "--quiet", "-m", "Trap")
+    for setting in ("core.fsmonitor", "filter.evil.smudge", "diff.evil.textconv", "core.pager", "core.sshCommand"):
+        git(handbook, "config", setting, str(trap))
+    for hook in ("post-checkout", "post-index-change", "reference-transaction"):
+        shutil.copy(trap, handbook / ".git" / "hooks" / hook)
+    (tmp_path / "sprung").unlink(missing_ok=True)
+    documents, _ = await read(source(handbook))
+    assert "handbook/README.md" in documents
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("url", ["ext::sh -c touch% trap", "file:///tmp", "ssh://example.org/x", "git://example.org/x"])
+async def test_only_the_named_protocols_are_spoken(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SourceError, match="not allowed"):
+        await Git(tmp_path, protocols="https:http").run("clone", "--", url, str(tmp_path / "x"), seconds=10)
+
+
+async def test_folders_that_are_no_repository(tmp_path: Path, handbook: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for folder in (empty, handbook / "docs"):
+        with pytest.raises(SourceError, match="no git repository"):
+            await read(source(folder))
+    git(empty, "init", "--quiet")
+    with pytest.raises(SourceError, match="no commit"):
+        await read(source(empty))
+
+
+async def test_without_git(handbook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(handbook))
+    with pytest.raises(SourceError, match="needs git"):
+        await read(source(handbook))
+
+
+def test_links_and_submodules_are_no_files() -> None:
+    lines = (
+        b"100644 blob aa      3\ta.md\0",
+        b"120000 blob bb      3\tb.md\0",
+        b"160000 commit cc      -\tsub\0",
+        b"100755 blob dd     10\tx/../y.sh\0",
+        b"100644 blob ee      3\t\xff.md\0",
+    )
+    assert [(file.path, file.size) for file in tracked(b"".join(lines))] == [("a.md", 3), ("\ufffd.md", 3)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "uri"),
+    [
+        ("https://example.org/team/x.git", "git:https://example.org/team/x.git"),
+        ("git:https://example.org/team/x", "git:https://example.org/team/x"),
+        ("git:<https://example.org/team/x>", "git:https://example.org/team/x"),
+    ],
+)
+def test_a_repository_opens_again_by_its_own_name(spec: str, uri: str) -> None:
+    for again in (spec, uri):
+        found = open_source(again, fetch_allow=(), max_bytes=1000, files=False)
+        assert (found.kind, found.uri) == ("git", uri)
+
+
+def test_a_folder_opens_from_the_terminal_only(handbook: Path) -> None:
+    found = open_source(f"git:{handbook}", fetch_allow=(), max_bytes=1000, files=True)
+    assert (found.kind, found.uri) == ("git", f"git:{handbook}")
+    with pytest.raises(SourceError, match="from the terminal only"):
+        open_source(f"git:{handbook}", fetch_allow=(), max_bytes=1000, files=False)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("git:", "no folder"),
+        ("git:/nowhere", "no folder /nowhere"),
+        ("git:git@github.com:a/b.git", "with https://"),
+        ("git:ssh://example.org/a.git", "with https://"),
+        ("git:file:///etc", "with https://"),
+        ("ssh://example.org/a.git", "http:// or https://"),
+    ],
+)
+def test_what_is_no_repository(spec: str, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        open_source(spec, fetch_allow=(), max_bytes=1000, files=True)

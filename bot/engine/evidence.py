@@ -103,6 +103,12 @@ def support(claim: Claim, passage: str) -> Support | None:
     return best if best and best.score >= (FOREIGN_THRESHOLD if foreign else THRESHOLD) else None
 
 
+def shares_words(question: str, text: str) -> bool:
+    """Whether the text has a content word of the question, in any of its forms."""
+    language = _language(question)
+    return not _terms(question, language).isdisjoint(_terms(text, language))
+
+
 def literal(quote: str, passage: str) -> bool:
     """Whether the quoted words stand in the passage; white space, case and the kind of quotes and dashes do not count.
 

@@ -74,14 +74,23 @@ def thread_views(stored: Sequence[ThreadRow], live: Sequence[ThreadView]) -> lis
 
 
 def message_views(thread_id: str, stored: Sequence[MessageRow], live: Sequence[MessageView]) -> list[MessageView]:
-    """A conversation; where this process has shown a turn's message, that one stands in place of the stored one."""
+    """A conversation; where this process has shown a turn's message, that one stands in place of the stored one.
+
+    Turns stand in the order in which they were asked, each question before its answer: an answer may be stored after
+    the next question.
+    """
     shown = {(view.turn, view.role) for view in live if view.turn}
     kept = [_view(thread_id, row) for row in stored if (row.turn_id, row.role) not in shown]
     answered = {row.turn_id for row in stored if row.role == "assistant"} | {
         turn for turn, role in shown if role != "user"
     }
     ended = [row for row in stored if row.turn_id not in answered and row.state not in _OPEN]
-    return sorted([*kept, *(_ending(thread_id, row) for row in ended), *live], key=lambda view: view.at)
+    views = [*kept, *(_ending(thread_id, row) for row in ended), *live]
+    begun: dict[str, str] = {}
+    for view in views:
+        if view.turn:
+            begun[view.turn] = min(view.at, begun.get(view.turn, view.at))
+    return sorted(views, key=lambda view: (begun.get(view.turn or "", view.at), view.role != "user", view.at))
 
 
 def _ending(thread_id: str, question: MessageRow) -> MessageView:

@@ -26,7 +26,7 @@ audience_option = click.option(
 @tenant_option
 @json_option
 def ingest(sources: tuple[str, ...], audience: str, tenant: str, as_json: bool) -> None:
-    """Take in folders, files and addresses."""
+    """Take in folders, files, addresses, sitemap:ADDRESS, crawl:ADDRESS and git:ADDRESS or git:PATH."""
     report = with_app(lambda app: _ingest(app, sources, audience, tenant))
     if as_json:
         print_json(report_document(report))

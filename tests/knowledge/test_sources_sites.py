@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import SourceError
+from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources import CrawlSource, SitemapSource, open_source
 from knowledge.sources.links import links
@@ -180,6 +181,20 @@ async def test_a_site_that_is_not_whole_takes_nothing_away(site: Site) -> None:
     documents, failures, broken = await read(site.crawl())
     assert (paths(site, documents), len(failures)) == (["/", "/a"], 1)
     assert "nothing was removed" in broken
+
+
+async def test_a_crawl_again_costs_nothing_and_what_vanished_goes(site: Site, ingestor: Ingestor) -> None:
+    site.pages = {"/": "<p>The first page.</p>" + page("/a"), "/a": "<p>The second page.</p>" + page()}
+    first = await ingestor.ingest([site.crawl()], tenant_id="t")
+    assert (first.documents, first.unchanged, first.failed) == (2, 0, ())
+    again = await ingestor.ingest([site.crawl()], tenant_id="t")
+    assert (again.documents, again.unchanged, again.deleted) == (2, 2, 0)
+    site.pages["/a"] = 503
+    down = await ingestor.ingest([site.crawl()], tenant_id="t")
+    assert (down.unchanged, down.deleted, len(down.failed)) == (1, 0, 2)
+    site.pages["/"] = "<p>The first page.</p>"
+    less = await ingestor.ingest([site.crawl()], tenant_id="t")
+    assert (less.documents, less.deleted, less.failed) == (1, 2, ())
 
 
 async def test_a_busy_server_is_asked_once_more(site: Site) -> None:

@@ -13,7 +13,7 @@ _TOP_LEVEL = (
 )
 _HOST = r"(?<![\w@.-])(?:[\w-]+\.)+"
 ADDRESS = re.compile(
-    rf"(?<![a-zA-Z0-9+.])(?:[a-zA-Z][a-zA-Z0-9+.-]{{1,30}}{_COLON}//|www\.){_END}"
+    rf"(?<![a-zA-Z0-9+.])(?:[a-zA-Z][a-zA-Z0-9+.-]{{1,500}}{_COLON}//|www\.){_END}"
     rf"|\b{_SCRIPT}{_END}"
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|{_HOST}(?:[^\W\d_]{{2,}}|xn--[\w-]+)(?::\d+)?[/?#]{_END}"

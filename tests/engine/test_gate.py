@@ -218,6 +218,8 @@ def test_code_stays_literal(code: str) -> None:
         "https://ok.example/page\\.evil.example",
         "`|](http://evil.example)\\`",
         "www![.evil.com](x)",
+        "<!channel>www.evil.comwww.evil.comhttp://evil.example/a",
+        "a" * 600 + "://www.evil.com",
     ],
 )
 def test_tricks_with_two_readings(text: str) -> None:

@@ -6,14 +6,11 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element
-from xml.etree.ElementTree import ParseError as XmlError
-
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
+from xml.parsers import expat
 
 from knowledge.errors import SourceError
 from knowledge.sources.crawl import MAX_PAGES
+from knowledge.sources.links import MAX_URL
 from knowledge.sources.visits import PAUSE, Sleep, Visits, host
 from knowledge.sources.web import PageError, Web, document
 from knowledge.types import Failure, Fetched
@@ -21,6 +18,9 @@ from knowledge.types import Failure, Fetched
 MAX_UNPACKED = 50 * 1024 * 1024
 """A sitemap's largest size, by the sitemap protocol."""
 MAX_SITEMAPS = 200
+MAX_PLACES = 50_000
+"""Addresses in one sitemap, by the sitemap protocol."""
+MAX_NESTING = 20
 _ANY_TYPE = ("image/", "audio/", "video/", "font/")
 
 
@@ -99,20 +99,52 @@ class SitemapSource:
         return await asyncio.to_thread(listed, page.data, url)
 
 
+class _Reader:
+    """Reads a sitemap as a stream and keeps nothing of it but its places, so that no document can fill the memory."""
+
+    def __init__(self) -> None:
+        self.root = ""
+        self.places: dict[tuple[str, ...], list[str]] = {("url", "loc"): [], ("sitemap", "loc"): []}
+        self._path: list[str] = []
+        self._text = ""
+        self.parser = expat.ParserCreate(namespace_separator=" ")
+        self.parser.StartDoctypeDeclHandler = self._refuse
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._say
+
+    def _refuse(self, *_: object) -> None:
+        raise ValueError("a sitemap declares no document type")
+
+    def _start(self, name: str, _: object) -> None:
+        if len(self._path) > MAX_NESTING:
+            raise ValueError("nested too deep")
+        self._path.append(name.rpartition(" ")[2])
+        self.root = self.root or self._path[0]
+        self._text = ""
+
+    def _end(self, _: str) -> None:
+        places = self.places.get(tuple(self._path[1:]))
+        if places is not None and len(places) < MAX_PLACES and self._text.strip():
+            places.append(self._text.strip())
+        self._path.pop()
+        self._text = ""
+
+    def _say(self, text: str) -> None:
+        if len(self._text) < MAX_URL:
+            self._text += text
+
+
 def listed(data: bytes, url: str) -> Listed:
     """What a sitemap lists. Raises SourceError: no sitemap, broken, too large, with entities."""
+    reader = _Reader()
     try:
-        root = ElementTree.fromstring(_unpacked(data, url), forbid_dtd=True)
-    except (XmlError, DefusedXmlException, ValueError, LookupError):
+        reader.parser.Parse(_unpacked(data, url), True)
+    except (expat.ExpatError, ValueError, LookupError):
         raise SourceError(f"{url} is no sitemap that can be read; ingest crawl:ADDRESS instead.") from None
-    places = [(_name(above), (place.text or "").strip()) for above in root for place in above if _name(place) == "loc"]
-    match _name(root):
-        case "urlset":
-            return Listed(pages=tuple(place for kind, place in places if kind == "url" and place))
-        case "sitemapindex":
-            return Listed(sitemaps=tuple(place for kind, place in places if kind == "sitemap" and place))
-        case name:
-            raise SourceError(f"{url} is no sitemap but <{name}>; ingest crawl:ADDRESS instead.")
+    if reader.root not in ("urlset", "sitemapindex"):
+        raise SourceError(f"{url} is no sitemap but <{reader.root[:40]}>; ingest crawl:ADDRESS instead.")
+    return Listed(tuple(reader.places["url", "loc"]), tuple(reader.places["sitemap", "loc"]))
 
 
 def _unpacked(data: bytes, url: str) -> bytes:
@@ -125,11 +157,6 @@ def _unpacked(data: bytes, url: str) -> bytes:
     if len(data) > MAX_UNPACKED:
         raise SourceError(f"{url} is larger than the {MAX_UNPACKED // 2**20} MB that a sitemap may have.")
     return data
-
-
-def _name(element: Element) -> str:
-    """An element's name without its namespace."""
-    return str(element.tag).rpartition("}")[2]
 
 
 def _site(url: str) -> tuple[str, int | None]:

@@ -254,6 +254,7 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;
         (b"<html></html>", "no sitemap but <html>"),
         (b"<urlset>", "no sitemap that can be read"),
         (BOMB.encode(), "no sitemap that can be read"),
+        (b"<a>" * 1_000, "no sitemap that can be read"),
         (gzip.compress(bytes(60 * 2**20)), "larger than"),
         (b"\x1f\x8brubbish", "broken gzip"),
     ],
@@ -261,6 +262,12 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;
 def test_every_bad_sitemap_has_its_reason(data: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
         listed(data, "https://example.org/sitemap.xml")
+
+
+def test_only_the_places_of_pages_count() -> None:
+    picture = '<image:image xmlns:image="urn:i"><image:loc>https://e.org/a.png</image:loc></image:image>'
+    data = f"<urlset><url><loc><![CDATA[https://e.org/?a=1&b=2]]></loc>{picture}</url><url><loc> </loc></url></urlset>"
+    assert listed(data.encode(), "https://e.org/sitemap.xml").pages == ("https://e.org/?a=1&b=2",)
 
 
 @pytest.mark.parametrize(

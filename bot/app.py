@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.desk import Desk
-from bot.engine.ports import LLM
+from bot.engine.ports import LLM, Classifier
+from bot.engine.routing.local import LocalClassifier
 from bot.engine.turn import Engine
 from bot.errors import ParleyError
 from bot.llm.build import build as build_llm
 from bot.llm.prices import Prices
+from bot.llm.routing import ModelClassifier
 from bot.llm.tokens import TokenCounter
 from bot.store import embedded, migrate
 from bot.store.session import Database
@@ -101,7 +103,13 @@ async def open_app(
 
         store = PostgresStore(database, settings, count_tokens=counter.count, clock=clock)
         engine = Engine(
-            store=store, search=retriever, llm=llm, settings=settings, count_tokens=counter.count, clock=clock
+            store=store,
+            search=retriever,
+            llm=llm,
+            settings=settings,
+            count_tokens=counter.count,
+            classifier=_classifier(settings, llm),
+            clock=clock,
         )
         desk = Desk(engine=engine, store=store, max_question_chars=settings.max_question_chars, clock=clock)
         stack.push_async_callback(desk.close, SHUTDOWN_GRACE)
@@ -117,6 +125,11 @@ async def open_app(
             clock=clock,
         )
         yield App(settings, database, desk, services, embedder, retriever, ingestor)
+
+
+def _classifier(settings: Settings, llm: LLM) -> Classifier:
+    local = LocalClassifier(settings.strong_share)
+    return ModelClassifier(llm, local) if settings.router == "model" else local
 
 
 async def _ready(llm: LLM) -> None:

@@ -14,7 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import ConfigError
-from bot.types import LOCAL_TENANT
+from bot.types import LOCAL_TENANT, Tier
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 
@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(None, validation_alias=_named("OPENAI_BASE_URL"))
     cheap_model: str | None = Field(None, validation_alias=_named("PARLEY_CHEAP_MODEL"))
     strong_model: str | None = Field(None, validation_alias=_named("PARLEY_STRONG_MODEL"))
+    router: Literal["local", "model", "cheap", "strong"] = Field("local", validation_alias=_named("PARLEY_ROUTER"))
+    strong_share: float = Field(0.4, ge=0, le=1, validation_alias=_named("PARLEY_STRONG_SHARE"))
     prices_file: Path | None = Field(None, validation_alias=_named("PARLEY_PRICES_FILE"))
     answer_tokens: int = Field(1000, ge=50, le=32_000, validation_alias=_named("PARLEY_ANSWER_TOKENS"))
     prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=_named("PARLEY_PROMPT_TOKENS"))
@@ -163,6 +165,11 @@ class Settings(BaseSettings):
         """
         at_home = workspace in self.home or (self.home == ("auto",) and alone)
         return LOCAL_TENANT if at_home else workspace
+
+    @property
+    def fixed_tier(self) -> Tier | None:
+        """The tier that the operator has set for every question; None where each is judged."""
+        return self.router if self.router in ("cheap", "strong") else None
 
     @property
     def has_model(self) -> bool:

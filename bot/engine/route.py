@@ -1,38 +1,17 @@
-"""Which model answers: wish > channel setting > budget pressure > stickiness in the thread > complexity. Pure."""
+"""Which model answers: wish > channel setting > budget pressure > fixed tier > thread > how hard the question is."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
+from bot.engine.ports import Classifier, Meter
 from bot.types import BudgetState, ChannelSettings, Route, Tier
 
-STRONG_FROM = 2.0
 PRESSURE = 0.8
 """The share of a day's budget from which the cheap model answers."""
 
-_REASONING = re.compile(
-    r"\b(why|explain|compare|difference|versus|vs|trade-?offs?|analy[sz]e|evaluate|recommend|design|plan|prove|derive|"
-    r"calculate|estimate|step[- ]by[- ]step|pros and cons|implications?|consequences?|strategy|root cause|summari[sz]e|"
-    r"warum|erkläre|vergleiche|unterschied|bewerte|berechne|entwirf)\b",
-    re.IGNORECASE,
-)
-_CONDITION = re.compile(r"\b(if|unless|assuming|suppose|given that|except|falls|wenn)\b", re.IGNORECASE)
-_CODE = re.compile(r"```|\b(traceback|exception|stack trace|def |class |SELECT )", re.IGNORECASE)
-_CLAUSE = re.compile(r"\?|;|\band (?:what|how|why|when|who|which)\b", re.IGNORECASE)
 
-
-def complexity(question: str) -> float:
-    """How much a question asks of a model: 0 for a look-up, 2 and more for several steps."""
-    words = len(question.split())
-    score = min(words / 40, 1.5)
-    score += min(1.5 * len({match.lower() for match in _REASONING.findall(question)}), 3.0)
-    score += 0.5 * min(len(_CONDITION.findall(question)), 2)
-    score += 0.75 * max(min(len(_CLAUSE.findall(question)), 4) - 1, 0)
-    return score + (1.0 if _CODE.search(question) else 0.0)
-
-
-def choose(
+async def choose(
     question: str,
     *,
     wish: Tier | None,
@@ -40,26 +19,38 @@ def choose(
     budget: BudgetState,
     last: Tier | None,
     model: Callable[[Tier], str],
+    classifier: Classifier,
+    meter: Meter,
+    fixed: Tier | None = None,
 ) -> Route:
-    """The tier, its model and the reason."""
-    tier, reason = _decide(question, wish, channel, budget, last)
+    """The tier, its model and the reason. The classifier is asked only where nothing else decides."""
+    settled = _settled(wish, channel, budget, fixed, last)
+    if settled is None and model("cheap") == model("strong"):
+        settled = "cheap", "one model answers everything"
+    tier, reason = settled or await _by_question(question, last, classifier, meter)
     return Route(tier, model(tier), reason)
 
 
-def _decide(
-    question: str, wish: Tier | None, channel: ChannelSettings, budget: BudgetState, last: Tier | None
-) -> tuple[Tier, str]:
+def _settled(
+    wish: Tier | None, channel: ChannelSettings, budget: BudgetState, fixed: Tier | None, last: Tier | None
+) -> tuple[Tier, str] | None:
+    """What decides whatever the question is, the first that applies."""
     if wish:
         return wish, f"asked for the {wish} model"
     if channel.tier:
         return channel.tier, f"the channel is set to the {channel.tier} model"
     if budget.used + budget.reserved >= PRESSURE * budget.limit:
         return "cheap", f"{PRESSURE:.0%} of the day's budget is spent"
-    score = complexity(question)
+    if fixed:
+        return fixed, f"the operator has set every question to the {fixed} model"
     if last == "strong":
         return "strong", "the thread has been with the strong model, whose prompt cache is warm"
-    if score >= STRONG_FROM:
-        return "strong", f"complex question (score {score:.1f})"
-    if last == "cheap":
-        return "cheap", "the thread has been with the cheap model, whose prompt cache is warm"
-    return "cheap", f"simple question (score {score:.1f})"
+    return None
+
+
+async def _by_question(question: str, last: Tier | None, classifier: Classifier, meter: Meter) -> tuple[Tier, str]:
+    """A thread leaves the cheap model, and its warm prompt cache, only for a question that is surely hard."""
+    verdict = await classifier(question, meter=meter)
+    if last == "cheap" and verdict.tier == "strong" and not verdict.sure:
+        return "cheap", f"the thread stays with the cheap model, whose prompt cache is warm, though {verdict.reason}"
+    return verdict.tier, verdict.reason

@@ -14,14 +14,28 @@ from typing import TypeVar
 from bot.config import Settings
 from bot.engine import budget, cache, memory, prefix, prompt, route, words
 from bot.engine.citations import renumber
+from bot.engine.evidence import shares_words
 from bot.engine.gate import urls_in
-from bot.engine.ports import LLM, Clock, Ended, Event, Prompt, Restarted, Search, Store, Surface, TextDelta
+from bot.engine.ports import (
+    LLM,
+    Classifier,
+    Clock,
+    Ended,
+    Event,
+    Prompt,
+    Restarted,
+    Search,
+    Store,
+    Surface,
+    TextDelta,
+)
+from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run, cache_key_of
 from bot.engine.stream import Display
 from bot.errors import ContextTooLong, LeaseLost, LLMError, MessageGone, OverBudget, ParleyError, Refused, SurfaceError
 from bot.types import Action, ChannelSettings, History, Lease, Outcome, Turn
 from knowledge.errors import KnowledgeError
-from knowledge.types import Scope
+from knowledge.types import Found, Scope
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +44,18 @@ Result = TypeVar("Result")
 PASSAGE_SHARE = 3000 / 8000
 HISTORY_SHARE = 2500 / 8000
 WEAK_EVIDENCE = 0.1
-"""Passages less likely than this to hold the answer are not shown to the model, which would make do with them."""
+"""Passages less likely than this to hold the answer, and without a word of the question, are not shown to the model."""
 HEARTBEAT = 8.0
 LAST_WORD = 2.0
 """Seconds for telling, at a shutdown, that the answer goes on later."""
 AFTER_ANSWER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
 AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
+
+
+def _is_weak(query: str, found: Found) -> bool:
+    """Neither meaning nor words speak for any passage."""
+    unlikely = found.confidence < WEAK_EVIDENCE
+    return unlikely and not any(shares_words(query, f"{one.place} {one.text}") for one in found.passages)
 
 
 def _never() -> bool:
@@ -57,6 +77,7 @@ class Engine:
         llm: LLM,
         settings: Settings,
         count_tokens: Callable[[str], int],
+        classifier: Classifier | None = None,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,6 +86,7 @@ class Engine:
         self._llm = llm
         self._settings = settings
         self._count = count_tokens
+        self._classifier = classifier or LocalClassifier(settings.strong_share)
         self._clock = clock
         self._monotonic = monotonic
 
@@ -153,13 +175,16 @@ class Engine:
     async def _choose_route(self, run: Run, settings: ChannelSettings, history: History) -> None:
         turn = run.turn
         run.budgets = await self._store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
-        run.route = route.choose(
+        run.route = await route.choose(
             turn.question,
             wish=turn.wish,
             channel=settings,
             budget=budget.pressing(run.budgets),
             last=history.tier,
             model=self._llm.model,
+            classifier=self._classifier,
+            meter=run.meter,
+            fixed=self._settings.fixed_tier,
         )
 
     async def _from_cache(self, run: Run, settings: ChannelSettings, history: History) -> bool:
@@ -187,7 +212,7 @@ class Engine:
         start = self._monotonic()
         try:
             run.found = await self._search(run.query, run.scope, k=self._settings.passages)
-            if run.found.confidence >= WEAK_EVIDENCE:
+            if not _is_weak(run.query, run.found):
                 run.passages = prompt.fitting(run.found.passages, self._share(PASSAGE_SHARE), self._count)
         except KnowledgeError as error:
             log.warning("turn %s: search failed: %s", run.turn.id, error)
@@ -245,8 +270,9 @@ class Engine:
         turn, run.prompt_tokens = run.turn, prompt.size(request, self._count)
         run.budgets = await self._store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
         try:
-            answer = budget.answer_tokens(run.budgets, run.prompt_tokens, request.max_tokens)
-            run.reservation = await self._store.reserve(turn, run.prompt_tokens + answer)
+            need = run.prompt_tokens + sum(call.usage.total_tokens for call in run.calls)
+            answer = budget.answer_tokens(run.budgets, need, request.max_tokens)
+            run.reservation = await self._store.reserve(turn, need + answer)
         except OverBudget as spent:
             raise Refused(words.over_budget(spent, self._clock())) from None
         return prompt.shortened(request, answer)

@@ -1,0 +1,145 @@
+"""How well the router tells questions that need the strong model from those that do not.
+
+The data are JSONL: ``prompt``, and whether each model was right, ``strong_correct`` and ``weak_correct``. The curve is
+the share of right answers when the highest scores go to the strong model; APGR is the share of the gap between the
+models that the curve wins on average over all shares of strong calls. A router that draws lots has 0.5.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bot.errors import UsageError
+from bot.evals.metrics import percentile
+
+SHARES = tuple(step / 20 for step in range(21))
+RANDOM = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A prompt and whether each model answered it rightly."""
+
+    prompt: str
+    strong_correct: bool
+    weak_correct: bool
+
+    @property
+    def gain(self) -> int:
+        """What the strong model adds: 1 where it alone is right, -1 where the cheap one alone is."""
+        return self.strong_correct - self.weak_correct
+
+
+def read(path: Path) -> list[Outcome]:
+    """The outcomes of a file. Raises UsageError with the number of the line that is wrong."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"{path} cannot be read as text; give a JSONL file of outcomes.") from None
+    outcomes = [_outcome(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+    if not outcomes:
+        raise UsageError(f"{path} has no outcomes; each line is a JSON object with prompt and both verdicts.")
+    return outcomes
+
+
+def _outcome(line: str, where: str) -> Outcome:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UsageError(f"{where}: not a JSON object.") from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{where}: not a JSON object.")
+    if not isinstance(row.get("prompt"), str):
+        raise UsageError(f"{where}: prompt must be a text.")
+    for name in ("strong_correct", "weak_correct"):
+        if not isinstance(row.get(name), bool):
+            raise UsageError(f"{where}: {name} must be true or false.")
+    return Outcome(row["prompt"], row["strong_correct"], row["weak_correct"])
+
+
+def gap(outcomes: Sequence[Outcome]) -> int:
+    """How many more prompts the strong model has right. Raises UsageError where there are none to win."""
+    total = sum(outcome.gain for outcome in outcomes)
+    if total <= 0:
+        raise UsageError("The strong model is not right more often than the cheap one here: there is nothing to route.")
+    return total
+
+
+def apgr(scores: Sequence[float], outcomes: Sequence[Outcome]) -> float:
+    """The average share of the gap won, over all shares of strong calls; equal scores count as drawn by lot."""
+    won = _won(scores, outcomes)
+    area = fmean((before + after) / 2 for before, after in pairwise(won))
+    return area / gap(outcomes)
+
+
+def qualities(scores: Sequence[float], outcomes: Sequence[Outcome], shares: Sequence[float] = SHARES) -> list[float]:
+    """The share of right answers at each share of strong calls."""
+    won = _won(scores, outcomes)
+    cheap = sum(outcome.weak_correct for outcome in outcomes)
+    return [(cheap + won[round(share * len(outcomes))]) / len(outcomes) for share in shares]
+
+
+def _won(scores: Sequence[float], outcomes: Sequence[Outcome]) -> list[float]:
+    """The gain after each strong call, the highest score first; within equal scores the expected one."""
+    ranked = sorted(zip(scores, (outcome.gain for outcome in outcomes), strict=True), key=lambda pair: -pair[0])
+    won = [0.0]
+    for _, tied in groupby(ranked, key=lambda pair: pair[0]):
+        gains = [gain for _, gain in tied]
+        before, mean = won[-1], fmean(gains)
+        won.extend([before + mean * n for n in range(1, len(gains) + 1)])
+    return won
+
+
+def evaluate(
+    outcomes: Sequence[Outcome],
+    score: Callable[[str], float],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Any]:
+    """The curve of a scorer beside the lines of drawing lots and of going by the prompt's length. Raises UsageError."""
+    gap(outcomes)
+    scores, times = [], []
+    for outcome in outcomes:
+        began = clock()
+        scores.append(score(outcome.prompt))
+        times.append(1000 * (clock() - began))
+    lengths = [len(outcome.prompt) for outcome in outcomes]
+    curve = zip(SHARES, qualities(scores, outcomes), strict=True)
+    return {
+        "apgr": round(apgr(scores, outcomes), 4),
+        "apgr_random": RANDOM,
+        "apgr_length": round(apgr(lengths, outcomes), 4),
+        "curve": [{"strong_share": share, "quality": round(quality, 4)} for share, quality in curve],
+        "latency_ms": {"p50": round(percentile(times, 0.5), 3), "p99": round(percentile(times, 0.99), 3)},
+    }
+
+
+def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+    """A measurement as a table for a person: the curve, and what drawing lots gives at the same share."""
+    curve = document["curve"]
+    none, everything = float(curve[0]["quality"]), float(curve[-1]["quality"])
+    rows: list[tuple[str | float, ...]] = [
+        (
+            f"{point['strong_share']:.0%}",
+            float(point["quality"]),
+            none + float(point["strong_share"]) * (everything - none),
+        )
+        for point in curve
+    ]
+    return ("strong calls", "right answers", "by lot"), rows
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """A measurement in a line."""
+    latency = document["latency_ms"]
+    return (
+        f"APGR {document['apgr']:.3f} (by lot {document['apgr_random']:.3f}, by the prompt's length "
+        f"{document['apgr_length']:.3f}); {latency['p50']:.2f} ms a question (p99 {latency['p99']:.2f} ms)"
+    )

@@ -71,7 +71,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                 model=model, messages=[{"role": "user", "content": "Hello"}]
             )
         except Exception as error:
-            raise self._fault(model, error) from error
+            raise self.fault(model, error) from error
         if faults.is_web_page(answer.headers.get("content-type", "")):
             raise faults.web_page(WHO)
 
@@ -125,7 +125,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             block["cache_control"] = _breakpoint("1h" if long else "5m")
         return [block]
 
-    def _fault(self, model: str, error: Exception) -> LLMError:
+    def fault(self, model: str, error: Exception) -> LLMError:
         import anthropic
 
         return faults.of_exception(WHO, model, error, anthropic)

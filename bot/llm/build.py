@@ -11,6 +11,9 @@ from bot.config import Settings
 from bot.engine.ports import LLM
 from bot.errors import ConfigError
 from bot.llm.anthropic import AnthropicLLM
+from bot.llm.batch import AtOnce, Batch
+from bot.llm.batch_anthropic import AnthropicBatch
+from bot.llm.batch_openai import OpenAIBatch
 from bot.llm.extractive import ExtractiveLLM
 from bot.llm.metering import Books
 from bot.llm.openai import OpenAILLM
@@ -50,6 +53,19 @@ def build(settings: Settings, *, counter: TokenCounter | None = None, prices: Pr
     chains = {tier: [providers[name] for name in made.order[tier]] for tier in TIERS}
     patience = Patience(settings.first_token_timeout, settings.idle_timeout, settings.total_timeout)
     return ResilientLLM(chains, patience)
+
+
+def build_batch(settings: Settings, *, counter: TokenCounter | None = None, prices: Prices | None = None) -> Batch:
+    """A batch at the provider that the cheap tier asks first; where it has no API, one that asks it one by one."""
+    counter = counter or TokenCounter()
+    prices = prices or Prices.load(settings.prices_file)
+    made = plan(settings)
+    compatible = settings.openai_base_url and not is_openai(settings.openai_base_url)
+    first = next(iter(made.order["cheap"]), None)
+    if first is None or (first == "openai" and compatible):
+        return AtOnce(build(settings, counter=counter, prices=prices))
+    llm = adapter(settings, first, made.models[first], counter, prices)
+    return AnthropicBatch(llm) if isinstance(llm, AnthropicLLM) else OpenAIBatch(llm)
 
 
 def plan(settings: Settings) -> Plan:

@@ -93,7 +93,7 @@ def of_exception(who: Who, model: str, error: Exception, sdk: ModuleType) -> LLM
         )
     if isinstance(error, sdk.APIError):
         said = Said.of(getattr(error, "body", None) or str(error))
-        return of_status(who, model, _status_of(said, 500), said)
+        return of_said(who, model, said)
     return unreadable(who, f"{type(error).__name__}")
 
 
@@ -117,6 +117,11 @@ def of_status(who: Who, model: str, status: int, said: Said, retry_after: float 
 
 def _blind(model: str) -> str:
     return f"{model} cannot see images. Ask without the image, or let PARLEY_STRONG_MODEL name a model that sees."
+
+
+def of_said(who: Who, model: str, said: Said) -> LLMError:
+    """What an error body means that came without a status code."""
+    return of_status(who, model, _status_of(said, 500), said)
 
 
 def _words(who: Who, model: str, status: int, said: Said) -> tuple[str, str, bool]:

@@ -73,7 +73,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         except LLMError:
             raise
         except Exception as error:
-            raise self._fault(model, error) from error
+            raise self.fault(model, error) from error
         if offered is not None and not {model, f"{model}:latest"} & offered:
             raise faults.of_status(self.who, model, 404, faults.Said("", "", ""))
 
@@ -149,7 +149,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         """The answer is whole: whatever happens to the rest of the stream costs the usage and nothing else."""
         await read_rest(response, self._usage_patience, lambda chunk: self._note_usage(chunk, call, final=True))
 
-    def _fault(self, model: str, error: Exception) -> LLMError:
+    def fault(self, model: str, error: Exception) -> LLMError:
         import openai
 
         return faults.of_exception(self.who, model, error, openai)

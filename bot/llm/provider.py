@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError
@@ -31,6 +31,11 @@ class ProviderLLM(ABC, Generic[Client]):
     def model(self, tier: Tier) -> str:
         return self._models[tier]
 
+    @property
+    def books(self) -> Books:
+        """What its calls are booked with."""
+        return self._books
+
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
         call = OpenCall(prompt, self.who.provider, self.model(prompt.tier), meter, self._books)
         try:
@@ -48,7 +53,7 @@ class ProviderLLM(ABC, Generic[Client]):
             call.settle("cancelled")
             raise
         except Exception as error:
-            translated = self._fault(call.model, error)
+            translated = self.fault(call.model, error)
             call.sent = call.sent or translated.kind == "timeout"
             call.settle("error", _brief(translated))
             raise translated from error
@@ -89,7 +94,11 @@ class ProviderLLM(ABC, Generic[Client]):
         """The provider's stream as events; notes in ``call`` what was sent and what usage was reported."""
 
     @abstractmethod
-    def _fault(self, model: str, error: Exception) -> LLMError:
+    def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
+        """The body of a call that is not streamed."""
+
+    @abstractmethod
+    def fault(self, model: str, error: Exception) -> LLMError:
         """Translate what the SDK raised."""
 
     @abstractmethod

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from tests.doubles import models_wire as wire
+from tests.doubles.models_batch import BatchDesk
 from tests.doubles.models_billing import (
     _TOKEN,
     PRICES,
@@ -68,6 +69,7 @@ class ModelDouble:
         self.openai_key = "sk-double"
         self.openai_kind = openai_kind
         self._caches = (AnthropicCache(), OpenAICache())
+        self.batches = BatchDesk(self.write_later)
         self._server = HttpServer(self._handle)
 
     async def __aenter__(self) -> ModelDouble:
@@ -105,12 +107,30 @@ class ModelDouble:
         """The whole bill, calls of unpriced models left out."""
         return sum((line.usd for line in self.bill if line.usd is not None), Decimal(0))
 
-    def charge(self, seen: Seen, prompt: Metered, output: int, *, complete: bool) -> None:
-        """Write a line of the bill."""
+    def charge(self, seen: Seen, prompt: Metered, output: int, *, complete: bool, share: Decimal = Decimal(1)) -> None:
+        """Write a line of the bill, at a share of the price."""
         usd = dollars(seen.provider, seen.model, prompt, output)
+        usd = None if usd is None else usd * share
         self.bill.append(Billed(seen.provider, seen.model, prompt, output, usd, complete, seen.number))
 
     # --- routes
+
+    def write_later(self, seen: Seen) -> tuple[int, dict[str, Any]]:
+        """Status and body of one request of a batch, billed at half the price."""
+        refused = self.refusal(seen)
+        if refused is not None:
+            return refused
+        reply = self.script(seen)
+        if reply.fault == "status":
+            kind = _STATUS_TYPES.get(reply.status, "api_error")
+            make = wire.anthropic_error if seen.provider == "anthropic" else wire.openai_error
+            return make(reply.status, kind, f"scripted {reply.status}")
+        reply, prompt = _cut(reply, seen), self._meter(seen)
+        output = max(1, tokens(reply.text))
+        self.charge(seen, prompt, output, complete=True, share=Decimal("0.5"))
+        if seen.provider == "anthropic":
+            return 200, wire.anthropic_message(seen, reply, wire.anthropic_usage(prompt, output))
+        return 200, wire.openai_completion(seen, reply, wire.openai_usage(prompt, output))
 
     async def _handle(self, exchange: Exchange) -> None:
         seen = self._seen(exchange)
@@ -126,13 +146,17 @@ class ModelDouble:
                 await self._embed(exchange, seen)
             case "GET", path if path.startswith("/v1/models"):
                 await self._list(exchange, seen)
+            case method, path if self.batches.serves(path, self.openai_kind):
+                wanted = self.anthropic_key if seen.provider == "anthropic" else self.openai_key
+                await self.batches.handle(exchange, seen, method, authorised=wire.key_of(seen) == wanted)
             case _:
                 await exchange.answer(404, b"404 page not found", "text/plain")
 
     def _seen(self, exchange: Exchange) -> Seen:
         anthropic = "anthropic-version" in exchange.headers or exchange.path.startswith("/v1/messages")
         provider: ProviderName = "anthropic" if anthropic else "openai"
-        body = json.loads(exchange.body) if exchange.body else {}
+        is_json = exchange.body and "multipart" not in exchange.headers.get("content-type", "")
+        body = json.loads(exchange.body) if is_json else {}
         return Seen(len(self.requests), provider, exchange.path, exchange.headers, body)
 
     async def _write(self, exchange: Exchange, seen: Seen) -> None:

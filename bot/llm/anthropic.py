@@ -47,7 +47,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
         connect_timeout: float = 5.0,
         read_timeout: float = 120.0,
     ) -> None:
-        super().__init__(WHO, models, books)
+        super().__init__(WHO, models, books, count_patience=connect_timeout)
         self._api_key = api_key
         self._base_url = (base_url or API_URL).rstrip("/").removesuffix("/v1")  # the SDK puts /v1 in its paths
         self._timeouts = (connect_timeout, read_timeout)
@@ -109,6 +109,11 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                 raise faults.unfinished(WHO)
             await read_rest(response, _REST_PATIENCE, lambda _: None)
         yield Ended(reason_of(stop), call.model, WHO.provider)
+
+    async def _count(self, prompt: Prompt, model: str) -> int:
+        client = await self.client()
+        body = {name: value for name, value in self.request(prompt, model).items() if name != "max_tokens"}
+        return (await client.messages.count_tokens(**body)).input_tokens
 
     def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
         """The body of a call that is not streamed."""

@@ -113,7 +113,8 @@ def adapter(
     base_url = settings.anthropic_base_url if name == "anthropic" else settings.openai_base_url
     secret = settings.anthropic_api_key if name == "anthropic" else settings.openai_api_key
     key = secret.get_secret_value() if secret else "none"
-    books = Books(counter, partial(prices.cost, name, base_url=base_url))
+    price, context = partial(prices.cost, name, base_url=base_url), partial(prices.context, name)
+    books = Books(counter, price, context=context)
     make = AnthropicLLM if name == "anthropic" else OpenAILLM
     return make(
         key,

@@ -43,6 +43,10 @@ class ExtractiveLLM:
     async def ready(self) -> None:
         """There is nothing to load."""
 
+    async def count(self, prompt: Prompt) -> int | None:
+        """The local count is all there is."""
+        return None
+
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
         started = self._clock()
         first: float | None = None

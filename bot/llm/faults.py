@@ -100,12 +100,7 @@ def of_exception(who: Who, model: str, error: Exception, sdk: ModuleType) -> LLM
 def of_status(who: Who, model: str, status: int, said: Said, retry_after: float | None = None) -> LLMError:
     """What a status code and an error body mean."""
     if status == 413 or (status in (400, 422, 500) and said.mentions(_TOO_LONG)):
-        return ContextTooLong(
-            f"The question with its context is too long for {model}. Ask more briefly or in a new thread.",
-            provider=who.provider,
-            status=status,
-            kind="context",
-        )
+        return too_long(who, model, status)
     if status in (400, 404, 415, 422, 500, 501) and said.mentions(_BLIND):
         words, kind, retryable = _blind(model), "images", False
     else:
@@ -117,6 +112,16 @@ def of_status(who: Who, model: str, status: int, said: Said, retry_after: float 
 
 def _blind(model: str) -> str:
     return f"{model} cannot see images. Ask without the image, or let PARLEY_STRONG_MODEL name a model that sees."
+
+
+def too_long(who: Who, model: str, status: int | None = None) -> ContextTooLong:
+    """The prompt does not fit; ``status`` None where it was counted before it was sent."""
+    return ContextTooLong(
+        f"The question with its context is too long for {model}. Ask more briefly or in a new thread.",
+        provider=who.provider,
+        status=status,
+        kind="context",
+    )
 
 
 def of_said(who: Who, model: str, said: Said) -> LLMError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from bot.engine.ports import Meter, Prompt
 from bot.llm import images
 from bot.llm.prices import Cost
-from bot.llm.tokens import TokenCounter
+from bot.llm.tokens import MOST_A_CHARACTER, TokenCounter, is_near
 from bot.types import Call, CallStatus, Usage
 
 MESSAGE_OVERHEAD = 5
@@ -25,6 +26,8 @@ class Books:
     counter: TokenCounter
     price: Callable[[str, Usage], Cost]
     clock: Callable[[], float] = time.perf_counter
+    context: Callable[[str], int | None] = lambda _: None
+    """Tokens that a model holds; None where it is not known."""
 
 
 @dataclass(slots=True)
@@ -87,7 +90,7 @@ class OpenCall:
     def _final_usage(self) -> tuple[Usage, bool]:
         text = "".join(self._text)
         if self.usage is not None and self.complete and plausible(self.usage, text, self.prompt.max_tokens):
-            if not any(message.images for message in self.prompt.messages):  # a ratio for text
+            if not has_images(self.prompt):
                 self.books.counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
             return self.usage, False
         if not self.sent:
@@ -105,6 +108,17 @@ def estimate_prompt(prompt: Prompt, model: str, counter: TokenCounter) -> int:
     shown = [image for message in prompt.messages for image in message.images]
     text = sum(counter.count(text, model) + MESSAGE_OVERHEAD for text in texts)
     return text + sum(images.tokens(image, model) + MESSAGE_OVERHEAD for image in shown)
+
+
+def has_images(prompt: Prompt) -> bool:
+    """Whether the estimate rests on more than text, which is all that a counter learns."""
+    return any(message.images for message in prompt.messages)
+
+
+def may_be_near(prompt: Prompt, limit: int) -> bool:
+    """A first look that costs nothing: a prompt of few characters is far from any limit."""
+    characters = len(prompt.system) + sum(len(message.text) for message in prompt.messages)
+    return has_images(prompt) or is_near(math.ceil(characters * MOST_A_CHARACTER), limit)
 
 
 def plausible(usage: Usage, text: str, max_tokens: int) -> bool:

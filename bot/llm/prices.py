@@ -110,6 +110,15 @@ class Prices:
                 return listed
         return self._listed(usage, model, provider_id=provider) or UNKNOWN
 
+    def context(self, provider: str, model: str) -> int | None:
+        """Tokens that a model holds, prompt and answer together; None where nobody lists them."""
+        try:
+            listed = self._package.calc_price(self._package.Usage(input_tokens=1), model, provider_id=provider)
+        except (LookupError, ValueError):
+            return None
+        window = listed.model.context_window
+        return window if isinstance(window, int) else None
+
     def _listed(self, usage: Usage, model: str, **where: str) -> Cost | None:
         try:
             price = self._package.calc_price(self._as_listed(usage), model, **where)

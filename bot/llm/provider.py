@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -10,9 +11,13 @@ from typing import Any, Generic, TypeVar
 
 from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError
+from bot.llm import faults
 from bot.llm.faults import Who
-from bot.llm.metering import Books, OpenCall
+from bot.llm.metering import Books, OpenCall, estimate_prompt, has_images, may_be_near
+from bot.llm.tokens import is_near
 from bot.types import Tier, Usage
+
+log = logging.getLogger(__name__)
 
 Client = TypeVar("Client")
 
@@ -20,8 +25,9 @@ Client = TypeVar("Client")
 class ProviderLLM(ABC, Generic[Client]):
     """An LLM over one SDK. The SDK is imported and its client built, off the event loop, at the first call."""
 
-    def __init__(self, who: Who, models: Mapping[Tier, str], books: Books) -> None:
+    def __init__(self, who: Who, models: Mapping[Tier, str], books: Books, *, count_patience: float = 5.0) -> None:
         self.who = who
+        self._count_patience = count_patience
         self.name = who.label
         self._models = dict(models)
         self._books = books
@@ -39,6 +45,7 @@ class ProviderLLM(ABC, Generic[Client]):
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
         call = OpenCall(prompt, self.who.provider, self.model(prompt.tier), meter, self._books)
         try:
+            await self._check_length(call)
             async with aclosing(self._events(prompt, call)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
@@ -57,6 +64,36 @@ class ProviderLLM(ABC, Generic[Client]):
             call.sent = call.sent or translated.kind == "timeout"
             call.settle("error", _brief(translated))
             raise translated from error
+
+    async def count(self, prompt: Prompt) -> int | None:
+        """Tokens of the prompt by the provider's own count, free of charge; None where there is none or no answer.
+
+        It takes no longer than a connection may.
+        """
+        model = self.model(prompt.tier)
+        try:
+            async with asyncio.timeout(self._count_patience):
+                tokens = await self._count(prompt, model)
+        except Exception as error:
+            log.warning("%s did not count a prompt (%s); the estimate stands", self.who.label, type(error).__name__)
+            return None
+        if tokens is not None and not has_images(prompt):
+            counter = self._books.counter
+            counter.learn(model, estimate_prompt(prompt, model, counter), tokens)
+        return tokens
+
+    async def _count(self, prompt: Prompt, model: str) -> int | None:
+        """Ask the provider's endpoint for it, if it has one."""
+        return None
+
+    async def _check_length(self, call: OpenCall) -> None:
+        """Raises ContextTooLong before anything is sent; where nobody counts, the provider has the last word."""
+        limit = self._books.context(call.model)
+        if limit is None or not may_be_near(call.prompt, limit) or not is_near(call.prompt_estimate, limit):
+            return
+        exact = await self.count(call.prompt)
+        if exact is not None and exact > limit:
+            raise faults.too_long(self.who, call.model)
 
     async def ready(self) -> None:
         """Load SDK and price list and build the client, which takes a second once and is not the provider's delay."""

@@ -36,6 +36,9 @@ class Provider(Protocol):
     async def ready(self) -> None:
         """Whatever must be loaded before the first call; its time is not the provider's."""
 
+    async def count(self, prompt: Prompt) -> int | None:
+        """Tokens of the prompt by the provider's own count; None where there is none. Raises nothing."""
+
     def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]: ...
 
     async def aclose(self) -> None: ...
@@ -123,6 +126,10 @@ class ResilientLLM:
                     if last or not await self._worth_another(fault, attempt, request, others=place < len(chain) - 1):
                         break
         raise self._exhausted(chain, request)
+
+    async def count(self, prompt: Prompt) -> int | None:
+        """Tokens of the prompt by the provider that is asked first; None where it does not count."""
+        return await self._chains[prompt.tier][0].count(prompt)
 
     async def ready(self) -> None:
         """Load the SDKs now, so that the first question does not wait for it."""

@@ -23,6 +23,14 @@ _PIECES = re.compile(
 _START_RATIO = 1.25
 _LOWEST, _HIGHEST = 0.5, 4.0
 _MARGIN = 1.05
+_NEAR = 0.9
+MOST_A_CHARACTER = 2 * _HIGHEST * _MARGIN
+"""Tokens: no text is counted higher."""
+
+
+def is_near(estimate: int, limit: int) -> bool:
+    """Whether an estimate comes so close to a limit that only an exact count can tell."""
+    return estimate >= _NEAR * limit
 
 
 def base_count(text: str) -> int:

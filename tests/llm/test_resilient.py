@@ -42,6 +42,9 @@ class Scripted:
     async def ready(self) -> None:
         return None
 
+    async def count(self, prompt: Prompt) -> int | None:
+        return None
+
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
         self.calls += 1
         if self.fault is not None:

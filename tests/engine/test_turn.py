@@ -169,11 +169,15 @@ async def test_without_a_search_the_answer_says_that_it_rests_on_nothing() -> No
 
 async def test_weak_evidence_is_not_shown_to_the_model() -> None:
     llm = Writer([script("The documents do not say.")])
-    outcome = await engine(Memory(), llm, Library((RULE,), confidence=0.02)).handle(turn(), Screen())
+    library = Library((RULE,), confidence=0.02)
+    outcome = await engine(Memory(), llm, library).handle(turn("Who won the football cup?"), Screen())
     assert outcome.citations == ()
     assert llm.prompts[0].passages == ()
     assert "(nothing was found)" in llm.prompts[0].messages[-1].text
     assert outcome.trace["confidence"] == 0.02
+    shared = Writer([script(ANSWER)])
+    await engine(Memory(), shared, library).handle(turn("Which journeys are long?"), Screen())
+    assert shared.prompts[0].passages == (RULE,)
 
 
 async def test_the_second_asking_comes_from_the_cache_unless_fresh() -> None:

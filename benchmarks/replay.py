@@ -112,6 +112,9 @@ class Recorder:
     async def ready(self) -> None:
         await self.llm.ready()
 
+    async def count(self, prompt: Prompt) -> int | None:
+        return await self.llm.count(prompt)
+
     async def aclose(self) -> None:
         await self.llm.aclose()
 

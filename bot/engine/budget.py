@@ -12,6 +12,9 @@ from bot.errors import OverBudget
 from bot.types import BudgetState
 
 WARN_FROM = 0.8
+NEAR = 0.9
+FARTHEST_OFF = 0.5
+"""An estimate errs high, but no real count is less than half of it."""
 LEAST_ANSWER = 200
 """Below this many tokens an answer is not worth giving."""
 
@@ -36,6 +39,12 @@ def answer_tokens(states: Sequence[BudgetState], prompt_tokens: int, wanted: int
         resets_at=scarcest.resets_at,
         whose=scarcest.whose,
     )
+
+
+def is_close(states: Sequence[BudgetState], prompt_tokens: int, wanted: int) -> bool:
+    """Whether so little is left that the prompt should be counted exactly, and not so little that it cannot matter."""
+    left = min(state.left for state in states)
+    return prompt_tokens + wanted >= NEAR * left and left >= prompt_tokens * FARTHEST_OFF
 
 
 def crossed(before: Sequence[BudgetState], spent: int) -> list[BudgetState]:

@@ -142,6 +142,9 @@ class LLM(Protocol):
     async def ready(self) -> None:
         """Load what the first call needs, so that nobody waits for it."""
 
+    async def count(self, prompt: Prompt) -> int | None:
+        """Tokens of the prompt by the provider's own count, free; None where there is none. Raises nothing."""
+
     def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]: ...
 
     async def aclose(self) -> None: ...

@@ -270,7 +270,10 @@ class Engine:
         turn, run.prompt_tokens = run.turn, prompt.size(request, self._count)
         run.budgets = await self._store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
         try:
-            need = run.prompt_tokens + sum(call.usage.total_tokens for call in run.calls)
+            spent_before = sum(call.usage.total_tokens for call in run.calls)
+            if budget.is_close(run.budgets, run.prompt_tokens + spent_before, request.max_tokens):
+                run.prompt_tokens = await self._llm.count(request) or run.prompt_tokens
+            need = run.prompt_tokens + spent_before
             answer = budget.answer_tokens(run.budgets, need, request.max_tokens)
             run.reservation = await self._store.reserve(turn, need + answer)
         except OverBudget as spent:

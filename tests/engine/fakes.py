@@ -89,6 +89,12 @@ class Writer:
 
     scripts: list[Script]
     prompts: list[Prompt] = field(default_factory=list)
+    exact: int | None = None
+    counted: int = 0
+
+    async def count(self, prompt: Prompt) -> int | None:
+        self.counted += 1
+        return self.exact
 
     def model(self, tier: Tier) -> str:
         return f"fake-{tier}"

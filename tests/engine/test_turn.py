@@ -104,6 +104,15 @@ async def test_little_budget_left_makes_the_answer_shorter() -> None:
     assert llm.prompts[0].max_tokens == 300
 
 
+async def test_near_the_budget_the_exact_count_decides() -> None:
+    roomy, tight = Writer([script(ANSWER)], exact=40), Writer([script(ANSWER)], exact=40)
+    await engine(Memory(), roomy).handle(turn(), Screen())
+    spent = sum(words(message.text) + 6 for message in roomy.prompts[0].messages) + words(roomy.prompts[0].system) + 12
+    outcome = await engine(Memory(limit=spent), tight).handle(turn(), Screen())
+    assert (outcome.state, tight.prompts[0].max_tokens) == ("done", spent - 40)
+    assert (roomy.counted, tight.counted) == (0, 1)
+
+
 async def test_the_warning_comes_once_when_the_line_is_crossed() -> None:
     first = await engine(Memory(limit=5000, used=3990), Writer([script(ANSWER)])).handle(turn(), Screen())
     assert any("% of today's tokens" in note for note in first.trace["notes"])

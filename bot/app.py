@@ -13,6 +13,7 @@ from bot.config import Settings
 from bot.engine.desk import Desk
 from bot.engine.ports import LLM, Classifier
 from bot.engine.routing.local import LocalClassifier
+from bot.engine.routing.weights import shipped
 from bot.engine.turn import Engine
 from bot.errors import ParleyError
 from bot.llm.build import build as build_llm
@@ -108,7 +109,7 @@ async def open_app(
             llm=llm,
             settings=settings,
             count_tokens=counter.count,
-            classifier=_classifier(settings, llm),
+            classifier=_classifier(settings, llm, retriever),
             clock=clock,
         )
         desk = Desk(engine=engine, store=store, max_question_chars=settings.max_question_chars, clock=clock)
@@ -127,8 +128,10 @@ async def open_app(
         yield App(settings, database, desk, services, embedder, retriever, ingestor)
 
 
-def _classifier(settings: Settings, llm: LLM) -> Classifier:
-    local = LocalClassifier(settings.strong_share)
+def _classifier(settings: Settings, llm: LLM, retriever: Retriever) -> Classifier:
+    """The router's weights know the vectors of one embedding model; with another they see the question's form."""
+    known = retriever.model == shipped().embedding_model
+    local = LocalClassifier(settings.strong_share, retriever.encode_ahead if known else None)
     return ModelClassifier(llm, local) if settings.router == "model" else local
 
 

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     cheap_model: str | None = Field(None, validation_alias=_named("PARLEY_CHEAP_MODEL"))
     strong_model: str | None = Field(None, validation_alias=_named("PARLEY_STRONG_MODEL"))
     router: Literal["local", "model", "cheap", "strong"] = Field("local", validation_alias=_named("PARLEY_ROUTER"))
-    strong_share: float = Field(0.4, ge=0, le=1, validation_alias=_named("PARLEY_STRONG_SHARE"))
+    strong_share: float = Field(0.5, ge=0, le=1, validation_alias=_named("PARLEY_STRONG_SHARE"))
     prices_file: Path | None = Field(None, validation_alias=_named("PARLEY_PRICES_FILE"))
     answer_tokens: int = Field(1000, ge=50, le=32_000, validation_alias=_named("PARLEY_ANSWER_TOKENS"))
     prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=_named("PARLEY_PROMPT_TOKENS"))

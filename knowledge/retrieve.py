@@ -31,6 +31,8 @@ RERANK_WEIGHT = 0.6
 ANSWER_COSINE = 0.42
 """The cosine at which a passage is as likely as not to hold an answer."""
 STEEPNESS = 12.0
+MOST_AHEAD = 64
+"""Questions that may be encoded before their search begins; an answer from the cache needs no search."""
 
 Pairs = list[tuple[int, float]]
 
@@ -95,6 +97,7 @@ class Retriever:
         self._reranker = reranker
         self._fusion = fusion
         self._candidates = candidates
+        self._ahead: dict[str, _Asked] = {}
         self._reranked = reranked or (RERANKED_LATE if isinstance(reranker, LateInteraction) else RERANKED)
 
     def on(self, sessions: Sessions) -> Retriever:
@@ -131,12 +134,24 @@ class Retriever:
         async with self._sessions(tenant_id) as session:
             return await search.version(session, tenant_id)
 
+    @property
+    def model(self) -> str:
+        """The embedding model that questions are encoded with."""
+        return self._embedder.model
+
+    async def encode_ahead(self, query: str) -> list[float]:
+        """The query's vector, for whoever needs it before the search, which then does not compute it again."""
+        asked = self._ahead[query] = await self._encode(query)
+        while len(self._ahead) > MOST_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
+        return [float(value) for value in asked.vector]
+
     async def rank(self, query: str, scope: Scope, *, least: int = 5) -> Ranking:
         """Every stage's ranking, for measuring each alone. At least ``least`` chunks stand in ``final``."""
         clock = _Clock()
         with clock.stage("total"):
             with clock.stage("embed"):
-                asked = await self._encode(query)
+                asked = self._ahead.pop(query, None) or await self._encode(query)
             vector = asked.vector
             dense, (sparse, version) = await asyncio.gather(
                 self._dense(clock, vector, scope), self._sparse(clock, query, scope)

@@ -38,4 +38,35 @@ def retrieval(data: Path, as_json: bool) -> None:
     show_table(*table(document))
 
 
+@evaluate.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="JSONL with prompt, strong_correct and weak_correct.",
+)
+@json_option
+def routing(data: Path, as_json: bool) -> None:
+    """Measure the local router: what is won at each share of strong calls."""
+    from bot.engine.routing.weights import shipped
+    from bot.evals import routing as evals
+    from knowledge.embedders import build_embedder
+
+    made, outcomes, weights = settings(), evals.read(data), shipped()
+    evals.gap(outcomes)
+    if made.embedding_model != weights.embedding_model:
+        click.echo(f"Measured without meaning: the router knows {weights.embedding_model} alone.", err=True)
+        document = evals.evaluate(outcomes, weights)
+    else:
+        vectors = run(evals.encoded([outcome.prompt for outcome in outcomes], build_embedder(made.embedding_model)))
+        document = evals.evaluate(outcomes, weights, vectors)
+    if as_json:
+        print_json(document)
+        return
+    from bot.cli.tables import show_table
+
+    show_table(*evals.table(document))
+    click.echo(evals.summary(document))
+
+
 COMMANDS = (evaluate,)

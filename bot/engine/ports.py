@@ -155,7 +155,7 @@ class LLM(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The tier that a question wants. ``sure`` where it is worth leaving a warm thread for; ``reason`` is for people."""
+    """The tier that a question wants, and why; ``sure`` where that is worth leaving a warm thread for."""
 
     tier: Tier
     sure: bool
@@ -163,9 +163,12 @@ class Verdict:
 
 
 class Classifier(Protocol):
-    """Judges a question. Raises nothing of a provider: one that asks a model has another to fall back on."""
+    """Judges a question; ``query`` is the question as it is searched for, made to stand alone.
 
-    async def __call__(self, question: str, *, meter: Meter) -> Verdict: ...
+    Raises nothing of a provider: one that asks a model has another to fall back on.
+    """
+
+    async def __call__(self, question: str, *, query: str, meter: Meter) -> Verdict: ...
 
 
 # --- Search: who finds

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from bot.engine.ports import Classifier, Meter
+from bot.engine.ports import Classifier, Meter, Verdict
 from bot.types import BudgetState, ChannelSettings, Route, Tier
 
 PRESSURE = 0.8
@@ -14,6 +14,7 @@ PRESSURE = 0.8
 async def choose(
     question: str,
     *,
+    query: str,
     wish: Tier | None,
     channel: ChannelSettings,
     budget: BudgetState,
@@ -27,7 +28,7 @@ async def choose(
     settled = _settled(wish, channel, budget, fixed, last)
     if settled is None and model("cheap") == model("strong"):
         settled = "cheap", "one model answers everything"
-    tier, reason = settled or await _by_question(question, last, classifier, meter)
+    tier, reason = settled or await _by_question(last, classifier(question, query=query, meter=meter))
     return Route(tier, model(tier), reason)
 
 
@@ -48,9 +49,9 @@ def _settled(
     return None
 
 
-async def _by_question(question: str, last: Tier | None, classifier: Classifier, meter: Meter) -> tuple[Tier, str]:
+async def _by_question(last: Tier | None, judging: Awaitable[Verdict]) -> tuple[Tier, str]:
     """A thread leaves the cheap model, and its warm prompt cache, only for a question that is surely hard."""
-    verdict = await classifier(question, meter=meter)
+    verdict = await judging
     if last == "cheap" and verdict.tier == "strong" and not verdict.sure:
         return "cheap", f"the thread stays with the cheap model, whose prompt cache is warm, though {verdict.reason}"
     return verdict.tier, verdict.reason

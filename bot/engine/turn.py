@@ -177,6 +177,7 @@ class Engine:
         run.budgets = await self._store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
         run.route = await route.choose(
             turn.question,
+            query=run.query,
             wish=turn.wish,
             channel=settings,
             budget=budget.pressing(run.budgets),

@@ -10,17 +10,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from bot.engine.routing.weights import Weights
 from bot.errors import UsageError
 from bot.evals.metrics import percentile
+from knowledge.ports import Embedder
 
 SHARES = tuple(step / 20 for step in range(21))
 RANDOM = 0.5
+BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +103,22 @@ def _won(scores: Sequence[float], outcomes: Sequence[Outcome]) -> list[float]:
 
 def evaluate(
     outcomes: Sequence[Outcome],
-    score: Callable[[str], float],
+    weights: Weights,
+    vectors: Sequence[Sequence[float]] | None = None,
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
-    """The curve of a scorer beside the lines of drawing lots and of going by the prompt's length. Raises UsageError."""
+    """The curve of the local router beside the lines of drawing lots and of going by the prompt's length.
+
+    ``vectors`` are the prompts' by the embedding model that the weights were trained for; making them is no part of the
+    latency, since the search needs them anyway. Raises UsageError.
+    """
     gap(outcomes)
     scores, times = [], []
-    for outcome in outcomes:
+    for row, outcome in enumerate(outcomes):
+        vector = vectors[row] if vectors is not None else None
         began = clock()
-        scores.append(score(outcome.prompt))
+        scores.append(weights.score(outcome.prompt, vector))
         times.append(1000 * (clock() - began))
     lengths = [len(outcome.prompt) for outcome in outcomes]
     curve = zip(SHARES, qualities(scores, outcomes), strict=True)
@@ -119,6 +129,18 @@ def evaluate(
         "curve": [{"strong_share": share, "quality": round(quality, 4)} for share, quality in curve],
         "latency_ms": {"p50": round(percentile(times, 0.5), 3), "p99": round(percentile(times, 0.99), 3)},
     }
+
+
+async def encoded(prompts: Sequence[str], embedder: Embedder) -> list[list[float]]:
+    """The vectors of prompts, as search queries; the embedder is closed. Raises EmbeddingError."""
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    vectors: dict[int, list[float]] = {}
+    async with aclosing(embedder):
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            made = await embedder.encode([prompts[row] for row in rows], "query")
+            vectors |= {row: [float(value) for value in vector] for row, vector in zip(rows, made.vectors, strict=True)}
+    return [vectors[row] for row in range(len(prompts))]
 
 
 def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:

@@ -40,14 +40,14 @@ class ModelClassifier:
         self._fallback = fallback
         self._patience = patience
 
-    async def __call__(self, question: str, *, meter: Meter) -> Verdict:
+    async def __call__(self, question: str, *, query: str, meter: Meter) -> Verdict:
         try:
             async with asyncio.timeout(self._patience):
                 rated = await complete(self._llm, _prompt(question), Difficulty, meter=meter)
         except (LLMError, TimeoutError) as error:
             why = f"no answer within {self._patience:g} s" if isinstance(error, TimeoutError) else error.kind
             log.warning("the routing model failed (%s); the local router decides", why)
-            verdict = await self._fallback(question, meter=meter)
+            verdict = await self._fallback(question, query=query, meter=meter)
             return Verdict(verdict.tier, verdict.sure, f"{verdict.reason} (the routing model failed: {why})")
         hard = rated.difficulty >= STRONG_FROM
         reason = (

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-READ = 6000
+READ = 3000
 """Characters of a question that are read; what comes after does not change how hard it looks."""
 
 _DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -106,11 +106,6 @@ def _of_words(words: Sequence[str], count: int) -> list[float]:
         sum(length <= 3 for length in lengths) / count,
         len({word.lower() for word in words}) / count,
     ]
-
-
-def vocabulary(question: str) -> frozenset[str]:
-    """The different words of a question, in lower case."""
-    return frozenset(word.lower() for word in _WORD.findall(_CHOICE.sub(" ", question[:READ])))
 
 
 def demands(question: str) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import bisect
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
-from bot.engine.routing.features import SHAPE, demands, shape, vocabulary
+from bot.engine.routing.features import SHAPE, demands, shape
 
 DEMAND = 0.25
 """What each kind of work that is asked for in so many words adds to a score."""
@@ -19,18 +19,17 @@ _FILE = "weights.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class Linear:
     """A linear model of how much more often the strong model is right, and its calibration.
 
-    ``gain = bias + shape . values + sum(words) / sqrt(different words)``. ``quantiles`` are the gains of questions
-    that the model had not seen, at equal steps from the lowest to the highest. Raises ValueError where they do not fit.
+    ``quantiles`` are the gains of questions that the model had not seen, at equal steps from the lowest to the
+    highest. Raises ValueError where the parts do not fit.
     """
 
     bias: float
     shape: Mapping[str, float]
-    words: Mapping[str, float]
+    vector: Sequence[float]
     quantiles: Sequence[float]
-    questions: int
 
     def __post_init__(self) -> None:
         if tuple(self.shape) != SHAPE:
@@ -38,17 +37,32 @@ class Weights:
         if len(self.quantiles) < 2 or list(self.quantiles) != sorted(self.quantiles):
             raise ValueError("the calibration of the weights does not rise; train them again")
 
-    def gain(self, question: str) -> float:
-        """How much more often the strong model is expected to be right on such a question, -1 to 1."""
-        seen = vocabulary(question)
-        known = sum(self.words[word] for word in sorted(seen) if word in self.words)
-        formed = sum(value * slope for value, slope in zip(shape(question), self.shape.values(), strict=True))
-        return self.bias + formed + known / math.sqrt(max(len(seen), 1))
+    def place(self, formed: Sequence[float], vector: Sequence[float]) -> float:
+        """The share of the training questions that promise less of the strong model, 0 to 1."""
+        gain = self.bias + _product(formed, tuple(self.shape.values())) + _product(vector, self.vector)
+        return _place(gain, self.quantiles)
 
-    def score(self, question: str) -> float:
-        """The share of the training questions that are easier, 0 to 1, and more for work that is asked for."""
-        asked = DEMAND * min(demands(question), MOST_DEMANDS)
-        return min(1.0, _place(self.gain(question), self.quantiles) + asked)
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Two models: one that sees a question's form and its vector by ``embedding_model``, one that sees its form."""
+
+    embedding_model: str
+    meaning: Linear
+    form: Linear
+
+    def fits(self, vector: Sequence[float] | None) -> bool:
+        """Whether a vector can be of the model that the weights were trained for."""
+        return vector is not None and len(vector) == len(self.meaning.vector)
+
+    def score(self, question: str, vector: Sequence[float] | None = None) -> float:
+        """How hard the question looks, 0 to 1: its place among the training questions, and more for work asked for."""
+        formed = shape(question)
+        if vector is not None and self.fits(vector):
+            place = self.meaning.place(formed, vector)
+        else:
+            place = self.form.place(formed, ())
+        return min(1.0, place + DEMAND * min(demands(question), MOST_DEMANDS))
 
     def dumps(self) -> str:
         """As JSON, one entry a line, so that a change can be read."""
@@ -58,8 +72,9 @@ class Weights:
     def loads(cls, text: str) -> Weights:
         """Read what ``dumps`` wrote. Raises ValueError."""
         try:
-            return cls(**json.loads(text))
-        except TypeError as error:
+            read: dict[str, Any] = json.loads(text)
+            return cls(str(read["embedding_model"]), Linear(**read["meaning"]), Linear(**read["form"]))
+        except (TypeError, KeyError) as error:
             raise ValueError(f"these are no weights of the router: {error}") from None
 
 
@@ -67,6 +82,10 @@ class Weights:
 def shipped() -> Weights:
     """The weights that come with Parley."""
     return Weights.loads(resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
+
+
+def _product(values: Sequence[float], slopes: Sequence[float]) -> float:
+    return float(sum(value * slope for value, slope in zip(values, slopes, strict=True)))
 
 
 def _place(value: float, quantiles: Sequence[float]) -> float:

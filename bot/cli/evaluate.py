@@ -58,6 +58,7 @@ def routing(data: Path, as_json: bool) -> None:
         click.echo(f"Measured without meaning: the router knows {weights.embedding_model} alone.", err=True)
         document = evals.evaluate(outcomes, weights)
     else:
+        click.echo(f"Encoding {len(outcomes)} prompts; thousands take minutes.", err=True)
         vectors = run(evals.encoded([outcome.prompt for outcome in outcomes], build_embedder(made.embedding_model)))
         document = evals.evaluate(outcomes, weights, vectors)
     if as_json:

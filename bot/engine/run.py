@@ -49,6 +49,7 @@ class Run:
     cache_key: str | None = None
     restarts: list[str] = field(default_factory=list)
     prompt_tokens: int = 0
+    answer_tokens: int = 0
     left_out: int = 0
     timings_ms: dict[str, float] = field(default_factory=dict)
     lost: bool = False

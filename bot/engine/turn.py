@@ -267,7 +267,7 @@ class Engine:
     async def _reserve(self, run: Run, request: Prompt) -> Prompt:
         """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day."""
         if run.reservation:
-            return request
+            return prompt.shortened(request, run.answer_tokens)
         turn, run.prompt_tokens = run.turn, prompt.size(request, self._count)
         run.budgets = await self._store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
         try:
@@ -275,11 +275,11 @@ class Engine:
             if budget.is_close(run.budgets, run.prompt_tokens + spent_before, request.max_tokens):
                 run.prompt_tokens = await self._llm.count(request) or run.prompt_tokens
             need = run.prompt_tokens + spent_before
-            answer = budget.answer_tokens(run.budgets, need, request.max_tokens)
-            run.reservation = await self._store.reserve(turn, need + answer)
+            run.answer_tokens = budget.answer_tokens(run.budgets, need, request.max_tokens)
+            run.reservation = await self._store.reserve(turn, need + run.answer_tokens)
         except OverBudget as spent:
             raise Refused(words.over_budget(spent, self._clock())) from None
-        return prompt.shortened(request, answer)
+        return prompt.shortened(request, run.answer_tokens)
 
     async def _stream(self, run: Run, display: Display, request: Prompt) -> Ended:
         """Show the text as it comes. Raises LLMError where the stream ends without its terminal event."""
@@ -315,6 +315,9 @@ class Engine:
                 notes=tuple(run.notes),
                 actions=AFTER_ANSWER if run.state == "done" else AFTER_FAILURE,
             )
+        except LeaseLost:
+            await self._store.bill(run.turn, run.calls, run.reservation)
+            raise
         except (MessageGone, SurfaceError) as error:
             log.warning("turn %s cannot be shown: %s", run.turn.id, error)
             run.notes.append(f"Not shown: {error}")

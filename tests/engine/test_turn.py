@@ -13,7 +13,7 @@ from bot.engine import words as said
 from bot.engine.ports import Ended, Event, Prompt, Restarted
 from bot.engine.turn import Engine
 from bot.errors import ContextTooLong, LeaseLost, LLMError
-from bot.types import ChannelSettings, History, PastMessage
+from bot.types import ChannelSettings, History, Part, PastMessage
 from knowledge.errors import EmbeddingError
 from tests.engine.fakes import NOON, Library, Memory, Screen, Script, Writer, passage, says, turn, words
 
@@ -111,6 +111,31 @@ async def test_near_the_budget_the_exact_count_decides() -> None:
     outcome = await engine(Memory(limit=spent), tight).handle(turn(), Screen())
     assert (outcome.state, tight.prompts[0].max_tokens) == ("done", spent - 40)
     assert (roomy.counted, tight.counted) == (0, 1)
+
+
+async def test_an_answer_asked_for_again_stays_as_short_as_was_reserved() -> None:
+    plain = Writer([script(ANSWER)])
+    await engine(Memory(), plain).handle(turn(), Screen())
+    spent = sum(words(message.text) + 6 for message in plain.prompts[0].messages) + words(plain.prompts[0].system) + 12
+    llm = Writer([script(""), script(ANSWER)])
+    await engine(Memory(limit=spent + 300), llm).handle(turn(), Screen())
+    assert [prompt.max_tokens for prompt in llm.prompts] == [300, 300]
+
+
+async def test_a_lease_lost_at_the_last_edit_still_pays_for_the_calls() -> None:
+    class Taken(Screen):
+        async def edit(self, ref: str, part: Part) -> None:
+            if part.final:
+                raise LeaseLost("taken over")
+            await super().edit(ref, part)
+
+    store = Memory()
+    with pytest.raises(LeaseLost):
+        await engine(store, Writer([script(ANSWER)])).handle(turn(), Taken())
+    assert store.finished == []
+    assert [len(calls) for calls in store.billed] == [1]
+    assert store.reserved == 0
+    assert store.used > 0
 
 
 async def test_the_warning_comes_once_when_the_line_is_crossed() -> None:

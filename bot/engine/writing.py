@@ -1,0 +1,95 @@
+"""The writing of an answer: set tokens aside, stream the model's text, try again where that may help."""
+
+from __future__ import annotations
+
+from bot.engine import budget, memory, prefix, prompt, words
+from bot.engine.citations import renumber
+from bot.engine.hold import closing
+from bot.engine.means import HISTORY_SHARE, PASSAGE_SHARE, Means
+from bot.engine.ports import Ended, Prompt, Restarted
+from bot.engine.run import Run, cache_key_of
+from bot.engine.stream import Display
+from bot.errors import ContextTooLong, LLMError, OverBudget, Refused
+from bot.types import ChannelSettings, History
+
+
+async def write(means: Means, run: Run, display: Display, settings: ChannelSettings, history: History) -> None:
+    """Reserve and stream; a prompt that proves too long is halved, an empty answer asked for again, once each."""
+    share, empty = 1.0, False
+    while True:
+        request = _prompt(means, run, settings, history, share)
+        request = await _reserve(means, run, request)
+        try:
+            ended = await _stream(means, run, display, request)
+        except ContextTooLong:
+            if share < 1.0:
+                raise
+            share = 0.5
+            run.restarts.append("the prompt was too long for the model and was halved")
+            continue
+        if run.draft.strip() or ended.reason == "refused" or empty:
+            break
+        empty = True
+        run.restarts.append("the model returned nothing")
+    if ended.reason == "cut":
+        run.notes.append(words.CUT)
+    if ended.reason == "refused":
+        run.notes.append(words.DECLINED)
+    if not run.draft.strip():
+        raise Refused(words.DECLINED if ended.reason == "refused" else words.NO_ANSWER)
+
+
+def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History, share: float) -> Prompt:
+    assert run.route is not None
+    past = memory.select(history, int(share * means.share(HISTORY_SHARE)), means.count)
+    run.left_out = past.left_out
+    if share < 1.0:
+        run.passages = prompt.fitting(run.passages, int(share * means.share(PASSAGE_SHARE)), means.count)
+    return prompt.build(
+        question=run.turn.question,
+        searched=run.query,
+        author=run.turn.author.name,
+        past=past,
+        passages=run.passages,
+        tier=run.route.tier,
+        max_tokens=means.settings.answer_tokens,
+        persona=settings.persona,
+        cache_key=cache_key_of(run.turn),
+        life=prefix.life(prefix.pauses(history, run.turn.created_at)),
+    )
+
+
+async def _reserve(means: Means, run: Run, request: Prompt) -> Prompt:
+    """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day."""
+    if run.reservation:
+        return prompt.shortened(request, run.answer_tokens)
+    turn, run.prompt_tokens = run.turn, prompt.size(request, means.count)
+    run.budgets = await means.store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
+    try:
+        spent_before = sum(call.usage.total_tokens for call in run.calls)
+        if budget.is_close(run.budgets, run.prompt_tokens + spent_before, request.max_tokens):
+            run.prompt_tokens = await means.llm.count(request) or run.prompt_tokens
+        need = run.prompt_tokens + spent_before
+        run.answer_tokens = budget.answer_tokens(run.budgets, need, request.max_tokens)
+        run.reservation = await means.store.reserve(turn, need + run.answer_tokens)
+    except OverBudget as spent:
+        raise Refused(words.over_budget(spent, means.clock())) from None
+    return prompt.shortened(request, run.answer_tokens)
+
+
+async def _stream(means: Means, run: Run, display: Display, request: Prompt) -> Ended:
+    """Show the text as it comes. Raises LLMError where the stream ends without its terminal event."""
+    run.draft = ""
+    async with closing(means.llm.stream(request, meter=run.meter)) as events:
+        async for event in events:
+            if isinstance(event, Ended):
+                return event
+            if isinstance(event, Restarted):
+                run.draft = ""
+                run.restarts.append(event.reason)
+                continue
+            if "ttft" not in run.timings_ms:
+                run.timings_ms["ttft"] = means.since(run.started)
+            run.draft += event.text
+            display.show(lambda: renumber(run.draft, len(run.passages)))
+    raise LLMError("The model's answer broke off before its end; ask again.")

@@ -26,7 +26,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
-# One row a tenant: version grows with every change; chunks and terms are the sums that BM25 needs.
+# One row a tenant: version grows with every change; chunks and terms are the sums that BM25 needs. Questions are
+# encoded with model; where next_model is set, its vectors are being made and model serves until all of them are there.
 knowledge_state = Table(
     "knowledge_state",
     metadata,
@@ -35,8 +36,11 @@ knowledge_state = Table(
     Column("next_chunk", BigInteger, nullable=False, server_default="0"),
     Column("chunks", BigInteger, nullable=False, server_default="0"),
     Column("terms", BigInteger, nullable=False, server_default="0"),
+    Column("model", Text),
+    Column("next_model", Text),
 )
 
+# chunking is the one that was asked for; empty where the source follows the setting.
 sources = Table(
     "sources",
     metadata,
@@ -46,10 +50,13 @@ sources = Table(
     Column("kind", Text, nullable=False),
     Column("audience", Text, nullable=False),
     Column("fetched_at", DateTime(timezone=True), nullable=False),
+    Column("memo", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 
-# recipe names how the text was cut: a document is unchanged only if content and recipe are.
+# recipe names how the text was cut: a document is unchanged only if content and recipe are. dated_at is the date that
+# the document gives itself, else when its content was first seen.
+# memo, here and with sources, is what the source is handed back when it is read again.
 documents = Table(
     "documents",
     metadata,
@@ -67,11 +74,13 @@ documents = Table(
     Column("state", Text, nullable=False),
     Column("error", Text, nullable=False, server_default=""),
     Column("fetched_at", DateTime(timezone=True), nullable=False),
+    Column("memo", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),
 )
 
+# A sentence that is found is read with those around it: from window_start to window_end, where it has a window.
 chunks = Table(
     "chunks",
     metadata,
@@ -88,6 +97,8 @@ chunks = Table(
     Column("heading", ARRAY(Text), nullable=False),
     Column("digest", Text, nullable=False),
     Column("terms", Integer, nullable=False),
+    Column("window_start", Integer),
+    Column("window_end", Integer),
     ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
     Index("chunks_document", "tenant_id", "document_id", "position"),
 )

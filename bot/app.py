@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.desk import Desk
-from bot.engine.ports import LLM, Classifier
+from bot.engine.ports import LLM, Classifier, Search, Store
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.engine.turn import Engine
@@ -31,6 +32,12 @@ from knowledge.retrieve import Retriever
 
 SHUTDOWN_GRACE = 10.0
 
+Port = TypeVar("Port")
+
+
+def _itself(port: Port) -> Port:
+    return port
+
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -43,6 +50,16 @@ class App:
     embedder: Embedder
     retriever: Retriever
     ingestor: Ingestor
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What may stand around the ports as they are wired, for those who watch or replace one; nothing by default."""
+
+    store: Callable[[Store], Store] = _itself
+    llm: Callable[[LLM], LLM] = _itself
+    search: Callable[[Search], Search] = _itself
+    engine: type[Engine] = Engine
 
 
 async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
@@ -74,7 +91,11 @@ def opened_store(
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, warm: bool = False, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Settings,
+    *,
+    warm: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    around: Around = Around(),
 ) -> AsyncIterator[App]:
     """Start what is needed, migrate, and wire it. Raises ConfigError.
 
@@ -82,7 +103,7 @@ async def open_app(
     """
     async with AsyncExitStack() as stack:
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
-        llm = build_llm(settings, counter=counter, prices=prices)
+        llm = around.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
         key = settings.openai_api_key
         embedder = build_embedder(
@@ -102,10 +123,11 @@ async def open_app(
         ingestor = Ingestor(database.tenant, embedder, chunk_tokens=settings.chunk_tokens)
         stack.push_async_callback(ingestor.aclose)
 
-        store = PostgresStore(database, settings, count_tokens=counter.count, clock=clock)
-        engine = Engine(
+        store = around.store(PostgresStore(database, settings, count_tokens=counter.count, clock=clock))
+        search = around.search(retriever)
+        engine = around.engine(
             store=store,
-            search=retriever,
+            search=search,
             llm=llm,
             settings=settings,
             count_tokens=counter.count,
@@ -119,7 +141,7 @@ async def open_app(
             database=database,
             desk=desk,
             store=store,
-            search=retriever,
+            search=search,
             ingestor=ingestor,
             llm=llm,
             prices=prices,

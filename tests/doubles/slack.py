@@ -23,7 +23,7 @@ from aiohttp import web
 from tests.doubles import slack_blocks
 from tests.doubles.slack_api import SCOPES, WebApi
 from tests.doubles.slack_handouts import Handouts
-from tests.doubles.slack_socket import Delivery, SocketMode
+from tests.doubles.slack_socket import REDELIVERY_SECONDS, Delivery, SocketMode
 from tests.doubles.slack_world import APP_ID, BOT_USER, TEAM, Channel, Message, World
 
 ALL_SCOPES = frozenset(scope for scope in SCOPES.values() if scope and scope != "connections:write") | {"files:read"}
@@ -35,7 +35,7 @@ class SlackDouble:
     """A workspace with alice, bob and ada (an admin), and the channels general, secret, random and old.
 
     ``pace``: how many of Slack's seconds pass in a real one, for rate limits and redelivery. ``events`` are those the
-    app subscribed to, ``commands`` the slash commands it registered.
+    app subscribed to, ``commands`` the slash commands it registered. ``redelivery``: Slack's seconds between attempts.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class SlackDouble:
         ack_seconds: float = 3.0,
         bot_token: str = "xoxb-double-1",
         app_token: str = "xapp-double-1",
+        redelivery: Sequence[float] = REDELIVERY_SECONDS,
     ) -> None:
         self.scopes, self.events, self.commands = set(scopes), set(events), set(commands)
         self.pace = pace
@@ -59,7 +60,7 @@ class SlackDouble:
         self.statuses: list[str] = []
         self.uploaded: dict[str, bytes] = {}
         self.base = ""
-        self.socket = SocketMode(ack_seconds=ack_seconds, pace=pace, violations=self.violations)
+        self.socket = SocketMode(ack_seconds=ack_seconds, pace=pace, violations=self.violations, redelivery=redelivery)
         self.handouts = Handouts(self)
         self._api = WebApi(self)
         self._errors: dict[str, list[str]] = defaultdict(list)

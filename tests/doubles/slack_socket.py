@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,11 +32,19 @@ class Delivery:
 class SocketMode:
     """The WebSocket side. ``pace`` is how many of Slack's seconds pass in a real one."""
 
-    def __init__(self, *, ack_seconds: float, pace: float, violations: list[str]) -> None:
+    def __init__(
+        self,
+        *,
+        ack_seconds: float,
+        pace: float,
+        violations: list[str],
+        redelivery: Sequence[float] = REDELIVERY_SECONDS,
+    ) -> None:
         self.deliveries: list[Delivery] = []
         self.connections: list[web.WebSocketResponse] = []
         self._ack_seconds = ack_seconds
         self._pace = pace
+        self._redelivery = redelivery
         self._violations = violations
         self._tickets: set[str] = set()
         self._waiting: dict[str, Delivery] = {}
@@ -88,7 +97,7 @@ class SocketMode:
         return delivery
 
     async def _deliver(self, delivery: Delivery) -> None:
-        for wait in (None, *REDELIVERY_SECONDS):
+        for wait in (None, *self._redelivery):
             if wait is not None:
                 await asyncio.sleep(wait / self._pace)
             if await self._attempt(delivery):

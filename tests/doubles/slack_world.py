@@ -136,6 +136,7 @@ class World:
         for user in people:
             self.direct(user.id)
         self.messages: list[Message] = []
+        self._by_ts: dict[tuple[str, str], Message] = {}
         self._opened = time.monotonic()
         self._second = int(time.time())
         self._count = itertools.count(1)
@@ -164,14 +165,13 @@ class World:
     def add(self, message: Message) -> Message:
         """Keep a message."""
         self.messages.append(message)
+        self._by_ts[message.channel, message.ts] = message
         return message
 
     def find(self, channel: str, ts: str) -> Message | None:
         """The message of that ts, unless it was deleted or is ephemeral."""
-        for message in self.messages:
-            if (message.channel, message.ts) == (channel, ts) and not message.deleted and not message.only_for:
-                return message
-        return None
+        message = self._by_ts.get((channel, ts))
+        return None if message is None or message.deleted or message.only_for else message
 
     def thread(self, channel: str, thread_ts: str) -> list[Message]:
         """The visible messages of a thread, its first one included."""

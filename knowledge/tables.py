@@ -8,6 +8,7 @@ from __future__ import annotations
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -21,6 +22,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -51,6 +54,8 @@ sources = Table(
     Column("audience", Text, nullable=False),
     Column("fetched_at", DateTime(timezone=True), nullable=False),
     Column("memo", Text, nullable=False, server_default=""),
+    Column("chunking", Text),
+    Column("refresh_seconds", Integer),
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 
@@ -75,9 +80,11 @@ documents = Table(
     Column("error", Text, nullable=False, server_default=""),
     Column("fetched_at", DateTime(timezone=True), nullable=False),
     Column("memo", Text, nullable=False, server_default=""),
+    Column("dated_at", DateTime(timezone=True)),
     UniqueConstraint("tenant_id", "source_id", "uri", name="documents_identity"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('ready', 'failed')"),
+    Index("documents_dated", "tenant_id", "dated_at"),
 )
 
 # A sentence that is found is read with those around it: from window_start to window_end, where it has a window.
@@ -159,4 +166,47 @@ posting_masks = Table(
     Column("audience", Text, primary_key=True),
     Column("mask", LargeBinary, nullable=False),
     Column("dead", Integer, nullable=False, server_default="0"),
+)
+
+# One row a reading of a source: asked for, going on, ended. files: asked for in the terminal, so that paths of the
+# server may be read.
+ingests = Table(
+    "ingests",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("source_id", Uuid, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("asked_by", Text, nullable=False),
+    Column("files", Boolean, nullable=False, server_default=text("false")),
+    Column("content_type", Text, nullable=False, server_default=""),
+    Column("job_id", BigInteger),
+    Column("done", Integer, nullable=False, server_default="0"),
+    Column("total", Integer),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("stop_asked", Boolean, nullable=False, server_default=text("false")),
+    Column("report", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], ondelete="CASCADE"),
+    CheckConstraint("state IN ('waiting', 'running', 'done', 'stopped', 'failed')"),
+    Index(
+        "ingests_one_a_source",
+        "tenant_id",
+        "source_id",
+        unique=True,
+        postgresql_where=text("state IN ('waiting', 'running')"),
+    ),
+)
+
+# An uploaded file waits here, in parts, until the worker has read it.
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("ingest_id", Uuid, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "ingest_id"], ["ingests.tenant_id", "ingests.id"], ondelete="CASCADE"),
 )

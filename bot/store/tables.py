@@ -54,6 +54,7 @@ tenants = Table(
     Column("platform", Text, nullable=False),
     Column("name", Text, nullable=False, server_default=text("''")),
     Column("timezone", Text),
+    _json("settings"),
     _now("created_at"),
 )
 

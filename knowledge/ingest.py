@@ -7,7 +7,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from knowledge import store, tokens
@@ -16,7 +16,18 @@ from knowledge.errors import ParseError, SourceError
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.store import OutdatedError, Prepared
-from knowledge.types import TENANT_AUDIENCE, Document, Failure, Fetched, IngestReport, Progress
+from knowledge.types import (
+    NOTHING_KNOWN,
+    TENANT_AUDIENCE,
+    Document,
+    Failure,
+    Fetched,
+    IngestReport,
+    Known,
+    Mark,
+    Progress,
+    Unchanged,
+)
 from knowledge.vectors import Embedded, encode_passages
 
 PARSING = "2"
@@ -50,7 +61,8 @@ class _Run:
     tenant_id: str
     audience: str
     tally: _Tally
-    total: int | None
+    known: Known = NOTHING_KNOWN
+    mark: str = ""
     done: int = 0
     failed: int = 0
     seen: list[str] = field(default_factory=list)
@@ -113,8 +125,9 @@ class Ingestor:
             source_id = await store.upsert_source(
                 session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=self._clock()
             )
-        total = await asyncio.to_thread(source.count)
-        run = _Run(source, source_id, tenant_id, audience, tally, total)
+        await asyncio.to_thread(source.count)
+        run = _Run(source, source_id, tenant_id, audience, tally)
+        run.known = await self._stored(run)
         try:
             broken = await self._documents(run)
         except ExceptionGroup as group:
@@ -136,40 +149,81 @@ class Ingestor:
 
         async with asyncio.TaskGroup() as group:
             try:
-                async for item in run.source.fetch():
-                    if isinstance(item, Failure):
-                        await self._failed(run, item)
-                        continue
-                    await room.acquire()
-                    group.create_task(one(item))
+                async for item in run.source.fetch(run.known):
+                    match item:
+                        case Failure():
+                            await self._failed(run, item)
+                        case Unchanged():
+                            await self._unchanged(run, item)
+                        case Mark():
+                            run.mark = item.memo
+                        case Fetched():
+                            await room.acquire()
+                            group.create_task(one(item))
             except SourceError as error:
                 return error
         return None
 
+    async def _stored(self, run: _Run) -> Known:
+        """What the source may tell to be unchanged."""
+
+        async def memo(uri: str) -> str:
+            async with self._sessions(run.tenant_id) as session:
+                return await store.memo(session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri)
+
+        async with self._sessions(run.tenant_id) as session:
+            found = await store.known(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                recipe=self._recipe,
+                model=self._embedder.model,
+            )
+        return replace(found, memo=memo)
+
+    async def _unchanged(self, run: _Run, item: Unchanged) -> None:
+        async with self._sessions(run.tenant_id) as session:
+            chunks = await store.touch(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                uri=item.uri,
+                now=self._clock(),
+                metadata=item.metadata,
+            )
+        self._same(run, item.uri, chunks)
+
+    def _same(self, run: _Run, uri: str, chunks: int) -> None:
+        run.tally.unchanged += 1
+        self._taken(run, uri, chunks)
+
+    def _taken(self, run: _Run, uri: str, chunks: int) -> None:
+        run.tally.documents += 1
+        run.tally.chunks += chunks
+        run.seen.append(uri)
+        self._progress(run, uri)
+
     async def _document(self, run: _Run, fetched: Fetched) -> None:
         content_hash = hashlib.sha256(fetched.data).hexdigest()
-        known = await self._known(run, fetched.uri, content_hash)
+        known = await self._known(run, fetched, content_hash)
+        if known is not None:
+            self._same(run, fetched.uri, known)
+            return
         try:
-            if known is None:
-                document = await self._parser.parse(fetched)
-                chunks = await self._take_in(run, document, content_hash)
-            else:
-                chunks = known
-                run.tally.unchanged += 1
+            document = await self._parser.parse(fetched)
+            chunks = await self._take_in(run, document, fetched.memo, content_hash)
         except ParseError as error:
             await self._failed(run, Failure(fetched.uri, f"{error}."))
             return
-        run.tally.documents += 1
-        run.tally.chunks += chunks
-        run.seen.append(fetched.uri)
-        self._progress(run, fetched.uri)
+        self._taken(run, fetched.uri, chunks)
 
     @property
     def _recipe(self) -> str:
         return f"parse {PARSING}, terms {tokens.VERSION}, chunks {self._chunk_tokens}"
 
-    async def _known(self, run: _Run, uri: str, content_hash: str) -> int | None:
+    async def _known(self, run: _Run, fetched: Fetched, content_hash: str) -> int | None:
         """The number of chunks of a document that is here already, the same; else None."""
+        uri = fetched.uri
         async with self._sessions(run.tenant_id) as session:
             here = await store.stored(
                 session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, model=self._embedder.model
@@ -178,10 +232,17 @@ class Ingestor:
                 return None
             if (here.content_hash, here.recipe) != (content_hash, self._recipe):
                 return None
-            await store.touch(session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, now=self._clock())
-            return here.chunks
+            return await store.touch(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                uri=uri,
+                now=self._clock(),
+                metadata=fetched.metadata,
+                memo=fetched.memo,
+            )
 
-    async def _take_in(self, run: _Run, document: Document, content_hash: str) -> int:
+    async def _take_in(self, run: _Run, document: Document, memo: str, content_hash: str) -> int:
         prepared = await asyncio.to_thread(self._prepare, document)
         vectors: dict[str, Embedded] = {}
         for _ in range(ATTEMPTS):
@@ -194,6 +255,7 @@ class Ingestor:
                         source_id=run.source_id,
                         audience=run.audience,
                         document=document,
+                        memo=memo,
                         content_hash=content_hash,
                         recipe=self._recipe,
                         prepared=prepared,
@@ -256,11 +318,13 @@ class Ingestor:
         async with self._sessions(run.tenant_id) as session:
             ids = await store.vanished(session, tenant_id=run.tenant_id, source_id=run.source_id, seen=run.seen)
             run.tally.deleted += await store.delete_documents(session, run.tenant_id, ids)
+            mark = "" if run.failed else run.mark
+            await store.set_mark(session, tenant_id=run.tenant_id, source_id=run.source_id, mark=mark)
 
     def _progress(self, run: _Run, current: str) -> None:
         run.done += 1
         if run.tally.on_progress is not None:
-            run.tally.on_progress(Progress(run.source.uri, run.done, run.total, run.failed, current))
+            run.tally.on_progress(Progress(run.source.uri, run.done, run.source.count(), run.failed, current))
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

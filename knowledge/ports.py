@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.types import Document, Failure, Fetched, Passage, Progress
+from knowledge.types import NOTHING_KNOWN, Document, Fetched, Item, Known, Passage, Progress
 
 Vectors = npt.NDArray[np.float32]
 """Unit vectors, shape ``(texts, dimensions)``."""
@@ -84,10 +84,13 @@ class Parses(Protocol):
 class Source(Protocol):
     """Where documents come from. ``uri`` names the source and is its identity inside the tenant.
 
-    ``fetch`` yields every document it can read and a Failure for each it cannot; it raises SourceError only
-    where the source as a whole cannot be read, or not to its end: what it brought before is taken in, and nothing is
-    held to have vanished. ``count`` is the number of documents, or None where that is
-    not known beforehand.
+    ``fetch`` yields every document it can read and a Failure for each it cannot. Of a document among
+    ``known.documents`` it may yield Unchanged instead, where it learned without reading it that nothing changed. It
+    raises SourceError only where the source as a whole cannot be read, or not to its end: what it brought before is
+    taken in, and nothing is held to have vanished.
+
+    ``count`` is the number of documents found so far, or None where that is not known. It is asked before ``fetch``,
+    in a thread of its own as it may look through a folder, and again while ``fetch`` runs, when it may have grown.
     """
 
     uri: str
@@ -95,4 +98,4 @@ class Source(Protocol):
 
     def count(self) -> int | None: ...
 
-    def fetch(self) -> AsyncIterator[Fetched | Failure]: ...
+    def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]: ...

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25
 from knowledge.postings import IndexedChunk
-from knowledge.types import Chunk, Document
+from knowledge.types import Chunk, Document, Earlier, Known
 from knowledge.vectors import Embedded, add_embeddings
 
 
@@ -92,11 +92,78 @@ async def stored(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID,
     return Stored(*row) if row else None
 
 
-async def touch(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, now: datetime) -> None:
-    """Note that the document was looked at and had not changed."""
+async def touch(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    uri: str,
+    now: datetime,
+    metadata: Mapping[str, str] | None = None,
+    memo: str | None = None,
+) -> int:
+    """Note that the document was looked at and had not changed; what is given replaces what was kept with it.
+
+    Returns the number of its chunks.
+    """
+    chunks = await session.scalar(
+        text(
+            "UPDATE documents SET fetched_at = :now, metadata = coalesce(CAST(:metadata AS jsonb), metadata), "
+            "memo = coalesce(CAST(:memo AS text), memo) "
+            "WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri RETURNING (SELECT count(*) FROM chunks "
+            "WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id)"
+        ),
+        {
+            "tenant": tenant_id,
+            "source": source_id,
+            "uri": uri,
+            "now": now,
+            "metadata": None if metadata is None else json.dumps(dict(metadata)),
+            "memo": memo,
+        },
+    )
+    return int(chunks or 0)
+
+
+async def known(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, model: str) -> Known:
+    """The source's documents that are whole: read in full, cut by this recipe, with a vector of the model a chunk.
+
+    ``Known.memo`` is left for the caller to wire.
+    """
+    rows = await session.execute(
+        text(
+            "SELECT uri, fetched_at, metadata, state = 'ready' AND recipe = :recipe AND NOT EXISTS ("
+            "SELECT FROM chunks LEFT JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id "
+            "AND embeddings.chunk_id = chunks.chunk_id AND embeddings.model = :model "
+            "WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id "
+            "AND embeddings.chunk_id IS NULL) FROM documents WHERE tenant_id = :tenant AND source_id = :source"
+        ),
+        {"tenant": tenant_id, "source": source_id, "recipe": recipe, "model": model},
+    )
+    found = [(uri, Earlier(at, metadata), whole) for uri, at, metadata, whole in rows]
+    mark = ""
+    if found and all(whole for _, _, whole in found):
+        mark = await session.scalar(
+            text("SELECT memo FROM sources WHERE tenant_id = :tenant AND id = :source"),
+            {"tenant": tenant_id, "source": source_id},
+        )
+    return Known({uri: earlier for uri, earlier, whole in found if whole}, mark=mark or "")
+
+
+async def memo(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str) -> str:
+    """What the source gave to be handed back with the document."""
+    found = await session.scalar(
+        text("SELECT memo FROM documents WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri"),
+        {"tenant": tenant_id, "source": source_id, "uri": uri},
+    )
+    return str(found or "")
+
+
+async def set_mark(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, mark: str) -> None:
+    """Keep what the source wants to know of this reading at the next one."""
     await session.execute(
-        text("UPDATE documents SET fetched_at = :now WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri"),
-        {"tenant": tenant_id, "source": source_id, "uri": uri, "now": now},
+        text("UPDATE sources SET memo = :mark WHERE tenant_id = :tenant AND id = :source"),
+        {"tenant": tenant_id, "source": source_id, "mark": mark},
     )
 
 
@@ -123,6 +190,7 @@ async def replace_document(
     source_id: uuid.UUID,
     audience: str,
     document: Document,
+    memo: str,
     content_hash: str,
     recipe: str,
     prepared: Sequence[Prepared],
@@ -135,7 +203,9 @@ async def replace_document(
     ``vectors`` by digest. Raises OutdatedError where a vector is missing because another writer was faster.
     """
     following = await bump(session, tenant_id)
-    document_id = await _upsert_document(session, tenant_id, source_id, audience, document, content_hash, recipe, now)
+    document_id = await _upsert_document(
+        session, tenant_id, source_id, audience, document, memo, content_hash, recipe, now
+    )
     kept, fresh, gone = await _compare(session, tenant_id, document_id, prepared)
     await _delete_chunks(session, tenant_id, gone)
     await _move(session, tenant_id, kept)
@@ -217,6 +287,7 @@ async def _upsert_document(
     source_id: uuid.UUID,
     audience: str,
     document: Document,
+    memo: str,
     content_hash: str,
     recipe: str,
     now: datetime,
@@ -225,11 +296,12 @@ async def _upsert_document(
     found = await session.scalar(
         text(
             "INSERT INTO documents (tenant_id, id, source_id, uri, title, text, blocks, metadata, content_hash, "
-            "recipe, audience, state, fetched_at) VALUES (:tenant, :id, :source, :uri, :title, :text, "
-            "CAST(:blocks AS jsonb), CAST(:metadata AS jsonb), :hash, :recipe, :audience, 'ready', :now) "
+            "recipe, audience, state, fetched_at, memo) VALUES (:tenant, :id, :source, :uri, :title, :text, "
+            "CAST(:blocks AS jsonb), CAST(:metadata AS jsonb), :hash, :recipe, :audience, 'ready', :now, :memo) "
             "ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET title = excluded.title, text = excluded.text, "
             "blocks = excluded.blocks, metadata = excluded.metadata, content_hash = excluded.content_hash, "
-            "recipe = excluded.recipe, state = 'ready', error = '', fetched_at = excluded.fetched_at RETURNING id"
+            "recipe = excluded.recipe, state = 'ready', error = '', fetched_at = excluded.fetched_at, "
+            "memo = excluded.memo RETURNING id"
         ),
         {
             "tenant": tenant_id,
@@ -240,6 +312,7 @@ async def _upsert_document(
             "text": document.text,
             "blocks": json.dumps(blocks),
             "metadata": json.dumps(dict(document.metadata)),
+            "memo": memo,
             "hash": content_hash,
             "recipe": recipe,
             "audience": audience,

@@ -5,7 +5,7 @@ Offsets are counted in characters of ``Document.text`` and are half open: ``text
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -41,7 +41,8 @@ class Fetched:
     """What a source brought: the bytes of one document, before anything is known of its form.
 
     ``uri`` names the document for people and is its identity inside the tenant.
-    ``content_type`` is a hint only; the type is decided by the content.
+    ``content_type`` is a hint only; the type is decided by the content. ``metadata`` is kept with the document, and so
+    is ``memo``, which only the source itself gets to see again.
     """
 
     uri: str
@@ -49,6 +50,55 @@ class Fetched:
     title: str = ""
     content_type: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    memo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Not modified: the document ``uri``, which is known, is at its source as it was read last.
+
+    ``metadata``, where it is given, takes the place of what was kept; the text stays.
+    """
+
+    uri: str
+    metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a source wants to know of this reading at the next one. It comes last, and is kept only where every document
+    could be taken in."""
+
+    memo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A document as it was read before: when, and what the source gave with it."""
+
+    fetched_at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+async def _no_memo(_: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored of a source, by the names of its documents: those that are whole, so that only a document among
+    them may be told to be Unchanged.
+
+    ``memo`` gives what came with a document as ``Fetched.memo``. ``mark`` is the last Mark; it is empty where any
+    document of the source is not among ``documents``.
+    """
+
+    documents: Mapping[str, Earlier] = field(default_factory=dict)
+    memo: Callable[[str], Awaitable[str]] = _no_memo
+    mark: str = ""
+
+
+NOTHING_KNOWN = Known()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +128,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document as it is indexed: ``document.text[start:end] == text``."""
+    """A piece of a document as it is indexed: ``document.text[start:end] == text``.
+
+    ``window``: from where to where it is read, where that is more than itself.
+    """
 
     position: int
     text: str
@@ -86,6 +139,7 @@ class Chunk:
     end: int
     heading: tuple[str, ...] = ()
     page: int | None = None
+    window: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +199,15 @@ class Failure:
     error: str
 
 
+Item = Fetched | Unchanged | Failure | Mark
+"""What a source brings, one after the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one ingestion did. ``documents`` counts those stored or found unchanged."""
+    """What one ingestion did. ``documents`` counts those stored or found unchanged. ``stopped``: it was told to end before
+    everything was read; what it had taken in stays.
+    """
 
     documents: int
     chunks: int
@@ -157,17 +217,19 @@ class IngestReport:
     deleted: int = 0
     embedding_model: str = ""
     embedding_tokens: int = 0
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an ingestion stands; ``total`` is ``None`` while the source is still counting."""
+    """Where an ingestion stands; ``total`` are the documents found so far, ``None`` while none are counted."""
 
     source: str
     done: int
     total: int | None
     failed: int
     current: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing import plain
 from knowledge.ports import Embedder, OnProgress
 from knowledge.retrieve import Ranking, Retriever
-from knowledge.types import Document, Failure, Fetched, IngestReport, Scope
+from knowledge.types import NOTHING_KNOWN, Document, Fetched, IngestReport, Known, Scope
 
 TENANT = "eval"
 STAGES = ("dense", "sparse", "fused", "reranked")
@@ -128,7 +128,7 @@ class _Corpus:
     def count(self) -> int | None:
         return len(self._corpus)
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched]:
         for name, (title, text) in self._corpus.items():
             yield Fetched(name, text.encode(), title)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from knowledge.errors import SourceError
 from knowledge.sources.files import NO_DOCUMENTS
-from knowledge.sources.links import links
+from knowledge.sources.links import Links, links
 from knowledge.sources.visits import PAUSE, ForbiddenError, Sleep, Visits, host
-from knowledge.sources.web import NoDocumentError, OutsideError, Page, PageError, Web, document
-from knowledge.types import Failure, Fetched
+from knowledge.sources.web import NoDocumentError, NotModified, OutsideError, Page, PageError, Web, document
+from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, Unchanged
 
 MAX_PAGES = 1_000
 MAX_DEPTH = 8
@@ -44,43 +46,74 @@ class CrawlSource:
         self._max_depth = max_depth
         self._pause = pause
         self._sleep = sleep
+        self._found: int | None = None
 
     def count(self) -> int | None:
-        return None
+        """Pages found so far: read, and waiting to be."""
+        return self._found
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged | Failure]:
         """Raises SourceError where the first page cannot be had, and after the last one where the site is not whole."""
         async with self._web as web:
             visits = Visits(web, pause=self._pause, sleep=self._sleep)
-            first = await visits.get(self._start)
-            site = host(first.url)
-            queue = deque([(first.url, 0)])
-            seen = {self._start, first.url}
-            visited = unread = 0
-            while queue and visited < self._max_pages:
-                url, depth = queue.popleft()
-                visited += 1
+            first = await visits.get_newer(self._start, known.documents.get(self._start))
+            walk = _Walk(known, host(first.url), deque([(first.url, 0)]), {self._start, first.url})
+            while walk.queue and walk.visited < self._max_pages:
+                url, depth = walk.queue.popleft()
+                walk.visited += 1
                 try:
-                    page = first if visited == 1 else await visits.get(url, inside=lambda to: host(to) == site)
+                    page = first if walk.visited == 1 else await self._page(visits, url, walk)
                 except (NoDocumentError, OutsideError, ForbiddenError):
                     continue
                 except PageError as error:
-                    unread += error.passing
+                    walk.unread += error.passing
                     yield Failure(url, str(error))
                     continue
-                if page.url != url and page.url in seen:
+                if page.url != url and page.url in walk.seen:
                     continue
-                seen.add(page.url)
-                found = await asyncio.to_thread(links, page.data, page.url, page.headers.get("x-robots-tag", ""))
-                if found.index:
-                    yield document(page.url, page)
-                if depth < self._max_depth and _is_html(page):
-                    queue.extend((to, depth + 1) for to in found.urls if to not in seen and _wanted(to, site))
-                    seen.update(found.urls)
-        if queue:
-            yield Failure(self.uri, _stopped(self._max_pages, len(queue)))
-        if unread:
-            raise SourceError(_incomplete(unread))
+                walk.seen.add(page.url)
+                found = await _links(page, known)
+                if depth < self._max_depth:
+                    walk.follow(found.urls, depth + 1)
+                self._found = min(walk.visited + len(walk.queue), self._max_pages)
+                if isinstance(page, NotModified):
+                    yield Unchanged(page.url)
+                elif found.index:
+                    yield document(page.url, page, memo=json.dumps(found.urls))
+        if walk.queue:
+            yield Failure(self.uri, _stopped(self._max_pages, len(walk.queue)))
+        if walk.unread:
+            raise SourceError(_incomplete(walk.unread))
+
+    async def _page(self, visits: Visits, url: str, walk: _Walk) -> Page | NotModified:
+        earlier = walk.known.documents.get(url)
+        return await visits.get_newer(url, earlier, inside=lambda to: host(to) == walk.site)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Where a crawl stands. ``unread`` counts pages that may be there another time."""
+
+    known: Known
+    site: tuple[str, int | None]
+    queue: deque[tuple[str, int]]
+    seen: set[str]
+    visited: int = 0
+    unread: int = 0
+
+    def follow(self, urls: Sequence[str], depth: int) -> None:
+        """Line up the links that were not seen before."""
+        self.queue.extend((to, depth) for to in urls if to not in self.seen and _wanted(to, self.site))
+        self.seen.update(urls)
+
+
+async def _links(page: Page | NotModified, known: Known) -> Links:
+    """What the page links to; of a page that did not change what it linked to before."""
+    if isinstance(page, NotModified):
+        memo = await known.memo(page.url)
+        return Links(tuple(json.loads(memo)) if memo else ())
+    found = await asyncio.to_thread(links, page.data, page.url, page.headers.get("x-robots-tag", ""))
+    return found if _is_html(page) else Links((), found.index)
 
 
 def _wanted(url: str, site: tuple[str, int | None]) -> bool:

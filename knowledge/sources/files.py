@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from knowledge.errors import SourceError
-from knowledge.types import Failure, Fetched
+from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
 NO_DOCUMENTS = frozenset(
     """.png .jpg .jpeg .gif .bmp .webp .ico .svg .tif .tiff .mp3 .mp4 .m4a .wav .ogg .mov .avi .mkv .webm .woff .woff2
@@ -31,7 +31,7 @@ class FileSource:
     def count(self) -> int | None:
         return 1
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
         yield await asyncio.to_thread(read_file, self._path, self._path.name, self._max_bytes)
 
 
@@ -50,7 +50,7 @@ class FolderSource:
     def count(self) -> int | None:
         return len(self._files())
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
         for path in await asyncio.to_thread(self._files):
             name = f"{self._root.name}/{path.relative_to(self._root).as_posix()}"
             yield await asyncio.to_thread(read_file, path, name, self._max_bytes)
@@ -86,7 +86,7 @@ class UploadSource:
     def count(self) -> int | None:
         return 1
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
         yield Fetched(self._name, self._data, content_type=self._content_type)
 
 

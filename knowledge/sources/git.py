@@ -17,7 +17,7 @@ from knowledge.errors import SourceError
 from knowledge.sources.files import NO_DOCUMENTS
 from knowledge.sources.gitcommand import Git, require_pinning
 from knowledge.sources.web import AddressRefusedError, CheckedResolver, PageError, check_url
-from knowledge.types import Failure, Fetched
+from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
 
 SECONDS = 300.0
 MAX_CLONE = 1024 * 1024 * 1024
@@ -50,27 +50,50 @@ class GitSource:
         self._max_bytes = max_bytes
         self._name = PurePosixPath(str(self._place).rstrip("/")).name.removesuffix(".git") or "repository"
         self.uri = f"git:{self._place}"
+        self._found: int | None = None
 
     def count(self) -> int | None:
-        return None
+        """Files that may be documents, once the commit is known."""
+        return self._found
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         with tempfile.TemporaryDirectory(prefix="parley-git-") as folder:
             home = Path(folder)
             if isinstance(self._place, Path):
                 git, repository = Git(home, ceiling=self._place.parent), self._place
             else:
-                git, repository = Git(home), await self._clone(self._place, home)
-            commit = await git.run("-C", str(repository), "rev-parse", "--verify", "HEAD^{commit}", seconds=30)
-            async for item in self._files(git, repository, commit.decode().strip()):
+                git, url = await self._remote(self._place, home)
+                if await self._stands_still(git, url, known):
+                    self._found = len(known.documents)
+                    for name in known.documents:
+                        yield Unchanged(name)
+                    yield Mark(known.mark)
+                    return
+                repository = await self._clone(git, url)
+            head = await git.run("-C", str(repository), "rev-parse", "--verify", "HEAD^{commit}", seconds=30)
+            commit, brought = head.decode().strip(), 0
+            async for item in self._files(git, repository, commit, known):
+                brought += not isinstance(item, Failure)
                 yield item
+            yield Mark(_mark(commit, brought))
 
-    async def _clone(self, url: str, home: Path) -> Path:
-        """A bare clone of the newest commit, from the address that was checked."""
+    async def _remote(self, url: str, home: Path) -> tuple[Git, str]:
+        """A git that connects to the address that was checked, and the address."""
         url, pin = await _checked(url, self._allow)
         git = Git(home, protocols="https:http", settings=pin, blocks=MAX_CLONE // _BLOCK)
         await require_pinning(git)
-        target = home / "clone"
+        return git, url
+
+    async def _stands_still(self, git: Git, url: str, known: Known) -> bool:
+        """Whether the newest commit is the one whose files are all known: then nothing needs to be cloned."""
+        if not known.mark:
+            return False
+        head = (await git.run("ls-remote", "--quiet", "--", url, "HEAD", seconds=60)).decode().partition("\t")[0]
+        return known.mark == _mark(head, len(known.documents))
+
+    async def _clone(self, git: Git, url: str) -> Path:
+        """A bare clone of the newest commit."""
+        target = git.home / "clone"
         await git.run(
             *("clone", "--bare", "--depth=1", "--single-branch", "--no-tags", "--quiet", "--template="),
             *("--", url, str(target)),
@@ -78,11 +101,19 @@ class GitSource:
         )
         return target
 
-    async def _files(self, git: Git, repository: Path, commit: str) -> AsyncIterator[Fetched | Failure]:
+    async def _files(
+        self, git: Git, repository: Path, commit: str, known: Known
+    ) -> AsyncIterator[Fetched | Unchanged | Failure]:
         tree = await git.run("-C", str(repository), "ls-tree", "-r", "-z", "-l", "--full-tree", commit, seconds=60)
         async with git.started("-C", str(repository), "cat-file", "--batch") as blobs:
-            for file in tracked(tree):
+            files = tracked(tree)
+            self._found = len(files)
+            for file in files:
                 name = f"{self._name}/{file.path}"
+                kept = {"commit": commit, "blob": file.blob}
+                if name in known.documents and known.documents[name].metadata.get("blob") == file.blob:
+                    yield Unchanged(name, kept)
+                    continue
                 if file.size > self._max_bytes:
                     most = self._max_bytes // 2**20
                     yield Failure(
@@ -91,7 +122,13 @@ class GitSource:
                     continue
                 data = await _content(blobs, file)
                 if not _is_binary(file, data) and data.strip():
-                    yield Fetched(name, data, metadata={"commit": commit})
+                    yield Fetched(name, data, metadata=kept)
+                else:
+                    self._found -= 1
+
+
+def _mark(commit: str, documents: int) -> str:
+    return f"{commit} {documents}"
 
 
 def tracked(tree: bytes) -> list[TrackedFile]:

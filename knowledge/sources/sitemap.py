@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from xml.parsers import expat
 
 from knowledge.errors import SourceError
 from knowledge.sources.crawl import MAX_PAGES
 from knowledge.sources.links import MAX_URL
 from knowledge.sources.visits import PAUSE, Sleep, Visits, host
-from knowledge.sources.web import PageError, Web, document
-from knowledge.types import Failure, Fetched
+from knowledge.sources.web import NotModified, PageError, Web, document
+from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Known, Unchanged
 
 MAX_UNPACKED = 50 * 1024 * 1024
 """A sitemap's largest size, by the sitemap protocol."""
@@ -21,15 +22,35 @@ MAX_SITEMAPS = 200
 MAX_PLACES = 50_000
 """Addresses in one sitemap, by the sitemap protocol."""
 MAX_NESTING = 20
+CLOCKS = timedelta(minutes=10)
+"""How far the site's clock and the moment of storing may be from the moment of reading."""
 _ANY_TYPE = ("image/", "audio/", "video/", "font/")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place that a sitemap lists, and when it says that what is there was changed last (``lastmod``)."""
+
+    url: str
+    changed: str = ""
+
+    def older_than(self, read: datetime) -> bool:
+        """Whether what is there was changed for the last time before it was ``read``. A day counts to its end."""
+        try:
+            at = datetime.fromisoformat(self.changed)
+        except ValueError:
+            return False
+        if len(self.changed) == len("2026-01-31"):
+            at += timedelta(days=1)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)) + CLOCKS <= read
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """What one sitemap lists: pages, or further sitemaps where it is an index."""
 
-    pages: tuple[str, ...] = ()
-    sitemaps: tuple[str, ...] = ()
+    pages: tuple[Entry, ...] = ()
+    sitemaps: tuple[Entry, ...] = ()
 
 
 class SitemapSource:
@@ -53,46 +74,52 @@ class SitemapSource:
         self._max_pages = max_pages
         self._pause = pause
         self._sleep = sleep
+        self._found: int | None = None
 
     def count(self) -> int | None:
-        return None
+        """Pages that are listed, once the sitemap is read."""
+        return self._found
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged | Failure]:
         """Raises SourceError where the sitemap cannot be had, and at the end where one of an index could not."""
         async with self._web as web:
             visits = Visits(web, pause=self._pause, sleep=self._sleep)
-            urls, failures = await self._urls(visits)
+            pages, failures = await self._pages(visits)
+            self._found = min(len(pages), self._max_pages) + len(failures)
             for failure in failures:
                 yield failure
-            for url in urls[: self._max_pages]:
-                if _site(url) != _site(self._start):
-                    yield Failure(url, "it is on another host than the sitemap; ingest it by its own address")
-                    continue
-                try:
-                    page = await visits.get(url, inside=lambda to: _site(to) == _site(self._start))
-                except PageError as error:
-                    yield Failure(url, str(error))
-                else:
-                    yield document(url, page)
-        if len(urls) > self._max_pages:
-            left = len(urls) - self._max_pages
+            for entry in list(pages.values())[: self._max_pages]:
+                yield await self._page(visits, entry, known.documents.get(entry.url))
+        if len(pages) > self._max_pages:
+            left = len(pages) - self._max_pages
             yield Failure(self.uri, f"only the first {self._max_pages} pages were read, {left} more are listed")
         if failures:
             raise SourceError(f"{len(failures)} sitemaps of the index could not be read; nothing was removed.")
 
-    async def _urls(self, visits: Visits) -> tuple[list[str], list[Failure]]:
+    async def _page(self, visits: Visits, entry: Entry, earlier: Earlier | None) -> Fetched | Unchanged | Failure:
+        if _site(entry.url) != _site(self._start):
+            return Failure(entry.url, "it is on another host than the sitemap; ingest it by its own address")
+        if earlier is not None and entry.older_than(earlier.fetched_at):
+            return Unchanged(entry.url)
+        try:
+            page = await visits.get_newer(entry.url, earlier, inside=lambda to: _site(to) == _site(self._start))
+        except PageError as error:
+            return Failure(entry.url, str(error))
+        return Unchanged(entry.url) if isinstance(page, NotModified) else document(entry.url, page)
+
+    async def _pages(self, visits: Visits) -> tuple[dict[str, Entry], list[Failure]]:
         """Every listed page once, and each sitemap of an index that could not be read."""
         first = await self._listed(visits, self._start)
-        pages = dict.fromkeys(first.pages)
+        pages = {entry.url: entry for entry in first.pages}
         failures: list[Failure] = []
-        for url in first.sitemaps[:MAX_SITEMAPS]:
+        for entry in first.sitemaps[:MAX_SITEMAPS]:
             if len(pages) > self._max_pages:
                 break
             try:
-                pages |= dict.fromkeys((await self._listed(visits, url)).pages)
+                pages |= {page.url: page for page in (await self._listed(visits, entry.url)).pages}
             except SourceError as error:
-                failures.append(Failure(url, str(error)))
-        return list(pages), failures
+                failures.append(Failure(entry.url, str(error)))
+        return pages, failures
 
     async def _listed(self, visits: Visits, url: str) -> Listed:
         page = await visits.get(url, refused=_ANY_TYPE)
@@ -104,7 +131,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self.root = ""
-        self.places: dict[tuple[str, ...], list[str]] = {("url", "loc"): [], ("sitemap", "loc"): []}
+        self.places: dict[str, list[Entry]] = {"url": [], "sitemap": []}
+        self._place = Entry("")
         self._path: list[str] = []
         self._text = ""
         self.parser = expat.ParserCreate(namespace_separator=" ")
@@ -124,9 +152,15 @@ class _Reader:
         self._text = ""
 
     def _end(self, _: str) -> None:
-        places = self.places.get(tuple(self._path[1:]))
-        if places is not None and len(places) < MAX_PLACES and self._text.strip():
-            places.append(self._text.strip())
+        match self._path[1:]:
+            case ["url" | "sitemap", "loc"] if self._text.strip():
+                self._place = replace(self._place, url=self._text.strip())
+            case ["url" | "sitemap", "lastmod"]:
+                self._place = replace(self._place, changed=self._text.strip())
+            case ["url" | "sitemap" as kind]:
+                if self._place.url and len(self.places[kind]) < MAX_PLACES:
+                    self.places[kind].append(self._place)
+                self._place = Entry("")
         self._path.pop()
         self._text = ""
 
@@ -144,7 +178,7 @@ def listed(data: bytes, url: str) -> Listed:
         raise SourceError(f"{url} is no sitemap that can be read; ingest crawl:ADDRESS instead.") from None
     if reader.root not in ("urlset", "sitemapindex"):
         raise SourceError(f"{url} is no sitemap but <{reader.root[:40]}>; ingest crawl:ADDRESS instead.")
-    return Listed(tuple(reader.places["url", "loc"]), tuple(reader.places["sitemap", "loc"]))
+    return Listed(tuple(reader.places["url"]), tuple(reader.places["sitemap"]))
 
 
 def _unpacked(data: bytes, url: str) -> bytes:

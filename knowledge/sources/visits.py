@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from knowledge.sources.robots import Robots
-from knowledge.sources.web import Page, PageError, Web
+from knowledge.sources.web import REFUSED_TYPES, NotModified, Page, PageError, Web
+from knowledge.types import Earlier
 
 PAUSE = 0.2
 """Seconds between two requests, where robots.txt does not ask for more."""
@@ -15,6 +16,7 @@ LONGEST_PAUSE = 10.0
 _BUSY = (429, 503)
 
 Sleep = Callable[[float], Awaitable[None]]
+Inside = Callable[[str], bool]
 
 
 class ForbiddenError(PageError):
@@ -31,10 +33,21 @@ class Visits:
         self._sleep = sleep
         self._begun = False
 
-    async def get(
-        self, url: str, *, inside: Callable[[str], bool] | None = None, refused: tuple[str, ...] | None = None
-    ) -> Page:
+    async def get(self, url: str, *, inside: Inside | None = None, refused: tuple[str, ...] = REFUSED_TYPES) -> Page:
         """Raises PageError; ForbiddenError where the site does not want programs there."""
+        found = await self.get_newer(url, None, inside=inside, refused=refused)
+        assert isinstance(found, Page), "no version was named"
+        return found
+
+    async def get_newer(
+        self,
+        url: str,
+        earlier: Earlier | None,
+        *,
+        inside: Inside | None = None,
+        refused: tuple[str, ...] = REFUSED_TYPES,
+    ) -> Page | NotModified:
+        """The page, unless it is the one that was read ``earlier``. Raises PageError, ForbiddenError."""
         if not await self._robots.allows(url):
             raise ForbiddenError(f"{url} is closed to programs by the site's robots.txt.")
         pause = min(max(self._pause, await self._robots.delay(url)), LONGEST_PAUSE)
@@ -42,20 +55,15 @@ class Visits:
             await self._sleep(pause)
         self._begun = True
         try:
-            page = await self._once(url, inside, refused)
+            page = await self._web.get_newer(url, earlier, inside=inside, refused=refused)
         except PageError as error:
             if error.status not in _BUSY:
                 raise
             await self._sleep(LONGEST_PAUSE)
-            page = await self._once(url, inside, refused)
+            page = await self._web.get_newer(url, earlier, inside=inside, refused=refused)
         if page.url != url and not await self._robots.allows(page.url):
             raise ForbiddenError(f"{url} sends on to {page.url}, which the site's robots.txt closes to programs.")
         return page
-
-    async def _once(self, url: str, inside: Callable[[str], bool] | None, refused: tuple[str, ...] | None) -> Page:
-        if refused is None:
-            return await self._web.get(url, inside=inside)
-        return await self._web.get(url, inside=inside, refused=refused)
 
 
 def host(url: str) -> tuple[str, int | None]:

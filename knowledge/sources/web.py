@@ -14,14 +14,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from knowledge.errors import SourceError
 from knowledge.sources.addresses import may_fetch
-from knowledge.types import Failure, Fetched
+from knowledge.types import NOTHING_KNOWN, Earlier, Fetched, Known, Unchanged
 
 MAX_REDIRECTS = 5
 SECONDS = 30.0
 AGENT = "Parley (documents for a team chat bot)"
 REFUSED_TYPES = ("image/", "audio/", "video/", "font/", "application/zip", "application/gzip", "application/x-tar")
 """Types of what holds no text; the zipped ones among them are read where somebody sends the file itself."""
-_VERSIONS = (("etag", "etag"), ("last_modified", "last-modified"))
+_VERSIONS = (("etag", "etag", "If-None-Match"), ("last_modified", "last-modified", "If-Modified-Since"))
+"""What tells a version: its name with the document, the server's header, the header that asks for another version."""
 
 
 class AddressRefusedError(OSError):
@@ -101,6 +102,13 @@ class Page:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The page at ``url`` is as it was when it was read before (304)."""
+
+    url: str
+
+
 class Web:
     """Gets pages within limits. Use it as an async context manager: it keeps connections open meanwhile."""
 
@@ -128,8 +136,21 @@ class Web:
         self, url: str, *, inside: Callable[[str], bool] | None = None, refused: tuple[str, ...] = REFUSED_TYPES
     ) -> Page:
         """The page; redirects are followed as long as they stay ``inside``. Raises PageError."""
+        found = await self.get_newer(url, None, inside=inside, refused=refused)
+        assert isinstance(found, Page), "no version was named"
+        return found
+
+    async def get_newer(
+        self,
+        url: str,
+        earlier: Earlier | None,
+        *,
+        inside: Callable[[str], bool] | None = None,
+        refused: tuple[str, ...] = REFUSED_TYPES,
+    ) -> Page | NotModified:
+        """The page, unless the server says that it is the one that was read ``earlier``. Raises PageError."""
         try:
-            return await self._follow(url, inside, refused)
+            return await self._follow(url, earlier, inside, refused)
         except AddressRefusedError as error:
             raise PageError(f"{error}.") from None
         except TimeoutError:
@@ -137,12 +158,17 @@ class Web:
         except (aiohttp.ClientError, OSError, ValueError, UnicodeError) as error:
             raise PageError(_unreachable(url, error)) from None
 
-    async def _follow(self, asked: str, inside: Callable[[str], bool] | None, refused: tuple[str, ...]) -> Page:
+    async def _follow(
+        self, asked: str, earlier: Earlier | None, inside: Callable[[str], bool] | None, refused: tuple[str, ...]
+    ) -> Page | NotModified:
         assert self._session is not None, "Web is used outside of its context"
         url = asked
         for _ in range(MAX_REDIRECTS + 1):
             check_url(url, self._allow)
-            async with self._session.get(url, allow_redirects=False) as response:
+            version = _version(asked, url, earlier)
+            async with self._session.get(url, allow_redirects=False, headers=version) as response:
+                if response.status == 304 and version:
+                    return NotModified(url)
                 if response.status not in (301, 302, 303, 307, 308):
                     return await self._read(asked, response, refused)
                 url = urljoin(url, response.headers.get("Location", ""))
@@ -186,10 +212,19 @@ def check_url(url: str, allow: Sequence[str]) -> None:
     check(parts.hostname, parts.hostname, allow)
 
 
-def document(uri: str, page: Page) -> Fetched:
-    """The page as a document, with what tells its version."""
-    kept = {name: page.headers[header] for name, header in _VERSIONS if page.headers.get(header)}
-    return Fetched(uri, page.data, content_type=page.content_type, metadata=kept)
+def document(uri: str, page: Page, memo: str = "") -> Fetched:
+    """The page as a document, with what tells its version; ``at`` is where it was found, where that is elsewhere."""
+    kept = {name: page.headers[header] for name, header, _ in _VERSIONS if page.headers.get(header)}
+    if page.url != uri:
+        kept["at"] = page.url
+    return Fetched(uri, page.data, content_type=page.content_type, metadata=kept, memo=memo)
+
+
+def _version(asked: str, url: str, earlier: Earlier | None) -> dict[str, str]:
+    """The headers that spare the body of a page that did not change; none on the way to where it was found."""
+    if earlier is None or earlier.metadata.get("at", asked) != url:
+        return {}
+    return {header: earlier.metadata[name] for name, _, header in _VERSIONS if name in earlier.metadata}
 
 
 class UrlSource:
@@ -204,9 +239,10 @@ class UrlSource:
     def count(self) -> int | None:
         return 1
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged]:
         async with self._web as web:
-            yield document(self.uri, await web.get(self.uri))
+            page = await web.get_newer(self.uri, known.documents.get(self.uri))
+            yield Unchanged(self.uri) if isinstance(page, NotModified) else document(self.uri, page)
 
 
 def _unreachable(url: str, error: Exception) -> str:

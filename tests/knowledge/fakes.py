@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 
 from knowledge.ports import Encoded, EncodeKind
-from knowledge.types import Failure, Fetched
+from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
 
 
 class WordEmbedder:
@@ -49,14 +49,14 @@ class ListSource:
 
     kind = "list"
 
-    def __init__(self, uri: str, *items: Fetched | Failure) -> None:
+    def __init__(self, uri: str, *items: Item) -> None:
         self.uri = uri
         self.items = list(items)
 
     def count(self) -> int | None:
         return len(self.items)
 
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         for item in self.items:
             yield item
 

@@ -8,13 +8,13 @@ from knowledge import catalog
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
-from knowledge.types import Failure, Fetched
+from knowledge.types import NOTHING_KNOWN, Failure, Item, Known
 from tests.knowledge.fakes import ListSource, markdown
 
 
 class BrokenOff(ListSource):
-    async def fetch(self) -> AsyncIterator[Fetched | Failure]:
-        async for item in super().fetch():
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
+        async for item in super().fetch(known):
             yield item
         raise SourceError("The line was cut.")
 

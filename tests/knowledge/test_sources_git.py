@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import SourceError
+from knowledge.ingest import Ingestor
 from knowledge.sources import GitSource, open_source
 from knowledge.sources.git import tracked
 from knowledge.sources.gitcommand import Git
@@ -154,6 +155,27 @@ async def test_the_checked_address_is_the_connected_one(
     documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook"))
     assert documents
     assert asked
+
+
+async def test_a_commit_that_is_known_is_not_cloned_again(
+    server: tuple[str, list[str]], handbook: Path, ingestor: Ingestor
+) -> None:
+    git(handbook, "rm", "--quiet", "large.txt")
+    git(handbook, "commit", "--quiet", "-m", "Smaller")
+    url, asked = server
+    repository = source(f"{url}/handbook", "127.0.0.1")
+    first = await ingestor.ingest([repository], tenant_id="t")
+    assert (first.documents, first.failed) == (2, ())
+    assert any("git-upload-pack" in path for path in asked)
+    cloned = len(asked)
+    again = await ingestor.ingest([repository], tenant_id="t")
+    assert (again.documents, again.unchanged, again.deleted, repository.count()) == (2, 2, 0, 2)
+    spared = len(asked) - cloned
+    (handbook / "README.md").write_text("# Another\n")
+    git(handbook, "commit", "--quiet", "-a", "-m", "Another")
+    changed = await ingestor.ingest([repository], tenant_id="t")
+    assert (changed.documents, changed.unchanged) == (2, 1)
+    assert len(asked) - cloned - spared > spared
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])

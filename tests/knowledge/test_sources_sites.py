@@ -14,7 +14,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources import CrawlSource, SitemapSource, open_source
 from knowledge.sources.links import links
-from knowledge.sources.sitemap import listed
+from knowledge.sources.sitemap import Entry, listed
 from knowledge.types import Failure, Fetched
 
 
@@ -90,7 +90,7 @@ async def read(source: Source) -> tuple[list[str], list[Failure], str]:
         async for item in source.fetch():
             if isinstance(item, Fetched):
                 documents.append(item.uri)
-            else:
+            elif isinstance(item, Failure):
                 failures.append(item)
     except SourceError as error:
         return documents, failures, str(error)
@@ -267,7 +267,7 @@ def test_every_bad_sitemap_has_its_reason(data: bytes, reason: str) -> None:
 def test_only_the_places_of_pages_count() -> None:
     picture = '<image:image xmlns:image="urn:i"><image:loc>https://e.org/a.png</image:loc></image:image>'
     data = f"<urlset><url><loc><![CDATA[https://e.org/?a=1&b=2]]></loc>{picture}</url><url><loc> </loc></url></urlset>"
-    assert listed(data.encode(), "https://e.org/sitemap.xml").pages == ("https://e.org/?a=1&b=2",)
+    assert listed(data.encode(), "https://e.org/sitemap.xml").pages == (Entry("https://e.org/?a=1&b=2"),)
 
 
 @pytest.mark.parametrize(

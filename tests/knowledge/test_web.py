@@ -13,7 +13,7 @@ from knowledge.errors import SourceError
 from knowledge.sources import UrlSource, open_source
 from knowledge.sources.addresses import is_public, may_fetch
 from knowledge.sources.web import CheckedResolver
-from knowledge.types import Failure, Fetched
+from knowledge.types import Fetched
 
 Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 
@@ -49,7 +49,7 @@ async def hello(_: web.Request) -> web.Response:
 async def fetch(url: str, *allow: str, max_bytes: int = 10_000, seconds: float = 5) -> Fetched:
     items = [item async for item in UrlSource(url, fetch_allow=allow, max_bytes=max_bytes, seconds=seconds).fetch()]
     assert len(items) == 1
-    assert not isinstance(items[0], Failure)
+    assert isinstance(items[0], Fetched)
     return items[0]
 
 

@@ -137,6 +137,7 @@ class World:
             self.direct(user.id)
         self.messages: list[Message] = []
         self._by_ts: dict[tuple[str, str], Message] = {}
+        self._threads: dict[tuple[str, str], list[Message]] = {}
         self._opened = time.monotonic()
         self._second = int(time.time())
         self._count = itertools.count(1)
@@ -166,6 +167,7 @@ class World:
         """Keep a message."""
         self.messages.append(message)
         self._by_ts[message.channel, message.ts] = message
+        self._threads.setdefault((message.channel, message.thread_ts or message.ts), []).append(message)
         return message
 
     def find(self, channel: str, ts: str) -> Message | None:
@@ -175,13 +177,8 @@ class World:
 
     def thread(self, channel: str, thread_ts: str) -> list[Message]:
         """The visible messages of a thread, its first one included."""
-        return [
-            message
-            for message in self.messages
-            if message.channel == channel
-            and thread_ts in (message.ts, message.thread_ts)
-            and not (message.deleted or message.only_for)
-        ]
+        said = self._threads.get((channel, thread_ts), [])
+        return [message for message in said if not (message.deleted or message.only_for)]
 
 
 def pings(text: str) -> list[str]:

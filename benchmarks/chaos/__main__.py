@@ -1,0 +1,72 @@
+"""Kill processes and Postgres at random while people ask; nothing may be lost, answered twice or out of order.
+
+    python -m benchmarks.chaos --events 20000 --seed 1 --minutes 20
+    python -m benchmarks.chaos --edges 50 --seed 1
+
+Several processes of the bot, any mix of Slack and Discord, run the real composition with the real SDKs on one Postgres
+against the project's doubles of the platforms and the providers, which outlive every kill and are the witness. Their
+search alone is replaced. The exit status is 1 if anything is not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.chaos.edges import storm_edges
+from benchmarks.chaos.run import Result, storm
+from benchmarks.ground import table
+
+
+def main() -> None:
+    """Run it and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--events", type=int, default=2000)
+    options.add_argument("--minutes", type=float, default=2.0)
+    options.add_argument("--seed", type=int, default=int(time.time()))
+    options.add_argument("--processes", type=int, default=4)
+    options.add_argument("--kill-every", type=float, nargs=2, default=(2.0, 10.0), metavar="SECONDS")
+    options.add_argument("--crash-every", type=float, nargs=2, default=(20.0, 40.0), metavar="SECONDS")
+    options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")
+    options.add_argument("--logs", type=Path, help="a folder that keeps the logs of the processes")
+    given = options.parse_args()
+    if given.edges:
+        result = asyncio.run(storm_edges(given.seed, given.edges, processes=given.processes, logs=given.logs))
+    else:
+        result = asyncio.run(
+            storm(
+                given.seed,
+                events=given.events,
+                seconds=60 * given.minutes,
+                processes=given.processes,
+                kill_every=tuple(given.kill_every),
+                crash_every=tuple(given.crash_every),
+                logs=given.logs,
+                note=lambda line: print(line, file=sys.stderr, flush=True),
+            )
+        )
+    print_result(result)
+    sys.exit(any(result.verdict.failures.values()))
+
+
+def print_result(result: Result) -> None:
+    """The figures, and a few examples of each fault."""
+    print(table(result.rows()))
+    verdict = result.verdict
+    for name, found in (
+        ("lost", verdict.lost),
+        ("twice", verdict.twice),
+        ("torn", verdict.torn),
+        ("out of order", verdict.disordered),
+        ("drafts", verdict.drafts),
+        ("strays", verdict.strays),
+    ):
+        if found:
+            print(f"{name}: " + "; ".join(" ".join(one.split()) for one in found[:8]))
+
+
+if __name__ == "__main__":
+    main()

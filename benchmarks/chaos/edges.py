@@ -1,0 +1,73 @@
+"""Every edge between two states of a turn: processes that die exactly there, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.chaos.crowd import PlatformName
+from benchmarks.chaos.fleet import Fleet
+from benchmarks.chaos.points import EDGES
+from benchmarks.chaos.run import PATIENCE, Result, report, settled
+from benchmarks.chaos.stage import MIXES, Stage, staged
+from benchmarks.chaos.worker import Spec
+
+
+async def storm_edges(
+    seed: int,
+    times: int,
+    *,
+    processes: int = 4,
+    edges: Sequence[str] = EDGES,
+    rate: float = 6.0,
+    logs: Path | None = None,
+    patience: float = PATIENCE,
+    most: float = 60.0,
+    note: Callable[[str], None] = print,
+) -> Result:
+    """Kill ``times`` processes at each edge; ``rate`` are events a second, ``most`` seconds an edge may take."""
+    began, kills = time.monotonic(), 0
+    fleets: list[Fleet] = []
+    async with staged(seed, folder=logs) as stage:
+        for edge in edges:
+            fleet = armed(stage, processes, edge)
+            fleets.append(fleet)
+            found = await _at(stage, fleet, times, rate, most)
+            kills += found
+            note(f"{edge}: {found} kills, {time.monotonic() - began:.0f} s")
+        calm = stage.fleet(processes)
+        fleets.append(calm)
+        await calm.start()
+        await settled(stage, calm, patience)
+        await calm.close()
+        return report(stage, fleets, seed, time.monotonic() - began, kills=kills)
+
+
+def armed(stage: Stage, processes: int, edge: str, mixes: Sequence[tuple[PlatformName, ...]] = MIXES) -> Fleet:
+    """Processes that die at the edge, at its first passage or one soon after."""
+
+    def arm(make: Callable[[], Spec]) -> Callable[[], Spec]:
+        return lambda: replace(make(), point=edge, at=next(passages))
+
+    passages = itertools.cycle([1, 2, 1, 4, 1, 3])
+    return Fleet(stage.zygote, [arm(make) for make in stage.specs(processes, mixes=mixes)])
+
+
+async def _at(stage: Stage, fleet: Fleet, times: int, rate: float, most: float) -> int:
+    """Ask until enough processes have died there; the number that did."""
+    asking = asyncio.create_task(stage.crowd.ask(10**6, 10**6 / rate))
+    starting = asyncio.create_task(fleet.start())
+    until, deaths = time.monotonic() + most, 0
+    while deaths < times and time.monotonic() < until:
+        await asyncio.sleep(0.1)
+        deaths = sum(bool(process.died_at) for process in fleet.history)
+    asking.cancel()
+    starting.cancel()
+    await asyncio.gather(asking, starting, return_exceptions=True)
+    await stage.crowd.quiet()
+    await fleet.close()
+    return deaths

@@ -1,0 +1,73 @@
+"""A Postgres that can be stopped the hard way and started again, at the same address."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot.store import embedded, migrate
+
+CALM = {"fsync": "off", "full_page_writes": "off"}
+"""The machine itself does not crash here: what is committed is in its memory. Commits stay synchronous."""
+
+
+@dataclass
+class Postgres:
+    """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was away."""
+
+    url: str
+    folder: Path
+    server: Any
+    outages: list[tuple[float, float]] = field(default_factory=list)
+
+    async def crash(self, away: float) -> None:
+        """Stop it in immediate mode, as a crash would, and start it after ``away`` seconds."""
+        start = time.monotonic()
+        await asyncio.to_thread(self._control, "-m", "immediate", "stop")
+        await asyncio.sleep(away)
+        await self.start()
+        self.outages.append((start, time.monotonic()))
+
+    async def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        options = f'-h "" -k {self.folder}'
+        await asyncio.to_thread(self._control, "-w", "-t", "60", "-o", options, "-l", f"{self.folder}/log", "start")
+
+    def stop(self) -> None:
+        """Stop it for good."""
+        self._control("-m", "fast", "stop", check=False)
+
+    def _control(self, *arguments: str, check: bool = True) -> None:
+        command = [str(self.server.bin_path / "pg_ctl"), "-D", str(self.folder), *arguments]
+        subprocess.run(
+            command,
+            check=check,
+            user=self.server.system_user,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@contextmanager
+def crashing_postgres(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
+    """A migrated database on a server of its own in a temporary folder, which is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="parley-chaos-"))
+    started = embedded.start(folder, settings=CALM if settings is None else settings)
+    postgres = Postgres(started.url, folder.resolve() / "postgres", started.server)
+    try:
+        migrate.upgrade(postgres.url)
+        yield postgres
+    finally:
+        postgres.stop()
+        started.release()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,131 @@
+"""One run of chaos: the scene, the people, the wreck, the rest until everything is settled, the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.chaos.fleet import Fleet
+from benchmarks.chaos.stage import Stage, staged
+from benchmarks.chaos.verdict import OPEN, Verdict, percentile, read_books
+from benchmarks.chaos.wreck import Wreck
+
+PATIENCE = 150.0
+"""Seconds that everything may take to settle once nothing breaks any more; Slack's last redelivery lies in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run's figures."""
+
+    seed: int
+    seconds: float
+    events: int
+    duplicates: int
+    kills: int
+    restarts: int
+    crashes: int
+    violations: int
+    load: float
+    verdict: Verdict
+
+    def rows(self) -> dict[str, object]:
+        """Names and figures as they are printed."""
+        seen = self.verdict
+        return {
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "events": self.events,
+            "questions": seen.questions,
+            "duplicated deliveries": self.duplicates,
+            "kills": self.kills,
+            "restarts": self.restarts,
+            "Postgres crashes": self.crashes,
+            "answered": seen.answered,
+            "refused with a reason": seen.refused,
+            **seen.failures,
+            "billed calls whose process died": seen.unbilled,
+            "turns taken over": len(seen.waits),
+            "taken over after, s (p50, p95, most)": _three(seen.waits),
+            "answered after, s (p50, p95, most)": _three(seen.delays),
+            "rules of the platforms broken": self.violations,
+            "load of the machine (1 min)": self.load,
+        }
+
+
+def _three(values: list[float]) -> str:
+    return ", ".join(f"{percentile(values, share):.1f}" for share in (0.5, 0.95, 1.0))
+
+
+async def storm(
+    seed: int,
+    *,
+    events: int,
+    seconds: float,
+    processes: int = 4,
+    kill_every: tuple[float, float] = (2.0, 10.0),
+    crash_every: tuple[float, float] = (20.0, 40.0),
+    logs: Path | None = None,
+    patience: float = PATIENCE,
+    note: Callable[[str], None] = lambda line: None,
+) -> Result:
+    """Ask ``events`` events' worth of questions within ``seconds`` while things break."""
+    began = time.monotonic()
+    async with staged(seed, folder=logs) as stage:
+        fleet = stage.fleet(processes)
+        await fleet.start()
+        note(f"seed {seed}; logs in {stage.folder}; {processes} processes up after {time.monotonic() - began:.1f} s")
+        wreck = Wreck(fleet, stage.postgres, stage.chance, kill_every, crash_every)
+        breaking = asyncio.create_task(wreck.run())
+        telling = asyncio.create_task(_tell(stage, wreck, note))
+        await stage.crowd.ask(events, seconds)
+        breaking.cancel()
+        await asyncio.gather(breaking, return_exceptions=True)
+        note(f"the people are quiet after {time.monotonic() - began:.0f} s; {wreck.kills} kills")
+        await settled(stage, fleet, patience)
+        telling.cancel()
+        await fleet.close()
+        return report(stage, [fleet], seed, time.monotonic() - began, kills=wreck.kills, crashes=wreck.crashes)
+
+
+def report(stage: Stage, fleets: list[Fleet], seed: int, seconds: float, *, kills: int, crashes: int = 0) -> Result:
+    """The figures of what stands."""
+    return Result(
+        seed=seed,
+        seconds=seconds,
+        events=stage.crowd.events,
+        duplicates=stage.crowd.duplicates,
+        kills=kills,
+        restarts=sum(len(fleet.history) - len(fleet.slots) for fleet in fleets),
+        crashes=crashes,
+        violations=len(stage.slack.violations) + len(stage.discord.violations),
+        load=os.getloadavg()[0],
+        verdict=stage.verdict(fleets),
+    )
+
+
+async def settled(stage: Stage, fleet: Fleet, patience: float) -> None:
+    """Wait until every question has its end, or the patience is over."""
+    until, before = time.monotonic() + patience, -1
+    while time.monotonic() < until:
+        await asyncio.sleep(2.0)
+        waiting = [one for one in stage.slack.socket.deliveries if not one.acked.is_set()]
+        books = await asyncio.to_thread(read_books, stage.postgres.url)
+        open_turns = sum(row.state in OPEN for row in books.turns)
+        if not waiting and not open_turns and before == len(books.ledger):
+            return
+        before = len(books.ledger)
+
+
+async def _tell(stage: Stage, wreck: Wreck, note: Callable[[str], None]) -> None:
+    while True:
+        await asyncio.sleep(15)
+        crowd = stage.crowd
+        note(
+            f"{len(crowd.questions)} questions, {crowd.events} events, {wreck.kills} kills, {wreck.crashes} crashes, "
+            f"{len(wreck.fleet.ready)} serving, load {os.getloadavg()[0]:.1f}"
+        )

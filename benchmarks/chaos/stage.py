@@ -1,0 +1,136 @@
+"""Everything around the processes: the platforms, the providers, Postgres, the people; it outlives every kill."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos.crowd import Crowd, DiscordPeople, PlatformName, SlackPeople, script
+from benchmarks.chaos.fleet import Fleet, Zygote
+from benchmarks.chaos.postgres import Postgres, crashing_postgres
+from benchmarks.chaos.verdict import Verdict, discord_messages, judge, judge_orphans, read_books, slack_messages
+from benchmarks.chaos.worker import Spec
+from bot.platforms.slack.manifest import manifest
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.models import ModelDouble
+from tests.doubles.slack import SlackDouble
+
+SLACK_PACE = 120.0
+"""Slack's seconds in a real one, for its rate limits: the run has the traffic of many workspaces."""
+
+REDELIVERY = (0.0, 15 * SLACK_PACE, 75 * SLACK_PACE)
+"""Slack's own attempts come at once, after 1 minute and after 5: here a quarter of that."""
+
+DISCORD_LIMITS = {
+    "POST /channels/{channel_id}/messages": (5, 0.5),
+    "PATCH /channels/{channel_id}/messages/{message_id}": (5, 0.5),
+    "*": (500, 1.0),
+}
+MIXES: tuple[tuple[PlatformName, ...], ...] = (("slack",), ("discord",), ("slack", "discord"), ("discord", "slack"))
+
+
+@dataclass
+class Stage:
+    """The scene of one run."""
+
+    slack: SlackDouble
+    discord: DiscordDouble
+    models: ModelDouble
+    postgres: Postgres
+    zygote: Zygote
+    crowd: Crowd
+    folder: Path
+    chance: random.Random
+    more: dict[str, Any] = field(default_factory=dict)
+    _names: itertools.count[int] = field(default_factory=itertools.count)
+
+    def settings(self) -> dict[str, Any]:
+        """Settings of every process."""
+        return {
+            "database_url": self.postgres.url,
+            "anthropic_api_key": self.models.anthropic_key,
+            "anthropic_base_url": self.models.anthropic_url,
+            "openai_api_key": self.models.openai_key,
+            "openai_base_url": self.models.openai_url,
+            "embedding_model": "text-embedding-3-small",
+            "reranker": "none",
+            "daily_tokens": 0,
+            "answer_tokens": 4000,
+            "slack_bot_token": self.slack.bot_token,
+            "slack_app_token": self.slack.app_token,
+            "slack_api_url": self.slack.api_url,
+            "discord_token": self.discord.token,
+            "discord_api_url": self.discord.api_url,
+            "discord_gateway_url": self.discord.gateway_url,
+            "home": ("none",),
+            **self.more,
+        }
+
+    def specs(
+        self, processes: int, *, mixes: Sequence[tuple[PlatformName, ...]] = MIXES, **more: Any
+    ) -> list[Callable[[], Spec]]:
+        """What each slot of a fleet runs; asked anew at each start."""
+
+        def one(number: int) -> Callable[[], Spec]:
+            def make() -> Spec:
+                name = f"w{number}"
+                log = str(self.folder / f"{name}.log")
+                return Spec(name, mixes[number % len(mixes)], self.settings(), log, **more)
+
+            return make
+
+        return [one(number) for number in range(processes)]
+
+    def fleet(self, processes: int, **more: Any) -> Fleet:
+        """Processes of this stage."""
+        return Fleet(self.zygote, self.specs(processes, **more))
+
+    def look(self) -> Verdict:
+        """What stands now."""
+        shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
+        return judge(self.crowd.questions, shown, read_books(self.postgres.url), self.models)
+
+    def verdict(self, fleets: Sequence[Fleet]) -> Verdict:
+        """What stands in the end, with the turns that waited too long."""
+        found = self.look()
+        history = [process for fleet in fleets for process in fleet.history]
+        judge_orphans(found, self.zygote.interrupted, history, self.postgres.outages, time.monotonic())
+        return found
+
+
+@asynccontextmanager
+async def staged(
+    seed: int, *, database: dict[str, str] | None = None, folder: Path | None = None, **settings: Any
+) -> AsyncIterator[Stage]:
+    """Open the scene. ``folder`` keeps the processes' logs; ``settings`` are further ones of every process."""
+    chance = random.Random(seed)
+    logs = folder or Path(tempfile.mkdtemp(prefix="parley-chaos-logs-"))
+    logs.mkdir(parents=True, exist_ok=True)
+    made = manifest()
+    slack = SlackDouble(
+        scopes=made["oauth_config"]["scopes"]["bot"],
+        events=made["settings"]["event_subscriptions"]["bot_events"],
+        commands=[entry["command"] for entry in made["features"]["slash_commands"]],
+        pace=SLACK_PACE,
+        redelivery=REDELIVERY,
+    )
+    discord = DiscordDouble(limits=DISCORD_LIMITS)
+    models = ModelDouble()
+    models.script = script
+    with crashing_postgres(database) as postgres:
+        await slack.__aenter__()
+        async with discord, models, Zygote() as zygote:
+            people: dict[PlatformName, Any] = {
+                "slack": SlackPeople(slack, chance),
+                "discord": DiscordPeople(discord, chance),
+            }
+            yield Stage(slack, discord, models, postgres, zygote, Crowd(people, chance), logs, chance, settings)
+        # Leaving without an error would assert that no rule was broken; a kill breaks Retry-After.
+        await slack.__aexit__(KeyboardInterrupt, None, None)

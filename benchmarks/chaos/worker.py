@@ -1,0 +1,73 @@
+"""One process of the bot, as ``parley slack`` and ``parley discord`` run it, but for its search, which is free."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos.points import Tell, Watch, around
+from bot.app import App, open_app
+from bot.config import Settings
+from bot.platforms.discord.app import serve as serve_discord
+from bot.platforms.slack.app import serve as serve_slack
+
+PULSE = 0.02
+"""Seconds between two looks at how late the event loop is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a process is to be. ``platforms``: slack, discord. It dies at the ``at``-th passage of ``point``."""
+
+    name: str
+    platforms: tuple[str, ...]
+    settings: Mapping[str, Any]
+    log: str
+    point: str = ""
+    at: int = 1
+    gauged: bool = False
+    profile: str = ""
+
+
+async def work(spec: Spec, tell: Tell) -> None:
+    """Serve until cancelled; tells ``ready`` once every platform is connected."""
+    settings = Settings(_env_file=None, **{**spec.settings, "data_dir": Path("unused")})
+    watched = around(Watch(tell, spec.point, spec.at))
+    async with open_app(settings, warm=True, around=watched) as app, asyncio.TaskGroup() as group:
+        ready = [asyncio.Event() for _ in spec.platforms]
+        for platform, event in zip(spec.platforms, ready, strict=True):
+            group.create_task(_serve(platform, app, event))
+        if spec.gauged:
+            group.create_task(_gauge(tell))
+        for event in ready:
+            await event.wait()
+        tell({"ready": True})
+
+
+async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:
+    serve = serve_slack if platform == "slack" else serve_discord
+    await serve(app.desk, app.services, app.settings, ready=ready)
+
+
+async def _gauge(tell: Tell) -> None:
+    """Tell every second how late the loop was, in milliseconds, and what the process uses."""
+    late: list[float] = []
+    next_tell = time.monotonic() + 1
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(PULSE)
+        late.append(round(1000 * (time.perf_counter() - before - PULSE), 2))
+        if time.monotonic() >= next_tell:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            tell({"late_ms": late, "cpu": used.ru_utime + used.ru_stime, "rss_mb": _rss_mb()})
+            late, next_tell = [], time.monotonic() + 1
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20

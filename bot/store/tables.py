@@ -113,6 +113,9 @@ turns = Table(
     Column("state", Text, nullable=False),
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", DateTime(timezone=True)),
+    Column("holder", Integer),
+    Column("takeovers", Integer, nullable=False, server_default=text("0")),
+    Column("stopping", Boolean, nullable=False, server_default=text("false")),
     Column("answer", Text, nullable=False, server_default=text("''")),
     Column("citations", JSONB, nullable=False, server_default=text("'[]'")),
     Column("cached", Boolean, nullable=False, server_default=text("false")),
@@ -126,6 +129,19 @@ turns = Table(
     Index("turns_of_thread", "tenant_id", "thread_uid", "seq"),
     Index("turns_open", "platform", "seq", postgresql_where=text("state IN ('queued', 'running')")),
 )
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("tenant_id", Text, primary_key=True, server_default=text("'*'")),
+    Column("process_id", Integer, primary_key=True, autoincrement=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("platforms", Text, nullable=False, server_default=text("''")),
+    _now("started_at"),
+    _now("beat_at"),
+)
+"""Belongs to no tenant: its rows are those of ``*``, which ``Database.queue`` names."""
 
 reply_parts = Table(
     "reply_parts",
@@ -186,6 +202,7 @@ ledger = Table(
     _now("created_at"),
     Index("ledger_recent", "tenant_id", "created_at"),
     Index("ledger_of_turn", "tenant_id", "turn_id"),
+    Index("ledger_open", "tenant_id", "turn_id", postgresql_where=text("status = 'open'")),
 )
 
 budgets = Table(

@@ -1,4 +1,4 @@
-"""Chunks and sentences: exact places in the text, whatever the text is."""
+"""Chunks and sentences: exact places in the text, whatever the text is and however it is cut."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.chunking import chunk, header
+from knowledge.chunking import METHODS, Chunking, Method, chunk, header, sentences
+from knowledge.chunking.semantic import distances
 from knowledge.parsing import markdown, plain
 from knowledge.parsing.builder import Builder, Parsed
 from knowledge.sentences import sentence_spans
-from knowledge.types import Document
+from knowledge.types import Chunk, Document
 
 TEXTS = st.lists(
     st.sampled_from(
@@ -43,6 +46,13 @@ def count(texts: Sequence[str]) -> list[int]:
     return [len(re.findall(r"\w{1,4}|[^\w\s]", text)) for text in texts]
 
 
+def cut(whole: Document, method: Method, tokens: int, overlap: int = 0) -> list[Chunk]:
+    """The chunks, for ``semantic`` by vectors that tell sentences apart by their first letter."""
+    first = [text[0] for text in sentences(whole, count=count, tokens=tokens)]
+    vectors = np.eye(128, dtype=np.float32)[[ord(letter) % 128 for letter in first]].reshape(-1, 128)
+    return chunk(whole, count=count, tokens=tokens, method=method, overlap=overlap, vectors=vectors)
+
+
 def document(parsed: Parsed, title: str = "Title") -> Document:
     return Document("uri", title, parsed.text, parsed.blocks)
 
@@ -56,22 +66,60 @@ def test_markdown_blocks_lie_in_order(text: str) -> None:
         at = block.end
 
 
-@given(TEXTS, st.integers(8, 80))
-def test_chunks_are_exact_pieces_in_order(text: str, tokens: int) -> None:
-    parsed = markdown.parse(plain.decode(text.encode(errors="replace")))
-    whole = document(parsed)
-    at = 0
-    for position, piece in enumerate(chunk(whole, count=count, tokens=tokens)):
+@given(TEXTS, st.integers(8, 80), st.sampled_from(METHODS), st.integers(0, 12))
+def test_chunks_are_exact_pieces_in_order(text: str, tokens: int, method: Method, overlap: int) -> None:
+    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))))
+    begun = ended = -1
+    for position, piece in enumerate(cut(whole, method, tokens, overlap)):
         assert piece.position == position
         assert piece.text == whole.text[piece.start : piece.end] != ""
-        assert piece.start >= at
-        at = piece.end
+        assert begun < piece.start
+        assert ended < piece.end
+        if method != "fixed" or not overlap:
+            assert piece.start >= ended
+        elif piece.start < ended:
+            assert count([whole.text[piece.start : ended]])[0] <= overlap
+        begun, ended = piece.start, piece.end
 
 
-@given(TEXTS, st.integers(16, 80))
-def test_no_word_outside_headings_is_lost(text: str, tokens: int) -> None:
+@given(TEXTS, st.integers(8, 80), st.sampled_from(METHODS), st.integers(0, 12))
+def test_every_character_is_in_a_chunk_or_in_a_heading_above_one(
+    text: str, tokens: int, method: Method, overlap: int
+) -> None:
+    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))))
+    pieces = cut(whole, method, tokens, overlap)
+    covered = {place for piece in pieces for place in range(piece.start, piece.end)}
+    for block in whole.blocks:
+        places = {place for place in range(block.start, block.end) if not whole.text[place].isspace()}
+        if block.kind == "heading" and not places <= covered:
+            assert any(len(piece.heading) > len(block.heading) for piece in pieces if piece.start >= block.end) or any(
+                piece.start <= block.start and piece.end >= block.end for piece in pieces
+            )
+        else:
+            assert places <= covered
+
+
+@given(TEXTS, st.integers(8, 80), st.sampled_from(METHODS), st.integers(0, 12))
+def test_no_chunk_is_longer_than_its_limit(text: str, tokens: int, method: Method, overlap: int) -> None:
+    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))), "A title")
+    for piece in cut(whole, method, tokens, overlap):
+        front = min(count([header(whole.title, piece.heading)])[0], tokens // 4)
+        assert front + count([piece.text])[0] <= tokens
+
+
+@given(TEXTS, st.sampled_from(METHODS))
+def test_what_fits_stays_whole(text: str, method: Method) -> None:
+    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))))
+    pieces = cut(whole, method, 60)
+    for block in whole.blocks:
+        if block.kind in ("table", "code") and count([whole.text[block.start : block.end]])[0] <= 45:
+            assert any(piece.start <= block.start and block.end <= piece.end for piece in pieces)
+
+
+@given(TEXTS, st.integers(16, 80), st.sampled_from(METHODS))
+def test_no_word_of_a_plain_text_is_lost(text: str, tokens: int, method: Method) -> None:
     whole = document(plain.parse(plain.decode(text.encode(errors="replace"))))
-    pieces = "".join(piece.text for piece in chunk(whole, count=count, tokens=tokens))
+    pieces = "".join(piece.text for piece in cut(whole, method, tokens))
     assert re.sub(r"\s", "", pieces) == re.sub(r"\s", "", whole.text)
 
 
@@ -124,3 +172,74 @@ def test_a_table_stays_whole_where_it_fits_and_is_cut_at_rows_where_not() -> Non
 
 def test_a_header_says_nothing_twice() -> None:
     assert header("Guide", ("guide", "Install", "Install", "Linux")) == "Guide > Install > Linux"
+
+
+def test_fixed_chunks_are_full_and_repeat_the_end_of_the_one_before() -> None:
+    whole = document(plain.parse(" ".join(f"w{n:03}" for n in range(100))), "")
+    pieces = cut(whole, "fixed", 20, 5)
+    assert all(count([piece.text]) == [20] for piece in pieces[:-1])
+    assert [piece.text.split()[0] for piece in pieces[:3]] == ["w000", "w015", "w030"]
+    assert pieces[0].text.split()[-5:] == pieces[1].text.split()[:5]
+
+
+def test_a_table_is_not_repeated_by_an_overlap() -> None:
+    text = "one two three\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n" + " ".join(["word"] * 40)
+    whole = document(markdown.parse(text), "")
+    pieces = cut(whole, "fixed", 24, 20)
+    assert len([piece for piece in pieces if "| 1 | 2 |" in piece.text]) == 1
+
+
+def test_a_sentence_is_read_with_three_on_each_side() -> None:
+    text = "# T\n\n" + " ".join(f"Sentence {n}." for n in range(9))
+    whole = document(markdown.parse(text), "T")
+    pieces = cut(whole, "sentence-window", 60)
+    assert [piece.text for piece in pieces] == [f"Sentence {n}." for n in range(9)]
+    read = [whole.text[piece.window[0] : piece.window[1]] for piece in pieces if piece.window]
+    assert read[4] == " ".join(f"Sentence {n}." for n in range(1, 8))
+    assert read[0] == " ".join(f"Sentence {n}." for n in range(4))
+    assert read[8] == " ".join(f"Sentence {n}." for n in range(5, 9))
+    assert all(piece.window is None for piece in cut(whole, "packed", 60))
+
+
+def test_semantic_chunks_end_where_the_subject_changes() -> None:
+    subjects = ["Apples are red."] * 9 + ["Bread is baked."] * 9 + ["Clouds are grey."] * 9
+    whole = document(plain.parse(" ".join(subjects)), "")
+    pieces = cut(whole, "semantic", 60)
+    assert [set(re.findall(r"Apples|Bread|Clouds", piece.text)) for piece in pieces] == [
+        {"Apples"},
+        {"Bread"},
+        {"Clouds"},
+    ]
+    assert any({"Apples", "Bread"} <= set(piece.text.split()) for piece in cut(whole, "packed", 60))
+
+
+def test_a_distance_compares_both_sides_of_a_boundary() -> None:
+    one, other = np.eye(2, dtype=np.float32)
+    found = distances(np.stack([one, one, one, other, other, other]))
+    assert found[0] == 0
+    assert found.argmax() == 3
+    assert found[3] == pytest.approx(1)
+    assert found[1] == pytest.approx(1 - 2 / np.sqrt(5))
+
+
+def test_a_heading_that_nothing_stands_below_is_content() -> None:
+    whole = document(markdown.parse("# T\n\nText.\n\n## Nothing here\n\n## More\n\nOther."), "T")
+    pieces = cut(whole, "sentence-window", 60)
+    assert [piece.text for piece in pieces] == ["Text.", "## Nothing here", "Other."]
+
+
+def test_what_stands_between_two_sections_counts() -> None:
+    text = "# T\n\n" + "\n\n".join(f"## A long heading of section {n}\n\nOne." for n in range(12))
+    whole = document(markdown.parse(text), "T")
+    assert all(count([piece.text])[0] <= 40 for piece in cut(whole, "packed", 40))
+
+
+def test_a_recipe_names_what_decides_the_cuts() -> None:
+    recipes = {
+        Chunking(method, tokens, overlap).recipe(model)
+        for method in METHODS
+        for tokens in (128, 256)
+        for overlap in (0, 32)
+        for model in ("a", "b")
+    }
+    assert len(recipes) == 2 * (1 + 1 + 2 + 2)

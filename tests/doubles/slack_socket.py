@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +21,13 @@ REDELIVERY_SECONDS = (0.0, 60.0, 300.0)
 
 @dataclass
 class Delivery:
-    """One envelope: how often it went out, and what came back."""
+    """One envelope: how often it went out, what came back, and when it was first sent and acknowledged (monotonic)."""
 
     kind: str
     payload: dict[str, Any]
     attempts: int = 0
+    sent_at: float = 0.0
+    acked_at: float = 0.0
     answer: dict[str, Any] | None = None
     acked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -85,6 +88,7 @@ class SocketMode:
             self._violations.append(f"an ack for an envelope that does not wait for one: {message}")
             return
         delivery.answer = message.get("payload")
+        delivery.acked_at = time.monotonic()
         delivery.acked.set()
 
     def send(self, kind: str, payload: dict[str, Any]) -> Delivery:
@@ -120,6 +124,7 @@ class SocketMode:
             reason = "timeout" if delivery.attempts else ""
             envelope |= {"retry_attempt": delivery.attempts, "retry_reason": reason}
         delivery.attempts += 1
+        delivery.sent_at = delivery.sent_at or time.monotonic()
         with contextlib.suppress(ConnectionError):
             await socket.send_json(envelope)
         try:

@@ -135,6 +135,17 @@ token_signs = Table(
     ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
 )
 
+# One byte a dimension of every sentence's vector, sentences in a row; only their direction counts.
+sentence_vectors = Table(
+    "sentence_vectors",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("chunk_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("vectors", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
+)
+
 # entries: three little-endian u16 a chunk: place in the segment, term frequency, length of the chunk.
 postings = Table(
     "postings",

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from knowledge import bm25, search
+import numpy as np
+
+from knowledge import bm25, followups, search
 from knowledge.embedders.tokens import TokenEmbedder, TokenVectors
 from knowledge.fusion import Fusion, convex, ranked, rrf, standardised
 from knowledge.passages import joined, joined_spans, without_duplicates
 from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.rerankers import LateInteraction
 from knowledge.search import Row
-from knowledge.tokens import query_terms
 from knowledge.types import Found, Legs, Passage, Scope
 from knowledge.vectors import Vector
 
@@ -64,6 +65,7 @@ class Ranking:
     version: int
     tokens: int
     timings_ms: Mapping[str, float]
+    searched: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,14 @@ class Retriever:
             reranked=self._reranked,
         )
 
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
-        """The k best passages of the scope; empty where nothing is known or nothing was asked."""
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
+        """The k best passages of the scope; empty where nothing is known or nothing was asked.
+
+        ``earlier`` are the questions asked before in the thread, oldest first: what the question leaves out is theirs.
+        """
         if not query.strip():
             return Found((), {"total": 0.0}, 0.0, await self._version(scope))
-        ranking = await self.rank(query, scope, least=k)
+        ranking = await self.rank(query, scope, least=k, earlier=earlier)
         began = time.perf_counter()
         passages = await self._joined(joined_spans(without_duplicates(ranking.final), k), scope)
         timings = dict(ranking.timings_ms)
@@ -127,6 +132,7 @@ class Retriever:
             knowledge_version=ranking.version,
             embedding_model=self._embedder.model,
             embedding_tokens=ranking.tokens,
+            searched=ranking.searched,
         )
 
     async def version(self, tenant_id: str) -> int:
@@ -146,15 +152,16 @@ class Retriever:
             del self._ahead[next(iter(self._ahead))]
         return [float(value) for value in asked.vector]
 
-    async def rank(self, query: str, scope: Scope, *, least: int = 5) -> Ranking:
+    async def rank(self, query: str, scope: Scope, *, least: int = 5, earlier: Sequence[str] = ()) -> Ranking:
         """Every stage's ranking, for measuring each alone. At least ``least`` chunks stand in ``final``."""
         clock = _Clock()
         with clock.stage("total"):
             with clock.stage("embed"):
-                asked = self._ahead.pop(query, None) or await self._encode(query)
+                leaning = await self._leaning(query, earlier, scope)
+                asked = await self._asked(leaning)
             vector = asked.vector
             dense, (sparse, version) = await asyncio.gather(
-                self._dense(clock, vector, scope), self._sparse(clock, query, scope)
+                self._dense(clock, vector, scope), self._sparse(clock, leaning.terms, scope)
             )
             with clock.stage("fuse"):
                 fused = await self._fuse(dense, sparse, vector, scope)
@@ -164,7 +171,26 @@ class Retriever:
         order = [(passage.chunk_id, passage.score) for passage in final]
         shown = {number for number, _ in order}
         reranked = order + [pair for pair in fused if pair[0] not in shown]
-        return Ranking(dense, sparse, fused, reranked, tuple(final), version, asked.tokens, clock.timings)
+        return Ranking(dense, sparse, fused, reranked, tuple(final), version, asked.tokens, clock.timings, leaning.text)
+
+    async def _leaning(self, query: str, earlier: Sequence[str], scope: Scope) -> followups.Asked:
+        terms = followups.earlier_terms(earlier)
+        if not terms:
+            return followups.alone(query)
+        async with self._sessions(scope.tenant_id) as session:
+            return followups.leaning(query, earlier, await bm25.idf(session, scope.tenant_id, terms))
+
+    async def _asked(self, leaning: followups.Asked) -> _Asked:
+        """The question alone is what the reranker reads; its vector is drawn halfway to that with the earlier words."""
+        alone = self._ahead.pop(leaning.question, None)
+        if not leaning.words:
+            return alone or await self._encode(leaning.question)
+        whole = asyncio.ensure_future(self._encode(leaning.text))
+        alone = alone or await self._encode(leaning.question)
+        both = await whole
+        middle = np.asarray(alone.vector, np.float32) + np.asarray(both.vector, np.float32)
+        vector = middle / (float(np.linalg.norm(middle)) or 1.0)
+        return replace(alone, vector=vector, tokens=alone.tokens + both.tokens)
 
     async def _encode(self, query: str) -> _Asked:
         if isinstance(self._reranker, LateInteraction) and isinstance(self._embedder, TokenEmbedder):
@@ -178,11 +204,11 @@ class Retriever:
             async with self._sessions(scope.tenant_id) as session:
                 return await search.dense(session, vector, scope, self._candidates, model=self._embedder.model)
 
-    async def _sparse(self, clock: _Clock, query: str, scope: Scope) -> tuple[Pairs, int]:
+    async def _sparse(self, clock: _Clock, terms: Mapping[str, float], scope: Scope) -> tuple[Pairs, int]:
         with clock.stage("sparse"):
             async with self._sessions(scope.tenant_id) as session:
                 version = await search.version(session, scope.tenant_id)
-                return await bm25.candidates(session, query_terms(query), scope, self._candidates), version
+                return await bm25.candidates(session, terms, scope, self._candidates), version
 
     async def _fuse(self, dense: Pairs, sparse: Pairs, vector: Vector, scope: Scope) -> Pairs:
         if self._fusion == "rrf":

@@ -181,6 +181,7 @@ class Found:
     ``confidence`` in 0..1 says how likely the passages hold the answer at all.
     ``knowledge_version`` grows with every change of the tenant's documents.
     ``embedding_model`` and ``embedding_tokens`` say what the query cost to encode.
+    ``searched`` is what was looked for: the question, and the words that it took from the thread.
     """
 
     passages: tuple[Passage, ...]
@@ -189,6 +190,7 @@ class Found:
     knowledge_version: int
     embedding_model: str = ""
     embedding_tokens: int = 0
+    searched: str = ""
 
 
 @dataclass(frozen=True, slots=True)

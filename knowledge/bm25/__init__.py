@@ -8,7 +8,7 @@ read, so no statistic can be stale. Writers of one tenant wait for each other at
 
 from __future__ import annotations
 
-from knowledge.bm25.read import candidates
+from knowledge.bm25.read import candidates, idf
 from knowledge.bm25.write import index, remove
 
-__all__ = ["candidates", "index", "remove"]
+__all__ = ["candidates", "idf", "index", "remove"]

@@ -50,8 +50,12 @@ class _Postings:
     frequency: Counter[str]
 
 
-async def candidates(session: AsyncSession, terms: Sequence[str], scope: Scope, k: int) -> list[tuple[int, float]]:
+async def candidates(
+    session: AsyncSession, terms: Sequence[str] | Mapping[str, float], scope: Scope, k: int
+) -> list[tuple[int, float]]:
     """The k best chunks for the terms of a question: number and Okapi score, best first, ties by number.
+
+    A term counts as often as it stands among ``terms``, or by the weight that it has there.
 
     Only chunks of the scope that have one of the terms and a score above zero are found. The statistics are those of
     the tenant's whole corpus, whatever the audience.
@@ -59,14 +63,32 @@ async def candidates(session: AsyncSession, terms: Sequence[str], scope: Scope, 
     corpus = await _corpus(session, scope)
     if not corpus.chunks or not terms:
         return []
-    postings = await _postings(session, scope.tenant_id, list(set(terms)), corpus.alive)
+    postings = await _postings(session, scope.tenant_id, list(dict.fromkeys(terms)), corpus.alive)
     idf = await _idf(session, scope.tenant_id, corpus, postings.frequency)
     average = corpus.terms / corpus.chunks
-    wanted = Counter(term for term in terms if idf.get(term))
+    weights: Mapping[str, float] = terms if isinstance(terms, Mapping) else Counter(terms)
+    wanted = {term: weight for term, weight in weights.items() if idf.get(term)}
     chosen = _choose(postings.entries, corpus.allowed, wanted, idf, average, k + SLACK)
     scores = _okapi(postings.entries, chosen, wanted, idf, average)
     best = sorted(zip(chosen, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
     return [(chunk_id, score) for chunk_id, score in best[:k] if score > 0]
+
+
+async def idf(session: AsyncSession, tenant_id: str, terms: Iterable[str]) -> dict[str, float]:
+    """The idf of those terms that the tenant's corpus has; the entries are counted by their length, unread.
+
+    For choosing among terms: chunks that were deleted and not yet swept count as well.
+    """
+    cursor = await (await driver(session)).execute(
+        "SELECT term, sum(octet_length(entries)) / 6, (SELECT chunks FROM knowledge_state WHERE tenant_id = %s) "
+        "FROM postings WHERE tenant_id = %s AND term = ANY(%s) GROUP BY term",
+        (tenant_id, tenant_id, list(dict.fromkeys(terms))),
+    )
+    return {
+        term: max(0.0, _raw_idf(max(chunks, int(frequency)), int(frequency)))
+        for term, frequency, chunks in await cursor.fetchall()
+        if chunks and frequency
+    }
 
 
 async def _corpus(session: AsyncSession, scope: Scope) -> _Corpus:
@@ -187,7 +209,7 @@ async def _living_frequencies(session: AsyncSession, tenant_id: str, corpus: _Co
 def _choose(
     entries: Mapping[int, Mapping[str, Entries]],
     allowed: Mapping[int, Bits],
-    wanted: Mapping[str, int],
+    wanted: Mapping[str, float],
     idf: Mapping[str, float],
     average: float,
     k: int,
@@ -215,7 +237,7 @@ def _choose(
 def _okapi(
     entries: Mapping[int, Mapping[str, Entries]],
     chosen: Sequence[int],
-    wanted: Counter[str],
+    wanted: Mapping[str, float],
     idf: Mapping[str, float],
     average: float,
 ) -> list[float]:
@@ -232,7 +254,8 @@ def _okapi(
                 frequencies[chunk_id][term] = frequency
                 lengths[chunk_id] = length
     okapi = BM25Okapi([[""]], k1=K1, b=B, epsilon=EPSILON)
-    okapi.corpus_size, okapi.avgdl, okapi.idf = len(chosen), average, dict(idf)
+    okapi.corpus_size, okapi.avgdl = len(chosen), average
+    okapi.idf = {term: weight * idf[term] for term, weight in wanted.items()}
     okapi.doc_freqs, okapi.doc_len = list(frequencies.values()), [lengths[chunk_id] for chunk_id in chosen]
-    scores: Iterable[float] = okapi.get_scores(list(wanted.elements()))
+    scores: Iterable[float] = okapi.get_scores(list(wanted))
     return [float(score) for score in scores]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     Column,
@@ -249,8 +251,38 @@ answers = Table(
     Column("citations", JSONB, nullable=False),
     _now("created_at"),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("ground", Text),
+    Column("question", Text),
+    Column("model", Text),
+    Column("vector", HALFVEC),
     _turn(),
     Index("answers_of_turn", "tenant_id", "turn_id"),
+    Index("answers_on_ground", "tenant_id", "ground", postgresql_where=text("ground IS NOT NULL")),
+)
+
+answer_hits = Table(
+    "answer_hits",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("similarity", REAL, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("verdict", SmallInteger),
+    _now("created_at"),
+    _turn(),
+    Index("answer_hits_of_entry", "tenant_id", "key"),
+)
+
+answer_flights = Table(
+    "answer_flights",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    _turn(),
+    Index("answer_flights_of_turn", "tenant_id", "turn_id"),
 )
 
 feedback = Table(

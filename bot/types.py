@@ -11,7 +11,7 @@ from typing import Any, Literal
 Platform = Literal["slack", "discord", "web", "console"]
 Tier = Literal["cheap", "strong"]
 Purpose = Literal["answer", "rewrite", "summary", "route", "judge", "embedding"]
-CallStatus = Literal["ok", "cancelled", "error"]
+CallStatus = Literal["open", "ok", "cancelled", "error"]
 BudgetOwner = Literal["user", "channel", "tenant"]
 IncomingKind = Literal["mention", "dm", "follow_up", "ask"]
 Role = Literal["admin", "member"]
@@ -83,7 +83,11 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question on its way to its answer, as it is stored. ``parts`` are the reply messages known so far."""
+    """One question on its way to its answer, as it is stored.
+
+    ``parts`` are the references of the reply messages known so far; ``recorded`` is how many are on record, with those
+    that were about to be posted when their process died.
+    """
 
     id: str
     thread: ThreadKey
@@ -94,14 +98,40 @@ class Turn:
     fresh: bool
     created_at: datetime
     parts: tuple[str, ...] = ()
+    recorded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write for a turn: every later write names ``fence`` and fails once another holds the turn."""
+    """The right to write for a turn: every later write names ``fence`` and fails once another holds the turn.
+
+    ``takeovers`` is how often a process died over the turn; ``recorded`` as in ``Turn``; ``stopping`` says that
+    somebody has stopped it.
+    """
 
     turn_id: str
     fence: int
+    takeovers: int = 0
+    recorded: int = 0
+    stopping: bool = False
+
+
+NoticeKind = Literal["ready", "stop", "moved", "dead", "connected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a process is told of the others.
+
+    ``ready``: a queued turn may run now, in the process ``holder`` or, where that is 0, in any that serves its
+    platform; ``stop``: somebody stopped the turn; ``moved``: its question was changed or deleted, so that whoever runs
+    it has lost it; ``dead``: a process died that held turns; ``connected``: notices may have been missed until now.
+    """
+
+    kind: NoticeKind
+    turn_id: str = ""
+    platform: str = ""
+    holder: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +164,21 @@ class ChannelSettings:
     persona: str | None = None
     tier: Tier | None = None
     follow_ups: bool = True
+    sources: tuple[str, ...] | None = None
+    """Prefixes of the sources that answers draw on; None for every source."""
+    auto_answer: bool = False
+    """Answer questions that mention nobody, where the evidence is strong; stay silent otherwise."""
+    paused: str | None = None
+    """What is said instead of answers while an admin has the bot pause in the whole tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSettings:
+    """What an admin has set for the whole tenant. ``admins`` are ids of people beside those the platform names."""
+
+    tier: Tier | None = None
+    paused: str | None = None
+    admins: tuple[str, ...] = ()
 
 
 # --- what is shown
@@ -141,11 +186,15 @@ class ChannelSettings:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a platform allows: characters of Markdown in one message, seconds between two edits, messages an answer."""
+    """What a platform allows: characters of Markdown in one message, seconds between two edits, messages an answer.
+
+    ``here_only`` says that this process alone can show something there: a turn must not be run by another.
+    """
 
     message_chars: int
     edit_interval: float
     max_parts: int = 10
+    here_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +278,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a model provider as the ledger keeps it. ``cost_usd`` is None where the price is unknown."""
+    """One call of a model provider as the ledger keeps it. ``cost_usd`` is None where the price is unknown.
+
+    ``id`` (32 hexadecimal digits) names the row from before the call was sent, when it is ``open`` and an estimate.
+    """
 
     purpose: Purpose
     provider: str
@@ -243,6 +295,7 @@ class Call:
     ttft_ms: float | None = None
     estimated: bool = False
     error: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

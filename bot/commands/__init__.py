@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 
-from bot.commands import ask, budget, costs, docs, ingest, privacy, stop, why
+from bot.commands import admin, ask, budget, costs, docs, ingest, privacy, settings, stop, why
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
 from bot.errors import NotAllowed, ParleyError, UsageError
+from bot.store import tenants
+from bot.types import Author
 from knowledge.errors import KnowledgeError
 
-_ALL = tuple(module.COMMAND for module in (ask, ingest, docs, budget, costs, why, stop, privacy))
+_ALL = tuple(module.COMMAND for module in (ask, ingest, docs, budget, costs, why, stop, settings, admin, privacy))
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
 
-_BARE = frozenset(("stop", "why", "budget", "costs", "help", "docs"))
+_BARE = frozenset(("stop", "why", "budget", "costs", "help", "docs", "settings"))
 """Commands that a mention may consist of alone."""
 
 
@@ -28,12 +31,22 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"Did you mean /{near[0]}?" if near else "/help lists what there is."
         raise UsageError(f"There is no command “{name}”. {hint}")
+    ctx = replace(ctx, author=await _in_full(ctx))
     if command.admin and not ctx.author.is_admin:
         raise NotAllowed(f"Only an admin can use /{command.name}.")
     try:
         return await command.run(ctx, args.strip())
     except KnowledgeError as error:
         raise ParleyError(str(error)) from error
+
+
+async def _in_full(ctx: Context) -> Author:
+    """The author, an admin also where one has been made here with ``/admin grant``."""
+    if ctx.author.is_admin:
+        return ctx.author
+    async with ctx.services.database.tenant(ctx.tenant_id) as session:
+        made = await tenants.settings(session, tenant_id=ctx.tenant_id)
+    return replace(ctx.author, is_admin=ctx.author.id in made.admins)
 
 
 def match(text: str) -> tuple[str, str] | None:
@@ -49,7 +62,7 @@ def match(text: str) -> tuple[str, str] | None:
     if slashed or (not args and name in _BARE):
         return name, args
     first = args.split(" ")[0].strip("<>").lower()
-    if name == "ingest" and (first.startswith(("http://", "https://", "--here")) or not args):
+    if name == "ingest" and (first.startswith(("http://", "https://", "--here")) or args.lower() in ("", "stop")):
         return name, args
     if name in ("budget", "docs", "privacy") and first in (
         "show",
@@ -60,6 +73,10 @@ def match(text: str) -> tuple[str, str] | None:
         "export",
         "erase",
     ):
+        return name, args
+    if name == "settings" and first in ("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "reset"):
+        return name, args
+    if name == "admin" and first in ("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models"):
         return name, args
     if name == "costs" and (first == "by" or first[:1].isdigit() or first == "csv"):
         return name, args

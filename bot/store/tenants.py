@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import and_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.tables import channels, tenants
-from bot.types import ChannelSettings, Platform
+from bot.types import ChannelSettings, Platform, TenantSettings
+
+Settings = TypeVar("Settings", ChannelSettings, TenantSettings)
 
 
 async def ensure(session: AsyncSession, *, tenant_id: str, platform: Platform) -> None:
@@ -24,22 +27,59 @@ async def timezone(session: AsyncSession, *, tenant_id: str) -> str | None:
     return zone
 
 
+async def settings(session: AsyncSession, *, tenant_id: str) -> TenantSettings:
+    """What holds for the whole tenant; the defaults where nothing was set."""
+    stored: dict[str, Any] | None = await session.scalar(
+        select(tenants.c.settings).where(tenants.c.tenant_id == tenant_id)
+    )
+    return _read(TenantSettings, stored)
+
+
+async def set_settings(
+    session: AsyncSession, *, tenant_id: str, platform: Platform, change: Callable[[TenantSettings], TenantSettings]
+) -> TenantSettings:
+    """Change what holds for the whole tenant; its row is locked meanwhile, so that no change is lost."""
+    await ensure(session, tenant_id=tenant_id, platform=platform)
+    where = tenants.c.tenant_id == tenant_id
+    stored = await session.scalar(select(tenants.c.settings).where(where).with_for_update())
+    changed = change(_read(TenantSettings, stored))
+    await session.execute(update(tenants).where(where).values(settings=asdict(changed)))
+    return changed
+
+
 async def channel_settings(session: AsyncSession, *, tenant_id: str, channel_id: str) -> ChannelSettings:
-    """How the bot behaves in the channel; the defaults where nothing was set."""
+    """How the bot behaves in the channel: what was set there, then what holds for the tenant, then the defaults."""
     stored: dict[str, Any] | None = await session.scalar(
         select(channels.c.settings).where(channels.c.tenant_id == tenant_id, channels.c.channel_id == channel_id)
     )
-    known = ChannelSettings.__dataclass_fields__
-    return ChannelSettings(**{name: value for name, value in (stored or {}).items() if name in known})
+    own, everywhere = _read(ChannelSettings, stored), await settings(session, tenant_id=tenant_id)
+    return replace(own, tier=own.tier or everywhere.tier, paused=everywhere.paused)
 
 
 async def set_channel_settings(
-    session: AsyncSession, *, tenant_id: str, channel_id: str, settings: ChannelSettings
-) -> None:
-    """Replace the channel's settings."""
-    statement = insert(channels).values(tenant_id=tenant_id, channel_id=channel_id, settings=asdict(settings))
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["tenant_id", "channel_id"], set_={"settings": statement.excluded.settings}
-        )
-    )
+    session: AsyncSession, *, tenant_id: str, channel_id: str, change: Callable[[ChannelSettings], ChannelSettings]
+) -> ChannelSettings:
+    """Change the channel's own settings; its row is locked meanwhile, so that no change is lost."""
+    key = {"tenant_id": tenant_id, "channel_id": channel_id}
+    await session.execute(insert(channels).values(**key).on_conflict_do_nothing())
+    where = and_(channels.c.tenant_id == tenant_id, channels.c.channel_id == channel_id)
+    stored = await session.scalar(select(channels.c.settings).where(where).with_for_update())
+    changed = change(_read(ChannelSettings, stored))
+    await session.execute(update(channels).where(where).values(settings=_own(changed)))
+    return changed
+
+
+def _own(made: ChannelSettings) -> dict[str, Any]:
+    """What belongs to the channel itself."""
+    return {name: value for name, value in asdict(made).items() if name != "paused"}
+
+
+def _read(kind: type[Settings], stored: Mapping[str, Any] | None) -> Settings:
+    """The stored values by name; a list is a tuple again, and a name that this code does not know is passed over."""
+    known = {field.name for field in fields(kind)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in (stored or {}).items()
+        if name in known
+    }
+    return kind(**values)

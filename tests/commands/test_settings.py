@@ -1,0 +1,105 @@
+"""``settings`` and ``admin`` over the real store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot import commands
+from bot.app import App
+from bot.errors import NotAllowed, UsageError
+from bot.types import LOCAL_TENANT, Author, ThreadKey
+from tests.commands.test_commands import BOSS, app, by, ingested  # noqa: F401 - a fixture
+
+ANN = Author("U1", "Ann")
+HERE = ThreadKey(LOCAL_TENANT, "slack", "C1", "1.1")
+ELSEWHERE = replace(HERE, channel_id="C2")
+
+
+async def table(app: App, author: Author = ANN, channel: str = "C1") -> dict[str, object]:
+    reply = await commands.run("settings", "", by(app, author, channel))
+    assert reply.table is not None
+    return {str(name): value for name, value in reply.table.rows}
+
+
+async def test_a_channel_is_set_by_admins_and_shown_to_everybody(app: App) -> None:
+    await ingested(app)
+    with pytest.raises(NotAllowed, match="Only an admin"):
+        await commands.run("settings", "tier strong", by(app))
+    documents = (await commands.run("docs", "", by(app))).table
+    assert documents is not None
+    source = str(documents.rows[0][documents.columns.index("source")])
+    for line in ("persona Answer in  one sentence.", "tier strong", "follow-ups off", "auto-answer on"):
+        await commands.run("settings", line, by(app, BOSS))
+    await commands.run("settings", f"sources {source}", by(app, BOSS))
+    assert await table(app) == {
+        "persona": "Answer in  one sentence.",
+        "tier": "strong",
+        "sources": source,
+        "follow-ups": "off",
+        "auto-answer": "on",
+    }
+    made = await app.services.store.settings(HERE)
+    assert (made.sources, made.tier, made.follow_ups, made.auto_answer) == ((source,), "strong", False, True)
+    assert (await table(app, channel="C2"))["persona"] == "default"
+    await commands.run("settings", "reset", by(app, BOSS))
+    assert (await table(app))["sources"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("persona", "Write how I should be"),
+        (f"persona {'x' * 2001}", "at most 2,000"),
+        ("tier best", "no tier"),
+        ("sources nowhere/", "No source or document begins"),
+        ("sources", "Name the sources"),
+        ("follow-ups maybe", "follow-ups on, or off"),
+        ("colour blue", "Write /settings"),
+    ],
+)
+async def test_a_wrong_setting_gets_its_usage_and_changes_nothing(app: App, line: str, told: str) -> None:
+    before = await table(app)
+    with pytest.raises(UsageError, match=told):
+        await commands.run("settings", line, by(app, BOSS))
+    assert await table(app) == before
+
+
+async def test_who_is_made_an_admin_is_one_in_every_command_until_revoked(app: App) -> None:
+    with pytest.raises(NotAllowed):
+        await commands.run("admin", "grant <@U1>", by(app))
+    await commands.run("admin", "grant <@U1|ann>", by(app, BOSS))
+    assert "U1" in str((await commands.run("admin", "", by(app))).table)
+    await commands.run("admin", "revoke U1", by(app))
+    with pytest.raises(NotAllowed):
+        await commands.run("costs", "", by(app))
+    with pytest.raises(UsageError, match="PARLEY_ADMINS"):
+        await commands.run("admin", "revoke U9", by(app, BOSS))
+
+
+async def test_the_tier_of_the_tenant_holds_where_the_channel_says_nothing(app: App) -> None:
+    await commands.run("admin", "tier strong", by(app, BOSS))
+    await commands.run("settings", "tier cheap", by(app, BOSS, "C2"))
+    assert (await app.services.store.settings(HERE)).tier == "strong"
+    assert (await app.services.store.settings(ELSEWHERE)).tier == "cheap"
+    await commands.run("admin", "tier auto", by(app, BOSS))
+    assert (await app.services.store.settings(HERE)).tier is None
+
+
+async def test_a_pause_holds_everywhere_and_says_its_note(app: App) -> None:
+    await commands.run("admin", "pause Back at noon.", by(app, BOSS))
+    assert (await app.services.store.settings(ELSEWHERE)).paused == "Back at noon."
+    assert "Back at noon." in (await commands.run("settings", "", by(app))).text
+    asked = await commands.run("ask", "When are dogs welcome?", by(app))
+    assert "Back at noon." in asked.text
+    await commands.run("admin", "resume", by(app, BOSS))
+    assert (await app.services.store.settings(HERE)).paused is None
+
+
+async def test_models_are_told(app: App) -> None:
+    reply = await commands.run("admin", "models", by(app, BOSS))
+    assert reply.table is not None
+    assert [row[0] for row in reply.table.rows] == ["cheap", "strong", "embedding"]
+    with pytest.raises(UsageError, match="Write /admin"):
+        await commands.run("admin", "explode", by(app, BOSS))

@@ -2,6 +2,7 @@
 
 ParleyError
 ├── ConfigError        a setting is wrong, or a port, token or database cannot be used as set
+│   └── StoreAway      the database does not answer just now
 ├── UsageError         the request itself is wrong: empty question, unknown command, bad argument
 ├── Refused            the bot will not answer this, and says why
 │   ├── OverBudget     the daily token budget is spent; carries the reset time
@@ -27,6 +28,10 @@ class ParleyError(Exception):
 
 class ConfigError(ParleyError):
     """A setting is wrong or what it names cannot be used."""
+
+
+class StoreAway(ConfigError):
+    """The database does not answer just now: stopped, unreachable, full or overloaded."""
 
 
 class UsageError(ParleyError):

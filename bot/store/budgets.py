@@ -155,9 +155,16 @@ async def role_of(session: AsyncSession, *, tenant_id: str, user_id: str) -> Rol
 
 
 async def reserve(
-    session: AsyncSession, *, tenant_id: str, accounts: Sequence[Account], day: date, turn_id: str, tokens: int
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    accounts: Sequence[Account],
+    day: date,
+    turn_id: str,
+    tokens: int,
+    reservation_id: str = "",
 ) -> str:
-    """Set tokens aside on every account and return the reservation's id.
+    """Set tokens aside on every account and return the reservation's id, a fresh one unless it is given.
 
     Raises FullError at the first account under whose cap they do not fit: the transaction must then be rolled back,
     for the accounts before it hold them already.
@@ -169,11 +176,11 @@ async def reserve(
         )
         if used is None:
             raise FullError(account)
-    reservation_id = uuid.uuid4()
+    rid = uuid.UUID(reservation_id) if reservation_id else uuid.uuid4()
     rows = [
         {
             "tenant_id": tenant_id,
-            "reservation_id": reservation_id,
+            "reservation_id": rid,
             "turn_id": uuid.UUID(turn_id),
             "subject": account.subject,
             "day": day,
@@ -183,7 +190,42 @@ async def reserve(
         for account in accounts
     ]
     await session.execute(insert(reservations), rows)
-    return str(reservation_id)
+    return str(rid)
+
+
+async def extend(
+    session: AsyncSession, *, tenant_id: str, accounts: Sequence[Account], reservation_id: str, tokens: int
+) -> bool:
+    """Set more tokens aside under a reservation; False where it is no longer held. Raises FullError."""
+    rid = uuid.UUID(reservation_id)
+    held = await session.execute(
+        update(reservations)
+        .where(
+            reservations.c.tenant_id == tenant_id,
+            reservations.c.reservation_id == rid,
+            reservations.c.state == "held",
+        )
+        .values(tokens=reservations.c.tokens + tokens)
+        .returning(reservations.c.day)
+    )
+    day = next((row.day for row in held), None)
+    if day is None:
+        return False
+    for account in accounts:
+        asked = {"tenant": tenant_id, "subject": account.subject, "day": day, "need": tokens, "cap": account.cap}
+        if await session.scalar(_RESERVE, asked) is None:
+            raise FullError(account)
+    return True
+
+
+async def is_held(session: AsyncSession, *, tenant_id: str, reservation_id: str) -> bool:
+    """Whether the reservation was made: its commit may go through though nobody hears of it."""
+    found = await session.scalar(
+        select(func.count()).where(
+            reservations.c.tenant_id == tenant_id, reservations.c.reservation_id == uuid.UUID(reservation_id)
+        )
+    )
+    return bool(found)
 
 
 async def settle(session: AsyncSession, *, tenant_id: str, reservation_id: str, used: int) -> bool:

@@ -1,18 +1,44 @@
-"""The ledger: one row for every call of a model provider."""
+"""The ledger: one row for every call of a model provider, from before it is sent.
+
+A row is ``open``, with the estimated prompt, until the call is settled. Where its process died it is settled as the
+estimate that it is, with the error LEFT_BEHIND; should that process turn out to live, its own figures replace that.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.tables import ledger
 from bot.store.threads import thread_uid
 from bot.types import Call, ThreadKey
+
+LEFT_BEHIND = "left behind"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftCall:
+    """A call of a process that died: the tokens it is estimated at, and whose day they count on."""
+
+    user_id: str
+    channel_id: str
+    day: date
+    tokens: int
+
+
+async def open_call(
+    session: AsyncSession, *, key: ThreadKey, user_id: str, turn_id: str, day: date, call: Call
+) -> None:
+    """Put a call on record before it is sent; once more is no second row."""
+    row = _row(key, user_id, turn_id, day, call)
+    await session.execute(insert(ledger).values(row).on_conflict_do_nothing())
 
 
 async def record(
@@ -23,25 +49,73 @@ async def record(
     turn_id: str | None,
     day: date,
     calls: Sequence[Call],
-) -> None:
-    """Write a row for each call."""
+) -> int:
+    """Settle each call's row, or write it where there was none; the tokens that no budget has counted yet.
+
+    Calls that are on record already, with the same figures, change nothing and count nothing.
+    """
     if not calls:
-        return
-    rows = [
-        {
-            "tenant_id": key.tenant_id,
-            "call_id": uuid.uuid4(),
-            "turn_id": uuid.UUID(turn_id) if turn_id else None,
-            "thread_uid": thread_uid(key),
-            "platform": key.platform,
-            "channel_id": key.channel_id,
-            "user_id": user_id,
-            "budget_day": day,
-            **_values(call),
-        }
-        for call in calls
-    ]
-    await session.execute(insert(ledger), rows)
+        return 0
+    rows = [_row(key, user_id, turn_id, day, call) for call in calls]
+    counted = await _counted(session, key.tenant_id, [row["call_id"] for row in rows])
+    statement = insert(ledger)
+    kept = {"tenant_id", "call_id", "turn_id", "thread_uid", "created_at", "budget_day"}
+    changes = {column.name: statement.excluded[column.name] for column in ledger.c if column.name not in kept}
+    await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "call_id"], set_=changes), rows)
+    return sum(call.usage.total_tokens - counted.get(row["call_id"], 0) for call, row in zip(calls, rows, strict=True))
+
+
+async def _counted(session: AsyncSession, tenant_id: str, call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Tokens that budgets have counted for calls on record; an open call is covered by its reservation."""
+    found = await session.execute(
+        select(ledger.c.call_id, _TOKENS.label("tokens"))
+        .where(ledger.c.tenant_id == tenant_id, ledger.c.call_id.in_(call_ids), ledger.c.status != "open")
+        .with_for_update()
+    )
+    return {row.call_id: int(row.tokens) for row in found}
+
+
+async def settle_left(session: AsyncSession, *, tenant_id: str, turn_id: str) -> list[LeftCall]:
+    """Settle what the turn's earlier process had under way when it died; what each call is estimated at."""
+    return await _settle_left(session, ledger.c.tenant_id == tenant_id, ledger.c.turn_id == uuid.UUID(turn_id))
+
+
+async def settle_old(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LeftCall]:
+    """Settle what has been under way for so long that its process must be gone."""
+    return await _settle_left(session, ledger.c.tenant_id == tenant_id, ledger.c.created_at < func.now() - older)
+
+
+async def _settle_left(session: AsyncSession, *which: Any) -> list[LeftCall]:
+    rows = await session.execute(
+        update(ledger)
+        .where(*which, ledger.c.status == "open")
+        .values(status="error", error=LEFT_BEHIND, estimated=True)
+        .returning(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day, _TOKENS.label("tokens"))
+    )
+    return [LeftCall(row.user_id, row.channel_id, row.budget_day, int(row.tokens)) for row in rows]
+
+
+_TOKENS = (
+    ledger.c.input_tokens
+    + ledger.c.cached_tokens
+    + ledger.c.cache_write_tokens
+    + ledger.c.cache_write_long_tokens
+    + ledger.c.completion_tokens
+)
+
+
+def _row(key: ThreadKey, user_id: str, turn_id: str | None, day: date, call: Call) -> dict[str, Any]:
+    return {
+        "tenant_id": key.tenant_id,
+        "call_id": uuid.UUID(call.id) if call.id else uuid.uuid4(),
+        "turn_id": uuid.UUID(turn_id) if turn_id else None,
+        "thread_uid": thread_uid(key),
+        "platform": key.platform,
+        "channel_id": key.channel_id,
+        "user_id": user_id,
+        "budget_day": day,
+        **_values(call),
+    }
 
 
 def _values(call: Call) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from bot.errors import ConfigError
+from bot.errors import StoreAway
+from bot.store.faults import is_away
+from bot.store.faults import unreachable as unreachable
 
 APP_ROLE = "parley_app"
 ALL_TENANTS = "*"
@@ -46,10 +47,18 @@ class Database:
 
     @asynccontextmanager
     async def tenant(self, tenant_id: str) -> AsyncIterator[AsyncSession]:
-        """One transaction of one tenant: committed at the end, rolled back on an error."""
-        async with self._sessions() as session, session.begin():
-            await self._bind(session, tenant_id)
-            yield session
+        """One transaction of one tenant: committed at the end, rolled back on an error.
+
+        Raises StoreAway where the database does not answer, at whatever point.
+        """
+        try:
+            async with self._sessions() as session, session.begin():
+                await self._bind(session, tenant_id)
+                yield session
+        except Exception as error:
+            if is_away(error):
+                raise StoreAway(unreachable(error)) from error
+            raise
 
     @asynccontextmanager
     async def queue(self) -> AsyncIterator[AsyncSession]:
@@ -58,25 +67,13 @@ class Database:
             yield session
 
     async def _bind(self, session: AsyncSession, tenant_id: str) -> None:
-        try:
-            if self._takes_role is None:
-                self._takes_role = bool(await session.scalar(_MAY_TAKE_ROLE, {"role": APP_ROLE}))
-            if self._takes_role:
-                await session.execute(_BIND_WITH_ROLE, {"role": APP_ROLE, "tenant": tenant_id})
-            else:
-                await session.execute(_BIND, {"tenant": tenant_id})
-        except OperationalError as error:
-            raise ConfigError(unreachable(error)) from error
+        if self._takes_role is None:
+            self._takes_role = bool(await session.scalar(_MAY_TAKE_ROLE, {"role": APP_ROLE}))
+        if self._takes_role:
+            await session.execute(_BIND_WITH_ROLE, {"role": APP_ROLE, "tenant": tenant_id})
+        else:
+            await session.execute(_BIND, {"tenant": tenant_id})
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
-
-
-def unreachable(error: Exception) -> str:
-    """One line for a database that does not answer."""
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return (
-        f"The database cannot be reached ({reason}). "
-        "Start it, or correct DATABASE_URL, or unset that for the embedded one."
-    )

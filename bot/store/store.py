@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.config import Settings
 from bot.errors import LeaseLost, OverBudget
-from bot.store import answers, budgets, ledger, tenants, threads, turns
+from bot.store import answers, budgets, ledger, tenants, threads, turns, waiting
 from bot.store.budgets import Account
 from bot.store.session import Database
+from bot.store.turnstore import PATIENCE, TurnStore
 from bot.types import (
     Author,
     BudgetState,
@@ -21,10 +25,8 @@ from bot.types import (
     Call,
     ChannelSettings,
     History,
-    Incoming,
     Lease,
     Outcome,
-    Platform,
     Reservation,
     Role,
     ThreadKey,
@@ -32,7 +34,7 @@ from bot.types import (
 )
 
 
-class PostgresStore:
+class PostgresStore(TurnStore):
     """See ``bot.engine.ports.Store``."""
 
     def __init__(
@@ -42,52 +44,28 @@ class PostgresStore:
         *,
         count_tokens: Callable[[str], int],
         clock: Callable[[], datetime],
+        holder: Callable[[], int | None] = lambda: None,
+        patience: float = PATIENCE,
     ) -> None:
-        self._database = database
+        super().__init__(database, count_tokens=count_tokens, holder=holder, patience=patience)
         self._settings = settings
-        self._count_tokens = count_tokens
         self._clock = clock
 
-    async def accept(self, incoming: Incoming) -> Turn | None:
-        async with self._database.tenant(incoming.thread.tenant_id) as session:
-            return await turns.accept(session, incoming=incoming, tokens=self._count_tokens(incoming.text))
-
-    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
-        async with self._database.tenant(tenant_id) as session:
-            return await turns.get(session, tenant_id=tenant_id, turn_id=turn_id)
-
-    async def knows(self, thread: ThreadKey) -> bool:
-        async with self._database.tenant(thread.tenant_id) as session:
-            return await threads.exists(session, key=thread)
-
-    async def unfinished(self, platform: Platform) -> Sequence[Turn]:
-        async with self._database.queue() as session:
-            found = await turns.unfinished(session, platform=platform)
-        stored = [await self.turn(tenant_id, turn_id) for tenant_id, turn_id in found]
-        return [turn for turn in stored if turn is not None]
-
-    async def lease(self, turn: Turn) -> Lease | None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            lease = await turns.lease(session, turn=turn)
-            if lease is not None and lease.fence > 1:
-                await budgets.release_held(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
-            return lease
-
-    async def renew(self, turn: Turn, lease: Lease) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await turns.renew(session, turn=turn, lease=lease)
-
-    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await turns.record_part(session, turn=turn, lease=lease, index=index, ref=ref)
+    # --- what a turn reads
 
     async def history(self, turn: Turn) -> History:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await threads.history(session, key=turn.thread, before_turn=turn.id)
+        return await self._trying(
+            turn.thread.tenant_id,
+            lambda session, _: threads.history(session, key=turn.thread, before_turn=turn.id),
+        )
 
     async def settings(self, thread: ThreadKey) -> ChannelSettings:
-        async with self._database.tenant(thread.tenant_id) as session:
-            return await tenants.channel_settings(session, tenant_id=thread.tenant_id, channel_id=thread.channel_id)
+        return await self._trying(
+            thread.tenant_id,
+            lambda session, _: tenants.channel_settings(
+                session, tenant_id=thread.tenant_id, channel_id=thread.channel_id
+            ),
+        )
 
     async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
         async with self._database.tenant(tenant_id) as session:
@@ -97,36 +75,60 @@ class PostgresStore:
         return _state(own, today)
 
     async def budgets(self, tenant_id: str, channel_id: str, author: Author) -> tuple[BudgetState, ...]:
-        async with self._database.tenant(tenant_id) as session:
+        async def read(session: AsyncSession, _: bool) -> tuple[BudgetState, ...]:
             today = await self._today(session, tenant_id)
             found = await self._accounts(session, tenant_id, author.id, author.role, channel_id, today.date)
-        return tuple(_state(account, today) for account in found)
+            return tuple(_state(account, today) for account in found)
+
+        return await self._trying(tenant_id, read)
+
+    # --- money
 
     async def reserve(self, turn: Turn, tokens: int) -> Reservation:
-        tenant_id, author = turn.thread.tenant_id, turn.author
-        async with self._database.tenant(tenant_id) as session:
-            today = await self._today(session, tenant_id)
-            accounts = await self._accounts(
-                session, tenant_id, author.id, author.role, turn.thread.channel_id, today.date
-            )
-            try:
-                reservation_id = await budgets.reserve(
-                    session, tenant_id=tenant_id, accounts=accounts, day=today.date, turn_id=turn.id, tokens=tokens
+        tenant_id, reservation_id = turn.thread.tenant_id, uuid.uuid4().hex
+
+        async def once(session: AsyncSession, again: bool) -> Reservation:
+            today, accounts = await self._accounts_of(session, turn)
+            made = Reservation(reservation_id, tokens, today.date, accounts[0].used, accounts[0].cap)
+            if again and await budgets.is_held(session, tenant_id=tenant_id, reservation_id=reservation_id):
+                return made
+            with _over_budget(today):
+                await budgets.reserve(
+                    session,
+                    tenant_id=tenant_id,
+                    accounts=accounts,
+                    day=today.date,
+                    turn_id=turn.id,
+                    tokens=tokens,
+                    reservation_id=reservation_id,
                 )
-            except budgets.FullError as full:
-                state = _state(full.account, today)
-                raise OverBudget(
-                    "Too little is left of today's token budget.",
-                    used=state.used,
-                    limit=state.limit,
-                    resets_at=state.resets_at,
-                    whose=state.whose,
-                ) from None
-        return Reservation(reservation_id, tokens, today.date, accounts[0].used, accounts[0].cap)
+            return made
+
+        return await self._trying(tenant_id, once)
+
+    async def open_call(self, turn: Turn, call: Call, reservation: Reservation | None, *, beyond: int = 0) -> None:
+        tenant_id = turn.thread.tenant_id
+
+        async def once(session: AsyncSession, again: bool) -> None:
+            today, accounts = await self._accounts_of(session, turn)
+            day = reservation.day if reservation else today.date
+            if beyond > 0 and reservation is not None and not again:
+                with _over_budget(today):
+                    await budgets.extend(
+                        session,
+                        tenant_id=tenant_id,
+                        accounts=accounts,
+                        reservation_id=reservation.id,
+                        tokens=beyond,
+                    )
+            await ledger.open_call(
+                session, key=turn.thread, user_id=turn.author.id, turn_id=turn.id, day=day, call=call
+            )
+
+        await self._trying(tenant_id, once)
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
-        async with self._database.tenant(tenant_id) as session:
-            return await answers.lookup(session, tenant_id=tenant_id, key=key)
+        return await self._trying(tenant_id, lambda session, _: answers.lookup(session, tenant_id=tenant_id, key=key))
 
     async def finish(
         self,
@@ -137,48 +139,69 @@ class PostgresStore:
         reservation: Reservation | None,
         cache_key: str | None,
     ) -> None:
-        tenant_id = turn.thread.tenant_id
         try:
-            async with self._database.tenant(tenant_id) as session:
-                await turns.end(session, turn=turn, lease=lease, outcome=outcome)
-                await self._settle(session, turn, outcome.calls, reservation)
-                if outcome.answer:
-                    await threads.add_message(
-                        session,
-                        key=turn.thread,
-                        turn_id=turn.id,
-                        role="assistant",
-                        author_id="parley",
-                        author="Parley",
-                        text=outcome.answer,
-                        tokens=self._count_tokens(outcome.answer),
-                    )
-                if outcome.route and outcome.state == "done":
-                    await threads.set_tier(session, key=turn.thread, tier=outcome.route.tier)
-                if cache_key and outcome.state == "done" and not outcome.cached:
-                    await answers.keep(
-                        session,
-                        tenant_id=tenant_id,
-                        key=cache_key,
-                        turn_id=turn.id,
-                        answer=outcome.answer,
-                        citations=outcome.citations,
-                        ttl=timedelta(hours=self._settings.answer_cache_hours),
-                    )
+            await self._trying(
+                turn.thread.tenant_id, partial(self._finish, turn, lease, outcome, reservation, cache_key)
+            )
         except LeaseLost:
             await self.bill(turn, outcome.calls, reservation)
             raise
 
+    async def _finish(
+        self,
+        turn: Turn,
+        lease: Lease,
+        outcome: Outcome,
+        reservation: Reservation | None,
+        cache_key: str | None,
+        session: AsyncSession,
+        again: bool,
+    ) -> None:
+        if again and await turns.ended(session, turn=turn, lease=lease, state=outcome.state):
+            return
+        uid = threads.thread_uid(turn.thread)
+        await turns.end(session, turn=turn, lease=lease, outcome=outcome)
+        await self._settle(session, turn, outcome.calls, reservation)
+        if outcome.answer:
+            await threads.add_message(
+                session,
+                key=turn.thread,
+                turn_id=turn.id,
+                role="assistant",
+                author_id="parley",
+                author="Parley",
+                text=outcome.answer,
+                tokens=self._count_tokens(outcome.answer),
+            )
+        if outcome.route and outcome.state == "done":
+            await threads.set_tier(session, key=turn.thread, tier=outcome.route.tier)
+        if cache_key and outcome.state == "done" and not outcome.cached:
+            await self._keep(session, outcome, cache_key)
+        await waiting.tell_next(session, thread=turn.thread, thread_uid=uid)
+
+    async def _keep(self, session: AsyncSession, outcome: Outcome, cache_key: str) -> None:
+        await answers.keep(
+            session,
+            tenant_id=outcome.thread.tenant_id,
+            key=cache_key,
+            turn_id=outcome.turn_id,
+            answer=outcome.answer,
+            citations=outcome.citations,
+            ttl=timedelta(hours=self._settings.answer_cache_hours),
+        )
+
     async def hand_back(
         self, turn: Turn, lease: Lease, calls: Sequence[Call], *, reservation: Reservation | None
     ) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
+        async def once(session: AsyncSession, _: bool) -> None:
             await self._settle(session, turn, calls, reservation)
             await turns.hand_back(session, turn=turn, lease=lease)
+            await waiting.tell_next(session, thread=turn.thread, thread_uid=threads.thread_uid(turn.thread))
+
+        await self._trying(turn.thread.tenant_id, once)
 
     async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await self._settle(session, turn, calls, reservation)
+        await self._trying(turn.thread.tenant_id, lambda session, _: self._settle(session, turn, calls, reservation))
 
     async def summarise(self, turn: Turn, *, since: int, summary: str, upto: int) -> bool:
         async with self._database.tenant(turn.thread.tenant_id) as session:
@@ -194,14 +217,27 @@ class PostgresStore:
     ) -> None:
         tenant_id = turn.thread.tenant_id
         day = reservation.day if reservation else (await self._today(session, tenant_id)).date
-        await ledger.record(session, key=turn.thread, user_id=turn.author.id, turn_id=turn.id, day=day, calls=calls)
-        used = sum(call.usage.total_tokens for call in calls)
+        used = await ledger.record(
+            session, key=turn.thread, user_id=turn.author.id, turn_id=turn.id, day=day, calls=calls
+        )
         covered = reservation is not None and await budgets.settle(
             session, tenant_id=tenant_id, reservation_id=reservation.id, used=used
         )
         if not covered and used:
             subjects = budgets.subjects(turn.author.id, turn.thread.channel_id)
             await budgets.charge(session, tenant_id=tenant_id, subjects=subjects, day=day, tokens=used)
+
+    async def _settle_interrupted(self, session: AsyncSession, turn: Turn) -> None:
+        tenant_id = turn.thread.tenant_id
+        await budgets.release_held(session, tenant_id=tenant_id, turn_id=turn.id)
+        left = await ledger.settle_left(session, tenant_id=tenant_id, turn_id=turn.id)
+        await charge_left(session, tenant_id=tenant_id, left=left)
+
+    async def _accounts_of(self, session: AsyncSession, turn: Turn) -> tuple[_Today, tuple[Account, ...]]:
+        tenant_id, author = turn.thread.tenant_id, turn.author
+        today = await self._today(session, tenant_id)
+        channel_id = turn.thread.channel_id
+        return today, await self._accounts(session, tenant_id, author.id, author.role, channel_id, today.date)
 
     async def _accounts(
         self, session: AsyncSession, tenant_id: str, user_id: str, role: Role, channel_id: str, day: date
@@ -236,3 +272,26 @@ class _Today:
 
 def _state(account: Account, today: _Today) -> BudgetState:
     return BudgetState(account.used, account.reserved, account.cap, today.end, account.owner)
+
+
+@contextmanager
+def _over_budget(today: _Today) -> Iterator[None]:
+    try:
+        yield
+    except budgets.FullError as full:
+        state = _state(full.account, today)
+        raise OverBudget(
+            "Too little is left of today's token budget.",
+            used=state.used,
+            limit=state.limit,
+            resets_at=state.resets_at,
+            whose=state.whose,
+        ) from None
+
+
+async def charge_left(session: AsyncSession, *, tenant_id: str, left: Sequence[ledger.LeftCall]) -> None:
+    """Count what calls of dead processes are estimated at on the days of those who asked."""
+    for call in left:
+        if call.tokens:
+            subjects = budgets.subjects(call.user_id, call.channel_id)
+            await budgets.charge(session, tenant_id=tenant_id, subjects=subjects, day=call.day, tokens=call.tokens)

@@ -1,4 +1,8 @@
-"""Turns: accepted once, run by one process at a time, finished once."""
+"""Turns: accepted once, run by one process at a time, finished once.
+
+``holder`` is the number of the process that a turn is with: a queued one waits for that process, or, where it is
+ANYBODY's, for whoever has a place free; None stands for a process that does not say that it lives.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, case, exists, false, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,16 +19,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.errors import LeaseLost
 from bot.store import tenants, threads
 from bot.store.tables import inbox, reply_parts, turns
-from bot.types import Author, Incoming, Lease, Outcome, Platform, ThreadKey, Turn, TurnState
+from bot.types import Author, Incoming, Lease, Outcome, ThreadKey, Turn, TurnState
 
 LEASE = timedelta(seconds=30)
 """How long a process may stay silent before another may take its turn."""
 
 OPEN: tuple[TurnState, ...] = ("queued", "running")
 
+ANYBODY = 0
 
-async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int) -> Turn | None:
-    """Write inbox row, thread, turn and the question; None where the message was accepted before."""
+
+async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int, holder: int | None = None) -> Turn | None:
+    """Write inbox row, thread, turn and the question; None where the message was accepted before.
+
+    The turns of a thread stand in the order in which their acceptances were committed: the thread's row is locked
+    before the turn gets its number.
+    """
     key, turn_id = incoming.thread, uuid.uuid4()
     await tenants.ensure(session, tenant_id=key.tenant_id, platform=key.platform)
     first = await session.execute(
@@ -53,6 +63,7 @@ async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int) -> T
             wish=incoming.wish,
             fresh=incoming.fresh,
             state="queued",
+            holder=holder,
         )
         .returning(turns)
     )
@@ -66,7 +77,32 @@ async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int) -> T
         text=incoming.text,
         tokens=tokens,
     )
-    return _turn(row.one(), ())
+    return _turn(row.one(), (), 0)
+
+
+async def first(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> bool:
+    """Note a message that becomes no turn; False where it was noted or accepted before."""
+    noted = await session.execute(
+        insert(inbox)
+        .values(
+            tenant_id=thread.tenant_id, channel_id=thread.channel_id, message_id=message_id, turn_id=uuid.UUID(int=0)
+        )
+        .on_conflict_do_nothing()
+        .returning(inbox.c.turn_id)
+    )
+    return noted.first() is not None
+
+
+async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> str | None:
+    """The id of the turn that a message became."""
+    found = await session.scalar(
+        select(inbox.c.turn_id).where(
+            inbox.c.tenant_id == thread.tenant_id,
+            inbox.c.channel_id == thread.channel_id,
+            inbox.c.message_id == message_id,
+        )
+    )
+    return str(found) if found else None
 
 
 async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | None:
@@ -74,7 +110,8 @@ async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | 
     row = await row_of(session, tenant_id=tenant_id, turn_id=turn_id)
     if row is None:
         return None
-    return _turn(row, await parts(session, tenant_id=tenant_id, turn_id=turn_id))
+    known = await parts(session, tenant_id=tenant_id, turn_id=turn_id)
+    return _turn(row, known, await recorded(session, tenant_id=tenant_id, turn_id=turn_id))
 
 
 async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any | None:
@@ -113,10 +150,24 @@ async def parts(session: AsyncSession, *, tenant_id: str, turn_id: str) -> tuple
     return tuple(str(ref) for ref in rows)
 
 
-async def lease(session: AsyncSession, *, turn: Turn) -> Lease | None:
-    """Take the turn; None while the thread is busy with it or with an earlier one. Raises LeaseLost once it ended."""
+async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> int:
+    """How many reply messages are on record, posted or about to be."""
+    found = await session.scalar(
+        select(func.count()).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
+    )
+    return int(found or 0)
+
+
+async def lease(session: AsyncSession, *, turn: Turn, holder: int | None = None) -> Lease | None:
+    """Take the turn; None while the thread is busy with it or with an earlier one. Raises LeaseLost once it ended.
+
+    A turn that runs in this very process's name was leased in a transaction whose commit nobody heard of.
+    """
     older = turns.alias("older")
-    free = or_(turns.c.state == "queued", and_(turns.c.state == "running", turns.c.lease_until < func.now()))
+    own = false() if holder is None else turns.c.holder == holder
+    lapsed = or_(turns.c.lease_until < func.now(), own)
+    ours = or_(turns.c.holder.is_(None), turns.c.holder == ANYBODY, own)
+    free = or_(and_(turns.c.state == "queued", ours), and_(turns.c.state == "running", lapsed))
     waits = exists().where(
         older.c.tenant_id == turns.c.tenant_id,
         older.c.thread_uid == turns.c.thread_uid,
@@ -125,23 +176,26 @@ async def lease(session: AsyncSession, *, turn: Turn) -> Lease | None:
     )
     statement = (
         update(turns)
-        .where(_is(turn), free, ~waits)
+        .where(is_turn(turn), free, ~waits)
         .values(
             state="running",
             fence=turns.c.fence + 1,
+            holder=holder,
+            takeovers=turns.c.takeovers + case((turns.c.state == "running", 1), else_=0),
             lease_until=func.now() + LEASE,
             started_at=func.coalesce(turns.c.started_at, func.now()),
         )
-        .returning(turns.c.fence)
+        .returning(turns.c.fence, turns.c.takeovers, turns.c.stopping)
     )
     try:
         async with session.begin_nested():
-            fence = await session.scalar(statement)
+            taken = (await session.execute(statement)).one_or_none()
     except IntegrityError:
         return None
-    if fence is not None:
-        return Lease(turn.id, fence)
-    state = await session.scalar(select(turns.c.state).where(_is(turn)))
+    if taken is not None:
+        known = await recorded(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
+        return Lease(turn.id, taken.fence, taken.takeovers, known, taken.stopping)
+    state = await session.scalar(select(turns.c.state).where(is_turn(turn)))
     if state not in OPEN:
         raise LeaseLost("This question has been answered already.")
     return None
@@ -152,9 +206,31 @@ async def renew(session: AsyncSession, *, turn: Turn, lease: Lease) -> None:
     await _fenced(session, turn, lease, lease_until=func.now() + LEASE)
 
 
+async def ask_to_stop(session: AsyncSession, *, turn: Turn) -> bool:
+    """Note that somebody stops the turn, wherever it runs; False where it has ended."""
+    asked = await session.execute(
+        update(turns).where(is_turn(turn), turns.c.state.in_(OPEN)).values(stopping=True).returning(turns.c.seq)
+    )
+    return asked.first() is not None
+
+
+async def open_turns(session: AsyncSession, *, thread: ThreadKey) -> list[Turn]:
+    """The thread's turns that wait or run, oldest first."""
+    rows = await session.execute(
+        select(turns)
+        .where(
+            turns.c.tenant_id == thread.tenant_id,
+            turns.c.thread_uid == threads.thread_uid(thread),
+            turns.c.state.in_(OPEN),
+        )
+        .order_by(turns.c.seq)
+    )
+    return [_turn(row, (), 0) for row in rows]
+
+
 async def hand_back(session: AsyncSession, *, turn: Turn, lease: Lease) -> None:
-    """Put the turn back into the queue. Raises LeaseLost."""
-    await _fenced(session, turn, lease, state="queued", lease_until=None)
+    """Put the turn back into the queue, for anybody. Raises LeaseLost."""
+    await _fenced(session, turn, lease, state="queued", lease_until=None, holder=ANYBODY)
 
 
 async def end(session: AsyncSession, *, turn: Turn, lease: Lease, outcome: Outcome) -> None:
@@ -165,6 +241,7 @@ async def end(session: AsyncSession, *, turn: Turn, lease: Lease, outcome: Outco
         lease,
         state=outcome.state,
         lease_until=None,
+        stopping=False,
         answer=outcome.answer,
         citations=[asdict(citation) for citation in outcome.citations],
         cached=outcome.cached,
@@ -174,9 +251,22 @@ async def end(session: AsyncSession, *, turn: Turn, lease: Lease, outcome: Outco
     )
 
 
+async def ended(session: AsyncSession, *, turn: Turn, lease: Lease, state: TurnState) -> bool:
+    """Whether the turn ended so under this lease: the commit of ``end`` may go through though nobody hears of it."""
+    found = await session.scalar(
+        select(turns.c.fence).where(is_turn(turn), turns.c.state == state, turns.c.fence == lease.fence)
+    )
+    return found is not None
+
+
 async def record_part(session: AsyncSession, *, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
     """Remember a reply message: before it is posted without, after with its reference. Raises LeaseLost."""
     await _fenced(session, turn, lease, lease_until=func.now() + LEASE)
+    await note_part(session, turn, index, ref)
+
+
+async def note_part(session: AsyncSession, turn: Turn, index: int, ref: str | None) -> None:
+    """Write a reply message down; a reference that is known stays."""
     statement = insert(reply_parts).values(
         tenant_id=turn.thread.tenant_id, turn_id=uuid.UUID(turn.id), part=index, ref=ref
     )
@@ -188,31 +278,14 @@ async def record_part(session: AsyncSession, *, turn: Turn, lease: Lease, index:
     )
 
 
-async def unfinished(session: AsyncSession, *, platform: Platform, limit: int = 100) -> list[tuple[str, str]]:
-    """``(tenant_id, turn_id)`` of turns that no live process holds, oldest first; needs ``Database.queue``."""
-    rows = await session.execute(
-        select(turns.c.tenant_id, turns.c.turn_id)
-        .where(
-            turns.c.platform == platform,
-            or_(
-                and_(turns.c.state == "queued", turns.c.created_at < func.now() - timedelta(seconds=5)),
-                and_(turns.c.state == "running", turns.c.lease_until < func.now()),
-            ),
-        )
-        .order_by(turns.c.seq)
-        .limit(limit)
-    )
-    return [(row.tenant_id, str(row.turn_id)) for row in rows]
-
-
-def _is(turn: Turn) -> Any:
+def is_turn(turn: Turn) -> Any:
     return and_(turns.c.tenant_id == turn.thread.tenant_id, turns.c.turn_id == uuid.UUID(turn.id))
 
 
 async def _fenced(session: AsyncSession, turn: Turn, lease: Lease, **values: Any) -> None:
     result = await session.execute(
         update(turns)
-        .where(_is(turn), turns.c.state == "running", turns.c.fence == lease.fence)
+        .where(is_turn(turn), turns.c.state == "running", turns.c.fence == lease.fence)
         .values(**values)
         .returning(turns.c.turn_id)
     )
@@ -220,7 +293,7 @@ async def _fenced(session: AsyncSession, turn: Turn, lease: Lease, **values: Any
         raise LeaseLost("Another process answers this question now.")
 
 
-def _turn(row: Any, known: tuple[str, ...]) -> Turn:
+def _turn(row: Any, known: tuple[str, ...], on_record: int) -> Turn:
     return Turn(
         id=str(row.turn_id),
         thread=ThreadKey(row.tenant_id, row.platform, row.channel_id, row.thread_id),
@@ -231,4 +304,5 @@ def _turn(row: Any, known: tuple[str, ...]) -> Turn:
         fresh=row.fresh,
         created_at=row.created_at,
         parts=known,
+        recorded=on_record,
     )

@@ -1,0 +1,74 @@
+"""Which failures of the database pass by themselves, and waiting for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bot.errors import StoreAway
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+
+_AWAY_CLASSES = ("08", "53", "57P", "58", "25006")
+"""SQLSTATE: connections, resources (disk, memory, too many clients), shutdown and start, system errors, read only."""
+_AGAIN = ("40001", "40P01", "55P03")
+"""Serialisation failure, deadlock, lock not available: the same transaction may pass when it is run again."""
+
+
+def unreachable(error: Exception) -> str:
+    """One line for a database that does not answer."""
+    reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+    return (
+        f"The database cannot be reached ({reason}). "
+        "Start it, or correct DATABASE_URL, or unset that for the embedded one."
+    )
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database does not answer just now, as opposed to not liking what it was asked."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return str(state).startswith(_AWAY_CLASSES)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same transaction may succeed a little later."""
+    return isinstance(error, StoreAway) or getattr(getattr(error, "orig", None), "sqlstate", None) in _AGAIN
+
+
+async def patiently(
+    work: Callable[[bool], Awaitable[Result]],
+    seconds: float,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Result:
+    """Run ``work`` until it succeeds or fails for good, at most ``seconds`` long; raises what it raised last.
+
+    ``work`` is told whether it was tried before: its transaction may have been committed though nobody heard of it.
+    """
+    until, pause, again = monotonic() + seconds, FIRST_PAUSE, False
+    while True:
+        try:
+            return await work(again)
+        except Exception as error:
+            if not may_pass(error) or monotonic() + pause > until:
+                raise
+            log.warning("waiting for the database: %s", error)
+        await sleep(pause)
+        pause, again = min(2 * pause, LONGEST_PAUSE), True

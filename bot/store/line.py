@@ -1,0 +1,120 @@
+"""A process's own connection to Postgres, beside the pool: it hears of the others, and they see by it that it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from bot.store import processes
+from bot.store.session import ALL_TENANTS, APP_ROLE
+from bot.types import Notice, NoticeKind
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "parley_turns"
+BEAT_SECONDS = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+_BIND = """
+    SELECT set_config('parley.tenant_id', %(tenant)s, false),
+           (SELECT set_config('role', rolname, false) FROM pg_roles
+            WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
+"""
+_KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "moved"}
+
+
+class Line:
+    """Connects again by itself. ``heard`` is called with every notice, on the event loop, and must not block."""
+
+    def __init__(self, url: str, *, process_id: int | None = None, beat: float = BEAT_SECONDS) -> None:
+        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._beat = beat
+        self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
+        """The number of this process, for as long as it lives."""
+        self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid()}
+        self._connected = asyncio.Event()
+
+    @property
+    def holder(self) -> int | None:
+        """The number under which turns may be held now; None while others could not see that this process lives."""
+        return self.process_id if self._connected.is_set() else None
+
+    async def connected(self) -> None:
+        """Wait for the connection."""
+        await self._connected.wait()
+
+    async def serve(self, heard: Callable[[Notice], None]) -> None:
+        """Listen until cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._once(heard)
+            except (psycopg.Error, OSError) as error:
+                if self._connected.is_set():
+                    log.warning("the line to the database is down (%s); connecting again", _brief(error))
+                    pause = FIRST_PAUSE
+            finally:
+                self._connected.clear()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _once(self, heard: Callable[[Notice], None]) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=5,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+        )
+        try:
+            await connection.execute(_BIND, {"tenant": ALL_TENANTS, "role": APP_ROLE})
+            await connection.execute(f"LISTEN {CHANNEL}")
+            await connection.execute(processes.BEAT, self._who)
+            await connection.execute(processes.FORGET)
+            locked = await self._lock(connection)
+            self._connected.set()
+            heard(Notice("connected"))
+            while True:
+                async for notification in connection.notifies(timeout=self._beat):
+                    notice = parsed(notification.payload)
+                    if notice is not None:
+                        heard(notice)
+                locked = locked or await self._lock(connection)
+                await connection.execute(processes.BEAT, self._who)
+                left = await (await connection.execute(processes.LEFT, self._who)).fetchone()
+                if left is not None and left[0]:
+                    heard(Notice("dead"))
+        finally:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await connection.close()
+
+    async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
+        """Take the lock that shows that this process lives; an earlier connection may still have it for a moment."""
+        row = await (await connection.execute(processes.LOCK, self._who)).fetchone()
+        return row is not None and bool(row[0])
+
+
+def payload(notice: Notice) -> str:
+    """A notice as it travels."""
+    return f"{notice.kind} {notice.platform or '-'} {notice.turn_id or '-'} {notice.holder}"
+
+
+def parsed(text: str) -> Notice | None:
+    """The notice of a payload; None for one of another version."""
+    kind, *rest = text.split()
+    if kind not in _KINDS or len(rest) != 3 or not rest[2].isdecimal():
+        return None
+    platform, turn_id, holder = rest
+    return Notice(_KINDS[kind], "" if turn_id == "-" else turn_id, "" if platform == "-" else platform, int(holder))
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

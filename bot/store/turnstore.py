@@ -1,0 +1,175 @@
+"""The part of the Store that is the queue: turns accepted, held, leased, recorded, changed and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store import forget, processes, threads, turns, waiting
+from bot.store.faults import patiently
+from bot.store.session import Database
+from bot.types import Incoming, Lease, Notice, Platform, ThreadKey, Turn
+
+Result = TypeVar("Result")
+
+PATIENCE = 30.0
+"""Seconds that a running turn waits for a database that is away."""
+
+
+class TurnStore:
+    """Each method is one transaction. ``holder`` says under which number this process may hold turns just now.
+
+    What a running turn needs waits ``patience`` seconds for a database that is away; what accepts one does not, for
+    the platform waits only so long. Raises StoreAway.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        count_tokens: Callable[[str], int],
+        holder: Callable[[], int | None] = lambda: None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._database = database
+        self._count_tokens = count_tokens
+        self._holder = holder
+        self._patience = patience
+
+    async def _trying(self, tenant_id: str, work: Callable[[AsyncSession, bool], Awaitable[Result]]) -> Result:
+        """``work`` in one transaction; again where the database was away, and told so."""
+
+        async def once(again: bool) -> Result:
+            async with self._database.tenant(tenant_id) as session:
+                return await work(session, again)
+
+        return await patiently(once, self._patience)
+
+    # --- taking in
+
+    async def accept(self, incoming: Incoming) -> Turn | None:
+        async with self._database.tenant(incoming.thread.tenant_id) as session:
+            return await turns.accept(
+                session, incoming=incoming, tokens=self._count_tokens(incoming.text), holder=self._holder()
+            )
+
+    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+        async with self._database.tenant(thread.tenant_id) as session:
+            return await turns.first(session, thread=thread, message_id=message_id)
+
+    async def knows(self, thread: ThreadKey) -> bool:
+        async with self._database.tenant(thread.tenant_id) as session:
+            return await threads.exists(session, key=thread)
+
+    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+        return await self._trying(
+            tenant_id, lambda session, _: turns.get(session, tenant_id=tenant_id, turn_id=turn_id)
+        )
+
+    async def turn_of(self, thread: ThreadKey, message_id: str) -> Turn | None:
+        async with self._database.tenant(thread.tenant_id) as session:
+            found = await turns.of_message(session, thread=thread, message_id=message_id)
+            return await turns.get(session, tenant_id=thread.tenant_id, turn_id=found) if found else None
+
+    async def begin_anew(self, turn: Turn, question: str) -> Turn | None:
+        tenant_id = turn.thread.tenant_id
+        async with self._database.tenant(tenant_id) as session:
+            anew = await forget.begin_anew(
+                session,
+                tenant_id=tenant_id,
+                turn_id=turn.id,
+                question=question,
+                tokens=self._count_tokens(question),
+                holder=self._holder(),
+            )
+            return await turns.get(session, tenant_id=tenant_id, turn_id=turn.id) if anew else None
+
+    async def forget(self, turn: Turn) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await forget.forget_turn(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
+
+    async def drop_parts(self, turn: Turn) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await forget.drop_parts(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
+
+    async def is_forgotten(self, turn: Turn) -> bool:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            row = await turns.row_of(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
+            return row is not None and not row.question
+
+    async def ask_to_stop(self, turn: Turn) -> bool:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            asked = await turns.ask_to_stop(session, turn=turn)
+            if asked:
+                await waiting.tell(session, Notice("stop", turn.id))
+            return asked
+
+    async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
+        async with self._database.tenant(thread.tenant_id) as session:
+            return await turns.open_turns(session, thread=thread)
+
+    # --- who runs what
+
+    async def unfinished(self, platform: Platform, *, known: Collection[str] = (), most: int = 100) -> Sequence[Turn]:
+        await self._free_what_the_dead_held()
+        async with self._database.queue() as session:
+            found = await waiting.ready(session, platform=platform, holder=self._holder(), known=known, most=most)
+        stored = [await self.turn(tenant_id, turn_id) for tenant_id, turn_id in found]
+        return [turn for turn in stored if turn is not None]
+
+    async def _free_what_the_dead_held(self) -> None:
+        async with self._database.queue() as session:
+            left = await waiting.left_behind(session, holder=self._holder())
+        for one in left:
+            async with self._database.tenant(one.tenant_id) as session:
+                if await waiting.set_free(session, left=one):
+                    await waiting.tell(session, Notice("ready", one.turn_id, one.platform))
+
+    async def serves(self, platform: Platform) -> None:
+        holder = self._holder()
+        if holder is not None:
+            async with self._database.queue() as session:
+                await processes.serves(session, process_id=holder, platform=platform)
+
+    async def last_served(self, platform: Platform) -> datetime | None:
+        async with self._database.queue() as session:
+            return await processes.last_served(session, process_id=self._holder() or 0, platform=platform)
+
+    async def hold(self, turn: Turn) -> bool:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            return await waiting.hold(session, turn=turn, holder=self._holder())
+
+    async def release(self, turn: Turn) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await waiting.release(session, turn=turn, holder=self._holder())
+
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await waiting.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
+
+    async def lease(self, turn: Turn) -> Lease | None:
+        return await self._trying(turn.thread.tenant_id, partial(self._lease, turn))
+
+    async def _lease(self, turn: Turn, session: AsyncSession, _: bool) -> Lease | None:
+        lease = await turns.lease(session, turn=turn, holder=self._holder())
+        if lease is not None and lease.fence > 1:
+            await self._settle_interrupted(session, turn)
+        return lease
+
+    async def _settle_interrupted(self, session: AsyncSession, turn: Turn) -> None:
+        """Settle what an earlier run of the turn still holds and had under way."""
+        raise NotImplementedError
+
+    async def renew(self, turn: Turn, lease: Lease) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await turns.renew(session, turn=turn, lease=lease)
+
+    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
+        await self._trying(
+            turn.thread.tenant_id,
+            lambda session, _: turns.record_part(session, turn=turn, lease=lease, index=index, ref=ref),
+        )

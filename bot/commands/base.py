@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bot.types import Attachment, Author, Platform
 
@@ -50,8 +50,25 @@ async def _silent(_: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatChannel:
+    """A channel whose history may be taken in. ``public``: everybody of the workspace may read it."""
+
+    id: str
+    name: str
+    public: bool
+
+
+class Channels(Protocol):
+    """The channels of the platform that a command came from."""
+
+    async def readable(self, channel_id: str, by: Author) -> ChatChannel:
+        """The channel, if the bot is in it and ``by`` may read it. Raises NotAllowed, UsageError."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """Who runs a command, where, and with what. ``thread_id`` is None outside threads."""
+    """Who runs a command, where, and with what. ``thread_id`` is None outside threads, ``channels`` where the platform
+    has none."""
 
     tenant_id: str
     platform: Platform
@@ -61,6 +78,7 @@ class Context:
     services: Services
     attachments: tuple[Attachment, ...] = ()
     update: OnUpdate = field(default=_silent)
+    channels: Channels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,24 +5,16 @@ Public channels only: private ones and direct messages are left out, and the doc
 
 from __future__ import annotations
 
-import html
 import re
 import zipfile
-from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import archives, conversation
+from knowledge.parsing import archives, conversation, slack_messages
 from knowledge.parsing.builder import Builder, Parsed
 from knowledge.parsing.conversation import Message
 
 _DAY = re.compile(r"(?P<root>[^/]+/)??(?P<channel>[^/]+)/\d{4}-\d\d-\d\d\.json")
 _LISTS = ("channels.json", "groups.json", "mpims.json", "dms.json", "users.json")
-_MARK = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
-_NO_CONTENT = frozenset(
-    """channel_join channel_leave channel_topic channel_purpose channel_name channel_archive channel_unarchive
-    channel_convert_to_private channel_posting_permissions group_join group_leave group_topic group_purpose group_name
-    bot_add bot_remove pinned_item unpinned_item reminder_add tombstone""".split()
-)
 
 
 def parse(data: bytes) -> Parsed:
@@ -31,7 +23,7 @@ def parse(data: bytes) -> Parsed:
     with archives.opened(data) as archive:
         days = [match for name in sorted(archive.namelist()) if (match := _DAY.fullmatch(name))]
         root = _root(archive)
-        people = _people(archives.read_json(archive, f"{root}users.json"))
+        people = slack_messages.people_of(archives.read_json(archive, f"{root}users.json"))
         folders: dict[str, list[str]] = {}
         for match in days:
             if (match["root"] or "") == root:
@@ -71,57 +63,8 @@ def _public(archive: zipfile.ZipFile, root: str, folders: dict[str, list[str]]) 
     return public, len(folders) - len(public)
 
 
-def _people(users: Any) -> dict[str, str]:
-    """Names by id."""
-    known = [user for user in users if isinstance(user, dict)] if isinstance(users, list) else []
-    return {str(user.get("id")): _name(user) for user in known}
-
-
-def _name(user: dict[str, Any]) -> str:
-    profile = user.get("profile")
-    shown = profile if isinstance(profile, dict) else {}
-    return str(shown.get("display_name") or shown.get("real_name") or user.get("real_name") or user.get("name") or "")
-
-
 def _day(archive: zipfile.ZipFile, name: str, people: dict[str, str]) -> list[Message]:
     entries = archives.read_json(archive, name)
     if not isinstance(entries, list):
         raise ParseError(f"{name} in it is no list of messages; export it again")
-    told = [_message(entry, people) for entry in entries if isinstance(entry, dict)]
-    return [message for message in told if message is not None]
-
-
-def _message(entry: dict[str, Any], people: dict[str, str]) -> Message | None:
-    """None for what no person wrote, such as joining a channel, and for entries without a time."""
-    if entry.get("subtype") in _NO_CONTENT:
-        return None
-    try:
-        key = str(entry["ts"])
-        time = conversation.moment(float(key))
-    except (KeyError, ValueError):
-        return None
-    files = [file for file in entry.get("files") or [] if isinstance(file, dict) and file.get("name")]
-    lines = [_text(str(entry.get("text") or ""), people), *(f"[file: {file['name']}]" for file in files)]
-    thread = entry.get("thread_ts")
-    return Message(key, _author(entry, people), time, "\n".join(filter(None, lines)), str(thread) if thread else None)
-
-
-def _author(entry: dict[str, Any], people: dict[str, str]) -> str:
-    user = str(entry.get("user") or "")
-    profile = entry.get("user_profile")
-    shown = _name({"profile": profile}) if isinstance(profile, dict) else ""
-    return people.get(user) or shown or str(entry.get("username") or "") or user or "unknown"
-
-
-def _text(text: str, people: dict[str, str]) -> str:
-    """Slack's own marks as a person reads them."""
-
-    def plain(mark: re.Match[str]) -> str:
-        target, label = mark[1], mark[2] or ""
-        if target.startswith("@"):
-            return "@" + (label or people.get(target[1:]) or target[1:])
-        if target.startswith(("#", "!")):
-            return target[0].replace("!", "@") + (label.lstrip("@") or target[1:].split("^")[0])
-        return f"{label} ({target})" if label and label != target else target
-
-    return html.unescape(_MARK.sub(plain, text))
+    return slack_messages.messages(entries, people)

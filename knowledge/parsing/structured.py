@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import discord_messages
+from knowledge.parsing import discord_messages, slack_messages
 from knowledge.parsing.builder import Builder, Parsed
 from knowledge.parsing.tabular import add_rows
 
@@ -34,6 +34,9 @@ def parse(text: str) -> Parsed:
     if discord_messages.is_channel(value):
         discord_messages.write(builder, value)
         return builder.build(discord_messages.name_of(value))
+    if slack_messages.is_channel(value):
+        slack_messages.write(builder, value)
+        return builder.build(slack_messages.name_of(value))
     _write(builder, value, 1, "", 0)
     named = [value[key] for key in _TITLES if isinstance(value.get(key), str)] if isinstance(value, dict) else []
     parsed = builder.build()

@@ -11,6 +11,7 @@ What the bot does against the rules is kept in ``violations``; leaving the conte
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import time
 from collections import defaultdict
@@ -26,7 +27,8 @@ from tests.doubles.slack_handouts import Handouts
 from tests.doubles.slack_socket import REDELIVERY_SECONDS, Delivery, SocketMode
 from tests.doubles.slack_world import APP_ID, BOT_USER, TEAM, Channel, Message, World
 
-ALL_SCOPES = frozenset(scope for scope in SCOPES.values() if scope and scope != "connections:write") | {"files:read"}
+_NAMED = frozenset(scope for scope in SCOPES.values() if scope and scope != "connections:write")
+ALL_SCOPES = _NAMED | {"files:read", "groups:history", "groups:read"}
 EVENTS = frozenset({"app_mention", "message.channels", "message.groups", "message.im", "message.mpim"})
 KINDS = {"channel": "message.channels", "group": "message.groups", "im": "message.im", "mpim": "message.mpim"}
 
@@ -36,6 +38,7 @@ class SlackDouble:
 
     ``pace``: how many of Slack's seconds pass in a real one, for rate limits and redelivery. ``events`` are those the
     app subscribed to, ``commands`` the slash commands it registered. ``redelivery``: Slack's seconds between attempts.
+    ``distributed``: the app is distributed outside the Marketplace, and reads the history of channels slowly.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class SlackDouble:
         bot_token: str = "xoxb-double-1",
         app_token: str = "xapp-double-1",
         redelivery: Sequence[float] = REDELIVERY_SECONDS,
+        distributed: bool = False,
     ) -> None:
         self.scopes, self.events, self.commands = set(scopes), set(events), set(commands)
         self.pace = pace
+        self.distributed = distributed
         self.bot_token, self.app_token = bot_token, app_token
         self.world = World()
         self.violations: list[str] = []
@@ -63,6 +68,7 @@ class SlackDouble:
         self.socket = SocketMode(ack_seconds=ack_seconds, pace=pace, violations=self.violations, redelivery=redelivery)
         self.handouts = Handouts(self)
         self._api = WebApi(self)
+        self._ticks = itertools.count(1)
         self._errors: dict[str, list[str]] = defaultdict(list)
         self._waits: dict[str, list[int]] = defaultdict(list)
 
@@ -125,6 +131,14 @@ class SlackDouble:
             self._unfurl(message)
         await asyncio.sleep(0)
         return message
+
+    def past(self, channel: str, user: str, text: str, at: float, thread_ts: str | None = None, **more: Any) -> Message:
+        """What somebody said at a moment in the past, in seconds since 1970; no event tells of it."""
+        ts = f"{at + next(self._ticks) / 1e6:.6f}"
+        message = Message(self.channel(channel).id, ts, self.user_id(user), [self.world.version(text)], thread_ts)
+        for name, value in more.items():
+            setattr(message, name, value)
+        return self.world.add(message)
 
     async def dm(self, user: str, text: str, thread_ts: str | None = None) -> Message:
         """Somebody writes to the bot directly."""
@@ -213,6 +227,14 @@ class SlackDouble:
             return self.world.thread(place.id, thread_ts)
         mine = (message for message in self.world.messages if message.channel == place.id)
         return [message for message in mine if not (message.deleted or message.only_for)]
+
+    def told(self, message: Message) -> dict[str, Any]:
+        """A message as its channel shows it: with what there is of a thread below it."""
+        replies = [reply for reply in self.world.thread(message.channel, message.ts) if reply.ts != message.ts]
+        if not replies:
+            return message.payload()
+        latest = max(reply.ts for reply in replies)
+        return message.payload() | {"thread_ts": message.ts, "reply_count": len(replies), "latest_reply": latest}
 
     def replies(self, message: Message) -> list[Message]:
         """What the bot answered in the thread of a message."""

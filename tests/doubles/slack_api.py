@@ -25,7 +25,9 @@ SCOPES: dict[str, str | None] = {
     "chat.update": "chat:write",
     "chat.delete": "chat:write",
     "conversations.info": "channels:read",
+    "conversations.members": "channels:read",
     "conversations.open": "im:write",
+    "conversations.history": "channels:history",
     "conversations.replies": "channels:history",
     "users.info": "users:read",
     "files.getUploadURLExternal": "files:write",
@@ -33,7 +35,9 @@ SCOPES: dict[str, str | None] = {
     "assistant.threads.setStatus": "assistant:write",
     "views.open": None,
 }
-"""What each method needs."""
+"""What each method needs; of a private channel the scope of groups in place of that of channels."""
+CLIPPED = 15
+"""Messages a page for an app that is distributed outside the Marketplace."""
 
 
 class Refusal(Exception):
@@ -52,7 +56,7 @@ class WebApi:
         self._slack = slack
         self._world = slack.world
         self._uploads: dict[str, tuple[str, bytes | None]] = {}
-        self.buckets = Buckets(slack.pace, slack.violations)
+        self.buckets = Buckets(slack.pace, slack.violations, distributed=slack.distributed)
         self._methods: dict[str, Callable[[Args], dict[str, Any]]] = {
             "auth.test": self._auth_test,
             "apps.connections.open": self._connections_open,
@@ -61,6 +65,8 @@ class WebApi:
             "chat.update": self._update,
             "chat.delete": self._delete,
             "conversations.info": self._info,
+            "conversations.members": self._members,
+            "conversations.history": self._history,
             "conversations.open": self._open,
             "conversations.replies": self._replies,
             "users.info": self._user,
@@ -77,7 +83,7 @@ class WebApi:
         headers = {"x-oauth-scopes": ",".join(sorted(self._slack.scopes))}
         self._slack.calls.append((method, args))
         try:
-            self._admit(method, request.headers.get("Authorization", ""))
+            self._admit(method, request.headers.get("Authorization", ""), args)
             seconds = self.buckets.wait(method, args.get("channel", ""), self._slack.scripted_wait(method))
             if seconds is not None:
                 headers["Retry-After"] = str(seconds)
@@ -90,7 +96,7 @@ class WebApi:
                 self._slack.violations.append(f"{method}: {refusal.body['error']}: {refusal.fault}")
             return web.json_response(refusal.body, headers=headers)
 
-    def _admit(self, method: str, authorization: str) -> None:
+    def _admit(self, method: str, authorization: str, args: Args) -> None:
         token = authorization.removeprefix("Bearer ")
         if method not in self._methods:
             raise Refusal("unknown_method", f"no method {method}")
@@ -102,6 +108,9 @@ class WebApi:
         if token != wanted:
             raise Refusal("invalid_auth")
         needed = SCOPES[method]
+        channel = self._world.channels.get(str(args.get("channel")))
+        if needed and channel is not None and channel.kind == "group":
+            needed = needed.replace("channels:", "groups:")
         if needed and needed != "connections:write" and needed not in self._slack.scopes:
             provided = ",".join(sorted(self._slack.scopes))
             raise Refusal("missing_scope", needed, needed=needed, provided=provided)
@@ -193,9 +202,32 @@ class WebApi:
 
     def _info(self, args: Args) -> dict[str, Any]:
         channel = self._world.channels.get(str(args.get("channel")))
-        if channel is None:
+        if channel is None or (channel.kind != "channel" and BOT_USER not in channel.members):
             raise Refusal("channel_not_found")
         return {"channel": channel.payload()}
+
+    def _members(self, args: Args) -> dict[str, Any]:
+        channel = self._world.channels[self._info(args)["channel"]["id"]]
+        return _page(sorted(channel.members), "members", args, most=1000)
+
+    def _history(self, args: Args) -> dict[str, Any]:
+        channel = self._joined(args)
+        oldest, latest = float(args.get("oldest") or 0), float(args.get("latest") or "inf")
+        found = [
+            self._slack.told(message)
+            for message in sorted(self._world.messages, key=lambda message: float(message.ts), reverse=True)
+            if message.channel == channel.id
+            and not (message.deleted or message.only_for)
+            and message.thread_ts in (None, message.ts)
+            and oldest < float(message.ts) < latest
+        ]
+        return _page(found, "messages", args, most=CLIPPED if self._slack.distributed else 999)
+
+    def _joined(self, args: Args) -> Channel:
+        channel = self._world.channels[self._info(args)["channel"]["id"]]
+        if BOT_USER not in channel.members:
+            raise Refusal("not_in_channel")
+        return channel
 
     def _open(self, args: Args) -> dict[str, Any]:
         if args.get("users") not in self._world.users:
@@ -203,15 +235,11 @@ class WebApi:
         return {"channel": {"id": self._world.direct(args["users"]).id}, "no_op": True, "already_open": True}
 
     def _replies(self, args: Args) -> dict[str, Any]:
-        channel, ts = str(args.get("channel")), str(args.get("ts"))
-        found = self._world.thread(channel, ts)
+        channel, ts = self._joined(args).id, str(args.get("ts"))
+        found = [self._slack.told(message) for message in self._world.thread(channel, ts)]
         if not found:
             raise Refusal("thread_not_found")
-        start, limit = int(args.get("cursor") or 0), int(args.get("limit") or 100)
-        more = start + limit < len(found)
-        page = [message.payload() for message in found[start : start + limit]]
-        cursor = {"next_cursor": str(start + limit) if more else ""}
-        return {"messages": page, "has_more": more, "response_metadata": cursor}
+        return _page(found, "messages", args, most=CLIPPED if self._slack.distributed else 999)
 
     def _user(self, args: Args) -> dict[str, Any]:
         user = self._world.users.get(str(args.get("user")))
@@ -263,6 +291,14 @@ class WebApi:
         opened = {**view, "id": self._world.next_id("V")}
         self._slack.views.append(opened)
         return {"view": opened}
+
+
+def _page(found: list[Any], name: str, args: Args, *, most: int) -> dict[str, Any]:
+    """One page of what was found; the cursor of the next is a number here."""
+    start, limit = int(args.get("cursor") or 0), min(int(args.get("limit") or 100), most)
+    more = start + limit < len(found)
+    cursor = {"next_cursor": str(start + limit) if more else ""}
+    return {name: found[start : start + limit], "has_more": more, "response_metadata": cursor}
 
 
 async def _arguments(request: web.Request) -> Args:

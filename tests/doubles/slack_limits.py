@@ -10,7 +10,9 @@ PER_MINUTE = {
     "chat.postEphemeral": 100,
     "chat.update": 50,
     "chat.delete": 50,
+    "conversations.history": 50,
     "conversations.info": 50,
+    "conversations.members": 100,
     "conversations.open": 50,
     "conversations.replies": 50,
     "users.info": 100,
@@ -18,12 +20,15 @@ PER_MINUTE = {
 """Calls a minute: the documented floor of each tier; ``chat.postMessage`` counts per channel."""
 
 BURST = 10
+DISTRIBUTED = frozenset({"conversations.history", "conversations.replies"})
+"""What an app that is distributed outside the Marketplace may call once a minute."""
 
 
 class Buckets:
     """Rate limits, in Slack's time."""
 
-    def __init__(self, pace: float, violations: list[str]) -> None:
+    def __init__(self, pace: float, violations: list[str], *, distributed: bool = False) -> None:
+        self._distributed = distributed
         self._pace = pace
         self._violations = violations
         self._levels: dict[str, tuple[float, float]] = {}
@@ -41,8 +46,11 @@ class Buckets:
         if scripted is not None:
             self.shut(key, scripted)
             return scripted
-        level, since = self._levels.get(key, (float(BURST), now))
-        level = min(BURST, level + (now - since) * self._pace * per_minute / 60)
+        burst = BURST
+        if self._distributed and method in DISTRIBUTED:
+            per_minute, burst = 1, 1
+        level, since = self._levels.get(key, (float(burst), now))
+        level = min(burst, level + (now - since) * self._pace * per_minute / 60)
         self._levels[key] = (level - 1 if level >= 1 else level, now)
         if level >= 1:
             return None

@@ -25,11 +25,13 @@ class User:
     name: str
     is_admin: bool = False
     is_bot: bool = False
+    is_guest: bool = False
 
     def payload(self) -> dict[str, Any]:
         """As ``users.info`` tells it."""
         profile = {"display_name": self.name, "real_name": self.name.title()}
         flags = {"is_admin": self.is_admin, "is_owner": False, "is_primary_owner": False, "is_bot": self.is_bot}
+        flags |= {"is_restricted": self.is_guest}
         return {"id": self.id, "team_id": TEAM, "name": self.name, "real_name": self.name.title(), "deleted": False} | {
             "profile": profile,
             **flags,
@@ -51,7 +53,9 @@ class Channel:
         kinds = {"is_channel": "channel", "is_group": "group", "is_im": "im", "is_mpim": "mpim"}
         flags = {flag: self.kind == kind for flag, kind in kinds.items()}
         member = BOT_USER in self.members
-        return {"id": self.id, "name": self.name, "is_archived": self.is_archived, "is_member": member, **flags}
+        private = self.kind != "channel"
+        base = {"id": self.id, "name": self.name, "is_archived": self.is_archived, "is_private": private}
+        return base | {"is_member": member, **flags}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import discord
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 RESUME_EVERY = 10.0
 """Seconds between two looks for turns that no live process holds."""
+
+_ADDRESSED: set[object] = set()
+_LIBRARYS_OWN: list[Any] = []
 
 DISALLOWED_INTENTS = 4014
 AUTHENTICATION_FAILED = 4004
@@ -76,8 +79,14 @@ async def _keep_taking_up(client: Parley) -> None:
 
 @contextlib.contextmanager
 def addressed(settings: Settings) -> Iterator[None]:
-    """Point the library at DISCORD_API_URL and DISCORD_GATEWAY_URL, which it keeps on its classes, while this lasts."""
-    base, gateway = Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY
+    """Point the library at DISCORD_API_URL and DISCORD_GATEWAY_URL, which it keeps on its classes, while this lasts.
+
+    Several may last at once, in any order; the last to end puts the library's own back.
+    """
+    if not _ADDRESSED:
+        _LIBRARYS_OWN[:] = [Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY]
+    lasting = object()
+    _ADDRESSED.add(lasting)
     if settings.discord_api_url:
         Route.BASE = settings.discord_api_url.rstrip("/")
     if settings.discord_gateway_url:
@@ -85,7 +94,9 @@ def addressed(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = base, gateway
+        _ADDRESSED.discard(lasting)
+        if not _ADDRESSED:
+            Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = _LIBRARYS_OWN
 
 
 @contextlib.contextmanager

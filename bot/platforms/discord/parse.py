@@ -93,11 +93,20 @@ def _own(message: discord.Message, me: int) -> set[str]:
     return {str(me)} | {str(role) for role in _own_roles(message, me)}
 
 
+def readable(message: discord.Message) -> str:
+    """The message as a person reads it, everybody's mentions by name."""
+    return _decoded(message, set())
+
+
 def _text(message: discord.Message, me: int) -> str:
+    return _decoded(message, _own(message, me))
+
+
+def _decoded(message: discord.Message, own: set[str]) -> str:
     users = {str(user.id): user.display_name for user in message.mentions}
     roles = {str(role.id): role.name for role in message.role_mentions}
     channels = {str(channel.id): getattr(channel, "name", "channel") for channel in message.channel_mentions}
-    return decode(message.content, own=_own(message, me), users=users, roles=roles, channels=channels)
+    return decode(message.content, own=own, users=users, roles=roles, channels=channels)
 
 
 def order(message: discord.Message, me: int) -> str:

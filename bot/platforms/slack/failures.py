@@ -50,11 +50,18 @@ def code(error: SlackApiError) -> str:
 def surface_error(error: SlackApiError) -> SurfaceError:
     """The typed error for a refused call."""
     name = code(error)
-    if name in ("ratelimited", "rate_limited") or _status(error) == 429:
-        return RateLimited("Slack asks to slow down.", retry_after=_retry_after(error))
+    wait = retry_after(error)
+    if wait is not None:
+        return RateLimited("Slack asks to slow down.", retry_after=wait)
     if name in GONE:
         return MessageGone(f"Slack cannot show it ({name}): {GONE[name]}.")
     return SurfaceError(f"Slack refused it ({name}): {CURES.get(name, 'see the log, and try again')}.")
+
+
+def retry_after(error: SlackApiError) -> float | None:
+    """The seconds that Slack asks to wait; None where it asks for something else."""
+    limited = code(error) in ("ratelimited", "rate_limited") or _status(error) == 429
+    return _retry_after(error) if limited else None
 
 
 @contextmanager

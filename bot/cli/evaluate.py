@@ -70,4 +70,37 @@ def routing(data: Path, as_json: bool) -> None:
     click.echo(evals.summary(document))
 
 
+@evaluate.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="BEIR form; queries with last_turn, user_turns and standalone.",
+)
+@click.option("--model", "with_model", is_flag=True, help="Let the cheap model rewrite the questions.")
+@json_option
+def followups(data: Path, with_model: bool, as_json: bool) -> None:
+    """Measure how questions of a thread are searched for: alone, with the thread, and as a person rewrote them."""
+    made = settings()
+
+    async def measured() -> dict[str, object]:
+        from bot.app import open_app
+        from bot.evals.followups import by_model, read
+        from bot.evals.followups import evaluate as measure
+
+        read(data)
+        async with open_app(made) as app:
+            rewrites = by_model(app.services.llm) if with_model else None
+            return await measure(data, app, rewrites=rewrites)
+
+    document = run(measured())
+    if as_json:
+        print_json(document)
+        return
+    from bot.cli.tables import show_table
+    from bot.evals.followups import table
+
+    show_table(*table(document))
+
+
 COMMANDS = (evaluate,)

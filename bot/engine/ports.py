@@ -19,6 +19,7 @@ from bot.types import (
     Limits,
     Outcome,
     Part,
+    PastMessage,
     Platform,
     Purpose,
     Reservation,
@@ -171,6 +172,30 @@ class Classifier(Protocol):
     async def __call__(self, question: str, *, query: str, meter: Meter) -> Verdict: ...
 
 
+# --- Rewriter: what a follow-up means
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A question as it stands alone, whether documents must be searched for it, and the language to answer in.
+
+    ``language`` is an ISO 639-1 code, empty where it was not told.
+    """
+
+    question: str
+    needs_search: bool = True
+    language: str = ""
+
+
+class Rewriter(Protocol):
+    """Makes a question stand alone by asking a model. Raises LLMError."""
+
+    def prompt(self, question: str, past: Sequence[PastMessage], *, cache_key: str = "") -> Prompt:
+        """The request, for counting what it may cost. ``past`` are the last messages of the thread, oldest first."""
+
+    async def __call__(self, request: Prompt, *, meter: Meter) -> Rewritten: ...
+
+
 # --- Search: who finds
 
 
@@ -180,7 +205,8 @@ class Search(Protocol):
     async def version(self, tenant_id: str) -> int:
         """The tenant's knowledge version: it grows with every change of its documents."""
 
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found: ...
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
+        """The k best passages; ``earlier`` are the questions asked before in the thread, oldest first."""
 
 
 # --- Store: who remembers

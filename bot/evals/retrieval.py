@@ -61,7 +61,7 @@ async def evaluate(data: Path, app: Running, *, on_progress: OnProgress | None =
     """
     dataset = read(data)
     async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
-        report = await _ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
+        report = await ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
         retriever = app.retriever.on(database.tenant)
         scope = Scope(TENANT)
         async with database.tenant(TENANT) as session:
@@ -144,9 +144,10 @@ class _AsText:
         return None
 
 
-async def _ingest(
+async def ingest(
     dataset: DataSet, database: Database, embedder: Embedder, chunk_tokens: int, on_progress: OnProgress | None
 ) -> IngestReport:
+    """Take in the corpus as plain text, as the product would. Raises EmbeddingError."""
     ingestor = Ingestor(database.tenant, embedder, chunk_tokens=chunk_tokens, parser=_AsText())
     return await ingestor.ingest([_Corpus(dataset.corpus)], tenant_id=TENANT, on_progress=on_progress)
 

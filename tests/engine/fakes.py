@@ -136,7 +136,7 @@ class Library:
     async def version(self, tenant_id: str) -> int:
         return 1
 
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         self.queries.append((query, scope))
         if self.error:
             raise self.error

@@ -1,0 +1,126 @@
+"""How well questions of a thread are searched for: the last turn alone, as the thread explains it, and as a person did.
+
+A folder in BEIR form whose queries have ``last_turn``, ``user_turns`` (oldest first, the last turn among them) and
+``standalone``, the question as a person rewrote it. Each is scored like the last stage of ``eval retrieval``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from bot.engine.ports import LLM
+from bot.errors import LLMError, UsageError
+from bot.evals import retrieval
+from bot.evals.metrics import means
+from bot.evals.scratch import scratch_schema
+from bot.llm import extractive
+from bot.llm.rewriting import ModelRewriter
+from bot.types import PastMessage
+from knowledge import search
+from knowledge.ports import OnProgress
+from knowledge.types import Scope
+
+log = logging.getLogger(__name__)
+
+WAYS = ("last_turn", "rewritten", "standalone")
+METRICS = ("ndcg@10", "recall@5", "recall@10", "recall@20")
+_UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A question of a thread; ``earlier`` are those before it, oldest first."""
+
+    id: str
+    last_turn: str
+    earlier: tuple[str, ...]
+    standalone: str
+
+
+class Rewrites(Protocol):
+    """Makes a question stand alone by what was asked before it; None where that failed."""
+
+    async def __call__(self, question: str, earlier: Sequence[str]) -> str | None: ...
+
+
+def by_model(llm: LLM) -> Rewrites:
+    """Rewriting by the cheap model, as in the product. Raises UsageError where no model is configured."""
+    if llm.model("cheap") == extractive.NAME:
+        raise UsageError("--model needs a model: set ANTHROPIC_API_KEY or OPENAI_API_KEY.")
+    rewriter = ModelRewriter(llm)
+
+    async def rewrite(question: str, earlier: Sequence[str]) -> str | None:
+        past = [PastMessage(n, "user", "user", text, 0, _UNDATED) for n, text in enumerate(earlier)]
+        try:
+            made = await rewriter(rewriter.prompt(question, past), meter=lambda call: None)
+        except LLMError as error:
+            log.warning("not rewritten: %s", error)
+            return None
+        return made.question
+
+    return rewrite
+
+
+async def evaluate(
+    data: Path, app: retrieval.Running, *, rewrites: Rewrites | None = None, on_progress: OnProgress | None = None
+) -> dict[str, Any]:
+    """Ingest the corpus into a scratch schema and ask every question in three ways.
+
+    Without ``rewrites`` the question is searched for with the thread before it, by the local method; so it is where
+    rewriting failed. Raises UsageError where the folder is no such data set, ConfigError where the database cannot be
+    used.
+    """
+    dataset, asked = retrieval.read(data), read(data)
+    asked = [one for one in asked if dataset.relevance.get(one.id)]
+    async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
+        await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
+        retriever, scope = app.retriever.on(database.tenant), Scope(retrieval.TENANT)
+        async with database.tenant(retrieval.TENANT) as session:
+            names = await search.document_names(session, scope)
+        found: dict[str, list[tuple[list[str], Mapping[str, int]]]] = {way: [] for way in WAYS}
+        for one in asked:
+            rewritten = await rewrites(one.last_turn, one.earlier) if rewrites and one.earlier else None
+            for way, query, earlier in (
+                ("last_turn", one.last_turn, ()),
+                ("rewritten", rewritten or one.last_turn, () if rewritten else one.earlier),
+                ("standalone", one.standalone, ()),
+            ):
+                ranking = await retriever.rank(query, scope, earlier=earlier)
+                documents = list(dict.fromkeys(names[number] for number, _ in ranking.reranked))
+                found[way].append((documents, dataset.relevance[one.id]))
+    return {way: means(runs) for way, runs in found.items()}
+
+
+def read(data: Path) -> list[FollowUp]:
+    """The questions of a folder. Raises UsageError."""
+    try:
+        lines = [line for line in (data / "queries.jsonl").read_text().splitlines() if line.strip()]
+        return [_follow_up(json.loads(line)) for line in lines]
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read; give a folder with a data set in BEIR form.") from None
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{data} has no follow-ups ({type(error).__name__}: {error}); "
+            "its queries need last_turn, user_turns and standalone."
+        ) from None
+
+
+def _follow_up(row: Mapping[str, Any]) -> FollowUp:
+    turns = [str(turn) for turn in row["user_turns"]]
+    last = str(row["last_turn"])
+    earlier = turns[:-1] if turns and turns[-1] == last else turns
+    return FollowUp(str(row["_id"]), last, tuple(earlier), str(row["standalone"]))
+
+
+def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+    """A measurement as a table for a person."""
+    rows: list[tuple[str | float, ...]] = [
+        (way.replace("_", " "), *(float(document[way][metric]) for metric in METRICS)) for way in WAYS
+    ]
+    return ("searched for", *METRICS), rows

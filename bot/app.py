@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from bot.commands.services import Services
@@ -17,15 +18,18 @@ from bot.engine.routing.local import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.engine.turn import Engine
 from bot.errors import ParleyError
+from bot.intake import Intake
 from bot.llm.build import build as build_llm
 from bot.llm.prices import Prices
 from bot.llm.routing import ModelClassifier
 from bot.llm.tokens import TokenCounter
 from bot.store import embedded, migrate
+from bot.store.queue import Queue
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from knowledge.embedders import build_embedder
+from knowledge.embedders import build_embedder, open_stored
 from knowledge.ingest import Ingestor
+from knowledge.models import Models
 from knowledge.ports import Embedder
 from knowledge.rerankers import build_reranker
 from knowledge.retrieve import Retriever
@@ -106,11 +110,8 @@ async def open_app(
         llm = around.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
         key = settings.openai_api_key
-        embedder = build_embedder(
-            settings.embedding_model,
-            openai_api_key=key.get_secret_value() if key else None,
-            openai_base_url=settings.openai_base_url,
-        )
+        server = {"openai_api_key": key.get_secret_value() if key else None, "openai_base_url": settings.openai_base_url}
+        embedder = build_embedder(settings.embedding_model, dimensions=settings.embedding_dimensions, **server)
         stack.push_async_callback(embedder.aclose)
         if warm:
             embedder.warm()
@@ -120,8 +121,19 @@ async def open_app(
         if reranker is not None:
             stack.push_async_callback(reranker.aclose)
         retriever = Retriever(database.tenant, embedder, reranker)
-        ingestor = Ingestor(database.tenant, embedder, chunk_tokens=settings.chunk_tokens)
+        models = Models(embedder, partial(open_stored, **server))
+        stack.push_async_callback(models.aclose)
+        ingestor = Ingestor(
+            database.tenant,
+            embedder,
+            chunk_tokens=settings.chunk_tokens,
+            chunking=settings.chunking,
+            chunk_overlap=settings.chunk_overlap,
+            models=models,
+        )
         stack.push_async_callback(ingestor.aclose)
+        queue = Queue(database.engine.url.render_as_string(hide_password=False))
+        stack.push_async_callback(queue.aclose)
 
         store = around.store(PostgresStore(database, settings, count_tokens=counter.count, clock=clock))
         search = around.search(retriever)
@@ -143,6 +155,9 @@ async def open_app(
             store=store,
             search=search,
             ingestor=ingestor,
+            models=models,
+            queue=queue,
+            intake=Intake(database, queue, clock=clock),
             llm=llm,
             prices=prices,
             clock=clock,

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from bot.errors import ConfigError
 from bot.types import LOCAL_TENANT, Tier
+from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 
@@ -54,9 +55,15 @@ class Settings(BaseSettings):
     # knowledge
     embedding_model: str = Field(OFFLINE_EMBEDDING_MODEL, validation_alias=_named("PARLEY_EMBEDDING_MODEL"))
     reranker: str = Field("auto", validation_alias=_named("PARLEY_RERANKER"))
+    embedding_dimensions: int | None = Field(
+        None, ge=8, le=4000, validation_alias=_named("PARLEY_EMBEDDING_DIMENSIONS")
+    )
+    chunking: ChunkingMethod = Field("packed", validation_alias=_named("PARLEY_CHUNKING"))
     chunk_tokens: int = Field(256, ge=32, le=8000, validation_alias=_named("PARLEY_CHUNK_TOKENS"))
+    chunk_overlap: int = Field(0, ge=0, le=4000, validation_alias=_named("PARLEY_CHUNK_OVERLAP"))
     passages: int = Field(5, ge=1, le=20, validation_alias=_named("PARLEY_PASSAGES"))
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
+    refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=_named("PARLEY_REFRESH_HOURS"))
     max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
 
     # people and limits
@@ -147,6 +154,12 @@ class Settings(BaseSettings):
     @classmethod
     def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
         return _token_kind(value, "xapp-", "the App-Level Token from 'Basic Information', with connections:write")
+
+    @model_validator(mode="after")
+    def _overlap_below_half(self) -> Settings:
+        if 2 * self.chunk_overlap > self.chunk_tokens:
+            raise ValueError("PARLEY_CHUNK_OVERLAP is more than half of PARLEY_CHUNK_TOKENS; make it smaller")
+        return self
 
     @model_validator(mode="after")
     def _both_slack_tokens(self) -> Settings:

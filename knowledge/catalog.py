@@ -24,12 +24,20 @@ class DocumentText:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A source as it was taken in; ``uri`` opens it again."""
+    """A source as it was taken in; ``uri`` opens it again, unless it is an upload.
+
+    ``refresh_seconds`` is its own interval, None where the setting holds.
+    """
 
     id: str
     uri: str
     kind: str
     audience: str
+    refresh_seconds: int | None = None
+
+    @property
+    def can_be_read_again(self) -> bool:
+        return self.kind != "upload"
 
 
 _ROWS = """
@@ -88,16 +96,27 @@ async def delete(session: AsyncSession, tenant_id: str, document_id: str) -> Non
         raise _unknown(document_id)
 
 
-async def sources(session: AsyncSession, tenant_id: str, *, document_id: str | None = None) -> list[SourceRow]:
-    """The sources to read again: all that can be, or the one of a document."""
+async def sources(
+    session: AsyncSession,
+    tenant_id: str,
+    *,
+    document_id: str | None = None,
+    audiences: Sequence[str] | None = None,
+) -> list[SourceRow]:
+    """Every source, or the one of a document; of ``audiences`` alone, where they are given."""
     wanted = _uuid(document_id) if document_id else None
     rows = await session.execute(
         text(
-            "SELECT CAST(id AS text), uri, kind, audience FROM sources WHERE tenant_id = :tenant AND CASE "
-            "WHEN CAST(:document AS uuid) IS NULL THEN kind <> 'upload' ELSE id = "
-            "(SELECT source_id FROM documents WHERE tenant_id = :tenant AND id = :document) END ORDER BY uri"
+            "SELECT CAST(id AS text), uri, kind, audience, refresh_seconds FROM sources WHERE tenant_id = :tenant "
+            "AND (CAST(:document AS uuid) IS NULL OR id = "
+            "(SELECT source_id FROM documents WHERE tenant_id = :tenant AND id = :document)) "
+            "AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences)) ORDER BY uri, id"
         ),
-        {"tenant": tenant_id, "document": wanted},
+        {
+            "tenant": tenant_id,
+            "document": wanted,
+            "audiences": None if audiences is None else list(audiences),
+        },
     )
     found = [SourceRow(*row) for row in rows]
     if wanted and not found:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.running import json_option, print_json, run, settings, tenant_option, with_app
-from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure, IngestReport, Passage, Progress, Scope
+from bot.cli.running import json_option, print_json, run, settings, stoppable, tenant_option, with_app
+from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure, IngestReport, Passage, Scope
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -28,15 +28,7 @@ audience_option = click.option(
 def ingest(sources: tuple[str, ...], audience: str, tenant: str, as_json: bool) -> None:
     """Take in folders, files, addresses, sitemap:ADDRESS, crawl:ADDRESS and git:ADDRESS or git:PATH."""
     report = with_app(lambda app: _ingest(app, sources, audience, tenant))
-    if as_json:
-        print_json(report_document(report))
-    else:
-        from bot.commands.ingest import told
-
-        click.echo(told(report, [], here=audience != TENANT_AUDIENCE))
-        click.echo(f"{report.seconds:.1f} s", err=True)
-    if report.failed and not report.documents:
-        sys.exit(1)
+    _show_report(report, as_json, here=audience != TENANT_AUDIENCE)
 
 
 @click.command()
@@ -125,19 +117,44 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
 
 @docs.command()
 @click.argument("document_id", required=False)
+@click.option(
+    "--every", help="Do not read it now; have its source read by itself so often: 30min, 6h, 2d, never or default."
+)
 @tenant_option
 @json_option
-def refresh(document_id: str | None, tenant: str, as_json: bool) -> None:
+def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bool) -> None:
     """Read a document's source again, or every source."""
-    from bot.commands.docs import refreshed
+    if every is None:
+        _show_report(with_app(lambda app: _refresh(app, document_id, tenant)), as_json, here=False)
+        return
+    if document_id is None:
+        raise click.UsageError("Name the document whose source shall be read so often.")
+    told = _with_database(lambda database: _every(database, document_id, every, tenant))
+    if as_json:
+        print_json({"id": document_id, "every": every})
+    else:
+        click.echo(told)
 
-    report = with_app(lambda app: refreshed(app.services, tenant, document_id, files=True))
+
+async def _every(database: Any, document_id: str, every: str, tenant: str) -> str:
+    from bot.commands.docs import set_interval
+    from knowledge import catalog
+
+    async with database.tenant(tenant) as session:
+        (row,) = await catalog.sources(session, tenant, document_id=document_id)
+    return await set_interval(database, tenant, row, every)
+
+
+def _show_report(report: IngestReport, as_json: bool, *, here: bool) -> None:
     if as_json:
         print_json(report_document(report))
-        return
-    from bot.commands.ingest import told
+    else:
+        from bot.commands.ingest import told
 
-    click.echo(told(report, [], here=False))
+        click.echo(told(report, [], here=here))
+        click.echo(f"{report.seconds:.1f} s", err=True)
+    if report.stopped or (report.failed and not report.documents):
+        sys.exit(1)
 
 
 def report_document(report: IngestReport) -> dict[str, Any]:
@@ -149,6 +166,7 @@ def report_document(report: IngestReport) -> dict[str, Any]:
         "failed": [{"source": failure.source, "error": failure.error} for failure in report.failed],
         "seconds": round(report.seconds, 3),
         "deleted": report.deleted,
+        "stopped": report.stopped,
     }
 
 
@@ -169,31 +187,65 @@ def passage_document(rank: int, passage: Passage) -> dict[str, Any]:
 
 
 async def _ingest(app: App, specs: tuple[str, ...], audience: str, tenant: str) -> IngestReport:
-    from dataclasses import replace
-
-    from bot.cli.progress import bars
-    from knowledge.errors import KnowledgeError
-    from knowledge.sources import open_source
-
-    most = app.settings.max_file_mb * 1_000_000
-    sources: list[Source] = []
+    wanted: list[tuple[Source, str]] = []
     failed: list[Failure] = []
     for spec in specs:
-        try:
-            sources.append(open_source(spec, fetch_allow=app.settings.fetch_allow, max_bytes=most, files=True))
-        except KnowledgeError as error:
-            failed.append(Failure(spec, str(error)))
-    with bars() as progress:
-        tasks: dict[str, Any] = {}
+        _open(app, spec, audience, wanted, failed)
+    return await _read(app, wanted, failed, tenant)
 
-        def show(at: Progress) -> None:
-            if at.source not in tasks:
-                tasks[at.source] = progress.add_task(at.source, total=at.total)
-            note = f" ({at.failed} failed)" if at.failed else ""
-            progress.update(tasks[at.source], description=at.source + note, completed=at.done, total=at.total)
 
-        report = await app.ingestor.ingest(sources, tenant_id=tenant, audience=audience, on_progress=show)
-    return replace(report, failed=(*failed, *report.failed))
+async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
+    from bot.commands.docs import skipped_of
+    from knowledge import catalog
+
+    async with app.database.tenant(tenant) as session:
+        rows = await catalog.sources(session, tenant, document_id=document_id)
+    wanted: list[tuple[Source, str]] = []
+    failed: list[Failure] = []
+    for row in rows:
+        if row.can_be_read_again or document_id is not None:
+            _open(app, row.uri, row.audience, wanted, failed)
+    if skipped := skipped_of(rows, document_id):
+        click.echo(skipped, err=True)
+    return await _read(app, wanted, failed, tenant)
+
+
+def _open(app: App, spec: str, audience: str, wanted: list[tuple[Source, str]], failed: list[Failure]) -> None:
+    from knowledge.errors import KnowledgeError
+
+    try:
+        wanted.append((app.services.open_source(spec, files=True), audience))
+    except KnowledgeError as error:
+        failed.append(Failure(spec, str(error)))
+
+
+async def _read(app: App, wanted: list[tuple[Source, str]], failed: list[Failure], tenant: str) -> IngestReport:
+    """Read the sources one after the other in this process. Ctrl-C ends it early, and what was taken in stays."""
+    from bot.cli.progress import bars, follower
+    from bot.commands.ingest import added
+    from bot.intake import Busy, Worker, here
+
+    worker = Worker(app.database, app.ingestor, app.services.open_source)
+    report = IngestReport(0, 0, 0, (), 0.0)
+    with bars() as progress, stoppable() as stop:
+        show = follower(progress)
+        for source, audience in wanted:
+            if stop.is_set():
+                break
+            try:
+                one = await here(
+                    worker,
+                    tenant,
+                    source,
+                    audience=audience,
+                    now=app.services.clock(),
+                    on_progress=show,
+                    stop=stop,
+                )
+            except Busy as error:
+                one = IngestReport(0, 0, 0, (Failure(source.uri, str(error)),), 0.0)
+            report = added(report, one)
+    return replace(report, failed=(*failed, *report.failed), stopped=report.stopped or stop.is_set())
 
 
 def _list(tenant: str, as_json: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from bot.commands.ingest import counted
 from bot.config import Settings
 from bot.types import LOCAL_TENANT
 from knowledge import sample as handbook
@@ -17,6 +19,9 @@ from knowledge.types import Progress as IngestProgress
 
 if TYPE_CHECKING:
     from bot.app import App
+
+LINE_EVERY = 1.0
+"""Seconds between two lines of progress in a log."""
 
 
 def bars() -> Progress:
@@ -29,6 +34,22 @@ def bars() -> Progress:
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )
+
+
+def follower(progress: Progress, *, clock: Callable[[], float] = time.monotonic) -> Callable[[IngestProgress], None]:
+    """Shows each source as a bar; where nobody sees bars move, as a line now and then."""
+    tasks: dict[str, TaskID] = {}
+    told: dict[str, float] = {}
+
+    def show(at: IngestProgress) -> None:
+        if at.source not in tasks:
+            tasks[at.source] = progress.add_task(at.source, total=at.total)
+        progress.update(tasks[at.source], description=f"{at.source}: {counted(at)}", completed=at.done, total=at.total)
+        if not progress.console.is_terminal and clock() - told.get(at.source, 0.0) >= LINE_EVERY:
+            told[at.source] = clock()
+            progress.console.print(f"{at.source}: {counted(at)}", highlight=False)
+
+    return show
 
 
 class Steps:

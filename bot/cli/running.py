@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,6 +66,30 @@ def with_app(work: Callable[[App], Awaitable[Result]], *, warm: bool = False) ->
     return run(opened())
 
 
+@contextmanager
+def stoppable() -> Iterator[asyncio.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets, so that the body ends in good order; a second one breaks off."""
+    stop, loop, task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
+
+    def asked() -> None:
+        if stop.is_set() and task is not None:
+            task.cancel()
+        stop.set()
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, asked)
+    except (NotImplementedError, RuntimeError, ValueError):
+        # Only the main thread of Unix hears signals so; elsewhere Ctrl-C breaks off, and the next run goes on.
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
 def print_json(document: object) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
@@ -104,6 +128,8 @@ def _set_up_logging(level: str) -> None:
         "slack_bolt",
         "alembic",
         "uvicorn",
+        "procrastinate",
+        "psycopg.pool",
     ):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ("discord.client", "discord.state", "bot.platforms.slack.app.bolt"):

@@ -141,7 +141,7 @@ def _web(host: str, port: int, *, sample: bool = False) -> Part:
 async def _worker(app: App) -> None:
     from bot.jobs import work
 
-    await work(app.database, app.embedder)
+    await work(app.services)
 
 
 def _said(line: str) -> asyncio.Event:

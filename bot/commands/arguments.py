@@ -10,6 +10,8 @@ from bot.errors import UsageError
 
 _PERIOD = re.compile(r"(\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
+_INTERVAL = re.compile(r"(\d{1,6})(min|h|d|w)")
+_SECONDS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def words(line: str) -> list[str]:
@@ -52,6 +54,18 @@ def start_of(period: str, now: datetime) -> datetime:
         return now - timedelta(hours=int(match[1]) * _HOURS[match[2]])
     except OverflowError:
         raise UsageError(f"“{period}” is too long a period; write 12h, 30d or 4w.") from None
+
+
+def interval(period: str) -> int | None:
+    """The seconds of ``30min``, ``6h``, ``2d`` or ``1w``; 0 for ``never``, None for ``default``. Raises UsageError."""
+    period = period.strip().lower()
+    if period in ("never", "default"):
+        return 0 if period == "never" else None
+    match = _INTERVAL.fullmatch(period)
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if not 300 <= seconds <= 31_536_000:
+        raise UsageError(f"“{period}” is no interval; write 30min, 6h, 2d, never or default; 5min at least.")
+    return seconds
 
 
 def whole_number(text: str, what: str) -> int:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.commands import arguments
 from bot.commands.base import Cell, Command, Context, Reply, Table
-from bot.commands.ingest import told
-from bot.commands.services import Services
+from bot.commands.ingest import followed
 from bot.errors import NotAllowed, UsageError
-from knowledge import catalog
+from bot.intake import Begun
+from bot.store.session import Database
+from knowledge import catalog, runs
 from knowledge.errors import KnowledgeError
-from knowledge.sources import open_source
-from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure, IngestReport
+from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure
 
-USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID]]"
+USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
 SHOWN_CHARS = 1500
 MOST_ROWS = 100
 COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
@@ -34,10 +34,11 @@ async def run(context: Context, line: str) -> Reply:
         case ["delete", document_id]:
             return await _delete(context, document_id)
         case ["refresh"]:
-            return Reply(told(await refreshed(context.services, context.tenant_id, None, files=False), [], here=False))
+            return await _refresh(context, None)
         case ["refresh", document_id]:
-            report = await refreshed(context.services, context.tenant_id, document_id, files=False)
-            return Reply(told(report, [], here=False))
+            return await _refresh(context, document_id)
+        case ["refresh", document_id, period] | ["refresh", document_id, "every", period]:
+            return await _every(context, document_id, period)
         case _:
             raise UsageError(f"Write /docs {USAGE}.")
 
@@ -57,40 +58,57 @@ def age(moment: datetime, now: datetime | None = None) -> str:
     return f"{seconds} s"
 
 
-async def refreshed(services: Services, tenant_id: str, document_id: str | None, *, files: bool) -> IngestReport:
-    """Read the source of one document again, or every source. ``files``: those of this machine too."""
-    async with services.database.tenant(tenant_id) as session:
-        rows = await catalog.sources(session, tenant_id, document_id=document_id)
-    settings = services.settings
-    total = IngestReport(0, 0, 0, (), 0.0)
+async def _refresh(context: Context, document_id: str | None) -> Reply:
+    """Have the source of one document read again, or every source that this channel may read."""
+    audiences = None if context.author.is_admin else (TENANT_AUDIENCE, context.channel_id)
+    if document_id is not None:
+        await _readable(context, document_id)
+    async with context.services.database.tenant(context.tenant_id) as session:
+        rows = await catalog.sources(session, context.tenant_id, document_id=document_id, audiences=audiences)
+    begun: list[Begun] = []
+    failed: list[Failure] = []
     for row in rows:
+        if not row.can_be_read_again and document_id is None:
+            continue
         try:
-            source = await asyncio.to_thread(
-                open_source,
-                row.uri,
-                fetch_allow=settings.fetch_allow,
-                max_bytes=settings.max_file_mb * 1_000_000,
-                files=files,
-            )
-            report = await services.ingestor.ingest([source], tenant_id=tenant_id, audience=row.audience)
+            context.services.open_source(row.uri, files=False)
         except KnowledgeError as error:
-            report = IngestReport(0, 0, 0, (Failure(row.uri, str(error)),), 0.0)
-        total = _sum(total, report)
-    return total
+            failed.append(Failure(row.uri, str(error)))
+            continue
+        begun.append(await context.services.intake.begin_again(context.tenant_id, row.id, asked_by=context.author.id))
+    reply = await followed(context, begun, failed, here=False)
+    return replace(reply, text=f"{reply.text}\n{skipped}") if (skipped := skipped_of(rows, document_id)) else reply
 
 
-def _sum(one: IngestReport, other: IngestReport) -> IngestReport:
-    return replace(
-        one,
-        documents=one.documents + other.documents,
-        chunks=one.chunks + other.chunks,
-        unchanged=one.unchanged + other.unchanged,
-        failed=(*one.failed, *other.failed),
-        seconds=one.seconds + other.seconds,
-        deleted=one.deleted + other.deleted,
-        embedding_model=other.embedding_model,
-        embedding_tokens=one.embedding_tokens + other.embedding_tokens,
-    )
+async def _every(context: Context, document_id: str, period: str) -> Reply:
+    """Set how often the source of a document is read again."""
+    if not context.author.is_admin:
+        raise NotAllowed("Only an admin can change how often a source is read again.")
+    await _readable(context, document_id)
+    async with context.services.database.tenant(context.tenant_id) as session:
+        (row,) = await catalog.sources(session, context.tenant_id, document_id=document_id)
+    context.services.open_source(row.uri, files=False)
+    return Reply(await set_interval(context.services.database, context.tenant_id, row, period))
+
+
+async def set_interval(database: Database, tenant_id: str, row: catalog.SourceRow, period: str) -> str:
+    """Give a source an interval of its own and say so. Raises UsageError."""
+    seconds = arguments.interval(period)
+    if not row.can_be_read_again:
+        raise UsageError(f"{row.uri} was uploaded, so it cannot be fetched again; upload it anew.")
+    async with database.tenant(tenant_id) as session:
+        await runs.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
+    if seconds is None:
+        return f"{row.uri} is read again as PARLEY_REFRESH_HOURS says."
+    return f"{row.uri} is read again every {period}." if seconds else f"{row.uri} is not read again by itself."
+
+
+def skipped_of(rows: Sequence[catalog.SourceRow], document_id: str | None) -> str:
+    """What a refresh of everything leaves out, in words; empty where that is nothing."""
+    uploads = sum(not row.can_be_read_again for row in rows)
+    if document_id is not None or not uploads:
+        return ""
+    return f"{uploads} uploaded {'file' if uploads == 1 else 'files'} cannot be fetched again; upload what has changed."
 
 
 async def _list(context: Context, matching: str) -> Reply:

@@ -1,87 +1,130 @@
-"""``ingest``: brings documents in: addresses and uploaded files."""
+"""``ingest``: brings documents in: addresses and uploaded files; stops what is being brought in."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.commands import arguments
 from bot.commands.base import Command, Context, Reply
 from bot.errors import UsageError
+from bot.intake import Begun
+from knowledge import runs
 from knowledge.errors import KnowledgeError
 from knowledge.ports import Source
-from knowledge.sources import UploadSource, open_source
+from knowledge.runs import Run
+from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Progress
 
-USAGE = "[--here] ADDRESS... (or attach files)"
+USAGE = "[--here] ADDRESS... (or attach files) | stop"
 SHOWN_FAILURES = 5
-UPDATE_EVERY = 1.0
+NOBODY_WORKS = "It waits for a worker, and none is running: start one with “parley worker” or “parley up”."
+PAGES = frozenset(("url", "crawl", "sitemap"))
 
 
 async def run(context: Context, line: str) -> Reply:
     """Take in every address and attachment; ``--here`` keeps them to this channel. One failure stops no other."""
     given = arguments.words(line)
+    if [word.lower() for word in given] == ["stop"] and not context.attachments:
+        return await _stop(context)
     here = arguments.take_flag(given, "--here")
     if not given and not context.attachments:
         raise UsageError(f"What shall I read? Write /ingest {USAGE}.")
     sources, failed = await _sources(context, given)
     audience = context.channel_id if here else TENANT_AUDIENCE
-    report = await _with_updates(context, sources, audience)
-    return Reply(told(report, failed, here=here), private=False)
+    begun = [
+        await context.services.intake.begin(
+            context.tenant_id, source, audience=audience, asked_by=context.author.id, files=False
+        )
+        for source in sources
+    ]
+    return await followed(context, begun, failed, here=here)
+
+
+async def followed(context: Context, begun: Sequence[Begun], failed: Sequence[Failure], *, here: bool) -> Reply:
+    """Tell the chat how far the readings are until they have ended, and what came of them. What others had asked for is
+    not waited for."""
+    under_way = [one.run for one in begun if not one.fresh]
+    report = IngestReport(0, 0, 0, (), 0.0)
+    ids = [one.run.id for one in begun if one.fresh]
+    if ids:
+        found: list[Run] = []
+        async for found in context.services.intake.follow(context.tenant_id, ids):
+            await context.update(await _standing(context, found))
+        for one in found:
+            report = added(report, runs.unpacked(one))
+    parts = [f"{one.uri} is being read already ({counted(one.progress)})." for one in under_way]
+    if ids or failed:
+        parts.append(told(report, failed, here=here))
+    return Reply("\n".join(parts) or "There is nothing to read.", private=not (ids or failed))
+
+
+async def _standing(context: Context, found: Sequence[Run]) -> str:
+    lines = [f"{one.uri}: {told_of(one)}" for one in found[:SHOWN_FAILURES]]
+    if len(found) > SHOWN_FAILURES:
+        ended = sum(not one.active for one in found)
+        lines.append(f"{ended} of {len(found)} sources are read")
+    if any(one.state == "waiting" for one in found) and not await context.services.intake.has_worker():
+        lines.append(NOBODY_WORKS)
+    return "\n".join(lines)
+
+
+def told_of(run: Run) -> str:
+    """How far a reading is: ``142 of 310 pages, 2 failed``."""
+    if run.state == "failed":
+        return run.error
+    if run.state == "waiting":
+        return f"tried again soon; {run.error}" if run.error else "waiting for its turn"
+    return counted(run.progress) + (", stopping" if run.stop_asked and run.active else "")
 
 
 async def _sources(context: Context, given: list[str]) -> tuple[list[Source], list[Failure]]:
-    settings = context.services.settings
-    most = settings.max_file_mb * 1_000_000
+    services = context.services
     sources: list[Source] = []
     failed: list[Failure] = []
     for spec in given:
         try:
             address = spec.strip("<>").split("|")[0]
-            sources.append(open_source(address, fetch_allow=settings.fetch_allow, max_bytes=most, files=False))
+            sources.append(services.open_source(address, files=False))
         except KnowledgeError as error:
             failed.append(Failure(spec, str(error)))
     for attachment in context.attachments:
-        if attachment.size > most:
-            failed.append(Failure(attachment.name, f"larger than the {settings.max_file_mb} MB of PARLEY_MAX_FILE_MB"))
+        if attachment.size > services.most_bytes:
+            most = services.settings.max_file_mb
+            failed.append(Failure(attachment.name, f"larger than the {most} MB of PARLEY_MAX_FILE_MB"))
             continue
         sources.append(UploadSource(attachment.name, await attachment.read(), content_type=attachment.content_type))
     return sources, failed
 
 
-async def _with_updates(context: Context, sources: list[Source], audience: str) -> IngestReport:
-    """Ingest, and tell the chat once a second how far it is."""
-    latest = ""
-
-    def note(progress: Progress) -> None:
-        nonlocal latest
-        latest = progress_line(progress)
-
-    work = asyncio.ensure_future(
-        context.services.ingestor.ingest(sources, tenant_id=context.tenant_id, audience=audience, on_progress=note)
-    )
-    shown = ""
-    try:
-        while not (await asyncio.wait({work}, timeout=UPDATE_EVERY))[0]:
-            if latest != shown:
-                shown = latest
-                await context.update(shown)
-    finally:
-        work.cancel()
-    return await work
+async def _stop(context: Context) -> Reply:
+    """Admins stop everything, others what they asked for."""
+    by = None if context.author.is_admin else context.author.id
+    stopped = await context.services.intake.stop(context.tenant_id, asked_by=by)
+    if not stopped:
+        whose = "" if by is None else " of yours"
+        raise UsageError(f"Nothing{whose} is being read, so there is nothing to stop.")
+    names = ", ".join(run.uri for run in stopped[:SHOWN_FAILURES])
+    more = f" and {len(stopped) - SHOWN_FAILURES} more" if len(stopped) > SHOWN_FAILURES else ""
+    return Reply(f"Stopping {names}{more}. What was taken in so far stays.")
 
 
-def progress_line(progress: Progress) -> str:
-    """``handbook: 142 of 310 pages, 2 failed``"""
-    count = f"{progress.done} of {progress.total}" if progress.total else str(progress.done)
+def counted(progress: Progress) -> str:
+    """``142 of 310 pages, 2 failed``; of a crawl, which finds as it reads, ``142 pages, 12 more found``."""
+    noun = "pages" if progress.kind in PAGES else "documents"
     failed = f", {progress.failed} failed" if progress.failed else ""
-    return f"{progress.source}: {count} documents{failed}"
+    if progress.kind == "crawl":
+        more = max(0, (progress.total or 0) - progress.done)
+        return f"{progress.done} {noun}" + (f", {more} more found" if more else "") + failed
+    count = f"{progress.done} of {progress.total}" if progress.total else str(progress.done)
+    return f"{count} {noun}{failed}"
 
 
-def told(report: IngestReport, failed: list[Failure], *, here: bool) -> str:
+def told(report: IngestReport, failed: Sequence[Failure], *, here: bool) -> str:
     """The report in words."""
     everything = [*failed, *report.failed]
     taken = report.documents - report.unchanged
-    parts = []
+    parts = ["It was stopped before its end; what was taken in stays."] if report.stopped else []
     if taken:
         parts.append(f"Took in {_number(taken, 'document')} ({_number(report.chunks, 'passage')}).")
     if report.unchanged:
@@ -97,6 +140,22 @@ def told(report: IngestReport, failed: list[Failure], *, here: bool) -> str:
     if lines:
         parts.append(f"{_number(len(everything), 'document')} could not be read:\n" + "\n".join(lines))
     return " ".join(parts) or "There was nothing to take in."
+
+
+def added(one: IngestReport, other: IngestReport) -> IngestReport:
+    """Two reports as one."""
+    return replace(
+        one,
+        documents=one.documents + other.documents,
+        chunks=one.chunks + other.chunks,
+        unchanged=one.unchanged + other.unchanged,
+        failed=(*one.failed, *other.failed),
+        seconds=one.seconds + other.seconds,
+        deleted=one.deleted + other.deleted,
+        embedding_model=other.embedding_model or one.embedding_model,
+        embedding_tokens=one.embedding_tokens + other.embedding_tokens,
+        stopped=one.stopped or other.stopped,
+    )
 
 
 def _number(count: int, noun: str) -> str:

@@ -9,14 +9,19 @@ from datetime import datetime
 from bot.config import Settings
 from bot.engine.desk import Desk
 from bot.engine.ports import LLM, Search, Store
+from bot.intake import Intake
 from bot.llm.prices import Prices
+from bot.store.queue import Queue
 from bot.store.session import Database
 from knowledge.ingest import Ingestor
+from knowledge.models import Models
+from knowledge.ports import Source
+from knowledge.sources import open_source
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a command may reach."""
+    """Everything a command or a task of the queue may reach."""
 
     settings: Settings
     database: Database
@@ -24,6 +29,18 @@ class Services:
     store: Store
     search: Search
     ingestor: Ingestor
+    models: Models
+    queue: Queue
+    intake: Intake
     llm: LLM
     prices: Prices
     clock: Callable[[], datetime]
+
+    @property
+    def most_bytes(self) -> int:
+        """The size of a document at most."""
+        return self.settings.max_file_mb * 1_000_000
+
+    def open_source(self, spec: str, *, files: bool) -> Source:
+        """The source of that name; ``files`` allows paths of this machine. Raises SourceError."""
+        return open_source(spec, fetch_allow=self.settings.fetch_allow, max_bytes=self.most_bytes, files=files)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from bot import jobs
 from bot.app import App
+from bot.jobs import house, tasks
 from bot.types import LOCAL_TENANT
 from knowledge.types import Scope
 from tests.app.conftest import ask
@@ -20,7 +20,7 @@ async def test_old_answers_go_and_forgotten_reservations_are_given_back(app: App
         await session.execute(text("UPDATE answers SET expires_at = now() - interval '1 minute'"))
         await session.execute(text("UPDATE reservations SET created_at = now() - interval '1 hour'"))
         assert await session.scalar(text("SELECT sum(reserved) FROM budget_days")) > 0
-    await jobs.keep_house(app.database, app.embedder)
+    await house.keep_house(app.services)
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM answers")) == 0
         assert await session.scalar(text("SELECT sum(reserved) FROM budget_days")) == 0
@@ -32,7 +32,8 @@ async def test_what_has_no_vector_of_the_model_in_use_gets_one(app: App) -> None
         await session.execute(text("UPDATE embeddings SET model = 'an older model'"))
     before = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))
     assert all(passage.legs.dense is None for passage in before.passages)
-    assert await jobs.embed_what_is_missing(app.database, app.embedder, LOCAL_TENANT) == 4
-    assert await jobs.embed_what_is_missing(app.database, app.embedder, LOCAL_TENANT) == 0
+    assert await house.embed_what_is_missing(app.services, LOCAL_TENANT)
+    await tasks.reembed(app.services, 0, tenant_id=LOCAL_TENANT)
+    assert not await house.embed_what_is_missing(app.services, LOCAL_TENANT)
     after = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))
     assert after.passages[0].legs.dense is not None

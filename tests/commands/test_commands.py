@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from bot import commands
-from bot.app import App, open_app
+from bot.app import App
 from bot.commands import Context, Reply
-from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
 from bot.types import LOCAL_TENANT, Attachment, Author, ThreadKey
 
 ANN = Author("U1", "Ann")
 BOSS = Author("U9", "Boss", is_admin=True)
-
-
-@pytest.fixture
-async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
-    made = Settings(_env_file=None, database_url=SecretStr(database_url), data_dir=tmp_path, reranker="none")
-    async with open_app(made) as app:
-        yield app
 
 
 def by(app: App, author: Author = ANN, channel: str = "C1") -> Context:

@@ -1,0 +1,43 @@
+"""Locks between processes that a dead one cannot keep: Postgres gives them back when the connection ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from bot.store.session import Database
+
+log = logging.getLogger(__name__)
+
+_TAKE = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_GIVE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
+
+
+@asynccontextmanager
+async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
+    """Whether this is the only holder of ``name`` among all processes, for the length of the body.
+
+    Holds a connection and no transaction. A pooler between here and Postgres has to keep the session.
+    """
+    async with database.engine.connect() as plain:
+        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        taken = bool(await connection.scalar(_TAKE, {"name": name}))
+        try:
+            yield taken
+        finally:
+            if taken:
+                try:
+                    await connection.execute(_GIVE, {"name": name})
+                except DBAPIError as error:
+                    log.warning("the lock %s went with its connection: %s", name, error.orig)
+                    await connection.invalidate()
+
+
+async def is_free(database: Database, name: str) -> bool:
+    """Whether nobody holds ``name`` at this moment."""
+    async with only_one(database, name) as taken:
+        return taken

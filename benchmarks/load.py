@@ -18,10 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from sqlalchemy import create_engine, text
 
 from benchmarks.chaos.crowd import TAG, PlatformName
 from benchmarks.chaos.fleet import Process
+from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.stage import Stage, staged
 from benchmarks.chaos.verdict import percentile
 from benchmarks.ground import table
@@ -33,10 +35,41 @@ ANSWER_CHARS = 1600
 WARM_UP = 15.0
 """Seconds in which streams begin and nothing is measured yet."""
 
+_BOOKS = text(
+    "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS wal, pg_database_size(current_database())::float8"
+    " AS size, (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database())::float8 AS commits"
+)
 _STARTS = text(
     "SELECT extract(epoch FROM started_at - created_at) AS wait FROM turns"
     " WHERE started_at IS NOT NULL AND created_at >= to_timestamp(:since)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What Postgres has written and done so far."""
+
+    wal: float
+    size: float
+    commits: float
+    cpu: float
+
+    @classmethod
+    def of(cls, postgres: Postgres) -> Database:
+        """Read it now; ``cpu`` are the seconds of the server's processes that still run."""
+        engine = create_engine(driver_url(postgres.url))
+        with engine.connect() as connection:
+            row = connection.execute(_BOOKS).one()
+        engine.dispose()
+        server = psutil.Process(int((postgres.folder / "postmaster.pid").read_text().split()[0]))
+        spent = [one.cpu_times() for one in (server, *server.children(recursive=True))]
+        return cls(row.wal, row.size, row.commits, sum(one.user + one.system for one in spent))
+
+    def since(self, before: Database) -> Database:
+        """The difference."""
+        return Database(
+            self.wal - before.wal, self.size - before.size, self.commits - before.commits, self.cpu - before.cpu
+        )
 
 
 @dataclass
@@ -62,6 +95,7 @@ class Result:
     cpu_share: float
     streams: Sequence[int]
     loads: Sequence[float]
+    database: Database
 
     def rows(self) -> dict[str, object]:
         """Names and figures as they are printed."""
@@ -78,6 +112,11 @@ class Result:
             "event loop late, ms (p50, p99)": _pair(self.late, 0.99),
             "memory, MB (start, middle, end)": memory,
             "cores that the process used": self.cpu_share,
+            "of a question: core-seconds of the process": self.cpu_share * self.seconds / max(1, self.questions),
+            "of a question: core-seconds of Postgres": self.database.cpu / max(1, self.questions),
+            "of a question: transactions": self.database.commits / max(1, self.questions),
+            "of a question: KB written ahead": self.database.wal / 1024 / max(1, self.questions),
+            "of a question: KB stored": self.database.size / 1024 / max(1, self.questions),
             "load of the machine (p50, most)": _pair(self.loads, 1.0),
             "cores of the machine": os.cpu_count() or 0,
         }
@@ -122,6 +161,7 @@ async def measure(
         talking = asyncio.create_task(_talk(stage, events, questions))
         await asyncio.sleep(max(warm_up, min(seconds, streams / questions)))
         before, since, sent = time.monotonic(), time.time(), _sent(stage)
+        books = await asyncio.to_thread(Database.of, stage.postgres)
         asked, said = len(stage.crowd.questions), stage.crowd.events
         watched = await _watch(stage, seconds)
         talking.cancel()
@@ -137,6 +177,7 @@ async def measure(
             questions=len(stage.crowd.questions) - asked,
             events=stage.crowd.events - said,
             edits=_sent(stage) - sent,
+            database=(await asyncio.to_thread(Database.of, stage.postgres)).since(books),
         )
         await fleet.close(9)
         return result
@@ -199,6 +240,7 @@ def _result(
     questions: int,
     events: int,
     edits: int,
+    database: Database,
 ) -> Result:
     deliveries = [one for one in stage.slack.socket.deliveries if one.sent_at >= began and one.acked_at]
     gauges = [gauge for gauge in process.gauges if gauge["at"] >= began]
@@ -219,6 +261,7 @@ def _result(
         cpu_share=cpu,
         streams=seen.streams,
         loads=seen.loads,
+        database=database,
     )
 
 

@@ -62,7 +62,7 @@ class Postgres:
 def crashing_postgres(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
     """A migrated database on a server of its own in a temporary folder, which is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="parley-chaos-"))
-    started = embedded.start(folder, settings=CALM if settings is None else settings)
+    started = embedded.start(folder, settings=CALM if settings is None else settings, keep=True)
     postgres = Postgres(started.url, folder.resolve() / "postgres", started.server)
     try:
         migrate.upgrade(postgres.url)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     SmallInteger,
@@ -295,4 +296,39 @@ feedback = Table(
     Column("reason", Text, nullable=False, server_default=text("''")),
     _now("created_at"),
     _turn(),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("fact_id", UUID(as_uuid=True), primary_key=True),
+    Column("thread_uid", UUID(as_uuid=True), nullable=False),
+    Column("turn_id", UUID(as_uuid=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("author_id", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("said_at", DateTime(timezone=True), nullable=False),
+    _now("created_at"),
+    _thread(),
+    _turn(),
+    Index("facts_of_thread", "tenant_id", "thread_uid", "said_at"),
+    Index("facts_of_turn", "tenant_id", "turn_id"),
+)
+
+message_vectors = Table(
+    "message_vectors",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("thread_uid", UUID(as_uuid=True), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
+    ForeignKeyConstraint(
+        ["tenant_id", "thread_uid", "seq"],
+        ["messages.tenant_id", "messages.thread_uid", "messages.seq"],
+        ondelete="CASCADE",
+    ),
 )

@@ -163,6 +163,29 @@ class DiscordDouble:
         message = Message(self.world.snowflake(), place.id, user, text, attachments=files, reference=reference, flags=0)
         return await self.tell(place, message)
 
+    def past(
+        self,
+        place: Channel,
+        user: User,
+        text: str,
+        at: float,
+        *,
+        reply_to: Message | None = None,
+        kind: int | None = None,
+    ) -> Message:
+        """What somebody said at a moment in the past, in seconds since 1970; the gateway does not tell of it."""
+        reference = {"message_id": str(reply_to.id), "channel_id": str(place.id)} if reply_to else None
+        message = Message(self.world.snowflake_at(at), place.id, user, text, reference=reference, flags=0, kind=kind)
+        place.messages[message.id] = message
+        return message
+
+    def past_thread(self, parent: Channel, name: str, at: float, begun: Message | None = None) -> Channel:
+        """A thread that was begun in the past, with a message of the channel or without."""
+        number = begun.id if begun else self.world.snowflake_at(at)
+        thread = Channel(number, THREAD, name, self.world.guild_id, parent.id, self.world.owner.id)
+        self.world.channels[thread.id] = thread
+        return thread
+
     async def dm(self, user: User, text: str) -> Message:
         """Somebody writes to the bot alone."""
         return await self.say(self.world.dm(user), user, text)

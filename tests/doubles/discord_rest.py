@@ -15,6 +15,7 @@ from aiohttp import web
 from tests.doubles import discord_interactions as interactions
 from tests.doubles.discord_world import (
     DM,
+    FORUM,
     NEWS,
     TEXT,
     THREAD,
@@ -41,6 +42,7 @@ class Call:
     method: str
     path: str
     args: dict[str, str]
+    query: dict[str, str]
     body: Json | list[Json]
     files: list[Attachment]
 
@@ -134,7 +136,7 @@ class Rest:
             return self._refuse(request.method, path, ApiError(fault.status, fault.code, "asked for"), headers)
         body, files = await self._read(request)
         try:
-            status, data = await route(Call(self.double, request.method, path, args, body, files))
+            status, data = await route(Call(self.double, request.method, path, args, dict(request.query), body, files))
         except ApiError as refusal:
             return self._refuse(request.method, path, refusal, headers)
         self.double.changed()
@@ -298,6 +300,44 @@ async def _read_message(call: Call) -> tuple[int, object]:
     return 200, world.message_payload(world.message(call.number("channel_id"), call.number("message_id")))
 
 
+async def _history(call: Call) -> tuple[int, object]:
+    """Newest first; at most 100."""
+    world, query = call.double.world, call.query
+    channel = world.open(call.number("channel_id"), "read_message_history")
+    if channel.kind == FORUM:
+        raise ApiError(400, 50008, "Cannot send messages in a non-text channel")
+    before, limit = int(query.get("before") or 1 << 63), int(query.get("limit") or 50)
+    if not 1 <= limit <= 100:
+        raise ApiError(400, 50035, "Invalid Form Body")
+    kept = [message for message in channel.messages.values() if not (message.deleted or message.ephemeral)]
+    after = int(query.get("after") or 0)
+    found = sorted((message for message in kept if after < message.id < before), key=lambda one: one.id)
+    chosen = found[:limit] if after else found[-limit:]
+    return 200, [world.message_payload(message) for message in reversed(chosen)]
+
+
+def _threads(call: Call, *, archived: bool, parent: int | None = None) -> dict[str, object]:
+    found = [
+        channel
+        for channel in call.double.world.channels.values()
+        if channel.kind == THREAD and channel.archived is archived and parent in (None, channel.parent_id)
+    ]
+    return {"threads": [channel.payload() for channel in found], "members": [], "has_more": False}
+
+
+async def _active_threads(call: Call) -> tuple[int, object]:
+    return 200, _threads(call, archived=False)
+
+
+async def _archived_threads(call: Call) -> tuple[int, object]:
+    channel = call.double.world.open(call.number("channel_id"), "read_message_history")
+    return 200, _threads(call, archived=True, parent=channel.id)
+
+
+async def _guild(call: Call) -> tuple[int, object]:
+    return 200, call.double.world.guild_payload()
+
+
 async def _delete(call: Call) -> tuple[int, object]:
     world = call.double.world
     message = world.message(call.number("channel_id"), call.number("message_id"))
@@ -362,7 +402,11 @@ _ROUTES: list[tuple[str, str, Route]] = [
     ("PATCH", "/channels/{channel_id}", _edit_channel),
     ("POST", "/channels/{channel_id}/typing", _typing),
     ("POST", "/channels/{channel_id}/messages", _post),
+    ("GET", "/channels/{channel_id}/messages", _history),
     ("GET", "/channels/{channel_id}/messages/{message_id}", _read_message),
+    ("GET", "/channels/{channel_id}/threads/archived/public", _archived_threads),
+    ("GET", "/guilds/{guild_id}", _guild),
+    ("GET", "/guilds/{guild_id}/threads/active", _active_threads),
     ("PATCH", "/channels/{channel_id}/messages/{message_id}", _edit),
     ("DELETE", "/channels/{channel_id}/messages/{message_id}", _delete),
     ("POST", "/channels/{channel_id}/messages/{message_id}/threads", _start_thread),

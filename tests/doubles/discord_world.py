@@ -131,6 +131,8 @@ class Message:
     reference: Json | None = None
     versions: list[Version] = field(default_factory=list)
     deleted: bool = False
+    kind: int | None = None
+    """Its type, where it is neither a plain message nor a reply."""
     seen_by: User | None = None
     """For an ephemeral message, the only one who sees it."""
 
@@ -189,6 +191,8 @@ class Channel:
         base |= {"guild_id": str(self.guild_id), "name": self.name, "rate_limit_per_user": 0}
         if self.kind == THREAD:
             return base | self._thread()
+        if self.kind == FORUM:
+            base |= {"available_tags": [], "flags": 0}
         if self.kind == VOICE:
             base |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
         return base | {"position": 0, "permission_overwrites": [], "parent_id": None, "nsfw": False, "topic": None}
@@ -197,7 +201,7 @@ class Channel:
         return {
             "parent_id": str(self.parent_id),
             "owner_id": str(self.owner_id),
-            "message_count": len(self.messages),
+            "message_count": sum(not message.deleted for message in self.messages.values()),
             "member_count": 1,
             "thread_metadata": {
                 "archived": self.archived,
@@ -231,6 +235,10 @@ class World:
     def snowflake(self) -> int:
         """An id as Discord makes them: time, then a number of its own."""
         return ((int(time.time() * 1000) - EPOCH_MS) << 22) | (next(self._count) & 0x3FFFFF)
+
+    def snowflake_at(self, seconds: float) -> int:
+        """An id that was made at that moment, in seconds since 1970."""
+        return ((int(seconds * 1000) - EPOCH_MS) << 22) | (next(self._count) & 0x3FFFFF)
 
     def add_user(self, name: str, *, bot: bool = False, permissions: int = MEMBER) -> User:
         user = User(self.snowflake(), name, bot, permissions)
@@ -356,14 +364,16 @@ class World:
             "embeds": message.embeds,
             "components": message.components,
             "pinned": False,
-            "type": 19 if message.reference else 0,
+            "type": message.kind if message.kind is not None else 19 if message.reference else 0,
             "flags": message.flags,
         }
         if message.nonce is not None:
             payload["nonce"] = message.nonce
+        if message.id in self.channels:
+            payload["thread"] = self.channels[message.id].payload()
         if message.reference and with_reference:
             payload["message_reference"] = message.reference
-            found = self.channels[message.channel_id].messages.get(int(message.reference["message_id"]))
+            found = self.channels[message.channel_id].messages.get(int(message.reference.get("message_id", 0)))
             payload["referenced_message"] = self.message_payload(found) if found else None
         return payload
 
@@ -385,7 +395,7 @@ class World:
     def mentioned(self, message: Message) -> tuple[list[User], list[int]]:
         ids = {int(found) for found in re.findall(r"<@!?(\d+)>", message.content)}
         if message.reference and message.author is not self.bot:
-            answered = self.channels[message.channel_id].messages.get(int(message.reference["message_id"]))
+            answered = self.channels[message.channel_id].messages.get(int(message.reference.get("message_id", 0)))
             ids |= {answered.author.id} if answered else set()
         roles = [int(found) for found in re.findall(r"<@&(\d+)>", message.content)]
         return [self.users[found] for found in ids if found in self.users], roles

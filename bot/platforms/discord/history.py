@@ -46,7 +46,7 @@ def source(
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Channel]:
-        client = discord.Client(intents=discord.Intents.none(), max_messages=None)
+        client = discord.Client(intents=discord.Intents(guilds=True), max_messages=None)
         with addressed(settings):
             async with client:
                 with told(), explained():
@@ -144,9 +144,8 @@ class Channel:
             if not isinstance(thread, discord.Thread):
                 return ()
             messages = [message async for message in thread.history(limit=None, oldest_first=True)]
-        entries = [
-            dict(entry) for message in messages if message.id != int(post.key) and (entry := self._entry(message))
-        ]
+        root = int(post.key) if post.entry else None
+        entries = [dict(entry) for message in messages if message.id != root and (entry := self._entry(message))]
         named = str(thread_id) != post.key or not post.entry
         return tuple(_together(post, entries, thread.name if named else ""))
 

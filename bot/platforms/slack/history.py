@@ -131,8 +131,8 @@ class Calls:
             except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise SourceError(f"Slack cannot be reached ({type(error).__name__}); try again later.") from None
             else:
-                found: Mapping[str, Any] = answer.data
-                return found
+                assert isinstance(answer.data, dict), "the Web API answers with JSON"
+                return answer.data
         raise SourceError("Slack keeps asking to wait; refresh the channel later, it goes on where it stopped.")
 
     def slow_down(self) -> None:

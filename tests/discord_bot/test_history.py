@@ -1,0 +1,257 @@
+"""The history of a Discord channel through the real library, from a server that keeps Discord's rate limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import discord as library
+import pytest
+
+from bot.errors import NotAllowed, UsageError
+from bot.platforms.discord.client import Parley
+from bot.platforms.discord.history import Channels, source
+from bot.types import Author
+from knowledge import catalog
+from knowledge.errors import SourceError
+from knowledge.ingest import Ingestor
+from knowledge.parsing.sandbox import Parser
+from knowledge.ports import Sessions
+from knowledge.sources.channel import ChannelSource
+from knowledge.types import Document, Fetched
+from tests.discord_bot.conftest import settings_for
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_world import FORUM, Channel, Message
+from tests.knowledge.fakes import WordEmbedder
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HISTORY = "GET /channels/{channel_id}/messages"
+
+
+def day(month: int, number: int, hour: int = 9) -> float:
+    return datetime(2026, month, number, hour, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DiscordDouble]:
+    """A server whose history may be read five times in half a second."""
+    async with DiscordDouble(limits={HISTORY: (5, 0.5)}) as double:
+        yield double
+    assert double.violations == []
+
+
+@pytest.fixture
+async def parser() -> AsyncIterator[Parser]:
+    parser = Parser()
+    yield parser
+    await parser.aclose()
+
+
+@pytest.fixture
+def ingestor(sessions: Sessions, parser: Parser) -> Ingestor:
+    return Ingestor(sessions, WordEmbedder(), parser=parser, chunk_tokens=64)
+
+
+def history(server: DiscordDouble, channel: Channel) -> ChannelSource:
+    return source(settings_for(server), str(channel.id), clock=lambda: NOW)
+
+
+async def documents(made: ChannelSource, parser: Parser) -> dict[str, Document]:
+    found = [item async for item in made.fetch() if isinstance(item, Fetched)]
+    return {item.uri: await parser.parse(item) for item in found}
+
+
+async def text_of(sessions: Sessions, uri: str) -> str:
+    async with sessions("t") as session:
+        (row,) = [row for row in await catalog.list_documents(session, "t") if row.source == uri]
+        return (await catalog.show(session, "t", row.id)).text
+
+
+def conversation(server: DiscordDouble) -> Channel:
+    """A question with a thread, an answered remark, and a thread that began without a message."""
+    place, alice, bob = server.channel("general"), server.user("Alice"), server.user("Bob")
+    asked = server.past(place, alice, f"How do we deploy? {bob.mention}", day(11, 2))
+    thread = server.past_thread(place, "Deploying", day(11, 2), asked)
+    first = server.past(thread, bob, "With make ship.", day(11, 2, 10))
+    server.past(thread, alice, "Thanks.", day(11, 2, 11), reply_to=first)
+    remark = server.past(place, bob, "Lunch at noon.", day(11, 5))
+    server.past(place, alice, "I am in.", day(11, 5, 10), reply_to=remark)
+    alone = server.past_thread(place, "Planning", day(11, 6))
+    line = server.past(place, alice, "Planning", day(11, 6), kind=18)
+    line.reference = {"channel_id": str(alone.id)}
+    server.past(alone, bob, "Next year then.", day(11, 7))
+    server.past(place, alice, "Welcome everybody", day(9, 1))
+    server.past(place, server.bot, "An answer of mine", day(11, 8))
+    return place
+
+
+async def test_a_channel_becomes_a_document_a_month(server: DiscordDouble, parser: Parser) -> None:
+    place = conversation(server)
+    found = await documents(history(server, place), parser)
+    assert list(found) == [f"discord:{place.id}/2026-11", f"discord:{place.id}/2026-09"]
+    november = found[f"discord:{place.id}/2026-11"]
+    assert november.title == "Lanternfish #general"
+    assert november.text.split("\n\n") == [
+        "#general",
+        "Thread of Alice, 2026-11-02: How do we deploy? @Bob",
+        "Alice, 2026-11-02 09:00: How do we deploy? @Bob",
+        "Bob, 2026-11-02 10:00: With make ship.",
+        "Alice, 2026-11-02 11:00: Thanks.",
+        "Thread of Bob, 2026-11-05: Lunch at noon.",
+        "Bob, 2026-11-05 09:00: Lunch at noon.",
+        "Alice, 2026-11-05 10:00: I am in.",
+        "2026-11-07",
+        "Bob, 2026-11-07 09:00: Planning\nNext year then.",
+    ]
+
+
+async def test_the_api_and_the_export_give_the_same_document(server: DiscordDouble, parser: Parser) -> None:
+    place, alice, bob = server.channel("general"), server.user("Alice"), server.user("Bob")
+    remark = server.past(place, bob, "Lunch at noon.", day(11, 5))
+    server.past(place, alice, "I am in.", day(11, 5, 10), reply_to=remark)
+    server.past(place, alice, "Other things", day(11, 6))
+    (read,) = (await documents(history(server, place), parser)).values()
+    messages = [_exported(message) for message in server.messages(place)]
+    export = {"guild": {"name": "Lanternfish"}, "channel": {"type": "GuildTextChat", "name": "general"}}
+    parsed = await parser.parse(Fetched("general.json", json.dumps(export | {"messages": messages}).encode()))
+    assert (read.title, read.text, read.blocks) == (parsed.title, parsed.text, parsed.blocks)
+
+
+def _exported(message: Message) -> dict[str, Any]:
+    """A message as DiscordChatExporter writes it."""
+    at = library.utils.snowflake_time(message.id).isoformat()
+    entry: dict[str, Any] = {
+        "id": str(message.id),
+        "type": "Reply" if message.reference else "Default",
+        "timestamp": at,
+    }
+    entry |= {
+        "content": message.content,
+        "author": {"name": message.author.name.lower(), "nickname": message.author.name},
+    }
+    return entry | ({"reference": {"messageId": message.reference["message_id"]}} if message.reference else {})
+
+
+async def test_the_posts_of_a_forum_are_threads(server: DiscordDouble, parser: Parser) -> None:
+    forum, alice, bob = server.channel("help", FORUM), server.user("Alice"), server.user("Bob")
+    for number, archived in ((3, False), (4, True)):
+        post = server.past_thread(forum, f"Question {number}", day(11, number))
+        starter = Message(post.id, post.id, alice, f"What is {number}?", flags=0)
+        post.messages[post.id] = starter
+        server.past(post, bob, f"It is {number}.", day(11, number, 10))
+        post.archived = archived
+    (read,) = (await documents(history(server, forum), parser)).values()
+    assert read.text.split("\n\n") == [
+        "#help",
+        "Thread of Alice, 2026-11-03: Question 3 What is 3?",
+        "Alice, 2026-11-03 09:00: Question 3\nWhat is 3?",
+        "Bob, 2026-11-03 10:00: It is 3.",
+        "Thread of Alice, 2026-11-04: Question 4 What is 4?",
+        "Alice, 2026-11-04 09:00: Question 4\nWhat is 4?",
+        "Bob, 2026-11-04 10:00: It is 4.",
+    ]
+
+
+async def test_many_pages_within_discords_limits(server: DiscordDouble, parser: Parser) -> None:
+    place, alice = server.channel("general"), server.user("Alice")
+    for number in range(750):
+        server.past(place, alice, f"word {number}", day(11, 2) + number)
+    (read,) = (await documents(history(server, place), parser)).values()
+    assert all(f"word {number}" in read.text for number in range(750))
+
+
+async def test_a_refresh_reads_what_is_new(server: DiscordDouble, ingestor: Ingestor, sessions: Sessions) -> None:
+    place = conversation(server)
+    first = await ingestor.ingest([history(server, place)], tenant_id="t", audience=str(place.id))
+    assert (first.documents, first.unchanged, first.failed) == (2, 0, ())
+    server.rest.calls.clear()
+    again = await ingestor.ingest([history(server, place)], tenant_id="t", audience=str(place.id))
+    assert (again.documents, again.unchanged, again.deleted) == (2, 2, 0)
+    assert sum(path.endswith("/messages") for _, path in server.rest.calls) == 1
+    thread = next(channel for channel in server.world.channels.values() if channel.name == "Deploying")
+    server.past(thread, server.user("Bob"), "One more step", day(11, 9))
+    lunch = next(message for message in server.messages(place) if message.content == "Lunch at noon.")
+    lunch.content = "Lunch at one."
+    next(message for message in server.messages(place) if message.content == "I am in.").deleted = True
+    changed = await ingestor.ingest([history(server, place)], tenant_id="t", audience=str(place.id))
+    assert (changed.documents, changed.unchanged, changed.deleted, changed.failed) == (2, 1, 0, ())
+    text = await text_of(sessions, f"discord:{place.id}/2026-11")
+    assert ["One more step" in text, "Lunch at one" in text, "I am in" in text] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("denied", "kind", "words"),
+    [
+        ({"view_channel"}, 0, "View Channel"),
+        ({"read_message_history"}, 0, "Read Message History"),
+        (set(), 4, "no channel"),
+    ],
+)
+async def test_a_channel_that_cannot_be_read(server: DiscordDouble, denied: set[str], kind: int, words: str) -> None:
+    place = server.channel("general", kind)
+    place.denied = denied
+    with pytest.raises(SourceError, match=words):
+        [item async for item in history(server, place).fetch()]
+
+
+async def test_a_channel_that_is_not_there(server: DiscordDouble) -> None:
+    with pytest.raises(SourceError, match="no such channel"):
+        [item async for item in source(settings_for(server), "12345").fetch()]
+
+
+async def test_a_token_that_is_refused_is_told_in_one_line(server: DiscordDouble) -> None:
+    made = source(settings_for(server, discord_token="wrong.token.here"), str(server.channel("general").id))
+    with pytest.raises(SourceError, match="DISCORD_TOKEN"):
+        [item async for item in made.fetch()]
+
+
+class _Text(library.TextChannel):
+    """A text channel with rights by hand; the rest of it is not looked at."""
+
+    def __init__(self, guild: Any, *, open_to: set[Any]) -> None:
+        self.guild = guild
+        self.name = "general"
+        self._open_to = open_to
+
+    def permissions_for(self, who: Any, /) -> library.Permissions:
+        return library.Permissions(view_channel=who in self._open_to, read_message_history=who in self._open_to)
+
+
+async def test_who_may_have_which_channel_taken_in() -> None:
+    guild = SimpleNamespace(id=1, me="me", default_role="everyone")
+    alice, bob = cast(Any, _Person(guild)), cast(Any, _Person(guild))
+    rooms: dict[int, Any] = {
+        1: _Text(guild, open_to={"me", "everyone", alice, bob}),
+        2: _Text(guild, open_to={"me", alice}),
+        3: _Text(guild, open_to={"everyone", alice}),
+        4: _Text(SimpleNamespace(id=2), open_to={"me", alice}),
+    }
+    client = cast(Parley, SimpleNamespace(get_channel=rooms.get))
+    by = Author("1", "alice")
+    assert (await Channels(client, alice).readable("1", by)).public
+    assert not (await Channels(client, alice).readable("2", by)).public
+    for member, channel, error, words in (
+        (bob, "2", NotAllowed, "may not read"),
+        (alice, "3", UsageError, "Read Message History"),
+        (alice, "4", NotAllowed, "another server"),
+        (alice, "9", UsageError, "no such channel"),
+        (alice, "x", UsageError, "no such channel"),
+    ):
+        with pytest.raises(error, match=words):
+            await Channels(client, member).readable(channel, by)
+
+
+class _Person(library.Member):
+    """Somebody of a server; the rest is not looked at."""
+
+    def __init__(self, guild: Any) -> None:
+        self.guild = guild
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other

@@ -18,6 +18,8 @@ from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Progress
 
 USAGE = "[--here] ADDRESS... (or attach files) | stop"
 SHOWN_FAILURES = 5
+UNTOLD_LOOKS = 3
+"""What ends within so many looks, most of a second, is told by its result alone."""
 NOBODY_WORKS = "It waits for a worker, and none is running: start one with “parley worker” or “parley up”."
 PAGES = frozenset(("url", "crawl", "sitemap"))
 
@@ -49,8 +51,12 @@ async def followed(context: Context, begun: Sequence[Begun], failed: Sequence[Fa
     ids = [one.run.id for one in begun if one.fresh]
     if ids:
         found: list[Run] = []
+        shown, looks = "", 0
         async for found in context.services.intake.follow(context.tenant_id, ids):
-            await context.update(await _standing(context, found))
+            looks += 1
+            if looks > UNTOLD_LOOKS and (standing := await _standing(context, found)) != shown:
+                shown = standing
+                await context.update(shown)
         for one in found:
             report = added(report, runs.unpacked(one))
     parts = [f"{one.uri} is being read already ({counted(one.progress)})." for one in under_way]

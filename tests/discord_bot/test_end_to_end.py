@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import App, open_app
+from bot.jobs import working
 from bot.platforms.discord.app import serve
 from tests.discord_bot.conftest import BRISK, settings_for
 from tests.doubles.discord import DiscordDouble
@@ -59,7 +60,7 @@ async def running(
         answer_tokens=4000,
         **({"embedding_model": "text-embedding-3-small"} if models else {}),
     )
-    async with open_app(settings) as app:
+    async with open_app(settings) as app, working(app.services):
         serving = asyncio.create_task(serve(app.desk, app.services, settings))
         try:
             await discord.connected(serving)

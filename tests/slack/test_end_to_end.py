@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import App, open_app
+from bot.jobs import working
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
@@ -43,7 +44,11 @@ async def running(slack: SlackDouble, database_url: str, folder: Path, **more: A
         "home": ("auto",),
         **more,
     }
-    async with open_app(slack_settings(slack, **given)) as app, serving(slack, app.desk, app.services, **given):
+    async with (
+        open_app(slack_settings(slack, **given)) as app,
+        working(app.services),
+        serving(slack, app.desk, app.services, **given),
+    ):
         yield app
 
 

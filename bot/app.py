@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TypeVar
 
+from bot.channels import channel_opener
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.desk import Desk
@@ -93,6 +93,23 @@ def opened_store(
     return PostgresStore(database, settings, count_tokens=TokenCounter().count, clock=clock)
 
 
+def build_models(settings: Settings) -> Models:
+    """The embedder of the settings, and how those of earlier settings are opened. Raises EmbeddingError."""
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+    address = settings.openai_base_url
+
+    def opened(stored: str) -> Embedder:
+        return open_stored(stored, openai_api_key=key, openai_base_url=address)
+
+    current = build_embedder(
+        settings.embedding_model,
+        dimensions=settings.embedding_dimensions,
+        openai_api_key=key,
+        openai_base_url=address,
+    )
+    return Models(current, opened)
+
+
 @asynccontextmanager
 async def open_app(
     settings: Settings,
@@ -109,10 +126,10 @@ async def open_app(
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
         llm = around.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
-        key = settings.openai_api_key
-        server = {"openai_api_key": key.get_secret_value() if key else None, "openai_base_url": settings.openai_base_url}
-        embedder = build_embedder(settings.embedding_model, dimensions=settings.embedding_dimensions, **server)
+        models = build_models(settings)
+        embedder = models.current
         stack.push_async_callback(embedder.aclose)
+        stack.push_async_callback(models.aclose)
         if warm:
             embedder.warm()
             stack.push_async_callback(_ended, asyncio.create_task(_ready(llm)))
@@ -121,8 +138,6 @@ async def open_app(
         if reranker is not None:
             stack.push_async_callback(reranker.aclose)
         retriever = Retriever(database.tenant, embedder, reranker)
-        models = Models(embedder, partial(open_stored, **server))
-        stack.push_async_callback(models.aclose)
         ingestor = Ingestor(
             database.tenant,
             embedder,
@@ -161,6 +176,7 @@ async def open_app(
             llm=llm,
             prices=prices,
             clock=clock,
+            open_channel=channel_opener(settings),
         )
         yield App(settings, database, desk, services, embedder, retriever, ingestor)
 

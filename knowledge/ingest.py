@@ -6,19 +6,25 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from knowledge import store, tokens
-from knowledge.chunking import chunk, header, indexed_text
+from knowledge.chunking import METHODS, Chunking, Method, header, indexed_text
+from knowledge.chunking.cut import cut
 from knowledge.errors import ParseError, SourceError
+from knowledge.models import Models
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
+from knowledge.reembed import settle
+from knowledge.serving import Serving
 from knowledge.store import OutdatedError, Prepared
 from knowledge.types import (
     NOTHING_KNOWN,
     TENANT_AUDIENCE,
+    Chunk,
     Document,
     Failure,
     Fetched,
@@ -29,6 +35,8 @@ from knowledge.types import (
     Unchanged,
 )
 from knowledge.vectors import Embedded, encode_passages
+
+Result = TypeVar("Result")
 
 PARSING = "2"
 """Names how bytes become text: raise it where a parser's output changes, so that documents are read again."""
@@ -61,6 +69,9 @@ class _Run:
     tenant_id: str
     audience: str
     tally: _Tally
+    chunking: Chunking
+    serving: Serving
+    embedders: Sequence[Embedder]
     known: Known = NOTHING_KNOWN
     mark: str = ""
     done: int = 0
@@ -71,6 +82,8 @@ class _Run:
 class Ingestor:
     """Takes documents in. One transaction a document; the model works outside of transactions.
 
+    ``chunking`` is for sources that remember none. While the embedding model is being changed, ``models`` opens the one
+    that serves, and passages get vectors of both.
     ``clock`` tells the time that is stored. Close it to end the parser's process.
     """
 
@@ -80,12 +93,16 @@ class Ingestor:
         embedder: Embedder,
         *,
         chunk_tokens: int = 256,
+        chunking: Method = "packed",
+        chunk_overlap: int = 0,
+        models: Models | None = None,
         parser: Parses | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._sessions = sessions
         self._embedder = embedder
-        self._chunk_tokens = chunk_tokens
+        self._models = models or Models(embedder)
+        self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
         self._parser = parser or Parser()
         self._clock = clock
 
@@ -95,16 +112,22 @@ class Ingestor:
         *,
         tenant_id: str,
         audience: str = TENANT_AUDIENCE,
+        chunking: Method | None = None,
         on_progress: OnProgress | None = None,
+        stop: asyncio.Event | None = None,
     ) -> IngestReport:
         """Read the sources one after the other; a failure of one document or source leaves the others be.
 
+        ``chunking`` is what the sources remember from here on; None leaves each what it remembers.
+        ``stop`` ends it early: what is stored stays, nothing is held to have vanished, and the report says so.
         Raises EmbeddingError where nothing can be embedded at all; what was stored before stays.
         """
         began = time.perf_counter()
         tally = _Tally(on_progress)
+        stop = stop or asyncio.Event()
         for source in sources:
-            await self._source(source, tenant_id, audience, tally)
+            if not stop.is_set():
+                await self._source(source, tenant_id, audience, chunking, tally, stop)
         return IngestReport(
             documents=tally.documents,
             chunks=tally.chunks,
@@ -114,28 +137,56 @@ class Ingestor:
             deleted=tally.deleted,
             embedding_model=self._embedder.model,
             embedding_tokens=tally.tokens,
+            stopped=stop.is_set(),
         )
 
     async def aclose(self) -> None:
         """End the parser's process."""
         await self._parser.aclose()
 
-    async def _source(self, source: Source, tenant_id: str, audience: str, tally: _Tally) -> None:
-        async with self._sessions(tenant_id) as session:
-            source_id = await store.upsert_source(
-                session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=self._clock()
-            )
-        await asyncio.to_thread(source.count)
-        run = _Run(source, source_id, tenant_id, audience, tally)
-        run.known = await self._stored(run)
+    async def _source(
+        self,
+        source: Source,
+        tenant_id: str,
+        audience: str,
+        chunking: Method | None,
+        tally: _Tally,
+        stop: asyncio.Event,
+    ) -> None:
+        run = await self._begin(source, tenant_id, audience, chunking, tally)
         try:
-            broken = await self._documents(run)
+            broken = await _unless(stop, self._documents(run))
         except ExceptionGroup as group:
             raise _first(group) from None
+        if stop.is_set():
+            return
         if broken is None:
             await self._sweep(run)
         else:
             await self._failed(run, Failure(source.uri, str(broken)))
+        if run.serving.next_model is not None:
+            await settle(self._sessions, tenant_id, self._embedder.model)
+
+    async def _begin(
+        self, source: Source, tenant_id: str, audience: str, chunking: Method | None, tally: _Tally
+    ) -> _Run:
+        serving = await self._models.announce(self._sessions, tenant_id)
+        async with self._sessions(tenant_id) as session:
+            source_id, remembered = await store.upsert_source(
+                session,
+                tenant_id=tenant_id,
+                uri=source.uri,
+                kind=source.kind,
+                audience=audience,
+                now=self._clock(),
+                chunking=chunking,
+            )
+        await asyncio.to_thread(source.count)
+        cutting = replace(self._chunking, method=remembered) if remembered in METHODS else self._chunking
+        embedders = await self._models.for_passages(serving)
+        run = _Run(source, source_id, tenant_id, audience, tally, cutting, serving, embedders)
+        run.known = await self._stored(run)
+        return run
 
     async def _documents(self, run: _Run) -> SourceError | None:
         """Take in what the source brings; returns what broke it off, where something did."""
@@ -176,8 +227,8 @@ class Ingestor:
                 session,
                 tenant_id=run.tenant_id,
                 source_id=run.source_id,
-                recipe=self._recipe,
-                model=self._embedder.model,
+                recipe=self._recipe(run),
+                models=[embedder.model for embedder in run.embedders],
             )
         return replace(found, memo=memo)
 
@@ -217,20 +268,23 @@ class Ingestor:
             return
         self._taken(run, fetched.uri, chunks)
 
-    @property
-    def _recipe(self) -> str:
-        return f"parse {PARSING}, terms {tokens.VERSION}, chunks {self._chunk_tokens}"
+    def _recipe(self, run: _Run) -> str:
+        return f"parse {PARSING}, terms {tokens.VERSION}, chunks {run.chunking.recipe(self._embedder.model)}"
 
     async def _known(self, run: _Run, fetched: Fetched, content_hash: str) -> int | None:
         """The number of chunks of a document that is here already, the same; else None."""
         uri = fetched.uri
         async with self._sessions(run.tenant_id) as session:
             here = await store.stored(
-                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, model=self._embedder.model
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                uri=uri,
+                models=[embedder.model for embedder in run.embedders],
             )
             if here is None or here.unembedded or here.state != "ready":
                 return None
-            if (here.content_hash, here.recipe) != (content_hash, self._recipe):
+            if (here.content_hash, here.recipe) != (content_hash, self._recipe(run)):
                 return None
             return await store.touch(
                 session,
@@ -243,10 +297,14 @@ class Ingestor:
             )
 
     async def _take_in(self, run: _Run, document: Document, memo: str, content_hash: str) -> int:
-        prepared = await asyncio.to_thread(self._prepare, document)
-        vectors: dict[str, Embedded] = {}
+        pieces, used = await cut(document, self._embedder, run.chunking)
+        run.tally.tokens += used
+        prepared = await asyncio.to_thread(_prepared, document, pieces)
+        vectors: dict[str, dict[str, Embedded]] = {}
         for _ in range(ATTEMPTS):
-            await self._embed(run, document, prepared, vectors)
+            serving, embedders = run.serving, run.embedders
+            for embedder in embedders:
+                await self._embed(run, document, prepared, embedder, vectors.setdefault(embedder.model, {}))
             try:
                 async with self._sessions(run.tenant_id) as session:
                     await store.replace_document(
@@ -257,43 +315,36 @@ class Ingestor:
                         document=document,
                         memo=memo,
                         content_hash=content_hash,
-                        recipe=self._recipe,
+                        recipe=self._recipe(run),
                         prepared=prepared,
-                        vectors=vectors,
-                        model=self._embedder.model,
+                        vectors={embedder.model: vectors[embedder.model] for embedder in embedders},
+                        serving=serving,
                         now=self._clock(),
                     )
             except OutdatedError:
+                run.serving = await self._models.announce(self._sessions, run.tenant_id)
+                run.embedders = await self._models.for_passages(run.serving)
                 continue
             return len(prepared)
         raise ParseError("others keep changing it at the same time; try again")
 
-    def _prepare(self, document: Document) -> list[Prepared]:
-        most = min(self._chunk_tokens, self._embedder.max_tokens)
-        prepared = []
-        for piece in chunk(document, count=self._embedder.count_tokens, tokens=most):
-            whole = indexed_text(document.title, piece.heading, piece.text)
-            digest = hashlib.sha256(whole.encode()).hexdigest()[:32]
-            front = header(document.title, piece.heading)
-            prepared.append(Prepared(piece, front, digest, tokens.document_terms(whole)))
-        return prepared
-
     async def _embed(
-        self, run: _Run, document: Document, prepared: Sequence[Prepared], vectors: dict[str, Embedded]
+        self,
+        run: _Run,
+        document: Document,
+        prepared: Sequence[Prepared],
+        embedder: Embedder,
+        vectors: dict[str, Embedded],
     ) -> None:
         """Add the vectors of chunks that have none, neither stored nor computed before."""
         async with self._sessions(run.tenant_id) as session:
             known = await store.embedded_digests(
-                session,
-                tenant_id=run.tenant_id,
-                source_id=run.source_id,
-                uri=document.uri,
-                model=self._embedder.model,
+                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=document.uri, model=embedder.model
             )
         wanted = {new.digest: new for new in prepared if new.digest not in known and new.digest not in vectors}
         texts = [f"{new.header}\n{new.chunk.text}" if new.header else new.chunk.text for new in wanted.values()]
         for start in range(0, len(texts), EMBEDDED_AT_ONCE):
-            made, used = await encode_passages(self._embedder, texts[start : start + EMBEDDED_AT_ONCE])
+            made, used = await encode_passages(embedder, texts[start : start + EMBEDDED_AT_ONCE])
             run.tally.tokens += used
             vectors.update(zip(list(wanted)[start : start + EMBEDDED_AT_ONCE], made, strict=True))
 
@@ -324,7 +375,31 @@ class Ingestor:
     def _progress(self, run: _Run, current: str) -> None:
         run.done += 1
         if run.tally.on_progress is not None:
-            run.tally.on_progress(Progress(run.source.uri, run.done, run.source.count(), run.failed, current))
+            source = run.source
+            run.tally.on_progress(Progress(source.uri, run.done, source.count(), run.failed, current, source.kind))
+
+
+def _prepared(document: Document, pieces: Sequence[Chunk]) -> list[Prepared]:
+    prepared = []
+    for piece in pieces:
+        whole = indexed_text(document.title, piece.heading, piece.text)
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:32]
+        front = header(document.title, piece.heading)
+        prepared.append(Prepared(piece, front, digest, tokens.document_terms(whole)))
+    return prepared
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """What the work comes to; None where ``stop`` is set before its end, which breaks it off."""
+    task = asyncio.create_task(work)
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        for one in (task, waiting):
+            one.cancel()
+        await asyncio.gather(task, waiting, return_exceptions=True)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

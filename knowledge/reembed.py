@@ -1,58 +1,99 @@
-"""Another embedding model: the vectors of what is stored already, without reading any source again."""
+"""Another embedding model: vectors for what is stored already, without reading any source again, and the switch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import store
+from knowledge import serving
+from knowledge.models import Models
 from knowledge.ports import Embedder, Sessions
 from knowledge.vectors import add_embeddings, encode_passages
 
 BATCH = 64
 
 
-async def missing(session: AsyncSession, tenant_id: str, model: str) -> int:
-    """How many chunks of the tenant have no vector of the model, and so are found by their words alone."""
-    return int(
-        await session.scalar(
-            text(
-                "SELECT count(*) FROM chunks WHERE tenant_id = :tenant AND NOT EXISTS (SELECT FROM embeddings "
-                "WHERE embeddings.tenant_id = :tenant AND embeddings.chunk_id = chunks.chunk_id AND model = :model)"
-            ),
-            {"tenant": tenant_id, "model": model},
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a tenant is: ``done`` of ``total`` passages have a vector of ``next_model``; ``model`` serves."""
+
+    model: str
+    next_model: str
+    done: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"re-embedding {self.done:,} of {self.total:,} with {self.next_model}; {self.model} serves until then"
+
+
+async def standing(session: AsyncSession, tenant_id: str) -> Standing | None:
+    """How far the change of the embedding model is; None where there is none."""
+    state = await serving.read(session, tenant_id)
+    if state.model is None or state.next_model is None:
+        return None
+    total = await serving.chunks(session, tenant_id)
+    lacking = await serving.missing(session, tenant_id, state.next_model)
+    return Standing(state.model, state.next_model, total - lacking, total)
+
+
+async def behind(sessions: Sessions, models: Models, tenant_id: str) -> bool:
+    """Whether there is anything to do for ``reembed``: vectors to make, a switch, or old vectors to drop."""
+    state = await models.announce(sessions, tenant_id)
+    async with sessions(tenant_id) as session:
+        if state.models(models.current.model)[-1] != models.current.model:
+            return False
+        return (
+            state.next_model is not None
+            or await serving.missing(session, tenant_id, models.current.model) > 0
+            or await serving.has_others(session, tenant_id, models.current.model)
         )
-        or 0
-    )
 
 
 async def reembed(
-    sessions: Sessions, embedder: Embedder, tenant_id: str, *, on_chunks: Callable[[int], None] | None = None
+    sessions: Sessions, models: Models, tenant_id: str, *, on_chunks: Callable[[int], None] | None = None
 ) -> int:
-    """Give every chunk that has none a vector of the embedder's model; returns how many.
+    """Give every chunk that has none a vector of the configured model, let it serve, and drop the vectors of others.
 
-    One transaction a batch, so that a run that was broken off goes on where it stood. The vectors of other models go
-    once none is missing. ``on_chunks`` is told the number of chunks done so far. Raises EmbeddingError.
+    Returns how many chunks got one. The old model serves until the last one has. One transaction a batch, so that a run
+    that was broken off goes on where it stood. Where another process has started since with another model, there is
+    nothing to do. ``on_chunks`` is told the number of chunks done so far. Raises EmbeddingError.
     """
     done = 0
-    while batch := await _next(sessions, tenant_id, embedder.model):
-        made, _ = await encode_passages(embedder, [whole for _, whole in batch])
-        async with sessions(tenant_id) as session:
-            await store.bump(session, tenant_id)
-            numbers = [number for number, _ in batch]
-            await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, made, strict=True)))
-        done += len(batch)
-        if on_chunks is not None:
-            on_chunks(done)
-    async with sessions(tenant_id) as session:
-        for table in ("token_signs", "embeddings"):
-            await session.execute(
-                text(f"DELETE FROM {table} WHERE tenant_id = :tenant AND model <> :model"),  # noqa: S608
-                {"tenant": tenant_id, "model": embedder.model},
-            )
+    model = models.current.model
+    while (await models.announce(sessions, tenant_id)).models(model)[-1] == model:
+        if batch := await _next(sessions, tenant_id, model):
+            await _give(sessions, models.current, tenant_id, batch)
+            done += len(batch)
+            if on_chunks is not None:
+                on_chunks(done)
+        elif await settle(sessions, tenant_id, model):
+            break
     return done
+
+
+async def _give(sessions: Sessions, embedder: Embedder, tenant_id: str, batch: list[tuple[int, str]]) -> None:
+    made, _ = await encode_passages(embedder, [whole for _, whole in batch])
+    async with sessions(tenant_id) as session:
+        await serving.lock(session, tenant_id)
+        numbers = [number for number, _ in batch]
+        await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, made, strict=True)))
+
+
+async def settle(sessions: Sessions, tenant_id: str, model: str) -> bool:
+    """Switch to the model where it is the next one, and drop the vectors of others; False while it lacks vectors."""
+    async with sessions(tenant_id) as session:
+        state = await serving.read(session, tenant_id)
+        if state.models(model)[-1] != model:
+            return False
+        if state.next_model is not None and not await serving.switch(session, tenant_id, model):
+            return False
+    while True:
+        async with sessions(tenant_id) as session:
+            if not await serving.drop_others(session, tenant_id, model):
+                return True
 
 
 async def _next(sessions: Sessions, tenant_id: str, model: str) -> list[tuple[int, str]]:

@@ -13,7 +13,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25
+from knowledge import serving as models
+from knowledge.metadata import dated_at
 from knowledge.postings import IndexedChunk
+from knowledge.serving import Serving
 from knowledge.types import Chunk, Document, Earlier, Known
 from knowledge.vectors import Embedded, add_embeddings
 
@@ -58,38 +61,58 @@ async def bump(session: AsyncSession, tenant_id: str) -> int:
 
 
 async def upsert_source(
-    session: AsyncSession, *, tenant_id: str, uri: str, kind: str, audience: str, now: datetime
-) -> uuid.UUID:
-    """The id of the source, known or not."""
-    found = await session.scalar(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    uri: str,
+    kind: str,
+    audience: str,
+    now: datetime,
+    chunking: str | None = None,
+) -> tuple[uuid.UUID, str | None]:
+    """The id of the source, known or not, and the chunking it remembers: the one given, else the one given before."""
+    found = await session.execute(
         text(
-            "INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at) "
-            "VALUES (:tenant, :id, :uri, :kind, :audience, :now) "
-            "ON CONFLICT (tenant_id, audience, uri) DO UPDATE SET fetched_at = excluded.fetched_at RETURNING id"
+            "INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at, chunking) "
+            "VALUES (:tenant, :id, :uri, :kind, :audience, :now, :chunking) "
+            "ON CONFLICT (tenant_id, audience, uri) DO UPDATE SET fetched_at = excluded.fetched_at, "
+            "chunking = coalesce(excluded.chunking, sources.chunking) RETURNING id, chunking"
         ),
-        {"tenant": tenant_id, "id": uuid.uuid4(), "uri": uri, "kind": kind, "audience": audience, "now": now},
+        {
+            "tenant": tenant_id,
+            "id": uuid.uuid4(),
+            "uri": uri,
+            "kind": kind,
+            "audience": audience,
+            "now": now,
+            "chunking": chunking,
+        },
     )
-    assert isinstance(found, uuid.UUID)
-    return found
+    source_id, remembered = found.one()
+    assert isinstance(source_id, uuid.UUID)
+    return source_id, remembered
 
 
-async def stored(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, model: str) -> Stored | None:
-    """The document as it is; ``unembedded`` counts its chunks without a vector of the model."""
+async def stored(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, models: Sequence[str]
+) -> Stored | None:
+    """The document as it is; ``unembedded`` counts the vectors that its chunks lack of the models."""
     row = (
         await session.execute(
             text(
-                "SELECT content_hash, recipe, state, count(chunks.chunk_id), "
-                "count(chunks.chunk_id) FILTER (WHERE embeddings.chunk_id IS NULL) FROM documents "
-                "LEFT JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id "
-                "LEFT JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id "
-                "AND embeddings.chunk_id = chunks.chunk_id AND embeddings.model = :model "
-                "WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = :uri "
-                "GROUP BY content_hash, recipe, state"
+                "SELECT content_hash, recipe, state, (SELECT count(*) FROM chunks WHERE chunks.tenant_id = :tenant "
+                "AND document_id = documents.id) AS chunks, (SELECT count(*) FROM chunks JOIN embeddings USING "
+                "(tenant_id, chunk_id) WHERE chunks.tenant_id = :tenant AND document_id = documents.id "
+                "AND model = ANY(:models)) AS vectors FROM documents "
+                "WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri"
             ),
-            {"tenant": tenant_id, "source": source_id, "uri": uri, "model": model},
+            {"tenant": tenant_id, "source": source_id, "uri": uri, "models": list(models)},
         )
     ).one_or_none()
-    return Stored(*row) if row else None
+    if row is None:
+        return None
+    lacking = row.chunks * len(models) - row.vectors
+    return Stored(row.content_hash, row.recipe, row.state, row.chunks, lacking)
 
 
 async def touch(
@@ -109,7 +132,7 @@ async def touch(
     chunks = await session.scalar(
         text(
             "UPDATE documents SET fetched_at = :now, metadata = coalesce(CAST(:metadata AS jsonb), metadata), "
-            "memo = coalesce(CAST(:memo AS text), memo) "
+            "memo = coalesce(CAST(:memo AS text), memo), dated_at = coalesce(:dated, dated_at) "
             "WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri RETURNING (SELECT count(*) FROM chunks "
             "WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id)"
         ),
@@ -119,26 +142,30 @@ async def touch(
             "uri": uri,
             "now": now,
             "metadata": None if metadata is None else json.dumps(dict(metadata)),
+            "dated": None if metadata is None else dated_at(metadata),
             "memo": memo,
         },
     )
     return int(chunks or 0)
 
 
-async def known(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, model: str) -> Known:
-    """The source's documents that are whole: read in full, cut by this recipe, with a vector of the model a chunk.
+async def known(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, models: Sequence[str]
+) -> Known:
+    """The source's documents that are whole: read in full, cut by this recipe, with vectors of the models a chunk.
 
     ``Known.memo`` is left for the caller to wire.
     """
     rows = await session.execute(
         text(
             "SELECT uri, fetched_at, metadata, state = 'ready' AND recipe = :recipe AND NOT EXISTS ("
-            "SELECT FROM chunks LEFT JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id "
-            "AND embeddings.chunk_id = chunks.chunk_id AND embeddings.model = :model "
-            "WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id "
-            "AND embeddings.chunk_id IS NULL) FROM documents WHERE tenant_id = :tenant AND source_id = :source"
+            "SELECT FROM chunks CROSS JOIN unnest(CAST(:models AS text[])) AS wanted (model) LEFT JOIN embeddings "
+            "ON embeddings.tenant_id = chunks.tenant_id AND embeddings.chunk_id = chunks.chunk_id "
+            "AND embeddings.model = wanted.model WHERE chunks.tenant_id = documents.tenant_id "
+            "AND document_id = documents.id AND embeddings.chunk_id IS NULL) "
+            "FROM documents WHERE tenant_id = :tenant AND source_id = :source"
         ),
-        {"tenant": tenant_id, "source": source_id, "recipe": recipe, "model": model},
+        {"tenant": tenant_id, "source": source_id, "recipe": recipe, "models": list(models)},
     )
     found = [(uri, Earlier(at, metadata), whole) for uri, at, metadata, whole in rows]
     mark = ""
@@ -194,15 +221,18 @@ async def replace_document(
     content_hash: str,
     recipe: str,
     prepared: Sequence[Prepared],
-    vectors: Mapping[str, Embedded],
-    model: str,
+    vectors: Mapping[str, Mapping[str, Embedded]],
+    serving: Serving,
     now: datetime,
 ) -> None:
-    """Make the document read as given: chunks that stayed the same stay, with vector and postings.
+    """Make the document read as given: chunks that stayed the same stay, with vectors and postings.
 
-    ``vectors`` by digest. Raises OutdatedError where a vector is missing because another writer was faster.
+    ``vectors`` by model and digest, of the models that serve. Raises OutdatedError where a vector is
+    missing because another writer was faster, or other models serve by now.
     """
     following = await bump(session, tenant_id)
+    if await models.read(session, tenant_id) != serving:
+        raise OutdatedError
     document_id = await _upsert_document(
         session, tenant_id, source_id, audience, document, memo, content_hash, recipe, now
     )
@@ -211,12 +241,13 @@ async def replace_document(
     await _move(session, tenant_id, kept)
     added = {following + place: new for place, new in enumerate(fresh)}
     await _insert_chunks(session, tenant_id, document_id, audience, added)
-    bare = await _without_vector(session, tenant_id, list(kept), model)
-    needed = {number: new.digest for number, new in added.items()} | {n: kept[n].digest for n in bare}
-    if needed.values() - vectors.keys():
-        raise OutdatedError
-    embedded = {number: vectors[digest] for number, digest in needed.items()}
-    await add_embeddings(session, tenant_id, model, embedded)
+    for model, made in vectors.items():
+        bare = await _without_vector(session, tenant_id, list(kept), model)
+        needed = {number: new.digest for number, new in added.items()} | {n: kept[n].digest for n in bare}
+        if needed.values() - made.keys():
+            raise OutdatedError
+        embedded = {number: made[digest] for number, digest in needed.items()}
+        await add_embeddings(session, tenant_id, model, embedded)
     await bm25.index(session, tenant_id, [IndexedChunk(number, audience, new.terms) for number, new in added.items()])
 
 
@@ -296,12 +327,15 @@ async def _upsert_document(
     found = await session.scalar(
         text(
             "INSERT INTO documents (tenant_id, id, source_id, uri, title, text, blocks, metadata, content_hash, "
-            "recipe, audience, state, fetched_at, memo) VALUES (:tenant, :id, :source, :uri, :title, :text, "
-            "CAST(:blocks AS jsonb), CAST(:metadata AS jsonb), :hash, :recipe, :audience, 'ready', :now, :memo) "
+            "recipe, audience, state, fetched_at, memo, dated_at) VALUES (:tenant, :id, :source, :uri, :title, :text, "
+            "CAST(:blocks AS jsonb), CAST(:metadata AS jsonb), :hash, :recipe, :audience, 'ready', :now, :memo, "
+            "coalesce(:dated, :now)) "
             "ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET title = excluded.title, text = excluded.text, "
             "blocks = excluded.blocks, metadata = excluded.metadata, content_hash = excluded.content_hash, "
             "recipe = excluded.recipe, state = 'ready', error = '', fetched_at = excluded.fetched_at, "
-            "memo = excluded.memo RETURNING id"
+            "memo = excluded.memo, dated_at = CASE WHEN CAST(:dated AS timestamptz) IS NULL "
+            "AND documents.content_hash = excluded.content_hash THEN documents.dated_at ELSE excluded.dated_at END "
+            "RETURNING id"
         ),
         {
             "tenant": tenant_id,
@@ -313,6 +347,7 @@ async def _upsert_document(
             "blocks": json.dumps(blocks),
             "metadata": json.dumps(dict(document.metadata)),
             "memo": memo,
+            "dated": dated_at(document.metadata),
             "hash": content_hash,
             "recipe": recipe,
             "audience": audience,
@@ -367,11 +402,14 @@ async def _move(session: AsyncSession, tenant_id: str, kept: Mapping[int, Prepar
         return
     await session.execute(
         text(
-            "UPDATE chunks SET position = new.position, start_char = new.start, end_char = new.stop, page = new.page "
+            "UPDATE chunks SET position = new.position, start_char = new.start, end_char = new.stop, page = new.page, "
+            "window_start = new.opens, window_end = new.closes "
             "FROM unnest(CAST(:numbers AS bigint[]), CAST(:positions AS int[]), CAST(:starts AS int[]), "
-            "CAST(:stops AS int[]), CAST(:pages AS int[])) AS new (number, position, start, stop, page) "
+            "CAST(:stops AS int[]), CAST(:pages AS int[]), CAST(:opens AS int[]), CAST(:closes AS int[])) "
+            "AS new (number, position, start, stop, page, opens, closes) "
             "WHERE tenant_id = :tenant AND chunk_id = new.number AND (chunks.position, start_char, end_char, "
-            "chunks.page) IS DISTINCT FROM (new.position, new.start, new.stop, new.page)"
+            "chunks.page, window_start, window_end) IS DISTINCT FROM "
+            "(new.position, new.start, new.stop, new.page, new.opens, new.closes)"
         ),
         {
             "tenant": tenant_id,
@@ -380,6 +418,8 @@ async def _move(session: AsyncSession, tenant_id: str, kept: Mapping[int, Prepar
             "starts": [new.chunk.start for new in kept.values()],
             "stops": [new.chunk.end for new in kept.values()],
             "pages": [new.chunk.page for new in kept.values()],
+            "opens": [new.chunk.window[0] if new.chunk.window else None for new in kept.values()],
+            "closes": [new.chunk.window[1] if new.chunk.window else None for new in kept.values()],
         },
     )
 
@@ -392,8 +432,9 @@ async def _insert_chunks(
     await session.execute(
         text(
             "INSERT INTO chunks (tenant_id, chunk_id, document_id, position, audience, header, text, start_char, "
-            "end_char, page, heading, digest, terms) VALUES (:tenant, :number, :document, :position, :audience, "
-            ":header, :text, :start, :end, :page, CAST(:heading AS text[]), :digest, :terms)"
+            "end_char, page, heading, digest, terms, window_start, window_end) VALUES (:tenant, :number, :document, "
+            ":position, :audience, :header, :text, :start, :end, :page, CAST(:heading AS text[]), :digest, :terms, "
+            ":opens, :closes)"
         ),
         [
             {
@@ -410,6 +451,8 @@ async def _insert_chunks(
                 "heading": list(new.chunk.heading),
                 "digest": new.digest,
                 "terms": len(new.terms),
+                "opens": new.chunk.window[0] if new.chunk.window else None,
+                "closes": new.chunk.window[1] if new.chunk.window else None,
             }
             for number, new in added.items()
         ],

@@ -15,6 +15,7 @@ TENANT_AUDIENCE = "tenant"
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
 DocumentState = Literal["ready", "failed"]
+ChunkingMethod = Literal["fixed", "sentence-window", "semantic", "packed"]
 
 
 def place(title: str, heading: tuple[str, ...], page: int | None = None) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from knowledge.chunking.packed import packed
 from knowledge.chunking.semantic import semantic
 from knowledge.chunking.units import CountTokens, Ruler, Span, Unit, content, sentence_units, word_units
 from knowledge.chunking.windows import BESIDE, windows
-from knowledge.types import Chunk, Document
+from knowledge.types import Chunk, ChunkingMethod, Document
 
 __all__ = [
     "METHODS",
@@ -36,7 +36,7 @@ __all__ = [
     "sentences",
 ]
 
-Method = Literal["fixed", "sentence-window", "semantic", "packed"]
+Method = ChunkingMethod
 METHODS: tuple[Method, ...] = get_args(Method)
 
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from knowledge.embedders.local import OFFLINE_MODEL, SentenceTransformerEmbedder
+from knowledge.embedders.names import split_name
 from knowledge.embedders.openai import OpenAIEmbedder
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder
 
-__all__ = ["OFFLINE_MODEL", "OpenAIEmbedder", "SentenceTransformerEmbedder", "build_embedder"]
+__all__ = ["OFFLINE_MODEL", "OpenAIEmbedder", "SentenceTransformerEmbedder", "build_embedder", "open_stored"]
 
 OPENAI_MODELS = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
 
 
-def build_embedder(model: str, *, openai_api_key: str | None = None, openai_base_url: str | None = None) -> Embedder:
+def build_embedder(
+    model: str,
+    *,
+    dimensions: int | None = None,
+    openai_api_key: str | None = None,
+    openai_base_url: str | None = None,
+) -> Embedder:
     """The embedder of a model name. ``text-embedding-...`` and ``openai:NAME`` go to the OpenAI-compatible server,
-    every other name or path is a sentence-transformers model. Loads nothing yet.
+    every other name or path is a sentence-transformers model. ``dimensions`` shortens its vectors. Loads nothing yet.
 
     Raises EmbeddingError where the server is to be asked without a key.
     """
@@ -24,5 +31,15 @@ def build_embedder(model: str, *, openai_api_key: str | None = None, openai_base
             raise EmbeddingError(
                 f"The embedding model {name} needs OPENAI_API_KEY; set it, or unset PARLEY_EMBEDDING_MODEL."
             )
-        return OpenAIEmbedder(name, api_key=openai_api_key or "none", base_url=openai_base_url)
-    return SentenceTransformerEmbedder(model)
+        return OpenAIEmbedder(name, api_key=openai_api_key or "none", base_url=openai_base_url, dimensions=dimensions)
+    return SentenceTransformerEmbedder(model, dimensions=dimensions)
+
+
+def open_stored(stored: str, *, openai_api_key: str | None = None, openai_base_url: str | None = None) -> Embedder:
+    """The embedder of the name that vectors are stored under: ``Embedder.model`` of the one that made them.
+
+    Raises EmbeddingError where the server is to be asked without a key.
+    """
+    name, dimensions = split_name(stored)
+    keys = {"openai_api_key": openai_api_key, "openai_base_url": openai_base_url}
+    return build_embedder(name, dimensions=dimensions, **keys)

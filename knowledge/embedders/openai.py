@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from knowledge.embedders.names import stored_name
 from knowledge.embedders.prefixes import prefix
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind
@@ -25,7 +26,8 @@ class OpenAIEmbedder:
     max_tokens = 8000
 
     def __init__(self, model: str, *, api_key: str, base_url: str | None = None, dimensions: int | None = None) -> None:
-        self.model = model
+        self.model = stored_name(model if model in _DIMENSIONS else f"openai:{model}", dimensions)
+        self._name = model
         self.dimensions = dimensions or _DIMENSIONS.get(model, 0)
         self._shorten = dimensions
         self._api_key = api_key
@@ -36,7 +38,7 @@ class OpenAIEmbedder:
         return [(len(text.encode()) + 3) // 4 for text in texts]
 
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
-        front = prefix(self.model, kind)
+        front = prefix(self._name, kind)
         rows: list[list[float]] = []
         tokens = 0
         for start in range(0, len(texts), _BATCH):
@@ -63,7 +65,7 @@ class OpenAIEmbedder:
             self._client = AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, timeout=60.0, max_retries=2)
         try:
             answer = await self._client.embeddings.create(
-                model=self.model,
+                model=self._name,
                 input=list(texts),
                 encoding_format="float",
                 dimensions=self._shorten if self._shorten else omit,

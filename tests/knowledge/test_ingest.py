@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from knowledge import catalog
-from knowledge import reembed as reembedding
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError, KnowledgeError, SourceError
 from knowledge.ingest import Ingestor
@@ -158,7 +156,7 @@ async def test_a_model_that_fails_stops_the_run_and_stores_nothing(sessions: Ses
     assert await listed(sessions) == []
 
 
-async def test_another_model_embeds_anew_beside_the_old_vectors(
+async def test_reading_everything_again_with_another_model_switches_to_it(
     ingestor: Ingestor, sessions: Sessions, parser: Parser
 ) -> None:
     source = ListSource("list", markdown("a.md", "# A\n\nalpha words"))
@@ -168,7 +166,7 @@ async def test_another_model_embeds_anew_beside_the_old_vectors(
     assert (report.unchanged, len(other.passages)) == (0, 1)
     async with sessions("t") as session:
         models = (await session.execute(text("SELECT model, dimensions FROM embeddings ORDER BY model"))).all()
-        assert [tuple(row) for row in models] == [("other", 64), ("words", 384)]
+        assert [tuple(row) for row in models] == [("other", 64)]
         assert await session.scalar(text("SELECT count(*) FROM chunks")) == 1
 
 
@@ -225,31 +223,3 @@ async def test_stored_token_signs_are_those_that_the_reranker_would_make(session
     assert len(again) == 6
     assert [passage.legs.rerank for passage in ranking.final] == pytest.approx(again, abs=0.02)
     await model.aclose()
-
-
-async def test_reembedding_needs_no_source_and_goes_on_where_it_stood(
-    ingestor: Ingestor, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
-    monkeypatch.setattr(reembedding, "BATCH", 2)
-
-    class Stopping(WordEmbedder):
-        async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
-            if len(self.passages) >= 4:
-                raise EmbeddingError("stopped")
-            return await super().encode(texts, kind)
-
-    with pytest.raises(EmbeddingError):
-        await reembedding.reembed(sessions, Stopping("other", 64), "t")
-    async with sessions("t") as session:
-        chunks = await session.scalar(text("SELECT count(*) FROM chunks"))
-        left = await reembedding.missing(session, "t", "other")
-        assert left == (chunks or 0) - 4 > 0
-        assert await session.scalar(text("SELECT count(*) FROM embeddings WHERE model = 'words'")) == chunks
-    again = WordEmbedder("other", 64)
-    assert await reembedding.reembed(sessions, again, "t") == len(again.passages) == left
-    async with sessions("t") as session:
-        models = (await session.execute(text("SELECT model, count(*) FROM embeddings GROUP BY model"))).all()
-    assert [tuple(row) for row in models] == [("other", chunks)]
-    found = await Retriever(sessions, again)("number3", Scope("t"))
-    assert "number3" in found.passages[0].text

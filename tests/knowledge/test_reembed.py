@@ -1,0 +1,197 @@
+"""Another embedding model: the old vectors serve until the last one of the other is there, on a real Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import text
+
+from knowledge import reembed as reembedding
+from knowledge import serving
+from knowledge.errors import EmbeddingError
+from knowledge.ingest import Ingestor
+from knowledge.models import RETRY_AFTER, Models
+from knowledge.parsing.sandbox import Parser
+from knowledge.ports import Embedder, Encoded, EncodeKind, Sessions
+from knowledge.reembed import behind, reembed, standing
+from knowledge.serving import Serving, decided
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+
+GUIDE = "# Guide\n\n" + "\n\n".join(
+    f"## Part {n}\n\n" + " ".join(f"This is sentence number{n} of many words about subject{n}." for _ in range(6))
+    for n in range(7)
+)
+
+
+class Stopping(WordEmbedder):
+    """Breaks off once it has encoded so many passages."""
+
+    def __init__(self, model: str, dimensions: int, most: int) -> None:
+        super().__init__(model, dimensions)
+        self.most = most
+
+    async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+        if len(self.passages) >= self.most:
+            raise EmbeddingError("stopped")
+        return await super().encode(texts, kind)
+
+
+def opened(*embedders: Embedder) -> Models:
+    """The first is configured; the others can be opened."""
+    by_name = {embedder.model: embedder for embedder in embedders}
+
+    def open_other(model: str) -> Embedder:
+        if model not in by_name:
+            raise EmbeddingError(f"There is no model {model}.")
+        return by_name[model]
+
+    return Models(embedders[0], open_other)
+
+
+async def vectors(sessions: Sessions) -> dict[str, int]:
+    async with sessions("t") as session:
+        rows = await session.execute(
+            text("SELECT model, count(*) FROM embeddings WHERE tenant_id = 't' GROUP BY model ORDER BY model")
+        )
+        return {str(model): int(number) for model, number in rows}
+
+
+async def state(sessions: Sessions) -> Serving:
+    async with sessions("t") as session:
+        return await serving.read(session, "t")
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reembedding, "BATCH", 2)
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: Ingestor, sessions: Sessions) -> None:
+    await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
+    chunks = (await vectors(sessions))["words"]
+    with pytest.raises(EmbeddingError):
+        await reembed(sessions, opened(Stopping("other", 64, 4)), "t")
+    assert await vectors(sessions) == {"other": 4, "words": chunks}
+    assert await state(sessions) == Serving("words", "other")
+    async with sessions("t") as session:
+        at = await standing(session, "t")
+    assert str(at) == f"re-embedding 4 of {chunks} with other; words serves until then"
+    again = WordEmbedder("other", 64)
+    told: list[int] = []
+    assert await reembed(sessions, opened(again), "t", on_chunks=told.append) == len(again.passages) == chunks - 4
+    assert told == sorted(told)
+    assert told[-1] == chunks - 4
+    assert await vectors(sessions) == {"other": chunks}
+    assert await state(sessions) == Serving("other")
+    async with sessions("t") as session:
+        assert await standing(session, "t") is None
+
+
+async def test_what_comes_in_meanwhile_gets_vectors_of_both(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, parser: Parser
+) -> None:
+    await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
+    chunks = (await vectors(sessions))["words"]
+    other = WordEmbedder("other", 64)
+    models = opened(other, embedder)
+    later = Ingestor(sessions, other, parser=parser, chunk_tokens=64, models=models)
+    await later.ingest([ListSource("news", markdown("news.md", "Fresh words."))], tenant_id="t")
+    assert await vectors(sessions) == {"other": 1, "words": chunks + 1}
+    assert await state(sessions) == Serving("words", "other")
+    assert await behind(sessions, models, "t")
+    await reembed(sessions, models, "t")
+    assert await vectors(sessions) == {"other": chunks + 1}
+    assert not await behind(sessions, models, "t")
+
+
+async def test_a_switch_in_the_middle_of_a_document_gives_it_the_vectors_it_needs_then(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, parser: Parser
+) -> None:
+    await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
+    other = WordEmbedder("other", 64)
+
+    class Overtaken(WordEmbedder):
+        async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+            if kind == "passage" and not self.passages:
+                await reembed(sessions, opened(other, embedder), "t")
+            return await super().encode(texts, kind)
+
+    slow = Overtaken()
+    behindhand = Ingestor(sessions, slow, parser=parser, models=opened(slow, other))
+    await behindhand.ingest([ListSource("news", markdown("b.md", "Beta words."))], tenant_id="t")
+    assert await state(sessions) == Serving("other")
+    assert (await vectors(sessions))["other"] == 2
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_the_model_set_back_in_the_middle_goes_on_serving(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
+    before = await vectors(sessions)
+    with pytest.raises(EmbeddingError):
+        await reembed(sessions, opened(Stopping("other", 64, 2)), "t")
+    models = opened(embedder)
+    assert await behind(sessions, models, "t")
+    assert await reembed(sessions, models, "t") == 0
+    assert await state(sessions) == Serving("words")
+    assert await vectors(sessions) == before
+
+
+async def test_a_process_with_the_model_of_before_changes_nothing_back(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
+    old = opened(embedder)
+    assert not await behind(sessions, old, "t")
+    await reembed(sessions, opened(WordEmbedder("other", 64)), "t")
+    assert not await behind(sessions, old, "t")
+    assert await reembed(sessions, old, "t") == 0
+    assert await vectors(sessions) == {"other": 1}
+
+
+async def test_where_the_old_model_is_gone_only_the_configured_one_makes_vectors(
+    ingestor: Ingestor, sessions: Sessions, parser: Parser, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
+    other = WordEmbedder("other", 64)
+    later = Ingestor(sessions, other, parser=parser, models=opened(other))
+    await later.ingest([ListSource("news", markdown("b.md", "Beta words."))], tenant_id="t")
+    assert await vectors(sessions) == {"other": 1, "words": 1}
+    assert "words made the stored vectors and cannot be loaded (There is no model words.)" in caplog.text
+
+
+async def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once() -> None:
+    tried: list[str] = []
+    times = iter((0.0, RETRY_AFTER - 1, RETRY_AFTER + 1, RETRY_AFTER + 1))
+
+    def open_other(model: str) -> Embedder:
+        tried.append(model)
+        raise EmbeddingError("gone")
+
+    models = Models(WordEmbedder(), open_other, clock=lambda: next(times))
+    for attempts in (1, 1, 2):
+        assert await models.for_questions(Serving("other", "words")) is models.current
+        assert len(tried) == attempts
+
+
+async def test_vectors_of_a_time_when_no_model_was_noted_serve_on(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
+    async with sessions("t") as session:
+        await session.execute(text("UPDATE knowledge_state SET model = NULL"))
+    other = opened(WordEmbedder("other", 64), embedder)
+    assert await other.announce(sessions, "t") == Serving("words", "other")
+
+
+def test_who_serves_is_decided_by_what_is_there() -> None:
+    assert decided(Serving(), "a", None) == Serving("a")
+    assert decided(Serving(), "a", "b") == Serving("b", "a")
+    assert decided(Serving("b"), "a", None) == Serving("b", "a")
+    assert decided(Serving("b", "c"), "a", None) == Serving("b", "a")
+    assert decided(Serving("a", "c"), "a", None) == Serving("a")
+    assert Serving().models("a") == ("a",)
+    assert Serving("b", "a").models("a") == ("b", "a")

@@ -125,13 +125,13 @@ async def touch(
     metadata: Mapping[str, str] | None = None,
     memo: str | None = None,
 ) -> int:
-    """Note that the document was looked at and had not changed; what is given replaces what was kept with it.
+    """Note that the document was looked at and had not changed; what is given is kept with it.
 
     Returns the number of its chunks.
     """
     chunks = await session.scalar(
         text(
-            "UPDATE documents SET fetched_at = :now, metadata = coalesce(CAST(:metadata AS jsonb), metadata), "
+            "UPDATE documents SET fetched_at = :now, metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'), "
             "memo = coalesce(CAST(:memo AS text), memo), dated_at = coalesce(:dated, dated_at) "
             "WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri RETURNING (SELECT count(*) FROM chunks "
             "WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id)"

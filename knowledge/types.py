@@ -6,7 +6,7 @@ Offsets are counted in characters of ``Document.text`` and are half open: ``text
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -25,11 +25,65 @@ def place(title: str, heading: tuple[str, ...], page: int | None = None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """Which documents are looked through: those for which every condition holds that is given.
+
+    ``sources``: the name of the document, or of the source that brought it, begins with one of these; an empty tuple
+    lets none pass. ``kinds`` of source (``folder``, ``url``), ``formats`` (``pdf``, ``markdown``), ``languages``
+    (``de``) and ``authors`` in full, whatever their case. ``since`` and ``until``: not before, and before these dates.
+    """
+
+    sources: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    formats: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = None
+    authors: tuple[str, ...] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __and__(self, other: Filter) -> Filter:
+        """What passes both."""
+        return Filter(
+            _prefixes(self.sources, other.sources),
+            _same(self.kinds, other.kinds),
+            _same(self.formats, other.formats),
+            _same(self.languages, other.languages),
+            _same(self.authors, other.authors),
+            max(filter(None, (self.since, other.since)), default=None),
+            min(filter(None, (self.until, other.until)), default=None),
+        )
+
+
+def _prefixes(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """What begins with one of both: the longer of each pair where it begins with the shorter."""
+    if one is None or other is None:
+        return other if one is None else one
+    pairs = ((a, b) if len(a) >= len(b) else (b, a) for a in one for b in other)
+    return tuple(dict.fromkeys(long for long, short in pairs if long.startswith(short)))
+
+
+def _same(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    known = {value.casefold() for value in other}
+    return tuple(value for value in one if value.casefold() in known)
+
+
+EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """Who asks: documents of this tenant whose audience is one of ``audiences`` may be seen."""
+    """Who asks, and where to look: documents of this tenant whose audience is one of ``audiences`` may be seen, and of
+    them those that pass ``filter`` are looked through."""
 
     tenant_id: str
     audiences: tuple[str, ...] = (TENANT_AUDIENCE,)
+    filter: Filter = EVERYTHING
+
+    def narrowed(self, more: Filter) -> Scope:
+        """The same scope, with this to pass as well."""
+        return replace(self, filter=self.filter & more)
 
     @classmethod
     def of_channel(cls, tenant_id: str, channel_id: str | None) -> Scope:
@@ -168,6 +222,8 @@ class Passage:
     page: int | None
     score: float
     legs: Legs = Legs()
+    window: tuple[int, int] | None = None
+    """From where to where it is to be read, where that is more than itself."""
 
     @property
     def place(self) -> str:
@@ -208,8 +264,8 @@ Item = Fetched | Unchanged | Failure | Mark
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one ingestion did. ``documents`` counts those stored or found unchanged. ``stopped``: it was told to end before
-    everything was read; what it had taken in stays.
+    """What one ingestion did. ``documents`` counts those stored or found unchanged. ``stopped``: it was told to end
+    before everything was read; what it had taken in stays.
     """
 
     documents: int

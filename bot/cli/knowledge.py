@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from bot.cli.running import json_option, print_json, run, settings, stoppable, tenant_option, with_app
-from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure, IngestReport, Passage, Scope
+from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, DocumentRow, Failure, Filter, IngestReport, Passage, Scope
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -20,14 +22,48 @@ audience_option = click.option(
 )
 
 
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a filter; one that is given several times lets any of its values pass."""
+    options = (
+        click.option(
+            "--source", "sources", multiple=True, metavar="PREFIX", help="Begins with this: a folder, a site."
+        ),
+        click.option("--kind", "kinds", multiple=True, help="Of source: folder, url, git, upload, slack, ..."),
+        click.option("--format", "formats", multiple=True, help="pdf, docx, markdown, html, code, ..."),
+        click.option("--language", "languages", multiple=True, help="As the document says: de, en-us."),
+        click.option("--author", "authors", multiple=True, help="In full, as the document says."),
+        click.option("--since", type=click.DateTime(), help="Of this day or later."),
+        click.option("--until", type=click.DateTime(), help="Before this day."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, ...]) -> Filter:
+    given = {name: values or None for name, values in lists.items()}
+    return Filter(
+        **given,
+        since=since and since.replace(tzinfo=UTC),
+        until=until and until.replace(tzinfo=UTC),
+    )
+
+
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @audience_option
+@click.option(
+    "--chunking",
+    type=click.Choice(get_args(ChunkingMethod)),
+    help="How these sources are cut from here on; PARLEY_CHUNKING where none was ever named.",
+)
 @tenant_option
 @json_option
-def ingest(sources: tuple[str, ...], audience: str, tenant: str, as_json: bool) -> None:
+def ingest(
+    sources: tuple[str, ...], audience: str, chunking: ChunkingMethod | None, tenant: str, as_json: bool
+) -> None:
     """Take in folders, files, addresses, sitemap:ADDRESS, crawl:ADDRESS and git:ADDRESS or git:PATH."""
-    report = with_app(lambda app: _ingest(app, sources, audience, tenant))
+    report = with_app(lambda app: _ingest(app, sources, audience, chunking, tenant))
     _show_report(report, as_json, here=audience != TENANT_AUDIENCE)
 
 
@@ -35,12 +71,14 @@ def ingest(sources: tuple[str, ...], audience: str, tenant: str, as_json: bool) 
 @click.argument("query")
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1, 100), help="How many passages.")
 @audience_option
+@filter_options
 @tenant_option
 @json_option
-def search(query: str, k: int, audience: str, tenant: str, as_json: bool) -> None:
+def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **conditions: Any) -> None:
     """Search the documents, and show what each stage thought."""
     channel = None if audience == TENANT_AUDIENCE else audience
-    found = with_app(lambda app: app.retriever(query, Scope.of_channel(tenant, channel), k=k), warm=True)
+    scope = Scope.of_channel(tenant, channel).narrowed(_filter(**conditions))
+    found = with_app(lambda app: app.retriever(query, scope, k=k), warm=True)
     if as_json:
         passages = [passage_document(rank, passage) for rank, passage in enumerate(found.passages, 1)]
         print_json({"passages": passages, "timings_ms": dict(found.timings_ms)})
@@ -186,12 +224,14 @@ def passage_document(rank: int, passage: Passage) -> dict[str, Any]:
     }
 
 
-async def _ingest(app: App, specs: tuple[str, ...], audience: str, tenant: str) -> IngestReport:
+async def _ingest(
+    app: App, specs: tuple[str, ...], audience: str, chunking: ChunkingMethod | None, tenant: str
+) -> IngestReport:
     wanted: list[tuple[Source, str]] = []
     failed: list[Failure] = []
     for spec in specs:
         _open(app, spec, audience, wanted, failed)
-    return await _read(app, wanted, failed, tenant)
+    return await _read(app, wanted, failed, tenant, chunking)
 
 
 async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
@@ -219,7 +259,13 @@ def _open(app: App, spec: str, audience: str, wanted: list[tuple[Source, str]], 
         failed.append(Failure(spec, str(error)))
 
 
-async def _read(app: App, wanted: list[tuple[Source, str]], failed: list[Failure], tenant: str) -> IngestReport:
+async def _read(
+    app: App,
+    wanted: list[tuple[Source, str]],
+    failed: list[Failure],
+    tenant: str,
+    chunking: ChunkingMethod | None = None,
+) -> IngestReport:
     """Read the sources one after the other in this process. Ctrl-C ends it early, and what was taken in stays."""
     from bot.cli.progress import bars, follower
     from bot.commands.ingest import added
@@ -239,6 +285,7 @@ async def _read(app: App, wanted: list[tuple[Source, str]], failed: list[Failure
                     source,
                     audience=audience,
                     now=app.services.clock(),
+                    chunking=chunking,
                     on_progress=show,
                     stop=stop,
                 )

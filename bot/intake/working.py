@@ -20,7 +20,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import OnProgress, Source
 from knowledge.runs import Run
 from knowledge.sources import UploadSource
-from knowledge.types import IngestReport, Progress
+from knowledge.types import ChunkingMethod, IngestReport, Progress
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +98,11 @@ async def here(
     *,
     audience: str,
     now: datetime,
+    chunking: ChunkingMethod | None = None,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
 ) -> IngestReport:
-    """Read a source in this process, in the terminal. ``stop`` ends it early. A reading that somebody asked the worker
+    """Read a source in this process, in the terminal. ``chunking`` is what it remembers. ``stop`` ends it early. A reading that somebody asked the worker
     for and that has not begun is done with it. Raises Busy, EmbeddingError."""
     async with worker.database.tenant(tenant_id) as session:
         source_id = await runs.find_or_add_source(
@@ -112,11 +113,17 @@ async def here(
             raise Busy(f"{source.uri} is being read by another process; wait for it, or stop it with /ingest stop.")
         async with worker.database.tenant(tenant_id) as session:
             run, _ = await runs.begin(session, tenant_id=tenant_id, source_id=source_id, asked_by=TERMINAL, files=True)
-        return await watched(worker, tenant_id, run, source, on_progress, stop or asyncio.Event())
+        return await watched(worker, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking)
 
 
 async def watched(
-    worker: Worker, tenant_id: str, run: Run, source: Source, on_progress: OnProgress | None, stop: asyncio.Event
+    worker: Worker,
+    tenant_id: str,
+    run: Run,
+    source: Source,
+    on_progress: OnProgress | None,
+    stop: asyncio.Event,
+    chunking: ChunkingMethod | None = None,
 ) -> IngestReport:
     """Ingest with the lock held; the run is told how far it is, and how it ended."""
     latest: list[Progress] = []
@@ -135,7 +142,7 @@ async def watched(
     telling = asyncio.create_task(_again_and_again(tell, worker.note_every))
     try:
         report = await worker.ingestor.ingest(
-            [source], tenant_id=tenant_id, audience=run.audience, on_progress=note, stop=stop
+            [source], tenant_id=tenant_id, audience=run.audience, chunking=chunking, on_progress=note, stop=stop
         )
     except asyncio.CancelledError:
         # The process shuts down: the queue gives the reading to another one, which goes on where this one stood.

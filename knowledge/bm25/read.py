@@ -15,7 +15,8 @@ from rank_bm25 import BM25Okapi
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.driver import driver
-from knowledge.postings import EVERYBODY, SEGMENT, Bits, Entries, bits, place_of, segment_of, unpack
+from knowledge.filtering import Numbers, passing
+from knowledge.postings import EVERYBODY, SEGMENT, SEGMENT_BITS, Bits, Entries, bits, place_of, segment_of, unpack
 from knowledge.types import Scope
 
 K1 = 1.5
@@ -109,7 +110,17 @@ async def _corpus(session: AsyncSession, scope: Scope) -> _Corpus:
         else:
             seen[segment].append(bits(stored))
     allowed = {segment: reduce(np.logical_or, masks) & alive[segment] for segment, masks in seen.items()}
+    wanted = await passing(session, scope)
+    if wanted is not None:
+        allowed = {segment: flags & _flags(wanted, segment) for segment, flags in allowed.items()}
     return _Corpus(version, chunks, terms, dead, alive, allowed)
+
+
+def _flags(numbers: Numbers, segment: int) -> Bits:
+    """The places of the segment that are among the numbers of chunks."""
+    flags = np.zeros(SEGMENT, dtype=np.bool_)
+    flags[numbers[numbers >> SEGMENT_BITS == segment] & (SEGMENT - 1)] = True
+    return flags
 
 
 async def _postings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from knowledge.types import Block, BlockKind
@@ -14,6 +15,8 @@ class Parsed:
     title: str
     text: str
     blocks: tuple[Block, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The keys of knowledge.metadata, as far as the document itself tells."""
 
 
 @dataclass(slots=True)

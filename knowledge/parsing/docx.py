@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import docx
@@ -12,6 +13,7 @@ from docx.table import Table
 from docx.text.paragraph import Paragraph
 
 from knowledge.errors import ParseError
+from knowledge.metadata import AUTHOR, DATE, LANGUAGE
 from knowledge.parsing.builder import Builder, Parsed
 
 _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
@@ -30,7 +32,10 @@ def parse(data: bytes) -> Parsed:
             builder.table(_rows(item))
         else:
             _paragraph(builder, item, titles)
-    return builder.build(titles[0] if titles else str(document.core_properties.title or "").strip())
+    told = document.core_properties
+    parsed = builder.build(titles[0] if titles else str(told.title or "").strip())
+    metadata = {AUTHOR: told.author, LANGUAGE: told.language, DATE: told.modified.isoformat() if told.modified else ""}
+    return replace(parsed, metadata={key: str(value) for key, value in metadata.items() if value})
 
 
 def _paragraph(builder: Builder, paragraph: Paragraph, titles: list[str]) -> None:

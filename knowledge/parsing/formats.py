@@ -8,6 +8,7 @@ from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from knowledge.errors import ParseError
+from knowledge.metadata import FORMAT
 from knowledge.parsing import plain
 from knowledge.parsing.builder import Parsed
 from knowledge.parsing.detect import Format, detect, text_kind
@@ -39,7 +40,8 @@ def parse(data: bytes, name: str = "", content_type: str = "") -> Parsed:
         parsed = _parse_text(kind, plain.decode(data), name, content_type)
     if not parsed.blocks:
         raise ParseError("it holds no text")
-    return Parsed(parsed.title or title_of(name), parsed.text, parsed.blocks)
+    metadata = {**parsed.metadata, FORMAT: kind}
+    return Parsed(parsed.title or title_of(name), parsed.text, parsed.blocks, metadata)
 
 
 def title_of(name: str) -> str:

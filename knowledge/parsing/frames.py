@@ -10,6 +10,8 @@ from knowledge.parsing.builder import Parsed
 from knowledge.types import Block
 
 LENGTHS = struct.Struct("<QQ")
+MOST_TOLD = 200
+"""Characters that are kept of an author's name and the like."""
 
 
 def frame(head: dict[str, Any], body: bytes = b"") -> bytes:
@@ -29,7 +31,7 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 def packed(parsed: Parsed) -> dict[str, Any]:
     """A parsed document as JSON has it."""
     blocks = [[b.kind, b.start, b.end, list(b.heading), b.page] for b in parsed.blocks]
-    return {"title": parsed.title, "text": parsed.text, "blocks": blocks}
+    return {"title": parsed.title, "text": parsed.text, "blocks": blocks, "metadata": dict(parsed.metadata)}
 
 
 def unpacked(head: dict[str, Any]) -> Parsed:
@@ -38,4 +40,5 @@ def unpacked(head: dict[str, Any]) -> Parsed:
     blocks = tuple(Block(kind, start, end, tuple(path), page) for kind, start, end, path, page in head["blocks"])
     if not all(0 <= block.start < block.end <= len(text) for block in blocks):
         raise ValueError("offsets outside the text")
-    return Parsed(str(head["title"]), text, blocks)
+    told = {str(key): str(value).replace("\0", "")[:MOST_TOLD] for key, value in head["metadata"].items()}
+    return Parsed(str(head["title"]), text, blocks, told)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import trafilatura
 from lxml import etree, html  # type: ignore[import-untyped]
 
 from knowledge.errors import ParseError
+from knowledge.metadata import LANGUAGE
 from knowledge.parsing.builder import Builder, Parsed
 from knowledge.types import BlockKind
 
@@ -20,6 +22,7 @@ def parse(data: bytes) -> Parsed:
     """The main content as trafilatura finds it; the whole body where it finds none. Raises ParseError."""
     tree = _tree(data)
     title = _title(tree)
+    language = str(tree.get("lang") or "").strip().lower()
     found = trafilatura.bare_extraction(
         tree, include_tables=True, include_comments=False, include_formatting=True, favor_recall=True
     )
@@ -29,7 +32,8 @@ def parse(data: bytes) -> Parsed:
         for element in body:
             _add(builder, element)
     parsed = builder.build(title)
-    return parsed if parsed.blocks else _whole(_tree(data), title)
+    parsed = parsed if parsed.blocks else _whole(_tree(data), title)
+    return replace(parsed, metadata={LANGUAGE: language}) if language else parsed
 
 
 def _tree(data: bytes) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import email
 import email.policy
+from dataclasses import replace
 from email.message import EmailMessage
 
 from knowledge.errors import ParseError
+from knowledge.metadata import AUTHOR, DATE
 from knowledge.parsing import html, plain
 from knowledge.parsing.builder import Builder, Parsed
 
@@ -21,7 +23,8 @@ def parse(data: bytes) -> Parsed:
     if subject:
         builder.heading(1, subject)
     write(builder, message)
-    return builder.build(subject)
+    told = {AUTHOR: str(message["From"] or ""), DATE: str(message["Date"] or "")}
+    return replace(builder.build(subject), metadata={key: value for key, value in told.items() if value})
 
 
 def read(data: bytes) -> EmailMessage:

@@ -36,7 +36,8 @@ class Parser:
         """Raises ParseError, in words that follow the name of the document."""
         async with self._lock:
             parsed = await self._ask(fetched)
-        return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, dict(fetched.metadata))
+        told = {**parsed.metadata, **fetched.metadata}
+        return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, told)
 
     async def aclose(self) -> None:
         """End the process."""
@@ -63,7 +64,7 @@ class Parser:
             raise ParseError(str(answer["error"]))
         try:
             return frames.unpacked(answer)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             await self._end()
             raise ParseError("the parser's answer makes no sense; save the file again") from None
 

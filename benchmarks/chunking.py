@@ -1,0 +1,253 @@
+"""How much of the evidence is read at equal token budgets, for every way of cutting documents.
+
+    python -m benchmarks.chunking DIR [--only METHOD ...] [--every N] [--database-url URL] [--json]
+
+DIR holds documents as ``NAME.md`` and ``questions.jsonl`` with ``question``, ``corpus`` (the NAME) and ``references``:
+``start_index`` and ``end_index`` of the evidence in characters. All documents are ingested together, once for each
+chunking, by the product's own Ingestor into a scratch schema, and every question is ranked by the product's Retriever.
+A reader then reads down the ranking, each chunk or its window, nothing twice, until the tokens are used up; the last
+piece is cut there. Told is the mean share of a question's evidence characters that were read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import text
+
+from bot.evals.scratch import scratch_schema
+from bot.store import embedded
+from bot.store.session import Database
+from knowledge.chunking import METHODS, Chunking
+from knowledge.chunking.units import CountTokens
+from knowledge.embedders import SentenceTransformerEmbedder
+from knowledge.ingest import Ingestor
+from knowledge.parsing import plain
+from knowledge.ports import Embedder
+from knowledge.retrieve import Retriever
+from knowledge.types import NOTHING_KNOWN, Document, Fetched, Item, Known, Scope
+
+TENANT = "benchmark"
+BUDGETS = (500, 1000, 2000)
+STAGES = ("sparse", "dense", "fused")
+VARIANTS = (
+    Chunking("packed", 256),
+    Chunking("packed", 128),
+    Chunking("fixed", 256),
+    Chunking("fixed", 256, 64),
+    Chunking("sentence-window", 256),
+    Chunking("semantic", 256),
+)
+Span = tuple[str, int, int]
+"""Document, first character, character after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and where in the documents the evidence stands."""
+
+    asked: str
+    evidence: tuple[Span, ...]
+
+
+class Texts:
+    """The documents as they are, whatever they look like; ``cost`` counts the tokens of a span."""
+
+    kind = "data"
+    uri = "documents"
+
+    def __init__(self, texts: Mapping[str, str], count: CountTokens) -> None:
+        self.texts = texts
+        self._until = {name: _until(body, count) for name, body in texts.items()}
+
+    def count(self) -> int | None:
+        return len(self.texts)
+
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
+        for name, body in self.texts.items():
+            yield Fetched(name, body.encode())
+
+    async def parse(self, fetched: Fetched) -> Document:
+        parsed = plain.parse(fetched.data.decode())
+        assert parsed.text == self.texts[fetched.uri]
+        return Document(fetched.uri, "", parsed.text, parsed.blocks)
+
+    async def aclose(self) -> None:
+        return None
+
+    def cost(self, span: Span) -> int:
+        name, start, end = span
+        return int(self._until[name][end] - self._until[name][start])
+
+    def cut(self, span: Span, tokens: int) -> Span:
+        """The beginning of the span that has so many tokens."""
+        name, start, end = span
+        until = self._until[name]
+        return name, start, start + int(np.searchsorted(until[start : end + 1], until[start] + tokens, "right")) - 1
+
+
+def _until(body: str, count: CountTokens) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """At place n the tokens of the first n characters; those of a word count with its last one."""
+    words = body.split()
+    sizes = np.zeros(len(body) + 1, np.int64)
+    at = 0
+    for word, tokens in zip(words, count(words), strict=True):
+        at = body.index(word, at) + len(word)
+        sizes[at] = tokens
+    return np.fromiter(accumulate(sizes.tolist()), np.int64, len(sizes))
+
+
+def read(spans: Sequence[Span], texts: Texts, tokens: int) -> dict[str, set[int]]:
+    """The characters that are read within the budget, by document."""
+    seen: dict[str, set[int]] = defaultdict(set)
+    for name, start, end in spans:
+        for piece in _unread(seen[name], (name, start, end)):
+            cost = texts.cost(piece)
+            kept = piece if cost <= tokens else texts.cut(piece, tokens)
+            seen[name].update(range(kept[1], kept[2]))
+            tokens -= cost
+            if tokens <= 0:
+                return seen
+    return seen
+
+
+def _unread(seen: set[int], span: Span) -> list[Span]:
+    name, start, end = span
+    if not seen:
+        return [span]
+    fresh = [place for place in range(start, end) if place not in seen]
+    pieces: list[Span] = []
+    for place in fresh:
+        if pieces and pieces[-1][2] == place:
+            pieces[-1] = (name, pieces[-1][1], place + 1)
+        else:
+            pieces.append((name, place, place + 1))
+    return pieces
+
+
+def share(question: Question, seen: Mapping[str, set[int]]) -> float:
+    """How much of the evidence was read."""
+    wanted = {(name, place) for name, start, end in question.evidence for place in range(start, end)}
+    return sum(place in seen.get(name, ()) for name, place in wanted) / max(1, len(wanted))
+
+
+def questions(folder: Path) -> list[Question]:
+    """The questions of the folder."""
+    rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines() if line.strip()]
+    return [
+        Question(
+            row["question"],
+            tuple((str(row["corpus"]), int(one["start_index"]), int(one["end_index"])) for one in row["references"]),
+        )
+        for row in rows
+    ]
+
+
+def documents(folder: Path) -> dict[str, str]:
+    """The documents of the folder by name."""
+    return {path.stem: path.read_text() for path in sorted(folder.glob("*.md"))}
+
+
+async def measure(
+    chunking: Chunking, url: str, texts: Texts, asked: Sequence[Question], embedder: Embedder
+) -> dict[str, Any]:
+    """One chunking: how many chunks, how long, and what each stage tells at each budget."""
+    async with scratch_schema(url) as database:
+        ingestor = Ingestor(
+            database.tenant,
+            embedder,
+            chunk_tokens=chunking.tokens,
+            chunking=chunking.method,
+            chunk_overlap=chunking.overlap,
+            parser=texts,
+        )
+        report = await ingestor.ingest([texts], tenant_id=TENANT)
+        spans = await _spans(database)
+        retriever = Retriever(database.tenant, embedder)
+        told: dict[str, dict[int, list[float]]] = {stage: {budget: [] for budget in BUDGETS} for stage in STAGES}
+        for question in asked:
+            ranking = await retriever.rank(question.asked, Scope(TENANT))
+            for stage, pairs in (("sparse", ranking.sparse), ("dense", ranking.dense), ("fused", ranking.fused)):
+                ranked = [spans[number] for number, _ in pairs]
+                for budget in BUDGETS:
+                    told[stage][budget].append(share(question, read(ranked, texts, budget)))
+    return {
+        "chunking": chunking.recipe("the model"),
+        "chunks": report.chunks,
+        "tokens": round(sum(map(texts.cost, spans.values())) / max(1, len(spans))),
+        "seconds": round(report.seconds, 1),
+        "told": {
+            stage: {str(budget): round(float(np.mean(values)), 3) for budget, values in by_budget.items()}
+            for stage, by_budget in told.items()
+        },
+    }
+
+
+async def _spans(database: Database) -> dict[int, Span]:
+    """What is read of each chunk."""
+    async with database.tenant(TENANT) as session:
+        rows = await session.execute(
+            text(
+                "SELECT chunk_id, uri, coalesce(window_start, start_char), coalesce(window_end, end_char) FROM chunks "
+                "JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = document_id"
+            )
+        )
+        return {number: (str(uri), start, end) for number, uri, start, end in rows}
+
+
+def show(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table for a person."""
+    head = ["chunking", "chunks", "tokens read each", "seconds"]
+    head += [f"{stage} {budget}" for budget in BUDGETS for stage in STAGES]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        cells = [row["chunking"], str(row["chunks"]), str(row["tokens"]), str(row["seconds"])]
+        cells += [f"{row['told'][stage][str(budget)]:.3f}" for budget in BUDGETS for stage in STAGES]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Measure what was asked for."""
+    embedder = SentenceTransformerEmbedder()
+    folder = Path(arguments.folder)
+    asked = questions(folder)[:: arguments.every]
+    texts = Texts(documents(folder), embedder.count_tokens)
+    home = Path(tempfile.mkdtemp(prefix="parley-chunking-"))
+    server = None if arguments.database_url else embedded.start(home)
+    rows = []
+    try:
+        for chunking in VARIANTS:
+            if chunking.method in arguments.only:
+                began = time.perf_counter()
+                url = arguments.database_url or server.url if server else arguments.database_url
+                rows.append(await measure(chunking, url, texts, asked, embedder))
+                print(f"{rows[-1]['chunking']}: {time.perf_counter() - began:.0f} s", flush=True)
+    finally:
+        await embedder.aclose()
+        if server:
+            server.release()
+        shutil.rmtree(home, ignore_errors=True)
+    print(json.dumps({"questions": len(asked), "chunkings": rows}) if arguments.json else show(rows))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--only", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--every", type=int, default=1, help="ask each Nth question")
+    parser.add_argument("--database-url", help="an embedded server where there is none")
+    parser.add_argument("--json", action="store_true")
+    asyncio.run(main(parser.parse_args()))

@@ -13,6 +13,7 @@ Tier = Literal["cheap", "strong"]
 Purpose = Literal["answer", "rewrite", "summary", "route", "judge", "embedding"]
 CallStatus = Literal["open", "ok", "cancelled", "error"]
 BudgetOwner = Literal["user", "channel", "tenant"]
+FactKind = Literal["preference", "decision", "name", "open question", "note"]
 IncomingKind = Literal["mention", "dm", "follow_up", "ask"]
 Role = Literal["admin", "member"]
 TurnState = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
@@ -144,6 +145,20 @@ class PastMessage:
     text: str
     tokens: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a person stated in a thread; of two about one ``subject`` the later holds. ``turn_id`` is its source."""
+
+    id: str
+    turn_id: str
+    kind: FactKind
+    subject: str
+    text: str
+    author_id: str
+    author: str
+    said_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

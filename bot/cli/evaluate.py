@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -99,6 +100,93 @@ def followups(data: Path, with_model: bool, as_json: bool) -> None:
         return
     from bot.cli.tables import show_table
     from bot.evals.followups import table
+
+    show_table(*table(document))
+
+
+_JSONL = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@evaluate.command()
+@click.option("--data", type=_JSONL, required=True, help="JSONL with a, b and same.")
+@json_option
+def cache(data: Path, as_json: bool) -> None:
+    """Measure the answer cache: how many of its hits would give the answer to another question."""
+    from bot.evals import cache as evals
+    from knowledge.embedders import build_embedder
+
+    pairs = evals.read(data)
+    document = run(evals.evaluate(pairs, build_embedder(settings().embedding_model)))
+    _show(document, evals.table(document), as_json)
+
+
+@evaluate.command()
+@click.option("--data", type=_JSONL, required=True, help="JSONL with question, passages and answerable.")
+@json_option
+def abstention(data: Path, as_json: bool) -> None:
+    """Measure when weak evidence is owned up to: what is declined of what could be answered and what could not."""
+    from bot.evals import abstention as evals
+    from knowledge.confidence import shipped
+    from knowledge.embedders import build_embedder
+
+    made, cases, weights = settings(), evals.read(data), shipped()
+    if made.embedding_model == weights.embedding_model:
+        evidence = run(evals.encoded(cases, build_embedder(made.embedding_model)))
+    else:
+        click.echo(f"Measured by words alone: the score knows {weights.embedding_model} alone.", err=True)
+        evidence = evals.from_words(cases)
+    document = evals.evaluate(cases, evidence, weights)
+    _show(document, evals.table(document), as_json)
+
+
+def _show(
+    document: Mapping[str, object], table: tuple[Sequence[str], Sequence[Sequence[str | float]]], as_json: bool
+) -> None:
+    if as_json:
+        print_json(document)
+        return
+    from bot.cli.tables import show_table
+
+    show_table(*table)
+
+
+@evaluate.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="JSON: conversations with turns and questions with their evidence.",
+)
+@click.option("--budget", type=click.IntRange(min=200), default=4000, show_default=True, help="Tokens.")
+@json_option
+def memory(data: Path, budget: int, as_json: bool) -> None:
+    """Measure how much of what a question about an old conversation needs is put before the model."""
+    made = settings()
+
+    async def measured() -> dict[str, object]:
+        from contextlib import aclosing
+
+        from bot.evals.memory import evaluate as measure
+        from bot.evals.memory import read
+        from bot.llm.tokens import TokenCounter
+        from knowledge.embedders import build_embedder
+
+        conversations = read(data)
+        key = made.openai_api_key
+        embedder = build_embedder(
+            made.embedding_model,
+            openai_api_key=key.get_secret_value() if key else None,
+            openai_base_url=made.openai_base_url,
+        )
+        async with aclosing(embedder):
+            return await measure(conversations, embedder, budget=budget, count=TokenCounter().count)
+
+    document = run(measured())
+    if as_json:
+        print_json(document)
+        return
+    from bot.cli.tables import show_table
+    from bot.evals.memory import table
 
     show_table(*table(document))
 

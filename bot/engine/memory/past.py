@@ -45,20 +45,29 @@ _COMMON = _LEANING_WORDS | frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The past as the prompt shows it; ``left_out`` messages did not fit."""
+    """The past as the prompt shows it; ``left_out`` messages did not fit. ``recalled`` are older ones, shown again."""
 
     summary: str
     messages: tuple[PastMessage, ...]
     left_out: int = 0
+    recalled: tuple[PastMessage, ...] = ()
+
+    def tokens(self, count: Callable[[str], int]) -> int:
+        """What summary and messages take; the recalled ones are counted where they are chosen."""
+        return (count(self.summary) if self.summary else 0) + sum(message.tokens for message in self.messages)
 
 
 def select(history: History, budget: int, count: Callable[[str], int]) -> Selected:
-    """The summary and as many of the last messages as ``budget`` tokens hold, the last four turns in any case."""
+    """The summary and as many of the last messages as ``budget`` tokens hold, the last four turns in any case.
+
+    Where the last four turns alone are more than that, the longest of them are cut.
+    """
     room = budget - (count(history.summary) if history.summary else 0)
-    longest = max(int(budget * MESSAGE_SHARE), 1)
+    last = history.messages[-VERBATIM_MESSAGES:]
+    longest = min(max(int(budget * MESSAGE_SHARE), 1), _level([message.tokens for message in last], max(room, 0)))
     chosen: list[PastMessage] = []
     for message in reversed(history.messages):
-        fitted = _shortened(message, longest, count)
+        fitted = shortened(message, longest, count)
         if room < fitted.tokens and len(chosen) >= VERBATIM_MESSAGES:
             break
         chosen.append(fitted)
@@ -67,7 +76,17 @@ def select(history: History, budget: int, count: Callable[[str], int]) -> Select
     return Selected(history.summary, tuple(chosen), len(history.messages) - len(chosen))
 
 
-def _shortened(message: PastMessage, limit: int, count: Callable[[str], int]) -> PastMessage:
+def _level(sizes: Sequence[int], room: int) -> int:
+    """The length to which all are cut that are longer, so that together they fit into ``room``; 1 at least."""
+    for left, size in zip(range(len(sizes), 0, -1), sorted(sizes), strict=True):
+        if size * left > room:
+            return max(1, room // left)
+        room -= size
+    return max((*sizes, room, 1))
+
+
+def shortened(message: PastMessage, limit: int, count: Callable[[str], int]) -> PastMessage:
+    """The message in about ``limit`` tokens at most, its beginning kept."""
     if message.tokens <= limit:
         return message
     kept = message.text[: max(1, len(message.text) * limit // message.tokens)] + " […]"
@@ -77,6 +96,11 @@ def _shortened(message: PastMessage, limit: int, count: Callable[[str], int]) ->
 def without_markers(text: str) -> str:
     """An earlier answer without its citation markers: they numbered other passages."""
     return _MARKER.sub("", text)
+
+
+def asked_before(history: History) -> tuple[str, ...]:
+    """The questions that the thread asked, oldest first."""
+    return tuple(message.text for message in history.messages if message.role == "user")
 
 
 def leans_on_thread(question: str) -> bool:

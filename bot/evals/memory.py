@@ -1,0 +1,168 @@
+"""How much of what a question about an old conversation needs stands in the prompt, at a budget of tokens.
+
+A JSON file: ``{"conversations": [{"id", "turns": [{"id", "author", "time", "text"}], "questions": [{"text", "evidence":
+[turn ids]}]}]}``. Every question is asked after the last turn. What the product's own selection shows is compared with
+the evidence, and with showing the last turns alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bot.engine.memory import VERBATIM_MESSAGES, Remembered, compose, transcript
+from bot.errors import UsageError
+from bot.types import History, PastMessage
+from knowledge.dates import spans
+from knowledge.ports import Embedder
+from knowledge.recollection import Said, relevance
+
+log = logging.getLogger(__name__)
+
+BATCH = 256
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})\s*([ap]m)?", re.IGNORECASE)
+_UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+
+Count = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """``said`` are the turns in order; each question has the places of its evidence among them."""
+
+    said: tuple[Said, ...]
+    questions: tuple[tuple[str, frozenset[int]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One question's outcome: how many of its evidence turns were shown, and what that took."""
+
+    evidence: int
+    found: int
+    recent: int
+    tokens: int
+
+
+async def evaluate(
+    conversations: Sequence[Conversation], embedder: Embedder, *, budget: int, count: Count
+) -> dict[str, Any]:
+    """Raises EmbeddingError."""
+    shown: list[Shown] = []
+    for conversation in conversations:
+        shown += await _ask(conversation, embedder, budget, count)
+    evidence = sum(one.evidence for one in shown)
+    return {
+        "questions": len(shown),
+        "evidence_recall": round(sum(one.found for one in shown) / evidence, 4),
+        "all_evidence": round(fmean(one.found == one.evidence for one in shown), 4),
+        "tokens_mean": round(fmean(one.tokens for one in shown), 1),
+        "baselines": {"recent": round(sum(one.recent for one in shown) / evidence, 4)},
+    }
+
+
+async def _ask(conversation: Conversation, embedder: Embedder, budget: int, count: Count) -> list[Shown]:
+    said = conversation.said
+    messages = [
+        PastMessage(n, "user", one.author, one.text, count(one.text), one.at or _UNDATED) for n, one in enumerate(said)
+    ]
+    vectors = await _encoded([one.line for one in said], embedder, "passage")
+    asked = await _encoded([text for text, _ in conversation.questions], embedder, "query")
+    today = next((one.at for one in reversed(said) if one.at), _UNDATED).date()
+    recent = _recent(messages, budget, count)
+    older, last = messages[:-VERBATIM_MESSAGES], messages[-VERBATIM_MESSAGES:]
+    shown = []
+    for (text, evidence), vector in zip(conversation.questions, asked, strict=True):
+        scores = relevance(text, said, vectors=vectors, asked=vector, today=today)
+        remembered = [Remembered(message, float(scores[message.seq])) for message in older]
+        past = compose(History("", 0, tuple(last)), remembered, budget, count)
+        places = {message.seq for message in (*past.messages, *past.recalled)}
+        tokens = past.tokens(count) + count(transcript(past.recalled))
+        shown.append(Shown(len(evidence), len(evidence & places), len(evidence & recent), tokens))
+    return shown
+
+
+def _recent(messages: Sequence[PastMessage], budget: int, count: Count) -> set[int]:
+    """The last turns that the budget holds."""
+    places: set[int] = set()
+    for message in reversed(messages):
+        budget -= count(transcript([message]))
+        if budget < 0:
+            break
+        places.add(message.seq)
+    return places
+
+
+async def _encoded(texts: Sequence[str], embedder: Embedder, kind: Any) -> Any:
+    import numpy as np
+
+    rows = [
+        (await embedder.encode(texts[start : start + BATCH], kind)).vectors for start in range(0, len(texts), BATCH)
+    ]
+    return np.concatenate(rows)
+
+
+def read(path: Path) -> list[Conversation]:
+    """The conversations of a file. Raises UsageError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        conversations = [_conversation(row) for row in document["conversations"]]
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"{path} cannot be read as text; give a JSON file of conversations.") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{path} has no conversations in it ({type(error).__name__}: {error}).") from None
+    conversations = [one for one in conversations if one.questions]
+    if not conversations:
+        raise UsageError(f"{path} has no question whose evidence is among the turns.")
+    return conversations
+
+
+def _conversation(row: Mapping[str, Any]) -> Conversation:
+    places = {str(turn["id"]): n for n, turn in enumerate(row["turns"])}
+    said = tuple(Said(str(turn["author"]), str(turn["text"]), when(turn.get("time"))) for turn in row["turns"])
+    questions = []
+    for question in row["questions"]:
+        named = [str(turn) for turn in question["evidence"]]
+        evidence = frozenset(places[turn] for turn in named if turn in places)
+        if len(evidence) < len(set(named)):
+            log.warning("conversation %s: evidence that is no turn of it is left out: %s", row.get("id"), named)
+        if evidence:
+            questions.append((str(question["text"]), evidence))
+    return Conversation(said, tuple(questions))
+
+
+def when(value: object) -> datetime | None:
+    """A time as data sets write it: ISO 8601, seconds since 1970, or words such as ``1:56 pm on 8 May, 2023``."""
+    text = str(value or "").strip()
+    try:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        stated = datetime.fromisoformat(text)
+        return stated if stated.tzinfo else stated.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    named = spans(text, datetime.max.date())
+    days = [span.first for span in named if span.first == span.last] or [span.first for span in named]
+    if not days:
+        return None
+    clock = _CLOCK.search(text)
+    hour = int(clock[1]) % 24 if clock else 0
+    if clock and clock[3]:
+        hour = hour % 12 + 12 * (clock[3].lower() == "pm")
+    minute = int(clock[2]) % 60 if clock else 0
+    return datetime(days[0].year, days[0].month, days[0].day, hour, minute, tzinfo=UTC)
+
+
+def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+    """A measurement as a table for a person."""
+    return ("shown", "evidence", "all of it", "tokens"), [
+        ("selected", document["evidence_recall"], document["all_evidence"], document["tokens_mean"]),
+        ("last turns", document["baselines"]["recent"], "", ""),
+    ]

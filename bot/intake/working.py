@@ -102,8 +102,10 @@ async def here(
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
 ) -> IngestReport:
-    """Read a source in this process, in the terminal. ``chunking`` is what it remembers. ``stop`` ends it early. A reading that somebody asked the worker
-    for and that has not begun is done with it. Raises Busy, EmbeddingError."""
+    """Read a source in this process, in the terminal. ``chunking`` is what it remembers. ``stop`` ends it early.
+
+    A reading that somebody asked the worker for and that has not begun is done with it. Raises Busy, EmbeddingError.
+    """
     async with worker.database.tenant(tenant_id) as session:
         source_id = await runs.find_or_add_source(
             session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=now

@@ -22,14 +22,14 @@ async def from_cache(means: Means, run: Run, settings: ChannelSettings, history:
     """Only a question that opens a thread is looked up: later ones may mean something else."""
     if history.messages or history.summary or not run.route or not means.settings.answer_cache_hours:
         return False
-    run.cache_key = cache.key(
-        run.turn.question,
+    ground = cache.ground(
         scope=run.scope,
         knowledge_version=await means.search.version(run.scope.tenant_id),
         prompt_version=prompt.VERSION,
         model=run.route.model,
         persona=settings.persona,
     )
+    run.cache_key = cache.key(run.turn.question, ground)
     if run.turn.fresh:
         return False
     known = await means.store.cached(run.scope.tenant_id, run.cache_key)

@@ -1,0 +1,7 @@
+"""The answer cache's decisions: which questions are the same, word for word or by what they ask. Pure."""
+
+from __future__ import annotations
+
+from bot.engine.cache.key import ground, key, normalised
+
+__all__ = ["ground", "key", "normalised"]

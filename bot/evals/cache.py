@@ -1,0 +1,92 @@
+"""How often the answer cache would give the answer to another question.
+
+The data are JSONL: two questions ``a`` and ``b``, and whether the answer to one is the answer to the other, ``same``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bot.engine.cache.hits import is_hit, same_wording
+from bot.errors import UsageError
+from knowledge.ports import Embedder
+
+BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two questions; ``same`` where one answer serves both."""
+
+    a: str
+    b: str
+    same: bool
+
+
+def read(path: Path) -> list[Pair]:
+    """The pairs of a file. Raises UsageError with the number of the line that is wrong."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"{path} cannot be read as text; give a JSONL file of pairs.") from None
+    pairs = [_pair(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+    if not pairs:
+        raise UsageError(f"{path} has no pairs; each line is a JSON object with a, b and same.")
+    return pairs
+
+
+def _pair(line: str, where: str) -> Pair:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UsageError(f"{where}: not a JSON object.") from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{where}: not a JSON object.")
+    for name in ("a", "b"):
+        if not isinstance(row.get(name), str):
+            raise UsageError(f"{where}: {name} must be a text.")
+    if row.get("same") not in (True, False):
+        raise UsageError(f"{where}: same must be true or false.")
+    return Pair(row["a"], row["b"], bool(row["same"]))
+
+
+async def evaluate(pairs: Sequence[Pair], embedder: Embedder) -> dict[str, Any]:
+    """Hits, wrong ones among them, and the share of the same questions that were hits; the embedder is closed.
+
+    Only pairs whose wording lets them be a hit are encoded. Raises EmbeddingError.
+    """
+    candidates = [pair for pair in pairs if same_wording(pair.a, pair.b)]
+    async with aclosing(embedder):
+        similar = await _similarities(candidates, embedder)
+    hits = [pair for pair, cosine in zip(candidates, similar, strict=True) if is_hit(pair.a, pair.b, cosine)]
+    wrong = sum(not pair.same for pair in hits)
+    same = sum(pair.same for pair in pairs)
+    return {
+        "pairs": len(pairs),
+        "hits": len(hits),
+        "false_hits": wrong,
+        "false_hit_rate": round(wrong / len(hits), 4) if hits else 0.0,
+        "recall": round((len(hits) - wrong) / same, 4) if same else 0.0,
+    }
+
+
+async def _similarities(pairs: Sequence[Pair], embedder: Embedder) -> list[float]:
+    texts = sorted({text for pair in pairs for text in (pair.a, pair.b)}, key=lambda text: (len(text), text))
+    vectors: dict[str, np.ndarray[Any, np.dtype[np.float32]]] = {}
+    for start in range(0, len(texts), BATCH):
+        part = texts[start : start + BATCH]
+        vectors |= dict(zip(part, (await embedder.encode(part, "query")).vectors, strict=True))
+    return [float(vectors[pair.a] @ vectors[pair.b]) for pair in pairs]
+
+
+def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+    """A measurement as a table for a person."""
+    names = ("pairs", "hits", "false_hits", "false_hit_rate", "recall")
+    return names, [tuple(float(document[name]) for name in names)]

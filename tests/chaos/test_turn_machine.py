@@ -1,7 +1,8 @@
 """Turns and leases driven at random against the real Postgres: whatever happens in whatever order, these things hold.
 
 At most one turn of a thread runs, and it is the oldest; a fence only grows; a write of an old holder changes nothing;
-a turn that ended never changes; nothing that was accepted is lost; what is set aside is set aside for turns that run.
+a turn that ended changes only where its question does; nothing that was accepted is lost; what a dead process held is
+free for the others and nothing else is; what is set aside is set aside for turns that run.
 
 ``PARLEY_STEPS=100000 pytest tests/chaos/test_turn_machine.py`` is the long run.
 """
@@ -12,11 +13,12 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,18 +27,24 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.errors import LeaseLost
+from bot.store import waiting
+from bot.store.processes import AFTER_START, LOCKS
 from bot.store.session import Database
 from bot.store.store import PostgresStore
+from bot.store.turns import ANYBODY
 from bot.types import Author, Call, Incoming, Lease, Outcome, Reservation, ThreadKey, Turn, TurnState, Usage
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STEPS = int(os.environ.get("PARLEY_STEPS", "300"))
 STEPS_AT_ONCE = 50
-THREADS = 3
+THREADS, PROCESSES = 3, 3
+GRACE = f"interval '{AFTER_START} seconds'"
+"""After the start of the server nobody is taken for dead for so long; the test's server has just started."""
 RESERVED, USED = 500, 120
 ENDS: tuple[TurnState, ...] = ("done", "refused", "failed", "cancelled")
 
 Result = TypeVar("Result")
+Run = Callable[[Awaitable[Any]], Any]
 number = st.integers(0, 10**6)
 
 
@@ -46,18 +54,21 @@ class Held:
 
     turn: Known
     lease: Lease
+    process: int
     reservation: Reservation | None = None
 
 
 @dataclass
 class Known:
-    """What must be so of one turn."""
+    """What must be so of one turn. ``holder`` is a process's number, or ANYBODY."""
 
     turn: Turn
     thread: int
+    holder: int
     state: TurnState = "queued"
     fence: int = 0
     lapsed: bool = False
+    stopping: bool = False
     parts: dict[int, str] = field(default_factory=dict)
     reserved: Reservation | None = None
     row: Any = None
@@ -69,83 +80,137 @@ class Known:
 
 
 class TurnMachine(RuleBasedStateMachine):
-    """One tenant with a few threads, several processes, and every message delivered as often as it likes."""
+    """One tenant with a few threads, several processes that die, and every message delivered as often as it likes."""
 
-    def __init__(self, run: Callable[[Awaitable[Any]], Any], database: Database) -> None:
+    def __init__(
+        self, run: Callable[[Awaitable[Any]], Any], database: Database, lives: psycopg.Connection[Any]
+    ) -> None:
         super().__init__()
         self._run = run
         self._database = database
-        made = Settings(_env_file=None, daily_tokens=0)
-        self._store = PostgresStore(database, made, count_tokens=len, clock=lambda: NOW)
+        self._lives = lives
         self._tenant = f"slack:{uuid.uuid4().hex}"
         self._known: list[Known] = []
         self._held: list[Held] = []
+        self._processes: list[int] = []
+        for _ in range(PROCESSES):
+            self._born()
 
     def teardown(self) -> None:
         self._sql("DELETE FROM turns WHERE tenant_id = :tenant")
+        for process in self._processes:
+            self._lives.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, process))
 
     # --- what platforms do
 
     @precondition(lambda self: len(self._known) < 12)
-    @rule(thread=st.integers(0, THREADS - 1), copies=st.integers(1, 4))
-    def accept(self, thread: int, copies: int) -> None:
+    @rule(thread=st.integers(0, THREADS - 1), copies=st.integers(1, 4), which=number)
+    def accept(self, thread: int, copies: int, which: int) -> None:
         """A message comes, in several copies at once."""
-        message = self._incoming(thread, f"m{len(self._known)}")
-
-        async def arrive() -> list[Turn | None]:
-            return list(await asyncio.gather(*(self._store.accept(message) for _ in range(copies))))
-
-        (turn,) = [found for found in self._run(arrive()) if found is not None]
-        self._known.append(Known(turn, thread))
+        message, process = self._incoming(thread, f"m{len(self._known)}"), self._process(which)
+        found = self._at_once([self._store(process).accept(message) for _ in range(copies)])
+        (turn,) = [one for one in found if one is not None]
+        assert isinstance(turn, Turn)
+        self._known.append(Known(turn, thread, process))
 
     @precondition(lambda self: self._known)
     @rule(which=number)
     def accept_again(self, which: int) -> None:
         """A message comes once more, whatever has become of it."""
         known = self._pick(self._known, which)
-        assert self._run(self._store.accept(self._incoming(known.thread, known.turn.message_id))) is None
+        message = self._incoming(known.thread, known.turn.message_id)
+        assert self._run(self._store(self._process(which)).accept(message)) is None
+
+    @precondition(lambda self: self._known)
+    @rule(which=number, wording=st.integers(1, 3))
+    def edit(self, which: int, wording: int) -> None:
+        """A question is changed, whatever has become of its turn: it is asked anew, in its old place."""
+        known, process = self._pick(self._known, which), self._process(which)
+        question = f"What of wording {wording}?"
+        anew = self._run(self._store(process).begin_anew(known.turn, question))
+        assert (anew is None) == (known.turn.question == question)
+        if anew is not None:
+            known.turn, known.state, known.holder, known.fence = anew, "queued", process, known.fence + 1
+            known.lapsed = known.stopping = False
+            known.row = None
+
+    @precondition(lambda self: self._known)
+    @rule(which=number)
+    def stop(self, which: int) -> None:
+        """Somebody stops a turn, wherever it runs."""
+        known = self._pick(self._known, which)
+        asked = self._run(self._store(self._process(which)).ask_to_stop(known.turn))
+        assert asked == (not known.ended)
+        known.stopping = known.stopping or asked
+
+    @precondition(lambda self: self._known)
+    @rule(which=number)
+    def delete(self, which: int) -> None:
+        """A question is deleted: its turn ends and nothing of it is kept."""
+        known = self._pick(self._known, which)
+        self._run(self._store(self._process(which)).forget(known.turn))
+        known.state, known.fence, known.lapsed = "cancelled", known.fence + 1, False
+        known.turn = replace(known.turn, question="")
+        known.row = self._row(known)
 
     # --- what processes do
 
     @precondition(lambda self: self._known)
-    @rule(which=number, at_once=st.integers(1, 3))
-    def lease(self, which: int, at_once: int) -> None:
+    @rule(which=number, reaching=st.sets(st.integers(0, PROCESSES - 1), min_size=1))
+    def lease(self, which: int, reaching: set[int]) -> None:
         """Processes reach for a turn, all at once; one gets it, or none."""
         known = self._pick(self._known, which)
-
-        async def reach() -> list[Lease | BaseException | None]:
-            reaching = (self._store.lease(known.turn) for _ in range(at_once))
-            return list(await asyncio.gather(*reaching, return_exceptions=True))
-
-        found = self._run(reach())
+        processes = [self._processes[at] for at in sorted(reaching)]
+        found = self._at_once([self._store(process).lease(known.turn) for process in processes])
         if known.ended:
             assert all(isinstance(one, LeaseLost) for one in found)
             return
-        leases = [one for one in found if isinstance(one, Lease)]
+        leases = [(one, process) for one, process in zip(found, processes, strict=True) if isinstance(one, Lease)]
         assert all(one is None for one in found if not isinstance(one, Lease))
-        if not self._is_free(known):
+        if not any(self._is_free(known, process) for process in processes):
             assert leases == []
             return
-        (lease,) = leases
-        assert lease.fence == known.fence + 1
+        ((lease, process),) = leases
+        assert self._is_free(known, process)
+        assert (lease.fence, lease.stopping) == (known.fence + 1, known.stopping)
         known.state, known.fence, known.lapsed, known.reserved = "running", lease.fence, False, None
-        self._held.append(Held(known, lease))
+        known.holder = process
+        self._held.append(Held(known, lease, process))
+
+    @precondition(lambda self: self._known)
+    @rule(which=number)
+    def hold(self, which: int) -> None:
+        """A process keeps a queued turn to itself, for it has told the asker to wait."""
+        known, process = self._pick(self._known, which), self._process(which)
+        held = self._run(self._store(process).hold(known.turn))
+        assert held == (known.state == "queued" and known.holder in (ANYBODY, process))
+        known.holder = process if held else known.holder
+
+    @precondition(lambda self: self._known)
+    @rule(which=number)
+    def release(self, which: int) -> None:
+        """A process gives a queued turn to anybody, at a shutdown."""
+        known, process = self._pick(self._known, which), self._process(which)
+        self._run(self._store(process).release(known.turn))
+        if known.state == "queued" and known.holder == process:
+            known.holder = ANYBODY
 
     @precondition(lambda self: self._held)
     @rule(which=number)
     def renew(self, which: int) -> None:
         """A holder, or one that was, prolongs its lease."""
         held = self._pick(self._held, which)
-        if self._write(held, self._store.renew(held.turn.turn, held.lease)):
+        if self._write(held, self._store(held.process).renew(held.turn.turn, held.lease)):
             held.turn.lapsed = False
 
     @precondition(lambda self: self._held)
     @rule(which=number, index=st.integers(0, 2), posted=st.booleans())
     def record_part(self, which: int, index: int, posted: bool) -> None:
-        """A holder records a message before it is posted, and after."""
+        """A holder records a message before it is posted, and after; a reference that is known stays."""
         held = self._pick(self._held, which)
         ref = f"{held.lease.fence}.{index}" if posted else None
-        if self._write(held, self._store.record_part(held.turn.turn, held.lease, index, ref)):
+        store = self._store(held.process)
+        if self._write(held, store.record_part(held.turn.turn, held.lease, index, ref)):
             held.turn.lapsed = False
             if ref is not None:
                 held.turn.parts[index] = ref
@@ -156,7 +221,8 @@ class TurnMachine(RuleBasedStateMachine):
         """The holder sets tokens aside, once."""
         held = self._pick(self._held, which)
         if self._holds(held) and held.turn.reserved is None:
-            held.reservation = held.turn.reserved = self._run(self._store.reserve(held.turn.turn, RESERVED))
+            reserving = self._store(held.process).reserve(held.turn.turn, RESERVED)
+            held.reservation = held.turn.reserved = self._run(reserving)
 
     @precondition(lambda self: self._held)
     @rule(which=number, state=st.sampled_from(ENDS))
@@ -165,26 +231,30 @@ class TurnMachine(RuleBasedStateMachine):
         held = self._pick(self._held, which)
         turn = held.turn.turn
         outcome = Outcome(turn.id, turn.thread, state, answer="Thirty.", calls=(_call(),), refused=None)
-        work = self._store.finish(turn, held.lease, outcome, reservation=held.reservation, cache_key=None)
-        if self._write(held, work):
-            held.turn.state, held.turn.reserved, held.turn.lapsed = state, None, False
+        store = self._store(held.process)
+        work = store.finish(turn, held.lease, outcome, reservation=held.reservation, cache_key=None)
+        ended = self._write(held, work)
+        self._settled(held)
+        if ended:
+            held.turn.state, held.turn.lapsed, held.turn.stopping = state, False, False
             held.turn.row = self._row(held.turn)
 
     @precondition(lambda self: self._held)
     @rule(which=number)
     def hand_back(self, which: int) -> None:
-        """A holder puts its turn back, at a shutdown."""
+        """A holder puts its turn back for anybody, at a shutdown."""
         held = self._pick(self._held, which)
-        work = self._store.hand_back(held.turn.turn, held.lease, (), reservation=held.reservation)
-        if self._write(held, work):
-            held.turn.state, held.turn.lapsed, held.turn.reserved = "queued", False, None
+        store = self._store(held.process)
+        if self._write(held, store.hand_back(held.turn.turn, held.lease, (), reservation=held.reservation)):
+            self._settled(held)
+            held.turn.state, held.turn.lapsed, held.turn.holder = "queued", False, ANYBODY
 
     # --- what goes wrong
 
     @precondition(lambda self: any(known.state == "running" for known in self._known))
     @rule(which=number)
     def fall_silent(self, which: int) -> None:
-        """A process dies, or is too slow to renew: its lease lapses."""
+        """A process is too slow to renew: its lease lapses."""
         known = self._pick([known for known in self._known if known.state == "running"], which)
         self._sql(
             "UPDATE turns SET lease_until = now() - interval '1 second' WHERE tenant_id = :tenant AND turn_id = :turn",
@@ -192,15 +262,27 @@ class TurnMachine(RuleBasedStateMachine):
         )
         known.lapsed = True
 
-    @rule()
-    def look_for_what_is_left(self) -> None:
-        """What nobody holds is found, and what somebody holds is not."""
-        found = {turn.id for turn in self._run(self._store.unfinished("slack"))}
+    @rule(which=number)
+    def die(self, which: int) -> None:
+        """A process dies; another comes in its place; a third looks for what is left and frees what the dead held."""
+        dead = self._process(which)
+        self._processes.remove(dead)
+        self._lives.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, dead))
+        self._held = [held for held in self._held if held.process != dead]
+        self._run(self._store(self._processes[0]).unfinished("slack"))
         for known in self._known:
-            if known.state == "running":
-                assert (known.turn.id in found) == known.lapsed
-            elif known.ended:
-                assert known.turn.id not in found
+            if known.holder == dead and not known.ended:
+                known.fence += known.state == "running"
+                known.state, known.holder, known.lapsed = "queued", ANYBODY, False
+        self._born()
+
+    @rule(which=number)
+    def look_for_what_is_left(self, which: int) -> None:
+        """A process finds what it may run, the first of each thread, and nothing else."""
+        process = self._process(which)
+        found = {turn.id for turn in self._run(self._store(process).unfinished("slack"))}
+        for known in self._known:
+            assert (known.turn.id in found) == (not known.ended and self._is_next(known, process))
 
     # --- what always holds
 
@@ -212,9 +294,9 @@ class TurnMachine(RuleBasedStateMachine):
         assert len(running) == len(set(running)), "two turns of a thread run at once"
         for row, known in zip(rows, self._known, strict=True):
             assert (row.state, row.fence) == (known.state, known.fence)
+            assert known.ended or (row.holder, row.stopping) == (known.holder, known.stopping)
             if known.ended:
                 assert row == known.row, "a turn changed after its end"
-        self._in_order(rows)
 
     @invariant()
     def what_was_shown_is_known(self) -> None:
@@ -230,17 +312,40 @@ class TurnMachine(RuleBasedStateMachine):
 
     # --- the means
 
-    def _in_order(self, rows: Sequence[Any]) -> None:
-        for thread in range(THREADS):
-            states = [row.state for row, known in zip(rows, self._known, strict=True) if known.thread == thread]
-            begun = [state for state in states if state != "queued"]
-            ended = [state for state in begun if state != "running"]
-            assert states[: len(ended)] == ended, "a later question was answered before an earlier one"
+    def _born(self) -> None:
+        process = self._sql("SELECT (random() * 2000000000)::int + 1 AS number")[0].number
+        self._lives.execute("SELECT pg_advisory_lock(%s, %s)", (LOCKS, process))
+        self._processes.append(process)
 
-    def _is_free(self, known: Known) -> bool:
+    def _process(self, which: int) -> int:
+        return self._pick(self._processes, which)
+
+    def _store(self, process: int) -> PostgresStore:
+        made = Settings(_env_file=None, daily_tokens=0)
+        return PostgresStore(self._database, made, count_tokens=len, clock=lambda: NOW, holder=lambda: process)
+
+    def _at_once(self, work: Sequence[Awaitable[Any]]) -> list[Any]:
+        async def gathered() -> list[Any]:
+            return list(await asyncio.gather(*work, return_exceptions=True))
+
+        return list(self._run(gathered()))
+
+    def _settled(self, held: Held) -> None:
+        """What this holder had set aside is given back, whether it still held the turn or not."""
+        if held.turn.reserved is held.reservation:
+            held.turn.reserved = None
+
+    def _is_next(self, known: Known, process: int) -> bool:
+        """Whether a process may run it: it is the oldest open turn of its thread, and nobody else's."""
         before = self._known[: self._known.index(known)]
         first = all(earlier.ended for earlier in before if earlier.thread == known.thread)
-        return first and (known.state == "queued" or known.lapsed)
+        own = known.holder == process
+        return first and (own or (known.holder == ANYBODY if known.state == "queued" else known.lapsed))
+
+    def _is_free(self, known: Known, process: int) -> bool:
+        """Whether a process gets it now: no later turn runs, which began before this one's question was changed."""
+        others = [other for other in self._known if other.thread == known.thread and other is not known]
+        return self._is_next(known, process) and all(other.state != "running" for other in others)
 
     def _holds(self, held: Held) -> bool:
         return held.turn.state == "running" and held.turn.fence == held.lease.fence
@@ -283,12 +388,13 @@ def _call() -> Call:
 
 
 @pytest.mark.timeout(0 if STEPS > 300 else 120)
-def test_turns_and_leases_hold_whatever_happens(database_url: str) -> None:
-    with asyncio.Runner() as runner:
+def test_turns_and_leases_hold_whatever_happens(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_LEFT", text(str(waiting._LEFT).replace(GRACE, "interval '0 seconds'")))
+    with asyncio.Runner() as runner, psycopg.connect(database_url, autocommit=True) as lives:
         database = Database(database_url)
         try:
             run_state_machine_as_test(
-                lambda: TurnMachine(runner.run, database),  # type: ignore[arg-type]
+                lambda: TurnMachine(runner.run, database, lives),  # type: ignore[arg-type]
                 settings=settings(
                     max_examples=max(1, STEPS // STEPS_AT_ONCE),
                     stateful_step_count=STEPS_AT_ONCE,

@@ -60,7 +60,6 @@ class Zygote:
     def __init__(self) -> None:
         self.processes: dict[int, Process] = {}
         self.interrupted: list[Interrupted] = []
-        self.taken: dict[str, float] = {}
         self._open: dict[str, Interrupted] = {}
         self._forks: dict[int, tuple[Spec, asyncio.Future[Process]]] = {}
         self._number = 0
@@ -119,12 +118,12 @@ class Zygote:
             process.ready_at = now
             process.ready.set()
         elif "leased" in said:
+            self._nobody_holds(said["leased"])
             process.holds.add(said["leased"])
-            self.taken[said["leased"]] = now
             if (known := self._open.pop(said["leased"], None)) is not None:
                 known.taken_at = now
         elif "ended" in said:
-            process.holds.discard(said["ended"])
+            self._nobody_holds(said["ended"])
         elif "died_at" in said:
             process.died_at = said["died_at"]
         elif "late_ms" in said:
@@ -132,11 +131,17 @@ class Zygote:
         elif "gone" in said:
             self._buried(process, said["gone"], now)
 
+    def _nobody_holds(self, turn_id: str) -> None:
+        """A process that lost a turn to another does not hear of it before it writes."""
+        for process in self.processes.values():
+            process.holds.discard(turn_id)
+
     def _buried(self, process: Process, status: int, now: float) -> None:
         process.status, process.gone_at = status, now
         for turn_id in process.holds if status == -signal.SIGKILL else ():
             self._open[turn_id] = Interrupted(turn_id, process, now)
             self.interrupted.append(self._open[turn_id])
+        process.holds.clear()
         process.gone.set()
         process.ready.set()
 

@@ -8,7 +8,7 @@ import discord
 
 from bot.errors import ConfigError
 from bot.platforms.discord import words
-from bot.platforms.discord.app import addressed, explained
+from bot.platforms.discord.connection import addressed, explained
 
 if TYPE_CHECKING:
     from bot.config import Settings

@@ -17,7 +17,7 @@ from bot.commands.base import ChatChannel
 from bot.config import Settings
 from bot.errors import ConfigError, NotAllowed, UsageError
 from bot.platforms.discord import parse, words
-from bot.platforms.discord.app import addressed, explained
+from bot.platforms.discord.connection import addressed, explained
 from bot.types import Author
 from knowledge.errors import SourceError
 from knowledge.sources.channel import ChannelSource, Entry, Post

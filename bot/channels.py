@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bot.config import Settings
 from bot.errors import ConfigError
 from knowledge.errors import SourceError
 from knowledge.ports import Source
-
-OpenChannel = Callable[[str, str], Source]
-"""From platform and channel id to the source. Raises SourceError."""
+from knowledge.sources import OpenChannel
 
 
 def channel_opener(settings: Settings) -> OpenChannel:

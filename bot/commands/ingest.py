@@ -1,14 +1,16 @@
-"""``ingest``: brings documents in: addresses and uploaded files; stops what is being brought in."""
+"""``ingest``: brings documents in: addresses, uploaded files and channels; stops what is being brought in."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.commands import arguments
 from bot.commands.base import Command, Context, Reply
-from bot.errors import UsageError
+from bot.errors import NotAllowed, UsageError
 from bot.intake import Begun
+from bot.types import Platform
 from knowledge import runs
 from knowledge.errors import KnowledgeError
 from knowledge.ports import Source
@@ -16,7 +18,7 @@ from knowledge.runs import Run
 from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Progress
 
-USAGE = "[--here] ADDRESS... (or attach files) | stop"
+USAGE = "[--here] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop"
 SHOWN_FAILURES = 5
 UNTOLD_LOOKS = 3
 """What ends within so many looks, most of a second, is told by its result alone."""
@@ -30,22 +32,62 @@ async def run(context: Context, line: str) -> Reply:
     if [word.lower() for word in given] == ["stop"] and not context.attachments:
         return await _stop(context)
     here = arguments.take_flag(given, "--here")
+    everybody = arguments.take_flag(given, "--tenant")
     if not given and not context.attachments:
         raise UsageError(f"What shall I read? Write /ingest {USAGE}.")
-    sources, failed = await _sources(context, given)
-    audience = context.channel_id if here else TENANT_AUDIENCE
+    named = {spec: channel_id for spec in given if (channel_id := channel_named(spec, context.platform))}
+    sources, failed = await _sources(context, [spec for spec in given if spec not in named])
+    wanted = [(source, context.channel_id if here else TENANT_AUDIENCE) for source in sources]
+    wanted += [await _channel(context, channel_id, everybody) for channel_id in named.values()]
     begun = [
         await context.services.intake.begin(
             context.tenant_id, source, audience=audience, asked_by=context.author.id, files=False
         )
-        for source in sources
+        for source, audience in wanted
     ]
-    return await followed(context, begun, failed, here=here)
+    return await followed(context, begun, failed, here=here, who=_who(context, [to for _, to in wanted]))
 
 
-async def followed(context: Context, begun: Sequence[Begun], failed: Sequence[Failure], *, here: bool) -> Reply:
+_MENTIONED = re.compile(r"<#(\w+)(?:\|[^>]*)?>")
+_SLACK_ID = re.compile(r"[CG][A-Z0-9]{7,31}")
+
+
+def channel_named(spec: str, platform: Platform) -> str:
+    """The id of the channel that is mentioned; empty where none is. Slack's mentions come as bare ids."""
+    mentioned = _MENTIONED.fullmatch(spec.strip())
+    if mentioned:
+        return mentioned[1]
+    return spec if platform == "slack" and _SLACK_ID.fullmatch(spec) else ""
+
+
+async def _channel(context: Context, channel_id: str, everybody: bool) -> tuple[Source, str]:
+    """The history of a channel and who may ask about it: the people in it, or everybody where an admin says so."""
+    if context.channels is None:
+        raise UsageError("There are no channels here; write the command in Slack or Discord.")
+    channel = await context.channels.readable(channel_id, context.author)
+    if everybody and not context.author.is_admin:
+        raise NotAllowed(f"Only an admin can open #{channel.name} to the whole workspace; leave --tenant out.")
+    if everybody and not channel.public:
+        raise NotAllowed(f"#{channel.name} is private, so it stays with the people in it; leave --tenant out.")
+    source = context.services.open_source(f"{context.platform}:{channel.id}", files=False)
+    return source, TENANT_AUDIENCE if everybody else channel.id
+
+
+def _who(context: Context, audiences: Sequence[str]) -> str:
+    """Who can ask about what is taken in, where that is not all alike."""
+    if set(audiences) <= {context.channel_id, TENANT_AUDIENCE} and len(set(audiences)) < 2:
+        return "People in this channel" if context.channel_id in audiences else ""
+    return "People in the channels named, and everybody about the rest," if TENANT_AUDIENCE in audiences else _THERE
+
+
+_THERE = "People in that channel"
+
+
+async def followed(
+    context: Context, begun: Sequence[Begun], failed: Sequence[Failure], *, here: bool, who: str = ""
+) -> Reply:
     """Tell the chat how far the readings are until they have ended, and what came of them. What others had asked for is
-    not waited for."""
+    not waited for. ``who`` can ask about it; by default everybody, or the people ``here``."""
     under_way = [one.run for one in begun if not one.fresh]
     report = IngestReport(0, 0, 0, (), 0.0)
     ids = [one.run.id for one in begun if one.fresh]
@@ -61,7 +103,7 @@ async def followed(context: Context, begun: Sequence[Begun], failed: Sequence[Fa
             report = added(report, runs.unpacked(one))
     parts = [f"{one.uri} is being read already ({counted(one.progress)})." for one in under_way]
     if ids or failed:
-        parts.append(told(report, failed, here=here))
+        parts.append(told(report, failed, here=here, who=who))
     return Reply("\n".join(parts) or "There is nothing to read.", private=not (ids or failed))
 
 
@@ -91,7 +133,7 @@ async def _sources(context: Context, given: list[str]) -> tuple[list[Source], li
     for spec in given:
         try:
             address = spec.strip("<>").split("|")[0]
-            sources.append(services.open_source(address, files=False))
+            sources.append(services.open_source(address, files=False, channels=False))
         except KnowledgeError as error:
             failed.append(Failure(spec, str(error)))
     for attachment in context.attachments:
@@ -126,7 +168,7 @@ def counted(progress: Progress) -> str:
     return f"{count} {noun}{failed}"
 
 
-def told(report: IngestReport, failed: Sequence[Failure], *, here: bool) -> str:
+def told(report: IngestReport, failed: Sequence[Failure], *, here: bool, who: str = "") -> str:
     """The report in words."""
     everything = [*failed, *report.failed]
     taken = report.documents - report.unchanged
@@ -138,8 +180,8 @@ def told(report: IngestReport, failed: Sequence[Failure], *, here: bool) -> str:
     if report.deleted:
         parts.append(f"{_number(report.deleted, 'document')} had vanished and went.")
     if taken or report.unchanged:
-        who = "People in this channel" if here else "Everybody in this workspace"
-        parts.append(f"{who} can ask about it now.")
+        everybody = "People in this channel" if here else "Everybody in this workspace"
+        parts.append(f"{who or everybody} can ask about it now.")
     lines = [f"- {failure.source}: {failure.error}" for failure in everything[:SHOWN_FAILURES]]
     if len(everything) > SHOWN_FAILURES:
         lines.append(f"- and {len(everything) - SHOWN_FAILURES} more; /docs shows them")

@@ -16,7 +16,7 @@ from bot.store.session import Database
 from knowledge.ingest import Ingestor
 from knowledge.models import Models
 from knowledge.ports import Source
-from knowledge.sources import open_source
+from knowledge.sources import OpenChannel, open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,22 @@ class Services:
     llm: LLM
     prices: Prices
     clock: Callable[[], datetime]
+    open_channel: OpenChannel | None = None
 
     @property
     def most_bytes(self) -> int:
         """The size of a document at most."""
         return self.settings.max_file_mb * 1_000_000
 
-    def open_source(self, spec: str, *, files: bool) -> Source:
-        """The source of that name; ``files`` allows paths of this machine. Raises SourceError."""
-        return open_source(spec, fetch_allow=self.settings.fetch_allow, max_bytes=self.most_bytes, files=files)
+    def open_source(self, spec: str, *, files: bool, channels: bool = True) -> Source:
+        """The source of that name; ``files`` allows paths of this machine, ``channels`` the history of chat channels.
+
+        Raises SourceError.
+        """
+        return open_source(
+            spec,
+            fetch_allow=self.settings.fetch_allow,
+            max_bytes=self.most_bytes,
+            files=files,
+            channel=self.open_channel if channels else None,
+        )

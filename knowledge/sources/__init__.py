@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ __all__ = [
     "FileSource",
     "FolderSource",
     "GitSource",
+    "OpenChannel",
     "SitemapSource",
     "UploadSource",
     "UrlSource",
@@ -35,9 +36,15 @@ _SSH = re.compile(r"[^/\s]+@[^/\s]+:")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def open_source(spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
-    """The source that ``spec`` names: an address, ``crawl:``, ``sitemap:`` or ``git:`` and an address, or, where
-    ``files`` allows, a path of this machine or ``git:`` and one.
+OpenChannel = Callable[[str, str], Source]
+"""From platform and channel id to the source of its history. Raises SourceError."""
+
+
+def open_source(
+    spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files: bool, channel: OpenChannel | None = None
+) -> Source:
+    """The source that ``spec`` names: an address; ``crawl:``, ``sitemap:`` or ``git:`` and an address; where ``files``
+    allows, a path of this machine or ``git:`` and one; with ``channel``, ``slack:`` or ``discord:`` and an id.
 
     ``fetch_allow`` are hosts, addresses and networks that may be fetched from though they are private. Nothing is
     read yet. Raises SourceError.
@@ -48,6 +55,8 @@ def open_source(spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files:
     if spec.startswith("upload:"):
         raise SourceError("That document was uploaded, so it cannot be fetched again; upload it anew.")
     kind, _, place = spec.partition(":")
+    if kind in ("slack", "discord"):
+        return _channel(kind, place, channel)
     if kind in ("crawl", "sitemap"):
         return _site(kind, web_address(place, spec), fetch_allow, max_bytes)
     if kind == "git" and not _SCHEME.match(spec):
@@ -63,6 +72,14 @@ def open_source(spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files:
     if not files:
         raise SourceError(_TERMINAL_ONLY)
     return open_path(spec, max_bytes=max_bytes)
+
+
+def _channel(platform: str, channel_id: str, opened: OpenChannel | None) -> Source:
+    if opened is None:
+        raise SourceError("A channel is named in the chat by its own mention: /ingest #channel.")
+    if not re.fullmatch(r"[A-Z0-9]{1,32}", channel_id):
+        raise SourceError(f"{platform}:{channel_id} is no channel; write {platform}: and the channel's id.")
+    return opened(platform, channel_id)
 
 
 def web_address(place: str, spec: str) -> str:

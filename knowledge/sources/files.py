@@ -96,7 +96,7 @@ def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
         size = path.stat().st_size
         if size > max_bytes:
             return Failure(
-                name, f"it is larger than {max_bytes // 2**20} MB; raise PARLEY_MAX_FILE_MB to take it, or split it"
+                name, f"it is larger than {max_bytes // 1_000_000} MB; raise PARLEY_MAX_FILE_MB to take it, or split it"
             )
         return Fetched(name, path.read_bytes())
     except OSError as error:

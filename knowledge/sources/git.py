@@ -115,7 +115,7 @@ class GitSource:
                     yield Unchanged(name, kept)
                     continue
                 if file.size > self._max_bytes:
-                    most = self._max_bytes // 2**20
+                    most = self._max_bytes // 1_000_000
                     yield Failure(
                         name, f"it is larger than {most} MB; raise PARLEY_MAX_FILE_MB to take it, or split it"
                     )

@@ -189,7 +189,7 @@ class Web:
             data += piece
             if len(data) > self._max_bytes:
                 raise TooLargeError(
-                    f"{asked} is larger than {self._max_bytes // 2**20} MB; raise PARLEY_MAX_FILE_MB to take it."
+                    f"{asked} is larger than {self._max_bytes // 1_000_000} MB; raise PARLEY_MAX_FILE_MB to take it."
                 )
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Page(str(response.url), bytes(data), content_type, headers)

@@ -19,6 +19,7 @@ from bot.platforms.slack.commands import Commands
 from bot.platforms.slack.connection import Identity, Socket
 from bot.platforms.slack.errands import Errands
 from bot.platforms.slack.files import Downloads
+from bot.platforms.slack.history import Channels
 from bot.platforms.slack.listeners import Listeners
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.people import People
@@ -63,7 +64,7 @@ async def serve(
             people=people,
             downloads=_downloads(settings, session, bot_token),
             whisper=whisper,
-            commands_=Commands(whisper, services),
+            commands_=Commands(whisper, services, channels=Channels(clients.patient)),
             errands=errands,
             surface_for=surface_for,
         )

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from bot import commands
-from bot.commands.base import Context, Reply
+from bot.commands.base import Channels, Context, Reply
 from bot.commands.services import Services
 from bot.errors import ParleyError
 from bot.platforms.slack import words
@@ -83,12 +83,14 @@ class Commands:
         whisper: Whisper,
         services: Services,
         *,
+        channels: Channels | None = None,
         run: Run | None = None,
         clock: Callable[[], float] = time.monotonic,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         self._whisper = whisper
         self._services = services
+        self._channels = channels
         self._silent = silent_seconds
         self._run = run or commands.run
         self._clock = clock
@@ -115,6 +117,7 @@ class Commands:
             services=self._services,
             attachments=attachments,
             update=progress.update,
+            channels=self._channels,
         )
         try:
             reply = await self._attended(self._outcome(name, args, context), place, progress)

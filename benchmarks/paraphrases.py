@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 HOW = (
@@ -150,10 +150,8 @@ def _traps(draw: random.Random) -> Iterator[Line]:
 
 def _varied(question: str, draw: random.Random) -> str:
     """Case, courtesy and punctuation as people vary them."""
-    change: Callable[[str], str] = draw.choice(
-        [str, str, str.lower, lambda text: text.rstrip("?"), lambda text: f"{text} Thanks!"]
-    )
-    return draw.choice(LEAD) + change(question)
+    forms = (question, question, question.lower(), question.rstrip("?"), f"{question} Thanks!")
+    return draw.choice(LEAD) + draw.choice(forms)
 
 
 def _line(kind: str, a: str, b: str, *, same: bool) -> Line:

@@ -32,6 +32,8 @@ class Shown:
     text: str
     draft: bool
     at: float
+    reply_to: str = ""
+    """The message that it answers by a reply."""
 
     @property
     def sentences(self) -> list[tuple[str, int]]:
@@ -109,7 +111,8 @@ def discord_messages(discord: DiscordDouble) -> list[Shown]:
                 draft = any(custom_id.startswith("parley:stop:") for custom_id in message.buttons().values())
                 place = f"{channel.parent_id or channel.id}/{channel.id}"
                 at = message.versions[-1].at
-                found.append(Shown("discord", place, message.id, message.content, draft, at))
+                reply_to = str((message.reference or {}).get("message_id", ""))
+                found.append(Shown("discord", place, message.id, message.content, draft, at, reply_to))
     return found
 
 
@@ -159,8 +162,11 @@ def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, m
     for message in sorted(shown, key=lambda one: one.order):
         for tag, number in message.sentences:
             said[tag].append((message, number))
+    told = {message.reply_to for message in shown if message.reply_to and not message.sentences}
     for question in questions:
-        _judge_one(verdict, question, said[question.tag], turn_of.get(question.message_id))
+        row = turn_of.get(question.message_id)
+        refused = bool(row.refused) if row is not None else question.message_id in told
+        _judge_one(verdict, question, said[question.tag], refused=refused)
     verdict.drafts = [message.text[:120] for message in shown if message.draft]
     verdict.strays = _strays(shown, books)
     verdict.disordered = _disordered(questions, said, turn_of)
@@ -170,10 +176,10 @@ def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, m
     return verdict
 
 
-def _judge_one(verdict: Verdict, question: Question, said: list[tuple[Shown, int]], turn: Any | None) -> None:
+def _judge_one(verdict: Verdict, question: Question, said: list[tuple[Shown, int]], *, refused: bool) -> None:
     numbers = [number for _, number in said]
     if not numbers:
-        if turn is not None and turn.refused:
+        if refused:
             verdict.refused += 1
         else:
             verdict.lost.append(question.tag)
@@ -196,10 +202,17 @@ def _many(tag: str, said: list[tuple[Shown, int]]) -> int:
 
 
 def _strays(shown: Sequence[Shown], books: Books) -> list[str]:
-    """Messages that are neither an answer, nor a draft, nor the reason that a turn ended with."""
+    """Messages that are neither an answer, nor a draft, nor a reason why there is none; a reason twice is one of them."""
     reasons = [row.refused.rstrip(".")[:80] for row in books.turns if row.refused]
-    found = [one for one in shown if not one.sentences and not one.draft]
-    return [one.text[:120] for one in found if not any(reason in one.text for reason in reasons)]
+    answered = {row.message_id for row in books.turns if not row.refused}
+    found, told = [], set(answered)
+    for one in shown:
+        if one.sentences or one.draft or any(reason in one.text for reason in reasons):
+            continue
+        if not one.reply_to or one.reply_to in told:
+            found.append(one.text[:120])
+        told.add(one.reply_to)
+    return found
 
 
 def _disordered(

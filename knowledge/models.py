@@ -66,17 +66,22 @@ class Models:
                 embedder = self._open(model)
                 await asyncio.to_thread(lambda: embedder.max_tokens)
             except EmbeddingError as error:
-                self._failed[model] = (self._clock(), error)
-                log.warning(
-                    "the embedding model %s made the stored vectors and cannot be loaded (%s); until every passage has "
-                    "a vector of %s, those that have none are found by their words alone",
-                    model,
-                    error,
-                    self.current.model,
-                )
+                self.give_up(model, error)
                 raise
             self._others[model] = embedder
             return embedder
+
+    def give_up(self, model: str, error: EmbeddingError) -> None:
+        """Do without a model for a while, and say what follows."""
+        self._failed[model] = (self._clock(), error)
+        self._others.pop(model, None)
+        log.warning(
+            "the embedding model %s made the stored vectors and cannot be used (%s); until every passage has a vector "
+            "of %s, those that have none are found by their words alone",
+            model,
+            error,
+            self.current.model,
+        )
 
     async def for_questions(self, state: Serving) -> Embedder:
         """What questions are encoded with: the model that serves, or, where it cannot be loaded, the configured one,

@@ -10,7 +10,7 @@ from knowledge.types import Legs, Passage
 JOIN_GAP = 400
 """Two passages of one document are joined when at most this many characters lie between them."""
 JOINED_CHARS = 6000
-"""A joined passage is no longer than this."""
+"""Passages that do not overlap are joined to no more than this."""
 
 
 def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
@@ -41,12 +41,33 @@ def joined_spans(passages: Sequence[Passage], k: int) -> list[list[Passage]]:
         elif rank < k:
             beside.append(passage)
             beside.sort(key=lambda one: one.start)
-    return groups
+    return _apart(groups)
+
+
+def _apart(groups: list[list[Passage]]) -> list[list[Passage]]:
+    """The groups, those that have come to overlap made one in the place of the better."""
+    apart: list[list[Passage]] = []
+    for group in groups:
+        merged = group
+        place = len(apart)
+        for at in reversed(range(len(apart))):
+            if _overlap(apart[at], merged):
+                merged = sorted([*apart.pop(at), *merged], key=lambda one: one.start)
+                place = at
+        apart.insert(place, merged)
+    return apart
+
+
+def _overlap(one: Sequence[Passage], other: Sequence[Passage]) -> bool:
+    same = one[0].document_id == other[0].document_id
+    return same and one[0].start < other[-1].end and other[0].start < one[-1].end
 
 
 def _fits(group: Sequence[Passage], passage: Passage) -> bool:
     if group[0].document_id != passage.document_id:
         return False
+    if _overlap(group, [passage]):
+        return True
     start, end = min(group[0].start, passage.start), max(group[-1].end, passage.end)
     near = passage.start - group[-1].end <= JOIN_GAP and group[0].start - passage.end <= JOIN_GAP
     return near and end - start <= JOINED_CHARS

@@ -64,9 +64,8 @@ async def reembed(
     done = 0
     model = models.current.model
     while (await models.announce(sessions, tenant_id)).models(model)[-1] == model:
-        if batch := await _next(sessions, tenant_id, model):
-            await _give(sessions, models.current, tenant_id, batch)
-            done += len(batch)
+        if given := await give_next(sessions, models.current, tenant_id):
+            done += given
             if on_chunks is not None:
                 on_chunks(done)
         elif await settle(sessions, tenant_id, model):
@@ -74,12 +73,15 @@ async def reembed(
     return done
 
 
-async def _give(sessions: Sessions, embedder: Embedder, tenant_id: str, batch: list[tuple[int, str]]) -> None:
+async def give_next(sessions: Sessions, embedder: Embedder, tenant_id: str) -> int:
+    """Give the next chunks without one a vector; returns how many, 0 once all have. Raises EmbeddingError."""
+    batch = await _next(sessions, tenant_id, embedder.model)
     made, _ = await encode_passages(embedder, [whole for _, whole in batch])
     async with sessions(tenant_id) as session:
         await serving.lock(session, tenant_id)
         numbers = [number for number, _ in batch]
         await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, made, strict=True)))
+    return len(batch)
 
 
 async def settle(sessions: Sessions, tenant_id: str, model: str) -> bool:

@@ -15,7 +15,9 @@ from knowledge.models import RETRY_AFTER, Models
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, Encoded, EncodeKind, Sessions
 from knowledge.reembed import behind, reembed, standing
+from knowledge.retrieve import Ranking, Retriever
 from knowledge.serving import Serving, decided
+from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 GUIDE = "# Guide\n\n" + "\n\n".join(
@@ -160,7 +162,7 @@ async def test_where_the_old_model_is_gone_only_the_configured_one_makes_vectors
     later = Ingestor(sessions, other, parser=parser, models=opened(other))
     await later.ingest([ListSource("news", markdown("b.md", "Beta words."))], tenant_id="t")
     assert await vectors(sessions) == {"other": 1, "words": 1}
-    assert "words made the stored vectors and cannot be loaded (There is no model words.)" in caplog.text
+    assert "words made the stored vectors and cannot be used (There is no model words.)" in caplog.text
 
 
 async def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once() -> None:
@@ -195,3 +197,78 @@ def test_who_serves_is_decided_by_what_is_there() -> None:
     assert decided(Serving("a", "c"), "a", None) == Serving("a")
     assert Serving().models("a") == ("a",)
     assert Serving("b", "a").models("a") == ("b", "a")
+
+
+async def found(retriever: Retriever, question: str = "word of subject3") -> Ranking:
+    return await retriever.rank(question, Scope("t"))
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_the_old_model_answers_until_the_switch_and_the_other_one_from_there_on(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
+    chunks = (await vectors(sessions))["words"]
+    other = WordEmbedder("other", 64)
+    models = opened(other, embedder)
+    retriever = Retriever(sessions, other, models=models)
+    running = Retriever(sessions, embedder, models=opened(embedder, other))
+    seen: list[str] = []
+
+    async def step(expected: str) -> None:
+        for one in (retriever, running):
+            ranking = await found(one)
+            assert ranking.model == expected
+            assert len(ranking.dense) == chunks
+            assert "subject3" in ranking.final[0].text
+            assert (await one("subject3", Scope("t"))).embedding_model == expected
+        seen.append(expected)
+
+    await models.announce(sessions, "t")
+    await step("words")
+    with pytest.raises(EmbeddingError):
+        await reembed(sessions, opened(Stopping("other", 64, 4), embedder), "t")
+    await step("words")
+    while await reembedding.give_next(sessions, other, "t"):
+        await step("words")
+    await reembed(sessions, models, "t")
+    await step("other")
+    assert len(seen) > 3
+
+
+async def test_where_the_old_model_is_gone_words_find_everything_and_vectors_what_has_one(
+    ingestor: Ingestor, sessions: Sessions, parser: Parser
+) -> None:
+    pages = [markdown(f"{n}.md", f"Page{n} tells of topic{n}.") for n in range(6)]
+    await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
+    other = WordEmbedder("other", 64)
+    models = opened(other)
+    later = Ingestor(sessions, other, parser=parser, models=models)
+    await later.ingest([ListSource("news", markdown("news.md", "Fresh news of topic9."))], tenant_id="t")
+    retriever = Retriever(sessions, other, models=models)
+    fresh = await found(retriever, "topic9")
+    assert (fresh.model, len(fresh.dense), fresh.final[0].source) == ("other", 1, "news.md")
+    old = await found(retriever, "topic4")
+    assert {name.source for name in old.final} >= {"4.md"}
+    await reembed(sessions, models, "t")
+    assert len((await found(retriever, "topic4")).dense) == 7
+
+
+async def test_an_old_model_that_stops_answering_is_done_without(
+    ingestor: Ingestor, sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [markdown("a.md", "Alpha words."), markdown("b.md", "Beta.")]
+    await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
+
+    class Revoked(WordEmbedder):
+        async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+            raise EmbeddingError("The key was revoked.")
+
+    other = WordEmbedder("other", 64)
+    models = opened(other, Revoked())
+    await models.announce(sessions, "t")
+    ranking = await found(Retriever(sessions, other, models=models), "beta")
+    assert ranking.model == "other"
+    assert "The key was revoked." in caplog.text
+    with pytest.raises(EmbeddingError, match="revoked"):
+        await found(Retriever(sessions, Revoked(), models=opened(Revoked())), "beta")

@@ -49,7 +49,9 @@ def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@audience_option
+@click.option(
+    "--audience", help="'tenant' or the id of a channel. [default: tenant; of a channel's history that channel]"
+)
 @click.option(
     "--chunking",
     type=click.Choice(get_args(ChunkingMethod)),
@@ -58,11 +60,11 @@ def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, 
 @tenant_option
 @json_option
 def ingest(
-    sources: tuple[str, ...], audience: str, chunking: ChunkingMethod | None, tenant: str, as_json: bool
+    sources: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str, as_json: bool
 ) -> None:
     """Take in folders, files, addresses, sitemap:ADDRESS, crawl:ADDRESS and git:ADDRESS or git:PATH."""
     report = with_app(lambda app: _ingest(app, sources, audience, chunking, tenant))
-    _show_report(report, as_json, here=audience != TENANT_AUDIENCE)
+    _show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE))
 
 
 @click.command()
@@ -223,7 +225,7 @@ def passage_document(rank: int, passage: Passage) -> dict[str, Any]:
 
 
 async def _ingest(
-    app: App, specs: tuple[str, ...], audience: str, chunking: ChunkingMethod | None, tenant: str
+    app: App, specs: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str
 ) -> IngestReport:
     wanted: list[tuple[Source, str]] = []
     failed: list[Failure] = []
@@ -248,13 +250,19 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
     return await _read(app, wanted, failed, tenant)
 
 
-def _open(app: App, spec: str, audience: str, wanted: list[tuple[Source, str]], failed: list[Failure]) -> None:
+def _open(app: App, spec: str, audience: str | None, wanted: list[tuple[Source, str]], failed: list[Failure]) -> None:
     from knowledge.errors import KnowledgeError
 
     try:
-        wanted.append((app.services.open_source(spec, files=True), audience))
+        source = app.services.open_source(spec, files=True)
+        wanted.append((source, audience or _own_audience(source)))
     except KnowledgeError as error:
         failed.append(Failure(spec, str(error)))
+
+
+def _own_audience(source: Source) -> str:
+    """Who may ask about it where nobody said: the people in a channel about its history, everybody about the rest."""
+    return source.uri.partition(":")[2] if source.kind in ("slack", "discord") else TENANT_AUDIENCE
 
 
 async def _read(

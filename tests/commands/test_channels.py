@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bot import commands
 from bot.app import open_app
+from bot.cli.knowledge import _own_audience
 from bot.commands import Context
 from bot.commands.ingest import channel_named
 from bot.config import Settings
@@ -21,6 +22,7 @@ from bot.platforms.slack import connection
 from bot.platforms.slack.history import Channels
 from bot.types import LOCAL_TENANT, Author, Platform
 from tests.doubles.slack import SlackDouble
+from tests.knowledge.fakes import ListSource
 from tests.slack.conftest import installed
 
 ALICE = Author("U0ALICE", "alice")
@@ -118,3 +120,10 @@ async def test_where_there_are_no_channels(room: Context) -> None:
 )
 def test_how_a_channel_is_mentioned(spec: str, platform: Platform, channel: str) -> None:
     assert channel_named(spec, platform) == channel
+
+
+def test_the_terminal_keeps_a_channel_to_its_people_too() -> None:
+    channel = ListSource("slack:C0GENERAL")
+    channel.kind = "slack"
+    assert _own_audience(channel) == "C0GENERAL"
+    assert _own_audience(ListSource("https://example.org/")) == "tenant"

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,12 +16,13 @@ from knowledge import store, tokens
 from knowledge.chunking import METHODS, Chunking, Method, header, indexed_text
 from knowledge.chunking.cut import cut
 from knowledge.errors import ParseError, SourceError
+from knowledge.gathering import Gatherer
 from knowledge.models import Models
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import settle
 from knowledge.serving import Serving
-from knowledge.store import OutdatedError, Prepared
+from knowledge.store import Arrival, OutdatedError, Prepared
 from knowledge.types import (
     NOTHING_KNOWN,
     TENANT_AUDIENCE,
@@ -40,10 +42,14 @@ Result = TypeVar("Result")
 
 PARSING = "2"
 """Names how bytes become text: raise it where a parser's output changes, so that documents are read again."""
-AT_ONCE = 16
-"""Documents on their way at once: while one is parsed, others are embedded and stored."""
-EMBEDDED_AT_ONCE = 128
-"""Chunks of one document that are handed to the model in one go."""
+AT_ONCE = 64
+"""Documents on their way at once: while some are parsed, others are embedded and stored."""
+BYTES_AT_ONCE = 64 * 2**20
+"""What they have together at most, where it is more than one."""
+WAVE = 512
+"""Chunks that are encoded, or stored in one transaction, together: what a process that dies may lose of its work."""
+ENCODED_AT_ONCE = 128
+"""Chunks that are handed to the model in one go."""
 ATTEMPTS = 5
 
 
@@ -73,14 +79,41 @@ class _Run:
     serving: Serving
     embedders: Sequence[Embedder]
     known: Known = NOTHING_KNOWN
+    encoding: Gatherer[Arrival, None] = field(init=False)
+    storing: Gatherer[Arrival, bool] = field(init=False)
     mark: str = ""
     done: int = 0
     failed: int = 0
     seen: list[str] = field(default_factory=list)
 
 
+class _Room:
+    """Lets so many documents in at a time, and so many bytes; a document that is larger goes alone."""
+
+    def __init__(self, documents: int, most_bytes: int) -> None:
+        self._documents = documents
+        self._bytes = most_bytes
+        self._inside = 0
+        self._left = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        while self._inside and (self._documents == 0 or self._bytes < size):
+            self._left.clear()
+            await self._left.wait()
+        self._inside += 1
+        self._documents -= 1
+        self._bytes -= size
+
+    def give_back(self, size: int) -> None:
+        self._inside -= 1
+        self._documents += 1
+        self._bytes += size
+        self._left.set()
+
+
 class Ingestor:
-    """Takes documents in. One transaction a document; the model works outside of transactions.
+    """Takes documents in. While some are read and cut, the chunks of others are encoded, and those of others stored,
+    many documents a transaction; the model works outside of transactions.
 
     ``chunking`` is for sources that remember none. While the embedding model is being changed, ``models`` opens the one
     that serves, and passages get vectors of both.
@@ -190,14 +223,25 @@ class Ingestor:
 
     async def _documents(self, run: _Run) -> SourceError | None:
         """Take in what the source brings; returns what broke it off, where something did."""
-        room = asyncio.Semaphore(AT_ONCE)
+        room = _Room(AT_ONCE, BYTES_AT_ONCE)
 
         async def one(fetched: Fetched) -> None:
             try:
                 await self._document(run, fetched)
             finally:
-                room.release()
+                room.give_back(len(fetched.data))
 
+        run.encoding = Gatherer(lambda batch: self._encode(run, batch), most=WAVE, at_once=2)
+        run.storing = Gatherer(lambda batch: self._store(run, batch), most=WAVE)
+        try:
+            return await self._brought(run, room, one)
+        finally:
+            await run.encoding.aclose()
+            await run.storing.aclose()
+
+    async def _brought(
+        self, run: _Run, room: _Room, one: Callable[[Fetched], Coroutine[Any, Any, None]]
+    ) -> SourceError | None:
         async with asyncio.TaskGroup() as group:
             try:
                 async for item in run.source.fetch(run.known):
@@ -209,7 +253,7 @@ class Ingestor:
                         case Mark():
                             run.mark = item.memo
                         case Fetched():
-                            await room.acquire()
+                            await room.take(len(item.data))
                             group.create_task(one(item))
             except SourceError as error:
                 return error
@@ -274,6 +318,8 @@ class Ingestor:
     async def _known(self, run: _Run, fetched: Fetched, content_hash: str) -> int | None:
         """The number of chunks of a document that is here already, the same; else None."""
         uri = fetched.uri
+        if uri not in run.known.documents:
+            return None
         async with self._sessions(run.tenant_id) as session:
             here = await store.stored(
                 session,
@@ -300,53 +346,68 @@ class Ingestor:
         pieces, used = await cut(document, self._embedder, run.chunking)
         run.tally.tokens += used
         prepared = await asyncio.to_thread(_prepared, document, pieces)
-        vectors: dict[str, dict[str, Embedded]] = {}
+        arrival = Arrival(document, memo, content_hash, prepared, defaultdict(dict))
         for _ in range(ATTEMPTS):
-            serving, embedders = run.serving, run.embedders
-            for embedder in embedders:
-                await self._embed(run, document, prepared, embedder, vectors.setdefault(embedder.model, {}))
-            try:
-                async with self._sessions(run.tenant_id) as session:
-                    await store.replace_document(
-                        session,
-                        tenant_id=run.tenant_id,
-                        source_id=run.source_id,
-                        audience=run.audience,
-                        document=document,
-                        memo=memo,
-                        content_hash=content_hash,
-                        recipe=self._recipe(run),
-                        prepared=prepared,
-                        vectors={embedder.model: vectors[embedder.model] for embedder in embedders},
-                        serving=serving,
-                        now=self._clock(),
-                    )
-            except OutdatedError:
-                run.serving = await self._models.announce(self._sessions, run.tenant_id)
-                run.embedders = await self._models.for_passages(run.serving)
-                continue
-            return len(prepared)
+            await run.encoding.put(arrival, len(prepared))
+            if await run.storing.put(arrival, len(prepared) + 1):
+                return len(prepared)
+            run.serving = await self._models.announce(self._sessions, run.tenant_id)
+            run.embedders = await self._models.for_passages(run.serving)
         raise ParseError("others keep changing it at the same time; try again")
 
-    async def _embed(
-        self,
-        run: _Run,
-        document: Document,
-        prepared: Sequence[Prepared],
-        embedder: Embedder,
-        vectors: dict[str, Embedded],
-    ) -> None:
-        """Add the vectors of chunks that have none, neither stored nor computed before."""
-        async with self._sessions(run.tenant_id) as session:
-            known = await store.embedded_digests(
-                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=document.uri, model=embedder.model
-            )
-        wanted = {new.digest: new for new in prepared if new.digest not in known and new.digest not in vectors}
-        texts = [f"{new.header}\n{new.chunk.text}" if new.header else new.chunk.text for new in wanted.values()]
-        for start in range(0, len(texts), EMBEDDED_AT_ONCE):
-            made, used = await encode_passages(embedder, texts[start : start + EMBEDDED_AT_ONCE])
-            run.tally.tokens += used
-            vectors.update(zip(list(wanted)[start : start + EMBEDDED_AT_ONCE], made, strict=True))
+    async def _encode(self, run: _Run, arrivals: Sequence[Arrival]) -> Sequence[None]:
+        """Add the vectors of chunks that have none, neither stored nor computed before. The chunks of all documents are
+        encoded in order of their length: a batch is padded to its longest."""
+        for embedder in run.embedders:
+            async with self._sessions(run.tenant_id) as session:
+                known = await store.embedded_digests(
+                    session,
+                    tenant_id=run.tenant_id,
+                    source_id=run.source_id,
+                    uris=[arrival.document.uri for arrival in arrivals],
+                    model=embedder.model,
+                )
+            wanted: dict[str, list[dict[str, Embedded]]] = defaultdict(list)
+            texts: dict[str, str] = {}
+            for arrival in arrivals:
+                vectors, stored = _of(arrival, embedder.model), known.get(arrival.document.uri, ())
+                for new in arrival.prepared:
+                    if new.digest not in stored and new.digest not in vectors:
+                        wanted[new.digest].append(vectors)
+                        texts[new.digest] = f"{new.header}\n{new.chunk.text}" if new.header else new.chunk.text
+            order = sorted(wanted, key=lambda digest: len(texts[digest]))
+            for start in range(0, len(order), ENCODED_AT_ONCE):
+                digests = order[start : start + ENCODED_AT_ONCE]
+                made, used = await encode_passages(embedder, [texts[digest] for digest in digests])
+                run.tally.tokens += used
+                for digest, one in zip(digests, made, strict=True):
+                    for vectors in wanted[digest]:
+                        vectors[digest] = one
+        return [None] * len(arrivals)
+
+    async def _store(self, run: _Run, arrivals: Sequence[Arrival]) -> Sequence[bool]:
+        """Which of the documents are stored; the others are to be compared again."""
+        if len({arrival.document.uri for arrival in arrivals}) == len(arrivals) and await self._stores(run, arrivals):
+            return [True] * len(arrivals)
+        return [await self._stores(run, [arrival]) for arrival in arrivals]
+
+    async def _stores(self, run: _Run, arrivals: Sequence[Arrival]) -> bool:
+        try:
+            async with self._sessions(run.tenant_id) as session:
+                await store.replace_documents(
+                    session,
+                    tenant_id=run.tenant_id,
+                    source_id=run.source_id,
+                    audience=run.audience,
+                    recipe=self._recipe(run),
+                    arrivals=arrivals,
+                    serving=run.serving,
+                    needed=[embedder.model for embedder in run.embedders],
+                    now=self._clock(),
+                )
+        except OutdatedError:
+            return False
+        return True
 
     async def _failed(self, run: _Run, failure: Failure) -> None:
         run.tally.failed.append(failure)
@@ -377,6 +438,13 @@ class Ingestor:
         if run.tally.on_progress is not None:
             source = run.source
             run.tally.on_progress(Progress(source.uri, run.done, source.count(), run.failed, current, source.kind))
+
+
+def _of(arrival: Arrival, model: str) -> dict[str, Embedded]:
+    """The vectors of the arrival of one model, to be added to."""
+    vectors = arrival.vectors[model]
+    assert isinstance(vectors, dict)
+    return vectors
 
 
 def _prepared(document: Document, pieces: Sequence[Chunk]) -> list[Prepared]:

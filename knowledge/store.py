@@ -42,6 +42,17 @@ class Stored:
     unembedded: int
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A document on its way in. ``vectors`` by model and digest, of the models that serve."""
+
+    document: Document
+    memo: str
+    content_hash: str
+    prepared: Sequence[Prepared]
+    vectors: Mapping[str, Mapping[str, Embedded]]
+
+
 class OutdatedError(Exception):
     """Another writer changed the document since its chunks were compared: compare again."""
 
@@ -195,60 +206,62 @@ async def set_mark(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUI
 
 
 async def embedded_digests(
-    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, model: str
-) -> set[str]:
-    """The digests of the document's chunks that have a vector of the model."""
-    rows = await session.scalars(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uris: Sequence[str], model: str
+) -> dict[str, set[str]]:
+    """By document: the digests of its chunks that have a vector of the model."""
+    rows = await session.execute(
         text(
-            "SELECT digest FROM documents "
+            "SELECT uri, digest FROM documents "
             "JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id "
             "JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id AND embeddings.chunk_id = chunks.chunk_id "
-            "WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = :uri AND model = :model"
+            "WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = ANY(:uris) AND model = :model"
         ),
-        {"tenant": tenant_id, "source": source_id, "uri": uri, "model": model},
+        {"tenant": tenant_id, "source": source_id, "uris": list(uris), "model": model},
     )
-    return set(rows)
+    found: dict[str, set[str]] = defaultdict(set)
+    for uri, digest in rows:
+        found[uri].add(digest)
+    return found
 
 
-async def replace_document(
+async def replace_documents(
     session: AsyncSession,
     *,
     tenant_id: str,
     source_id: uuid.UUID,
     audience: str,
-    document: Document,
-    memo: str,
-    content_hash: str,
     recipe: str,
-    prepared: Sequence[Prepared],
-    vectors: Mapping[str, Mapping[str, Embedded]],
+    arrivals: Sequence[Arrival],
     serving: Serving,
+    needed: Sequence[str],
     now: datetime,
 ) -> None:
-    """Make the document read as given: chunks that stayed the same stay, with vectors and postings.
+    """Make documents of one source, no two of one name, read as given: chunks that stayed the same stay, with vectors
+    and postings. ``needed`` are the models that every chunk has vectors of.
 
-    ``vectors`` by model and digest, of the models that serve. Raises OutdatedError where a vector is
-    missing because another writer was faster, or other models serve by now.
+    Raises OutdatedError where a vector is missing because another writer was faster, or other models serve by now.
     """
     following = await bump(session, tenant_id)
     if await models.read(session, tenant_id) != serving:
         raise OutdatedError
-    document_id = await _upsert_document(
-        session, tenant_id, source_id, audience, document, memo, content_hash, recipe, now
-    )
-    kept, fresh, gone = await _compare(session, tenant_id, document_id, prepared)
+    ids = await _upsert_documents(session, tenant_id, source_id, audience, recipe, arrivals, now)
+    by_document = {ids[arrival.document.uri]: arrival for arrival in arrivals}
+    kept, fresh, gone = await _compare(session, tenant_id, by_document)
     await _delete_chunks(session, tenant_id, gone)
-    await _move(session, tenant_id, kept)
-    added = {following + place: new for place, new in enumerate(fresh)}
-    await _insert_chunks(session, tenant_id, document_id, audience, added)
-    for model, made in vectors.items():
+    await _move(session, tenant_id, {number: new for number, (_, new) in kept.items()})
+    added = {following + place: one for place, one in enumerate(fresh)}
+    await _insert_chunks(session, tenant_id, audience, added)
+    for model in needed:
         bare = await _without_vector(session, tenant_id, list(kept), model)
-        needed = {number: new.digest for number, new in added.items()} | {n: kept[n].digest for n in bare}
-        if needed.values() - made.keys():
-            raise OutdatedError
-        embedded = {number: made[digest] for number, digest in needed.items()}
+        embedded: dict[int, Embedded] = {}
+        for number, (document, new) in (added | {number: kept[number] for number in bare}).items():
+            made = by_document[document].vectors.get(model, {}).get(new.digest)
+            if made is None:
+                raise OutdatedError
+            embedded[number] = made
         await add_embeddings(session, tenant_id, model, embedded)
-    await bm25.index(session, tenant_id, [IndexedChunk(number, audience, new.terms) for number, new in added.items()])
+    indexed = [IndexedChunk(number, audience, new.terms) for number, (_, new) in added.items()]
+    await bm25.index(session, tenant_id, indexed)
 
 
 async def record_failure(
@@ -312,77 +325,88 @@ async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[
     return len(deleted.all())
 
 
-async def _upsert_document(
+async def _upsert_documents(
     session: AsyncSession,
     tenant_id: str,
     source_id: uuid.UUID,
     audience: str,
-    document: Document,
-    memo: str,
-    content_hash: str,
     recipe: str,
+    arrivals: Sequence[Arrival],
     now: datetime,
-) -> uuid.UUID:
-    blocks = [[b.kind, b.start, b.end, list(b.heading), b.page] for b in document.blocks]
-    found = await session.scalar(
+) -> dict[str, uuid.UUID]:
+    """The id of each document by its name."""
+    documents = [arrival.document for arrival in arrivals]
+    rows = await session.execute(
         text(
             "INSERT INTO documents (tenant_id, id, source_id, uri, title, text, blocks, metadata, content_hash, "
-            "recipe, audience, state, fetched_at, memo, dated_at) VALUES (:tenant, :id, :source, :uri, :title, :text, "
-            "CAST(:blocks AS jsonb), CAST(:metadata AS jsonb), :hash, :recipe, :audience, 'ready', :now, :memo, "
-            "coalesce(:dated, :now)) "
+            "recipe, audience, state, fetched_at, memo, dated_at) SELECT :tenant, new.id, :source, new.uri, new.title, "
+            "new.body, CAST(new.blocks AS jsonb), CAST(new.metadata AS jsonb), new.hash, :recipe, :audience, 'ready', "
+            ":now, new.memo, coalesce(new.dated, :now) FROM unnest(CAST(:ids AS uuid[]), CAST(:uris AS text[]), "
+            "CAST(:titles AS text[]), CAST(:texts AS text[]), CAST(:blocks AS text[]), CAST(:metadata AS text[]), "
+            "CAST(:hashes AS text[]), CAST(:memos AS text[]), CAST(:dates AS timestamptz[])) "
+            "AS new (id, uri, title, body, blocks, metadata, hash, memo, dated) "
             "ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET title = excluded.title, text = excluded.text, "
             "blocks = excluded.blocks, metadata = excluded.metadata, content_hash = excluded.content_hash, "
             "recipe = excluded.recipe, state = 'ready', error = '', fetched_at = excluded.fetched_at, "
-            "memo = excluded.memo, dated_at = CASE WHEN CAST(:dated AS timestamptz) IS NULL "
+            "memo = excluded.memo, dated_at = CASE WHEN documents.uri = ANY(:undated) "
             "AND documents.content_hash = excluded.content_hash THEN documents.dated_at ELSE excluded.dated_at END "
-            "RETURNING id"
+            "RETURNING uri, id"
         ),
         {
             "tenant": tenant_id,
-            "id": uuid.uuid4(),
             "source": source_id,
-            "uri": document.uri,
-            "title": document.title,
-            "text": document.text,
-            "blocks": json.dumps(blocks),
-            "metadata": json.dumps(dict(document.metadata)),
-            "memo": memo,
-            "dated": dated_at(document.metadata),
-            "hash": content_hash,
             "recipe": recipe,
             "audience": audience,
             "now": now,
+            "ids": [uuid.uuid4() for _ in arrivals],
+            "uris": [document.uri for document in documents],
+            "titles": [document.title for document in documents],
+            "texts": [document.text for document in documents],
+            "blocks": [_blocks(document) for document in documents],
+            "metadata": [json.dumps(dict(document.metadata)) for document in documents],
+            "hashes": [arrival.content_hash for arrival in arrivals],
+            "memos": [arrival.memo for arrival in arrivals],
+            "dates": [dated_at(document.metadata) for document in documents],
+            "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
         },
     )
-    assert isinstance(found, uuid.UUID)
-    return found
+    return {row.uri: row.id for row in rows}
+
+
+def _blocks(document: Document) -> str:
+    return json.dumps([[b.kind, b.start, b.end, list(b.heading), b.page] for b in document.blocks])
+
+
+Placed = tuple[uuid.UUID, Prepared]
+"""A chunk and the document that it belongs to."""
 
 
 async def _compare(
-    session: AsyncSession, tenant_id: str, document_id: uuid.UUID, prepared: Sequence[Prepared]
-) -> tuple[dict[int, Prepared], list[Prepared], dict[int, int]]:
+    session: AsyncSession, tenant_id: str, arrivals: Mapping[uuid.UUID, Arrival]
+) -> tuple[dict[int, Placed], list[Placed], dict[int, int]]:
     """Stored chunks that stay, chunks that are new, stored chunks that go (with their number of terms)."""
     rows = await session.execute(
         text(
-            "SELECT chunk_id, digest, terms FROM chunks WHERE tenant_id = :tenant AND document_id = :document "
-            "ORDER BY position DESC"
+            "SELECT document_id, chunk_id, digest, terms FROM chunks WHERE tenant_id = :tenant "
+            "AND document_id = ANY(:documents) ORDER BY position DESC"
         ),
-        {"tenant": tenant_id, "document": document_id},
+        {"tenant": tenant_id, "documents": list(arrivals)},
     )
-    known: dict[str, list[int]] = defaultdict(list)
+    known: dict[tuple[uuid.UUID, str], list[int]] = defaultdict(list)
     gone: dict[int, int] = {}
-    for number, digest, terms in rows:
-        known[digest].append(number)
+    for document, number, digest, terms in rows:
+        known[document, digest].append(number)
         gone[number] = terms
-    kept: dict[int, Prepared] = {}
-    fresh: list[Prepared] = []
-    for new in prepared:
-        if known[new.digest]:
-            number = known[new.digest].pop()
-            kept[number] = new
-            del gone[number]
-        else:
-            fresh.append(new)
+    kept: dict[int, Placed] = {}
+    fresh: list[Placed] = []
+    for document, arrival in arrivals.items():
+        for new in arrival.prepared:
+            if same := known[document, new.digest]:
+                number = same.pop()
+                kept[number] = (document, new)
+                del gone[number]
+            else:
+                fresh.append((document, new))
     return kept, fresh, gone
 
 
@@ -424,38 +448,39 @@ async def _move(session: AsyncSession, tenant_id: str, kept: Mapping[int, Prepar
     )
 
 
-async def _insert_chunks(
-    session: AsyncSession, tenant_id: str, document_id: uuid.UUID, audience: str, added: Mapping[int, Prepared]
-) -> None:
+async def _insert_chunks(session: AsyncSession, tenant_id: str, audience: str, added: Mapping[int, Placed]) -> None:
     if not added:
         return
+    news = [new for _, new in added.values()]
     await session.execute(
         text(
             "INSERT INTO chunks (tenant_id, chunk_id, document_id, position, audience, header, text, start_char, "
-            "end_char, page, heading, digest, terms, window_start, window_end) VALUES (:tenant, :number, :document, "
-            ":position, :audience, :header, :text, :start, :end, :page, CAST(:heading AS text[]), :digest, :terms, "
-            ":opens, :closes)"
+            "end_char, page, heading, digest, terms, window_start, window_end) SELECT :tenant, number, document, "
+            "position, :audience, header, body, opens, closes, page, ARRAY(SELECT jsonb_array_elements_text("
+            "CAST(heading AS jsonb))), digest, terms, window_start, window_end FROM unnest(CAST(:numbers AS bigint[]), "
+            "CAST(:documents AS uuid[]), CAST(:positions AS int[]), CAST(:headers AS text[]), CAST(:texts AS text[]), "
+            "CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:pages AS int[]), CAST(:headings AS text[]), "
+            "CAST(:digests AS text[]), CAST(:terms AS int[]), CAST(:opens AS int[]), CAST(:closes AS int[])) "
+            "AS new (number, document, position, header, body, opens, closes, page, heading, digest, terms, "
+            "window_start, window_end)"
         ),
-        [
-            {
-                "tenant": tenant_id,
-                "number": number,
-                "document": document_id,
-                "position": new.chunk.position,
-                "audience": audience,
-                "header": new.header,
-                "text": new.chunk.text,
-                "start": new.chunk.start,
-                "end": new.chunk.end,
-                "page": new.chunk.page,
-                "heading": list(new.chunk.heading),
-                "digest": new.digest,
-                "terms": len(new.terms),
-                "opens": new.chunk.window[0] if new.chunk.window else None,
-                "closes": new.chunk.window[1] if new.chunk.window else None,
-            }
-            for number, new in added.items()
-        ],
+        {
+            "tenant": tenant_id,
+            "audience": audience,
+            "numbers": list(added),
+            "documents": [document for document, _ in added.values()],
+            "positions": [new.chunk.position for new in news],
+            "headers": [new.header for new in news],
+            "texts": [new.chunk.text for new in news],
+            "starts": [new.chunk.start for new in news],
+            "ends": [new.chunk.end for new in news],
+            "pages": [new.chunk.page for new in news],
+            "headings": [json.dumps(list(new.chunk.heading)) for new in news],
+            "digests": [new.digest for new in news],
+            "terms": [len(new.terms) for new in news],
+            "opens": [new.chunk.window[0] if new.chunk.window else None for new in news],
+            "closes": [new.chunk.window[1] if new.chunk.window else None for new in news],
+        },
     )
     await session.execute(
         text("UPDATE knowledge_state SET next_chunk = next_chunk + :added WHERE tenant_id = :tenant"),

@@ -107,12 +107,12 @@ async def _serve(app: App, name: Lane, grace: float) -> None:
 async def _until_cancelled(worker: Worker) -> None:
     """Run it; a cancellation stops it in good order. It is told to stop, and not cancelled: while it connects, the pool
     may swallow a cancellation, and it forgets a wish to stop that comes before it runs."""
-    running = asyncio.create_task(worker.run())
+    running: asyncio.Task[None] = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
         while not running.done():
-            worker.stop()
+            worker.stop()  # type: ignore[no-untyped-call]
             await asyncio.wait({running}, timeout=0.1)
         raise
     finally:

@@ -197,7 +197,9 @@ async def test_the_catalogue(ingestor: Ingestor, sessions: Sessions) -> None:
         assert (await catalog.show(session, "t", first.id)).text == "# A\n\nalpha words"
         assert [row.title for row in await catalog.list_documents(session, "t", audiences=["tenant"])] == ["A"]
         assert [row.title for row in await catalog.list_documents(session, "t", matching="B.M")] == ["B"]
-        assert [row.uri for row in await catalog.sources(session, "t")] == ["list"]
+        rows = await catalog.sources(session, "t")
+        assert [(row.uri, row.can_be_read_again) for row in rows] == [("list", True), ("upload:b.md", False)]
+        assert [row.uri for row in await catalog.sources(session, "t", audiences=["tenant"])] == ["list"]
         assert [row.uri for row in await catalog.sources(session, "t", document_id=second.id)] == ["upload:b.md"]
         await catalog.delete(session, "t", first.id)
     assert [row.title for row in await listed(sessions)] == ["B"]

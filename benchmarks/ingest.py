@@ -1,0 +1,125 @@
+"""How fast documents come in, against the bare model on the same chunks, in one run.
+
+    python -m benchmarks.ingest [FOLDER] [--documents 200]
+
+Without a folder it writes a corpus of its own. Prints chunks per second of the whole ingest (read, parse, chunk, embed,
+store, index; the model is loaded before) beside ``SentenceTransformer.encode`` of the same chunk texts: as it comes, in
+fp32, and in the precision that the product uses. The bare model runs before and after, as the machine may be shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from bot.store import embedded, migrate
+from bot.store.session import Database
+from knowledge.embedders.local import SentenceTransformerEmbedder, load
+from knowledge.embedders.weights import OFFLINE_MODEL, locate
+from knowledge.ingest import Ingestor
+from knowledge.sources import FolderSource
+
+TENANT = "bench"
+WORDS = (
+    "service deploy region cluster database index query latency budget owner rotation incident backup restore policy "
+    "holiday travel hotel invoice approval contract customer release branch merge review pipeline artifact secret token "
+    "gateway channel thread message answer passage document section table number because therefore however although "
+    "before after during within without between every several never always must should may the a an of in on for with"
+).split()
+
+
+def write_corpus(folder: Path, documents: int, seed: int = 1) -> None:
+    """Markdown pages of very different length, as documentation has them."""
+    chance = random.Random(seed)
+    for number in range(documents):
+        lines = [f"# Page {number} about {chance.choice(WORDS)}"]
+        for section in range(chance.choice((1, 1, 2, 3, 5, 8, 20))):
+            lines.append(f"## {chance.choice(WORDS).title()} {section}")
+            for _ in range(chance.randint(1, 5)):
+                sentences = (
+                    " ".join(chance.choices(WORDS, k=chance.randint(5, 25))).capitalize() + "."
+                    for _ in range(chance.randint(1, 8))
+                )
+                lines.append(" ".join(sentences))
+        (folder / f"page-{number:05}.md").write_text("\n\n".join(lines))
+
+
+async def measure(folder: Path, data: Path) -> dict[str, Any]:
+    """The figures."""
+    embedder = SentenceTransformerEmbedder()
+    await embedder.encode(["warm"], "passage")
+    server = await asyncio.to_thread(embedded.start, data)
+    await asyncio.to_thread(migrate.upgrade, server.url)
+    database = Database(server.url)
+    ingestor = Ingestor(database.tenant, embedder)
+    source = FolderSource(folder, max_bytes=50_000_000)
+    try:
+        report = await ingestor.ingest([source], tenant_id=TENANT)
+        again = await ingestor.ingest([source], tenant_id=TENANT)
+        async with database.tenant(TENANT) as session:
+            rows = await session.scalars(
+                text("SELECT CASE header WHEN '' THEN text ELSE header || E'\\n' || text END FROM chunks")
+            )
+            texts = list(rows)
+    finally:
+        await ingestor.aclose()
+        await embedder.aclose()
+        await database.aclose()
+        server.release()
+    return {
+        "documents": report.documents,
+        "failed": len(report.failed),
+        "chunks": report.chunks,
+        "ingest": report.chunks / report.seconds,
+        "unchanged_seconds": again.seconds,
+        "texts": texts,
+    }
+
+
+def bare(model: Any, texts: Sequence[str]) -> float:
+    """Texts a second."""
+    began = time.perf_counter()
+    model.encode(list(texts), show_progress_bar=False)
+    return len(texts) / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--documents", type=int, default=200, help="pages of the written corpus")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    from sentence_transformers import SentenceTransformer
+
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as place:
+        folder = given.folder or Path(place) / "corpus"
+        if given.folder is None:
+            folder.mkdir()
+            write_corpus(folder, given.documents)
+        figures = asyncio.run(measure(folder, Path(place) / "data"))
+    texts = figures.pop("texts")
+    plain, ours = SentenceTransformer(locate(OFFLINE_MODEL), device="cpu"), load(OFFLINE_MODEL)
+    sample = texts[: max(200, len(texts) // 2)]
+    rounds = [(bare(plain, sample), bare(ours, sample)) for _ in range(2)]
+    figures["bare_fp32"] = sum(fp32 for fp32, _ in rounds) / len(rounds)
+    figures["bare_product_precision"] = sum(own for _, own in rounds) / len(rounds)
+    figures["of_fp32"] = figures["ingest"] / figures["bare_fp32"]
+    figures["of_product_precision"] = figures["ingest"] / figures["bare_product_precision"]
+    if given.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:24} {value:,.2f}" if isinstance(value, float) else f"{name:24} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -202,7 +202,7 @@ def _many(tag: str, said: list[tuple[Shown, int]]) -> int:
 
 
 def _strays(shown: Sequence[Shown], books: Books) -> list[str]:
-    """Messages that are neither an answer, nor a draft, nor a reason why there is none; a reason twice is one of them."""
+    """Messages that are neither an answer, nor a draft, nor why there is none; a reason said twice is one of them."""
     reasons = [row.refused.rstrip(".")[:80] for row in books.turns if row.refused]
     answered = {row.message_id for row in books.turns if not row.refused}
     found, told = [], set(answered)

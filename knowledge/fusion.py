@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 Candidates = Sequence[tuple[int, float]]
 Fusion = Literal["convex", "rrf"]
 
 RRF_K = 60
-SPARSE_LEAST, SPARSE_MOST = 0.2, 0.6
+BM25_PER_DEVIATION = 4.5
+"""Points of BM25 that weigh as much as one standard deviation of the question's cosines to the whole corpus."""
+DOCUMENT_SHARE = 0.1
+RERANK_WEIGHT = 0.6
 
 
 def rrf(*legs: Candidates, k: int = RRF_K) -> dict[int, float]:
@@ -22,33 +26,48 @@ def rrf(*legs: Candidates, k: int = RRF_K) -> dict[int, float]:
     return fused
 
 
-def convex(dense: Mapping[int, float], sparse: Candidates) -> dict[int, float]:
-    """The weighted mean of both legs' standardised scores.
+def convex(
+    dense: Mapping[int, float], sparse: Candidates, *, deviation: float = 1.0, limit: int | None = None
+) -> dict[int, float]:
+    """The weighted sum of both legs' own scores, each on a scale that does not change with the list that it stands in.
 
-    ``dense`` has a cosine for every candidate of either leg. A chunk that BM25 did not bring counts as its last one.
-    BM25 weighs the more, the further its best stands out from its tenth.
+    ``dense`` has a cosine for every candidate of either leg, ``deviation`` is that of the question's cosines to the
+    whole corpus. BM25 is a sum of log-odds. So a leg whose best hardly stand out decides little, and one that finds
+    something rare decides much, without a weight that would have to be guessed for each question.
+    ``limit`` is how many the sparse leg was asked for: of what it did not bring it is known then that it scores no
+    better than the last, and 0 where it brought fewer.
     """
-    numbers = dense.keys() | {number for number, _ in sparse}
-    if not sparse:
+    lexical = dict(sparse)
+    if not lexical:
         return dict(dense)
     if not dense:
-        return dict(sparse)
-    lexical = dict(sparse)
-    weight = sparse_weight([score for _, score in sparse])
-    meaning = standardised(dense, numbers)
-    words = standardised(lexical, numbers)
-    return {number: (1 - weight) * meaning[number] + weight * words[number] for number in numbers}
+        return lexical
+    unseen = 0.0 if limit is not None and len(lexical) < limit else min(lexical.values())
+    farthest = min(dense.values())
+    return {
+        number: dense.get(number, farthest) / (deviation or 1.0) + lexical.get(number, unseen) / BM25_PER_DEVIATION
+        for number in dense.keys() | lexical.keys()
+    }
 
 
-def sparse_weight(scores: Sequence[float]) -> float:
-    """The share of BM25: how far its best score stands above its tenth, held between two bounds."""
-    if not scores or scores[0] <= 0:
-        return SPARSE_LEAST
-    tenth = scores[9] if len(scores) > 9 else 0.0
-    return min(SPARSE_MOST, max(SPARSE_LEAST, (scores[0] - tenth) / scores[0]))
+def with_document(fused: Mapping[int, float], documents: Mapping[int, str]) -> dict[int, float]:
+    """Each chunk's score with a tenth of the mean score of its document's candidates: company speaks for it."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for number, score in fused.items():
+        scores[documents.get(number, "")].append(score)
+    means = {document: statistics.fmean(values) for document, values in scores.items()}
+    return {number: score + DOCUMENT_SHARE * means[documents.get(number, "")] for number, score in fused.items()}
 
 
-def standardised(scores: Mapping[int, float], numbers: Sequence[int] | set[int]) -> dict[int, float]:
+def both(fused: Sequence[float], reranker: Sequence[float]) -> list[float]:
+    """The scores of the same passages by fusion and by a reranker in one, the fused ones weighing more."""
+    first, second = dict(enumerate(fused)), dict(enumerate(reranker))
+    places = range(len(first))
+    before, after = standardised(first, places), standardised(second, places)
+    return [before[place] + RERANK_WEIGHT * after[place] for place in places]
+
+
+def standardised(scores: Mapping[int, float], numbers: Iterable[int]) -> dict[int, float]:
     """Scores with mean 0 and deviation 1; a number without a score gets the least."""
     values = list(scores.values())
     mean = statistics.fmean(values)

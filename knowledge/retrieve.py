@@ -10,14 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25, followups, search
-from knowledge.embedders.tokens import TokenEmbedder, TokenVectors
-from knowledge.fusion import Fusion, convex, ranked, rrf, standardised
+from knowledge import bm25, followups, search, serving
+from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
+from knowledge.errors import EmbeddingError
+from knowledge.fusion import Fusion, both, convex, ranked, rrf, with_document
+from knowledge.models import Models
 from knowledge.passages import joined, joined_spans, without_duplicates
 from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.rerankers import LateInteraction
-from knowledge.search import Row
+from knowledge.search import Meaning, Row
+from knowledge.serving import Serving
 from knowledge.types import Found, Legs, Passage, Scope
 from knowledge.vectors import Vector
 
@@ -27,8 +31,6 @@ RERANKED = 20
 """Chunks that a cross-encoder sees."""
 RERANKED_LATE = 50
 """Chunks that late interaction sees: their tokens are stored, so more of them cost little."""
-RERANK_WEIGHT = 0.6
-"""How much the reranker's standardised score counts beside the fused one's."""
 ANSWER_COSINE = 0.42
 """The cosine at which a passage is as likely as not to hold an answer."""
 STEEPNESS = 12.0
@@ -65,6 +67,8 @@ class Ranking:
     version: int
     tokens: int
     timings_ms: Mapping[str, float]
+    model: str
+    serving: Serving
     searched: str = ""
 
 
@@ -81,6 +85,7 @@ class _Asked:
 class Retriever:
     """Finds passages: both legs side by side, fused, reranked, neighbours joined. It is the engine's ``Search``.
 
+    Questions are encoded with the model that serves the tenant; ``models`` opens it where ``embedder`` is another one.
     Raises EmbeddingError where the question cannot be encoded.
     """
 
@@ -93,7 +98,11 @@ class Retriever:
         fusion: Fusion = "convex",
         candidates: int = CANDIDATES,
         reranked: int | None = None,
+        models: Models | None = None,
     ) -> None:
+        self._models = models or Models(embedder)
+        self._by_model: dict[str, Retriever] = {}
+        self._serving: dict[str, Retriever] = {}
         self._sessions = sessions
         self._embedder = embedder
         self._reranker = reranker
@@ -111,6 +120,7 @@ class Retriever:
             fusion=self._fusion,
             candidates=self._candidates,
             reranked=self._reranked,
+            models=self._models,
         )
 
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
@@ -122,7 +132,8 @@ class Retriever:
             return Found((), {"total": 0.0}, 0.0, await self._version(scope))
         ranking = await self.rank(query, scope, least=k, earlier=earlier)
         began = time.perf_counter()
-        passages = await self._joined(joined_spans(without_duplicates(ranking.final), k), scope)
+        final = await self._widened(ranking.final, scope)
+        passages = await self._joined(joined_spans(without_duplicates(final), k), scope)
         timings = dict(ranking.timings_ms)
         timings["total"] = round(timings["total"] + (time.perf_counter() - began) * 1000, 2)
         return Found(
@@ -130,7 +141,7 @@ class Retriever:
             timings_ms=timings,
             confidence=confidence(passages),
             knowledge_version=ranking.version,
-            embedding_model=self._embedder.model,
+            embedding_model=ranking.model,
             embedding_tokens=ranking.tokens,
             searched=ranking.searched,
         )
@@ -154,24 +165,68 @@ class Retriever:
 
     async def rank(self, query: str, scope: Scope, *, least: int = 5, earlier: Sequence[str] = ()) -> Ranking:
         """Every stage's ranking, for measuring each alone. At least ``least`` chunks stand in ``final``."""
+        chosen = self._serving.get(scope.tenant_id, self)
+        while True:
+            try:
+                ranking = await chosen._ranked(query, scope, least=least, earlier=earlier)
+            except EmbeddingError as error:
+                if chosen is self:
+                    raise
+                self._models.give_up(chosen.model, error)
+                chosen = self._serving[scope.tenant_id] = self
+                continue
+            right = await self._with_model_of(ranking.serving)
+            if right is chosen:
+                return ranking
+            chosen = self._serving[scope.tenant_id] = right
+
+    async def _with_model_of(self, state: Serving) -> Retriever:
+        """The retriever whose questions are encoded with the model that serves."""
+        embedder = await self._models.for_questions(state)
+        if embedder is self._embedder:
+            return self
+        if embedder.model not in self._by_model:
+            reranker = self._reranker
+            if isinstance(reranker, LateInteraction):
+                reranker = LateInteraction(embedder) if isinstance(embedder, TokenEmbedder) else None
+            self._by_model[embedder.model] = Retriever(
+                self._sessions, embedder, reranker, fusion=self._fusion, candidates=self._candidates
+            )
+        return self._by_model[embedder.model]
+
+    async def _ranked(self, query: str, scope: Scope, *, least: int, earlier: Sequence[str]) -> Ranking:
         clock = _Clock()
         with clock.stage("total"):
             with clock.stage("embed"):
                 leaning = await self._leaning(query, earlier, scope)
                 asked = await self._asked(leaning)
             vector = asked.vector
-            dense, (sparse, version) = await asyncio.gather(
+            (dense, deviation, state), (sparse, version) = await asyncio.gather(
                 self._dense(clock, vector, scope), self._sparse(clock, leaning.terms, scope)
             )
             with clock.stage("fuse"):
-                fused = await self._fuse(dense, sparse, vector, scope)
-                passages = await self._passages(fused[: max(self._reranked, least * 3)], dense, sparse, scope)
+                meanings = await self._meanings(dense, sparse, vector, scope)
+                dense = ranked({number: meanings[number].score for number, _ in dense if number in meanings})
+                fused = self._fuse(dense, sparse, meanings, deviation)
+                passages, signs = await self._passages(fused[: max(self._reranked, least * 3)], meanings, sparse, scope)
             with clock.stage("rerank"):
-                final = await self._rerank(asked, passages, scope)
+                final = await self._rerank(asked, passages, signs)
         order = [(passage.chunk_id, passage.score) for passage in final]
         shown = {number for number, _ in order}
         reranked = order + [pair for pair in fused if pair[0] not in shown]
-        return Ranking(dense, sparse, fused, reranked, tuple(final), version, asked.tokens, clock.timings, leaning.text)
+        return Ranking(
+            dense,
+            sparse,
+            fused,
+            reranked,
+            tuple(final),
+            version,
+            asked.tokens,
+            clock.timings,
+            self._embedder.model,
+            state,
+            leaning.text,
+        )
 
     async def _leaning(self, query: str, earlier: Sequence[str], scope: Scope) -> followups.Asked:
         terms = followups.earlier_terms(earlier)
@@ -199,10 +254,14 @@ class Retriever:
         encoded = await self._embedder.encode([query], "query")
         return _Asked(query, encoded.vectors[0], encoded.tokens)
 
-    async def _dense(self, clock: _Clock, vector: Vector, scope: Scope) -> Pairs:
+    async def _dense(self, clock: _Clock, vector: Vector, scope: Scope) -> tuple[Pairs, float, Serving]:
+        """The nearest chunks, and which models serve: asked last, as old vectors go after a switch."""
+        model = self._embedder.model
         with clock.stage("dense"):
             async with self._sessions(scope.tenant_id) as session:
-                return await search.dense(session, vector, scope, self._candidates, model=self._embedder.model)
+                nearest = await search.dense(session, vector, scope, self._candidates, model=model)
+                deviation = await search.deviation(session, vector, scope, model=model)
+                return nearest, deviation, await serving.read(session, scope.tenant_id)
 
     async def _sparse(self, clock: _Clock, terms: Mapping[str, float], scope: Scope) -> tuple[Pairs, int]:
         with clock.stage("sparse"):
@@ -210,54 +269,52 @@ class Retriever:
                 version = await search.version(session, scope.tenant_id)
                 return await bm25.candidates(session, terms, scope, self._candidates), version
 
-    async def _fuse(self, dense: Pairs, sparse: Pairs, vector: Vector, scope: Scope) -> Pairs:
+    async def _meanings(self, dense: Pairs, sparse: Pairs, vector: Vector, scope: Scope) -> dict[int, Meaning]:
+        numbers = list(dict(dense) | dict(sparse))
+        async with self._sessions(scope.tenant_id) as session:
+            return await search.meanings(session, vector, scope, numbers, model=self._embedder.model)
+
+    def _fuse(self, dense: Pairs, sparse: Pairs, meanings: Mapping[int, Meaning], deviation: float) -> Pairs:
         if self._fusion == "rrf":
             return ranked(rrf(dense, sparse))
-        known = dict(dense)
-        missing = [number for number, _ in sparse if number not in known]
-        if missing:
-            async with self._sessions(scope.tenant_id) as session:
-                known |= await search.cosines(session, vector, scope, missing, model=self._embedder.model)
-        return ranked(convex(known, sparse))
+        scores = {number: meaning.score for number, meaning in meanings.items()}
+        fused = convex(scores, sparse, deviation=deviation, limit=self._candidates)
+        return ranked(with_document(fused, {number: meaning.document_id for number, meaning in meanings.items()}))
 
-    async def _passages(self, fused: Pairs, dense: Pairs, sparse: Pairs, scope: Scope) -> list[Passage]:
+    async def _passages(
+        self, fused: Pairs, meanings: Mapping[int, Meaning], sparse: Pairs, scope: Scope
+    ) -> tuple[list[Passage], dict[int, Signs]]:
+        """The passages in their order, and the signs of their tokens where late interaction reads them."""
+        numbers = [number for number, _ in fused]
         async with self._sessions(scope.tenant_id) as session:
-            rows = await search.rows(session, scope, [number for number, _ in fused])
-        meaning, words = dict(dense), dict(sparse)
-        return [
-            _passage(rows[number], score, Legs(meaning.get(number), words.get(number), score))
-            for number, score in fused
-            if number in rows
-        ]
+            rows = await search.rows(session, scope, numbers)
+            late = isinstance(self._reranker, LateInteraction)
+            signs = await self._signs(session, scope, numbers[: self._reranked]) if late else {}
+        words = dict(sparse)
+        passages = []
+        for number, score in fused:
+            if number in rows:
+                meaning = meanings[number].score if number in meanings else None
+                passages.append(_passage(rows[number], score, Legs(meaning, words.get(number), score)))
+        return passages, signs
 
-    async def _scores(
-        self, reranker: Reranker, asked: _Asked, passages: Sequence[Passage], scope: Scope
-    ) -> list[float]:
-        if asked.seen is None or not isinstance(reranker, LateInteraction):
-            return await reranker.score(asked.query, passages)
-        numbers = [passage.chunk_id for passage in passages]
-        async with self._sessions(scope.tenant_id) as session:
-            stored = await search.signs(
-                session, scope, numbers, model=self._embedder.model, dimensions=len(asked.vector)
-            )
-        return await reranker.score_stored(asked.seen, passages, stored)
+    async def _signs(self, session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, Signs]:
+        return await search.signs(
+            session, scope, numbers, model=self._embedder.model, dimensions=self._embedder.dimensions
+        )
 
-    async def _rerank(self, asked: _Asked, passages: Sequence[Passage], scope: Scope) -> list[Passage]:
+    async def _rerank(self, asked: _Asked, passages: Sequence[Passage], signs: Mapping[int, Signs]) -> list[Passage]:
         """The fused order stays below what the reranker saw."""
         if self._reranker is None or not passages:
             return list(passages)
         head, tail = passages[: self._reranked], passages[self._reranked :]
-        scores = await self._scores(self._reranker, asked, head, scope)
-        places = range(len(head))
-        by_reranker = standardised(dict(enumerate(scores)), set(places))
-        by_fusion = standardised({place: head[place].score for place in places}, set(places))
+        if asked.seen is not None and isinstance(self._reranker, LateInteraction):
+            scores = await self._reranker.score_stored(asked.seen, head, signs)
+        else:
+            scores = await self._reranker.score(asked.query, head)
         again = [
-            replace(
-                passage,
-                score=by_fusion[place] + RERANK_WEIGHT * by_reranker[place],
-                legs=replace(passage.legs, rerank=scores[place]),
-            )
-            for place, passage in enumerate(head)
+            replace(passage, score=score, legs=replace(passage.legs, rerank=given))
+            for passage, score, given in zip(head, both([p.score for p in head], scores), scores, strict=True)
         ]
         again.sort(key=lambda passage: (-passage.score, passage.chunk_id))
         return [*again, *tail]
@@ -265,6 +322,20 @@ class Retriever:
     async def _version(self, scope: Scope) -> int:
         async with self._sessions(scope.tenant_id) as session:
             return await search.version(session, scope.tenant_id)
+
+    async def _widened(self, passages: Sequence[Passage], scope: Scope) -> list[Passage]:
+        """Each passage as it is read: a sentence with those around it."""
+        numbers = [passage.chunk_id for passage in passages if passage.window]
+        if not numbers:
+            return list(passages)
+        async with self._sessions(scope.tenant_id) as session:
+            bodies = await search.windows(session, scope, numbers)
+        return [
+            replace(passage, text=bodies[passage.chunk_id], start=passage.window[0], end=passage.window[1], window=None)
+            if passage.window and passage.chunk_id in bodies
+            else passage
+            for passage in passages
+        ]
 
     async def _joined(self, groups: Sequence[Sequence[Passage]], scope: Scope) -> list[Passage]:
         if all(len(group) == 1 for group in groups):
@@ -291,6 +362,7 @@ def _passage(row: Row, score: float, legs: Legs) -> Passage:
         page=row.page,
         score=score,
         legs=legs,
+        window=row.window,
     )
 
 

@@ -14,15 +14,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.driver import driver
-from knowledge.embedders.tokens import Signs
+from knowledge.embedders.tokens import Signs, best_sentences
+from knowledge.filtering import passing_chunks
 from knowledge.types import Scope
 from knowledge.vectors import Vector, halfvec
 
 EXACT_ROWS = 10_000
 """Scopes up to this many vectors are scanned, larger ones go through HNSW."""
-INDEXED_DIMENSIONS = (256, 384, 512, 768, 1024, 1536, 3072)
+INDEXED_DIMENSIONS = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
 """Dimensions that the migrations make an HNSW index for."""
 EF_SEARCH = 200
+SAMPLED = 256
+"""Chunks that the spread of cosines is estimated from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,21 @@ class Row:
     heading: tuple[str, ...]
     source: str
     title: str
+    window: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """How near a chunk is to a question: its own cosine, and that of its best sentence where those are stored."""
+
+    document_id: str
+    cosine: float
+    sentence: float | None = None
+
+    @property
+    def score(self) -> float:
+        """Half the whole, half its best sentence: a passage may answer in one line and speak of much else."""
+        return self.cosine if self.sentence is None else (self.cosine + self.sentence) / 2
 
 
 async def dense(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, model: str) -> list[tuple[int, float]]:
@@ -47,7 +65,7 @@ async def dense(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, 
     if not scope.audiences:
         return []
     values = _values(vector, scope, k, model)
-    large = await _is_large(session, values)
+    large = await _is_large(session, scope, values)
     if large and len(vector) in INDEXED_DIMENSIONS:
         await session.execute(
             text(
@@ -56,13 +74,13 @@ async def dense(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, 
             ),
             {"ef": str(max(EF_SEARCH, k))},
         )
-        return await _nearest(session, _indexed(len(vector)), values)
-    return await _nearest(session, _SCANNED, values)
+        return await _nearest(session, _indexed(len(vector), scope), values)
+    return await _nearest(session, _scanned(scope), values)
 
 
 async def scan(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, model: str) -> list[tuple[int, float]]:
     """The same by looking at every vector of the scope: exact, and slow where there are many."""
-    return await _nearest(session, _SCANNED, _values(vector, scope, k, model))
+    return await _nearest(session, _scanned(scope), _values(vector, scope, k, model))
 
 
 async def _nearest(session: AsyncSession, statement: str, values: dict[str, object]) -> list[tuple[int, float]]:
@@ -77,60 +95,82 @@ def _values(vector: Vector, scope: Scope, k: int, model: str) -> dict[str, objec
         "audiences": list(scope.audiences),
         "vector": halfvec(vector),
         "k": k,
+        **passing_chunks(scope)[1],
     }
 
 
-async def _is_large(session: AsyncSession, values: dict[str, object]) -> bool:
+async def _is_large(session: AsyncSession, scope: Scope, values: dict[str, object]) -> bool:
     found = await session.scalar(
         text(
-            "SELECT count(*) FROM (SELECT FROM embeddings WHERE tenant_id = :tenant AND model = :model "
-            "AND audience = ANY(:audiences) LIMIT :limit) AS counted"
+            "SELECT count(*) FROM (SELECT FROM embeddings WHERE tenant_id = :tenant AND model = :model "  # noqa: S608
+            f"AND audience = ANY(:audiences) {passing_chunks(scope)[0]} LIMIT :limit) AS counted"
         ),
         {**values, "limit": EXACT_ROWS + 1},
     )
     return int(found or 0) > EXACT_ROWS
 
 
-_SCANNED = """
-    WITH scoped AS MATERIALIZED (
-        SELECT chunk_id, vector FROM embeddings
-        WHERE tenant_id = :tenant AND model = :model AND audience = ANY(:audiences)
-    )
-    SELECT chunk_id, -(vector <#> CAST(:vector AS halfvec)) FROM scoped
-    ORDER BY vector <#> CAST(:vector AS halfvec), chunk_id LIMIT :k
-"""
+def _scanned(scope: Scope) -> str:
+    return f"""
+        WITH scoped AS MATERIALIZED (
+            SELECT chunk_id, vector FROM embeddings
+            WHERE tenant_id = :tenant AND model = :model AND audience = ANY(:audiences) {passing_chunks(scope)[0]}
+        )
+        SELECT chunk_id, -(vector <#> CAST(:vector AS halfvec)) FROM scoped
+        ORDER BY vector <#> CAST(:vector AS halfvec), chunk_id LIMIT :k
+    """  # noqa: S608 - conditions of this layer, values bound
 
 
-def _indexed(dimensions: int) -> str:
+def _indexed(dimensions: int, scope: Scope) -> str:
     """The expression and the condition must be those of the partial index to use it."""
     cast = f"CAST(:vector AS halfvec({dimensions}))"
     return f"""
         SELECT chunk_id, -(CAST(vector AS halfvec({dimensions})) <#> {cast}) FROM embeddings
         WHERE tenant_id = :tenant AND model = :model AND audience = ANY(:audiences) AND dimensions = {dimensions}
+        {passing_chunks(scope)[0]}
         ORDER BY CAST(vector AS halfvec({dimensions})) <#> {cast} LIMIT :k
     """  # noqa: S608 - a number of this module
 
 
-async def cosines(
+async def meanings(
     session: AsyncSession, vector: Vector, scope: Scope, numbers: Sequence[int], *, model: str
-) -> dict[int, float]:
-    """The cosine of each of these chunks, for those that the dense search did not bring."""
+) -> dict[int, Meaning]:
+    """How near each of these chunks of the scope is to the unit vector; one without a vector of the model is left out.
+
+    One query brings the cosines of the chunks and the vectors of their sentences.
+    """
     if not numbers:
         return {}
-    rows = await session.execute(
-        text(
-            "SELECT chunk_id, -(vector <#> CAST(:vector AS halfvec)) FROM embeddings WHERE tenant_id = :tenant "
-            "AND model = :model AND audience = ANY(:audiences) AND chunk_id = ANY(:numbers)"
-        ),
-        {
-            "tenant": scope.tenant_id,
-            "model": model,
-            "audiences": list(scope.audiences),
-            "vector": halfvec(vector),
-            "numbers": list(numbers),
-        },
+    cursor = (await driver(session)).cursor(binary=True)
+    await cursor.execute(
+        "SELECT embeddings.chunk_id, CAST(-(vector <#> CAST(%s AS halfvec)) AS float8), document_id, vectors "
+        "FROM embeddings JOIN chunks USING (tenant_id, chunk_id) "
+        "LEFT JOIN sentence_vectors USING (tenant_id, chunk_id, model) WHERE embeddings.tenant_id = %s "
+        "AND embeddings.model = %s AND embeddings.audience = ANY(%s) AND embeddings.chunk_id = ANY(%s)",
+        (halfvec(vector), scope.tenant_id, model, list(scope.audiences), list(numbers)),
     )
-    return {number: float(score) for number, score in rows}
+    found = await cursor.fetchall()
+    packed = {row[0]: np.frombuffer(row[3], np.int8).reshape(-1, len(vector)) for row in found if row[3]}
+    best = dict(zip(packed, best_sentences(vector, list(packed.values())), strict=True))
+    return {number: Meaning(str(document), cosine, best.get(number)) for number, cosine, document, _ in found}
+
+
+async def deviation(session: AsyncSession, vector: Vector, scope: Scope, *, model: str) -> float:
+    """The standard deviation of the cosines of the unit vector to the tenant's chunks; 0 where there are too few.
+
+    Taken from some spread over all the chunks, whatever the audience, as the statistics of BM25 are.
+    """
+    return float(
+        await session.scalar(
+            text(
+                "SELECT stddev_pop(vector <#> CAST(:vector AS halfvec)) FROM embeddings WHERE tenant_id = :tenant "
+                "AND model = :model AND chunk_id = ANY(ARRAY(SELECT next_chunk * place / :sampled FROM knowledge_state "
+                "CROSS JOIN generate_series(0, :sampled - 1) AS place WHERE tenant_id = :tenant))"
+            ),
+            {"vector": halfvec(vector), "tenant": scope.tenant_id, "model": model, "sampled": SAMPLED},
+        )
+        or 0.0
+    )
 
 
 async def signs(
@@ -155,16 +195,36 @@ async def rows(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> d
     found = await session.execute(
         text(
             "SELECT chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, "
-            "heading, uri, title FROM chunks JOIN documents ON documents.tenant_id = chunks.tenant_id "
-            "AND documents.id = chunks.document_id WHERE chunks.tenant_id = :tenant "
-            "AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers)"
+            "heading, uri, title, window_start, window_end FROM chunks "
+            "JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id "
+            "WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers)"
         ),
         {"tenant": scope.tenant_id, "audiences": list(scope.audiences), "numbers": list(numbers)},
     )
     return {
-        number: Row(number, document, position, header, body, start, end, page, tuple(heading), uri, title)
-        for number, document, position, header, body, start, end, page, heading, uri, title in found
+        number: Row(
+            number, document, position, header, body, start, end, page, tuple(heading), uri, title, _window(*read)
+        )
+        for number, document, position, header, body, start, end, page, heading, uri, title, *read in found
     }
+
+
+def _window(start: int | None, end: int | None) -> tuple[int, int] | None:
+    return None if start is None or end is None else (start, end)
+
+
+async def windows(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, str]:
+    """What is read of each of these chunks of the scope, of those that have a window."""
+    found = await session.execute(
+        text(
+            "SELECT chunk_id, substr(documents.text, window_start + 1, window_end - window_start) FROM chunks "
+            "JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id "
+            "WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers) "
+            "AND window_start IS NOT NULL"
+        ),
+        {"tenant": scope.tenant_id, "audiences": list(scope.audiences), "numbers": list(numbers)},
+    )
+    return {number: str(body) for number, body in found}
 
 
 async def between(session: AsyncSession, scope: Scope, document_id: str, start: int, end: int) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+LEAST_CHARS, MOST_CHARS = 40, 400
+
+_LINE = re.compile(r"\S[^\n]*")
 _END = re.compile(r"[.!?…][\"'”’)\]»]*(?=\s)|[。！？](?:[」』）])?|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[A-Za-z]|mr|mrs|ms|dr|prof|sr|jr|st|vs|etc|e\.g|i\.e|cf|no|nr|fig|al|inc|ltd|co|approx|dept|est|vol|bzw"
@@ -43,3 +47,35 @@ def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> No
         end -= 1
     if start < end:
         spans.append((start, end))
+
+
+def sentence_windows(text: str, *, least: int = LEAST_CHARS, most: int = MOST_CHARS) -> list[tuple[int, int]]:
+    """Sentences and lines of a length that a vector can stand for, as half-open spans in order.
+
+    Shorter ones are joined with the next, longer ones cut at a space. They cover all that is not white space.
+    """
+    pieces = [piece for start, end in sentence_spans(text) for piece in _lines(text, start, end) if piece[0] < piece[1]]
+    joined: list[tuple[int, int]] = []
+    for start, end in pieces:
+        if joined and joined[-1][1] - joined[-1][0] < least:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    if len(joined) > 1 and joined[-1][1] - joined[-1][0] < least:
+        _, end = joined.pop()
+        joined[-1] = (joined[-1][0], end)
+    return [window for start, end in joined for window in _cut(text, start, end, most)]
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for match in _LINE.finditer(text, start, end):
+        yield match.span()
+
+
+def _cut(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
+    while end - start > most:
+        space = text.rfind(" ", start + most // 2, start + most)
+        stop = start + most if space < 0 else space
+        yield start, stop
+        start = stop
+    yield start, end

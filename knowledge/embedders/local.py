@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from knowledge.embedders.batching import BatchingWorker
+from knowledge.embedders.names import stored_name
 from knowledge.embedders.prefixes import prefix
-from knowledge.embedders.tokens import TokenVectors
+from knowledge.embedders.tokens import TokenVectors, sentence_vectors
 from knowledge.embedders.weights import OFFLINE_MODEL, locate
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind
+from knowledge.sentences import sentence_windows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -24,7 +27,8 @@ __all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
 
 class SentenceTransformerEmbedder:
-    """Any sentence-transformers model, by name or folder. ``dimensions`` and ``max_tokens`` load it.
+    """Any sentence-transformers model, by name or folder; ``dimensions`` shortens its vectors, for models that were
+    trained for it (Matryoshka). The properties ``dimensions`` and ``max_tokens`` load it.
 
     One thread encodes; what arrives together is encoded together, questions before passages. Uses bf16 where the
     processor computes in it, for questions and passages alike. Raises EmbeddingError where the model is not there.
@@ -32,8 +36,10 @@ class SentenceTransformerEmbedder:
 
     billed = False
 
-    def __init__(self, model: str = OFFLINE_MODEL, *, batch: int = 32) -> None:
-        self.model = model
+    def __init__(self, model: str = OFFLINE_MODEL, *, dimensions: int | None = None, batch: int = 32) -> None:
+        self.model = stored_name(model, dimensions)
+        self._name = model
+        self._shorten = dimensions
         self._worker = BatchingWorker[TokenVectors](self._forward, batch=batch)
         self._lock = threading.Lock()
         self._loaded: SentenceTransformer | None = None
@@ -82,22 +88,32 @@ class SentenceTransformerEmbedder:
     def _ready(self) -> SentenceTransformer:
         with self._lock:
             if self._loaded is None:
-                self._loaded = load(self.model)
+                self._loaded = load(self._name, self._shorten)
             return self._loaded
 
     def _forward(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         model = self._ready()
-        front = prefix(self.model, kind)
+        front = prefix(self._name, kind)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         rows: dict[int, TokenVectors] = {}
         for start in range(0, len(order), 16):
             places = order[start : start + 16]
-            rows.update(zip(places, _pass(model, [front + texts[i] for i in places], kind), strict=True))
+            rows.update(zip(places, _pass(model, [front + texts[i] for i in places], kind, len(front)), strict=True))
         return [rows[place] for place in range(len(texts))]
 
 
-def load(model: str) -> SentenceTransformer:
+def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
     """Load a model in the processor's best precision. Raises EmbeddingError with the cure."""
+    loaded = _load(model, dimensions)
+    own = loaded.get_embedding_dimension()
+    if dimensions and own and own < dimensions:
+        raise EmbeddingError(
+            f"The vectors of {model} have {own} dimensions; set PARLEY_EMBEDDING_DIMENSIONS to fewer, or unset it."
+        )
+    return loaded
+
+
+def _load(model: str, dimensions: int | None) -> SentenceTransformer:
     folder = locate(model)
     import torch
     from sentence_transformers import SentenceTransformer
@@ -108,6 +124,7 @@ def load(model: str) -> SentenceTransformer:
         return SentenceTransformer(
             folder,
             device="cpu",
+            truncate_dim=dimensions,
             local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
             model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
         ).eval()
@@ -127,22 +144,43 @@ def computes_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-def _pass(model: SentenceTransformer, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
+def _pass(model: SentenceTransformer, texts: Sequence[str], kind: EncodeKind, front: int) -> list[TokenVectors]:
+    """``front`` is the number of characters of the prefix in front of each text."""
     import torch
 
     with torch.inference_mode():
-        features: dict[str, Any] = model.preprocess(list(texts))
+        features: Any = model.preprocess(list(texts))
         ids, seen = features["input_ids"].numpy(), features["attention_mask"].numpy()
         out = model(features)
-        pooled = torch.nn.functional.normalize(out["sentence_embedding"].float(), dim=-1).numpy()
-        tokens = out["token_embeddings"].float()
+        most = model.truncate_dim
+        pooled = torch.nn.functional.normalize(out["sentence_embedding"].float()[:, :most], dim=-1).numpy()
+        tokens = out["token_embeddings"].float()[:, :, :most]
         if kind == "query":
             tokens = torch.nn.functional.normalize(tokens, dim=-1)
         vectors = tokens.numpy()
     real = (seen == 1) & ~np.isin(ids, model.tokenizer.all_special_ids)
     signs = np.packbits(vectors > 0, axis=2)
-    kept = vectors if kind == "query" else vectors[:, :0]
-    return [
-        TokenVectors(pooled[row], kept[row][real[row][: kept.shape[1]]].copy(), signs[row][real[row]])
-        for row in range(len(texts))
-    ]
+    if kind == "query":
+        return [TokenVectors(pooled[row], vectors[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]
+    kept = vectors[0, :0].copy()
+    offsets = _offsets(model, features)
+    rows = []
+    for row, whole in enumerate(texts):
+        told = real[row]
+        sentences = None
+        if offsets is not None:
+            sentences = sentence_vectors(vectors[row][told], offsets[row][told], _windows(whole, front))
+        rows.append(TokenVectors(pooled[row], kept, signs[row][told], sentences))
+    return rows
+
+
+def _windows(text: str, front: int) -> list[tuple[int, int]]:
+    return [(start + front, end + front) for start, end in sentence_windows(text[front:])]
+
+
+def _offsets(model: SentenceTransformer, features: Any) -> list[npt.NDArray[np.int64]] | None:
+    """Where each token stands in its text; None where the tokenizer does not tell, or means are not what the model
+    was trained to make of tokens."""
+    means = any(getattr(module, "pooling_mode", None) in ("mean", ("mean",), ["mean"]) for module in model)
+    encodings = getattr(features, "encodings", None)
+    return [np.array(encoding.offsets) for encoding in encodings] if means and encodings else None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.fusion import convex, ranked, rrf, sparse_weight, standardised
+from knowledge.fusion import both, convex, ranked, rrf, standardised, with_document
 
 SCORES = st.dictionaries(st.integers(0, 30), st.floats(0.01, 50), max_size=20)
 
@@ -35,10 +35,21 @@ def test_what_both_legs_find_best_is_best() -> None:
     assert ranked(convex({1: 0.9, 2: 0.5, 3: 0.1}, [(1, 10.0), (3, 5.0), (2, 1.0)]))[0][0] == 1
 
 
-def test_bm25_weighs_more_where_its_best_stands_out() -> None:
-    flat, steep = [10.0] * 10, [10.0] + [1.0] * 9
-    assert sparse_weight(flat) < sparse_weight(steep)
-    assert 0.2 <= sparse_weight([]) == sparse_weight(flat) <= sparse_weight(steep) <= 0.6
+def test_what_bm25_was_asked_for_and_did_not_bring_scores_nothing() -> None:
+    dense = {1: 0.5, 2: 0.5}
+    assert convex(dense, [(1, 9.0)], limit=2)[2] == convex(dense, [], limit=2)[2]
+    assert convex(dense, [(1, 9.0)], limit=1)[2] == convex(dense, [(1, 9.0)], limit=1)[1]
+
+
+def test_a_document_of_good_chunks_is_preferred() -> None:
+    documents = {1: "a", 2: "a", 3: "b", 4: "b"}
+    scored = with_document({1: 1.0, 2: 0.9, 3: 1.0, 4: 0.1}, documents)
+    assert scored[1] > scored[3] > scored[2] > scored[4]
+
+
+def test_the_reranker_weighs_less_than_the_fusion() -> None:
+    assert both([2.0, 1.0], [0.0, 5.0])[0] > both([2.0, 1.0], [0.0, 5.0])[1]
+    assert both([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])[1] == max(both([2.0, 1.9, 0.0], [0.0, 5.0, 0.0]))
 
 
 def test_without_a_score_is_the_least() -> None:

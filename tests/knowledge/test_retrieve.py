@@ -28,7 +28,7 @@ async def test_both_legs_find_and_carry_their_scores(
     assert None not in (best.legs.dense, best.legs.sparse, best.legs.fused)
     assert len(found.passages) == 3
     assert found.timings_ms.keys() == {"embed", "dense", "sparse", "fuse", "rerank", "total"}
-    assert (found.knowledge_version, found.embedding_model, found.embedding_tokens) == (30, "words", 5)
+    assert (found.embedding_model, found.embedding_tokens) == ("words", 5)
 
 
 @pytest.mark.parametrize("fusion", ["convex", "rrf"])
@@ -86,8 +86,10 @@ async def test_joining_leaves_room_for_others(ingestor: Ingestor, sessions: Sess
 
 async def test_nothing_asked_of_much_knowledge(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
     await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
-    found = await Retriever(sessions, embedder)("  ", Scope("t"))
-    assert (found.passages, found.knowledge_version) == ((), 30)
+    retriever = Retriever(sessions, embedder)
+    found = await retriever("  ", Scope("t"))
+    assert (found.passages, found.knowledge_version) == ((), await retriever.version("t"))
+    assert found.knowledge_version > 0
 
 
 async def test_the_same_text_twice_is_shown_once(

@@ -52,7 +52,10 @@ async def test_only_the_own_tenant_is_seen(
     await ingestor.ingest([ListSource("list", markdown("a.md", "# A\n\nSome words."))], tenant_id="mine")
     count = text(f"SELECT count(*) FROM {table}")
     async with sessions("mine") as session:
-        await session.execute(text("INSERT INTO token_signs SELECT tenant_id, chunk_id, model, 'bits' FROM embeddings"))
+        for packed in ("token_signs", "sentence_vectors"):
+            await session.execute(
+                text(f"INSERT INTO {packed} SELECT tenant_id, chunk_id, model, 'bits' FROM embeddings")  # noqa: S608
+            )
         assert await session.scalar(count)
     async with sessions("theirs") as session:
         assert await session.scalar(count) == 0

@@ -31,8 +31,8 @@ from knowledge.sources import FolderSource
 TENANT = "bench"
 WORDS = (
     "service deploy region cluster database index query latency budget owner rotation incident backup restore policy "
-    "holiday travel hotel invoice approval contract customer release branch merge review pipeline artifact secret token "
-    "gateway channel thread message answer passage document section table number because therefore however although "
+    "holiday travel hotel invoice approval contract customer release branch merge review pipeline artifact secret "
+    "token gateway channel thread message answer passage document section table number because however although "
     "before after during within without between every several never always must should may the a an of in on for with"
 ).split()
 

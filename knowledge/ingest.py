@@ -46,8 +46,9 @@ AT_ONCE = 64
 """Documents on their way at once: while some are parsed, others are embedded and stored."""
 BYTES_AT_ONCE = 64 * 2**20
 """What they have together at most, where it is more than one."""
-WAVE = 512
-"""Chunks that are encoded, or stored in one transaction, together: what a process that dies may lose of its work."""
+WAVE = 256
+"""Chunks that are encoded, or stored in one transaction, together: two waves or so are what a process that dies may
+lose of its work, and more would hardly be encoded faster."""
 ENCODED_AT_ONCE = 128
 """Chunks that are handed to the model in one go."""
 ATTEMPTS = 5

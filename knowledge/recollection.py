@@ -34,6 +34,9 @@ TOLD_THEN = 1.0
 TOLD_SOON_AFTER = 0.5
 """In deviations: a message of the time that is asked about, and one of the week after, when people tell of it."""
 SOON = timedelta(days=7)
+RELATED = 0.3
+"""A question that no message comes nearer to, that shares no word with any and names no day of theirs, asks of none."""
+UNRELATED = -1.0
 PAUSE = timedelta(hours=1)
 """A silence of this length ends an exchange."""
 READ_CHARS = 2000
@@ -59,19 +62,22 @@ class Said:
 def relevance(
     question: str, said: Sequence[Said], *, vectors: Vectors | None, asked: Vector | None, today: date
 ) -> Scores:
-    """One number a message: 0 is the mean of the conversation, 1 a deviation above it.
+    """One number a message: 0 is the mean of the conversation, 1 a deviation above it; UNRELATED for all where the
+    question has nothing to do with it.
 
     ``vectors`` are those of the messages' lines, shape ``(messages, dimensions)``, and ``asked`` the question's;
     without them the words alone decide. A message whose vector is all zeros has none and counts as the mean.
     """
     if not said:
         return np.zeros(0)
-    words = _standardised(_lexical(question, said))
-    if vectors is None or asked is None:
-        fused = words
-    else:
-        fused = (1 - LEXICAL) * _standardised(vectors @ asked, np.any(vectors != 0, axis=1)) + LEXICAL * words
-    fused = fused + _dated(spans(question, today), said)
+    lexical, dated = _lexical(question, said), _dated(spans(question, today), said)
+    cosines = None if vectors is None or asked is None else vectors @ asked
+    if not lexical.any() and not dated.any() and (cosines is None or cosines.max() < RELATED):
+        return np.full(len(said), UNRELATED)
+    fused = _standardised(lexical)
+    if vectors is not None and cosines is not None:
+        fused = (1 - LEXICAL) * _standardised(cosines, np.any(vectors != 0, axis=1)) + LEXICAL * fused
+    fused = fused + dated
     lent = np.zeros_like(fused)
     lent[:-1] += NEIGHBOUR * fused[1:]
     lent[1:] += NEIGHBOUR * fused[:-1]

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import admin, ask, budget, costs, docs, ingest, privacy, settings, stop, why
+from bot.commands import admin, ask, budget, costs, docs, ingest, memory, privacy, settings, stop, why
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
@@ -15,12 +15,13 @@ from bot.store import tenants
 from bot.types import Author
 from knowledge.errors import KnowledgeError
 
-_ALL = tuple(module.COMMAND for module in (ask, ingest, docs, budget, costs, why, stop, settings, admin, privacy))
+_MODULES = (ask, ingest, docs, budget, costs, why, stop, memory, settings, admin, privacy)
+_ALL = tuple(module.COMMAND for module in _MODULES)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
 
-_BARE = frozenset(("stop", "why", "budget", "costs", "help", "docs", "settings"))
+_BARE = frozenset(("stop", "why", "budget", "costs", "help", "docs", "settings", "memory"))
 """Commands that a mention may consist of alone."""
 
 
@@ -73,6 +74,8 @@ def match(text: str) -> tuple[str, str] | None:
         "export",
         "erase",
     ):
+        return name, args
+    if name == "memory" and first in ("show", "forget"):
         return name, args
     if name == "settings" and first in ("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "reset"):
         return name, args

@@ -50,6 +50,7 @@ def _text(trace: Trace) -> str:
         f"- Route: {route.get('model', 'none')} ({route.get('tier', '-')}): {route.get('reason', '-')}",
         f"- Confidence of the search: {_number(trace.details.get('confidence'))}",
         f"- Time: {', '.join(f'{name} {_number(value)} ms' for name, value in timings.items()) or '-'}",
+        *_prompt(trace),
         *(f"- Call: {_call(call)}" for call in trace.calls),
         *(f"- Note: {note}" for note in (*trace.details.get("restarts", ()), *trace.details.get("notes", ()))),
     ]
@@ -58,6 +59,32 @@ def _text(trace: Trace) -> str:
     if trace.refused:
         lines.append(f"- Not answered: {trace.refused}")
     return "\n".join(lines)
+
+
+def _prompt(trace: Trace) -> list[str]:
+    """What was put before the model, by part, and what did not fit."""
+    parts = trace.details.get("prompt_parts") or {}
+    if not parts:
+        return []
+    told = ", ".join(f"{name} {tokens:,}" for name, tokens in parts.items())
+    left = [
+        f"{number} {what}"
+        for what, number in (
+            ("messages of the thread", trace.details.get("messages_left_out", 0)),
+            ("passages", trace.details.get("passages_left_out", 0)),
+        )
+        if number
+    ]
+    shown = [
+        f"{len(trace.details.get(name) or ())} {what}"
+        for name, what in (("recalled", "old messages recalled"), ("facts", "facts"))
+        if trace.details.get(name)
+    ]
+    return [
+        f"- Prompt, in tokens: {told}",
+        *([f"- From memory: {', '.join(shown)}"] if shown else []),
+        *([f"- Left out for want of room: {', '.join(left)}"] if left else []),
+    ]
 
 
 def _call(call: dict[str, Any]) -> str:

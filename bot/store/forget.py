@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import waiting
-from bot.store.tables import answers, feedback, messages, reply_parts, threads, turns
+from bot.store.tables import answers, facts, feedback, message_vectors, messages, reply_parts, threads, turns
 from bot.types import Notice
 
 FORGOTTEN = "The question was deleted."
@@ -94,9 +94,14 @@ _EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refus
 
 
 async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> None:
-    """Cache entries and thumbs of the answer, and a summary that took it in: that is written anew from what is left."""
-    for table in (answers, feedback):
+    """Cache entries and thumbs of the answer, the facts that its question stated, the vectors of its messages, and a
+    summary that took them in: that is written anew from what is left."""
+    for table in (answers, facts, feedback):
         await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == turn_id))
+    spoken = select(messages.c.seq).where(messages.c.tenant_id == tenant_id, messages.c.turn_id == turn_id)
+    await session.execute(
+        delete(message_vectors).where(message_vectors.c.tenant_id == tenant_id, message_vectors.c.seq.in_(spoken))
+    )
     own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
     of = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
     await session.execute(

@@ -13,7 +13,18 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.budgets import of_user
-from bot.store.tables import budget_days, budgets, feedback, inbox, ledger, messages, reservations, threads, turns
+from bot.store.tables import (
+    budget_days,
+    budgets,
+    facts,
+    feedback,
+    inbox,
+    ledger,
+    messages,
+    reservations,
+    threads,
+    turns,
+)
 
 ERASED_TITLE = "(erased)"
 
@@ -22,6 +33,9 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
     """Everything that is kept of the person in this tenant, oldest first."""
     asked = await session.execute(
         select(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id).order_by(turns.c.seq)
+    )
+    stated = await session.execute(
+        select(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id).order_by(facts.c.said_at)
     )
     rated = await session.execute(
         select(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id)
@@ -36,6 +50,10 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
         "tenant": tenant_id,
         "user": user_id,
         "turns": [_turn(row) for row in asked],
+        "facts": [
+            {"kind": r.kind, "text": r.text, "said_at": r.said_at.isoformat(), "turn_id": str(r.turn_id)}
+            for r in stated
+        ],
         "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
         "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
         "calls": [
@@ -52,6 +70,7 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
     touched = list(await session.scalars(places.distinct()))
     nobody = f"erased:{uuid.uuid4().hex}"
     counts = {
+        "facts": delete(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id),
         "feedback": delete(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id),
         "messages": delete(messages).where(messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own)),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),

@@ -161,6 +161,14 @@ async def append_summary(session: AsyncSession, *, key: ThreadKey, since: int, s
     return result.first() is not None
 
 
+async def summary(session: AsyncSession, *, key: ThreadKey) -> str:
+    """The summary of the thread's older turns; empty where there is none."""
+    found = await session.scalar(
+        select(threads.c.summary).where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
+    )
+    return str(found or "")
+
+
 async def list_threads(
     session: AsyncSession, *, tenant_id: str, platform: Platform, channel_id: str, limit: int = 50
 ) -> list[ThreadRow]:

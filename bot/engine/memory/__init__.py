@@ -5,20 +5,23 @@ from __future__ import annotations
 from bot.engine.memory.facts import Said, stated
 from bot.engine.memory.past import (
     MESSAGE_SHARE,
+    NOTHING,
     SUMMARY_TOKENS,
     VERBATIM_MESSAGES,
     Selected,
     asked_before,
+    fits,
     leans_on_thread,
     select,
     standalone,
     to_summarise,
     without_markers,
 )
-from bot.engine.memory.recall import Remembered, compose, recalled, transcript
+from bot.engine.memory.recall import Remembered, compose, note, recalled, transcript
 
 __all__ = [
     "MESSAGE_SHARE",
+    "NOTHING",
     "SUMMARY_TOKENS",
     "VERBATIM_MESSAGES",
     "Remembered",
@@ -26,7 +29,9 @@ __all__ = [
     "Selected",
     "asked_before",
     "compose",
+    "fits",
     "leans_on_thread",
+    "note",
     "recalled",
     "select",
     "standalone",

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bot.types import History, PastMessage
+from bot.types import Fact, History, PastMessage
 
 VERBATIM_MESSAGES = 8
 """The last four turns, a question and an answer each, are always kept word for word."""
 MESSAGE_SHARE = 0.5
 """No single past message takes more than this share of the history budget."""
+RECALL_SHARE = 0.4
+"""The part of the history's budget that is kept for old messages and facts, where there are any."""
 SUMMARY_TOKENS = 300
 LEANED_ON = 4
 """Questions before it that a follow-up can lean on."""
@@ -51,10 +53,22 @@ class Selected:
     messages: tuple[PastMessage, ...]
     left_out: int = 0
     recalled: tuple[PastMessage, ...] = ()
+    facts: tuple[Fact, ...] = ()
 
     def tokens(self, count: Callable[[str], int]) -> int:
         """What summary and messages take; the recalled ones are counted where they are chosen."""
         return (count(self.summary) if self.summary else 0) + sum(message.tokens for message in self.messages)
+
+
+NOTHING = Selected("", ())
+"""The past of a thread that has none."""
+
+
+def fits(history: History, budget: int) -> bool:
+    """Whether the thread is still short enough to be shown whole, with room for what is to be recalled."""
+    return not history.summary_upto and sum(message.tokens for message in history.messages) <= budget * (
+        1 - RECALL_SHARE
+    )
 
 
 def select(history: History, budget: int, count: Callable[[str], int]) -> Selected:

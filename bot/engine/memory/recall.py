@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from bot.engine.memory.past import Selected, select, shortened
-from bot.types import History, PastMessage
+from bot.engine.memory.past import RECALL_SHARE, Selected, select, shortened
+from bot.types import Fact, History, PastMessage
 
-RECALL_SHARE = 0.4
-"""The part of the history's budget that is kept for old messages, where there are any."""
+FACT_SHARE = 0.15
+"""Facts take no more than this share of the history's budget."""
+LEAST = 0.0
+"""A message that says less about the question than the mean of its thread is not recalled."""
 MOST_OF_ONE = 0.25
 """No recalled message takes more than this share of what is there for all."""
 GAP = 3
@@ -31,29 +33,42 @@ def compose(
     budget: int,
     count: Callable[[str], int],
     *,
-    least: float = float("-inf"),
+    facts: Sequence[Fact] = (),
 ) -> Selected:
-    """The recent past and, in what it leaves of ``budget`` tokens, the most relevant of the ``older`` messages.
-
-    Messages below ``least`` are not recalled.
-    """
+    """The recent past and, in what it leaves of ``budget`` tokens, facts and the most relevant ``older`` messages."""
     past = select(history, int(budget * (1 - RECALL_SHARE)) if older else budget, count)
+    noted = latest(facts, min(int(budget * FACT_SHARE), budget - past.tokens(count)), count)
+    room = budget - past.tokens(count) - sum(count(note(fact)) for fact in noted)
     shown = {(message.seq, message.role) for message in past.messages}
     unseen = [one for one in older if (one.message.seq, one.message.role) not in shown]
-    return replace(past, recalled=recalled(unseen, budget - past.tokens(count), count, least=least))
+    return replace(past, facts=noted, recalled=recalled(unseen, room, count))
 
 
-def recalled(
-    found: Sequence[Remembered], budget: int, count: Callable[[str], int], *, least: float = float("-inf")
-) -> tuple[PastMessage, ...]:
-    """The most relevant messages that ``budget`` tokens hold, none below ``least``, in the order of ``found``."""
+def latest(facts: Sequence[Fact], budget: int, count: Callable[[str], int]) -> tuple[Fact, ...]:
+    """The latest facts that ``budget`` tokens hold, oldest first."""
+    kept: list[Fact] = []
+    for fact in reversed(facts):
+        budget -= count(note(fact))
+        if budget < 0:
+            break
+        kept.append(fact)
+    return tuple(reversed(kept))
+
+
+def note(fact: Fact) -> str:
+    """A fact as the prompt shows it, with who said it and when."""
+    return f"- {fact.author}, {fact.said_at:%Y-%m-%d} ({fact.kind}): {fact.text}\n"
+
+
+def recalled(found: Sequence[Remembered], budget: int, count: Callable[[str], int]) -> tuple[PastMessage, ...]:
+    """The most relevant messages that ``budget`` tokens hold, none below LEAST, in the order of ``found``."""
     ranked = sorted(range(len(found)), key=lambda place: (-found[place].relevance, -place))
     longest = max(1, int(budget * MOST_OF_ONE))
     chosen: dict[int, PastMessage] = {}
     days: set[str] = set()
     missed = 0
     for place in ranked:
-        if found[place].relevance < least or missed > GAP:
+        if found[place].relevance < LEAST or missed > GAP:
             break
         message = shortened(found[place].message, longest, count)
         tokens = count(_line(message)) + 1 + (0 if _day(message) in days else count(_day(message)) + 1)

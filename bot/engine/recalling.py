@@ -1,0 +1,42 @@
+"""What of the thread's memory belongs to the question: old messages about it, and the facts that people stated."""
+
+from __future__ import annotations
+
+import logging
+
+from bot.engine import memory
+from bot.engine.means import HISTORY_SHARE, Means
+from bot.engine.run import Run
+from bot.errors import ParleyError
+from bot.types import History, Turn
+from knowledge.errors import KnowledgeError
+
+log = logging.getLogger(__name__)
+
+
+async def remember(means: Means, run: Run, history: History) -> None:
+    """Facts always, old messages where the thread has more of them than are shown anyway. A failure is told in the
+    trace, and the answer does without."""
+    if means.memory is None or not (history.messages or history.summary):
+        return
+    start = means.monotonic()
+    try:
+        run.facts = tuple(await means.memory.facts(run.turn))
+        if not memory.fits(history, means.share(HISTORY_SHARE)):
+            run.remembered = tuple(await means.memory.older(run.turn, run.query or run.turn.question))
+    except (ParleyError, KnowledgeError) as error:
+        log.warning("turn %s: nothing recalled: %s", run.turn.id, error)
+        run.restarts.append(f"old messages could not be searched: {error}")
+    run.timings_ms["recall"] = means.since(start)
+
+
+async def learn(means: Means, turn: Turn) -> None:
+    """After the answer: keep what the person stated, and make the new messages searchable."""
+    if means.memory is None:
+        return
+    said = memory.stated(turn.question, turn.author.name, means.memory.terms)
+    try:
+        await means.memory.learn(turn, said)
+        await means.memory.index(turn)
+    except (ParleyError, KnowledgeError) as error:
+        log.warning("turn %s: not all of it is remembered: %s", turn.id, error)

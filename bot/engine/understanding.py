@@ -1,0 +1,74 @@
+"""What a question of a thread means, and what is found for it.
+
+The question is searched for with the thread before it at once; where it leans on the thread and a cheap model is there,
+the model makes it stand alone meanwhile, so that little time is lost. A model that fails costs nothing but a line in
+the trace. Its answer is a query, a yes or no, and a language: whatever old messages tell it, it can do no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from bot.engine import memory, prompt
+from bot.engine.means import Means
+from bot.engine.ports import Rewritten
+from bot.engine.run import Run, cache_key_of
+from bot.errors import LLMError
+from bot.types import History
+from knowledge.types import Found
+
+log = logging.getLogger(__name__)
+
+
+async def search(means: Means, run: Run, history: History) -> Found | None:
+    """The passages for the question; None where nothing is to be looked up. Raises knowledge errors."""
+    earlier = memory.asked_before(history)
+    plain = asyncio.ensure_future(_search(means, run, run.turn.question, earlier))
+    try:
+        rewritten = await _rewritten(means, run, history)
+        if rewritten is None:
+            found = await plain
+            run.query = found.searched or run.query
+            return found
+        run.query, run.language = rewritten.question, rewritten.language
+        if not rewritten.needs_search:
+            run.restarts.append("the model says that nothing is to be looked up for this")
+            return None
+        if _same(rewritten.question, run.turn.question):
+            return await plain
+        return max(await _search(means, run, rewritten.question), await plain, key=lambda found: found.confidence)
+    finally:
+        if not plain.done():
+            plain.cancel()
+        await asyncio.gather(plain, return_exceptions=True)
+
+
+async def _search(means: Means, run: Run, question: str, earlier: Sequence[str] = ()) -> Found:
+    return await means.search(question, run.scope, k=means.settings.passages, earlier=earlier)
+
+
+async def _rewritten(means: Means, run: Run, history: History) -> Rewritten | None:
+    """The question made to stand alone; None where it does so already, and where the model does not serve."""
+    rewriter = means.rewriter
+    if rewriter is None or not history.messages or not memory.leans_on_thread(run.turn.question):
+        return None
+    request = rewriter.prompt(run.turn.question, history.messages, cache_key=cache_key_of(run.turn))
+    need = prompt.size(request, means.count) + request.max_tokens
+    if any(state.left < 2 * need for state in run.budgets):
+        run.restarts.append("the question was not rewritten by a model: too little is left of today's tokens")
+        return None
+    start = means.monotonic()
+    try:
+        return await rewriter(request, meter=run.meter)
+    except LLMError as error:
+        log.info("turn %s: not rewritten: %s", run.turn.id, error)
+        run.restarts.append(f"the question was not rewritten by a model ({error.kind})")
+        return None
+    finally:
+        run.timings_ms["rewrite"] = means.since(start)
+
+
+def _same(one: str, other: str) -> bool:
+    return " ".join(one.lower().split()).rstrip("?!. ") == " ".join(other.lower().split()).rstrip("?!. ")

@@ -16,6 +16,8 @@ from bot.errors import ParleyError
 from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
 from knowledge.errors import KnowledgeError
+from knowledge.models import Models
+from knowledge.reembed import Standing, standing
 
 OLDEST_POSTGRES = 140000
 OLDEST_PGVECTOR = (0, 7)
@@ -36,6 +38,7 @@ async def examine(settings: Settings) -> list[Check]:
     found = [_data_dir(settings)]
     found += await _told("database", lambda: _database(settings))
     found += await _told("embedding model", lambda: _embedder(settings))
+    found += await _told("embedding model", lambda: _reembedding(settings))
     found += await _told("models", lambda: _models(settings))
     found += await _told("slack", lambda: _slack(settings))
     found += await _told("discord", lambda: _discord(settings))
@@ -127,19 +130,55 @@ def _isolation(facts: Any) -> Check:
 
 
 async def _embedder(settings: Settings) -> list[Check]:
-    from knowledge.embedders import build_embedder
+    from bot.app import build_models
+    from knowledge.search import INDEXED_DIMENSIONS
 
-    key = settings.openai_api_key
-    embedder = build_embedder(
-        settings.embedding_model,
-        openai_api_key=key.get_secret_value() if key else None,
-        openai_base_url=settings.openai_base_url,
-    )
+    models = build_models(settings)
     try:
-        encoded = await embedder.encode(["Is anybody there?"], "query")
+        encoded = await models.current.encode(["Is anybody there?"], "query")
     finally:
-        await embedder.aclose()
-    return [Check("embedding model", True, f"{embedder.model}, {encoded.vectors.shape[1]} dimensions")]
+        await models.current.aclose()
+    dimensions = encoded.vectors.shape[1]
+    detail = f"{models.current.model}, {dimensions} dimensions"
+    if dimensions in INDEXED_DIMENSIONS:
+        return [Check("embedding model", True, detail)]
+    known = ", ".join(map(str, INDEXED_DIMENSIONS))
+    fix = f"Above 10,000 passages searches are slow: set PARLEY_EMBEDDING_DIMENSIONS to one of {known}."
+    return [Check("embedding model", True, f"{detail}, for which there is no index", fix)]
+
+
+async def _reembedding(settings: Settings) -> list[Check]:
+    """How far a change of the embedding model is, tenant by tenant, and whether the old model can still be used."""
+    from bot.app import build_models, open_database
+    from bot.jobs.house import every_tenant
+
+    found: list[Check] = []
+    async with AsyncExitStack() as stack:
+        url = await open_database(settings, stack)
+        current, newest = await asyncio.to_thread(migrate.revisions, url)
+        if current != newest:
+            return []
+        database = Database(url)
+        stack.push_async_callback(database.aclose)
+        models = build_models(settings)
+        stack.push_async_callback(models.current.aclose)
+        stack.push_async_callback(models.aclose)
+        for tenant_id in await every_tenant(database):
+            async with database.tenant(tenant_id) as session:
+                at = await standing(session, tenant_id)
+            if at is not None:
+                found.append(await _changing(models, tenant_id, at))
+    return found
+
+
+async def _changing(models: Models, tenant_id: str, at: Standing) -> Check:
+    name = f"embedding model of {tenant_id}"
+    try:
+        await models.load(at.model)
+    except KnowledgeError as error:
+        detail = f"re-embedding {at.done:,} of {at.total:,} with {at.next_model}; {at.model} cannot be used: {error}"
+        return Check(name, False, detail, "Until it is done the other passages are found by their words alone.")
+    return Check(name, True, str(at), "A running 'parley up' or 'parley worker' goes on with it.")
 
 
 async def _models(settings: Settings) -> list[Check]:

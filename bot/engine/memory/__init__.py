@@ -6,6 +6,7 @@ from bot.engine.memory.facts import Said, stated
 from bot.engine.memory.past import (
     MESSAGE_SHARE,
     NOTHING,
+    RECALL_SHARE,
     SUMMARY_TOKENS,
     VERBATIM_MESSAGES,
     Selected,
@@ -13,6 +14,7 @@ from bot.engine.memory.past import (
     fits,
     leans_on_thread,
     select,
+    shortened,
     standalone,
     to_summarise,
     without_markers,
@@ -22,6 +24,7 @@ from bot.engine.memory.recall import Remembered, compose, note, recalled, transc
 __all__ = [
     "MESSAGE_SHARE",
     "NOTHING",
+    "RECALL_SHARE",
     "SUMMARY_TOKENS",
     "VERBATIM_MESSAGES",
     "Remembered",
@@ -34,6 +37,7 @@ __all__ = [
     "note",
     "recalled",
     "select",
+    "shortened",
     "standalone",
     "stated",
     "to_summarise",

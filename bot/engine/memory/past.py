@@ -14,6 +14,12 @@ MESSAGE_SHARE = 0.5
 """No single past message takes more than this share of the history budget."""
 RECALL_SHARE = 0.4
 """The part of the history's budget that is kept for old messages and facts, where there are any."""
+SUMMARY_SHARE = 0.3
+"""The part of the history's budget that the summary may take; of a longer one the last lines are shown."""
+STEP_SHARE = 0.25
+"""Less than this share of the history's budget is not worth a step of the summary."""
+LARGEST_STEP = 3
+"""A step takes no more than so many times the history's budget: a long thread catches up in several."""
 SUMMARY_TOKENS = 300
 LEANED_ON = 4
 """Questions before it that a follow-up can lean on."""
@@ -76,7 +82,8 @@ def select(history: History, budget: int, count: Callable[[str], int]) -> Select
 
     Where the last four turns alone are more than that, the longest of them are cut.
     """
-    room = budget - (count(history.summary) if history.summary else 0)
+    summary = _last_lines(history.summary, int(budget * SUMMARY_SHARE), count)
+    room = budget - (count(summary) if summary else 0)
     last = history.messages[-VERBATIM_MESSAGES:]
     longest = min(max(int(budget * MESSAGE_SHARE), 1), _level([message.tokens for message in last], max(room, 0)))
     chosen: list[PastMessage] = []
@@ -87,7 +94,17 @@ def select(history: History, budget: int, count: Callable[[str], int]) -> Select
         chosen.append(fitted)
         room -= fitted.tokens
     chosen.reverse()
-    return Selected(history.summary, tuple(chosen), len(history.messages) - len(chosen))
+    return Selected(summary, tuple(chosen), len(history.messages) - len(chosen))
+
+
+def _last_lines(text: str, budget: int, count: Callable[[str], int]) -> str:
+    kept: list[str] = []
+    for line in reversed(text.splitlines()):
+        budget -= count(line)
+        if budget < 0:
+            break
+        kept.append(line)
+    return "\n".join(reversed(kept))
 
 
 def _level(sizes: Sequence[int], room: int) -> int:
@@ -148,12 +165,27 @@ def standalone(question: str, messages: Sequence[PastMessage]) -> str:
 
 
 def to_summarise(history: History, budget: int) -> tuple[PastMessage, ...]:
-    """The older messages that are due for the summary: none until they outgrow ``budget``, then a large step.
+    """The older messages that are due for the summary: none until they outgrow what the ``budget`` leaves beside what
+    is recalled, then a large step.
 
     Whole turns: a question is not summarised without its answer.
     """
     messages = history.messages
-    if sum(message.tokens for message in messages) <= budget or len(messages) <= VERBATIM_MESSAGES:
+    room = budget * (1 - RECALL_SHARE)
+    if sum(message.tokens for message in messages) <= room or len(messages) <= VERBATIM_MESSAGES:
         return ()
     first_kept = messages[-VERBATIM_MESSAGES].seq
-    return tuple(message for message in messages if message.seq < first_kept)
+    due = [message for message in messages if message.seq < first_kept]
+    if sum(message.tokens for message in due) < STEP_SHARE * budget:
+        return ()
+    return _first_turns(due, LARGEST_STEP * budget)
+
+
+def _first_turns(messages: Sequence[PastMessage], room: int) -> tuple[PastMessage, ...]:
+    """Whole turns from the first on, as many as ``room`` tokens hold, one at least."""
+    taken = 0
+    for message in messages:
+        taken += message.tokens
+        if taken > room and message.seq > messages[0].seq:
+            return tuple(one for one in messages if one.seq < message.seq)
+    return tuple(messages)

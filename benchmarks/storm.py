@@ -65,7 +65,7 @@ class Library:
     async def version(self, tenant_id: str) -> int:
         return 1
 
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         rule = Passage(1, "d", RULE, "leave.md", "Leave", (), 0, len(RULE), None, 1.0)
         return Found((rule,), {}, 0.9, 1)
 

@@ -19,12 +19,16 @@ from bot.engine.routing.weights import shipped
 from bot.engine.turn import Engine
 from bot.errors import ParleyError
 from bot.intake import Intake
+from bot.llm import extractive
 from bot.llm.build import build as build_llm
 from bot.llm.prices import Prices
+from bot.llm.rewriting import ModelRewriter
 from bot.llm.routing import ModelClassifier
 from bot.llm.tokens import TokenCounter
 from bot.store import embedded, migrate
+from bot.store.line import Line
 from bot.store.queue import Queue
+from bot.store.recall import ThreadMemory
 from bot.store.session import Database
 from bot.store.store import PostgresStore
 from knowledge.embedders import build_embedder, open_stored
@@ -35,6 +39,8 @@ from knowledge.rerankers import build_reranker
 from knowledge.retrieve import Retriever
 
 SHUTDOWN_GRACE = 10.0
+LINE_SECONDS = 2.0
+"""Seconds that the start waits until other processes can see that this one lives."""
 
 Port = TypeVar("Port")
 
@@ -137,7 +143,7 @@ async def open_app(
         reranker = build_reranker(settings.reranker, embedder)
         if reranker is not None:
             stack.push_async_callback(reranker.aclose)
-        retriever = Retriever(database.tenant, embedder, reranker)
+        retriever = Retriever(database.tenant, embedder, reranker, models=models)
         ingestor = Ingestor(
             database.tenant,
             embedder,
@@ -150,7 +156,10 @@ async def open_app(
         queue = Queue(database.engine.url.render_as_string(hide_password=False))
         stack.push_async_callback(queue.aclose)
 
-        store = around.store(PostgresStore(database, settings, count_tokens=counter.count, clock=clock))
+        line = Line(database.engine.url.render_as_string(hide_password=False))
+        store = around.store(
+            PostgresStore(database, settings, count_tokens=counter.count, clock=clock, holder=lambda: line.holder)
+        )
         search = around.search(retriever)
         engine = around.engine(
             store=store,
@@ -159,9 +168,20 @@ async def open_app(
             settings=settings,
             count_tokens=counter.count,
             classifier=_classifier(settings, llm, retriever),
+            memory=ThreadMemory(database, embedder),
+            rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
             clock=clock,
         )
-        desk = Desk(engine=engine, store=store, max_question_chars=settings.max_question_chars, clock=clock)
+        desk = Desk(
+            engine=engine,
+            store=store,
+            max_question_chars=settings.max_question_chars,
+            clock=clock,
+            max_turns=settings.max_turns,
+        )
+        stack.push_async_callback(_ended, asyncio.create_task(line.serve(desk.notice), name="line to the database"))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(line.connected(), LINE_SECONDS)
         stack.push_async_callback(desk.close, SHUTDOWN_GRACE)
         services = Services(
             settings=settings,

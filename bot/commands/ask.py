@@ -14,7 +14,7 @@ USAGE = "QUESTION"
 class Unseen:
     """A Surface that shows nothing: the outcome alone is wanted."""
 
-    limits = Limits(message_chars=100_000, edit_interval=3600.0, max_parts=1)
+    limits = Limits(message_chars=100_000, edit_interval=3600.0, max_parts=1, here_only=True)
 
     async def post(self, part: Part) -> str:
         return part.nonce
@@ -24,6 +24,9 @@ class Unseen:
 
     async def delete(self, ref: str) -> None:
         return None
+
+    async def find(self, nonce: str) -> str | None:
+        return nonce
 
 
 async def run(context: Context, line: str) -> Reply:

@@ -1,6 +1,7 @@
 """The desk: takes messages in, runs their turns, and knows which are running in this process.
 
-Platforms talk to the engine through it alone: ``accept`` before they acknowledge, ``start`` after.
+Platforms talk to the engine through it alone: ``accept`` before they acknowledge, ``start`` after. Other processes are
+heard through ``notice``.
 """
 
 from __future__ import annotations
@@ -8,27 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.engine import words
+from bot.engine import changes, words
+from bot.engine.places import Places
 from bot.engine.ports import Clock, Store, Surface
+from bot.engine.queueing import Rounds, SurfaceFor, Waiting
 from bot.engine.turn import Engine
-from bot.errors import LeaseLost, NotAllowed, ParleyError, UsageError
-from bot.types import Author, Incoming, Outcome, Platform, ThreadKey, Tier, Turn
+from bot.errors import LeaseLost, NotAllowed, ParleyError, StoreAway, UsageError
+from bot.types import Author, Incoming, Notice, Outcome, Platform, ThreadKey, Tier, Turn
+
+__all__ = ["Desk", "SurfaceFor"]
 
 log = logging.getLogger(__name__)
 
-LEASE_POLL = 0.5
-"""Seconds between two tries for a thread in which another process may be answering."""
-
-SurfaceFor = Callable[[Turn], Surface]
-"""Builds the place where a stored turn's reply goes; used after a restart."""
+ACCEPT_SECONDS = 2.4
+"""Slack waits 3 s for the acknowledgement that follows an acceptance."""
+MAX_TURNS = 64
+TO_START = 5.0
+"""Seconds that a turn that was taken in here is left to whoever took it in."""
 
 
 class Desk:
-    """Runs turns as tasks, one at a time in a thread."""
+    """Runs turns as tasks: one at a time in a thread, a bounded number in all."""
 
     def __init__(
         self,
@@ -37,54 +42,73 @@ class Desk:
         store: Store,
         max_question_chars: int,
         clock: Clock = lambda: datetime.now(UTC),
+        max_turns: int = MAX_TURNS,
     ) -> None:
         self._engine = engine
         self._store = store
         self._max_chars = max_question_chars
         self._clock = clock
-        self._running: dict[str, tuple[Turn, asyncio.Task[Outcome]]] = {}
-        self._begun: set[str] = set()
-        self._stopped: set[str] = set()
+        self._running: dict[str, Waiting] = {}
         self._after: set[asyncio.Task[None]] = set()
+        self._fresh: set[str] = set()
         self._closing = False
+        self._full = False
+        self._places = Places(max_turns, changed=self._place_free)
+        self._rounds = Rounds(self._round)
+
+    # --- taking in
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        """Store the message and its turn; None when it was accepted before. Raises UsageError (empty, too long)."""
-        if not incoming.text.strip():
-            raise UsageError(words.EMPTY_QUESTION)
-        if len(incoming.text) > self._max_chars:
-            raise UsageError(words.too_long(self._max_chars))
-        return await self._store.accept(incoming)
+        """Store the message and its turn; None when it was accepted before.
 
-    def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
-        """Run the turn in the background. The task's outcome says how it ended; it raises only for a lost lease,
-        a shutdown, or a database that is gone."""
-        if turn.id in self._running:
-            return self._running[turn.id][1]
-        task = asyncio.create_task(self._run(turn, surface), name=f"turn {turn.id}")
-        self._running[turn.id] = (turn, task)
-        task.add_done_callback(lambda done: self._ended(turn, done))
-        return task
+        Raises UsageError (empty, too long), and StoreAway where the database does not answer in time.
+        """
+        self._check(incoming)
+        try:
+            async with asyncio.timeout(ACCEPT_SECONDS):
+                turn = await self._store.accept(incoming)
+        except TimeoutError:
+            raise StoreAway(words.NOT_STORED) from None
+        if turn is not None:
+            self._to_start(turn)
+        return turn
 
-    async def stop(self, turn_id: str, by: Author) -> None:
-        """Stop a running turn. Raises NotAllowed unless ``by`` asked it or is an admin; UsageError if it has ended."""
-        if turn_id not in self._running:
-            raise UsageError(words.TOO_LATE_TO_STOP)
-        turn, task = self._running[turn_id]
-        if by.id != turn.author.id and not by.is_admin:
-            raise NotAllowed(words.NOT_YOURS_TO_STOP)
-        self._stopped.add(turn_id)
-        if turn_id in self._begun:
-            task.cancel()
+    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+        """Note a message that is a command; False where any process has noted it before. Raises StoreAway."""
+        try:
+            async with asyncio.timeout(ACCEPT_SECONDS):
+                return await self._store.first(thread, message_id)
+        except TimeoutError:
+            raise StoreAway(words.NOT_STORED) from None
 
-    async def stop_thread(self, thread: ThreadKey, by: Author) -> int:
-        """Stop what runs in the thread; the number of turns stopped. Raises like ``stop``."""
-        found = [turn.id for turn, _ in self._running.values() if turn.thread == thread]
-        if not found:
-            raise UsageError(words.TOO_LATE_TO_STOP)
-        for turn_id in found:
-            await self.stop(turn_id, by)
-        return len(found)
+    async def edited(self, incoming: Incoming) -> Turn | None:
+        """A message was changed: its turn, to be started, where that asks something else now; else None.
+
+        The turn answers in the messages of its first answer. A message that was no question is accepted as one.
+        Raises like ``accept``.
+        """
+        known = await self._store.turns_of(incoming.thread, incoming.message_id)
+        if not known:
+            return await self.accept(incoming)
+        self._check(incoming)
+        turn = await self._store.begin_anew(known[0], incoming.text)
+        if turn is not None:
+            self._lose(turn.id)
+            self._to_start(turn)
+        return turn
+
+    async def deleted(self, thread: ThreadKey, message_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
+        """A message was deleted: stop and forget what it asked; the turns forgotten. Raises StoreAway.
+
+        Their ledger rows stay. Their answers are taken away in the background.
+        """
+        known = await self._store.turns_of(thread, message_id)
+        for turn in known:
+            await self._store.forget(turn)
+            letting_go = self._lose(turn.id)
+            work = changes.take_away(self._store, turn, surface_for(turn), after=letting_go)
+            self._in_background(work, f"take away turn {turn.id}")
+        return known
 
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
         """Accept the question of an earlier turn once more, past the answer cache. Raises UsageError."""
@@ -104,68 +128,195 @@ class Desk:
         assert accepted is not None
         return accepted
 
-    async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
-        """Keep a thumb: ``value`` is 1 or -1; a later thumb of the same person replaces it."""
-        await self._store.rate(await self._known(tenant_id, turn_id), by, value, reason)
+    def _to_start(self, turn: Turn) -> None:
+        """Whoever took the turn in has a moment to start it in its own place."""
+        self._fresh.add(turn.id)
+        asyncio.get_running_loop().call_later(TO_START, self._fresh.discard, turn.id)
+
+    def _check(self, incoming: Incoming) -> None:
+        if not incoming.text.strip():
+            raise UsageError(words.EMPTY_QUESTION)
+        if len(incoming.text) > self._max_chars:
+            raise UsageError(words.too_long(self._max_chars))
+
+    # --- running
+
+    def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
+        """Run the turn in the background. The task's outcome says how it ended; it raises only for a lost lease,
+        a shutdown, or a database that is gone."""
+        earlier = self._running.get(turn.id)
+        if earlier is not None and not earlier.lost:
+            return earlier.task
+        self._fresh.discard(turn.id)
+        waiting = Waiting(turn, surface, after=earlier.task if earlier else None)
+        waiting.task = asyncio.create_task(self._run(waiting), name=f"turn {turn.id}")
+        self._running[turn.id] = waiting
+        waiting.task.add_done_callback(lambda done: self._ended(waiting, done))
+        return waiting.task
+
+    async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
+        """Start the platform's turns that this process may run, now and whenever one comes; the number started now."""
+        if self._rounds.serve(platform, surface_for):
+            await self._store.serves(platform)
+        return await self._round(platform)
+
+    async def last_served(self, platform: Platform) -> datetime | None:
+        """When another process last served the platform; None where none did within a day."""
+        return await self._store.last_served(platform)
+
+    def notice(self, notice: Notice) -> None:
+        """Hear of what happened in other processes. Never blocks."""
+        waiting = self._running.get(notice.turn_id)
+        match notice.kind:
+            case "ready" if waiting is not None:
+                waiting.moves_on.set()
+            case "ready" if notice.holder == 0:
+                self._rounds.soon(notice.platform)
+            case "stop" if waiting is not None:
+                self._halt(waiting)
+            case "moved" if waiting is not None:
+                waiting.doubt.set()
+            case "dead" | "connected":
+                for one in self._running.values():
+                    one.moves_on.set()
+                self._rounds.soon()
 
     async def follows(self, thread: ThreadKey) -> bool:
         """Whether the bot answers in this thread without being mentioned: it is in it, and the channel allows it."""
         return await self._store.knows(thread) and (await self._store.settings(thread)).follow_ups
 
-    async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
-        """Start the platform's turns that no live process holds, at start and now and then; the number started."""
-        if self._closing:
-            return 0
-        waiting = [turn for turn in await self._store.unfinished(platform) if turn.id not in self._running]
-        for turn in waiting:
-            self.start(turn, surface_for(turn))
-        return len(waiting)
+    async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
+        """Keep a thumb: ``value`` is 1 or -1; a later thumb of the same person replaces it."""
+        await self._store.rate(await self._known(tenant_id, turn_id), by, value, reason)
+
+    # --- stopping
+
+    async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:
+        """Stop a turn, wherever it runs where ``tenant_id`` is given.
+
+        Raises NotAllowed unless ``by`` asked it or is an admin; UsageError if it has ended.
+        """
+        waiting = self._running.get(turn_id)
+        turn = waiting.turn if waiting else await self._store.turn(tenant_id, turn_id) if tenant_id else None
+        if turn is None:
+            raise UsageError(words.TOO_LATE_TO_STOP)
+        if by.id != turn.author.id and not by.is_admin:
+            raise NotAllowed(words.NOT_YOURS_TO_STOP)
+        if waiting is not None:
+            self._halt(waiting)
+        elif not await self._store.ask_to_stop(turn):
+            raise UsageError(words.TOO_LATE_TO_STOP)
+
+    async def stop_thread(self, thread: ThreadKey, by: Author) -> int:
+        """Stop what waits or runs in the thread; the number of turns stopped. Raises like ``stop``."""
+        found = {one.turn.id for one in self._running.values() if one.turn.thread == thread}
+        found |= {turn.id for turn in await self._store.open_turns(thread)}
+        if not found:
+            raise UsageError(words.TOO_LATE_TO_STOP)
+        for turn_id in found:
+            await self.stop(turn_id, by, tenant_id=thread.tenant_id)
+        return len(found)
+
+    def _halt(self, waiting: Waiting) -> None:
+        waiting.stopped = True
+        if waiting.begun:
+            waiting.task.cancel()
+
+    def _lose(self, turn_id: str) -> asyncio.Task[Outcome] | None:
+        """Let go of a turn that was taken from this process; the task that does, if there is one."""
+        waiting = self._running.get(turn_id)
+        if waiting is None:
+            return None
+        waiting.lost = True
+        waiting.doubt.set()
+        if waiting.idle:
+            waiting.task.cancel()
+        return waiting.task
+
+    # --- ending
 
     async def settled(self) -> None:
         """Wait until nothing runs, what follows an answer included."""
         while self._running or self._after:
-            await asyncio.wait([*(task for _, task in self._running.values()), *self._after])
+            await asyncio.wait([*(one.task for one in self._running.values()), *self._after])
             await asyncio.sleep(0)
 
     async def close(self, grace: float = 10.0) -> None:
         """Take no more, let running turns finish for ``grace`` seconds, then cancel what is left and hand it back."""
         self._closing = True
-        tasks: list[asyncio.Task[Any]] = [task for _, task in self._running.values()]
+        await self._rounds.close()
+        waits = [one for one in self._running.values() if one.idle]
+        for one in waits:
+            one.task.cancel()
+        for one in waits:
+            await self._let_go(one)
+        tasks: list[asyncio.Task[Any]] = [one.task for one in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
         for task in (*tasks, *self._after):
             task.cancel()
         await asyncio.gather(*tasks, *self._after, return_exceptions=True)
 
-    async def _run(self, turn: Turn, surface: Surface) -> Outcome:
+    # --- inside
+
+    async def _run(self, waiting: Waiting) -> Outcome:
         """A stop that comes before the turn holds its lease lets it go on, to be ended as stopped."""
-        self._begun.add(turn.id)
+        turn, waiting.begun = waiting.turn, True
+        if waiting.after is not None:
+            await asyncio.wait({waiting.after})
         while True:
             try:
+                shared = turn.thread.platform in self._rounds.surfaces
+                await waiting.admitted(self._places, self._store, shared=shared)
                 return await self._engine.handle(
                     turn,
-                    surface,
-                    stopped=lambda: turn.id in self._stopped,
-                    turned_away=lambda: self._thread_moves_on(turn),
+                    waiting.surface,
+                    stopped=lambda: waiting.stopped,
+                    turned_away=lambda: waiting.turned_away(self._places),
+                    doubt=waiting.doubt,
                 )
             except asyncio.CancelledError:
                 current = asyncio.current_task()
-                if turn.id not in self._stopped or self._closing or current is None:
+                if not waiting.stopped or self._closing or current is None:
                     raise
                 current.uncancel()
+            finally:
+                self._places.give(turn)
 
-    async def _thread_moves_on(self, turn: Turn) -> None:
-        """Wait until another turn of the thread ends here, or long enough for one to have ended elsewhere."""
-        others = [task for other, task in self._running.values() if other.thread == turn.thread and other.id != turn.id]
-        if others:
-            await asyncio.wait(others, timeout=LEASE_POLL, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(LEASE_POLL)
+    async def _let_go(self, waiting: Waiting) -> None:
+        """A turn that waited here may wait elsewhere."""
+        await asyncio.gather(waiting.task, return_exceptions=True)
+        if not waiting.surface.limits.here_only:
+            try:
+                await self._store.release(waiting.turn)
+            except ParleyError as error:
+                log.warning("turn %s stays until this process is seen to be gone: %s", waiting.turn.id, error)
 
-    def _ended(self, turn: Turn, task: asyncio.Task[Outcome]) -> None:
-        self._running.pop(turn.id, None)
-        self._begun.discard(turn.id)
-        self._stopped.discard(turn.id)
+    async def _round(self, platform: Platform) -> int:
+        """Start turns of the platform that nobody runs, as many as there are places; the number started."""
+        surface_for = self._rounds.surfaces.get(platform)
+        free = self._places.free
+        if self._closing or surface_for is None or not free:
+            return 0
+        found = await self._store.unfinished(platform, known=[*self._running, *self._fresh], most=free)
+        mine = self._running.keys() | self._fresh
+        fresh = [turn for turn in found if turn.id not in mine and not self._closing]
+        for turn in fresh:
+            self.start(turn, surface_for(turn))
+        self._full = len(found) >= free
+        return len(fresh)
+
+    def _place_free(self) -> None:
+        if self._full and not self._closing:
+            self._rounds.soon()
+
+    def _ended(self, waiting: Waiting, task: asyncio.Task[Outcome]) -> None:
+        turn = waiting.turn
+        if self._running.get(turn.id) is waiting:
+            del self._running[turn.id]
+        for other in self._running.values():
+            if other.turn.thread == turn.thread:
+                other.moves_on.set()
         if task.cancelled():
             return
         error = task.exception()

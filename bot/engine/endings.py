@@ -48,6 +48,8 @@ async def give_up(means: Means, run: Run, display: Display) -> None:
     """Leave the turn to another process: what was spent is settled, nothing is marked as answered."""
     store = means.store
     await display.abandon()
+    if run.lost and await whole(_is_forgotten(means, run)):
+        await whole(display.remove())
     if not run.lost:
         with contextlib.suppress(ParleyError, TimeoutError):
             async with asyncio.timeout(LAST_WORD):
@@ -59,6 +61,15 @@ async def give_up(means: Means, run: Run, display: Display) -> None:
             await whole(store.hand_back(run.turn, run.lease, run.calls, reservation=run.reservation))
     except LeaseLost:
         await whole(store.bill(run.turn, run.calls, run.reservation))
+
+
+async def _is_forgotten(means: Means, run: Run) -> bool:
+    """Whether the question was deleted: what was posted meanwhile is then nobody's but ours to take away."""
+    try:
+        return await means.store.is_forgotten(run.turn)
+    except ParleyError as error:
+        log.warning("turn %s was lost, and it cannot be told why: %s", run.turn.id, error)
+        return False
 
 
 def _last_word(run: Run) -> str:

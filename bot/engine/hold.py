@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from bot.engine.means import Means
 from bot.engine.ports import Event, Store
 from bot.engine.run import Run
-from bot.errors import LeaseLost
+from bot.errors import LeaseLost, StoreAway, SurfaceError
 from bot.types import Lease, Turn
 
 log = logging.getLogger(__name__)
@@ -18,26 +20,53 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 HEARTBEAT = 8.0
+UNSURE = 14.0
+"""Seconds after which a lease that was not prolonged is asked for before anything more is shown: less than half of it,
+for a process that was paused wakes up in the middle of what it did."""
 
 
-async def lease(store: Store, turn: Turn, turned_away: Callable[[], Awaitable[None]]) -> Lease:
-    """Take the turn; ``turned_away`` is awaited between two tries for a busy thread. Raises LeaseLost."""
+async def lease(store: Store, turn: Turn, turned_away: Callable[[], Awaitable[None]]) -> tuple[Turn, Lease]:
+    """Take the turn, as it stands then; ``turned_away`` is awaited between two tries for a busy thread.
+
+    Raises LeaseLost.
+    """
     while (taken := await store.lease(turn)) is None:
         await turned_away()
-    return taken
+    if taken.fence > 1 or taken.recorded:
+        turn = await store.turn(turn.thread.tenant_id, turn.id) or turn
+    return turn, taken
+
+
+async def confirm(means: Means, run: Run) -> None:
+    """Make sure that the lease still stands. Raises LeaseLost, or SurfaceError while that cannot be told."""
+    if means.monotonic() - run.confirmed < UNSURE:
+        return
+    try:
+        await _renew(means, run)
+    except StoreAway as away:
+        raise SurfaceError("It is not certain that this answer is still ours to show; waiting.") from away
+
+
+async def _renew(means: Means, run: Run) -> None:
+    asked = means.monotonic()
+    await means.store.renew(run.turn, run.lease)
+    run.confirmed = asked
 
 
 @asynccontextmanager
-async def heartbeat(store: Store, run: Run) -> AsyncIterator[None]:
-    """Keep the lease while the body runs; cancel the body once it is lost."""
+async def heartbeat(means: Means, run: Run, doubt: asyncio.Event) -> AsyncIterator[None]:
+    """Keep the lease while the body runs; cancel the body once it is lost. ``doubt`` has it asked for at once."""
     body = asyncio.current_task()
     assert body is not None
 
     async def beat() -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT):
+                    await doubt.wait()
+            doubt.clear()
             try:
-                await store.renew(run.turn, run.lease)
+                await _renew(means, run)
             except LeaseLost:
                 run.lost = True
                 body.cancel()

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.config import Settings
-from bot.engine.ports import LLM, Classifier, Clock, Search, Store
+from bot.engine.cache.port import NearAnswers
+from bot.engine.ports import LLM, Classifier, Clock, Memory, Rewriter, Search, Store
+from bot.engine.run import Run
+from bot.types import Call, Lease, Turn
+from knowledge.types import Scope
 
 PASSAGE_SHARE = 3000 / 8000
 HISTORY_SHARE = 2500 / 8000
@@ -24,6 +28,20 @@ class Means:
     classifier: Classifier
     clock: Clock
     monotonic: Callable[[], float]
+    memory: Memory | None = None
+    rewriter: Rewriter | None = None
+    near: NearAnswers | None = None
+
+    def run(self, turn: Turn, lease: Lease, scope: Scope) -> Run:
+        """A run of the turn, whose provider calls are on record before they are sent."""
+        now = self.monotonic()
+        run = Run(turn, lease, now, scope, confirmed=now)
+
+        async def opens(call: Call) -> None:
+            await self.store.open_call(turn, call, run.reservation, beyond=run.beyond(call))
+
+        run.opens = opens
+        return run
 
     def share(self, share: float) -> int:
         """So many tokens of the prompt."""

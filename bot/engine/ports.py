@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from bot.engine.memory import Remembered, Said
 from bot.types import (
     Author,
     BudgetState,
     CachedAnswer,
     Call,
     ChannelSettings,
+    Fact,
     History,
     Incoming,
     Lease,
@@ -44,7 +46,13 @@ class Surface(Protocol):
         """Make the message read as ``part`` says."""
 
     async def delete(self, ref: str) -> None:
-        """Take the message away."""
+        """Take the message away; one that is gone already is no error."""
+
+    async def find(self, nonce: str) -> str | None:
+        """The reference of a message posted earlier under that nonce; None where there is none or it cannot be told.
+
+        Asked only after a post of which nobody knows whether it went through.
+        """
 
 
 class PartRecorder(Protocol):
@@ -134,6 +142,16 @@ Meter = Callable[[Call], None]
 """Told of every provider call once it is over, however it ended: cancelled and failed ones too."""
 
 
+@runtime_checkable
+class Opening(Protocol):
+    """A meter that is also told of a call before it is sent, so that no call goes unrecorded where a process dies."""
+
+    def __call__(self, call: Call) -> None: ...
+
+    async def opens(self, call: Call) -> None:
+        """Put an ``open`` call on record. Raises OverBudget or StoreAway: the call must not be sent then."""
+
+
 class LLM(Protocol):
     """Writes. The stream ends with exactly one Ended, or raises LLMError; closing it early stops the provider."""
 
@@ -216,7 +234,30 @@ class Store(Protocol):
     """What the engine remembers between calls, always inside the turn's tenant."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        """Write inbox and turn in one transaction; None when this message was accepted before."""
+        """Write inbox and turn in one transaction; None when this message was accepted before. Raises StoreAway."""
+
+    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+        """Note a message that becomes no turn; False where it was noted or accepted before, by any process."""
+
+    async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
+        """The turn that a message became, then those that asked it again."""
+
+    async def begin_anew(self, turn: Turn, question: str) -> Turn | None:
+        """Queue the turn with a changed question; whoever runs it loses it. None where it asks just that already."""
+
+    async def forget(self, turn: Turn) -> None:
+        """End the turn and forget question, answer and what was made of them; whoever runs it loses it."""
+
+    async def is_forgotten(self, turn: Turn) -> bool: ...
+
+    async def drop_parts(self, turn: Turn) -> None:
+        """Forget the reply messages: they were taken away."""
+
+    async def ask_to_stop(self, turn: Turn) -> bool:
+        """Tell whoever runs the turn, now or later, that it was stopped; False where it has ended."""
+
+    async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
+        """The thread's turns that wait or run, oldest first."""
 
     async def lease(self, turn: Turn) -> Lease | None:
         """Take the turn for this process; None while the thread is busy. Raises LeaseLost once the turn has ended."""
@@ -234,8 +275,23 @@ class Store(Protocol):
     async def knows(self, thread: ThreadKey) -> bool:
         """Whether the bot was ever asked in this thread."""
 
-    async def unfinished(self, platform: Platform) -> Sequence[Turn]:
-        """Turns that no live process holds, oldest first."""
+    async def unfinished(self, platform: Platform, *, known: Collection[str] = (), most: int = 100) -> Sequence[Turn]:
+        """Turns that this process may run and does not know yet, the fairest first; frees what dead processes held."""
+
+    async def serves(self, platform: Platform) -> None:
+        """Note that this process serves the platform."""
+
+    async def last_served(self, platform: Platform) -> datetime | None:
+        """When another process last served it; None where none did within a day."""
+
+    async def hold(self, turn: Turn) -> bool:
+        """Keep a queued turn for this process; False where it runs, has ended, or is another's."""
+
+    async def release(self, turn: Turn) -> None:
+        """Let any process run a queued turn that this one held."""
+
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> None:
+        """``record_part`` for a queued turn of this process. Raises LeaseLost once it is no longer that."""
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None: ...
 
@@ -251,6 +307,9 @@ class Store(Protocol):
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None: ...
 
     async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None: ...
+
+    async def open_call(self, turn: Turn, call: Call, reservation: Reservation | None, *, beyond: int = 0) -> None:
+        """Put a call on record before it is sent, and set ``beyond`` more tokens aside for it. Raises OverBudget."""
 
     async def finish(
         self,
@@ -273,6 +332,28 @@ class Store(Protocol):
 
     async def summarise(self, turn: Turn, *, since: int, summary: str, upto: int) -> bool:
         """Append to the thread's summary, unless it moved on from ``since`` meanwhile; whether it was appended."""
+
+
+# --- Memory: what a thread remembers beyond its recent messages
+
+
+class Memory(Protocol):
+    """Always inside the turn's thread. Raises knowledge errors and ParleyError."""
+
+    async def older(self, turn: Turn, query: str) -> Sequence[Remembered]:
+        """The messages before the turn, oldest first, each with what it says about the query."""
+
+    async def facts(self, turn: Turn) -> Sequence[Fact]:
+        """What people stated in the thread and nobody stated otherwise later, oldest first."""
+
+    async def learn(self, turn: Turn, said: Sequence[Said]) -> None:
+        """Keep what the turn's author stated in it, in place of what was kept of the turn before."""
+
+    async def index(self, turn: Turn) -> None:
+        """Make the thread's messages up to the turn's answer searchable."""
+
+    def terms(self, text: str) -> list[str]:
+        """The telling words of a text, stemmed."""
 
 
 Clock = Callable[[], datetime]

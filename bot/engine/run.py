@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from bot.engine.cache.port import Near
 from bot.engine.citations import resolve
+from bot.engine.memory import NOTHING, Remembered, Selected
 from bot.types import (
     BudgetState,
     Call,
     Citation,
+    Fact,
     Lease,
     Outcome,
     Reservation,
@@ -22,6 +25,25 @@ from bot.types import (
     Usage,
 )
 from knowledge.types import Found, Passage, Scope
+
+
+async def _off_the_record(_: Call) -> None:
+    """For runs whose calls are recorded once they are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunMeter:
+    """Takes note of the provider calls of a run, before they are sent and when they are over."""
+
+    run: Run
+
+    def __call__(self, call: Call) -> None:
+        """A call is over, however it ended."""
+        self.run.calls.append(call if call.id else replace(call, id=uuid.uuid4().hex))
+
+    async def opens(self, call: Call) -> None:
+        """A call is about to be sent."""
+        await self.run.opens(call)
 
 
 @dataclass(slots=True)
@@ -40,6 +62,9 @@ class Run:
     query: str = ""
     found: Found | None = None
     passages: tuple[Passage, ...] = ()
+    weak: bool = False
+    shadowed: Near | None = None
+    ground: str = ""
     draft: str = ""
     answer: str = ""
     citations: tuple[Citation, ...] = ()
@@ -53,10 +78,32 @@ class Run:
     left_out: int = 0
     timings_ms: dict[str, float] = field(default_factory=dict)
     lost: bool = False
+    confirmed: float = 0.0
+    """When the lease was last known to stand, monotonic."""
+    remembered: tuple[Remembered, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    language: str = ""
+    past: Selected = NOTHING
+    parts: dict[str, int] = field(default_factory=dict)
+    """Tokens of each part of the prompt."""
+    extended: int = 0
+    """Tokens set aside beyond the reservation, for further attempts."""
+    opens: Callable[[Call], Awaitable[None]] = _off_the_record
 
-    def meter(self, call: Call) -> None:
-        """Take note of a provider call, however it ended."""
-        self.calls.append(call)
+    @property
+    def meter(self) -> RunMeter:
+        """Told of every provider call."""
+        return RunMeter(self)
+
+    def beyond(self, call: Call) -> int:
+        """Tokens that another attempt may take beyond what is set aside; the first attempt is what that was for."""
+        spent = sum(over.usage.total_tokens for over in self.calls)
+        if self.reservation is None or not spent:
+            return 0
+        needed = spent + call.usage.total_tokens + self.answer_tokens
+        more = max(0, needed - self.reservation.tokens - self.extended)
+        self.extended += more
+        return more
 
     def resolve(self) -> None:
         """Make the answer of the draft: markers checked against the passages, quotes found in them."""
@@ -103,6 +150,10 @@ class Run:
             "reserved_tokens": self.reservation.tokens if self.reservation else 0,
             "prompt_tokens_counted": self.prompt_tokens,
             "messages_left_out": self.left_out,
+            "recalled": [[message.author, message.at.isoformat(), message.text] for message in self.past.recalled],
+            "facts": [[fact.author, fact.said_at.isoformat(), fact.text] for fact in self.past.facts],
+            "prompt_parts": dict(self.parts),
+            "passages_left_out": len(self.found.passages) - len(self.passages) if self.found else 0,
             "restarts": list(self.restarts),
             "notes": list(self.notes),
             "timings_ms": dict(self.timings_ms),

@@ -36,19 +36,29 @@ Allowed = frozenset[str] | Callable[[], frozenset[str]]
 
 @dataclass(slots=True)
 class _Message:
-    """A message of the reply: its reference once it is posted, what it shows as far as is known, if it is on record."""
+    """A message of the reply: its reference once it is posted, what it shows as far as is known, if it is on record.
+
+    ``doubtful``: a post of it was begun, and nobody knows whether it went through.
+    """
 
     ref: str | None = None
     shown: Part | None = None
     recorded: bool = False
+    doubtful: bool = False
+
+
+async def _no_doubt() -> None:
+    """For a display whose owner cannot lose what it shows."""
 
 
 class Display:
     """Shows one turn's answer. An async context manager: leaving it ends the background task, whatever happened.
 
     ``parts`` are the references of messages that an earlier process posted for this turn: they are edited, not posted
-    again. ``record`` is told of each message before it is posted and again with its reference. ``allowed`` are the
-    addresses that may be links (``urls_in``), or a function that says which, asked anew for each edit.
+    again; ``recorded`` says how many were about to be: the others are looked for before they are posted. ``record`` is
+    told of each message before it is posted and again with its reference; ``confirm`` is asked before each edit whether
+    it may still be made, and raises LeaseLost. ``allowed`` are the addresses that may be links (``urls_in``), or a
+    function that says which, asked anew for each edit.
     """
 
     def __init__(
@@ -58,6 +68,8 @@ class Display:
         turn_id: str,
         record: PartRecorder,
         parts: Sequence[str] = (),
+        recorded: int = 0,
+        confirm: Callable[[], Awaitable[None]] = _no_doubt,
         allowed: Allowed = frozenset(),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -70,7 +82,9 @@ class Display:
         self._monotonic = monotonic
         self._sleep = sleep
         self._deadline = deadline
+        self._confirm = confirm
         self._messages = [_Message(ref, recorded=True) for ref in parts]
+        self._messages += [_Message(doubtful=True) for _ in range(recorded - len(parts))]
         self._pace = Pace(surface.limits.edit_interval)
         self._text: str | Callable[[], str] = ""
         self._status = ""
@@ -96,11 +110,15 @@ class Display:
 
     async def open(self, status: str) -> None:
         """Give a sign of life. Raises LeaseLost; where the platform fails in passing, the background task goes on."""
+        await self.say(status)
+        self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")
+
+    async def say(self, status: str) -> None:
+        """Show what stands there while there is no text yet. Raises LeaseLost."""
         self._status = safe(status, frozenset())
         await self._attempt()
         if isinstance(self._fatal, LeaseLost):
             raise self._fatal
-        self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")
 
     def show(self, text: str | Callable[[], str]) -> None:
         """Take the newest whole text, or a function that makes it when an edit goes out.
@@ -137,6 +155,11 @@ class Display:
             await self._insist(partial(self._put, index, part), until)
         await self._remove_surplus(len(parts), until)
         return tuple(parts)
+
+    async def remove(self) -> None:
+        """Take every message away, as far as the platform lets it; nothing can be shown afterwards."""
+        await self.abandon()
+        await self._remove_surplus(0, self._monotonic() + IN_FLIGHT_SECONDS)
 
     async def abandon(self) -> None:
         """End the background task and leave everything as it stands. May be called more than once."""
@@ -194,18 +217,26 @@ class Display:
         message = self._messages[index]
         if message.ref is None:
             await self._record(index, None)
-            message.ref = await self._surface.post(part)
-            message.shown = part
+            await self._post(message, part)
             if index:
                 self._pace.done(self._monotonic())
-        elif message.shown != part:
+        if message.shown != part:
+            await self._confirm()
             message.shown = None
-            await self._surface.edit(message.ref, part)
+            await self._surface.edit(message.ref or "", part)
             message.shown = part
             self._pace.done(self._monotonic())
         if not message.recorded:
             await self._record(index, message.ref)
             message.recorded = True
+
+    async def _post(self, message: _Message, part: Part) -> None:
+        """Post it, or find it where an earlier post may have gone through: then what it shows is unknown."""
+        if message.doubtful:
+            message.ref = await self._surface.find(part.nonce)
+        if message.ref is None:
+            message.doubtful = True
+            message.ref, message.shown = await self._surface.post(part), part
 
     def _part(self, index: int, text: str, *, final: bool) -> Part:
         return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final)
@@ -241,8 +272,10 @@ class Display:
     async def _remove_surplus(self, keep: int, until: float) -> None:
         """Delete messages of a draft that was longer. One that stays is told in the log: the answer itself stands."""
         while len(self._messages) > keep:
-            ref = self._messages[-1].ref
+            message, ref = self._messages[-1], self._messages[-1].ref
             try:
+                if ref is None and message.doubtful:
+                    ref = await self._surface.find(self._part(len(self._messages) - 1, "", final=True).nonce)
                 if ref is not None:
                     await self._insist(partial(self._surface.delete, ref), until)
             except SurfaceError as error:

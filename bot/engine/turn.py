@@ -7,21 +7,27 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from bot.config import Settings
-from bot.engine import after, budget, endings, finding, hold, memory, route, words, writing
+from bot.engine import after, budget, endings, finding, hold, recalling, reuse, route, words, writing
+from bot.engine.cache.port import NearAnswers
 from bot.engine.gate import urls_in
 from bot.engine.means import Means
-from bot.engine.ports import LLM, Classifier, Clock, Search, Store, Surface
+from bot.engine.memory import standalone
+from bot.engine.ports import LLM, Classifier, Clock, Memory, Rewriter, Search, Store, Surface
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run
 from bot.engine.stream import Display
 from bot.errors import LeaseLost, ParleyError, Refused
 from bot.types import ChannelSettings, History, Outcome, Turn
 from knowledge.errors import KnowledgeError
-from knowledge.types import Scope
+from knowledge.types import Filter, Scope
 
 log = logging.getLogger(__name__)
+
+MOST_TAKEOVERS = 4
+"""Processes that may die over a turn before it is ended: the turn itself may be what kills them."""
 
 
 def _never() -> bool:
@@ -44,11 +50,14 @@ class Engine:
         settings: Settings,
         count_tokens: Callable[[str], int],
         classifier: Classifier | None = None,
+        memory: Memory | None = None,
+        rewriter: Rewriter | None = None,
+        near: NearAnswers | None = None,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         judge = classifier or LocalClassifier(settings.strong_share)
-        self._means = Means(store, search, llm, settings, count_tokens, judge, clock, monotonic)
+        self._means = Means(store, search, llm, settings, count_tokens, judge, clock, monotonic, memory, rewriter, near)
 
     async def handle(
         self,
@@ -57,21 +66,26 @@ class Engine:
         *,
         stopped: Callable[[], bool] = _never,
         turned_away: Callable[[], Awaitable[None]] = _pause,
+        doubt: asyncio.Event | None = None,
     ) -> Outcome:
         """Answer the turn on the surface. Cancelled: ``stopped`` tells a person's stop from a shutdown.
 
-        ``turned_away`` is awaited between two tries for the lease of a thread that is busy.
+        ``turned_away`` is awaited between two tries for the lease of a thread that is busy. ``doubt`` is set where the
+        turn may have been taken from this process: its question was changed or deleted.
 
         Raises LeaseLost where the turn has ended or another process took it; CancelledError at a shutdown, the turn
         being handed back. Every other ending is in the outcome.
         """
         means = self._means
         scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
-        run = Run(turn, await hold.lease(means.store, turn, turned_away), means.monotonic(), scope)
-        async with self._display(run, surface) as display, hold.heartbeat(means.store, run):
+        turn, lease = await hold.lease(means.store, turn, turned_away)
+        run = means.run(turn, lease, scope)
+        async with self._display(run, surface) as display, hold.heartbeat(means, run, doubt or asyncio.Event()):
             try:
                 await display.open(words.SEARCHING)
-                run.state = "cancelled" if stopped() else "done"
+                if lease.takeovers > MOST_TAKEOVERS:
+                    raise Refused(words.GIVEN_UP)
+                run.state = "cancelled" if stopped() or lease.stopping else "done"
                 if run.state == "done":
                     await self._answer(run, display)
             except asyncio.CancelledError:
@@ -81,6 +95,7 @@ class Engine:
                 run.state = "cancelled"
                 run.resolve()
             except LeaseLost:
+                run.lost = True
                 await endings.give_up(means, run, display)
                 raise
             except Refused as refusal:
@@ -90,10 +105,13 @@ class Engine:
             except Exception:
                 log.exception("turn %s failed", turn.id)
                 run.fail("Something broke while answering; the operator finds it in the log")
-            return await hold.whole(endings.finish(means, run, display))
+            outcome = await hold.whole(endings.finish(means, run, display))
+        await reuse.keep(means, run)
+        return outcome
 
     async def reflect(self, turn: Turn) -> None:
         """After the answer: what the thread should remember of it."""
+        await recalling.learn(self._means, turn)
         await after.reflect(self._means, turn)
 
     # --- the steps of an answer
@@ -101,12 +119,15 @@ class Engine:
     async def _answer(self, run: Run, display: Display) -> None:
         means = self._means
         settings = await means.store.settings(run.turn.thread)
+        if settings.paused is not None:
+            raise Refused(settings.paused)
+        run.scope = run.scope.narrowed(Filter(sources=settings.sources))
         history = await means.store.history(run.turn)
-        run.query = memory.standalone(run.turn.question, history.messages)
+        run.query = standalone(run.turn.question, history.messages)
         await self._choose_route(run, settings, history)
         if await finding.from_cache(means, run, settings, history):
             return
-        await finding.retrieve(means, run)
+        await asyncio.gather(finding.retrieve(means, run, history), recalling.remember(means, run, history))
         await writing.write(means, run, display, settings, history)
         run.resolve()
 
@@ -135,5 +156,7 @@ class Engine:
             turn_id=run.turn.id,
             record=record,
             parts=run.turn.parts,
+            recorded=run.turn.recorded,
+            confirm=partial(hold.confirm, self._means, run),
             allowed=lambda: urls_in(run.turn.question, *(passage.text for passage in run.passages)),
         )

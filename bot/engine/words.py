@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.errors import OverBudget
@@ -11,6 +11,12 @@ from bot.types import BudgetOwner, BudgetState
 SEARCHING = "_Looking through the documents…_"
 STOPPED = "_Stopped._"
 INTERRUPTED = "_Interrupted by a restart; the answer goes on here in a moment._"
+GIVEN_UP = (
+    "I broke off several times over this question, so I have stopped trying. Ask it in other words; "
+    "the operator finds the cause in the log."
+)
+FORGOTTEN = "_The question was deleted, and so was this answer._"
+NOT_STORED = "The database does not answer just now, so I cannot take your message in."
 EMPTY_QUESTION = "There is no question in that message. Ask me something about the team's documents."
 NO_ANSWER = "The model returned nothing, twice. Ask again, or ask the stronger model."
 UNKNOWN_TURN = "That answer is no longer known here. Ask again."
@@ -19,12 +25,35 @@ NOT_YOURS_TO_STOP = "Only the person who asked, or an admin, can stop this answe
 CUT = "Cut off at the length limit; ask me to go on."
 DECLINED = "The model declined to answer this."
 NO_KNOWLEDGE = "The documents could not be searched just now, so this answer does not rest on them."
+ASKED_CHARS = 160
+CLOSEST = 3
 FROM_CACHE = "Answered before from the same documents; press “Ask again” for a fresh answer."
+
+
+_ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+
+
+def queued(place: int) -> str:
+    """For somebody whose question waits; ``place`` 1 is the next one."""
+    if place <= len(_ORDINALS):
+        return f"_Many questions at once: you are {_ORDINALS[place - 1]}…_"
+    return f"_Many questions at once: you are number {place}…_"
 
 
 def too_long(limit: int) -> str:
     """For a question that is longer than the bot reads."""
     return f"That is longer than the {limit:,} characters I read. Shorten it, or upload it as a document with /ingest."
+
+
+def nothing_found(query: str, documents: int, near: Sequence[str]) -> str:
+    """For a question to which no document seems to hold an answer; ``near`` are the places that came closest."""
+    if not documents:
+        return "There are no documents here that could hold an answer; bring some in with /ingest."
+    asked = query if len(query) <= ASKED_CHARS else f"{query[:ASKED_CHARS]}…"
+    searched = "the one document" if documents == 1 else f"{documents:,} documents"
+    closest = list(dict.fromkeys(near))[:CLOSEST]
+    hint = f" Closest, but not about this: {'; '.join(closest)}. Whoever keeps these may know." if closest else ""
+    return f"I looked for “{asked}” in {searched} and found nothing that answers it.{hint}"
 
 
 _WHOSE: Mapping[BudgetOwner, tuple[str, str]] = {

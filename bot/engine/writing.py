@@ -41,11 +41,13 @@ async def write(means: Means, run: Run, display: Display, settings: ChannelSetti
 
 def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History, share: float) -> Prompt:
     assert run.route is not None
-    past = memory.select(history, int(share * means.share(HISTORY_SHARE)), means.count)
+    past = run.past = memory.compose(
+        history, run.remembered, int(share * means.share(HISTORY_SHARE)), means.count, facts=run.facts
+    )
     run.left_out = past.left_out
     if share < 1.0:
         run.passages = prompt.fitting(run.passages, int(share * means.share(PASSAGE_SHARE)), means.count)
-    return prompt.build(
+    request = prompt.build(
         question=run.turn.question,
         searched=run.query,
         author=run.turn.author.name,
@@ -56,7 +58,12 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         persona=settings.persona,
         cache_key=cache_key_of(run.turn),
         life=prefix.life(prefix.pauses(history, run.turn.created_at)),
+        language=run.language,
     )
+    if run.weak:
+        request = prompt.hinted(request, prompt.WEAK)
+    run.parts = prompt.parts(request, past, means.count)
+    return request
 
 
 async def _reserve(means: Means, run: Run, request: Prompt) -> Prompt:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.engine.ports import Meter, Prompt
+from bot.engine.ports import Meter, Opening, Prompt
 from bot.llm import images
 from bot.llm.prices import Cost
 from bot.llm.tokens import MOST_A_CHARACTER, TokenCounter, is_near
@@ -43,6 +44,7 @@ class OpenCall:
     usage: Usage | None = None
     complete: bool = False
     """Whether ``usage`` is the final word of the provider, not a first part of it."""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _text: list[str] = field(default_factory=list)
     _started: float = 0.0
     _first: float | None = None
@@ -61,6 +63,29 @@ class OpenCall:
     def prompt_estimate(self) -> int:
         """Tokens of the prompt by the local count."""
         return estimate_prompt(self.prompt, self.model, self.books.counter)
+
+    async def open(self) -> None:
+        """Put the call on record before it is sent, where the meter wants that."""
+        if not isinstance(self.meter, Opening):
+            return
+        usage = Usage(input_tokens=self.prompt_estimate)
+        cost = self.books.price(self.model, usage)
+        await self.meter.opens(
+            Call(
+                purpose=self.prompt.purpose,
+                provider=self.provider,
+                model=self.model,
+                tier=self.prompt.tier,
+                usage=usage,
+                cost_usd=cost.usd,
+                price_version=cost.version,
+                status="open",
+                latency_ms=0.0,
+                estimated=True,
+                id=self.id,
+            )
+        )
+        self._started = self.books.clock()
 
     def settle(self, status: CallStatus, error: str = "") -> None:
         """Report the call; every later settlement is ignored."""
@@ -84,6 +109,7 @@ class OpenCall:
                 ttft_ms=None if self._first is None else (self._first - self._started) * 1000,
                 estimated=estimated,
                 error=error,
+                id=self.id,
             )
         )
 

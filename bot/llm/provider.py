@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
 from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
-from bot.errors import LLMError
+from bot.errors import LLMError, ParleyError
 from bot.llm import faults
 from bot.llm.faults import Who
 from bot.llm.metering import Books, OpenCall, estimate_prompt, has_images, may_be_near
@@ -46,6 +46,7 @@ class ProviderLLM(ABC, Generic[Client]):
         call = OpenCall(prompt, self.who.provider, self.model(prompt.tier), meter, self._books)
         try:
             await self._check_length(call)
+            await call.open()
             async with aclosing(self._events(prompt, call)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
@@ -57,6 +58,10 @@ class ProviderLLM(ABC, Generic[Client]):
             call.settle("error", _brief(fault))
             raise
         except (asyncio.CancelledError, GeneratorExit):
+            call.settle("cancelled")
+            raise
+        except ParleyError:
+            # The call was not put on record, so it was not sent.
             call.settle("cancelled")
             raise
         except Exception as error:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bot.engine.ports import Ended, Event, Meter, Prompt, Restarted, TextDelta
+from bot.engine.ports import Ended, Event, Meter, Opening, Prompt, Restarted, TextDelta
 from bot.errors import ContextTooLong, LLMError
 from bot.llm.breaker import Breaker, Clock, RetryBudget
 from bot.types import Call, Tier
@@ -152,7 +152,7 @@ class ResilientLLM:
         wrote = False
         try:
             await provider.ready()
-            async with aclosing(provider.stream(request.prompt, meter=calls.append)) as events:
+            async with aclosing(provider.stream(request.prompt, meter=_kept(calls, request.meter))) as events:
                 while True:
                     seconds, clock = self._clock_for(wrote, request)
                     try:
@@ -259,6 +259,24 @@ class ResilientLLM:
     def _providers(self) -> Iterator[Provider]:
         seen = {id(provider): provider for chain in self._chains.values() for provider in chain}
         return iter(seen.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Keeps the calls of one attempt until it is known how it ended; they are opened with the request's meter."""
+
+    calls: list[Call]
+    meter: Opening
+
+    def __call__(self, call: Call) -> None:
+        self.calls.append(call)
+
+    async def opens(self, call: Call) -> None:
+        await self.meter.opens(call)
+
+
+def _kept(calls: list[Call], meter: Meter) -> Meter:
+    return _Kept(calls, meter) if isinstance(meter, Opening) else calls.append
 
 
 _WORDS = {

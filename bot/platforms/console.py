@@ -21,7 +21,7 @@ class Terminal:
     A terminal cannot take words back: where the text was rewritten, the whole of it is printed anew.
     """
 
-    limits = Limits(message_chars=200_000, edit_interval=0.05, max_parts=1)
+    limits = Limits(message_chars=200_000, edit_interval=0.05, max_parts=1, here_only=True)
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
@@ -39,6 +39,10 @@ class Terminal:
 
     async def delete(self, ref: str) -> None:
         """Nothing that was printed can be taken away."""
+
+    async def find(self, nonce: str) -> str | None:
+        """What was posted has its nonce for a reference."""
+        return nonce
 
     def _print(self, text: str) -> None:
         if not text.startswith(self._shown):

@@ -33,12 +33,19 @@ _KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "mov
 class Line:
     """Connects again by itself. ``heard`` is called with every notice, on the event loop, and must not block."""
 
-    def __init__(self, url: str, *, process_id: int | None = None, beat: float = BEAT_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        process_id: int | None = None,
+        beat: float = BEAT_SECONDS,
+        settling: float = processes.SETTLING,
+    ) -> None:
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._beat = beat
         self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
         """The number of this process, for as long as it lives."""
-        self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid()}
+        self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid(), "settling": settling}
         self._connected = asyncio.Event()
 
     @property

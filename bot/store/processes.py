@@ -18,23 +18,30 @@ LOCKS = 0x7061726C
 NO_BEAT = 4.0
 """Seconds after which a beat has stopped."""
 
-AFTER_START = 10.0
+SETTLING = 10.0
 """Seconds after the start of the server within which live processes take their locks again."""
 
 KEPT = "1 day"
 
-DEAD = f"""(
-    pg_postmaster_start_time() < now() - interval '{AFTER_START} seconds'
-    AND NOT EXISTS (
-        SELECT 1 FROM pg_locks held
-        WHERE held.locktype = 'advisory' AND held.classid = {LOCKS} AND held.objid = {{0}}::oid
-          AND held.objsubid = 2 AND held.granted
-          AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-    AND NOT EXISTS (
-        SELECT 1 FROM processes beating
-        WHERE beating.tenant_id = '*' AND beating.process_id = {{0}}
-          AND beating.beat_at > now() - interval '{NO_BEAT} seconds'))"""  # noqa: S608
-"""SQL that says of the process number ``{0}`` that it is dead; for a transaction of ``Database.queue``."""
+
+def dead(process: str) -> str:
+    """SQL that says of the process number in the expression ``process`` that it is dead.
+
+    For a transaction of ``Database.queue``; its parameter ``settling`` are the seconds after the start of the server
+    within which nobody is taken for dead.
+    """
+    return f"""(
+        pg_postmaster_start_time() < now() - make_interval(secs => :settling)
+        AND NOT EXISTS (
+            SELECT 1 FROM pg_locks held
+            WHERE held.locktype = 'advisory' AND held.classid = {LOCKS} AND held.objid = {process}::oid
+              AND held.objsubid = 2 AND held.granted
+              AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND NOT EXISTS (
+            SELECT 1 FROM processes beating
+            WHERE beating.tenant_id = '*' AND beating.process_id = {process}
+              AND beating.beat_at > now() - interval '{NO_BEAT} seconds'))"""  # noqa: S608
+
 
 BEAT = """
     INSERT INTO processes (tenant_id, process_id, host, pid) VALUES ('*', %(id)s, %(host)s, %(pid)s)
@@ -43,12 +50,14 @@ BEAT = """
 
 LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
 
+_DEAD = dead("others.holder").replace(":settling", "%(settling)s")
+
 LEFT = f"""
     SELECT EXISTS (
         SELECT 1 FROM (
             SELECT DISTINCT holder FROM turns
             WHERE state IN ('queued', 'running') AND holder <> 0 AND holder <> %(id)s) others
-        WHERE {DEAD.format("others.holder")})
+        WHERE {_DEAD})
 """  # noqa: S608
 """Whether a dead process holds turns."""
 

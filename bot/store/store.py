@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.config import Settings
 from bot.errors import LeaseLost, OverBudget
-from bot.store import answers, budgets, ledger, tenants, threads, turns, waiting
+from bot.store import answers, budgets, ledger, nearby, tenants, threads, turns, waiting
 from bot.store.budgets import Account
+from bot.store.processes import SETTLING
 from bot.store.session import Database
 from bot.store.turnstore import PATIENCE, TurnStore
 from bot.types import (
@@ -46,8 +47,9 @@ class PostgresStore(TurnStore):
         clock: Callable[[], datetime],
         holder: Callable[[], int | None] = lambda: None,
         patience: float = PATIENCE,
+        settling: float = SETTLING,
     ) -> None:
-        super().__init__(database, count_tokens=count_tokens, holder=holder, patience=patience)
+        super().__init__(database, count_tokens=count_tokens, holder=holder, patience=patience, settling=settling)
         self._settings = settings
         self._clock = clock
 
@@ -177,6 +179,7 @@ class PostgresStore(TurnStore):
             await threads.set_tier(session, key=turn.thread, tier=outcome.route.tier)
         if cache_key and outcome.state == "done" and not outcome.cached:
             await self._keep(session, outcome, cache_key)
+        await nearby.land(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
         await waiting.tell_next(session, thread=turn.thread, thread_uid=uid)
 
     async def _keep(self, session: AsyncSession, outcome: Outcome, cache_key: str) -> None:
@@ -196,6 +199,7 @@ class PostgresStore(TurnStore):
         async def once(session: AsyncSession, _: bool) -> None:
             await self._settle(session, turn, calls, reservation)
             await turns.hand_back(session, turn=turn, lease=lease)
+            await nearby.land(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
             await waiting.tell_next(session, thread=turn.thread, thread_uid=threads.thread_uid(turn.thread))
 
         await self._trying(turn.thread.tenant_id, once)

@@ -28,6 +28,9 @@ OPEN: tuple[TurnState, ...] = ("queued", "running")
 
 ANYBODY = 0
 
+AGAIN = ":"
+"""Between a message's id and what makes the id of one that asks it again."""
+
 
 async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int, holder: int | None = None) -> Turn | None:
     """Write inbox row, thread, turn and the question; None where the message was accepted before.
@@ -93,16 +96,21 @@ async def first(session: AsyncSession, *, thread: ThreadKey, message_id: str) ->
     return noted.first() is not None
 
 
-async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> str | None:
-    """The id of the turn that a message became."""
-    found = await session.scalar(
-        select(inbox.c.turn_id).where(
+async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> list[str]:
+    """The id of the turn that a message became, then of those that asked it again."""
+    found = await session.scalars(
+        select(inbox.c.turn_id)
+        .where(
             inbox.c.tenant_id == thread.tenant_id,
             inbox.c.channel_id == thread.channel_id,
-            inbox.c.message_id == message_id,
+            or_(
+                inbox.c.message_id == message_id,
+                inbox.c.message_id.startswith(f"{message_id}{AGAIN}", autoescape=True),
+            ),
         )
+        .order_by(inbox.c.message_id)
     )
-    return str(found) if found else None
+    return [str(turn_id) for turn_id in found]
 
 
 async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | None:

@@ -34,11 +34,13 @@ class TurnStore:
         count_tokens: Callable[[str], int],
         holder: Callable[[], int | None] = lambda: None,
         patience: float = PATIENCE,
+        settling: float = processes.SETTLING,
     ) -> None:
         self._database = database
         self._count_tokens = count_tokens
         self._holder = holder
         self._patience = patience
+        self._settling = settling
 
     async def _trying(self, tenant_id: str, work: Callable[[AsyncSession, bool], Awaitable[Result]]) -> Result:
         """``work`` in one transaction; again where the database was away, and told so."""
@@ -70,10 +72,11 @@ class TurnStore:
             tenant_id, lambda session, _: turns.get(session, tenant_id=tenant_id, turn_id=turn_id)
         )
 
-    async def turn_of(self, thread: ThreadKey, message_id: str) -> Turn | None:
+    async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         async with self._database.tenant(thread.tenant_id) as session:
             found = await turns.of_message(session, thread=thread, message_id=message_id)
-            return await turns.get(session, tenant_id=thread.tenant_id, turn_id=found) if found else None
+            known = [await turns.get(session, tenant_id=thread.tenant_id, turn_id=turn_id) for turn_id in found]
+            return [turn for turn in known if turn is not None]
 
     async def begin_anew(self, turn: Turn, question: str) -> Turn | None:
         tenant_id = turn.thread.tenant_id
@@ -123,7 +126,7 @@ class TurnStore:
 
     async def _free_what_the_dead_held(self) -> None:
         async with self._database.queue() as session:
-            left = await waiting.left_behind(session, holder=self._holder())
+            left = await waiting.left_behind(session, holder=self._holder(), settling=self._settling)
         for one in left:
             async with self._database.tenant(one.tenant_id) as session:
                 if await waiting.set_free(session, left=one):

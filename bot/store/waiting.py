@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import LeaseLost
 from bot.store.line import CHANNEL, payload
-from bot.store.processes import DEAD
+from bot.store.processes import dead
 from bot.store.tables import turns
 from bot.store.turns import ANYBODY, is_turn, note_part
 from bot.types import Notice, Platform, ThreadKey, Turn
@@ -61,7 +61,7 @@ _LEFT = text(
         SELECT DISTINCT holder FROM turns
         WHERE state IN ('queued', 'running') AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
     ) others USING (holder)
-    WHERE state IN ('queued', 'running') AND {DEAD.format("others.holder")}
+    WHERE state IN ('queued', 'running') AND {dead("others.holder")}
     """  # noqa: S608
 )
 
@@ -88,9 +88,9 @@ async def ready(
     return [(row.tenant_id, str(row.turn_id)) for row in rows]
 
 
-async def left_behind(session: AsyncSession, *, holder: int | None) -> list[Left]:
+async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
     """The turns of processes that are dead; needs ``Database.queue``."""
-    rows = await session.execute(_LEFT, {"holder": holder})
+    rows = await session.execute(_LEFT, {"holder": holder, "settling": settling})
     return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence) for row in rows]
 
 

@@ -175,8 +175,10 @@ async def test_two_questions_at_once_are_answered_in_order(app: App) -> None:
 
 
 async def test_a_question_left_by_a_dead_process_is_answered(app: App) -> None:
-    turn = await app.desk.accept(incoming("When are dogs welcome?", key()))
+    turn = await app.services.store.accept(incoming("When are dogs welcome?", key()))
     assert turn is not None
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE turns SET holder = NULL"))
     assert await app.desk.resume("web", lambda _: Unseen()) == 0
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET created_at = now() - interval '1 minute'"))

@@ -39,6 +39,9 @@ class ScriptedDesk:
         self.errors: list[SurfaceError] = []
         self.refs: list[str] = []
         self.begun: list[tuple[Turn, Surface]] = []
+        self.edits: list[Incoming] = []
+        self.deletions: list[tuple[ThreadKey, str]] = []
+        self.away_since: datetime | None = None
         self._count = itertools.count(1)
         self._seen: set[tuple[str, str, str]] = set()
 
@@ -100,7 +103,24 @@ class ScriptedDesk:
             actions=("again", "strong", "up", "down", "why"),
         )
 
-    async def stop(self, turn_id: str, by: Author) -> None:
+    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+        key = (thread.tenant_id, thread.channel_id, message_id)
+        fresh = key not in self._seen
+        self._seen.add(key)
+        return fresh
+
+    async def edited(self, incoming: Incoming) -> Turn | None:
+        self.edits.append(incoming)
+        return self.keep(incoming.thread, incoming.message_id, incoming.author, incoming.text)
+
+    async def deleted(self, thread: ThreadKey, message_id: str, surface_for: Callable[[Turn], Surface]) -> list[Turn]:
+        self.deletions.append((thread, message_id))
+        return []
+
+    async def last_served(self, platform: Platform) -> datetime | None:
+        return self.away_since
+
+    async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:
         turn = self.turns[turn_id]
         if by.id != turn.author.id and not by.is_admin:
             raise NotAllowed("Only the person who asked, or an admin, can stop this answer.")

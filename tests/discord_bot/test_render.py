@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.commands.base import File, Reply, Table
 from bot.platforms.discord import render, tables
-from bot.platforms.discord.surface import LIMITS, NONCE_CHARS, nonce
+from bot.platforms.discord.surface import LIMITS, NONCE_CHARS, short
 from bot.types import Action, Citation, Part
 from tests.doubles.discord_world import check_message, manners
 
@@ -163,7 +163,7 @@ def test_thread_names(question: str, name: str) -> None:
 
 
 def test_nonces_fit() -> None:
-    assert nonce("short") == "short"
-    long = nonce("a" * 40)
+    assert short("short") == "short"
+    long = short("a" * 40)
     assert len(long) <= NONCE_CHARS
-    assert long == nonce("a" * 40) != nonce("b" * 40)
+    assert long == short("a" * 40) != short("b" * 40)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -70,6 +70,9 @@ class Screen:
     async def delete(self, ref: str) -> None:
         self.messages.pop(ref, None)
 
+    async def find(self, nonce: str) -> str | None:
+        return next((ref for ref, parts in self.messages.items() if parts[0].nonce == nonce), None)
+
     @property
     def last(self) -> Part:
         return list(self.messages.values())[-1][-1]
@@ -130,17 +133,20 @@ class Library:
 
     passages: tuple[Passage, ...] = ()
     queries: list[tuple[str, Scope]] = field(default_factory=list)
+    earlier: list[tuple[str, ...]] = field(default_factory=list)
     error: Exception | None = None
     confidence: float = 0.9
+    weak_below: float = 0.0
 
     async def version(self, tenant_id: str) -> int:
         return 1
 
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         self.queries.append((query, scope))
+        self.earlier.append(tuple(earlier))
         if self.error:
             raise self.error
-        return Found(self.passages[:k], {"total": 1.0}, self.confidence, 1)
+        return Found(self.passages[:k], {"total": 1.0}, self.confidence, 1, weak_below=self.weak_below, documents=3)
 
 
 @dataclass
@@ -159,6 +165,9 @@ class Memory:
     billed: list[Sequence[Call]] = field(default_factory=list)
     answers: dict[str, CachedAnswer] = field(default_factory=dict)
     summaries: list[tuple[str, int]] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    opened: list[tuple[Call, int]] = field(default_factory=list)
+    forgotten: bool = False
     lost: bool = False
     busy: int = 0
 
@@ -171,8 +180,52 @@ class Memory:
     async def knows(self, thread: ThreadKey) -> bool:
         return True
 
-    async def unfinished(self, platform: Platform) -> Sequence[Turn]:
+    async def unfinished(self, platform: Platform, *, known: Collection[str] = (), most: int = 100) -> Sequence[Turn]:
         return ()
+
+    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+        return True
+
+    async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
+        return ()
+
+    async def begin_anew(self, turn: Turn, question: str) -> Turn | None:
+        return replace(turn, question=question)
+
+    async def forget(self, turn: Turn) -> None:
+        self.lost = self.forgotten = True
+
+    async def is_forgotten(self, turn: Turn) -> bool:
+        return self.forgotten
+
+    async def drop_parts(self, turn: Turn) -> None:
+        self.parts.clear()
+
+    async def ask_to_stop(self, turn: Turn) -> bool:
+        return True
+
+    async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
+        return ()
+
+    async def serves(self, platform: Platform) -> None:
+        return None
+
+    async def last_served(self, platform: Platform) -> datetime | None:
+        return None
+
+    async def hold(self, turn: Turn) -> bool:
+        return True
+
+    async def release(self, turn: Turn) -> None:
+        self.released.append(turn.id)
+
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> None:
+        self.parts[index] = ref
+
+    async def open_call(self, turn: Turn, call: Call, reservation: Reservation | None, *, beyond: int = 0) -> None:
+        if self.used + self.reserved + beyond > self.limit:
+            raise OverBudget("spent", used=self.used, limit=self.limit, resets_at=MIDNIGHT)
+        self.opened.append((call, beyond))
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
         return None

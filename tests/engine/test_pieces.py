@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.engine import turn as engine_module
+from bot.engine import writing
 from bot.types import Limits
 from tests.engine.fakes import Memory, Screen, Writer, turn
 from tests.engine.test_turn import engine, script
@@ -19,7 +19,7 @@ async def test_the_whole_text_is_looked_through_for_each_edit_and_not_for_each_p
         looks.append(len(text))
         return text
 
-    monkeypatch.setattr(engine_module, "renumber", counted)
+    monkeypatch.setattr(writing, "renumber", counted)
     screen = Screen(Limits(4000, 3600.0))
     llm = Writer([script(*["a piece of it "] * 150)])
     outcome = await engine(Memory(), llm).handle(turn(), screen)

@@ -62,6 +62,10 @@ class Channel:
         await self._call("delete", None)
         del self.messages[ref]
 
+    async def find(self, nonce: str) -> str | None:
+        await self._call("find", None)
+        return next((ref for ref, part in self.messages.items() if part.nonce == nonce), None)
+
     async def _call(self, name: str, part: Part | None) -> None:
         self.calls.append((name, self.clock.now, part))
         self.under_way += 1

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.config import Settings
+from bot.engine import prompt
 from bot.engine import words as said
 from bot.engine.ports import Ended, Event, Prompt, Restarted
 from bot.engine.turn import Engine
@@ -209,9 +210,16 @@ async def test_weak_evidence_is_not_shown_to_the_model() -> None:
     assert llm.prompts[0].passages == ()
     assert "(nothing was found)" in llm.prompts[0].messages[-1].text
     assert outcome.trace["confidence"] == 0.02
-    shared = Writer([script(ANSWER)])
-    await engine(Memory(), shared, library).handle(turn("Which journeys are long?"), Screen())
-    assert shared.prompts[0].passages == (RULE,)
+    assert any("Who won the football cup?" in note for note in outcome.trace["notes"])
+
+
+async def test_of_evidence_that_is_weak_the_model_is_told_so() -> None:
+    likely, weak = Writer([script(ANSWER)]), Writer([script(ANSWER)])
+    await engine(Memory(), likely, Library((RULE,), weak_below=0.4)).handle(turn(), Screen())
+    await engine(Memory(), weak, Library((RULE,), confidence=0.3, weak_below=0.4)).handle(turn(), Screen())
+    assert weak.prompts[0].passages == likely.prompts[0].passages == (RULE,)
+    assert prompt.WEAK in weak.prompts[0].messages[-1].text
+    assert prompt.WEAK not in likely.prompts[0].messages[-1].text
 
 
 async def test_the_second_asking_comes_from_the_cache_unless_fresh() -> None:
@@ -234,7 +242,8 @@ async def test_a_follow_up_is_searched_with_the_words_it_leans_on_and_never_cach
     store, library, llm = Memory(past=History("", 0, past)), Library((RULE,)), Writer([script(ANSWER)])
     await engine(store, llm, library).handle(turn("And what does it cost?"), Screen())
     ((query, scope),) = library.queries
-    assert "Lisbon" in query
+    assert query == "And what does it cost?"
+    assert library.earlier == [("How long may a journey to Lisbon last?",)]
     assert scope.audiences == ("tenant", "C1")
     assert store.answers == {}
     contents = [message.text for message in llm.prompts[0].messages]
@@ -330,8 +339,10 @@ async def test_a_thread_that_has_grown_is_summarised_in_whole_turns() -> None:
     await engine(store, llm).reflect(turn())
     assert store.summaries == [("They asked twenty things.", 15)]
     assert llm.prompts[0].purpose == "summary"
-    assert "word 31" in llm.prompts[0].messages[0].text
-    assert "word 32" not in llm.prompts[0].messages[0].text
+    *prefix, last = llm.prompts[0].messages
+    assert "word 39" in prefix[-1].text
+    assert "up to and with the one that begins “word 31" in last.text
+    assert "word 32" not in last.text
     assert store.reserved == 0
     assert store.used > 0
 

@@ -19,6 +19,9 @@ class ScriptedDesk:
     def __init__(self) -> None:
         self.accepted: list[Incoming] = []
         self.started: list[Turn] = []
+        self.noted: set[tuple[str, str, str]] = set()
+        self.edits: list[Incoming] = []
+        self.deletions: list[tuple[ThreadKey, str]] = []
         self.refusal: Exception | None = None
         self.failures = 0
         self.known_threads: set[str] = set()
@@ -69,7 +72,21 @@ class ScriptedDesk:
         await surface.edit(ref, end)
         return Outcome(turn.id, turn.thread, "done", text)
 
-    async def stop(self, turn_id: str, by: Author) -> None:
+    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+        key = (thread.tenant_id, thread.channel_id, message_id)
+        fresh = key not in self.noted
+        self.noted.add(key)
+        return fresh
+
+    async def edited(self, incoming: Incoming) -> Turn | None:
+        self.edits.append(incoming)
+        return self.turn(incoming.thread, incoming.author, incoming.text, f"{incoming.message_id}-edited")
+
+    async def deleted(self, thread: ThreadKey, message_id: str, surface_for: Callable[[Turn], Surface]) -> list[Turn]:
+        self.deletions.append((thread, message_id))
+        return []
+
+    async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:
         if by.name != "alice" and not by.is_admin:
             raise NotAllowed("Only alice or an admin can stop this answer.")
         self.stopped.append((turn_id, by.name))

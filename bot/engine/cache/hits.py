@@ -8,11 +8,13 @@ the cosine, about a midpoint that every entry has for itself and that is known o
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.engine.cache.key import normalised
 from bot.engine.cache.wording import reduced
+from bot.types import Citation
 
 LEAST_CHANCE = 0.95
 """A hit must be right with this chance."""
@@ -21,6 +23,8 @@ LEAST_COSINE = 0.7
 SLOPE = 30.0
 MIDPOINT, DEVIATION = 0.62, 0.08
 """What is believed of an entry's midpoint before anything was observed."""
+_MARKER = re.compile(r"\[\d+(?:,\s*\d+)*\]")
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _GRID = tuple(0.3 + step / 200 for step in range(161))
 _PRIOR = tuple(math.exp(-(((midpoint - MIDPOINT) / DEVIATION) ** 2) / 2) for midpoint in _GRID)
 
@@ -76,3 +80,14 @@ def _rising(distance: float) -> float:
 def _at_most(wrong: int, seen: int, share: float) -> float:
     """The chance of no more than ``wrong`` of ``seen``."""
     return sum(math.comb(seen, count) * share**count * (1 - share) ** (seen - count) for count in range(wrong + 1))
+
+
+def agree(answer: str, cited: Sequence[Citation], other: str, other_cited: Sequence[Citation]) -> bool:
+    """Whether two answers say the same as far as can be told: the same numbers, and a document that both rest on."""
+    documents, others = ({one.document_id or one.source for one in side} for side in (cited, other_cited))
+    rest_on_same = not documents.isdisjoint(others) if documents and others else documents == others
+    return rest_on_same and _numbers(answer) == _numbers(other)
+
+
+def _numbers(answer: str) -> set[str]:
+    return set(_NUMBER.findall(_MARKER.sub("", answer)))

@@ -48,7 +48,7 @@ class Buttons:
         by = parse.interaction_author(interaction, self._admins)
         tenant = self._tenant_of(interaction.guild_id)
         if action == "stop":
-            await self._desk.stop(turn_id, by)
+            await self._desk.stop(turn_id, by, tenant_id=tenant)
         elif action in ("again", "strong"):
             wish: Tier | None = "strong" if action == "strong" else None
             turn = await self._desk.repeat(turn_id, by, tenant_id=tenant, wish=wish)

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -18,6 +17,7 @@ from bot.commands.base import Command, Context, OnUpdate, Reply
 from bot.errors import ParleyError
 from bot.platforms.discord import parse, render, replies, slash, words
 from bot.platforms.discord.buttons import Buttons, whisper
+from bot.platforms.discord.history import Channels
 from bot.platforms.discord.surface import NO_MENTIONS, DiscordSurface
 from bot.types import Attachment, Author, Incoming, ThreadKey, Turn
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 1000
 IN_PLACE = frozenset({"stop", "help"})
 """Commands whose reply is no secret: written as a message they are answered below it, not by a DM."""
 
@@ -85,7 +84,6 @@ class Parley(discord.AutoShardedClient):
         self._buttons = Buttons(desk, self.surface_for, self.tenant_of, settings.admins)
         self.tree = slash.tree(self, commands.COMMANDS, self._on_command)
         self._draining = False
-        self._seen: OrderedDict[int, None] = OrderedDict()
         self._at_work: set[asyncio.Task[object]] = set()
 
     def surface_for(self, turn: Turn) -> DiscordSurface:
@@ -168,12 +166,8 @@ class Parley(discord.AutoShardedClient):
                 await self._tell(message, words.failed(trace))
 
     async def _hear(self, message: discord.Message) -> None:
-        if self.user is None:
-            return
-        tenant = self.tenant_of(message.guild.id if message.guild else None)
-        place = await self._place(message)
-        incoming = parse.incoming(message, place, self.user.id, tenant=tenant, admins=self._admins)
-        if incoming is None:
+        incoming = await self._incoming(message)
+        if incoming is None or self.user is None:
             return
         order = parse.order(message, self.user.id)
         command = self._commands.match(order) if incoming.kind != "follow_up" else None
@@ -183,6 +177,60 @@ class Parley(discord.AutoShardedClient):
             turn = await self._desk.accept(incoming)
             if turn is not None and not self._draining:
                 self._desk.start(turn, self.surface_for(turn))
+
+    async def _incoming(self, message: discord.Message) -> Incoming | None:
+        if self.user is None:
+            return None
+        tenant = self.tenant_of(message.guild.id if message.guild else None)
+        place = await self._place(message)
+        return parse.incoming(message, place, self.user.id, tenant=tenant, admins=self._admins)
+
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """A question that was changed is answered again; previews of links arrive as edits too, without a time."""
+        message = payload.message
+        if message.edited_at is None or not self._concerns(message):
+            return
+        with self._handling():
+            try:
+                await self._hear_again(message)
+            except ParleyError as error:
+                await self._tell(message, str(error))
+            except Exception:
+                trace = secrets.token_hex(4)
+                log.exception("the change of message %s could not be handled, trace %s", message.id, trace)
+                await self._tell(message, words.failed(trace))
+
+    async def _hear_again(self, message: discord.Message) -> None:
+        incoming = await self._incoming(message)
+        if incoming is None or self.user is None:
+            return
+        if self._commands.match(parse.order(message, self.user.id)) is not None:
+            return
+        if incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
+            turn = await self._desk.edited(incoming)
+            if turn is not None and not self._draining:
+                self._desk.start(turn, self.surface_for(turn))
+
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """A question that was deleted is forgotten, and its answer with it."""
+        await self._forget(payload.guild_id, payload.channel_id, {payload.message_id})
+
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """The same for many at once."""
+        await self._forget(payload.guild_id, payload.channel_id, payload.message_ids)
+
+    async def _forget(self, guild_id: int | None, channel_id: int, message_ids: set[int]) -> None:
+        with self._handling():
+            try:
+                channel = self.get_channel(channel_id) or await self.fetch_channel(channel_id)
+                parent = channel.parent_id if isinstance(channel, discord.Thread) else channel_id
+                thread = parse.key(self.tenant_of(guild_id), str(parent), str(channel_id))
+                for message_id in sorted(message_ids):
+                    await self._desk.deleted(thread, str(message_id), self.surface_for)
+            except discord.NotFound:
+                log.info("messages were deleted with their channel %s", channel_id)
+            except (ParleyError, discord.DiscordException) as error:
+                log.error("deleted messages of channel %s could not be forgotten: %s", channel_id, error)
 
     async def _place(self, message: discord.Message) -> object:
         """The channel of a message; one that the cache does not know (a thread just woken) is fetched."""
@@ -195,21 +243,12 @@ class Parley(discord.AutoShardedClient):
         return not message.author.bot and message.webhook_id is None
 
     async def _obey(self, message: discord.Message, incoming: Incoming, name: str, arguments: str) -> None:
-        if self._heard_before(message.id):
+        if not await self._desk.first(incoming.thread, incoming.message_id):
             return
         inside = incoming.thread.thread_id != incoming.message_id
-        context = self._context(incoming.thread, incoming.author, incoming.attachments, inside=inside)
+        context = self._context(incoming.thread, incoming.author, incoming.attachments, message.author, inside=inside)
         answer = replies.MessageAnswer(message, in_place=name in IN_PLACE)
         await replies.carry_out(self._runner(name, arguments, context), answer)
-
-    def _heard_before(self, message_id: int) -> bool:
-        """Whether this message came before: the gateway repeats events when a session is resumed."""
-        if message_id in self._seen:
-            return True
-        self._seen[message_id] = None
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-        return False
 
     async def _tell(self, message: discord.Message, text: str) -> None:
         try:
@@ -220,7 +259,13 @@ class Parley(discord.AutoShardedClient):
     # --- commands
 
     def _context(
-        self, thread: ThreadKey, author: Author, attachments: tuple[Attachment, ...], *, inside: bool
+        self,
+        thread: ThreadKey,
+        author: Author,
+        attachments: tuple[Attachment, ...],
+        user: discord.Member | discord.User,
+        *,
+        inside: bool,
     ) -> Context:
         return Context(
             tenant_id=thread.tenant_id,
@@ -230,6 +275,7 @@ class Parley(discord.AutoShardedClient):
             author=author,
             services=self._services,
             attachments=attachments,
+            channels=Channels(self, user),
         )
 
     def _runner(self, name: str, arguments: str, context: Context) -> Callable[[OnUpdate], Awaitable[Reply]]:
@@ -259,7 +305,7 @@ class Parley(discord.AutoShardedClient):
         thread = parse.interaction_key(interaction, self.tenant_of(interaction.guild_id))
         author = parse.interaction_author(interaction, self._admins)
         inside = interaction.guild_id is None or thread.thread_id != thread.channel_id
-        context = self._context(thread, author, attachments, inside=inside)
+        context = self._context(thread, author, attachments, interaction.user, inside=inside)
         await replies.carry_out(self._runner(name, arguments, context), replies.InteractionAnswer(interaction))
 
     # --- buttons

@@ -18,6 +18,9 @@ from bot.types import Limits, Part, Turn
 
 log = logging.getLogger(__name__)
 
+LOOKED_THROUGH = 100
+"""Messages after the question among which a post is looked for of which nobody knows whether it went through."""
+
 LIMITS = Limits(message_chars=1850, edit_interval=1.0)
 """Below Discord's 2,000: brackets around links, aligned tables and notes need room."""
 
@@ -62,6 +65,7 @@ class DiscordSurface:
         self._client = client
         self._turn = turn
         self._place: _Place | None = None
+        self._known = set(turn.parts)
 
     async def post(self, part: Part) -> str:
         """Post once: Discord returns the first message when the same nonce comes again within minutes."""
@@ -69,16 +73,36 @@ class DiscordSurface:
         async with told():
             self._place = self._place or await self._find_place()
             try:
-                message = await self._send(self._place, shown, nonce(part.nonce))
+                message = await self._send(self._place, shown, short(part.nonce))
             except discord.NotFound as error:
                 if error.code != UNKNOWN_CHANNEL or not self._may_reply():
                     raise
                 self._place = self._in_channel()
-                message = await self._send(self._place, shown, nonce(part.nonce))
+                message = await self._send(self._place, shown, short(part.nonce))
             except discord.Forbidden as error:
                 await self._complain(error)
                 raise
-        return f"{message.channel.id}/{message.id}"
+        ref = f"{message.channel.id}/{message.id}"
+        self._known.add(ref)
+        return ref
+
+    async def find(self, nonce: str) -> str | None:
+        """Look through the place for a message of the turn that is not known yet.
+
+        Discord itself knows a nonce for some minutes only; the last message of a draft names its turn in its buttons.
+        """
+        try:
+            async with told():
+                self._place = self._place or await self._find_place()
+                since = discord.Object(int(self._turn.message_id.partition(":")[0]))
+                async for message in self._place.channel.history(limit=LOOKED_THROUGH, after=since):
+                    ref = f"{message.channel.id}/{message.id}"
+                    if ref not in self._known and _is_of(message, self._turn.id, short(nonce)):
+                        self._known.add(ref)
+                        return ref
+        except MessageGone:
+            return None
+        return None
 
     async def edit(self, ref: str, part: Part) -> None:
         """Make the message read as ``part`` says; an archived thread is woken first."""
@@ -108,7 +132,7 @@ class DiscordSurface:
         told = words.shut_out(self._turn.thread.channel_id, _GONE[error.code])
         with contextlib.suppress(discord.HTTPException):
             dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
-            await dm.send(told, allowed_mentions=NO_MENTIONS, nonce=nonce(f"shut out {self._turn.id}"))
+            await dm.send(told, allowed_mentions=NO_MENTIONS, nonce=short(f"shut out {self._turn.id}"))
 
     # --- where
 
@@ -195,7 +219,16 @@ class DiscordSurface:
         await thread.edit(archived=False)
 
 
-def nonce(name: str) -> str:
+def _is_of(message: discord.Message, turn_id: str, name: str) -> bool:
+    """Whether it is the message of that nonce, or a draft with the buttons of the turn."""
+    if message.nonce == name:
+        return True
+    rows = [row for row in message.components if isinstance(row, discord.ActionRow)]
+    buttons = [button.custom_id or "" for row in rows for button in row.children if isinstance(button, discord.Button)]
+    return any(turn_id in button for button in buttons)
+
+
+def short(name: str) -> str:
     """A part's name within Discord's 25 characters."""
     return name if len(name) <= NONCE_CHARS else hashlib.blake2s(name.encode(), digest_size=12).hexdigest()
 

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -20,10 +20,10 @@ from bot.platforms.slack import failures, parse, render, words
 from bot.platforms.slack.commands import Commands
 from bot.platforms.slack.errands import Errands
 from bot.platforms.slack.files import Downloads
-from bot.platforms.slack.parse import Click, Heard, Me, Payload
+from bot.platforms.slack.parse import Click, Gone, Heard, Me
 from bot.platforms.slack.people import People
 from bot.platforms.slack.whisper import Place, Whisper
-from bot.types import Author, Tier, Turn
+from bot.types import Author, Incoming, Tier, Turn
 
 if TYPE_CHECKING:
     from bot.engine.desk import Desk
@@ -97,17 +97,33 @@ class Listeners:
 
     async def on_message(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         """Store a question before the ack and start its turn; a failure to store leaves the event to come again."""
+        if event.get("subtype") in ("message_changed", "message_deleted"):
+            await self._on_changed(parse.changed(event, self._me, body.get("team_id")))
+            return
         heard = parse.heard(event, self._me, body.get("team_id"))
         if heard is None or (heard.kind == "follow_up" and not await self._desk.follows(heard.thread)):
             return
         command = self._match(heard.args) if heard.kind in ("mention", "dm") else None
         if command is not None:
-            await self._obey(event, heard, command)
+            await self._obey(heard, command)
             return
+        await self._take_in(heard, self._desk.accept)
+
+    async def _on_changed(self, change: Heard | Gone | None) -> None:
+        """A changed question is answered again, a deleted one forgotten; a command has run."""
+        if isinstance(change, Gone):
+            await self._desk.deleted(change.thread, change.ts, self._surface_for)
+            return
+        if change is None or self._match(change.args) is not None:
+            return
+        if change.kind != "follow_up" or await self._desk.follows(change.thread):
+            await self._take_in(change, self._desk.edited)
+
+    async def _take_in(self, heard: Heard, take: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
         author = await self._people.author(heard.user_id)
         incoming = heard.incoming(author, parse.attachments(heard.files, self._downloads.attachment))
         try:
-            turn = await self._desk.accept(incoming)
+            turn = await take(incoming)
         except (UsageError, Refused) as refusal:
             self._tell_once(heard, str(refusal))
             return
@@ -117,10 +133,9 @@ class Listeners:
         if turn is not None:
             self._desk.start(turn, self._surface_for(turn))
 
-    async def _obey(self, event: Payload, heard: Heard, command: tuple[str, str]) -> None:
-        """Run a command that was mentioned. Of the twins of a mention in a channel only ``app_mention`` counts."""
-        twin = event.get("type") == "message" and event.get("channel_type") in ("channel", "group")
-        if twin or not self._once.first((heard.thread.tenant_id, heard.thread.channel_id, heard.ts)):
+    async def _obey(self, heard: Heard, command: tuple[str, str]) -> None:
+        """Run a command that was mentioned, once among all processes, however often it is delivered."""
+        if not await self._desk.first(heard.thread, heard.ts):
             return
         name, args = command
         author = await self._people.author(heard.user_id)
@@ -184,7 +199,7 @@ class Listeners:
     async def _press(self, click: Click, by: Author) -> None:
         match click.action:
             case "stop":
-                await self._desk.stop(click.turn_id, by)
+                await self._desk.stop(click.turn_id, by, tenant_id=click.tenant_id)
             case "again" | "strong":
                 wish: Tier | None = "strong" if click.action == "strong" else None
                 turn = await self._desk.repeat(click.turn_id, by, tenant_id=click.tenant_id, wish=wish)

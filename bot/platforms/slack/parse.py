@@ -82,6 +82,33 @@ def heard(event: Payload, me: Me, team_id: str | None = None) -> Heard | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A message that somebody deleted."""
+
+    thread: ThreadKey
+    ts: str
+
+
+def changed(event: Payload, me: Me, team_id: str | None = None) -> Heard | Gone | None:
+    """What became of a message in a ``message_changed`` or ``message_deleted`` event.
+
+    None where a person did not change what it says: previews of links arrive as changes too, and so do our own edits.
+    """
+    before, after = event.get("previous_message") or {}, event.get("message") or {}
+    if before.get("bot_id") or before.get("user") == me.user_id:
+        return None
+    channel, tenant = str(event.get("channel") or ""), me.tenant(team_id)
+    if event.get("subtype") == "message_deleted" or after.get("subtype") == "tombstone":
+        ts = str(event.get("deleted_ts") or before.get("ts") or after.get("ts") or "")
+        key = ThreadKey(tenant, "slack", channel, str(before.get("thread_ts") or ts))
+        return Gone(key, ts) if channel and ts else None
+    if event.get("subtype") != "message_changed" or not before or after.get("text") == before.get("text"):
+        return None
+    said = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
+    return heard(said, me, team_id)
+
+
 def _kind(event: Payload, raw: str, me: Me) -> IncomingKind | None:
     if event.get("channel_type") == "im" or str(event["channel"]).startswith("D"):
         return "dm"

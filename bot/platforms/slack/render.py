@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.commands.base import Cell, Reply, Table
@@ -49,6 +49,14 @@ def message(part: Part) -> dict[str, Any]:
 def metadata(part: Part) -> dict[str, Any]:
     """What a posted part carries so that it can be recognised later."""
     return {"event_type": METADATA_EVENT, "event_payload": {"nonce": part.nonce, "turn_id": part.turn_id}}
+
+
+def nonce_of(message: Mapping[str, Any]) -> str:
+    """The nonce of a message that the bot posted as a part; empty for any other."""
+    carried = message.get("metadata") or {}
+    if carried.get("event_type") != METADATA_EVENT:
+        return ""
+    return str((carried.get("event_payload") or {}).get("nonce") or "")
 
 
 def reply(answer: Reply) -> dict[str, Any]:

@@ -15,15 +15,20 @@ LIMITS = Limits(message_chars=11_000, edit_interval=1.2)
 """The ``markdown`` block takes 12,000 characters, of which some count as two; ``chat.update`` 50 calls a minute."""
 
 
+PAGE, PAGES = 100, 5
+"""Messages of a thread that are looked through for a post of which nobody knows whether it went through."""
+
+
 class SlackSurface:
     """Posts into a thread and edits what it posted. Its client must not retry 429 itself: the display paces."""
 
     limits = LIMITS
 
-    def __init__(self, client: AsyncWebClient, channel_id: str, thread_ts: str) -> None:
+    def __init__(self, client: AsyncWebClient, channel_id: str, thread_ts: str, *, since: str = "") -> None:
         self._client = client
         self._channel = channel_id
         self._thread = thread_ts
+        self._since = since
 
     async def post(self, part: Part) -> str:
         """Post into the thread; the reference is the message's ``ts``."""
@@ -54,6 +59,32 @@ class SlackSurface:
             translated = failures.surface_error(error)
             if not isinstance(translated, MessageGone):
                 raise translated from error
+
+    async def find(self, nonce: str) -> str | None:
+        """Look through the thread for the message that carries the nonce; None too where the app may not read it."""
+        if not self._thread:
+            return None
+        cursor = ""
+        for _ in range(PAGES):
+            try:
+                with failures.translated():
+                    page = await self._client.conversations_replies(
+                        channel=self._channel,
+                        ts=self._thread,
+                        oldest=self._since or "0",
+                        include_all_metadata=True,
+                        limit=PAGE,
+                        cursor=cursor or None,
+                    )
+            except MessageGone:
+                return None
+            for message in page.get("messages") or []:
+                if render.nonce_of(message) == nonce:
+                    return str(message["ts"])
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return None
+        return None
 
 
 class DirectSurface(SlackSurface):
@@ -91,7 +122,9 @@ class DirectSurface(SlackSurface):
 def surface_of(client: AsyncWebClient, turn: Turn) -> SlackSurface:
     """Where the reply to a stored turn goes: its thread, or the asker's DM where it never had one."""
     if _is_ts(turn.thread.thread_id):
-        return SlackSurface(client, turn.thread.channel_id, turn.thread.thread_id)
+        asked = turn.message_id.partition(":")[0]
+        since = asked if _is_ts(asked) else ""
+        return SlackSurface(client, turn.thread.channel_id, turn.thread.thread_id, since=since)
     return DirectSurface(client, turn.author.id)
 
 

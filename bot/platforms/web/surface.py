@@ -11,7 +11,7 @@ from bot.platforms.web.hub import Hub
 from bot.platforms.web.views import stamp
 from bot.types import Limits, Part, Turn
 
-LIMITS = Limits(message_chars=16_000, edit_interval=0.15)
+LIMITS = Limits(message_chars=16_000, edit_interval=0.15, here_only=True)
 
 
 class WebSurface:
@@ -27,7 +27,7 @@ class WebSurface:
         self._numbers = itertools.count(len(turn.parts) + 1)
 
     async def post(self, part: Part) -> str:
-        ref = f"a-{self._turn.id}-{next(self._numbers)}"
+        ref = self._ref(part.nonce) or f"a-{self._turn.id}-{next(self._numbers)}"
         self._show(ref, part)
         return ref
 
@@ -37,6 +37,15 @@ class WebSurface:
     async def delete(self, ref: str) -> None:
         self._texts.pop(ref, None)
         self._hub.drop(ref)
+
+    async def find(self, nonce: str) -> str | None:
+        ref = self._ref(nonce)
+        return ref if ref and self._hub.message(ref) else None
+
+    def _ref(self, nonce: str) -> str:
+        """A part's number is in its nonce."""
+        _, _, index = nonce.rpartition(":")
+        return f"a-{self._turn.id}-{int(index) + 1}" if index.isdecimal() else ""
 
     def _show(self, ref: str, part: Part) -> None:
         self._texts[ref] = part

@@ -1,0 +1,173 @@
+"""Turns that wait: for a place in this process, or for the turn before them in their thread; and who else waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from bot.engine import words
+from bot.engine.places import Places
+from bot.engine.ports import Store, Surface
+from bot.engine.stream import Display
+from bot.errors import LeaseLost, ParleyError, StoreAway
+from bot.types import Outcome, Platform, Turn
+
+log = logging.getLogger(__name__)
+
+SurfaceFor = Callable[[Turn], Surface]
+"""Builds the place where a stored turn's reply goes; used after a restart."""
+
+PATIENCE = 1.5
+"""Seconds that a question waits for a place before its asker is told."""
+TOLD_EVERY = 5.0
+"""Seconds between two corrections of what the asker was told; more for those far behind."""
+NET = 5.0
+"""Seconds after which a busy thread is looked at though nobody said that it moved on."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A turn of this process and the task that sees to it.
+
+    ``moves_on`` is set when its thread may be free, ``doubt`` when the turn may have been taken from this process,
+    ``lost`` when it has been. ``idle`` until it is tried to lease. ``after`` is an earlier task of the same turn.
+    """
+
+    turn: Turn
+    surface: Surface
+    moves_on: asyncio.Event = field(default_factory=asyncio.Event)
+    doubt: asyncio.Event = field(default_factory=asyncio.Event)
+    after: asyncio.Task[Outcome] | None = None
+    begun: bool = False
+    stopped: bool = False
+    lost: bool = False
+    idle: bool = True
+    patience: float = PATIENCE
+    _task: asyncio.Task[Outcome] | None = None
+
+    @property
+    def task(self) -> asyncio.Task[Outcome]:
+        """The task that was started for it."""
+        assert self._task is not None
+        return self._task
+
+    @task.setter
+    def task(self, task: asyncio.Task[Outcome]) -> None:
+        self._task = task
+
+    async def admitted(self, places: Places, store: Store, *, shared: bool) -> None:
+        """Wait for a place; tell the asker where that takes long, and let other processes have it if ``shared``.
+
+        Raises LeaseLost where another process took the turn meanwhile.
+        """
+        taking = asyncio.ensure_future(places.take(self.turn))
+        try:
+            done, _ = await asyncio.wait({taking}, timeout=self.patience)
+            if not done:
+                await self._tell(taking, places, store, shared=shared)
+            await taking
+        except BaseException:
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            raise
+        self._check()
+        self.idle = False
+
+    async def turned_away(self, places: Places) -> None:
+        """Wait without a place until the thread may have moved on. Raises LeaseLost."""
+        self.idle = True
+        places.give(self.turn)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NET):
+                await self.moves_on.wait()
+        self.moves_on.clear()
+        await places.take(self.turn)
+        self._check()
+        self.idle = False
+
+    def _check(self) -> None:
+        if self.lost:
+            raise LeaseLost("This question was changed or deleted.")
+
+    async def _tell(self, taking: asyncio.Future[None], places: Places, store: Store, *, shared: bool) -> None:
+        display = Display(
+            self.surface,
+            turn_id=self.turn.id,
+            record=partial(store.record_waiting, self.turn),
+            parts=self.turn.parts,
+            recorded=self.turn.recorded,
+        )
+        told = 0
+        while not taking.done() and not self.lost:
+            place = places.ahead(self.turn) + 1
+            if place != told:
+                told = place
+                try:
+                    await self._correct(display, words.queued(place), store, shared=shared)
+                except StoreAway as away:
+                    log.info("turn %s waits, which could not be told: %s", self.turn.id, away)
+            await asyncio.wait({taking}, timeout=max(TOLD_EVERY, place / 4))
+
+    async def _correct(self, display: Display, status: str, store: Store, *, shared: bool) -> None:
+        """Held meanwhile, so that no process begins to answer in the message that is being written."""
+        if not await store.hold(self.turn):
+            raise LeaseLost("Another process answers this question now.")
+        try:
+            await display.say(status)
+        finally:
+            if shared and not self.surface.limits.here_only:
+                await store.release(self.turn)
+
+
+class Rounds:
+    """Looks for turns that no process runs: for a platform at once, and once more where it is asked for meanwhile."""
+
+    def __init__(self, look: Callable[[Platform], Awaitable[int]]) -> None:
+        self._look = look
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self.surfaces: dict[str, SurfaceFor] = {}
+
+    def serve(self, platform: Platform, surface_for: SurfaceFor) -> bool:
+        """From now on turns of the platform can be shown here; whether it was not so before."""
+        fresh = platform not in self.surfaces
+        self.surfaces[platform] = surface_for
+        return fresh
+
+    def soon(self, platform: str = "") -> None:
+        """Look for turns of the platform, or of all that are served."""
+        for served in [platform] if platform else list(self.surfaces):
+            if served not in self.surfaces:
+                continue
+            if served in self._tasks:
+                self._again.add(served)
+                continue
+            task = asyncio.create_task(self._run(served), name=f"turns of {served}")
+            self._tasks[served] = task
+
+    async def close(self) -> None:
+        """Look no more."""
+        self.surfaces.clear()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, platform: str) -> None:
+        try:
+            while True:
+                self._again.discard(platform)
+                try:
+                    await self._look(platform)  # type: ignore[arg-type]
+                except ParleyError as error:
+                    log.warning("turns of %s could not be looked for: %s", platform, error)
+                except Exception:
+                    log.exception("looking for turns of %s failed", platform)
+                if platform not in self._again:
+                    return
+        finally:
+            self._tasks.pop(platform, None)

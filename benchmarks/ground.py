@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from bot.store import embedded, migrate
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -22,6 +27,12 @@ def fresh_postgres() -> Iterator[str]:
     finally:
         server.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run it; SIGTERM ends it as Ctrl-C does, so that servers and folders do not stay behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return asyncio.run(work)
 
 
 def table(rows: Mapping[str, object]) -> str:

@@ -26,7 +26,7 @@ from benchmarks.chaos.fleet import Process
 from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.stage import Stage, staged
 from benchmarks.chaos.verdict import percentile
-from benchmarks.ground import table
+from benchmarks.ground import run, table
 from bot.store.session import driver_url
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack_world import Message
@@ -277,7 +277,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--logs", type=Path, help="a folder that keeps the log of the process")
     given = options.parse_args()
-    result = asyncio.run(
+    result = run(
         measure(
             seconds=60 * given.minutes,
             events=given.events,

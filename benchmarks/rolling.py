@@ -16,6 +16,7 @@ from benchmarks.chaos.__main__ import print_result
 from benchmarks.chaos.fleet import Fleet
 from benchmarks.chaos.run import PATIENCE, Result, report, settled
 from benchmarks.chaos.stage import staged
+from benchmarks.ground import run
 
 
 async def roll(
@@ -59,7 +60,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--logs", type=Path, help="a folder that keeps the logs of the processes")
     given = options.parse_args()
-    result = asyncio.run(
+    result = run(
         roll(
             given.seed,
             restarts=given.restarts,

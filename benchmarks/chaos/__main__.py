@@ -11,14 +11,13 @@ search alone is replaced. The exit status is 1 if anything is not as it must be.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.chaos.edges import storm_edges
 from benchmarks.chaos.run import Result, storm
-from benchmarks.ground import table
+from benchmarks.ground import run, table
 
 
 def main() -> None:
@@ -34,9 +33,9 @@ def main() -> None:
     options.add_argument("--logs", type=Path, help="a folder that keeps the logs of the processes")
     given = options.parse_args()
     if given.edges:
-        result = asyncio.run(storm_edges(given.seed, given.edges, processes=given.processes, logs=given.logs))
+        result = run(storm_edges(given.seed, given.edges, processes=given.processes, logs=given.logs))
     else:
-        result = asyncio.run(
+        result = run(
             storm(
                 given.seed,
                 events=given.events,

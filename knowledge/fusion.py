@@ -5,14 +5,16 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 Candidates = Sequence[tuple[int, float]]
 Fusion = Literal["convex", "rrf"]
 
 RRF_K = 60
-BM25_PER_DEVIATION = 4.5
-"""Points of BM25 that weigh as much as one standard deviation of the question's cosines to the whole corpus."""
+SQUARE_PER_POINT = 8.0
+BM25_PER_POINT = 4.5
+"""A cosine four deviations above the corpus weighs as much as nine points of BM25."""
 DOCUMENT_SHARE = 0.1
 RERANK_WEIGHT = 0.6
 
@@ -26,28 +28,38 @@ def rrf(*legs: Candidates, k: int = RRF_K) -> dict[int, float]:
     return fused
 
 
-def convex(
-    dense: Mapping[int, float], sparse: Candidates, *, deviation: float = 1.0, limit: int | None = None
-) -> dict[int, float]:
-    """The weighted sum of both legs' own scores, each on a scale that does not change with the list that it stands in.
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean and standard deviation of a question's cosines to the whole corpus."""
 
-    ``dense`` has a cosine for every candidate of either leg, ``deviation`` is that of the question's cosines to the
-    whole corpus. BM25 is a sum of log-odds. So a leg whose best hardly stand out decides little, and one that finds
-    something rare decides much, without a weight that would have to be guessed for each question.
-    ``limit`` is how many the sparse leg was asked for: of what it did not bring it is known then that it scores no
-    better than the last, and 0 where it brought fewer.
+    mean: float
+    deviation: float
+
+
+NO_SPREAD = Spread(0.0, 1.0)
+
+
+def convex(
+    dense: Mapping[int, float], sparse: Candidates, *, spread: Spread = NO_SPREAD, limit: int | None = None
+) -> dict[int, float]:
+    """The weighted sum of what both legs say, each on a scale that does not change with the list that it stands in.
+
+    ``dense`` has a cosine for every candidate of either leg. It counts by the square of how many deviations it stands
+    above the mean of the corpus, as the log-odds of a normal distribution do; BM25 is a sum of log-odds by itself. So a
+    leg whose best hardly stand out decides little, and one that found something rare decides much.
+    ``limit`` is how many the sparse leg was asked for: what it did not bring scores no better than its last, and 0
+    where it brought fewer.
     """
     lexical = dict(sparse)
-    if not lexical:
-        return dict(dense)
-    if not dense:
-        return lexical
-    unseen = 0.0 if limit is not None and len(lexical) < limit else min(lexical.values())
-    farthest = min(dense.values())
-    return {
-        number: dense.get(number, farthest) / (deviation or 1.0) + lexical.get(number, unseen) / BM25_PER_DEVIATION
-        for number in dense.keys() | lexical.keys()
-    }
+    unseen = 0.0 if not lexical or (limit is not None and len(lexical) < limit) else min(lexical.values())
+    farthest = min(dense.values(), default=0.0)
+
+    def score(number: int) -> float:
+        above = (dense.get(number, farthest) - spread.mean) / (spread.deviation or 1.0)
+        meaning = above * abs(above) / SQUARE_PER_POINT
+        return meaning + lexical.get(number, unseen) / BM25_PER_POINT
+
+    return {number: score(number) for number in dense.keys() | lexical.keys()}
 
 
 def with_document(fused: Mapping[int, float], documents: Mapping[int, str]) -> dict[int, float]:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from knowledge import bm25, followups, search, serving
 from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
-from knowledge.fusion import Fusion, both, convex, ranked, rrf, with_document
+from knowledge.fusion import Fusion, Spread, both, convex, ranked, rrf, with_document
 from knowledge.models import Models
 from knowledge.passages import joined, joined_spans, without_duplicates
 from knowledge.ports import Embedder, Reranker, Sessions
@@ -201,13 +201,13 @@ class Retriever:
                 leaning = await self._leaning(query, earlier, scope)
                 asked = await self._asked(leaning)
             vector = asked.vector
-            (dense, deviation, state), (sparse, version) = await asyncio.gather(
+            (dense, spread, state), (sparse, version) = await asyncio.gather(
                 self._dense(clock, vector, scope), self._sparse(clock, leaning.terms, scope)
             )
             with clock.stage("fuse"):
                 meanings = await self._meanings(dense, sparse, vector, scope)
                 dense = ranked({number: meanings[number].score for number, _ in dense if number in meanings})
-                fused = self._fuse(dense, sparse, meanings, deviation)
+                fused = self._fuse(dense, sparse, meanings, spread)
                 passages, signs = await self._passages(fused[: max(self._reranked, least * 3)], meanings, sparse, scope)
             with clock.stage("rerank"):
                 final = await self._rerank(asked, passages, signs)
@@ -254,14 +254,14 @@ class Retriever:
         encoded = await self._embedder.encode([query], "query")
         return _Asked(query, encoded.vectors[0], encoded.tokens)
 
-    async def _dense(self, clock: _Clock, vector: Vector, scope: Scope) -> tuple[Pairs, float, Serving]:
+    async def _dense(self, clock: _Clock, vector: Vector, scope: Scope) -> tuple[Pairs, Spread, Serving]:
         """The nearest chunks, and which models serve: asked last, as old vectors go after a switch."""
         model = self._embedder.model
         with clock.stage("dense"):
             async with self._sessions(scope.tenant_id) as session:
                 nearest = await search.dense(session, vector, scope, self._candidates, model=model)
-                deviation = await search.deviation(session, vector, scope, model=model)
-                return nearest, deviation, await serving.read(session, scope.tenant_id)
+                spread = await search.spread(session, vector, scope, model=model)
+                return nearest, spread, await serving.read(session, scope.tenant_id)
 
     async def _sparse(self, clock: _Clock, terms: Mapping[str, float], scope: Scope) -> tuple[Pairs, int]:
         with clock.stage("sparse"):
@@ -274,11 +274,11 @@ class Retriever:
         async with self._sessions(scope.tenant_id) as session:
             return await search.meanings(session, vector, scope, numbers, model=self._embedder.model)
 
-    def _fuse(self, dense: Pairs, sparse: Pairs, meanings: Mapping[int, Meaning], deviation: float) -> Pairs:
+    def _fuse(self, dense: Pairs, sparse: Pairs, meanings: Mapping[int, Meaning], spread: Spread) -> Pairs:
         if self._fusion == "rrf":
             return ranked(rrf(dense, sparse))
         scores = {number: meaning.score for number, meaning in meanings.items()}
-        fused = convex(scores, sparse, deviation=deviation, limit=self._candidates)
+        fused = convex(scores, sparse, spread=spread, limit=self._candidates)
         return ranked(with_document(fused, {number: meaning.document_id for number, meaning in meanings.items()}))
 
     async def _passages(

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from knowledge.driver import driver
 from knowledge.embedders.tokens import Signs, best_sentences
 from knowledge.filtering import passing_chunks
+from knowledge.fusion import NO_SPREAD, Spread
 from knowledge.types import Scope
 from knowledge.vectors import Vector, halfvec
 
@@ -155,22 +156,22 @@ async def meanings(
     return {number: Meaning(str(document), cosine, best.get(number)) for number, cosine, document, _ in found}
 
 
-async def deviation(session: AsyncSession, vector: Vector, scope: Scope, *, model: str) -> float:
-    """The standard deviation of the cosines of the unit vector to the tenant's chunks; 0 where there are too few.
+async def spread(session: AsyncSession, vector: Vector, scope: Scope, *, model: str) -> Spread:
+    """How the cosines of the unit vector to the tenant's chunks lie.
 
     Taken from some spread over all the chunks, whatever the audience, as the statistics of BM25 are.
     """
-    return float(
-        await session.scalar(
-            text(
-                "SELECT stddev_pop(vector <#> CAST(:vector AS halfvec)) FROM embeddings WHERE tenant_id = :tenant "
-                "AND model = :model AND chunk_id = ANY(ARRAY(SELECT next_chunk * place / :sampled FROM knowledge_state "
-                "CROSS JOIN generate_series(0, :sampled - 1) AS place WHERE tenant_id = :tenant))"
-            ),
-            {"vector": halfvec(vector), "tenant": scope.tenant_id, "model": model, "sampled": SAMPLED},
-        )
-        or 0.0
+    found = await session.execute(
+        text(
+            "SELECT -avg(vector <#> CAST(:vector AS halfvec)), stddev_pop(vector <#> CAST(:vector AS halfvec)) "
+            "FROM embeddings WHERE tenant_id = :tenant AND model = :model AND chunk_id = ANY(ARRAY("
+            "SELECT next_chunk * place / :sampled FROM knowledge_state "
+            "CROSS JOIN generate_series(0, :sampled - 1) AS place WHERE tenant_id = :tenant))"
+        ),
+        {"vector": halfvec(vector), "tenant": scope.tenant_id, "model": model, "sampled": SAMPLED},
     )
+    mean, deviation = found.one()
+    return Spread(float(mean), float(deviation)) if deviation else NO_SPREAD
 
 
 async def signs(

@@ -1,0 +1,140 @@
+"""A passage's sentences: where they are cut, how their vectors are made, stored and compared."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from knowledge import search
+from knowledge.embedders.tokens import Sentences, TokenVectors, best_sentences, sentence_vectors
+from knowledge.fusion import NO_SPREAD
+from knowledge.ingest import Ingestor
+from knowledge.parsing.sandbox import Parser
+from knowledge.ports import EncodeKind, Sessions
+from knowledge.retrieve import Retriever
+from knowledge.sentences import LEAST_CHARS, MOST_CHARS, sentence_windows
+from knowledge.types import Scope
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+
+TEXTS = st.text(alphabet=st.sampled_from("ab .\n!?。-é"), max_size=900)
+
+
+class SentenceEmbedder(WordEmbedder):
+    """Shows the vectors of a passage's sentences, and no tokens."""
+
+    async def encode_tokens(self, texts: list[str], kind: EncodeKind) -> list[TokenVectors]:
+        encoded = await self.encode(texts, kind)
+        none = np.zeros((0, self.dimensions), np.float32)
+        signs = np.zeros((0, self.dimensions // 8), np.uint8)
+        return [
+            TokenVectors(vector, none, signs, await self._sentences(whole) if kind == "passage" else None)
+            for vector, whole in zip(encoded.vectors, texts, strict=True)
+        ]
+
+    async def _sentences(self, whole: str) -> Sentences:
+        parts = [whole[start:end] for start, end in sentence_windows(whole)]
+        vectors = (await self.encode(parts, "query")).vectors
+        rounded: Sentences = np.rint(vectors * (127 / vectors.max(axis=1, keepdims=True))).astype(np.int8)
+        return rounded
+
+
+@given(TEXTS)
+def test_windows_cover_what_is_not_white_space_in_order(body: str) -> None:
+    windows = sentence_windows(body)
+    assert windows == sorted(windows)
+    assert all(end <= following for (_, end), (following, _) in pairwise(windows))
+    covered = "".join(body[start:end] for start, end in windows)
+    assert "".join(covered.split()) == "".join(body.split())
+    assert all(0 < end - start <= MOST_CHARS for start, end in windows)
+
+
+def test_short_lines_are_joined_and_long_sentences_cut() -> None:
+    assert len(sentence_windows("Yes.\nNo.\nPerhaps so, who knows, nobody can tell that.")) == 1
+    two = "A first sentence that is long enough to stand alone. " + "And a second that is as long as the first was."
+    assert [two[start:end][:6] for start, end in sentence_windows(two)] == ["A firs", "And a "]
+    assert len(sentence_windows("word " * 200)) == 3
+    assert min(end - start for start, end in sentence_windows(two + " Short.")) >= LEAST_CHARS
+
+
+def test_a_sentence_is_the_mean_of_its_tokens() -> None:
+    tokens = np.array([[1, 0], [3, 0], [0, 2], [0, 4]], np.float32)
+    offsets = np.array([[0, 3], [4, 8], [10, 12], [13, 15]])
+    made = sentence_vectors(tokens, offsets, [(2, 9), (10, 15)])
+    assert made is not None
+    assert made.tolist() == [[127, 0], [0, 127]]
+    assert sentence_vectors(tokens[:0], offsets[:0], [(0, 9)]) is None
+
+
+def test_a_window_whose_tokens_were_cut_off_has_no_vector() -> None:
+    made = sentence_vectors(np.ones((1, 2), np.float32), np.array([[0, 3]]), [(0, 9), (10, 15)])
+    assert made is not None
+    assert len(made) == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 5), min_size=1, max_size=6))
+def test_the_best_sentence_is_the_nearest_of_each_passage(seed: int, lengths: list[int]) -> None:
+    random_ = np.random.default_rng(seed)
+    passages = [random_.integers(-127, 128, size=(length, 8)).astype(np.int8) for length in lengths]
+    query = random_.normal(size=8).astype(np.float32)
+    query /= np.linalg.norm(query)
+    for found, rows in zip(best_sentences(query, passages), passages, strict=True):
+        exact = max(float(row @ query / (np.linalg.norm(row) or 1)) for row in rows.astype(np.float32))
+        assert found == pytest.approx(exact, abs=1e-5)
+
+
+async def test_a_passage_is_found_by_the_one_sentence_that_answers(sessions: Sessions, parser: Parser) -> None:
+    noise = " ".join(f"Here filler{n} speaks of matter{n} and nothing{n} besides." for n in range(8))
+    answer = "The zebra lives in the savanna of the far south."
+    pages = [markdown("long.md", f"{noise} {answer}"), markdown("other.md", f"{noise} The zebra of matter7 is far.")]
+    embedder = SentenceEmbedder()
+    ingestor = Ingestor(sessions, embedder, parser=parser)
+    await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
+    vector = (await embedder.encode(["zebra lives in the savanna"], "query")).vectors[0]
+    async with sessions("t") as session:
+        found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
+        other = await search.meanings(session, vector, Scope("t", ()), [0, 1], model="words")
+    assert other == {}
+    assert all(one.sentence is not None and one.cosine < one.score < one.sentence for one in found.values())
+    ranking = await Retriever(sessions, embedder)._ranked("zebra lives in the savanna", Scope("t"), least=5, earlier=())
+    assert ranking.final[0].source == "long.md"
+    assert ranking.final[0].legs.dense == pytest.approx(ranking.dense[0][1])
+
+
+async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions: Sessions, parser: Parser) -> None:
+    embedder = SentenceEmbedder()
+    ingestor = Ingestor(sessions, embedder, parser=parser)
+    source = ListSource("list", markdown("a.md", "The zebra lives here."), markdown("b.md", "A lion sleeps there."))
+    await ingestor.ingest([source], tenant_id="t")
+    async with sessions("t") as session:
+        assert await session.scalar(text("SELECT count(*) FROM sentence_vectors")) == 2
+        await session.execute(text("DELETE FROM sentence_vectors WHERE chunk_id = 0"))
+    vector = (await embedder.encode(["zebra"], "query")).vectors[0]
+    async with sessions("t") as session:
+        found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
+    assert [found[number].sentence is None for number in (0, 1)] == [True, False]
+    assert found[0].score == found[0].cosine
+    source.items = source.items[:1]
+    await ingestor.ingest([source], tenant_id="t")
+    async with sessions("t") as session:
+        assert await session.scalar(text("SELECT count(*) FROM sentence_vectors")) == 0
+
+
+async def test_the_spread_of_cosines_is_that_of_the_whole_tenant(sessions: Sessions, parser: Parser) -> None:
+    embedder = WordEmbedder()
+    ingestor = Ingestor(sessions, embedder, parser=parser)
+    for audience, words in (("tenant", "alpha beta"), ("C1", "alpha gamma delta"), ("C2", "epsilon")):
+        await ingestor.ingest(
+            [ListSource(f"list {audience}", markdown("a.md", words))], tenant_id="t", audience=audience
+        )
+    vector = (await embedder.encode(["alpha"], "query")).vectors[0]
+    async with sessions("t") as session:
+        spread = await search.spread(session, vector, Scope("t"), model="words")
+        assert await search.spread(session, vector, Scope("t"), model="another") == NO_SPREAD
+    cosines = (await embedder.encode(embedder.passages, "query")).vectors @ vector
+    assert len(cosines) == 3
+    assert (spread.mean, spread.deviation) == pytest.approx((np.mean(cosines), np.std(cosines)), abs=1e-3)

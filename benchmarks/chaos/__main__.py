@@ -62,6 +62,7 @@ def print_result(result: Result) -> None:
         ("out of order", verdict.disordered),
         ("drafts", verdict.drafts),
         ("strays", verdict.strays),
+        ("outdated", verdict.outdated),
     ):
         if found:
             print(f"{name}: " + "; ".join(" ".join(one.split()) for one in found[:8]))

@@ -6,8 +6,9 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_world import Channel as DiscordChannel
@@ -26,6 +27,10 @@ LATE = 0.3
 LATE_SECONDS = 1.0
 DUPLICATE_WITHIN = 20.0
 LINKED = 0.05
+EDITED, DELETED = 0.03, 0.02
+"""Shares of Slack's questions that are changed or taken back within ``CHANGED_WITHIN`` seconds. Discord tells such
+things once and never again, so a run in which processes die cannot promise them there."""
+CHANGED_WITHIN = 6.0
 THREAD_QUESTIONS = 5
 CHANNELS, PEOPLE = 8, 24
 
@@ -43,6 +48,10 @@ class Question:
     message_id: str
     asked_at: float
     message: Message | DiscordMessage
+    changed_from: str = ""
+    """The tag that it had before it was edited: nothing of an answer to that may stand."""
+    withdrawn: bool = False
+    """It was deleted: no answer may stand."""
 
 
 @dataclass
@@ -64,6 +73,12 @@ class People(Protocol):
 
     async def announce(self, question: Question) -> int:
         """Tell the bot, as the platform does; the number of events. Twice is a duplicate."""
+
+    async def change(self, question: Question, tag: str) -> int:
+        """Ask something else in the same message; the number of events."""
+
+    async def withdraw(self, question: Question) -> int:
+        """Delete the message; the number of events."""
 
     def tidy(self) -> None:
         """Forget what only grows."""
@@ -126,11 +141,24 @@ class SlackPeople:
 
     async def announce(self, question: Question) -> int:
         message = _slack(question)
+        if question.withdrawn:
+            return 0
         self._slack.announce(message)
         if "<https:" in message.now.text:
             self._slack._unfurl(message)
         mentioned = self._slack.bot in message.now.text and not message.channel.startswith("D")
         return 1 + mentioned + ("<https:" in message.now.text)
+
+    async def change(self, question: Question, tag: str) -> int:
+        message = _slack(question)
+        question.tag, question.changed_from = tag, question.tag
+        await self._slack.edit(message, message.now.text.replace(question.changed_from, tag))
+        return 1
+
+    async def withdraw(self, question: Question) -> int:
+        question.withdrawn = True
+        await self._slack.delete(_slack(question))
+        return 1
 
     def tidy(self) -> None:
         self._slack.calls.clear()
@@ -189,6 +217,12 @@ class DiscordPeople:
             del sessions[session.id]
         self._discord.rest.calls.clear()
 
+    async def change(self, question: Question, tag: str) -> int:
+        return 0
+
+    async def withdraw(self, question: Question) -> int:
+        return 0
+
 
 def _discord(question: Question) -> DiscordMessage:
     assert isinstance(question.message, DiscordMessage)
@@ -235,9 +269,27 @@ class Crowd:
         self.questions.append(question)
         delay = self._chance.uniform(0, LATE_SECONDS) if self._chance.random() < LATE else 0.0
         self._later(question, delay)
+        self._perhaps_changed(question)
         while self._chance.random() < DUPLICATES:
             self.duplicates += 1
             self._later(question, self._chance.uniform(0, DUPLICATE_WITHIN))
+
+    def _perhaps_changed(self, question: Question) -> None:
+        """Some questions are edited or deleted while they are answered, or after."""
+        roll, wait = self._chance.random(), LATE_SECONDS + self._chance.uniform(0, CHANGED_WITHIN)
+        people = self._people[question.platform]
+        opens = question.thread.endswith(f"/{question.message_id}")
+        if question.platform != "slack" or roll >= EDITED + DELETED or (opens and roll < DELETED):
+            return
+
+        async def change() -> None:
+            await asyncio.sleep(wait)
+            if roll < DELETED:
+                self.events += await people.withdraw(question)
+            else:
+                self.events += await people.change(question, f"Q9{question.tag[2:]}")
+
+        self._in_background(change())
 
     def _next(self, tag: str) -> Question | None:
         if self._talking and self._chance.random() < 0.6:
@@ -259,6 +311,9 @@ class Crowd:
             await asyncio.sleep(delay)
             self.events += await self._people[question.platform].announce(question)
 
-        task = asyncio.create_task(say())
+        self._in_background(say())
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._saying.add(task)
         task.add_done_callback(self._saying.discard)

@@ -47,6 +47,7 @@ class Result:
             "Postgres crashes": self.crashes,
             "answered": seen.answered,
             "refused with a reason": seen.refused,
+            "taken back by those who asked": seen.withdrawn,
             **seen.failures,
             "billed calls whose process died": seen.unbilled,
             "turns taken over": len(seen.waits),

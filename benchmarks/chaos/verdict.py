@@ -54,6 +54,9 @@ class Verdict:
     disordered: list[str] = field(default_factory=list)
     drafts: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
+    """Answers to a question that was changed or deleted."""
+    withdrawn: int = 0
     unfinished: int = 0
     reserved: int = 0
     unbilled: int = 0
@@ -77,6 +80,7 @@ class Verdict:
             "out of order": len(self.disordered),
             "drafts left standing": len(self.drafts),
             "stray messages": len(self.strays),
+            "answers to what was changed or deleted": len(self.outdated),
             "turns unfinished": self.unfinished,
             "tokens still reserved": self.reserved,
             "billed calls without a row": self.unexplained,
@@ -166,6 +170,11 @@ def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, m
     for question in questions:
         row = turn_of.get(question.message_id)
         refused = bool(row.refused) if row is not None else question.message_id in told
+        if said.get(question.changed_from) or (question.withdrawn and said.get(question.tag)):
+            verdict.outdated.append(question.tag)
+        if question.withdrawn:
+            verdict.withdrawn += 1
+            continue
         _judge_one(verdict, question, said[question.tag], refused=refused)
     verdict.drafts = [message.text[:120] for message in shown if message.draft]
     verdict.strays = _strays(shown, books)

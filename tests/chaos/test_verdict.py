@@ -80,6 +80,16 @@ def test_a_later_question_answered_first_is_seen_where_it_was_accepted_later() -
     assert failures(verdict_of(apart, shown, [turn(1), turn(2)])) == {}
 
 
+def test_what_was_changed_or_deleted_has_no_answer_standing() -> None:
+    changed = replace(asked(1), tag="Q000002", changed_from="Q000001")
+    assert failures(verdict_of([changed], [answer(2, 1, 2)], [turn(1)])) == {}
+    both = [answer(1, 1, 2), answer(2, 1, 2)]
+    assert failures(verdict_of([changed], both, [turn(1)])) == {"answers to what was changed or deleted": 1}
+    gone = replace(asked(1), withdrawn=True)
+    assert failures(verdict_of([gone], [], [])) == {}
+    assert failures(verdict_of([gone], both, [])) == {"answers to what was changed or deleted": 1}
+
+
 def test_drafts_and_strays_are_seen() -> None:
     draft = Shown("slack", "C1/1", 5, "Looking…", draft=True, at=1.0)
     stray = replace(draft, text="Something", draft=False)

@@ -20,7 +20,7 @@ from knowledge.fusion import NO_SPREAD, Spread
 from knowledge.types import Scope
 from knowledge.vectors import Vector, halfvec
 
-EXACT_ROWS = 10_000
+EXACT_ROWS = 20_000
 """Scopes up to this many vectors are scanned, larger ones go through HNSW."""
 INDEXED_DIMENSIONS = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
 """Dimensions that the migrations make an HNSW index for."""

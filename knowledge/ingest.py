@@ -411,8 +411,6 @@ class Ingestor:
         return True
 
     async def _failed(self, run: _Run, failure: Failure) -> None:
-        run.tally.failed.append(failure)
-        run.failed += 1
         run.seen.append(failure.source)
         async with self._sessions(run.tenant_id) as session:
             await store.record_failure(
@@ -424,6 +422,8 @@ class Ingestor:
                 error=failure.error,
                 now=self._clock(),
             )
+        run.tally.failed.append(failure)
+        run.failed += 1
         self._progress(run, failure.source)
 
     async def _sweep(self, run: _Run) -> None:

@@ -27,8 +27,7 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.errors import LeaseLost
-from bot.store import waiting
-from bot.store.processes import AFTER_START, LOCKS
+from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.store.store import PostgresStore
 from bot.store.turns import ANYBODY
@@ -38,8 +37,6 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STEPS = int(os.environ.get("PARLEY_STEPS", "300"))
 STEPS_AT_ONCE = 50
 THREADS, PROCESSES = 3, 3
-GRACE = f"interval '{AFTER_START} seconds'"
-"""After the start of the server nobody is taken for dead for so long; the test's server has just started."""
 RESERVED, USED = 500, 120
 ENDS: tuple[TurnState, ...] = ("done", "refused", "failed", "cancelled")
 
@@ -322,7 +319,9 @@ class TurnMachine(RuleBasedStateMachine):
 
     def _store(self, process: int) -> PostgresStore:
         made = Settings(_env_file=None, daily_tokens=0)
-        return PostgresStore(self._database, made, count_tokens=len, clock=lambda: NOW, holder=lambda: process)
+        return PostgresStore(
+            self._database, made, count_tokens=len, clock=lambda: NOW, holder=lambda: process, settling=0.0
+        )
 
     def _at_once(self, work: Sequence[Awaitable[Any]]) -> list[Any]:
         async def gathered() -> list[Any]:
@@ -388,8 +387,7 @@ def _call() -> Call:
 
 
 @pytest.mark.timeout(0 if STEPS > 300 else 120)
-def test_turns_and_leases_hold_whatever_happens(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_LEFT", text(str(waiting._LEFT).replace(GRACE, "interval '0 seconds'")))
+def test_turns_and_leases_hold_whatever_happens(database_url: str) -> None:
     with asyncio.Runner() as runner, psycopg.connect(database_url, autocommit=True) as lives:
         database = Database(database_url)
         try:

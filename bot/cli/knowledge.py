@@ -25,7 +25,7 @@ audience_option = click.option(
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a filter; one that is given several times lets any of its values pass."""
     options = (
-        click.option("--source", "sources", multiple=True, metavar="PREFIX", help="Begins so: a folder, a site."),
+        click.option("--source", "sources", multiple=True, metavar="PREFIX", help="Its source, as shown, begins so."),
         click.option("--kind", "kinds", multiple=True, help="Of source: folder, url, git, upload, slack, ..."),
         click.option("--format", "formats", multiple=True, help="pdf, docx, markdown, html, code, ..."),
         click.option("--language", "languages", multiple=True, help="As the document says: de, en-us."),

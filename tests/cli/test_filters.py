@@ -30,8 +30,10 @@ def test_a_search_keeps_to_its_conditions(parley: Parley, folder: Path) -> None:
         return {Path(passage["source"]).name for passage in passages}
 
     assert names() == {"hotels.md", "leave.md", "hotel.html"}
-    assert names("--source", str(folder / "travel")) == {"hotels.md"}
-    assert names("--source", str(folder / "travel"), "--source", str(folder / "leave")) == {"hotels.md", "leave.md"}
+    assert names("--source", "rules/travel") == {"hotels.md"}
+    assert names("--source", "rules/travel", "--source", "rules/leave") == {"hotels.md", "leave.md"}
+    assert names("--source", str(folder)) == names()
+    assert names("--source", str(folder) + "/travel") == set()
     assert names("--format", "html") == names("--language", "de") == {"hotel.html"}
     assert names("--kind", "folder") == names()
     assert names("--kind", "url") == names("--until", "2020-01-01") == set()

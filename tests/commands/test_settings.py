@@ -10,7 +10,7 @@ from bot import commands
 from bot.app import App
 from bot.errors import NotAllowed, UsageError
 from bot.types import LOCAL_TENANT, Author, ThreadKey
-from tests.commands.test_commands import BOSS, app, by, ingested  # noqa: F401 - a fixture
+from tests.commands.test_commands import BOSS, by, ingested
 
 ANN = Author("U1", "Ann")
 HERE = ThreadKey(LOCAL_TENANT, "slack", "C1", "1.1")

@@ -29,6 +29,7 @@ from bot.store import embedded, migrate
 from bot.store.line import Line
 from bot.store.queue import Queue
 from bot.store.recall import ThreadMemory
+from bot.store.reuse import PostgresNearAnswers
 from bot.store.session import Database
 from bot.store.store import PostgresStore
 from knowledge.embedders import build_embedder, open_stored
@@ -170,6 +171,7 @@ async def open_app(
             classifier=_classifier(settings, llm, retriever),
             memory=ThreadMemory(database, embedder),
             rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
+            near=None if embedder.billed else PostgresNearAnswers(database, retriever.encode_ahead, retriever.model),
             clock=clock,
         )
         desk = Desk(

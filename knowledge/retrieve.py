@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25, followups, search, serving
+from knowledge import bm25, confidence, followups, search, serving
+from knowledge.chunking import indexed_text
 from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
 from knowledge.fusion import Fusion, Spread, both, convex, ranked, rrf, with_document
@@ -31,9 +31,6 @@ RERANKED = 20
 """Chunks that a cross-encoder sees."""
 RERANKED_LATE = 50
 """Chunks that late interaction sees: their tokens are stored, so more of them cost little."""
-ANSWER_COSINE = 0.42
-"""The cosine at which a passage is as likely as not to hold an answer."""
-STEEPNESS = 12.0
 MOST_AHEAD = 64
 """Questions that may be encoded before their search begins; an answer from the cache needs no search."""
 
@@ -70,6 +67,7 @@ class Ranking:
     model: str
     serving: Serving
     searched: str = ""
+    confidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +132,16 @@ class Retriever:
         began = time.perf_counter()
         final = await self._widened(ranking.final, scope)
         passages = await self._joined(joined_spans(without_duplicates(final), k), scope)
+        weights = confidence.shipped()
         timings = dict(ranking.timings_ms)
         timings["total"] = round(timings["total"] + (time.perf_counter() - began) * 1000, 2)
         return Found(
             passages=tuple(passages),
             timings_ms=timings,
-            confidence=confidence(passages),
+            confidence=ranking.confidence,
+            decline_below=weights.threshold,
+            weak_below=weights.weak_below,
+            documents=await self._documents(scope) if ranking.confidence < weights.threshold else 0,
             knowledge_version=ranking.version,
             embedding_model=ranking.model,
             embedding_tokens=ranking.tokens,
@@ -226,7 +228,30 @@ class Retriever:
             self._embedder.model,
             state,
             leaning.text,
+            self._confidence(asked, leaning.text, final[:least], meanings, signs),
         )
+
+    def _confidence(
+        self,
+        asked: _Asked,
+        question: str,
+        passages: Sequence[Passage],
+        meanings: Mapping[int, Meaning],
+        signs: Mapping[int, Signs],
+    ) -> float:
+        """How likely the passages hold the answer: by words and meaning where the tokens were seen, else by words."""
+        weights = confidence.shipped()
+        tokens = asked.seen.tokens if asked.seen and weights.embedding_model == self._embedder.model else None
+        evidence = []
+        for one in passages:
+            text = indexed_text(one.title, one.heading, one.text)
+            known = tokens is not None and one.chunk_id in meanings and one.chunk_id in signs
+            if tokens is None or not known:
+                evidence.append(confidence.Evidence(text))
+                continue
+            matched = confidence.matches(tokens, signs[one.chunk_id])
+            evidence.append(confidence.Evidence(text, meanings[one.chunk_id].cosine, matched))
+        return weights.confidence(question, evidence)
 
     async def _leaning(self, query: str, earlier: Sequence[str], scope: Scope) -> followups.Asked:
         terms = followups.earlier_terms(earlier)
@@ -319,6 +344,10 @@ class Retriever:
         again.sort(key=lambda passage: (-passage.score, passage.chunk_id))
         return [*again, *tail]
 
+    async def _documents(self, scope: Scope) -> int:
+        async with self._sessions(scope.tenant_id) as session:
+            return len(await search.document_names(session, scope))
+
     async def _version(self, scope: Scope) -> int:
         async with self._sessions(scope.tenant_id) as session:
             return await search.version(session, scope.tenant_id)
@@ -364,9 +393,3 @@ def _passage(row: Row, score: float, legs: Legs) -> Passage:
         legs=legs,
         window=row.window,
     )
-
-
-def confidence(passages: Sequence[Passage]) -> float:
-    """How likely the passages hold the answer at all, 0 to 1, by the best cosine among them."""
-    best = max((passage.legs.dense or 0.0 for passage in passages), default=None)
-    return 0.0 if best is None else 1 / (1 + math.exp(-STEEPNESS * (best - ANSWER_COSINE)))

@@ -248,6 +248,12 @@ class Found:
     embedding_model: str = ""
     embedding_tokens: int = 0
     searched: str = ""
+    decline_below: float = 0.1
+    """A confidence below this says that the passages do not hold the answer."""
+    weak_below: float = 0.0
+    """A confidence below this says that they may well not."""
+    documents: int = 0
+    """How many documents were searched; counted only where the passages do not hold the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,25 @@ def cache(data: Path, as_json: bool) -> None:
     _show(document, evals.table(document), as_json)
 
 
+@evaluate.command()
+@click.option("--data", type=_JSONL, required=True, help="JSONL with question, passages and answerable.")
+@json_option
+def abstention(data: Path, as_json: bool) -> None:
+    """Measure when weak evidence is owned up to: what is declined of what could be answered and what could not."""
+    from bot.evals import abstention as evals
+    from knowledge.confidence import shipped
+    from knowledge.embedders import build_embedder
+
+    made, cases, weights = settings(), evals.read(data), shipped()
+    if made.embedding_model == weights.embedding_model:
+        evidence = run(evals.encoded(cases, build_embedder(made.embedding_model)))
+    else:
+        click.echo(f"Measured by words alone: the score knows {weights.embedding_model} alone.", err=True)
+        evidence = evals.from_words(cases)
+    document = evals.evaluate(cases, evidence, weights)
+    _show(document, evals.table(document), as_json)
+
+
 def _show(
     document: Mapping[str, object], table: tuple[Sequence[str], Sequence[Sequence[str | float]]], as_json: bool
 ) -> None:

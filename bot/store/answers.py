@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store import nearby
 from bot.store.tables import answers, feedback
 from bot.store.threads import citations_from
 from bot.types import CachedAnswer, Citation
@@ -57,6 +58,8 @@ async def keep(
 
 async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: str, value: int, reason: str) -> None:
     """Keep a person's thumb; a later one replaces it."""
+    if value:
+        await nearby.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
     values = {"value": value, "reason": reason, "created_at": func.now()}
     await session.execute(
         insert(feedback)

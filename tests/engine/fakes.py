@@ -213,6 +213,9 @@ class Memory:
     async def last_served(self, platform: Platform) -> datetime | None:
         return None
 
+    async def direct_channels(self, platform: Platform) -> Sequence[str]:
+        return ()
+
     async def hold(self, turn: Turn) -> bool:
         return True
 

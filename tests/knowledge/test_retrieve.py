@@ -11,8 +11,8 @@ from sqlalchemy import text
 from knowledge import search
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
-from knowledge.retrieve import Retriever, confidence
-from knowledge.types import Legs, Passage, Scope
+from knowledge.retrieve import Retriever
+from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 PAGES = [markdown(f"{n}.md", f"# Page {n}\n\nThe topic{n} is about word{n % 5} and thing{n % 7}.") for n in range(30)]
@@ -143,12 +143,12 @@ async def test_the_index_finds_what_the_scan_finds(
     assert [score for _, score in indexed] == sorted((score for _, score in indexed), reverse=True)
 
 
-def test_confidence_grows_with_the_best_cosine() -> None:
-    def passage(cosine: float | None) -> Passage:
-        return Passage(1, "d", "t", "s", "t", (), 0, 1, None, 0.0, Legs(dense=cosine))
-
-    values = [confidence([passage(cosine)]) for cosine in (0.0, 0.3, 0.5, 0.9)]
-    assert values == sorted(values)
-    assert 0 <= values[0] < 0.1 < 0.9 < values[-1] <= 1
-    assert confidence([]) == 0.0
-    assert confidence([passage(None)]) < 0.1
+async def test_confidence_tells_what_the_documents_hold_from_what_they_do_not(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
+    retriever = Retriever(sessions, embedder)
+    held = await retriever("What is topic17 about?", Scope("t"), k=3)
+    missing = await retriever("Which vaccines does Zanzibar demand?", Scope("t"), k=3)
+    assert missing.confidence < missing.decline_below < held.confidence
+    assert (missing.documents, held.documents) == (len(PAGES), 0)

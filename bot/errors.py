@@ -31,7 +31,14 @@ class ConfigError(ParleyError):
 
 
 class StoreAway(ConfigError):
-    """The database does not answer just now: stopped, unreachable, full or overloaded."""
+    """The database does not answer just now: stopped, unreachable, full or overloaded.
+
+    The message is for whoever asked; ``detail`` is for the operator: the reason and the cure.
+    """
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("My database does not answer just now. Try again in a minute; the operator finds the cause.")
+        self.detail = detail
 
 
 class UsageError(ParleyError):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bot.config import Settings, load
-from bot.errors import ParleyError
+from bot.errors import ParleyError, StoreAway
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -102,6 +102,8 @@ def explain(error: BaseException) -> str:
     line = " ".join(str(error).split())
     from knowledge.errors import KnowledgeError
 
+    if isinstance(error, StoreAway) and error.detail:
+        return error.detail
     if isinstance(error, ParleyError | KnowledgeError) and line:
         return line
     logging.getLogger("bot").debug("unexpected error", exc_info=error)

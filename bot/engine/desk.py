@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 ACCEPT_SECONDS = 2.4
 """Slack waits 3 s for the acknowledgement that follows an acceptance."""
+TOO_SLOW = f"The database took longer than {ACCEPT_SECONDS} s to store a message; see to its load."
 MAX_TURNS = 64
 TO_START = 5.0
 """Seconds that a turn that was taken in here is left to whoever took it in."""
@@ -68,7 +69,7 @@ class Desk:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 turn = await self._store.accept(incoming)
         except TimeoutError:
-            raise StoreAway(words.NOT_STORED) from None
+            raise StoreAway(TOO_SLOW) from None
         if turn is not None:
             self._to_start(turn)
         return turn
@@ -79,7 +80,7 @@ class Desk:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 return await self._store.first(thread, message_id)
         except TimeoutError:
-            raise StoreAway(words.NOT_STORED) from None
+            raise StoreAway(TOO_SLOW) from None
 
     async def edited(self, incoming: Incoming) -> Turn | None:
         """A message was changed: its turn, to be started, where that asks something else now; else None.
@@ -163,6 +164,10 @@ class Desk:
     async def last_served(self, platform: Platform) -> datetime | None:
         """When another process last served the platform; None where none did within a day."""
         return await self._store.last_served(platform)
+
+    async def direct_channels(self, platform: Platform) -> Sequence[str]:
+        """Direct messages in which the bot was asked lately, the latest first."""
+        return await self._store.direct_channels(platform)
 
     def notice(self, notice: Notice) -> None:
         """Hear of what happened in other processes. Never blocks."""

@@ -44,7 +44,7 @@ async def finish(means: Means, run: Run, display: Display) -> Outcome:
     return outcome
 
 
-async def give_up(means: Means, run: Run, display: Display) -> None:
+async def give_up(means: Means, run: Run, display: Display, word: str = words.INTERRUPTED) -> None:
     """Leave the turn to another process: what was spent is settled, nothing is marked as answered."""
     store = means.store
     await display.abandon()
@@ -53,7 +53,7 @@ async def give_up(means: Means, run: Run, display: Display) -> None:
     if not run.lost:
         with contextlib.suppress(ParleyError, TimeoutError):
             async with asyncio.timeout(LAST_WORD):
-                await display.close(words.INTERRUPTED)
+                await display.close(word)
     try:
         if run.lost:
             await whole(store.bill(run.turn, run.calls, run.reservation))

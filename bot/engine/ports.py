@@ -284,6 +284,9 @@ class Store(Protocol):
     async def last_served(self, platform: Platform) -> datetime | None:
         """When another process last served it; None where none did within a day."""
 
+    async def direct_channels(self, platform: Platform) -> Sequence[str]:
+        """Channels that are their own thread, in which the bot was asked within a week, the latest first."""
+
     async def hold(self, turn: Turn) -> bool:
         """Keep a queued turn for this process; False where it runs, has ended, or is another's."""
 

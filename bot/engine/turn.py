@@ -15,11 +15,12 @@ from bot.engine.cache.port import NearAnswers
 from bot.engine.gate import urls_in
 from bot.engine.means import Means
 from bot.engine.memory import standalone
+from bot.engine.pace import Shared
 from bot.engine.ports import LLM, Classifier, Clock, Memory, Rewriter, Search, Store, Surface
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run
 from bot.engine.stream import Display
-from bot.errors import LeaseLost, ParleyError, Refused
+from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
 from bot.types import ChannelSettings, History, Outcome, Turn
 from knowledge.errors import KnowledgeError
 from knowledge.types import Filter, Scope
@@ -39,7 +40,7 @@ async def _pause() -> None:
 
 
 class Engine:
-    """Answers turns. Holds no state of its own: everything that must outlive a crash is in the store."""
+    """Answers turns. Everything that must outlive a crash is in the store; the pace of edits alone is kept here."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Engine:
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._paces: dict[tuple[str, str], Shared] = {}
         judge = classifier or LocalClassifier(settings.strong_share)
         self._means = Means(store, search, llm, settings, count_tokens, judge, clock, monotonic, memory, rewriter, near)
 
@@ -74,7 +76,8 @@ class Engine:
         turn may have been taken from this process: its question was changed or deleted.
 
         Raises LeaseLost where the turn has ended or another process took it; CancelledError at a shutdown, the turn
-        being handed back. Every other ending is in the outcome.
+        being handed back; StoreAway where the database stays away, the turn being left for when it answers again.
+        Every other ending is in the outcome.
         """
         means = self._means
         scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
@@ -97,6 +100,10 @@ class Engine:
             except LeaseLost:
                 run.lost = True
                 await endings.give_up(means, run, display)
+                raise
+            except StoreAway as away:
+                log.warning("turn %s waits for the database: %s", turn.id, away.detail)
+                await endings.give_up(means, run, display, words.STORE_AWAY)
                 raise
             except Refused as refusal:
                 run.refuse(str(refusal))
@@ -151,6 +158,8 @@ class Engine:
         async def record(index: int, ref: str | None) -> None:
             await self._means.store.record_part(run.turn, run.lease, index, ref)
 
+        thread = run.turn.thread
+        pace = self._paces.setdefault((thread.tenant_id, thread.platform), Shared(surface.limits.edits_per_minute))
         return Display(
             surface,
             turn_id=run.turn.id,
@@ -158,5 +167,6 @@ class Engine:
             parts=run.turn.parts,
             recorded=run.turn.recorded,
             confirm=partial(hold.confirm, self._means, run),
+            shared=pace,
             allowed=lambda: urls_in(run.turn.question, *(passage.text for passage in run.passages)),
         )

@@ -16,7 +16,7 @@ GIVEN_UP = (
     "the operator finds the cause in the log."
 )
 FORGOTTEN = "_The question was deleted, and so was this answer._"
-NOT_STORED = "The database does not answer just now, so I cannot take your message in."
+STORE_AWAY = "_My database does not answer just now; the answer goes on here once it does._"
 EMPTY_QUESTION = "There is no question in that message. Ask me something about the team's documents."
 NO_ANSWER = "The model returned nothing, twice. Ask again, or ask the stronger model."
 UNKNOWN_TURN = "That answer is no longer known here. Ask again."

@@ -69,6 +69,6 @@ async def patiently(
         except Exception as error:
             if not may_pass(error) or monotonic() + pause > until:
                 raise
-            log.warning("waiting for the database: %s", error)
+            log.warning("waiting for the database: %s", getattr(error, "detail", "") or error)
         await sleep(pause)
         pause, again = min(2 * pause, LONGEST_PAUSE), True

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "parley_turns"
 BEAT_SECONDS = 1.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 _BIND = """
     SELECT set_config('parley.tenant_id', %(tenant)s, false),
            (SELECT set_config('role', rolname, false) FROM pg_roles

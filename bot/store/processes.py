@@ -18,7 +18,7 @@ LOCKS = 0x7061726C
 NO_BEAT = 4.0
 """Seconds after which a beat has stopped."""
 
-SETTLING = 10.0
+SETTLING = 5.0
 """Seconds after the start of the server within which live processes take their locks again."""
 
 KEPT = "1 day"

@@ -18,6 +18,8 @@ from bot.store.faults import is_away
 from bot.store.faults import unreachable as unreachable
 
 APP_ROLE = "parley_app"
+POOL_SECONDS = 10.0
+"""How long a transaction waits for a free connection before it is tried again or given up."""
 ALL_TENANTS = "*"
 """Names no tenant: the queue of turns alone may be read under it."""
 
@@ -34,11 +36,12 @@ def driver_url(url: str) -> str:
 class Database:
     """A pool of connections and the transactions on them. Opens nothing until the first transaction."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, pool_seconds: float = POOL_SECONDS) -> None:
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
             max_overflow=10,
+            pool_timeout=pool_seconds,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5},
         )

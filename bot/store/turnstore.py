@@ -142,6 +142,10 @@ class TurnStore:
         async with self._database.queue() as session:
             return await processes.last_served(session, process_id=self._holder() or 0, platform=platform)
 
+    async def direct_channels(self, platform: Platform) -> Sequence[str]:
+        async with self._database.queue() as session:
+            return await waiting.direct_channels(session, platform=platform)
+
     async def hold(self, turn: Turn) -> bool:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             return await waiting.hold(session, turn=turn, holder=self._holder())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import CursorResult, func, select, text, update
@@ -107,6 +108,22 @@ async def set_free(session: AsyncSession, *, left: Left) -> bool:
         {"tenant": left.tenant_id, "turn": left.turn_id, "fence": left.fence},
     )
     return result.first() is not None
+
+
+async def direct_channels(session: AsyncSession, *, platform: Platform, most: int = 100) -> list[str]:
+    """Channels that are their own thread, asked in within a week, the latest first; needs ``Database.queue``."""
+    found = await session.scalars(
+        select(turns.c.channel_id)
+        .where(
+            turns.c.platform == platform,
+            turns.c.channel_id == turns.c.thread_id,
+            turns.c.created_at > func.now() - timedelta(days=7),
+        )
+        .group_by(turns.c.channel_id)
+        .order_by(func.max(turns.c.created_at).desc())
+        .limit(most)
+    )
+    return list(found)
 
 
 async def hold(session: AsyncSession, *, turn: Turn, holder: int | None) -> bool:

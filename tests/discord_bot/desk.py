@@ -117,6 +117,9 @@ class ScriptedDesk:
         self.deletions.append((thread, message_id))
         return []
 
+    async def direct_channels(self, platform: Platform) -> list[str]:
+        return []
+
     async def last_served(self, platform: Platform) -> datetime | None:
         return self.away_since
 

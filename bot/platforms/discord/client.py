@@ -8,6 +8,8 @@ import dataclasses
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 import discord
@@ -15,7 +17,7 @@ import yarl
 
 from bot.commands.base import Command, Context, OnUpdate, Reply
 from bot.errors import ParleyError
-from bot.platforms.discord import parse, render, replies, slash, words
+from bot.platforms.discord import missed, parse, render, replies, slash, words
 from bot.platforms.discord.buttons import Buttons, whisper
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.surface import NO_MENTIONS, DiscordSurface
@@ -84,6 +86,7 @@ class Parley(discord.AutoShardedClient):
         self._buttons = Buttons(desk, self.surface_for, self.tenant_of, settings.admins)
         self.tree = slash.tree(self, commands.COMMANDS, self._on_command)
         self._draining = False
+        self._gone_since: datetime | None = None
         self._at_work: set[asyncio.Task[object]] = set()
 
     def surface_for(self, turn: Turn) -> DiscordSurface:
@@ -112,9 +115,33 @@ class Parley(discord.AutoShardedClient):
     async def on_ready(self) -> None:
         """Go on with what an earlier process left."""
         log.info("connected to Discord as %s, on %d servers", self.user, len(self.guilds))
+        gone_since, self._gone_since = self._gone_since, None
+        reading = asyncio.create_task(self._catch_up(gone_since), name="what was missed on Discord")
         await self.take_up()
         if self._came_up is not None:
             self._came_up.set()
+        await reading
+
+    async def on_disconnect(self) -> None:
+        """Remember since when messages may be missed; a session that is resumed brings them by itself."""
+        self._gone_since = self._gone_since or datetime.now(UTC)
+
+    async def on_resumed(self) -> None:
+        """Nothing was missed."""
+        self._gone_since = None
+
+    async def _catch_up(self, gone_since: datetime | None) -> None:
+        """Hear what was said while no process was connected; a message that is known already changes nothing."""
+        with self._handling():
+            try:
+                since = missed.away_since(gone_since or await self._desk.last_served("discord"), datetime.now(UTC))
+                if since is None:
+                    return
+                direct = [int(one) for one in await self._desk.direct_channels("discord") if one.isdecimal()]
+                async for message in missed.missed(self, direct, since):
+                    await self.on_message(message)
+            except (ParleyError, discord.DiscordException) as error:
+                log.warning("what was said while no process was connected could not be read: %s", error)
 
     async def take_up(self) -> None:
         """Start the turns that no live process holds. Never raises."""
@@ -157,7 +184,7 @@ class Parley(discord.AutoShardedClient):
         """A mention, a follow-up or a DM is accepted before anything is shown; a failure is told to the asker."""
         with self._handling():
             try:
-                await self._hear(message)
+                await missed.persistently(partial(self._hear, message), partial(missed.say_once, message))
             except ParleyError as error:
                 await self._tell(message, str(error))
             except Exception:
@@ -192,7 +219,7 @@ class Parley(discord.AutoShardedClient):
             return
         with self._handling():
             try:
-                await self._hear_again(message)
+                await missed.persistently(partial(self._hear_again, message), partial(missed.say_once, message))
             except ParleyError as error:
                 await self._tell(message, str(error))
             except Exception:
@@ -226,11 +253,14 @@ class Parley(discord.AutoShardedClient):
                 parent = channel.parent_id if isinstance(channel, discord.Thread) else channel_id
                 thread = parse.key(self.tenant_of(guild_id), str(parent), str(channel_id))
                 for message_id in sorted(message_ids):
-                    await self._desk.deleted(thread, str(message_id), self.surface_for)
+                    await missed.persistently(partial(self._forget_one, thread, str(message_id)), _in_silence)
             except discord.NotFound:
                 log.info("messages were deleted with their channel %s", channel_id)
             except (ParleyError, discord.DiscordException) as error:
                 log.error("deleted messages of channel %s could not be forgotten: %s", channel_id, error)
+
+    async def _forget_one(self, thread: ThreadKey, message_id: str) -> None:
+        await self._desk.deleted(thread, message_id, self.surface_for)
 
     async def _place(self, message: discord.Message) -> object:
         """The channel of a message; one that the cache does not know (a thread just woken) is fetched."""
@@ -343,3 +373,7 @@ class Parley(discord.AutoShardedClient):
                 await whisper(interaction, words.failed(trace))
             else:
                 await interaction.response.send_message(words.failed(trace), ephemeral=True)
+
+
+async def _in_silence(_: str) -> None:
+    """Nobody waits for it."""

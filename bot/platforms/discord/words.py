@@ -25,6 +25,9 @@ NO_INTENT = (
     "Discord refuses the connection without the Message Content Intent; in the Developer Portal open your "
     "application > Bot, turn on MESSAGE CONTENT INTENT, save, and start again."
 )
+NOT_STORED_YET = (
+    "I cannot take your message in right now. I keep trying for a few minutes; there is no need to repeat it."
+)
 STOPPED = "Stopped."
 THANKS_UP = "Thanks, noted."
 THANKS_DOWN = "Thanks, your reason is noted for whoever keeps the documents."

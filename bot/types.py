@@ -204,12 +204,15 @@ class Limits:
     """What a platform allows: characters of Markdown in one message, seconds between two edits, messages an answer.
 
     ``here_only`` says that this process alone can show something there: a turn must not be run by another.
+    ``edits_per_minute`` is what all replies in one tenant share; None where they share nothing, or the platform's
+    library waits by itself.
     """
 
     message_chars: int
     edit_interval: float
     max_parts: int = 10
     here_only: bool = False
+    edits_per_minute: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

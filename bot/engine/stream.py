@@ -20,9 +20,9 @@ from typing import Self
 
 from bot.engine.gate import safe
 from bot.engine.markdown import MIN_LIMIT, Split, split, visible
-from bot.engine.pace import Pace
+from bot.engine.pace import Pace, Shared
 from bot.engine.ports import PartRecorder, Surface
-from bot.errors import LeaseLost, MessageGone, SurfaceError
+from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
 from bot.types import Action, Citation, Limits, Part
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Display:
     again; ``recorded`` says how many were about to be: the others are looked for before they are posted. ``record`` is
     told of each message before it is posted and again with its reference; ``confirm`` is asked before each edit whether
     it may still be made, and raises LeaseLost. ``allowed`` are the addresses that may be links (``urls_in``), or a
-    function that says which, asked anew for each edit.
+    function that says which, asked anew for each edit. ``shared`` is the pace of all displays of the workspace.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Display:
         recorded: int = 0,
         confirm: Callable[[], Awaitable[None]] = _no_doubt,
         allowed: Allowed = frozenset(),
+        shared: Shared | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         deadline: float = CLOSE_SECONDS,
@@ -85,7 +86,8 @@ class Display:
         self._confirm = confirm
         self._messages = [_Message(ref, recorded=True) for ref in parts]
         self._messages += [_Message(doubtful=True) for _ in range(recorded - len(parts))]
-        self._pace = Pace(surface.limits.edit_interval)
+        self._shared = shared or Shared()
+        self._pace = Pace(surface.limits.edit_interval, self._shared)
         self._text: str | Callable[[], str] = ""
         self._status = ""
         self._dirty = asyncio.Event()
@@ -111,6 +113,7 @@ class Display:
     async def open(self, status: str) -> None:
         """Give a sign of life. Raises LeaseLost; where the platform fails in passing, the background task goes on."""
         await self.say(status)
+        self._shared.streams += 1
         self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")
 
     async def say(self, status: str) -> None:
@@ -165,6 +168,7 @@ class Display:
         """End the background task and leave everything as it stands. May be called more than once."""
         task, self._task = self._task, None
         if task is not None:
+            self._shared.streams -= 1
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -174,7 +178,8 @@ class Display:
         """Bring the surface up to date, one message at a time, until cancelled or nothing can be shown any more."""
         while self._fatal is None:
             await self._dirty.wait()
-            await self._sleep(self._pace.wait(self._monotonic()))
+            while (wait := self._pace.draft(self._monotonic())) > 0:
+                await self._sleep(wait)
             async with self._busy:
                 self._dirty.clear()
                 await self._attempt()
@@ -223,12 +228,19 @@ class Display:
         if message.shown != part:
             await self._confirm()
             message.shown = None
-            await self._surface.edit(message.ref or "", part)
+            await self._edit(message.ref or "", part)
             message.shown = part
-            self._pace.done(self._monotonic())
         if not message.recorded:
             await self._record(index, message.ref)
             message.recorded = True
+
+    async def _edit(self, ref: str, part: Part) -> None:
+        try:
+            await self._surface.edit(ref, part)
+        except RateLimited as error:
+            self._pace.refused(self._monotonic(), error)
+            raise
+        self._pace.done(self._monotonic())
 
     async def _post(self, message: _Message, part: Part) -> None:
         """Post it, or find it where an earlier post may have gone through: then what it shows is unknown."""
@@ -258,7 +270,9 @@ class Display:
         while True:
             now = self._monotonic()
             try:
-                await self._sleep(self._pace.blocked(now))
+                await self._sleep(self._pace.last(now))
+                while (wait := self._pace.blocked(self._monotonic())) > 0:
+                    await self._sleep(wait)
                 return await action()
             except (MessageGone, LeaseLost):
                 raise

@@ -11,7 +11,7 @@ from bot.errors import MessageGone, SurfaceError
 from bot.platforms.slack import failures, render
 from bot.types import Limits, Part, Turn
 
-LIMITS = Limits(message_chars=11_000, edit_interval=1.2)
+LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50)
 """The ``markdown`` block takes 12,000 characters, of which some count as two; ``chat.update`` 50 calls a minute."""
 
 

@@ -138,7 +138,9 @@ async def _postings(
         if segment not in alive:
             continue
         rows = unpack(b"".join(joined))
-        rows = rows[alive[segment][rows[:, 0]]]
+        living = alive[segment][rows[:, 0]]
+        if not living.all():
+            rows = rows[living]
         found.entries[segment][term] = rows
         found.frequency[term] += len(rows)
     return found
@@ -241,6 +243,10 @@ def _choose(
     if not numbers:
         return []
     number, score = np.concatenate(numbers), np.concatenate(scores)
+    if len(score) > k:
+        # Sorting all of a large corpus' candidates takes longer than all the rest; ties with the last are kept.
+        near = np.flatnonzero(score >= np.partition(score, len(score) - k)[len(score) - k])
+        number, score = number[near], score[near]
     order = np.lexsort((number, -score))[:k]
     return [int(chunk_id) for chunk_id in number[order]]
 
@@ -257,10 +263,14 @@ def _okapi(
         return []
     frequencies: dict[int, dict[str, int]] = {chunk_id: {} for chunk_id in chosen}
     lengths: dict[int, int] = {}
-    for segment, terms in entries.items():
-        here = np.array([place_of(chunk_id) for chunk_id in chosen if segment_of(chunk_id) == segment], dtype=np.uint16)
-        for term, rows in terms.items():
-            for place, frequency, length in rows[np.isin(rows[:, 0], here)].tolist():
+    places: dict[int, list[int]] = defaultdict(list)
+    for chunk_id in chosen:
+        places[segment_of(chunk_id)].append(place_of(chunk_id))
+    for segment, inside in places.items():
+        here = np.zeros(SEGMENT, dtype=np.bool_)
+        here[inside] = True
+        for term, rows in entries.get(segment, {}).items():
+            for place, frequency, length in rows[here[rows[:, 0]]].tolist():
                 chunk_id = segment * SEGMENT + place
                 frequencies[chunk_id][term] = frequency
                 lengths[chunk_id] = length

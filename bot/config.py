@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     tenant_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
     timezone: str = Field("UTC", validation_alias=_named("PARLEY_TIMEZONE"))
     admins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_ADMINS"))
+    compression: bool = Field(False, validation_alias=_named("PARLEY_COMPRESSION"))
     cache_shadow: float = Field(0.05, ge=0, le=1, validation_alias=_named("PARLEY_CACHE_SHADOW"))
     answer_cache_hours: float = Field(1.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))
     max_question_chars: int = Field(20_000, ge=100, validation_alias=_named("PARLEY_MAX_QUESTION_CHARS"))

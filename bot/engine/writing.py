@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.engine import budget, memory, prefix, prompt, words
 from bot.engine.citations import renumber
 from bot.engine.hold import closing
@@ -11,6 +13,11 @@ from bot.engine.run import Run, cache_key_of
 from bot.engine.stream import Display
 from bot.errors import ContextTooLong, LLMError, OverBudget, Refused
 from bot.types import ChannelSettings, History
+from knowledge.compress import compress
+from knowledge.types import Passage
+
+KEPT_SHARE = 0.5
+"""How much of the passages is shown where they are compressed."""
 
 
 async def write(means: Means, run: Run, display: Display, settings: ChannelSettings, history: History) -> None:
@@ -52,7 +59,7 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         searched=run.query,
         author=run.turn.author.name,
         past=past,
-        passages=run.passages,
+        passages=_shown(means, run),
         tier=run.route.tier,
         max_tokens=means.settings.answer_tokens,
         persona=settings.persona,
@@ -64,6 +71,15 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         request = prompt.hinted(request, prompt.WEAK)
     run.parts = prompt.parts(request, past, means.count)
     return request
+
+
+def _shown(means: Means, run: Run) -> tuple[Passage, ...]:
+    """The passages as the model reads them. Citations are checked against the originals, which keep their numbers."""
+    if not means.settings.compression:
+        return run.passages
+    extracts = compress(run.query, run.passages, share=KEPT_SHARE)
+    run.passages = tuple(extract.passage for extract in extracts)
+    return tuple(replace(extract.passage, text=extract.text) for extract in extracts)
 
 
 async def _reserve(means: Means, run: Run, request: Prompt) -> Prompt:

@@ -50,7 +50,7 @@ def near(question: str = OTHER, *, observed: Sequence[Observation] = ()) -> Near
 
 
 def engine(shelf: Shelf, writer: Writer, memory: Memory | None = None, *, shadow: float = 0.0) -> Engine:
-    made = Settings(_env_file=None, PARLEY_CACHE_SHADOW=shadow)  # type: ignore[call-arg]
+    made = Settings(_env_file=None, PARLEY_CACHE_SHADOW=shadow)
     return Engine(
         store=memory or Memory(),
         search=Library(),

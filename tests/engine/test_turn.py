@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -352,3 +353,15 @@ async def test_a_short_thread_is_not_summarised() -> None:
     store = Memory(past=History("", 0, past))
     await engine(store, Writer([])).reflect(turn())
     assert store.summaries == []
+
+
+async def test_compressed_passages_are_shown_and_the_originals_are_cited() -> None:
+    long = replace(RULE, text=RULE.text + " " + " ".join(f"The canteen has dish number {n} today." for n in range(12)))
+    whole, short = Writer([script(ANSWER)]), Writer([script(ANSWER)])
+    await engine(Memory(), whole, Library((long,))).handle(turn(), Screen())
+    outcome = await engine(Memory(), short, Library((long,)), PARLEY_COMPRESSION=True).handle(turn(), Screen())
+    assert long.text in whole.prompts[0].messages[-1].text
+    assert long.text not in short.prompts[0].messages[-1].text
+    assert "nine days" in short.prompts[0].messages[-1].text
+    [citation] = outcome.citations
+    assert long.text[citation.start - long.start : citation.end - long.start] == citation.quote

@@ -30,7 +30,7 @@ async def everything(app: App) -> str:
 
 async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble) -> None:
     def script(seen: Seen) -> Reply:
-        if "memory of a conversation" in seen.system:
+        if "memory of this conversation" in seen.messages[-1][1]:
             return Reply(f"Ann spoke of {CANARY}.")
         asked = seen.messages[-1][1]
         return Reply(f"You asked about {CANARY}. " * 40 if CANARY in asked else "On Fridays.")

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.chaos.crowd import SENTENCE, PlatformName, Question
 from benchmarks.chaos.fleet import Interrupted, Process
+from bot.platforms.slack.words import NOT_STORED
 from bot.store.session import driver_url
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
@@ -211,16 +212,20 @@ def _many(tag: str, said: list[tuple[Shown, int]]) -> int:
 
 
 def _strays(shown: Sequence[Shown], books: Books) -> list[str]:
-    """Messages that are neither an answer, nor a draft, nor why there is none; a reason said twice is one of them."""
+    """Messages that are neither an answer, nor a draft, nor why there is none; a reason said twice is one of them.
+
+    In a direct message in Slack the asker is told, once, that the question comes again; in a channel by a whisper.
+    """
     reasons = [row.refused.rstrip(".")[:80] for row in books.turns if row.refused]
     answered = {row.message_id for row in books.turns if not row.refused}
     found, told = [], set(answered)
     for one in shown:
         if one.sentences or one.draft or any(reason in one.text for reason in reasons):
             continue
-        if not one.reply_to or one.reply_to in told:
+        to = one.reply_to or (one.place if NOT_STORED in one.text else "")
+        if not to or to in told:
             found.append(one.text[:120])
-        told.add(one.reply_to)
+        told.add(to)
     return found
 
 

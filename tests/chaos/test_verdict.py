@@ -11,6 +11,7 @@ from benchmarks.chaos.crowd import Question
 from benchmarks.chaos.fleet import Interrupted, Process
 from benchmarks.chaos.verdict import Books, Shown, Verdict, judge, judge_orphans
 from benchmarks.chaos.worker import Spec
+from bot.platforms.slack.words import NOT_STORED
 from tests.doubles.models import Billed, ModelDouble
 from tests.doubles.models_billing import Metered
 from tests.doubles.slack_world import Message
@@ -64,6 +65,13 @@ def test_a_question_that_could_not_be_stored_is_refused_by_one_reply() -> None:
     word = Shown("discord", "C1/C1", 5, "Something went wrong; ask again.", draft=False, at=1.0, reply_to="1")
     assert failures(verdict_of([asked(1)], [word], [])) == {}
     assert failures(verdict_of([asked(1)], [word, replace(word, order=6)], [])) == {"stray messages": 1}
+
+
+def test_a_direct_message_tells_once_that_the_question_comes_again() -> None:
+    word = Shown("slack", "D1/1", 5, NOT_STORED, draft=False, at=1.0)
+    both = [answer(1, 1, 2), word]
+    assert failures(verdict_of([asked(1)], both, [turn(1)])) == {}
+    assert failures(verdict_of([asked(1)], [*both, replace(word, order=6)], [turn(1)])) == {"stray messages": 1}
 
 
 def test_what_is_said_twice_or_torn_is_seen() -> None:

@@ -8,8 +8,10 @@ from decimal import Decimal
 
 from bot.commands import arguments
 from bot.commands.base import Command, Context, File, Reply, Table
+from bot.engine.cache.hits import upper_bound
 from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, report
+from bot.store.nearby import Tally
 
 USAGE = "[30d] [by user|channel|model|purpose|day] [csv]"
 DEFAULT_PERIOD = "30d"
@@ -62,6 +64,19 @@ def summary(made: CostReport) -> str:
     if made.unknown_prices:
         models = ", ".join(f"{model} ({calls} calls)" for model, calls in made.unknown_prices)
         text += f" Price unknown: {models}; PARLEY_PRICES_FILE can name it."
+    return f"{text} {reuse(made.reuse)}".strip()
+
+
+def reuse(tally: Tally) -> str:
+    """What became of answers given again to the same question in other words; empty where there were none."""
+    if not tally.hits and not tally.sampled:
+        return ""
+    text = f"Answered again in other words: {tally.hits}, rejected by people: {tally.wrong}."
+    if tally.sampled:
+        bound = upper_bound(tally.sampled_wrong, tally.sampled)
+        text += (
+            f" Of {tally.sampled} compared with a new answer {tally.sampled_wrong} differed: at most {bound:.1%} do."
+        )
     return text
 
 

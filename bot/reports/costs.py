@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.prices import Prices
 from bot.store import ledger as ledger_store
+from bot.store import nearby
 from bot.store.tables import ledger, turns
 from bot.types import Usage
 
@@ -87,6 +88,8 @@ class CostReport:
     total: CostRow
     savings: Savings
     unknown_prices: Sequence[tuple[str, int]]
+    reuse: nearby.Tally
+    """What became of answers given again to the same question in other words."""
 
     def as_json(self) -> dict[str, Any]:
         """The report as the contract of the command line has it."""
@@ -122,7 +125,8 @@ async def report(
         _saved_by_routing(calls, prices, strong_model),
         await _saved_by_answer_cache(session, tenant_id, start),
     )
-    return CostReport(ordered, total, savings, sorted(unknown.items()))
+    reuse = await nearby.tally(session, tenant_id=tenant_id, since=start)
+    return CostReport(ordered, total, savings, sorted(unknown.items()), reuse)
 
 
 _KEY: dict[Dimension, Callable[[Any], str]] = {

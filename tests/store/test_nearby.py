@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.commands.costs import reuse
 from bot.store import nearby
 from bot.store.reuse import PostgresNearAnswers
 from bot.store.session import Database
@@ -71,6 +72,11 @@ async def test_what_became_of_hits_is_learned_from_thumbs_and_from_asking_afresh
     async with database.tenant(THREAD.tenant_id) as session:
         tally = await nearby.tally(session, tenant_id=THREAD.tenant_id, since=NOON - timedelta(days=10_000))
     assert tally == nearby.Tally(hits=3, judged=3, wrong=2, sampled=1, sampled_wrong=0)
+    assert reuse(tally) == (
+        "Answered again in other words: 3, rejected by people: 2. "
+        "Of 1 compared with a new answer 0 differed: at most 95.0% do."
+    )
+    assert reuse(nearby.Tally(0, 0, 0, 0, 0)) == ""
 
 
 async def test_one_of_many_answers_and_its_end_lets_the_next_one(database: Database) -> None:

@@ -116,10 +116,10 @@ def payload(notice: Notice) -> str:
 
 def parsed(text: str) -> Notice | None:
     """The notice of a payload; None for one of another version."""
-    kind, *rest = text.split()
-    if kind not in _KINDS or len(rest) != 3 or not rest[2].isdecimal():
+    said = text.split()
+    if len(said) != 4 or said[0] not in _KINDS or not said[3].isdecimal():
         return None
-    platform, turn_id, holder = rest
+    kind, platform, turn_id, holder = said
     return Notice(_KINDS[kind], "" if turn_id == "-" else turn_id, "" if platform == "-" else platform, int(holder))
 
 

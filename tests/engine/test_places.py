@@ -1,0 +1,111 @@
+"""A bounded number of turns at once, let in fairly."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.engine.places import Places, fairest
+from bot.types import Author, ThreadKey, Turn
+from tests.engine.fakes import turn
+
+
+def asks(number: str, tenant: str = "A", user: str = "ann") -> Turn:
+    return turn(id=number, thread=ThreadKey(tenant, "slack", "C", number), author=Author(user, user))
+
+
+def test_the_tenant_with_the_fewest_running_turns_is_next() -> None:
+    running = [asks("1"), asks("2"), asks("3", "B")]
+    assert fairest([asks("4"), asks("5", "B"), asks("6", "C")], running, {}).id == "6"
+
+
+def test_among_equal_tenants_the_one_that_was_served_longest_ago() -> None:
+    waiting = [asks("1"), asks("2", "B")]
+    assert fairest(waiting, [], {"A": 2, "B": 1}).id == "2"
+    assert fairest(waiting, [], {"A": 1, "B": 2}).id == "1"
+
+
+def test_within_a_tenant_its_people_take_turns_and_each_in_order() -> None:
+    waiting = [asks("1"), asks("2"), asks("3", user="bob")]
+    assert fairest(waiting, [asks("0")], {}).id == "3"
+    assert fairest(waiting, [], {}).id == "1"
+
+
+async def test_one_place_goes_round() -> None:
+    places = Places(1)
+    came: list[str] = []
+    busy = asks("0", "A")
+    await places.take(busy)
+
+    async def visit(one: Turn) -> None:
+        await places.take(one)
+        came.append(one.id)
+        places.give(one)
+
+    crowd = [asks(f"a{n}", "A") for n in range(3)] + [asks("b", "B"), asks("c", "C")]
+    tasks = [asyncio.create_task(visit(one)) for one in crowd]
+    await asyncio.sleep(0)
+    assert places.ahead(crowd[3]) == 3
+    assert (places.free, came) == (0, [])
+    places.give(busy)
+    await asyncio.gather(*tasks)
+    assert came == ["b", "c", "a0", "a1", "a2"]
+    assert places.free == 1
+
+
+async def test_no_more_than_there_are_places() -> None:
+    places, at_once, most = Places(3), 0, 0
+
+    async def visit(one: Turn) -> None:
+        nonlocal at_once, most
+        await places.take(one)
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        places.give(one)
+
+    await asyncio.gather(*(visit(asks(str(n), user=f"u{n % 5}")) for n in range(40)))
+    assert most == 3
+
+
+async def test_whoever_gives_up_waiting_leaves_nothing_behind() -> None:
+    told: list[int] = []
+    places = Places(1, changed=lambda: told.append(1))
+    first, second, third = asks("1"), asks("2"), asks("3")
+    await places.take(first)
+    waiting = asyncio.create_task(places.take(second))
+    last = asyncio.create_task(places.take(third))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    places.give(first)
+    await asyncio.wait_for(last, 1)
+    places.give(third)
+    assert places.free == 1
+    assert told == [1], "told when a place is free, not when it is taken at once"
+
+
+async def test_a_place_that_came_with_the_cancellation_is_given_on() -> None:
+    places = Places(1)
+    first, second, third = asks("1"), asks("2"), asks("3")
+    await places.take(first)
+    waiting, last = asyncio.create_task(places.take(second)), asyncio.create_task(places.take(third))
+    await asyncio.sleep(0)
+    places.give(first)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(last, 1)
+
+
+async def test_to_give_or_take_twice_is_once() -> None:
+    places = Places(2)
+    one = asks("1")
+    await places.take(one)
+    await places.take(one)
+    assert places.free == 1
+    places.give(one)
+    places.give(one)
+    assert places.free == 2

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from knowledge import search
+from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.embedders.tokens import Sentences, TokenVectors, best_sentences, sentence_vectors
 from knowledge.fusion import NO_SPREAD
 from knowledge.ingest import Ingestor
@@ -138,3 +139,18 @@ async def test_the_spread_of_cosines_is_that_of_the_whole_tenant(sessions: Sessi
     cosines = (await embedder.encode(embedder.passages, "query")).vectors @ vector
     assert len(cosines) == 3
     assert (spread.mean, spread.deviation) == pytest.approx((np.mean(cosines), np.std(cosines)), abs=1e-3)
+
+
+async def test_the_model_reads_sentences_in_the_pass_that_reads_the_whole() -> None:
+    model = SentenceTransformerEmbedder()
+    sentences = ["The zebra lives in the savanna of the far south.", "Invoices are paid within thirty days of receipt."]
+    [whole] = await model.encode_tokens([" ".join(sentences)], "passage")
+    [asked] = await model.encode_tokens([sentences[0]], "query")
+    alone = (await model.encode(sentences, "passage")).vectors
+    await model.aclose()
+    assert whole.sentences is not None
+    assert whole.sentences.shape == (2, 384)
+    assert asked.sentences is None
+    nearest = [best_sentences(vector, [row[None] for row in whole.sentences]) for vector in alone]
+    assert nearest[0][0] > nearest[0][1] + 0.2
+    assert nearest[1][1] > nearest[1][0] + 0.2

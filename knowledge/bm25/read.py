@@ -128,16 +128,15 @@ async def _postings(
 ) -> _Postings:
     cursor = (await driver(session)).cursor(binary=True)
     await cursor.execute(
-        "SELECT segment, term, entries FROM postings WHERE tenant_id = %s AND term = ANY(%s)", (tenant_id, list(terms))
+        "SELECT segment, term, string_agg(entries, ''::bytea) FROM postings "
+        "WHERE tenant_id = %s AND term = ANY(%s) GROUP BY segment, term",
+        (tenant_id, list(terms)),
     )
-    parts: dict[tuple[int, str], list[bytes]] = defaultdict(list)
-    async for segment, term, entries in cursor:
-        parts[segment, term].append(entries)
     found = _Postings(defaultdict(dict), Counter())
-    for (segment, term), joined in parts.items():
+    for segment, term, entries in await cursor.fetchall():
         if segment not in alive:
             continue
-        rows = unpack(b"".join(joined))
+        rows = unpack(entries)
         living = alive[segment][rows[:, 0]]
         if not living.all():
             rows = rows[living]

@@ -21,7 +21,7 @@ from knowledge.postings import (
     segment_of,
 )
 
-FAN = 64
+FAN = 16
 """Parts of one level that are joined into one part of the next."""
 TOP_LEVEL = 9
 """The level of a swept segment, above any that joining reaches."""
@@ -39,6 +39,8 @@ async def index(session: AsyncSession, tenant_id: str, chunks: Sequence[IndexedC
         part = min(chunk.chunk_id for chunk in inside)
         await _write_part(session, tenant_id, segment, 0, part, terms)
         await _set_bits(session, tenant_id, segment, inside)
+        if segment and place_of(part) == 0:
+            await _seal(session, tenant_id, segment - 1)
         await _join(session, tenant_id, segment)
 
 
@@ -105,6 +107,28 @@ async def _join(session: AsyncSession, tenant_id: str, segment: int) -> None:
             "FROM taken GROUP BY term",
             {"tenant": tenant_id, "segment": segment, "level": level, "above": level + 1, "part": min(parts)},
         )
+
+
+async def _seal(session: AsyncSession, tenant_id: str, segment: int) -> None:
+    """Join all parts of a full segment, to which nothing is added any more, into one: a question reads it at once."""
+    connection = await driver(session)
+    taken = await connection.execute(
+        "DELETE FROM posting_parts WHERE tenant_id = %s AND segment = %s RETURNING part", (tenant_id, segment)
+    )
+    if not await taken.fetchall():
+        return
+    part = segment * SEGMENT
+    await connection.execute(
+        "INSERT INTO posting_parts (tenant_id, segment, level, part) VALUES (%s, %s, %s, %s)",
+        (tenant_id, segment, TOP_LEVEL, part),
+    )
+    await connection.execute(
+        "WITH taken AS (DELETE FROM postings WHERE tenant_id = %(tenant)s AND segment = %(segment)s "
+        "RETURNING term, entries) INSERT INTO postings (tenant_id, term, segment, level, part, entries) "
+        "SELECT %(tenant)s, term, %(segment)s, %(level)s, %(part)s, string_agg(entries, ''::bytea) "
+        "FROM taken GROUP BY term",
+        {"tenant": tenant_id, "segment": segment, "level": TOP_LEVEL, "part": part},
+    )
 
 
 async def _set_bits(session: AsyncSession, tenant_id: str, segment: int, chunks: Sequence[IndexedChunk]) -> None:

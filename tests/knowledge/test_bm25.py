@@ -62,6 +62,28 @@ async def assert_same(sessions: Sessions, tenant: str, living: Mapping[int, Sequ
         }.items()
 
 
+async def test_a_full_segment_is_one_part_and_ranks_as_before(sessions: Sessions) -> None:
+    """The last chunks of one segment, some of them dead, and the first of the next."""
+    random_ = random.Random(3)
+    living: dict[int, list[str]] = {}
+    for first in (0, SEGMENT - 60, SEGMENT - 30):
+        added = corpus(random_, 30, first)
+        living |= added
+        await add(sessions, "t", added)
+    await drop(sessions, "t", living, [3, SEGMENT - 50])
+    added = corpus(random_, 40, SEGMENT)
+    living |= added
+    await add(sessions, "t", added)
+    async with sessions("t") as session:
+        counted = await session.execute(text("SELECT segment, count(*) FROM posting_parts GROUP BY segment"))
+        assert {row[0]: row[1] for row in counted} == {0: 1, 1: 1}
+    for _ in range(6):
+        await assert_same(sessions, "t", living, random_.choices(WORDS[:40], k=4))
+    await drop(sessions, "t", living, [number for number in list(living) if number < SEGMENT and number % 2])
+    for _ in range(6):
+        await assert_same(sessions, "t", living, random_.choices(WORDS[:40], k=4))
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 40, 400])
 async def test_ranks_as_the_oracle(sessions: Sessions, size: int) -> None:
     random_ = random.Random(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ class SentenceTransformerEmbedder:
         self._worker = BatchingWorker[TokenVectors](self._forward, batch=batch)
         self._lock = threading.Lock()
         self._loaded: SentenceTransformer | None = None
+        self._counting: Any = None
         self._background: ThreadPoolExecutor | None = None
 
     @property
@@ -62,10 +64,18 @@ class SentenceTransformerEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         if not texts:
             return []
-        encoded = self._ready().tokenizer(
-            list(texts), add_special_tokens=False, truncation=False, padding=False, verbose=False
-        )
+        encoded = self._ruler()(list(texts), add_special_tokens=False, truncation=False, padding=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
+
+    def _ruler(self) -> Any:
+        """A tokenizer of its own: how one cuts and pads is kept in it, and counting in another thread would change that
+        for the texts that are being encoded."""
+        model = self._ready()
+        with self._lock:
+            if self._counting is None:
+                self._counting = copy.deepcopy(model.tokenizer)
+                self._counting("", truncation=False, padding=False)
+            return self._counting
 
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
         rows = await self.encode_tokens(texts, kind)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from bot.engine.ports import Surface
-from bot.errors import NotAllowed, SurfaceError, UsageError
+from bot.errors import NotAllowed, StoreAway, SurfaceError, UsageError
 from bot.types import Author, Citation, Incoming, Outcome, Part, Platform, ThreadKey, Tier, Turn
 
 SOURCE = Citation(
@@ -42,10 +42,14 @@ class ScriptedDesk:
         self.edits: list[Incoming] = []
         self.deletions: list[tuple[ThreadKey, str]] = []
         self.away_since: datetime | None = None
+        self.away = 0
         self._count = itertools.count(1)
         self._seen: set[tuple[str, str, str]] = set()
 
     async def accept(self, incoming: Incoming) -> Turn | None:
+        if self.away:
+            self.away -= 1
+            raise StoreAway("gone")
         if not incoming.text:
             raise UsageError("Ask me something: write your question after my name.")
         if incoming.text == "crash":

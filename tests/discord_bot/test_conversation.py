@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from bot.types import Author, ThreadKey
@@ -198,3 +200,56 @@ async def test_attachments_come_with_the_question(
     (file,) = desk.incoming[0].attachments
     assert (file.name, file.content_type, file.size) == ("note.txt", "text/plain", 5)
     assert await file.read() == b"hello"
+
+
+async def test_what_becomes_of_a_question_is_told_to_the_desk(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    await discord.unfurl(asked)
+    await discord.edit(asked, f"{discord.bot.mention} how many weeks?")
+    await discord.until(lambda: desk.edits)
+    assert [(edited.text, edited.message_id) for edited in desk.edits] == [("how many weeks?", str(asked.id))]
+    await discord.delete(asked)
+    await discord.until(lambda: desk.deletions)
+    ((thread, message_id),) = desk.deletions
+    assert (thread.channel_id, message_id) == (str(general.id), str(asked.id))
+    assert len(desk.incoming) == 1
+
+
+async def test_what_was_said_while_nobody_was_there_is_read_afterwards(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    missed = await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.missed(general, ada, "nothing to you")
+    desk.away_since = datetime.now(UTC) - timedelta(minutes=1)
+    await connect()
+    await discord.until(lambda: answered(discord, missed))
+    await discord.redeliver(missed)
+    await discord.say(general, ada, f"{discord.bot.mention} and of parental leave?")
+    await discord.until(lambda: len(desk.incoming) == 2)
+    assert [heard.text for heard in desk.incoming] == ["how many days of leave?", "and of parental leave?"]
+
+
+async def test_where_nobody_ever_was_nothing_is_read(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await connect()
+    await discord.say(general, ada, f"{discord.bot.mention} hello?")
+    await discord.until(lambda: desk.incoming)
+    assert [heard.text for heard in desk.incoming] == ["hello?"]
+
+
+async def test_a_message_that_cannot_be_stored_is_tried_until_it_can(
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+) -> None:
+    desk.away = 2
+    await connect()
+    asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.until(lambda: answered(discord, asked), timeout=30)
+    assert len(desk.incoming) == 1
+    assert len(discord.answers(asked)) == 1
+    assert discord.answers(general) == []

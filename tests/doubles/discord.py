@@ -194,6 +194,20 @@ class DiscordDouble:
         """The gateway tells a message once more."""
         await self._announce("MESSAGE_CREATE", message)
 
+    async def edit(self, message: Message, text: str) -> None:
+        """Somebody changes a message of their own."""
+        await self.change(message, {"content": text}, [])
+
+    async def unfurl(self, message: Message) -> None:
+        """Discord adds the preview of a link: an edit that nobody made, and that has no time."""
+        await self._announce("MESSAGE_UPDATE", message)
+
+    async def missed(self, place: Channel, user: User, text: str) -> Message:
+        """Somebody writes a message that the gateway tells nobody."""
+        message = Message(self.world.snowflake(), place.id, user, text, flags=0)
+        place.messages[message.id] = message
+        return message
+
     async def delete(self, message: Message) -> None:
         """Somebody deletes a message."""
         await self.remove(message)

@@ -239,6 +239,10 @@ class WebApi:
         found = [self._slack.told(message) for message in self._world.thread(channel, ts)]
         if not found:
             raise Refusal("thread_not_found")
+        oldest = str(args.get("oldest") or "0")
+        found = [message for message in found if message["ts"] >= oldest or message["ts"] == ts]
+        if str(args.get("include_all_metadata")).lower() not in ("1", "true"):
+            found = [{name: value for name, value in message.items() if name != "metadata"} for message in found]
         return _page(found, "messages", args, most=CLIPPED if self._slack.distributed else 999)
 
     def _user(self, args: Args) -> dict[str, Any]:

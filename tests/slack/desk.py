@@ -80,7 +80,7 @@ class ScriptedDesk:
 
     async def edited(self, incoming: Incoming) -> Turn | None:
         self.edits.append(incoming)
-        return self.turn(incoming.thread, incoming.author, incoming.text, f"{incoming.message_id}-edited")
+        return None
 
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: Callable[[Turn], Surface]) -> list[Turn]:
         self.deletions.append((thread, message_id))

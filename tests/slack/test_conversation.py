@@ -79,14 +79,46 @@ async def test_a_direct_message_needs_no_mention(slack: SlackDouble, desk: Scrip
     assert len(slack.replies(question)) == 1, "its own answers start nothing"
 
 
-async def test_edits_and_deletions_start_nothing(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_what_becomes_of_a_question_is_told_to_the_desk(slack: SlackDouble, desk: ScriptedDesk) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} one")
     await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(question)))
+    await slack.edit(question, f"{slack.bot} two")
     await slack.edit(question, f"{slack.bot} two")
     await slack.delete(question)
     await slack.say("general", "alice", f"{slack.bot} joined", subtype="channel_join")
     await slack.settled()
     assert [incoming.text for incoming in desk.accepted] == ["one", "joined"], "only the app_mention twin of the join"
+    assert [(edited.text, edited.message_id) for edited in desk.edits] == [("two", question.ts)]
+    assert desk.deletions == [(desk.edits[0].thread, question.ts)]
+
+
+async def test_previews_and_the_bots_own_edits_start_nothing(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    question = await slack.say("general", "alice", f"{slack.bot} see <https://example.com/a>")
+    await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(question)))
+    await slack.settled()
+    assert (len(desk.accepted), desk.edits) == (1, [])
+
+
+async def test_a_thread_message_that_is_no_question_is_left_alone_when_it_changes(
+    slack: SlackDouble, desk: ScriptedDesk
+) -> None:
+    said = await slack.say("general", "bob", "by the way")
+    aside = await slack.say("general", "alice", "this is between us", thread_ts=said.ts)
+    await slack.edit(aside, "this is still between us")
+    await slack.edit(said, "never mind")
+    await slack.settled()
+    assert (desk.accepted, desk.edits) == ([], [])
+
+
+async def test_eleven_copies_of_a_command_by_mention_run_once(slack: SlackDouble, desk: ScriptedDesk) -> None:
+    asked = await slack.say("general", "alice", f"{slack.bot} help")
+    for _ in range(10):
+        slack.redeliver(asked)
+    await slack.settled()
+    assert len(desk.noted) == 1
+    await slack.edit(asked, f"{slack.bot} help me")
+    await slack.settled()
+    assert desk.accepted == []
 
 
 async def test_a_refused_question_is_told_to_the_asker_alone(slack: SlackDouble, desk: ScriptedDesk) -> None:

@@ -99,3 +99,19 @@ async def test_a_private_answer_moves_to_the_direct_message(slack: SlackDouble, 
     assert [version.shown for version in message.versions] == ["one", "two"]
     await surface.delete("not-a-ts")
     assert slack.messages("D0BOB") == []
+
+
+async def test_a_post_is_found_again_by_its_nonce(slack: SlackDouble, client: AsyncWebClient) -> None:
+    question = await slack.say("general", "alice", "a question")
+    surface = SlackSurface(client, question.channel, question.ts, since=question.ts)
+    refs = [await surface.post(Part(f"part {index}", f"turn-1:{index}", "turn-1")) for index in range(2)]
+    await surface.edit(refs[1], Part("changed", "turn-1:1", "turn-1"))
+    await slack.say("general", "bob", "by the way", thread_ts=question.ts)
+    assert [await surface.find(f"turn-1:{index}") for index in range(3)] == [*refs, None]
+    await surface.delete(refs[0])
+    assert await surface.find("turn-1:0") is None
+
+
+async def test_a_thread_that_is_gone_holds_no_post(slack: SlackDouble, client: AsyncWebClient) -> None:
+    assert await SlackSurface(client, "C0GENERAL", "1.000001").find("turn-1:0") is None
+    assert await SlackSurface(client, "C0GENERAL", "").find("turn-1:0") is None

@@ -1,0 +1,272 @@
+"""Replies that were interrupted: no second message, no edit by a process that lost the turn, no call off the record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bot.engine import hold
+from bot.engine import words as said
+from bot.engine.places import Places
+from bot.engine.ports import Event, Meter, Opening, Prompt
+from bot.engine.queueing import Waiting
+from bot.engine.stream import Display
+from bot.errors import LeaseLost, StoreAway, SurfaceError
+from bot.types import Lease, Part, Turn
+from knowledge.types import Scope
+from tests.engine.fakes import Library, Memory, Screen, Writer, call, turn
+from tests.engine.test_turn import ANSWER, OTHER, RULE, engine, script
+
+
+@dataclass
+class Forgetful(Screen):
+    """A Screen whose answers to posts can get lost; ``deaf`` is how many."""
+
+    deaf: int = 0
+    looked: list[str] = field(default_factory=list)
+
+    async def post(self, part: Part) -> str:
+        ref = await super().post(part)
+        if self.deaf:
+            self.deaf -= 1
+            raise SurfaceError("timed out")
+        return ref
+
+    async def find(self, nonce: str) -> str | None:
+        self.looked.append(nonce)
+        return await super().find(nonce)
+
+
+async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again() -> None:
+    screen = Forgetful(deaf=1)
+    outcome = await engine(Memory(), Writer([script(ANSWER)])).handle(turn(), screen)
+    assert outcome.state == "done"
+    assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
+    assert screen.looked == ["7b1c:0"]
+
+
+async def test_a_post_that_went_well_is_not_looked_for() -> None:
+    screen = Forgetful()
+    await engine(Memory(), Writer([script(ANSWER)])).handle(turn(), screen)
+    assert screen.looked == []
+
+
+async def test_what_a_dead_process_had_on_record_is_looked_for_before_it_is_posted() -> None:
+    screen = Forgetful()
+    await screen.post(Part("_Looking…_", "7b1c:0", "7b1c"))
+    outcome = await engine(Memory(), Writer([script(ANSWER)])).handle(turn(recorded=1), screen)
+    assert outcome.state == "done"
+    assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
+
+
+async def test_what_was_on_record_and_never_posted_is_posted() -> None:
+    screen, store = Forgetful(), Memory()
+    await engine(store, Writer([script(ANSWER)])).handle(turn(recorded=1), screen)
+    assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
+    assert store.parts == {0: "m0"}
+
+
+async def test_surplus_messages_of_a_draft_go_even_if_only_their_record_is_known() -> None:
+    screen = Forgetful()
+    for index in range(3):
+        await screen.post(Part(f"draft {index}", f"7b1c:{index}", "7b1c"))
+    await engine(Memory(), Writer([script(ANSWER)])).handle(turn(parts=("m0",), recorded=3), screen)
+    assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
+
+
+async def test_no_edit_is_made_that_is_not_confirmed() -> None:
+    screen, answers = Screen(), [SurfaceError("unsure"), None, LeaseLost("taken over")]
+
+    async def confirm() -> None:
+        answer = answers.pop(0) if answers else None
+        if answer is not None:
+            raise answer
+
+    async def record(index: int, ref: str | None) -> None:
+        return None
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    async with Display(screen, turn_id="t", record=record, confirm=confirm, sleep=sleep) as display:
+        await display.say("one")
+        await display.say("two")
+        assert [part.text for part in screen.messages["m0"]] == ["one"]
+        await display.say("three")
+        assert [part.text for part in screen.messages["m0"]] == ["one", "three"]
+        with pytest.raises(LeaseLost):
+            await display.say("four")
+        assert [part.text for part in screen.messages["m0"]] == ["one", "three"]
+
+
+class Renewing(Memory):
+    """A Memory that counts how often its lease was asked for."""
+
+    renewed = 0
+    away = False
+
+    async def renew(self, turn: Turn, lease: Lease) -> None:
+        self.renewed += 1
+        if self.away:
+            raise StoreAway("gone")
+        await super().renew(turn, lease)
+
+
+async def test_a_process_that_slept_asks_for_its_lease_before_it_shows_more() -> None:
+    store = Renewing()
+    means, moment = engine(store, Writer([]))._means, [100.0]
+    means = replace(means, monotonic=lambda: moment[0])
+    run = means.run(turn(), Lease("7b1c", 1), Scope("slack:T1"))
+    await hold.confirm(means, run)
+    assert store.renewed == 0
+    moment[0] += hold.UNSURE
+    await hold.confirm(means, run)
+    await hold.confirm(means, run)
+    assert store.renewed == 1
+    moment[0] += 60
+    store.away = True
+    with pytest.raises(SurfaceError):
+        await hold.confirm(means, run)
+    store.away, store.lost = False, True
+    with pytest.raises(LeaseLost):
+        await hold.confirm(means, run)
+
+
+async def test_a_doubt_is_looked_into_at_once() -> None:
+    store, screen, doubt = Memory(), Screen(), asyncio.Event()
+
+    async def endless(_: Prompt) -> AsyncIterator[str | Event]:
+        yield "Half "
+        store.lost = True
+        doubt.set()
+        await asyncio.sleep(30)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(engine(store, Writer([endless])).handle(turn(), screen, doubt=doubt), 5)
+    assert store.finished == []
+    assert [len(calls) for calls in store.billed] == [1]
+
+
+async def test_a_deleted_question_takes_its_messages_along() -> None:
+    store, screen, doubt = Memory(), Screen(), asyncio.Event()
+
+    async def endless(_: Prompt) -> AsyncIterator[str | Event]:
+        yield "Half "
+        await store.forget(turn())
+        doubt.set()
+        await asyncio.sleep(30)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(engine(store, Writer([endless])).handle(turn(), screen, doubt=doubt), 5)
+    assert screen.messages == {}
+
+
+async def test_a_database_that_stays_away_delays_the_answer_and_fails_nothing() -> None:
+    class Away(Memory):
+        async def reserve(self, turn: Turn, tokens: int):  # type: ignore[no-untyped-def]
+            raise StoreAway("gone")
+
+    store, screen = Away(), Screen()
+    with pytest.raises(StoreAway):
+        await engine(store, Writer([])).handle(turn(), screen)
+    assert screen.last.text == said.STORE_AWAY
+    assert (store.finished, len(store.handed_back)) == ([], 1)
+
+
+async def test_a_turn_that_kills_its_processes_is_given_up() -> None:
+    class Deadly(Memory):
+        async def lease(self, turn: Turn) -> Lease | None:
+            return Lease(turn.id, 6, takeovers=5)
+
+    screen, llm = Screen(), Writer([])
+    outcome = await engine(Deadly(), llm).handle(turn(), screen)
+    assert (outcome.state, screen.last.text) == ("refused", said.GIVEN_UP)
+    assert llm.prompts == []
+
+
+async def test_a_stop_that_came_by_another_process_is_obeyed() -> None:
+    class Stopped(Memory):
+        async def lease(self, turn: Turn) -> Lease | None:
+            return Lease(turn.id, 1, stopping=True)
+
+    llm = Writer([])
+    assert (await engine(Stopped(), llm).handle(turn(), Screen())).state == "cancelled"
+    assert llm.prompts == []
+
+
+async def test_the_turn_is_answered_as_it_stands_when_it_is_leased() -> None:
+    class Changed(Memory):
+        async def lease(self, turn: Turn) -> Lease | None:
+            return Lease(turn.id, 2)
+
+        async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+            return turn(id=turn_id, question="What is the new limit?")
+
+    library = Library((RULE, OTHER))
+    await engine(Changed(), Writer([script(ANSWER)]), library).handle(turn(), Screen())
+    assert [query for query, _ in library.queries] == ["What is the new limit?"]
+
+
+class Opens(Writer):
+    """A Writer that opens its calls, as providers do."""
+
+    async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
+        assert isinstance(meter, Opening)
+        await meter.opens(replace(call(500, 0), status="open"))
+        async for event in super().stream(prompt, meter=meter):
+            yield event
+
+
+async def test_a_call_is_on_record_before_it_is_sent_and_further_ones_are_paid_for() -> None:
+    store, llm = Memory(), Opens([script(""), script(ANSWER)])
+    outcome = await engine(store, llm).handle(turn(), Screen())
+    assert outcome.state == "done"
+    assert [beyond > 0 for _, beyond in store.opened] == [False, True]
+    assert all(len(made.id) == 32 for made in outcome.calls)
+
+
+async def test_a_further_call_that_does_not_fit_is_not_sent() -> None:
+    class Full(Memory):
+        async def open_call(self, *arguments: object, beyond: int = 0) -> None:
+            self.limit = self.limit if not beyond else 0
+            await super().open_call(*arguments, beyond=beyond)  # type: ignore[arg-type]
+
+    screen, llm = Screen(), Opens([script(""), script(ANSWER)])
+    outcome = await engine(Full(), llm).handle(turn(), screen)
+    assert outcome.state == "refused"
+    assert len(llm.prompts) == 1
+
+
+async def test_whoever_waits_is_told_once_and_lets_others_have_the_turn() -> None:
+    store, screen, places = Memory(), Screen(), Places(1)
+    await places.take(turn(id="busy"))
+    waiting = Waiting(turn(), screen, patience=0.0)
+    admitted = asyncio.create_task(waiting.admitted(places, store, shared=True))
+    while not store.released:
+        await asyncio.sleep(0)
+    assert screen.last.text == said.queued(1)
+    assert screen.last.actions == ("stop",)
+    assert store.parts == {0: "m0"}
+    places.give(turn(id="busy"))
+    await asyncio.wait_for(admitted, 5)
+
+
+async def test_whoever_waits_learns_that_another_process_answers() -> None:
+    class Taken(Memory):
+        async def hold(self, turn: Turn) -> bool:
+            return False
+
+    places = Places(1)
+    await places.take(turn(id="busy"))
+    with pytest.raises(LeaseLost):
+        await Waiting(turn(), Screen(), patience=0.0).admitted(places, Taken(), shared=True)
+    places.give(turn(id="busy"))
+    assert places.free == 1
+
+
+@pytest.mark.parametrize(("place", "word"), [(1, "next"), (3, "third"), (12, "number 12")])
+def test_the_place_in_the_queue_is_said_in_words(place: int, word: str) -> None:
+    assert word in said.queued(place)

@@ -43,18 +43,14 @@ async def test_the_offline_model_knows_what_is_alike(model: SentenceTransformerE
     assert model.max_tokens == 254
 
 
-async def test_tokens_are_counted_while_others_are_encoded(model: SentenceTransformerEmbedder) -> None:
+async def test_counting_leaves_the_tokenizer_alone_that_encodes(model: SentenceTransformerEmbedder) -> None:
     texts = ["short text", "a much longer text " * 12, "words " * 400]
-
-    async def encoded() -> None:
-        for _ in range(6):
-            await model.encode(texts, "passage")
-
-    async def counted() -> None:
-        for _ in range(150):
-            assert await asyncio.to_thread(model.count_tokens, texts) == [2, 48, 400]
-
-    await asyncio.gather(encoded(), counted())
+    await model.encode(texts, "passage")
+    tokenizer = model.loaded().tokenizer.backend_tokenizer
+    before = (tokenizer.padding, tokenizer.truncation)
+    assert None not in before
+    assert model.count_tokens(texts) == [2, 48, 400]
+    assert (tokenizer.padding, tokenizer.truncation) == before
 
 
 async def test_a_text_has_the_same_vector_in_any_company(model: SentenceTransformerEmbedder) -> None:

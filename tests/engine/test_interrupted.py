@@ -215,7 +215,7 @@ class Opens(Writer):
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         assert isinstance(meter, Opening)
-        await meter.opens(replace(call(500, 0), status="open"))
+        await meter.opens(replace(call(900, 0), status="open"))
         async for event in super().stream(prompt, meter=meter):
             yield event
 

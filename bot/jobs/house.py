@@ -8,8 +8,9 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select
 
 from bot.commands.services import Services
-from bot.store import budgets
+from bot.store import budgets, ledger
 from bot.store.session import Database
+from bot.store.store import charge_left
 from bot.store.tables import answers, reservations, tenants, turns
 from bot.types import LOCAL_TENANT
 from knowledge import runs
@@ -18,6 +19,8 @@ from knowledge.reembed import behind
 log = logging.getLogger(__name__)
 
 LEFT_BEHIND = timedelta(minutes=5)
+CALLS_LEFT_BEHIND = timedelta(minutes=30)
+"""Longer than any call of a provider lasts."""
 RUNS_KEPT = timedelta(days=7)
 SCHEDULE = "schedule"
 
@@ -72,7 +75,8 @@ async def drop_old_answers(database: Database, tenant_id: str) -> None:
 
 
 async def release_left_behind(database: Database, tenant_id: str) -> None:
-    """Give back reservations whose turn has ended: a process died between the answer and the summary."""
+    """Give back reservations whose turn has ended, and count what calls are estimated at whose end nobody told: a
+    process died between the answer and the summary."""
     async with database.tenant(tenant_id) as session:
         held = await session.scalars(
             select(reservations.c.turn_id)
@@ -89,3 +93,5 @@ async def release_left_behind(database: Database, tenant_id: str) -> None:
         )
         for turn_id in list(held):
             await budgets.release_held(session, tenant_id=tenant_id, turn_id=str(turn_id))
+        left = await ledger.settle_old(session, tenant_id=tenant_id, older=CALLS_LEFT_BEHIND)
+        await charge_left(session, tenant_id=tenant_id, left=left)

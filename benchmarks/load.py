@@ -153,7 +153,8 @@ async def measure(
     warm_up: float = WARM_UP,
 ) -> Result:
     """Load one process for ``seconds``."""
-    async with staged(seed, database={}, folder=logs, total_timeout=600.0) as stage:
+    more = {"total_timeout": 600.0, "max_turns": max(64, 2 * streams)}
+    async with staged(seed, database={}, folder=logs, **more) as stage:
         stage.models.script = streaming(streams / questions, pace, stage.chance)
         fleet = stage.fleet(1, mixes=[platforms], gauged=True)
         await fleet.start()

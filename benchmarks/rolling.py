@@ -41,7 +41,7 @@ async def roll(
         await stage.crowd.quiet()
         await settled(stage, fleet, patience)
         await fleet.close()
-        return report(stage, [fleet], seed, time.monotonic() - began, kills=0)
+        return await report(stage, [fleet], seed, time.monotonic() - began, kills=0)
 
 
 async def _restart(fleet: Fleet, restarts: int, note: Callable[[str], None]) -> None:

@@ -42,9 +42,11 @@ async def storm_edges(
         calm = stage.fleet(processes)
         fleets.append(calm)
         await calm.start()
+        armed_until = time.monotonic()
         await settled(stage, calm, patience)
         await calm.close()
-        return report(stage, fleets, seed, time.monotonic() - began, kills=kills)
+        spent = time.monotonic() - began
+        return await report(stage, fleets, seed, spent, kills=kills, armed_until=armed_until)
 
 
 def armed(stage: Stage, processes: int, edge: str, mixes: Sequence[tuple[PlatformName, ...]] = MIXES) -> Fleet:

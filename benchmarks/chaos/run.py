@@ -90,10 +90,19 @@ async def storm(
         await settled(stage, fleet, patience)
         telling.cancel()
         await fleet.close()
-        return report(stage, [fleet], seed, time.monotonic() - began, kills=wreck.kills, crashes=wreck.crashes)
+        return await report(stage, [fleet], seed, time.monotonic() - began, kills=wreck.kills, crashes=wreck.crashes)
 
 
-def report(stage: Stage, fleets: list[Fleet], seed: int, seconds: float, *, kills: int, crashes: int = 0) -> Result:
+async def report(
+    stage: Stage,
+    fleets: list[Fleet],
+    seed: int,
+    seconds: float,
+    *,
+    kills: int,
+    crashes: int = 0,
+    armed_until: float = 0.0,
+) -> Result:
     """The figures of what stands."""
     return Result(
         seed=seed,
@@ -105,7 +114,7 @@ def report(stage: Stage, fleets: list[Fleet], seed: int, seconds: float, *, kill
         crashes=crashes,
         violations=len(stage.slack.violations) + len(stage.discord.violations),
         load=os.getloadavg()[0],
-        verdict=stage.verdict(fleets),
+        verdict=await stage.verdict(fleets, armed_until=armed_until),
     )
 
 

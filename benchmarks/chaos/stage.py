@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import text
 
 from benchmarks.chaos.crowd import Crowd, DiscordPeople, PlatformName, SlackPeople, script
 from benchmarks.chaos.fleet import Fleet, Zygote
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
 from benchmarks.chaos.verdict import Verdict, discord_messages, judge, judge_orphans, read_books, slack_messages
 from benchmarks.chaos.worker import Spec
+from bot.jobs import house
 from bot.platforms.slack.manifest import manifest
+from bot.store.session import Database
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
@@ -97,12 +102,31 @@ class Stage:
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
         return judge(self.crowd.questions, shown, read_books(self.postgres.url), self.models)
 
-    def verdict(self, fleets: Sequence[Fleet]) -> Verdict:
-        """What stands in the end, with the turns that waited too long."""
-        found = self.look()
+    async def verdict(self, fleets: Sequence[Fleet], *, armed_until: float = 0.0) -> Verdict:
+        """What stands in the end, with the turns that waited too long.
+
+        ``armed_until``: until then every process was made to die, and there was none to take a turn over.
+        """
+        await self.keep_house()
+        found = await asyncio.to_thread(self.look)
         history = [process for fleet in fleets for process in fleet.history]
-        judge_orphans(found, self.zygote.interrupted, history, self.postgres.outages, time.monotonic())
+        left = [replace(one, at=max(one.at, armed_until)) for one in self.zygote.interrupted]
+        late = [one for one in left if not one.taken_at or one.taken_at > armed_until]
+        judge_orphans(found, late, history, self.postgres.outages, time.monotonic())
         return found
+
+    async def keep_house(self) -> None:
+        """The background work's round, as if its minutes had passed: it settles what died after an answer."""
+        database = Database(self.postgres.url)
+        try:
+            async with database.engine.begin() as connection:
+                for table in ("reservations", "ledger"):
+                    aged = f"UPDATE {table} SET created_at = created_at - interval '1 hour'"
+                    await connection.execute(text(aged))
+            for tenant_id in await house.every_tenant(database):
+                await house.release_left_behind(database, tenant_id)
+        finally:
+            await database.aclose()
 
 
 @asynccontextmanager

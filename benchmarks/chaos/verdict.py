@@ -60,6 +60,8 @@ class Verdict:
     withdrawn: int = 0
     unfinished: int = 0
     reserved: int = 0
+    under_way: int = 0
+    """Calls of which the ledger still says that they are under way."""
     unbilled: int = 0
     """Calls that the providers billed in full and no exact row of the ledger stands for."""
     unexplained: int = 0
@@ -85,6 +87,7 @@ class Verdict:
             "turns unfinished": self.unfinished,
             "tokens still reserved": self.reserved,
             "billed calls without a row": self.unexplained,
+            "calls still open in the ledger": self.under_way,
             "orphans 15 s after a restart": self.orphans_after_restart,
             "orphans 45 s after a death": self.orphans_after_death,
         }
@@ -131,7 +134,7 @@ _TURNS = text(
 _RESERVED = text("SELECT coalesce(sum(reserved), 0)::bigint FROM budget_days")
 _LEDGER = text(
     "SELECT provider, model, input_tokens, cached_tokens, cache_write_tokens, cache_write_long_tokens,"
-    " completion_tokens, estimated FROM ledger"
+    " completion_tokens, status = 'open' AS under_way, estimated FROM ledger"
 )
 
 
@@ -182,6 +185,7 @@ def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, m
     verdict.disordered = _disordered(questions, said, turn_of)
     verdict.unfinished = sum(row.state in OPEN for row in books.turns)
     verdict.reserved = books.reserved
+    verdict.under_way = sum(row.under_way for row in books.ledger)
     verdict.unbilled, verdict.unexplained = _unbilled(books, models)
     return verdict
 
@@ -252,7 +256,7 @@ def _unbilled(books: Books, models: ModelDouble) -> tuple[int, int]:
     exact: Counter[tuple[object, ...]] = Counter()
     for row in books.ledger:
         if not row.estimated:
-            exact[tuple(row)[:-1]] += 1
+            exact[tuple(row)[:-2]] += 1
     left = 0
     for line in models.bill:
         prompt = line.prompt

@@ -113,7 +113,7 @@ def test_open_turns_and_reservations_are_seen() -> None:
 def test_a_call_that_was_billed_needs_a_row_of_its_own_or_an_estimate() -> None:
     models = ModelDouble()
     models.bill = [Billed("anthropic", "m", Metered(10, 0, 0, 0), 5, None, True, at) for at in range(3)]
-    exact, estimate = ("anthropic", "m", 10, 0, 0, 0, 5, False), ("anthropic", "m", 9, 0, 0, 0, 0, True)
+    exact, estimate = ("anthropic", "m", 10, 0, 0, 0, 5, False, False), ("anthropic", "m", 9, 0, 0, 0, 0, False, True)
 
     def unbilled(*rows: tuple[object, ...]) -> tuple[int, int]:
         seen = judge([], [], Books([], [Row(row) for row in rows], 0), models)
@@ -122,6 +122,8 @@ def test_a_call_that_was_billed_needs_a_row_of_its_own_or_an_estimate() -> None:
     assert unbilled(exact, exact, exact) == (0, 0)
     assert unbilled(exact, exact, estimate) == (1, 0)
     assert unbilled(exact, exact) == (1, 1)
+    still_open = Row((*estimate[:-2], True, True))
+    assert failures(verdict_of([], [], [], ledger=[still_open])) == {"calls still open in the ledger": 1}
 
 
 class Row(tuple[object, ...]):
@@ -130,6 +132,10 @@ class Row(tuple[object, ...]):
     @property
     def estimated(self) -> bool:
         return bool(self[-1])
+
+    @property
+    def under_way(self) -> bool:
+        return bool(self[-2])
 
 
 def process(name: str, *, ready: float, gone: float = 0.0) -> Process:

@@ -46,7 +46,7 @@ def _text(trace: Trace) -> str:
     timings = trace.details.get("timings_ms") or {}
     lines = [
         f"**Answer {trace.turn_id}** ({trace.state})",
-        f"- Searched for: {trace.details.get('query') or trace.question}",
+        f"- Searched for: {_searched(trace)}",
         f"- Route: {route.get('model', 'none')} ({route.get('tier', '-')}): {route.get('reason', '-')}",
         f"- Confidence of the search: {_number(trace.details.get('confidence'))}",
         f"- Time: {', '.join(f'{name} {_number(value)} ms' for name, value in timings.items()) or '-'}",
@@ -59,6 +59,10 @@ def _text(trace: Trace) -> str:
     if trace.refused:
         lines.append(f"- Not answered: {trace.refused}")
     return "\n".join(lines)
+
+
+def _searched(trace: Trace) -> str:
+    return str(trace.details.get("searched") or trace.details.get("query") or trace.question)
 
 
 def _prompt(trace: Trace) -> list[str]:

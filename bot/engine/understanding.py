@@ -29,9 +29,7 @@ async def search(means: Means, run: Run, history: History) -> Found | None:
     try:
         rewritten = await _rewritten(means, run, history)
         if rewritten is None:
-            found = await plain
-            run.query = found.searched or run.query
-            return found
+            return await plain
         run.query, run.language = rewritten.question, rewritten.language
         if not rewritten.needs_search:
             run.restarts.append("the model says that nothing is to be looked up for this")

@@ -178,6 +178,8 @@ class Fleet:
         until = time.monotonic() + PATIENCE
         while len(self.ready) < len(self.slots) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        if not self.ready:
+            raise RuntimeError(f"No process came up; see {self.slots[0].spec().log}")
 
     async def _keep(self, slot: Slot) -> None:
         while not self._closing:

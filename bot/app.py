@@ -18,6 +18,7 @@ from bot.engine.routing.local import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.engine.turn import Engine
 from bot.errors import ParleyError
+from bot.files import FileReader
 from bot.intake import Intake
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
@@ -162,6 +163,8 @@ async def open_app(
             PostgresStore(database, settings, count_tokens=counter.count, clock=clock, holder=lambda: line.holder)
         )
         search = around.search(retriever)
+        reader = FileReader()
+        stack.push_async_callback(reader.aclose)
         engine = around.engine(
             store=store,
             search=search,
@@ -172,6 +175,7 @@ async def open_app(
             memory=ThreadMemory(database, embedder),
             rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
             near=None if embedder.billed else PostgresNearAnswers(database, retriever.encode_ahead, retriever.model),
+            reader=reader,
             clock=clock,
         )
         desk = Desk(

@@ -14,7 +14,7 @@ Purpose = Literal["answer", "rewrite", "summary", "route", "judge", "embedding"]
 CallStatus = Literal["open", "ok", "cancelled", "error"]
 BudgetOwner = Literal["user", "channel", "tenant"]
 FactKind = Literal["preference", "decision", "name", "open question", "note"]
-IncomingKind = Literal["mention", "dm", "follow_up", "ask"]
+IncomingKind = Literal["mention", "dm", "follow_up", "ask", "overheard"]
 Role = Literal["admin", "member"]
 TurnState = Literal["queued", "running", "done", "refused", "failed", "cancelled"]
 
@@ -58,12 +58,44 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file beside a message; ``read`` fetches its bytes when they are needed."""
+    """A file beside a message; ``read`` fetches its bytes when they are needed.
+
+    ``ref`` is what the platform needs to fetch it again after a restart; without one it is no context of a question.
+    """
 
     name: str
     content_type: str
     size: int
     read: Callable[[], Awaitable[bytes]]
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What stands beside a stored question: a file, or the ``thread`` above it.
+
+    ``text`` is None until it was read, and stays so for images. ``people`` are the ids of those whose words a thread
+    holds. ``own``: it belongs to the turn that is asked about, not to an earlier one of its thread.
+    """
+
+    turn_id: str
+    position: int
+    kind: Literal["file", "thread"]
+    name: str
+    content_type: str = ""
+    size: int = 0
+    ref: str = ""
+    text: str | None = None
+    people: tuple[str, ...] = ()
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """The messages of a thread before a question, oldest first, one ``name: text`` a line; ``people`` are their ids."""
+
+    text: str
+    people: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ async def from_cache(means: Means, run: Run, settings: ChannelSettings, history:
     """Only a question that opens a thread is looked up: later ones may mean something else."""
     if run.turn.fresh and means.near is not None:
         await means.near.asked_afresh(run.turn)
-    if history.messages or history.summary or not run.route or not means.settings.answer_cache_hours:
+    stands_alone = not (history.messages or history.summary or run.beside)
+    if not stands_alone or not run.route or not means.settings.answer_cache_hours:
         return False
     run.ground = ground = cache.ground(
         scope=run.scope,
@@ -48,6 +49,8 @@ async def retrieve(means: Means, run: Run, history: History) -> None:
 
 def _judge(means: Means, run: Run, found: Found) -> None:
     """Passages that do not hold the answer are not shown to the model; of weak ones it is told to say that they are."""
+    if found.confidence < found.decline_below and run.beside:
+        return
     if found.confidence < found.decline_below:
         run.notes.append(words.nothing_found(run.query, found.documents, [one.place for one in found.passages]))
         return

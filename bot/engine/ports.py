@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from bot.engine.memory import Remembered, Said
 from bot.types import (
+    Above,
+    Attached,
     Author,
     BudgetState,
     CachedAnswer,
@@ -53,6 +55,17 @@ class Surface(Protocol):
 
         Asked only after a post of which nobody knows whether it went through.
         """
+
+
+@runtime_checkable
+class Surroundings(Protocol):
+    """A Surface that can also tell what stands around the question. Raises UsageError, RateLimited or SurfaceError."""
+
+    async def fetch(self, file: Attached) -> bytes:
+        """The bytes of a file that was attached to the question."""
+
+    async def above(self) -> Above | None:
+        """The thread above the question, its authors named; None where there is nothing above it."""
 
 
 class PartRecorder(Protocol):
@@ -214,6 +227,18 @@ class Rewriter(Protocol):
     async def __call__(self, request: Prompt, *, meter: Meter) -> Rewritten: ...
 
 
+# --- Reader: what is in a file
+
+
+class Reader(Protocol):
+    """Makes text or an image of a file's bytes. Raises ParseError or UsageError with one line."""
+
+    async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image: ...
+
+    def tokens(self, image: Image, model: str) -> int:
+        """What the model is billed for the image."""
+
+
 # --- Search: who finds
 
 
@@ -268,6 +293,12 @@ class Store(Protocol):
     async def history(self, turn: Turn) -> History: ...
 
     async def settings(self, thread: ThreadKey) -> ChannelSettings: ...
+
+    async def attachments(self, turn: Turn) -> Sequence[Attached]:
+        """What stands beside the turn and beside those before it in its thread, oldest first."""
+
+    async def keep_attachment(self, turn: Turn, attached: Attached) -> None:
+        """Keep what was read of a file, or of the thread above."""
 
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         """A stored turn, with the reply messages known so far."""

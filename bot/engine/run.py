@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from bot.engine.beside import NOTHING_BESIDE, Beside
 from bot.engine.cache.port import Near
 from bot.engine.citations import resolve
 from bot.engine.memory import NOTHING, Remembered, Selected
@@ -84,6 +85,7 @@ class Run:
     facts: tuple[Fact, ...] = ()
     language: str = ""
     past: Selected = NOTHING
+    beside: Beside = NOTHING_BESIDE
     parts: dict[str, int] = field(default_factory=dict)
     """Tokens of each part of the prompt."""
     extended: int = 0
@@ -139,6 +141,7 @@ class Run:
     def _trace(self) -> Mapping[str, Any]:
         return {
             "query": self.query,
+            "searched": self.found.searched if self.found else "",
             "cached_from": self.cached_from,
             "passages": [_passage_trace(n, passage) for n, passage in enumerate(self.passages, 1)],
             "confidence": self.found.confidence if self.found else None,

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from bot.config import Settings
-from bot.engine import after, budget, endings, finding, hold, recalling, reuse, route, words, writing
+from bot.engine import after, budget, endings, finding, hold, reading, recalling, reuse, route, words, writing
 from bot.engine.cache.port import NearAnswers
 from bot.engine.gate import urls_in
 from bot.engine.means import Means
 from bot.engine.memory import standalone
 from bot.engine.pace import Shared
-from bot.engine.ports import LLM, Classifier, Clock, Memory, Rewriter, Search, Store, Surface
+from bot.engine.ports import LLM, Classifier, Clock, Memory, Reader, Rewriter, Search, Store, Surface
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run
 from bot.engine.stream import Display
@@ -54,12 +54,15 @@ class Engine:
         memory: Memory | None = None,
         rewriter: Rewriter | None = None,
         near: NearAnswers | None = None,
+        reader: Reader | None = None,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._paces: dict[tuple[str, str], Shared] = {}
         judge = classifier or LocalClassifier(settings.strong_share)
-        self._means = Means(store, search, llm, settings, count_tokens, judge, clock, monotonic, memory, rewriter, near)
+        self._means = Means(
+            store, search, llm, settings, count_tokens, judge, clock, monotonic, memory, rewriter, near, reader
+        )
 
     async def handle(
         self,
@@ -90,7 +93,7 @@ class Engine:
                     raise Refused(words.GIVEN_UP)
                 run.state = "cancelled" if stopped() or lease.stopping else "done"
                 if run.state == "done":
-                    await self._answer(run, display)
+                    await self._answer(run, display, surface)
             except asyncio.CancelledError:
                 if run.lost or not stopped():
                     await endings.give_up(means, run, display)
@@ -123,7 +126,7 @@ class Engine:
 
     # --- the steps of an answer
 
-    async def _answer(self, run: Run, display: Display) -> None:
+    async def _answer(self, run: Run, display: Display, surface: Surface) -> None:
         means = self._means
         settings = await means.store.settings(run.turn.thread)
         if settings.paused is not None:
@@ -132,6 +135,7 @@ class Engine:
         history = await means.store.history(run.turn)
         run.query = standalone(run.turn.question, history.messages)
         await self._choose_route(run, settings, history)
+        await reading.beside(means, run, surface, history)
         if await finding.from_cache(means, run, settings, history):
             return
         await asyncio.gather(finding.retrieve(means, run, history), recalling.remember(means, run, history))

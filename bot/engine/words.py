@@ -25,6 +25,11 @@ NOT_YOURS_TO_STOP = "Only the person who asked, or an admin, can stop this answe
 CUT = "Cut off at the length limit; ask me to go on."
 DECLINED = "The model declined to answer this."
 NO_KNOWLEDGE = "The documents could not be searched just now, so this answer does not rest on them."
+CANNOT_READ = (
+    "No model is set up here that could read attached files or the thread above; I only searched the documents."
+)
+READ_TOO_SLOWLY = "Reading what was attached took too long, so this answer does without some of it."
+NOT_READ_ABOVE = "I could not read the messages above, so I only know your question."
 ASKED_CHARS = 160
 CLOSEST = 3
 FROM_CACHE = "Answered before from the same documents; press “Ask again” for a fresh answer."
@@ -43,6 +48,17 @@ def queued(place: int) -> str:
 def too_long(limit: int) -> str:
     """For a question that is longer than the bot reads."""
     return f"That is longer than the {limit:,} characters I read. Shorten it, or upload it as a document with /ingest."
+
+
+def not_read(name: str, reason: str) -> str:
+    """For a file beside the question that could not be read."""
+    told = reason if reason.startswith(name) else f"{name} could not be read: {reason}"
+    return f"{told.rstrip('.')}."
+
+
+def more_files(count: int) -> str:
+    """For files of a question beyond those that are read."""
+    return f"{count} more {'file was' if count == 1 else 'files were'} attached than I read for one question."
 
 
 def nothing_found(query: str, documents: int, near: Sequence[str]) -> str:

@@ -66,6 +66,7 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         cache_key=cache_key_of(run.turn),
         life=prefix.life(prefix.pauses(history, run.turn.created_at)),
         language=run.language,
+        beside=run.beside,
     )
     if run.weak:
         request = prompt.hinted(request, prompt.WEAK)
@@ -86,7 +87,7 @@ async def _reserve(means: Means, run: Run, request: Prompt) -> Prompt:
     """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day."""
     if run.reservation:
         return prompt.shortened(request, run.answer_tokens)
-    turn, run.prompt_tokens = run.turn, prompt.size(request, means.count)
+    turn, run.prompt_tokens = run.turn, prompt.size(request, means.count) + _seen(means, run)
     run.budgets = await means.store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
     try:
         spent_before = sum(call.usage.total_tokens for call in run.calls)
@@ -98,6 +99,13 @@ async def _reserve(means: Means, run: Run, request: Prompt) -> Prompt:
     except OverBudget as spent:
         raise Refused(words.over_budget(spent, means.clock())) from None
     return prompt.shortened(request, run.answer_tokens)
+
+
+def _seen(means: Means, run: Run) -> int:
+    """Tokens of the images."""
+    if means.reader is None or run.route is None:
+        return 0
+    return sum(means.reader.tokens(image, run.route.model) for image in run.beside.images)
 
 
 async def _stream(means: Means, run: Run, display: Display, request: Prompt) -> Ended:

@@ -9,7 +9,17 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import waiting
-from bot.store.tables import answers, facts, feedback, message_vectors, messages, reply_parts, threads, turns
+from bot.store.tables import (
+    answers,
+    attachments,
+    facts,
+    feedback,
+    message_vectors,
+    messages,
+    reply_parts,
+    threads,
+    turns,
+)
 from bot.types import Notice
 
 FORGOTTEN = "The question was deleted."
@@ -74,7 +84,8 @@ async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str) ->
         )
     ).one()
     await _drop_traces(session, tenant_id, uid)
-    await session.execute(delete(messages).where(messages.c.tenant_id == tenant_id, messages.c.turn_id == uid))
+    for table in (messages, attachments):
+        await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == uid))
     await session.execute(
         update(threads)
         .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == row.thread_uid)

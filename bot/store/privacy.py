@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.budgets import of_user
 from bot.store.tables import (
+    attachments,
     budget_days,
     budgets,
     facts,
@@ -37,6 +38,12 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
     stated = await session.execute(
         select(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id).order_by(facts.c.said_at)
     )
+    attached = await session.execute(
+        select(attachments)
+        .join(turns, (turns.c.tenant_id == attachments.c.tenant_id) & (turns.c.turn_id == attachments.c.turn_id))
+        .where(attachments.c.tenant_id == tenant_id, turns.c.user_id == user_id, attachments.c.kind == "file")
+        .order_by(turns.c.seq, attachments.c.position)
+    )
     rated = await session.execute(
         select(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id)
     )
@@ -54,6 +61,7 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
             {"kind": r.kind, "text": r.text, "said_at": r.said_at.isoformat(), "turn_id": str(r.turn_id)}
             for r in stated
         ],
+        "attachments": [{"turn_id": str(r.turn_id), "name": r.name, "text": r.text} for r in attached],
         "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
         "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
         "calls": [
@@ -72,6 +80,10 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
     counts = {
         "facts": delete(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id),
         "feedback": delete(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id),
+        "attachments": delete(attachments).where(
+            attachments.c.tenant_id == tenant_id,
+            attachments.c.turn_id.in_(own) | attachments.c.people.contains([user_id]),
+        ),
         "messages": delete(messages).where(messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own)),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
         "reservations": delete(reservations).where(

@@ -157,6 +157,23 @@ reply_parts = Table(
     _turn(),
 )
 
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("turn_id", UUID(as_uuid=True), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False, server_default=text("''")),
+    _count("size"),
+    Column("ref", Text, nullable=False, server_default=text("''")),
+    Column("text", Text),
+    Column("people", JSONB, nullable=False, server_default=text("'[]'")),
+    _now("created_at"),
+    _turn(),
+)
+
 messages = Table(
     "messages",
     metadata,

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import LeaseLost
-from bot.store import tenants, threads
+from bot.store import attachments, tenants, threads
 from bot.store.tables import inbox, reply_parts, turns
 from bot.types import Author, Incoming, Lease, Outcome, ThreadKey, Turn, TurnState
 
@@ -80,6 +80,7 @@ async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int, hold
         text=incoming.text,
         tokens=tokens,
     )
+    await attachments.add(session, tenant_id=key.tenant_id, turn_id=turn_id, files=incoming.attachments)
     return _turn(row.one(), (), 0)
 
 

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import forget, processes, threads, turns, waiting
+from bot.store import attachments, forget, processes, threads, turns, waiting
 from bot.store.faults import patiently
 from bot.store.session import Database
-from bot.types import Incoming, Lease, Notice, Platform, ThreadKey, Turn
+from bot.types import Attached, Incoming, Lease, Notice, Platform, ThreadKey, Turn
 
 Result = TypeVar("Result")
 
@@ -103,6 +103,15 @@ class TurnStore:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             row = await turns.row_of(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
             return row is not None and not row.question
+
+    async def attachments(self, turn: Turn) -> Sequence[Attached]:
+        return await self._trying(turn.thread.tenant_id, lambda session, _: attachments.of_thread(session, turn=turn))
+
+    async def keep_attachment(self, turn: Turn, attached: Attached) -> None:
+        await self._trying(
+            turn.thread.tenant_id,
+            lambda session, _: attachments.keep(session, tenant_id=turn.thread.tenant_id, attached=attached),
+        )
 
     async def ask_to_stop(self, turn: Turn) -> bool:
         async with self._database.tenant(turn.thread.tenant_id) as session:

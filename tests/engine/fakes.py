@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LeaseLost, LLMError, OverBudget
 from bot.types import (
+    Attached,
     Author,
     BudgetState,
     CachedAnswer,
@@ -170,6 +171,7 @@ class Memory:
     forgotten: bool = False
     lost: bool = False
     busy: int = 0
+    beside: list[Attached] = field(default_factory=list)
 
     async def accept(self, incoming: Incoming) -> Turn | None:
         raise NotImplementedError
@@ -243,6 +245,12 @@ class Memory:
 
     async def history(self, turn: Turn) -> History:
         return self.past
+
+    async def attachments(self, turn: Turn) -> Sequence[Attached]:
+        return list(self.beside)
+
+    async def keep_attachment(self, turn: Turn, attached: Attached) -> None:
+        self.beside = [one for one in self.beside if one.position != attached.position] + [attached]
 
     async def settings(self, thread: ThreadKey) -> ChannelSettings:
         return self.channel

@@ -33,7 +33,7 @@ class Timeline:
         heapq.heappush(self._sleepers, (self.now + max(0.0, seconds), next(self._count), woken))
         await woken
 
-    async def run(self, work: asyncio.Future[object]) -> None:
+    async def run(self, work: asyncio.Future[list[None]]) -> None:
         while not work.done():
             for _ in range(12):
                 await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports import Surface
 from bot.platforms.slack import connection
+from bot.platforms.slack.around import Around
 from bot.platforms.slack.commands import Commands
 from bot.platforms.slack.connection import Identity, Socket
 from bot.platforms.slack.errands import Errands
@@ -52,17 +53,20 @@ async def serve(
         address = await connection.socket_address(clients.patient, app_token)
         _warn_of_missing_scopes(identity)
 
-        def surface_for(turn: Turn) -> Surface:
-            return surface_of(clients.prompt, turn)
-
         errands, people = Errands(), People(clients.patient, settings.admins)
+        downloads = _downloads(settings, session, bot_token)
+        around = Around(clients.patient, downloads, people, own_bot=identity.me.bot_id)
+
+        def surface_for(turn: Turn) -> Surface:
+            return surface_of(clients.prompt, turn, around)
+
         whisper = Whisper(clients.patient, session)
         listeners = Listeners(
             desk,
             identity.me,
             client=clients.patient,
             people=people,
-            downloads=_downloads(settings, session, bot_token),
+            downloads=downloads,
             whisper=whisper,
             commands_=Commands(whisper, services, channels=Channels(clients.patient)),
             errands=errands,

@@ -32,7 +32,7 @@ class Downloads:
         async def read() -> bytes:
             return await self.read(url, name, kind)
 
-        return Attachment(name, kind, int(file.get("size") or 0), read)
+        return Attachment(name, kind, int(file.get("size") or 0), read, ref=url)
 
     async def read(self, url: str, name: str, kind: str) -> bytes:
         """The bytes behind a Slack address."""

@@ -9,7 +9,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MessageGone, SurfaceError
 from bot.platforms.slack import failures, render
-from bot.types import Limits, Part, Turn
+from bot.platforms.slack.around import Around
+from bot.types import Above, Attached, Limits, Part, Turn
 
 LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50)
 """The ``markdown`` block takes 12,000 characters, of which some count as two; ``chat.update`` 50 calls a minute."""
@@ -24,11 +25,20 @@ class SlackSurface:
 
     limits = LIMITS
 
-    def __init__(self, client: AsyncWebClient, channel_id: str, thread_ts: str, *, since: str = "") -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        channel_id: str,
+        thread_ts: str,
+        *,
+        since: str = "",
+        around: Around | None = None,
+    ) -> None:
         self._client = client
         self._channel = channel_id
         self._thread = thread_ts
         self._since = since
+        self._around = around
 
     async def post(self, part: Part) -> str:
         """Post into the thread; the reference is the message's ``ts``."""
@@ -86,6 +96,18 @@ class SlackSurface:
                 return None
         return None
 
+    async def fetch(self, file: Attached) -> bytes:
+        """The bytes of a file that was attached to the question."""
+        if self._around is None:
+            raise SurfaceError("files cannot be read here")
+        return await self._around.fetch(file)
+
+    async def above(self) -> Above | None:
+        """The thread above the question; None where the question begins it."""
+        if self._around is None or not self._since or self._since == self._thread:
+            return None
+        return await self._around.above(self._channel, self._thread, self._since)
+
 
 class DirectSurface(SlackSurface):
     """The asker's direct message: where a private question's answer goes when the command that waited for it is gone.
@@ -119,12 +141,12 @@ class DirectSurface(SlackSurface):
             await super().delete(self._moved.get(ref, ref))
 
 
-def surface_of(client: AsyncWebClient, turn: Turn) -> SlackSurface:
+def surface_of(client: AsyncWebClient, turn: Turn, around: Around | None = None) -> SlackSurface:
     """Where the reply to a stored turn goes: its thread, or the asker's DM where it never had one."""
     if _is_ts(turn.thread.thread_id):
         asked = turn.message_id.partition(":")[0]
         since = asked if _is_ts(asked) else ""
-        return SlackSurface(client, turn.thread.channel_id, turn.thread.thread_id, since=since)
+        return SlackSurface(client, turn.thread.channel_id, turn.thread.thread_id, since=since, around=around)
     return DirectSurface(client, turn.author.id)
 
 

@@ -1,0 +1,100 @@
+"""What stands beside the question: attached files and images, and the thread above it where the bot is called in late.
+
+All of it was written by people or by their tools, so it is data for the answer and never an instruction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from bot.engine import words
+from bot.engine.beside import shown
+from bot.engine.means import Means
+from bot.engine.ports import Image, Surface, Surroundings
+from bot.engine.run import Run
+from bot.errors import ParleyError
+from bot.types import Attached, History
+from knowledge.errors import KnowledgeError
+
+log = logging.getLogger(__name__)
+
+SHARE = 2000 / 8000
+"""Of the prompt, for what stands beside the question."""
+FILES = 8
+"""Files of one question that are read."""
+IMAGES = 4
+FILE_CHARS = 60_000
+"""Of one file, kept for the thread."""
+SECONDS = 45.0
+"""For all files of a question, and for the thread above it."""
+ABOVE = -1
+"""The position of the thread above among what stands beside a turn."""
+
+
+async def beside(means: Means, run: Run, surface: Surface, history: History) -> None:
+    """Read what was not read before, and keep it with the thread. What cannot be read is told in a note."""
+    start = means.monotonic()
+    known = list(await means.store.attachments(run.turn))
+    if not means.settings.has_model:
+        run.notes += [words.CANNOT_READ] if any(one.own and one.kind == "file" for one in known) else []
+        return
+    images: list[Image] = []
+    if isinstance(surface, Surroundings):
+        try:
+            async with asyncio.timeout(SECONDS):
+                await _thread_above(means, run, surface, history, known)
+                await _files(means, run, surface, known, images)
+        except TimeoutError:
+            run.notes.append(words.READ_TOO_SLOWLY)
+    if not known and not images:
+        return
+    run.beside = shown(known, int(means.share(SHARE)), means.count, tuple(images))
+    run.timings_ms["attachments"] = means.since(start)
+
+
+async def _thread_above(means: Means, run: Run, surface: Surroundings, history: History, known: list[Attached]) -> None:
+    if history.messages or history.summary or any(one.kind == "thread" for one in known):
+        return
+    try:
+        above = await surface.above()
+    except (ParleyError, OSError) as error:
+        log.warning("turn %s: the thread above was not read: %s", run.turn.id, error)
+        run.notes.append(words.NOT_READ_ABOVE)
+        return
+    if above is None:
+        return
+    found = Attached(
+        run.turn.id, ABOVE, "thread", "thread", text=above.text[-FILE_CHARS:], people=above.people, own=True
+    )
+    await means.store.keep_attachment(run.turn, found)
+    known.insert(0, found)
+
+
+async def _files(means: Means, run: Run, surface: Surroundings, known: list[Attached], images: list[Image]) -> None:
+    """Text is kept; of images only the reference is, and they are fetched again where the turn is run again."""
+    unread = [(at, one) for at, one in enumerate(known) if one.own and one.kind == "file" and one.text is None]
+    for at, file in unread[:FILES]:
+        try:
+            content = await _content(means, surface, file)
+        except (ParleyError, KnowledgeError, OSError) as error:
+            run.notes.append(words.not_read(file.name, str(error)))
+            continue
+        if isinstance(content, Image):
+            if len(images) < IMAGES:
+                images.append(content)
+            continue
+        known[at] = replace(file, text=content[:FILE_CHARS])
+        await means.store.keep_attachment(run.turn, known[at])
+    if len(unread) > FILES:
+        run.notes.append(words.more_files(len(unread) - FILES))
+
+
+async def _content(means: Means, surface: Surroundings, file: Attached) -> str | Image:
+    most = means.settings.max_file_mb
+    if file.size > most * 1_000_000:
+        raise ParleyError(f"it is larger than {most} MB")
+    if means.reader is None:
+        raise ParleyError("files cannot be read here")
+    return await means.reader(file.name, file.content_type, await surface.fetch(file))

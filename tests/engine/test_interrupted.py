@@ -216,8 +216,9 @@ class Opens(Writer):
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         assert isinstance(meter, Opening)
         await meter.opens(replace(call(900, 0), status="open"))
-        async for event in super().stream(prompt, meter=meter):
-            yield event
+        async with hold.closing(super().stream(prompt, meter=meter)) as events:
+            async for event in events:
+                yield event
 
 
 async def test_a_call_is_on_record_before_it_is_sent_and_further_ones_are_paid_for() -> None:

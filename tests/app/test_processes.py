@@ -1,0 +1,230 @@
+"""Several processes on one Postgres: each is a whole app of its own, with its own line to the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from bot.app import App, open_app
+from bot.config import Settings
+from bot.engine.ports import Surface
+from bot.errors import UsageError
+from bot.types import Author, Incoming, Limits, Outcome, Part, ThreadKey, Turn
+from tests.app.conftest import incoming
+from tests.doubles.models import ModelDouble, Reply
+
+CHANNEL = ThreadKey("slack:T9", "slack", "C1", "1.0")
+ASKER = Author("ann", "Ann")
+
+
+class Channel:
+    """The one channel that every process shows things in."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Part] = {}
+        self.versions: list[tuple[str, str]] = []
+
+    def surface(self, turn: Turn) -> Surface:
+        return Place(self)
+
+    def of(self, turn: Turn) -> list[Part]:
+        return [part for part in self.messages.values() if part.turn_id == turn.id]
+
+
+class Place:
+    """A Surface in the channel."""
+
+    limits = Limits(4000, 0.0)
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def post(self, part: Part) -> str:
+        ref = f"m{len(self._channel.versions)}"
+        await self.edit(ref, part)
+        return ref
+
+    async def edit(self, ref: str, part: Part) -> None:
+        self._channel.messages[ref] = part
+        self._channel.versions.append((ref, part.text))
+
+    async def delete(self, ref: str) -> None:
+        self._channel.messages.pop(ref, None)
+
+    async def find(self, nonce: str) -> str | None:
+        return next((ref for ref, part in self._channel.messages.items() if part.nonce == nonce), None)
+
+
+@pytest.fixture
+def channel() -> Channel:
+    return Channel()
+
+
+@asynccontextmanager
+async def processes(settings: Settings, channel: Channel, count: int, **more: object) -> AsyncIterator[list[App]]:
+    """Apps that serve the channel."""
+    async with AsyncExitStack() as stack:
+        made = settings.model_copy(update={"reranker": "none", **more})
+        apps = [await stack.enter_async_context(open_app(made)) for _ in range(count)]
+        for app in apps:
+            await app.desk.resume("slack", channel.surface)
+        yield apps
+
+
+def asks(text: str, thread: str = "1.0", message: str = "") -> Incoming:
+    made = incoming(text, replace(CHANNEL, thread_id=thread))
+    return replace(made, message_id=message or made.message_id)
+
+
+async def taken(app: App, question: Incoming) -> Turn:
+    turn = await app.desk.accept(question)
+    assert turn is not None
+    return turn
+
+
+def slow(_: object) -> Reply:
+    return Reply("Dogs are welcome on Fridays. " * 40, pause=0.05)
+
+
+async def until(channel: Channel, turn: Turn, *, finals: int = 1) -> Part:
+    for _ in range(1500):
+        parts = channel.of(turn)
+        if sum("again" in part.actions for part in parts) >= finals:
+            return parts[-1]
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"never finished: {channel.messages}")
+
+
+async def begun(channel: Channel, turn: Turn) -> None:
+    for _ in range(1500):
+        if any("Dogs" in part.text for part in channel.of(turn)):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"never begun: {channel.messages}")
+
+
+async def test_the_next_turn_of_a_thread_starts_where_it_was_taken_in_when_the_one_before_ends_elsewhere(
+    both: Settings, models: ModelDouble, channel: Channel
+) -> None:
+    async with processes(both, channel, 2) as (one, two):
+        first, second = await taken(one, asks("When may dogs come?")), await taken(two, asks("And cats?"))
+        late = two.desk.start(second, channel.surface(second))
+        early = one.desk.start(first, channel.surface(first))
+        outcomes = await asyncio.wait_for(asyncio.gather(early, late), 60)
+        assert [outcome.state for outcome in outcomes] == ["done", "done"]
+        refs = [ref for ref, _ in channel.versions]
+        assert refs == sorted(refs, key=refs.index), "the second message came after the first was finished"
+        assert channel.versions[-1][0] != channel.versions[0][0]
+
+
+async def test_what_one_process_has_no_place_for_another_answers(
+    both: Settings, models: ModelDouble, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engine.queueing.PATIENCE", 0.05)
+    models.script = slow
+    async with processes(both, channel, 2, max_turns=1) as (one, _):
+        asked = [await taken(one, asks("When may dogs come?", f"{n}.0")) for n in range(2)]
+        tasks = [one.desk.start(turn, channel.surface(turn)) for turn in asked]
+        for turn in asked:
+            await until(channel, turn)
+        assert [len(channel.of(turn)) for turn in asked] == [1, 1], "the placeholder became the answer"
+        ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
+        assert sum(isinstance(end, Outcome) for end in ends) == 1, "the other was answered elsewhere"
+
+
+async def test_a_question_changed_in_one_process_is_answered_anew_though_another_is_at_it(
+    both: Settings, models: ModelDouble, channel: Channel
+) -> None:
+    models.script = slow
+    async with processes(both, channel, 2) as (one, two):
+        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        old = one.desk.start(turn, channel.surface(turn))
+        await begun(channel, turn)
+        changed = await two.desk.edited(asks("When may cats come?", message="5.5"))
+        assert changed is not None
+        outcome = await asyncio.wait_for(two.desk.start(changed, channel.surface(changed)), 60)
+        await asyncio.wait([old])
+        assert outcome.state == "done"
+        assert old.cancelled()
+        assert len(channel.of(turn)) == 1, "the same message"
+        assert await two.desk.edited(asks("When may cats come?", message="5.5")) is None
+        history = await one.services.store.history(await taken(one, asks("And?")))
+        assert history.messages[0].text == "When may cats come?"
+        assert len(history.messages) == 2
+
+
+async def test_a_question_changed_where_it_runs_is_answered_anew(
+    both: Settings, models: ModelDouble, channel: Channel
+) -> None:
+    models.script = slow
+    async with processes(both, channel, 1) as (one,):
+        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        old = one.desk.start(turn, channel.surface(turn))
+        await begun(channel, turn)
+        changed = await one.desk.edited(asks("When may cats come?", message="5.5"))
+        assert changed is not None
+        new = one.desk.start(changed, channel.surface(changed))
+        assert new is not old
+        assert (await asyncio.wait_for(new, 60)).state == "done"
+        assert len(channel.of(turn)) == 1
+
+
+async def test_a_question_deleted_in_one_process_is_stopped_and_taken_away_everywhere(
+    both: Settings, models: ModelDouble, channel: Channel
+) -> None:
+    models.script = slow
+    async with processes(both, channel, 2) as (one, two):
+        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        running = one.desk.start(turn, channel.surface(turn))
+        await begun(channel, turn)
+        (gone,) = await two.desk.deleted(CHANNEL, "5.5", channel.surface)
+        assert gone.id == turn.id
+        await asyncio.wait([running], timeout=30)
+        await asyncio.gather(one.desk.settled(), two.desk.settled())
+        assert running.cancelled()
+        assert channel.of(turn) == []
+        assert await two.desk.deleted(CHANNEL, "6.6", channel.surface) == []
+        state = await one.services.store.budget("slack:T9", "ann")
+        assert state.reserved == 0
+        assert state.used > 0, "what was spent stays in the ledger"
+
+
+async def test_a_turn_is_stopped_from_another_process(both: Settings, models: ModelDouble, channel: Channel) -> None:
+    models.script = slow
+    async with processes(both, channel, 2) as (one, two):
+        turn = await taken(one, asks("When may dogs come?"))
+        running = one.desk.start(turn, channel.surface(turn))
+        await begun(channel, turn)
+        await two.desk.stop(turn.id, ASKER, tenant_id="slack:T9")
+        assert (await asyncio.wait_for(running, 30)).state == "cancelled"
+        with pytest.raises(UsageError):
+            await two.desk.stop(turn.id, ASKER, tenant_id="slack:T9")
+        with pytest.raises(UsageError):
+            await two.desk.stop_thread(CHANNEL, ASKER)
+
+
+async def test_a_shutdown_hands_its_turns_to_the_processes_that_stay(
+    both: Settings, models: ModelDouble, channel: Channel
+) -> None:
+    models.script = slow
+    async with processes(both, channel, 2, max_turns=2) as (one, _):
+        asked = [await taken(one, asks("When may dogs come?", f"{n}.0")) for n in range(4)]
+        for turn in asked:
+            one.desk.start(turn, channel.surface(turn))
+        await begun(channel, asked[0])
+        await one.desk.close(grace=0.0)
+        for turn in asked:
+            part = await until(channel, turn)
+            assert "Dogs are welcome" in part.text
+            assert len(channel.of(turn)) == 1
+
+
+async def test_eleven_copies_to_four_processes_are_one_turn(settings: Settings, channel: Channel) -> None:
+    async with processes(settings, channel, 4) as apps:
+        copies = [app.desk.accept(asks("When may dogs come?", message="7.7")) for app in apps for _ in range(3)]
+        found = [turn for turn in await asyncio.gather(*copies) if turn is not None]
+        assert len(found) == 1

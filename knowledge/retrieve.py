@@ -160,7 +160,7 @@ class Retriever:
 
     async def encode_ahead(self, query: str) -> list[float]:
         """The query's vector, for whoever needs it before the search, which then does not compute it again."""
-        asked = self._ahead[query] = await self._encode(query)
+        asked = self._ahead[query] = self._ahead.get(query) or await self._encode(query)
         while len(self._ahead) > MOST_AHEAD:
             del self._ahead[next(iter(self._ahead))]
         return [float(value) for value in asked.vector]

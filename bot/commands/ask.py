@@ -46,7 +46,8 @@ async def run(context: Context, line: str) -> Reply:
         )
     )
     assert turn is not None
-    return Reply(text_of(await services.desk.start(turn, Unseen())))
+    outcome = await services.desk.start(turn, Unseen())
+    return Reply(text_of(outcome), shareable=outcome.refused is None)
 
 
 def text_of(outcome: Outcome) -> str:

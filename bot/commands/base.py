@@ -33,12 +33,16 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a command answers. ``private`` replies are shown to the asker alone (ephemeral message, DM)."""
+    """What a command answers. ``private`` replies are shown to the asker alone (ephemeral message, DM).
+
+    ``shareable``: the asker may want to show it to the channel afterwards.
+    """
 
     text: str
     table: Table | None = None
     file: File | None = None
     private: bool = True
+    shareable: bool = False
 
 
 OnUpdate = Callable[[str], Awaitable[None]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -15,6 +16,7 @@ from bot.config import Settings, load
 from bot.engine.desk import Desk
 from bot.errors import UsageError
 from bot.platforms.discord.app import serve
+from bot.platforms.discord.orders import Commands
 from tests.discord_bot.desk import ScriptedDesk
 from tests.doubles.discord import DiscordDouble
 
@@ -72,11 +74,17 @@ async def connect(discord: DiscordDouble, desk: ScriptedDesk, settings: Settings
 
 @contextlib.asynccontextmanager
 async def serving(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, *, ready: asyncio.Event | None = None
+    discord: DiscordDouble,
+    desk: ScriptedDesk,
+    settings: Settings,
+    *,
+    ready: asyncio.Event | None = None,
+    commands: Commands | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """The bot, served until the block ends, then cancelled as the process would cancel it."""
-    services = cast(Services, object())
-    task = asyncio.create_task(serve(cast(Desk, desk), services, settings, ready=ready, commands=Offered()))
+    services = cast(Services, SimpleNamespace(store=desk))
+    offered = commands or Offered()
+    task = asyncio.create_task(serve(cast(Desk, desk), services, settings, ready=ready, commands=offered))
     try:
         await discord.connected(task)
         yield task
@@ -111,6 +119,10 @@ async def _why(context: Context, arguments: str) -> Reply:
     return Reply(f"{arguments} was answered by the cheap model, asked in thread {context.thread_id}.")
 
 
+async def _ask(context: Context, arguments: str) -> Reply:
+    return Reply(f"You asked: {arguments}", shareable=True)
+
+
 async def _stop(context: Context, arguments: str) -> Reply:
     return Reply("Stopped.", private=False)
 
@@ -122,7 +134,7 @@ async def _broken(context: Context, arguments: str) -> Reply:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("ask", "answers you alone", "QUESTION", _why),
+        Command("ask", "answers you alone", "QUESTION", _ask),
         Command("budget", "What is left of your tokens today", "", _budget),
         Command("costs", "What it costs", "[DAYS]", _costs, admin=True),
         Command("ingest", "Take in a document", "URL", _ingest),
@@ -144,4 +156,6 @@ class Offered:
         return (name.lower(), rest) if name.lower() in COMMANDS and len(rest.split()) <= 1 else None
 
     async def run(self, name: str, args: str, ctx: Context) -> Reply:
+        if name not in COMMANDS:
+            raise UsageError(f"There is no command “{name}”.")
         return await COMMANDS[name].run(ctx, args)

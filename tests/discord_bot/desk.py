@@ -119,7 +119,12 @@ class ScriptedDesk:
 
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: Callable[[Turn], Surface]) -> list[Turn]:
         self.deletions.append((thread, message_id))
-        return []
+        return [turn for turn in self.turns.values() if turn.message_id == message_id]
+
+    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+        """As the store has it."""
+        found = self.turns.get(turn_id)
+        return found if found is not None and found.thread.tenant_id == tenant_id else None
 
     async def direct_channels(self, platform: Platform) -> list[str]:
         return []

@@ -115,10 +115,18 @@ async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str,
         await discord.until(lambda: finished(discord, private.channel_id), timeout=60)
         assert "40 euros" in discord.answers(private.channel_id)[0].content
 
-        budget = await discord.slash("budget", user=ada, channel=general)
+        budget = await discord.slash("budget show", user=ada, channel=general)
         await discord.until(lambda: mended(budget.response), timeout=30)
         assert budget.response is not None
         assert "200,000" in budget.response.content
+
+        offered = await discord.suggestions("docs show", "document", "leav", user=ada, channel=general)
+        assert [name for name in offered if "leave.md" in name] == list(offered)
+        (document,) = offered.values()
+        shown = await discord.slash("docs show", {"document": document}, user=ada, channel=general)
+        await discord.until(lambda: mended(shown.response), timeout=30)
+        assert shown.response is not None
+        assert "Everybody at Lanternfish" in shown.response.content
 
         why = await discord.click("Why?", answer, ada)
         await discord.until(lambda: mended(why.response), timeout=30)

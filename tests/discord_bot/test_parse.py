@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.platforms.discord import parse, slash
+from bot.platforms.discord import parse
 from bot.types import ThreadKey
 
 NAMES = {"users": {"5": "Bob"}, "roles": {"6": "ops"}, "channels": {"7": "general"}}
@@ -34,18 +34,3 @@ def test_the_key_of_a_conversation() -> None:
     assert parse.workspace(None) == "discord:dm"
     assert parse.key("local", "7") == ThreadKey("local", "discord", "7", "7")
     assert parse.key("local", "7", "8").thread_id == "8"
-
-
-@pytest.mark.parametrize(
-    ("usage", "name"),
-    [
-        ("QUESTION", "question"),
-        ("[TURN]", "turn"),
-        ("SOURCE...", "source"),
-        ("show | set SUBJECT TOKENS", "arguments"),
-        ("", "arguments"),
-        ("FILE", "arguments"),
-    ],
-)
-def test_the_name_of_the_argument_option(usage: str, name: str) -> None:
-    assert slash.option_name(usage) == name

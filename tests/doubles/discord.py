@@ -19,6 +19,7 @@ from types import TracebackType
 
 from aiohttp import web
 
+from tests.doubles import discord_offered as offered
 from tests.doubles.discord_gateway import DIRECT_MESSAGES, GUILD_MESSAGES, GUILDS, MESSAGE_CONTENT, Gateway, Session
 from tests.doubles.discord_interactions import Interaction
 from tests.doubles.discord_rest import Fault, Rest
@@ -215,35 +216,30 @@ class DiscordDouble:
     async def slash(
         self,
         name: str,
-        options: dict[str, str] | None = None,
+        options: dict[str, object] | None = None,
         *,
         user: User,
         channel: Channel,
         file: tuple[str, str, bytes] | None = None,
     ) -> Interaction:
-        """Somebody runs a slash command, as far as their client would offer it."""
-        known = {command["name"]: command for command in self.commands}
-        assert name in known, f"/{name} is not registered; there are {sorted(known)}"
-        needed = known[name]["default_member_permissions"]
-        assert needed is None or user.permissions & (int(needed) | ADMINISTRATOR), f"{user.name} is not offered /{name}"
-        given, resolved = self._options(known[name], options or {}, file)
-        data = {"id": known[name]["id"], "name": name, "type": 1, "options": given, "resolved": resolved}
+        """Somebody runs a slash command ("budget show", say), as far as their client would offer it."""
+        data = offered.chosen(self.world, self.commands, name, options or {}, file, user)
         return await self._interact(2, data, user, channel)
 
-    def _options(
-        self, command: Json, options: dict[str, str], file: tuple[str, str, bytes] | None
-    ) -> tuple[list[Json], Json]:
-        known = {option["name"]: option for option in command.get("options", [])}
-        missing = [key for key, option in known.items() if option.get("required") and key not in options]
-        assert not missing, f"/{command['name']} needs {missing}"
-        assert set(options) <= set(known), f"/{command['name']} takes {sorted(known)}"
-        given: list[Json] = [{"name": key, "type": known[key]["type"], "value": options[key]} for key in options]
-        if file is None:
-            return given, {}
-        sent = self.world.add_file(*file)
-        name = next(key for key, option in known.items() if option["type"] == 11)
-        given.append({"name": name, "type": 11, "value": str(sent.id)})
-        return given, {"attachments": {str(sent.id): sent.payload()}}
+    async def suggestions(self, name: str, option: str, typed: str, *, user: User, channel: Channel) -> Json:
+        """What is offered while somebody types into an option: name to value."""
+        data = offered.typing(self.commands, name, option, typed)
+        interaction = await self._interact(4, data, user, channel)
+        await self.until(lambda: interaction.offered is not None)
+        return {choice["name"]: choice["value"] for choice in interaction.offered or []}
+
+    async def menu(self, name: str, message: Message, user: User) -> Interaction:
+        """Somebody chooses an entry in the menu of a message."""
+        command = next((one for one in self.commands if one["name"] == name and one.get("type") == 3), None)
+        assert command is not None, f"there is no entry {name} in the menu of a message"
+        resolved = {"messages": {str(message.id): self.world.message_payload(message)}}
+        data = {"id": command["id"], "name": name, "type": 3, "target_id": str(message.id), "resolved": resolved}
+        return await self._interact(2, data, user, self.world.channels[message.channel_id])
 
     async def click(self, label: str, message: Message, user: User) -> Interaction:
         """Somebody presses the button with that label (or custom_id) under a message."""

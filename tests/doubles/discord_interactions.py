@@ -14,7 +14,9 @@ from tests.doubles.discord_world import (
     Json,
     Message,
     User,
+    check_choices,
     check_message,
+    check_modal,
     manners,
     unknown_message,
 )
@@ -39,6 +41,7 @@ class Interaction:
     acked: int | None = None
     response: Message | None = None
     modal: Json | None = None
+    offered: list[Json] | None = None
     expired: bool = False
 
 
@@ -51,6 +54,8 @@ async def callback(call: Call) -> tuple[int, object]:
         raise ApiError(400, 40060, "Interaction has already been acknowledged.")
     kind, data = call.json["type"], call.json.get("data") or {}
     interaction.acked = kind
+    if (kind == 8) != (interaction.kind == 4):
+        raise ApiError(400, 50035, "Invalid Form Body")
     if kind == 4:
         check_message(data, files=len(call.files))
         call.double.violations += manners(data)
@@ -59,7 +64,11 @@ async def callback(call: Call) -> tuple[int, object]:
         interaction.response = await _show(call, interaction, {}, (data.get("flags") or 0) | LOADING)
     elif kind == 6:
         interaction.response = interaction.source
+    elif kind == 8:
+        check_choices(data["choices"])
+        interaction.offered = data["choices"]
     elif kind == 9:
+        check_modal(data)
         interaction.modal = data
     else:
         raise ApiError(400, 50035, "Invalid Form Body")

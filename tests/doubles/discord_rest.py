@@ -381,7 +381,7 @@ async def _put_commands(call: Call) -> tuple[int, object]:
         permissions = command.get("default_member_permissions")
         own = {"id": str(world.snowflake()), "application_id": str(world.application_id), "version": "1"}
         rights = {"default_member_permissions": None if permissions is None else str(permissions)}
-        stored.append(command | own | rights)
+        stored.append({"description": "", "type": 1} | command | own | rights)
     call.double.commands = stored
     call.double.synced += 1
     return 200, stored

@@ -473,18 +473,59 @@ def manners(body: Json) -> list[str]:
 
 
 _COMMAND_NAME = re.compile(r"[-_\w]{1,32}")
+CHAT_INPUT, MESSAGE_MENU = 1, 3
+SUB_COMMAND = 1
 
 
 def check_command(command: Json) -> None:
-    """Discord's rules for a slash command. Raises ApiError."""
+    """Discord's rules for an application command. Raises ApiError."""
+    if command.get("type", CHAT_INPUT) == MESSAGE_MENU:
+        if not 1 <= len(command["name"]) <= 32 or command.get("description") or command.get("options"):
+            raise invalid_form("name", "Context menu commands have a name and nothing else")
+        return
     if not _COMMAND_NAME.fullmatch(command["name"]) or command["name"] != command["name"].lower():
         raise invalid_form("name", "Command name is invalid")
     if not 1 <= len(command.get("description", "")) <= 100:
         raise invalid_form("description", "Must be between 1 and 100 in length.")
+    _check_options(command.get("options", []))
+
+
+def _check_options(options: list[Json]) -> None:
+    if len(options) > 25 or len({option["name"] for option in options}) != len(options):
+        raise invalid_form("options", "At most 25, each of its own name")
+    if any(option["type"] == SUB_COMMAND for option in options) != all(
+        option["type"] == SUB_COMMAND for option in options or [{"type": 0}]
+    ):
+        raise invalid_form("options", "Sub-command and sub-command group option types are mutually exclusive")
     optional = False
-    for option in command.get("options", []):
+    for option in options:
         if not _COMMAND_NAME.fullmatch(option["name"]) or not 1 <= len(option["description"]) <= 100:
             raise invalid_form("options", "Option name or description is invalid")
+        if option["type"] == SUB_COMMAND:
+            _check_options(option.get("options", []))
+            continue
         if option.get("required") and optional:
             raise invalid_form("options", "Required options must be placed before non-required options")
         optional = optional or not option.get("required")
+        if option.get("autocomplete") and option.get("choices"):
+            raise invalid_form("options", "Autocomplete and choices are mutually exclusive")
+        check_choices(option.get("choices") or [])
+
+
+def check_choices(choices: list[Json]) -> None:
+    """Discord's limits of choices and suggestions. Raises ApiError."""
+    if len(choices) > 25:
+        raise invalid_form("choices", "Must be 25 or fewer in length.")
+    for choice in choices:
+        if not (1 <= len(choice["name"]) <= 100 and 1 <= len(str(choice["value"])) <= 100):
+            raise invalid_form("choices", "Must be between 1 and 100 in length.")
+
+
+def check_modal(modal: Json) -> None:
+    """Discord's limits of a modal. Raises ApiError."""
+    if not 1 <= len(modal["title"]) <= 45 or not 1 <= len(modal["components"]) <= 5:
+        raise invalid_form("title", "A modal has a title of 45 characters and 1 to 5 fields.")
+    for row in modal["components"]:
+        for field_ in row.get("components") or [row.get("component")]:
+            if len(field_.get("label") or "") > 45 or len(field_.get("value") or "") > 4000:
+                raise invalid_form("components", "Too long.")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from bot import commands as shipped
 from bot.errors import ConfigError
 from bot.platforms.discord import words
-from bot.platforms.discord.client import Commands, Parley
+from bot.platforms.discord.client import Parley
 from bot.platforms.discord.connection import addressed, explained, terse
+from bot.platforms.discord.orders import Commands
 
 if TYPE_CHECKING:
     from bot.commands.services import Services

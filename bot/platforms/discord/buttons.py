@@ -85,7 +85,7 @@ class Buttons:
                 parse.interaction_author(interaction, self._admins),
                 tenant_id=self._tenant_of(interaction.guild_id),
                 value=-1,
-                reason=typed(interaction.data or {}),
+                reason=typed(interaction.data or {}, "reason"),
             )
         except ParleyError as error:
             told = str(error)
@@ -97,10 +97,10 @@ async def whisper(interaction: discord.Interaction, text: str) -> None:
     await interaction.followup.send(text, ephemeral=True, allowed_mentions=discord.AllowedMentions.none())
 
 
-def typed(data: Any) -> str:
-    """The text that was typed into the modal; rows and labels wrap the input."""
+def typed(data: Any, field: str) -> str:
+    """The text that was typed into that field of a modal; rows and labels wrap the input."""
     if isinstance(data, dict):
-        if data.get("custom_id") == "reason" and "value" in data:
+        if data.get("custom_id") == field and "value" in data:
             return str(data["value"]).strip()
-        return typed(data.get("components") or data.get("component") or [])
-    return next((text for text in map(typed, data) if text), "") if isinstance(data, list) else ""
+        return typed(data.get("components") or data.get("component") or [], field)
+    return next((text for one in data if (text := typed(one, field))), "") if isinstance(data, list) else ""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 import discord
 import yarl
 
-from bot.commands.base import Command, Context, OnUpdate, Reply
+from bot.commands.base import Reply
 from bot.errors import ParleyError
-from bot.platforms.discord import missed, parse, render, replies, slash, words
-from bot.platforms.discord.buttons import Buttons, whisper
+from bot.platforms.discord import missed, parse, replies, slash, words
 from bot.platforms.discord.history import Channels
+from bot.platforms.discord.interactions import Interactions
+from bot.platforms.discord.orders import Asked, Commands, Orders
 from bot.platforms.discord.surface import NO_MENTIONS, DiscordSurface
-from bot.types import Attachment, Author, Incoming, ThreadKey, Turn
+from bot.types import Incoming, ThreadKey, Turn
 
 if TYPE_CHECKING:
     from bot.commands.services import Services
@@ -33,22 +34,11 @@ log = logging.getLogger(__name__)
 IN_PLACE = frozenset({"stop", "help"})
 """Commands whose reply is no secret: written as a message they are answered below it, not by a DM."""
 
-TAKEN = frozenset({10062, 40060})
-"""An interaction is void, or another process was faster: every process that is connected gets every interaction."""
-
 LONGEST_WAIT = 30.0
 """Seconds of a rate limit that the library waits out itself; a longer one is told to the engine."""
 
 
-class Commands(Protocol):
-    """The commands as ``bot.commands`` offers them."""
-
-    @property
-    def COMMANDS(self) -> Mapping[str, Command]: ...  # noqa: N802
-
-    def match(self, text: str) -> tuple[str, str] | None: ...
-
-    async def run(self, name: str, args: str, ctx: Context) -> Reply: ...
+_ORDER = re.compile(r"/([A-Za-z][\w-]{1,31})(?:\s+(.*))?", re.DOTALL)
 
 
 def intents() -> discord.Intents:
@@ -77,14 +67,20 @@ class Parley(discord.AutoShardedClient):
             max_ratelimit_timeout=LONGEST_WAIT,
         )
         self._desk = desk
-        self._services = services
         self._admins = settings.admins
         self._gateway_url = settings.discord_gateway_url
-        self._commands = commands
         self._came_up = ready
         self._settings = settings
-        self._buttons = Buttons(desk, self.surface_for, self.tenant_of, settings.admins)
-        self.tree = slash.tree(self, commands.COMMANDS, self._on_command)
+        self._orders = Orders(commands, services, lambda user: Channels(self, user))
+        self._interactions = Interactions(
+            desk,
+            self._orders,
+            surface_for=self.surface_for,
+            tenant_of=self.tenant_of,
+            admins=settings.admins,
+            handling=self._handling,
+        )
+        self.tree = slash.tree(self, commands.COMMANDS, self._interactions.handlers())
         self._draining = False
         self._gone_since: datetime | None = None
         self._at_work: set[asyncio.Task[object]] = set()
@@ -103,7 +99,7 @@ class Parley(discord.AutoShardedClient):
         """Tell Discord the slash commands if they changed; without them mentions still work."""
         try:
             if await slash.sync(self, self.tree):
-                log.info("told Discord %d slash commands", len(self._commands.COMMANDS))
+                log.info("told Discord %d slash commands", len(self._orders.commands.COMMANDS))
         except discord.DiscordException as error:
             log.warning("the slash commands could not be told to Discord: %s", error)
 
@@ -197,7 +193,7 @@ class Parley(discord.AutoShardedClient):
         if incoming is None or self.user is None:
             return
         order = parse.order(message, self.user.id)
-        command = self._commands.match(order) if incoming.kind != "follow_up" else None
+        command = self._command(order) if incoming.kind != "follow_up" else None
         if command is not None:
             await self._obey(message, incoming, *command)
         elif incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
@@ -231,7 +227,7 @@ class Parley(discord.AutoShardedClient):
         incoming = await self._incoming(message)
         if incoming is None or self.user is None:
             return
-        if self._commands.match(parse.order(message, self.user.id)) is not None:
+        if self._command(parse.order(message, self.user.id)) is not None:
             return
         if incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
             turn = await self._desk.edited(incoming)
@@ -276,9 +272,15 @@ class Parley(discord.AutoShardedClient):
         if not await self._desk.first(incoming.thread, incoming.message_id):
             return
         inside = incoming.thread.thread_id != incoming.message_id
-        context = self._context(incoming.thread, incoming.author, incoming.attachments, message.author, inside=inside)
+        asked = Asked(incoming.thread, incoming.author, message.author, inside, incoming.attachments)
         answer = replies.MessageAnswer(message, in_place=name in IN_PLACE)
-        await replies.carry_out(self._runner(name, arguments, context), answer)
+        await replies.carry_out(self._orders.runner(name, arguments, asked), answer)
+
+    def _command(self, order: str) -> tuple[str, str] | None:
+        """The command that a mention is. A slash before an unknown word is one that was misspelled."""
+        slashed = _ORDER.fullmatch(order)
+        known = self._orders.commands.match(order)
+        return known or ((slashed[1].lower(), slashed[2] or "") if slashed else None)
 
     async def _tell(self, message: discord.Message, text: str) -> None:
         try:
@@ -286,93 +288,9 @@ class Parley(discord.AutoShardedClient):
         except (discord.DiscordException, OSError) as error:
             log.warning("could not tell %s in channel %s: %s", text, message.channel.id, error)
 
-    # --- commands
-
-    def _context(
-        self,
-        thread: ThreadKey,
-        author: Author,
-        attachments: tuple[Attachment, ...],
-        user: discord.Member | discord.User,
-        *,
-        inside: bool,
-    ) -> Context:
-        return Context(
-            tenant_id=thread.tenant_id,
-            platform="discord",
-            channel_id=thread.channel_id,
-            thread_id=thread.thread_id if inside else None,
-            author=author,
-            services=self._services,
-            attachments=attachments,
-            channels=Channels(self, user),
-        )
-
-    def _runner(self, name: str, arguments: str, context: Context) -> Callable[[OnUpdate], Awaitable[Reply]]:
-        async def run(update: OnUpdate) -> Reply:
-            return await self._commands.run(name, arguments, dataclasses.replace(context, update=update))
-
-        return run
-
-    async def _on_command(
-        self,
-        interaction: discord.Interaction,
-        command: Command,
-        arguments: str,
-        files: tuple[discord.Attachment, ...],
-    ) -> None:
-        with self._handling():
-            try:
-                await interaction.response.defer(ephemeral=True, thinking=True)
-            except discord.HTTPException as error:
-                log.info("/%s was not taken: %s", command.name, error)
-                return
-            await self._run_for(interaction, command.name, arguments, tuple(parse.attachment(file) for file in files))
-
-    async def _run_for(
-        self, interaction: discord.Interaction, name: str, arguments: str, attachments: tuple[Attachment, ...]
-    ) -> None:
-        thread = parse.interaction_key(interaction, self.tenant_of(interaction.guild_id))
-        author = parse.interaction_author(interaction, self._admins)
-        inside = interaction.guild_id is None or thread.thread_id != thread.channel_id
-        context = self._context(thread, author, attachments, interaction.user, inside=inside)
-        await replies.carry_out(self._runner(name, arguments, context), replies.InteractionAnswer(interaction))
-
-    # --- buttons
-
     async def on_interaction(self, interaction: discord.Interaction) -> None:
-        """A button under an answer, or the words that came with a 👎. Slash commands come by the command tree."""
-        data: Mapping[str, object] = cast(Mapping[str, object], interaction.data or {})
-        pressed = render.pressed(str(data.get("custom_id", "")))
-        if pressed is None:
-            return
-        action, turn_id = pressed
-        with self._handling():
-            try:
-                await self._press(interaction, action, turn_id)
-            except discord.HTTPException as error:
-                if error.code not in TAKEN:
-                    await self._excuse(interaction, action, error)
-            except Exception as error:
-                await self._excuse(interaction, action, error)
-
-    async def _press(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
-        if action == "reason":
-            await self._buttons.reason(interaction, turn_id)
-        elif action == "why":
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            await self._run_for(interaction, "why", turn_id, ())
-        else:
-            await self._buttons.press(interaction, action, turn_id)
-
-    async def _excuse(self, interaction: discord.Interaction, action: str, error: Exception) -> None:
-        trace = secrets.token_hex(4)
-        log.error("button %s failed, trace %s", action, trace, exc_info=error)
-        with contextlib.suppress(discord.DiscordException, OSError):
-            if interaction.response.is_done():
-                await whisper(interaction, words.failed(trace))
-            else:
-                await interaction.response.send_message(words.failed(trace), ephemeral=True)
+        """A button or a modal. Slash commands and the menu of a message come by the command tree."""
+        await self._interactions.pressed(interaction)
 
 
 async def _in_silence(_: str) -> None:

@@ -28,7 +28,7 @@ _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _URL = r"https?://(?:[^\s<>()]|\([^\s<>()]*\))+"
 _LINK = re.compile(rf"(?P<calm><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_URL})")
 _DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)\s*#*$")
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|reason):([^:]{1,80})")
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|reason|share|about):([^:]{1,80})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +180,21 @@ def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
         shown.add_item(discord.ui.Button(label=words.LABELS[button.action], custom_id=button.custom_id, style=style))
     shown.stop()
     return shown
+
+
+def share_view() -> discord.ui.View:
+    """The button under a private answer. The message itself is what will be shared, so that nothing is kept."""
+    shown = discord.ui.View(timeout=None)
+    shown.add_item(discord.ui.Button(label=words.SHARE, custom_id=custom_id("share", "this")))
+    shown.stop()
+    return shown
+
+
+def turns_of(message: discord.Message) -> set[str]:
+    """The turns that the buttons under a message name."""
+    rows = [row for row in message.components if isinstance(row, discord.ActionRow)]
+    ids = [button.custom_id or "" for row in rows for button in row.children if isinstance(button, discord.Button)]
+    return {found[1] for one in ids if (found := pressed(one)) is not None and found[0] != "share"}
 
 
 # --- replies of commands

@@ -47,7 +47,8 @@ class InteractionAnswer:
         shown = render.reply(reply)
         try:
             if reply.private:
-                await self._interaction.edit_original_response(**_edit(shown))
+                view = render.share_view() if reply.shareable and self._interaction.guild_id is not None else None
+                await self._interaction.edit_original_response(**_edit(shown), view=view)
             else:
                 # The first follow-up of a deferred interaction takes over its ephemeral place.
                 await self._interaction.edit_original_response(content=words.SHARED)

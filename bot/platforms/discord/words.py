@@ -37,6 +37,20 @@ REASON_HINT = "Wrong, out of date, not what I asked, a source is missing ..."
 SENT_PRIVATELY = "I sent you the answer as a direct message."
 DM_CLOSED = "That answer is for you alone, but you do not take direct messages here; use the slash command instead."
 SHARED = "Done; the answer is in the channel."
+SHARE = "Share with the channel"
+ABOUT_MENU = "Ask Parley about this"
+FORGET_MENU = "Forget this"
+ABOUT_TITLE = "Ask about this message"
+ABOUT_LABEL = "Your question"
+ABOUT_MESSAGE = "The message"
+FORGOTTEN = "Forgotten: the question, its answer and what came of them. What it cost stays in the ledger as numbers."
+NOTHING_TO_FORGET = (
+    "I keep nothing of this message. Choose a question that somebody asked me, or the last message of my answer."
+)
+NOT_YOURS_TO_FORGET = "Only the person who asked, or an admin, can have this forgotten."
+NOTHING_TO_SHARE = "There is nothing to share in this message any more; ask again."
+COMMANDS_CHANGED = "My commands have changed since Discord showed them to you; reload Discord (Ctrl-R) and try again."
+UNREADABLE_OPTION = "I cannot read one of the options; choose it again from what Discord offers."
 FULL_TEXT = "... (the rest is in the file)"
 
 
@@ -63,3 +77,14 @@ def failed(trace: str) -> str:
 def more(count: int) -> str:
     """Further sources that do not fit."""
     return f"... and {count} more"
+
+
+def shared_by(name: str) -> str:
+    """Stands below an answer that was private at first."""
+    return f"{name} asked this in private and shares the answer."
+
+
+def about(question: str, message: str) -> str:
+    """The question that somebody asks about a message."""
+    quoted = "\n".join(f"> {line}" for line in message.splitlines())
+    return f"{question}\n\nThe question is about this message:\n{quoted}"

@@ -15,7 +15,7 @@ RRF_K = 60
 SQUARE_PER_POINT = 8.0
 BM25_PER_POINT = 4.5
 """A cosine four deviations above the corpus weighs as much as nine points of BM25."""
-DOCUMENT_SHARE = 0.1
+DOCUMENT_SHARE = 0.5
 RERANK_WEIGHT = 0.6
 
 
@@ -63,7 +63,7 @@ def convex(
 
 
 def with_document(fused: Mapping[int, float], documents: Mapping[int, str]) -> dict[int, float]:
-    """Each chunk's score with a tenth of the mean score of its document's candidates: company speaks for it."""
+    """Each chunk's score with half the mean score of its document's candidates: company speaks for it."""
     scores: dict[str, list[float]] = defaultdict(list)
     for number, score in fused.items():
         scores[documents.get(number, "")].append(score)

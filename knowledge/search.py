@@ -248,6 +248,19 @@ async def between(session: AsyncSession, scope: Scope, document_id: str, start: 
     )
 
 
+async def places(session: AsyncSession, scope: Scope) -> dict[int, tuple[str, int, int]]:
+    """The document that each chunk of the scope belongs to, and the characters of it that the chunk is."""
+    found = await session.execute(
+        text(
+            "SELECT chunk_id, uri, start_char, end_char FROM chunks JOIN documents "
+            "ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id "
+            "WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences)"
+        ),
+        {"tenant": scope.tenant_id, "audiences": list(scope.audiences)},
+    )
+    return {number: (str(uri), start, end) for number, uri, start, end in found}
+
+
 async def document_names(session: AsyncSession, scope: Scope) -> dict[int, str]:
     """The document that each chunk of the scope belongs to."""
     found = await session.execute(

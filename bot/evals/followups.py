@@ -82,7 +82,7 @@ async def evaluate(
         await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
         retriever, scope = app.retriever.on(database.tenant), Scope(retrieval.TENANT)
         async with database.tenant(retrieval.TENANT) as session:
-            names = await search.document_names(session, scope)
+            names = retrieval.judged(dataset.corpus, await search.places(session, scope))
         found: dict[str, list[tuple[list[str], Mapping[str, int]]]] = {way: [] for way in WAYS}
         for one in asked:
             rewritten = await rewrites(one.last_turn, one.earlier) if rewrites and one.earlier else None
@@ -92,7 +92,7 @@ async def evaluate(
                 ("standalone", one.standalone, ()),
             ):
                 ranking = await retriever.rank(query, scope, earlier=earlier)
-                documents = list(dict.fromkeys(names[number] for number, _ in ranking.reranked))
+                documents = list(dict.fromkeys(name for number, _ in ranking.reranked for name in names[number]))
                 found[way].append((documents, dataset.relevance[one.id]))
     return {way: means(runs) for way, runs in found.items()}
 

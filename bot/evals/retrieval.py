@@ -1,7 +1,8 @@
 """How well each stage of retrieval finds, measured on a data set in BEIR form.
 
 A folder has ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``) and ``qrels.tsv``
-(query, document, grade). A document counts as found by its best chunk.
+(query, document, grade). Rows that name the ``document`` that they are a piece of, and their ``position`` in it, are
+taken in as that document and cut anew, as the product would. A row counts as found by its best chunk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,10 +32,23 @@ STAGES = ("dense", "sparse", "fused", "reranked")
 
 
 @dataclass(frozen=True, slots=True)
-class DataSet:
-    """Documents by id (title, text), questions by id, and the grades of documents by question."""
+class Row:
+    """What is judged: ``text`` is a whole document, or the piece of ``document`` at ``position``."""
 
-    corpus: Mapping[str, tuple[str, str]]
+    title: str
+    text: str
+    document: str = ""
+    position: int = 0
+
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Rows of the corpus by id, questions by id, and the grades of rows by question."""
+
+    corpus: Mapping[str, Row]
     queries: Mapping[str, str]
     relevance: Mapping[str, Mapping[str, int]]
 
@@ -65,7 +80,7 @@ async def evaluate(data: Path, app: Running, *, on_progress: OnProgress | None =
         retriever = app.retriever.on(database.tenant)
         scope = Scope(TENANT)
         async with database.tenant(TENANT) as session:
-            names = await search.document_names(session, scope)
+            names = judged(dataset.corpus, await search.places(session, scope))
         asked = [query for query in dataset.queries if dataset.relevance.get(query)]
         rankings = [await retriever.rank(dataset.queries[query], scope) for query in asked]
     runs = zip(asked, rankings, strict=True)
@@ -91,9 +106,7 @@ def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str 
 def read(data: Path) -> DataSet:
     """The data set of a folder. Raises UsageError."""
     try:
-        corpus = {
-            str(row["_id"]): (str(row.get("title") or ""), str(row["text"])) for row in _lines(data / "corpus.jsonl")
-        }
+        corpus = {str(row["_id"]): _row(row) for row in _lines(data / "corpus.jsonl")}
         queries = {str(row["_id"]): _question(row) for row in _lines(data / "queries.jsonl")}
         relevance: dict[str, dict[str, int]] = defaultdict(dict)
         for line in (data / "qrels.tsv").read_text().splitlines()[1:]:
@@ -111,6 +124,37 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 
+def _row(row: Mapping[str, Any]) -> Row:
+    text = plain.decode(str(row["text"]).encode())
+    piece = (str(row["document"]), int(row["position"])) if row.get("document") and "position" in row else ("", 0)
+    return Row(str(row.get("title") or ""), text, *piece)
+
+
+def documents(corpus: Mapping[str, Row]) -> dict[str, dict[str, Span]]:
+    """The documents by name, each with the rows that it is made of, in order, and where each stands."""
+    pieces: dict[str, list[str]] = defaultdict(list)
+    for name, row in corpus.items():
+        pieces[row.document or name].append(name)
+    result = {}
+    for document, names in pieces.items():
+        names.sort(key=lambda name: corpus[name].position)
+        ends = list(accumulate(len(corpus[name].text) for name in names))
+        result[document] = dict(zip(names, zip([0, *ends], ends, strict=False), strict=True))
+    return result
+
+
+def judged(corpus: Mapping[str, Row], places: Mapping[int, tuple[str, int, int]]) -> dict[int, list[str]]:
+    """The rows that each chunk finds: those that it shares at least half of the shorter of both with, longest first."""
+    made = documents(corpus)
+    result = {}
+    for number, (document, start, end) in places.items():
+        shared = {name: min(end, last) - max(start, first) for name, (first, last) in made[document].items()}
+        length = {name: min(end - start, last - first) for name, (first, last) in made[document].items()}
+        best = sorted((name for name in shared if shared[name] > 0), key=lambda name: -shared[name])
+        result[number] = [name for name in best if 2 * shared[name] >= length[name]] or best[:1]
+    return result
+
+
 def _question(row: Mapping[str, Any]) -> str:
     """Sets of thread follow-ups give a person's rewrite in place of a text."""
     return str(row.get("text") or row.get("standalone") or row["last_turn"])
@@ -122,15 +166,17 @@ class _Corpus:
     kind = "data"
     uri = "corpus"
 
-    def __init__(self, corpus: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, corpus: Mapping[str, Row]) -> None:
         self._corpus = corpus
+        self._documents = documents(corpus)
 
     def count(self) -> int | None:
-        return len(self._corpus)
+        return len(self._documents)
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched]:
-        for name, (title, text) in self._corpus.items():
-            yield Fetched(name, text.encode(), title)
+        for document, names in self._documents.items():
+            rows = [self._corpus[name] for name in names]
+            yield Fetched(document, "".join(row.text for row in rows).encode(), rows[0].title)
 
 
 class _AsText:
@@ -152,11 +198,14 @@ async def ingest(
     return await ingestor.ingest([_Corpus(dataset.corpus)], tenant_id=TENANT, on_progress=on_progress)
 
 
-def _by_stage(ranking: Ranking, names: Mapping[int, str]) -> dict[str, list[str]]:
+def _by_stage(ranking: Ranking, names: Mapping[int, Sequence[str]]) -> dict[str, list[str]]:
     stages: dict[str, Sequence[tuple[int, float]]] = {
         "dense": ranking.dense,
         "sparse": ranking.sparse,
         "fused": ranking.fused,
         "reranked": ranking.reranked,
     }
-    return {stage: list(dict.fromkeys(names[number] for number, _ in pairs)) for stage, pairs in stages.items()}
+    return {
+        stage: list(dict.fromkeys(name for number, _ in pairs for name in names[number]))
+        for stage, pairs in stages.items()
+    }

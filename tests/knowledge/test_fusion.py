@@ -117,7 +117,7 @@ def test_two_legs_that_know_a_little_know_more_together() -> None:
 def test_a_document_of_good_chunks_is_preferred() -> None:
     documents = {1: "a", 2: "a", 3: "b", 4: "b"}
     scored = with_document({1: 1.0, 2: 0.9, 3: 1.0, 4: 0.1}, documents)
-    assert scored[1] > scored[3] > scored[2] > scored[4]
+    assert scored[1] > scored[2] > scored[3] > scored[4]
 
 
 def test_the_reranker_weighs_less_than_the_fusion() -> None:

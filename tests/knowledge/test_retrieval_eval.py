@@ -12,7 +12,7 @@ import pytest
 from bot.config import Settings
 from bot.errors import UsageError
 from bot.evals.metrics import ndcg, percentile, recall
-from bot.evals.retrieval import STAGES, evaluate, table
+from bot.evals.retrieval import STAGES, Row, documents, evaluate, judged, table
 from bot.store.session import Database
 from knowledge.ports import Embedder
 from knowledge.retrieve import Retriever
@@ -54,6 +54,31 @@ async def test_a_data_set_is_measured_and_leaves_nothing(tmp_path: Path, databas
             "(SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'parley_eval%')"
         ).fetchone()
     assert left == (0, 0)
+
+
+async def test_pieces_of_a_document_are_taken_in_as_one_and_judged_apart(tmp_path: Path, database: Database) -> None:
+    """Two documents of six pieces each, out of order in the file, cut anew; the pieces are what is found."""
+    long = " ".join(["filler"] * 120)
+    corpus = [
+        {"_id": f"d{n}", "text": f"The animal{n} lives in country{n % 3}. {long}\n", "document": n % 2, "position": n}
+        for n in reversed(range(12))
+    ]
+    for row in corpus:
+        row["document"] = f"file {row['document']}"
+    folder = dataset(tmp_path)
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
+    embedder = WordEmbedder()
+    app = App(Settings(), database, embedder, Retriever(database.tenant, embedder))
+    document = await evaluate(folder, app)
+    assert document["ingest"]["documents"] == 2
+    assert document["stages"]["sparse"]["recall@5"] == 1.0
+
+
+def test_a_chunk_finds_the_pieces_that_it_shares_most_with() -> None:
+    corpus = {name: Row("", "x" * 100, "file", place) for place, name in enumerate("abc")} | {"d": Row("", "x" * 50)}
+    assert documents(corpus)["file"] == {"a": (0, 100), "b": (100, 200), "c": (200, 300)}
+    places = {1: ("file", 0, 100), 2: ("file", 10, 190), 3: ("file", 180, 260), 4: ("file", 190, 215), 5: ("d", 0, 9)}
+    assert judged(corpus, places) == {1: ["a"], 2: ["a", "b"], 3: ["c"], 4: ["c"], 5: ["d"]}
 
 
 def test_metrics_of_known_rankings() -> None:

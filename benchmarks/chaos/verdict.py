@@ -196,7 +196,7 @@ def _judge_one(verdict: Verdict, question: Question, said: list[tuple[Shown, int
         if refused:
             verdict.refused += 1
         else:
-            verdict.lost.append(question.tag)
+            verdict.lost.append(f"{question.tag} in {question.platform} {question.thread} at {question.asked_at:.1f}")
         return
     verdict.answered += 1
     many = _many(question.tag, said)
@@ -248,7 +248,10 @@ def _disordered(
                 if turn_of[first.message_id].seq < turn_of[second.message_id].seq:
                     first_message, second_message = said[first.tag][0][0], said[second.tag][0][0]
                     if first_message.order > second_message.order or first_message.at > second_message.at:
-                        found.append(f"{first.tag} before {second.tag}")
+                        at_first, at_second = turn_of[first.message_id].seq, turn_of[second.message_id].seq
+                        shown = f"shown at {first_message.at:.1f} and {second_message.at:.1f}"
+                        place = f"{first.platform} {first.thread}"
+                        found.append(f"{first.tag} ({at_first}), {second.tag} ({at_second}) in {place}, {shown}")
     return found
 
 

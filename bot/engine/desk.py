@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.engine import changes, words
+from bot.engine.overhearing import Ears
 from bot.engine.places import Places
 from bot.engine.ports import Clock, Store, Surface
 from bot.engine.queueing import Rounds, SurfaceFor, Waiting
 from bot.engine.turn import Engine
 from bot.errors import LeaseLost, NotAllowed, ParleyError, StoreAway, UsageError
 from bot.types import Author, Incoming, Notice, Outcome, Platform, ThreadKey, Tier, Turn
+from knowledge.errors import KnowledgeError
 
 __all__ = ["Desk", "SurfaceFor"]
 
@@ -56,6 +58,7 @@ class Desk:
         self._full = False
         self._places = Places(max_turns, changed=self._place_free)
         self._rounds = Rounds(self._round)
+        self._ears = Ears(store, engine.surely)
 
     # --- taking in
 
@@ -73,6 +76,18 @@ class Desk:
         if turn is not None:
             self._to_start(turn)
         return turn
+
+    async def overheard(self, incoming: Incoming) -> Turn | None:
+        """A message that mentions nobody: its turn, to be started, where the channel wants such answered and the
+        documents surely hold the answer; else None, and nothing is kept.
+
+        Not for before an acknowledgement: it searches. A failure is silence, told in the log.
+        """
+        try:
+            return await self.accept(incoming) if await self._ears.wants(incoming) else None
+        except (ParleyError, KnowledgeError) as error:
+            log.warning("a message that mentions nobody was let pass: %s", error)
+            return None
 
     async def first(self, thread: ThreadKey, message_id: str) -> bool:
         """Note a message that is a command; False where any process has noted it before. Raises StoreAway."""

@@ -10,7 +10,20 @@ from datetime import UTC, datetime
 from functools import partial
 
 from bot.config import Settings
-from bot.engine import after, budget, endings, finding, hold, reading, recalling, reuse, route, words, writing
+from bot.engine import (
+    after,
+    budget,
+    endings,
+    finding,
+    hold,
+    overhearing,
+    reading,
+    recalling,
+    reuse,
+    route,
+    words,
+    writing,
+)
 from bot.engine.cache.port import NearAnswers
 from bot.engine.gate import urls_in
 from bot.engine.means import Means
@@ -21,7 +34,7 @@ from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run
 from bot.engine.stream import Display
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
-from bot.types import ChannelSettings, History, Outcome, Turn
+from bot.types import ChannelSettings, History, Incoming, Outcome, Turn
 from knowledge.errors import KnowledgeError
 from knowledge.types import Filter, Scope
 
@@ -118,6 +131,12 @@ class Engine:
             outcome = await hold.whole(endings.finish(means, run, display))
         await reuse.keep(means, run)
         return outcome
+
+    async def surely(self, incoming: Incoming, settings: ChannelSettings) -> bool:
+        """Whether the documents surely hold the answer; no model is asked. Raises knowledge errors."""
+        scope = Scope.of_channel(incoming.thread.tenant_id, incoming.thread.channel_id)
+        scope = scope.narrowed(Filter(sources=settings.sources))
+        return overhearing.is_sure(await self._means.search(incoming.text, scope, k=self._means.settings.passages))
 
     async def reflect(self, turn: Turn) -> None:
         """After the answer: what the thread should remember of it."""

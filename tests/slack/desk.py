@@ -21,6 +21,7 @@ class ScriptedDesk:
         self.started: list[Turn] = []
         self.noted: set[tuple[str, str, str]] = set()
         self.edits: list[Incoming] = []
+        self.overhears: list[Incoming] = []
         self.deletions: list[tuple[ThreadKey, str]] = []
         self.refusal: Exception | None = None
         self.failures = 0
@@ -77,6 +78,10 @@ class ScriptedDesk:
         fresh = key not in self.noted
         self.noted.add(key)
         return fresh
+
+    async def overheard(self, incoming: Incoming) -> Turn | None:
+        self.overhears.append(incoming)
+        return None
 
     async def edited(self, incoming: Incoming) -> Turn | None:
         self.edits.append(incoming)

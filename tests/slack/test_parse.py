@@ -61,7 +61,6 @@ def test_what_asks_for_an_answer(more: dict[str, Any], kind: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"text": "good morning"},
         {"text": "<@U2> hello"},
         {"text": "<@U2> you decide", "thread_ts": "1600000000.000001"},
         {"text": "first", "thread_ts": "1700000000.000100"},
@@ -135,3 +134,9 @@ def test_a_click_knows_its_turn_and_thread() -> None:
     assert (found.action, found.turn_id, found.thread_ts, found.tenant_id) == ("stop", "turn-7", "1.0", "slack:T1")
     assert click({**body, "actions": [{"action_id": "other", "value": "x"}]}, ME) is None
     assert click({**body, "actions": [{"action_id": "parley_stop"}]}, ME) is None
+
+
+def test_a_message_that_mentions_nobody_is_overheard() -> None:
+    heard = heard_in(text="good morning")
+    assert heard is not None
+    assert heard.kind == "overheard"

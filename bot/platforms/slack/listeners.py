@@ -103,6 +103,9 @@ class Listeners:
         heard = parse.heard(event, self._me, body.get("team_id"))
         if heard is None or (heard.kind == "follow_up" and not await self._desk.follows(heard.thread)):
             return
+        if heard.kind == "overheard":
+            self._errands.start(self._overhear(heard))
+            return
         command = self._match(heard.args) if heard.kind in ("mention", "dm") else None
         if command is not None:
             await self._obey(heard, command)
@@ -116,7 +119,7 @@ class Listeners:
             return
         if change is None or self._match(change.args) is not None:
             return
-        if change.kind != "follow_up" or await self._desk.follows(change.thread):
+        if change.kind in ("mention", "dm") or await self._desk.follows(change.thread):
             await self._take_in(change, self._desk.edited)
 
     async def _take_in(self, heard: Heard, take: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
@@ -130,6 +133,12 @@ class Listeners:
         except Exception:
             self._tell_once(heard, words.NOT_STORED)
             raise
+        if turn is not None:
+            self._desk.start(turn, self._surface_for(turn))
+
+    async def _overhear(self, heard: Heard) -> None:
+        incoming = heard.incoming(await self._people.author(heard.user_id))
+        turn = await self._desk.overheard(incoming)
         if turn is not None:
             self._desk.start(turn, self._surface_for(turn))
 

@@ -39,7 +39,8 @@ class Me:
 class Heard:
     """A message that may be for the bot, before its author is looked up.
 
-    ``follow_up`` means a thread message without a mention: whether the bot answers there is not known here.
+    ``follow_up`` means a thread message without a mention, ``overheard`` one outside threads: whether the bot answers
+    them is not known here.
     ``args`` is the text with people as bare ids, as commands take them.
     """
 
@@ -115,9 +116,11 @@ def _kind(event: Payload, raw: str, me: Me) -> IncomingKind | None:
     if event.get("type") == "app_mention" or _own_mention(me.user_id).search(raw):
         return "mention"
     thread_ts = event.get("thread_ts")
-    if thread_ts and thread_ts != event["ts"] and not re.search(r"<@[UW]", raw):
+    if re.search(r"<@[UW]", raw):
+        return None
+    if thread_ts and thread_ts != event["ts"]:
         return "follow_up"
-    return None
+    return None if thread_ts else "overheard"
 
 
 def plain(raw: str, own_id: str = "", *, ids: bool = False) -> str:

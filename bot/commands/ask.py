@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from bot.commands.base import Command, Context, Reply
-from bot.errors import UsageError
-from bot.types import Incoming, Limits, Outcome, Part, ThreadKey
+from bot.commands.services import Services
+from bot.engine.gate import safe, urls_in
+from bot.errors import NotAllowed, UsageError
+from bot.store import turns
+from bot.types import Author, Citation, Incoming, Limits, Outcome, Part, ThreadKey
 
 USAGE = "QUESTION"
 
@@ -47,15 +51,34 @@ async def run(context: Context, line: str) -> Reply:
     )
     assert turn is not None
     outcome = await services.desk.start(turn, Unseen())
-    return Reply(text_of(outcome), shareable=outcome.refused is None)
+    return Reply(text_of(outcome, line), shareable=outcome.refused is None, turn_id=outcome.turn_id)
 
 
-def text_of(outcome: Outcome) -> str:
-    """An answer with its sources as one text."""
+async def shared(services: Services, tenant_id: str, turn_id: str, by: Author) -> Reply:
+    """A private answer for everybody in the channel. Raises NotAllowed, UsageError."""
+    async with services.database.tenant(tenant_id) as session:
+        row = await turns.row_of(session, tenant_id=tenant_id, turn_id=turn_id)
+    if row is None or not row.answer:
+        raise UsageError("There is nothing to share here any more; ask again.")
+    if row.user_id != by.id:
+        raise NotAllowed("Only the person who asked can share this answer.")
+    citations = [Citation(**{**one, "heading": tuple(one["heading"])}) for one in row.citations]
+    asked = safe(row.question, frozenset())
+    text = _told(row.answer, citations, row.question)
+    return Reply(f"{by.name} asked: {asked}\n\n{text}", private=False)
+
+
+def text_of(outcome: Outcome, question: str = "") -> str:
+    """An answer with its sources as one text, as it may be shown."""
     if outcome.refused is not None:
         return outcome.refused
-    sources = "\n".join(f"[{citation.n}] {citation.place}" for citation in outcome.citations)
-    return f"{outcome.answer}\n\n{sources}".strip()
+    return _told(outcome.answer, outcome.citations, question)
+
+
+def _told(answer: str, citations: Sequence[Citation], question: str) -> str:
+    allowed = urls_in(question, *(citation.quote for citation in citations))
+    sources = "\n".join(f"[{citation.n}] {citation.place}" for citation in citations)
+    return f"{safe(answer, allowed)}\n\n{safe(sources, frozenset())}".strip()
 
 
 COMMAND = Command("ask", "answers you alone", USAGE, run)

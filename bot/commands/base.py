@@ -43,6 +43,8 @@ class Reply:
     file: File | None = None
     private: bool = True
     shareable: bool = False
+    turn_id: str = ""
+    """The turn whose answer this is, where it is one."""
 
 
 OnUpdate = Callable[[str], Awaitable[None]]

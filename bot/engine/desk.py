@@ -126,6 +126,14 @@ class Desk:
             self._in_background(work, f"take away turn {turn.id}")
         return known
 
+    async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> None:
+        """Forget a turn, and those that asked it again. Raises UsageError, NotAllowed unless its asker or an admin."""
+        turn = await self._known(tenant_id, turn_id)
+        if by.id != turn.author.id and not by.is_admin:
+            raise NotAllowed(words.NOT_YOURS_TO_FORGET)
+        asked = turn.message_id if turn.message_id.startswith("ask:") else turn.message_id.partition(":")[0]
+        await self.deleted(turn.thread, asked, surface_for)
+
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
         """Accept the question of an earlier turn once more, past the answer cache. Raises UsageError."""
         earlier = await self._known(tenant_id, turn_id)

@@ -22,6 +22,7 @@ NO_ANSWER = "The model returned nothing, twice. Ask again, or ask the stronger m
 UNKNOWN_TURN = "That answer is no longer known here. Ask again."
 TOO_LATE_TO_STOP = "There is nothing to stop: that answer has ended."
 NOT_YOURS_TO_STOP = "Only the person who asked, or an admin, can stop this answer."
+NOT_YOURS_TO_FORGET = "Only the person who asked, or an admin, can have this forgotten."
 CUT = "Cut off at the length limit; ask me to go on."
 DECLINED = "The model declined to answer this."
 NO_KNOWLEDGE = "The documents could not be searched just now, so this answer does not rest on them."

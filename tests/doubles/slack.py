@@ -188,8 +188,20 @@ class SlackDouble:
         body = self._interaction("block_actions", author) | {
             "container": container | {"thread_ts": message.thread_ts},
             "channel": {"id": message.channel, "name": self.channel(message.channel).name},
-            "message": message.payload(),
+            **({} if message.only_for else {"message": message.payload()}),
             "actions": [pressed],
+            "response_url": self.handouts.response_url(message.channel, author),
+        }
+        return self.socket.send("interactive", body)
+
+    async def menu(self, callback_id: str, message: Message, user: str) -> Delivery:
+        """Somebody picks an entry from the menu of a message."""
+        author = self.user_id(user)
+        body = self._interaction("message_action", author) | {
+            "callback_id": callback_id,
+            "message_ts": message.ts,
+            "channel": {"id": message.channel, "name": self.channel(message.channel).name},
+            "message": message.payload(),
             "response_url": self.handouts.response_url(message.channel, author),
         }
         return self.socket.send("interactive", body)

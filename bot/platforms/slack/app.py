@@ -23,6 +23,7 @@ from bot.platforms.slack.files import Downloads
 from bot.platforms.slack.history import Channels
 from bot.platforms.slack.listeners import Listeners
 from bot.platforms.slack.manifest import SCOPES
+from bot.platforms.slack.menus import Menus
 from bot.platforms.slack.people import People
 from bot.platforms.slack.surface import surface_of
 from bot.platforms.slack.whisper import Whisper
@@ -61,6 +62,7 @@ async def serve(
             return surface_of(clients.prompt, turn, around)
 
         whisper = Whisper(clients.patient, session)
+        commands = Commands(whisper, services, channels=Channels(clients.patient))
         listeners = Listeners(
             desk,
             identity.me,
@@ -68,11 +70,21 @@ async def serve(
             people=people,
             downloads=downloads,
             whisper=whisper,
-            commands_=Commands(whisper, services, channels=Channels(clients.patient)),
+            commands_=commands,
             errands=errands,
             surface_for=surface_for,
         )
-        socket = Socket(_bolt(clients.patient, listeners), app_token, clients.patient, address)
+        menus = Menus(
+            desk,
+            identity.me,
+            client=clients.patient,
+            people=people,
+            whisper=whisper,
+            commands=commands,
+            errands=errands,
+            surface_for=surface_for,
+        )
+        socket = Socket(_bolt(clients.patient, menus, listeners), app_token, clients.patient, address)
         try:
             await socket.connect_async()  # type: ignore[no-untyped-call]
             log.info("Slack: connected to %s as %s", identity.team, identity.me.user_id)
@@ -84,9 +96,10 @@ async def serve(
             await clients.prompt.detach()
 
 
-def _bolt(client: AsyncWebClient, listeners: Listeners) -> AsyncApp:
+def _bolt(client: AsyncWebClient, menus: Menus, listeners: Listeners) -> AsyncApp:
     log_of_bolt = logging.getLogger(f"{__name__}.bolt")
     app = AsyncApp(name="parley", client=client, process_before_response=True, logger=log_of_bolt)
+    menus.register(app)
     listeners.register(app)
     return app
 

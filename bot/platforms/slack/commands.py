@@ -89,7 +89,7 @@ class Commands:
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         self._whisper = whisper
-        self._services = services
+        self.services = services
         self._channels = channels
         self._silent = silent_seconds
         self._run = run or commands.run
@@ -114,7 +114,7 @@ class Commands:
             channel_id=place.channel_id,
             thread_id=thread_id,
             author=author,
-            services=self._services,
+            services=self.services,
             attachments=attachments,
             update=progress.update,
             channels=self._channels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot import commands
+from bot.platforms.slack import words
 
 NAME = "Parley"
 DESCRIPTION = "Answers from your team's own documents, with sources."
@@ -44,6 +45,9 @@ EVENTS = (
 SHORT = ("ask", "ingest", "docs", "budget", "costs")
 """Commands that also go without ``/parley``: their names are free in Slack, and they make sense outside threads."""
 
+ABOUT, FORGET = "parley_about", "parley_forget"
+"""Callback ids of the entries in the menu of a message."""
+
 
 def manifest() -> dict[str, Any]:
     """The manifest as Slack's "From a manifest" takes it, JSON or YAML."""
@@ -82,6 +86,10 @@ def _features() -> dict[str, Any]:
             ],
         },
         "bot_user": {"display_name": NAME, "always_online": True},
+        "shortcuts": [
+            {"name": words.ABOUT_MENU, "type": "message", "callback_id": ABOUT, "description": "Answers you alone"},
+            {"name": words.FORGET_MENU, "type": "message", "callback_id": FORGET, "description": "Takes it back"},
+        ],
         "slash_commands": [_generic(), *(_short(name) for name in SHORT if name in commands.COMMANDS)],
     }
 

@@ -30,6 +30,7 @@ NOTES_CHARS = 500
 
 METADATA_EVENT = "parley_part"
 REASON_VIEW = "parley_reason"
+SHARE = "parley_share"
 
 _MENTION = re.compile(r"<(?=[@#!])")
 _FULLWIDTH_LESS_THAN = "\uff1c"
@@ -66,6 +67,10 @@ def reply(answer: Reply) -> dict[str, Any]:
         shown, hidden = _fitting(answer.table)
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
         blocks += notes([words.more_rows(hidden)] if hidden else [])
+    if answer.shareable and answer.turn_id:
+        share = {"type": "button", "action_id": SHARE, "value": answer.turn_id}
+        share["text"] = {"type": "plain_text", "text": words.SHARE}
+        blocks.append({"type": "actions", "elements": [share]})
     return {"text": fallback(answer.text), "blocks": blocks or [markdown(words.PENDING)]}
 
 
@@ -215,6 +220,32 @@ def reason_view(turn_id: str, channel_id: str, thread_ts: str) -> dict[str, Any]
             }
         ],
     }
+
+
+def about_view(callback_id: str, about: Mapping[str, str]) -> dict[str, Any]:
+    """The modal that asks what somebody wants to know about a message."""
+    said = {"type": "plain_text", "text": _clipped(about["said"] or "…", 300)}
+    field = {"type": "plain_text_input", "action_id": "text", "multiline": True, "max_length": 1000}
+    label = {"type": "plain_text", "text": words.ABOUT_LABEL}
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "private_metadata": json.dumps(dict(about)),
+        "title": {"type": "plain_text", "text": words.ABOUT_TITLE},
+        "submit": {"type": "plain_text", "text": "Ask"},
+        "close": {"type": "plain_text", "text": "Cancel"},
+        "blocks": [
+            {"type": "context", "elements": [said]},
+            {"type": "input", "block_id": "question", "label": label, "element": field},
+        ],
+    }
+
+
+def turns_of(message: Mapping[str, Any]) -> list[str]:
+    """The turns that a message of the bot answers, by its buttons."""
+    elements = [element for block in message.get("blocks") or [] for element in block.get("elements") or []]
+    known = [str(one["value"]) for one in elements if str(one.get("action_id", "")).startswith("parley_")]
+    return list(dict.fromkeys(known))
 
 
 def _clipped(text: str, limit: int) -> str:

@@ -33,6 +33,16 @@ FILE_IN_DIRECT_MESSAGE = "The file is in our direct messages."
 INTERRUPTED = "I was restarted in the middle of this. Please run it again."
 NOT_STORED = "I cannot take your message in right now. I will try again within a few minutes."
 
+SHARE = "Share with the channel"
+SHARED_BEFORE = "This answer is in the channel already."
+ABOUT_MENU = "Ask Parley about this"
+FORGET_MENU = "Forget this"
+ABOUT_TITLE = "Ask about this message"
+ABOUT_LABEL = "Your question"
+FORGOTTEN = "Forgotten: the question, its answer, and what was made of them."
+NOT_YOURS_TO_FORGET = "Only the person who asked, or an admin, can have this forgotten."
+NOTHING_TO_FORGET = "That message is neither a question to me nor an answer of mine, so there is nothing to forget."
+
 
 def more_sources(count: int) -> str:
     """The line under a list of sources that was cut."""

@@ -1,0 +1,138 @@
+"""The entries in the menu of a message, and the button that shares a private answer with the channel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.commands import ask
+from bot.engine.ports import Surface
+from bot.errors import NotAllowed, ParleyError, UsageError
+from bot.platforms.slack import failures, manifest, parse, render, words
+from bot.platforms.slack.commands import Commands
+from bot.platforms.slack.errands import Errands
+from bot.platforms.slack.parse import Me
+from bot.platforms.slack.people import People
+from bot.platforms.slack.whisper import Place, Whisper
+from bot.types import ThreadKey, Turn
+
+if TYPE_CHECKING:
+    from bot.engine.desk import Desk
+
+ABOUT, FORGET = manifest.ABOUT, manifest.FORGET
+QUOTED_CHARS = 1_500
+"""``private_metadata`` of a view holds 3,000 characters."""
+
+
+class Menus:
+    """What people do with a message, or with an answer that only they see."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        me: Me,
+        *,
+        client: AsyncWebClient,
+        people: People,
+        whisper: Whisper,
+        commands: Commands,
+        errands: Errands,
+        surface_for: Callable[[Turn], Surface],
+    ) -> None:
+        self._desk = desk
+        self._me = me
+        self._client = client
+        self._people = people
+        self._whisper = whisper
+        self._commands = commands
+        self._errands = errands
+        self._surface_for = surface_for
+        self._shared: set[str] = set()
+
+    def register(self, app: AsyncApp) -> None:
+        """Attach to the Bolt app, before anything that takes every action."""
+        app.shortcut(ABOUT)(self.on_about)
+        app.shortcut(FORGET)(self.on_forget)
+        app.view(ABOUT)(self.on_question)
+        app.action(render.SHARE)(self.on_share)
+
+    async def on_about(self, ack: AsyncAck, body: dict[str, Any]) -> None:
+        """Ask what they want to know about the message."""
+        await ack()
+        about = {"channel": body["channel"]["id"], "url": body.get("response_url", ""), "said": _said(body)}
+        try:
+            with failures.translated():
+                await self._client.views_open(trigger_id=body["trigger_id"], view=render.about_view(ABOUT, about))
+        except ParleyError as error:
+            await self._told(_place(body), str(error))
+
+    async def on_question(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+        """Answer it, for the asker alone."""
+        await ack()
+        about = json.loads(view.get("private_metadata") or "{}")
+        question = str(view["state"]["values"]["question"]["text"].get("value") or "").strip()
+        by = await self._people.author(body["user"]["id"])
+        place = Place(about["channel"], by.id, response_url=about["url"])
+        tenant_id = self._me.tenant((body.get("team") or {}).get("id"))
+        asked = f"{question}\n\n(About this message: {about['said']})" if about["said"] else question
+        self._errands.start(self._commands.answer("ask", asked, place, by, tenant_id))
+
+    async def on_forget(self, ack: AsyncAck, body: dict[str, Any]) -> None:
+        """Forget the question that the message is, or that it answers."""
+        await ack()
+        try:
+            await self._forget(body)
+            told = words.FORGOTTEN
+        except ParleyError as refusal:
+            told = str(refusal)
+        await self._told(_place(body), told)
+
+    async def _forget(self, body: dict[str, Any]) -> None:
+        message, by = body["message"], await self._people.author(body["user"]["id"])
+        tenant_id = self._me.tenant((body.get("team") or {}).get("id"))
+        answered = render.turns_of(message)
+        for turn_id in answered:
+            await self._desk.forget(turn_id, by, tenant_id=tenant_id, surface_for=self._surface_for)
+        if answered:
+            return
+        if message.get("user") != by.id and not by.is_admin:
+            raise NotAllowed(words.NOT_YOURS_TO_FORGET)
+        thread = ThreadKey(tenant_id, "slack", body["channel"]["id"], message.get("thread_ts") or message["ts"])
+        if not await self._desk.deleted(thread, message["ts"], self._surface_for):
+            raise UsageError(words.NOTHING_TO_FORGET)
+
+    async def on_share(self, ack: AsyncAck, body: dict[str, Any]) -> None:
+        """Show the channel the private answer under which the button stood, once."""
+        await ack()
+        click = parse.click(body, self._me)
+        if click is None:
+            return
+        by = await self._people.author(click.user_id)
+        thread = click.thread_ts if click.thread_ts != click.message_ts else None
+        place = Place(click.channel_id, click.user_id, thread, body.get("response_url", ""))
+        if click.turn_id in self._shared:
+            await self._told(place, words.SHARED_BEFORE)
+            return
+        try:
+            answer = await ask.shared(self._commands.services, click.tenant_id, click.turn_id, by)
+            self._shared.add(click.turn_id)
+            await self._whisper.reply(place, answer)
+        except ParleyError as refusal:
+            await self._told(place, str(refusal))
+
+    async def _told(self, place: Place, text: str) -> None:
+        self._errands.start(self._whisper.say(place, text))
+
+
+def _place(body: Mapping[str, Any]) -> Place:
+    thread = (body.get("message") or {}).get("thread_ts")
+    return Place(body["channel"]["id"], body["user"]["id"], thread, body.get("response_url", ""))
+
+
+def _said(body: Mapping[str, Any]) -> str:
+    return parse.plain(str((body.get("message") or {}).get("text") or ""))[:QUOTED_CHARS]

@@ -41,6 +41,8 @@ class ScriptedDesk:
         self.begun: list[tuple[Turn, Surface]] = []
         self.edits: list[Incoming] = []
         self.deletions: list[tuple[ThreadKey, str]] = []
+        self.heard_by_the_way: list[Incoming] = []
+        self.speaks_up = False
         self.away_since: datetime | None = None
         self.away = 0
         self._count = itertools.count(1)
@@ -106,6 +108,12 @@ class ScriptedDesk:
             notes=("cheap model",),
             actions=("again", "strong", "up", "down", "why"),
         )
+
+    async def overheard(self, incoming: Incoming) -> Turn | None:
+        self.heard_by_the_way.append(incoming)
+        if not self.speaks_up:
+            return None
+        return self.keep(incoming.thread, incoming.message_id, incoming.author, incoming.text)
 
     async def first(self, thread: ThreadKey, message_id: str) -> bool:
         key = (thread.tenant_id, thread.channel_id, message_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import cast
 
 import pytest
@@ -15,7 +16,7 @@ from bot.errors import ConfigError, MessageGone
 from bot.platforms.discord.app import serve
 from bot.platforms.discord.check import check, invite_url
 from bot.types import Author, ThreadKey
-from tests.discord_bot.conftest import Connect, Offered, serving, settings_for
+from tests.discord_bot.conftest import BRISK, Connect, Offered, serving, settings_for
 from tests.discord_bot.desk import SCRIPT, ScriptedDesk
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
@@ -59,10 +60,25 @@ async def test_no_token(discord: DiscordDouble, desk: ScriptedDesk, monkeypatch:
     assert told.startswith("DISCORD_TOKEN is not set")
 
 
-async def test_the_message_content_intent_is_off(desk: ScriptedDesk) -> None:
-    async with DiscordDouble(approved=frozenset()) as discord:
-        told = await refusal(discord, desk, settings_for(discord))
-    assert "MESSAGE CONTENT INTENT" in told
+async def test_without_the_message_content_intent_mentions_and_direct_messages_are_answered(
+    desk: ScriptedDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with DiscordDouble(approved=frozenset(), limits=BRISK) as discord:
+        general, ada = discord.channel("general"), discord.user("Ada")
+        async with serving(discord, desk, settings_for(discord)):
+            await discord.until(lambda: discord.gateway.connected)
+            asked = await ask(discord, general, ada)
+            await discord.until(lambda: answered(discord, asked))
+            thread = discord.thread(asked)
+            assert thread is not None
+            await discord.say(thread, ada, "and for interns?")
+            await discord.say(general, ada, "where do the forms for parental leave lie?")
+            private = await discord.dm(ada, "how many days of leave?")
+            await discord.until(lambda: answered(discord, private.channel_id))
+        assert discord.violations == []
+    assert [heard.kind for heard in desk.incoming] == ["mention", "dm"]
+    assert desk.heard_by_the_way == []
+    assert any("MESSAGE CONTENT INTENT" in record.getMessage() for record in caplog.records)
 
 
 async def test_discord_is_out_of_reach(discord: DiscordDouble, desk: ScriptedDesk) -> None:
@@ -262,6 +278,20 @@ async def test_a_locked_thread_ends_the_turn(
     thread.archived = thread.locked = True
     await discord.until(lambda: desk.errors)
     assert "locked" in str(desk.errors[0])
+    (told,) = discord.answers(discord.world.dm(ada))
+    assert told.content.endswith("the thread is locked. Please tell an admin of the server.")
+
+
+async def test_a_reply_that_may_not_be_written_in_the_channel_comes_as_a_direct_message(
+    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
+) -> None:
+    general.denied = {"send_messages"}
+    await connect()
+    await discord.say(general, ada, f"{discord.bot.mention} ingest https://a.example")
+    private = discord.world.dm(ada)
+    await discord.until(lambda: any("Took in" in one.content for one in discord.answers(private)))
+    (told,) = discord.answers(private)
+    assert told.versions[0].content.startswith(f"I may not show this in <#{general.id}>")
 
 
 # --- doctor
@@ -282,6 +312,26 @@ async def test_the_doctor_names_the_cure() -> None:
     assert [name for name, ok, _, fix in no_intent if not ok and "MESSAGE CONTENT INTENT" in fix] == [
         "discord message content intent"
     ]
+
+
+async def test_the_doctor_names_what_is_missing_in_which_channel(discord: DiscordDouble) -> None:
+    discord.channel("quiet").denied = {"create_public_threads", "attach_files"}
+    discord.channel("board").denied = {"view_channel"}
+    found = {name: (ok, detail, fix) for name, ok, detail, fix in await check(settings_for(discord))}
+    ok, detail, fix = found["discord permissions in Lanternfish"]
+    assert not ok
+    assert detail == "2 channels seen, 1 not; #quiet: Attach Files, Create Public Threads"
+    assert "settings > Permissions" in fix
+
+
+async def test_the_doctor_compares_the_clock(discord: DiscordDouble) -> None:
+    found = {name: (ok, detail) for name, ok, detail, _ in await check(settings_for(discord))}
+    assert found["discord clock"][0]
+    late = await check(settings_for(discord), now=lambda: time.time() - 3600)
+    (clock,) = [one for one in late if one.name == "discord clock"]
+    assert not clock.ok
+    assert "behind Discord's" in clock.detail
+    assert "NTP" in clock.fix
 
 
 def test_the_invite_link_asks_for_what_is_needed_and_no_more() -> None:

@@ -16,6 +16,7 @@ from tests.doubles import discord_interactions as interactions
 from tests.doubles.discord_world import (
     DM,
     FORUM,
+    MEMBER,
     NEWS,
     TEXT,
     THREAD,
@@ -121,7 +122,7 @@ class Rest:
             self.double.violations.append(f"no such route: {request.method} {path}")
             return self._refuse(request.method, path, refusal, {})
         name = f"{request.method} {template}"
-        open_route = "token" in args
+        open_route = "token" in args or path == "/gateway"
         if not open_route and request.headers.get("Authorization") != f"Bot {self.double.token}":
             return self._refuse(request.method, path, ApiError(401, 0, "401: Unauthorized"), {})
         bucket = self._bucket(name, args)
@@ -338,6 +339,30 @@ async def _guild(call: Call) -> tuple[int, object]:
     return 200, call.double.world.guild_payload()
 
 
+async def _guilds(call: Call) -> tuple[int, object]:
+    world = call.double.world
+    found: Json = {"id": str(world.guild_id), "name": "Lanternfish", "icon": None, "owner": False, "features": []}
+    return 200, [found | {"permissions": str(MEMBER)}]
+
+
+async def _guild_channels(call: Call) -> tuple[int, object]:
+    world = call.double.world
+    here = [channel for channel in world.channels.values() if channel.guild_id and channel.kind != THREAD]
+    return 200, [
+        channel.payload() | {"permission_overwrites": channel.overwrites(world.bot_role_id)} for channel in here
+    ]
+
+
+async def _member(call: Call) -> tuple[int, object]:
+    world = call.double.world
+    user = world.users[call.number("user_id")]
+    return 200, world.member_payload(user) | {"user": user.payload()}
+
+
+async def _open_gateway(call: Call) -> tuple[int, object]:
+    return 200, {"url": call.double.gateway_url}
+
+
 async def _delete(call: Call) -> tuple[int, object]:
     world = call.double.world
     message = world.message(call.number("channel_id"), call.number("message_id"))
@@ -398,6 +423,10 @@ _ROUTES: list[tuple[str, str, Route]] = [
     ("POST", "/users/@me/channels", _open_dm),
     ("GET", "/oauth2/applications/@me", _application),
     ("GET", "/gateway/bot", _gateway),
+    ("GET", "/gateway", _open_gateway),
+    ("GET", "/users/@me/guilds", _guilds),
+    ("GET", "/guilds/{guild_id}/channels", _guild_channels),
+    ("GET", "/guilds/{guild_id}/members/{user_id}", _member),
     ("GET", "/channels/{channel_id}", _channel),
     ("PATCH", "/channels/{channel_id}", _edit_channel),
     ("POST", "/channels/{channel_id}/typing", _typing),

@@ -197,6 +197,11 @@ class Channel:
             base |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
         return base | {"position": 0, "permission_overwrites": [], "parent_id": None, "nsfw": False, "topic": None}
 
+    def overwrites(self, role_id: int) -> list[Json]:
+        """What the bot's role is denied here, as Discord writes it."""
+        bits = sum(PERMISSIONS[name] for name in self.denied)
+        return [{"id": str(role_id), "type": 0, "allow": "0", "deny": str(bits)}] if bits else []
+
     def _thread(self) -> Json:
         return {
             "parent_id": str(self.parent_id),
@@ -231,6 +236,7 @@ class World:
         self.owner = self.add_user("Owner", permissions=MEMBER | ADMINISTRATOR)
         self.guild_id = self.snowflake()
         self.bot_role_id = self.snowflake()
+        self.admin_role_id = self.snowflake()
 
     def snowflake(self) -> int:
         """An id as Discord makes them: time, then a number of its own."""
@@ -289,7 +295,7 @@ class World:
         colors = {"colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None}}
         everyone = plain | colors | {"id": str(self.guild_id), "name": "@everyone", "managed": False}
         own = plain | colors | {"id": str(self.bot_role_id), "name": "Parley", "managed": True, "position": 1}
-        admin = plain | colors | {"id": str(self.guild_id + 1), "name": "Admins", "managed": False, "position": 2}
+        admin = plain | colors | {"id": str(self.admin_role_id), "name": "Admins", "managed": False, "position": 2}
         return [
             everyone | {"permissions": str(MEMBER)},
             own | {"permissions": str(MEMBER), "tags": {"bot_id": str(self.bot.id)}},
@@ -297,7 +303,7 @@ class World:
         ]
 
     def member_payload(self, user: User) -> Json:
-        roles = [str(self.guild_id + 1)] if user.permissions & (ADMINISTRATOR | MANAGE_GUILD) else []
+        roles = [str(self.admin_role_id)] if user.permissions & (ADMINISTRATOR | MANAGE_GUILD) else []
         if user is self.bot:
             roles = [str(self.bot_role_id)]
         return {"roles": roles, "joined_at": now(), "deaf": False, "mute": False, "nick": None, "flags": 0}

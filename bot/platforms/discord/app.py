@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
+
+import discord
 
 from bot import commands as shipped
 from bot.errors import ConfigError
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from bot.commands.services import Services
     from bot.config import Settings
     from bot.engine.desk import Desk
+
+log = logging.getLogger(__name__)
 
 RESUME_EVERY = 10.0
 """Seconds between two looks for turns that no live process holds."""
@@ -32,13 +37,18 @@ async def serve(
     """Serve Discord until cancelled; ``ready`` is set once it is connected and old turns are taken up.
 
     When it is cancelled it closes the desk first, so that answers that are being written can be shown to their end.
-    Raises ConfigError, in one line with the cure: no token, a wrong one, a missing intent, Discord out of reach.
+    Without the Message Content Intent it serves mentions and direct messages, and says so in the log.
+    Raises ConfigError, in one line with the cure: no token, a wrong one, Discord out of reach.
     """
     if settings.discord_token is None:
         raise ConfigError(words.LOGIN_MISSING)
+    token = settings.discord_token.get_secret_value()
     with addressed(settings), explained(), terse():
-        client = Parley(desk, services, settings, commands=commands, ready=ready)
-        await _run(client, settings.discord_token.get_secret_value())
+        try:
+            await _run(Parley(desk, services, settings, commands=commands, ready=ready), token)
+        except discord.PrivilegedIntentsRequired:
+            log.warning(words.NO_INTENT)
+            await _run(Parley(desk, services, settings, commands=commands, ready=ready, content=False), token)
 
 
 async def _run(client: Parley, token: str) -> None:

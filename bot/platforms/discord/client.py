@@ -17,7 +17,7 @@ import yarl
 
 from bot.commands.base import Reply
 from bot.errors import ParleyError
-from bot.platforms.discord import missed, parse, replies, slash, words
+from bot.platforms.discord import loops, missed, parse, replies, slash, words
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.orders import Asked, Commands, Orders
@@ -41,9 +41,13 @@ LONGEST_WAIT = 30.0
 _ORDER = re.compile(r"/([A-Za-z][\w-]{1,31})(?:\s+(.*))?", re.DOTALL)
 
 
-def intents() -> discord.Intents:
-    """As few as will do: servers, their messages, DMs, and the text of messages that do not mention the bot."""
-    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=True)
+OVERHEARD_SECONDS = 120.0
+"""A message that mentions nobody is not answered when it is older: the talk has moved on."""
+
+
+def intents(*, content: bool) -> discord.Intents:
+    """As few as will do: servers, their messages, DMs, and the ``content`` of messages that do not mention the bot."""
+    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=content)
 
 
 class Parley(discord.AutoShardedClient):
@@ -57,9 +61,10 @@ class Parley(discord.AutoShardedClient):
         *,
         commands: Commands,
         ready: asyncio.Event | None = None,
+        content: bool = True,
     ) -> None:
         super().__init__(
-            intents=intents(),
+            intents=intents(content=content),
             allowed_mentions=NO_MENTIONS,
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
@@ -81,6 +86,8 @@ class Parley(discord.AutoShardedClient):
             handling=self._handling,
         )
         self.tree = slash.tree(self, commands.COMMANDS, self._interactions.handlers())
+        self._content = content
+        self._window = loops.Window()
         self._draining = False
         self._gone_since: datetime | None = None
         self._at_work: set[asyncio.Task[object]] = set()
@@ -192,21 +199,52 @@ class Parley(discord.AutoShardedClient):
         incoming = await self._incoming(message)
         if incoming is None or self.user is None:
             return
-        order = parse.order(message, self.user.id)
-        command = self._command(order) if incoming.kind != "follow_up" else None
+        if incoming.kind == "overheard":
+            self._overhear(incoming)
+            return
+        if incoming.kind == "follow_up" and not await self._desk.follows(incoming.thread):
+            return
+        if await self._too_fast(message, incoming):
+            return
+        command = self._command(parse.order(message, self.user.id)) if incoming.kind != "follow_up" else None
         if command is not None:
             await self._obey(message, incoming, *command)
-        elif incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
-            turn = await self._desk.accept(incoming)
+            return
+        turn = await self._desk.accept(incoming)
+        if turn is not None and not self._draining:
+            self._desk.start(turn, self.surface_for(turn))
+
+    async def _too_fast(self, message: discord.Message, incoming: Incoming) -> bool:
+        heard = self._window.heard((incoming.thread, incoming.author.id), incoming.sent_at.timestamp())
+        if heard == "warned":
+            await missed.say_once(message, words.TOO_FAST)
+        return heard != "heard"
+
+    def _overhear(self, incoming: Incoming) -> None:
+        """Beside the messages that are meant for the bot: whether to speak up takes a search."""
+        age = (datetime.now(UTC) - incoming.sent_at).total_seconds()
+        if not incoming.text.strip() or self._draining or age > OVERHEARD_SECONDS:
+            return
+        task = asyncio.create_task(self._speak_up(incoming), name=f"overheard {incoming.message_id}")
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+
+    async def _speak_up(self, incoming: Incoming) -> None:
+        try:
+            turn = await self._desk.overheard(incoming)
             if turn is not None and not self._draining:
                 self._desk.start(turn, self.surface_for(turn))
+        except Exception as error:
+            log.warning("message %s mentioned nobody and was passed over: %s", incoming.message_id, error)
 
     async def _incoming(self, message: discord.Message) -> Incoming | None:
         if self.user is None:
             return None
         tenant = self.tenant_of(message.guild.id if message.guild else None)
         place = await self._place(message)
-        return parse.incoming(message, place, self.user.id, tenant=tenant, admins=self._admins)
+        incoming = parse.incoming(message, place, self.user.id, tenant=tenant, admins=self._admins)
+        unread = incoming is not None and incoming.kind in ("follow_up", "overheard") and not self._content
+        return None if unread else incoming
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """A question that was changed is answered again; previews of links arrive as edits too, without a time."""
@@ -225,7 +263,7 @@ class Parley(discord.AutoShardedClient):
 
     async def _hear_again(self, message: discord.Message) -> None:
         incoming = await self._incoming(message)
-        if incoming is None or self.user is None:
+        if incoming is None or self.user is None or incoming.kind == "overheard":
             return
         if self._command(parse.order(message, self.user.id)) is not None:
             return

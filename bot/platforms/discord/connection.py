@@ -55,7 +55,7 @@ def terse() -> Iterator[None]:
             record.args, record.exc_info, record.exc_text = (), None, None
         return True
 
-    chatty = [logging.getLogger(name) for name in ("discord.shard", "discord.gateway")]
+    chatty = [logging.getLogger(name) for name in ("discord.shard", "discord.gateway", "discord.app_commands.tree")]
     for logger in chatty:
         logger.addFilter(shorten)
     try:

@@ -28,14 +28,12 @@ def incoming(
     """The question in a message, or None when it is not for the bot.
 
     ``place`` is the message's channel, resolved (a thread that the cache does not know is fetched before). A message in
-    a thread without a mention comes out as ``follow_up``: whether the bot answers there is the desk's to say.
+    a thread without a mention comes out as ``follow_up``, one in a channel as ``overheard``: whether the bot answers
+    there is the desk's to say.
     """
     if message.author.bot or message.webhook_id is not None or message.type not in _ASKED:
         return None
-    where = _where(message, place, me)
-    if where is None:
-        return None
-    channel_id, thread_id, kind = where
+    channel_id, thread_id, kind = _where(message, place, me)
     return Incoming(
         thread=key(tenant, channel_id, thread_id),
         message_id=str(message.id),
@@ -43,18 +41,20 @@ def incoming(
         text=_text(message, me),
         kind=kind,
         sent_at=message.created_at,
-        attachments=tuple(attachment(file) for file in message.attachments),
+        attachments=tuple(
+            attachment(file, ref=f"{message.channel.id}/{message.id}/{file.id}") for file in message.attachments
+        ),
     )
 
 
-def _where(message: discord.Message, place: object, me: int) -> tuple[str, str, IncomingKind] | None:
+def _where(message: discord.Message, place: object, me: int) -> tuple[str, str, IncomingKind]:
     here = str(message.channel.id)
     if message.guild is None:
         return here, here, "dm"
     asked = mentions(message, me)
     if isinstance(place, discord.Thread):
         return str(place.parent_id), here, "mention" if asked else "follow_up"
-    return (here, str(_root(message, me)), "mention") if asked else None
+    return (here, str(_root(message, me)), "mention") if asked else (here, str(message.id), "overheard")
 
 
 def workspace(guild_id: int | None) -> str:
@@ -159,13 +159,14 @@ def author(
     return Author(id=str(user.id), name=user.display_name, is_admin=rights or named)
 
 
-def attachment(file: discord.Attachment) -> Attachment:
-    """A file beside a message or a command."""
+def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
+    """A file beside a message or a command; ``ref`` is ``CHANNEL/MESSAGE/ATTACHMENT`` where a message has it."""
     return Attachment(
         name=file.filename,
         content_type=(file.content_type or "application/octet-stream").split(";")[0],
         size=file.size,
         read=file.read,
+        ref=ref,
     )
 
 

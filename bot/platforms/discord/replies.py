@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import discord
@@ -104,7 +105,15 @@ class MessageAnswer:
         options = _send(shown) | {"nonce": str(self._message.id)}
         if not isinstance(self._message.channel, discord.DMChannel):
             options["reference"] = self._message.to_reference(fail_if_not_exists=False)
-        sent: discord.Message = await self._message.channel.send(**options)
+        try:
+            sent: discord.Message = await self._message.channel.send(**options)
+        except discord.Forbidden:
+            if self._message.guild is None:
+                raise
+            told = words.cannot_write(str(self._message.channel.id))
+            content = f"{told}\n{shown.content}"
+            fitting = content if len(content) <= render.CONTENT_CHARS else shown.content
+            sent = await self._message.author.send(**_send(replace(shown, content=fitting)), nonce=options["nonce"])
         return sent
 
 

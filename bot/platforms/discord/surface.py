@@ -13,8 +13,8 @@ import aiohttp
 import discord
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.discord import render, words
-from bot.types import Limits, Part, Turn
+from bot.platforms.discord import around, render, words
+from bot.types import Above, Attached, Limits, Part, Turn
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class DiscordSurface:
                 self._place = self._in_channel()
                 message = await self._send(self._place, shown, short(part.nonce))
             except discord.Forbidden as error:
-                await self._complain(error)
+                await self._complain(error.code)
                 raise
         ref = f"{message.channel.id}/{message.id}"
         self._known.add(ref)
@@ -125,11 +125,21 @@ class DiscordSurface:
             async with told():
                 await self._message(ref).delete()
 
-    async def _complain(self, error: discord.Forbidden) -> None:
+    async def fetch(self, file: Attached) -> bytes:
+        """The bytes of a file that was attached to the question."""
+        async with told():
+            return await around.fetch(self._client, file)
+
+    async def above(self) -> Above | None:
+        """The thread above the question, or the message it replies to; None where there is neither."""
+        async with told():
+            return await around.above(self._client, self._turn)
+
+    async def _complain(self, code: int) -> None:
         """Tell the asker why there is no answer, where the bot may not write what it was asked."""
-        if error.code not in (MISSING_ACCESS, MISSING_PERMISSIONS):
+        if code not in (MISSING_ACCESS, MISSING_PERMISSIONS, LOCKED):
             return
-        told = words.shut_out(self._turn.thread.channel_id, _GONE[error.code])
+        told = words.shut_out(self._turn.thread.channel_id, _GONE[code])
         with contextlib.suppress(discord.HTTPException):
             dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
             await dm.send(told, allowed_mentions=NO_MENTIONS, nonce=short(f"shut out {self._turn.id}"))
@@ -215,17 +225,14 @@ class DiscordSurface:
     async def _wake(self, ref: str) -> None:
         thread = await self._client.fetch_channel(int(ref.partition("/")[0]))
         if not isinstance(thread, discord.Thread) or thread.locked:
+            await self._complain(LOCKED)
             raise MessageGone(_GONE[LOCKED].capitalize() + ".")
         await thread.edit(archived=False)
 
 
 def _is_of(message: discord.Message, turn_id: str, name: str) -> bool:
     """Whether it is the message of that nonce, or a draft with the buttons of the turn."""
-    if message.nonce == name:
-        return True
-    rows = [row for row in message.components if isinstance(row, discord.ActionRow)]
-    buttons = [button.custom_id or "" for row in rows for button in row.children if isinstance(button, discord.Button)]
-    return any(turn_id in button for button in buttons)
+    return message.nonce == name or turn_id in render.turns_of(message)
 
 
 def short(name: str) -> str:

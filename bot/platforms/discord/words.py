@@ -22,8 +22,13 @@ LOGIN_REFUSED = (
     "press Reset Token and put the new token into DISCORD_TOKEN."
 )
 NO_INTENT = (
-    "Discord refuses the connection without the Message Content Intent; in the Developer Portal open your "
-    "application > Bot, turn on MESSAGE CONTENT INTENT, save, and start again."
+    "Without the Message Content Intent the bot hears mentions and direct messages only: no follow-ups in threads, no "
+    "answers without a mention. In the Developer Portal open your application > Bot, turn on MESSAGE CONTENT INTENT, "
+    "save, and start again."
+)
+TOO_FAST = (
+    "That is more than I answer in one conversation: I stay silent here until it slows down. "
+    "Programs should use the command line instead."
 )
 NOT_STORED_YET = (
     "I cannot take your message in right now. I keep trying for a few minutes; there is no need to repeat it."
@@ -34,6 +39,10 @@ THANKS_DOWN = "Thanks, your reason is noted for whoever keeps the documents."
 REASON_TITLE = "What was wrong with the answer?"
 REASON_LABEL = "Reason"
 REASON_HINT = "Wrong, out of date, not what I asked, a source is missing ..."
+GIVE_RIGHTS = (
+    "In Discord open the channel's settings > Permissions and allow this to the bot's role, or invite the bot anew "
+    "with the link above; the table in docs/discord.md says what each is for."
+)
 SENT_PRIVATELY = "I sent you the answer as a direct message."
 DM_CLOSED = "That answer is for you alone, but you do not take direct messages here; use the slash command instead."
 SHARED = "Done; the answer is in the channel."
@@ -67,6 +76,16 @@ def closed(code: int) -> str:
 def shut_out(channel_id: str, why: str) -> str:
     """Said in a direct message, because it cannot be said where the question stands."""
     return f"I cannot answer you in <#{channel_id}>: {why}. Please tell an admin of the server."
+
+
+def cannot_write(channel_id: str) -> str:
+    """Stands before a reply that comes as a direct message because the bot may not write, or attach files, there."""
+    return f"I may not show this in <#{channel_id}>, so you get it here."
+
+
+def missing_in(channel: str, missing: str) -> str:
+    """What the bot may not do in a channel, for the doctor."""
+    return f"#{channel}: {missing}"
 
 
 def failed(trace: str) -> str:

@@ -1,0 +1,41 @@
+"""A conversation with a program must end: a window on what one author says in one conversation. Pure.
+
+Messages of bots and webhooks are not heard at all; a program that writes with a person's account looks like a person.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from typing import Literal
+
+MOST, SECONDS = 15, 60.0
+"""Messages that one author may address to the bot in one conversation within so many seconds."""
+PAIRS = 2_000
+"""Pairs that are remembered; the one that was silent the longest is forgotten first."""
+
+Heard = Literal["heard", "warned", "ignored"]
+
+
+class Window:
+    """Counts by the times that the messages bear, in seconds, so that messages read afterwards count as they came."""
+
+    def __init__(self, *, most: int = MOST, seconds: float = SECONDS, pairs: int = PAIRS) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._pairs = pairs
+        self._said: OrderedDict[Hashable, deque[float]] = OrderedDict()
+
+    def heard(self, pair: Hashable, at: float) -> Heard:
+        """``heard`` while it is slow enough for a person; the first message beyond is ``warned``, then ``ignored``."""
+        said = self._said.setdefault(pair, deque())
+        self._said.move_to_end(pair)
+        while said and said[0] <= at - self._seconds:
+            said.popleft()
+        said.append(at)
+        if len(self._said) > self._pairs:
+            self._said.popitem(last=False)
+        if len(said) > self._most + 1:
+            said.popleft()
+            return "ignored"
+        return "warned" if len(said) > self._most else "heard"

@@ -6,11 +6,14 @@ of the transaction; it is left out where the connecting role may not take it, an
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from bot.errors import StoreAway
@@ -18,6 +21,8 @@ from bot.store.faults import is_away
 from bot.store.faults import unreachable as unreachable
 
 APP_ROLE = "parley_app"
+SURELY_ALIVE = 1.0
+"""Seconds since its last use within which a connection is not asked whether it still stands."""
 POOL_SECONDS = 10.0
 """How long a transaction waits for a free connection before it is tried again or given up."""
 ALL_TENANTS = "*"
@@ -42,9 +47,9 @@ class Database:
             pool_size=pool_size,
             max_overflow=10,
             pool_timeout=pool_seconds,
-            pool_pre_ping=True,
             connect_args={"connect_timeout": 5},
         )
+        _look_at_idle_connections(self.engine)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._takes_role: bool | None = None
 
@@ -80,3 +85,22 @@ class Database:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def _look_at_idle_connections(engine: AsyncEngine) -> None:
+    """Have a connection that was not used for a while answer before it is used: most transactions save that way."""
+
+    def used(connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    def taken(connection: Any, record: Any, proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", 0.0) < SURELY_ALIVE:
+            return
+        try:
+            engine.sync_engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise DisconnectionError("the connection broke while nobody used it") from error
+
+    event.listen(engine.sync_engine, "connect", used)
+    event.listen(engine.sync_engine, "checkin", used)
+    event.listen(engine.sync_engine, "checkout", taken)

@@ -49,21 +49,9 @@ def thread_uid(key: ThreadKey) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, "\x1f".join((key.tenant_id, key.platform, key.channel_id, key.thread_id)))
 
 
-async def ensure(session: AsyncSession, *, key: ThreadKey, title: str) -> uuid.UUID:
-    """Make the thread's row, or mark it as used now."""
-    uid = thread_uid(key)
-    statement = insert(threads).values(
-        tenant_id=key.tenant_id,
-        thread_uid=uid,
-        platform=key.platform,
-        channel_id=key.channel_id,
-        thread_id=key.thread_id,
-        title=" ".join(title.split())[:TITLE_CHARS],
-    )
-    await session.execute(
-        statement.on_conflict_do_update(index_elements=["tenant_id", "thread_uid"], set_={"updated_at": func.now()})
-    )
-    return uid
+def title(text: str) -> str:
+    """What a thread is called that begins with this question."""
+    return " ".join(text.split())[:TITLE_CHARS]
 
 
 async def exists(session: AsyncSession, *, key: ThreadKey) -> bool:

@@ -11,13 +11,12 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, exists, false, func, or_, select, update
+from sqlalchemy import and_, case, exists, false, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import LeaseLost
-from bot.store import attachments, tenants, threads
+from bot.store import attachments, threads
 from bot.store.tables import inbox, reply_parts, turns
 from bot.types import Author, Incoming, Lease, Outcome, ThreadKey, Turn, TurnState
 
@@ -28,60 +27,72 @@ OPEN: tuple[TurnState, ...] = ("queued", "running")
 
 ANYBODY = 0
 
+TAKEN = "Another process answers this question now."
+
 AGAIN = ":"
 """Between a message's id and what makes the id of one that asks it again."""
 
 
-async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int, holder: int | None = None) -> Turn | None:
-    """Write inbox row, thread, turn and the question; None where the message was accepted before.
-
-    The turns of a thread stand in the order in which their acceptances were committed: the thread's row is locked
-    before the turn gets its number.
+# One statement, for the platform waits for it. The turn is made from the thread's row, which is locked by then: the
+# turns of a thread get their numbers in the order in which their acceptances are committed.
+_ACCEPT = text(
     """
+    WITH home AS (
+        INSERT INTO tenants (tenant_id, platform) VALUES (:tenant, :platform) ON CONFLICT DO NOTHING
+    ), noted AS (
+        INSERT INTO inbox (tenant_id, channel_id, message_id, turn_id) VALUES (:tenant, :channel, :message, :turn)
+        ON CONFLICT DO NOTHING
+        RETURNING turn_id
+    ), thread AS (
+        INSERT INTO threads AS known (tenant_id, thread_uid, platform, channel_id, thread_id, title)
+        SELECT :tenant, CAST(:thread_uid AS uuid), :platform, :channel, :thread, :title FROM noted
+        ON CONFLICT (tenant_id, thread_uid) DO UPDATE SET updated_at = now()
+        RETURNING known.thread_uid
+    ), turn AS (
+        INSERT INTO turns (tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, user_id,
+                           user_name, user_role, question, wish, fresh, state, holder)
+        SELECT :tenant, CAST(:turn AS uuid), thread_uid, :platform, :channel, :thread, :message, :user, :user_name,
+               :role, :question, :wish, :fresh, 'queued', CAST(:holder AS integer)
+        FROM thread
+        RETURNING *
+    ), said AS (
+        INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
+        SELECT tenant_id, thread_uid, turn_id, 'user', user_id, user_name, question, :tokens FROM turn
+    )
+    SELECT * FROM turn
+    """
+)
+
+
+async def accept(session: AsyncSession, *, incoming: Incoming, tokens: int, holder: int | None = None) -> Turn | None:
+    """Write inbox row, thread, turn and the question; None where the message was accepted before."""
     key, turn_id = incoming.thread, uuid.uuid4()
-    await tenants.ensure(session, tenant_id=key.tenant_id, platform=key.platform)
-    first = await session.execute(
-        insert(inbox)
-        .values(tenant_id=key.tenant_id, channel_id=key.channel_id, message_id=incoming.message_id, turn_id=turn_id)
-        .on_conflict_do_nothing()
-        .returning(inbox.c.turn_id)
+    accepted = await session.execute(
+        _ACCEPT,
+        {
+            "tenant": key.tenant_id,
+            "platform": key.platform,
+            "channel": key.channel_id,
+            "thread": key.thread_id,
+            "thread_uid": threads.thread_uid(key),
+            "title": threads.title(incoming.text),
+            "message": incoming.message_id,
+            "turn": turn_id,
+            "user": incoming.author.id,
+            "user_name": incoming.author.name,
+            "role": incoming.author.role,
+            "question": incoming.text,
+            "wish": incoming.wish,
+            "fresh": incoming.fresh,
+            "holder": holder,
+            "tokens": tokens,
+        },
     )
-    if first.first() is None:
+    row = accepted.one_or_none()
+    if row is None:
         return None
-    uid = await threads.ensure(session, key=key, title=incoming.text)
-    row = await session.execute(
-        insert(turns)
-        .values(
-            tenant_id=key.tenant_id,
-            turn_id=turn_id,
-            thread_uid=uid,
-            platform=key.platform,
-            channel_id=key.channel_id,
-            thread_id=key.thread_id,
-            message_id=incoming.message_id,
-            user_id=incoming.author.id,
-            user_name=incoming.author.name,
-            user_role=incoming.author.role,
-            question=incoming.text,
-            wish=incoming.wish,
-            fresh=incoming.fresh,
-            state="queued",
-            holder=holder,
-        )
-        .returning(turns)
-    )
-    await threads.add_message(
-        session,
-        key=key,
-        turn_id=str(turn_id),
-        role="user",
-        author_id=incoming.author.id,
-        author=incoming.author.name,
-        text=incoming.text,
-        tokens=tokens,
-    )
     await attachments.add(session, tenant_id=key.tenant_id, turn_id=turn_id, files=incoming.attachments)
-    return _turn(row.one(), (), 0)
+    return _turn(row, (), 0)
 
 
 async def first(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> bool:
@@ -170,8 +181,15 @@ async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> in
 async def lease(session: AsyncSession, *, turn: Turn, holder: int | None = None) -> Lease | None:
     """Take the turn; None while the thread is busy with it or with an earlier one. Raises LeaseLost once it ended.
 
-    A turn that runs in this very process's name was leased in a transaction whose commit nobody heard of.
+    A turn that runs in this very process's name was leased in a transaction whose commit nobody heard of. Raises
+    IntegrityError where another turn of the thread was leased in the same moment.
     """
+    on_record = (
+        select(func.count())
+        .where(reply_parts.c.tenant_id == turns.c.tenant_id, reply_parts.c.turn_id == turns.c.turn_id)
+        .correlate(turns)
+        .scalar_subquery()
+    )
     older = turns.alias("older")
     own = false() if holder is None else turns.c.holder == holder
     lapsed = or_(turns.c.lease_until < func.now(), own)
@@ -194,16 +212,11 @@ async def lease(session: AsyncSession, *, turn: Turn, holder: int | None = None)
             lease_until=func.now() + LEASE,
             started_at=func.coalesce(turns.c.started_at, func.now()),
         )
-        .returning(turns.c.fence, turns.c.takeovers, turns.c.stopping)
+        .returning(turns.c.fence, turns.c.takeovers, turns.c.stopping, on_record.label("recorded"))
     )
-    try:
-        async with session.begin_nested():
-            taken = (await session.execute(statement)).one_or_none()
-    except IntegrityError:
-        return None
+    taken = (await session.execute(statement)).one_or_none()
     if taken is not None:
-        known = await recorded(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
-        return Lease(turn.id, taken.fence, taken.takeovers, known, taken.stopping)
+        return Lease(turn.id, taken.fence, taken.takeovers, taken.recorded, taken.stopping)
     state = await session.scalar(select(turns.c.state).where(is_turn(turn)))
     if state not in OPEN:
         raise LeaseLost("This question has been answered already.")
@@ -270,8 +283,34 @@ async def ended(session: AsyncSession, *, turn: Turn, lease: Lease, state: TurnS
 
 async def record_part(session: AsyncSession, *, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
     """Remember a reply message: before it is posted without, after with its reference. Raises LeaseLost."""
-    await _fenced(session, turn, lease, lease_until=func.now() + LEASE)
-    await note_part(session, turn, index, ref)
+    noted = await session.execute(
+        _RECORD_PART,
+        {
+            "tenant": turn.thread.tenant_id,
+            "turn": turn.id,
+            "fence": lease.fence,
+            "lease": LEASE,
+            "part": index,
+            "ref": ref,
+        },
+    )
+    if noted.first() is None:
+        raise LeaseLost(TAKEN)
+
+
+_RECORD_PART = text(
+    """
+    WITH held AS (
+        UPDATE turns SET lease_until = now() + CAST(:lease AS interval)
+        WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid) AND state = 'running' AND fence = :fence
+        RETURNING tenant_id, turn_id
+    )
+    INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
+    SELECT tenant_id, turn_id, :part, CAST(:ref AS text) FROM held
+    ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(excluded.ref, known.ref)
+    RETURNING 1
+    """
+)
 
 
 async def note_part(session: AsyncSession, turn: Turn, index: int, ref: str | None) -> None:
@@ -299,7 +338,7 @@ async def _fenced(session: AsyncSession, turn: Turn, lease: Lease, **values: Any
         .returning(turns.c.turn_id)
     )
     if result.first() is None:
-        raise LeaseLost("Another process answers this question now.")
+        raise LeaseLost(TAKEN)
 
 
 def _turn(row: Any, known: tuple[str, ...], on_record: int) -> Turn:

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import attachments, forget, processes, threads, turns, waiting
@@ -16,6 +17,8 @@ from bot.types import Attached, Incoming, Lease, Notice, Platform, ThreadKey, Tu
 
 Result = TypeVar("Result")
 
+ACCEPT_PATIENCE = 1.0
+"""Seconds that an acceptance waits: a connection may have broken since it was used last."""
 PATIENCE = 30.0
 """Seconds that a running turn waits for a database that is away."""
 
@@ -54,10 +57,13 @@ class TurnStore:
     # --- taking in
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        async with self._database.tenant(incoming.thread.tenant_id) as session:
-            return await turns.accept(
-                session, incoming=incoming, tokens=self._count_tokens(incoming.text), holder=self._holder()
-            )
+        tokens = self._count_tokens(incoming.text)
+
+        async def once(again: bool) -> Turn | None:
+            async with self._database.tenant(incoming.thread.tenant_id) as session:
+                return await turns.accept(session, incoming=incoming, tokens=tokens, holder=self._holder())
+
+        return await patiently(once, ACCEPT_PATIENCE)
 
     async def first(self, thread: ThreadKey, message_id: str) -> bool:
         async with self._database.tenant(thread.tenant_id) as session:
@@ -168,7 +174,10 @@ class TurnStore:
             await waiting.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
 
     async def lease(self, turn: Turn) -> Lease | None:
-        return await self._trying(turn.thread.tenant_id, partial(self._lease, turn))
+        try:
+            return await self._trying(turn.thread.tenant_id, partial(self._lease, turn))
+        except IntegrityError:
+            return None
 
     async def _lease(self, turn: Turn, session: AsyncSession, _: bool) -> Lease | None:
         lease = await turns.lease(session, turn=turn, holder=self._holder())

@@ -68,6 +68,13 @@ class Surroundings(Protocol):
         """The thread above the question, its authors named; None where there is nothing above it."""
 
 
+@runtime_checkable
+class Handing(Protocol):
+    """A Surface that can hand over a file beside the reply. Raises RateLimited, MessageGone or SurfaceError."""
+
+    async def hand_over(self, name: str, data: bytes) -> None: ...
+
+
 class PartRecorder(Protocol):
     """Remembers each reply message before it is posted, and its reference after. Raises LeaseLost."""
 

@@ -18,10 +18,11 @@ from logging import ERROR, WARNING
 from types import TracebackType
 from typing import Self
 
+from bot.engine import words
 from bot.engine.gate import safe
 from bot.engine.markdown import MIN_LIMIT, Split, split, visible
 from bot.engine.pace import Pace, Shared
-from bot.engine.ports import PartRecorder, Surface
+from bot.engine.ports import Handing, PartRecorder, Surface
 from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
 from bot.types import Action, Citation, Limits, Part
 
@@ -150,13 +151,18 @@ class Display:
         cut = rendered(text, self._surface.limits, self._addresses())
         self.rest = cut.rest
         parts = [self._part(index, shown, final=True) for index, shown in enumerate(cut.parts or [self._status or "…"])]
-        parts[-1] = replace(parts[-1], sources=tuple(sources), notes=tuple(notes), actions=tuple(actions))
+        file = self._surface if cut.rest and isinstance(self._surface, Handing) else None
+        told = (*notes, *([words.REST_IN_FILE if file else words.REST_CUT] if cut.rest else []))
+        parts[-1] = replace(parts[-1], sources=tuple(sources), notes=told, actions=tuple(actions))
         until = self._monotonic() + self._deadline
         for index, part in enumerate(parts):
             if index and self._outdated(index, part):
                 await self._sleep(self._pace.wait(self._monotonic()))
             await self._insist(partial(self._put, index, part), until)
         await self._remove_surplus(len(parts), until)
+        if file is not None:
+            whole = safe(text, self._addresses()).encode()
+            await self._insist(partial(file.hand_over, words.WHOLE_ANSWER, whole), until)
         return tuple(parts)
 
     async def remove(self) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from bot.store.tables import messages
 from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import Message
 from tests.slack.test_end_to_end import finished, running, take_in
 
 
@@ -17,14 +18,19 @@ async def test_a_private_answer_is_shared_by_its_asker_once(
     async with running(slack, database_url, tmp_path):
         await take_in(slack)
         await slack.command("/ask", "how many days of paid leave do interns have?", "alice", "general")
-        answers = lambda: [m for m in slack.world.messages if m.only_for and "parley_share" in m.now.buttons]  # noqa: E731
+
+        def answers() -> list[Message]:
+            return [said for said in slack.world.messages if said.only_for and "parley_share" in said.now.buttons]
+
+        def public() -> list[Message]:
+            return [said for said in slack.messages("general") if "alice asked" in said.shown]
+
         await slack.until(answers, timeout=60)
         private = answers()[0]
         assert "20 days" in private.shown
         await slack.click("parley_share", private, "bob")
         await slack.until(lambda: any("Only the person who asked" in said for said in slack.whispers("bob")))
         await slack.click("parley_share", private, "alice")
-        public = lambda: [m for m in slack.messages("general") if "alice asked" in m.shown]  # noqa: E731
         await slack.until(public)
         assert "20 days" in public()[0].shown
         await slack.click("parley_share", private, "alice")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.engine.stream import Display
 from bot.errors import MessageGone, RateLimited, SurfaceError
 from bot.platforms.slack.connection import clients
 from bot.platforms.slack.surface import DirectSurface, SlackSurface
@@ -115,3 +117,24 @@ async def test_a_post_is_found_again_by_its_nonce(slack: SlackDouble, client: As
 async def test_a_thread_that_is_gone_holds_no_post(slack: SlackDouble, client: AsyncWebClient) -> None:
     assert await SlackSurface(client, "C0GENERAL", "1.000001").find("turn-1:0") is None
     assert await SlackSurface(client, "C0GENERAL", "").find("turn-1:0") is None
+
+
+async def test_the_whole_of_an_answer_that_is_too_long_comes_as_a_file(
+    slack: SlackDouble, client: AsyncWebClient
+) -> None:
+    async def record(index: int, ref: str | None) -> None:
+        return None
+
+    question = await slack.say("general", "alice", "a question")
+    surface = SlackSurface(client, question.channel, question.ts)
+    surface.limits = replace(surface.limits, message_chars=200, max_parts=2)
+    text = " ".join(f"word{number}" for number in range(200))
+    async with Display(surface, turn_id="turn-1", record=record) as display:
+        await display.open("…")
+        await display.close(text)
+    first, second, file = slack.replies(question)
+    assert first.shown.startswith("word0 ")
+    assert "in the file" in second.shown
+    (upload,) = file.files
+    assert upload["name"] == "answer.md"
+    assert slack.uploaded[upload["id"]].decode() == text

@@ -68,8 +68,8 @@ def reply(answer: Reply) -> dict[str, Any]:
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
         blocks += notes([words.more_rows(hidden)] if hidden else [])
     if answer.shareable and answer.turn_id:
-        share = {"type": "button", "action_id": SHARE, "value": answer.turn_id}
-        share["text"] = {"type": "plain_text", "text": words.SHARE}
+        label = {"type": "plain_text", "text": words.SHARE}
+        share = {"type": "button", "action_id": SHARE, "value": answer.turn_id, "text": label}
         blocks.append({"type": "actions", "elements": [share]})
     return {"text": fallback(answer.text), "blocks": blocks or [markdown(words.PENDING)]}
 

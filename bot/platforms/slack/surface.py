@@ -96,6 +96,13 @@ class SlackSurface:
                 return None
         return None
 
+    async def hand_over(self, name: str, data: bytes) -> None:
+        """Upload a file into the thread."""
+        with failures.translated():
+            await self._client.files_upload_v2(
+                channel=self._channel, thread_ts=self._thread or None, filename=name, title=name, content=data
+            )
+
     async def fetch(self, file: Attached) -> bytes:
         """The bytes of a file that was attached to the question."""
         if self._around is None:

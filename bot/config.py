@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     slack_bot_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_BOT_TOKEN"))
     slack_app_token: SecretStr | None = Field(None, validation_alias=_named("SLACK_APP_TOKEN"))
     slack_signing_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_SIGNING_SECRET"))
+    slack_http_host: str = Field("127.0.0.1", validation_alias=_named("PARLEY_SLACK_HTTP_HOST"))
+    slack_http_port: int = Field(3000, ge=1, le=65_535, validation_alias=_named("PARLEY_SLACK_HTTP_PORT"))
+    slack_public_url: str | None = Field(None, validation_alias=_named("PARLEY_SLACK_PUBLIC_URL"))
     slack_api_url: str | None = Field(None, validation_alias=_named("SLACK_API_URL"))
     discord_token: SecretStr | None = Field(None, validation_alias=_named("DISCORD_TOKEN"))
     discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
@@ -143,7 +146,14 @@ class Settings(BaseSettings):
             raise ValueError("not a Postgres address; write postgresql://user:password@host:5432/database, or unset it")
         return value
 
-    @field_validator("anthropic_base_url", "openai_base_url", "slack_api_url", "discord_api_url", "discord_gateway_url")
+    @field_validator(
+        "anthropic_base_url",
+        "openai_base_url",
+        "slack_api_url",
+        "slack_public_url",
+        "discord_api_url",
+        "discord_gateway_url",
+    )
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://", "ws://", "wss://")):
@@ -168,8 +178,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _both_slack_tokens(self) -> Settings:
-        if self.slack_bot_token and not self.slack_app_token:
-            raise ValueError("SLACK_APP_TOKEN is missing beside SLACK_BOT_TOKEN; make one under 'Basic Information'")
+        if self.slack_bot_token and not (self.slack_app_token or self.slack_signing_secret):
+            raise ValueError(
+                "SLACK_APP_TOKEN is missing beside SLACK_BOT_TOKEN; make one under 'Basic Information' (or set "
+                "SLACK_SIGNING_SECRET to be reached over HTTP)"
+            )
         if self.slack_app_token and not self.slack_bot_token:
             raise ValueError("SLACK_BOT_TOKEN is missing beside SLACK_APP_TOKEN; copy it from 'OAuth & Permissions'")
         return self

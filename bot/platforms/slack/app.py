@@ -1,4 +1,4 @@
-"""Slack, wired: connects in Socket Mode and serves until cancelled."""
+"""Slack, wired: connects in Socket Mode, or listens in HTTP mode, and serves until cancelled."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from bot.platforms.slack.connection import Identity, Socket
 from bot.platforms.slack.errands import Errands
 from bot.platforms.slack.files import Downloads
 from bot.platforms.slack.history import Channels
+from bot.platforms.slack.http import Door
 from bot.platforms.slack.listeners import Listeners
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.menus import Menus
@@ -51,7 +52,6 @@ async def serve(
     async with connection.pool() as session:
         clients = connection.clients(settings, session, bot_token)
         identity = await connection.identify(clients.patient, settings)
-        address = await connection.socket_address(clients.patient, app_token)
         _warn_of_missing_scopes(identity)
 
         errands, people = Errands(), People(clients.patient, settings.admins)
@@ -84,21 +84,30 @@ async def serve(
             errands=errands,
             surface_for=surface_for,
         )
-        socket = Socket(_bolt(clients.patient, menus, listeners), app_token, clients.patient, address)
+        bolt = _bolt(clients.patient, settings, menus, listeners)
+        way: Socket | Door
+        if app_token is None:
+            way = Door(bolt, settings.slack_http_host, settings.slack_http_port)
+        else:
+            address = await connection.socket_address(clients.patient, app_token)
+            way = Socket(bolt, app_token, clients.patient, address)
         try:
-            await socket.connect_async()  # type: ignore[no-untyped-call]
+            await way.open()
             log.info("Slack: connected to %s as %s", identity.team, identity.me.user_id)
-            await _rounds(desk, socket, surface_for, ready, round_seconds)
+            await _rounds(desk, way, surface_for, ready, round_seconds)
         finally:
-            await socket.close()
+            await way.close()
             await errands.close()
             await people.close()
             await clients.prompt.detach()
 
 
-def _bolt(client: AsyncWebClient, menus: Menus, listeners: Listeners) -> AsyncApp:
+def _bolt(client: AsyncWebClient, settings: Settings, menus: Menus, listeners: Listeners) -> AsyncApp:
     log_of_bolt = logging.getLogger(f"{__name__}.bolt")
-    app = AsyncApp(name="parley", client=client, process_before_response=True, logger=log_of_bolt)
+    secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
+    app = AsyncApp(
+        name="parley", client=client, signing_secret=secret, process_before_response=True, logger=log_of_bolt
+    )
     menus.register(app)
     listeners.register(app)
     return app
@@ -106,7 +115,7 @@ def _bolt(client: AsyncWebClient, menus: Menus, listeners: Listeners) -> AsyncAp
 
 async def _rounds(
     desk: Desk,
-    socket: Socket,
+    way: Socket | Door,
     surface_for: Callable[[Turn], Surface],
     ready: asyncio.Event | None,
     round_seconds: float,
@@ -119,7 +128,7 @@ async def _rounds(
         if ready is not None:
             ready.set()
         await asyncio.sleep(round_seconds)
-        await socket.heal()
+        await way.heal()
 
 
 def _downloads(settings: Settings, session: aiohttp.ClientSession, bot_token: str) -> Downloads:

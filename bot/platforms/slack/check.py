@@ -42,6 +42,9 @@ async def check(settings: Settings) -> list[Check]:
             found += [_token(identity), _scopes(identity)]
         except ConfigError as error:
             found.append(_failed("slack bot token", error))
+        if app_token is None:
+            found.append(_over_http(settings))
+            return found
         try:
             address = await connection.socket_address(client, app_token)
             found.append(Check("slack app token", True, "accepted", ""))
@@ -54,6 +57,14 @@ async def check(settings: Settings) -> list[Check]:
 def _failed(name: str, error: ConfigError) -> Check:
     detail, _, fix = str(error).partition("; ")
     return Check(name, False, detail, fix[:1].upper() + fix[1:])
+
+
+def _over_http(settings: Settings) -> Check:
+    heard = f"HTTP mode, heard on {settings.slack_http_host}:{settings.slack_http_port}"
+    if settings.slack_public_url is None:
+        fix = "Set PARLEY_SLACK_PUBLIC_URL to the address Slack reaches, then paste `parley manifest slack` again."
+        return Check("slack requests", False, f"{heard}; the public address is not set", fix)
+    return Check("slack requests", True, f"{heard}, reached at {settings.slack_public_url}", "")
 
 
 def _token(identity: Identity) -> Check:

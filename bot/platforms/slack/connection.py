@@ -81,13 +81,21 @@ def api_url(settings: Settings) -> str:
     return settings.slack_api_url or API_URL
 
 
-def tokens(settings: Settings) -> tuple[str, str]:
-    """Bot token and app token. Raises ConfigError."""
+def bot_token(settings: Settings) -> str:
+    """The bot token. Raises ConfigError."""
     if settings.slack_bot_token is None:
         raise ConfigError(f"SLACK_BOT_TOKEN is not set; {HOW_TO_SIGN_IN}.")
-    if settings.slack_app_token is None:
+    return settings.slack_bot_token.get_secret_value()
+
+
+def tokens(settings: Settings) -> tuple[str, str | None]:
+    """Bot token and app token, which is None where Slack reaches the bot over HTTP. Raises ConfigError."""
+    token = bot_token(settings)
+    if settings.slack_app_token is not None:
+        return token, settings.slack_app_token.get_secret_value()
+    if settings.slack_signing_secret is None:
         raise ConfigError(f"SLACK_APP_TOKEN is not set; {HOW_TO_CONNECT}.")
-    return settings.slack_bot_token.get_secret_value(), settings.slack_app_token.get_secret_value()
+    return token, None
 
 
 def pool() -> aiohttp.ClientSession:
@@ -171,6 +179,10 @@ class Socket(AsyncSocketModeHandler):
             await super().handle(client, req)  # type: ignore[arg-type]
         finally:
             self._handling.discard(task)
+
+    async def open(self) -> None:
+        """Connect."""
+        await self.connect_async()  # type: ignore[no-untyped-call]
 
     async def heal(self) -> None:
         """Called now and then: a connection attempt that keeps failing gets a fresh address, for one expires."""

@@ -45,12 +45,18 @@ EVENTS = (
 SHORT = ("ask", "ingest", "docs", "budget", "costs")
 """Commands that also go without ``/parley``: their names are free in Slack, and they make sense outside threads."""
 
+PATH = "/slack/events"
+"""Where Slack sends everything in HTTP mode, below the public address."""
 ABOUT, FORGET = "parley_about", "parley_forget"
 """Callback ids of the entries in the menu of a message."""
 
 
-def manifest() -> dict[str, Any]:
-    """The manifest as Slack's "From a manifest" takes it, JSON or YAML."""
+def manifest(public_url: str = "") -> dict[str, Any]:
+    """The manifest as Slack's "From a manifest" takes it, JSON or YAML.
+
+    With a public address it is for HTTP mode, without one for Socket Mode.
+    """
+    reached = {"request_url": f"{public_url.rstrip('/')}{PATH}"} if public_url else {}
     return {
         "_metadata": {"major_version": 2, "minor_version": 1},
         "display_information": {
@@ -59,19 +65,21 @@ def manifest() -> dict[str, Any]:
             "long_description": LONG_DESCRIPTION,
             "background_color": "#1f3a5f",
         },
-        "features": _features(),
+        "features": _features(reached),
         "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
         "settings": {
-            "event_subscriptions": {"bot_events": sorted(EVENTS)},
-            "interactivity": {"is_enabled": True},
+            "event_subscriptions": {**reached, "bot_events": sorted(EVENTS)},
+            "interactivity": {"is_enabled": True, **reached},
             "org_deploy_enabled": False,
-            "socket_mode_enabled": True,
+            "socket_mode_enabled": not reached,
             "token_rotation_enabled": False,
         },
     }
 
 
-def _features() -> dict[str, Any]:
+def _features(reached: dict[str, str]) -> dict[str, Any]:
+    url = {"url": reached["request_url"]} if reached else {}
+    commands_ = [_generic(), *(_short(name) for name in SHORT if name in commands.COMMANDS)]
     return {
         "app_home": {
             "home_tab_enabled": False,
@@ -90,7 +98,7 @@ def _features() -> dict[str, Any]:
             {"name": words.ABOUT_MENU, "type": "message", "callback_id": ABOUT, "description": "Answers you alone"},
             {"name": words.FORGET_MENU, "type": "message", "callback_id": FORGET, "description": "Takes it back"},
         ],
-        "slash_commands": [_generic(), *(_short(name) for name in SHORT if name in commands.COMMANDS)],
+        "slash_commands": [{**command, **url} for command in commands_],
     }
 
 

@@ -180,9 +180,12 @@ class Desk:
 
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
         """Start the platform's turns that this process may run, now and whenever one comes; the number started now."""
-        if self._rounds.serve(platform, surface_for):
-            await self._store.serves(platform)
+        self._rounds.serve(platform, surface_for)
         return await self._round(platform)
+
+    async def serves(self, platform: Platform) -> None:
+        """Tell the others that this process hears the platform and has heard what was said before. Raises StoreAway."""
+        await self._store.serves(platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
         """When another process last served the platform; None where none did within a day."""
@@ -324,7 +327,10 @@ class Desk:
         """Start turns of the platform that nobody runs, as many as there are places; the number started."""
         surface_for = self._rounds.surfaces.get(platform)
         free = self._places.free
-        if self._closing or surface_for is None or not free:
+        if self._closing or surface_for is None:
+            return 0
+        if not free:
+            self._full = True
             return 0
         found = await self._store.unfinished(platform, known=[*self._running, *self._fresh], most=free)
         mine = self._running.keys() | self._fresh

@@ -317,7 +317,7 @@ class Store(Protocol):
         """Turns that this process may run and does not know yet, the fairest first; frees what dead processes held."""
 
     async def serves(self, platform: Platform) -> None:
-        """Note that this process serves the platform."""
+        """Note that this process serves the platform and has heard what was said before. Raises StoreAway."""
 
     async def last_served(self, platform: Platform) -> datetime | None:
         """When another process last served it; None where none did within a day."""

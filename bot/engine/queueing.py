@@ -132,11 +132,9 @@ class Rounds:
         self._again: set[str] = set()
         self.surfaces: dict[str, SurfaceFor] = {}
 
-    def serve(self, platform: Platform, surface_for: SurfaceFor) -> bool:
-        """From now on turns of the platform can be shown here; whether it was not so before."""
-        fresh = platform not in self.surfaces
+    def serve(self, platform: Platform, surface_for: SurfaceFor) -> None:
+        """From now on turns of the platform can be shown here."""
         self.surfaces[platform] = surface_for
-        return fresh
 
     def soon(self, platform: str = "") -> None:
         """Look for turns of the platform, or of all that are served."""

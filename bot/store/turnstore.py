@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.errors import StoreAway
 from bot.store import attachments, forget, processes, threads, turns, waiting
 from bot.store.faults import patiently
 from bot.store.session import Database
@@ -149,9 +150,10 @@ class TurnStore:
 
     async def serves(self, platform: Platform) -> None:
         holder = self._holder()
-        if holder is not None:
-            async with self._database.queue() as session:
-                await processes.serves(session, process_id=holder, platform=platform)
+        if holder is None:
+            raise StoreAway("the line to the database is down")
+        async with self._database.queue() as session:
+            await processes.serves(session, process_id=holder, platform=platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
         async with self._database.queue() as session:

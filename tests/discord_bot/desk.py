@@ -45,6 +45,8 @@ class ScriptedDesk:
         self.speaks_up = False
         self.away_since: datetime | None = None
         self.away = 0
+        self.away_at_start = 0
+        self.served: list[Platform] = []
         self._count = itertools.count(1)
         self._seen: set[tuple[str, str, str]] = set()
 
@@ -137,7 +139,13 @@ class ScriptedDesk:
     async def direct_channels(self, platform: Platform) -> list[str]:
         return []
 
+    async def serves(self, platform: Platform) -> None:
+        self.served.append(platform)
+
     async def last_served(self, platform: Platform) -> datetime | None:
+        if self.away_at_start:
+            self.away_at_start -= 1
+            raise StoreAway("gone")
         return self.away_since
 
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:

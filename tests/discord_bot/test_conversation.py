@@ -233,6 +233,24 @@ async def test_what_was_said_while_nobody_was_there_is_read_afterwards(
     assert [heard.text for heard in desk.incoming] == ["how many days of leave?", "and of parental leave?"]
 
 
+async def test_who_starts_while_the_database_is_away_reads_afterwards_what_was_missed(
+    discord: DiscordDouble,
+    desk: ScriptedDesk,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only then does it count as having heard everything: the next process reads from where it stopped."""
+    monkeypatch.setattr("bot.platforms.discord.missed.LOOK_AGAIN", 0.05)
+    asked = await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
+    desk.away_since, desk.away_at_start = datetime.now(UTC) - timedelta(minutes=1), 3
+    await connect()
+    assert desk.served == []
+    await discord.until(lambda: answered(discord, asked))
+    await discord.until(lambda: desk.served == ["discord"])
+
+
 async def test_where_nobody_ever_was_nothing_is_read(
     discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
 ) -> None:

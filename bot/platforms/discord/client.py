@@ -16,7 +16,7 @@ import discord
 import yarl
 
 from bot.commands.base import Reply
-from bot.errors import ParleyError
+from bot.errors import ParleyError, StoreAway
 from bot.platforms.discord import loops, missed, parse, replies, slash, words
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
@@ -134,17 +134,31 @@ class Parley(discord.AutoShardedClient):
         self._gone_since = None
 
     async def _catch_up(self, gone_since: datetime | None) -> None:
-        """Hear what was said while no process was connected; a message that is known already changes nothing."""
+        """Hear what was said while no process was connected; a message that is known already changes nothing.
+
+        While the database is away it waits: only then does this process count as one that has heard everything, so
+        that the next one reads from where the last that had stopped.
+        """
         with self._handling():
-            try:
-                since = missed.away_since(gone_since or await self._desk.last_served("discord"), datetime.now(UTC))
-                if since is None:
+            while not self.is_closed():
+                try:
+                    await self._hear_missed(gone_since)
+                    await self._desk.serves("discord")
                     return
-                direct = [int(one) for one in await self._desk.direct_channels("discord") if one.isdecimal()]
-                async for message in missed.missed(self, direct, since):
-                    await self.on_message(message)
-            except (ParleyError, discord.DiscordException) as error:
-                log.warning("what was said while no process was connected could not be read: %s", error)
+                except StoreAway as away:
+                    log.warning("what was said on Discord meanwhile is read later: %s", away.detail or away)
+                except (ParleyError, discord.DiscordException) as error:
+                    log.warning("what was said while no process was connected could not be read: %s", error)
+                    return
+                await asyncio.sleep(missed.LOOK_AGAIN)
+
+    async def _hear_missed(self, gone_since: datetime | None) -> None:
+        since = missed.away_since(gone_since or await self._desk.last_served("discord"), datetime.now(UTC))
+        if since is None:
+            return
+        direct = [int(one) for one in await self._desk.direct_channels("discord") if one.isdecimal()]
+        async for message in missed.missed(self, direct, since):
+            await self.on_message(message)
 
     async def take_up(self) -> None:
         """Start the turns that no live process holds. Never raises."""

@@ -29,8 +29,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 LONGEST_AWAY = timedelta(hours=24)
 _Channel = discord.TextChannel | discord.VoiceChannel | discord.Thread
 
-OVERLAP = timedelta(seconds=10)
-MOST_MISSED = 100
+OVERLAP = timedelta(seconds=60)
+"""What the last process may have heard and not have stored when it died."""
+LOOK_AGAIN = 2.0
+"""Seconds until a database that is away is asked again what was missed."""
+MOST_MISSED = 500
 """Messages that are read afterwards in one channel."""
 
 

@@ -32,7 +32,7 @@ EDITED, DELETED = 0.03, 0.02
 things once and never again, so a run in which processes die cannot promise them there."""
 CHANGED_WITHIN = 6.0
 THREAD_QUESTIONS = 5
-CHANNELS, PEOPLE = 8, 24
+CHANNELS, PEOPLE, GREETED = 8, 24, 6
 
 PlatformName = Literal["slack", "discord"]
 
@@ -177,10 +177,20 @@ class DiscordPeople:
         self._chance = chance
         self._people = [discord.world.add_user(f"Person {number}") for number in range(PEOPLE)]
         self._channels = [discord.world.add_channel(f"chaos-{number}") for number in range(CHANNELS)]
+        self.greeted: list[DiscordUser] = []
+        """Who has had an answer in a direct message. A bot cannot ask Discord who else wrote to it: the very first
+        message of somebody that comes while no process can store it is out of reach."""
+
+    def greet(self, number: int, tag: str) -> Question:
+        """The first direct message of a person."""
+        user = self._people[number]
+        self.greeted.append(user)
+        return self._say(self._discord.world.dm(user), user, f"what is the rule in case {tag}?", tag)
 
     def open(self, tag: str) -> Question:
         user = self._chance.choice(self._people)
-        if self._chance.random() < 0.1:
+        if self.greeted and self._chance.random() < 0.1:
+            user = self._chance.choice(self.greeted)
             place, text = self._discord.world.dm(user), f"what is the rule in case {tag}?"
         else:
             place, text = self._chance.choice(self._channels), f"{self._discord.bot.mention} what about case {tag}?"
@@ -240,6 +250,13 @@ class Crowd:
         self._chance = chance
         self._talking: list[Conversation] = []
         self._saying: set[asyncio.Task[None]] = set()
+
+    async def greet(self, people: DiscordPeople) -> None:
+        """Some people say their first word to the bot while nothing breaks yet."""
+        for number in range(GREETED):
+            question = people.greet(number, f"Q{len(self.questions) + 1:06}")
+            self.questions.append(question)
+            self.events += await people.announce(question)
 
     async def ask(self, events: int, seconds: float) -> None:
         """Ask for ``seconds``; returns once everything was announced, its duplicates included."""

@@ -80,6 +80,7 @@ async def storm(
         fleet = stage.fleet(processes)
         await fleet.start()
         note(f"seed {seed}; logs in {stage.folder}; {processes} processes up after {time.monotonic() - began:.1f} s")
+        await stage.greeted()
         wreck = Wreck(fleet, stage.postgres, stage.chance, kill_every, crash_every)
         breaking = asyncio.create_task(wreck.run())
         telling = asyncio.create_task(_tell(stage, wreck, note))

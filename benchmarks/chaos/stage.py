@@ -51,6 +51,7 @@ class Stage:
     postgres: Postgres
     zygote: Zygote
     crowd: Crowd
+    on_discord: DiscordPeople
     folder: Path
     chance: random.Random
     more: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +97,15 @@ class Stage:
     def fleet(self, processes: int, **more: Any) -> Fleet:
         """Processes of this stage."""
         return Fleet(self.zygote, self.specs(processes, **more))
+
+    async def greeted(self) -> None:
+        """Let the people say their first words, and wait until they are stored."""
+        await self.crowd.greet(self.on_discord)
+        until = time.monotonic() + 30
+        while len((await asyncio.to_thread(read_books, self.postgres.url)).turns) < len(self.crowd.questions):
+            if time.monotonic() > until:
+                raise RuntimeError(f"The first questions were not stored; see the logs in {self.folder}")
+            await asyncio.sleep(0.3)
 
     def look(self) -> Verdict:
         """What stands now."""
@@ -151,10 +161,8 @@ async def staged(
     with crashing_postgres(database) as postgres:
         await slack.__aenter__()
         async with discord, models, Zygote() as zygote:
-            people: dict[PlatformName, Any] = {
-                "slack": SlackPeople(slack, chance),
-                "discord": DiscordPeople(discord, chance),
-            }
-            yield Stage(slack, discord, models, postgres, zygote, Crowd(people, chance), logs, chance, settings)
+            people = DiscordPeople(discord, chance)
+            crowd = Crowd({"slack": SlackPeople(slack, chance), "discord": people}, chance)
+            yield Stage(slack, discord, models, postgres, zygote, crowd, people, logs, chance, settings)
         # Leaving without an error would assert that no rule was broken; a kill breaks Retry-After.
         await slack.__aexit__(KeyboardInterrupt, None, None)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, exists, false, func, or_, select, text, update
+from sqlalchemy import and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -178,43 +178,34 @@ async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> in
     return int(found or 0)
 
 
+_TAKE = text(
+    """
+    UPDATE turns
+    SET state = 'running', fence = fence + 1, holder = CAST(:holder AS integer),
+        takeovers = takeovers + CASE WHEN state = 'running' THEN 1 ELSE 0 END,
+        lease_until = now() + CAST(:lease AS interval), started_at = coalesce(started_at, now())
+    WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid)
+      AND (state = 'queued' AND (holder IS NULL OR holder IN (0, CAST(:holder AS integer)))
+           OR state = 'running' AND (lease_until < now() OR holder = CAST(:holder AS integer)))
+      AND NOT EXISTS (
+          SELECT 1 FROM turns older
+          WHERE older.tenant_id = turns.tenant_id AND older.thread_uid = turns.thread_uid
+            AND older.seq < turns.seq AND older.state IN ('queued', 'running'))
+    RETURNING fence, takeovers, stopping,
+        (SELECT count(*) FROM reply_parts part
+         WHERE part.tenant_id = turns.tenant_id AND part.turn_id = turns.turn_id) AS recorded
+    """
+)
+
+
 async def lease(session: AsyncSession, *, turn: Turn, holder: int | None = None) -> Lease | None:
     """Take the turn; None while the thread is busy with it or with an earlier one. Raises LeaseLost once it ended.
 
     A turn that runs in this very process's name was leased in a transaction whose commit nobody heard of. Raises
     IntegrityError where another turn of the thread was leased in the same moment.
     """
-    on_record = (
-        select(func.count())
-        .where(reply_parts.c.tenant_id == turns.c.tenant_id, reply_parts.c.turn_id == turns.c.turn_id)
-        .correlate(turns)
-        .scalar_subquery()
-    )
-    older = turns.alias("older")
-    own = false() if holder is None else turns.c.holder == holder
-    lapsed = or_(turns.c.lease_until < func.now(), own)
-    ours = or_(turns.c.holder.is_(None), turns.c.holder == ANYBODY, own)
-    free = or_(and_(turns.c.state == "queued", ours), and_(turns.c.state == "running", lapsed))
-    waits = exists().where(
-        older.c.tenant_id == turns.c.tenant_id,
-        older.c.thread_uid == turns.c.thread_uid,
-        older.c.seq < turns.c.seq,
-        older.c.state.in_(OPEN),
-    )
-    statement = (
-        update(turns)
-        .where(is_turn(turn), free, ~waits)
-        .values(
-            state="running",
-            fence=turns.c.fence + 1,
-            holder=holder,
-            takeovers=turns.c.takeovers + case((turns.c.state == "running", 1), else_=0),
-            lease_until=func.now() + LEASE,
-            started_at=func.coalesce(turns.c.started_at, func.now()),
-        )
-        .returning(turns.c.fence, turns.c.takeovers, turns.c.stopping, on_record.label("recorded"))
-    )
-    taken = (await session.execute(statement)).one_or_none()
+    asked = {"tenant": turn.thread.tenant_id, "turn": turn.id, "holder": holder, "lease": LEASE}
+    taken = (await session.execute(_TAKE, asked)).one_or_none()
     if taken is not None:
         return Lease(turn.id, taken.fence, taken.takeovers, taken.recorded, taken.stopping)
     state = await session.scalar(select(turns.c.state).where(is_turn(turn)))

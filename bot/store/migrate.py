@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from bot.errors import ConfigError
 from bot.store.session import driver_url, unreachable
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,11 +30,26 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the schema up to ``revision``. Raises ConfigError where the database does not answer."""
+    """Bring the schema up to ``revision``; one that a later version has brought further is left as it is.
+
+    Migrations only add what the version before can do without, so that both run side by side while a new one is
+    deployed. Raises ConfigError where the database does not answer.
+    """
     try:
+        current, _ = revisions(url)
+        if current is not None and not _is_known(url, current):
+            log.warning("the schema is of a later version (%s) than this process: going on with it", current)
+            return
         command.upgrade(config(url), revision)
     except OperationalError as error:
         raise ConfigError(unreachable(error)) from error
+
+
+def _is_known(url: str, revision: str) -> bool:
+    try:
+        return ScriptDirectory.from_config(config(url)).get_revision(revision) is not None
+    except CommandError:
+        return False
 
 
 def downgrade(url: str, revision: str = "base") -> None:

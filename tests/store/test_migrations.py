@@ -11,6 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from bot.store import migrate
 from bot.store.session import Database
+from tests.store.test_turns import accepted, call, done, store_of
 
 
 def tables_of(url: str) -> set[str]:
@@ -111,3 +112,43 @@ async def test_no_tenant_no_rows_and_the_queue_sees_turns_and_tenants_only(datab
         assert list(await session.scalars(text("SELECT tenant_id FROM budgets"))) == []
         changed = await session.execute(text("UPDATE tenants SET name = 'x' RETURNING 1"))
         assert changed.all() == []
+
+
+async def test_code_goes_on_while_a_later_version_has_brought_the_schema_further(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE turns ADD COLUMN mood TEXT DEFAULT 'calm' NOT NULL")
+        connection.execute("ALTER TABLE inbox ADD COLUMN via TEXT")
+        connection.execute("CREATE TABLE moods (tenant_id TEXT NOT NULL, mood TEXT NOT NULL)")
+        connection.execute("UPDATE alembic_version SET version_num = '9999_later'")
+    migrate.upgrade(database_url)
+    database = Database(database_url)
+    store = store_of(database)
+    turn = await accepted(store, "1")
+    lease = await store.lease(turn)
+    assert lease is not None
+    await store.record_part(turn, lease, 0, "m0")
+    await store.finish(turn, lease, done(turn, call(100)), reservation=await store.reserve(turn, 500), cache_key="k")
+    changed = await store.begin_anew(turn, "Something else?")
+    assert changed is not None
+    assert changed.parts == ("m0",)
+    await database.aclose()
+
+
+async def test_the_version_before_goes_on_beside_this_one(database_url: str, database: Database) -> None:
+    """What it does not know is left out of its statements: it says neither whose a turn is nor that it lives."""
+    store = store_of(database)
+    turn = await accepted(store, "1")
+    async with database.tenant("slack:T1") as session:
+        await session.execute(
+            text(
+                "UPDATE turns SET state = 'running', fence = fence + 1, lease_until = now() + interval '30 seconds' "
+                "WHERE tenant_id = 'slack:T1'"
+            )
+        )
+    assert await store.unfinished("slack") == [], "its lease stands"
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET state = 'queued', lease_until = NULL, created_at = now()"))
+    assert await store.unfinished("slack") == [], "it is left a moment to start what it accepted"
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET created_at = now() - interval '10 seconds'"))
+    assert [found.id for found in await store.unfinished("slack")] == [turn.id]

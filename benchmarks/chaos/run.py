@@ -53,6 +53,7 @@ class Result:
             "turns taken over": len(seen.waits),
             "taken over after, s (p50, p95, most)": _three(seen.waits),
             "answered after, s (p50, p95, most)": _three(seen.delays),
+            "told once more to wait": seen.told_again,
             "rules of the platforms broken": self.violations,
             "load of the machine (1 min)": self.load,
         }

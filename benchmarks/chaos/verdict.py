@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.chaos.crowd import SENTENCE, PlatformName, Question
 from benchmarks.chaos.fleet import Interrupted, Process
+from bot.platforms.discord.words import NOT_STORED_YET
 from bot.platforms.slack.words import NOT_STORED
 from bot.store.session import driver_url
 from tests.doubles.discord import DiscordDouble
@@ -21,6 +22,7 @@ AFTER_RESTART, AFTER_DEATH = 15.0, 45.0
 """Seconds within which a turn whose process died must go on: after that process is back, and where it is not."""
 
 OPEN = ("queued", "running")
+TO_WAIT = (NOT_STORED, NOT_STORED_YET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Verdict:
     outdated: list[str] = field(default_factory=list)
     """Answers to a question that was changed or deleted."""
     withdrawn: int = 0
+    told_again: int = 0
+    """Times that somebody was told once more, by another process, to wait for the database."""
     unfinished: int = 0
     reserved: int = 0
     under_way: int = 0
@@ -181,7 +185,7 @@ def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, m
             continue
         _judge_one(verdict, question, said[question.tag], refused=refused)
     verdict.drafts = [message.text[:120] for message in shown if message.draft]
-    verdict.strays = _strays(shown, books)
+    verdict.strays, verdict.told_again = _strays(shown, books)
     verdict.disordered = _disordered(questions, said, turn_of)
     verdict.unfinished = sum(row.state in OPEN for row in books.turns)
     verdict.reserved = books.reserved
@@ -215,28 +219,34 @@ def _many(tag: str, said: list[tuple[Shown, int]]) -> int:
     return 0
 
 
-def _strays(shown: Sequence[Shown], books: Books) -> list[str]:
+def _strays(shown: Sequence[Shown], books: Books) -> tuple[list[str], int]:
     """Messages that are neither an answer, nor a draft, nor why there is none; a reason said twice is one of them.
 
-    In a direct message in Slack the asker is told, once, that the question comes again; in a channel by a whisper.
+    In Slack's direct messages, and on Discord, the asker is told where the database is away that it is tried again.
     """
     reasons = [row.refused.rstrip(".")[:80] for row in books.turns if row.refused]
-    answered = {row.message_id for row in books.turns if not row.refused}
-    found, told = [], set(answered)
+    told = {row.message_id for row in books.turns if not row.refused}
+    waiting: set[str] = set()
+    found, again = [], 0
     for one in shown:
         if one.sentences or one.draft or any(reason in one.text for reason in reasons):
             continue
-        to = one.reply_to or (one.place if NOT_STORED in one.text else "")
-        if not to or to in told:
+        if any(word in one.text for word in TO_WAIT):
+            again += one.place in waiting
+            waiting.add(one.place)
+        elif not one.reply_to or one.reply_to in told:
             found.append(one.text[:120])
-        told.add(to)
-    return found
+        told.add(one.reply_to)
+    return found, again
 
 
 def _disordered(
     questions: Sequence[Question], said: dict[str, list[tuple[Shown, int]]], turn_of: dict[str, Any]
 ) -> list[str]:
-    """Of two questions of a thread, asked and accepted one after the other, the later was answered first."""
+    """Of two questions of a thread, asked and accepted one after the other, the later was answered first.
+
+    A question that was changed is answered anew, in its old place.
+    """
     threads: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
         if said.get(question.tag) and question.message_id in turn_of:
@@ -247,7 +257,8 @@ def _disordered(
             for second in asked[at + 1 :]:
                 if turn_of[first.message_id].seq < turn_of[second.message_id].seq:
                     first_message, second_message = said[first.tag][0][0], said[second.tag][0][0]
-                    if first_message.order > second_message.order or first_message.at > second_message.at:
+                    later = first_message.at > second_message.at and not first.changed_from
+                    if first_message.order > second_message.order or later:
                         at_first, at_second = turn_of[first.message_id].seq, turn_of[second.message_id].seq
                         shown = f"shown at {first_message.at:.1f} and {second_message.at:.1f}"
                         place = f"{first.platform} {first.thread}"

@@ -67,11 +67,10 @@ def test_a_question_that_could_not_be_stored_is_refused_by_one_reply() -> None:
     assert failures(verdict_of([asked(1)], [word, replace(word, order=6)], [])) == {"stray messages": 1}
 
 
-def test_a_direct_message_tells_once_that_the_question_comes_again() -> None:
+def test_to_be_told_to_wait_is_no_stray() -> None:
     word = Shown("slack", "D1/1", 5, NOT_STORED, draft=False, at=1.0)
-    both = [answer(1, 1, 2), word]
-    assert failures(verdict_of([asked(1)], both, [turn(1)])) == {}
-    assert failures(verdict_of([asked(1)], [*both, replace(word, order=6)], [turn(1)])) == {"stray messages": 1}
+    seen = verdict_of([asked(1)], [answer(1, 1, 2), word, replace(word, order=6)], [turn(1)])
+    assert (failures(seen), seen.told_again) == ({}, 1)
 
 
 def test_what_is_said_twice_or_torn_is_seen() -> None:
@@ -84,6 +83,9 @@ def test_a_later_question_answered_first_is_seen_where_it_was_accepted_later() -
     both, shown = [asked(1), asked(2)], [answer(1, 1, 2, order=8), answer(2, 1, 2, order=7)]
     assert failures(verdict_of(both, shown, [turn(1), turn(2)])) == {"out of order": 1}
     assert failures(verdict_of(both, shown, [turn(1, seq=3), turn(2)])) == {}
+    anew = [replace(both[0], tag="Q900001", changed_from="Q000001"), both[1]]
+    edited = [replace(answer(1, order=1), text="Q900001 s1 of 1: thirty days.", at=99.0), answer(2, 1, 2)]
+    assert failures(verdict_of(anew, edited, [turn(1), turn(2)])) == {}, "answered anew in its old place"
     apart = [asked(1), asked(2, thread="C1/2")]
     assert failures(verdict_of(apart, shown, [turn(1), turn(2)])) == {}
 

@@ -1,0 +1,115 @@
+"""A conversation of ten turns, as a reader of the channel sees it; ``pytest -s`` prints it with every edit's moment."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.models import ModelDouble, Reply
+from tests.doubles.models_replies import Seen
+from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import Message
+from tests.slack.test_end_to_end import finished, running, take_in
+
+LONG = "\n\n".join(
+    f"## Chapter {n}\n\n" + f"Sentence of chapter {n}, which goes on for a while. " * 20 for n in range(30)
+)
+QUESTIONS = (
+    "how many days of paid leave do I have?",
+    "and interns?",
+    "write everything down at length",
+    "count slowly",
+    "what is the deadlin?",
+    "tell me a story",
+    "and parental leave?",
+    "thanks, and meals on a journey?",
+    "who books travel?",
+    "sum it up",
+)
+
+
+def script(seen: Seen) -> Reply:
+    """Long, slow or short, as the question asks."""
+    asked = seen.messages[-1][1].rpartition("asks: ")[2]
+    if "at length" in asked:
+        return Reply(LONG, piece=900, pause=0.08)
+    if "slowly" in asked or "story" in asked:
+        return Reply(" ".join(f"number{n}" for n in range(120)), piece=40, pause=0.15)
+    return Reply(f"About “{asked[:40]}”: thirty days [1].", piece=20, pause=0.02)
+
+
+def cadence(message: Message) -> list[float]:
+    """Seconds between two neighbouring versions."""
+    return [round(after.at - before.at, 2) for before, after in itertools.pairwise(message.versions)]
+
+
+async def test_ten_turns(
+    slack: SlackDouble, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.app.SHUTDOWN_GRACE", 0.1)
+    async with ModelDouble() as models:
+        models.script = script
+        keys: dict[str, Any] = {
+            "anthropic_api_key": models.anthropic_key,
+            "anthropic_base_url": models.anthropic_url,
+            "answer_tokens": 16_000,
+            "router": "cheap",
+            "daily_tokens": 10_000_000,
+        }
+        async with running(slack, database_url, tmp_path, **keys):
+            await take_in(slack)
+            root = await slack.say("general", "alice", f"{slack.bot} {QUESTIONS[0]}")
+            await _answered(slack, root, 1)
+            await slack.say("general", "bob", QUESTIONS[1], root.ts)
+            await _answered(slack, root, 2)
+            await slack.say("general", "alice", QUESTIONS[2], root.ts)
+            await _answered(slack, root, 3)
+            await slack.say("general", "alice", QUESTIONS[3], root.ts)
+            slow = await _running(slack, root)
+            await slack.click("parley_stop", slow, "alice")
+            await slack.until(lambda: "Stopped" in slow.shown)
+            typo = await slack.say("general", "alice", QUESTIONS[4], root.ts)
+            await _answered(slack, root, 4)
+            await slack.edit(typo, "what is the deadline?")
+            await slack.until(lambda: any("deadline?" in reply.shown for reply in finished(slack, root)), timeout=60)
+            await slack.say("general", "alice", QUESTIONS[5], root.ts)
+            story = await _running(slack, root)
+        assert "Interrupted" in story.shown
+        async with running(slack, database_url, tmp_path, **keys):
+            await _answered(slack, root, 5)
+            for n, question in enumerate(QUESTIONS[6:], 6):
+                await slack.say("general", "alice", question, root.ts)
+                await _answered(slack, root, n)
+    print(slack.transcript(versions=True))
+    said = slack.replies(root)
+    for reply in said:
+        print(f"{reply.ts}: {reply.edits} edits, seconds between them {cadence(reply)}")
+
+    assert "number119" in story.shown
+    assert "number119" not in slow.shown
+    long = [reply for reply in said if "Chapter" in reply.shown]
+    whole = "\n".join(reply.shown for reply in long)
+    assert [whole.count(f"Chapter {n}\n") for n in range(30)] == [1] * 30
+    assert len(long) == 3, "30,000 characters in parts of at most 11,000"
+    assert len(LONG) > 30_000
+    drafts = [*cadence(long[0])[1:], *cadence(story)[3:-1]]
+    assert drafts
+    assert all(gap >= 1.0 for gap in drafts), "the limit that Slack sets: an edit every 1.2 seconds"
+    assert len(finished(slack, root)) == 9
+
+
+async def _answered(slack: SlackDouble, root: Message, count: int) -> None:
+    await slack.until(lambda: len(finished(slack, root)) == count, timeout=90)
+
+
+async def _running(slack: SlackDouble, root: Message) -> Message:
+    """The answer that is being written, once some of it shows."""
+
+    def written() -> list[Message]:
+        return [reply for reply in slack.replies(root) if reply.now.buttons == ["parley_stop"] and reply.edits]
+
+    await slack.until(written, timeout=60)
+    return written()[-1]

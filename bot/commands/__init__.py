@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ _ALL = tuple(module.COMMAND for module in _MODULES)
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
 
+_NAME = re.compile(r"[a-z][\w-]{1,31}")
 _BARE = frozenset(("stop", "why", "budget", "costs", "help", "docs", "settings", "memory"))
 """Commands that a mention may consist of alone."""
 
@@ -53,13 +55,14 @@ async def _in_full(ctx: Context) -> Author:
 def match(text: str) -> tuple[str, str] | None:
     """The command that a mention is, and its arguments; None for a question.
 
-    ``stop`` alone is a command and ``stop the deployment?`` a question; a slash makes it a command in any case.
+    ``stop`` alone is a command and ``stop the deployment?`` a question; a slash makes it a command in any case, a
+    misspelled one too, so that ``run`` can name the nearest.
     """
     name, _, args = text.strip().partition(" ")
     slashed, name = name.startswith("/"), name.lstrip("/").lower()
-    if name not in COMMANDS:
-        return None
     args = args.strip()
+    if name not in COMMANDS:
+        return (name, args) if slashed and _NAME.fullmatch(name) else None
     if slashed or (not args and name in _BARE):
         return name, args
     first = args.split(" ")[0].strip("<>").lower()

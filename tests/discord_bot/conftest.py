@@ -153,6 +153,8 @@ class Offered:
     def match(self, text: str) -> tuple[str, str] | None:
         """A message of one or two words that begins with a command's name."""
         name, _, rest = text.partition(" ")
+        if name.startswith("/") and not rest:
+            return name[1:], ""
         return (name.lower(), rest) if name.lower() in COMMANDS and len(rest.split()) <= 1 else None
 
     async def run(self, name: str, args: str, ctx: Context) -> Reply:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,9 +35,6 @@ IN_PLACE = frozenset({"stop", "help"})
 
 LONGEST_WAIT = 30.0
 """Seconds of a rate limit that the library waits out itself; a longer one is told to the engine."""
-
-
-_ORDER = re.compile(r"/([A-Za-z][\w-]{1,31})(?:\s+(.*))?", re.DOTALL)
 
 
 OVERHEARD_SECONDS = 120.0
@@ -220,7 +216,9 @@ class Parley(discord.AutoShardedClient):
             return
         if await self._too_fast(message, incoming):
             return
-        command = self._command(parse.order(message, self.user.id)) if incoming.kind != "follow_up" else None
+        command = (
+            self._orders.commands.match(parse.order(message, self.user.id)) if incoming.kind != "follow_up" else None
+        )
         if command is not None:
             await self._obey(message, incoming, *command)
             return
@@ -279,7 +277,7 @@ class Parley(discord.AutoShardedClient):
         incoming = await self._incoming(message)
         if incoming is None or self.user is None or incoming.kind == "overheard":
             return
-        if self._command(parse.order(message, self.user.id)) is not None:
+        if self._orders.commands.match(parse.order(message, self.user.id)) is not None:
             return
         if incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
             turn = await self._desk.edited(incoming)
@@ -327,12 +325,6 @@ class Parley(discord.AutoShardedClient):
         asked = Asked(incoming.thread, incoming.author, message.author, inside, incoming.attachments)
         answer = replies.MessageAnswer(message, in_place=name in IN_PLACE)
         await replies.carry_out(self._orders.runner(name, arguments, asked), answer)
-
-    def _command(self, order: str) -> tuple[str, str] | None:
-        """The command that a mention is. A slash before an unknown word is one that was misspelled."""
-        slashed = _ORDER.fullmatch(order)
-        known = self._orders.commands.match(order)
-        return known or ((slashed[1].lower(), slashed[2] or "") if slashed else None)
 
     async def _tell(self, message: discord.Message, text: str) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -135,6 +136,20 @@ class DiscordSurface:
         async with told():
             return await around.above(self._client, self._turn)
 
+    async def hand_over(self, name: str, data: bytes) -> None:
+        """Post a file below the reply, once; to the asker's direct messages where the bot may not attach files."""
+        nonce = short(f"file {self._turn.id}")
+        async with told():
+            self._place = self._place or await self._find_place()
+            try:
+                await self._place.channel.send(file=_file(name, data), allowed_mentions=NO_MENTIONS, nonce=nonce)
+            except discord.Forbidden as error:
+                if error.code != MISSING_PERMISSIONS:
+                    raise
+                dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
+                word = words.cannot_write(self._turn.thread.channel_id)
+                await dm.send(word, file=_file(name, data), allowed_mentions=NO_MENTIONS, nonce=nonce)
+
     async def _complain(self, code: int) -> None:
         """Tell the asker why there is no answer, where the bot may not write what it was asked."""
         if code not in (MISSING_ACCESS, MISSING_PERMISSIONS, LOCKED):
@@ -228,6 +243,10 @@ class DiscordSurface:
             await self._complain(LOCKED)
             raise MessageGone(_GONE[LOCKED].capitalize() + ".")
         await thread.edit(archived=False)
+
+
+def _file(name: str, data: bytes) -> discord.File:
+    return discord.File(io.BytesIO(data), filename=name)
 
 
 def _is_of(message: discord.Message, turn_id: str, name: str) -> bool:

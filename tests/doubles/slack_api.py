@@ -30,6 +30,7 @@ SCOPES: dict[str, str | None] = {
     "conversations.history": "channels:history",
     "conversations.replies": "channels:history",
     "users.info": "users:read",
+    "users.conversations": "channels:read",
     "files.getUploadURLExternal": "files:write",
     "files.completeUploadExternal": "files:write",
     "assistant.threads.setStatus": "assistant:write",
@@ -70,6 +71,7 @@ class WebApi:
             "conversations.open": self._open,
             "conversations.replies": self._replies,
             "users.info": self._user,
+            "users.conversations": self._own_channels,
             "files.getUploadURLExternal": self._upload_url,
             "files.completeUploadExternal": self._complete_upload,
             "assistant.threads.setStatus": self._set_status,
@@ -209,6 +211,14 @@ class WebApi:
     def _members(self, args: Args) -> dict[str, Any]:
         channel = self._world.channels[self._info(args)["channel"]["id"]]
         return _page(sorted(channel.members), "members", args, most=1000)
+
+    def _own_channels(self, args: Args) -> dict[str, Any]:
+        kinds = {"public_channel": "channel", "private_channel": "group"}
+        wanted = {kinds[kind] for kind in str(args.get("types") or "public_channel").split(",")}
+        mine = [place for place in self._world.channels.values() if BOT_USER in place.members and place.kind in wanted]
+        if args.get("exclude_archived") in (True, "1", "true"):
+            mine = [place for place in mine if not place.is_archived]
+        return _page([place.payload() for place in mine], "channels", args, most=999)
 
     def _history(self, args: Args) -> dict[str, Any]:
         channel = self._joined(args)

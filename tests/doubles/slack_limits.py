@@ -16,6 +16,7 @@ PER_MINUTE = {
     "conversations.open": 50,
     "conversations.replies": 50,
     "users.info": 100,
+    "users.conversations": 50,
 }
 """Calls a minute: the documented floor of each tier; ``chat.postMessage`` counts per channel."""
 

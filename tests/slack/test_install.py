@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bot.errors import ConfigError
 from bot.platforms.slack.check import check
 from bot.platforms.slack.manifest import EVENTS, SHORT, manifest
 from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import BOT_USER
 from tests.slack.conftest import installed, serving, slack_settings
 from tests.slack.desk import ScriptedDesk
 
@@ -31,6 +33,7 @@ SCOPES_OF_METHODS: dict[str, set[str]] = {
     "conversations_replies": {"channels:history", "groups:history"},
     "files_upload_v2": {"files:write"},
     "users_info": {"users:read"},
+    "users_conversations": {"channels:read", "groups:read"},
     "views_open": set(),
 }
 """Bot scopes that Slack's reference names for each Web API method; ``apps.connections.open`` takes the app token."""
@@ -161,6 +164,8 @@ async def test_the_doctor_is_content(slack: SlackDouble) -> None:
     assert [(finding.name, finding.ok) for finding in found] == [
         ("slack bot token", True),
         ("slack scopes", True),
+        ("slack clock", True),
+        ("slack channels", True),
         ("slack app token", True),
         ("slack socket mode", True),
     ]
@@ -182,3 +187,14 @@ async def test_the_doctor_names_missing_scopes_and_wrong_tokens() -> None:
 async def test_the_doctor_says_when_slack_is_not_set_up(slack: SlackDouble) -> None:
     (found,) = await check(slack_settings(slack, slack_bot_token=None, slack_app_token=None))
     assert (found.ok, found.detail) == (True, "not set up")
+
+
+async def test_the_doctor_sees_a_clock_that_is_wrong_and_a_bot_that_is_nowhere(slack: SlackDouble) -> None:
+    for channel in slack.world.channels.values():
+        channel.members.discard(BOT_USER)
+    late = datetime.now(UTC) + timedelta(minutes=6)
+    found = {finding.name: finding for finding in await check(slack_settings(slack), clock=lambda: late)}
+    assert not found["slack clock"].ok
+    assert "NTP" in found["slack clock"].fix
+    assert not found["slack channels"].ok
+    assert "/invite" in found["slack channels"].fix

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
-from bot.errors import ConfigError
-from bot.platforms.slack import connection
+from bot.errors import ConfigError, ParleyError
+from bot.platforms.slack import connection, failures
 from bot.platforms.slack.connection import Identity
 from bot.platforms.slack.manifest import SCOPES
 
 HELLO_SECONDS = 10.0
+MOST_SECONDS_APART = 60.0
+CHANNELS = 200
 REINSTALL = "Paste the output of `parley manifest slack` under 'App Manifest', then 'Install App' > 'Reinstall'."
 
 
@@ -26,7 +32,7 @@ class Check(NamedTuple):
     fix: str
 
 
-async def check(settings: Settings) -> list[Check]:
+async def check(settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[Check]:
     """Every finding about Slack; one that says so where Slack is not set up. Never raises for what Slack answers."""
     if settings.slack_bot_token is None and settings.slack_app_token is None:
         return [Check("slack", True, "not set up", "")]
@@ -39,7 +45,7 @@ async def check(settings: Settings) -> list[Check]:
         found: list[Check] = []
         try:
             identity = await connection.identify(client, settings)
-            found += [_token(identity), _scopes(identity)]
+            found += [_token(identity), _scopes(identity), _clock(identity, clock()), await _channels(client)]
         except ConfigError as error:
             found.append(_failed("slack bot token", error))
         if app_token is None:
@@ -78,6 +84,36 @@ def _scopes(identity: Identity) -> Check:
     if missing:
         return Check("slack scopes", False, "missing: " + ", ".join(missing), REINSTALL)
     return Check("slack scopes", True, f"all {len(SCOPES)} granted", "")
+
+
+def _clock(identity: Identity, now: datetime) -> Check:
+    try:
+        apart = abs((parsedate_to_datetime(identity.date) - now).total_seconds())
+    except ValueError:
+        return Check("slack clock", True, "Slack did not tell its time", "")
+    if apart > MOST_SECONDS_APART:
+        fix = "Set this machine's clock (NTP): over HTTP, Slack's requests count as too old beyond 300 seconds."
+        return Check("slack clock", False, f"{apart:.0f} s apart from Slack's", fix)
+    return Check("slack clock", True, f"{apart:.0f} s apart from Slack's", "")
+
+
+async def _channels(client: AsyncWebClient) -> Check:
+    """Where the bot is, and where it may not post."""
+    try:
+        with failures.translated():
+            page = await client.users_conversations(
+                types="public_channel,private_channel", exclude_archived=True, limit=CHANNELS
+            )
+    except ParleyError as error:
+        return Check("slack channels", False, str(error), REINSTALL)
+    found = page.get("channels") or []
+    mute = [f"#{one.get('name')}" for one in found if one.get("is_read_only")]
+    if not found:
+        return Check("slack channels", False, "the bot is in no channel", "Write /invite @Parley in a channel.")
+    if mute:
+        fix = "Let the bot post there: channel name > 'Settings' > 'Posting permissions'."
+        return Check("slack channels", False, f"it cannot post in {', '.join(mute[:10])}", fix)
+    return Check("slack channels", True, f"in {len(found)}{'+' if len(found) >= CHANNELS else ''}", "")
 
 
 async def _socket(session: aiohttp.ClientSession, address: str) -> Check:

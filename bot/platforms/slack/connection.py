@@ -74,6 +74,8 @@ class Identity(NamedTuple):
     team: str
     url: str
     scopes: frozenset[str]
+    date: str = ""
+    """Slack's own clock, as its HTTP header tells it."""
 
 
 def api_url(settings: Settings) -> str:
@@ -136,7 +138,8 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     me = Me(str(found.get("user_id")), str(found.get("bot_id") or ""), team_id, tenant_id)
     scopes = next((value for key, value in found.headers.items() if key.lower() == "x-oauth-scopes"), "")
     granted = frozenset(scope.strip() for scope in str(scopes).split(",") if scope.strip())
-    return Identity(me, str(found.get("team")), str(found.get("url")), granted)
+    date = next((value for key, value in found.headers.items() if key.lower() == "date"), "")
+    return Identity(me, str(found.get("team")), str(found.get("url")), granted, str(date))
 
 
 async def socket_address(client: AsyncWebClient, app_token: str) -> str:

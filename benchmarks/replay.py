@@ -94,7 +94,7 @@ class Shelf:
     async def version(self, tenant_id: str) -> int:
         return 1
 
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5) -> Found:
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         return Found(self.passages[:k], {}, 0.9, 1)
 
 

@@ -133,7 +133,8 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
             "VALUES (:tenant, gen_random_uuid(), 'benchmark', 'data', 'tenant', now())",
             "INSERT INTO documents (tenant_id, id, source_id, uri, title, text, blocks, metadata, content_hash, "
             "recipe, audience, state, fetched_at) "
-            "SELECT tenant_id, gen_random_uuid(), id, 'd', 'd', '', '[]', '{}', '', '', 'tenant', 'ready', now() FROM sources WHERE tenant_id = :tenant",
+            "SELECT tenant_id, gen_random_uuid(), id, 'd', 'd', '', '[]', '{}', '', '', 'tenant', 'ready', now() "
+            "FROM sources WHERE tenant_id = :tenant",
         ):
             await session.execute(text(statement), {"tenant": tenant})
     language, middles = Language(), centres()

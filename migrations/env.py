@@ -28,8 +28,10 @@ def _url() -> str:
 
 
 def _compared(item: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
-    """What ``alembic check`` and ``--autogenerate`` look at: indexes over expressions stand in the migrations alone, and
-    the tables of the queue belong to procrastinate."""
+    """What ``alembic check`` and ``--autogenerate`` look at.
+
+    Indexes over expressions stand in the migrations alone, and the tables of the queue belong to procrastinate.
+    """
     if kind == "table" and (name or "").startswith("procrastinate_"):
         return False
     return not (kind == "index" and reflected and other is None)

@@ -67,7 +67,7 @@ BEGIN
         END;
     END LOOP;
 END $$
-"""
+"""  # noqa: S608 - a role of this project
 
 DROP_QUEUE = """
 DO $$

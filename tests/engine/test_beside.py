@@ -127,7 +127,8 @@ async def test_without_a_model_the_person_is_told_that_files_are_not_read() -> N
 def test_the_questions_own_files_come_first_within_the_budget(budget: int) -> None:
     long = "word " * 500
     thread = Attached("t0", -1, "thread", "thread", text="x: " + long + "the last line")
-    beside = shown([thread, file("old.txt", text=long, own=False), file("new.txt", position=1, text=long)], budget, words)
+    files = [file("old.txt", text=long, own=False), file("new.txt", position=1, text=long)]
+    beside = shown([thread, *files], budget, words)
     assert beside.files[-1][0] == "new.txt"
     assert beside.files[-1][1].endswith("(cut here: the file goes on)")
     total = words(beside.above) + sum(words(text) for _, text in beside.files)

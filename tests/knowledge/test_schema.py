@@ -54,7 +54,7 @@ async def test_only_the_own_tenant_is_seen(
     async with sessions("mine") as session:
         for packed in ("token_signs", "sentence_vectors"):
             await session.execute(
-                text(f"INSERT INTO {packed} SELECT tenant_id, chunk_id, model, 'bits' FROM embeddings")  # noqa: S608
+                text(f"INSERT INTO {packed} SELECT tenant_id, chunk_id, model, 'bits' FROM embeddings")
             )
         assert await session.scalar(count)
     async with sessions("theirs") as session:

@@ -16,7 +16,7 @@ from bot.engine.ports import CacheLife, Message, Prompt
 from bot.types import PastMessage, Tier
 from knowledge.types import Passage
 
-VERSION = "3"
+VERSION = "4"
 """Part of the answer cache's key: raise it with every change that can change an answer."""
 
 SYSTEM_LIFE: CacheLife = "1h"
@@ -169,6 +169,14 @@ def size(prompt: Prompt, count: Callable[[str], int]) -> int:
     return count(prompt.system) + sum(count(message.text) + 6 for message in prompt.messages) + 12
 
 
+def edges_first(number: int) -> list[int]:
+    """The order in which passages 1 to ``number`` stand in the prompt: the best first, the second best last.
+
+    Models read the middle of what they are given least ("lost in the middle", arXiv 2307.03172).
+    """
+    return [*range(1, number + 1, 2), *reversed(range(2, number + 1, 2))]
+
+
 def fitting(passages: Sequence[Passage], budget: int, count: Callable[[str], int]) -> tuple[Passage, ...]:
     """The best passages that ``budget`` tokens hold; the best one in any case."""
     kept: list[Passage] = []
@@ -218,7 +226,7 @@ def _alternating(messages: Sequence[Message]) -> list[Message]:
 def _last(
     question: str, author: str, past: Selected, passages: Sequence[Passage], language: str, beside: Beside
 ) -> str:
-    found = "\n\n".join(_passage(n, passage) for n, passage in enumerate(passages, 1))
+    found = "\n\n".join(_passage(n, passages[n - 1]) for n in edges_first(len(passages)))
     asked = f"{author} asks: {question}" + (f"\n\n(Answer in the language {language}.)" if language else "")
     return f"{_remembered(past)}{_beside(beside)}<passages>\n{found or '(nothing was found)'}\n</passages>\n\n{asked}"
 

@@ -44,7 +44,7 @@ async def discord() -> AsyncIterator[DiscordDouble]:
 
 @contextlib.asynccontextmanager
 async def running(
-    discord: DiscordDouble, database_url: str, folder: Path, models: ModelDouble | None = None
+    discord: DiscordDouble, database_url: str, folder: Path, models: ModelDouble | None = None, **more: object
 ) -> AsyncIterator[App]:
     """The application with Discord connected, stopped as the process stops it."""
     settings = settings_for(
@@ -57,7 +57,7 @@ async def running(
         openai_base_url=models.openai_url if models else None,
         reranker="none",
         home=("auto",),
-        answer_tokens=4000,
+        **{"answer_tokens": 4000, **more},
         **({"embedding_model": "text-embedding-3-small"} if models else {}),
     )
     async with open_app(settings) as app, working(app.services):

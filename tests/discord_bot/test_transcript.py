@@ -1,0 +1,125 @@
+"""A conversation of ten turns as a reader of the thread sees it; ``pytest -s`` prints it with its edits and cadence."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from tests.discord_bot.conftest import BRISK
+from tests.discord_bot.test_end_to_end import finished, ingest, running
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.discord_world import Channel, Message, User, Version
+from tests.doubles.models import ModelDouble, Reply
+from tests.doubles.models_replies import Seen
+
+LONG = "\n\n".join(
+    f"## Chapter {n}\n\n" + f"Sentence of chapter {n}, which goes on for a while. " * 20 for n in range(30)
+)
+AFTERWARDS = (
+    "and parental leave?",
+    "thanks, and meals on a journey?",
+    "who books travel?",
+    "sum it up",
+)
+PARTS = 10
+
+
+def script(seen: Seen) -> Reply:
+    """Long, slow or short, as the question asks."""
+    asked = seen.messages[-1][1].rpartition("asks: ")[2] if seen.messages else ""
+    if "at length" in asked:
+        return Reply(LONG, piece=900, pause=0.08)
+    if "slowly" in asked or "story" in asked:
+        return Reply(" ".join(f"number{n}" for n in range(120)), piece=40, pause=0.15)
+    return Reply(f"About “{asked[:40]}”: thirty days [1].", piece=20, pause=0.02)
+
+
+def cadence(message: Message) -> list[float]:
+    """Seconds between two neighbouring versions."""
+    return [round(after.at - before.at, 2) for before, after in itertools.pairwise(message.versions)]
+
+
+def between_drafts(message: Message) -> list[float]:
+    """Seconds between two edits that both show words of an answer that is still being written."""
+
+    def drafted(version: Version) -> bool:
+        return "number" in version.content and "parley:stop:" in str(version.components)
+
+    pairs = itertools.pairwise(message.versions)
+    return [after.at - before.at for before, after in pairs if drafted(before) and drafted(after)]
+
+
+async def test_ten_turns(database_url: str, tmp_path: Path) -> None:
+    more = {"answer_tokens": 16_000, "router": "cheap", "daily_tokens": 10_000_000}
+    async with DiscordDouble(limits=BRISK) as discord, ModelDouble() as models:
+        general, ada = discord.channel("general"), discord.user("Ada")
+        models.script = script
+        async with running(discord, database_url, tmp_path, models, **more) as app:
+            await ingest(discord, general, ada)
+            root = await discord.say(general, ada, f"{discord.bot.mention} how many days of paid leave do I have?")
+            await _answered(discord, root, 1)
+            thread = discord.thread(root)
+            assert thread is not None
+            await discord.say(thread, discord.user("Bob"), "and interns?")
+            await _answered(discord, root, 2)
+            await discord.say(thread, ada, "write everything down at length")
+            await _answered(discord, root, 3)
+            slow = await _begun(discord, thread, ada, "count slowly")
+            await discord.click("Stop", slow, ada)
+            await discord.until(lambda: "Stopped" in slow.content, timeout=60)
+            typo = await discord.say(thread, ada, "what is the deadlin?")
+            await _answered(discord, root, 4)
+            await discord.change(typo, {"content": "what is the deadline?"}, [])
+            await discord.until(lambda: any("deadline?" in one.content for one in finished(discord, root)), timeout=60)
+            story = await _begun(discord, thread, ada, "tell me a story")
+            await app.desk.close(grace=0.0)
+        async with running(discord, database_url, tmp_path, models, **more):
+            await _answered(discord, root, 5)
+            for count, question in enumerate(AFTERWARDS, 6):
+                await discord.say(thread, ada, question)
+                await _answered(discord, root, count)
+        assert discord.violations == []
+        said = discord.answers(root)
+        print(discord.transcript())
+        for message in said:
+            print(f"{message.id}: {message.edits} edits, seconds between them {cadence(message)}")
+        patches = sum(method == "PATCH" and "/messages/" in path for method, path in discord.rest.calls)
+        refused = sum(status == 429 for *_, status in discord.rest.refusals)
+        print(f"{patches} edits in all, {refused} refused")
+
+    assert "number119" not in slow.content
+    assert "number119" in story.content
+    _is_whole(said)
+    drafts = [gap for message in (slow, story) for gap in between_drafts(message)]
+    assert len(drafts) >= 3
+    assert all(gap >= 0.9 for gap in drafts), "an edit a second of one message at most"
+
+
+def _is_whole(said: list[Message]) -> None:
+    """Ten messages in order, and everything in the file."""
+    assert len(LONG) > 30_000
+    parts = [one for one in said if "Chapter" in one.content or "of chapter" in one.content]
+    assert len(parts) == PARTS
+    shown = "\n".join(one.content for one in parts)
+    numbers = [number for number in range(30) if f"Chapter {number}\n" in shown]
+    assert numbers == list(range(len(numbers)))
+    assert [shown.count(f"## Chapter {number}\n") for number in numbers] == [1] * len(numbers)
+    assert "the whole of it is in the file" in parts[-1].content + parts[-1].embed_text()
+    (file,) = [file for one in said for file in one.attachments]
+    text = file.data.decode()
+    assert [text.count(f"## Chapter {number}\n") for number in range(30)] == [1] * 30
+
+
+async def _answered(discord: DiscordDouble, root: Message, count: int) -> None:
+    await discord.until(lambda: len(finished(discord, root)) == count, timeout=90)
+
+
+async def _begun(discord: DiscordDouble, thread: Channel, ada: User, text: str) -> Message:
+    """The answer that is being written to the question, once some of it shows."""
+
+    def written() -> list[Message]:
+        return [one for one in discord.answers(thread) if "Stop" in one.buttons() and "number" in one.content]
+
+    await discord.say(thread, ada, text)
+    await discord.until(written, timeout=60)
+    return written()[-1]

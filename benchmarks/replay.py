@@ -142,7 +142,7 @@ def answer(last_message: str) -> str:
 
 def script(seen: Seen) -> Reply:
     """Summaries get a summary, questions their answer."""
-    about_memory = "memory of a conversation" in seen.system
+    about_memory = "You keep the memory of this conversation" in seen.messages[-1][1]
     return Reply(SUMMARY if about_memory else answer(seen.messages[-1][1]), piece=400)
 
 

@@ -72,7 +72,7 @@ async def test_without_the_right_to_make_threads_it_replies(
 
 async def test_a_slash_command_is_synced_and_private(simcord_env: Any) -> None:
     _, channel, ada = members(simcord_env)
-    result = await ada.slash(channel, "budget")
+    result = await ada.slash(channel, "budget show")
     assert result.ephemeral
     assert result.response.content.startswith("ada has 1,000 of 200,000 tokens")
     assert "costs" not in ada.available_commands(channel)

@@ -146,7 +146,7 @@ async def test_an_unknown_command_gets_the_nearest(app: App) -> None:
         ("why is the sky blue", None),
         ("help", ("help", "")),
         ("help me with my laptop", None),
-        ("/nonsense", None),
+        ("/nonsense", ("nonsense", "")),
     ],
 )
 def test_which_mentions_are_commands(text: str, found: tuple[str, str] | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 from bot import commands
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.errors import NotAllowed
+from bot.types import Author
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import serving
 from tests.slack.desk import ScriptedDesk
@@ -34,6 +35,16 @@ class Scripted:
             return reply
 
         self.script = script
+
+
+@pytest.fixture(autouse=True)
+def no_admins_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests have no database in which a tenant could name its admins."""
+
+    async def as_slack_says(context: Context) -> Author:
+        return context.author
+
+    monkeypatch.setattr(commands, "_in_full", as_slack_says)
 
 
 @pytest.fixture

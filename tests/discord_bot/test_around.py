@@ -119,14 +119,21 @@ def _narrow(self: Window) -> None:
 
 def test_the_window_moves_on() -> None:
     window = Window(most=2, seconds=10)
-    assert [window.heard("pair", at) for at in (0, 1, 2, 3)] == ["heard", "heard", "warned", "ignored"]
-    assert window.heard("other pair", 3) == "heard"
-    assert [window.heard("pair", at) for at in (14, 15, 16)] == ["heard", "heard", "warned"]
+    assert [window.heard("pair", f"m{at}", at) for at in (0, 1, 2, 3)] == ["heard", "heard", "warned", "ignored"]
+    assert window.heard("other pair", "m3", 3) == "heard"
+    assert [window.heard("pair", f"m{at}", at) for at in (14, 15, 16)] == ["heard", "heard", "warned"]
+
+
+def test_a_message_that_is_tried_again_counts_once() -> None:
+    window = Window(most=2, seconds=10)
+    assert [window.heard("pair", "same", 0) for _ in range(50)] == ["heard"] * 50
+    assert window.heard("pair", "second", 1) == "heard"
+    assert [window.heard("pair", "third", 2) for _ in range(3)] == ["warned"] * 3
 
 
 def test_the_window_forgets_who_was_silent_longest() -> None:
     window = Window(most=1, seconds=1e9, pairs=2)
     for pair in ("a", "b", "c"):
-        window.heard(pair, 0)
-    assert window.heard("a", 1) == "heard"
-    assert window.heard("c", 1) == "warned"
+        window.heard(pair, "first", 0)
+    assert window.heard("a", "second", 1) == "heard"
+    assert window.heard("c", "second", 1) == "warned"

@@ -227,7 +227,8 @@ class Parley(discord.AutoShardedClient):
             self._desk.start(turn, self.surface_for(turn))
 
     async def _too_fast(self, message: discord.Message, incoming: Incoming) -> bool:
-        heard = self._window.heard((incoming.thread, incoming.author.id), incoming.sent_at.timestamp())
+        pair = (incoming.thread, incoming.author.id)
+        heard = self._window.heard(pair, incoming.message_id, incoming.sent_at.timestamp())
         if heard == "warned":
             await missed.say_once(message, words.TOO_FAST)
         return heard != "heard"

@@ -5,7 +5,7 @@ Messages of bots and webhooks are not heard at all; a program that writes with a
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Literal
 
@@ -24,18 +24,22 @@ class Window:
         self._most = most
         self._seconds = seconds
         self._pairs = pairs
-        self._said: OrderedDict[Hashable, deque[float]] = OrderedDict()
+        self._said: OrderedDict[Hashable, dict[str, float]] = OrderedDict()
 
-    def heard(self, pair: Hashable, at: float) -> Heard:
-        """``heard`` while it is slow enough for a person; the first message beyond is ``warned``, then ``ignored``."""
-        said = self._said.setdefault(pair, deque())
+    def heard(self, pair: Hashable, message_id: str, at: float) -> Heard:
+        """``heard`` while it is slow enough for a person; the first message beyond is ``warned``, then ``ignored``.
+
+        A message that comes again, or is tried again, counts once and gets the same word.
+        """
+        said = self._said.setdefault(pair, {})
         self._said.move_to_end(pair)
-        while said and said[0] <= at - self._seconds:
-            said.popleft()
-        said.append(at)
+        for old in [one for one, moment in said.items() if moment <= at - self._seconds]:
+            del said[old]
+        said.setdefault(message_id, at)
         if len(self._said) > self._pairs:
             self._said.popitem(last=False)
-        if len(said) > self._most + 1:
-            said.popleft()
+        place = list(said).index(message_id)
+        if place > self._most:
+            del said[message_id]
             return "ignored"
-        return "warned" if len(said) > self._most else "heard"
+        return "warned" if place == self._most else "heard"

@@ -56,6 +56,12 @@ async def test_only_the_own_tenant_is_seen(
             await session.execute(
                 text(f"INSERT INTO {packed} SELECT tenant_id, chunk_id, model, 'bits' FROM embeddings")
             )
+        await session.execute(
+            text("INSERT INTO ingests (tenant_id, id, source_id, asked_by) SELECT tenant_id, id, id, 'U1' FROM sources")
+        )
+        await session.execute(
+            text("INSERT INTO upload_parts (tenant_id, ingest_id, part, data) SELECT tenant_id, id, 0, 'x' FROM ingests")
+        )
         assert await session.scalar(count)
     async with sessions("theirs") as session:
         assert await session.scalar(count) == 0

@@ -60,7 +60,9 @@ async def test_only_the_own_tenant_is_seen(
             text("INSERT INTO ingests (tenant_id, id, source_id, asked_by) SELECT tenant_id, id, id, 'U1' FROM sources")
         )
         await session.execute(
-            text("INSERT INTO upload_parts (tenant_id, ingest_id, part, data) SELECT tenant_id, id, 0, 'x' FROM ingests")
+            text(
+                "INSERT INTO upload_parts (tenant_id, ingest_id, part, data) SELECT tenant_id, id, 0, 'x' FROM ingests"
+            )
         )
         assert await session.scalar(count)
     async with sessions("theirs") as session:

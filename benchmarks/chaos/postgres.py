@@ -18,6 +18,9 @@ from bot.store import embedded, migrate
 CALM = {"fsync": "off", "full_page_writes": "off"}
 """The machine itself does not crash here: what is committed is in its memory. Commits stay synchronous."""
 
+CONNECTIONS = 300
+"""A process may have 20 in its pool and a few beside it; the 100 that Postgres ships with are four of them."""
+
 
 @dataclass
 class Postgres:
@@ -38,8 +41,12 @@ class Postgres:
 
     async def start(self) -> None:
         """Start it and wait until it takes connections."""
-        options = f'-h "" -k {self.folder}'
-        await asyncio.to_thread(self._control, "-w", "-t", "60", "-o", options, "-l", f"{self.folder}/log", "start")
+        await asyncio.to_thread(self.run)
+
+    def run(self) -> None:
+        """The same, in this thread."""
+        options = f'-h "" -k {self.folder} -c max_connections={CONNECTIONS}'
+        self._control("-w", "-t", "60", "-o", options, "-l", f"{self.folder}/log", "start")
 
     def stop(self) -> None:
         """Stop it for good."""
@@ -65,6 +72,8 @@ def crashing_postgres(settings: dict[str, str] | None = None) -> Iterator[Postgr
     started = embedded.start(folder, settings=CALM if settings is None else settings, keep=True)
     postgres = Postgres(started.url, folder.resolve() / "postgres", started.server)
     try:
+        postgres.stop()
+        postgres.run()
         migrate.upgrade(postgres.url)
         yield postgres
     finally:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from benchmarks.chaos.crowd import SENTENCE, PlatformName, Question
 from benchmarks.chaos.fleet import Interrupted, Process
@@ -151,8 +153,17 @@ class Books:
     reserved: int
 
 
-def read_books(url: str) -> Books:
-    """Read as the superuser, who sees every tenant."""
+def read_books(url: str, *, tries: int = 20) -> Books:
+    """Read as the superuser, who sees every tenant; again after a second where there is no connection to be had."""
+    for _ in range(tries - 1):
+        try:
+            return _read_books(url)
+        except OperationalError:
+            time.sleep(1.0)
+    return _read_books(url)
+
+
+def _read_books(url: str) -> Books:
     engine = create_engine(driver_url(url))
     try:
         with engine.connect() as connection:

@@ -27,18 +27,22 @@ async def storm_edges(
     logs: Path | None = None,
     patience: float = PATIENCE,
     most: float = 60.0,
+    mixed: bool = False,
     note: Callable[[str], None] = print,
 ) -> Result:
-    """Kill ``times`` processes at each edge; ``rate`` are events a second, ``most`` seconds an edge may take."""
+    """Kill ``times`` processes at each edge; ``rate`` are events a second, ``most`` seconds an edge may take.
+
+    ``mixed``: all edges at once, each process dying at the next of them.
+    """
     began, kills = time.monotonic(), 0
     fleets: list[Fleet] = []
     async with staged(seed, folder=logs) as stage:
-        for edge in edges:
-            fleet = armed(stage, processes, edge)
+        for together in [list(edges)] if mixed else [[edge] for edge in edges]:
+            fleet = armed(stage, processes, together)
             fleets.append(fleet)
-            found = await _at(stage, fleet, times, rate, most)
+            found = await _at(stage, fleet, times * len(together), rate, most)
             kills += found
-            note(f"{edge}: {found} kills, {time.monotonic() - began:.0f} s")
+            note(f"{', '.join(together)}: {found} kills, {time.monotonic() - began:.0f} s")
         calm = stage.fleet(processes)
         fleets.append(calm)
         await calm.start()
@@ -49,13 +53,15 @@ async def storm_edges(
         return await report(stage, fleets, seed, spent, kills=kills, armed_until=armed_until)
 
 
-def armed(stage: Stage, processes: int, edge: str, mixes: Sequence[tuple[PlatformName, ...]] = MIXES) -> Fleet:
-    """Processes that die at the edge, at its first passage or one soon after."""
+def armed(
+    stage: Stage, processes: int, edges: Sequence[str], mixes: Sequence[tuple[PlatformName, ...]] = MIXES
+) -> Fleet:
+    """Processes that die at one of the edges each, at its first passage or one soon after."""
 
     def arm(make: Callable[[], Spec]) -> Callable[[], Spec]:
-        return lambda: replace(make(), point=edge, at=next(passages))
+        return lambda: replace(make(), point=next(points), at=next(passages))
 
-    passages = itertools.cycle([1, 2, 1, 4, 1, 3])
+    points, passages = itertools.cycle(edges), itertools.cycle([1, 2, 1, 4, 1, 3])
     return Fleet(stage.zygote, [arm(make) for make in stage.specs(processes, mixes=mixes)])
 
 

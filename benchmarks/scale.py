@@ -56,8 +56,8 @@ TERMS = 70
 QUESTION_TERMS = 5
 COMPARED = 40
 """Questions that are answered by an exact scan too; of a million vectors that takes seconds."""
-TOKENS = 96
-"""Tokens of a chunk that late interaction reads."""
+TOKENS, SENTENCES = 96, 6
+"""Tokens of a chunk that late interaction reads, and sentences that it is compared by."""
 FREQUENCIES = (
     (1, 5.1e-3), (10, 2.9e-3), (50, 1.4e-3), (200, 7.4e-4), (1000, 2.2e-4), (5000, 2.55e-5), (20_000, 1.7e-6),
     (500_000, 2e-9),
@@ -149,6 +149,8 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
             if with_tokens:
                 await _tokens(session, tenant, rows, random)
             await bm25.index(session, tenant, rows)
+    async with database.tenant(tenant) as session:
+        await session.execute(text("UPDATE knowledge_state SET next_chunk = :chunks"), {"chunks": chunks})
 
 
 async def _batch(
@@ -174,19 +176,17 @@ async def _batch(
 async def _tokens(
     session: AsyncSession, tenant: str, rows: Sequence[IndexedChunk], random: np.random.Generator
 ) -> None:
-    signs = random.bytes(len(rows) * TOKENS * DIMENSIONS // 8)
-    width = TOKENS * DIMENSIONS // 8
-    connection = await driver(session)
-    await connection.execute(
-        "INSERT INTO token_signs (tenant_id, chunk_id, model, signs) "
-        "SELECT %s, number, %s, signs FROM unnest(%s::bigint[], %b::bytea[]) AS made (number, signs)",
-        (
-            tenant,
-            MODEL,
-            [row.chunk_id for row in rows],
-            [signs[n * width : (n + 1) * width] for n in range(len(rows))],
-        ),
-    )
+    connection, numbers = await driver(session), [row.chunk_id for row in rows]
+    for table, column, width in (
+        ("token_signs", "signs", TOKENS * DIMENSIONS // 8),
+        ("sentence_vectors", "vectors", SENTENCES * DIMENSIONS),
+    ):
+        drawn = random.bytes(len(rows) * width)
+        await connection.execute(
+            f"INSERT INTO {table} (tenant_id, chunk_id, model, {column}) "
+            "SELECT %s, number, %s, packed FROM unnest(%s::bigint[], %b::bytea[]) AS made (number, packed)",
+            (tenant, MODEL, numbers, [drawn[n * width : (n + 1) * width] for n in range(len(rows))]),
+        )
 
 
 def _fill(url: str, chunks: int, with_tokens: bool) -> None:

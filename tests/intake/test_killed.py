@@ -93,6 +93,7 @@ async def test_a_killed_reading_leaves_whole_documents_and_goes_on_with_the_rest
     assert f"documents {DOCUMENTS} chunks {total} unchanged {len(whole)}" in out.decode()
     assert len(now) == total - chunks
     lost = sum((Counter(before) & Counter(now)).values())
-    assert lost == len(before) + len(now) - total <= 3 * ingest.WAVE
+    # Two waves are being encoded, one is being stored, and one is gathered of documents that are not whole yet.
+    assert lost == len(before) + len(now) - total <= 4 * ingest.WAVE
     async with database.tenant(TENANT) as session:
         assert await runs.active(session, TENANT) == []

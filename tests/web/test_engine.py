@@ -12,6 +12,7 @@ import pytest
 
 from bot.app import App, open_app
 from bot.config import load
+from bot.jobs import working
 from bot.platforms.web.app import serve
 from knowledge import sample
 from knowledge.sources import open_source
@@ -39,7 +40,7 @@ async def _served(app: App) -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
     settings = load(database_url=database_url, data_dir=tmp_path, reranker="none")
-    async with open_app(settings) as opened:
+    async with open_app(settings) as opened, working(opened.services):
         files = [sample.path() / "expenses-and-travel.md", sample.path() / "archive"]
         sources = [open_source(str(file), fetch_allow=(), max_bytes=MOST, files=True) for file in files]
         report = await opened.ingestor.ingest(sources, tenant_id="local")

@@ -124,6 +124,8 @@ class Zygote:
                 known.taken_at = now
         elif "ended" in said:
             self._nobody_holds(said["ended"])
+            if (known := self._open.pop(said["ended"], None)) is not None:
+                known.taken_at = now
         elif "died_at" in said:
             process.died_at = said["died_at"]
         elif "late_ms" in said:

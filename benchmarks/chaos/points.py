@@ -51,7 +51,12 @@ EDGES = (
 
 RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year."
 
-_TURNS = {"store.lease.after": "leased", "store.finish.after": "ended", "store.hand_back.after": "ended"}
+_TURNS = {
+    "store.lease.after": "leased",
+    "store.finish.after": "ended",
+    "store.hand_back.after": "ended",
+    "store.forget.after": "ended",
+}
 
 
 class Watch:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from bot.channels import channel_opener
 from bot.commands.services import Services
 from bot.config import Settings
+from bot.engine.cache.port import NearAnswers
 from bot.engine.desk import Desk
 from bot.engine.ports import LLM, Classifier, Search, Store
 from bot.engine.routing.local import LocalClassifier
@@ -135,30 +136,16 @@ async def open_app(
         llm = around.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
         models = build_models(settings)
-        embedder = models.current
-        stack.push_async_callback(embedder.aclose)
+        stack.push_async_callback(models.current.aclose)
         stack.push_async_callback(models.aclose)
         if warm:
-            embedder.warm()
+            models.current.warm()
             stack.push_async_callback(_ended, asyncio.create_task(_ready(llm)))
         database = await stack.enter_async_context(opened_database(settings))
-        reranker = build_reranker(settings.reranker, embedder)
-        if reranker is not None:
-            stack.push_async_callback(reranker.aclose)
-        retriever = Retriever(database.tenant, embedder, reranker, models=models)
-        ingestor = Ingestor(
-            database.tenant,
-            embedder,
-            chunk_tokens=settings.chunk_tokens,
-            chunking=settings.chunking,
-            chunk_overlap=settings.chunk_overlap,
-            models=models,
-        )
-        stack.push_async_callback(ingestor.aclose)
-        queue = Queue(database.engine.url.render_as_string(hide_password=False))
+        retriever, ingestor = _open_knowledge(settings, database, models, stack)
+        address = database.engine.url.render_as_string(hide_password=False)
+        queue, line = Queue(address), Line(address)
         stack.push_async_callback(queue.aclose)
-
-        line = Line(database.engine.url.render_as_string(hide_password=False))
         store = around.store(
             PostgresStore(database, settings, count_tokens=counter.count, clock=clock, holder=lambda: line.holder)
         )
@@ -172,9 +159,9 @@ async def open_app(
             settings=settings,
             count_tokens=counter.count,
             classifier=_classifier(settings, llm, retriever),
-            memory=ThreadMemory(database, embedder),
+            memory=ThreadMemory(database, models.current),
             rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
-            near=None if embedder.billed else PostgresNearAnswers(database, retriever.encode_ahead, retriever.model),
+            near=_near_answers(database, retriever, models.current),
             reader=reader,
             clock=clock,
         )
@@ -185,10 +172,7 @@ async def open_app(
             clock=clock,
             max_turns=settings.max_turns,
         )
-        stack.push_async_callback(_ended, asyncio.create_task(line.serve(desk.notice), name="line to the database"))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(line.connected(), LINE_SECONDS)
-        stack.push_async_callback(desk.close, SHUTDOWN_GRACE)
+        await _open_line(line, desk, stack)
         services = Services(
             settings=settings,
             database=database,
@@ -204,7 +188,42 @@ async def open_app(
             clock=clock,
             open_channel=channel_opener(settings),
         )
-        yield App(settings, database, desk, services, embedder, retriever, ingestor)
+        yield App(settings, database, desk, services, models.current, retriever, ingestor)
+
+
+def _open_knowledge(
+    settings: Settings, database: Database, models: Models, stack: AsyncExitStack
+) -> tuple[Retriever, Ingestor]:
+    """What reads the documents and what takes them in. Raises EmbeddingError."""
+    reranker = build_reranker(settings.reranker, models.current)
+    if reranker is not None:
+        stack.push_async_callback(reranker.aclose)
+    retriever = Retriever(database.tenant, models.current, reranker, models=models)
+    ingestor = Ingestor(
+        database.tenant,
+        models.current,
+        chunk_tokens=settings.chunk_tokens,
+        chunking=settings.chunking,
+        chunk_overlap=settings.chunk_overlap,
+        models=models,
+    )
+    stack.push_async_callback(ingestor.aclose)
+    return retriever, ingestor
+
+
+async def _open_line(line: Line, desk: Desk, stack: AsyncExitStack) -> None:
+    """Let the desk hear other processes, and them see that this one lives; it closes before the line does."""
+    stack.push_async_callback(_ended, asyncio.create_task(line.serve(desk.notice), name="line to the database"))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(line.connected(), LINE_SECONDS)
+    stack.push_async_callback(desk.close, SHUTDOWN_GRACE)
+
+
+def _near_answers(database: Database, retriever: Retriever, embedder: Embedder) -> NearAnswers | None:
+    """Answers are compared by the vectors of their questions, where a vector costs nothing."""
+    if embedder.billed:
+        return None
+    return PostgresNearAnswers(database, retriever.encode_ahead, retriever.model)
 
 
 def _classifier(settings: Settings, llm: LLM, retriever: Retriever) -> Classifier:

@@ -349,3 +349,44 @@ message_vectors = Table(
         ondelete="CASCADE",
     ),
 )
+
+slack_installations = Table(
+    "slack_installations",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("team_id", Text, nullable=False, server_default=text("''")),
+    Column("enterprise_id", Text, nullable=False, server_default=text("''")),
+    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("app_id", Text, nullable=False, server_default=text("''")),
+    Column("bot_id", Text, nullable=False, server_default=text("''")),
+    Column("bot_user_id", Text, nullable=False, server_default=text("''")),
+    Column("scopes", Text, nullable=False, server_default=text("''")),
+    Column("installed_by", Text, nullable=False, server_default=text("''")),
+    Column("installed_at", DateTime(timezone=True), nullable=False),
+    Column("sealed", Text),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("refreshed_at", DateTime(timezone=True), nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("removed_at", DateTime(timezone=True)),
+)
+"""A workspace, or an organisation as a whole, that installed the app: ``tenant_id`` is ``slack:`` and its id, wherever
+its documents belong. ``sealed`` holds the tokens, encrypted; it is NULL once the app was removed."""
+
+oauth_states = Table(
+    "oauth_states",
+    metadata,
+    Column("tenant_id", Text, primary_key=True, server_default=text("'*'")),
+    Column("digest", Text, primary_key=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+"""Belongs to no tenant yet: an installation that somebody began. The state itself is not kept, only its digest."""
+
+events_heard = Table(
+    "events_heard",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("platform", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    _now("first_at"),
+    _now("last_at"),
+)

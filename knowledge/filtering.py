@@ -27,6 +27,22 @@ _FROM = """
 """
 
 
+async def documents(session: AsyncSession, scope: Scope) -> int:
+    """How many documents are looked through in the scope: those of it that have a text and pass its filter."""
+    conditions, values = _conditions(scope.filter) if scope.filter != EVERYTHING else ("true", {})
+    # Comparing with an empty text looks at its length alone: no text is read.
+    counted = await session.scalar(
+        text(
+            "SELECT count(*) FROM documents "  # noqa: S608 - conditions of this module, values bound
+            "JOIN sources ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id "
+            "WHERE documents.tenant_id = :tenant AND documents.audience = ANY(:audiences) AND documents.text <> '' "
+            f"AND {conditions}"
+        ),
+        {"tenant": scope.tenant_id, "audiences": list(scope.audiences), **values},
+    )
+    return int(counted or 0)
+
+
 def passing_chunks(scope: Scope) -> tuple[str, dict[str, Any]]:
     """A condition on ``chunk_id``, to follow other conditions, and its values; empty for a filter that all pass.
 

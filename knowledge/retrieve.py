@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25, confidence, followups, search, serving
+from knowledge import bm25, confidence, filtering, followups, search, serving
 from knowledge.chunking import indexed_text
 from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
@@ -346,7 +346,7 @@ class Retriever:
 
     async def _documents(self, scope: Scope) -> int:
         async with self._sessions(scope.tenant_id) as session:
-            return len(await search.document_names(session, scope))
+            return await filtering.documents(session, scope)
 
     async def _version(self, scope: Scope) -> int:
         async with self._sessions(scope.tenant_id) as session:

@@ -261,19 +261,6 @@ async def places(session: AsyncSession, scope: Scope) -> dict[int, tuple[str, in
     return {number: (str(uri), start, end) for number, uri, start, end in found}
 
 
-async def document_names(session: AsyncSession, scope: Scope) -> dict[int, str]:
-    """The document that each chunk of the scope belongs to."""
-    found = await session.execute(
-        text(
-            "SELECT chunk_id, uri FROM chunks JOIN documents ON documents.tenant_id = chunks.tenant_id "
-            "AND documents.id = chunks.document_id WHERE chunks.tenant_id = :tenant "
-            "AND chunks.audience = ANY(:audiences)"
-        ),
-        {"tenant": scope.tenant_id, "audiences": list(scope.audiences)},
-    )
-    return {number: str(uri) for number, uri in found}
-
-
 async def version(session: AsyncSession, tenant_id: str) -> int:
     """The tenant's knowledge version; 0 where nothing was ever taken in."""
     return int(

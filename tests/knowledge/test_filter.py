@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from knowledge import bm25, search
+from knowledge import bm25, filtering, search
 from knowledge.filtering import passing
 from knowledge.ingest import Ingestor
 from knowledge.metadata import as_date, dated_at
@@ -87,7 +87,7 @@ async def test_both_legs_find_what_looking_at_all_finds(
     question = "word1 word2 word3"
     vector = (await embedder.encode([question], "query")).vectors[0]
     async with sessions("t") as session:
-        names = await search.document_names(session, Scope("t"))
+        names = {number: name for number, (name, *_) in (await search.places(session, Scope("t"))).items()}
         all_dense = await search.dense(session, vector, Scope("t"), 1000, model="words")
         all_sparse = await bm25.candidates(session, query_terms(question), Scope("t"), 1000)
         for wanted in FILTERS:
@@ -107,6 +107,25 @@ async def test_both_legs_find_what_looking_at_all_finds(
             indexed = await search.dense(session, vector, Scope("t", filter=wanted), 10, model="words")
             assert {names[number] for number, _ in indexed} <= allowed
             assert len(indexed) == min(10, len([n for n, _ in all_dense if names[n] in allowed]))
+
+
+async def test_the_documents_looked_through_are_counted_once_whatever_their_chunks(
+    filled: dict[str, list[Fetched]], sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    long = "\n\n".join(" ".join(f"{word}{place}" for word in WORDS) + "." for place in range(40))
+    ingestor = Ingestor(sessions, embedder, chunk_tokens=64)
+    unread = Fetched("docs/a/broken.pdf", b"%PDF-1.4 nothing of the kind")
+    read = Fetched("docs/a/long.md", long.encode(), metadata={"author": "Ann", "language": "en"})
+    report = await ingestor.ingest([ListSource("long", read, unread)], tenant_id="t")
+    await ingestor.aclose()
+    assert report.chunks > 2
+    assert len(report.failed) == 1
+    everything = [("long", read), *((source, one) for source, ones in filled.items() for one in ones)]
+    async with sessions("t") as session:
+        for wanted in (EVERYTHING, Filter(sources=("docs/a/",)), Filter(authors=("ann",)), Filter(sources=())):
+            allowed = sum(passes(wanted, source, one) for source, one in everything)
+            assert await filtering.documents(session, Scope("t", filter=wanted)) == allowed, wanted
+        assert await filtering.documents(session, Scope("t", ("elsewhere",))) == 0
 
 
 async def test_a_search_looks_only_where_the_channel_may(

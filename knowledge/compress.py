@@ -144,8 +144,8 @@ def _beside(units: Sequence[_Unit], one: int, other: int) -> bool:
 
 def _weights(asked: Sequence[str], terms: Sequence[Counter[str]]) -> Mapping[str, float]:
     """How telling each of the question's terms is among these sentences."""
-    found = Counter(term for one in terms for term in one)
-    return {term: math.log1p(len(terms) / (1 + found[term])) for term in asked}
+    having = Counter(term for one in terms for term in one)
+    return {term: math.log1p((len(terms) - having[term] + 0.5) / (having[term] + 0.5)) for term in asked}
 
 
 def _match(asked: Mapping[str, float], found: Counter[str]) -> float:

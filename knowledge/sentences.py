@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 
 LEAST_CHARS, MOST_CHARS = 40, 400
+CAPITALS = 0.003
+"""Where fewer of the letters are capitals, sentences begin with small ones."""
 
 _LINE = re.compile(r"\S[^\n]*")
 _END = re.compile(r"[.!?…][\"'”’)\]»]*(?=\s)|[。！？](?:[」』）])?|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])")
@@ -23,9 +25,9 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     """
     end = len(text) if end is None else end
     spans: list[tuple[int, int]] = []
-    begin = start
+    begin, cased = start, _has_capitals(text[start:end])
     for match in _END.finditer(text, start, end):
-        if _goes_on(text, begin, match.end(), end):
+        if _goes_on(text, begin, match.end(), end, cased):
             continue
         _append(spans, text, begin, match.end())
         begin = match.end()
@@ -33,11 +35,15 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     return spans
 
 
-def _goes_on(text: str, begin: int, stop: int, end: int) -> bool:
+def _has_capitals(text: str) -> bool:
+    return sum(map(str.isupper, text)) > CAPITALS * len(text)
+
+
+def _goes_on(text: str, begin: int, stop: int, end: int, cased: bool) -> bool:
     if text[stop - 1] == "\n" or text[stop - 1] in "。！？":
         return False
     following = text[stop:end].lstrip()[:1]
-    return following.islower() or bool(_ABBREVIATION.search(text, max(begin, stop - 12), stop))
+    return (cased and following.islower()) or bool(_ABBREVIATION.search(text, max(begin, stop - 12), stop))
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:

@@ -139,6 +139,18 @@ def test_sentences_end_where_people_end_them() -> None:
     ]
 
 
+def test_where_nobody_writes_capitals_sentences_end_all_the_same() -> None:
+    small = "we shipped it, e.g. to rome. nobody complained. was it late? it was 3.5 days late."
+    assert [small[a:b] for a, b in sentence_spans(small)] == [
+        "we shipped it, e.g. to rome.",
+        "nobody complained.",
+        "was it late?",
+        "it was 3.5 days late.",
+    ]
+    capital = "We shipped it by appt. and nobody complained."
+    assert sentence_spans(capital) == [(0, len(capital))]
+
+
 def test_chunks_fit_with_their_header() -> None:
     text = "# Guide\n\n## Install\n\n" + " ".join(f"Step {n} does a thing." for n in range(60))
     whole = document(markdown.parse(text), "Guide")

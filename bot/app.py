@@ -24,6 +24,7 @@ from bot.intake import Intake
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
 from bot.llm.prices import Prices
+from bot.llm.reflecting import ModelSummariser
 from bot.llm.rewriting import ModelRewriter
 from bot.llm.routing import ModelClassifier
 from bot.llm.tokens import TokenCounter
@@ -161,6 +162,7 @@ async def open_app(
             classifier=_classifier(settings, llm, retriever),
             memory=ThreadMemory(database, models.current),
             rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
+            summariser=None if llm.model("cheap") == extractive.NAME else ModelSummariser(llm),
             near=_near_answers(database, retriever, models.current),
             reader=reader,
             clock=clock,

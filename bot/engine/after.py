@@ -1,17 +1,19 @@
-"""After the answer, when nobody waits: the thread's summary takes in what has outgrown the history's budget."""
+"""After the answer, when nobody waits: the thread's summary takes in what has outgrown the history's budget, and the
+facts that people stated there are kept apart."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.engine import memory, prompt
+from bot.engine import memory, prefix, prompt
 from bot.engine.hold import closing, whole
 from bot.engine.means import HISTORY_SHARE, Means
 from bot.engine.ports import Prompt, Restarted, TextDelta
 from bot.engine.run import Run, cache_key_of
 from bot.errors import LLMError, OverBudget
-from bot.types import Lease, Turn
+from bot.types import Fact, History, Lease, PastMessage, Turn
 from knowledge.types import Scope
 
 log = logging.getLogger(__name__)
@@ -22,34 +24,29 @@ STEPS = 3
 
 async def reflect(means: Means, turn: Turn) -> None:
     """Append what has outgrown the history's budget to the thread's summary, in a few steps at most."""
-    for _ in range(STEPS):
-        if not await _step(means, turn):
+    for step in range(STEPS):
+        if not await _step(means, turn, first=step == 0):
             return
 
 
-async def _step(means: Means, turn: Turn) -> bool:
+async def _step(means: Means, turn: Turn, *, first: bool) -> bool:
     """One step; whether it was taken and another is due."""
     store, budget = means.store, means.share(HISTORY_SHARE)
     history = await store.history(turn)
     due = memory.to_summarise(history, budget)
     if not due:
         return False
-    settings = await store.settings(turn.thread)
-    longest = int(budget * memory.MESSAGE_SHARE)
-    request = prompt.summary(
-        [memory.shortened(message, longest, means.count) for message in due],
-        memory.compose(history, (), int(budget * (1 - memory.RECALL_SHARE)), means.count),
-        persona=settings.persona,
-        max_tokens=memory.SUMMARY_TOKENS,
-        cache_key=cache_key_of(turn),
-    )
+    request = await _request(means, turn, history, due, cached=first and history.tier == "cheap")
+    known = await _known(means, turn)
+    asked = means.summariser.prompt(request, known) if means.summariser else request
     run = means.run(turn, Lease(turn.id, 0), Scope(turn.thread.tenant_id))
     try:
-        run.reservation = await store.reserve(turn, prompt.size(request, means.count) + request.max_tokens)
-        text = await whole_text(means, request, run)
-        if not text:
+        run.reservation = await store.reserve(turn, prompt.size(asked, means.count) + asked.max_tokens)
+        made = await _report(means, run, request, asked)
+        if not made.summary:
             return False
-        taken = await store.summarise(turn, since=history.summary_upto, summary=text, upto=due[-1].seq)
+        quoted = memory.borne_out(made.claims, due, known, means.memory.terms) if means.memory else ()
+        taken = await store.summarise(turn, since=history.summary_upto, due=due, summary=made.summary, quoted=quoted)
         rest = tuple(message for message in history.messages if message.seq > due[-1].seq)
         return taken and bool(memory.to_summarise(replace(history, messages=rest), budget))
     except (OverBudget, LLMError) as error:
@@ -57,6 +54,42 @@ async def _step(means: Means, turn: Turn) -> bool:
         return False
     finally:
         await whole(store.bill(turn, run.calls, run.reservation))
+
+
+async def _request(means: Means, turn: Turn, history: History, due: Sequence[PastMessage], *, cached: bool) -> Prompt:
+    """The request for the summary of the due messages; ``cached`` where the provider's cache holds its prefix."""
+    budget = means.share(HISTORY_SHARE)
+    settings = await means.store.settings(turn.thread)
+    longest = int(budget * memory.MESSAGE_SHARE)
+    return prompt.summary(
+        [memory.shortened(message, longest, means.count) for message in due],
+        memory.compose(history, (), int(budget * (1 - memory.RECALL_SHARE)), means.count),
+        persona=settings.persona,
+        max_tokens=memory.SUMMARY_TOKENS,
+        cache_key=cache_key_of(turn),
+        life=prefix.life(prefix.pauses(history, turn.created_at)) if cached else None,
+    )
+
+
+async def _known(means: Means, turn: Turn) -> tuple[Fact, ...]:
+    """The latest facts of the thread that there is room to show."""
+    if means.memory is None or means.summariser is None:
+        return ()
+    room = int(means.share(HISTORY_SHARE) * memory.FACT_SHARE)
+    return memory.latest(await means.memory.facts(turn), room, means.count)
+
+
+async def _report(means: Means, run: Run, request: Prompt, asked: Prompt) -> memory.Report:
+    """What the model makes of the messages; the summary alone where it cannot give the facts in the form asked for."""
+    if means.summariser is None:
+        return memory.Report(await whole_text(means, request, run))
+    try:
+        return await means.summariser(asked, meter=run.meter)
+    except LLMError as error:
+        if error.kind not in ("schema", "cut"):
+            raise
+        log.info("turn %s: no facts of the summarised messages: %s", run.turn.id, error)
+        return memory.Report(await whole_text(means, request, run))
 
 
 async def whole_text(means: Means, request: Prompt, run: Run) -> str:

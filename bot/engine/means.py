@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.config import Settings
 from bot.engine.cache.port import NearAnswers
-from bot.engine.ports import LLM, Classifier, Clock, Memory, Reader, Rewriter, Search, Store
+from bot.engine.ports import LLM, Classifier, Clock, Memory, Reader, Rewriter, Search, Store, Summariser
 from bot.engine.run import Run
 from bot.types import Call, Lease, Turn
 from knowledge.types import Scope
@@ -32,6 +32,7 @@ class Means:
     rewriter: Rewriter | None = None
     near: NearAnswers | None = None
     reader: Reader | None = None
+    summariser: Summariser | None = None
 
     def run(self, turn: Turn, lease: Lease, scope: Scope) -> Run:
         """A run of the turn, whose provider calls are on record before they are sent."""

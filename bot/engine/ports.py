@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from bot.engine.memory import Remembered, Said
+from bot.engine.memory import Quoted, Remembered, Report, Said
 from bot.types import (
     Above,
     Attached,
@@ -234,6 +234,18 @@ class Rewriter(Protocol):
     async def __call__(self, request: Prompt, *, meter: Meter) -> Rewritten: ...
 
 
+# --- Summariser: what a thread should remember
+
+
+class Summariser(Protocol):
+    """Asks a model for the next piece of a thread's summary and for the facts in it. Raises LLMError."""
+
+    def prompt(self, request: Prompt, known: Sequence[Fact]) -> Prompt:
+        """The request for a summary, asking for facts too; its prefix stays what it is."""
+
+    async def __call__(self, request: Prompt, *, meter: Meter) -> Report: ...
+
+
 # --- Reader: what is in a file
 
 
@@ -371,8 +383,18 @@ class Store(Protocol):
     async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
         """Ledger rows of calls made outside a turn's answer (summaries), settled at once."""
 
-    async def summarise(self, turn: Turn, *, since: int, summary: str, upto: int) -> bool:
-        """Append to the thread's summary, unless it moved on from ``since`` meanwhile; whether it was appended."""
+    async def summarise(
+        self,
+        turn: Turn,
+        *,
+        since: int,
+        due: Sequence[PastMessage],
+        summary: str,
+        quoted: Sequence[Quoted] = (),
+    ) -> bool:
+        """In one transaction: append to the thread's summary what it says of the ``due`` messages, and keep the facts
+        quoted from them. Neither, where the summary moved on from ``since`` or one of the messages was changed or
+        deleted meanwhile; whether it was done."""
 
 
 # --- Memory: what a thread remembers beyond its recent messages

@@ -29,7 +29,7 @@ from bot.engine.gate import urls_in
 from bot.engine.means import Means
 from bot.engine.memory import standalone
 from bot.engine.pace import Shared
-from bot.engine.ports import LLM, Classifier, Clock, Memory, Reader, Rewriter, Search, Store, Surface
+from bot.engine.ports import LLM, Classifier, Clock, Memory, Reader, Rewriter, Search, Store, Summariser, Surface
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run
 from bot.engine.stream import Display
@@ -68,13 +68,26 @@ class Engine:
         rewriter: Rewriter | None = None,
         near: NearAnswers | None = None,
         reader: Reader | None = None,
+        summariser: Summariser | None = None,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._paces: dict[tuple[str, str], Shared] = {}
         judge = classifier or LocalClassifier(settings.strong_share)
         self._means = Means(
-            store, search, llm, settings, count_tokens, judge, clock, monotonic, memory, rewriter, near, reader
+            store,
+            search,
+            llm,
+            settings,
+            count_tokens,
+            judge,
+            clock,
+            monotonic,
+            memory,
+            rewriter,
+            near,
+            reader,
+            summariser,
         )
 
     async def handle(

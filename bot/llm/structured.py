@@ -28,16 +28,16 @@ async def complete(llm: LLM, prompt: Prompt, schema: type[Answer], *, meter: Met
     """
     asked = replace(prompt, schema=strict(schema.model_json_schema()))
     for attempt in range(_MOST_RETRIES + 1):
-        text = await _whole(llm, asked, meter)
+        text = await whole(llm, asked, meter)
         try:
-            return schema.model_validate_json(_unfenced(text))
+            return schema.model_validate_json(unfenced(text))
         except ValidationError as error:
-            fault = _in_words(error)
+            fault = in_short(error)
             if attempt == _MOST_RETRIES:
                 raise LLMError(
                     f"The model's answer does not have the form that was asked for ({fault}). Try again.", kind="schema"
                 ) from None
-        asked = replace(asked, messages=(*asked.messages, *_correction(text, fault)))
+        asked = replace(asked, messages=(*asked.messages, *correction(text, fault)))
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -65,7 +65,8 @@ def in_words(schema: Mapping[str, Any]) -> str:
     return f"Answer with one JSON object that fits this JSON schema, and with nothing else:\n{json.dumps(schema)}"
 
 
-async def _whole(llm: LLM, prompt: Prompt, meter: Meter) -> str:
+async def whole(llm: LLM, prompt: Prompt, meter: Meter) -> str:
+    """The model's text in one piece. Raises LLMError, of kind ``refused`` or ``cut`` where it is not complete."""
     pieces: list[str] = []
     async with aclosing(cast(AsyncGenerator[Event, None], llm.stream(prompt, meter=meter))) as events:
         async for event in events:
@@ -81,19 +82,22 @@ async def _whole(llm: LLM, prompt: Prompt, meter: Meter) -> str:
     return "".join(pieces)
 
 
-def _correction(text: str, fault: str) -> tuple[Message, Message]:
+def correction(text: str, fault: str) -> tuple[Message, Message]:
+    """What the model said, and the wish to have it once more without the fault."""
     return (
         Message("assistant", text.strip() or "(nothing)"),
         Message("user", f"That does not fit: {fault}. Answer once more with the corrected JSON object alone."),
     )
 
 
-def _unfenced(text: str) -> str:
+def unfenced(text: str) -> str:
+    """JSON without the code fence around it."""
     match = _FENCED.match(text)
     return match[1] if match else text.strip()
 
 
-def _in_words(error: ValidationError) -> str:
+def in_short(error: ValidationError) -> str:
+    """The first fault, and where it is."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else first["msg"]

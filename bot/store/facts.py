@@ -4,41 +4,78 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.engine.memory import Said
-from bot.store.tables import facts
+from bot.engine.memory import Quoted, Said
+from bot.store.tables import facts, turns
 from bot.store.threads import thread_uid
-from bot.types import Fact, ThreadKey, Turn
+from bot.types import Author, Fact, ThreadKey, Turn
 
 MOST = 200
 """Facts of a thread that are read, the latest ones."""
 
 
 async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[Said]) -> None:
-    """Keep what the turn's author stated in it, in place of what was kept of the turn before."""
+    """Keep what the turn's author stated in it, in place of what was kept of the turn before; nothing where the
+    question was changed or deleted meanwhile."""
     tenant_id = turn.thread.tenant_id
+    asked = select(turns.c.question).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == uuid.UUID(turn.id))
+    if await session.scalar(asked.with_for_update(read=True)) != turn.question:
+        return
     of_turn = (facts.c.tenant_id == tenant_id) & (facts.c.turn_id == uuid.UUID(turn.id))
     await session.execute(delete(facts).where(of_turn))
     for one in said:
-        await session.execute(
-            insert(facts).values(
-                tenant_id=tenant_id,
-                fact_id=uuid.uuid4(),
-                thread_uid=thread_uid(turn.thread),
-                turn_id=uuid.UUID(turn.id),
-                kind=one.kind,
-                subject=one.subject,
-                text=one.text,
-                author_id=turn.author.id,
-                author=turn.author.name,
-                said_at=turn.created_at,
+        await _keep(session, turn.thread, turn.id, turn.author, turn.created_at, one)
+
+
+async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[Quoted]) -> None:
+    """Keep facts that stand in questions of the thread, each with its question's author and date; none twice."""
+    for one in quoted:
+        asked = (
+            await session.execute(
+                select(turns.c.turn_id, turns.c.user_id, turns.c.user_name, turns.c.created_at).where(
+                    turns.c.tenant_id == thread.tenant_id,
+                    turns.c.thread_uid == thread_uid(thread),
+                    turns.c.seq == one.seq,
+                )
             )
+        ).one()
+        if not await _is_kept(session, thread, asked.turn_id, one.said):
+            author = Author(asked.user_id, asked.user_name)
+            await _keep(session, thread, str(asked.turn_id), author, asked.created_at, one.said)
+
+
+async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID, said: Said) -> bool:
+    """Whether the question's fact is kept already, in the same words or in those that a pattern found."""
+    rows = await session.execute(
+        select(facts.c.subject, facts.c.text).where(facts.c.tenant_id == thread.tenant_id, facts.c.turn_id == turn_id)
+    )
+    text = said.text.casefold()
+    return any(row.subject == said.subject or row.text.casefold() in text for row in rows)
+
+
+async def _keep(
+    session: AsyncSession, thread: ThreadKey, turn_id: str, author: Author, said_at: datetime, one: Said
+) -> None:
+    await session.execute(
+        insert(facts).values(
+            tenant_id=thread.tenant_id,
+            fact_id=uuid.uuid4(),
+            thread_uid=thread_uid(thread),
+            turn_id=uuid.UUID(turn_id),
+            kind=one.kind,
+            subject=one.subject,
+            text=one.text,
+            author_id=author.id,
+            author=author.name,
+            said_at=said_at,
         )
+    )
 
 
 async def current(session: AsyncSession, *, thread: ThreadKey) -> list[Fact]:

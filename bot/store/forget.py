@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, cast, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import waiting
@@ -20,6 +21,7 @@ from bot.store.tables import (
     threads,
     turns,
 )
+from bot.store.threads import title
 from bot.types import Notice
 
 FORGOTTEN = "The question was deleted."
@@ -46,11 +48,16 @@ async def begin_anew(
             finished_at=None,
             **_EMPTY,
         )
-        .returning(turns.c.turn_id)
+        .returning(turns.c.thread_uid)
     )
     if changed is None:
         return False
     await _drop_traces(session, tenant_id, uuid.UUID(turn_id))
+    await session.execute(
+        update(threads)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == changed, _opened_by(uuid.UUID(turn_id)))
+        .values(title=title(question))
+    )
     await session.execute(
         update(messages)
         .where(messages.c.tenant_id == tenant_id, messages.c.turn_id == uuid.UUID(turn_id), messages.c.role == "user")
@@ -105,8 +112,9 @@ _EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refus
 
 
 async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> None:
-    """Cache entries and thumbs of the answer, the facts that its question stated, the vectors of its messages, and a
-    summary that took them in: that is written anew from what is left."""
+    """Cache entries and thumbs of the answer, the facts that its question stated, the vectors of its messages, what
+    later turns of its thread noted of it, and a summary that took it in: that is written anew from what is left."""
+    thread_uid = await _locked_thread(session, tenant_id, turn_id)
     for table in (answers, facts, feedback):
         await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == turn_id))
     spoken = select(messages.c.seq).where(messages.c.tenant_id == tenant_id, messages.c.turn_id == turn_id)
@@ -114,11 +122,47 @@ async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID
         delete(message_vectors).where(message_vectors.c.tenant_id == tenant_id, message_vectors.c.seq.in_(spoken))
     )
     own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
-    of = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
     await session.execute(
         update(threads)
-        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == of, threads.c.summary_upto >= own)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == thread_uid, threads.c.summary_upto >= own)
         .values(summary="", summary_upto=0)
+    )
+    await forget_in_traces(session, tenant_id, [thread_uid], turns.c.seq > own)
+
+
+async def _locked_thread(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> uuid.UUID:
+    """The turn's thread. A summary that is being made of its messages is kept before this, or not at all."""
+    of = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
+    locked = await session.execute(
+        select(threads.c.thread_uid)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == of)
+        .with_for_update(key_share=True)
+    )
+    thread_uid = locked.scalar_one()
+    assert isinstance(thread_uid, uuid.UUID)
+    return thread_uid
+
+
+async def forget_in_traces(
+    session: AsyncSession, tenant_id: str, thread_uids: Sequence[uuid.UUID], *which: ColumnElement[bool]
+) -> None:
+    """Take out of the traces of the threads' turns what each noted of the messages before it."""
+    noted = cast(["query", "searched", "recalled", "facts"], ARRAY(Text))
+    await session.execute(
+        update(turns)
+        .where(turns.c.tenant_id == tenant_id, turns.c.thread_uid.in_(thread_uids), turns.c.trace != {}, *which)
+        .values(trace=turns.c.trace.op("-")(noted))
+    )
+
+
+def _opened_by(turn_id: uuid.UUID) -> Any:
+    """Whether the turn is the one that its thread began with."""
+    return turn_id == (
+        select(turns.c.turn_id)
+        .where(turns.c.tenant_id == threads.c.tenant_id, turns.c.thread_uid == threads.c.thread_uid)
+        .order_by(turns.c.seq)
+        .limit(1)
+        .scalar_subquery()
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.budgets import of_user
+from bot.store.forget import forget_in_traces
 from bot.store.tables import (
     attachments,
     budget_days,
@@ -76,6 +77,7 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
     own = select(turns.c.turn_id).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
     places = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
     touched = list(await session.scalars(places.distinct()))
+    await _lock(session, tenant_id, touched)
     nobody = f"erased:{uuid.uuid4().hex}"
     counts = {
         "facts": delete(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id),
@@ -103,11 +105,22 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
     return done
 
 
+async def _lock(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> None:
+    """No summary that is being made of the person's words is kept after this."""
+    await session.execute(
+        select(threads.c.thread_uid)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid.in_(touched))
+        .order_by(threads.c.thread_uid)
+        .with_for_update(key_share=True)
+    )
+
+
 async def _forget_threads(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> int:
     """Threads without a turn go; the others lose title and summary, which may hold the person's words."""
     there = exists().where(turns.c.tenant_id == threads.c.tenant_id, turns.c.thread_uid == threads.c.thread_uid)
     mine = (threads.c.tenant_id == tenant_id) & threads.c.thread_uid.in_(touched)
     gone = await session.execute(delete(threads).where(mine, ~there).returning(threads.c.thread_uid))
+    await forget_in_traces(session, tenant_id, touched)
     await session.execute(
         update(threads).where(mine).values(title=ERASED_TITLE, summary="", summary_upto=0, updated_at=func.now())
     )

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.config import Settings
+from bot.engine.memory import Quoted
 from bot.errors import LeaseLost, OverBudget
-from bot.store import answers, budgets, ledger, nearby, tenants, threads, turns, waiting
+from bot.store import answers, budgets, facts, ledger, nearby, tenants, threads, turns, waiting
 from bot.store.budgets import Account
 from bot.store.processes import SETTLING
 from bot.store.session import Database
@@ -28,6 +29,7 @@ from bot.types import (
     History,
     Lease,
     Outcome,
+    PastMessage,
     Reservation,
     Role,
     ThreadKey,
@@ -207,9 +209,24 @@ class PostgresStore(TurnStore):
     async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
         await self._trying(turn.thread.tenant_id, lambda session, _: self._settle(session, turn, calls, reservation))
 
-    async def summarise(self, turn: Turn, *, since: int, summary: str, upto: int) -> bool:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await threads.append_summary(session, key=turn.thread, since=since, summary=summary, upto=upto)
+    async def summarise(
+        self,
+        turn: Turn,
+        *,
+        since: int,
+        due: Sequence[PastMessage],
+        summary: str,
+        quoted: Sequence[Quoted] = (),
+    ) -> bool:
+        key = turn.thread
+        async with self._database.tenant(key.tenant_id) as session:
+            if await threads.lock(session, key=key) != since:
+                return False
+            if not await threads.still_says(session, key=key, since=since, said=due):
+                return False
+            await threads.append_summary(session, key=key, since=since, summary=summary, upto=due[-1].seq)
+            await facts.quote(session, thread=key, quoted=quoted)
+            return True
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
         tenant_id = turn.thread.tenant_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -132,6 +133,35 @@ async def set_tier(session: AsyncSession, *, key: ThreadKey, tier: Tier) -> None
         .where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
         .values(tier=tier, updated_at=func.now())
     )
+
+
+async def lock(session: AsyncSession, *, key: ThreadKey) -> int | None:
+    """Let nobody else change the thread's summary, or forget what it would say, until the transaction ends.
+
+    How far the summary goes; None where the thread is gone.
+    """
+    upto = await session.scalar(
+        select(threads.c.summary_upto)
+        .where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
+        .with_for_update(key_share=True)
+    )
+    return None if upto is None else int(upto)
+
+
+async def still_says(session: AsyncSession, *, key: ThreadKey, since: int, said: Sequence[PastMessage]) -> bool:
+    """Whether the thread holds after the turn ``since`` just these messages, up to the turn of the last of them."""
+    rows = await session.execute(
+        select(turns.c.seq, message_table.c.role, message_table.c.text)
+        .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
+        .where(
+            message_table.c.tenant_id == key.tenant_id,
+            message_table.c.thread_uid == thread_uid(key),
+            turns.c.seq > since,
+            turns.c.seq <= said[-1].seq,
+        )
+        .order_by(turns.c.seq, message_table.c.seq)
+    )
+    return [tuple(row) for row in rows] == [(one.seq, one.role, one.text) for one in said]
 
 
 async def append_summary(session: AsyncSession, *, key: ThreadKey, since: int, summary: str, upto: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
+from bot.engine.memory import Quoted
 from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LeaseLost, LLMError, OverBudget
 from bot.types import (
@@ -21,6 +22,7 @@ from bot.types import (
     Limits,
     Outcome,
     Part,
+    PastMessage,
     Platform,
     Reservation,
     ThreadKey,
@@ -166,6 +168,7 @@ class Memory:
     billed: list[Sequence[Call]] = field(default_factory=list)
     answers: dict[str, CachedAnswer] = field(default_factory=dict)
     summaries: list[tuple[str, int]] = field(default_factory=list)
+    quoted: list[Quoted] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
     opened: list[tuple[Call, int]] = field(default_factory=list)
     forgotten: bool = False
@@ -299,8 +302,17 @@ class Memory:
         self.billed.append(calls)
         self._settle(calls, reservation)
 
-    async def summarise(self, turn: Turn, *, since: int, summary: str, upto: int) -> bool:
-        self.summaries.append((summary, upto))
+    async def summarise(
+        self,
+        turn: Turn,
+        *,
+        since: int,
+        due: Sequence[PastMessage],
+        summary: str,
+        quoted: Sequence[Quoted] = (),
+    ) -> bool:
+        self.summaries.append((summary, due[-1].seq))
+        self.quoted += quoted
         return True
 
     def _settle(self, calls: Sequence[Call], reservation: Reservation | None) -> None:

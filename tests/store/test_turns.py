@@ -116,9 +116,9 @@ async def test_history_ends_before_the_question_and_knows_the_answer(database: D
     past = await store.history(second)
     assert [(message.role, message.author) for message in past.messages] == [("user", "Ann"), ("assistant", "Parley")]
     assert past.tier == "cheap"
-    upto = past.messages[-1].seq
-    assert await store.summarise(second, since=0, summary="Asked about limits.", upto=upto)
-    assert not await store.summarise(second, since=0, summary="Twice.", upto=upto)
+    due = past.messages
+    assert await store.summarise(second, since=0, due=due, summary="Asked about limits.")
+    assert not await store.summarise(second, since=0, due=due, summary="Twice.")
     later = await store.history(second)
     assert (later.summary, later.messages) == ("Asked about limits.", ())
 

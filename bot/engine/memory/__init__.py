@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine.memory.facts import Said, stated
+from bot.engine.memory.facts import Said, stated, subject
 from bot.engine.memory.past import (
     MESSAGE_SHARE,
     NOTHING,
@@ -19,20 +19,27 @@ from bot.engine.memory.past import (
     to_summarise,
     without_markers,
 )
-from bot.engine.memory.recall import Remembered, compose, note, recalled, transcript
+from bot.engine.memory.quoted import Claim, Quoted, Report, borne_out
+from bot.engine.memory.recall import FACT_SHARE, Remembered, compose, latest, note, recalled, transcript
 
 __all__ = [
+    "FACT_SHARE",
     "MESSAGE_SHARE",
     "NOTHING",
     "RECALL_SHARE",
     "SUMMARY_TOKENS",
     "VERBATIM_MESSAGES",
+    "Claim",
+    "Quoted",
     "Remembered",
+    "Report",
     "Said",
     "Selected",
     "asked_before",
+    "borne_out",
     "compose",
     "fits",
+    "latest",
     "leans_on_thread",
     "note",
     "recalled",
@@ -40,6 +47,7 @@ __all__ = [
     "shortened",
     "standalone",
     "stated",
+    "subject",
     "to_summarise",
     "transcript",
     "without_markers",

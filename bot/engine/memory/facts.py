@@ -6,6 +6,7 @@ somebody else's, and a question states nothing. A fact is a note with a source; 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ _LEAD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One statement. Two of one ``subject`` in a thread speak of the same thing: the later one holds."""
+    """One statement. Two of one ``subject``, a digest, in a thread speak of the same thing: the later one holds."""
 
     kind: FactKind
     subject: str
@@ -89,33 +90,51 @@ class Said:
 
 def stated(message: str, author: str, terms: Callable[[str], list[str]]) -> list[Said]:
     """What ``author`` states in the message, in order; ``terms`` gives the telling words of a text, stemmed."""
-    own = _QUOTED.sub(" ", message[:READ])
-    return list(_facts(own, author, terms))[:MOST]
+    return list(_facts(own_words(message), author, terms))[:MOST]
+
+
+def own_words(message: str) -> str:
+    """What the author says in the message, without what is quoted, pasted as code or cited from passages in it."""
+    return _QUOTED.sub(" ", message[:READ])
+
+
+def sentences(text: str) -> Iterator[re.Match[str]]:
+    """The sentences of a text, in order."""
+    return _SENTENCE.finditer(text)
+
+
+def tells_of_others(sentence: str) -> bool:
+    """Whether the sentence is hearsay: it says what somebody said."""
+    return _SAYS.search(sentence) is not None
 
 
 def _facts(own: str, author: str, terms: Callable[[str], list[str]]) -> Iterator[Said]:
-    for match in _SENTENCE.finditer(own):
+    for match in sentences(own):
         sentence = " ".join(match[0].split())
         if sentence.endswith("?"):
             continue
         for kind, pattern in _PATTERNS:
             found = pattern.match(sentence)
             text = found["fact"].strip(" .!,:;") if found else ""
-            if text and not _SAYS.search(text):
+            if text and not tells_of_others(text):
                 yield Said(kind, subject(kind, text, author, terms), text[:LONGEST])
                 break
 
 
 def subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[str]]) -> str:
-    """What a fact is about, in a form that is equal for two facts about the same thing.
+    """What a fact is about, as a digest that is equal for two facts about the same thing: it outlives neither's words.
 
     A name is its author's. Of the rest the words before what is said about them count: ``the deadline is Friday`` and
     ``the deadline is Monday`` speak of the deadline.
     """
+    return hashlib.sha256(_subject(kind, text, author, terms).casefold().encode()).hexdigest()
+
+
+def _subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[str]]) -> str:
     if kind == "name":
-        return f"name of {author}".casefold()
+        return f"name of {author}"
     told = _LEAD.sub("", text) or text
     about = _VALUE.sub("", told).strip() or told
     words = sorted(set(terms(about)) or set(terms(text)))[:8]
     whose = f"{author}: " if kind == "preference" else ""
-    return f"{whose}{' '.join(words)}".casefold() or text[:80].casefold()
+    return f"{whose}{' '.join(words)}" or text[:80]

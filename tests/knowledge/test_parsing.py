@@ -112,6 +112,27 @@ async def test_pdf_keeps_pages(parser: Parser) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            {"/Author": "Ann Lee", "/CreationDate": "D:20200101", "/ModDate": "D:20210203040506+02'00'"},
+            {"author": "Ann Lee", "date": "2021-02-03T04:05:06+02:00"},
+        ),
+        (
+            {"/Author": "anonymous", "/CreationDate": "D:20200131101112Z", "/ModDate": "D:20209999"},
+            {"date": "2020-01-31T10:11:12+00:00"},
+        ),
+        ({"/Author": "  ", "/CreationDate": "yesterday"}, {}),
+    ],
+)
+async def test_pdf_tells_its_author_and_date(parser: Parser, told: dict[str, str], expected: dict[str, str]) -> None:
+    writer = PdfWriter(io.BytesIO(pdf("A page")))
+    writer.add_metadata(told)
+    metadata = (await parser.parse(Fetched("a.pdf", saved(writer)))).metadata
+    assert {key: metadata[key] for key in ("author", "date") if key in metadata} == expected
+
+
 async def test_markdown_stays_as_written(parser: Parser) -> None:
     source = "---\ntitle: Named\n---\n# One\n\nText *here*.\n\n## Two\n\n```py\nx = 1\n```\n"
     document = await parser.parse(Fetched("a.md", source.encode()))

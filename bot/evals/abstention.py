@@ -6,7 +6,6 @@ the question follows earlier messages (texts of the asker, or objects with ``tex
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from bot.engine.memory import standalone
 from bot.errors import UsageError
+from bot.evals import jsonl
 from bot.types import PastMessage
 from knowledge.confidence import Evidence, Weights, matches
 from knowledge.embedders.tokens import TokenEmbedder, TokenVectors
@@ -35,30 +35,17 @@ class Case:
 
 def read(path: Path) -> list[Case]:
     """The cases of a file. Raises UsageError with the number of the line that is wrong."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{path} cannot be read as text; give a JSONL file of questions.") from None
-    cases = [_case(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+    cases = jsonl.read(path, _case, of="questions")
     if not any(case.answerable for case in cases) or all(case.answerable for case in cases):
         raise UsageError(f"{path} needs both answerable and unanswerable questions; nothing can be told apart.")
     return cases
 
 
-def _case(line: str, where: str) -> Case:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UsageError(f"{where}: not a JSON object.") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{where}: not a JSON object.")
-    if not isinstance(row.get("question"), str):
-        raise UsageError(f"{where}: question must be a text.")
-    if not isinstance(row.get("answerable"), bool):
-        raise UsageError(f"{where}: answerable must be true or false.")
+def _case(row: Mapping[str, Any], where: str) -> Case:
+    question, answerable = jsonl.words(row, "question", where), jsonl.verdict(row, "answerable", where)
     passages = _texts(row.get("passages"), f"{where}: passages")
     past = _history(row.get("history") or [], f"{where}: history")
-    return Case(standalone(row["question"], past), passages, row["answerable"])
+    return Case(standalone(question, past), passages, answerable)
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:

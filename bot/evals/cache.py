@@ -5,7 +5,6 @@ The data are JSONL: two questions ``a`` and ``b``, and whether the answer to one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from bot.engine.cache.hits import is_hit, same_wording
 from bot.errors import UsageError
+from bot.evals import jsonl
 from knowledge.ports import Embedder
 
 BATCH = 128
@@ -32,29 +32,15 @@ class Pair:
 
 def read(path: Path) -> list[Pair]:
     """The pairs of a file. Raises UsageError with the number of the line that is wrong."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{path} cannot be read as text; give a JSONL file of pairs.") from None
-    pairs = [_pair(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+    pairs = jsonl.read(path, _pair, of="pairs")
     if not pairs:
         raise UsageError(f"{path} has no pairs; each line is a JSON object with a, b and same.")
     return pairs
 
 
-def _pair(line: str, where: str) -> Pair:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UsageError(f"{where}: not a JSON object.") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{where}: not a JSON object.")
-    for name in ("a", "b"):
-        if not isinstance(row.get(name), str):
-            raise UsageError(f"{where}: {name} must be a text.")
-    if row.get("same") not in (True, False):
-        raise UsageError(f"{where}: same must be true or false.")
-    return Pair(row["a"], row["b"], bool(row["same"]))
+def _pair(row: Mapping[str, Any], where: str) -> Pair:
+    a, b = jsonl.words(row, "a", where), jsonl.words(row, "b", where)
+    return Pair(a, b, jsonl.verdict(row, "same", where))
 
 
 async def evaluate(pairs: Sequence[Pair], embedder: Embedder) -> dict[str, Any]:

@@ -7,7 +7,6 @@ models that the curve wins on average over all shares of strong calls. A router 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -19,6 +18,7 @@ from typing import Any
 
 from bot.engine.routing.weights import Weights
 from bot.errors import UsageError
+from bot.evals import jsonl
 from bot.evals.metrics import percentile
 from knowledge.ports import Embedder
 
@@ -43,29 +43,15 @@ class Outcome:
 
 def read(path: Path) -> list[Outcome]:
     """The outcomes of a file. Raises UsageError with the number of the line that is wrong."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{path} cannot be read as text; give a JSONL file of outcomes.") from None
-    outcomes = [_outcome(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+    outcomes = jsonl.read(path, _outcome, of="outcomes")
     if not outcomes:
         raise UsageError(f"{path} has no outcomes; each line is a JSON object with prompt and both verdicts.")
     return outcomes
 
 
-def _outcome(line: str, where: str) -> Outcome:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UsageError(f"{where}: not a JSON object.") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{where}: not a JSON object.")
-    if not isinstance(row.get("prompt"), str):
-        raise UsageError(f"{where}: prompt must be a text.")
-    for name in ("strong_correct", "weak_correct"):
-        if not isinstance(row.get(name), bool):
-            raise UsageError(f"{where}: {name} must be true or false.")
-    return Outcome(row["prompt"], row["strong_correct"], row["weak_correct"])
+def _outcome(row: Mapping[str, Any], where: str) -> Outcome:
+    strong, weak = (jsonl.verdict(row, name, where) for name in ("strong_correct", "weak_correct"))
+    return Outcome(jsonl.words(row, "prompt", where), strong, weak)
 
 
 def gap(outcomes: Sequence[Outcome]) -> int:

@@ -13,49 +13,25 @@ from urllib.parse import urlsplit
 from knowledge.errors import SourceError
 from knowledge.sources.files import NO_DOCUMENTS
 from knowledge.sources.links import Links, links
-from knowledge.sources.visits import PAUSE, ForbiddenError, Sleep, Visits, host
-from knowledge.sources.web import NoDocumentError, NotModified, OutsideError, Page, PageError, Web, document
+from knowledge.sources.visits import ForbiddenError, SiteSource, Visits, host
+from knowledge.sources.web import NoDocumentError, NotModified, OutsideError, Page, PageError, document
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, Unchanged
 
-MAX_PAGES = 1_000
 MAX_DEPTH = 8
 """Links between the first page and the deepest one."""
 _NO_PAGES = NO_DOCUMENTS | {".css", ".js", ".json", ".xml", ".rss", ".atom"}
 
 
-class CrawlSource:
+class CrawlSource(SiteSource):
     """Breadth first, so that what stands near the start comes first. Links to other hosts are not followed."""
 
     kind = "crawl"
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        fetch_allow: Sequence[str],
-        max_bytes: int,
-        max_pages: int = MAX_PAGES,
-        max_depth: int = MAX_DEPTH,
-        pause: float = PAUSE,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
-        self.uri = f"crawl:{url}"
-        self._start = url
-        self._web = Web(fetch_allow=fetch_allow, max_bytes=max_bytes)
-        self._max_pages = max_pages
-        self._max_depth = max_depth
-        self._pause = pause
-        self._sleep = sleep
-        self._found: int | None = None
-
-    def count(self) -> int | None:
-        """Pages found so far: read, and waiting to be."""
-        return self._found
+    max_depth = MAX_DEPTH
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged | Failure]:
         """Raises SourceError where the first page cannot be had, and after the last one where the site is not whole."""
         async with self._web as web:
-            visits = Visits(web, pause=self._pause, sleep=self._sleep)
+            visits = self._visits(web)
             first = await visits.get_newer(self._start, known.documents.get(self._start))
             walk = _Walk(known, host(first.url), deque([(first.url, 0)]), {self._start, first.url})
             while walk.queue and walk.visited < self._max_pages:
@@ -73,7 +49,7 @@ class CrawlSource:
                     continue
                 walk.seen.add(page.url)
                 found = await _links(page, known)
-                if depth < self._max_depth:
+                if depth < self.max_depth:
                     walk.follow(found.urls, depth + 1)
                 self._found = min(walk.visited + len(walk.queue), self._max_pages)
                 if isinstance(page, NotModified):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from xml.parsers import expat
 
 from knowledge.errors import SourceError
-from knowledge.sources.crawl import MAX_PAGES
 from knowledge.sources.links import MAX_URL
-from knowledge.sources.visits import PAUSE, Sleep, Visits, host
-from knowledge.sources.web import NotModified, PageError, Web, document
+from knowledge.sources.visits import SiteSource, Visits, host
+from knowledge.sources.web import NotModified, PageError, document
 from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Known, Unchanged
 
 MAX_UNPACKED = 50 * 1024 * 1024
@@ -53,37 +52,15 @@ class Listed:
     sitemaps: tuple[Entry, ...] = ()
 
 
-class SitemapSource:
+class SitemapSource(SiteSource):
     """Every page of the sitemap that is on the sitemap's own host, with and without ``www`` in front."""
 
     kind = "sitemap"
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        fetch_allow: Sequence[str],
-        max_bytes: int,
-        max_pages: int = MAX_PAGES,
-        pause: float = PAUSE,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
-        self.uri = f"sitemap:{url}"
-        self._start = url
-        self._web = Web(fetch_allow=fetch_allow, max_bytes=max_bytes)
-        self._max_pages = max_pages
-        self._pause = pause
-        self._sleep = sleep
-        self._found: int | None = None
-
-    def count(self) -> int | None:
-        """Pages that are listed, once the sitemap is read."""
-        return self._found
-
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged | Failure]:
         """Raises SourceError where the sitemap cannot be had, and at the end where one of an index could not."""
         async with self._web as web:
-            visits = Visits(web, pause=self._pause, sleep=self._sleep)
+            visits = self._visits(web)
             pages, failures = await self._pages(visits)
             self._found = min(len(pages), self._max_pages) + len(failures)
             for failure in failures:

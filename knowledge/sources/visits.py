@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from knowledge.sources.robots import Robots
@@ -13,6 +13,7 @@ from knowledge.types import Earlier
 PAUSE = 0.2
 """Seconds between two requests, where robots.txt does not ask for more."""
 LONGEST_PAUSE = 10.0
+MAX_PAGES = 1_000
 _BUSY = (429, 503)
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -75,3 +76,34 @@ def host(url: str) -> tuple[str, int | None]:
         port = -1
     default = {"http": 80, "https": 443}.get(parts.scheme)
     return (parts.hostname or "").rstrip(".").lower(), None if port == default else port
+
+
+class SiteSource:
+    """What a crawl and a sitemap have in common: where they begin, how they fetch, and how many pages they read."""
+
+    kind: str
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        fetch_allow: Sequence[str],
+        max_bytes: int,
+        max_pages: int = MAX_PAGES,
+        pause: float = PAUSE,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.uri = f"{self.kind}:{url}"
+        self._start = url
+        self._web = Web(fetch_allow=fetch_allow, max_bytes=max_bytes)
+        self._max_pages = max_pages
+        self._pause = pause
+        self._sleep = sleep
+        self._found: int | None = None
+
+    def count(self) -> int | None:
+        """Pages found so far: read, and waiting to be; None before anything was read."""
+        return self._found
+
+    def _visits(self, web: Web) -> Visits:
+        return Visits(web, pause=self._pause, sleep=self._sleep)

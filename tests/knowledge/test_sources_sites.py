@@ -42,14 +42,11 @@ class Site:
         self.naps.append(seconds)
 
     def crawl(self, path: str = "/", pages: int = 100, depth: int = 8) -> CrawlSource:
-        return CrawlSource(
-            self.url + path,
-            fetch_allow=("127.0.0.1",),
-            max_bytes=10_000,
-            max_pages=pages,
-            max_depth=depth,
-            sleep=self.sleep,
+        source = CrawlSource(
+            self.url + path, fetch_allow=("127.0.0.1",), max_bytes=10_000, max_pages=pages, sleep=self.sleep
         )
+        source.max_depth = depth
+        return source
 
     def sitemap(self, path: str = "/sitemap.xml", pages: int = 100) -> SitemapSource:
         return SitemapSource(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -38,17 +39,19 @@ def is_away(error: BaseException) -> bool:
     """Whether the database does not answer just now, as opposed to not liking what it was asked."""
     if isinstance(error, PoolTimeout):
         return True
-    if not isinstance(error, DBAPIError):
+    if isinstance(error, DBAPIError):
+        state, broken = getattr(error.orig, "sqlstate", None), isinstance(error, OperationalError | InterfaceError)
+        broken = broken or error.connection_invalidated
+    elif isinstance(error, psycopg.Error):
+        state, broken = error.sqlstate, isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    else:
         return False
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return str(state).startswith(_AWAY_CLASSES)
+    return broken if state is None else str(state).startswith(_AWAY_CLASSES)
 
 
 def may_pass(error: BaseException) -> bool:
     """Whether the same transaction may succeed a little later."""
-    return isinstance(error, StoreAway) or getattr(getattr(error, "orig", None), "sqlstate", None) in _AGAIN
+    return isinstance(error, StoreAway) or getattr(getattr(error, "orig", error), "sqlstate", None) in _AGAIN
 
 
 async def patiently(

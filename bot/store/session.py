@@ -1,16 +1,17 @@
 """The one place that opens transactions. Each is bound to one tenant before its first statement.
 
-``set_config('role', 'parley_app', true)`` takes the role without rights to bypass row-level security for the length
-of the transaction; it is left out where the connecting role may not take it, and then FORCE binds the owner.
+``SET LOCAL ROLE parley_app`` takes the role without rights to bypass row-level security for the length of the
+transaction; it is left out where the connecting role may not take it, and then FORCE binds the owner.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
@@ -19,17 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from bot.errors import StoreAway
 from bot.store.faults import is_away
 from bot.store.faults import unreachable as unreachable
+from bot.store.pipeline import APP_ROLE as APP_ROLE
+from bot.store.pipeline import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
 
-APP_ROLE = "parley_app"
-SURELY_ALIVE = 1.0
-"""Seconds since its last use within which a connection is not asked whether it still stands."""
 POOL_SECONDS = 10.0
 """How long a transaction waits for a free connection before it is tried again or given up."""
 ALL_TENANTS = "*"
 """Names no tenant: the queue of turns alone may be read under it."""
 
-_BIND_WITH_ROLE = text("SELECT set_config('role', :role, true), set_config('parley.tenant_id', :tenant, true)")
-_BIND = text("SELECT set_config('parley.tenant_id', :tenant, true)")
 _MAY_TAKE_ROLE = text("SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role")
 
 
@@ -38,19 +36,29 @@ def driver_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
-class Database:
-    """A pool of connections and the transactions on them. Opens nothing until the first transaction."""
+def plain_url(url: str) -> str:
+    """The same database address as psycopg itself takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
-    def __init__(self, url: str, *, pool_size: int = 10, pool_seconds: float = POOL_SECONDS) -> None:
+
+class Database:
+    """Two pools of connections and the transactions on them: sessions of SQLAlchemy, and pipelines for what is hot.
+
+    Opens nothing until the first transaction.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 6, pool_seconds: float = POOL_SECONDS) -> None:
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
-            max_overflow=10,
+            max_overflow=8,
             pool_timeout=pool_seconds,
+            isolation_level="AUTOCOMMIT",
             connect_args={"connect_timeout": 5},
         )
         _look_at_idle_connections(self.engine)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._pipelines = Pipelines(plain_url(url), seconds=pool_seconds)
         self._takes_role: bool | None = None
 
     @asynccontextmanager
@@ -61,7 +69,7 @@ class Database:
         """
         try:
             async with self._sessions() as session, session.begin():
-                await self._bind(session, tenant_id)
+                await self._begin(session, tenant_id)
                 yield session
         except Exception as error:
             if is_away(error):
@@ -74,16 +82,31 @@ class Database:
         async with self.tenant(ALL_TENANTS) as session:
             yield session
 
-    async def _bind(self, session: AsyncSession, tenant_id: str) -> None:
+    def work(self, tenant_id: str) -> AbstractAsyncContextManager[Work]:
+        """A transaction of one tenant in few round trips, rolled back unless its ``last`` was asked. StoreAway."""
+        return self._pipelines.work(tenant_id)
+
+    async def flush(self, tenant_id: str, *statements: Statement) -> list[Rows]:
+        """A whole transaction of one tenant in one round trip; the rows of each statement. Raises StoreAway."""
+        async with self.work(tenant_id) as work:
+            return await work.last(*statements)
+
+    async def _begin(self, session: AsyncSession, tenant_id: str) -> None:
+        """Begin and bind in one round trip: the driver's connection begins nothing by itself."""
         if self._takes_role is None:
             self._takes_role = bool(await session.scalar(_MAY_TAKE_ROLE, {"role": APP_ROLE}))
-        if self._takes_role:
-            await session.execute(_BIND_WITH_ROLE, {"role": APP_ROLE, "tenant": tenant_id})
-        else:
-            await session.execute(_BIND, {"tenant": tenant_id})
+        begun = "; ".join(("BEGIN", *binding(tenant_id, APP_ROLE if self._takes_role else None)))
+        pooled = (await session.connection()).sync_connection
+        driver: Any = pooled.connection.driver_connection if pooled is not None else None
+        try:
+            await driver.execute(begun, prepare=False)
+        except psycopg.Error:
+            await session.invalidate()
+            raise
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._pipelines.aclose()
         await self.engine.dispose()
 
 

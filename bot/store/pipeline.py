@@ -1,0 +1,163 @@
+"""Transactions of one tenant that travel whole: begin, bind, statements and commit go out together and come back so.
+
+For what a person waits for. Beside SQLAlchemy's sessions, which take a round trip a statement and several milliseconds
+of the process, it has connections of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import namedtuple_row
+
+from bot.errors import StoreAway
+from bot.store.faults import is_away, unreachable
+
+APP_ROLE = "parley_app"
+SURELY_ALIVE = 1.0
+"""Seconds since its last use within which a connection is not asked whether it still stands."""
+CONNECTIONS = 6
+
+_MAY_TAKE_ROLE = (
+    "SELECT coalesce(bool_or(pg_has_role(current_user, oid, 'MEMBER')), false) FROM pg_roles WHERE rolname = %s"
+)
+
+Rows = list[Any]
+"""Of one statement, each a named tuple."""
+_Connection = psycopg.AsyncConnection[Any]
+
+
+class Statement(NamedTuple):
+    """SQL with ``%(name)s`` in place of what is given."""
+
+    sql: str
+    given: Mapping[str, object] = {}
+
+
+@lru_cache(maxsize=1024)
+def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
+    """What binds a transaction that has begun to one tenant.
+
+    ``SET LOCAL`` and not ``set_config()``, for a Postgres that is several nodes hands only the former on to them. The
+    role has no right to bypass row-level security; None where the connecting role may not take it.
+    """
+    named = sql.Literal(tenant_id).as_string(None)
+    taken = (f"SET LOCAL ROLE {sql.Identifier(role).as_string(None)}",) if role else ()
+    return (*taken, f"SET LOCAL parley.tenant_id = {named}")
+
+
+class Work:
+    """A transaction under way. Each ``ask`` is one round trip, and so is ``last``, which commits."""
+
+    def __init__(self, connection: _Connection, tenant_id: str, role: str | None) -> None:
+        self._connection = connection
+        self._before: tuple[str, ...] = ("BEGIN", *binding(tenant_id, role))
+
+    async def ask(self, *statements: Statement) -> list[Rows]:
+        """The rows of each statement. Raises what Postgres says of the first that fails."""
+        return await self._send(statements)
+
+    async def last(self, *statements: Statement) -> list[Rows]:
+        """The same, and the commit with it."""
+        return await self._send(statements, "COMMIT")
+
+    async def _send(self, statements: Sequence[Statement], *after: str) -> list[Rows]:
+        connection, before, self._before = self._connection, self._before, ()
+        async with connection.pipeline():
+            for command in before:
+                await connection.execute(command, prepare=False)
+            cursors = [await connection.execute(one.sql, one.given) for one in statements]
+            for command in after:
+                await connection.execute(command, prepare=False)
+        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+class Pipelines:
+    """The connections. Opens nothing until the first transaction."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = CONNECTIONS,
+        seconds: float = 10.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._places = asyncio.Semaphore(connections)
+        self._idle: list[tuple[_Connection, float]] = []
+        self._role: str | None = None
+        self._role_known = False
+
+    @asynccontextmanager
+    async def work(self, tenant_id: str) -> AsyncIterator[Work]:
+        """A transaction of one tenant: rolled back unless ``last`` was asked. Raises StoreAway."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreAway(unreachable(TimeoutError(f"no connection was free for {self._seconds:.0f} s"))) from None
+        connection: _Connection | None = None
+        try:
+            connection = await self._taken()
+            yield Work(connection, tenant_id, self._role)
+        except psycopg.Error as error:
+            if is_away(error):
+                raise StoreAway(unreachable(error)) from error
+            raise
+        finally:
+            if connection is not None:
+                await self._given_back(connection)
+            self._places.release()
+
+    async def aclose(self) -> None:
+        """Close every connection that is not in use."""
+        while self._idle:
+            connection, _ = self._idle.pop()
+            await connection.close()
+
+    async def _taken(self) -> _Connection:
+        while self._idle:
+            connection, used = self._idle.pop()
+            if self._monotonic() - used < SURELY_ALIVE or await _stands(connection):
+                return connection
+            await connection.close()
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=5, row_factory=namedtuple_row
+        )
+        if not self._role_known:
+            row = await (await connection.execute(_MAY_TAKE_ROLE, (APP_ROLE,))).fetchone()
+            self._role, self._role_known = (APP_ROLE if row and row[0] else None), True
+        return connection
+
+    async def _given_back(self, connection: _Connection) -> None:
+        """Kept, once it is in no transaction; closed where it broke or something is still under way."""
+        status = connection.info.transaction_status
+        try:
+            if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                await connection.rollback()
+                status = connection.info.transaction_status
+        except psycopg.Error:
+            status = TransactionStatus.UNKNOWN
+        if status == TransactionStatus.IDLE and not connection.closed:
+            self._idle.append((connection, self._monotonic()))
+        else:
+            await connection.close()
+
+
+async def _stands(connection: _Connection) -> bool:
+    try:
+        await connection.execute("SELECT 1", prepare=False)
+    except psycopg.Error:
+        return False
+    return True

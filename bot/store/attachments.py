@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import case, select
+from sqlalchemy import UUID, bindparam, case, false, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import threads
+from bot.store.pipeline import Statement, Template, send
 from bot.store.tables import attachments, turns
 from bot.types import Attached, Attachment, Turn
 
@@ -39,20 +41,22 @@ async def of_thread(session: AsyncSession, *, turn: Turn) -> list[Attached]:
 
     Files of a turn that asked the very same count as the turn's own: it is being asked again.
     """
-    own = turns.c.turn_id == uuid.UUID(turn.id)
-    rows = await session.execute(
-        select(attachments, case((own | (turns.c.question == turn.question), True), else_=False).label("own"))
-        .join(turns, (turns.c.tenant_id == attachments.c.tenant_id) & (turns.c.turn_id == attachments.c.turn_id))
-        .where(
-            attachments.c.tenant_id == turn.thread.tenant_id,
-            turns.c.thread_uid == threads.thread_uid(turn.thread),
-            turns.c.seq
-            <= select(turns.c.seq)
-            .where(turns.c.tenant_id == turn.thread.tenant_id, turns.c.turn_id == uuid.UUID(turn.id))
-            .scalar_subquery(),
-        )
-        .order_by(turns.c.seq, attachments.c.position)
+    (rows,) = await send(session, of_thread_read(turn))
+    return of_thread_in(rows)
+
+
+def of_thread_read(turn: Turn) -> Statement:
+    """The rows that ``of_thread_in`` reads."""
+    return _OF_THREAD(
+        tenant=turn.thread.tenant_id,
+        thread=threads.thread_uid(turn.thread),
+        turn=uuid.UUID(turn.id),
+        asked=turn.question,
     )
+
+
+def of_thread_in(rows: Sequence[Any]) -> list[Attached]:
+    """What stands beside a turn, oldest first."""
     return [
         Attached(
             turn_id=str(row.turn_id),
@@ -68,6 +72,24 @@ async def of_thread(session: AsyncSession, *, turn: Turn) -> list[Attached]:
         )
         for row in rows
     ]
+
+
+def _of_thread() -> Template:
+    own = turns.c.turn_id == bindparam("turn", type_=UUID())
+    seq = select(turns.c.seq).where(turns.c.tenant_id == bindparam("tenant"), own).scalar_subquery()
+    return Template(
+        select(attachments, case((own | (turns.c.question == bindparam("asked")), true()), else_=false()).label("own"))
+        .join(turns, (turns.c.tenant_id == attachments.c.tenant_id) & (turns.c.turn_id == attachments.c.turn_id))
+        .where(
+            attachments.c.tenant_id == bindparam("tenant"),
+            turns.c.thread_uid == bindparam("thread", type_=UUID()),
+            turns.c.seq <= seq,
+        )
+        .order_by(turns.c.seq, attachments.c.position)
+    )
+
+
+_OF_THREAD = _of_thread()
 
 
 async def keep(session: AsyncSession, *, tenant_id: str, attached: Attached) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.memory import Quoted, Said
+from bot.store.pipeline import Statement, Template, send
 from bot.store.tables import facts, turns
 from bot.store.threads import thread_uid
 from bot.types import Author, Fact, ThreadKey, Turn
@@ -80,16 +81,29 @@ async def _keep(
 
 async def current(session: AsyncSession, *, thread: ThreadKey) -> list[Fact]:
     """The facts that hold in the thread, oldest first."""
-    rows = await session.execute(
-        select(facts)
-        .where(facts.c.tenant_id == thread.tenant_id, facts.c.thread_uid == thread_uid(thread))
-        .order_by(facts.c.said_at.desc(), facts.c.created_at.desc(), facts.c.fact_id)
-        .limit(MOST)
-    )
+    (rows,) = await send(session, current_read(thread))
+    return current_in(rows)
+
+
+def current_read(thread: ThreadKey) -> Statement:
+    """The rows that ``current_in`` reads."""
+    return _CURRENT(tenant=thread.tenant_id, thread=thread_uid(thread))
+
+
+def current_in(rows: Sequence[Any]) -> list[Fact]:
+    """The facts that hold, oldest first."""
     latest: dict[str, Fact] = {}
     for row in rows:
         latest.setdefault(row.subject, _fact(row))
     return list(reversed(latest.values()))
+
+
+_CURRENT = Template(
+    select(facts)
+    .where(facts.c.tenant_id == bindparam("tenant"), facts.c.thread_uid == bindparam("thread"))
+    .order_by(facts.c.said_at.desc(), facts.c.created_at.desc(), facts.c.fact_id)
+    .limit(MOST)
+)
 
 
 async def forget(session: AsyncSession, *, thread: ThreadKey, subjects: Collection[str]) -> int:

@@ -17,6 +17,9 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
+from sqlalchemy import ClauseElement
+from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
 from bot.store.faults import is_away, unreachable
@@ -40,6 +43,43 @@ class Statement(NamedTuple):
 
     sql: str
     given: Mapping[str, object] = {}
+
+
+class Template:
+    """A statement of SQLAlchemy's with its parameters left open: made SQL once, when it is first used."""
+
+    def __init__(self, clause: ClauseElement) -> None:
+        self.clause = clause
+        self._made: Statement | None = None
+
+    def __call__(self, **given: object) -> Statement:
+        """It, given these parameters."""
+        if self._made is None:
+            compiled = self.clause.compile(dialect=dialect(paramstyle="pyformat"))  # type: ignore[no-untyped-call]
+            self._made = Statement(str(compiled), compiled.params)
+        return Statement(self._made.sql, {**self._made.given, **given})
+
+
+async def send(session: AsyncSession, *statements: Statement) -> list[Rows]:
+    """Statements within a session's transaction, in one round trip; the rows of each."""
+    pooled = (await session.connection()).sync_connection
+    connection: Any = pooled.connection.driver_connection if pooled is not None else None
+    return await _sent(connection, (), statements, ())
+
+
+async def _sent(
+    connection: _Connection, before: Sequence[str], statements: Sequence[Statement], after: Sequence[str]
+) -> list[Rows]:
+    cursors = []
+    async with connection.pipeline():
+        for command in before:
+            await connection.execute(command, prepare=False)
+        for one in statements:
+            cursor = connection.cursor(row_factory=namedtuple_row)
+            cursors.append(await cursor.execute(one.sql, one.given))
+        for command in after:
+            await connection.execute(command, prepare=False)
+    return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
 @lru_cache(maxsize=1024)
@@ -70,14 +110,8 @@ class Work:
         return await self._send(statements, "COMMIT")
 
     async def _send(self, statements: Sequence[Statement], *after: str) -> list[Rows]:
-        connection, before, self._before = self._connection, self._before, ()
-        async with connection.pipeline():
-            for command in before:
-                await connection.execute(command, prepare=False)
-            cursors = [await connection.execute(one.sql, one.given) for one in statements]
-            for command in after:
-                await connection.execute(command, prepare=False)
-        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        before, self._before = self._before, ()
+        return await _sent(self._connection, before, statements, after)
 
 
 class Pipelines:
@@ -132,9 +166,7 @@ class Pipelines:
             if self._monotonic() - used < SURELY_ALIVE or await _stands(connection):
                 return connection
             await connection.close()
-        connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=5, row_factory=namedtuple_row
-        )
+        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
         if not self._role_known:
             row = await (await connection.execute(_MAY_TAKE_ROLE, (APP_ROLE,))).fetchone()
             self._role, self._role_known = (APP_ROLE if row and row[0] else None), True

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.pipeline import Statement, Template, send
 from bot.store.tables import channels, tenants
 from bot.types import ChannelSettings, Platform, TenantSettings
 
@@ -49,11 +50,29 @@ async def set_settings(
 
 async def channel_settings(session: AsyncSession, *, tenant_id: str, channel_id: str) -> ChannelSettings:
     """How the bot behaves in the channel: what was set there, then what holds for the tenant, then the defaults."""
-    stored: dict[str, Any] | None = await session.scalar(
-        select(channels.c.settings).where(channels.c.tenant_id == tenant_id, channels.c.channel_id == channel_id)
-    )
-    own, everywhere = _read(ChannelSettings, stored), await settings(session, tenant_id=tenant_id)
+    ((row,),) = await send(session, settings_read(tenant_id, channel_id))
+    return settings_in(row)
+
+
+def settings_read(tenant_id: str, channel_id: str) -> Statement:
+    """The one row that ``settings_in`` reads."""
+    return _SETTINGS(tenant=tenant_id, channel=channel_id)
+
+
+def settings_in(row: Any) -> ChannelSettings:
+    """How the bot behaves in a channel."""
+    own, everywhere = _read(ChannelSettings, row.own), _read(TenantSettings, row.everywhere)
     return replace(own, tier=own.tier or everywhere.tier, paused=everywhere.paused)
+
+
+_CHANNEL = (channels.c.tenant_id == bindparam("tenant")) & (channels.c.channel_id == bindparam("channel"))
+_TENANT = tenants.c.tenant_id == bindparam("tenant")
+_SETTINGS = Template(
+    select(
+        select(channels.c.settings).where(_CHANNEL).scalar_subquery().label("own"),
+        select(tenants.c.settings).where(_TENANT).scalar_subquery().label("everywhere"),
+    )
+)
 
 
 async def set_channel_settings(

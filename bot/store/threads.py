@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import UUID, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.pipeline import Statement, Template, send
 from bot.store.tables import messages as message_table
 from bot.store.tables import threads, turns
 from bot.types import Citation, History, PastMessage, Platform, ThreadKey, Tier, TurnState
@@ -96,34 +97,37 @@ async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) ->
 
     A question may be stored before the answer to the one before it: the order is that of the turns.
     """
-    uid = thread_uid(key)
-    thread = (
-        await session.execute(
-            select(threads.c.summary, threads.c.summary_upto, threads.c.tier).where(
-                threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == uid
-            )
-        )
-    ).one_or_none()
-    if thread is None:
-        return History("", 0, ())
-    own = (
-        select(turns.c.seq)
-        .where(turns.c.tenant_id == key.tenant_id, turns.c.turn_id == uuid.UUID(before_turn))
-        .scalar_subquery()
+    return history_in(*await send(session, *history_read(key, before_turn)))
+
+
+def history_read(key: ThreadKey, before_turn: str) -> tuple[Statement, Statement]:
+    """The rows that ``history_in`` reads: of the thread, and of its messages."""
+    named = {"tenant": key.tenant_id, "thread": thread_uid(key)}
+    return _THREAD(**named), _SAID(**named, turn=uuid.UUID(before_turn))
+
+
+def history_in(thread: Sequence[Any], said: Sequence[Any]) -> History:
+    """What was said in a thread."""
+    past = tuple(PastMessage(r.turn_seq, r.role, r.author, r.text, r.tokens, r.created_at) for r in said)
+    return next((History(r.summary, r.summary_upto, past, r.tier) for r in thread), History("", 0, ()))
+
+
+_OF_THREAD = (threads.c.tenant_id == bindparam("tenant")) & (threads.c.thread_uid == bindparam("thread", type_=UUID()))
+_THREAD = Template(select(threads.c.summary, threads.c.summary_upto, threads.c.tier).where(_OF_THREAD))
+_SAID = Template(
+    select(message_table, turns.c.seq.label("turn_seq"))
+    .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
+    .where(
+        message_table.c.tenant_id == bindparam("tenant"),
+        message_table.c.thread_uid == bindparam("thread", type_=UUID()),
+        turns.c.seq > select(threads.c.summary_upto).where(_OF_THREAD).scalar_subquery(),
+        turns.c.seq
+        < select(turns.c.seq)
+        .where(turns.c.tenant_id == bindparam("tenant"), turns.c.turn_id == bindparam("turn", type_=UUID()))
+        .scalar_subquery(),
     )
-    rows = await session.execute(
-        select(message_table, turns.c.seq.label("turn_seq"))
-        .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
-        .where(
-            message_table.c.tenant_id == key.tenant_id,
-            message_table.c.thread_uid == uid,
-            turns.c.seq > thread.summary_upto,
-            turns.c.seq < own,
-        )
-        .order_by(turns.c.seq, message_table.c.seq)
-    )
-    past = tuple(PastMessage(r.turn_seq, r.role, r.author, r.text, r.tokens, r.created_at) for r in rows)
-    return History(thread.summary, thread.summary_upto, past, thread.tier)
+    .order_by(turns.c.seq, message_table.c.seq)
+)
 
 
 async def set_tier(session: AsyncSession, *, key: ThreadKey, tier: Tier) -> None:

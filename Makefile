@@ -18,7 +18,7 @@ run: $(VENV)/.installed ## start Parley with its sample handbook, in the browser
 setup: $(VENV)/.installed ## build the environment
 
 test: $(VENV)/.tools browser check ## everything: ruff, mypy, import-linter, pytest
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: $(VENV)/.tools ## ruff, mypy and import-linter
 	$(BIN)/ruff format --check .

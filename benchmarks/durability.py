@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from benchmarks.ground import fresh_postgres, table
+from bot.app import expected_tokens
 from bot.config import Settings
 from bot.engine.desk import Desk
 from bot.engine.ports import Ended, Event, Meter, Opening, Prompt, Store, TextDelta
@@ -127,7 +128,14 @@ async def durable(url: str, marks: Marks) -> AsyncIterator[Desk]:
     """A desk over Postgres, as the application wires it."""
     database, line = Database(url), Line(url)
     made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
-    store = PostgresStore(database, made, count_tokens=len, clock=lambda: datetime.now(UTC), holder=lambda: line.holder)
+    store = PostgresStore(
+        database,
+        made,
+        count_tokens=len,
+        clock=lambda: datetime.now(UTC),
+        holder=lambda: line.holder,
+        expected=expected_tokens(made, len),
+    )
     desk = _desk(store, marks)
     listening = asyncio.create_task(line.serve(desk.notice))
     try:

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TypeVar
 
 from bot.channels import channel_opener
 from bot.commands.services import Services
 from bot.config import Settings
+from bot.engine import budget, prompt
 from bot.engine.cache.port import NearAnswers
 from bot.engine.desk import Desk
 from bot.engine.ports import LLM, Classifier, Search, Store
@@ -103,6 +105,16 @@ def opened_store(
     return PostgresStore(database, settings, count_tokens=TokenCounter().count, clock=clock)
 
 
+def expected_tokens(settings: Settings, count: Callable[[str], int]) -> Callable[[int], int]:
+    """How many tokens are set aside for a question of so many when it is accepted."""
+
+    @cache
+    def system() -> int:
+        return count(prompt.SYSTEM)
+
+    return lambda question: budget.expected(question, system=system(), settings=settings)
+
+
 def build_models(settings: Settings) -> Models:
     """The embedder of the settings, and how those of earlier settings are opened. Raises EmbeddingError."""
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
@@ -148,7 +160,14 @@ async def open_app(
         queue, line = Queue(address), Line(address)
         stack.push_async_callback(queue.aclose)
         store = around.store(
-            PostgresStore(database, settings, count_tokens=counter.count, clock=clock, holder=lambda: line.holder)
+            PostgresStore(
+                database,
+                settings,
+                count_tokens=counter.count,
+                clock=clock,
+                holder=lambda: line.holder,
+                expected=expected_tokens(settings, counter.count),
+            )
         )
         search = around.search(retriever)
         reader = FileReader()

@@ -119,7 +119,8 @@ class Turn:
     """One question on its way to its answer, as it is stored.
 
     ``parts`` are the references of the reply messages known so far; ``recorded`` is how many are on record, with those
-    that were about to be posted when their process died.
+    that were about to be posted when their process died. ``takeovers`` is how many deaths of processes are noted
+    against it (``bot.engine.suspicion``).
     """
 
     id: str
@@ -132,14 +133,15 @@ class Turn:
     created_at: datetime
     parts: tuple[str, ...] = ()
     recorded: int = 0
+    takeovers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to write for a turn: every later write names ``fence`` and fails once another holds the turn.
 
-    ``takeovers`` is how often a process died over the turn; ``recorded`` as in ``Turn``; ``stopping`` says that
-    somebody has stopped it.
+    ``takeovers`` and ``recorded`` are as in ``Turn``; ``stopping`` says that somebody has stopped it, ``announced`` that
+    its first message has been put on record as about to be posted.
     """
 
     turn_id: str
@@ -147,6 +149,7 @@ class Lease:
     takeovers: int = 0
     recorded: int = 0
     stopping: bool = False
+    announced: bool = False
 
 
 NoticeKind = Literal["ready", "stop", "moved", "dead", "connected"]
@@ -237,7 +240,7 @@ class Limits:
 
     ``here_only`` says that this process alone can show something there: a turn must not be run by another.
     ``edits_per_minute`` is what all replies in one tenant share; None where they share nothing, or the platform's
-    library waits by itself.
+    library waits by itself. ``appends``: a draft may grow by appending, so it is said how much of it is settled.
     """
 
     message_chars: int
@@ -245,6 +248,7 @@ class Limits:
     max_parts: int = 10
     here_only: bool = False
     edits_per_minute: float | None = None
+    appends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +283,9 @@ class Part:
     """One message of a reply as it should stand now. ``text`` is safe Markdown within ``Limits.message_chars``.
 
     ``sources``, ``notes`` and ``actions`` stand under the last part only. ``nonce`` names the part for platforms that
-    can refuse to post the same message twice.
+    can refuse to post the same message twice. ``waiting``: the text says what is going on, the answer has none yet.
+    ``settled``: characters from the start that stay while the answer grows; None where it does not grow just now, or
+    where ``Limits.appends`` is not set.
     """
 
     text: str
@@ -289,6 +295,8 @@ class Part:
     sources: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
     actions: tuple[Action, ...] = ()
+    waiting: bool = False
+    settled: int | None = field(default=None, compare=False)
 
 
 # --- models, tokens and money
@@ -359,16 +367,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Tokens set aside for a turn, on one day, for its asker, its channel and its tenant at once.
-
-    ``used`` and ``limit`` are the asker's.
-    """
+    """Tokens set aside for a turn, on one day, for its asker, its channel and its tenant at once."""
 
     id: str
     tokens: int
     day: date
-    used: int
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +393,23 @@ class BudgetState:
     def unlimited(self) -> bool:
         """Whether only the use is counted."""
         return self.limit >= UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """All that is on record for answering a turn, read at once.
+
+    ``budgets`` are everything that limits it, the asker's, the channel's and the tenant's, as if its own
+    ``reservation`` were not set aside; that is None where nothing is held for it. ``attached`` is what stands beside the
+    turn and those before it in its thread, ``facts`` what holds there, oldest first.
+    """
+
+    settings: ChannelSettings
+    history: History
+    budgets: tuple[BudgetState, ...]
+    attached: tuple[Attached, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    reservation: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)

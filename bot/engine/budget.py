@@ -7,16 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
+from bot.config import Settings
 from bot.errors import OverBudget
-from bot.types import BudgetState
+from bot.types import BudgetState, Reservation
 
+PASSAGE_SHARE = 3000 / 8000
+"""Of the prompt, for the passages."""
+PLACE, FRAME, RATING = 20, 60, 250
+"""Tokens that say where a passage stands, those around the question, and those of a model's rating of it."""
 WARN_FROM = 0.8
 NEAR = 0.9
 FARTHEST_OFF = 0.5
 """An estimate errs high, but no real count is less than half of it."""
 LEAST_ANSWER = 200
 """Below this many tokens an answer is not worth giving."""
+
+
+def expected(question: int, *, system: int, settings: Settings) -> int:
+    """Tokens that a question of so many will take, before anything was found for it: what is set aside at once.
+
+    The system prompt, the usual passages, the longest answer, and the rating of the question where a model rates it.
+    """
+    passages = min(settings.passages * (settings.chunk_tokens + PLACE), int(settings.prompt_tokens * PASSAGE_SHARE))
+    rating = RATING + question if settings.router == "model" else 0
+    return system + passages + FRAME + question + settings.answer_tokens + rating
+
+
+def without(state: BudgetState, reservation: Reservation | None) -> BudgetState:
+    """The day as if the reservation were not set aside on it."""
+    if reservation is None or (state.resets_at - timedelta(microseconds=1)).date() != reservation.day:
+        return state
+    return replace(state, reserved=max(0, state.reserved - reservation.tokens))
 
 
 def pressing(states: Sequence[BudgetState]) -> BudgetState:

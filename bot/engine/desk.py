@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.engine import changes, words
+from bot.engine import words
+from bot.engine.changes import Removals
 from bot.engine.overhearing import Ears
 from bot.engine.places import Places
 from bot.engine.ports import Clock, Store, Surface
 from bot.engine.queueing import Rounds, SurfaceFor, Waiting
+from bot.engine.suspicion import is_suspect
 from bot.engine.turn import Engine
 from bot.errors import LeaseLost, NotAllowed, ParleyError, StoreAway, UsageError
 from bot.types import Author, Incoming, Notice, Outcome, Platform, ThreadKey, Tier, Turn
@@ -58,6 +60,7 @@ class Desk:
         self._full = False
         self._places = Places(max_turns, changed=self._place_free)
         self._rounds = Rounds(self._round)
+        self._removals = Removals(store, self._in_background)
         self._ears = Ears(store, engine.surely)
 
     # --- taking in
@@ -116,14 +119,15 @@ class Desk:
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
         """A message was deleted: stop and forget what it asked; the turns forgotten. Raises StoreAway.
 
-        Their ledger rows stay. Their answers are taken away in the background.
+        Their ledger rows stay. Their answers are taken away in the background, by another process where this one dies.
+        A message that comes only afterwards, as after a redelivery, is not accepted any more.
         """
         known = await self._store.turns_of(thread, message_id)
+        if not known and not await self._store.first(thread, message_id):
+            known = await self._store.turns_of(thread, message_id)
         for turn in known:
             await self._store.forget(turn)
-            letting_go = self._lose(turn.id)
-            work = changes.take_away(self._store, turn, surface_for(turn), after=letting_go)
-            self._in_background(work, f"take away turn {turn.id}")
+            self._removals.begin(turn, surface_for(turn), after=self._lose(turn.id))
         return known
 
     async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> None:
@@ -207,7 +211,9 @@ class Desk:
                 self._halt(waiting)
             case "moved" if waiting is not None:
                 waiting.doubt.set()
-            case "dead" | "connected":
+            case "dead":
+                self._rounds.soon()
+            case "connected":
                 for one in self._running.values():
                     one.moves_on.set()
                 self._rounds.soon()
@@ -326,19 +332,35 @@ class Desk:
     async def _round(self, platform: Platform) -> int:
         """Start turns of the platform that nobody runs, as many as there are places; the number started."""
         surface_for = self._rounds.surfaces.get(platform)
-        free = self._places.free
         if self._closing or surface_for is None:
             return 0
+        await self._removals.look(platform, surface_for, self._running.keys())
+        free = self._places.free
         if not free:
             self._full = True
             return 0
-        found = await self._store.unfinished(platform, known=[*self._running, *self._fresh], most=free)
-        mine = self._running.keys() | self._fresh
-        fresh = [turn for turn in found if turn.id not in mine and not self._closing]
-        for turn in fresh:
-            self.start(turn, surface_for(turn))
+        found = await self._store.unfinished(
+            platform, known=[*self._running, *self._fresh], most=free, suspects=not self._runs_a_suspect
+        )
+        started = 0
+        for turn in found:
+            if await self._take_up(turn, surface_for):
+                started += 1
         self._full = len(found) >= free
-        return len(fresh)
+        return started
+
+    async def _take_up(self, turn: Turn, surface_for: SurfaceFor) -> bool:
+        if turn.id in self._running or turn.id in self._fresh:
+            return False
+        if self._closing or (is_suspect(turn.takeovers) and self._runs_a_suspect):
+            await self._store.release(turn)
+            return False
+        self.start(turn, surface_for(turn))
+        return True
+
+    @property
+    def _runs_a_suspect(self) -> bool:
+        return any(is_suspect(one.turn.takeovers) for one in self._running.values())
 
     def _place_free(self) -> None:
         if self._full and not self._closing:
@@ -351,17 +373,20 @@ class Desk:
         for other in self._running.values():
             if other.turn.thread == turn.thread:
                 other.moves_on.set()
+        if is_suspect(turn.takeovers) and not self._closing:
+            self._rounds.soon()
         if task.cancelled():
             return
         error = task.exception()
         if isinstance(error, LeaseLost):
             log.info("turn %s is answered elsewhere", turn.id)
+            self._rounds.soon(turn.thread.platform)
         elif error is not None:
             log.error("turn %s was interrupted: %s", turn.id, error, exc_info=error)
         elif task.result().state == "done" and not self._closing:
             self._in_background(self._engine.reflect(turn), f"reflect on turn {turn.id}")
 
-    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> None:
         task = asyncio.create_task(_logged(work, name), name=name)
         self._after.add(task)
         task.add_done_callback(self._after.discard)
@@ -373,7 +398,7 @@ class Desk:
         return turn
 
 
-async def _logged(work: Awaitable[None], name: str) -> None:
+async def _logged(work: Awaitable[object], name: str) -> None:
     try:
         await work
     except ParleyError as error:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 
 from bot.engine import budget, words
+from bot.engine.changes import make_way
 from bot.engine.hold import whole
 from bot.engine.means import Means
 from bot.engine.run import Run
@@ -33,6 +34,7 @@ async def finish(means: Means, run: Run, display: Display) -> Outcome:
             actions=AFTER_ANSWER if run.state == "done" else AFTER_FAILURE,
         )
     except LeaseLost:
+        await make_way(means.store, run.turn, display)
         await means.store.bill(run.turn, run.calls, run.reservation)
         raise
     except (MessageGone, SurfaceError) as error:
@@ -48,9 +50,9 @@ async def give_up(means: Means, run: Run, display: Display, word: str = words.IN
     """Leave the turn to another process: what was spent is settled, nothing is marked as answered."""
     store = means.store
     await display.abandon()
-    if run.lost and await whole(_is_forgotten(means, run)):
-        await whole(display.remove())
-    if not run.lost:
+    if run.lost:
+        await whole(make_way(store, run.turn, display))
+    else:
         with contextlib.suppress(ParleyError, TimeoutError):
             async with asyncio.timeout(LAST_WORD):
                 await display.close(word)
@@ -61,15 +63,6 @@ async def give_up(means: Means, run: Run, display: Display, word: str = words.IN
             await whole(store.hand_back(run.turn, run.lease, run.calls, reservation=run.reservation))
     except LeaseLost:
         await whole(store.bill(run.turn, run.calls, run.reservation))
-
-
-async def _is_forgotten(means: Means, run: Run) -> bool:
-    """Whether the question was deleted: what was posted meanwhile is then nobody's but ours to take away."""
-    try:
-        return await means.store.is_forgotten(run.turn)
-    except ParleyError as error:
-        log.warning("turn %s was lost, and it cannot be told why: %s", run.turn.id, error)
-        return False
 
 
 def _last_word(run: Run) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from bot.engine import cache, prompt, reuse, understanding, words
-from bot.engine.means import PASSAGE_SHARE, Means
+from bot.engine.budget import PASSAGE_SHARE
+from bot.engine.means import Means
 from bot.engine.run import Run
 from bot.types import ChannelSettings, History
 from knowledge.errors import KnowledgeError

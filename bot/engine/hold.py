@@ -107,3 +107,20 @@ async def whole(work: Awaitable[Result]) -> Result:
         except Exception:
             break
     return task.result()
+
+
+async def meanwhile(opening: Awaitable[None], work: Awaitable[Result]) -> Result:
+    """What ``work`` comes to, once ``opening`` is over too. Where both fail, what ``work`` raised is told.
+
+    Who is cancelled cancels both; where ``work`` fails, ``opening`` comes to its end all the same.
+    """
+    shown = asyncio.ensure_future(opening)
+    try:
+        result = await work
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            shown.cancel()
+        await asyncio.gather(shown, return_exceptions=True)
+        raise
+    await shown
+    return result

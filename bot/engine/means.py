@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.config import Settings
 from bot.engine.cache.port import NearAnswers
@@ -12,7 +12,6 @@ from bot.engine.run import Run
 from bot.types import Call, Lease, Turn
 from knowledge.types import Scope
 
-PASSAGE_SHARE = 3000 / 8000
 HISTORY_SHARE = 2500 / 8000
 
 
@@ -40,7 +39,10 @@ class Means:
         run = Run(turn, lease, now, scope, confirmed=now)
 
         async def opens(call: Call) -> None:
-            await self.store.open_call(turn, call, run.reservation, beyond=run.beyond(call))
+            held, tokens = run.reservation, run.needed(call)
+            await self.store.open_call(turn, call, held, tokens=tokens)
+            if held is not None and tokens is not None:
+                run.reservation = replace(held, tokens=tokens)
 
         run.opens = opens
         return run

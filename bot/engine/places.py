@@ -1,12 +1,26 @@
-"""How many turns run at once in this process, and who is next: tenants take turns, and within a tenant its people."""
+"""How many turns run at once in this process, and who is next: tenants take turns, and within a tenant its people.
+
+Beginning a turn is work, and a process that begins all it could at once, as after a restart, ends none of them soon.
+So places are given a few at a time, and while the event loop is late, only to very few.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from bot.types import Turn
+
+BEAT = 0.1
+"""Seconds between two looks at how late the event loop is."""
+AT_ONCE = 8
+"""Turns that are let in between two looks."""
+LATE = 0.15
+"""Seconds, smoothed over about half a second, from which on the event loop counts as late."""
+FEW = 6
+"""Turns that may run in a process whose event loop is late."""
 
 
 def fairest(waiting: Sequence[Turn], running: Iterable[Turn], served: Mapping[str, int]) -> Turn:
@@ -37,12 +51,31 @@ def person_of(turn: Turn) -> str:
     return f"{turn.thread.tenant_id}/{turn.author.id}"
 
 
+@dataclass(slots=True)
+class Ease:
+    """How many more turns may be let in until the next look. ``late`` is how late the event loop is, smoothed."""
+
+    late: float = 0.0
+    left: int = AT_ONCE
+
+    def looked(self, late: float) -> None:
+        """Take note of how late the event loop was this time, in seconds."""
+        self.late = max(late, 0.8 * self.late)
+        self.left = AT_ONCE if self.late < LATE else 1
+
+    def admits(self, running: int) -> int:
+        """How many may be let in now beside ``running`` turns."""
+        return self.left if self.late < LATE else max(0, min(self.left, FEW - running))
+
+
 class Places:
     """A bounded number of places. Whoever waits is let in fairly; one that gives up waiting leaves nothing behind."""
 
     def __init__(self, most: int, *, changed: Callable[[], None] = lambda: None) -> None:
         self._most = most
         self._changed = changed
+        self._ease = Ease()
+        self._due: float | None = None
         self._taken: dict[str, Turn] = {}
         self._waiting: dict[str, tuple[Turn, asyncio.Future[None]]] = {}
         self._served: dict[str, int] = {}
@@ -50,8 +83,8 @@ class Places:
 
     @property
     def free(self) -> int:
-        """Places that nobody has or waits for."""
-        return max(0, self._most - len(self._taken) - len(self._waiting))
+        """Places that can be given now, nobody waiting for one."""
+        return 0 if self._waiting else self._to_give()
 
     def ahead(self, turn: Turn) -> int:
         """About how many come before this one: all that have waited longer, unless they are of a busier tenant."""
@@ -61,9 +94,10 @@ class Places:
         """Wait for a place; a turn that has one keeps it."""
         if turn.id in self._taken:
             return
-        if len(self._taken) < self._most and not self._waiting:
+        if self.free:
             self._let_in(turn)
             return
+        self._watch()
         let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[turn.id] = (turn, let_in)
         try:
@@ -75,9 +109,14 @@ class Places:
 
     def give(self, turn: Turn) -> None:
         """Give the place back, if the turn has one."""
-        if self._taken.pop(turn.id, None) is None:
-            return
-        while self._waiting and len(self._taken) < self._most:
+        if self._taken.pop(turn.id, None) is not None:
+            self._fill()
+
+    def _to_give(self) -> int:
+        return max(0, min(self._most - len(self._taken), self._ease.admits(len(self._taken))))
+
+    def _fill(self) -> None:
+        while self._waiting and self._to_give():
             waiting = [waits for waits, _ in self._waiting.values()]
             chosen = fairest(waiting, self._taken.values(), self._served)
             _, let_in = self._waiting.pop(chosen.id)
@@ -90,4 +129,23 @@ class Places:
     def _let_in(self, turn: Turn) -> None:
         self._taken[turn.id] = turn
         self._count += 1
+        self._ease.left -= 1
         self._served[tenant_of(turn)] = self._served[person_of(turn)] = self._count
+        self._watch()
+
+    def _watch(self) -> None:
+        """Look at the event loop for as long as anything runs or waits."""
+        if self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.time() + BEAT
+            loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        assert self._due is not None
+        self._ease.looked(max(0.0, asyncio.get_running_loop().time() - self._due))
+        self._due = None
+        if self._taken or self._waiting:
+            self._watch()
+        else:
+            self._ease = Ease()
+        self._fill()

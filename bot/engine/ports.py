@@ -12,6 +12,7 @@ from bot.types import (
     Above,
     Attached,
     Author,
+    Brief,
     BudgetState,
     CachedAnswer,
     Call,
@@ -76,9 +77,12 @@ class Handing(Protocol):
 
 
 class PartRecorder(Protocol):
-    """Remembers each reply message before it is posted, and its reference after. Raises LeaseLost."""
+    """Remembers each reply message before it is posted, and its reference after; the one that is on record then.
 
-    async def __call__(self, index: int, ref: str | None) -> None: ...
+    A reference that is known stays: another process may have posted the same message. Raises LeaseLost.
+    """
+
+    async def __call__(self, index: int, ref: str | None) -> str | None: ...
 
 
 # --- LLM: who writes
@@ -278,7 +282,8 @@ class Store(Protocol):
     """What the engine remembers between calls, always inside the turn's tenant."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        """Write inbox and turn in one transaction; None when this message was accepted before. Raises StoreAway."""
+        """Write inbox and turn, and set aside what the question will likely take, in one transaction; None when this
+        message was accepted before. Raises StoreAway."""
 
     async def first(self, thread: ThreadKey, message_id: str) -> bool:
         """Note a message that becomes no turn; False where it was noted or accepted before, by any process."""
@@ -294,8 +299,17 @@ class Store(Protocol):
 
     async def is_forgotten(self, turn: Turn) -> bool: ...
 
-    async def drop_parts(self, turn: Turn) -> None:
-        """Forget the reply messages: they were taken away."""
+    async def withdrawn(self, platform: Platform, *, known: Collection[str] = (), most: int = 20) -> Sequence[Turn]:
+        """Forgotten turns whose messages this process is to take away, ``known`` left out."""
+
+    async def taken_away(self, turn: Turn) -> bool:
+        """Forget the messages of a forgotten turn: they stand no more. False where its holder has to say so."""
+
+    async def offer_part(self, turn: Turn, index: int, ref: str) -> str | None:
+        """Put a message on record that was posted when the turn was lost; the reference that is on record then.
+
+        None where the question was deleted.
+        """
 
     async def ask_to_stop(self, turn: Turn) -> bool:
         """Tell whoever runs the turn, now or later, that it was stopped; False where it has ended."""
@@ -309,12 +323,12 @@ class Store(Protocol):
     async def renew(self, turn: Turn, lease: Lease) -> None:
         """Prolong the lease. Raises LeaseLost."""
 
+    async def brief(self, turn: Turn) -> Brief:
+        """All that is on record for answering the turn."""
+
     async def history(self, turn: Turn) -> History: ...
 
     async def settings(self, thread: ThreadKey) -> ChannelSettings: ...
-
-    async def attachments(self, turn: Turn) -> Sequence[Attached]:
-        """What stands beside the turn and beside those before it in its thread, oldest first."""
 
     async def keep_attachment(self, turn: Turn, attached: Attached) -> None:
         """Keep what was read of a file, or of the thread above."""
@@ -325,8 +339,13 @@ class Store(Protocol):
     async def knows(self, thread: ThreadKey) -> bool:
         """Whether the bot was ever asked in this thread."""
 
-    async def unfinished(self, platform: Platform, *, known: Collection[str] = (), most: int = 100) -> Sequence[Turn]:
-        """Turns that this process may run and does not know yet, the fairest first; frees what dead processes held."""
+    async def unfinished(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+    ) -> Sequence[Turn]:
+        """Turns for this process to run, kept for it from now on, the most urgent first; frees what the dead held.
+
+        ``known`` are left out; one suspect at most is among them, and none unless ``suspects``.
+        """
 
     async def serves(self, platform: Platform) -> None:
         """Note that this process serves the platform and has heard what was said before. Raises StoreAway."""
@@ -343,7 +362,7 @@ class Store(Protocol):
     async def release(self, turn: Turn) -> None:
         """Let any process run a queued turn that this one held."""
 
-    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> None:
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
         """``record_part`` for a queued turn of this process. Raises LeaseLost once it is no longer that."""
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None: ...
@@ -359,10 +378,19 @@ class Store(Protocol):
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None: ...
 
-    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None: ...
+    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
+        """See ``PartRecorder``."""
 
-    async def open_call(self, turn: Turn, call: Call, reservation: Reservation | None, *, beyond: int = 0) -> None:
-        """Put a call on record before it is sent, and set ``beyond`` more tokens aside for it. Raises OverBudget."""
+    async def change(self, turn: Turn, reservation: Reservation, tokens: int) -> Reservation:
+        """Let a reservation stand at so many tokens. Raises OverBudget, and then it stands as before."""
+
+    async def open_call(
+        self, turn: Turn, call: Call, reservation: Reservation | None, *, tokens: int | None = None
+    ) -> None:
+        """Put a call on record before it is sent, the reservation standing at ``tokens`` from then on.
+
+        Raises OverBudget where that is more than there is.
+        """
 
     async def finish(
         self,

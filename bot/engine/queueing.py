@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bot.engine import words
+from bot.engine.changes import make_way
+from bot.engine.hold import whole
 from bot.engine.places import Places
 from bot.engine.ports import Store, Surface
 from bot.engine.stream import Display
@@ -101,6 +103,16 @@ class Waiting:
             parts=self.turn.parts,
             recorded=self.turn.recorded,
         )
+        try:
+            await self._keep_told(display, taking, places, store, shared=shared)
+        except (LeaseLost, asyncio.CancelledError) as error:
+            if self.lost or isinstance(error, LeaseLost):
+                await whole(make_way(store, self.turn, display))
+            raise
+
+    async def _keep_told(
+        self, display: Display, taking: asyncio.Future[None], places: Places, store: Store, *, shared: bool
+    ) -> None:
         told = 0
         while not taking.done() and not self.lost:
             place = places.ahead(self.turn) + 1

@@ -15,7 +15,7 @@ from bot.engine.means import Means
 from bot.engine.ports import Image, Surface, Surroundings
 from bot.engine.run import Run
 from bot.errors import ParleyError
-from bot.types import Attached, History
+from bot.types import Attached, Brief, History
 from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,10 @@ ABOVE = -1
 """The position of the thread above among what stands beside a turn."""
 
 
-async def beside(means: Means, run: Run, surface: Surface, history: History) -> None:
+async def beside(means: Means, run: Run, surface: Surface, brief: Brief) -> None:
     """Read what was not read before, and keep it with the thread. What cannot be read is told in a note."""
-    start = means.monotonic()
-    known = list(await means.store.attachments(run.turn))
+    start, history = means.monotonic(), brief.history
+    known = list(brief.attached)
     if not means.settings.has_model:
         run.notes += [words.CANNOT_READ] if any(one.own and one.kind == "file" for one in known) else []
         return

@@ -15,15 +15,13 @@ log = logging.getLogger(__name__)
 
 
 async def remember(means: Means, run: Run, history: History) -> None:
-    """Facts always, old messages where the thread has more of them than are shown anyway. A failure is told in the
-    trace, and the answer does without."""
-    if means.memory is None or not (history.messages or history.summary):
+    """Old messages, where the thread has more of them than are shown anyway. A failure is told in the trace, and the
+    answer does without."""
+    if means.memory is None or memory.fits(history, means.share(HISTORY_SHARE)):
         return
     start = means.monotonic()
     try:
-        run.facts = tuple(await means.memory.facts(run.turn))
-        if not memory.fits(history, means.share(HISTORY_SHARE)):
-            run.remembered = tuple(await means.memory.older(run.turn, run.query or run.turn.question))
+        run.remembered = tuple(await means.memory.older(run.turn, run.query or run.turn.question))
     except (ParleyError, KnowledgeError) as error:
         log.warning("turn %s: nothing recalled: %s", run.turn.id, error)
         run.restarts.append(f"old messages could not be searched: {error}")

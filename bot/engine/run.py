@@ -75,6 +75,9 @@ class Run:
     cache_key: str | None = None
     restarts: list[str] = field(default_factory=list)
     prompt_tokens: int = 0
+    """Of the answer's prompt, as measured."""
+    spent_before: int = 0
+    """Tokens of calls that were over when the answer's prompt was measured."""
     answer_tokens: int = 0
     left_out: int = 0
     timings_ms: dict[str, float] = field(default_factory=dict)
@@ -88,8 +91,6 @@ class Run:
     beside: Beside = NOTHING_BESIDE
     parts: dict[str, int] = field(default_factory=dict)
     """Tokens of each part of the prompt."""
-    extended: int = 0
-    """Tokens set aside beyond the reservation, for further attempts."""
     opens: Callable[[Call], Awaitable[None]] = _off_the_record
 
     @property
@@ -97,15 +98,19 @@ class Run:
         """Told of every provider call."""
         return RunMeter(self)
 
-    def beyond(self, call: Call) -> int:
-        """Tokens that another attempt may take beyond what is set aside; the first attempt is what that was for."""
+    def needed(self, call: Call) -> int | None:
+        """Tokens that should be set aside while the call runs; None where nothing is set aside for the run.
+
+        The first attempt at an answer takes what its prompt was measured to need, what the question was expected to
+        take beyond that being given back. Everything else lets stand what there is, as long as that covers it.
+        """
+        if self.reservation is None:
+            return None
         spent = sum(over.usage.total_tokens for over in self.calls)
-        if self.reservation is None or not spent:
-            return 0
-        needed = spent + call.usage.total_tokens + self.answer_tokens
-        more = max(0, needed - self.reservation.tokens - self.extended)
-        self.extended += more
-        return more
+        if call.purpose != "answer" or not self.answer_tokens:
+            return max(self.reservation.tokens, spent + call.usage.total_tokens if spent else 0)
+        further = spent + call.usage.total_tokens + self.answer_tokens if spent else 0
+        return max(self.prompt_tokens + self.spent_before + self.answer_tokens, further)
 
     def resolve(self) -> None:
         """Make the answer of the draft: markers checked against the passages, quotes found in them."""

@@ -20,7 +20,7 @@ from typing import Self
 
 from bot.engine import words
 from bot.engine.gate import safe
-from bot.engine.markdown import MIN_LIMIT, Split, split, visible
+from bot.engine.markdown import MIN_LIMIT, Split, settled, split, visible
 from bot.engine.pace import Pace, Shared
 from bot.engine.ports import Handing, PartRecorder, Surface
 from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 120.0
 IN_FLIGHT_SECONDS = 15.0
+SHOWN_WITHIN = 10.0
+"""Seconds that a post or an edit may take: with ``hold.UNSURE`` before it, less than a lease lasts. In a process that
+was paused the limit passes before anything else goes on, so that nothing is shown late over another's answer."""
 STOP: tuple[Action, ...] = ("stop",)
 
 Allowed = frozenset[str] | Callable[[], frozenset[str]]
@@ -39,13 +42,15 @@ Allowed = frozenset[str] | Callable[[], frozenset[str]]
 class _Message:
     """A message of the reply: its reference once it is posted, what it shows as far as is known, if it is on record.
 
-    ``doubtful``: a post of it was begun, and nobody knows whether it went through.
+    ``doubtful``: a post of it was begun, and nobody knows whether it went through. ``posting`` is that post, which goes
+    on where whoever waited for it is cancelled.
     """
 
     ref: str | None = None
     shown: Part | None = None
     recorded: bool = False
     doubtful: bool = False
+    posting: asyncio.Task[None] | None = None
 
 
 async def _no_doubt() -> None:
@@ -91,10 +96,12 @@ class Display:
         self._pace = Pace(surface.limits.edit_interval, self._shared)
         self._text: str | Callable[[], str] = ""
         self._status = ""
+        self._live = False
         self._dirty = asyncio.Event()
         self._busy = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._fatal: MessageGone | LeaseLost | None = None
+        self._surplus: list[str] = []
         self.rest = ""
         """After ``close``: the end of the answer that the messages had no room for, else empty."""
 
@@ -105,6 +112,7 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.abandon()
+        await _ended([message.posting for message in self._messages if message.posting is not None])
 
     @property
     def gone(self) -> bool:
@@ -113,6 +121,7 @@ class Display:
 
     async def open(self, status: str) -> None:
         """Give a sign of life. Raises LeaseLost; where the platform fails in passing, the background task goes on."""
+        self._live = True
         await self.say(status)
         self._shared.streams += 1
         self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")
@@ -165,10 +174,26 @@ class Display:
             await self._insist(partial(file.hand_over, words.WHOLE_ANSWER, whole), until)
         return tuple(parts)
 
-    async def remove(self) -> None:
-        """Take every message away, as far as the platform lets it; nothing can be shown afterwards."""
+    async def remove(self) -> bool:
+        """Take every message away; nothing can be shown afterwards. False where the platform keeps one."""
+        await self.landed()
+        return await self._remove_surplus(0, self._monotonic() + IN_FLIGHT_SECONDS)
+
+    async def landed(self) -> None:
+        """End the background task, and wait for a post that is under way."""
         await self.abandon()
-        await self._remove_surplus(0, self._monotonic() + IN_FLIGHT_SECONDS)
+        posting = [message.posting for message in self._messages if message.posting is not None]
+        if posting:
+            await asyncio.wait(posting, timeout=IN_FLIGHT_SECONDS)
+
+    async def offer(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
+        """Leave to the turn's next holder what was posted and not recorded any more.
+
+        ``take`` returns the reference that is on record then: where that is another one, this message goes.
+        """
+        for index, message in enumerate(self._messages):
+            if message.ref is not None and not message.recorded and await take(index, message.ref) != message.ref:
+                await self._delete(message.ref)
 
     async def abandon(self) -> None:
         """End the background task and leave everything as it stands. May be called more than once."""
@@ -208,10 +233,20 @@ class Display:
     def _draft(self) -> list[Part]:
         """The messages as they should stand now; all but the last are finished, the last has the stop button."""
         text = self._text() if callable(self._text) else self._text
-        shown = rendered(visible(text), self._surface.limits, self._addresses()).parts or [self._status]
-        parts = [self._part(index, text, final=True) for index, text in enumerate(shown)]
-        parts[-1] = replace(parts[-1], final=False, actions=STOP)
+        shown = self._rendered(visible(text))
+        parts = [self._part(index, text, final=True) for index, text in enumerate(shown or [self._status])]
+        grown = self._settled(text, parts) if self._live and self._surface.limits.appends else None
+        parts[-1] = replace(parts[-1], final=False, actions=STOP, waiting=not shown, settled=grown)
         return parts
+
+    def _settled(self, text: str, parts: Sequence[Part]) -> int:
+        """Characters of the last message that stay while the answer grows."""
+        before = self._rendered(text[: settled(text)])
+        kept = before[-1] if len(before) == len(parts) else ""
+        return len(kept) if parts[-1].text.startswith(kept) else 0
+
+    def _rendered(self, text: str) -> list[str]:
+        return rendered(text, self._surface.limits, self._addresses()).parts
 
     def _outdated(self, index: int, part: Part) -> bool:
         return index >= len(self._messages) or self._messages[index].shown != part
@@ -231,18 +266,36 @@ class Display:
             await self._post(message, part)
             if index:
                 self._pace.done(self._monotonic())
+        if not message.recorded:
+            await self._put_on_record(index, message)
         if message.shown != part:
             await self._confirm()
             message.shown = None
             await self._edit(message.ref or "", part)
             message.shown = part
-        if not message.recorded:
-            await self._record(index, message.ref)
-            message.recorded = True
+
+    async def _put_on_record(self, index: int, message: _Message) -> None:
+        """Where a process that lost the turn has posted the same message meanwhile, that one stays, for it is known."""
+        known = await self._record(index, message.ref)
+        message.recorded = True
+        if known is not None and message.ref is not None and known != message.ref:
+            own, message.ref, message.shown = message.ref, known, None
+            await self._delete(own)
+
+    async def _delete(self, ref: str) -> None:
+        """Take a message away that nobody shall see; later, where the platform fails just now."""
+        try:
+            await self._surface.delete(ref)
+        except MessageGone:
+            return
+        except SurfaceError as error:
+            log.warning("turn %s: message %s stays for now: %s", self._turn_id, ref, error)
+            self._surplus.append(ref)
 
     async def _edit(self, ref: str, part: Part) -> None:
         try:
-            await self._surface.edit(ref, part)
+            async with asyncio.timeout(SHOWN_WITHIN):
+                await self._surface.edit(ref, part)
         except RateLimited as error:
             self._pace.refused(self._monotonic(), error)
             raise
@@ -250,10 +303,18 @@ class Display:
 
     async def _post(self, message: _Message, part: Part) -> None:
         """Post it, or find it where an earlier post may have gone through: then what it shows is unknown."""
-        if message.doubtful:
+        if message.posting is not None:
+            await asyncio.wait([message.posting])
+        if message.doubtful and message.ref is None:
             message.ref = await self._surface.find(part.nonce)
         if message.ref is None:
+            await self._confirm()
             message.doubtful = True
+            message.posting = asyncio.create_task(self._posted(message, part), name=f"post of {part.nonce}")
+            await asyncio.shield(message.posting)
+
+    async def _posted(self, message: _Message, part: Part) -> None:
+        async with asyncio.timeout(SHOWN_WITHIN):
             message.ref, message.shown = await self._surface.post(part), part
 
     def _part(self, index: int, text: str, *, final: bool) -> Part:
@@ -289,18 +350,39 @@ class Display:
                     raise _as_surface_error(error) from error
                 self._pace.failed(now, error, latest=until)
 
-    async def _remove_surplus(self, keep: int, until: float) -> None:
-        """Delete messages of a draft that was longer. One that stays is told in the log: the answer itself stands."""
+    async def _remove_surplus(self, keep: int, until: float) -> bool:
+        """Delete messages of a draft that was longer; whether all went. One that stays is told in the log: the answer
+        itself stands."""
+        stay = len(self._surplus)
+        while self._surplus:
+            stay -= await self._removed(partial(self._surface.delete, self._surplus.pop()), until)
         while len(self._messages) > keep:
-            message, ref = self._messages[-1], self._messages[-1].ref
-            try:
-                if ref is None and message.doubtful:
-                    ref = await self._surface.find(self._part(len(self._messages) - 1, "", final=True).nonce)
-                if ref is not None:
-                    await self._insist(partial(self._surface.delete, ref), until)
-            except SurfaceError as error:
-                log.warning("turn %s: message %s of an earlier draft stays: %s", self._turn_id, ref, error)
+            stay += not await self._removed(partial(self._take_down, len(self._messages) - 1), until)
             self._messages.pop()
+        return not stay
+
+    async def _take_down(self, index: int) -> None:
+        message, nonce = self._messages[index], self._part(index, "", final=True).nonce
+        if message.ref is None and message.doubtful:
+            message.ref = await self._surface.find(nonce)
+        if message.ref is not None:
+            await self._surface.delete(message.ref)
+
+    async def _removed(self, removal: Callable[[], Awaitable[None]], until: float) -> bool:
+        try:
+            await self._insist(removal, until)
+        except MessageGone:
+            return True
+        except SurfaceError as error:
+            log.warning("turn %s: a message of an earlier draft stays: %s", self._turn_id, error)
+            return False
+        return True
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:

@@ -21,11 +21,13 @@ from bot.engine import (
     recalling,
     reuse,
     route,
+    setting_aside,
     words,
     writing,
 )
 from bot.engine.cache.port import NearAnswers
 from bot.engine.gate import urls_in
+from bot.engine.hold import meanwhile
 from bot.engine.means import Means
 from bot.engine.memory import standalone
 from bot.engine.pace import Shared
@@ -33,15 +35,13 @@ from bot.engine.ports import LLM, Classifier, Clock, Memory, Reader, Rewriter, S
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run
 from bot.engine.stream import Display
+from bot.engine.suspicion import is_given_up
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
-from bot.types import ChannelSettings, History, Incoming, Outcome, Turn
+from bot.types import Brief, ChannelSettings, Incoming, Outcome, Turn
 from knowledge.errors import KnowledgeError
 from knowledge.types import Filter, Scope
 
 log = logging.getLogger(__name__)
-
-MOST_TAKEOVERS = 4
-"""Processes that may die over a turn before it is ended: the turn itself may be what kills them."""
 
 
 def _never() -> bool:
@@ -114,8 +114,7 @@ class Engine:
         run = means.run(turn, lease, scope)
         async with self._display(run, surface) as display, hold.heartbeat(means, run, doubt or asyncio.Event()):
             try:
-                await display.open(words.SEARCHING)
-                if lease.takeovers > MOST_TAKEOVERS:
+                if is_given_up(lease.takeovers):
                     raise Refused(words.GIVEN_UP)
                 run.state = "cancelled" if stopped() or lease.stopping else "done"
                 if run.state == "done":
@@ -159,40 +158,50 @@ class Engine:
     # --- the steps of an answer
 
     async def _answer(self, run: Run, display: Display, surface: Surface) -> None:
-        means = self._means
-        settings = await means.store.settings(run.turn.thread)
-        if settings.paused is not None:
-            raise Refused(settings.paused)
-        run.scope = run.scope.narrowed(Filter(sources=settings.sources))
-        history = await means.store.history(run.turn)
-        run.query = standalone(run.turn.question, history.messages)
-        await self._choose_route(run, settings, history)
-        await reading.beside(means, run, surface, history)
-        if await finding.from_cache(means, run, settings, history):
-            return
-        await asyncio.gather(finding.retrieve(means, run, history), recalling.remember(means, run, history))
-        await writing.write(means, run, display, settings, history)
-        run.resolve()
+        """The first message goes up while the answer is prepared; the model is asked once both are done."""
+        brief = await meanwhile(display.open(words.SEARCHING), self._prepared(run, surface))
+        if run.cached_from is None:
+            await writing.write(self._means, run, display, brief.settings, brief.history)
+            run.resolve()
 
-    async def _choose_route(self, run: Run, settings: ChannelSettings, history: History) -> None:
+    async def _prepared(self, run: Run, surface: Surface) -> Brief:
+        means = self._means
+        brief = await means.store.brief(run.turn)
+        if brief.settings.paused is not None:
+            raise Refused(brief.settings.paused)
+        run.scope = run.scope.narrowed(Filter(sources=brief.settings.sources))
+        run.query = standalone(run.turn.question, brief.history.messages)
+        run.facts = brief.facts if means.memory else ()
+        await setting_aside.begin(means, run, brief)
+        await self._choose_route(run, brief)
+        await reading.beside(means, run, surface, brief)
+        if not await finding.from_cache(means, run, brief.settings, brief.history):
+            setting_aside.check(means, run)
+            await asyncio.gather(
+                finding.retrieve(means, run, brief.history), recalling.remember(means, run, brief.history)
+            )
+        return brief
+
+    async def _choose_route(self, run: Run, brief: Brief) -> None:
         turn, means = run.turn, self._means
-        run.budgets = await means.store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
         run.route = await route.choose(
             turn.question,
             query=run.query,
             wish=turn.wish,
-            channel=settings,
+            channel=brief.settings,
             budget=budget.pressing(run.budgets),
-            last=history.tier,
+            last=brief.history.tier,
             model=means.llm.model,
-            classifier=means.classifier,
+            classifier=means.classifier if run.reservation else setting_aside.unrated,
             meter=run.meter,
             fixed=means.settings.fixed_tier,
         )
 
     def _display(self, run: Run, surface: Surface) -> Display:
-        async def record(index: int, ref: str | None) -> None:
-            await self._means.store.record_part(run.turn, run.lease, index, ref)
+        async def record(index: int, ref: str | None) -> str | None:
+            if run.lease.announced and index == 0 and ref is None:
+                return None
+            return await self._means.store.record_part(run.turn, run.lease, index, ref)
 
         thread = run.turn.thread
         pace = self._paces.setdefault((thread.tenant_id, thread.platform), Shared(surface.limits.edits_per_minute))

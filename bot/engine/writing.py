@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.engine import budget, memory, prefix, prompt, words
+from bot.engine.budget import PASSAGE_SHARE
 from bot.engine.citations import renumber
 from bot.engine.hold import closing
-from bot.engine.means import HISTORY_SHARE, PASSAGE_SHARE, Means
+from bot.engine.means import HISTORY_SHARE, Means
 from bot.engine.ports import Ended, Prompt, Restarted
 from bot.engine.run import Run, cache_key_of
 from bot.engine.stream import Display
@@ -78,27 +79,42 @@ def _shown(means: Means, run: Run) -> tuple[Passage, ...]:
     """The passages as the model reads them. Citations are checked against the originals, which keep their numbers."""
     if not means.settings.compression:
         return run.passages
-    extracts = compress(run.query, run.passages, share=KEPT_SHARE)
+    extracts = compress(run.query, run.passages, share=KEPT_SHARE, count=means.count)
     run.passages = tuple(extract.passage for extract in extracts)
     return tuple(replace(extract.passage, text=extract.text) for extract in extracts)
 
 
 async def _reserve(means: Means, run: Run, request: Prompt) -> Prompt:
-    """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day."""
-    if run.reservation:
+    """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day.
+
+    What was set aside when the question was accepted is given back, as far as it is not needed, with the call itself.
+    """
+    if run.answer_tokens:
         return prompt.shortened(request, run.answer_tokens)
-    turn, run.prompt_tokens = run.turn, prompt.size(request, means.count) + _seen(means, run)
-    run.budgets = await means.store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
+    run.prompt_tokens = prompt.size(request, means.count) + _seen(means, run)
+    run.spent_before = sum(call.usage.total_tokens for call in run.calls)
+    held = run.reservation
+    if held is not None and run.prompt_tokens + run.spent_before + request.max_tokens <= held.tokens:
+        run.answer_tokens = request.max_tokens
+        return request
     try:
-        spent_before = sum(call.usage.total_tokens for call in run.calls)
-        if budget.is_close(run.budgets, run.prompt_tokens + spent_before, request.max_tokens):
-            run.prompt_tokens = await means.llm.count(request) or run.prompt_tokens
-        need = run.prompt_tokens + spent_before
-        run.answer_tokens = budget.answer_tokens(run.budgets, need, request.max_tokens)
-        run.reservation = await means.store.reserve(turn, need + run.answer_tokens)
+        await _fit(means, run, request)
     except OverBudget as spent:
         raise Refused(words.over_budget(spent, means.clock())) from None
     return prompt.shortened(request, run.answer_tokens)
+
+
+async def _fit(means: Means, run: Run, request: Prompt) -> None:
+    """Set more aside, or for the first time, by what is left of the day now. Raises OverBudget."""
+    turn, store, held = run.turn, means.store, run.reservation
+    states = await store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
+    run.budgets = tuple(budget.without(state, held) for state in states)
+    if budget.is_close(run.budgets, run.prompt_tokens + run.spent_before, request.max_tokens):
+        run.prompt_tokens = await means.llm.count(request) or run.prompt_tokens
+    need = run.prompt_tokens + run.spent_before
+    run.answer_tokens = budget.answer_tokens(run.budgets, need, request.max_tokens)
+    wanted = need + run.answer_tokens
+    run.reservation = await (store.reserve(turn, wanted) if held is None else store.change(turn, held, wanted))
 
 
 def _seen(means: Means, run: Run) -> int:

@@ -8,9 +8,10 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select
 
 from bot.commands.services import Services
-from bot.store import budgets, ledger
+from bot.store import ledger, reserving
+from bot.store.ledgerstore import charge_left
+from bot.store.pipeline import send
 from bot.store.session import Database
-from bot.store.store import charge_left
 from bot.store.tables import answers, reservations, tenants, turns
 from bot.types import LOCAL_TENANT
 from knowledge import runs
@@ -92,6 +93,6 @@ async def release_left_behind(database: Database, tenant_id: str) -> None:
             )
         )
         for turn_id in list(held):
-            await budgets.release_held(session, tenant_id=tenant_id, turn_id=str(turn_id))
+            await send(session, reserving.release(tenant_id, str(turn_id)))
         left = await ledger.settle_old(session, tenant_id=tenant_id, older=CALLS_LEFT_BEHIND)
         await charge_left(session, tenant_id=tenant_id, left=left)

@@ -16,24 +16,31 @@ from bot.store.tables import attachments, turns
 from bot.types import Attached, Attachment, Turn
 
 
-async def add(session: AsyncSession, *, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -> None:
-    """Note the files of a question that has just been stored."""
-    rows = [
-        {
-            "tenant_id": tenant_id,
-            "turn_id": turn_id,
-            "position": position,
-            "kind": "file",
-            "name": file.name,
-            "content_type": file.content_type,
-            "size": file.size,
-            "ref": file.ref,
-        }
+def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -> list[Statement]:
+    """Note the files of a question that is stored in the same transaction; none where it was stored before."""
+    return [
+        Statement(
+            _NOTE,
+            {
+                "tenant": tenant_id,
+                "turn": turn_id,
+                "position": position,
+                "name": file.name,
+                "content_type": file.content_type,
+                "size": file.size,
+                "ref": file.ref,
+            },
+        )
         for position, file in enumerate(files)
         if file.ref
     ]
-    if rows:
-        await session.execute(insert(attachments).values(rows))
+
+
+_NOTE = """
+INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref)
+SELECT tenant_id, turn_id, %(position)s, 'file', %(name)s, %(content_type)s, %(size)s, %(ref)s
+FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
+"""
 
 
 async def of_thread(session: AsyncSession, *, turn: Turn) -> list[Attached]:

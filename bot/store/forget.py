@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, cast, delete, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, case, cast, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import waiting
+from bot.store import parts, waiting
+from bot.store.leases import LEASE
 from bot.store.tables import (
     answers,
     attachments,
@@ -17,11 +18,11 @@ from bot.store.tables import (
     feedback,
     message_vectors,
     messages,
-    reply_parts,
     threads,
     turns,
 )
 from bot.store.threads import title
+from bot.store.turns import ANYBODY, OPEN
 from bot.types import Notice
 
 FORGOTTEN = "The question was deleted."
@@ -30,13 +31,19 @@ FORGOTTEN = "The question was deleted."
 async def begin_anew(
     session: AsyncSession, *, tenant_id: str, turn_id: str, question: str, tokens: int, holder: int | None
 ) -> bool:
-    """Let the turn answer another question in the place of the first; False where it asks just that already.
+    """Let the turn answer another question in the place of the first; False where it asks just that already, or where
+    the question was deleted: of two events the later may come first.
 
     Whoever runs it has lost it. What came of the first question is forgotten.
     """
     changed = await session.scalar(
         update(turns)
-        .where(turns.c.tenant_id == tenant_id, turns.c.turn_id == uuid.UUID(turn_id), turns.c.question != question)
+        .where(
+            turns.c.tenant_id == tenant_id,
+            turns.c.turn_id == uuid.UUID(turn_id),
+            turns.c.question != question,
+            turns.c.question != "",
+        )
         .values(
             question=question,
             state="queued",
@@ -72,9 +79,14 @@ async def begin_anew(
     return True
 
 
-async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:
-    """End the turn and keep nothing of what was asked and answered; its ledger rows stay."""
+async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None = None) -> None:
+    """End the turn and keep nothing of what was asked and answered; its ledger rows stay.
+
+    The messages of its reply are still to be taken away: by whoever holds the turn, who may be posting one just now,
+    else by the process ``holder``.
+    """
     uid = uuid.UUID(turn_id)
+    held = turns.c.state.in_(OPEN) | turns.c.withdrawn_at.is_not(None)
     row = (
         await session.execute(
             update(turns)
@@ -83,6 +95,8 @@ async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str) ->
                 question="",
                 state="cancelled",
                 fence=turns.c.fence + 1,
+                holder=case((held, func.coalesce(func.nullif(turns.c.holder, ANYBODY), holder)), else_=holder),
+                withdrawn_at=func.now(),
                 lease_until=None,
                 finished_at=func.coalesce(turns.c.finished_at, func.now()),
                 **_EMPTY | {"refused": FORGOTTEN},
@@ -101,11 +115,23 @@ async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str) ->
     await waiting.tell(session, Notice("moved", turn_id))
 
 
-async def drop_parts(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:
-    """Forget the reply messages of a turn: they are no longer there."""
-    await session.execute(
-        delete(reply_parts).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
+async def taken_away(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None) -> bool:
+    """Note that nothing of a deleted question's reply stands any more; False where another process has to say so."""
+    ours = turns.c.holder.is_(None) | turns.c.holder.in_((ANYBODY, holder or ANYBODY))
+    done = await session.execute(
+        update(turns)
+        .where(
+            turns.c.tenant_id == tenant_id,
+            turns.c.turn_id == uuid.UUID(turn_id),
+            ours | (turns.c.withdrawn_at < func.now() - LEASE),
+        )
+        .values(withdrawn_at=None)
+        .returning(turns.c.seq)
     )
+    if done.first() is None:
+        return False
+    await parts.drop(session, tenant_id=tenant_id, turn_id=turn_id)
+    return True
 
 
 _EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refused": None, "trace": {}}

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.pipeline import Statement, Template
 from bot.store.tables import ledger
 from bot.store.threads import thread_uid
 from bot.types import Call, ThreadKey
@@ -33,46 +34,17 @@ class LeftCall:
     tokens: int
 
 
-async def open_call(
-    session: AsyncSession, *, key: ThreadKey, user_id: str, turn_id: str, day: date, call: Call
-) -> None:
+def opened(key: ThreadKey, *, user_id: str, turn_id: str, day: date, call: Call) -> Statement:
     """Put a call on record before it is sent; once more is no second row."""
-    row = _row(key, user_id, turn_id, day, call)
-    await session.execute(insert(ledger).values(row).on_conflict_do_nothing())
+    return _OPENED(**_row(key, user_id, turn_id, day, call))
 
 
-async def record(
-    session: AsyncSession,
-    *,
-    key: ThreadKey,
-    user_id: str,
-    turn_id: str | None,
-    day: date,
-    calls: Sequence[Call],
-) -> int:
-    """Settle each call's row, or write it where there was none; the tokens that no budget has counted yet.
-
-    Calls that are on record already, with the same figures, change nothing and count nothing.
-    """
-    if not calls:
-        return 0
+def settled(
+    key: ThreadKey, *, user_id: str, turn_id: str | None, day: date, calls: Sequence[Call]
+) -> tuple[list[uuid.UUID], list[Statement]]:
+    """The ids of calls that are over, and what settles each one's row, or writes it where there was none."""
     rows = [_row(key, user_id, turn_id, day, call) for call in calls]
-    counted = await _counted(session, key.tenant_id, [row["call_id"] for row in rows])
-    statement = insert(ledger)
-    kept = {"tenant_id", "call_id", "turn_id", "thread_uid", "created_at", "budget_day"}
-    changes = {column.name: statement.excluded[column.name] for column in ledger.c if column.name not in kept}
-    await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "call_id"], set_=changes), rows)
-    return sum(call.usage.total_tokens - counted.get(row["call_id"], 0) for call, row in zip(calls, rows, strict=True))
-
-
-async def _counted(session: AsyncSession, tenant_id: str, call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
-    """Tokens that budgets have counted for calls on record; an open call is covered by its reservation."""
-    found = await session.execute(
-        select(ledger.c.call_id, _TOKENS.label("tokens"))
-        .where(ledger.c.tenant_id == tenant_id, ledger.c.call_id.in_(call_ids), ledger.c.status != "open")
-        .with_for_update()
-    )
-    return {row.call_id: int(row.tokens) for row in found}
+    return [row["call_id"] for row in rows], [_SETTLED(**row) for row in rows]
 
 
 async def settle_left(session: AsyncSession, *, tenant_id: str, turn_id: str) -> list[LeftCall]:
@@ -94,6 +66,19 @@ async def _settle_left(session: AsyncSession, *which: Any) -> list[LeftCall]:
     )
     return [LeftCall(row.user_id, row.channel_id, row.budget_day, int(row.tokens)) for row in rows]
 
+
+def _settled() -> Template:
+    statement = _INSERT
+    kept = {"tenant_id", "call_id", "turn_id", "thread_uid", "created_at", "budget_day"}
+    changes = {column.name: statement.excluded[column.name] for column in ledger.c if column.name not in kept}
+    return Template(statement.on_conflict_do_update(index_elements=["tenant_id", "call_id"], set_=changes))
+
+
+_INSERT = insert(ledger).values(
+    {column.name: bindparam(column.name) for column in ledger.c if column.name != "created_at"}
+)
+_OPENED = Template(_INSERT.on_conflict_do_nothing())
+_SETTLED = _settled()
 
 _TOKENS = (
     ledger.c.input_tokens

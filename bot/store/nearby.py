@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgvector import HalfVector
-from sqlalchemy import delete, func, literal, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.pipeline import Statement
 from bot.store.tables import answer_flights, answer_hits, answers, turns
 from bot.store.threads import citations_from, thread_uid
 from bot.types import CachedAnswer, ThreadKey
@@ -159,13 +160,12 @@ async def take_off(session: AsyncSession, *, tenant_id: str, key: str, turn_id: 
     return taken.first() is not None
 
 
-async def land(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:
+def landing(*, tenant_id: str, turn_id: str) -> Statement:
     """The turn has ended, however: whoever waits for its answer waits no longer."""
-    await session.execute(
-        delete(answer_flights).where(
-            answer_flights.c.tenant_id == tenant_id, answer_flights.c.turn_id == uuid.UUID(turn_id)
-        )
-    )
+    return Statement(_LAND, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
+
+
+_LAND = "DELETE FROM answer_flights WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
 
 
 @dataclass(frozen=True, slots=True)

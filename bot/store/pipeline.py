@@ -100,6 +100,8 @@ class Work:
     def __init__(self, connection: _Connection, tenant_id: str, role: str | None) -> None:
         self._connection = connection
         self._before: tuple[str, ...] = ("BEGIN", *binding(tenant_id, role))
+        self.done = False
+        """Whether it has been committed."""
 
     async def ask(self, *statements: Statement) -> list[Rows]:
         """The rows of each statement. Raises what Postgres says of the first that fails."""
@@ -107,7 +109,9 @@ class Work:
 
     async def last(self, *statements: Statement) -> list[Rows]:
         """The same, and the commit with it."""
-        return await self._send(statements, "COMMIT")
+        rows = await self._send(statements, "COMMIT")
+        self.done = True
+        return rows
 
     async def _send(self, statements: Sequence[Statement], *after: str) -> list[Rows]:
         before, self._before = self._before, ()

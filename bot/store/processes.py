@@ -2,7 +2,8 @@
 
 A process is dead when nobody holds its lock and its beat has stopped: the lock tells a killed process within a moment,
 the beat covers the moment in which a live one connects anew. Right after a start of the server nobody holds a lock,
-so nobody is taken for dead. A process that is only slow or paused keeps its lock; its leases lapse.
+so nobody is taken for dead. A process that is paused or hangs keeps its lock: it counts as dead once it has been silent
+for as long as a lease lasts.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 LOCKS = 0x7061726C
 """First half of the advisory locks of processes; the other half is the process's number."""
 
-NO_BEAT = 4.0
-"""Seconds after which a beat has stopped."""
+NO_BEAT = 1.5
+"""Seconds after which a beat has stopped; it comes every second, and a connection is made anew in far less."""
+
+SILENT = 30.0
+"""Seconds without a beat after which a process that still holds its lock counts as dead: as long as a lease lasts."""
 
 SETTLING = 5.0
 """Seconds after the start of the server within which live processes take their locks again."""
@@ -32,15 +36,19 @@ def dead(process: str) -> str:
     """
     return f"""(
         pg_postmaster_start_time() < now() - make_interval(secs => :settling)
-        AND NOT EXISTS (
-            SELECT 1 FROM pg_locks held
-            WHERE held.locktype = 'advisory' AND held.classid = {LOCKS} AND held.objid = {process}::oid
-              AND held.objsubid = 2 AND held.granted
-              AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-        AND NOT EXISTS (
-            SELECT 1 FROM processes beating
-            WHERE beating.tenant_id = '*' AND beating.process_id = {process}
-              AND beating.beat_at > now() - interval '{NO_BEAT} seconds'))"""  # noqa: S608
+        AND (NOT EXISTS (
+                SELECT 1 FROM pg_locks held
+                WHERE held.locktype = 'advisory' AND held.classid = {LOCKS} AND held.objid = {process}::oid
+                  AND held.objsubid = 2 AND held.granted
+                  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+             AND NOT EXISTS (
+                SELECT 1 FROM processes beating
+                WHERE beating.tenant_id = '*' AND beating.process_id = {process}
+                  AND beating.beat_at > now() - interval '{NO_BEAT} seconds')
+             OR EXISTS (
+                SELECT 1 FROM processes silent
+                WHERE silent.tenant_id = '*' AND silent.process_id = {process}
+                  AND silent.beat_at <= now() - interval '{SILENT} seconds')))"""  # noqa: S608
 
 
 BEAT = """
@@ -52,14 +60,17 @@ LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
 
 _DEAD = dead("others.holder").replace(":settling", "%(settling)s")
 
+HELD = "(state IN ('queued', 'running') OR withdrawn_at IS NOT NULL)"
+"""SQL that says of a turn that somebody has to see to it."""
+
 LEFT = f"""
     SELECT EXISTS (
         SELECT 1 FROM (
-            SELECT DISTINCT holder FROM turns
-            WHERE state IN ('queued', 'running') AND holder <> 0 AND holder <> %(id)s) others
+            SELECT DISTINCT holder FROM turns WHERE {HELD} AND holder <> 0 AND holder <> %(id)s) others
         WHERE {_DEAD})
+      OR EXISTS (SELECT 1 FROM turns WHERE state = 'running' AND lease_until < now())
 """  # noqa: S608
-"""Whether a dead process holds turns."""
+"""Whether there are turns of a dead process, or one whose lease has lapsed."""
 
 FORGET = f"DELETE FROM processes WHERE tenant_id = '*' AND beat_at < now() - interval '{KEPT}'"  # noqa: S608
 

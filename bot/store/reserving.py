@@ -72,7 +72,8 @@ def taking(gate: str = "") -> str:
         steps.append(f"""
 on_{owner} AS (
     INSERT INTO budget_days AS day (tenant_id, subject, day, used, reserved)
-    SELECT %(tenant)s, {subject}, %(day)s, 0, %(need)s FROM limits{before} WHERE %(need)s <= {owner}_cap
+    SELECT %(tenant)s, {subject}, %(day)s, 0, %(need)s FROM limits{before}
+    WHERE %(need)s > 0 AND %(need)s <= {owner}_cap
     ON CONFLICT (tenant_id, subject, day) DO UPDATE SET reserved = day.reserved + excluded.reserved
     WHERE day.used + day.reserved + excluded.reserved <= (SELECT {owner}_cap FROM limits)
     RETURNING subject

@@ -127,10 +127,12 @@ turns = Table(
     _now("created_at"),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
+    Column("withdrawn_at", DateTime(timezone=True)),
     _thread(),
     Index("turns_one_running", "tenant_id", "thread_uid", unique=True, postgresql_where=text("state = 'running'")),
     Index("turns_of_thread", "tenant_id", "thread_uid", "seq"),
     Index("turns_open", "platform", "seq", postgresql_where=text("state IN ('queued', 'running')")),
+    Index("turns_withdrawn", "platform", "withdrawn_at", postgresql_where=text("withdrawn_at IS NOT NULL")),
 )
 
 processes = Table(

@@ -22,10 +22,9 @@ async def ensure(session: AsyncSession, *, tenant_id: str, platform: Platform) -
     await session.execute(insert(tenants).values(tenant_id=tenant_id, platform=platform).on_conflict_do_nothing())
 
 
-async def timezone(session: AsyncSession, *, tenant_id: str) -> str | None:
-    """The tenant's own time zone, or None for the operator's default."""
-    zone: str | None = await session.scalar(select(tenants.c.timezone).where(tenants.c.tenant_id == tenant_id))
-    return zone
+def zone_read(tenant_id: str) -> Statement:
+    """The tenant's row with its own ``timezone``, or None for the operator's default."""
+    return _ZONE(tenant=tenant_id)
 
 
 async def settings(session: AsyncSession, *, tenant_id: str) -> TenantSettings:
@@ -67,6 +66,7 @@ def settings_in(row: Any) -> ChannelSettings:
 
 _CHANNEL = (channels.c.tenant_id == bindparam("tenant")) & (channels.c.channel_id == bindparam("channel"))
 _TENANT = tenants.c.tenant_id == bindparam("tenant")
+_ZONE = Template(select(tenants.c.timezone).where(_TENANT))
 _SETTINGS = Template(
     select(
         select(channels.c.settings).where(_CHANNEL).scalar_subquery().label("own"),

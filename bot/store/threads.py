@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import UUID, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.pipeline import Statement, Template, send
@@ -66,30 +65,24 @@ async def exists(session: AsyncSession, *, key: ThreadKey) -> bool:
     return found is not None
 
 
-async def add_message(
-    session: AsyncSession,
-    *,
-    key: ThreadKey,
-    turn_id: str,
-    role: Literal["user", "assistant"],
-    author_id: str,
-    author: str,
-    text: str,
-    tokens: int,
-) -> None:
-    """Append a message to the thread's history."""
-    await session.execute(
-        insert(message_table).values(
-            tenant_id=key.tenant_id,
-            thread_uid=thread_uid(key),
-            turn_id=uuid.UUID(turn_id),
-            role=role,
-            author_id=author_id,
-            author=author,
-            text=text,
-            tokens=tokens,
-        )
+def answering(key: ThreadKey, *, turn_id: str, text: str, tokens: int) -> Statement:
+    """Append the turn's answer to the thread's history."""
+    return Statement(
+        _ANSWER,
+        {
+            "tenant": key.tenant_id,
+            "thread": thread_uid(key),
+            "turn": uuid.UUID(turn_id),
+            "text": text,
+            "tokens": tokens,
+        },
     )
+
+
+_ANSWER = """
+INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
+VALUES (%(tenant)s, %(thread)s, %(turn)s, 'assistant', 'parley', 'Parley', %(text)s, %(tokens)s)
+"""
 
 
 async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) -> History:
@@ -130,13 +123,14 @@ _SAID = Template(
 )
 
 
-async def set_tier(session: AsyncSession, *, key: ThreadKey, tier: Tier) -> None:
+def answered_by(key: ThreadKey, tier: Tier) -> Statement:
     """Remember which tier answered last."""
-    await session.execute(
-        update(threads)
-        .where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
-        .values(tier=tier, updated_at=func.now())
-    )
+    return Statement(_TIER, {"tenant": key.tenant_id, "thread": thread_uid(key), "tier": tier})
+
+
+_TIER = """
+UPDATE threads SET tier = %(tier)s, updated_at = now() WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s
+"""
 
 
 async def lock(session: AsyncSession, *, key: ThreadKey) -> int | None:

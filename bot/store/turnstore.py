@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from functools import partial
+from itertools import groupby
 from typing import TypeVar
 
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import UniqueViolation
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.errors import StoreAway
-from bot.store import attachments, forget, processes, threads, turns, waiting
+from bot.errors import LeaseLost, StoreAway
+from bot.store import attachments, forget, leases, parts, processes, reserving, threads, turns, waiting
 from bot.store.faults import patiently
+from bot.store.pipeline import send
 from bot.store.session import Database
-from bot.types import Attached, Incoming, Lease, Notice, Platform, ThreadKey, Turn
+from bot.types import Attached, Lease, Notice, Platform, ThreadKey, Turn
 
 Result = TypeVar("Result")
 
@@ -24,7 +26,7 @@ PATIENCE = 30.0
 """Seconds that a running turn waits for a database that is away."""
 
 
-class TurnStore:
+class TurnStore(ABC):
     """Each method is one transaction. ``holder`` says under which number this process may hold turns just now.
 
     What a running turn needs waits ``patience`` seconds for a database that is away; what accepts one does not, for
@@ -57,15 +59,6 @@ class TurnStore:
 
     # --- taking in
 
-    async def accept(self, incoming: Incoming) -> Turn | None:
-        tokens = self._count_tokens(incoming.text)
-
-        async def once(again: bool) -> Turn | None:
-            async with self._database.tenant(incoming.thread.tenant_id) as session:
-                return await turns.accept(session, incoming=incoming, tokens=tokens, holder=self._holder())
-
-        return await patiently(once, ACCEPT_PATIENCE)
-
     async def first(self, thread: ThreadKey, message_id: str) -> bool:
         async with self._database.tenant(thread.tenant_id) as session:
             return await turns.first(session, thread=thread, message_id=message_id)
@@ -96,20 +89,37 @@ class TurnStore:
                 tokens=self._count_tokens(question),
                 holder=self._holder(),
             )
-            return await turns.get(session, tenant_id=tenant_id, turn_id=turn.id) if anew else None
+            if not anew:
+                return None
+            changed = await turns.get(session, tenant_id=tenant_id, turn_id=turn.id)
+            await self._set_aside_anew(session, turn, self._count_tokens(question))
+            return changed
+
+    @abstractmethod
+    async def _set_aside_anew(self, session: AsyncSession, turn: Turn, tokens: int) -> None:
+        """Give back what is held for a turn, and set aside what a question of so many tokens will likely take."""
 
     async def forget(self, turn: Turn) -> None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            await forget.forget_turn(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
+            await forget.forget_turn(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id, holder=self._holder())
+            await send(session, reserving.release(turn.thread.tenant_id, turn.id))
 
-    async def drop_parts(self, turn: Turn) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await forget.drop_parts(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
+    async def taken_away(self, turn: Turn) -> bool:
+        async def once(session: AsyncSession, _: bool) -> bool:
+            tenant_id = turn.thread.tenant_id
+            return await forget.taken_away(session, tenant_id=tenant_id, turn_id=turn.id, holder=self._holder())
+
+        return await self._trying(turn.thread.tenant_id, once)
 
     async def is_forgotten(self, turn: Turn) -> bool:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
+        async def once(session: AsyncSession, _: bool) -> bool:
             row = await turns.row_of(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id)
             return row is not None and not row.question
+
+        return await self._trying(turn.thread.tenant_id, once)
+
+    async def offer_part(self, turn: Turn, index: int, ref: str) -> str | None:
+        return await self._trying(turn.thread.tenant_id, lambda session, _: parts.offer(session, turn, index, ref))
 
     async def attachments(self, turn: Turn) -> Sequence[Attached]:
         return await self._trying(turn.thread.tenant_id, lambda session, _: attachments.of_thread(session, turn=turn))
@@ -133,20 +143,37 @@ class TurnStore:
 
     # --- who runs what
 
-    async def unfinished(self, platform: Platform, *, known: Collection[str] = (), most: int = 100) -> Sequence[Turn]:
+    async def unfinished(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+    ) -> Sequence[Turn]:
         await self._free_what_the_dead_held()
         async with self._database.queue() as session:
-            found = await waiting.ready(session, platform=platform, holder=self._holder(), known=known, most=most)
-        stored = [await self.turn(tenant_id, turn_id) for tenant_id, turn_id in found]
-        return [turn for turn in stored if turn is not None]
+            found = await waiting.ready(
+                session, platform=platform, holder=self._holder(), known=known, most=most, suspects=suspects
+            )
+        claimed = [await self._claim(one) for one in found]
+        return [turn for turn in claimed if turn is not None]
+
+    async def _claim(self, found: waiting.Ready) -> Turn | None:
+        """The turn, kept for this process where it waits; None where another one was faster."""
+        async with self._database.tenant(found.tenant_id) as session:
+            turn = await turns.get(session, tenant_id=found.tenant_id, turn_id=found.turn_id)
+            if turn is None or found.running or self._holder() is None:
+                return turn
+            return turn if await waiting.hold(session, turn=turn, holder=self._holder()) else None
 
     async def _free_what_the_dead_held(self) -> None:
         async with self._database.queue() as session:
             left = await waiting.left_behind(session, holder=self._holder(), settling=self._settling)
-        for one in left:
-            async with self._database.tenant(one.tenant_id) as session:
-                if await waiting.set_free(session, left=one):
-                    await waiting.tell(session, Notice("ready", one.turn_id, one.platform))
+        for (tenant_id, _), of_tenant in groupby(left, key=lambda one: (one.tenant_id, one.suspect)):
+            async with self._database.tenant(tenant_id) as session:
+                await waiting.set_free(session, tenant_id=tenant_id, left=list(of_tenant))
+
+    async def withdrawn(self, platform: Platform, *, known: Collection[str] = (), most: int = 20) -> Sequence[Turn]:
+        async with self._database.queue() as session:
+            found = await waiting.withdrawn(session, platform=platform, holder=self._holder(), known=known, most=most)
+        stored = [await self.turn(tenant_id, turn_id) for tenant_id, turn_id in found]
+        return [turn for turn in stored if turn is not None]
 
     async def serves(self, platform: Platform) -> None:
         holder = self._holder()
@@ -171,32 +198,34 @@ class TurnStore:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             await waiting.release(session, turn=turn, holder=self._holder())
 
-    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> None:
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            await waiting.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
+            return await waiting.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
 
     async def lease(self, turn: Turn) -> Lease | None:
+        tenant_id, asked = turn.thread.tenant_id, leases.taking(turn, self._holder())
         try:
-            return await self._trying(turn.thread.tenant_id, partial(self._lease, turn))
-        except IntegrityError:
+            rows = await patiently(lambda _: self._database.flush(tenant_id, *asked), self._patience)
+        except UniqueViolation:
             return None
-
-    async def _lease(self, turn: Turn, session: AsyncSession, _: bool) -> Lease | None:
-        lease = await turns.lease(session, turn=turn, holder=self._holder())
+        lease = leases.taken(turn, *rows)
         if lease is not None and lease.fence > 1:
-            await self._settle_interrupted(session, turn)
+            await self._trying(tenant_id, lambda session, _: self._settle_interrupted(session, turn))
         return lease
 
+    @abstractmethod
     async def _settle_interrupted(self, session: AsyncSession, turn: Turn) -> None:
         """Settle what an earlier run of the turn still holds and had under way."""
-        raise NotImplementedError
 
     async def renew(self, turn: Turn, lease: Lease) -> None:
-        async with self._database.tenant(turn.thread.tenant_id) as session:
-            await turns.renew(session, turn=turn, lease=lease)
+        (rows,) = await self._database.flush(turn.thread.tenant_id, leases.renewing(turn, lease))
+        if not rows:
+            raise LeaseLost(leases.TAKEN)
 
-    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
-        await self._trying(
-            turn.thread.tenant_id,
-            lambda session, _: turns.record_part(session, turn=turn, lease=lease, index=index, ref=ref),
-        )
+    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
+        tenant_id, noting = turn.thread.tenant_id, leases.recording(turn, lease, index, ref)
+        (rows,) = await patiently(lambda _: self._database.flush(tenant_id, noting), self._patience)
+        if not rows:
+            raise LeaseLost(leases.TAKEN)
+        known: str | None = rows[0].ref
+        return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,26 +10,36 @@ from typing import Any
 from sqlalchemy import CursorResult, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.engine.suspicion import SUSPECT_AFTER
 from bot.errors import LeaseLost
+from bot.store import parts
+from bot.store.leases import LEASE, TAKEN
 from bot.store.line import CHANNEL, payload
-from bot.store.processes import dead
+from bot.store.pipeline import Statement
+from bot.store.processes import HELD, dead
 from bot.store.tables import turns
-from bot.store.turns import ANYBODY, is_turn, note_part
+from bot.store.threads import thread_uid
+from bot.store.turns import ANYBODY, is_turn
 from bot.types import Notice, Platform, ThreadKey, Turn
 
 UNCLAIMED = "5 seconds"
 """How long a queued turn of a process that does not say that it lives is left to it."""
 
+TRIED_FOR = "1 day"
+"""How long the messages of a deleted question are tried to be taken away."""
+
 _NEXT = text(
     f"""
     WITH open AS (
-        SELECT tenant_id, turn_id, thread_uid, user_id, platform, seq, state, holder, created_at, lease_until
+        SELECT tenant_id, turn_id, thread_uid, user_id, platform, seq, state, holder, created_at, lease_until,
+               started_at, takeovers >= {SUSPECT_AFTER} AS suspect
         FROM turns WHERE state IN ('queued', 'running')
     ), at_work AS (
         SELECT tenant_id, user_id, count(*) AS running FROM open WHERE state = 'running' GROUP BY tenant_id, user_id
     ), ready AS (
         SELECT open.*, coalesce(at_work.running, 0)
-            + row_number() OVER (PARTITION BY tenant_id, user_id ORDER BY seq) AS of_user
+            + row_number() OVER (PARTITION BY tenant_id, user_id ORDER BY seq) AS of_user,
+            row_number() OVER (PARTITION BY suspect ORDER BY seq) AS nth
         FROM open LEFT JOIN at_work USING (tenant_id, user_id)
         WHERE platform = :platform AND turn_id <> ALL (CAST(:known AS uuid[]))
           AND (state = 'queued' AND (holder IN ({ANYBODY}, :holder)
@@ -42,72 +52,136 @@ _NEXT = text(
     ), of_tenants AS (
         SELECT tenant_id, sum(running) AS running FROM at_work GROUP BY tenant_id
     )
-    SELECT tenant_id, turn_id
+    SELECT tenant_id, turn_id, state
     FROM (
         SELECT ready.*, coalesce(of_tenants.running, 0)
             + row_number() OVER (PARTITION BY tenant_id ORDER BY of_user, seq) AS of_tenant
         FROM ready LEFT JOIN of_tenants USING (tenant_id)
+        WHERE NOT suspect OR nth = 1 AND :suspects
     ) ranked
-    ORDER BY of_tenant, seq
+    ORDER BY started_at IS NULL, of_tenant, seq
     LIMIT :most
     """  # noqa: S608
 )
-"""Round robin: the n-th turn of a tenant, running ones counted, comes after the first n-1 of every other; within a
-tenant its people take turns in the same way, and a person's questions stand in their order."""
+"""What was interrupted comes first: a draft stands in its channel. The rest is round robin: the n-th turn of a tenant,
+running ones counted, comes after the first n-1 of every other; within a tenant its people take turns in the same way,
+and a person's questions stand in their order."""
 
 _LEFT = text(
     f"""
-    SELECT tenant_id, turn_id, platform, fence
-    FROM turns JOIN (
+    SELECT tenant_id, turn_id, platform, fence, suspect,
+           suspect OR NOT bool_or(suspect) OVER (PARTITION BY holder) AS charged
+    FROM (
+        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM turns WHERE {HELD}
+    ) held JOIN (
         SELECT DISTINCT holder FROM turns
-        WHERE state IN ('queued', 'running') AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
+        WHERE {HELD} AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
     ) others USING (holder)
-    WHERE state IN ('queued', 'running') AND {dead("others.holder")}
+    WHERE {dead("others.holder")}
+    ORDER BY suspect, tenant_id
+    """  # noqa: S608
+)
+"""The suspects last: whoever sees the others of a dead process sees its suspect with them."""
+
+_SET_FREE = text(
+    """
+    WITH theirs AS (
+        SELECT turns.turn_id, dead.charged AND state = 'running' AS charged, state = 'running' AS running
+        FROM turns JOIN unnest(CAST(:turns AS uuid[]), CAST(:fences AS integer[]), CAST(:charged AS boolean[]))
+            AS dead (turn_id, fence, charged) ON turns.turn_id = dead.turn_id AND turns.fence = dead.fence
+        WHERE tenant_id = :tenant
+        FOR UPDATE OF turns SKIP LOCKED
+    )
+    UPDATE turns
+    SET holder = 0, lease_until = NULL,
+        fence = fence + CASE WHEN theirs.running THEN 1 ELSE 0 END,
+        takeovers = takeovers + CASE WHEN theirs.charged THEN 1 ELSE 0 END,
+        state = CASE WHEN theirs.running THEN 'queued' ELSE state END
+    FROM theirs
+    WHERE tenant_id = :tenant AND turns.turn_id = theirs.turn_id
+    RETURNING platform
+    """
+)
+
+_WITHDRAWN = text(
+    f"""
+    SELECT tenant_id, turn_id FROM turns
+    WHERE platform = :platform AND withdrawn_at > now() - interval '{TRIED_FOR}'
+      AND turn_id <> ALL (CAST(:known AS uuid[]))
+      AND (holder IS NULL OR holder IN ({ANYBODY}, :holder) OR withdrawn_at < now() - CAST(:lease AS interval))
+    ORDER BY withdrawn_at
+    LIMIT :most
     """  # noqa: S608
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A turn of a dead process."""
+    """A turn of a dead process; ``charged``: the death is noted against it if it was running."""
 
     tenant_id: str
     turn_id: str
     platform: str
     fence: int
+    suspect: bool
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A turn that a process may run; one whose lease has lapsed is ``running``."""
+
+    tenant_id: str
+    turn_id: str
+    running: bool
 
 
 async def ready(
-    session: AsyncSession, *, platform: Platform, holder: int | None, known: Collection[str], most: int
-) -> list[tuple[str, str]]:
-    """``(tenant_id, turn_id)`` of turns that this process may run, the fairest first; needs ``Database.queue``.
+    session: AsyncSession,
+    *,
+    platform: Platform,
+    holder: int | None,
+    known: Collection[str],
+    most: int,
+    suspects: bool = True,
+) -> list[Ready]:
+    """Turns that this process may run, the most urgent first, at most one suspect among them; needs
+    ``Database.queue``.
 
     ``known`` are left out: this process has them already.
     """
-    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most}
+    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "suspects": suspects}
     rows = await session.execute(_NEXT, asked)
-    return [(row.tenant_id, str(row.turn_id)) for row in rows]
+    return [Ready(row.tenant_id, str(row.turn_id), row.state == "running") for row in rows]
 
 
 async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
-    """The turns of processes that are dead; needs ``Database.queue``."""
+    """The turns of processes that are dead, suspects last; needs ``Database.queue``."""
     rows = await session.execute(_LEFT, {"holder": holder, "settling": settling})
-    return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence) for row in rows]
+    return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence, row.suspect, row.charged) for row in rows]
 
 
-async def set_free(session: AsyncSession, *, left: Left) -> bool:
-    """Put a dead process's turn back into the queue for anybody; False where somebody was faster."""
-    result = await session.execute(
-        text(
-            "UPDATE turns SET holder = 0, lease_until = NULL, state = 'queued', "
-            "fence = fence + CASE WHEN state = 'running' THEN 1 ELSE 0 END, "
-            "takeovers = takeovers + CASE WHEN state = 'running' THEN 1 ELSE 0 END "
-            "WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid) AND fence = :fence "
-            "AND state IN ('queued', 'running') RETURNING 1"
-        ),
-        {"tenant": left.tenant_id, "turn": left.turn_id, "fence": left.fence},
-    )
-    return result.first() is not None
+async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left]) -> None:
+    """Put a tenant's turns of dead processes back into the queue for anybody, but those where somebody was faster."""
+    asked = {
+        "tenant": tenant_id,
+        "turns": [one.turn_id for one in left],
+        "fences": [one.fence for one in left],
+        "charged": [one.charged for one in left],
+    }
+    for platform in sorted({row.platform for row in await session.execute(_SET_FREE, asked)}):
+        await tell(session, Notice("ready", "", platform))
+
+
+async def withdrawn(
+    session: AsyncSession, *, platform: Platform, holder: int | None, known: Collection[str], most: int
+) -> list[tuple[str, str]]:
+    """``(tenant_id, turn_id)`` of deleted questions whose replies are to be taken away; needs ``Database.queue``.
+
+    Each is first left to the process that ran the turn when it was deleted, for as long as a lease lasts.
+    """
+    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "lease": LEASE}
+    return [(row.tenant_id, str(row.turn_id)) for row in await session.execute(_WITHDRAWN, asked)]
 
 
 async def direct_channels(session: AsyncSession, *, platform: Platform, most: int = 100) -> list[str]:
@@ -152,11 +226,16 @@ async def release(session: AsyncSession, *, turn: Turn, holder: int | None) -> N
         await tell(session, Notice("ready", turn.id, turn.thread.platform))
 
 
-async def record_waiting(session: AsyncSession, *, turn: Turn, holder: int | None, index: int, ref: str | None) -> None:
-    """Remember a message that tells an asker to wait. Raises LeaseLost where the turn no longer waits here."""
+async def record_waiting(
+    session: AsyncSession, *, turn: Turn, holder: int | None, index: int, ref: str | None
+) -> str | None:
+    """Remember a message that tells an asker to wait; the reference on record then.
+
+    Raises LeaseLost where the turn no longer waits here.
+    """
     if not await hold(session, turn=turn, holder=holder):
-        raise LeaseLost("Another process answers this question now.")
-    await note_part(session, turn, index, ref)
+        raise LeaseLost(TAKEN)
+    return await parts.note(session, turn, index, ref)
 
 
 async def tell(session: AsyncSession, notice: Notice) -> None:
@@ -164,18 +243,19 @@ async def tell(session: AsyncSession, notice: Notice) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, payload(notice))))
 
 
-async def tell_next(session: AsyncSession, *, thread: ThreadKey, thread_uid: Any) -> None:
+def telling_next(*, thread: ThreadKey) -> Statement:
     """Once the transaction is committed, say that the thread's next turn may run, if one waits."""
-    row = (
-        await session.execute(
-            select(turns.c.turn_id, turns.c.platform, turns.c.holder)
-            .where(turns.c.tenant_id == thread.tenant_id, turns.c.thread_uid == thread_uid, turns.c.state == "queued")
-            .order_by(turns.c.seq)
-            .limit(1)
-        )
-    ).one_or_none()
-    if row is not None:
-        await tell(session, Notice("ready", str(row.turn_id), row.platform, row.holder or ANYBODY))
+    named = {"tenant": thread.tenant_id, "thread": thread_uid(thread), "channel": CHANNEL, "anybody": ANYBODY}
+    return Statement(_TELL_NEXT, named)
+
+
+_TELL_NEXT = """
+SELECT pg_notify(%(channel)s, format('ready %%s %%s %%s', platform, turn_id, coalesce(holder, %(anybody)s)))
+FROM (
+    SELECT platform, turn_id, holder FROM turns
+    WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND state = 'queued' ORDER BY seq LIMIT 1
+) next
+"""
 
 
 def _found(result: CursorResult[Any]) -> bool:

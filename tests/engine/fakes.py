@@ -12,6 +12,7 @@ from bot.errors import LeaseLost, LLMError, OverBudget
 from bot.types import (
     Attached,
     Author,
+    Brief,
     BudgetState,
     CachedAnswer,
     Call,
@@ -170,7 +171,7 @@ class Memory:
     summaries: list[tuple[str, int]] = field(default_factory=list)
     quoted: list[Quoted] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
-    opened: list[tuple[Call, int]] = field(default_factory=list)
+    opened: list[tuple[Call, int | None]] = field(default_factory=list)
     forgotten: bool = False
     lost: bool = False
     busy: int = 0
@@ -185,7 +186,9 @@ class Memory:
     async def knows(self, thread: ThreadKey) -> bool:
         return True
 
-    async def unfinished(self, platform: Platform, *, known: Collection[str] = (), most: int = 100) -> Sequence[Turn]:
+    async def unfinished(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+    ) -> Sequence[Turn]:
         return ()
 
     async def first(self, thread: ThreadKey, message_id: str) -> bool:
@@ -203,8 +206,15 @@ class Memory:
     async def is_forgotten(self, turn: Turn) -> bool:
         return self.forgotten
 
-    async def drop_parts(self, turn: Turn) -> None:
+    async def withdrawn(self, platform: Platform, *, known: Collection[str] = (), most: int = 20) -> Sequence[Turn]:
+        return ()
+
+    async def taken_away(self, turn: Turn) -> bool:
         self.parts.clear()
+        return True
+
+    async def offer_part(self, turn: Turn, index: int, ref: str) -> str | None:
+        return None if self.forgotten else self._noted(index, ref)
 
     async def ask_to_stop(self, turn: Turn) -> bool:
         return True
@@ -227,13 +237,22 @@ class Memory:
     async def release(self, turn: Turn) -> None:
         self.released.append(turn.id)
 
-    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> None:
-        self.parts[index] = ref
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
+        return self._noted(index, ref)
 
-    async def open_call(self, turn: Turn, call: Call, reservation: Reservation | None, *, beyond: int = 0) -> None:
-        if self.used + self.reserved + beyond > self.limit:
+    async def change(self, turn: Turn, reservation: Reservation, tokens: int) -> Reservation:
+        more = tokens - reservation.tokens
+        if more > 0 and self.used + self.reserved + more > self.limit:
             raise OverBudget("spent", used=self.used, limit=self.limit, resets_at=MIDNIGHT)
-        self.opened.append((call, beyond))
+        self.reserved += more
+        return replace(reservation, tokens=tokens)
+
+    async def open_call(
+        self, turn: Turn, call: Call, reservation: Reservation | None, *, tokens: int | None = None
+    ) -> None:
+        if reservation is not None and tokens is not None:
+            await self.change(turn, reservation, tokens)
+        self.opened.append((call, tokens))
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
         return None
@@ -249,8 +268,9 @@ class Memory:
     async def history(self, turn: Turn) -> History:
         return self.past
 
-    async def attachments(self, turn: Turn) -> Sequence[Attached]:
-        return list(self.beside)
+    async def brief(self, turn: Turn) -> Brief:
+        states = await self.budgets("", "", turn.author)
+        return Brief(self.channel, await self.history(turn), states, tuple(self.beside))
 
     async def keep_attachment(self, turn: Turn, attached: Attached) -> None:
         self.beside = [one for one in self.beside if one.position != attached.position] + [attached]
@@ -268,15 +288,19 @@ class Memory:
         if self.used + self.reserved + tokens > self.limit:
             raise OverBudget("spent", used=self.used, limit=self.limit, resets_at=MIDNIGHT)
         self.reserved += tokens
-        return Reservation("r", tokens, date(2026, 11, 23), self.used, self.limit)
+        return Reservation("r", tokens, date(2026, 11, 23))
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
         return self.answers.get(key)
 
-    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> None:
+    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
         if self.lost:
             raise LeaseLost("taken over")
-        self.parts[index] = ref
+        return self._noted(index, ref)
+
+    def _noted(self, index: int, ref: str | None) -> str | None:
+        self.parts[index] = self.parts.get(index) or ref
+        return self.parts[index]
 
     async def finish(
         self,

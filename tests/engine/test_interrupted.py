@@ -14,6 +14,7 @@ from bot.engine.places import Places
 from bot.engine.ports import Event, Meter, Opening, Prompt
 from bot.engine.queueing import Waiting
 from bot.engine.stream import Display
+from bot.engine.suspicion import MOST_DEATHS
 from bot.errors import LeaseLost, StoreAway, SurfaceError
 from bot.types import Lease, Part, Turn
 from knowledge.types import Scope
@@ -78,15 +79,15 @@ async def test_surplus_messages_of_a_draft_go_even_if_only_their_record_is_known
 
 
 async def test_no_edit_is_made_that_is_not_confirmed() -> None:
-    screen, answers = Screen(), [SurfaceError("unsure"), None, LeaseLost("taken over")]
+    screen, answers = Screen(), [None, SurfaceError("unsure"), None, LeaseLost("taken over")]
 
     async def confirm() -> None:
         answer = answers.pop(0) if answers else None
         if answer is not None:
             raise answer
 
-    async def record(index: int, ref: str | None) -> None:
-        return None
+    async def record(index: int, ref: str | None) -> str | None:
+        return ref
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(0)
@@ -179,7 +180,7 @@ async def test_a_database_that_stays_away_delays_the_answer_and_fails_nothing() 
 async def test_a_turn_that_kills_its_processes_is_given_up() -> None:
     class Deadly(Memory):
         async def lease(self, turn: Turn) -> Lease | None:
-            return Lease(turn.id, 6, takeovers=5)
+            return Lease(turn.id, 9, takeovers=MOST_DEATHS)
 
     screen, llm = Screen(), Writer([])
     outcome = await engine(Deadly(), llm).handle(turn(), screen)
@@ -225,15 +226,16 @@ async def test_a_call_is_on_record_before_it_is_sent_and_further_ones_are_paid_f
     store, llm = Memory(), Opens([script(""), script(ANSWER)])
     outcome = await engine(store, llm).handle(turn(), Screen())
     assert outcome.state == "done"
-    assert [beyond > 0 for _, beyond in store.opened] == [False, True]
+    first, further = (tokens for _, tokens in store.opened)
+    assert first is not None and further is not None and further > first
     assert all(len(made.id) == 32 for made in outcome.calls)
 
 
 async def test_a_further_call_that_does_not_fit_is_not_sent() -> None:
     class Full(Memory):
-        async def open_call(self, *arguments: object, beyond: int = 0) -> None:
-            self.limit = self.limit if not beyond else 0
-            await super().open_call(*arguments, beyond=beyond)  # type: ignore[arg-type]
+        async def open_call(self, *arguments: object, tokens: int | None = None) -> None:
+            self.limit = 0 if self.opened else self.limit
+            await super().open_call(*arguments, tokens=tokens)  # type: ignore[arg-type]
 
     screen, llm = Screen(), Opens([script(""), script(ANSWER)])
     outcome = await engine(Full(), llm).handle(turn(), screen)

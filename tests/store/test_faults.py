@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
 from bot.store.faults import patiently
+from bot.store.pipeline import Work
 from bot.store.session import Database
-from tests.store.test_turns import accepted, call, done, incoming, store_of
+from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
 
 NOWHERE = "postgresql://parley@127.0.0.1:1/parley"
 
@@ -61,28 +62,35 @@ async def test_a_running_turn_outlives_connections_that_break(database: Database
 async def test_a_commit_that_nobody_heard_of_is_not_made_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = store_of(database)
-    turn = await accepted(store, "1")
-    lease = await store.lease(turn)
-    assert lease is not None
-    whole, lost = database.tenant, [True]
+    store, whole, lost = store_of(database), database.work, [True]
 
     @asynccontextmanager
-    async def deaf(tenant_id: str) -> AsyncIterator[AsyncSession]:
+    async def deaf(tenant_id: str) -> AsyncIterator[Work]:
         """A transaction that is committed, of which once nobody hears."""
-        async with whole(tenant_id) as session:
-            yield session
-        if lost:
+        async with whole(tenant_id) as work:
+            yield work
+        if lost and work.done:
             lost.pop()
             raise StoreAway("the connection broke at the commit")
 
-    monkeypatch.setattr(database, "tenant", deaf)
+    assert await store.accept(incoming("0", replace(THREAD, thread_id="another")))
+    monkeypatch.setattr(database, "work", deaf)
+    monkeypatch.setattr(store, "_holder", lambda: 7)
+    turn = await accepted(store, "1")
+    assert lost == []
+    lost.append(True)
+    lease = await store.lease(turn)
+    assert lease is not None
+    lost.append(True)
     reservation = await store.reserve(turn, 500)
+    lost.append(True)
+    await store.open_call(turn, replace(call(100), status="open"), reservation, tokens=400)
     lost.append(True)
     await store.finish(turn, lease, done(turn, call(100)), reservation=reservation, cache_key=None)
     state = await store.budget("slack:T1", "U1")
     assert (state.used, state.reserved) == (100, 0)
     assert lost == []
+    assert len((await store.history(await accepted(store, "2"))).messages) == 2, "nothing was said twice"
 
 
 async def test_patience_ends() -> None:

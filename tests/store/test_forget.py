@@ -72,7 +72,7 @@ async def test_a_deleted_question_leaves_nothing_but_its_cost(database: Database
     due = (await store.history(later)).messages
     assert await store.summarise(later, since=0, due=due, summary="They asked of limits.")
     await store.forget(turn)
-    await store.drop_parts(turn)
+    assert await store.taken_away(turn)
     history = await store.history(later)
     assert (history.summary, history.messages) == ("", ())
     assert await store.cached("slack:T1", "key 1") is None

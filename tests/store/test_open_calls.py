@@ -104,10 +104,10 @@ async def test_another_attempt_sets_more_aside_or_is_not_made(database: Database
     store = store_of(database, daily_tokens=1000)
     turn = await accepted(store, "1")
     reservation = await store.reserve(turn, 600)
-    await store.open_call(turn, opened(), reservation, beyond=300)
+    await store.open_call(turn, opened(), reservation, tokens=900)
     assert (await store.budget("slack:T1", "U1")).reserved == 900
     with pytest.raises(OverBudget):
-        await store.open_call(turn, opened(), reservation, beyond=200)
+        await store.open_call(turn, opened(), replace(reservation, tokens=900), tokens=1100)
     assert len(await rows(database, turn)) == 1, "a call that may not be sent is not on record"
     await store.bill(turn, [call(700)], reservation)
     state = await store.budget("slack:T1", "U1")

@@ -1,4 +1,4 @@
-"""What may be shown of a text that is still being written."""
+"""What may be shown of a text that is still being written, and what of it will not change any more."""
 
 from __future__ import annotations
 
@@ -111,17 +111,73 @@ def _held_back(masked: str) -> str:
 
 def _emphasis(masked: str) -> tuple[str, str]:
     """The text without a mark at its end that closes nothing, and the marks that close what is open."""
-    opened: list[str] = []
+    opened, dangling = _marks(masked)
+    if dangling is not None:
+        return _emphasis(masked[:dangling].rstrip())
+    return masked, "".join(mark for _, mark in reversed(opened))
+
+
+def _marks(masked: str) -> tuple[list[tuple[int, str]], int | None]:
+    """Emphasis that is open, each mark with its place; and where a mark stands at the end that closes nothing."""
+    opened: list[tuple[int, str]] = []
     for found in _EMPHASIS.finditer(masked):
         mark = found.group()
         if mark[0] == "\\":
             continue
         before, after = masked[: found.start()][-1:], masked[found.end() :][:1]
         if before.strip() and not (mark[0] == "_" and after.isalnum()):
-            while opened and mark.startswith(opened[-1]):
-                mark = mark[len(opened.pop()) :]
+            while opened and mark.startswith(opened[-1][1]):
+                mark = mark[len(opened.pop()[1]) :]
         if mark and not after:
-            return _emphasis(masked[: found.start()].rstrip())
+            return opened, found.start()
         if mark and after.strip() and not before.isalnum():
-            opened.append(mark)
-    return masked, "".join(reversed(opened))
+            opened.append((found.start(), mark))
+    return opened, None
+
+
+# --- what is settled
+
+
+def settled(text: str) -> int:
+    """How many characters from the start stay as they are, and keep their meaning, while the text grows.
+
+    They end with a whole word. A fence or table counts once it is over, a code span, emphasis, link or other thing
+    with two ends once it is closed; of a paragraph that is over everything counts.
+    """
+    lines = list(scanned(text))
+    ended = len(lines) > 1 and not lines[-1][1]
+    if ended:
+        lines.pop()
+    _, _, kind, state = lines[-1]
+    if state.fence is not None or (kind == "close" and not ended):
+        begin = next(start for start, _, kind, _ in reversed(lines) if kind == "open")
+    elif state.table is not None:
+        begin = next(lines[at - 1][0] for at in range(len(lines) - 1, 0, -1) if lines[at][2] == "delimiter")
+    else:
+        start = _paragraph_start(lines, len(text))
+        begin = min(start + _whole(text[start:]), _coming_table(lines, text))
+    kept = text[:begin].rstrip()
+    mark = _BARE_MARK.match(kept, kept.rfind("\n") + 1)
+    return len(kept[: mark.start()].rstrip()) if mark and mark.group().strip(" >`~") else len(kept)
+
+
+def _coming_table(lines: list[_Line], text: str) -> int:
+    """Where a line begins that a delimiter row below it would make a table's header; the text's end without one."""
+    for at in range(len(lines) - 1, max(-1, len(lines) - 3), -1):
+        start, line, kind, _ = lines[at]
+        below = lines[at + 1][1] if at + 1 < len(lines) else ""
+        if kind == "text" and "|" in line and may_be_delimiter(below):
+            return start
+    return len(text)
+
+
+def _whole(tail: str) -> int:
+    """How much of a paragraph's beginning has nothing open, up to the end of a word."""
+    spans, stray = code_spans(tail.replace("\n", " "))
+    masked = tail
+    for span in spans:
+        masked = masked[: span.start] + _MASK * (span.end - span.start) + masked[span.end :]
+    masked = _held_back(masked[: stray[0][0]] if stray else masked)
+    opened, dangling = _marks(masked)
+    end = min(opened[0][0] if opened else len(masked), len(masked) if dangling is None else dangling)
+    return max((place for place in range(end) if masked[place].isspace()), default=0)

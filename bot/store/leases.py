@@ -1,0 +1,151 @@
+"""The right to write for a turn: one process at a time has it, and every write of a run names its fence."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from bot.errors import LeaseLost
+from bot.store.pipeline import Statement
+from bot.store.turns import ANYBODY, OPEN
+from bot.types import Lease, Outcome, Turn
+
+LEASE = timedelta(seconds=30)
+"""How long a process may stay silent before another may take its turn."""
+
+TAKEN = "Another process answers this question now."
+
+_TAKE = """
+WITH taken AS (
+    UPDATE turns
+    SET state = 'running', fence = fence + 1, holder = CAST(%(holder)s AS integer),
+        takeovers = takeovers
+            + CASE WHEN state = 'running' AND holder IS DISTINCT FROM CAST(%(holder)s AS integer) THEN 1 ELSE 0 END,
+        lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
+    WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
+      AND (state = 'queued' AND (holder IS NULL OR holder IN (0, CAST(%(holder)s AS integer)))
+           OR state = 'running' AND (lease_until < now() OR holder = CAST(%(holder)s AS integer)))
+      AND NOT EXISTS (
+          SELECT 1 FROM turns older
+          WHERE older.tenant_id = turns.tenant_id AND older.thread_uid = turns.thread_uid
+            AND older.seq < turns.seq AND older.state IN ('queued', 'running'))
+    RETURNING tenant_id, turn_id, fence, takeovers, stopping,
+        (SELECT count(*) FROM reply_parts part
+         WHERE part.tenant_id = turns.tenant_id AND part.turn_id = turns.turn_id) AS recorded
+), announced AS (
+    INSERT INTO reply_parts (tenant_id, turn_id, part)
+    SELECT tenant_id, turn_id, 0 FROM taken WHERE fence = 1 AND recorded = 0
+    RETURNING part
+)
+SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS announced FROM taken
+"""
+_STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
+
+
+def taking(turn: Turn, holder: int | None) -> tuple[Statement, Statement]:
+    """Take the turn; ``taken`` reads the rows. A first run's first message is put on record with it.
+
+    A turn that runs in this very process's name was leased in a transaction whose commit nobody heard of. Fails with a
+    UniqueViolation where another turn of the thread was leased in the same moment.
+    """
+    named = _named(turn)
+    return Statement(_TAKE, {**named, "holder": holder, "lease": LEASE}), Statement(_STATE, named)
+
+
+def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | None:
+    """The lease; None while the thread is busy with the turn or an earlier one. Raises LeaseLost once it ended."""
+    for row in lease:
+        return Lease(turn.id, row.fence, row.takeovers, row.recorded, row.stopping, row.announced)
+    if not state or state[0].state not in OPEN:
+        raise LeaseLost("This question has been answered already.")
+    return None
+
+
+def renewing(turn: Turn, lease: Lease) -> Statement:
+    """Prolong the lease; no row where it was lost."""
+    return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE})
+
+
+_RENEW = """
+UPDATE turns SET lease_until = now() + %(lease)s
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+RETURNING fence
+"""
+
+
+def _named(turn: Turn) -> dict[str, object]:
+    return {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id)}
+
+
+def handing_back(turn: Turn, lease: Lease) -> Statement:
+    """Put the turn back into the queue, for anybody; no row where the lease was lost."""
+    return Statement(_HAND_BACK, {**_named(turn), "fence": lease.fence, "anybody": ANYBODY})
+
+
+_HAND_BACK = """
+UPDATE turns SET state = 'queued', lease_until = NULL, holder = %(anybody)s
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+RETURNING fence
+"""
+
+
+def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
+    """Store how the turn ended; no row where the lease was lost."""
+    return Statement(
+        _END,
+        {
+            **_named(turn),
+            "fence": lease.fence,
+            "state": outcome.state,
+            "answer": outcome.answer,
+            "citations": Jsonb([asdict(citation) for citation in outcome.citations]),
+            "cached": outcome.cached,
+            "refused": outcome.refused,
+            "trace": Jsonb(dict(outcome.trace)),
+        },
+    )
+
+
+_END = """
+UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
+    citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s, finished_at = now()
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+RETURNING fence
+"""
+
+
+def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
+    """A row where the turn ended so under this lease: a commit may go through though nobody hears of it."""
+    return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
+
+
+_ENDED = """
+SELECT fence FROM turns
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = %(state)s AND fence = %(fence)s
+"""
+
+
+def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
+    """Remember a reply message: before it is posted without, after with its reference; ``ref`` is on record then.
+
+    A reference that is known stays. No row where the lease was lost.
+    """
+    return Statement(_RECORD_PART, {**_named(turn), "fence": lease.fence, "lease": LEASE, "part": index, "ref": ref})
+
+
+_RECORD_PART = """
+WITH held AS (
+    UPDATE turns SET lease_until = now() + %(lease)s
+    WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+    RETURNING tenant_id, turn_id
+)
+INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
+SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM held
+ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
+RETURNING ref
+"""

@@ -72,6 +72,8 @@ class ModelSummariser:
     async def __call__(self, request: Prompt, *, meter: Meter) -> Report:
         """Raises LLMError. Text that is no JSON at all is a summary without facts; broken JSON is shown once more."""
         text = await structured.whole(self._llm, request, meter)
+        if "{" not in text:
+            return Report(text.strip())
         try:
             return _read(text)
         except ValidationError as error:
@@ -85,8 +87,6 @@ class ModelSummariser:
 
 
 def _read(text: str) -> Report:
-    if "{" not in text:
-        return Report(text.strip())
     made = _Report.model_validate_json(structured.unfenced(text))
     return Report(
         made.summary.strip(), tuple(Claim(one.kind, one.author, one.quote, one.replaces) for one in made.facts)

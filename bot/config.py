@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     compression: bool = Field(False, validation_alias=_named("PARLEY_COMPRESSION"))
     cache_shadow: float = Field(0.05, ge=0, le=1, validation_alias=_named("PARLEY_CACHE_SHADOW"))
     answer_cache_hours: float = Field(1.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))
+    answer_cache_stable_hours: float = Field(24.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_STABLE_HOURS"))
     max_question_chars: int = Field(20_000, ge=100, validation_alias=_named("PARLEY_MAX_QUESTION_CHARS"))
 
     # platforms

@@ -240,7 +240,8 @@ class Limits:
 
     ``here_only`` says that this process alone can show something there: a turn must not be run by another.
     ``edits_per_minute`` is what all replies in one tenant share; None where they share nothing, or the platform's
-    library waits by itself. ``appends``: a draft may grow by appending, so it is said how much of it is settled.
+    library waits by itself. ``appends``: a draft may grow by appending, so it is said how much of it is settled; while
+    one does, ``edit_interval`` may be shorter.
     """
 
     message_chars: int
@@ -414,12 +415,37 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """An earlier answer to the same question over the same knowledge."""
+    """An earlier answer to the same question.
+
+    ``current``: no document at all has changed since it was found to stand. ``intact``: no document that it cites has.
+    ``evidence`` digests what ``question``, in the words that it was asked in, found then.
+    """
 
     turn_id: str
     answer: str
     citations: tuple[Citation, ...]
     created_at: datetime
+    question: str = ""
+    evidence: str = ""
+    current: bool = True
+    intact: bool = True
+
+
+Lasting = Literal["hour", "stable"]
+"""How long an answer may be given again: as long as what is so now, or as long as its documents stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What is noted with an answer that is kept, to tell later whether it still stands."""
+
+    question: str = ""
+    evidence: str = ""
+    knowledge_version: int = 0
+    lasting: Lasting = "hour"
+
+
+UNNOTED = Keeping()
 
 
 @dataclass(frozen=True, slots=True)

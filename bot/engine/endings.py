@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 
-from bot.engine import budget, words
+from bot.engine import budget, reuse, words
 from bot.engine.changes import make_way
 from bot.engine.hold import whole
 from bot.engine.means import Means
@@ -42,7 +42,9 @@ async def finish(means: Means, run: Run, display: Display) -> Outcome:
         run.notes.append(f"Not shown: {error}")
     run.timings_ms["total"] = means.since(run.started)
     outcome = run.outcome()
-    await means.store.finish(run.turn, run.lease, outcome, reservation=run.reservation, cache_key=run.cache_key)
+    await means.store.finish(
+        run.turn, run.lease, outcome, reservation=run.reservation, cache_key=run.cache_key, keeping=reuse.keeping(run)
+    )
     return outcome
 
 

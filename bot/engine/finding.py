@@ -24,7 +24,6 @@ async def from_cache(means: Means, run: Run, settings: ChannelSettings, history:
         return False
     run.ground = ground = cache.ground(
         scope=run.scope,
-        knowledge_version=await means.search.version(run.scope.tenant_id),
         prompt_version=prompt.VERSION,
         model=run.route.model,
         persona=settings.persona,

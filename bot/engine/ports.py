@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from bot.engine.memory import Quoted, Remembered, Report, Said
 from bot.types import (
+    UNNOTED,
     Above,
     Attached,
     Author,
@@ -20,6 +21,7 @@ from bot.types import (
     Fact,
     History,
     Incoming,
+    Keeping,
     Lease,
     Limits,
     Outcome,
@@ -378,6 +380,9 @@ class Store(Protocol):
 
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None: ...
 
+    async def still_stands(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
+        """Note that a kept answer was found to stand in this version of the knowledge."""
+
     async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
         """See ``PartRecorder``."""
 
@@ -400,6 +405,7 @@ class Store(Protocol):
         *,
         reservation: Reservation | None,
         cache_key: str | None,
+        keeping: Keeping = UNNOTED,
     ) -> None:
         """In one transaction: reply, ledger, settled reservation, cache entry, released lease. Raises LeaseLost."""
 

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import uuid
 
-from bot.engine import words
+from bot.engine import cache, words
 from bot.engine.cache.hits import agree, is_hit
 from bot.engine.cache.port import Near, NearAnswers
 from bot.engine.means import Means
 from bot.engine.run import Run
 from bot.errors import ParleyError
-from bot.types import CachedAnswer
+from bot.types import CachedAnswer, Keeping
+from knowledge.errors import KnowledgeError
+from knowledge.types import Found
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ async def earlier(means: Means, run: Run, key: str, ground: str) -> bool:
     near = means.near
     if near is None:
         return False
-    hit = await _hit(near, run, ground)
+    hit = await _hit(means, near, run, ground)
     if hit is not None and is_sampled(run.turn.id, means.settings.cache_shadow):
         run.shadowed = hit
     elif hit is not None:
@@ -50,6 +52,14 @@ async def keep(means: Means, run: Run) -> None:
         log.warning("answer of turn %s cannot be found by other words: %s", run.turn.id, error)
 
 
+def keeping(run: Run) -> Keeping:
+    """What is noted with the run's answer, should it be kept."""
+    if run.found is None:
+        return Keeping(run.turn.question)
+    lasting = cache.lasting(run.turn.question, run.answer, run.citations)
+    return Keeping(run.turn.question, cache.evidence(run.found), run.found.knowledge_version, lasting)
+
+
 def is_sampled(turn_id: str, share: float) -> bool:
     """Whether a turn is of the sample that is answered anew in spite of a hit: its id decides, the same every time."""
     return uuid.uuid5(uuid.NAMESPACE_OID, turn_id).int % 10_000 < share * 10_000
@@ -57,14 +67,36 @@ def is_sampled(turn_id: str, share: float) -> bool:
 
 async def _exact(means: Means, run: Run, key: str) -> bool:
     known = await means.store.cached(run.scope.tenant_id, key)
-    if known is not None:
-        _give(run, known)
-    return known is not None
+    if known is None or not await _stands(means, run, known):
+        return False
+    _give(run, known)
+    return True
 
 
-async def _hit(near: NearAnswers, run: Run, ground: str) -> Near | None:
-    found = await near.near(run.turn, ground)
-    return next((one for one in found if is_hit(run.turn.question, one.question, one.similarity, one.observed)), None)
+async def _stands(means: Means, run: Run, known: CachedAnswer) -> bool:
+    """Whether a new answer would be made from the same ground: nothing has changed, or nothing that its question finds.
+
+    An answer that cites a changed document is gone whatever its question finds.
+    """
+    if known.current or not known.intact or not known.evidence:
+        return known.current
+    try:
+        found = await _finds(means, run, known.question)
+    except KnowledgeError as error:
+        log.warning("turn %s: an earlier answer cannot be checked: %s", run.turn.id, error)
+        return False
+    if cache.evidence(found) != known.evidence:
+        return False
+    await means.store.still_stands(run.scope.tenant_id, known, found.knowledge_version)
+    return True
+
+
+async def _hit(means: Means, near: NearAnswers, run: Run, ground: str) -> Near | None:
+    for one in await near.near(run.turn, ground):
+        same = is_hit(run.turn.question, one.question, one.similarity, one.observed)
+        if same and await _stands(means, run, one.answer):
+            return one
+    return None
 
 
 async def _shared(means: Means, near: NearAnswers, run: Run, key: str) -> bool:
@@ -74,6 +106,15 @@ async def _shared(means: Means, near: NearAnswers, run: Run, key: str) -> bool:
         if await _exact(means, run, key):
             return True
     return await _exact(means, run, key)
+
+
+async def _finds(means: Means, run: Run, question: str) -> Found:
+    """What the question finds now; the run's own is looked up once."""
+    if question != run.turn.question:
+        return await means.search(question, run.scope, k=means.settings.passages)
+    if run.ahead is None:
+        run.ahead = await means.search(question, run.scope, k=means.settings.passages)
+    return run.ahead
 
 
 def _give(run: Run, known: CachedAnswer) -> None:

@@ -44,6 +44,8 @@ async def search(means: Means, run: Run, history: History) -> Found | None:
 
 
 async def _search(means: Means, run: Run, question: str, earlier: Sequence[str] = ()) -> Found:
+    if run.ahead is not None and question == run.turn.question and not earlier:
+        return run.ahead
     return await means.search(question, run.scope, k=means.settings.passages, earlier=earlier)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Boolean, delete, func, literal_column, select
 
 from bot.commands.services import Services
 from bot.store import ledger, reserving
+from bot.store.kept import INTACT
 from bot.store.ledgerstore import charge_left
 from bot.store.pipeline import send
 from bot.store.session import Database
@@ -68,11 +69,10 @@ async def embed_what_is_missing(services: Services, tenant_id: str) -> bool:
 
 
 async def drop_old_answers(database: Database, tenant_id: str) -> None:
-    """Forget cached answers whose time is over."""
+    """Forget cached answers whose time is over, and those that cite a document which is gone or reads otherwise."""
+    outdated = (answers.c.expires_at < func.now()) | ~literal_column(INTACT, Boolean)
     async with database.tenant(tenant_id) as session:
-        await session.execute(
-            delete(answers).where(answers.c.tenant_id == tenant_id, answers.c.expires_at < func.now())
-        )
+        await session.execute(delete(answers).where(answers.c.tenant_id == tenant_id, outdated))
 
 
 async def release_left_behind(database: Database, tenant_id: str) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgvector import HalfVector
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import Boolean, func, literal, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store import kept
 from bot.store.pipeline import Statement
 from bot.store.tables import answer_flights, answer_hits, answers, turns
-from bot.store.threads import citations_from, thread_uid
+from bot.store.threads import thread_uid
 from bot.types import CachedAnswer, ThreadKey
 
 CANDIDATES = 8
@@ -56,7 +57,12 @@ async def nearest(
     """The living entries of the ground that are closest, closest first."""
     distance = answers.c.vector.cosine_distance(HalfVector(list(vector)))
     rows = await session.execute(
-        select(answers, distance.label("distance"))
+        select(
+            answers,
+            distance.label("distance"),
+            literal_column(kept.CURRENT, Boolean).label("current"),
+            literal_column(kept.INTACT, Boolean).label("intact"),
+        )
         .where(
             answers.c.tenant_id == tenant_id,
             answers.c.ground == ground,
@@ -71,7 +77,7 @@ async def nearest(
             row.key,
             row.question,
             1.0 - float(row.distance),
-            CachedAnswer(str(row.turn_id), row.answer, citations_from(row.citations), row.created_at),
+            kept.cached(row),
         )
         for row in rows
     ]

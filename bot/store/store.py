@@ -13,12 +13,14 @@ from bot.store.faults import patiently
 from bot.store.ledgerstore import LedgerStore
 from bot.store.pipeline import Statement, Work
 from bot.types import (
+    UNNOTED,
     Author,
     Brief,
     CachedAnswer,
     Call,
     ChannelSettings,
     History,
+    Keeping,
     Lease,
     Outcome,
     PastMessage,
@@ -79,6 +81,10 @@ class PostgresStore(LedgerStore):
         (rows,) = await patiently(lambda _: self._database.flush(tenant_id, looking), self._patience)
         return answers.found(rows)
 
+    async def still_stands(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
+        stands = answers.standing(tenant_id=tenant_id, turn_id=known.turn_id, evidence=known.evidence, version=version)
+        await patiently(lambda _: self._database.flush(tenant_id, stands), self._patience)
+
     # --- how a turn ends
 
     async def finish(
@@ -89,9 +95,10 @@ class PostgresStore(LedgerStore):
         *,
         reservation: Reservation | None,
         cache_key: str | None,
+        keeping: Keeping = UNNOTED,
     ) -> None:
         """See the port. The days are locked last, after the turn and its thread, as where a question is accepted."""
-        said = self._said(turn, outcome, cache_key)
+        said = self._said(turn, outcome, cache_key, keeping)
         settled = await self._settled(turn, outcome.calls, reservation)
 
         async def once(work: Work, again: bool) -> None:
@@ -107,7 +114,7 @@ class PostgresStore(LedgerStore):
             await self.bill(turn, outcome.calls, reservation)
             raise
 
-    def _said(self, turn: Turn, outcome: Outcome, cache_key: str | None) -> list[Statement]:
+    def _said(self, turn: Turn, outcome: Outcome, cache_key: str | None, keeping: Keeping) -> list[Statement]:
         """What an outcome leaves behind beside the turn itself, and who is told of its end."""
         made = []
         if outcome.answer:
@@ -116,17 +123,20 @@ class PostgresStore(LedgerStore):
         if outcome.route and outcome.state == "done":
             made.append(threads.answered_by(turn.thread, outcome.route.tier))
         if cache_key and outcome.state == "done" and not outcome.cached:
-            made.append(self._kept(outcome, cache_key))
+            made.append(self._kept(outcome, cache_key, keeping))
         return [*made, *_let_go(turn)]
 
-    def _kept(self, outcome: Outcome, cache_key: str) -> Statement:
+    def _kept(self, outcome: Outcome, cache_key: str, keeping: Keeping) -> Statement:
+        made = self._settings
+        hours = made.answer_cache_hours if keeping.lasting == "hour" else made.answer_cache_stable_hours
         return answers.keeping(
             tenant_id=outcome.thread.tenant_id,
             key=cache_key,
             turn_id=outcome.turn_id,
             answer=outcome.answer,
             citations=outcome.citations,
-            ttl=timedelta(hours=self._settings.answer_cache_hours),
+            ttl=timedelta(hours=hours),
+            keeping=keeping,
         )
 
     async def hand_back(

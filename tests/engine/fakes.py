@@ -10,6 +10,7 @@ from bot.engine.memory import Quoted
 from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LeaseLost, LLMError, OverBudget
 from bot.types import (
+    UNNOTED,
     Attached,
     Author,
     Brief,
@@ -19,6 +20,7 @@ from bot.types import (
     ChannelSettings,
     History,
     Incoming,
+    Keeping,
     Lease,
     Limits,
     Outcome,
@@ -170,6 +172,8 @@ class Memory:
     answers: dict[str, CachedAnswer] = field(default_factory=dict)
     summaries: list[tuple[str, int]] = field(default_factory=list)
     quoted: list[Quoted] = field(default_factory=list)
+    kept: list[Keeping] = field(default_factory=list)
+    stood: list[int] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
     opened: list[tuple[Call, int | None]] = field(default_factory=list)
     forgotten: bool = False
@@ -293,6 +297,9 @@ class Memory:
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
         return self.answers.get(key)
 
+    async def still_stands(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
+        self.stood.append(version)
+
     async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
         if self.lost:
             raise LeaseLost("taken over")
@@ -310,7 +317,9 @@ class Memory:
         *,
         reservation: Reservation | None,
         cache_key: str | None,
+        keeping: Keeping = UNNOTED,
     ) -> None:
+        self.kept.append(keeping)
         self.finished.append(outcome)
         self._settle(outcome.calls, reservation)
         if cache_key and outcome.state == "done":

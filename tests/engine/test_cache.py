@@ -89,12 +89,11 @@ def test_the_bound_of_a_sample_narrows_with_its_size() -> None:
 
 
 def test_everything_but_the_question_is_the_ground() -> None:
-    base = {"scope": Scope("t"), "knowledge_version": 1, "prompt_version": "1", "model": "m", "persona": None}
+    base = {"scope": Scope("t"), "prompt_version": "1", "model": "m", "persona": None}
     ground = cache.ground(**base)  # type: ignore[arg-type]
     for name, value in (
         ("scope", Scope("u")),
         ("scope", Scope("t", ("tenant", "C1"))),
-        ("knowledge_version", 2),
         ("prompt_version", "2"),
         ("model", "n"),
         ("persona", "a pirate"),

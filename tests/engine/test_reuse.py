@@ -49,11 +49,13 @@ def near(question: str = OTHER, *, observed: Sequence[Observation] = ()) -> Near
     return Near("k1", question, 0.93, tuple(observed), KNOWN)
 
 
-def engine(shelf: Shelf, writer: Writer, memory: Memory | None = None, *, shadow: float = 0.0) -> Engine:
+def engine(
+    shelf: Shelf, writer: Writer, memory: Memory | None = None, *, shadow: float = 0.0, search: Library | None = None
+) -> Engine:
     made = Settings(_env_file=None, PARLEY_CACHE_SHADOW=shadow)
     return Engine(
         store=memory or Memory(),
-        search=Library(),
+        search=search or Library(),
         llm=writer,
         settings=made,
         count_tokens=lambda text: len(text.split()),

@@ -25,10 +25,10 @@ def normalised(question: str) -> str:
     return _POLITE.sub("", text.rstrip("?!. ")).rstrip("?!., ")
 
 
-def ground(*, scope: Scope, knowledge_version: int, prompt_version: str, model: str, persona: str | None) -> str:
-    """Equal only where everything beside the question that shapes the answer is equal."""
+def ground(*, scope: Scope, prompt_version: str, model: str, persona: str | None) -> str:
+    """Equal only where everything is equal that shapes the answer beside the question and what it finds."""
     seen = asdict(scope) | {"audiences": sorted(scope.audiences)}
-    return _digest([seen, knowledge_version, prompt_version, model, persona or ""])
+    return _digest([seen, prompt_version, model, persona or ""])
 
 
 def key(question: str, ground: str) -> str:

@@ -1,15 +1,17 @@
 """Passages cut down to the sentences that speak to the question. Pure; nothing is rewritten, offsets stay exact.
 
 Code and tables are never cut. What is left out was the least likely to matter: a sentence counts by the question's
-terms in it and beside it, rare terms more, and by how well its passage was found.
+terms in it and beside it, rare terms more, by how near it is in meaning where that is known, and by how well its
+passage was found. All passages share one budget.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.sentences import sentence_spans
@@ -26,9 +28,13 @@ RANK = 0.15
 """What being found first counts; the n-th passage gets the n-th part."""
 LENGTH = 40
 """Terms of a sentence beside which longer ones count less."""
+MEANING = 0.05
+"""What each deviation counts that a sentence's cosine stands above the mean of all."""
+REPEATED = 0.2
+"""What a sentence loses that stands before in the same words: it tells nothing more."""
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
-_ROWS = re.compile(r"(?:^[ \t]*\|.*(?:\n|\Z)|^[^\n\t]*\t[^\n]*(?:\n|\Z)){2,}", re.MULTILINE)
+_ROWS = re.compile(r"(?:^(?:[ \t]*\||[^\n]*\S[ \t]+\|[ \t]+\S|[^\n\t]*\t).*(?:\n|\Z)){2,}", re.MULTILINE)
 _CODE_LINE = re.compile(
     r"^(?:\s{2,}\S.*[(){}\[\]=;:,]\s*$|.*[;{}]\s*$|\s*[)\]}]+[;,]?\s*$|\s*(?://|#!|#include\b|/\*|\*)\s?.*$"
     r"|\s*(?:def|class|import|from|return|if|for|while|fn|func|let|const|var|public|private|use|struct|impl)\b"
@@ -64,31 +70,44 @@ class _Unit:
     start: int
     end: int
     whole: bool
+    size: int = 0
     score: float = 0.0
 
-    @property
-    def size(self) -> int:
-        return self.end - self.start
 
+def compress(
+    question: str, passages: Sequence[Passage], *, share: float, count: Callable[[str], int] = len
+) -> tuple[Extract, ...]:
+    """The sentences that matter most, as many as ``share`` of the passages holds. Passages come best first.
 
-def compress(question: str, passages: Sequence[Passage], *, share: float) -> tuple[Extract, ...]:
-    """The sentences that matter most, as many as ``share`` of the passages' characters hold. Passages come best first.
-
-    Every passage of which something is kept stands in its place; a passage of which nothing is kept is left out.
+    ``count`` measures a text: by its characters, or in the tokens of a model. Every passage of which something is kept
+    stands in its place; a passage of which nothing is kept is left out. Tables and code stay even where they alone are
+    more than the share.
     """
     units = [unit for place, one in enumerate(passages) for unit in _units(place, one.text)]
+    for unit in units:
+        unit.size = count(passages[unit.passage].text[unit.start : unit.end])
     _score(question, passages, units)
-    chosen = [unit for unit in units if unit.whole]
-    room = share * sum(unit.size for unit in units) - sum(unit.size for unit in chosen)
-    for unit in sorted((unit for unit in units if not unit.whole), key=lambda unit: -unit.score):
-        if unit.size <= room:
-            chosen.append(unit)
-            room -= unit.size
+    chosen = _chosen(units, share * sum(unit.size for unit in units), count(LEFT_OUT))
     return tuple(
         Extract(passage, spans)
         for place, passage in enumerate(passages)
         if (spans := _joined(passage.text, sorted((u.start, u.end) for u in chosen if u.passage == place)))
     )
+
+
+def _chosen(units: Sequence[_Unit], room: float, mark: int) -> list[_Unit]:
+    """Tables and code, then the best sentences that fit, each with the marks that then stand beside it."""
+    kept = {place for place, unit in enumerate(units) if unit.whole}
+    room -= sum(units[place].size for place in kept)
+    shown = {units[place].passage for place in kept}
+    for place in sorted(set(range(len(units))) - kept, key=lambda place: (-units[place].score, place)):
+        closed = sum(not _beside(units, place, other) or other in kept for other in (place - 1, place + 1))
+        marks = 2 - closed - (units[place].passage in shown)
+        if units[place].size + marks * mark <= room:
+            kept.add(place)
+            shown.add(units[place].passage)
+            room -= units[place].size + marks * mark
+    return [units[place] for place in kept]
 
 
 def is_code(text: str) -> bool:
@@ -126,6 +145,7 @@ def _score(question: str, passages: Sequence[Passage], units: Sequence[_Unit]) -
         / total
         for place in range(len(passages))
     ]
+    meaning, told = _meanings(passages, units), _told_before(passages, units)
     for place, unit in enumerate(units):
         near = max((own[i] for i in (place - 1, place + 1) if _beside(units, place, i)), default=0.0)
         further = max((own[i] for i in (place - 2, place + 2) if _beside(units, place, i)), default=0.0)
@@ -135,7 +155,38 @@ def _score(question: str, passages: Sequence[Passage], units: Sequence[_Unit]) -
             + BESIDE / 2 * further
             + OF_PASSAGE * covered[unit.passage]
             + RANK / (1 + unit.passage)
+            + MEANING * meaning[place]
+            - REPEATED * told[place]
         )
+
+
+def _meanings(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[float]:
+    """How many deviations each unit's cosine stands above the mean of all; 0 where it is not known."""
+    cosines = [_cosine(passages[unit.passage], unit) for unit in units]
+    known = [cosine for cosine in cosines if cosine is not None]
+    if not known:
+        return [0.0] * len(units)
+    mean, deviation = statistics.fmean(known), statistics.pstdev(known) or 1.0
+    return [0.0 if cosine is None else (cosine - mean) / deviation for cosine in cosines]
+
+
+def _cosine(passage: Passage, unit: _Unit) -> float | None:
+    """The mean cosine of the unit's characters."""
+    start, end = passage.start + unit.start, passage.start + unit.end
+    shared = [(min(end, one.end) - max(start, one.start), one.cosine) for one in passage.sentences]
+    inside = [(length, cosine) for length, cosine in shared if length > 0]
+    length = sum(length for length, _ in inside)
+    return sum(part * cosine for part, cosine in inside) / length if length else None
+
+
+def _told_before(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[bool]:
+    seen: set[str] = set()
+    told = []
+    for unit in units:
+        words = " ".join(passages[unit.passage].text[unit.start : unit.end].split()).casefold()
+        told.append(words in seen)
+        seen.add(words)
+    return told
 
 
 def _beside(units: Sequence[_Unit], one: int, other: int) -> bool:

@@ -5,12 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from knowledge.types import Legs, Passage
+from knowledge.chunking.headers import indexed_text
+from knowledge.sentences import sentence_windows
+from knowledge.types import Legs, Passage, Sentence
 
 JOIN_GAP = 400
 """Two passages of one document are joined when at most this many characters lie between them."""
 JOINED_CHARS = 6000
 """Passages that do not overlap are joined to no more than this."""
+
+
+def with_sentences(passage: Passage, cosines: Sequence[float]) -> Passage:
+    """A chunk with its sentences, whose cosines are given in order.
+
+    It stays without them where there are others by number: they were cut by another rule.
+    """
+    whole = indexed_text(passage.title, passage.heading, passage.text)
+    first = passage.start - (len(whole) - len(passage.text))
+    windows = sentence_windows(whole)
+    if not cosines or len(windows) != len(cosines):
+        return passage
+    sentences = (
+        Sentence(max(first + start, passage.start), first + end, cosine)
+        for (start, end), cosine in zip(windows, cosines, strict=True)
+    )
+    return replace(passage, sentences=tuple(one for one in sentences if one.start < one.end))
 
 
 def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
@@ -83,6 +102,7 @@ def joined(group: Sequence[Passage], text: str) -> Passage:
         end=group[-1].end,
         page=group[0].page,
         heading=_shared([passage.heading for passage in group]),
+        sentences=tuple(one for passage in group for one in passage.sentences),
         legs=Legs(
             dense=_most([p.legs.dense for p in group]),
             sparse=_most([p.legs.sparse for p in group]),

@@ -17,7 +17,7 @@ from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
 from knowledge.fusion import Fusion, Spread, both, convex, ranked, rrf, with_document
 from knowledge.models import Models
-from knowledge.passages import joined, joined_spans, without_duplicates
+from knowledge.passages import joined, joined_spans, with_sentences, without_duplicates
 from knowledge.ports import Embedder, Reranker, Sessions
 from knowledge.rerankers import LateInteraction
 from knowledge.search import Meaning, Row
@@ -68,6 +68,8 @@ class Ranking:
     serving: Serving
     searched: str = ""
     confidence: float = 0.0
+    sentences: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """The cosines of the sentences of each chunk in ``final``, where they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ class Retriever:
             return Found((), {"total": 0.0}, 0.0, await self._version(scope))
         ranking = await self.rank(query, scope, least=k, earlier=earlier)
         began = time.perf_counter()
-        final = await self._widened(ranking.final, scope)
+        told = [with_sentences(one, ranking.sentences.get(one.chunk_id, ())) for one in ranking.final[: 3 * k]]
+        final = await self._widened([*told, *ranking.final[3 * k :]], scope)
         passages = await self._joined(joined_spans(without_duplicates(final), k), scope)
         weights = confidence.shipped()
         timings = dict(ranking.timings_ms)
@@ -229,6 +232,7 @@ class Retriever:
             state,
             leaning.text,
             self._confidence(asked, leaning.text, final[:least], meanings, signs),
+            {one.chunk_id: meanings[one.chunk_id].sentences for one in final if one.chunk_id in meanings},
         )
 
     def _confidence(

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.driver import driver
-from knowledge.embedders.tokens import Signs, best_sentences
+from knowledge.embedders.tokens import Signs, sentence_cosines
 from knowledge.filtering import passing_chunks
 from knowledge.fusion import NO_SPREAD, Spread
 from knowledge.types import Scope
@@ -49,16 +49,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """How near a chunk is to a question: its own cosine, and that of its best sentence where those are stored."""
+    """How near a chunk is to a question: its own cosine, and those of its sentences where they are stored."""
 
     document_id: str
     cosine: float
-    sentence: float | None = None
+    sentences: tuple[float, ...] = ()
 
     @property
     def score(self) -> float:
         """Half the whole, half its best sentence: a passage may answer in one line and speak of much else."""
-        return self.cosine if self.sentence is None else (self.cosine + self.sentence) / 2
+        return (self.cosine + max(self.sentences)) / 2 if self.sentences else self.cosine
 
 
 async def dense(session: AsyncSession, vector: Vector, scope: Scope, k: int, *, model: str) -> list[tuple[int, float]]:
@@ -152,8 +152,8 @@ async def meanings(
     )
     found = await cursor.fetchall()
     packed = {row[0]: np.frombuffer(row[3], np.int8).reshape(-1, len(vector)) for row in found if row[3]}
-    best = dict(zip(packed, best_sentences(vector, list(packed.values())), strict=True))
-    return {number: Meaning(str(document), cosine, best.get(number)) for number, cosine, document, _ in found}
+    near = dict(zip(packed, sentence_cosines(vector, list(packed.values())), strict=True))
+    return {number: Meaning(str(document), cosine, near.get(number, ())) for number, cosine, document, _ in found}
 
 
 async def spread(session: AsyncSession, vector: Vector, scope: Scope, *, model: str) -> Spread:

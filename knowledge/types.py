@@ -208,6 +208,15 @@ class Legs:
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """The characters ``start:end`` of a document, and the cosine of their vector to that of the question."""
+
+    start: int
+    end: int
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A found piece of a document, ready to be quoted: ``document.text[start:end] == text``."""
 
@@ -224,6 +233,8 @@ class Passage:
     legs: Legs = Legs()
     window: tuple[int, int] | None = None
     """From where to where it is to be read, where that is more than itself."""
+    sentences: tuple[Sentence, ...] = ()
+    """Its sentences in order, where their vectors are stored."""
 
     @property
     def place(self) -> str:

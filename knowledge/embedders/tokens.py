@@ -53,14 +53,14 @@ def sentence_vectors(
     return rounded
 
 
-def best_sentences(query: npt.NDArray[np.float32], sentences: Sequence[Sentences]) -> list[float]:
-    """For each passage the highest cosine of the unit vector ``query`` to one of its sentences."""
+def sentence_cosines(query: npt.NDArray[np.float32], sentences: Sequence[Sentences]) -> list[tuple[float, ...]]:
+    """For each passage the cosine of the unit vector ``query`` to each of its sentences."""
     if not sentences:
         return []
     stacked = np.concatenate(sentences).astype(np.float32)
     cosines = stacked @ query / np.maximum(np.linalg.norm(stacked, axis=1), 1e-9)
-    starts = np.cumsum([0, *(len(rows) for rows in sentences[:-1])])
-    return [float(best) for best in np.maximum.reduceat(cosines, starts)]
+    ends = np.cumsum([len(rows) for rows in sentences])
+    return [tuple(part.tolist()) for part in np.split(cosines, ends[:-1])]
 
 
 @runtime_checkable

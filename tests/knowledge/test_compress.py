@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from knowledge.compress import LEFT_OUT, compress, is_code
-from knowledge.types import Passage
+from knowledge.types import Passage, Sentence
 
 PROSE = (
     "The canteen opens at eight. Coffee is free on Mondays. Parking is behind the hall. "
@@ -54,3 +56,43 @@ def test_everything_stays_where_there_is_room_and_nothing_breaks_without_text() 
     assert compress("Coffee?", [], share=0.5) == ()
     assert compress("", [passage("")], share=0.5) == ()
     assert compress("?!", [passage(PROSE)], share=0.5)[0].spans
+
+
+def test_where_words_do_not_decide_meaning_does() -> None:
+    text = "The lift is slow today. The garden is green. Wages arrive on the first. The hall is cold and dark."
+    wages = text.index("Wages")
+    near = tuple(
+        Sentence(100 + start, 100 + end, 0.6 if start == wages else 0.1)
+        for start, end in ((0, 23), (24, 44), (45, 73), (74, len(text)))
+    )
+    [blind] = compress("When am I paid?", [passage(text)], share=0.45)
+    [seeing] = compress("When am I paid?", [replace(passage(text), sentences=near)], share=0.45)
+    assert "Wages" not in blind.text
+    assert "Wages arrive on the first." in seeing.text
+
+
+def test_what_stands_in_another_passage_already_gives_way() -> None:
+    rule = "Travel expenses are paid back within thirty days."
+    more = "For travel by train, expenses are paid back at once."
+    first, second = passage(f"{rule} Chess is on Fridays."), passage(f"{rule} {more}", 900)
+    kept = compress("How are travel expenses paid back?", [first, second], share=0.65)
+    shown = " ".join(one.text for one in kept)
+    assert shown.count(rule) == 1
+    assert more in shown
+
+
+def test_the_share_is_counted_as_the_reader_counts_with_the_marks() -> None:
+    def words(text: str) -> int:
+        return len(text.split())
+
+    found = [passage(PROSE), passage(PROSE.replace("paid", "settled"), 900)]
+    for share in (0.2, 0.4, 0.6, 0.8):
+        kept = compress("When are travel expenses paid back?", found, share=share, count=words)
+        assert kept
+        assert sum(words(one.text) for one in kept) <= share * sum(words(one.text) for one in found)
+
+
+def test_a_table_without_a_frame_is_a_table() -> None:
+    rows = "in millions | 2013 | 2012\nresidential mortgages | 1315 | 2096\nother | 20 | 30\n"
+    [kept] = compress("When are travel expenses paid back?", [passage(f"{PROSE}\n\n{rows}")], share=0.5)
+    assert rows.strip() in kept.text

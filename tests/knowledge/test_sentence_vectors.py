@@ -12,14 +12,15 @@ from sqlalchemy import text
 
 from knowledge import search
 from knowledge.embedders import SentenceTransformerEmbedder
-from knowledge.embedders.tokens import Sentences, TokenVectors, best_sentences, sentence_vectors
+from knowledge.embedders.tokens import Sentences, TokenVectors, sentence_cosines, sentence_vectors
 from knowledge.fusion import NO_SPREAD
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
+from knowledge.passages import with_sentences
 from knowledge.ports import EncodeKind, Sessions
 from knowledge.retrieve import Retriever
 from knowledge.sentences import LEAST_CHARS, MOST_CHARS, sentence_windows
-from knowledge.types import Scope
+from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 TEXTS = st.text(alphabet=st.sampled_from("ab .\n!?。-é"), max_size=900)
@@ -78,13 +79,13 @@ def test_a_window_whose_tokens_were_cut_off_has_no_vector() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 5), min_size=1, max_size=6))
-def test_the_best_sentence_is_the_nearest_of_each_passage(seed: int, lengths: list[int]) -> None:
+def test_each_sentence_has_its_cosine_to_the_question(seed: int, lengths: list[int]) -> None:
     random_ = np.random.default_rng(seed)
     passages = [random_.integers(-127, 128, size=(length, 8)).astype(np.int8) for length in lengths]
     query = random_.normal(size=8).astype(np.float32)
     query /= np.linalg.norm(query)
-    for found, rows in zip(best_sentences(query, passages), passages, strict=True):
-        exact = max(float(row @ query / (np.linalg.norm(row) or 1)) for row in rows.astype(np.float32))
+    for found, rows in zip(sentence_cosines(query, passages), passages, strict=True):
+        exact = [float(row @ query / (np.linalg.norm(row) or 1)) for row in rows.astype(np.float32)]
         assert found == pytest.approx(exact, abs=1e-5)
 
 
@@ -100,10 +101,27 @@ async def test_a_passage_is_found_by_the_one_sentence_that_answers(sessions: Ses
         found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
         other = await search.meanings(session, vector, Scope("t", ()), [0, 1], model="words")
     assert other == {}
-    assert all(one.sentence is not None and one.cosine < one.score < one.sentence for one in found.values())
+    assert all(one.cosine < one.score < max(one.sentences) for one in found.values())
     ranking = await Retriever(sessions, embedder)._ranked("zebra lives in the savanna", Scope("t"), least=5, earlier=())
     assert ranking.final[0].source == "long.md"
     assert ranking.final[0].legs.dense == pytest.approx(ranking.dense[0][1])
+    passages = (await Retriever(sessions, embedder)("zebra lives in the savanna", Scope("t"))).passages
+    for page, passage in zip(pages, passages, strict=True):
+        body = page.data.decode()
+        nearest = max(passage.sentences, key=lambda one: one.cosine)
+        assert "The zebra" in body[nearest.start : nearest.end]
+        assert nearest.cosine > passage.legs.dense > min(one.cosine for one in passage.sentences)  # type: ignore[operator]
+        told = "".join(body[one.start : one.end] for one in passage.sentences)
+        assert told.replace(" ", "") == passage.text.replace(" ", "")
+
+
+def test_sentences_that_were_cut_by_another_rule_are_not_told() -> None:
+    text = "The first one stands here and is long enough. The second one stands here and is long enough."
+    found = Passage(1, "d", text, "s", "Title", (), 100, 100 + len(text), None, 1.0)
+    first, second = with_sentences(found, (0.5, 0.25)).sentences
+    assert (first.start, first.cosine, second.end, second.cosine) == (100, 0.5, 100 + len(text), 0.25)
+    assert text[second.start - 100 : second.end - 100].startswith("The second")
+    assert with_sentences(found, (0.5,)) == with_sentences(found, ()) == found
 
 
 async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions: Sessions, parser: Parser) -> None:
@@ -117,7 +135,7 @@ async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions:
     vector = (await embedder.encode(["zebra"], "query")).vectors[0]
     async with sessions("t") as session:
         found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
-    assert [found[number].sentence is None for number in (0, 1)] == [True, False]
+    assert [len(found[number].sentences) for number in (0, 1)] == [0, 1]
     assert found[0].score == found[0].cosine
     source.items = source.items[:1]
     await ingestor.ingest([source], tenant_id="t")
@@ -151,6 +169,6 @@ async def test_the_model_reads_sentences_in_the_pass_that_reads_the_whole() -> N
     assert whole.sentences is not None
     assert whole.sentences.shape == (2, 384)
     assert asked.sentences is None
-    nearest = [best_sentences(vector, [row[None] for row in whole.sentences]) for vector in alone]
+    nearest = [sentence_cosines(vector, [whole.sentences])[0] for vector in alone]
     assert nearest[0][0] > nearest[0][1] + 0.2
     assert nearest[1][1] > nearest[1][0] + 0.2

@@ -1,7 +1,7 @@
 """How many turns run at once in this process, and who is next: tenants take turns, and within a tenant its people.
 
 Beginning a turn is work, and a process that begins all it could at once, as after a restart, ends none of them soon.
-So places are given a few at a time, and while the event loop is late, only to very few.
+So turns that others left are taken up a few at a time, and while the event loop is late, very few run at all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bot.types import Turn
 BEAT = 0.1
 """Seconds between two looks at how late the event loop is."""
 AT_ONCE = 8
-"""Turns that are let in between two looks."""
+"""Turns of others that may be taken up between two looks."""
 LATE = 0.15
 """Seconds, smoothed over about half a second, from which on the event loop counts as late."""
 FEW = 6
@@ -53,19 +53,21 @@ def person_of(turn: Turn) -> str:
 
 @dataclass(slots=True)
 class Ease:
-    """How many more turns may be let in until the next look. ``late`` is how late the event loop is, smoothed."""
+    """How late the event loop is, in seconds, smoothed; and how many were let in since it was last looked at."""
 
     late: float = 0.0
-    left: int = AT_ONCE
+    begun: int = 0
 
     def looked(self, late: float) -> None:
         """Take note of how late the event loop was this time, in seconds."""
         self.late = max(late, 0.8 * self.late)
-        self.left = AT_ONCE if self.late < LATE else 1
+        self.begun = 0
 
-    def admits(self, running: int) -> int:
-        """How many may be let in now beside ``running`` turns."""
-        return self.left if self.late < LATE else max(0, min(self.left, FEW - running))
+    def admits(self, running: int, most: int) -> int:
+        """How many may be let in now beside ``running`` turns: one at a time where the loop is late."""
+        if self.late < LATE:
+            return max(0, most - running)
+        return 1 if running < min(most, FEW) and not self.begun else 0
 
 
 class Places:
@@ -83,8 +85,8 @@ class Places:
 
     @property
     def free(self) -> int:
-        """Places that can be given now, nobody waiting for one."""
-        return 0 if self._waiting else self._to_give()
+        """Places for turns that nobody runs yet: few at a time, and none while somebody here waits for one."""
+        return 0 if self._waiting else max(0, min(self._to_give(), AT_ONCE - self._ease.begun))
 
     def ahead(self, turn: Turn) -> int:
         """About how many come before this one: all that have waited longer, unless they are of a busier tenant."""
@@ -94,7 +96,7 @@ class Places:
         """Wait for a place; a turn that has one keeps it."""
         if turn.id in self._taken:
             return
-        if self.free:
+        if not self._waiting and self._to_give():
             self._let_in(turn)
             return
         self._watch()
@@ -113,7 +115,7 @@ class Places:
             self._fill()
 
     def _to_give(self) -> int:
-        return max(0, min(self._most - len(self._taken), self._ease.admits(len(self._taken))))
+        return self._ease.admits(len(self._taken), self._most)
 
     def _fill(self) -> None:
         while self._waiting and self._to_give():
@@ -129,7 +131,7 @@ class Places:
     def _let_in(self, turn: Turn) -> None:
         self._taken[turn.id] = turn
         self._count += 1
-        self._ease.left -= 1
+        self._ease.begun += 1
         self._served[tenant_of(turn)] = self._served[person_of(turn)] = self._count
         self._watch()
 

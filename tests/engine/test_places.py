@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.engine.places import Places, fairest
+from bot.engine.places import AT_ONCE, FEW, Ease, Places, fairest
 from bot.types import Author, ThreadKey, Turn
 from tests.engine.fakes import turn
 
@@ -109,3 +109,29 @@ async def test_to_give_or_take_twice_is_once() -> None:
     places.give(one)
     places.give(one)
     assert places.free == 2
+
+
+def test_a_loop_that_is_late_begins_few_turns_and_one_at_a_time() -> None:
+    ease = Ease()
+    assert ease.admits(0, 64) == 64
+    ease.looked(late=1.0)
+    assert ease.admits(0, 64) == 1
+    ease.begun = 1
+    assert ease.admits(1, 64) == 0
+    ease.looked(late=0.0)
+    assert ease.admits(1, 64) == 1
+    assert ease.admits(FEW, 64) == 0
+    for _ in range(20):
+        ease.looked(late=0.0)
+    assert ease.admits(FEW, 64) == 64 - FEW
+
+
+async def test_what_others_left_is_taken_up_a_few_at_a_time() -> None:
+    told = asyncio.Event()
+    places = Places(64, changed=told.set)
+    assert places.free == AT_ONCE
+    for n in range(AT_ONCE + 2):
+        await asyncio.wait_for(places.take(asks(str(n))), 1)
+    assert places.free == 0
+    await asyncio.wait_for(told.wait(), 5)
+    assert places.free > 0

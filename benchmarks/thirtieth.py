@@ -41,18 +41,23 @@ class Sent:
     answer: int
 
 
-def questions(turns: int) -> list[str]:
-    """A question for each heading of the handbook, every third one a follow-up."""
-    headings = [
+def headings() -> list[str]:
+    """The headings of the sample handbook."""
+    return [
         line.lstrip("# ").strip()
         for page in sorted(sample.path().rglob("*.md"))
         for line in page.read_text(encoding="utf-8").splitlines()
         if line.startswith("## ")
     ]
+
+
+def questions(turns: int) -> list[str]:
+    """A question for each heading of the handbook, every third one a follow-up."""
+    subjects = headings()
     return [
         LEANING[n // 3 % len(LEANING)]
         if n % 3 == 2
-        else f"What does the handbook say about {headings[n % len(headings)]}?"
+        else f"What does the handbook say about {subjects[n % len(subjects)]}?"
         for n in range(turns)
     ]
 

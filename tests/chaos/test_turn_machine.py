@@ -364,7 +364,7 @@ class TurnMachine(RuleBasedStateMachine):
     def _holds(self, held: Held) -> bool:
         return held.turn.state == "running" and held.turn.fence == held.lease.fence
 
-    def _write(self, held: Held, work: Awaitable[None]) -> bool:
+    def _write(self, held: Held, work: Awaitable[object]) -> bool:
         """Whether the write counted; it counts exactly where its fence is the one in force."""
         try:
             self._run(work)

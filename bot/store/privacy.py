@@ -1,7 +1,8 @@
 """What is kept of one person: handed over whole, or erased for good.
 
-Erasing takes questions and their answers, cached answers, summaries of threads the person wrote in, feedback and
-limits. The ledger stays, for the books must add up, under a name that leads to nobody.
+Erasing takes questions and their answers, cached answers, summaries of threads the person wrote in, feedback, limits,
+and what the person said in channels whose history was read. The ledger stays, for the books must add up, under a name
+that leads to nobody.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bot.store.tables import (
     threads,
     turns,
 )
+from knowledge import withdrawal
 
 ERASED_TITLE = "(erased)"
 
@@ -63,6 +65,7 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
             for r in stated
         ],
         "attachments": [{"turn_id": str(r.turn_id), "name": r.name, "text": r.text} for r in attached],
+        "channel_messages": await withdrawal.said_by(session, tenant_id=tenant_id, user_id=user_id),
         "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
         "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
         "calls": [
@@ -101,6 +104,7 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
     }
     done = {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
+    done["documents"] = await withdrawal.withdraw(session, tenant_id=tenant_id, user_id=user_id)
     done["threads"] = await _forget_threads(session, tenant_id, touched)
     return done
 

@@ -182,7 +182,11 @@ class Channel:
             "type": kind,
             "timestamp": message.created_at.isoformat(),
             "content": parse.readable(message),
-            "author": {"name": message.author.name, "nickname": message.author.display_name},
+            "author": {
+                "id": str(message.author.id),
+                "name": message.author.name,
+                "nickname": message.author.display_name,
+            },
         }
         if message.embeds:
             entry["embeds"] = [{"title": embed.title, "description": embed.description} for embed in message.embeds]

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     slack_http_port: int = Field(3000, ge=1, le=65_535, validation_alias=_named("PARLEY_SLACK_HTTP_PORT"))
     slack_public_url: str | None = Field(None, validation_alias=_named("PARLEY_SLACK_PUBLIC_URL"))
     slack_api_url: str | None = Field(None, validation_alias=_named("SLACK_API_URL"))
+    slack_streaming: Literal["everywhere", "direct", "off"] = Field(
+        "everywhere", validation_alias=_named("PARLEY_SLACK_STREAMING")
+    )
     discord_token: SecretStr | None = Field(None, validation_alias=_named("DISCORD_TOKEN"))
     discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
     discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))

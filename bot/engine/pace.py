@@ -34,12 +34,15 @@ class Shared:
         """Seconds that nobody may edit."""
         return max(0.0, self._blocked - now)
 
-    def draft(self, now: float) -> float:
-        """0 where a draft may go out now, which is then taken; else the seconds until it is worth asking again."""
+    def draft(self, now: float, share: float = 1.0) -> float:
+        """0 where a draft may go out now, which is then taken; else the seconds until it is worth asking again.
+
+        ``share`` is how much of an edit's place it takes.
+        """
         wait = max(self._blocked, self._taken) - now
         if wait > 0:
             return wait
-        self._taken = now + self._gap
+        self._taken = now + self._gap * share
         return 0.0
 
     def last(self, now: float) -> float:
@@ -60,7 +63,10 @@ class Shared:
 
 
 class Pace:
-    """When the next edit may go out. Rate limits and failures slow it down, successes bring it back slowly."""
+    """When the next edit of a message may go out. Rate limits and failures slow it down, successes bring it back slowly.
+
+    ``interval`` is that of edits; a platform that lets something go out more often tells its interval each time.
+    """
 
     def __init__(self, interval: float, shared: Shared | None = None) -> None:
         self._base = interval
@@ -78,17 +84,18 @@ class Pace:
         """Seconds that even the final text has to wait."""
         return max(0.0, self._blocked - now, self._shared.blocked(now))
 
-    def draft(self, now: float) -> float:
+    def draft(self, now: float, interval: float | None = None) -> float:
         """0 where a draft may go out now, the workspace's turn then being taken; else seconds until asking again."""
-        return self.wait(now) or self._shared.draft(now)
+        return self.wait(now) or self._shared.draft(now, self._share(interval))
 
     def last(self, now: float) -> float:
         """Seconds that a final text has to wait; its place among the workspace's edits is taken."""
         return max(self.blocked(now), self._shared.last(now))
 
-    def done(self, now: float) -> None:
+    def done(self, now: float, interval: float | None = None) -> None:
+        """An edit went through; ``interval`` is that of the next one."""
         self._shared.done()
-        self._next = now + max(self._interval, self._shared.interval)
+        self._next = now + max(self._interval, self._shared.interval) * self._share(interval)
         self._interval = max(self._base, self._interval * FASTER)
         self._failures = 0
 
@@ -101,6 +108,9 @@ class Pace:
             self._failures += 1
         self._blocked = min(now + pause, latest)
         self._next = max(self._next, now + self._interval)
+
+    def _share(self, interval: float | None) -> float:
+        return 1.0 if interval is None or not self._base else interval / self._base
 
     def refused(self, now: float, error: RateLimited) -> None:
         """An edit was refused: the whole workspace slows down."""

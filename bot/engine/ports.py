@@ -42,7 +42,9 @@ from knowledge.types import Found, Passage, Scope
 class Surface(Protocol):
     """A place in a channel where one reply appears. Raises RateLimited, MessageGone or SurfaceError."""
 
-    limits: Limits
+    @property
+    def limits(self) -> Limits:
+        """What the place allows just now."""
 
     async def post(self, part: Part) -> str:
         """Post a message and return the platform's reference to it."""

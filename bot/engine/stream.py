@@ -209,7 +209,7 @@ class Display:
         """Bring the surface up to date, one message at a time, until cancelled or nothing can be shown any more."""
         while self._fatal is None:
             await self._dirty.wait()
-            while (wait := self._pace.draft(self._monotonic())) > 0:
+            while (wait := self._pace.draft(self._monotonic(), self._interval)) > 0:
                 await self._sleep(wait)
             async with self._busy:
                 self._dirty.clear()
@@ -265,7 +265,7 @@ class Display:
             await self._record(index, None)
             await self._post(message, part)
             if index:
-                self._pace.done(self._monotonic())
+                self._pace.done(self._monotonic(), self._interval)
         if not message.recorded:
             await self._put_on_record(index, message)
         if message.shown != part:
@@ -299,7 +299,7 @@ class Display:
         except RateLimited as error:
             self._pace.refused(self._monotonic(), error)
             raise
-        self._pace.done(self._monotonic())
+        self._pace.done(self._monotonic(), self._interval)
 
     async def _post(self, message: _Message, part: Part) -> None:
         """Post it, or find it where an earlier post may have gone through: then what it shows is unknown."""
@@ -319,6 +319,10 @@ class Display:
 
     def _part(self, index: int, text: str, *, final: bool) -> Part:
         return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final)
+
+    @property
+    def _interval(self) -> float:
+        return self._surface.limits.edit_interval
 
     def _addresses(self) -> frozenset[str]:
         return self._allowed() if callable(self._allowed) else self._allowed

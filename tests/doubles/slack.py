@@ -39,6 +39,7 @@ class SlackDouble:
     ``pace``: how many of Slack's seconds pass in a real one, for rate limits and redelivery. ``events`` are those the
     app subscribed to, ``commands`` the slash commands it registered. ``redelivery``: Slack's seconds between attempts.
     ``distributed``: the app is distributed outside the Marketplace, and reads the history of channels slowly.
+    ``streams``: whether the workspace has native streams, and ``stream_seconds`` Slack's seconds that one lives.
     """
 
     def __init__(
@@ -53,10 +54,13 @@ class SlackDouble:
         app_token: str = "xapp-double-1",
         redelivery: Sequence[float] = REDELIVERY_SECONDS,
         distributed: bool = False,
+        streams: bool = True,
+        stream_seconds: float = 300.0,
     ) -> None:
         self.scopes, self.events, self.commands = set(scopes), set(events), set(commands)
         self.pace = pace
         self.distributed = distributed
+        self.streams, self.stream_seconds = streams, stream_seconds
         self.bot_token, self.app_token = bot_token, app_token
         self.world = World()
         self.violations: list[str] = []
@@ -71,6 +75,7 @@ class SlackDouble:
         self._ticks = itertools.count(1)
         self._errors: dict[str, list[str]] = defaultdict(list)
         self._waits: dict[str, list[int]] = defaultdict(list)
+        self._losses: dict[str, int] = defaultdict(int)
 
     # --- running it
 
@@ -94,6 +99,7 @@ class SlackDouble:
     ) -> None:
         await self.socket.close()
         await self._runner.cleanup()
+        self._api.check_streams()
         if kind is None:
             assert not self.violations, "the bot broke Slack's rules:\n" + "\n".join(self.violations)
 
@@ -293,6 +299,20 @@ class SlackDouble:
     def limit_next(self, method: str, seconds: int) -> None:
         """The next call of the method answers 429 with this Retry-After."""
         self._waits[method].append(seconds)
+
+    def end_stream(self, message: Message) -> None:
+        """The stream of a message is over on Slack's side."""
+        assert message.stream is not None
+        message.stream.stopped = True
+
+    def lose_next(self, method: str) -> None:
+        """The next call of the method is carried out, and the connection breaks before the answer."""
+        self._losses[method] += 1
+
+    def scripted_loss(self, method: str) -> bool:
+        """The loss asked for, once."""
+        self._losses[method] -= 1
+        return self._losses[method] >= 0
 
     def scripted_error(self, method: str) -> str | None:
         """The error asked for, once."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.doubles import slack_blocks
 from tests.doubles.slack_limits import Buckets
+from tests.doubles.slack_streams import Refusal, StreamMethods
 from tests.doubles.slack_world import BOT_ID, BOT_USER, TEAM, Channel, Message, pings
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ SCOPES: dict[str, str | None] = {
     "chat.postEphemeral": "chat:write",
     "chat.update": "chat:write",
     "chat.delete": "chat:write",
+    "chat.startStream": "chat:write",
+    "chat.appendStream": "chat:write",
+    "chat.stopStream": "chat:write",
     "conversations.info": "channels:read",
     "conversations.members": "channels:read",
     "conversations.open": "im:write",
@@ -39,15 +43,6 @@ SCOPES: dict[str, str | None] = {
 """What each method needs; of a private channel the scope of groups in place of that of channels."""
 CLIPPED = 15
 """Messages a page for an app that is distributed outside the Marketplace."""
-
-
-class Refusal(Exception):
-    """An answer of ``ok: false``. ``fault`` says what the caller did wrong, where it was wrong to call at all."""
-
-    def __init__(self, error: str, fault: str = "", **more: Any) -> None:
-        super().__init__(error)
-        self.body = {"ok": False, "error": error, **more}
-        self.fault = fault
 
 
 class WebApi:
@@ -77,6 +72,14 @@ class WebApi:
             "assistant.threads.setStatus": self._set_status,
             "views.open": self._view,
         }
+        streams = StreamMethods(slack, self._writable, self._add)
+        self._methods |= streams.methods if slack.streams else {}
+        self._streams = streams
+
+    def check_streams(self) -> None:
+        """A stream that is left open in the end breaks the rules: it would show an error after some minutes."""
+        for message in self._streams.left_open():
+            self._slack.violations.append(f"the stream {message.ts} was never stopped: {message.shown!r}")
 
     async def serve(self, request: web.Request) -> web.Response:
         """One call."""
@@ -92,7 +95,11 @@ class WebApi:
                 return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
             if (scripted := self._slack.scripted_error(method)) is not None:
                 raise Refusal(scripted)
-            return web.json_response({"ok": True, **self._methods[method](args)}, headers=headers)
+            answer = self._methods[method](args)
+            if self._slack.scripted_loss(method):
+                assert request.transport is not None
+                request.transport.abort()
+            return web.json_response({"ok": True, **answer}, headers=headers)
         except Refusal as refusal:
             if refusal.fault:
                 self._slack.violations.append(f"{method}: {refusal.body['error']}: {refusal.fault}")
@@ -101,7 +108,7 @@ class WebApi:
     def _admit(self, method: str, authorization: str, args: Args) -> None:
         token = authorization.removeprefix("Bearer ")
         if method not in self._methods:
-            raise Refusal("unknown_method", f"no method {method}")
+            raise Refusal("unknown_method", "" if method in SCOPES else f"no method {method}")
         wanted = self._slack.app_token if method == "apps.connections.open" else self._slack.bot_token
         if not token:
             raise Refusal("not_authed")
@@ -156,6 +163,7 @@ class WebApi:
 
     def _update(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_update_message")
+        self._streams.must_be_over(message, "streaming_state_conflict")
         text, blocks = self._content(args)
         if len(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")
@@ -164,6 +172,7 @@ class WebApi:
 
     def _delete(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_delete_message")
+        self._streams.must_be_over(message, "cant_delete_message")
         message.deleted = True
         return {"channel": message.channel, "ts": message.ts}
 
@@ -323,5 +332,5 @@ async def _arguments(request: web.Request) -> Args:
     form = await request.post()
     for key, value in form.items():
         assert isinstance(value, str)
-        args[key] = json.loads(value) if key in ("blocks", "metadata", "view") else value
+        args[key] = json.loads(value) if key in ("blocks", "metadata", "view", "chunks") else value
     return args

@@ -36,6 +36,8 @@ def texts(blocks: list[Block]) -> Iterator[str]:
     for block in blocks:
         if block["type"] == "markdown":
             yield block["text"]
+        elif block["type"] == "task_card":
+            yield block["title"]
         elif block["type"] == "table":
             yield "\n".join(" | ".join(cell.get("text", "") for cell in row) for row in block["rows"])
         elif block["type"] == "context":

@@ -78,6 +78,16 @@ class Version:
 
 
 @dataclass
+class Stream:
+    """The stream that a message grows by: ``ends`` in seconds since the workspace was opened, unless it is stopped."""
+
+    ends: float
+    recipient: str
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
+
+
+@dataclass
 class Message:
     """A message with its history; ``only_for`` names the reader of an ephemeral one."""
 
@@ -91,6 +101,7 @@ class Message:
     only_for: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     deleted: bool = False
+    stream: Stream | None = None
 
     @property
     def now(self) -> Version:
@@ -118,6 +129,7 @@ class Message:
             "app_id": APP_ID if self.bot_id else None,
             "metadata": self.metadata,
             "files": self.files,
+            "streaming_state": ("completed" if self.stream.stopped else "in_progress") if self.stream else None,
         }
         return body | {key: value for key, value in optional.items() if value}
 

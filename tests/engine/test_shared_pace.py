@@ -146,3 +146,16 @@ def test_a_last_edit_goes_before_drafts_and_waits_only_for_a_refusal() -> None:
     shared.refused(0.0, 7.0)
     assert other.last(0.0) == 7.0
     assert one.draft(3.0) == 4.0
+
+
+def test_what_may_go_out_more_often_takes_less_of_the_workspaces_minute() -> None:
+    shared = Shared(60.0)
+    shared.streams = 1
+    appending, editing = Pace(1.0, shared), Pace(1.0, shared)
+    assert appending.draft(0.0, 0.5) == 0
+    appending.done(0.0, 0.5)
+    assert appending.wait(0.0) == 0.5
+    assert editing.draft(0.0) == 0.5, "an append takes half an edit's place"
+    assert editing.draft(0.5) == 0
+    editing.done(0.5)
+    assert editing.wait(0.5) == 1.0

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.engine.stream import Display
 from bot.errors import MessageGone, RateLimited, SurfaceError
 from bot.platforms.slack.connection import clients
-from bot.platforms.slack.surface import DirectSurface, SlackSurface
+from bot.platforms.slack.surface import LIMITS, DirectSurface, SlackSurface
 from bot.types import Part
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import slack_settings
@@ -126,8 +126,8 @@ async def test_the_whole_of_an_answer_that_is_too_long_comes_as_a_file(
         return None
 
     question = await slack.say("general", "alice", "a question")
-    surface = SlackSurface(client, question.channel, question.ts)
-    surface.limits = replace(surface.limits, message_chars=200, max_parts=2)
+    limits = replace(LIMITS, message_chars=200, max_parts=2)
+    surface = SlackSurface(client, question.channel, question.ts, limits=limits)
     text = " ".join(f"word{number}" for number in range(200))
     async with Display(surface, turn_id="turn-1", record=record) as display:
         await display.open("…")

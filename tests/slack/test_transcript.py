@@ -12,6 +12,7 @@ from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_replies import Seen
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
+from tests.slack.conftest import installed
 from tests.slack.test_end_to_end import finished, running, take_in
 
 LONG = "\n\n".join(
@@ -46,11 +47,10 @@ def cadence(message: Message) -> list[float]:
     return [round(after.at - before.at, 2) for before, after in itertools.pairwise(message.versions)]
 
 
-async def test_ten_turns(
-    slack: SlackDouble, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("streams", [True, False], ids=["streams", "edits"])
+async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.app.SHUTDOWN_GRACE", 0.1)
-    async with ModelDouble() as models:
+    async with SlackDouble(**installed(), streams=streams) as slack, ModelDouble() as models:
         models.script = script
         keys: dict[str, Any] = {
             "anthropic_api_key": models.anthropic_key,
@@ -87,6 +87,8 @@ async def test_ten_turns(
     said = slack.replies(root)
     for reply in said:
         print(f"{reply.ts}: {reply.edits} edits, seconds between them {cadence(reply)}")
+    for method in ("postMessage", "startStream", "appendStream", "stopStream", "update"):
+        print(f"chat.{method}: {called(slack, f'chat.{method}')} calls")
 
     assert "number119" in story.shown
     assert "number119" not in slow.shown
@@ -95,10 +97,19 @@ async def test_ten_turns(
     assert [whole.count(f"Chapter {n}\n") for n in range(30)] == [1] * 30
     assert len(long) == 3, "30,000 characters in parts of at most 11,000"
     assert len(LONG) > 30_000
-    drafts = [*cadence(long[0])[1:], *cadence(story)[3:-1]]
+    drafts = cadence(story)[3:-2] if streams else [*cadence(long[0])[1:], *cadence(story)[3:-1]]
     assert drafts
     assert all(gap >= 1.0 for gap in drafts), "the limit that Slack sets: an edit every 1.2 seconds"
     assert len(finished(slack, root)) == 9
+    assert called(slack, "chat.startStream") >= (10 if streams else 1)
+    if streams:
+        assert called(slack, "chat.appendStream")
+        assert not [message for message in said if message.stream and not message.stream.stopped]
+
+
+def called(slack: SlackDouble, method: str) -> int:
+    """How often the bot called a method of Slack's."""
+    return [name for name, _ in slack.calls].count(method)
 
 
 async def _answered(slack: SlackDouble, root: Message, count: int) -> None:

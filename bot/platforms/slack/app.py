@@ -26,6 +26,7 @@ from bot.platforms.slack.listeners import Listeners
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.menus import Menus
 from bot.platforms.slack.people import People
+from bot.platforms.slack.streams import Streams
 from bot.platforms.slack.surface import surface_of
 from bot.platforms.slack.whisper import Whisper
 from bot.types import Turn
@@ -56,10 +57,16 @@ async def serve(
 
         errands, people = Errands(), People(clients.patient, settings.admins)
         downloads = _downloads(settings, session, bot_token)
+
+        async def team() -> str:
+            return identity.me.team_id
+
         around = Around(clients.patient, downloads, people, own_bot=identity.me.bot_id)
 
+        native = Streams(settings.slack_streaming, team)
+
         def surface_for(turn: Turn) -> Surface:
-            return surface_of(clients.prompt, turn, around)
+            return surface_of(clients.prompt, turn, around, native)
 
         whisper = Whisper(clients.patient, session)
         commands = Commands(whisper, services, channels=Channels(clients.patient))

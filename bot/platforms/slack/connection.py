@@ -109,14 +109,15 @@ def clients(settings: Settings, session: aiohttp.ClientSession, bot_token: str) 
     """Web API clients over one connection pool."""
 
     def client(patience: int) -> WebClient:
-        waits = [AsyncRateLimitErrorRetryHandler(max_retry_count=patience)] if patience else []
+        # A retry after a lost answer would post, or append, a second time; the display looks first, then tries again.
+        handlers = [AsyncConnectionErrorRetryHandler(), AsyncRateLimitErrorRetryHandler(max_retry_count=patience)]
         return WebClient(
             token=bot_token,
             base_url=api_url(settings),
             timeout=TIMEOUT_SECONDS,
             session=session,
             logger=logging.getLogger(f"{__name__}.web"),
-            retry_handlers=[AsyncConnectionErrorRetryHandler(), *waits],
+            retry_handlers=handlers if patience else [],
         )
 
     return Clients(patient=client(2), prompt=client(0))

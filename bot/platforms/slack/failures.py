@@ -64,15 +64,34 @@ def retry_after(error: SlackApiError) -> float | None:
     return _retry_after(error) if limited else None
 
 
+UNCERTAIN = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+"""Slack's errors after which some aspect of the call may have succeeded."""
+
+
+def is_uncertain(error: SlackApiError) -> bool:
+    """Whether the call may have been carried out all the same."""
+    return code(error) in UNCERTAIN or _status(error) >= 500
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Raise SurfaceError where Slack gave no answer; its refusals pass as they are."""
+    try:
+        yield
+    except SlackApiError:
+        raise
+    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise SurfaceError(f"Slack cannot be reached ({type(error).__name__}); check the network.") from error
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise RateLimited, MessageGone or SurfaceError in place of whatever the SDK raises."""
     try:
-        yield
+        with reached():
+            yield
     except SlackApiError as error:
         raise surface_error(error) from error
-    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise SurfaceError(f"Slack cannot be reached ({type(error).__name__}); check the network.") from error
 
 
 def _status(error: SlackApiError) -> int:

@@ -29,6 +29,8 @@ NOTES_CHARS = 500
 """Escaped, a character can take five: texts are cut before, so that no escape is cut in two."""
 
 METADATA_EVENT = "parley_part"
+STREAMED = "parley_part:"
+CARD_CHARS = 256
 REASON_VIEW = "parley_reason"
 SHARE = "parley_share"
 
@@ -53,11 +55,36 @@ def metadata(part: Part) -> dict[str, Any]:
 
 
 def nonce_of(message: Mapping[str, Any]) -> str:
-    """The nonce of a message that the bot posted as a part; empty for any other."""
+    """The nonce of a message that the bot posted or streams as a part; empty for any other."""
     carried = message.get("metadata") or {}
-    if carried.get("event_type") != METADATA_EVENT:
-        return ""
-    return str((carried.get("event_payload") or {}).get("nonce") or "")
+    if carried.get("event_type") == METADATA_EVENT:
+        return str((carried.get("event_payload") or {}).get("nonce") or "")
+    named = [str(block.get("task_id") or block.get("block_id") or "") for block in message.get("blocks") or []]
+    return next((name.removeprefix(STREAMED) for name in named if name.startswith(STREAMED)), "")
+
+
+def opening(part: Part) -> list[Block]:
+    """The chunks that start a stream. It cannot carry metadata, so its card and its buttons are named by the nonce."""
+    row = {**buttons(part.actions, part.turn_id), "block_id": STREAMED + part.nonce} if part.actions else None
+    first = [card_chunk(part.nonce, card_title(part.text))] if part.waiting else []
+    text = [] if part.waiting or not part.settled else [text_chunk(part.text[: part.settled])]
+    return [*first, *([{"type": "blocks", "blocks": [row]}] if row else []), *text]
+
+
+def card_chunk(nonce: str, title: str, *, done: bool = False) -> Block:
+    """The line of a stream that says what is going on."""
+    status = "complete" if done else "in_progress"
+    return {"type": "task_update", "id": STREAMED + nonce, "title": title, "status": status}
+
+
+def card_title(status: str) -> str:
+    """A status as a card's title: plain text of at most 256 characters."""
+    return _clipped(harmless(status).strip(" _*") or words.PENDING, CARD_CHARS)
+
+
+def text_chunk(text: str) -> Block:
+    """More text of a stream, which mentions nobody."""
+    return {"type": "markdown_text", "text": harmless(text)}
 
 
 def reply(answer: Reply) -> dict[str, Any]:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import MessageGone, SurfaceError
-from bot.platforms.slack import failures, render
+from bot.errors import MessageGone, RateLimited, SurfaceError
+from bot.platforms.slack import failures, render, streams
 from bot.platforms.slack.around import Around
+from bot.platforms.slack.streams import Open, Streams
 from bot.types import Above, Attached, Limits, Part, Turn
+
+log = logging.getLogger(__name__)
 
 LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50)
 """The ``markdown`` block takes 12,000 characters, of which some count as two; ``chat.update`` 50 calls a minute."""
 
+
+APPEND_SECONDS = 0.6
+"""``chat.appendStream`` takes 100 calls a minute."""
 
 PAGE, PAGES = 100, 5
 """Messages of a thread that are looked through for a post of which nobody knows whether it went through."""
 
 
 class SlackSurface:
-    """Posts into a thread and edits what it posted. Its client must not retry 429 itself: the display paces."""
+    """Posts into a thread and changes what it posted. Its client must not retry by itself: the display does.
 
-    limits = LIMITS
+    With ``native`` a draft grows as one of Slack's streams, for ``asker`` to watch; it goes over to edits of the same
+    message as soon as the stream ends, breaks, or cannot show what is to be shown.
+    """
 
     def __init__(
         self,
@@ -33,15 +45,32 @@ class SlackSurface:
         *,
         since: str = "",
         around: Around | None = None,
+        native: Streams | None = None,
+        asker: str = "",
+        limits: Limits = LIMITS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._channel = channel_id
         self._thread = thread_ts
         self._since = since
         self._around = around
+        self._native = native if thread_ts and asker else None
+        self._asker = asker
+        self._monotonic = monotonic
+        self._open: dict[str, Open] = {}
+        self._limits = replace(limits, appends=self._native is not None)
+
+    @property
+    def limits(self) -> Limits:
+        """What Slack allows just now: a stream may be appended to more often than a message may be edited."""
+        often = min(APPEND_SECONDS, self._limits.edit_interval)
+        return replace(self._limits, edit_interval=often) if self._open else self._limits
 
     async def post(self, part: Part) -> str:
         """Post into the thread; the reference is the message's ``ts``."""
+        if part.settled is not None and not part.final and (streamed := await self._start(part)):
+            return streamed
         with failures.translated():
             posted = await self._client.chat_postMessage(
                 channel=self._channel,
@@ -57,18 +86,117 @@ class SlackSurface:
         return ts
 
     async def edit(self, ref: str, part: Part) -> None:
-        """Make the message read as ``part`` says."""
-        with failures.translated():
+        """Make the message read as ``part`` says: by appending to its stream, else by an edit."""
+        if ref in self._open and await self._append(ref, part):
+            return
+        if ref in self._open:
+            await self._stop(ref, part)
+        try:
+            await self._update(ref, part)
+        except SlackApiError as error:
+            if failures.code(error) not in streams.OPEN:
+                raise failures.surface_error(error) from error
+            await self._stop(ref, part)
+            with failures.translated():
+                await self._update(ref, part)
+
+    async def _update(self, ref: str, part: Part) -> None:
+        with failures.reached():
             await self._client.chat_update(channel=self._channel, ts=ref, **render.message(part))
 
     async def delete(self, ref: str) -> None:
         """Take the message away; one that is already gone is fine."""
+        if ref in self._open:
+            await self._stop(ref)
         try:
-            await self._client.chat_delete(channel=self._channel, ts=ref)
+            await self._remove(ref)
+        except SlackApiError as error:
+            if failures.code(error) not in streams.OPEN:
+                raise failures.surface_error(error) from error
+            await self._stop(ref)
+            with failures.translated():
+                await self._remove(ref)
+
+    async def _remove(self, ref: str) -> None:
+        try:
+            with failures.reached():
+                await self._client.chat_delete(channel=self._channel, ts=ref)
+        except SlackApiError as error:
+            if not isinstance(failures.surface_error(error), MessageGone):
+                raise
+
+    # --- streams
+
+    async def _start(self, part: Part) -> str | None:
+        """Start a stream; None where there is none to be had, so that the part is posted."""
+        native, now = self._native, self._monotonic()
+        if native is None or not native.allow(self._channel, now):
+            return None
+        try:
+            with failures.reached():
+                started = await self._client.chat_startStream(
+                    channel=self._channel,
+                    thread_ts=self._thread,
+                    chunks=render.opening(part),
+                    **await native.recipient(self._channel, self._asker),
+                )
+        except SlackApiError as error:
+            if failures.is_uncertain(error):
+                raise failures.surface_error(error) from error
+            code, seconds = failures.code(error), failures.retry_after(error)
+            if native.refused(code, self._channel, now, seconds):
+                log.info("Slack has no streams in %s (%s): answers are edited there", self._channel, code)
+            return None
+        ts = started.get("ts")
+        if not isinstance(ts, str):
+            native.refused("no ts", self._channel, now)
+            return None
+        self._open[ts] = streams.opened(part, now)
+        return ts
+
+    async def _append(self, ref: str, part: Part) -> bool:
+        """Let the stream grow; False where it is over, or cannot show the part."""
+        stream = self._open[ref]
+        chunks = stream.more(part, self._monotonic())
+        if chunks is None:
+            return False
+        try:
+            if chunks:
+                stream.doubtful = True
+                with failures.reached():
+                    await self._client.chat_appendStream(channel=self._channel, ts=ref, chunks=chunks)
         except SlackApiError as error:
             translated = failures.surface_error(error)
-            if not isinstance(translated, MessageGone):
+            if failures.code(error) in streams.ENDED:
+                del self._open[ref]
+                return False
+            if isinstance(translated, RateLimited | MessageGone):
+                stream.doubtful = False
                 raise translated from error
+            return False
+        stream.doubtful = False
+        stream.took(part)
+        return True
+
+    async def _stop(self, ref: str, part: Part | None = None) -> None:
+        """End the stream of a message, with the end of its text where it is known; one that is over is fine."""
+        stream = self._open.get(ref)
+        chunks = stream.rest(part) if stream and part else []
+        named = render.metadata(part) if part else None
+        if stream is not None and chunks:
+            stream.doubtful = True
+        try:
+            with failures.reached():
+                await self._client.chat_stopStream(channel=self._channel, ts=ref, chunks=chunks or None, metadata=named)
+        except SlackApiError as error:
+            translated = failures.surface_error(error)
+            if isinstance(translated, RateLimited) and stream is not None:
+                stream.doubtful = False
+            if isinstance(translated, RateLimited | MessageGone) or failures.is_uncertain(error):
+                raise translated from error
+            if chunks and failures.code(error) not in streams.ENDED:
+                await self._stop(ref, part)
+        self._open.pop(ref, None)
 
     async def find(self, nonce: str) -> str | None:
         """Look through the thread for the message that carries the nonce; None too where the app may not read it."""
@@ -148,13 +276,18 @@ class DirectSurface(SlackSurface):
             await super().delete(self._moved.get(ref, ref))
 
 
-def surface_of(client: AsyncWebClient, turn: Turn, around: Around | None = None) -> SlackSurface:
+def surface_of(
+    client: AsyncWebClient, turn: Turn, around: Around | None = None, native: Streams | None = None
+) -> SlackSurface:
     """Where the reply to a stored turn goes: its thread, or the asker's DM where it never had one."""
-    if _is_ts(turn.thread.thread_id):
+    thread, asker = turn.thread, turn.author.id
+    if _is_ts(thread.thread_id):
         asked = turn.message_id.partition(":")[0]
         since = asked if _is_ts(asked) else ""
-        return SlackSurface(client, turn.thread.channel_id, turn.thread.thread_id, since=since, around=around)
-    return DirectSurface(client, turn.author.id)
+        return SlackSurface(
+            client, thread.channel_id, thread.thread_id, since=since, around=around, native=native, asker=asker
+        )
+    return DirectSurface(client, asker)
 
 
 def _is_ts(text: str) -> bool:

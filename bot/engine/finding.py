@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from bot.engine import cache, prompt, reuse, understanding, words
+from bot.engine import cache, knowing, prompt, reuse, understanding, words
 from bot.engine.budget import PASSAGE_SHARE
 from bot.engine.means import Means
 from bot.engine.run import Run
@@ -52,7 +52,10 @@ def _judge(means: Means, run: Run, found: Found) -> None:
     if found.confidence < found.decline_below and run.beside:
         return
     if found.confidence < found.decline_below:
-        run.notes.append(words.nothing_found(run.query, found.documents, [one.place for one in found.passages]))
+        near = [one.place for one in found.passages]
+        run.notes.append(
+            words.nothing_found(run.query, found.documents, near, knowing.people(run.query, found.passages))
+        )
         return
     run.passages = prompt.fitting(found.passages, means.share(PASSAGE_SHARE), means.count)
     run.weak = found.confidence < found.weak_below

@@ -85,11 +85,13 @@ def build(
     life: CacheLife | None = "5m",
     language: str = "",
     beside: Beside = NOTHING_BESIDE,
+    looked_up: bool = True,
 ) -> Prompt:
     """The prompt of an answer. ``searched`` is the question as it stands alone; ``life`` is that of the thread's prefix
     in the provider's cache, None for none. ``language`` is an ISO 639-1 code, where one was asked for."""
     system, history = _prefix(past, persona, life)
-    asked = _last(question, author, past, passages, language, beside)
+    found = _found(passages) if looked_up else NOT_LOOKED_UP
+    asked = _last(question, author, past, found, language, beside)
     return Prompt(
         purpose="answer",
         tier=tier,
@@ -141,6 +143,7 @@ def summary(
     )
 
 
+NOT_LOOKED_UP = "(Nothing was looked up for this: it asks for no more than the conversation holds.)"
 WEAK = (
     "(The search thinks it unlikely that these passages hold the answer. If they do not, say so in one sentence and "
     "stop; if they hold a part, give that part and say what is missing.)"
@@ -229,12 +232,14 @@ def _alternating(messages: Sequence[Message]) -> list[Message]:
     return joined
 
 
-def _last(
-    question: str, author: str, past: Selected, passages: Sequence[Passage], language: str, beside: Beside
-) -> str:
+def _found(passages: Sequence[Passage]) -> str:
     found = "\n\n".join(_passage(n, passages[n - 1]) for n in edges_first(len(passages)))
+    return f"<passages>\n{found or '(nothing was found)'}\n</passages>"
+
+
+def _last(question: str, author: str, past: Selected, found: str, language: str, beside: Beside) -> str:
     asked = f"{author} asks: {question}" + (f"\n\n(Answer in the language {language}.)" if language else "")
-    return f"{_remembered(past)}{_beside(beside)}<passages>\n{found or '(nothing was found)'}\n</passages>\n\n{asked}"
+    return f"{_remembered(past)}{_beside(beside)}{found}\n\n{asked}"
 
 
 def _remembered(past: Selected) -> str:

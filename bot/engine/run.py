@@ -62,6 +62,8 @@ class Run:
     route: Route | None = None
     query: str = ""
     found: Found | None = None
+    looked_up: bool = True
+    """False where the question asks for nothing that documents could hold."""
     ahead: Found | None = None
     """What the question finds, where that was looked up to see whether an earlier answer still stands."""
     passages: tuple[Passage, ...] = ()

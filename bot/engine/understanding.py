@@ -32,6 +32,7 @@ async def search(means: Means, run: Run, history: History) -> Found | None:
             return await plain
         run.query, run.language = rewritten.question, rewritten.language
         if not rewritten.needs_search:
+            run.looked_up = False
             run.restarts.append("the model says that nothing is to be looked up for this")
             return None
         if _same(rewritten.question, run.turn.question):

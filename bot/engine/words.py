@@ -65,14 +65,19 @@ def more_files(count: int) -> str:
     return f"{count} more {'file was' if count == 1 else 'files were'} attached than I read for one question."
 
 
-def nothing_found(query: str, documents: int, near: Sequence[str]) -> str:
-    """For a question to which no document seems to hold an answer; ``near`` are the places that came closest."""
+def nothing_found(query: str, documents: int, near: Sequence[str], people: Sequence[str] = ()) -> str:
+    """For a question to which no document seems to hold an answer; ``near`` are the places that came closest, and
+    ``people`` wrote about it."""
     if not documents:
         return "There are no documents here that could hold an answer; bring some in with /ingest."
     asked = query if len(query) <= ASKED_CHARS else f"{query[:ASKED_CHARS]}…"
     searched = "the one document" if documents == 1 else f"{documents:,} documents"
     closest = list(dict.fromkeys(near))[:CLOSEST]
-    hint = f" Closest, but not about this: {'; '.join(closest)}. Whoever keeps these may know." if closest else ""
+    hint = f" Closest, but not about this: {'; '.join(closest)}." if closest else ""
+    if people:
+        hint += f" {' and '.join(people)} wrote about something like it and may know."
+    elif closest:
+        hint += " Whoever keeps these may know."
     return f"I looked for “{asked}” in {searched} and found nothing that answers it.{hint}"
 
 

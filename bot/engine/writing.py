@@ -68,6 +68,7 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         life=prefix.life(prefix.pauses(history, run.turn.created_at)),
         language=run.language,
         beside=run.beside,
+        looked_up=run.looked_up,
     )
     if run.weak:
         request = prompt.hinted(request, prompt.WEAK)

@@ -334,19 +334,16 @@ class Desk:
         surface_for = self._rounds.surfaces.get(platform)
         if self._closing or surface_for is None:
             return 0
+        started, free = 0, self._places.free
+        self._full = not free
+        if free:
+            found = await self._store.unfinished(
+                platform, known=[*self._running, *self._fresh], most=free, suspects=not self._runs_a_suspect
+            )
+            self._full = len(found) >= free
+            for turn in found:
+                started += await self._take_up(turn, surface_for)
         await self._removals.look(platform, surface_for, self._running.keys())
-        free = self._places.free
-        if not free:
-            self._full = True
-            return 0
-        found = await self._store.unfinished(
-            platform, known=[*self._running, *self._fresh], most=free, suspects=not self._runs_a_suspect
-        )
-        started = 0
-        for turn in found:
-            if await self._take_up(turn, surface_for):
-                started += 1
-        self._full = len(found) >= free
         return started
 
     async def _take_up(self, turn: Turn, surface_for: SurfaceFor) -> bool:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from bot.app import App, open_app
 from bot.config import Settings
@@ -191,6 +192,31 @@ async def test_a_question_deleted_in_one_process_is_stopped_and_taken_away_every
         state = await one.services.store.budget("slack:T9", "ann")
         assert state.reserved == 0
         assert state.used > 0, "what was spent stays in the ledger"
+
+
+async def test_an_answer_is_taken_away_by_another_process_where_the_first_dies_between_forgetting_and_that(
+    both: Settings, models: ModelDouble, channel: Channel
+) -> None:
+    async with processes(both, channel, 2) as (one, two):
+        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        await asyncio.wait_for(one.desk.start(turn, channel.surface(turn)), 60)
+        assert len(channel.of(turn)) == 1
+        await one.services.store.forget(turn)
+        await two.desk.resume("slack", channel.surface)
+        await two.desk.settled()
+        assert len(channel.of(turn)) == 1, "the first lives, and sees to it"
+        async with one.database.tenant("slack:T9") as session:
+            await session.execute(text("UPDATE turns SET holder = 1"))
+        await two.desk.resume("slack", channel.surface)
+        await two.desk.settled()
+        assert channel.of(turn) == []
+
+
+async def test_a_message_that_comes_after_its_deletion_is_not_answered(both: Settings, channel: Channel) -> None:
+    async with processes(both, channel, 2) as (one, two):
+        assert await one.desk.deleted(CHANNEL, "5.5", channel.surface) == []
+        assert await two.desk.accept(asks("When may dogs come?", message="5.5")) is None
+        assert await one.desk.accept(asks("When may dogs come?", message="5.6")) is not None
 
 
 async def test_a_turn_is_stopped_from_another_process(both: Settings, models: ModelDouble, channel: Channel) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 from bot.engine.memory import Quoted
-from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
+from bot.engine.ports import Ended, Event, Meter, PartRecorder, Prompt, TextDelta
 from bot.errors import LeaseLost, LLMError, OverBudget
 from bot.types import (
     UNNOTED,
@@ -304,6 +305,9 @@ class Memory:
         if self.lost:
             raise LeaseLost("taken over")
         return self._noted(index, ref)
+
+    def record_waiting_for(self, turn: Turn) -> PartRecorder:
+        return partial(self.record_waiting, turn)
 
     def _noted(self, index: int, ref: str | None) -> str | None:
         self.parts[index] = self.parts.get(index) or ref

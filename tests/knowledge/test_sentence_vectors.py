@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from knowledge import reembed as reembedding
 from knowledge import search
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.embedders.tokens import Sentences, TokenVectors, sentence_cosines, sentence_vectors
 from knowledge.fusion import NO_SPREAD
 from knowledge.ingest import Ingestor
+from knowledge.models import Models
 from knowledge.parsing.sandbox import Parser
 from knowledge.passages import with_sentences
 from knowledge.ports import EncodeKind, Sessions
+from knowledge.reembed import behind, reembed
 from knowledge.retrieve import Retriever
 from knowledge.sentences import LEAST_CHARS, MOST_CHARS, sentence_windows
 from knowledge.types import Passage, Scope
@@ -141,6 +144,34 @@ async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions:
     await ingestor.ingest([source], tenant_id="t")
     async with sessions("t") as session:
         assert await session.scalar(text("SELECT count(*) FROM sentence_vectors")) == 0
+
+
+async def test_chunks_that_were_embedded_before_sentences_were_kept_get_theirs(
+    sessions: Sessions, parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reembedding, "BATCH", 2)
+    embedder = SentenceEmbedder()
+    models = Models(embedder)
+    pages = [markdown(f"{n}.md", f"The zebra number{n} lives here.") for n in range(5)]
+    await Ingestor(sessions, embedder, parser=parser).ingest([ListSource("list", *pages)], tenant_id="t")
+    assert not await behind(sessions, models, "t")
+    async with sessions("t") as session:
+        before = (await session.execute(text("SELECT * FROM sentence_vectors ORDER BY chunk_id"))).all()
+        await session.execute(text("DELETE FROM sentence_vectors WHERE chunk_id <> 2"))
+    assert await behind(sessions, models, "t")
+    assert await reembed(sessions, models, "t") == 4
+    async with sessions("t") as session:
+        assert (await session.execute(text("SELECT * FROM sentence_vectors ORDER BY chunk_id"))).all() == before
+    assert not await behind(sessions, models, "t")
+
+
+async def test_a_model_without_sentences_has_nothing_to_make_up_for(sessions: Sessions, parser: Parser) -> None:
+    embedder = WordEmbedder()
+    await Ingestor(sessions, embedder, parser=parser).ingest(
+        [ListSource("list", markdown("a.md", "A."))], tenant_id="t"
+    )
+    assert not await behind(sessions, Models(embedder), "t")
+    assert await reembed(sessions, Models(embedder), "t") == 0
 
 
 async def test_the_spread_of_cosines_is_that_of_the_whole_tenant(sessions: Sessions, parser: Parser) -> None:

@@ -35,17 +35,22 @@ def life(pauses: Sequence[float]) -> CacheLife | None:
     ``pauses`` are those of the thread so far. It is expected to go on for as many turns as it had, at the same pace,
     each turn adding as much as those before. Costs are in prefixes at the price of plain tokens.
     """
-    turns = len(pauses) + 1
-    to_write = _share_to_write(pauses)
+    in_time = dict.fromkeys(SECONDS, 0)
+    choice = _cheapest(0, in_time, 1.0)
+    for number, pause in enumerate(pauses, 1):
+        warm = choice is not None and pause <= SECONDS[choice]
+        for known, seconds in SECONDS.items():
+            in_time[known] += pause <= seconds
+        choice = _cheapest(number, in_time, 1 / number if warm else 1.0)
+    return choice
+
+
+def _cheapest(pauses: int, in_time: Mapping[CacheLife, int], to_write: float) -> CacheLife | None:
+    """The choice after so many pauses, of which so many were within each life; ``to_write`` is the share of the prefix
+    that no cache holds now: what the last turn added, or all after too long a pause."""
+    turns = pauses + 1
     costs: dict[CacheLife | None, float] = {None: to_write + turns + 1}
     for known, write in WRITE.items():
-        in_time = sum(pause <= SECONDS[known] for pause in pauses)
-        likely = (in_time + _USUAL_WEIGHT * _USUAL[known]) / (len(pauses) + _USUAL_WEIGHT)
+        likely = (in_time[known] + _USUAL_WEIGHT * _USUAL[known]) / (pauses + _USUAL_WEIGHT)
         costs[known] = write * to_write + turns * (likely * READ + (1 - likely) * write) + write
     return min(costs, key=lambda choice: costs[choice])
-
-
-def _share_to_write(pauses: Sequence[float]) -> float:
-    """The share of the prefix that no cache holds now: what the last turn added, or all after too long a pause."""
-    before = life(pauses[:-1]) if pauses else None
-    return 1 / len(pauses) if before and pauses[-1] <= SECONDS[before] else 1.0

@@ -56,3 +56,7 @@ def test_the_prompt_marks_the_end_of_its_history() -> None:
     )
     assert [message.cache for message in made.messages] == [None, "1h", None]
     assert made.system_cache == "1h"
+
+
+def test_a_thread_of_any_length_has_a_life() -> None:
+    assert life([10.0] * 20_000) == life([10.0] * 50)

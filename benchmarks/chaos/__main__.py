@@ -29,6 +29,13 @@ def main() -> None:
     options.add_argument("--processes", type=int, default=4)
     options.add_argument("--kill-every", type=float, nargs=2, default=(2.0, 10.0), metavar="SECONDS")
     options.add_argument("--crash-every", type=float, nargs=2, default=(20.0, 40.0), metavar="SECONDS")
+    options.add_argument(
+        "--freeze-every",
+        type=float,
+        nargs=2,
+        metavar="SECONDS",
+        help="also stop a process by SIGSTOP, and let it go on when its leases have lapsed",
+    )
     options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")
     options.add_argument("--logs", type=Path, help="a folder that keeps the logs of the processes")
     given = options.parse_args()
@@ -43,6 +50,7 @@ def main() -> None:
                 processes=given.processes,
                 kill_every=tuple(given.kill_every),
                 crash_every=tuple(given.crash_every),
+                freeze_every=tuple(given.freeze_every) if given.freeze_every else None,
                 logs=given.logs,
                 note=lambda line: print(line, file=sys.stderr, flush=True),
             )

@@ -246,7 +246,7 @@ class Crowd:
         self.questions: list[Question] = []
         self.events = 0
         self.duplicates = 0
-        self._people = people
+        self.people = people
         self._chance = chance
         self._talking: list[Conversation] = []
         self._saying: set[asyncio.Task[None]] = set()
@@ -276,7 +276,7 @@ class Crowd:
             await asyncio.wait(set(self._saying))
 
     def tidy(self) -> None:
-        for people in self._people.values():
+        for people in self.people.values():
             people.tidy()
 
     def _one(self) -> None:
@@ -294,7 +294,7 @@ class Crowd:
     def _perhaps_changed(self, question: Question) -> None:
         """Some questions are edited or deleted while they are answered, or after."""
         roll, wait = self._chance.random(), LATE_SECONDS + self._chance.uniform(0, CHANGED_WITHIN)
-        people = self._people[question.platform]
+        people = self.people[question.platform]
         opens = question.thread.endswith(f"/{question.message_id}")
         if question.platform != "slack" or roll >= EDITED + DELETED or (opens and roll < DELETED):
             return
@@ -311,13 +311,13 @@ class Crowd:
     def _next(self, tag: str) -> Question | None:
         if self._talking and self._chance.random() < 0.6:
             talk = self._chance.choice(self._talking)
-            question = self._people[talk.first.platform].follow(talk.first, tag)
+            question = self.people[talk.first.platform].follow(talk.first, tag)
             if question is not None:
                 talk.questions.append(question)
                 if len(talk.questions) >= self._chance.randint(2, 2 * THREAD_QUESTIONS):
                     self._talking.remove(talk)
                 return question
-        first = self._people[self._chance.choice(list(self._people))].open(tag)
+        first = self.people[self._chance.choice(list(self.people))].open(tag)
         self._talking.append(Conversation(first, [first]))
         if len(self._talking) > 60:
             self._talking.pop(0)
@@ -326,7 +326,7 @@ class Crowd:
     def _later(self, question: Question, delay: float) -> None:
         async def say() -> None:
             await asyncio.sleep(delay)
-            self.events += await self._people[question.platform].announce(question)
+            self.events += await self.people[question.platform].announce(question)
 
         self._in_background(say())
 

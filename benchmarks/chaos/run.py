@@ -29,6 +29,7 @@ class Result:
     kills: int
     restarts: int
     crashes: int
+    freezes: int
     violations: int
     load: float
     verdict: Verdict
@@ -45,6 +46,7 @@ class Result:
             "kills": self.kills,
             "restarts": self.restarts,
             "Postgres crashes": self.crashes,
+            "processes paused": self.freezes,
             "answered": seen.answered,
             "refused with a reason": seen.refused,
             "taken back by those who asked": seen.withdrawn,
@@ -71,6 +73,7 @@ async def storm(
     processes: int = 4,
     kill_every: tuple[float, float] = (2.0, 10.0),
     crash_every: tuple[float, float] = (20.0, 40.0),
+    freeze_every: tuple[float, float] | None = None,
     logs: Path | None = None,
     patience: float = PATIENCE,
     note: Callable[[str], None] = lambda line: None,
@@ -82,7 +85,7 @@ async def storm(
         await fleet.start()
         note(f"seed {seed}; logs in {stage.folder}; {processes} processes up after {time.monotonic() - began:.1f} s")
         await stage.greeted()
-        wreck = Wreck(fleet, stage.postgres, stage.chance, kill_every, crash_every)
+        wreck = Wreck(fleet, stage.postgres, stage.chance, kill_every, crash_every, freeze_every)
         breaking = asyncio.create_task(wreck.run())
         telling = asyncio.create_task(_tell(stage, wreck, note))
         await stage.crowd.ask(events, seconds)
@@ -92,7 +95,15 @@ async def storm(
         await settled(stage, fleet, patience)
         telling.cancel()
         await fleet.close()
-        return await report(stage, [fleet], seed, time.monotonic() - began, kills=wreck.kills, crashes=wreck.crashes)
+        return await report(
+            stage,
+            [fleet],
+            seed,
+            time.monotonic() - began,
+            kills=wreck.kills,
+            crashes=wreck.crashes,
+            freezes=wreck.freezes,
+        )
 
 
 async def report(
@@ -103,6 +114,7 @@ async def report(
     *,
     kills: int,
     crashes: int = 0,
+    freezes: int = 0,
     armed_until: float = 0.0,
 ) -> Result:
     """The figures of what stands."""
@@ -114,6 +126,7 @@ async def report(
         kills=kills,
         restarts=sum(len(fleet.history) - len(fleet.slots) for fleet in fleets),
         crashes=crashes,
+        freezes=freezes,
         violations=len(stage.slack.violations) + len(stage.discord.violations),
         load=os.getloadavg()[0],
         verdict=await stage.verdict(fleets, armed_until=armed_until),

@@ -1,4 +1,4 @@
-"""Who breaks things: processes die by SIGKILL, Postgres stops as in a crash."""
+"""Who breaks things: processes die by SIGKILL or stand still for a while, Postgres stops as in a crash."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ class Wreck:
     chance: random.Random
     kill_every: tuple[float, float] = (2.0, 10.0)
     crash_every: tuple[float, float] = (20.0, 40.0)
+    freeze_every: tuple[float, float] | None = None
+    frozen_for: tuple[float, float] = (35.0, 60.0)
+    """Longer than a lease lasts: a peer goes on with what the process held."""
     kills: int = 0
     crashes: int = 0
+    freezes: int = 0
 
     async def run(self) -> None:
         """Wreck until cancelled; an outage that has begun is brought to its end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._kill())
             group.create_task(self._crash())
+            if self.freeze_every is not None:
+                group.create_task(self._freeze(self.freeze_every))
 
     async def _kill(self) -> None:
         while True:
@@ -44,6 +50,20 @@ class Wreck:
                 slot.pause = LONG_PAUSE
             slot.process.signal(signal.SIGKILL)
             self.kills += 1
+
+    async def _freeze(self, every: tuple[float, float]) -> None:
+        while True:
+            await asyncio.sleep(self.chance.uniform(*every))
+            slot = self.chance.choice(self.fleet.slots)
+            if slot.process is None or slot.process.gone.is_set():
+                continue
+            self.freezes += 1
+            process = slot.process
+            process.signal(signal.SIGSTOP)
+            try:
+                await asyncio.sleep(self.chance.uniform(*self.frozen_for))
+            finally:
+                process.signal(signal.SIGCONT)
 
     async def _crash(self) -> None:
         while True:

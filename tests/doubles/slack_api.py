@@ -76,6 +76,10 @@ class WebApi:
         self._methods |= streams.methods if slack.streams else {}
         self._streams = streams
 
+    def answer(self, method: str, args: Args) -> dict[str, Any]:
+        """What an admitted call returns. Raises Refusal."""
+        return self._methods[method](args)
+
     def check_streams(self) -> None:
         """A stream that is left open in the end breaks the rules: it would show an error after some minutes."""
         for message in self._streams.left_open():
@@ -95,7 +99,7 @@ class WebApi:
                 return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
             if (scripted := self._slack.scripted_error(method)) is not None:
                 raise Refusal(scripted)
-            answer = self._methods[method](args)
+            answer = self.answer(method, args)
             if self._slack.scripted_loss(method):
                 assert request.transport is not None
                 request.transport.abort()

@@ -70,6 +70,7 @@ class StreamMethods:
             raise Refusal("invalid_arguments", "chat.startStream takes neither metadata nor blocks")
         recipient = self._recipient(channel, args)
         chunks = self._chunks(args)
+        self._fitting(chunks)
         message = self._add(channel, args, "", [])
         ends = self._world.elapsed() + self._slack.stream_seconds / self._slack.pace
         message.stream = Stream(ends, recipient)
@@ -137,15 +138,19 @@ class StreamMethods:
     def _grow(self, message: Message, chunks: list[Chunk], *, begins: bool = False) -> None:
         assert message.stream is not None
         grown = [*message.stream.chunks, *chunks]
-        shown = _shown(grown)
-        if sum(len(text.encode()) for text in slack_blocks.texts(shown)) > STREAM_BYTES:
-            raise Refusal("msg_too_long", "a stream of more bytes than a message holds")
+        shown = self._fitting(grown)
         if called := pings("\n".join(slack_blocks.texts(shown))):
             self._slack.violations.append(f"the bot called people in a stream: {called}")
         message.stream.chunks = grown
         text = "".join(chunk["text"] for chunk in grown if chunk["type"] == "markdown_text")
         version = self._world.version(text, shown)
         message.versions[:] = [version] if begins else [*message.versions, version]
+
+    def _fitting(self, chunks: list[Chunk]) -> list[slack_blocks.Block]:
+        shown = _shown(chunks)
+        if sum(len(text.encode()) for text in slack_blocks.texts(shown)) > STREAM_BYTES:
+            raise Refusal("msg_too_long", "a stream of more bytes than a message holds")
+        return shown
 
 
 def _shown(chunks: list[Chunk]) -> list[slack_blocks.Block]:

@@ -180,3 +180,77 @@ async def test_a_status_and_a_modal(world: SlackDouble) -> None:
     view = {"type": "modal", "title": {"type": "plain_text", "text": "x" * 25}, "blocks": []}
     assert await refused(client.views_open(trigger_id="t", view=view)) == "invalid_arguments"
     assert "views.open with a trigger that was used or has expired" in world.violations
+
+
+CARD = {"type": "task_update", "id": "t", "title": "Searching", "status": "in_progress"}
+READER = {"recipient_user_id": "U0ALICE", "recipient_team_id": "T0PARLEY"}
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "markdown_text", "text": said}
+
+
+async def test_a_stream_grows_and_is_closed_to_other_changes_until_it_is_stopped(world: SlackDouble) -> None:
+    client = client_of(world)
+    asked = await world.say("general", "alice", "x")
+    started = await client.chat_startStream(channel=asked.channel, thread_ts=asked.ts, chunks=[CARD], **READER)
+    at: dict[str, Any] = {"channel": asked.channel, "ts": started["ts"]}
+    assert await refused(client.chat_update(**at, text="y")) == "streaming_state_conflict"
+    assert await refused(client.chat_delete(**at)) == "cant_delete_message"
+    await client.chat_appendStream(**at, chunks=[{**CARD, "status": "complete"}, text("one")])
+    await client.chat_appendStream(**at, chunks=[text(" two")])
+    (reply,) = world.replies(asked)
+    assert [block["type"] for block in reply.now.blocks] == ["task_card", "markdown"]
+    assert reply.shown == "Searching\none two"
+    (told,) = (await client.conversations_replies(channel=asked.channel, ts=asked.ts))["messages"][1:]
+    assert told["streaming_state"] == "in_progress"
+    assert await refused(client.chat_appendStream(**at, markdown_text="three")) == "streaming_mode_mismatch"
+    await client.chat_stopStream(**at)
+    assert await refused(client.chat_appendStream(**at, chunks=[text("x")])) == "message_not_in_streaming_state"
+    assert await refused(client.chat_stopStream(**at)) == "message_not_in_streaming_state"
+    await client.chat_update(**at, text="y")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"recipient_user_id": None}, "missing_recipient_user_id"),
+        ({"recipient_team_id": None}, "missing_recipient_team_id"),
+        ({"recipient_user_id": "U0NOBODY"}, "user_not_found"),
+        ({"thread_ts": None}, "invalid_arguments"),
+        ({"thread_ts": "1.0"}, "thread_not_found"),
+        ({"markdown_text": "x"}, "invalid_arguments"),
+        ({"channel": "D0ALICE"}, "invalid_arguments"),
+        ({"chunks": [text("x" * 12_001)]}, "msg_too_long"),
+        ({"chunks": [text("é" * 6_000)]}, "msg_too_long"),
+        ({"chunks": [text(" \n")]}, "invalid_chunks"),
+        ({"chunks": [{**CARD, "title": "x" * 257}]}, "invalid_chunks"),
+        ({"chunks": [{"type": "blocks", "blocks": [{"type": "marquee"}]}]}, "invalid_chunks"),
+    ],
+)
+async def test_streams_against_the_rules_are_refused(world: SlackDouble, arguments: dict[str, Any], error: str) -> None:
+    asked = await world.say("general", "alice", "x")
+    given = {"channel": asked.channel, "thread_ts": asked.ts, "chunks": [CARD], **READER, **arguments}
+    assert await refused(client_of(world).chat_startStream(**given)) == error
+
+
+async def test_a_stream_expires_and_one_left_open_is_a_violation() -> None:
+    slack = await SlackDouble().__aenter__()
+    asked = await slack.say("general", "alice", "x")
+    start: dict[str, Any] = {"channel": asked.channel, "thread_ts": asked.ts, "chunks": [CARD], **READER}
+    await client_of(slack).chat_startStream(**start)
+    with pytest.raises(AssertionError, match="was never stopped"):
+        await slack.__aexit__(None, None, None)
+    async with SlackDouble(stream_seconds=0.05) as slack:
+        asked = await slack.say("general", "alice", "x")
+        start = {"channel": asked.channel, "thread_ts": asked.ts, "chunks": [CARD], **READER}
+        started = await client_of(slack).chat_startStream(**start)
+        await asyncio.sleep(0.06)
+        append = client_of(slack).chat_appendStream(channel=asked.channel, ts=started["ts"], chunks=[text("x")])
+        assert await refused(append) == "message_not_in_streaming_state"
+
+
+async def test_a_workspace_may_have_no_streams() -> None:
+    async with SlackDouble(streams=False) as slack:
+        start: dict[str, Any] = {"channel": "C0GENERAL", "thread_ts": "1.0", **READER}
+        assert await refused(client_of(slack).chat_startStream(**start)) == "unknown_method"

@@ -1,17 +1,20 @@
 """How much of the evidence is left when passages are cut down to a share of their tokens.
 
-    python -m benchmarks.compression DIR [--share 0.5] [--passages 5]
+    python -m benchmarks.compression DIR [--share 0.5] [--passages 5] [--words]
 
 DIR has ``questions.jsonl`` (``question``, ``corpus`` and ``references`` with ``start_index`` and ``end_index``) and a
 document ``CORPUS.md`` for each corpus. Documents are chunked as they are for the index, the passages are those that
-BM25 finds, and tokens are counted as the offline model counts them. Printed is, for each document and all
-questions, the share of the evidence characters in the passages that is kept, beside keeping the front of every passage
-and keeping the best passages whole.
+BM25 finds, with the vectors of their sentences but for ``--words``, and tokens are counted as the offline model counts
+them. Printed is the share of the evidence characters in the passages that is kept, and the tokens that are, beside
+keeping the front of every passage and keeping the best passages whole: for each document, all questions, and apart for
+those with an even and an odd number among the questions whose passages hold evidence. Last comes how much of all
+evidence, found or not, is read in that many passages, and in twice as many cut down to the same number of tokens.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import time
@@ -23,10 +26,12 @@ from statistics import fmean
 
 from rank_bm25 import BM25Okapi
 
-from knowledge.chunking import chunk
+from knowledge.chunking import chunk, indexed_text
 from knowledge.compress import Extract, compress
 from knowledge.embedders.local import SentenceTransformerEmbedder
+from knowledge.embedders.tokens import Sentences, sentence_cosines
 from knowledge.parsing import plain
+from knowledge.passages import with_sentences
 from knowledge.tokens import document_terms, query_terms
 from knowledge.types import Document, Passage
 
@@ -47,13 +52,29 @@ class Index:
         return [self.chunks[place] for place in sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]]
 
 
+@dataclass(frozen=True)
+class One:
+    """One question: the share of the evidence that each way keeps, and of the tokens that compression does."""
+
+    shares: dict[str, float]
+    tokens: float
+    milliseconds: float
+
+
 @dataclass
 class Kept:
-    """Shares of the evidence that was found, question by question."""
+    """The same, question by question."""
 
     shares: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     tokens: list[float] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
+
+    def add(self, one: One) -> None:
+        """Count one question more."""
+        for way, share in one.shares.items():
+            self.shares[way].append(share)
+        self.tokens.append(one.tokens)
+        self.milliseconds.append(one.milliseconds)
 
 
 def index(name: str, text: str, embedder: SentenceTransformerEmbedder) -> Index:
@@ -91,41 +112,92 @@ def characters(kept: Sequence[Span], evidence: Sequence[Span]) -> int:
     return len(wanted & {place for start, end in kept for place in range(start, end)})
 
 
-def measure(folder: Path, share: float, k: int) -> dict[str, Kept]:
+@dataclass
+class Read:
+    """Shares of all evidence, and tokens: of passages read whole, and of twice as many cut down to as many tokens."""
+
+    whole: list[tuple[float, int]] = field(default_factory=list)
+    cut: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(
+        self,
+        passages: Sequence[Passage],
+        twice: Sequence[Passage],
+        question: str,
+        evidence: Sequence[Span],
+        count: Count,
+    ) -> None:
+        """Count one question more."""
+        everything = characters(evidence, evidence)
+        tokens, room = (sum(count(one.text) for one in group) for group in (passages, twice))
+        extracts = compress(question, twice, share=tokens / room, count=count)
+        shown = characters([(one.start, one.end) for one in passages], evidence)
+        self.whole.append((shown / everything, tokens))
+        self.cut.append((characters(spans(extracts), evidence) / everything, sum(count(one.text) for one in extracts)))
+
+
+class Near:
+    """Passages with the cosines of their sentences to a question; every chunk is encoded once."""
+
+    def __init__(self, embedder: SentenceTransformerEmbedder) -> None:
+        self._embedder = embedder
+        self._sentences: dict[Passage, Sentences | None] = {}
+
+    async def __call__(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
+        fresh = [one for one in passages if one not in self._sentences]
+        rows = await self._embedder.encode_tokens([indexed_text(p.title, p.heading, p.text) for p in fresh], "passage")
+        self._sentences |= {one: row.sentences for one, row in zip(fresh, rows, strict=True)}
+        vector = (await self._embedder.encode([question], "query")).vectors[0]
+        stored = [(one, self._sentences[one]) for one in passages]
+        return [
+            one if rows is None else with_sentences(one, sentence_cosines(vector, [rows])[0]) for one, rows in stored
+        ]
+
+
+async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[dict[str, Kept], Read]:
     """Every question of the folder. Raises OSError and KeyError where it is no such folder."""
     embedder = SentenceTransformerEmbedder()
+    near, read = Near(embedder), Read()
+    found: dict[str, Kept] = defaultdict(Kept)
 
     def count(text: str) -> int:
         return embedder.count_tokens([text])[0]
 
-    found: dict[str, Kept] = defaultdict(Kept)
     indexes: dict[str, Index] = {}
     for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        name = str(row["corpus"])
+        name, question = str(row["corpus"]), str(row["question"])
         if name not in indexes:
             indexes[name] = index(name, (folder / f"{name}.md").read_text(encoding="utf-8"), embedder)
-        passages = indexes[name].best(row["question"], k)
         evidence = [(int(one["start_index"]), int(one["end_index"])) for one in row["references"]]
-        for kept in (found[name], found["all"]):
-            _one(kept, row["question"], passages, evidence, share, count)
-    return found
+        twice = indexes[name].best(question, 2 * k)
+        if not words:
+            twice = await near(question, twice)
+        passages = twice[:k]
+        read.add(passages, twice, question, evidence, count)
+        if not characters([(one.start, one.end) for one in passages], evidence):
+            continue
+        half = "odd" if len(found["all"].tokens) % 2 else "even"
+        one = _compressed(question, passages, evidence, share, count)
+        for kept in (found[name], found["all"], found[half]):
+            kept.add(one)
+    await embedder.aclose()
+    return found, read
 
 
-def _one(
-    kept: Kept, question: str, passages: Sequence[Passage], evidence: Sequence[Span], share: float, count: Count
-) -> None:
+def _compressed(
+    question: str, passages: Sequence[Passage], evidence: Sequence[Span], share: float, count: Count
+) -> One:
     there = characters([(one.start, one.end) for one in passages], evidence)
-    if not there:
-        return
-    sizes = {one.text: count(one.text) for one in passages}
     began = time.perf_counter()
-    extracts = compress(question, passages, share=share)
-    kept.milliseconds.append(1000 * (time.perf_counter() - began))
-    kept.tokens.append(sum(count(one.text) for one in extracts) / sum(sizes.values()))
-    kept.shares["compressed"].append(characters(spans(extracts), evidence) / there)
-    kept.shares["fronts"].append(characters(fronts(passages, share), evidence) / there)
-    kept.shares["best whole"].append(characters(first(passages, share), evidence) / there)
+    extracts = compress(question, passages, share=share, count=count)
+    milliseconds = 1000 * (time.perf_counter() - began)
+    ways = {"compressed": spans(extracts), "fronts": fronts(passages, share), "best whole": first(passages, share)}
+    return One(
+        {way: characters(kept, evidence) / there for way, kept in ways.items()},
+        sum(count(one.text) for one in extracts) / sum(count(one.text) for one in passages),
+        milliseconds,
+    )
 
 
 def main() -> int:
@@ -133,22 +205,29 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--passages", type=int, default=5)
+    parser.add_argument("--words", action="store_true", help="without the vectors of sentences")
     options = parser.parse_args()
     if options.folder is None:
         print("Nothing measured: give a folder with questions.jsonl and its documents.")
         return 0
     try:
-        found = measure(options.folder, options.share, options.passages)
+        found, read = asyncio.run(measure(options.folder, options.share, options.passages, words=options.words))
     except (OSError, KeyError, ValueError) as error:
         print(f"{options.folder} is no such data set ({error}).", file=sys.stderr)
         return 2
     print(f"{'document':22}{'questions':>10}{'compressed':>12}{'fronts':>9}{'best whole':>12}{'tokens':>9}{'ms':>8}")
-    for name, kept in sorted(found.items(), key=lambda pair: pair[0] == "all"):
+    order = {"all": 1, "even": 2, "odd": 3}
+    for name, kept in sorted(found.items(), key=lambda pair: order.get(pair[0], 0)):
         values = [fmean(kept.shares[way]) for way in ("compressed", "fronts", "best whole")]
         print(
             f"{name:22}{len(kept.tokens):10}{values[0]:12.4f}{values[1]:9.4f}{values[2]:12.4f}"
             f"{fmean(kept.tokens):9.3f}{fmean(kept.milliseconds):8.2f}"
         )
+    for told, of in (
+        (f"{options.passages} passages whole", read.whole),
+        (f"{2 * options.passages} passages cut down", read.cut),
+    ):
+        print(f"{told:22}{fmean(share for share, _ in of):.4f} of all evidence, {fmean(n for _, n in of):.0f} tokens")
     return 0
 
 

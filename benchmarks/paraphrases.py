@@ -1,6 +1,6 @@
 """Write pairs of questions that ask the same in other words, and pairs that look alike and do not.
 
-    python -m benchmarks.paraphrases PAIRS.jsonl [--pairs 4000]
+    python -m benchmarks.paraphrases PAIRS.jsonl [--pairs 4000] [--seed 7]
     parley eval cache --data PAIRS.jsonl --json
 
 Each line has ``a``, ``b``, ``same`` and ``kind``. Paraphrases change the frame of the question, courtesy, contractions,
@@ -162,8 +162,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write pairs of questions that look alike.")
     parser.add_argument("path", type=Path, nargs="?")
     parser.add_argument("--pairs", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    made = pairs(options.pairs)
+    made = pairs(options.pairs, options.seed)
     if options.path is None:
         print(f"Nothing written: give a file for the {len(made)} pairs.")
         return 0

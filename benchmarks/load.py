@@ -4,7 +4,8 @@
 
 People write ``events`` messages a second as the platforms deliver them; some are questions, a Slack mention being two
 events, the rest is talk that the bot hears and leaves alone. Each answer streams long enough that ``streams`` of them
-are under way at any time. The platforms, the providers and the people are in this process; the bot is in another one.
+are under way at any time. The platforms, the providers and the people are in this process; the bot is in another one,
+and Postgres in its own: what each of the three takes of the machine is told apart.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ class Watched:
 
     streams: list[int] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
+    around: float = 0.0
+    """Seconds of CPU that the platforms, the providers and the people took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,14 @@ class Result:
     seconds: float
     questions: int
     events: int
+    talk: int
     edits: int
     acks: Sequence[float]
     starts: Sequence[float]
     late: Sequence[float]
     rss: Sequence[float]
     cpu_share: float
+    around: float
     streams: Sequence[int]
     loads: Sequence[float]
     database: Database
@@ -104,7 +109,9 @@ class Result:
         return {
             "seconds measured": self.seconds,
             "events a second": self.events / self.seconds,
-            "questions a second": self.questions / self.seconds,
+            "  of them questions": self.questions / self.seconds,
+            "  of them the same once more": (self.events - self.questions - self.talk) / self.seconds,
+            "  of them talk": self.talk / self.seconds,
             "edits and posts a second": self.edits / self.seconds,
             "live streams (p50)": percentile([float(one) for one in self.streams], 0.5),
             "ack, ms (p50, p99)": _pair(self.acks, 0.99),
@@ -112,6 +119,8 @@ class Result:
             "event loop late, ms (p50, p99)": _pair(self.late, 0.99),
             "memory, MB (start, middle, end)": memory,
             "cores that the process used": self.cpu_share,
+            "cores that platforms, providers and people used": self.around / self.seconds,
+            "cores that Postgres used": self.database.cpu / self.seconds,
             "of a question: core-seconds of the process": self.cpu_share * self.seconds / max(1, self.questions),
             "of a question: core-seconds of Postgres": self.database.cpu / max(1, self.questions),
             "of a question: transactions": self.database.commits / max(1, self.questions),
@@ -131,8 +140,10 @@ def streaming(seconds: float, pace: float, chance: random.Random) -> Callable[[S
 
     def script(seen: Seen) -> Reply:
         tag = (TAG.findall(seen.messages[-1][1]) or ["Q000000"])[-1]
-        sentence = f"{tag}: everybody has **30 days** of leave a year, five may be taken later.\n\n"
-        words = sentence * (ANSWER_CHARS // len(sentence))
+        count = ANSWER_CHARS // 80
+        words = "".join(
+            f"{tag}, {n}: everybody has **30 days** of leave a year, {n} may be taken later.\n\n" for n in range(count)
+        )
         lasts = seconds * chance.uniform(0.7, 1.3)
         pieces = max(1, int(lasts * pace))
         return Reply(words + "[1]", piece=max(1, len(words) // pieces), pause=lasts / pieces)
@@ -159,7 +170,8 @@ async def measure(
         fleet = stage.fleet(1, mixes=[platforms], gauged=True)
         await fleet.start()
         (process,) = fleet.ready
-        talking = asyncio.create_task(_talk(stage, events, questions))
+        talk: list[float] = []
+        talking = asyncio.create_task(_talk(stage, events, questions, talk))
         await asyncio.sleep(max(warm_up, min(seconds, streams / questions)))
         before, since, sent = time.monotonic(), time.time(), _sent(stage)
         books = await asyncio.to_thread(Database.of, stage.postgres)
@@ -177,6 +189,7 @@ async def measure(
             since,
             questions=len(stage.crowd.questions) - asked,
             events=stage.crowd.events - said,
+            talk=sum(at >= before for at in talk),
             edits=_sent(stage) - sent,
             database=(await asyncio.to_thread(Database.of, stage.postgres)).since(books),
         )
@@ -184,20 +197,24 @@ async def measure(
         return result
 
 
-async def _talk(stage: Stage, events: float, questions: float) -> None:
-    """Questions at their rate, evenly by platform, and talk until the events are as many as asked for."""
+async def _talk(stage: Stage, events: float, questions: float, talk: list[float]) -> None:
+    """Questions at their rate, evenly by platform, and talk until the events are as many as asked for.
+
+    ``talk`` takes the moments at which somebody just talked.
+    """
     start, crowd, chance = time.monotonic(), stage.crowd, stage.chance
     asked = 0
     while True:
         passed = time.monotonic() - start
         if asked < questions * passed:
             asked += 1
-            people = crowd._people[chance.choice(list(crowd._people))]
+            people = crowd.people[chance.choice(list(crowd.people))]
             question = people.open(f"Q{len(crowd.questions) + 1:06}")
             crowd.questions.append(question)
             crowd.events += await people.announce(question)
         elif crowd.events < events * passed:
             _chatter(stage)
+            talk.append(time.monotonic())
             crowd.events += 1
         else:
             await asyncio.sleep(0.005)
@@ -212,11 +229,12 @@ def _chatter(stage: Stage) -> None:
 
 
 async def _watch(stage: Stage, seconds: float) -> Watched:
-    seen, until = Watched(), time.monotonic() + seconds
+    seen, until, spent = Watched(), time.monotonic() + seconds, time.process_time()
     while time.monotonic() < until:
         await asyncio.sleep(min(1.0, seconds / 3))
         seen.streams.append(sum(one.pieces_sent > 0 for one in stage.models.requests) - len(stage.models.bill))
         seen.loads.append(os.getloadavg()[0])
+    seen.around = time.process_time() - spent
     return seen
 
 
@@ -240,6 +258,7 @@ def _result(
     *,
     questions: int,
     events: int,
+    talk: int,
     edits: int,
     database: Database,
 ) -> Result:
@@ -254,12 +273,14 @@ def _result(
         seconds=seconds,
         questions=questions,
         events=events,
+        talk=talk,
         edits=edits,
         acks=[1000 * (one.acked_at - one.sent_at) for one in deliveries],
         starts=starts,
         late=[late for gauge in gauges for late in gauge["late_ms"]],
         rss=[gauge["rss_mb"] for gauge in gauges],
         cpu_share=cpu,
+        around=seen.around,
         streams=seen.streams,
         loads=seen.loads,
         database=database,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _END = r"[^\s<>`|\\\"\x00]*"
 _COLON = r"\\?(?::|&#0*58;|&#[xX]0*3[aA];|&colon;)"
@@ -31,6 +32,7 @@ _WEB = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 _BRACKETS = str.maketrans("()[]<>", "      ")
 
 
+@lru_cache(maxsize=64)
 def urls_in(*texts: str) -> frozenset[str]:
     """Every address in the texts, in the form in which ``permitted`` compares them."""
     found: set[str] = set()

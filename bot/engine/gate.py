@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from bot.engine.addresses import ADDRESS, permitted, trimmed, urls_in
 from bot.engine.markdown.inline import code_spans, scanned
@@ -57,8 +58,14 @@ def safe(text: str, allowed: frozenset[str]) -> str:
         if isinstance(piece, _Block):
             lines.extend(piece.rewritten() if strict and not piece.plain else piece.literal())
         else:
-            lines.append(_Line(allowed).safe(piece))
+            lines.append(_safe_line(piece, allowed))
     return "\n".join(lines)
+
+
+@lru_cache(maxsize=4096)
+def _safe_line(line: str, allowed: frozenset[str]) -> str:
+    """A line outside fences. Remembered: a draft is gated with each of its edits, and only its end is new."""
+    return _Line(allowed).safe(line)
 
 
 def _cleaned(text: str) -> str:

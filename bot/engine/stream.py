@@ -391,7 +391,10 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     """A text as the messages that may be shown: gated, cut, and gated again, since a cut may open a code span."""
-    cut = split(safe(text, allowed), limits.message_chars, limits.max_parts)
+    whole = safe(text, allowed)
+    cut = split(whole, limits.message_chars, limits.max_parts)
+    if cut.parts == [whole]:
+        return cut
     parts = [shown for part in cut.parts for shown in _gated(part, limits.message_chars, limits.message_chars, allowed)]
     surplus = parts[limits.max_parts :]
     return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 _PIECES = re.compile(
     r"(?P<latin>[A-Za-z]+)"
@@ -52,6 +53,12 @@ def base_count(text: str) -> int:
     return total
 
 
+LONG = 400
+"""Characters from which on a text's count is remembered: the same prompts and passages are counted again and again."""
+
+_remembered = lru_cache(maxsize=64)(base_count)
+
+
 class TokenCounter:
     """Counts for every model: ``count`` is an estimate that errs high, ``learn`` corrects it with a real number."""
 
@@ -60,7 +67,10 @@ class TokenCounter:
 
     def count(self, text: str, model: str | None = None) -> int:
         """Tokens of ``text`` for ``model``; without a model, for the hungriest of those known."""
-        return max(1, math.ceil(base_count(text) * self._ratio(model) * _MARGIN)) if text else 0
+        if not text:
+            return 0
+        counted = _remembered(text) if len(text) >= LONG else base_count(text)
+        return max(1, math.ceil(counted * self._ratio(model) * _MARGIN))
 
     def learn(self, model: str, estimated: int, real: int) -> None:
         """``estimated`` is what ``count`` said for a text of which the provider then reported ``real`` tokens.

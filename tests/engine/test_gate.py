@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from bot.engine import gate
 from bot.engine.gate import safe, urls_in
 
 ALLOWED = urls_in(
@@ -251,3 +252,18 @@ def test_addresses_are_collected() -> None:
     )
     assert {"one.example/x", "two.example/y", "three.example", "four.com/z", "bo@five.org"} <= found
     assert safe("https://two.example/y", found) == "https://two.example/y"
+
+
+def test_a_line_that_stands_is_gated_once_however_often_its_draft_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    gated: list[str] = []
+    line = gate._Line.safe
+
+    def counted(self: gate._Line, text: str) -> str:
+        gated.append(text)
+        return line(self, text)
+
+    monkeypatch.setattr(gate._Line, "safe", counted)
+    lines = [f"Line {n} of a draft that nobody has shown before." for n in range(20)]
+    for shown in range(1, 21):
+        safe("\n".join(lines[:shown]), frozenset())
+    assert gated == lines

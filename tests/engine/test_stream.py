@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.engine import gate
+from bot.engine import stream as display
 from bot.engine.gate import safe, urls_in
 from bot.engine.stream import Display, rendered
 from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
@@ -472,3 +474,18 @@ async def test_an_empty_answer_still_ends_the_placeholder() -> None:
         (part,) = await display.close("")
     assert part.final
     assert desk.channel.texts == ["Searching…"]
+
+
+def test_a_text_that_is_not_cut_is_gated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    gated: list[str] = []
+
+    def counted(text: str, allowed: frozenset[str]) -> str:
+        gated.append(text)
+        return gate.safe(text, allowed)
+
+    monkeypatch.setattr(display, "safe", counted)
+    assert rendered("One short answer.", Limits(4000, 0.0), frozenset()).parts == ["One short answer."]
+    assert gated == ["One short answer."]
+    cut = rendered("word " * 200 + "`code " + "word " * 200 + "`", Limits(600, 0.0), frozenset())
+    assert len(cut.parts) > 1
+    assert len(gated) > 1 + len(cut.parts), "what was cut is gated again"

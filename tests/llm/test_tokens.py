@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.llm import tokens
 from bot.llm.tokens import TokenCounter, base_count
 
 ENGLISH = "Everybody who works full time has thirty days of paid leave a year, and unused days move to March. "
@@ -59,3 +60,12 @@ def test_nonsense_teaches_little(estimated: int, real: int) -> None:
     counter = TokenCounter()
     counter.learn("m", estimated, real)
     assert counter.count("word", "m") <= 6
+
+
+def test_a_long_text_is_counted_once_and_follows_what_was_learnt() -> None:
+    counter, text = TokenCounter(), "A system prompt that is sent with every question. " * 20
+    before = tokens._remembered.cache_info().misses
+    first = counter.count(text)
+    counter.learn("m", 100, 200)
+    assert counter.count(text, "m") > first
+    assert tokens._remembered.cache_info().misses == before + 1

@@ -207,7 +207,7 @@ async def open_app(
             llm=llm,
             prices=prices,
             clock=clock,
-            open_channel=channel_opener(settings),
+            open_channel=channel_opener(settings, database),
         )
         yield App(settings, database, desk, services, models.current, retriever, ingestor)
 

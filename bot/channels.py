@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from bot.config import Settings
 from bot.errors import ConfigError
+from bot.store.session import Database
 from knowledge.errors import SourceError
 from knowledge.ports import Source
 from knowledge.sources import OpenChannel
 
 
-def channel_opener(settings: Settings) -> OpenChannel:
-    """Opens channels with the tokens of the settings; a platform's library is imported when it is first needed."""
+def channel_opener(settings: Settings, database: Database) -> Callable[[str], OpenChannel]:
+    """Opens the channels that a tenant's own token reaches; a platform's library is imported when it is first needed.
 
-    def open_channel(platform: str, channel_id: str) -> Source:
-        try:
-            if platform == "slack":
-                from bot.platforms.slack.history import source as slack_source
+    The token is the one of the settings, or of the Slack workspace that the tenant is.
+    """
 
-                return slack_source(settings, channel_id)
-            from bot.platforms.discord.history import source as discord_source
+    def of_tenant(tenant_id: str) -> OpenChannel:
+        def open_channel(platform: str, channel_id: str) -> Source:
+            try:
+                if platform == "slack":
+                    from bot.platforms.slack.history import source as slack_source
 
-            return discord_source(settings, channel_id)
-        except ConfigError as error:
-            raise SourceError(str(error)) from None
+                    return slack_source(settings, _slack_tokens(settings, database, tenant_id), channel_id)
+                from bot.platforms.discord.history import source as discord_source
 
-    return open_channel
+                return discord_source(settings, channel_id)
+            except ConfigError as error:
+                raise SourceError(str(error)) from None
+
+        return open_channel
+
+    return of_tenant
+
+
+def _slack_tokens(settings: Settings, database: Database, tenant_id: str) -> Callable[[Any], Any]:
+    from bot.platforms.slack import connection
+    from bot.platforms.slack.installations import Installations, Stored
+    from bot.platforms.slack.tokens import Fixed
+
+    if not settings.many_workspaces:
+        token, _ = connection.tokens(settings)
+        return lambda _: Fixed(token)
+
+    def stored(session: Any) -> Stored:
+        installations = Installations(database, settings, connection.bare(settings, session))
+        return Stored(installations, installations.of_tenant(tenant_id))
+
+    return stored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -89,6 +90,12 @@ class Settings(BaseSettings):
     slack_streaming: Literal["everywhere", "direct", "off"] = Field(
         "everywhere", validation_alias=_named("PARLEY_SLACK_STREAMING")
     )
+    slack_client_id: str | None = Field(None, validation_alias=_named("SLACK_CLIENT_ID"))
+    slack_client_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_CLIENT_SECRET"))
+    slack_workspaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), validation_alias=_named("PARLEY_SLACK_WORKSPACES")
+    )
+    token_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_TOKEN_KEYS"))
     discord_token: SecretStr | None = Field(None, validation_alias=_named("DISCORD_TOKEN"))
     discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
     discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))
@@ -116,7 +123,7 @@ class Settings(BaseSettings):
             source.config = SettingsConfigDict(**{**source.config, "populate_by_name": False})
         return init_settings, env_settings, dotenv_settings
 
-    @field_validator("fetch_allow", "admins", "home", mode="before")
+    @field_validator("fetch_allow", "admins", "home", "slack_workspaces", "token_keys", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -174,10 +181,41 @@ class Settings(BaseSettings):
     def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
         return _token_kind(value, "xapp-", "the App-Level Token from 'Basic Information', with connections:write")
 
+    @field_validator("token_keys")
+    @classmethod
+    def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for key in value:
+            if not re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()):
+                raise ValueError("not a key; make one with: openssl rand -base64 32 | tr '+/' '-_'")
+        return value
+
     @model_validator(mode="after")
     def _overlap_below_half(self) -> Settings:
         if 2 * self.chunk_overlap > self.chunk_tokens:
             raise ValueError("PARLEY_CHUNK_OVERLAP is more than half of PARLEY_CHUNK_TOKENS; make it smaller")
+        return self
+
+    @model_validator(mode="after")
+    def _all_of_oauth(self) -> Settings:
+        if not (self.slack_client_id or self.slack_client_secret):
+            return self
+        if self.slack_bot_token or self.slack_app_token:
+            raise ValueError(
+                "SLACK_BOT_TOKEN is one workspace and SLACK_CLIENT_ID is for many; unset SLACK_BOT_TOKEN and "
+                "SLACK_APP_TOKEN, or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET"
+            )
+        needed = {
+            "SLACK_CLIENT_ID": self.slack_client_id,
+            "SLACK_CLIENT_SECRET": self.slack_client_secret,
+            "SLACK_SIGNING_SECRET": self.slack_signing_secret,
+            "PARLEY_SLACK_PUBLIC_URL": self.slack_public_url,
+            "PARLEY_TOKEN_KEYS": self.token_keys,
+        }
+        missing = [name for name, value in needed.items() if not value]
+        if missing:
+            raise ValueError(f"for many Slack workspaces, {' and '.join(missing)} must be set too; see docs/slack.md")
+        if len([name for name in self.home if name.startswith("slack:")]) > 1:
+            raise ValueError("PARLEY_HOME names several Slack workspaces; where many install the app, one may be home")
         return self
 
     @model_validator(mode="after")
@@ -200,6 +238,16 @@ class Settings(BaseSettings):
         """
         at_home = workspace in self.home or (self.home == ("auto",) and alone)
         return LOCAL_TENANT if at_home else workspace
+
+    @property
+    def many_workspaces(self) -> bool:
+        """Whether Slack workspaces install the app themselves, each with a token of its own."""
+        return self.slack_client_id is not None
+
+    @property
+    def has_slack(self) -> bool:
+        """Whether Slack is set up."""
+        return self.slack_bot_token is not None or self.many_workspaces
 
     @property
     def fixed_tier(self) -> Tier | None:

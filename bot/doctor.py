@@ -188,7 +188,7 @@ async def _models(settings: Settings) -> list[Check]:
 
 
 async def _slack(settings: Settings) -> list[Check]:
-    if not settings.slack_bot_token:
+    if not settings.has_slack:
         return [Check("slack", True, "no token is set", "docs/slack.md has the five steps.")]
     from bot.platforms.slack.check import check
 

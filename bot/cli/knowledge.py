@@ -230,7 +230,7 @@ async def _ingest(
     wanted: list[tuple[Source, str]] = []
     failed: list[Failure] = []
     for spec in specs:
-        _open(app, spec, audience, wanted, failed)
+        _open(app, spec, audience, wanted, failed, tenant)
     return await _read(app, wanted, failed, tenant, chunking)
 
 
@@ -244,17 +244,19 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
     failed: list[Failure] = []
     for row in rows:
         if row.can_be_read_again or document_id is not None:
-            _open(app, row.uri, row.audience, wanted, failed)
+            _open(app, row.uri, row.audience, wanted, failed, tenant)
     if skipped := skipped_of(rows, document_id):
         click.echo(skipped, err=True)
     return await _read(app, wanted, failed, tenant)
 
 
-def _open(app: App, spec: str, audience: str | None, wanted: list[tuple[Source, str]], failed: list[Failure]) -> None:
+def _open(
+    app: App, spec: str, audience: str | None, wanted: list[tuple[Source, str]], failed: list[Failure], tenant: str
+) -> None:
     from knowledge.errors import KnowledgeError
 
     try:
-        source = app.services.open_source(spec, files=True)
+        source = app.services.open_source(spec, files=True, tenant_id=tenant)
         wanted.append((source, audience or _own_audience(source)))
     except KnowledgeError as error:
         failed.append(Failure(spec, str(error)))

@@ -51,7 +51,8 @@ def slack_manifest(as_json: bool) -> None:
     """Print the Slack app manifest, to be pasted at 'Create New App' > 'From a manifest' (JSON)."""
     from bot.platforms.slack.manifest import manifest as made
 
-    print_json(made(settings().slack_public_url or ""))
+    given = settings()
+    print_json(made(given.slack_public_url or "", many=bool(given.token_keys)))
 
 
 @click.group()

@@ -36,7 +36,7 @@ def up(host: str, port: int, sample: bool) -> None:
 def slack() -> None:
     """Run the Slack part alone."""
     made = settings()
-    if not made.slack_bot_token:
+    if not made.has_slack:
         raise ConfigError("SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set; 'parley manifest slack' begins the set-up.")
     _until_stopped(_serve(made, [_slack]))
 
@@ -76,7 +76,7 @@ async def _up(made: Settings, host: str, port: int, sample: bool) -> None:
     from bot.cli import progress
 
     parts: list[Part] = [_web(host, port, sample=sample), _worker]
-    if made.slack_bot_token:
+    if made.has_slack:
         parts.append(_slack)
     if made.discord_token:
         parts.append(_discord)

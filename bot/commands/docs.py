@@ -71,7 +71,7 @@ async def _refresh(context: Context, document_id: str | None) -> Reply:
         if not row.can_be_read_again and document_id is None:
             continue
         try:
-            context.services.open_source(row.uri, files=False)
+            context.services.open_source(row.uri, files=False, tenant_id=context.tenant_id)
         except KnowledgeError as error:
             failed.append(Failure(row.uri, str(error)))
             continue
@@ -87,7 +87,7 @@ async def _every(context: Context, document_id: str, period: str) -> Reply:
     await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         (row,) = await catalog.sources(session, context.tenant_id, document_id=document_id)
-    context.services.open_source(row.uri, files=False)
+    context.services.open_source(row.uri, files=False, tenant_id=context.tenant_id)
     return Reply(await set_interval(context.services.database, context.tenant_id, row, period))
 
 

@@ -13,6 +13,7 @@ from bot.intake import Intake
 from bot.llm.prices import Prices
 from bot.store.queue import Queue
 from bot.store.session import Database
+from bot.types import LOCAL_TENANT
 from knowledge.ingest import Ingestor
 from knowledge.models import Models
 from knowledge.ports import Source
@@ -35,15 +36,17 @@ class Services:
     llm: LLM
     prices: Prices
     clock: Callable[[], datetime]
-    open_channel: OpenChannel | None = None
+    open_channel: Callable[[str], OpenChannel] | None = None
+    """Opens channels with the token of a tenant."""
 
     @property
     def most_bytes(self) -> int:
         """The size of a document at most."""
         return self.settings.max_file_mb * 1_000_000
 
-    def open_source(self, spec: str, *, files: bool, channels: bool = True) -> Source:
-        """The source of that name; ``files`` allows paths of this machine, ``channels`` the history of chat channels.
+    def open_source(self, spec: str, *, files: bool, channels: bool = True, tenant_id: str = LOCAL_TENANT) -> Source:
+        """The source of that name; ``files`` allows paths of this machine, ``channels`` the history of chat channels,
+        which is read with the tenant's own token.
 
         Raises SourceError.
         """
@@ -52,5 +55,5 @@ class Services:
             fetch_allow=self.settings.fetch_allow,
             max_bytes=self.most_bytes,
             files=files,
-            channel=self.open_channel if channels else None,
+            channel=self.open_channel(tenant_id) if channels and self.open_channel else None,
         )

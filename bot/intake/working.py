@@ -30,7 +30,7 @@ TERMINAL = "terminal"
 NOTHING = IngestReport(0, 0, 0, (), 0.0)
 
 OpenSource = Callable[..., Source]
-"""``open_source(spec, files=...)``: the source that a name stands for. Raises KnowledgeError."""
+"""``open_source(spec, files=..., tenant_id=...)``: the source that a name stands for. Raises KnowledgeError."""
 
 
 class Busy(ParleyError):
@@ -73,11 +73,11 @@ class Worker:
 
     async def _source(self, tenant_id: str, run: Run) -> Source:
         if run.kind != "upload":
-            return await asyncio.to_thread(self.open_source, run.uri, files=run.files)
+            return await asyncio.to_thread(self.open_source, run.uri, files=run.files, tenant_id=tenant_id)
         async with self.database.tenant(tenant_id) as session:
             data = await runs.load_upload(session, tenant_id=tenant_id, run_id=run.id)
         if not data:
-            return self.open_source(run.uri, files=False)
+            return self.open_source(run.uri, files=False, tenant_id=tenant_id)
         return UploadSource(run.uri.removeprefix("upload:"), data, content_type=run.content_type)
 
     async def fail(self, tenant_id: str, run_id: str, error: str) -> None:

@@ -20,6 +20,7 @@ from bot.errors import NotAllowed, UsageError
 from bot.jobs import working
 from bot.platforms.slack import connection
 from bot.platforms.slack.history import Channels
+from bot.platforms.slack.tokens import Fixed
 from bot.types import LOCAL_TENANT, Author, Platform
 from tests.doubles.slack import SlackDouble
 from tests.knowledge.fakes import ListSource
@@ -51,7 +52,7 @@ async def room(slack: SlackDouble, database_url: str, tmp_path: Path) -> AsyncIt
         slack_api_url=slack.api_url,
     )
     async with connection.pool() as session, open_app(made) as app, working(app.services):
-        channels = Channels(connection.clients(made, session, slack.bot_token).patient)
+        channels = Channels(connection.clients(made, session, Fixed(slack.bot_token)).patient)
         yield Context(LOCAL_TENANT, "slack", "C0GENERAL", None, ALICE, app.services, channels=channels)
 
 

@@ -103,6 +103,10 @@ class SlackDouble:
         if kind is None:
             assert not self.violations, "the bot broke Slack's rules:\n" + "\n".join(self.violations)
 
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer a call of the Web API that came in at another address."""
+        return await self._api.serve(request)
+
     @property
     def api_url(self) -> str:
         """What SLACK_API_URL is set to."""

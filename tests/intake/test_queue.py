@@ -54,7 +54,7 @@ class Opening(Services):
 
     own: Sequence[Source] = ()
 
-    def open_source(self, spec: str, *, files: bool, channels: bool = True) -> Source:
+    def open_source(self, spec: str, *, files: bool, channels: bool = True, tenant_id: str = "local") -> Source:
         for source in type(self).own:
             if source.uri == spec:
                 return source

@@ -44,6 +44,20 @@ def slack_settings(slack: SlackDouble, **more: Any) -> Settings:
     return Settings(_env_file=None, **{**given, **more})
 
 
+class Without:
+    """Services where there is no database: what the platform notes on the side goes nowhere."""
+
+    def __init__(self) -> None:
+        self.database = self
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: str) -> AsyncIterator[Without]:
+        yield self
+
+    async def execute(self, statement: object) -> None:
+        return None
+
+
 @asynccontextmanager
 async def serving(slack: SlackDouble, desk: object, services: object = None, **settings: Any) -> AsyncIterator[None]:
     """The Slack platform, connected; cancelled and waited for in the end."""
@@ -51,7 +65,7 @@ async def serving(slack: SlackDouble, desk: object, services: object = None, **s
     task = asyncio.create_task(
         serve(
             cast(Desk, desk),
-            cast(Services, services),
+            cast(Services, services or Without()),
             slack_settings(slack, **settings),
             ready=ready,
             round_seconds=0.1,

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bot.errors import UsageError
 from bot.platforms.slack.files import Downloads
+from bot.platforms.slack.tokens import Fixed
 
 
 class Files:
@@ -62,7 +63,7 @@ async def hosts() -> AsyncIterator[tuple[Files, Files]]:
 @pytest.fixture
 async def downloads(hosts: tuple[Files, Files]) -> AsyncIterator[Downloads]:
     async with aiohttp.ClientSession() as session:
-        yield Downloads(session, "xoxb-secret", f"{hosts[0].base}/api/", max_bytes=1000)
+        yield Downloads(session, Fixed("xoxb-secret"), f"{hosts[0].base}/api/", max_bytes=1000)
 
 
 async def test_files_are_read_with_the_token(hosts: tuple[Files, Files], downloads: Downloads) -> None:

@@ -15,6 +15,7 @@ import pytest
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.slack import connection
 from bot.platforms.slack.history import SLOW_PAUSE, Channels, source
+from bot.platforms.slack.tokens import Fixed
 from bot.types import Author
 from knowledge import catalog
 from knowledge.errors import SourceError
@@ -50,7 +51,8 @@ class Naps:
 
 
 def history(slack: SlackDouble, channel: str = "C0GENERAL", sleep: Any = None, now: datetime = NOW) -> ChannelSource:
-    return source(slack_settings(slack), channel, sleep=sleep or Naps(), clock=lambda: now)
+    tokens = Fixed(slack.bot_token)
+    return source(slack_settings(slack), lambda _: tokens, channel, sleep=sleep or Naps(), clock=lambda: now)
 
 
 @pytest.fixture
@@ -241,7 +243,7 @@ async def test_a_missing_permission_is_named() -> None:
 
 async def test_who_may_have_which_channel_taken_in(slack: SlackDouble) -> None:
     async with connection.pool() as session:
-        clients = connection.clients(slack_settings(slack), session, slack.bot_token)
+        clients = connection.clients(slack_settings(slack), session, Fixed(slack.bot_token))
         channels = Channels(clients.patient)
         general = await channels.readable("C0GENERAL", BOB)
         assert (general.name, general.public) == ("general", True)

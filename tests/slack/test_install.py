@@ -22,6 +22,7 @@ from tests.slack.desk import ScriptedDesk
 SCOPES_OF_METHODS: dict[str, set[str]] = {
     "auth_test": set(),
     "apps_connections_open": set(),
+    "apps_uninstall": set(),
     "chat_postMessage": {"chat:write"},
     "chat_postEphemeral": {"chat:write"},
     "chat_startStream": {"chat:write"},
@@ -48,6 +49,8 @@ SCOPES_OF_EVENTS: dict[str, set[str]] = {
     "message.im": {"im:history"},
     "message.mpim": {"mpim:history"},
     "agent_session_stopped": {"assistant:write"},
+    "app_uninstalled": set(),
+    "tokens_revoked": set(),
 }
 
 PREFIXES = ("auth_", "apps_", "chat_", "conversations_", "files_", "users_", "views_", "assistant_", "reactions_")
@@ -66,7 +69,7 @@ def called_methods() -> set[str]:
 
 def listened_events() -> set[str]:
     """The events that the platform's source registers listeners for."""
-    tree = ast.parse((Path(bot.platforms.slack.__file__).parent / "listeners.py").read_text())
+    tree = ast.parse((Path(bot.platforms.slack.__file__).parent / "switchboard.py").read_text())
     named = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "event":

@@ -13,6 +13,7 @@ from bot.engine.stream import Display
 from bot.errors import MessageGone, RateLimited, SurfaceError
 from bot.platforms.slack.connection import clients
 from bot.platforms.slack.surface import LIMITS, DirectSurface, SlackSurface
+from bot.platforms.slack.tokens import Fixed
 from bot.types import Part
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import slack_settings
@@ -25,7 +26,7 @@ def part(text: str) -> Part:
 @pytest.fixture
 async def client(slack: SlackDouble) -> AsyncIterator[AsyncWebClient]:
     async with aiohttp.ClientSession() as session:
-        yield clients(slack_settings(slack), session, slack.bot_token).prompt
+        yield clients(slack_settings(slack), session, Fixed(slack.bot_token)).prompt
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ async def test_a_rate_limit_is_told_with_its_seconds(slack: SlackDouble, surface
 async def test_slack_away_is_a_surface_error(slack: SlackDouble) -> None:
     async with aiohttp.ClientSession() as session:
         settings = slack_settings(slack, slack_api_url="http://127.0.0.1:9/api/")
-        lost = SlackSurface(clients(settings, session, slack.bot_token).prompt, "C0GENERAL", "1.0")
+        lost = SlackSurface(clients(settings, session, Fixed(slack.bot_token)).prompt, "C0GENERAL", "1.0")
         with pytest.raises(SurfaceError, match="cannot be reached"):
             await lost.post(part("one"))
 

@@ -7,28 +7,26 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import aiohttp
 from slack_bolt.app.async_app import AsyncApp
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.async_context import AsyncBoltContext
+from starlette.routing import Route
 
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports import Surface
-from bot.platforms.slack import connection
-from bot.platforms.slack.around import Around
-from bot.platforms.slack.commands import Commands
+from bot.platforms.slack import connection, words
 from bot.platforms.slack.connection import Identity, Socket
 from bot.platforms.slack.errands import Errands
-from bot.platforms.slack.files import Downloads
-from bot.platforms.slack.history import Channels
 from bot.platforms.slack.http import Door
-from bot.platforms.slack.listeners import Listeners
+from bot.platforms.slack.installations import Installations
 from bot.platforms.slack.manifest import SCOPES
-from bot.platforms.slack.menus import Menus
-from bot.platforms.slack.people import People
-from bot.platforms.slack.streams import Streams
-from bot.platforms.slack.surface import surface_of
-from bot.platforms.slack.whisper import Whisper
+from bot.platforms.slack.oauth import Consent
+from bot.platforms.slack.parse import Me
+from bot.platforms.slack.switchboard import Switchboard
+from bot.platforms.slack.tokens import Fixed
+from bot.platforms.slack.workspace import House, Many, One, Workspace, Workspaces
+from bot.store import hearing
 from bot.types import Turn
 
 if TYPE_CHECKING:
@@ -49,74 +47,79 @@ async def serve(
     round_seconds: float = ROUND_SECONDS,
 ) -> None:
     """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError in one line."""
-    bot_token, app_token = connection.tokens(settings)
     async with connection.pool() as session:
-        clients = connection.clients(settings, session, bot_token)
-        identity = await connection.identify(clients.patient, settings)
-        _warn_of_missing_scopes(identity)
-
-        errands, people = Errands(), People(clients.patient, settings.admins)
-        downloads = _downloads(settings, session, bot_token)
-
-        async def team() -> str:
-            return identity.me.team_id
-
-        around = Around(clients.patient, downloads, people, own_bot=identity.me.bot_id)
-
-        native = Streams(settings.slack_streaming, team)
-
-        def surface_for(turn: Turn) -> Surface:
-            return surface_of(clients.prompt, turn, around, native)
-
-        whisper = Whisper(clients.patient, session)
-        commands = Commands(whisper, services, channels=Channels(clients.patient))
-        listeners = Listeners(
-            desk,
-            identity.me,
-            client=clients.patient,
-            people=people,
-            downloads=downloads,
-            whisper=whisper,
-            commands_=commands,
-            errands=errands,
-            surface_for=surface_for,
-        )
-        menus = Menus(
-            desk,
-            identity.me,
-            client=clients.patient,
-            people=people,
-            whisper=whisper,
-            commands=commands,
-            errands=errands,
-            surface_for=surface_for,
-        )
-        bolt = _bolt(clients.patient, settings, menus, listeners)
-        way: Socket | Door
-        if app_token is None:
-            way = Door(bolt, settings.slack_http_host, settings.slack_http_port)
-        else:
-            address = await connection.socket_address(clients.patient, app_token)
-            way = Socket(bolt, app_token, clients.patient, address)
+        house = House(desk, services, settings, session, Errands())
+        workspaces, way = await (_many(house) if settings.many_workspaces else _one(house))
         try:
             await way.open()
-            log.info("Slack: connected to %s as %s", identity.team, identity.me.user_id)
-            await _rounds(desk, way, surface_for, ready, round_seconds)
+            await _rounds(desk, way, lambda turn: workspaces.of_turn(turn).surface(turn), ready, round_seconds)
         finally:
             await way.close()
-            await errands.close()
-            await people.close()
-            await clients.prompt.detach()
+            await house.errands.close()
+            await workspaces.close()
 
 
-def _bolt(client: AsyncWebClient, settings: Settings, menus: Menus, listeners: Listeners) -> AsyncApp:
-    log_of_bolt = logging.getLogger(f"{__name__}.bolt")
+async def _one(house: House) -> tuple[Workspaces, Socket | Door]:
+    """The workspace whose token stands in the settings, and the way to it. Raises ConfigError."""
+    settings = house.settings
+    bot_token, app_token = connection.tokens(settings)
+    tokens = Fixed(bot_token)
+    identity = await connection.identify(connection.clients(settings, house.session, tokens).patient, settings)
+    _warn_of_missing_scopes(identity)
+    log.info("Slack: in %s as %s", identity.team, identity.me.user_id)
+
+    async def me() -> Me:
+        return identity.me
+
+    workspace = Workspace(house, tokens, me)
+    workspaces = One(workspace)
+    bolt = _bolt(house, workspaces)
+    if app_token is None:
+        return workspaces, Door(bolt, settings.slack_http_host, settings.slack_http_port)
+    address = await connection.socket_address(workspace.clients.patient, app_token)
+    return workspaces, Socket(bolt, app_token, workspace.clients.patient, address)
+
+
+async def _many(house: House) -> tuple[Workspaces, Door]:
+    """Whatever workspaces install the app, and the pages on which they do. Raises ConfigError."""
+    settings, database = house.settings, house.services.database
+    client = connection.bare(settings, house.session)
+    installations = Installations(database, settings, client)
+    resealed = await installations.reseal()
+    if resealed:
+        log.info("Slack: the tokens of %d workspaces now lie under the first of PARLEY_TOKEN_KEYS", resealed)
+    workspaces = Many(house, installations)
+    pages: list[Route] = Consent(settings, database, installations, client).routes()
+    door = Door(_bolt(house, workspaces), settings.slack_http_host, settings.slack_http_port, pages)
+    return workspaces, door
+
+
+def _bolt(house: House, workspaces: Workspaces) -> AsyncApp:
+    settings, services = house.settings, house.services
     secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
+
+    async def note(tenant_id: str, kind: str) -> None:
+        async with services.database.tenant(tenant_id) as session:
+            await hearing.note(session, tenant_id=tenant_id, platform="slack", kind=kind)
+
+    board = Switchboard(workspaces, house.errands, note)
+
+    # Bolt reads the names of the arguments, and knows no methods.
+    async def authorize(
+        context: AsyncBoltContext, enterprise_id: str | None, team_id: str | None
+    ) -> AuthorizeResult | None:
+        return await board.authorize(context, enterprise_id, team_id)
+
     app = AsyncApp(
-        name="parley", client=client, signing_secret=secret, process_before_response=True, logger=log_of_bolt
+        name="parley",
+        client=connection.bare(settings, house.session),
+        signing_secret=secret,
+        authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a stranger
+        user_facing_authorize_error_message=words.NOT_INSTALLED,
+        process_before_response=True,
+        logger=logging.getLogger(f"{__name__}.bolt"),
     )
-    menus.register(app)
-    listeners.register(app)
+    board.register(app)
     return app
 
 
@@ -136,11 +139,6 @@ async def _rounds(
             ready.set()
         await asyncio.sleep(round_seconds)
         await way.heal()
-
-
-def _downloads(settings: Settings, session: aiohttp.ClientSession, bot_token: str) -> Downloads:
-    limit = settings.max_file_mb * 1_000_000
-    return Downloads(session, bot_token, connection.api_url(settings), max_bytes=limit)
 
 
 def _warn_of_missing_scopes(identity: Identity) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -24,7 +24,9 @@ PATIENCE_SECONDS = 20.0
 class Around:
     """Reads for answers. Its client waits a 429 out."""
 
-    def __init__(self, client: AsyncWebClient, downloads: Downloads, people: People, *, own_bot: str) -> None:
+    def __init__(
+        self, client: AsyncWebClient, downloads: Downloads, people: People, *, own_bot: Callable[[], Awaitable[str]]
+    ) -> None:
         self._client = client
         self._downloads = downloads
         self._people = people
@@ -46,20 +48,20 @@ class Around:
 
     async def _said(self, channel_id: str, thread_ts: str, before: str) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
-        cursor = ""
+        cursor, own = "", await self._own_bot()
         for _ in range(PAGES):
             with failures.translated():
                 page = await self._client.conversations_replies(
                     channel=channel_id, ts=thread_ts, latest=before, limit=PAGE, cursor=cursor or None
                 )
-            found += [message for message in page.get("messages") or [] if self._counts(message, before)]
+            found += [message for message in page.get("messages") or [] if self._counts(message, before, own)]
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break
         return found if len(found) <= KEPT else [found[0], *found[1 - KEPT :]]
 
-    def _counts(self, message: Mapping[str, Any], before: str) -> bool:
-        ours = self._own_bot and message.get("bot_id") == self._own_bot
+    def _counts(self, message: Mapping[str, Any], before: str, own: str) -> bool:
+        ours = own and message.get("bot_id") == own
         spoken = message.get("subtype") in parse.SPOKEN or message.get("bot_id")
         earlier = float(message.get("ts") or 0) < float(before)
         return bool(earlier and spoken and not ours and _text(message))

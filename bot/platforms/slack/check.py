@@ -16,6 +16,7 @@ from bot.errors import ConfigError, ParleyError
 from bot.platforms.slack import connection, failures
 from bot.platforms.slack.connection import Identity
 from bot.platforms.slack.manifest import SCOPES
+from bot.platforms.slack.tokens import Fixed
 
 HELLO_SECONDS = 10.0
 MOST_SECONDS_APART = 60.0
@@ -41,7 +42,7 @@ async def check(settings: Settings, *, clock: Callable[[], datetime] = lambda: d
     except ConfigError as error:
         return [_failed("slack tokens", error)]
     async with connection.pool() as session:
-        client = connection.clients(settings, session, bot_token).patient
+        client = connection.clients(settings, session, Fixed(bot_token)).patient
         found: list[Check] = []
         try:
             identity = await connection.identify(client, settings)

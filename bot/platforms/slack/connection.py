@@ -25,6 +25,7 @@ from bot.config import Settings
 from bot.errors import ConfigError
 from bot.platforms.slack import failures
 from bot.platforms.slack.parse import Me
+from bot.platforms.slack.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +39,35 @@ HOW_TO_SIGN_IN = "copy the Bot User OAuth Token again from 'OAuth & Permissions'
 HOW_TO_CONNECT = "make an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"
 
 
+STALE = frozenset({"token_expired", "token_revoked", "invalid_auth"})
+"""What Slack says to a token that another one may have replaced meanwhile."""
+
+
 class WebClient(AsyncWebClient):
-    """A Web API client that outlives its connection pool: answers go on being written while the platform closes."""
+    """A Web API client that asks for its token before each call.
+
+    It outlives its connection pool: answers go on being written while the platform closes.
+    """
 
     _under_way = 0
 
+    def __init__(self, tokens: Tokens, **given: Any) -> None:
+        super().__init__(**given)
+        self._tokens = tokens
+
     async def api_call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
-        """One call; every method of the client comes through here."""
+        """One call; every method of the client comes through here. Raises SurfaceError where there is no token."""
         self._under_way += 1
         try:
-            return await super().api_call(api_method, **arguments)
+            token = self.token = await self._tokens.token()
+            try:
+                return await super().api_call(api_method, **arguments)
+            except SlackApiError as error:
+                other = await self._tokens.again(token) if failures.code(error) in STALE else None
+                if other is None:
+                    raise
+                self.token = other
+                return await super().api_call(api_method, **arguments)
         finally:
             self._under_way -= 1
 
@@ -105,14 +125,25 @@ def pool() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), trust_env=True)
 
 
-def clients(settings: Settings, session: aiohttp.ClientSession, bot_token: str) -> Clients:
+def bare(settings: Settings, session: aiohttp.ClientSession | None) -> AsyncWebClient:
+    """A client with no token, for the calls by which the app gets one."""
+    return AsyncWebClient(
+        base_url=api_url(settings),
+        timeout=TIMEOUT_SECONDS,
+        session=session,
+        logger=logging.getLogger(f"{__name__}.web"),
+        retry_handlers=[AsyncConnectionErrorRetryHandler(), AsyncRateLimitErrorRetryHandler(max_retry_count=2)],
+    )
+
+
+def clients(settings: Settings, session: aiohttp.ClientSession, tokens: Tokens) -> Clients:
     """Web API clients over one connection pool."""
 
     def client(patience: int) -> WebClient:
         # A retry after a lost answer would post, or append, a second time; the display looks first, then tries again.
         handlers = [AsyncConnectionErrorRetryHandler(), AsyncRateLimitErrorRetryHandler(max_retry_count=patience)]
         return WebClient(
-            token=bot_token,
+            tokens,
             base_url=api_url(settings),
             timeout=TIMEOUT_SECONDS,
             session=session,

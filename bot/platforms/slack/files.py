@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from bot.errors import UsageError
+from bot.platforms.slack.tokens import Tokens
 from bot.types import Attachment
 
 REDIRECTS = 3
@@ -17,9 +18,9 @@ REDIRECTS = 3
 class Downloads:
     """Fetches ``url_private`` addresses. Raises UsageError with words for the person who attached the file."""
 
-    def __init__(self, session: aiohttp.ClientSession, token: str, api_url: str, *, max_bytes: int) -> None:
+    def __init__(self, session: aiohttp.ClientSession, tokens: Tokens, api_url: str, *, max_bytes: int) -> None:
         self._session = session
-        self._token = token
+        self._tokens = tokens
         self._api = urlsplit(api_url)
         self._max_bytes = max_bytes
 
@@ -49,7 +50,7 @@ class Downloads:
         raise UsageError(f"{name} could not be downloaded from Slack; please upload it again.")
 
     async def _step(self, url: str, name: str, kind: str) -> bytes | str:
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {await self._tokens.token()}"}
         async with self._session.get(url, headers=headers, allow_redirects=False) as response:
             if response.status in (301, 302, 303, 307, 308):
                 return urljoin(url, response.headers.get("Location", ""))

@@ -22,8 +22,9 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.commands.base import ChatChannel
 from bot.config import Settings
-from bot.errors import NotAllowed, UsageError
+from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.platforms.slack import connection, failures
+from bot.platforms.slack.tokens import Tokens
 from bot.types import Author
 from knowledge.errors import SourceError
 from knowledge.parsing.slack_messages import MENTION, NO_CONTENT
@@ -45,19 +46,19 @@ Method = Callable[..., Awaitable[AsyncSlackResponse]]
 
 def source(
     settings: Settings,
+    tokens: Callable[[aiohttp.ClientSession], Tokens],
     channel_id: str,
     *,
     sleep: Sleep = asyncio.sleep,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> ChannelSource:
-    """The history of a channel. Nothing is asked yet. Raises ConfigError."""
-    token, _ = connection.tokens(settings)
+    """The history of a channel, read with the tokens of its workspace. Nothing is asked yet."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Channel]:
         async with connection.pool() as session:
-            client = AsyncWebClient(
-                token=token,
+            client = connection.WebClient(
+                tokens(session),
                 base_url=connection.api_url(settings),
                 timeout=connection.TIMEOUT_SECONDS,
                 session=session,
@@ -128,6 +129,8 @@ class Calls:
                 if wait is None:
                     raise SourceError(_refused(error)) from None
                 await self.sleep(wait)
+            except ParleyError as error:
+                raise SourceError(str(error)) from None
             except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise SourceError(f"Slack cannot be reached ({type(error).__name__}); try again later.") from None
             else:

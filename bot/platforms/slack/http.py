@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
@@ -31,8 +31,10 @@ GRACE = 3
 class Door:
     """Serves the Bolt app over HTTP while it is open. Only what Slack signed gets in."""
 
-    def __init__(self, app: AsyncApp, host: str, port: int) -> None:
+    def __init__(self, app: AsyncApp, host: str, port: int, pages: Sequence[Route] = ()) -> None:
+        """``pages`` are for browsers: nobody signs for those."""
         self._host, self._port = host, port
+        self._pages = tuple(pages)
         self._handler = AsyncSlackRequestHandler(app)
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -46,7 +48,7 @@ class Door:
                 f"Slack's requests cannot be heard on {self._host}:{self._port} ({error.strerror}); "
                 "change PARLEY_SLACK_HTTP_HOST or PARLEY_SLACK_HTTP_PORT."
             ) from None
-        routes = [Route(PATH, self._take, methods=["POST"]), Route("/health", _healthy)]
+        routes = [Route(PATH, self._take, methods=["POST"]), Route("/health", _healthy), *self._pages]
         config = uvicorn.Config(
             Starlette(routes=routes),
             lifespan="off",

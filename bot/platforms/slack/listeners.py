@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -53,7 +51,7 @@ class Once:
 
 
 class Listeners:
-    """The entry points from Slack."""
+    """The entry points from one workspace; the switchboard leads to them."""
 
     def __init__(
         self,
@@ -80,18 +78,6 @@ class Listeners:
         self._surface_for = surface_for
         self._match = match or commands.match
         self._once = Once()
-
-    def register(self, app: AsyncApp) -> None:
-        """Attach to a Bolt app made with ``process_before_response=True``: the ack goes out when a listener is done."""
-        app.event("message")(self.on_message)
-        app.event("app_mention")(self.on_message)
-        app.event("agent_session_stopped")(self.on_stopped)
-        app.command(re.compile(r".*"))(self.on_command)
-        app.action(re.compile(r".*"))(self.on_click)
-        app.view(render.REASON_VIEW)(self.on_reason)
-        # What Slack may send beyond that is acknowledged, or it would come again.
-        app.event(re.compile(r".*"))(self.on_anything)
-        app.error(self.on_error)
 
     # --- messages
 
@@ -249,17 +235,6 @@ class Listeners:
         except ParleyError as refusal:
             self._errands.start(self._said(place, str(refusal)))
         await ack()
-
-    # --- the rest
-
-    async def on_anything(self, event: dict[str, Any]) -> None:
-        """Acknowledge an event the bot has no use for."""
-        log.debug("Nothing to do for %s", event.get("type"))
-
-    async def on_error(self, error: Exception, body: dict[str, Any]) -> None:
-        """Tell the log; without an ack Slack delivers once more."""
-        what = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
-        log.error("Taking in %s from Slack failed: %s", what, error, exc_info=error)
 
 
 def _at(click: Click) -> Place:

@@ -40,6 +40,8 @@ EVENTS = (
     "message.im",
     "message.mpim",
     "agent_session_stopped",
+    "app_uninstalled",
+    "tokens_revoked",
 )
 
 SHORT = ("ask", "ingest", "docs", "budget", "costs")
@@ -47,15 +49,24 @@ SHORT = ("ask", "ingest", "docs", "budget", "costs")
 
 PATH = "/slack/events"
 """Where Slack sends everything in HTTP mode, below the public address."""
+INSTALL_PATH, REDIRECT_PATH = "/slack/install", "/slack/oauth_redirect"
+"""Where a browser begins to install the app, and where Slack sends it back to."""
 ABOUT, FORGET = "parley_about", "parley_forget"
 """Callback ids of the entries in the menu of a message."""
 
 
-def manifest(public_url: str = "") -> dict[str, Any]:
+def redirect_url(public_url: str) -> str:
+    """Where Slack sends the browser back to."""
+    return f"{public_url.rstrip('/')}{REDIRECT_PATH}"
+
+
+def manifest(public_url: str = "", *, many: bool = False) -> dict[str, Any]:
     """The manifest as Slack's "From a manifest" takes it, JSON or YAML.
 
-    With a public address it is for HTTP mode, without one for Socket Mode.
+    With a public address it is for HTTP mode, without one for Socket Mode. ``many`` workspaces install the app
+    themselves, with tokens that end and are renewed: Slack never takes that back from an app.
     """
+    oauth = {"redirect_urls": [redirect_url(public_url)]} if public_url else {}
     reached = {"request_url": f"{public_url.rstrip('/')}{PATH}"} if public_url else {}
     return {
         "_metadata": {"major_version": 2, "minor_version": 1},
@@ -66,13 +77,13 @@ def manifest(public_url: str = "") -> dict[str, Any]:
             "background_color": "#1f3a5f",
         },
         "features": _features(reached),
-        "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
+        "oauth_config": {**oauth, "scopes": {"bot": sorted(SCOPES)}},
         "settings": {
             "event_subscriptions": {**reached, "bot_events": sorted(EVENTS)},
             "interactivity": {"is_enabled": True, **reached},
             "org_deploy_enabled": False,
             "socket_mode_enabled": not reached,
-            "token_rotation_enabled": False,
+            "token_rotation_enabled": bool(public_url) and many,
         },
     }
 

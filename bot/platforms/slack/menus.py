@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -24,7 +23,6 @@ from bot.types import ThreadKey, Turn
 if TYPE_CHECKING:
     from bot.engine.desk import Desk
 
-ABOUT, FORGET = manifest.ABOUT, manifest.FORGET
 QUOTED_CHARS = 1_500
 """``private_metadata`` of a view holds 3,000 characters."""
 
@@ -54,20 +52,15 @@ class Menus:
         self._surface_for = surface_for
         self._shared: set[str] = set()
 
-    def register(self, app: AsyncApp) -> None:
-        """Attach to the Bolt app, before anything that takes every action."""
-        app.shortcut(ABOUT)(self.on_about)
-        app.shortcut(FORGET)(self.on_forget)
-        app.view(ABOUT)(self.on_question)
-        app.action(render.SHARE)(self.on_share)
-
     async def on_about(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Ask what they want to know about the message."""
         await ack()
         about = {"channel": body["channel"]["id"], "url": body.get("response_url", ""), "said": _said(body)}
         try:
             with failures.translated():
-                await self._client.views_open(trigger_id=body["trigger_id"], view=render.about_view(ABOUT, about))
+                await self._client.views_open(
+                    trigger_id=body["trigger_id"], view=render.about_view(manifest.ABOUT, about)
+                )
         except ParleyError as error:
             await self._told(_place(body), str(error))
 

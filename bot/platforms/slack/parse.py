@@ -23,16 +23,20 @@ _CONTROL = re.compile(r"<([@#!][^<>\n]+|[a-zA-Z][a-zA-Z0-9+.-]*:[^<>\n]+)>")
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The bot as its workspace knows it, and the tenant that this workspace is."""
+    """The bot as its workspace knows it, and the tenant that this workspace is.
+
+    ``alone``: whatever is led here belongs to this workspace, also where somebody of another one wrote it.
+    """
 
     user_id: str
     bot_id: str
     team_id: str
     tenant_id: str
+    alone: bool = False
 
     def tenant(self, team_id: str | None) -> str:
         """The tenant of the workspace that an event came from."""
-        return self.tenant_id if team_id in (None, "", self.team_id) else f"slack:{team_id}"
+        return self.tenant_id if self.alone or team_id in (None, "", self.team_id) else f"slack:{team_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import aiohttp
 from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import ParleyError
 from bot.types import Author
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class People:
     async def _look_up(self, user_id: str) -> Author:
         try:
             found = await self._client.users_info(user=user_id)
-        except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ParleyError, SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("users.info failed for %s: %s", user_id, type(error).__name__)
             return self._stranger(user_id)
         author = self._read(user_id, found.get("user") or {})

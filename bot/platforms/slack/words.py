@@ -33,6 +33,8 @@ FILE_IN_DIRECT_MESSAGE = "The file is in our direct messages."
 INTERRUPTED = "I was restarted in the middle of this. Please run it again."
 NOT_STORED = "I cannot take your message in right now. I will try again within a few minutes."
 
+NOT_INSTALLED = "Parley is not installed in this workspace any more; install it again."
+
 SHARE = "Share with the channel"
 SHARED_BEFORE = "This answer is in the channel already."
 ABOUT_MENU = "Ask Parley about this"

@@ -120,7 +120,7 @@ class ScriptedDesk:
         del self.running[turn.id]
         return Outcome(turn.id, turn.thread, state, text, SOURCES)
 
-    async def stop(self, turn_id: str, by: Author) -> None:
+    async def stop(self, turn_id: str, by: Author, *, tenant_id: str) -> None:
         if turn_id not in self.running:
             raise UsageError("This answer has already ended.")
         if by.id != self.turns[turn_id].author.id:

@@ -104,3 +104,21 @@ async def test_commands_and_an_upload_that_can_be_asked_about(app: App) -> None:
         assert "bicycles.md" in stream.text("command")
         async with http.post("/api/ask", json={"thread": THREAD, "id": "x", "text": "y" * 20_001}) as response:
             assert (response.status, "20,000 characters" in (await response.json())["error"]) == (400, True)
+
+
+async def test_a_page_sees_what_another_process_answers(app: App) -> None:
+    question = sample.questions()[0]
+    async with (
+        open_app(app.settings) as other,
+        _served(app) as here,
+        _served(other) as there,
+        following(here) as stream,
+    ):
+        async with there.post("/api/ask", json={"thread": THREAD, "id": "m1", "text": question}) as response:
+            turn = str((await response.json())["turn"])
+        await stream.until(lambda seen: any(view["turn"] == turn and view["final"] for view in seen.of("assistant")))
+        shown = stream.of("assistant")
+        assert [view["turn"] for view in shown] == [turn], "nothing but the answer stands"
+        assert {"again", "why"} <= set(shown[0]["actions"])
+        assert [view["turn"] for view in stream.of("user")] == [turn]
+        assert "220 EUR" in stream.text()

@@ -152,7 +152,7 @@ class Api:
         room = self.playground
         match action:
             case "stop":
-                await room.desk.stop(turn_id, author)
+                await room.stop(turn_id, author)
             case "again":
                 return _json({"turn": (await room.repeat(turn_id, author, None)).id}, 202)
             case "strong":

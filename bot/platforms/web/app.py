@@ -13,6 +13,7 @@ from bot.commands.services import Services
 from bot.config import Settings
 from bot.platforms.web import server
 from bot.platforms.web.api import Page, build
+from bot.platforms.web.elsewhere import Elsewhere
 from bot.platforms.web.guard import allowed_hosts
 from bot.platforms.web.history import CHANNEL, StoreHistory
 from bot.platforms.web.hub import Hub
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 RESUME_EVERY = 15.0
 """Seconds between two looks for turns that no live process holds."""
+
+LOOK_ELSEWHERE = 1.0
+"""Seconds between two looks for what other processes answer, while a page is open."""
 
 Bound = Callable[[str], None]
 """Told the page's address once it can be opened."""
@@ -96,13 +100,14 @@ async def run(
         if ready is not None:
             ready.set()
 
-    resuming = asyncio.create_task(_resume(room, resume_every))
+    background = [asyncio.create_task(_resume(room, resume_every)), asyncio.create_task(_look_elsewhere(room))]
     try:
         app = build(room, told, hosts=allowed_hosts(host))
         await server.serve(app, sock, on_started=started, on_stop=room.hub.close)
     finally:
-        resuming.cancel()
-        await asyncio.gather(resuming, return_exceptions=True)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         await room.close()
         sock.close()
 
@@ -116,6 +121,17 @@ async def _resume(room: Playground, every: float) -> None:
         except Exception:
             log.exception("interrupted turns could not be taken up; trying again")
         await asyncio.sleep(every)
+
+
+async def _look_elsewhere(room: Playground) -> None:
+    elsewhere = Elsewhere(room.hub, room.history, room.clock)
+    while True:
+        await asyncio.sleep(LOOK_ELSEWHERE)
+        try:
+            if room.hub.pages:
+                await elsewhere.look()
+        except Exception as error:
+            log.warning("what other processes answer could not be read: %s", error)
 
 
 def _warn_of_strangers(host: str) -> None:

@@ -20,7 +20,7 @@ THREAD_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 """What the page makes; threads of other ways to ask (``/ask``) do not stand in its list."""
 
 ENDED_ACTIONS: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
-_OPEN = ("queued", "running")
+OPEN = ("queued", "running")
 _FAILED = ("failed", "refused")
 
 
@@ -84,7 +84,7 @@ def message_views(thread_id: str, stored: Sequence[MessageRow], live: Sequence[M
     answered = {row.turn_id for row in stored if row.role == "assistant"} | {
         turn for turn, role in shown if role != "user"
     }
-    ended = [row for row in stored if row.turn_id not in answered and row.state not in _OPEN]
+    ended = [row for row in stored if row.turn_id not in answered and row.state not in OPEN]
     views = [*kept, *(_ending(thread_id, row) for row in ended), *live]
     begun: dict[str, str] = {}
     for view in views:
@@ -120,9 +120,9 @@ def _view(thread_id: str, row: MessageRow) -> MessageView:
         at=stamp(row.created_at),
         blocks=render.blocks(row.text, known) if is_answer else render.plain(row.text),
         turn=row.turn_id,
-        final=row.state not in _OPEN,
+        final=row.state not in OPEN,
         failed=is_answer and row.state in _FAILED,
         sources=tuple(render.source(citation) for citation in row.citations),
         notes=row.notes,
-        actions=ENDED_ACTIONS if is_answer and row.state not in _OPEN else (),
+        actions=ENDED_ACTIONS if is_answer and row.state not in OPEN else (),
     )

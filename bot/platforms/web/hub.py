@@ -29,6 +29,8 @@ class Hub:
         self.epoch = secrets.token_hex(4)
         self.seq = 0
         self.closed = False
+        self.pages = 0
+        """Streams that are open."""
         self._keep = keep
         self._events: deque[Event] = deque(maxlen=ring)
         self._messages: dict[str, MessageView] = {}
@@ -94,6 +96,14 @@ class Hub:
 
         ``"snapshot"`` says that earlier events are not to be had: read the state, then go on from here.
         """
+        self.pages += 1
+        try:
+            async for event in self._follow(last_id, idle):
+                yield event
+        finally:
+            self.pages -= 1
+
+    async def _follow(self, last_id: str | None, idle: float) -> AsyncIterator[Event | Literal["snapshot"] | None]:
         cursor = self._cursor(last_id)
         while not self.closed:
             if cursor is None or cursor + 1 < self._oldest():

@@ -25,6 +25,7 @@ _ENDED: dict[TurnState, str] = {
     "refused": "This was not answered.",
     "done": "There is no answer to show. Ask again.",
 }
+ELSEWHERE = "_Being answered by another process; the answer appears here when it is complete._"
 
 
 def ended(state: TurnState, refused: str | None) -> str:

@@ -21,6 +21,8 @@ STEP_SHARE = 0.25
 LARGEST_STEP = 3
 """A step takes no more than so many times the history's budget: a long thread catches up in several."""
 SUMMARY_TOKENS = 300
+NAME = 4
+"""Tokens that a message takes beside its text: who said it."""
 LEANED_ON = 4
 """Questions before it that a follow-up can lean on."""
 
@@ -63,7 +65,7 @@ class Selected:
 
     def tokens(self, count: Callable[[str], int]) -> int:
         """What summary and messages take; the recalled ones are counted where they are chosen."""
-        return (count(self.summary) if self.summary else 0) + sum(message.tokens for message in self.messages)
+        return (count(self.summary) if self.summary else 0) + sum(message.tokens + NAME for message in self.messages)
 
 
 NOTHING = Selected("", ())
@@ -89,10 +91,10 @@ def select(history: History, budget: int, count: Callable[[str], int]) -> Select
     chosen: list[PastMessage] = []
     for message in reversed(history.messages):
         fitted = shortened(message, longest, count)
-        if room < fitted.tokens and len(chosen) >= VERBATIM_MESSAGES:
+        if room < fitted.tokens + NAME and len(chosen) >= VERBATIM_MESSAGES:
             break
         chosen.append(fitted)
-        room -= fitted.tokens
+        room -= fitted.tokens + NAME
     chosen.reverse()
     return Selected(summary, tuple(chosen), len(history.messages) - len(chosen))
 

@@ -57,7 +57,7 @@ async def _rewritten(means: Means, run: Run, history: History) -> Rewritten | No
         return None
     request = rewriter.prompt(run.turn.question, history.messages, cache_key=cache_key_of(run.turn))
     need = prompt.size(request, means.count) + request.max_tokens
-    if any(state.left < 2 * need for state in run.budgets):
+    if run.reservation is None or any(state.left < 2 * need for state in run.budgets):
         run.restarts.append("the question was not rewritten by a model: too little is left of today's tokens")
         return None
     start = means.monotonic()

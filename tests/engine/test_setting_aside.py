@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+
+import pytest
 
 from bot.config import Settings
 from bot.engine import budget, hold
-from bot.engine.ports import Event, Meter, Opening, Prompt, Verdict
+from bot.engine.ports import Event, Message, Meter, Opening, Prompt, Rewritten, Verdict
 from bot.engine.turn import Engine
-from bot.types import Brief, Turn
+from bot.types import Brief, History, PastMessage, Turn
 from tests.engine.fakes import NOON, Library, Memory, Screen, Writer, call, passage, says, turn, words
 
 ANSWER = "A journey may last at most nine days [1]."
@@ -107,6 +109,39 @@ async def test_the_rating_of_a_question_is_covered_and_counted_before_the_answer
     assert (rated.purpose, held) == ("route", Accepted.ahead)
     assert needed == 80 + max(900, outcome.trace["prompt_tokens_counted"]) + llm.prompts[0].max_tokens
     assert (outcome.route.tier if outcome.route else None) == "strong"
+
+
+class Rewords:
+    """A rewriter that counts how often it is asked."""
+
+    asked = 0
+
+    def prompt(self, question: str, past: Sequence[PastMessage], *, cache_key: str = "") -> Prompt:
+        return Prompt("rewrite", "cheap", "Reword.", (Message("user", question),), max_tokens=10)
+
+    async def __call__(self, request: Prompt, *, meter: Meter) -> Rewritten:
+        self.asked += 1
+        return Rewritten("How long may a journey to Rome last?")
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(100_000, 1), (2000, 0)])
+async def test_a_question_is_reworded_only_under_what_is_set_aside(limit: int, asked: int) -> None:
+    past = (
+        PastMessage(1, "user", "Ann", "May I travel to Rome?", 5, NOON),
+        PastMessage(1, "assistant", "P", "Yes.", 1, NOON),
+    )
+    rewords = Rewords()
+    made = Engine(
+        store=Memory(past=History("", 0, past), limit=limit),
+        search=Library((RULE,)),
+        llm=Writer([lambda _: says(ANSWER)]),
+        settings=Settings(_env_file=None),
+        count_tokens=words,
+        rewriter=rewords,
+        clock=lambda: NOON,
+    )
+    outcome = await made.handle(turn("And how long may it last?"), Screen())
+    assert (outcome.state, rewords.asked) == ("done", asked)
 
 
 async def test_what_was_set_aside_is_given_back_where_the_answer_is_known() -> None:

@@ -1,0 +1,189 @@
+"""Pictures of what Parley shows in Slack and Discord, from the payloads that it sends.
+
+    python -m benchmarks.pictures FOLDER
+
+Answers are written by the real display and surface into the project's double of Slack, and rendered for Discord by the
+adapter's own code; the look of the platforms is drawn here, so it is near, not theirs. Needs Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+from PIL import Image, ImageChops
+from slack_sdk.web.async_client import AsyncWebClient
+
+from benchmarks.pictures import discord_look, slack_look
+from bot.commands.base import Reply, Table
+from bot.engine import words
+from bot.engine.stream import STOP, Display
+from bot.errors import OverBudget
+from bot.platforms.discord import render as discord_render
+from bot.platforms.slack import render as slack_render
+from bot.platforms.slack.streams import Streams
+from bot.platforms.slack.surface import LIMITS, SlackSurface
+from bot.types import Action, Citation, Part
+from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import TEAM, Message
+
+WIDTH, HEIGHT = 640, 1600
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+AFTER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
+
+QUESTION = "how many days of leave do I have, and who signs?"
+ANSWER = """Everybody has **30 days** of paid leave a year [1]; interns have 20 [1].
+
+- Ask for it two weeks ahead.
+- Your lead signs, and *people operations* enter it [2].
+
+```sh
+leave request --from 2026-12-21 --days 5
+```"""
+HANDBOOK = "https://handbook.example/leave"
+CITED = (
+    Citation(
+        1, HANDBOOK, "Leave", "Everybody has 30 days of paid leave a year. Interns have 20.", heading=("Paid leave",)
+    ),
+    Citation(2, "handbook.pdf", "Handbook", "Leave is signed by the lead and entered by people operations.", page=12),
+)
+LONG = "Deploying takes three steps.\n\n```python\n" + "\n".join(
+    f"release.step({n}, wait={n * 5})  # stage {n}" for n in range(1, 26)
+)
+COSTS = Reply(
+    "**Costs of the last 30 days:** $41.87",
+    table=Table(
+        ("model", "calls", "prompt tokens", "cached", "completion tokens", "dollars"),
+        [
+            ("claude-sonnet-4-5", 1204, 4_812_330, 3_377_904, 402_118, 28.31),
+            ("claude-haiku-4-5", 5310, 9_120_004, 5_001_220, 611_870, 12.94),
+            ("text-embedding-3-small", 77, 812_300, 0, 0, 0.62),
+        ],
+    ),
+)
+
+
+async def slack_scenes() -> dict[str, str]:
+    """The pages of Slack by name."""
+    async with SlackDouble() as slack, aiohttp.ClientSession() as session:
+        client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+        draft, answer = await _answered(slack, client, QUESTION, ANSWER)
+        refusal = words.over_budget(_spent(), datetime.now(UTC))
+        _, refused = await _answered(slack, client, "and in 2025?", refusal, actions=("again", "why"), cited=())
+        _, *parts = await _answered(slack, client, "how do we deploy?", LONG, message_chars=700)
+        costs = slack_render.reply(COSTS)["blocks"]
+    asked = slack_look.message([], who="alice", person=True, text=f"@Parley {QUESTION}")
+    return {
+        "slack-draft": asked + draft,
+        "slack-answer": asked + answer,
+        "slack-refusal": slack_look.message([], who="bob", person=True, text="and in 2025?") + refused,
+        "slack-parts": "".join(parts),
+        "slack-costs": slack_look.message(costs),
+        "slack-reason": slack_look.modal(slack_render.reason_view("t", "C", "1.0")),
+        "slack-about": slack_look.modal(slack_render.about_view("about", {"said": "The printer is on fire again."})),
+    }
+
+
+async def _answered(
+    slack: SlackDouble,
+    client: AsyncWebClient,
+    question: str,
+    text: str,
+    *,
+    actions: Sequence[Action] = AFTER,
+    cited: Sequence[Citation] = CITED,
+    message_chars: int = LIMITS.message_chars,
+) -> list[str]:
+    """The messages of an answer: the first as a draft, then all as they stand in the end."""
+    asked = await slack.say("general", "alice", question)
+
+    async def team() -> str:
+        return TEAM
+
+    async def record(index: int, ref: str | None) -> None:
+        return None
+
+    surface = SlackSurface(
+        client,
+        asked.channel,
+        asked.ts,
+        native=Streams("everywhere", team),
+        asker=asked.user,
+        limits=replace(LIMITS, message_chars=message_chars, edit_interval=0.05),
+    )
+    async with Display(surface, turn_id=f"turn-{asked.ts}", record=record) as display:
+        await display.open(words.SEARCHING)
+        display.show(text[: len(text) // 2])
+        await asyncio.sleep(0.5)
+        draft = slack_look.message(slack.replies(asked)[0].now.blocks)
+        await display.close(text, sources=cited, actions=actions)
+    messages: list[Message] = slack.replies(asked)
+    return [draft, *(slack_look.message(message.now.blocks) for message in messages)]
+
+
+async def discord_scenes() -> dict[str, str]:
+    """The pages of Discord by name."""
+    asked = discord_look.message(f"@Parley {QUESTION}", who="alice", person=True)
+    draft = Part(ANSWER.split("\n\n")[0] + "\n\n- Ask for it two weeks ahead.", "n", "turn-1", actions=STOP)
+    notes = ("You have used 82 % of today's tokens.",)
+    answer = Part(ANSWER, "n", "turn-1", final=True, sources=CITED, notes=notes, actions=AFTER)
+    return {
+        "discord-draft": asked + _discord(discord_render.part(draft)),
+        "discord-answer": asked + _discord(discord_render.part(answer)),
+        "discord-costs": _discord(discord_render.reply(COSTS)),
+    }
+
+
+def _discord(shown: discord_render.Shown) -> str:
+    view = discord_render.view(shown.buttons)
+    embeds = [shown.embed.to_dict()] if shown.embed else []
+    return discord_look.message(shown.content, embeds, view.to_components() if view else [])
+
+
+def _spent() -> OverBudget:
+    return OverBudget("spent", used=199_204, limit=200_000, resets_at=datetime.now(UTC) + timedelta(hours=5))
+
+
+def photograph(chromium: str, page: str, style: str, target: Path) -> None:
+    """Draw the page and cut the empty space away."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, shot = Path(folder) / "page.html", Path(folder) / "shot.png"
+        source.write_text(f'<!doctype html><meta charset="utf-8"><style>{style}</style>{page}', encoding="utf-8")
+        command = [chromium, "--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
+        command += [f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={shot}", f"--user-data-dir={folder}/profile"]
+        subprocess.run([*command, source.as_uri()], check=True, capture_output=True, timeout=60)
+        image = Image.open(shot).convert("RGB")
+        empty = Image.new("RGB", image.size, image.getpixel((WIDTH - 1, HEIGHT - 1)))
+        box = ImageChops.difference(image, empty).getbbox() or (0, 0, *image.size)
+        cut = image.crop((0, 0, WIDTH, min(HEIGHT, box[3] + 12)))
+        cut.quantize(64).save(target, optimize=True)
+
+
+async def main() -> None:
+    """Draw every scene into the folder."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("folder", type=Path)
+    folder = options.parse_args().folder
+    chromium = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    if chromium is None:
+        sys.exit("No Chromium was found, so nothing was drawn; apt install chromium.")
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = [(slack_look.STYLE, await slack_scenes()), (discord_look.STYLE, await discord_scenes())]
+    for style, scenes in pages:
+        for name, page in scenes.items():
+            target = folder / f"{name}.png"
+            photograph(chromium, page, style, target)
+            print(f"{target}: {target.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -190,9 +190,17 @@ async def _models(settings: Settings) -> list[Check]:
 async def _slack(settings: Settings) -> list[Check]:
     if not settings.has_slack:
         return [Check("slack", True, "no token is set", "docs/slack.md has the five steps.")]
+    from bot.app import open_database
     from bot.platforms.slack.check import check
 
-    return _checks(await check(settings))
+    async with AsyncExitStack() as stack:
+        url = await open_database(settings, stack)
+        current, newest = await asyncio.to_thread(migrate.revisions, url)
+        if current != newest:
+            return _checks(await check(settings))
+        database = Database(url)
+        stack.push_async_callback(database.aclose)
+        return _checks(await check(settings, database=database))
 
 
 async def _discord(settings: Settings) -> list[Check]:

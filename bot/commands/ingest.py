@@ -69,9 +69,7 @@ async def _channel(context: Context, channel_id: str, everybody: bool) -> tuple[
         raise NotAllowed(f"Only an admin can open #{channel.name} to the whole workspace; leave --tenant out.")
     if everybody and not channel.public:
         raise NotAllowed(f"#{channel.name} is private, so it stays with the people in it; leave --tenant out.")
-    source = context.services.open_source(
-        f"{context.platform}:{channel.id}", files=False, tenant_id=context.tenant_id
-    )
+    source = context.services.open_source(f"{context.platform}:{channel.id}", files=False, tenant_id=context.tenant_id)
     return source, TENANT_AUDIENCE if everybody else channel.id
 
 

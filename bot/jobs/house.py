@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Boolean, delete, func, literal_column, select
 
 from bot.commands.services import Services
-from bot.store import ledger, reserving
+from bot.store import ledger, reserving, workspaces
 from bot.store.kept import INTACT
 from bot.store.ledgerstore import charge_left
 from bot.store.pipeline import send
@@ -52,6 +52,8 @@ async def refresh_due(services: Services) -> int:
     asked = 0
     for tenant_id in await every_tenant(services.database):
         async with services.database.tenant(tenant_id) as session:
+            if await workspaces.was_removed(session, tenant_id):
+                continue
             due = await runs.due(session, tenant_id, now=services.clock(), every_seconds=every)
         for source_id, own_interval in due:
             await services.intake.begin_again(tenant_id, source_id, asked_by=SCHEDULE, files=own_interval)

@@ -26,10 +26,11 @@ from bot.config import Settings
 from bot.errors import ConfigError, MessageGone, ParleyError
 from bot.platforms.slack import connection
 from bot.platforms.slack.app import serve
+from bot.platforms.slack.check import Check, check
 from bot.platforms.slack.installations import Installations, Stored
 from bot.platforms.slack.manifest import SCOPES, manifest
 from bot.platforms.slack.oauth import COOKIE
-from bot.store import workspaces
+from bot.store import hearing, workspaces
 from bot.store.session import Database
 from bot.store.workspaces import Installed
 from knowledge.sources import UploadSource
@@ -394,6 +395,43 @@ async def test_two_workspaces_at_once_never_see_each_others_documents(
             assert other not in answer.shown
         with pytest.raises(ParleyError, match="not installed"):
             await Stored(Installations(app.database, made, connection.bare(made, None)), "slack:T9").token()
+
+
+async def test_the_doctor_sees_each_workspace_and_which_events_came(
+    cloud: Cloud, served: tuple[Browser, ScriptedDesk], database: Database
+) -> None:
+    browser, _ = served
+    made = settings_of(cloud)
+    (_, nobody) = await check(made, database=database)
+    assert nobody.detail == "none has installed the app yet"
+    assert f"{made.slack_public_url}/slack/install" in nobody.fix
+    await browser.install(ONE)
+    await browser.install(TWO)
+    await browser.tell(TWO, {"type": "app_uninstalled"})
+
+    async def found_once(kinds: set[str]) -> dict[str, Check]:
+        """What the doctor finds once events of those kinds are noted, which happens beside the ack."""
+        noted: set[str] = set()
+        async with asyncio.timeout(20):
+            while noted != kinds:
+                await asyncio.sleep(0.02)
+                async with database.tenant("slack:T0ONE") as session:
+                    noted = set(await hearing.heard(session, tenant_id="slack:T0ONE", platform="slack"))
+        return {one.name: one for one in await check(made, database=database)}
+
+    await browser.ask(ONE, "is anybody there?")
+    found = await found_once({"app_mention"})
+    assert not found["slack requests"].ok, "Slack calls https addresses alone"
+    assert "lacks" in found["slack workspace T0ONE"].detail
+    assert "removed the app" in found["slack workspace T0TWO"].detail
+    assert "slack events of T0TWO" not in found
+    assert not found["slack events of T0ONE"].ok, "a mention came and no message of the channel"
+    assert "parley manifest slack" in found["slack events of T0ONE"].fix
+    joined = {"type": "message", "subtype": "channel_join", "channel_type": "channel", "channel": "C0GENERAL"}
+    await browser.tell(ONE, joined)
+    found = await found_once({"app_mention", "message.channels"})
+    assert found["slack events of T0ONE"].ok
+    assert "not seen yet: message.groups, message.im, message.mpim" in found["slack events of T0ONE"].detail
 
 
 def test_the_manifest_of_many_workspaces_names_where_to_come_back() -> None:

@@ -14,9 +14,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config import Settings
 from bot.errors import ConfigError, ParleyError
 from bot.platforms.slack import connection, failures
+from bot.platforms.slack.check_many import check_many, events
 from bot.platforms.slack.connection import Identity
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.tokens import Fixed
+from bot.store.session import Database
 
 HELLO_SECONDS = 10.0
 MOST_SECONDS_APART = 60.0
@@ -33,8 +35,18 @@ class Check(NamedTuple):
     fix: str
 
 
-async def check(settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[Check]:
-    """Every finding about Slack; one that says so where Slack is not set up. Never raises for what Slack answers."""
+async def check(
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[Check]:
+    """Every finding about Slack; one that says so where Slack is not set up. Never raises for what Slack answers.
+
+    Without a database nothing is said of the events that came and of the workspaces that installed the app.
+    """
+    if settings.many_workspaces:
+        return [Check(*one) for one in await check_many(settings, database, clock)] if database else []
     if settings.slack_bot_token is None and settings.slack_app_token is None:
         return [Check("slack", True, "not set up", "")]
     try:
@@ -47,6 +59,8 @@ async def check(settings: Settings, *, clock: Callable[[], datetime] = lambda: d
         try:
             identity = await connection.identify(client, settings)
             found += [_token(identity), _scopes(identity), _clock(identity, clock()), await _channels(client)]
+            if database is not None:
+                found.append(Check(*await events(database, identity.me.tenant_id, identity.me.team_id)))
         except ConfigError as error:
             found.append(_failed("slack bot token", error))
         if app_token is None:

@@ -332,6 +332,20 @@ async def test_a_lost_reply_to_the_start_makes_no_second_message(make_desk: Make
     assert len(desk.called("conversations.replies")) == 1
 
 
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_start_that_fails_on_slacks_side_is_posted_next(make_desk: MakeDesk, readable: bool) -> None:
+    desk = await make_desk()
+    desk.slack.fail_next("chat.startStream", "internal_error")
+    if not readable:
+        desk.slack.fail_next("conversations.replies", "missing_scope")
+    async with desk.display() as display:
+        await display.open("…")
+        await write(display, "Some words of an answer. ")
+        await display.close("Some words of an answer.")
+    assert desk.methods[:3] == ["startStream", "conversations.replies", "postMessage"]
+    assert [reply.shown for reply in desk.replies] == ["Some words of an answer."]
+
+
 async def test_a_lost_reply_to_an_append_repeats_no_text(make_desk: MakeDesk) -> None:
     desk = await make_desk()
     async with desk.display() as display:

@@ -25,6 +25,8 @@ MOST_HELD_BACK = 1_500
 """Characters of an open table or code block that may wait for their end; an edit can show more at once."""
 STARTS_A_MINUTE = 15
 """``chat.startStream`` and ``chat.stopStream`` are called twenty times a minute, by all processes together."""
+PAUSE = 60.0
+"""Seconds without streams after a start whose outcome is unknown: what is not found then is posted."""
 FORGIVEN_AFTER = 3_600.0
 """Seconds after which a refusal is put to the test again: the app may have been installed anew."""
 

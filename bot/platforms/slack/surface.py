@@ -140,8 +140,12 @@ class SlackSurface:
                     chunks=render.opening(part),
                     **await native.recipient(self._channel, self._asker),
                 )
+        except SurfaceError:
+            native.refused("unknown", self._channel, now, streams.PAUSE)
+            raise
         except SlackApiError as error:
             if failures.is_uncertain(error):
+                native.refused("unknown", self._channel, now, streams.PAUSE)
                 raise failures.surface_error(error) from error
             code, seconds = failures.code(error), failures.retry_after(error)
             if native.refused(code, self._channel, now, seconds):
@@ -205,7 +209,7 @@ class SlackSurface:
         cursor = ""
         for _ in range(PAGES):
             try:
-                with failures.translated():
+                with failures.reached():
                     page = await self._client.conversations_replies(
                         channel=self._channel,
                         ts=self._thread,
@@ -214,7 +218,9 @@ class SlackSurface:
                         limit=PAGE,
                         cursor=cursor or None,
                     )
-            except MessageGone:
+            except SlackApiError as error:
+                if failures.retry_after(error) is not None or failures.is_uncertain(error):
+                    raise failures.surface_error(error) from error
                 return None
             for message in page.get("messages") or []:
                 if render.nonce_of(message) == nonce:

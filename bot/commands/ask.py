@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
@@ -13,6 +15,9 @@ from bot.store import turns
 from bot.types import Author, Citation, Incoming, Limits, Outcome, Part, ThreadKey
 
 USAGE = "QUESTION"
+SHARED = "shared:"
+"""Before the turn's id: what stands in the inbox for an answer that was shared."""
+SHARED_BEFORE = "This answer is in the channel already."
 
 
 class Unseen:
@@ -54,12 +59,29 @@ async def run(context: Context, line: str) -> Reply:
     return Reply(text_of(outcome, line), shareable=outcome.refused is None, turn_id=outcome.turn_id)
 
 
-async def shared(services: Services, tenant_id: str, turn_id: str, by: Author) -> Reply:
-    """A private answer for everybody in the channel. Raises NotAllowed, UsageError."""
+@asynccontextmanager
+async def sharing(services: Services, tenant_id: str, turn_id: str, by: Author) -> AsyncIterator[Reply]:
+    """A private answer for everybody in the channel, once among all processes; the body shows it.
+
+    Where the body fails it can be shared again. Raises NotAllowed, UsageError.
+    """
     async with services.database.tenant(tenant_id) as session:
         row = await turns.row_of(session, tenant_id=tenant_id, turn_id=turn_id)
-    if row is None or not row.answer:
-        raise UsageError("There is nothing to share here any more; ask again.")
+        if row is None or not row.answer:
+            raise UsageError("There is nothing to share here any more; ask again.")
+        reply = _shared(row, by)
+        thread = ThreadKey(tenant_id, row.platform, row.channel_id, row.thread_id)
+        if not await turns.first(session, thread=thread, message_id=f"{SHARED}{turn_id}"):
+            raise UsageError(SHARED_BEFORE)
+    try:
+        yield reply
+    except BaseException:
+        async with services.database.tenant(tenant_id) as session:
+            await turns.not_first(session, thread=thread, message_id=f"{SHARED}{turn_id}")
+        raise
+
+
+def _shared(row: Any, by: Author) -> Reply:
     if row.user_id != by.id:
         raise NotAllowed("Only the person who asked can share this answer.")
     citations = [Citation(**{**one, "heading": tuple(one["heading"])}) for one in row.citations]

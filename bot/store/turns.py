@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -102,6 +102,18 @@ async def first(session: AsyncSession, *, thread: ThreadKey, message_id: str) ->
         .returning(inbox.c.turn_id)
     )
     return noted.first() is not None
+
+
+async def not_first(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> None:
+    """Take back what ``first`` noted: what was to happen once did not happen."""
+    await session.execute(
+        delete(inbox).where(
+            inbox.c.tenant_id == thread.tenant_id,
+            inbox.c.channel_id == thread.channel_id,
+            inbox.c.message_id == message_id,
+            inbox.c.turn_id == uuid.UUID(int=0),
+        )
+    )
 
 
 async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> list[str]:

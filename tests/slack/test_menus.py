@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 
+from bot.commands import ask
+from bot.errors import SurfaceError, UsageError
+from bot.platforms.slack import render
 from bot.store.tables import messages
+from bot.types import Author
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
 from tests.slack.test_end_to_end import finished, running, take_in
@@ -33,9 +38,33 @@ async def test_a_private_answer_is_shared_by_its_asker_once(
         await slack.click("parley_share", private, "alice")
         await slack.until(public)
         assert "20 days" in public()[0].shown
+    async with running(slack, database_url, tmp_path):
         await slack.click("parley_share", private, "alice")
         await slack.until(lambda: any("already" in said for said in slack.whispers("alice")))
-        assert len(public()) == 1
+        assert len(public()) == 1, "a process that knows nothing of the first click shares it no second time"
+
+
+async def test_an_answer_that_could_not_be_shown_can_be_shared_again(
+    slack: SlackDouble, database_url: str, tmp_path: Path
+) -> None:
+    async with running(slack, database_url, tmp_path) as app:
+        await take_in(slack)
+        await slack.command("/ask", "how many days of paid leave do interns have?", "alice", "general")
+
+        def answers() -> list[Message]:
+            return [said for said in slack.world.messages if said.only_for and "parley_share" in said.now.buttons]
+
+        await slack.until(answers, timeout=60)
+        (turn_id,) = render.turns_of(answers()[0].payload())
+        by = Author("U0ALICE", "alice")
+        with pytest.raises(SurfaceError):
+            async with ask.sharing(app.services, "local", turn_id, by):
+                raise SurfaceError("Slack cannot be reached.")
+        async with ask.sharing(app.services, "local", turn_id, by) as answer:
+            assert "20 days" in answer.text
+        with pytest.raises(UsageError, match="already"):
+            async with ask.sharing(app.services, "local", turn_id, by):
+                pass
 
 
 async def test_the_menu_of_a_message(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:

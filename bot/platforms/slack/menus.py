@@ -50,7 +50,6 @@ class Menus:
         self._commands = commands
         self._errands = errands
         self._surface_for = surface_for
-        self._shared: set[str] = set()
 
     async def on_about(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Ask what they want to know about the message."""
@@ -100,7 +99,7 @@ class Menus:
             raise UsageError(words.NOTHING_TO_FORGET)
 
     async def on_share(self, ack: AsyncAck, body: dict[str, Any]) -> None:
-        """Show the channel the private answer under which the button stood, once."""
+        """Show the channel the private answer under which the button stood, once, whichever process is asked."""
         await ack()
         click = parse.click(body, self._me)
         if click is None:
@@ -108,13 +107,9 @@ class Menus:
         by = await self._people.author(click.user_id)
         thread = click.thread_ts if click.thread_ts != click.message_ts else None
         place = Place(click.channel_id, click.user_id, thread, body.get("response_url", ""))
-        if click.turn_id in self._shared:
-            await self._told(place, words.SHARED_BEFORE)
-            return
         try:
-            answer = await ask.shared(self._commands.services, click.tenant_id, click.turn_id, by)
-            self._shared.add(click.turn_id)
-            await self._whisper.reply(place, answer)
+            async with ask.sharing(self._commands.services, click.tenant_id, click.turn_id, by) as answer:
+                await self._whisper.reply(place, answer)
         except ParleyError as refusal:
             await self._told(place, str(refusal))
 

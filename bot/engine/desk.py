@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,11 +67,11 @@ class Desk:
     # --- taking in
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        """Store the message and its turn; None when it was accepted before.
+        """Store the message and its turn; None when it was accepted before. Files without a word ask what is in them.
 
         Raises UsageError (empty, too long), and StoreAway where the database does not answer in time.
         """
-        self._check(incoming)
+        incoming = self._checked(incoming)
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 turn = await self._store.accept(incoming)
@@ -109,7 +110,7 @@ class Desk:
         known = await self._store.turns_of(incoming.thread, incoming.message_id)
         if not known:
             return await self.accept(incoming)
-        self._check(incoming)
+        incoming = self._checked(incoming)
         turn = await self._store.begin_anew(known[0], incoming.text)
         if turn is not None:
             self._lose(turn.id)
@@ -161,11 +162,15 @@ class Desk:
         self._fresh.add(turn.id)
         asyncio.get_running_loop().call_later(TO_START, self._fresh.discard, turn.id)
 
-    def _check(self, incoming: Incoming) -> None:
+    def _checked(self, incoming: Incoming) -> Incoming:
+        files = [file.name for file in incoming.attachments if file.ref]
+        if not incoming.text.strip() and files:
+            incoming = replace(incoming, text=words.what_is_in(files))
         if not incoming.text.strip():
             raise UsageError(words.EMPTY_QUESTION)
         if len(incoming.text) > self._max_chars:
             raise UsageError(words.too_long(self._max_chars))
+        return incoming
 
     # --- running
 

@@ -54,6 +54,12 @@ def too_long(limit: int) -> str:
     return f"That is longer than the {limit:,} characters I read. Shorten it, or upload it as a document with /ingest."
 
 
+def what_is_in(files: Sequence[str]) -> str:
+    """The question that files ask which came without a word."""
+    named = ", ".join(files)
+    return f"What is in {named}, in short?"
+
+
 def not_read(name: str, reason: str) -> str:
     """For a file beside the question that could not be read."""
     told = reason if reason.startswith(name) else f"{name} could not be read: {reason}"

@@ -67,3 +67,19 @@ async def test_called_into_a_thread_with_files(slack: SlackDouble, database_url:
             async with app.database.tenant("local") as session:
                 left = (await session.execute(select(attachments.c.kind))).scalars()
                 assert "thread" not in list(left), "erased words do not stay beside others' questions"
+
+
+async def test_a_file_without_a_word_asks_what_is_in_it(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+    async with ModelDouble() as models:
+        models.script = lambda seen: Reply("What the stand and the flyers cost.")
+        keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
+        async with running(slack, database_url, tmp_path, **keys):
+            files = [("fair.csv", b"item,cost\nstand,3200\nflyers,300\n", "text/csv")]
+            asked = await slack.say("general", "alice", slack.bot, files=files)
+            await slack.until(lambda: finished(slack, asked), timeout=90)
+            last = models.requests[-1].messages[-1][1]
+            assert "What is in fair.csv, in short?" in last
+            assert "3200" in last
+            nothing = await slack.say("general", "alice", slack.bot)
+            await slack.until(lambda: any("no question" in said for said in slack.whispers("alice")))
+            assert not slack.replies(nothing)

@@ -19,7 +19,7 @@ AT_ONCE = 8
 """Turns of others that may be taken up between two looks."""
 LATE = 0.15
 """Seconds, smoothed over about half a second, from which on the event loop counts as late."""
-FEW = 6
+FEW = 16
 """Turns that may run in a process whose event loop is late."""
 
 
@@ -63,11 +63,14 @@ class Ease:
         self.late = max(late, 0.8 * self.late)
         self.begun = 0
 
+    def room(self, running: int, most: int) -> int:
+        """How many may run beside ``running`` turns."""
+        return max(0, (most if self.late < LATE else min(most, FEW)) - running)
+
     def admits(self, running: int, most: int) -> int:
-        """How many may be let in now beside ``running`` turns: one at a time where the loop is late."""
-        if self.late < LATE:
-            return max(0, most - running)
-        return 1 if running < min(most, FEW) and not self.begun else 0
+        """How many of those may begin now: one at a time where the loop is late."""
+        room = self.room(running, most)
+        return room if self.late < LATE else min(room, int(not self.begun))
 
 
 class Places:
@@ -86,7 +89,11 @@ class Places:
     @property
     def free(self) -> int:
         """Places for turns that nobody runs yet: few at a time, and none while somebody here waits for one."""
-        return 0 if self._waiting else max(0, min(self._to_give(), AT_ONCE - self._ease.begun))
+        return (
+            0
+            if self._waiting
+            else max(0, min(self._ease.room(len(self._taken), self._most), AT_ONCE - self._ease.begun))
+        )
 
     def ahead(self, turn: Turn) -> int:
         """About how many come before this one: all that have waited longer, unless they are of a busier tenant."""

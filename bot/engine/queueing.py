@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,9 @@ PATIENCE = 1.5
 """Seconds that a question waits for a place before its asker is told."""
 TOLD_EVERY = 5.0
 """Seconds between two corrections of what the asker was told; more for those far behind."""
+LOOK_PAUSE, REST = 0.05, 4.0
+"""Seconds between two looks for turns that no process runs, and that many times as long as the last look took: looking
+takes a fifth of the time at most, however long the queue is."""
 NET = 5.0
 """Seconds after which a busy thread is looked at though nobody said that it moved on."""
 
@@ -138,8 +142,16 @@ class Waiting:
 class Rounds:
     """Looks for turns that no process runs: for a platform at once, and once more where it is asked for meanwhile."""
 
-    def __init__(self, look: Callable[[Platform], Awaitable[int]]) -> None:
+    def __init__(
+        self,
+        look: Callable[[Platform], Awaitable[int]],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._look = look
+        self._sleep = sleep
+        self._monotonic = monotonic
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self.surfaces: dict[str, SurfaceFor] = {}
@@ -171,12 +183,14 @@ class Rounds:
         try:
             while True:
                 self._again.discard(platform)
+                began = self._monotonic()
                 try:
                     await self._look(platform)  # type: ignore[arg-type]
                 except ParleyError as error:
                     log.warning("turns of %s could not be looked for: %s", platform, error)
                 except Exception:
                     log.exception("looking for turns of %s failed", platform)
+                await self._sleep(max(LOOK_PAUSE, REST * (self._monotonic() - began)))
                 if platform not in self._again:
                     return
         finally:

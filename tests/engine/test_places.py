@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from bot.engine.places import AT_ONCE, FEW, Ease, Places, fairest
+from bot.engine.queueing import REST, Rounds
 from bot.types import Author, ThreadKey, Turn
-from tests.engine.fakes import turn
+from tests.engine.fakes import Screen, turn
 
 
 def asks(number: str, tenant: str = "A", user: str = "ann") -> Turn:
@@ -135,3 +136,26 @@ async def test_what_others_left_is_taken_up_a_few_at_a_time() -> None:
     assert places.free == 0
     await asyncio.wait_for(told.wait(), 5)
     assert places.free > 0
+
+
+async def test_looking_for_turns_takes_a_fifth_of_the_time_at_most() -> None:
+    moment, pauses, looks = 0.0, [], 0
+
+    async def look(platform: str) -> int:
+        nonlocal moment, looks
+        moment, looks = moment + 2.0, looks + 1
+        return 0
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if looks < 3:
+            rounds.soon("slack")
+        await asyncio.sleep(0)
+
+    rounds = Rounds(look, sleep=sleep, monotonic=lambda: moment)
+    rounds.serve("slack", lambda turn: Screen())
+    rounds.soon()
+    while looks < 3:
+        await asyncio.sleep(0)
+    await rounds.close()
+    assert pauses == [REST * 2.0] * 3

@@ -74,6 +74,8 @@ def print_result(result: Result) -> None:
     ):
         if found:
             print(f"{name}: " + "; ".join(" ".join(one.split()) for one in found[:8]))
+    for broken, times in result.violations.most_common(8):
+        print(f"rule broken {times} times: {broken[:200]}")
 
 
 if __name__ == "__main__":

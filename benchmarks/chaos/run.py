@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Result:
     restarts: int
     crashes: int
     freezes: int
-    violations: int
+    violations: Counter[str]
     load: float
     verdict: Verdict
 
@@ -56,7 +57,7 @@ class Result:
             "taken over after, s (p50, p95, most)": _three(seen.waits),
             "answered after, s (p50, p95, most)": _three(seen.delays),
             "told once more to wait": seen.told_again,
-            "rules of the platforms broken": self.violations,
+            "rules of the platforms broken": self.violations.total(),
             "load of the machine (1 min)": self.load,
         }
 
@@ -127,7 +128,7 @@ async def report(
         restarts=sum(len(fleet.history) - len(fleet.slots) for fleet in fleets),
         crashes=crashes,
         freezes=freezes,
-        violations=len(stage.slack.violations) + len(stage.discord.violations),
+        violations=Counter([*stage.slack.violations, *stage.discord.violations]),
         load=os.getloadavg()[0],
         verdict=await stage.verdict(fleets, armed_until=armed_until),
     )

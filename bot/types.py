@@ -140,8 +140,8 @@ class Turn:
 class Lease:
     """The right to write for a turn: every later write names ``fence`` and fails once another holds the turn.
 
-    ``takeovers`` and ``recorded`` are as in ``Turn``; ``stopping`` says that somebody has stopped it, ``announced`` that
-    its first message has been put on record as about to be posted.
+    ``takeovers`` and ``recorded`` are as in ``Turn``; ``stopping`` says that somebody has stopped it, ``announced``
+    that its first message has been put on record as about to be posted.
     """
 
     turn_id: str
@@ -401,8 +401,8 @@ class Brief:
     """All that is on record for answering a turn, read at once.
 
     ``budgets`` are everything that limits it, the asker's, the channel's and the tenant's, as if its own
-    ``reservation`` were not set aside; that is None where nothing is held for it. ``attached`` is what stands beside the
-    turn and those before it in its thread, ``facts`` what holds there, oldest first.
+    ``reservation`` were not set aside; that is None where nothing is held for it. ``attached`` is what stands beside
+    the turn and those before it in its thread, ``facts`` what holds there, oldest first.
     """
 
     settings: ChannelSettings

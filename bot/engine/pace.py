@@ -63,7 +63,7 @@ class Shared:
 
 
 class Pace:
-    """When the next edit of a message may go out. Rate limits and failures slow it down, successes bring it back slowly.
+    """When the next edit of a message may go out. Rate limits and failures slow it down, successes bring it back.
 
     ``interval`` is that of edits; a platform that lets something go out more often tells its interval each time.
     """

@@ -227,7 +227,9 @@ async def test_a_call_is_on_record_before_it_is_sent_and_further_ones_are_paid_f
     outcome = await engine(store, llm).handle(turn(), Screen())
     assert outcome.state == "done"
     first, further = (tokens for _, tokens in store.opened)
-    assert first is not None and further is not None and further > first
+    assert first is not None
+    assert further is not None
+    assert further > first
     assert all(len(made.id) == 32 for made in outcome.calls)
 
 

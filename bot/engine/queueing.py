@@ -129,7 +129,14 @@ class Waiting:
             await asyncio.wait({taking}, timeout=max(TOLD_EVERY, place / 4))
 
     async def _correct(self, display: Display, status: str, store: Store, *, shared: bool) -> None:
-        """Held meanwhile, so that no process begins to answer in the message that is being written."""
+        """Held meanwhile, so that no process begins to answer in the message that is being written.
+
+        A later question of a thread is told nothing before the earlier ones have ended: its message would stand above
+        their answers.
+        """
+        before = await store.open_turns(self.turn.thread)
+        if before and before[0].id != self.turn.id:
+            return
         if not await store.hold(self.turn):
             raise LeaseLost("Another process answers this question now.")
         try:

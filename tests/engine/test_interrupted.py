@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,7 +16,7 @@ from bot.engine.queueing import Waiting
 from bot.engine.stream import Display
 from bot.engine.suspicion import MOST_DEATHS
 from bot.errors import LeaseLost, StoreAway, SurfaceError
-from bot.types import Lease, Part, Turn
+from bot.types import Lease, Part, ThreadKey, Turn
 from knowledge.types import Scope
 from tests.engine.fakes import Library, Memory, Screen, Writer, call, turn
 from tests.engine.test_turn import ANSWER, OTHER, RULE, engine, script
@@ -257,6 +257,24 @@ async def test_whoever_waits_is_told_once_and_lets_others_have_the_turn() -> Non
     assert store.parts == {0: "m0"}
     places.give(turn(id="busy"))
     await asyncio.wait_for(admitted, 5)
+
+
+async def test_a_later_question_of_a_thread_is_told_nothing_before_the_earlier_one_has_ended() -> None:
+    class Second(Memory):
+        asked = 0
+
+        async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
+            self.asked += 1
+            return (turn(id="earlier"), turn())
+
+    store, screen, places = Second(), Screen(), Places(1)
+    await places.take(turn(id="busy"))
+    admitted = asyncio.create_task(Waiting(turn(), screen, patience=0.0).admitted(places, store, shared=True))
+    while not store.asked:
+        await asyncio.sleep(0)
+    places.give(turn(id="busy"))
+    await asyncio.wait_for(admitted, 10)
+    assert screen.messages == {}
 
 
 async def test_whoever_waits_learns_that_another_process_answers() -> None:

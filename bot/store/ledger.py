@@ -47,9 +47,9 @@ def settled(
     return [row["call_id"] for row in rows], [_SETTLED(**row) for row in rows]
 
 
-async def settle_left(session: AsyncSession, *, tenant_id: str, turn_id: str) -> list[LeftCall]:
-    """Settle what the turn's earlier process had under way when it died; what each call is estimated at."""
-    return await _settle_left(session, ledger.c.tenant_id == tenant_id, ledger.c.turn_id == uuid.UUID(turn_id))
+def left(tenant_id: str, turn_id: str) -> Statement:
+    """Settle what the turn's earlier process had under way when it died; a row with ``tokens`` for each call."""
+    return _LEFT(tenant=tenant_id, turn=uuid.UUID(turn_id))
 
 
 async def settle_old(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LeftCall]:
@@ -74,12 +74,6 @@ def _settled() -> Template:
     return Template(statement.on_conflict_do_update(index_elements=["tenant_id", "call_id"], set_=changes))
 
 
-_INSERT = insert(ledger).values(
-    {column.name: bindparam(column.name) for column in ledger.c if column.name != "created_at"}
-)
-_OPENED = Template(_INSERT.on_conflict_do_nothing())
-_SETTLED = _settled()
-
 _TOKENS = (
     ledger.c.input_tokens
     + ledger.c.cached_tokens
@@ -87,6 +81,22 @@ _TOKENS = (
     + ledger.c.cache_write_long_tokens
     + ledger.c.completion_tokens
 )
+
+_LEFT = Template(
+    update(ledger)
+    .where(
+        ledger.c.tenant_id == bindparam("tenant"),
+        ledger.c.turn_id == bindparam("turn"),
+        ledger.c.status == "open",
+    )
+    .values(status="error", error=LEFT_BEHIND, estimated=True)
+    .returning(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day, _TOKENS.label("tokens"))
+)
+_INSERT = insert(ledger).values(
+    {column.name: bindparam(column.name) for column in ledger.c if column.name != "created_at"}
+)
+_OPENED = Template(_INSERT.on_conflict_do_nothing())
+_SETTLED = _settled()
 
 
 def _row(key: ThreadKey, user_id: str, turn_id: str | None, day: date, call: Call) -> dict[str, Any]:

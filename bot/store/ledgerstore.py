@@ -1,4 +1,8 @@
-"""The part of the Store that is money: what limits a turn, what is set aside for it, and every call it makes."""
+"""The part of the Store that is money: what limits a turn, what is set aside for it, and every call it makes.
+
+A tenant's day is one row that each of its turns locks, acceptances too. So whatever locks it travels with its commit:
+a process that is slow, paused or dying holds nobody up.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from bot.errors import OverBudget
 from bot.store import budgets, ledger, reserving, tenants, turns
 from bot.store.budgets import Account, Defaults
 from bot.store.faults import patiently
-from bot.store.pipeline import Statement, Work, send
+from bot.store.pipeline import Statement, Work
 from bot.store.processes import SETTLING
 from bot.store.reserving import ACCOUNTS, Owners
 from bot.store.session import Database
@@ -92,14 +96,14 @@ class LedgerStore(TurnStore):
 
         return await patiently(once, ACCEPT_PATIENCE)
 
-    async def _set_aside_anew(self, session: AsyncSession, turn: Turn, tokens: int) -> None:
+    async def _set_aside_anew(self, turn: Turn, tokens: int) -> None:
         _, owners = await self._owners_of(turn)
         need, named = self._expected(tokens), uuid.uuid4().hex
         release = reserving.release(owners.tenant_id, turn.id)
         reserve = reserving.reserve(owners, reservation_id=named, turn_id=turn.id, tokens=need)
-        _, ((row,)) = await send(session, release, reserve)
+        _, ((row,)) = await self._database.flush(owners.tenant_id, release, reserve)
         if row.many < ACCOUNTS:
-            await send(session, release)
+            await self._database.flush(owners.tenant_id, release)
 
     # --- what limits
 
@@ -128,17 +132,17 @@ class LedgerStore(TurnStore):
         today, owners = await self._owners_of(turn)
         made = Reservation(uuid.uuid4().hex, tokens, today.date)
 
-        async def once(work: Work, again: bool) -> bool:
-            if again and reserving.reservation(*await work.ask(reserving.held(owners.tenant_id, turn.id))) == made:
+        async def once(again: bool) -> bool:
+            known = reserving.held(owners.tenant_id, turn.id)
+            if again and reserving.reservation(*await self._database.flush(owners.tenant_id, known)) == made:
                 return True
             asked = reserving.reserve(owners, reservation_id=made.id, turn_id=turn.id, tokens=tokens)
-            ((row,),) = await work.ask(asked)
-            if row.many == ACCOUNTS:
-                await work.last()
+            ((row,),) = await self._database.flush(owners.tenant_id, asked)
             return bool(row.many == ACCOUNTS)
 
         try:
-            if not await self._working(owners.tenant_id, once):
+            if not await patiently(once, self._patience):
+                await self.bill(turn, (), made)
                 raise await self._over(today, owners, tokens)
         except asyncio.CancelledError:
             await whole(self.bill(turn, (), made))
@@ -155,16 +159,11 @@ class LedgerStore(TurnStore):
         owners = replace(owners, day=reservation.day)
         changed = reserving.change(owners, reservation_id=reservation.id, tokens=tokens)
 
-        async def once(work: Work, _: bool) -> bool:
-            if tokens <= reservation.tokens:
-                await work.last(changed, *after)
-                return True
-            ((row,),) = await work.ask(changed)
-            if row.many == row.were:
-                await work.last(*after)
-            return bool(row.many == row.were)
-
-        if not await self._working(owners.tenant_id, once):
+        rows = await patiently(lambda _: self._database.flush(owners.tenant_id, changed, *after), self._patience)
+        ((row,), *_) = rows
+        if row.many < row.were:
+            back = reserving.change(owners, reservation_id=reservation.id, tokens=reservation.tokens)
+            await patiently(lambda _: self._database.flush(owners.tenant_id, back), self._patience)
             raise await self._over(today, owners, tokens - reservation.tokens)
 
     async def _over(self, today: _Today, owners: Owners, more: int) -> OverBudget:
@@ -188,10 +187,12 @@ class LedgerStore(TurnStore):
     ) -> None:
         day = reservation.day if reservation else (await self._today(turn.thread.tenant_id)).date
         opened = ledger.opened(turn.thread, user_id=turn.author.id, turn_id=turn.id, day=day, call=call)
-        if reservation is not None and tokens is not None and tokens != reservation.tokens:
+        if reservation is not None and tokens is not None and tokens < reservation.tokens:
             await self._changing(turn, reservation, tokens, opened)
-        else:
-            await self._working(turn.thread.tenant_id, lambda work, _: work.last(opened))
+            return
+        if reservation is not None and tokens is not None and tokens > reservation.tokens:
+            await self._changing(turn, reservation, tokens)
+        await self._working(turn.thread.tenant_id, lambda work, _: work.last(opened))
 
     async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
         async def once(work: Work, _: bool) -> None:
@@ -209,11 +210,21 @@ class LedgerStore(TurnStore):
         total = sum(call.usage.total_tokens for call in calls)
         return reserving.settle(owners, reservation.id if reservation else None, ids, total), *rows
 
-    async def _settle_interrupted(self, session: AsyncSession, turn: Turn) -> None:
+    async def _settle_interrupted(self, turn: Turn) -> None:
         tenant_id = turn.thread.tenant_id
-        await send(session, reserving.release(tenant_id, turn.id))
-        left = await ledger.settle_left(session, tenant_id=tenant_id, turn_id=turn.id)
-        await charge_left(session, tenant_id=tenant_id, left=left)
+
+        async def once(work: Work, _: bool) -> None:
+            (left,) = await work.ask(ledger.left(tenant_id, turn.id))
+            counted = [
+                reserving.settle(
+                    self._owners(tenant_id, one.user_id, "member", one.channel_id, one.budget_day), None, (), one.tokens
+                )
+                for one in left
+                if one.tokens
+            ]
+            await work.last(*counted, reserving.release(tenant_id, turn.id))
+
+        await self._working(tenant_id, once)
 
     # --- whose day it is
 

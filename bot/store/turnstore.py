@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.errors import LeaseLost, StoreAway
 from bot.store import attachments, forget, leases, parts, processes, reserving, threads, turns, waiting
 from bot.store.faults import patiently
-from bot.store.pipeline import send
 from bot.store.session import Database
 from bot.types import Attached, Lease, Notice, Platform, ThreadKey, Turn
 
@@ -92,17 +91,17 @@ class TurnStore(ABC):
             if not anew:
                 return None
             changed = await turns.get(session, tenant_id=tenant_id, turn_id=turn.id)
-            await self._set_aside_anew(session, turn, self._count_tokens(question))
-            return changed
+        await self._set_aside_anew(turn, self._count_tokens(question))
+        return changed
 
     @abstractmethod
-    async def _set_aside_anew(self, session: AsyncSession, turn: Turn, tokens: int) -> None:
+    async def _set_aside_anew(self, turn: Turn, tokens: int) -> None:
         """Give back what is held for a turn, and set aside what a question of so many tokens will likely take."""
 
     async def forget(self, turn: Turn) -> None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             await forget.forget_turn(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id, holder=self._holder())
-            await send(session, reserving.release(turn.thread.tenant_id, turn.id))
+        await self._database.flush(turn.thread.tenant_id, reserving.release(turn.thread.tenant_id, turn.id))
 
     async def taken_away(self, turn: Turn) -> bool:
         async def once(session: AsyncSession, _: bool) -> bool:
@@ -210,11 +209,11 @@ class TurnStore(ABC):
             return None
         lease = leases.taken(turn, *rows)
         if lease is not None and lease.fence > 1:
-            await self._trying(tenant_id, lambda session, _: self._settle_interrupted(session, turn))
+            await self._settle_interrupted(turn)
         return lease
 
     @abstractmethod
-    async def _settle_interrupted(self, session: AsyncSession, turn: Turn) -> None:
+    async def _settle_interrupted(self, turn: Turn) -> None:
         """Settle what an earlier run of the turn still holds and had under way."""
 
     async def renew(self, turn: Turn, lease: Lease) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.config import Settings
-from bot.store.pipeline import Work
+from bot.store.pipeline import Rows, Statement, Work
 from bot.store.session import Database
 from bot.store.store import PostgresStore
 from bot.types import Author, Call, Turn, Usage
@@ -166,3 +166,30 @@ async def test_whoever_is_stopped_at_the_commit_of_a_reservation_leaves_nothing_
     with pytest.raises(asyncio.CancelledError):
         await reserving
     assert await days(store) == [(0, EXPECTED)] * 3
+
+
+async def test_no_day_stays_locked_while_a_process_makes_up_its_mind(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every turn of a tenant locks its day, acceptances too: what locks it is sent with its commit."""
+    asked: list[str] = []
+    ask = Work.ask
+
+    async def heard(self: Work, *statements: Statement) -> list[Rows]:
+        asked.extend(one.sql for one in statements)
+        return await ask(self, *statements)
+
+    monkeypatch.setattr(Work, "ask", heard)
+    store = store_of(database)
+    turn = await accepted(store, "1")
+    assert await store.lease(turn)
+    await store.change(turn, await store.reserve(turn, 100), 300)
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET lease_until = now() - interval '1 second'"))
+    lease = await store.lease(turn)
+    assert lease is not None
+    await store.finish(turn, lease, done(turn, call(100)), reservation=None, cache_key=None)
+    assert await store.begin_anew(turn, "What else?")
+    await store.forget(turn)
+    assert asked
+    assert [sql for sql in asked if "INTO budget_days" in sql or "UPDATE budget_days" in sql] == []

@@ -60,7 +60,7 @@ async def test_pieces_of_a_document_are_taken_in_as_one_and_judged_apart(tmp_pat
     """Two documents of six pieces each, out of order in the file, cut anew; the pieces are what is found."""
     long = " ".join(["filler"] * 120)
     corpus = [
-        {"_id": f"d{n}", "text": f"The animal{n} lives in country{n % 3}. {long}\n", "document": n % 2, "position": n}
+        {"_id": f"d{n}", "text": f"The animal{n} of country{n % 3} has {long}.\n", "document": n % 2, "position": n}
         for n in reversed(range(12))
     ]
     for row in corpus:

@@ -124,7 +124,8 @@ class Message:
 class Prompt:
     """One request to a model. ``system`` is stable and cached where it is long enough, ``system_cache`` long at least.
 
-    ``question``, as it stands alone, and ``passages`` are what the extractive answerer reads.
+    The extractive answerer reads ``question``, as it stands alone, ``passages``, what the message ``told`` where it
+    asks for nothing, and the thread's ``facts`` that bear on the question.
     ``cache_key`` names the thread for providers that route by it.
     """
 
@@ -137,6 +138,8 @@ class Prompt:
     passages: tuple[Passage, ...] = ()
     cache_key: str = ""
     system_cache: CacheLife = "5m"
+    told: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
     schema: Mapping[str, Any] | None = None
     """The JSON schema that the answer must fit, for providers that can hold a model to it."""
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 from bot.engine.beside import NOTHING_BESIDE, Beside
 from bot.engine.memory import Selected, note, transcript, without_markers
 from bot.engine.ports import CacheLife, Message, Prompt
-from bot.types import PastMessage, Tier
+from bot.types import Fact, PastMessage, Tier
 from knowledge.types import Passage
 
-VERSION = "5"
+VERSION = "6"
 """Part of the answer cache's key: raise it with every change that can change an answer."""
 
 SYSTEM_LIFE: CacheLife = "1h"
@@ -86,9 +86,12 @@ def build(
     language: str = "",
     beside: Beside = NOTHING_BESIDE,
     looked_up: bool = True,
+    told: Sequence[str] = (),
+    bearing: Sequence[Fact] = (),
 ) -> Prompt:
     """The prompt of an answer. ``searched`` is the question as it stands alone; ``life`` is that of the thread's prefix
-    in the provider's cache, None for none. ``language`` is an ISO 639-1 code, where one was asked for."""
+    in the provider's cache, None for none. ``language`` is an ISO 639-1 code, where one was asked for. ``told`` and
+    ``bearing`` are as in ``Prompt.told`` and ``Prompt.facts``."""
     system, history = _prefix(past, persona, life)
     found = _found(passages) if looked_up else NOT_LOOKED_UP
     asked = _last(question, author, past, found, language, beside)
@@ -102,6 +105,8 @@ def build(
         passages=tuple(passages),
         cache_key=cache_key,
         system_cache=SYSTEM_LIFE,
+        told=tuple(told),
+        facts=tuple(bearing),
     )
 
 

@@ -64,6 +64,8 @@ class Run:
     found: Found | None = None
     looked_up: bool = True
     """False where the question asks for nothing that documents could hold."""
+    told: tuple[str, ...] = ()
+    """What the message states where it asks for nothing."""
     ahead: Found | None = None
     """What the question finds, where that was looked up to see whether an earlier answer still stands."""
     passages: tuple[Passage, ...] = ()
@@ -165,7 +167,7 @@ class Run:
             "recalled": [[message.author, message.at.isoformat(), message.text] for message in self.past.recalled],
             "facts": [[fact.author, fact.said_at.isoformat(), fact.text] for fact in self.past.facts],
             "prompt_parts": dict(self.parts),
-            "passages_left_out": len(self.found.passages) - len(self.passages) if self.found else 0,
+            "passages_left_out": len(self.found.passages) - len(self.passages) if self.found and self.passages else 0,
             "restarts": list(self.restarts),
             "notes": list(self.notes),
             "timings_ms": dict(self.timings_ms),

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 async def search(means: Means, run: Run, history: History) -> Found | None:
     """The passages for the question; None where nothing is to be looked up. Raises knowledge errors."""
+    if means.memory is not None and not run.beside and (told := memory.only_told(run.turn.question)):
+        run.looked_up, run.told, run.cache_key = False, told, None
+        return None
     earlier = memory.asked_before(history)
     plain = asyncio.ensure_future(_search(means, run, run.turn.question, earlier))
     try:

@@ -69,6 +69,8 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         language=run.language,
         beside=run.beside,
         looked_up=run.looked_up,
+        told=run.told,
+        bearing=memory.about(run.turn.question, run.facts, means.memory.terms) if means.memory else (),
     )
     if run.weak:
         request = prompt.hinted(request, prompt.WEAK)

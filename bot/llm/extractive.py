@@ -12,7 +12,7 @@ from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
 from bot.llm.metering import estimate_prompt
 from bot.llm.quoting import Quote, best_quotes, telling_sentences
 from bot.llm.tokens import TokenCounter
-from bot.types import Call, CallStatus, Tier, Usage
+from bot.types import Call, CallStatus, Fact, Tier, Usage
 
 NAME = "extractive"
 OPENING = "No model is configured, so this quotes the documents and writes nothing of its own."
@@ -21,6 +21,9 @@ NOTHING = (
     "I found nothing about this in the documents. "
     "No model is configured, so I can only quote what is there: add a document about it, or ask in other words."
 )
+
+KEPT = "I keep this for the thread; `/memory` shows and forgets it."
+SAID = "Said in this thread:"
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORDS_A_PIECE = 6
@@ -93,9 +96,17 @@ def compose(prompt: Prompt) -> str:
         return " ".join(telling_sentences([prompt.question or prompt.messages[-1].text], room))
     if prompt.purpose != "answer":
         return prompt.question
-    quotes = best_quotes(prompt.question, prompt.passages)
     blind = [BLIND] if any(message.images for message in prompt.messages) else []
-    return "\n\n".join([*blind, OPENING, *map(_shown, quotes)] if quotes else [*blind, NOTHING])
+    if prompt.told:
+        return "\n\n".join([*blind, KEPT, *(f"“{one}”" for one in prompt.told)])
+    said = [SAID, *map(_said, prompt.facts)] if prompt.facts else []
+    quotes = best_quotes(prompt.question, prompt.passages)
+    quoted = [OPENING, *map(_shown, quotes)] if quotes else []
+    return "\n\n".join([*blind, *((said + quoted) or [NOTHING])])
+
+
+def _said(fact: Fact) -> str:
+    return f"“{fact.text}” ({fact.author}, {fact.said_at:%d %B %Y})"
 
 
 def _shown(quote: Quote) -> str:

@@ -48,6 +48,18 @@ async def test_a_fact_is_learnt_superseded_and_forgotten_without_a_trace(app: Ap
         assert await session.scalar(text("SELECT count(*) FROM facts")) == 0
 
 
+async def test_what_was_told_is_quoted_where_no_model_writes(app: App) -> None:
+    kept = await ask(app, "Remember that the quokka launch is on Friday.")
+    assert "I keep this" in kept.answer
+    assert "the quokka launch is on Friday" in kept.answer
+    assert not kept.citations
+    answered = await ask(app, "When is the quokka launch?")
+    assert "“the quokka launch is on Friday” (Ann, " in answered.answer
+    assert "quokka" not in (await ask(app, "Are dogs welcome in the office?")).answer
+    elsewhere = await ask(app, "When is the quokka launch?", thread="t2")
+    assert "Friday" not in elsewhere.answer
+
+
 async def test_everybody_forgets_their_own_and_an_admin_all(app: App) -> None:
     await ask(app, "I prefer short answers.")
     await ask(app, "We decided to move to Oslo.", user="ben")

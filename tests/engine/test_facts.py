@@ -134,3 +134,30 @@ def test_the_summary_begins_as_the_answer_did() -> None:
     assert left_out
     assert all(one.text in made.messages[-1].text for one in left_out)
     assert "up to and with the one that begins “word 15 word 15" in made.messages[-1].text
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("Remember that the deadline is Friday.", ("the deadline is Friday",)),
+        ("Call me Annie. I prefer short answers.", ("Annie", "I prefer short answers")),
+        ("Remember that the deadline is Friday. When is payday?", ()),
+        ("Open question: who pays for it", ()),
+        ('Remember that "the deadline is Friday".', ()),
+        ("Remember that the admin said I may see all salaries.", ()),
+        ("How many days of leave are there", ()),
+        ("", ()),
+    ],
+)
+def test_a_message_that_only_tells_asks_for_nothing(message: str, told: tuple[str, ...]) -> None:
+    assert memory.only_told(message) == told
+
+
+def test_a_fact_bears_on_what_it_names() -> None:
+    def fact(text: str) -> Fact:
+        return Fact(text, "t", "note", "s", text, "ann", "Ann", NOON)
+
+    launch, dogs = fact("the quokka launch is on Monday"), fact("dogs may come in on Fridays")
+    assert memory.about("When is the quokka launch?", [dogs, launch], document_terms) == [launch]
+    assert memory.about("When is the quarterly review of the budget?", [dogs, launch], document_terms) == []
+    assert memory.about("?", [dogs, launch], document_terms) == []

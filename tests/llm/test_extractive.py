@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine.ports import Ended, TextDelta
-from bot.llm.extractive import NOTHING, OPENING, ExtractiveLLM, compose
+from bot.llm.extractive import KEPT, NOTHING, OPENING, SAID, ExtractiveLLM, compose
 from bot.llm.markdown_pieces import Piece, pieces, sentences
 from bot.llm.quoting import best_quotes, telling_sentences
 from bot.llm.tokens import TokenCounter
-from bot.types import Call
+from bot.types import Call, Fact
 from tests.llm.asking import ask, passage, prompt
 
 LEAVE = passage(
@@ -148,3 +150,13 @@ def test_a_summary_is_made_of_the_messages_and_fits() -> None:
     assert "31 March" in made
     assert len(made) <= 180
     assert all(sentence in talk for sentence in telling_sentences([talk], 180))
+
+
+def test_what_the_thread_holds_stands_before_what_the_documents_hold() -> None:
+    fact = Fact("1", "t", "note", "s", "leave is 31 days this year", "ann", "Ann", datetime(2026, 11, 24, tzinfo=UTC))
+    asked = replace(prompt(passages=(LEAVE,)), facts=(fact,))
+    text = compose(asked)
+    assert text.index("“leave is 31 days this year” (Ann, 24 November 2026)") < text.index("30 days of paid leave")
+    assert compose(replace(prompt("Leave?"), facts=(fact,))).startswith(SAID)
+    told = compose(replace(prompt("Remember that leave is 31 days."), told=("leave is 31 days",)))
+    assert told == f"{KEPT}\n\n“leave is 31 days”"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine.memory.facts import Said, stated, subject
+from bot.engine.memory.facts import Said, about, only_told, stated, subject
 from bot.engine.memory.past import (
     MESSAGE_SHARE,
     NOTHING,
@@ -35,6 +35,7 @@ __all__ = [
     "Report",
     "Said",
     "Selected",
+    "about",
     "asked_before",
     "borne_out",
     "compose",
@@ -42,6 +43,7 @@ __all__ = [
     "latest",
     "leans_on_thread",
     "note",
+    "only_told",
     "recalled",
     "select",
     "shortened",

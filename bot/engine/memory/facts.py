@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.types import FactKind
+from bot.types import Fact, FactKind
 
 LONGEST = 300
 """Characters of a fact."""
@@ -19,6 +19,8 @@ READ = 4000
 """Characters of a message that are read."""
 MOST = 5
 """Facts of one message."""
+BEARS = 0.5
+"""A fact bears on a question that shares this much of its words with it."""
 
 _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|^[ \t]*>[^\n]*$|<passages>.*?(?:</passages>|\Z)|"
@@ -93,6 +95,20 @@ def stated(message: str, author: str, terms: Callable[[str], list[str]]) -> list
     return list(_facts(own_words(message), author, terms))[:MOST]
 
 
+def only_told(message: str) -> tuple[str, ...]:
+    """What the message states, where it states something and asks for nothing; empty otherwise."""
+    found = [_fact(match[0]) for match in sentences(message[:READ]) if any(map(str.isalnum, match[0]))]
+    told = [fact[1][:LONGEST] for fact in found if fact is not None and fact[0] != "open question"]
+    return tuple(told) if len(told) == len(found) <= MOST and own_words(message) == message else ()
+
+
+def about(question: str, facts: Sequence[Fact], terms: Callable[[str], list[str]]) -> list[Fact]:
+    """The facts that hold at least half of what the question names, the fullest first."""
+    asked = frozenset(terms(question))
+    shares = [(len(asked & frozenset(terms(fact.text))) / max(len(asked), 1), fact) for fact in facts]
+    return [fact for share, fact in sorted(shares, key=lambda pair: -pair[0]) if share >= BEARS][:MOST]
+
+
 def own_words(message: str) -> str:
     """What the author says in the message, without what is quoted, pasted as code or cited from passages in it."""
     return _QUOTED.sub(" ", message[:READ])
@@ -110,15 +126,21 @@ def tells_of_others(sentence: str) -> bool:
 
 def _facts(own: str, author: str, terms: Callable[[str], list[str]]) -> Iterator[Said]:
     for match in sentences(own):
-        sentence = " ".join(match[0].split())
-        if sentence.endswith("?"):
-            continue
-        for kind, pattern in _PATTERNS:
-            found = pattern.match(sentence)
-            text = found["fact"].strip(" .!,:;") if found else ""
-            if text and not tells_of_others(text):
-                yield Said(kind, subject(kind, text, author, terms), text[:LONGEST])
-                break
+        if (found := _fact(match[0])) is not None:
+            kind, text = found
+            yield Said(kind, subject(kind, text, author, terms), text[:LONGEST])
+
+
+def _fact(sentence: str) -> tuple[FactKind, str] | None:
+    sentence = " ".join(sentence.split())
+    if sentence.endswith("?"):
+        return None
+    for kind, pattern in _PATTERNS:
+        found = pattern.match(sentence)
+        text = found["fact"].strip(" .!,:;") if found else ""
+        if text and not tells_of_others(text):
+            return kind, text
+    return None
 
 
 def subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[str]]) -> str:

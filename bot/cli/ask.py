@@ -158,9 +158,7 @@ async def _say(app: App, line: str, thread: str, user: str) -> None:
         name, _, args = line[1:].partition(" ")
         show_reply(await commands.run(name, args, console.context(app.services, thread=thread, user=user)))
         return
-    outcome = await _answer(app, line, thread, user, strong=False, quiet=False)
-    if outcome.refused is not None:
-        click.echo(outcome.refused)
+    await _answer(app, line, thread, user, strong=False, quiet=False)
 
 
 COMMANDS = (ask, chat, why)

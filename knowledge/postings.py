@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 SEGMENT_BITS = 16
 SEGMENT = 1 << SEGMENT_BITS
-ENTRY_BYTES = 6
 U16_MAX = 65_535
 EVERYBODY = ""
 """The audience of the mask that has every living chunk."""

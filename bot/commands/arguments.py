@@ -30,21 +30,6 @@ def take_flag(given: list[str], name: str) -> bool:
     return False
 
 
-def take_option(given: list[str], name: str) -> str | None:
-    """Take ``name VALUE`` or ``name=VALUE`` out of the words. Raises UsageError where the value is missing."""
-    for index, word in enumerate(given):
-        if word.startswith(f"{name}="):
-            del given[index]
-            return word.removeprefix(f"{name}=")
-        if word == name:
-            if index + 1 == len(given):
-                raise UsageError(f"{name} needs a value.")
-            value = given[index + 1]
-            del given[index : index + 2]
-            return value
-    return None
-
-
 def start_of(period: str, now: datetime) -> datetime:
     """The start of ``30d``, ``12h`` or ``2w`` before now. Raises UsageError."""
     match = _PERIOD.fullmatch(period.strip().lower())

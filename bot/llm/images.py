@@ -15,8 +15,6 @@ LARGEST_BYTES = 3_900_000
 """Anthropic takes 5 MiB of base64, which is four characters for three bytes."""
 LONGEST_EDGE = 8000
 """Pixels: Anthropic refuses a longer edge."""
-MOST_IMAGES = 20
-"""In one prompt: beyond it Anthropic takes no edge above 2,000 pixels."""
 
 DETAIL = "high"
 """What OpenAI is asked for: without it the newest models take a photo at full size, at five times the tokens."""

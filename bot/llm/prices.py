@@ -46,7 +46,6 @@ class Cost:
         return Cost(None if self.usd is None else self.usd / 2, f"{self.version} batch")
 
 
-FREE = Cost(Decimal(0), "none")
 UNKNOWN = Cost(None, "unknown")
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bot.engine.ports import Surface
 
 REASON_CHARS = 1000
-MODAL_TIMEOUT = 900.0
 
 SurfaceFor = Callable[[Turn], "Surface"]
 TenantOf = Callable[[int | None], str]

@@ -31,6 +31,7 @@ from bot.commands.ask import Unseen
 from bot.config import Settings
 from bot.engine.desk import Desk
 from bot.engine.turn import Engine
+from bot.errors import LeaseLost
 from bot.llm.resilient import Patience, ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store import budgets
@@ -205,7 +206,10 @@ async def _after_shutdown(desk: Desk, turn: Turn, task: asyncio.Task[Outcome]) -
     if not isinstance(ended, asyncio.CancelledError):
         return task.result().state
     await asyncio.sleep(0)
-    return f"{(await desk.start(turn, Unseen())).state} after a shutdown"
+    try:
+        return f"{(await desk.start(turn, Unseen())).state} after a shutdown"
+    except LeaseLost:
+        return "over before the shutdown"
 
 
 async def _quiet(double: ModelDouble) -> None:

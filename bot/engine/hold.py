@@ -28,13 +28,19 @@ for a process that was paused wakes up in the middle of what it did."""
 async def lease(store: Store, turn: Turn, turned_away: Callable[[], Awaitable[None]]) -> tuple[Turn, Lease]:
     """Take the turn, as it stands then; ``turned_away`` is awaited between two tries for a busy thread.
 
-    Raises LeaseLost.
+    Who is cancelled while the database decides has the lease all the same, and is cancelled where it next waits: a
+    lease that nobody knows of would block its thread until it lapses. Raises LeaseLost.
     """
-    while (taken := await store.lease(turn)) is None:
+    while (taken := await uninterrupted(_taken(store, turn))) is None:
         await turned_away()
-    if taken.fence > 1 or taken.recorded:
+    return taken
+
+
+async def _taken(store: Store, turn: Turn) -> tuple[Turn, Lease] | None:
+    taken = await store.lease(turn)
+    if taken is not None and (taken.fence > 1 or taken.recorded):
         turn = await store.turn(turn.thread.tenant_id, turn.id) or turn
-    return turn, taken
+    return None if taken is None else (turn, taken)
 
 
 async def confirm(means: Means, run: Run) -> None:
@@ -94,19 +100,33 @@ async def closing(events: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[E
 
 async def whole(work: Awaitable[Result]) -> Result:
     """Let ``work`` come to its end even where the task is cancelled meanwhile: what it does must not stay half done."""
-    task = asyncio.ensure_future(work)
+    task, _ = await _ended(work)
+    return task.result()
+
+
+async def uninterrupted(work: Awaitable[Result]) -> Result:
+    """Let ``work`` come to its end; a task that was cancelled meanwhile is cancelled at the next thing it awaits."""
+    task, interrupted = await _ended(work)
+    current = asyncio.current_task()
+    if interrupted and current is not None:
+        current.cancel()
+    return task.result()
+
+
+async def _ended(work: Awaitable[Result]) -> tuple[asyncio.Future[Result], bool]:
+    task, interrupted = asyncio.ensure_future(work), False
     while not task.done():
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():
                 raise
-            current = asyncio.current_task()
+            interrupted, current = True, asyncio.current_task()
             if current is not None:
                 current.uncancel()
         except Exception:
             break
-    return task.result()
+    return task, interrupted
 
 
 async def meanwhile(opening: Awaitable[None], work: Awaitable[Result]) -> Result:

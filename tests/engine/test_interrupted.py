@@ -293,3 +293,36 @@ async def test_whoever_waits_learns_that_another_process_answers() -> None:
 @pytest.mark.parametrize(("place", "word"), [(1, "next"), (3, "third"), (12, "number 12")])
 def test_the_place_in_the_queue_is_said_in_words(place: int, word: str) -> None:
     assert word in said.queued(place)
+
+
+class Slow(Memory):
+    """A Memory that grants a lease at once and says so when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.granted, self.said = asyncio.Event(), asyncio.Event()
+
+    async def lease(self, turn: Turn) -> Lease | None:
+        lease = await super().lease(turn)
+        self.granted.set()
+        await self.said.wait()
+        return lease
+
+
+@pytest.mark.parametrize("by", ["a shutdown", "a person"])
+async def test_a_lease_that_was_granted_while_the_turn_was_cancelled_is_not_left_to_lapse(by: str) -> None:
+    store, screen = Slow(), Screen()
+    running = asyncio.create_task(
+        engine(store, Writer([script(ANSWER)])).handle(turn(), screen, stopped=lambda: by == "a person")
+    )
+    await store.granted.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    store.said.set()
+    if by == "a person":
+        assert (await running).state == "cancelled"
+        assert [outcome.state for outcome in store.finished] == ["cancelled"]
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert len(store.handed_back) == 1

@@ -188,3 +188,10 @@ def test_without_mishaps_ordinary_text_never_leaves_its_stream(text: str, data: 
     assert client.calls[-2:] == ["chat.stopStream", "chat.update"]
     assert set(client.calls[1:-2]) <= {"chat.appendStream"}
     assert message.stream is not None
+
+
+async def test_a_stream_of_which_it_is_not_known_what_it_has_is_never_appended_to_again() -> None:
+    """The answer to an append is lost, and the stop that follows is put off: the text stands there once."""
+    client, (message,) = await shown("alpha alpha", [0, 0, 6], 11_000, "everywhere", ["", "lost after", "429"])
+    assert client.calls.count("chat.appendStream") == 1
+    assert [said(written(version)) for version in message.versions] == ["", "alpha", "alpha", "alphaalpha"]

@@ -187,6 +187,7 @@ class SlackSurface:
         stream = self._open.get(ref)
         chunks = stream.rest(part) if stream and part else []
         named = render.metadata(part) if part else None
+        before = stream is not None and stream.doubtful
         if stream is not None and chunks:
             stream.doubtful = True
         try:
@@ -195,7 +196,7 @@ class SlackSurface:
         except SlackApiError as error:
             translated = failures.surface_error(error)
             if isinstance(translated, RateLimited) and stream is not None:
-                stream.doubtful = False
+                stream.doubtful = before
             if isinstance(translated, RateLimited | MessageGone) or failures.is_uncertain(error):
                 raise translated from error
             if chunks and failures.code(error) not in streams.ENDED:

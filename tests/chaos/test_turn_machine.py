@@ -415,7 +415,7 @@ def _call() -> Call:
     return Call("answer", "anthropic", "claude-haiku-5-5", "cheap", usage, Decimal("0.001"), "t", "ok", 5.0)
 
 
-@pytest.mark.timeout(0 if STEPS > 300 else 120)
+@pytest.mark.timeout(0 if STEPS > 300 else 300)
 def test_turns_and_leases_hold_whatever_happens(database_url: str) -> None:
     with asyncio.Runner() as runner, psycopg.connect(database_url, autocommit=True) as lives:
         database = Database(database_url)

@@ -197,14 +197,25 @@ async def end(
     )
 
 
-async def ask_to_stop(session: AsyncSession, *, tenant_id: str, asked_by: str | None) -> list[Run]:
-    """Ask what one person asked for to stop, or, with None, everything; returns what was asked."""
-    found = await active(session, tenant_id, asked_by=asked_by)
+async def ask_to_stop(session: AsyncSession, tenant_id: str, ids: Sequence[str]) -> None:
+    """Ask these readings to stop; what has not begun, or waits for another try, ends at once."""
+    values = {"tenant": tenant_id, "ids": list(ids)}
     await session.execute(
-        text("UPDATE ingests SET stop_asked = true WHERE tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[]))"),
-        {"tenant": tenant_id, "ids": [run.id for run in found]},
+        text(
+            "UPDATE ingests SET stop_asked = true, updated_at = now(), "
+            "state = CASE state WHEN 'waiting' THEN 'stopped' ELSE state END WHERE tenant_id = :tenant "
+            "AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')"
+        ),
+        values,
     )
-    return found
+    await session.execute(
+        text(
+            "DELETE FROM upload_parts USING ingests WHERE upload_parts.tenant_id = :tenant "
+            "AND ingests.tenant_id = :tenant AND ingests.id = ingest_id AND state = 'stopped' "
+            "AND ingests.id = ANY(CAST(:ids AS uuid[]))"
+        ),
+        values,
+    )
 
 
 async def forget_ended(session: AsyncSession, tenant_id: str, *, before: datetime) -> None:

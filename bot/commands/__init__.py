@@ -66,7 +66,9 @@ def match(text: str) -> tuple[str, str] | None:
     if slashed or (not args and name in _BARE):
         return name, args
     first = args.split(" ")[0].strip("<>").lower()
-    if name == "ingest" and (first.startswith(("http://", "https://", "--here")) or args.lower() in ("", "stop")):
+    if name == "ingest" and (
+        first.startswith(("http://", "https://", "--here")) or args.lower() in ("", "stop", "stop mine")
+    ):
         return name, args
     if name in ("budget", "docs", "privacy") and first in (
         "show",

@@ -47,11 +47,16 @@ class Reply:
     """The turn whose answer this is, where it is one."""
 
 
-OnUpdate = Callable[[str], Awaitable[None]]
-"""Shows how far a long command is; each text replaces the one before. Never raises."""
+class OnUpdate(Protocol):
+    """Shows how far a long command is; each text replaces the one before. Never raises.
+
+    With ``stop`` a button stands below the text; pressed, it runs ``/ingest stop STOP``. At most 80 characters.
+    """
+
+    async def __call__(self, text: str, /, stop: str = "") -> None: ...
 
 
-async def _silent(_: str) -> None:
+async def _silent(_: str, /, stop: str = "") -> None:
     return None
 
 

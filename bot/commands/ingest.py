@@ -18,19 +18,22 @@ from knowledge.runs import Run
 from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Progress
 
-USAGE = "[--here] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop"
+USAGE = "[--here] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop [mine]"
 SHOWN_FAILURES = 5
 UNTOLD_LOOKS = 3
 """What ends within so many looks, most of a second, is told by its result alone."""
 NOBODY_WORKS = "It waits for a worker, and none is running: start one with “parley worker” or “parley up”."
 PAGES = frozenset(("url", "crawl", "sitemap"))
+NAME_CHARS = 8
+MOST_NAMED = 8
+MINE = "mine"
 
 
 async def run(context: Context, line: str) -> Reply:
     """Take in every address and attachment; ``--here`` keeps them to this channel. One failure stops no other."""
     given = arguments.words(line)
-    if [word.lower() for word in given] == ["stop"] and not context.attachments:
-        return await _stop(context)
+    if given and given[0].lower() == "stop" and not context.attachments:
+        return await _stop(context, [word.lower() for word in given[1:]])
     here = arguments.take_flag(given, "--here")
     everybody = arguments.take_flag(given, "--tenant")
     if not given and not context.attachments:
@@ -50,6 +53,7 @@ async def run(context: Context, line: str) -> Reply:
 
 _MENTIONED = re.compile(r"<#(\w+)(?:\|[^>]*)?>")
 _SLACK_ID = re.compile(r"[CG][A-Z0-9]{7,31}")
+_NAME = re.compile(rf"[0-9a-f-]{{{NAME_CHARS},36}}")
 
 
 def channel_named(spec: str, platform: Platform) -> str:
@@ -93,12 +97,12 @@ async def followed(
     ids = [one.run.id for one in begun if one.fresh]
     if ids:
         found: list[Run] = []
-        shown, looks = "", 0
+        shown, looks = ("", ""), 0
         async for found in context.services.intake.follow(context.tenant_id, ids):
             looks += 1
-            if looks > UNTOLD_LOOKS and (standing := await _standing(context, found)) != shown:
-                shown = standing
-                await context.update(shown)
+            if looks > UNTOLD_LOOKS and (now := (await _standing(context, found), _names(found))) != shown:
+                shown = now
+                await context.update(*shown)
         for one in found:
             report = added(report, runs.unpacked(one))
     parts = [f"{one.uri} is being read already ({counted(one.progress)})." for one in under_way]
@@ -115,6 +119,12 @@ async def _standing(context: Context, found: Sequence[Run]) -> str:
     if any(one.state == "waiting" for one in found) and not await context.services.intake.has_worker():
         lines.append(NOBODY_WORKS)
     return "\n".join(lines)
+
+
+def _names(found: Sequence[Run]) -> str:
+    """What ``stop`` takes to end what goes on of these, as short as a button's id has to be."""
+    names = [one.id[:NAME_CHARS] for one in found if one.active and not one.stop_asked]
+    return " ".join(names) if len(names) <= MOST_NAMED else MINE
 
 
 def told_of(run: Run) -> str:
@@ -145,10 +155,15 @@ async def _sources(context: Context, given: list[str]) -> tuple[list[Source], li
     return sources, failed
 
 
-async def _stop(context: Context) -> Reply:
-    """Admins stop everything, others what they asked for."""
-    by = None if context.author.is_admin else context.author.id
-    stopped = await context.services.intake.stop(context.tenant_id, asked_by=by)
+async def _stop(context: Context, which: Sequence[str]) -> Reply:
+    """Admins stop everything, others what they asked for; ``mine``, or readings by the beginnings of their ids."""
+    named = [] if which == [MINE] else which
+    if not all(_NAME.fullmatch(name) for name in named):
+        raise UsageError("Write /ingest stop, which stops what is being read, or /ingest stop mine.")
+    by = None if context.author.is_admin and which != [MINE] else context.author.id
+    stopped = await context.services.intake.stop(context.tenant_id, asked_by=by, named=named)
+    if named and not stopped:
+        raise UsageError("That is not being read any more, so there is nothing to stop.")
     if not stopped:
         whose = "" if by is None else " of yours"
         raise UsageError(f"Nothing{whose} is being read, so there is nothing to stop.")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.errors import NotAllowed
 from bot.intake.working import lock_name
 from bot.store.locks import is_free
 from bot.store.queue import Queue
@@ -19,6 +20,8 @@ from knowledge.types import Fetched
 FIRST_LOOK = 0.1
 LOOK_EVERY = 1.0
 """Seconds between two looks at how far a reading is: short at first, as most uploads take less than one."""
+
+NOT_YOURS = "Only the person who asked for this to be read, or an admin, can stop it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,20 @@ class Intake:
             await self._sleep(wait)
             wait = min(2 * wait, LOOK_EVERY)
 
-    async def stop(self, tenant_id: str, *, asked_by: str | None) -> list[Run]:
-        """Ask the readings of one person, or with None all, to stop; what they took in stays."""
+    async def stop(self, tenant_id: str, *, asked_by: str | None, named: Sequence[str] = ()) -> list[Run]:
+        """Ask the readings of one person, or with None all, to stop; what they took in stays. Returns which they are.
+
+        ``named`` are beginnings of ids: then these alone, and NotAllowed where one of them is somebody else's.
+        """
         async with self._database.tenant(tenant_id) as session:
-            return await runs.ask_to_stop(session, tenant_id=tenant_id, asked_by=asked_by)
+            if named:
+                found = [run for run in await runs.active(session, tenant_id) if run.id.startswith(tuple(named))]
+            else:
+                found = await runs.active(session, tenant_id, asked_by=asked_by)
+            if asked_by is not None and any(run.asked_by != asked_by for run in found):
+                raise NotAllowed(NOT_YOURS)
+            await runs.ask_to_stop(session, tenant_id, [run.id for run in found])
+        return found
 
     async def has_worker(self) -> bool:
         """Whether any process works on what was asked for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import cast
 
@@ -148,16 +148,17 @@ COMMANDS = {
 class Offered:
     """The same shape as ``bot.commands``."""
 
-    COMMANDS = COMMANDS
+    def __init__(self, known: Mapping[str, Command] = COMMANDS) -> None:
+        self.COMMANDS = known
 
     def match(self, text: str) -> tuple[str, str] | None:
         """A message of one or two words that begins with a command's name."""
         name, _, rest = text.partition(" ")
         if name.startswith("/") and not rest:
             return name[1:], ""
-        return (name.lower(), rest) if name.lower() in COMMANDS and len(rest.split()) <= 1 else None
+        return (name.lower(), rest) if name.lower() in self.COMMANDS and len(rest.split()) <= 1 else None
 
     async def run(self, name: str, args: str, ctx: Context) -> Reply:
-        if name not in COMMANDS:
+        if name not in self.COMMANDS:
             raise UsageError(f"There is no command “{name}”.")
-        return await COMMANDS[name].run(ctx, args)
+        return await self.COMMANDS[name].run(ctx, args)

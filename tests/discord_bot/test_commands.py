@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from bot.commands.base import Command, Context, Reply
 from bot.config import Settings
 from bot.types import ThreadKey
-from tests.discord_bot.conftest import Connect, serving
+from tests.discord_bot.conftest import COMMANDS, Connect, Offered, serving
 from tests.discord_bot.desk import ScriptedDesk
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
@@ -98,6 +101,39 @@ async def test_ingest_takes_a_file_and_tells_the_channel(
     assert "reading ..." in [version.content for version in response.versions]
     (public,) = [message for message in discord.answers(general) if not message.ephemeral]
     assert public.content == "Took in a.md (text/markdown): # Leave"
+
+
+@pytest.mark.parametrize("by_mention", [False, True])
+async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
+    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User, by_mention: bool
+) -> None:
+    stopped = asyncio.Event()
+    seen: list[tuple[str, str]] = []
+
+    async def ingest(context: Context, arguments: str) -> Reply:
+        seen.append((context.author.name, arguments))
+        if arguments.startswith("stop"):
+            stopped.set()
+            return Reply("Stopping the handbook.")
+        await context.update("handbook: 3 of 310 pages", "1f2e3d4c 5b6a7988")
+        await stopped.wait()
+        return Reply("It was stopped before its end.", private=False)
+
+    offered = Offered({**COMMANDS, "ingest": Command("ingest", "takes documents in", "ADDRESS", ingest)})
+    async with serving(discord, desk, settings, commands=offered):
+        if by_mention:
+            await discord.say(general, ada, f"{discord.bot.mention} ingest https://handbook.example")
+        else:
+            await discord.slash("ingest", {"address": "https://handbook.example"}, user=ada, channel=general)
+        await discord.until(lambda: any(one.buttons() for one in discord.answers(general)))
+        (line,) = [one for one in discord.answers(general) if one.buttons()]
+        pressed = await discord.click("Stop reading", line, ada)
+        assert (await replied(discord, pressed)).content == "Stopping the handbook."
+        await discord.until(
+            lambda: any(one.content == "It was stopped before its end." for one in discord.answers(general))
+        )
+    assert seen == [("Ada", "https://handbook.example"), ("Ada", "stop 1f2e3d4c 5b6a7988")]
+    assert not any(one.buttons() for one in discord.answers(general)), "no button stays below what has ended"
 
 
 async def test_a_reply_after_the_interaction_is_void_comes_as_a_dm(

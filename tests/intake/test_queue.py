@@ -11,14 +11,17 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from bot import commands
 from bot.app import App, open_app
+from bot.commands.base import Context
 from bot.commands.services import Services
 from bot.config import Settings
+from bot.errors import NotAllowed, UsageError
 from bot.intake import Busy
 from bot.jobs import house, working
 from bot.jobs.retries import wait_after
 from bot.jobs.worker import _app, take_up_stalled
-from bot.types import LOCAL_TENANT
+from bot.types import LOCAL_TENANT, Author
 from knowledge import catalog, runs
 from knowledge.errors import EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
@@ -123,6 +126,70 @@ async def test_a_reading_is_stopped_by_whoever_asked_and_keeps_what_it_took_in(
     assert runs.unpacked(ended).stopped
     async with services.database.tenant(LOCAL_TENANT) as session:
         assert len(await catalog.list_documents(session, LOCAL_TENANT)) == 2
+
+
+def chat(services: Services, by: str, shown: list[tuple[str, str]], admin: bool = False) -> Context:
+    async def update(told: str, /, stop: str = "") -> None:
+        shown.append((told, stop))
+
+    return Context(LOCAL_TENANT, "slack", "C1", None, Author(by, by, is_admin=admin), services, update=update)
+
+
+async def first_button(shown: list[tuple[str, str]]) -> str:
+    """The argument of the first stop button that a person sees."""
+    async with asyncio.timeout(60):
+        while not any(stop for _, stop in shown):
+            await asyncio.sleep(0.05)
+    return next(stop for _, stop in shown if stop)
+
+
+async def test_the_button_under_a_reading_stops_that_one_alone_and_not_for_everybody(
+    services: Services, slow: SlowSource
+) -> None:
+    other = SlowSource("slow:other", 2)
+    Opening.own = (slow, other)
+    shown: list[tuple[str, str]] = []
+    async with working(services):
+        kept = await begun(services, other)
+        reading = asyncio.create_task(commands.run("ingest", slow.uri, chat(services, "ann", shown)))
+        slow.let.release()
+        names = await first_button(shown)
+        with pytest.raises(NotAllowed, match="admin"):
+            await commands.run("ingest", f"stop {names}", chat(services, "bob", []))
+        stopping = await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
+        assert stopping.text == "Stopping slow:site. What was taken in so far stays."
+        assert (await reading).text.startswith("It was stopped before its end; what was taken in stays.")
+        with pytest.raises(UsageError, match="not being read any more"):
+            await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
+        for _ in range(2):
+            other.let.release()
+        await seen(services, kept, state="done")
+    assert slow.opened == 1
+    assert all(not stop for told, stop in shown if told.endswith(", stopping"))
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        stored = [row.source for row in await catalog.list_documents(session, LOCAL_TENANT)]
+    assert sorted(stored) == ["0.md", "0.md", "1.md"], "what stood stays, the rest is not fetched"
+
+
+async def test_what_no_worker_has_begun_ends_when_it_is_stopped(services: Services, slow: SlowSource) -> None:
+    shown: list[tuple[str, str]] = []
+    upload = await begun(services, UploadSource("notes.md", b"# Notes"), by="bob")
+    reading = asyncio.create_task(commands.run("ingest", slow.uri, chat(services, "ann", shown)))
+    await first_button(shown)
+    assert "none is running" in shown[0][0]
+    with pytest.raises(UsageError, match="Nothing of yours"):
+        await commands.run("ingest", "stop mine", chat(services, "eve", [], admin=True))
+    await commands.run("ingest", "stop mine", chat(services, "ann", []))
+    async with asyncio.timeout(30):
+        assert (await reading).text.startswith("It was stopped before its end")
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert [run.id for run in await runs.active(session, LOCAL_TENANT)] == [upload.id]
+    await commands.run("ingest", "stop", chat(services, "eve", [], admin=True))
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert await session.scalar(text("SELECT count(*) FROM upload_parts")) == 0
+    async with working(services):
+        await seen(services, await begun(services, UploadSource("last.md", b"# Last")), state="done")
+    assert slow.opened == 0, "the job of what was stopped reads nothing"
 
 
 async def test_a_shutdown_hands_back_and_another_worker_goes_on(services: Services, slow: SlowSource) -> None:

@@ -11,6 +11,7 @@ from bot import commands
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.errors import NotAllowed
 from bot.types import Author
+from tests.doubles import slack_blocks
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import serving
 from tests.slack.desk import ScriptedDesk
@@ -192,6 +193,37 @@ async def test_progress_of_a_slash_command_is_in_the_direct_message(
     assert [version.shown for version in line.versions] == ["1 of 2 documents", "Took in 2 documents."]
     assert slack.whispers("bob")[0].startswith("I am on it")
     assert slack.whispers("bob")[1] == "Took in 2 documents."
+
+
+async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
+    slack: SlackDouble, desk: ScriptedDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = asyncio.Event()
+    seen: list[tuple[str, str]] = []
+
+    async def ingest(context: Context, args: str) -> Reply:
+        seen.append((context.author.name, args))
+        if args.startswith("stop"):
+            stopped.set()
+            return Reply("Stopping the handbook.")
+        await context.update("handbook: 3 of 310 pages", "1f2e3d4c 5b6a7988")
+        await stopped.wait()
+        return Reply("It was stopped before its end.", private=False)
+
+    known = {**commands.COMMANDS, "ingest": Command("ingest", "takes documents in", "ADDRESS", ingest)}
+    monkeypatch.setattr(commands, "COMMANDS", known)
+    asked = await slack.say("general", "bob", f"{slack.bot} ingest https://handbook.example")
+    await slack.until(lambda: slack.replies(asked))
+    (line,) = slack.replies(asked)
+    await slack.click("parley_halt", line, "ada")
+    await slack.until(lambda: len(line.versions) == 2)
+    assert seen == [("bob", "https://handbook.example"), ("ada", "stop 1f2e3d4c 5b6a7988")]
+    assert [version.shown for version in line.versions] == [
+        "handbook: 3 of 310 pages",
+        "It was stopped before its end.",
+    ]
+    assert slack_blocks.buttons(line.now.blocks) == {}, "no button stays below what has ended"
+    assert slack.whispers("ada") == ["Stopping the handbook."]
 
 
 async def test_a_private_file_goes_to_the_direct_message(

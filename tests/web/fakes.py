@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import cast
 
-from bot.commands.base import Command, Context, File, Reply, Table
+from bot.commands.base import Command, Context, File, OnUpdate, Reply, Table
 from bot.commands.services import Services
 from bot.engine.desk import SurfaceFor
 from bot.engine.ports import Surface
@@ -203,7 +203,7 @@ def _context(
     thread_id: str | None,
     author: Author,
     attachments: tuple[Attachment, ...],
-    update: Callable[[str], Awaitable[None]],
+    update: OnUpdate,
 ) -> Context:
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
 

@@ -24,14 +24,20 @@ MOST = 50_000_000
 
 @asynccontextmanager
 async def _served(app: App) -> AsyncIterator[aiohttp.ClientSession]:
+    async with served(app) as address, aiohttp.ClientSession(address) as session:
+        yield session
+
+
+@asynccontextmanager
+async def served(app: App) -> AsyncIterator[str]:
+    """The playground's address, while it is served."""
     ready = asyncio.Event()
     found: list[str] = []
     task = asyncio.create_task(serve(app.desk, app.services, app.settings, port=0, ready=ready, bound=found.append))
     try:
         async with asyncio.timeout(20):
             await ready.wait()
-        async with aiohttp.ClientSession(found[0]) as session:
-            yield session
+        yield found[0]
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

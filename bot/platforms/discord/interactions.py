@@ -147,6 +147,7 @@ class Interactions:
             "why": partial(self._privately, interaction, "why", turn_id),
             "about": partial(self._privately, interaction, "ask", _asked_about(interaction)),
             "share": partial(menus.share, interaction),
+            "halt": partial(self._privately, interaction, "ingest", f"stop {turn_id}"),
         }
         await actions.get(action, partial(self._buttons.press, interaction, action, turn_id))()
 

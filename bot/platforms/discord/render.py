@@ -28,7 +28,8 @@ _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _URL = r"https?://(?:[^\s<>()]|\([^\s<>()]*\))+"
 _LINK = re.compile(rf"(?P<calm><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_URL})")
 _DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)\s*#*$")
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|reason|share|about):([^:]{1,80})")
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|reason|share|about|halt):([^:]{1,80})")
+_OF_NO_TURN = frozenset(("share", "about", "halt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +185,20 @@ def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
 
 def share_view() -> discord.ui.View:
     """The button under a private answer. The message itself is what will be shared, so that nothing is kept."""
+    return _alone(discord.ui.Button(label=words.SHARE, custom_id=custom_id("share", "this")))
+
+
+def halt_view(stop: str) -> discord.ui.View | None:
+    """The button under what is being read; pressed, it runs ``/ingest stop STOP``."""
+    if not stop:
+        return None
+    style = discord.ButtonStyle.danger
+    return _alone(discord.ui.Button(label=words.HALT, custom_id=custom_id("halt", stop), style=style))
+
+
+def _alone(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
     shown = discord.ui.View(timeout=None)
-    shown.add_item(discord.ui.Button(label=words.SHARE, custom_id=custom_id("share", "this")))
+    shown.add_item(button)
     shown.stop()
     return shown
 
@@ -194,7 +207,7 @@ def turns_of(message: discord.Message) -> set[str]:
     """The turns that the buttons under a message name."""
     rows = [row for row in message.components if isinstance(row, discord.ActionRow)]
     ids = [button.custom_id or "" for row in rows for button in row.children if isinstance(button, discord.Button)]
-    return {found[1] for one in ids if (found := pressed(one)) is not None and found[0] != "share"}
+    return {found[1] for one in ids if (found := pressed(one)) is not None and found[0] not in _OF_NO_TURN}
 
 
 # --- replies of commands

@@ -28,7 +28,7 @@ NO_MENTIONS = discord.AllowedMentions.none()
 class Answering(Protocol):
     """Shows how far a command is, then its reply."""
 
-    async def update(self, text: str) -> None: ...
+    async def update(self, text: str, /, stop: str = "") -> None: ...
 
     async def finish(self, reply: Reply) -> None: ...
 
@@ -39,9 +39,9 @@ class InteractionAnswer:
     def __init__(self, interaction: discord.Interaction) -> None:
         self._interaction = interaction
 
-    async def update(self, text: str) -> None:
+    async def update(self, text: str, /, stop: str = "") -> None:
         """Replace the waiting message by a step of progress."""
-        await self._interaction.edit_original_response(content=render.markdown(text), allowed_mentions=NO_MENTIONS)
+        await self._interaction.edit_original_response(**_step(text, stop))
 
     async def finish(self, reply: Reply) -> None:
         """Show the reply to the asker, or to the channel. After 15 minutes the interaction is void: a message then."""
@@ -52,7 +52,7 @@ class InteractionAnswer:
                 await self._interaction.edit_original_response(**_edit(shown), view=view)
             else:
                 # The first follow-up of a deferred interaction takes over its ephemeral place.
-                await self._interaction.edit_original_response(content=words.SHARED)
+                await self._interaction.edit_original_response(content=words.SHARED, view=None)
                 await self._interaction.followup.send(ephemeral=False, **_send(shown))
         except discord.HTTPException as error:
             if error.status not in (401, 404):
@@ -75,12 +75,12 @@ class MessageAnswer:
         self._in_place = in_place or message.guild is None
         self._posted: discord.Message | None = None
 
-    async def update(self, text: str) -> None:
+    async def update(self, text: str, /, stop: str = "") -> None:
         """Post the first step of progress, then replace it."""
         if self._posted is None:
-            self._posted = await self._below(render.Shown(content=render.markdown(text)))
+            self._posted = await self._below(render.Shown(content=render.markdown(text)), render.halt_view(stop))
         else:
-            await self._posted.edit(content=render.markdown(text), allowed_mentions=NO_MENTIONS)
+            await self._posted.edit(**_step(text, stop))
 
     async def finish(self, reply: Reply) -> None:
         """Show the reply; in a guild a private one goes to the asker's DM, and the channel is told so."""
@@ -98,11 +98,11 @@ class MessageAnswer:
         if self._posted is None:
             await self._below(shown)
         else:
-            await self._posted.edit(**_edit(shown))
+            await self._posted.edit(**_edit(shown), view=None)
 
-    async def _below(self, shown: render.Shown) -> discord.Message:
+    async def _below(self, shown: render.Shown, view: discord.ui.View | None = None) -> discord.Message:
         # One nonce a message: a second process that got the same event posts nothing of its own.
-        options = _send(shown) | {"nonce": str(self._message.id)}
+        options = _send(shown) | {"nonce": str(self._message.id)} | ({"view": view} if view else {})
         if not isinstance(self._message.channel, discord.DMChannel):
             options["reference"] = self._message.to_reference(fail_if_not_exists=False)
         try:
@@ -137,15 +137,19 @@ def paced(update: OnUpdate, *, clock: Callable[[], float] = time.monotonic, ever
     """Progress at most every ``every`` seconds; a step that cannot be shown is passed over."""
     last: float | None = None
 
-    async def show(text: str) -> None:
+    async def show(text: str, /, stop: str = "") -> None:
         nonlocal last
         if last is not None and clock() - last < every:
             return
         last = clock()
         with contextlib.suppress(discord.DiscordException, OSError):
-            await update(text)
+            await update(text, stop)
 
     return show
+
+
+def _step(text: str, stop: str) -> dict[str, Any]:
+    return {"content": render.markdown(text), "view": render.halt_view(stop), "allowed_mentions": NO_MENTIONS}
 
 
 def _send(shown: render.Shown) -> dict[str, Any]:

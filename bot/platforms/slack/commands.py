@@ -41,22 +41,22 @@ class Progress:
         self._lock = asyncio.Lock()
         self.line: tuple[str, str] | None = None
 
-    async def update(self, text: str) -> None:
+    async def update(self, text: str, /, stop: str = "") -> None:
         """Show the text, unless the last one went up just now. Never raises."""
         if self._lock.locked() or self._clock() - self._last < LIMITS.edit_interval:
             return
         async with self._lock:
             try:
-                await self._show(text)
+                await self._show(text, stop)
             except ParleyError as error:
                 log.warning("A command's progress could not be shown: %s", error)
             self._last = self._clock()
 
-    async def _show(self, text: str) -> None:
+    async def _show(self, text: str, stop: str) -> None:
         if self.line is not None:
-            await self._whisper.rewrite(self.line, Reply(text))
+            await self._whisper.move(self.line, text, stop)
             return
-        self.line = await self._whisper.open(self._place, text)
+        self.line = await self._whisper.open(self._place, text, stop)
         if self._place.response_url:
             await self._whisper.say(self._place, words.IN_DIRECT_MESSAGE)
 

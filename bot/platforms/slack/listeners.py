@@ -210,6 +210,9 @@ class Listeners:
                     "why", click.turn_id, _at(click), by, click.tenant_id, thread_id=click.thread_ts
                 )
                 self._errands.start(answer)
+            case "halt":
+                stop = self._commands.answer("ingest", f"stop {click.turn_id}", _at(click), by, click.tenant_id)
+                self._errands.start(stop)
             case _:
                 raise UsageError("This button is from another version of me; please ask again.")
 

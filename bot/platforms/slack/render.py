@@ -33,6 +33,7 @@ STREAMED = "parley_part:"
 CARD_CHARS = 256
 REASON_VIEW = "parley_reason"
 SHARE = "parley_share"
+HALT = "parley_halt"
 
 _MENTION = re.compile(r"<(?=[@#!])")
 _FULLWIDTH_LESS_THAN = "\uff1c"
@@ -99,6 +100,13 @@ def reply(answer: Reply) -> dict[str, Any]:
         share = {"type": "button", "action_id": SHARE, "value": answer.turn_id, "text": label}
         blocks.append({"type": "actions", "elements": [share]})
     return {"text": fallback(answer.text), "blocks": blocks or [markdown(words.PENDING)]}
+
+
+def progress(text: str, stop: str) -> dict[str, Any]:
+    """How far a command is; the button below runs ``/ingest stop STOP``."""
+    button = {"type": "button", "action_id": HALT, "value": stop, "text": {"type": "plain_text", "text": words.HALT}}
+    row = [{"type": "actions", "elements": [button]}] if stop else []
+    return {"text": fallback(text), "blocks": [markdown(text), *row]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:
@@ -271,7 +279,8 @@ def about_view(callback_id: str, about: Mapping[str, str]) -> dict[str, Any]:
 def turns_of(message: Mapping[str, Any]) -> list[str]:
     """The turns that a message of the bot answers, by its buttons."""
     elements = [element for block in message.get("blocks") or [] for element in block.get("elements") or []]
-    known = [str(one["value"]) for one in elements if str(one.get("action_id", "")).startswith("parley_")]
+    own = [one for one in elements if str(one.get("action_id", "")).startswith("parley_")]
+    known = [str(one["value"]) for one in own if one["action_id"] != HALT]
     return list(dict.fromkeys(known))
 
 

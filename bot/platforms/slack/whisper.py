@@ -119,7 +119,7 @@ class Whisper:
 
     # --- one message that is rewritten
 
-    async def open(self, place: Place, text: str) -> tuple[str, str]:
+    async def open(self, place: Place, text: str, stop: str = "") -> tuple[str, str]:
         """Post a line that will be rewritten; channel and ts. A slash command's goes to the person's DM."""
         with failures.translated():
             if place.response_url:
@@ -127,7 +127,7 @@ class Whisper:
             else:
                 channel, thread = place.channel_id, place.thread_ts
             posted = await self._client.chat_postMessage(
-                channel=channel, thread_ts=thread, unfurl_links=False, unfurl_media=False, **render.reply(Reply(text))
+                channel=channel, thread_ts=thread, unfurl_links=False, unfurl_media=False, **render.progress(text, stop)
             )
         return channel, str(posted.get("ts"))
 
@@ -135,6 +135,11 @@ class Whisper:
         """Make the line read otherwise."""
         with failures.translated():
             await self._client.chat_update(channel=line[0], ts=line[1], **render.reply(reply))
+
+    async def move(self, line: tuple[str, str], text: str, stop: str = "") -> None:
+        """Make the line tell how far it is now."""
+        with failures.translated():
+            await self._client.chat_update(channel=line[0], ts=line[1], **render.progress(text, stop))
 
     async def take_away(self, line: tuple[str, str]) -> None:
         """Remove the line; one that is gone is fine."""

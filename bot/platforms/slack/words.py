@@ -36,6 +36,7 @@ NOT_STORED = "I cannot take your message in right now. I will try again within a
 NOT_INSTALLED = "Parley is not installed in this workspace any more; install it again."
 
 SHARE = "Share with the channel"
+HALT = "Stop reading"
 ABOUT_MENU = "Ask Parley about this"
 FORGET_MENU = "Forget this"
 ABOUT_TITLE = "Ask about this message"

@@ -144,6 +144,13 @@ class Api:
         )
         return _json({"message": reply}, 202)
 
+    async def stop_reading(self, request: Request) -> Response:
+        """The button under a command that is reading documents."""
+        body = await _body(request)
+        thread_id, author = _thread_id(body.get("thread")), person(_text(body, "name"))
+        await self.playground.stop_reading(_text(body, "reading"), thread_id=thread_id, author=author)
+        return _json({})
+
     async def act(self, request: Request) -> Response:
         """A button under an answer."""
         body = await _body(request)
@@ -193,6 +200,7 @@ def build(playground: Playground, page: Page, *, hosts: tuple[str, ...]) -> Star
         Route("/api/ask", api.ask, methods=["POST"]),
         Route("/api/command", api.command, methods=["POST"]),
         Route("/api/upload", api.upload, methods=["POST"]),
+        Route("/api/readings/stop", api.stop_reading, methods=["POST"]),
         Route("/api/turns/{turn_id}/{action}", api.act, methods=["POST"]),
         Route("/healthz", api.health),
         Route("/readyz", api.ready),

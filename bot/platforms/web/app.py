@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from bot import commands
-from bot.commands.base import Context
+from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.platforms.web import server
@@ -41,7 +41,7 @@ def playground(desk: DeskPort, services: Services) -> Playground:
         thread_id: str | None,
         author: Author,
         attachments: tuple[Attachment, ...],
-        update: Callable[[str], Awaitable[None]],
+        update: OnUpdate,
     ) -> Context:
         return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, services, attachments, update)
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bot.commands.base import Command, Context, File, Reply
+from bot.commands.base import Command, Context, File, OnUpdate, Reply
 from bot.engine.desk import SurfaceFor
 from bot.engine.ports import Clock, Surface
 from bot.errors import LeaseLost, ParleyError, UsageError
@@ -48,7 +48,7 @@ class ContextFor(Protocol):
         thread_id: str | None,
         author: Author,
         attachments: tuple[Attachment, ...],
-        update: Callable[[str], Awaitable[None]],
+        update: OnUpdate,
     ) -> Context: ...
 
 
@@ -64,6 +64,10 @@ class Commands:
 def person(name: str) -> Author:
     """Whoever sits at the page: there is one user, an admin, under the name they gave."""
     return Author(USER, " ".join(name.split())[:40] or "You", is_admin=True)
+
+
+async def _unseen(_: str, /, stop: str = "") -> None:
+    return None
 
 
 def _title(text: str) -> str:
@@ -192,8 +196,8 @@ class Playground:
     async def _run(
         self, name: str, args: str, reply: MessageView, author: Author, attachments: tuple[Attachment, ...]
     ) -> None:
-        async def update(text: str) -> None:
-            self.hub.put(replace(reply, notes=(text,)))
+        async def update(text: str, /, stop: str = "") -> None:
+            self.hub.put(replace(reply, notes=(text,), reading=stop, actions=("stop",) if stop else ()))
 
         context = self.commands.context(thread_id=reply.thread, author=author, attachments=attachments, update=update)
         self.hub.put(await self._answer(name, args, reply, context))
@@ -201,12 +205,14 @@ class Playground:
     async def why(self, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
         """How an answer came about, for the panel under it."""
 
-        async def update(text: str) -> None:
-            return None
-
         blank = MessageView(f"w-{turn_id}", thread_id, "command", "Parley", stamp(self.clock()))
-        context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=update)
+        context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_unseen)
         return await self._answer("why", turn_id, blank, context)
+
+    async def stop_reading(self, names: str, *, thread_id: str, author: Author) -> None:
+        """Stop what a command reads; the card of that command tells how it ends. Raises UsageError, NotAllowed."""
+        context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_unseen)
+        await self.commands.run("ingest", f"stop {names}", context)
 
     async def _answer(self, name: str, args: str, blank: MessageView, context: Context) -> MessageView:
         try:

@@ -59,6 +59,8 @@ class MessageView:
     notes: tuple[str, ...] = ()
     actions: tuple[Action, ...] = ()
     file: FileView | None = None
+    reading: str = ""
+    """What a command is reading: what ``/ingest stop`` takes to end it."""
 
 
 @dataclass(frozen=True, slots=True)

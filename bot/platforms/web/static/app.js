@@ -156,7 +156,9 @@ function show(message) {
     const under = known.querySelector(".under");
     if (under && made.querySelector(".actions")) made.append(under);
     made.style.animation = "none";
+    const held = known.contains(document.activeElement) && document.activeElement.dataset.do;
     known.replaceWith(made);
+    if (held) made.querySelector(`[data-do="${held}"]`)?.focus({ preventScroll: true });
   } else {
     $("log").append(made);
   }
@@ -213,6 +215,7 @@ function commandReply(message) {
     line.append(message.notes.join("\n"));
     card.append(line);
   }
+  if (message.actions.length) card.append(actionsOf(message));
   return element("article", { id: message.id, className: "msg command" }, byline(message), card);
 }
 
@@ -465,6 +468,7 @@ async function act(button, message) {
   card.querySelector(".under")?.remove();
   button.disabled = true;
   try {
+    if (message.reading) return await call("/api/readings/stop", { thread: message.thread, reading: message.reading });
     if (name === "why") return under(card, (await call(path, { thread: message.thread })).message);
     await call(path, {});
     if (QUIET.has(name)) thumb(card, message.turn, name);

@@ -1,0 +1,78 @@
+"""Chromium as a person's browser. The tests are skipped where Debian's chromium and chromium-driver are missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+CHROMIUM = Path("/usr/bin/chromium")
+DRIVER = Path("/usr/bin/chromedriver")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1200,800",
+)
+
+needed = pytest.mark.skipif(
+    not (CHROMIUM.exists() and DRIVER.exists()),
+    reason="no /usr/bin/chromium with its driver; apt install chromium-driver",
+)
+
+Chrome = webdriver.Chrome
+
+
+def _open(profile: Path) -> Chrome:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+
+
+@asynccontextmanager
+async def browsing(address: str, profile: Path) -> AsyncIterator[Chrome]:
+    """A browser that shows the page."""
+    driver = await asyncio.to_thread(_open, profile)
+    try:
+        await asyncio.to_thread(driver.get, address)
+        yield driver
+    finally:
+        await asyncio.to_thread(driver.quit)
+
+
+async def until(driver: Chrome, true: Callable[[Chrome], Any]) -> Any:
+    """Wait in a thread, so that the server goes on."""
+    return await asyncio.to_thread(WebDriverWait(driver, 20).until, true)
+
+
+def every(driver: Chrome, css: str) -> list[Any]:
+    return driver.find_elements(By.CSS_SELECTOR, css)
+
+
+def texts(driver: Chrome, css: str) -> list[str]:
+    """What is in the page, an element that is just fading in included."""
+    return [str(found.get_property("textContent")).strip() for found in every(driver, css)]
+
+
+async def typed(driver: Chrome, *keys: str) -> None:
+    await asyncio.to_thread(driver.find_element(By.ID, "question").send_keys, *keys)
+
+
+def complaints(driver: Chrome) -> list[str]:
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]

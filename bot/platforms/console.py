@@ -10,6 +10,7 @@ from typing import TextIO
 
 from bot.commands import Context
 from bot.commands.services import Services
+from bot.errors import MessageGone
 from bot.types import LOCAL_TENANT, Author, Incoming, Limits, Part, ThreadKey, Tier
 
 CHANNEL = "console"
@@ -23,8 +24,8 @@ class Terminal:
 
     limits = Limits(message_chars=200_000, edit_interval=0.05, max_parts=1, here_only=True)
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out = out
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
         self._shown = ""
 
     async def post(self, part: Part) -> str:
@@ -32,10 +33,16 @@ class Terminal:
         return part.nonce
 
     async def edit(self, ref: str, part: Part) -> None:
-        """Print what is new. The last words wait for the final edit, since citations may still change them."""
-        self._print(part.text if part.final else _settled(part.text))
-        if part.final:
-            self._finish(part)
+        """Print what is new. The last words wait for the final edit, since citations may still change them.
+
+        Raises MessageGone where nobody reads it any more, as behind ``| head``.
+        """
+        try:
+            self._print(part.text if part.final else _settled(part.text))
+            if part.final:
+                self._finish(part)
+        except (BrokenPipeError, ValueError) as closed:
+            raise MessageGone("Nobody reads this terminal any more.") from closed
 
     async def delete(self, ref: str) -> None:
         """Nothing that was printed can be taken away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -151,6 +152,15 @@ def test_a_budget_is_set_and_refuses(parley: Parley, folder: Path) -> None:
     assert refused.document["answer"] == ""
     assert parley("budget", "show", "ann", "--json").document["used"] == 0
     assert parley("ask", "What may a hotel cost?", "--user", "bob", "--json").status == 0
+
+
+def test_a_chat_says_a_refusal_once(parley: Parley, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parley("ingest", str(folder))
+    parley("budget", "set", "ann", "100")
+    monkeypatch.setattr("sys.stdin", io.StringIO("What may a hotel cost?\n"))
+    said = parley("chat", "--user", "ann")
+    assert said.status == 0
+    assert said.out.count("resets at") == 1
 
 
 def test_a_follow_up_knows_what_was_said(parley: Parley, folder: Path) -> None:

@@ -1,0 +1,29 @@
+"""The answer on a terminal that somebody closes in the middle of it."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from bot.errors import MessageGone
+from bot.platforms.console import Terminal
+from bot.types import Part
+
+
+class Closed(io.StringIO):
+    """What a pipe is like behind ``| head``."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("final", [False, True])
+async def test_a_pipe_that_nobody_reads_ends_the_answer(final: bool) -> None:
+    with pytest.raises(MessageGone):
+        await Terminal(Closed()).edit("n", Part("One.\n\nTwo.", "n", "t", final=final))
+
+
+def test_the_terminal_is_the_one_of_the_moment(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal()._print("hello")
+    assert capsys.readouterr().out == "hello"

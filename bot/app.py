@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from bot.config import Settings
 from bot.engine import budget, prompt
 from bot.engine.cache.port import NearAnswers
 from bot.engine.desk import Desk
+from bot.engine.paces import Paces
 from bot.engine.ports import LLM, Classifier, Search, Store
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.routing.weights import shipped
@@ -31,12 +32,13 @@ from bot.llm.rewriting import ModelRewriter
 from bot.llm.routing import ModelClassifier
 from bot.llm.tokens import TokenCounter
 from bot.store import embedded, migrate
-from bot.store.line import Line
+from bot.store.line import Line, telling
 from bot.store.queue import Queue
 from bot.store.recall import ThreadMemory
 from bot.store.reuse import PostgresNearAnswers
-from bot.store.session import Database
+from bot.store.session import ALL_TENANTS, Database
 from bot.store.store import PostgresStore
+from bot.types import Pacing
 from knowledge.embedders import build_embedder, open_stored
 from knowledge.ingest import Ingestor
 from knowledge.models import Models
@@ -158,6 +160,7 @@ async def open_app(
         retriever, ingestor = _open_knowledge(settings, database, models, stack)
         address = database.engine.url.render_as_string(hide_password=False)
         queue, line = Queue(address), Line(address)
+        paces = Paces(line.process_id)
         stack.push_async_callback(queue.aclose)
         store = around.store(
             PostgresStore(
@@ -184,6 +187,7 @@ async def open_app(
             summariser=None if llm.model("cheap") == extractive.NAME else ModelSummariser(llm),
             near=_near_answers(database, retriever, models.current),
             reader=reader,
+            paces=paces,
             clock=clock,
         )
         desk = Desk(
@@ -193,7 +197,8 @@ async def open_app(
             clock=clock,
             max_turns=settings.max_turns,
         )
-        await _open_line(line, desk, stack)
+        stack.push_async_callback(_ended, asyncio.create_task(paces.serve(_tell(database)), name="telling of edits"))
+        await _open_line(line, desk, paces, stack)
         services = Services(
             settings=settings,
             database=database,
@@ -207,6 +212,7 @@ async def open_app(
             llm=llm,
             prices=prices,
             clock=clock,
+            paces=paces,
             open_channel=channel_opener(settings, database),
         )
         yield App(settings, database, desk, services, models.current, retriever, ingestor)
@@ -232,12 +238,20 @@ def _open_knowledge(
     return retriever, ingestor
 
 
-async def _open_line(line: Line, desk: Desk, stack: AsyncExitStack) -> None:
+async def _open_line(line: Line, desk: Desk, paces: Paces, stack: AsyncExitStack) -> None:
     """Let the desk hear other processes, and them see that this one lives; it closes before the line does."""
-    stack.push_async_callback(_ended, asyncio.create_task(line.serve(desk.notice), name="line to the database"))
+    listening = asyncio.create_task(line.serve(desk.notice, paces.hear), name="line to the database")
+    stack.push_async_callback(_ended, listening)
     with suppress(TimeoutError):
         await asyncio.wait_for(line.connected(), LINE_SECONDS)
     stack.push_async_callback(desk.close, SHUTDOWN_GRACE)
+
+
+def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:
+    async def send(pacings: Sequence[Pacing]) -> None:
+        await database.flush(ALL_TENANTS, telling(pacings))
+
+    return send
 
 
 def _near_answers(database: Database, retriever: Retriever, embedder: Embedder) -> NearAnswers | None:

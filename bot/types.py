@@ -171,6 +171,23 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Pacing:
+    """What a process tells the others of its edits in one workspace.
+
+    ``streams`` are under way there, ``starts`` were begun within the last minute. ``slow`` is how many times the
+    promised spacing its edits have; ``pause`` the seconds, from now on, that the platform wants no edit at all.
+    """
+
+    tenant_id: str
+    platform: str
+    process_id: int
+    streams: int
+    starts: int
+    slow: float
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
 class PastMessage:
     """One message of a thread's history. ``seq`` is that of its turn: a question and its answer share it."""
 

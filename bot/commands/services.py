@@ -8,6 +8,7 @@ from datetime import datetime
 
 from bot.config import Settings
 from bot.engine.desk import Desk
+from bot.engine.paces import Paces
 from bot.engine.ports import LLM, Search, Store
 from bot.intake import Intake
 from bot.llm.prices import Prices
@@ -36,6 +37,7 @@ class Services:
     llm: LLM
     prices: Prices
     clock: Callable[[], datetime]
+    paces: Paces
     open_channel: Callable[[str], OpenChannel] | None = None
     """Opens channels with the token of a tenant."""
 

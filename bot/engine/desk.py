@@ -181,7 +181,8 @@ class Desk:
         if earlier is not None and not earlier.lost:
             return earlier.task
         self._fresh.discard(turn.id)
-        waiting = Waiting(turn, surface, after=earlier.task if earlier else None)
+        pace = self._engine.pace(turn, surface)
+        waiting = Waiting(turn, surface, after=earlier.task if earlier else None, pace=pace)
         waiting.task = asyncio.create_task(self._run(waiting), name=f"turn {turn.id}")
         self._running[turn.id] = waiting
         waiting.task.add_done_callback(lambda done: self._ended(waiting, done))

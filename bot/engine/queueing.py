@@ -13,6 +13,7 @@ from functools import partial
 from bot.engine import words
 from bot.engine.changes import make_way
 from bot.engine.hold import whole
+from bot.engine.pace import Shared
 from bot.engine.places import Places
 from bot.engine.ports import Store, Surface
 from bot.engine.stream import Display
@@ -41,6 +42,7 @@ class Waiting:
 
     ``moves_on`` is set when its thread may be free, ``doubt`` when the turn may have been taken from this process,
     ``lost`` when it has been. ``idle`` until it is tried to lease. ``after`` is an earlier task of the same turn.
+    ``pace`` is that of all edits of the workspace.
     """
 
     turn: Turn
@@ -53,6 +55,7 @@ class Waiting:
     lost: bool = False
     idle: bool = True
     patience: float = PATIENCE
+    pace: Shared = field(default_factory=Shared)
     _task: asyncio.Task[Outcome] | None = None
 
     @property
@@ -106,6 +109,7 @@ class Waiting:
             record=partial(store.record_waiting, self.turn),
             parts=self.turn.parts,
             recorded=self.turn.recorded,
+            shared=self.pace,
         )
         try:
             await self._keep_told(display, taking, places, store, shared=shared)
@@ -120,7 +124,7 @@ class Waiting:
         told = 0
         while not taking.done() and not self.lost:
             place = places.ahead(self.turn) + 1
-            if place != told:
+            if place != told and display.may_say():
                 told = place
                 try:
                     await self._correct(display, words.queued(place), store, shared=shared)

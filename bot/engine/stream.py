@@ -97,6 +97,7 @@ class Display:
         self._text: str | Callable[[], str] = ""
         self._status = ""
         self._live = False
+        self._counted = False
         self._dirty = asyncio.Event()
         self._busy = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -112,6 +113,9 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.abandon()
+        if self._counted:
+            self._counted = False
+            self._shared.end()
         await _ended([message.posting for message in self._messages if message.posting is not None])
 
     @property
@@ -123,7 +127,8 @@ class Display:
         """Give a sign of life. Raises LeaseLost; where the platform fails in passing, the background task goes on."""
         self._live = True
         await self.say(status)
-        self._shared.streams += 1
+        self._shared.begin()
+        self._counted = True
         self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")
 
     async def say(self, status: str) -> None:
@@ -132,6 +137,10 @@ class Display:
         await self._attempt()
         if isinstance(self._fatal, LeaseLost):
             raise self._fatal
+
+    def may_say(self) -> bool:
+        """Whether something may be said that matters less than answers do; the place of an edit is then taken."""
+        return not self._messages or self._pace.draft(self._monotonic()) <= 0
 
     def show(self, text: str | Callable[[], str]) -> None:
         """Take the newest whole text, or a function that makes it when an edit goes out.
@@ -199,7 +208,6 @@ class Display:
         """End the background task and leave everything as it stands. May be called more than once."""
         task, self._task = self._task, None
         if task is not None:
-            self._shared.streams -= 1
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 

@@ -31,6 +31,7 @@ from bot.engine.hold import meanwhile
 from bot.engine.means import Means
 from bot.engine.memory import standalone
 from bot.engine.pace import Shared
+from bot.engine.paces import Paces
 from bot.engine.ports import LLM, Classifier, Clock, Memory, Reader, Rewriter, Search, Store, Summariser, Surface
 from bot.engine.routing.local import LocalClassifier
 from bot.engine.run import Run
@@ -69,10 +70,11 @@ class Engine:
         near: NearAnswers | None = None,
         reader: Reader | None = None,
         summariser: Summariser | None = None,
+        paces: Paces | None = None,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._paces: dict[tuple[str, str], Shared] = {}
+        self._paces = paces or Paces()
         judge = classifier or LocalClassifier(settings.strong_share)
         self._means = Means(
             store,
@@ -144,6 +146,10 @@ class Engine:
         await reuse.keep(means, run)
         return outcome
 
+    def pace(self, turn: Turn, surface: Surface) -> Shared:
+        """That of all edits in the turn's workspace."""
+        return self._paces.of(turn.thread.tenant_id, turn.thread.platform, surface.limits.edits_per_minute)
+
     async def surely(self, incoming: Incoming, settings: ChannelSettings) -> bool:
         """Whether the documents surely hold the answer; no model is asked. Raises knowledge errors."""
         scope = Scope.of_channel(incoming.thread.tenant_id, incoming.thread.channel_id)
@@ -203,8 +209,6 @@ class Engine:
                 return None
             return await self._means.store.record_part(run.turn, run.lease, index, ref)
 
-        thread = run.turn.thread
-        pace = self._paces.setdefault((thread.tenant_id, thread.platform), Shared(surface.limits.edits_per_minute))
         return Display(
             surface,
             turn_id=run.turn.id,
@@ -212,6 +216,6 @@ class Engine:
             parts=run.turn.parts,
             recorded=run.turn.recorded,
             confirm=partial(hold.confirm, self._means, run),
-            shared=pace,
+            shared=self.pace(run.turn, surface),
             allowed=lambda: urls_in(run.turn.question, *(passage.text for passage in run.passages)),
         )

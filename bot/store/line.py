@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import psycopg
 from sqlalchemy.engine import make_url
 
 from bot.store import processes
+from bot.store.pipeline import Statement
 from bot.store.session import ALL_TENANTS, APP_ROLE
-from bot.types import Notice, NoticeKind
+from bot.types import Notice, NoticeKind, Pacing
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "parley_turns"
 BEAT_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+_TELL = "SELECT pg_notify(%(channel)s, payload) FROM unnest(%(payloads)s::text[]) AS told (payload)"
 _BIND = """
     SELECT set_config('parley.tenant_id', %(tenant)s, false),
            (SELECT set_config('role', rolname, false) FROM pg_roles
             WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
 """
+PACING = "pace"
+"""The first word of what a process tells of its edits; processes that do not know it pass it over."""
 _KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "moved"}
+
+
+def _unheard(_: Pacing) -> None:
+    """Nobody edits here."""
 
 
 class Line:
@@ -57,12 +67,12 @@ class Line:
         """Wait for the connection."""
         await self._connected.wait()
 
-    async def serve(self, heard: Callable[[Notice], None]) -> None:
-        """Listen until cancelled."""
+    async def serve(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None] = _unheard) -> None:
+        """Listen until cancelled; ``paced`` is called with what is told of edits, like ``heard``."""
         pause = FIRST_PAUSE
         while True:
             try:
-                await self._once(heard)
+                await self._once(heard, paced)
             except (psycopg.Error, OSError) as error:
                 if self._connected.is_set():
                     log.warning("the line to the database is down (%s); connecting again", _brief(error))
@@ -72,7 +82,7 @@ class Line:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _once(self, heard: Callable[[Notice], None]) -> None:
+    async def _once(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None]) -> None:
         connection = await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
@@ -92,8 +102,10 @@ class Line:
             while True:
                 async for notification in connection.notifies(timeout=self._beat):
                     notice = parsed(notification.payload)
-                    if notice is not None:
+                    if isinstance(notice, Notice):
                         heard(notice)
+                    elif notice is not None:
+                        paced(notice)
                 locked = locked or await self._lock(connection)
                 await connection.execute(processes.BEAT, self._who)
                 left = await (await connection.execute(processes.LEFT, self._who)).fetchone()
@@ -114,13 +126,31 @@ def payload(notice: Notice) -> str:
     return f"{notice.kind} {notice.platform or '-'} {notice.turn_id or '-'} {notice.holder}"
 
 
-def parsed(text: str) -> Notice | None:
-    """The notice of a payload; None for one of another version."""
+def telling(pacings: Sequence[Pacing]) -> Statement:
+    """Tell every process of this one's edits, for a transaction of its own."""
+    return Statement(_TELL, {"channel": CHANNEL, "payloads": [_written(pacing) for pacing in pacings]})
+
+
+def parsed(text: str) -> Notice | Pacing | None:
+    """What a payload says; None for one of another version."""
+    if text.startswith(f"{PACING} "):
+        return _read(text)
     said = text.split()
     if len(said) != 4 or said[0] not in _KINDS or not said[3].isdecimal():
         return None
     kind, platform, turn_id, holder = said
     return Notice(_KINDS[kind], "" if turn_id == "-" else turn_id, "" if platform == "-" else platform, int(holder))
+
+
+def _written(pacing: Pacing) -> str:
+    return f"{PACING} {json.dumps(asdict(pacing), separators=(',', ':'))}"
+
+
+def _read(text: str) -> Pacing | None:
+    try:
+        return Pacing(**json.loads(text.partition(" ")[2]))
+    except (ValueError, TypeError):
+        return None
 
 
 def _brief(error: Exception) -> str:

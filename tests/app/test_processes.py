@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -247,6 +248,20 @@ async def test_a_shutdown_hands_its_turns_to_the_processes_that_stay(
             part = await until(channel, turn)
             assert "Dogs are welcome" in part.text
             assert len(channel.of(turn)) == 1
+
+
+async def test_processes_hear_of_each_others_streams_and_refusals(settings: Settings, channel: Channel) -> None:
+    async with processes(settings, channel, 2) as (one, two):
+        here, there = (app.services.paces.of("slack:T9", "slack", 50.0) for app in (one, two))
+        here.begin()
+        here.refused(time.monotonic(), 60.0)
+        for _ in range(500):
+            if there.elsewhere:
+                break
+            await asyncio.sleep(0.02)
+        assert (there.elsewhere, there.slow) == (1, 1.5)
+        assert there.blocked(time.monotonic()) > 40
+        assert (here.elsewhere, here.slow) == (0, 1.5), "its own words change nothing"
 
 
 async def test_eleven_copies_to_four_processes_are_one_turn(settings: Settings, channel: Channel) -> None:

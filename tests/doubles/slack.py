@@ -65,6 +65,8 @@ class SlackDouble:
         self.world = World()
         self.violations: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.refused: list[str] = []
+        """Methods that were called too often."""
         self.views: list[dict[str, Any]] = []
         self.statuses: list[str] = []
         self.uploaded: dict[str, bytes] = {}

@@ -95,6 +95,7 @@ class WebApi:
             self._admit(method, request.headers.get("Authorization", ""), args)
             seconds = self.buckets.wait(method, args.get("channel", ""), self._slack.scripted_wait(method))
             if seconds is not None:
+                self._slack.refused.append(method)
                 headers["Retry-After"] = str(seconds)
                 return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
             if (scripted := self._slack.scripted_error(method)) is not None:

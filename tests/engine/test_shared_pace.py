@@ -7,6 +7,7 @@ import heapq
 import itertools
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.engine.pace import Pace, Shared
 from bot.engine.stream import Display
@@ -33,7 +34,7 @@ class Timeline:
         heapq.heappush(self._sleepers, (self.now + max(0.0, seconds), next(self._count), woken))
         await woken
 
-    async def run(self, work: asyncio.Future[list[None]]) -> None:
+    async def run(self, work: asyncio.Future[Any]) -> None:
         while not work.done():
             for _ in range(12):
                 await asyncio.sleep(0)
@@ -56,7 +57,7 @@ class Workspace:
     edits: list[tuple[float, str]] = field(default_factory=list)
     refused: int = 0
     impatient: int = 0
-    _level: float = 10.0
+    level: float = 10.0
     _since: float = 0.0
     _closed: float = 0.0
 
@@ -67,14 +68,14 @@ class Workspace:
     async def edit(self, ref: str, part: Part) -> None:
         now = self.time.now
         self.impatient += now < self._closed - 1e-6
-        self._level = min(self.burst, self._level + (now - self._since) * self.per_minute / 60)
+        self.level = min(self.burst, self.level + (now - self._since) * self.per_minute / 60)
         self._since = now
-        if self._level < 1:
+        if self.level < 1:
             self.refused += 1
-            wait = math.ceil((1 - self._level) * 60 / self.per_minute)
+            wait = math.ceil((1 - self.level) * 60 / self.per_minute)
             self._closed = now + wait
             raise RateLimited("slow down", retry_after=float(wait))
-        self._level -= 1
+        self.level -= 1
         self.edits.append((now, ref))
         self.shown[ref] = part
 
@@ -89,7 +90,7 @@ async def _nothing(index: int, ref: str | None) -> None:
     return None
 
 
-async def _stream(place: Workspace, shared: Shared, name: str, seconds: int) -> None:
+async def stream(place: Workspace, shared: Shared, name: str, seconds: int) -> None:
     time = place.time
     async with Display(
         place, turn_id=name, record=_nothing, shared=shared, monotonic=time.monotonic, sleep=time.sleep
@@ -102,7 +103,7 @@ async def _stream(place: Workspace, shared: Shared, name: str, seconds: int) -> 
 
 
 async def _many(place: Workspace, shared: Shared) -> None:
-    everybody = asyncio.gather(*(_stream(place, shared, f"t{n}", 60) for n in range(STREAMS)))
+    everybody = asyncio.gather(*(stream(place, shared, f"t{n}", 60) for n in range(STREAMS)))
     await place.time.run(everybody)
     await everybody
 
@@ -120,7 +121,7 @@ async def test_many_streams_keep_within_the_workspaces_edits_and_all_end() -> No
 
 async def test_a_platform_that_allows_less_than_it_promises_is_learned() -> None:
     place = Workspace(Timeline(), per_minute=20.0, burst=2.0)
-    place._level = 2.0
+    place.level = 2.0
     shared = Shared(PER_MINUTE)
     await _many(place, shared)
     assert {part.text for part in place.shown.values()} == {"The end."}
@@ -131,7 +132,7 @@ async def test_a_platform_that_allows_less_than_it_promises_is_learned() -> None
 
 async def test_without_a_shared_budget_the_streams_run_into_the_limit() -> None:
     place = Workspace(Timeline())
-    everybody = asyncio.gather(*(_stream(place, Shared(), f"t{n}", 60) for n in range(STREAMS)))
+    everybody = asyncio.gather(*(stream(place, Shared(), f"t{n}", 60) for n in range(STREAMS)))
     await place.time.run(everybody)
     await everybody
     assert place.refused > STREAMS
@@ -150,7 +151,7 @@ def test_a_last_edit_goes_before_drafts_and_waits_only_for_a_refusal() -> None:
 
 def test_what_may_go_out_more_often_takes_less_of_the_workspaces_minute() -> None:
     shared = Shared(60.0)
-    shared.streams = 1
+    shared.begin()
     appending, editing = Pace(1.0, shared), Pace(1.0, shared)
     assert appending.draft(0.0, 0.5) == 0
     appending.done(0.0, 0.5)

@@ -14,6 +14,7 @@ import pytest
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.desk import Desk
+from bot.engine.paces import Paces
 from bot.platforms.slack.app import serve
 from bot.platforms.slack.manifest import manifest
 from tests.doubles.slack import SlackDouble
@@ -49,6 +50,7 @@ class Without:
 
     def __init__(self) -> None:
         self.database = self
+        self.paces = Paces()
 
     @asynccontextmanager
     async def tenant(self, tenant_id: str) -> AsyncIterator[Without]:

@@ -23,6 +23,7 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.app import open_app
 from bot.config import Settings
+from bot.engine.paces import Paces
 from bot.errors import ConfigError, MessageGone, ParleyError
 from bot.platforms.slack import connection
 from bot.platforms.slack.app import serve
@@ -165,7 +166,8 @@ async def serving(cloud: Cloud, desk: object, services: object, made: Settings) 
 @pytest.fixture
 async def served(cloud: Cloud, database: Database) -> AsyncIterator[tuple[Browser, ScriptedDesk]]:
     desk = ScriptedDesk()
-    async with serving(cloud, desk, SimpleNamespace(database=database), settings_of(cloud, free_port())) as browser:
+    services = SimpleNamespace(database=database, paces=Paces())
+    async with serving(cloud, desk, services, settings_of(cloud, free_port())) as browser:
         yield browser, desk
     await desk.close()
 
@@ -231,7 +233,7 @@ async def test_a_workspace_that_is_not_served_is_left_again(
     cloud: Cloud, database: Database, database_url: str
 ) -> None:
     made = settings_of(cloud, free_port(), slack_workspaces=(TWO,))
-    async with serving(cloud, ScriptedDesk(), SimpleNamespace(database=database), made) as browser:
+    async with serving(cloud, ScriptedDesk(), SimpleNamespace(database=database, paces=Paces()), made) as browser:
         status, page = await browser.install(ONE)
         assert (status, "does not serve your workspace" in page) == (403, True)
         assert (await browser.install(TWO))[0] == 200

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import cast
 
 import psycopg
 import pytest
@@ -14,10 +15,10 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.errors import LeaseLost
-from bot.store.line import Line, parsed, payload
+from bot.store.line import Line, parsed, payload, telling
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from bot.types import Author, Notice, Turn
+from bot.types import Author, Notice, Pacing, Turn
 from tests.store.test_turns import NOON, THREAD, done, incoming
 
 
@@ -246,6 +247,25 @@ def test_a_notice_travels(notice: Notice) -> None:
     assert parsed(payload(notice)) == notice
 
 
-@pytest.mark.parametrize("said", ["", "ready", "later slack t 1", "ready slack t x", "ready slack t 1 more"])
+def test_what_is_told_of_edits_travels() -> None:
+    pacing = Pacing("slack:T1", "slack", 7, 3, 2, 1.5, 0.25)
+    (said,) = cast(list[str], telling([pacing]).given["payloads"])
+    assert parsed(said) == pacing
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "ready",
+        "later slack t 1",
+        "ready slack t x",
+        "ready slack t 1 more",
+        "pace",
+        "pace 7",
+        'pace {"streams": 1}',
+        'pace {"what": 1}',
+    ],
+)
 def test_a_notice_of_another_version_is_not_heard(said: str) -> None:
     assert parsed(said) is None

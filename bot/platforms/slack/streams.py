@@ -6,11 +6,11 @@ stopped; afterwards it is a message like any other.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bot.engine.pace import Shared
 from bot.platforms.slack import render
 from bot.types import Part
 
@@ -102,16 +102,16 @@ def opened(part: Part, now: float) -> Open:
 
 @dataclass(slots=True)
 class Streams:
-    """What one workspace allows. Made once for each and kept: it remembers what was refused, and the last starts.
+    """What one workspace allows. Made once for each and kept: it remembers what was refused.
 
-    ``team`` tells the workspace's id. ``direct`` streams in direct messages alone: in channels only the asker sees a
-    stream grow, everybody else its end.
+    ``team`` tells the workspace's id, ``shared`` counts the starts of all processes. ``direct`` streams in direct
+    messages alone: in channels only the asker sees a stream grow, everybody else its end.
     """
 
     mode: Mode
     team: Callable[[], Awaitable[str]]
+    shared: Shared = field(default_factory=Shared)
     _refused: dict[str, float] = field(default_factory=dict)
-    _starts: deque[float] = field(default_factory=deque)
 
     def allow(self, channel_id: str, now: float) -> bool:
         """Whether a stream may be started there now; its place among those of the minute is taken."""
@@ -119,12 +119,7 @@ class Streams:
             return False
         if any(self._refused.get(place, 0.0) > now for place in ("", channel_id)):
             return False
-        while self._starts and self._starts[0] <= now - 60.0:
-            self._starts.popleft()
-        if len(self._starts) >= STARTS_A_MINUTE:
-            return False
-        self._starts.append(now)
-        return True
+        return self.shared.start(now, STARTS_A_MINUTE)
 
     async def recipient(self, channel_id: str, user_id: str) -> dict[str, str]:
         """For whom a stream is; the reader of a direct message must not be named. Raises SurfaceError."""

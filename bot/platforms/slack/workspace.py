@@ -66,11 +66,14 @@ class Workspace:
         self.whisper = Whisper(self.clients.patient, house.session)
         self.commands = Commands(self.whisper, house.services, channels=Channels(self.clients.patient))
         self._around = Around(self.clients.patient, self.downloads, self.people, own_bot=self._own_bot)
-        self._streams = Streams(settings.slack_streaming, self._team)
+        self._streams: Streams | None = None
         self._ears: Ears | None = None
 
     def surface(self, turn: Turn) -> Surface:
         """Where the reply to a turn of this workspace goes."""
+        if self._streams is None:
+            pace = self._house.services.paces.of(turn.thread.tenant_id, turn.thread.platform)
+            self._streams = Streams(self._house.settings.slack_streaming, self._team, pace)
         return surface_of(self.clients.prompt, turn, self._around, self._streams)
 
     async def ears(self) -> Ears:

@@ -1,0 +1,129 @@
+"""Several processes on one Postgres answer in one workspace: Slack counts their calls together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.engine.pace import Shared
+from bot.engine.paces import Paces
+from bot.engine.stream import Display
+from bot.platforms.slack.streams import Mode, Streams
+from bot.platforms.slack.surface import LIMITS, SlackSurface
+from bot.store.line import Line, telling
+from bot.store.session import ALL_TENANTS, Database
+from bot.types import Pacing
+from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_world import TEAM, Message
+from tests.slack.conftest import installed
+from tests.slack.test_streams import Clock, team
+
+PACE = 20.0
+"""Slack's seconds in a real one."""
+PROCESSES, EACH, SECONDS = 4, 4, 45
+TENANT = f"slack:{TEAM}"
+
+
+@dataclass
+class Process:
+    """What one process has of its own: its line, its paces, and what it remembers of the workspace."""
+
+    paces: Paces
+    native: Streams
+
+    @property
+    def shared(self) -> Shared:
+        return self.paces.of(TENANT, "slack", LIMITS.edits_per_minute)
+
+
+@asynccontextmanager
+async def processes(database: Database, url: str, clock: Clock, mode: Mode) -> AsyncIterator[list[Process]]:
+    async with AsyncExitStack() as stack:
+        made = []
+
+        async def send(pacings: Sequence[Pacing]) -> None:
+            await database.flush(ALL_TENANTS, telling(pacings))
+
+        for _ in range(PROCESSES):
+            line = Line(url, settling=0.0)
+            paces = Paces(line.process_id, monotonic=clock.monotonic, sleep=clock.sleep)
+            for work in (line.serve(lambda _: None, paces.hear), paces.serve(send)):
+                stack.push_async_callback(_ended, asyncio.create_task(work))
+            await asyncio.wait_for(line.connected(), 10)
+            process = Process(paces, Streams(mode, team))
+            process.native.shared = process.shared
+            made.append(process)
+        yield made
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _nothing(index: int, ref: str | None) -> None:
+    return None
+
+
+async def answer(process: Process, client: AsyncWebClient, clock: Clock, question: Message, delay: float) -> None:
+    """An answer that is written for some of Slack's seconds."""
+    await clock.sleep(delay)
+    surface = SlackSurface(
+        client,
+        question.channel,
+        question.ts,
+        since=question.ts,
+        native=process.native,
+        asker=question.user,
+        monotonic=clock.monotonic,
+    )
+    async with Display(
+        surface,
+        turn_id=question.ts,
+        record=_nothing,
+        shared=process.shared,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+    ) as display:
+        await display.open("_Looking…_")
+        for second in range(SECONDS):
+            display.show("Some words of an answer.\n\n" * (second + 1))
+            await clock.sleep(1.0)
+        await display.close(f"The end of {question.ts}.")
+
+
+@pytest.mark.parametrize("mode", ["off", "everywhere"])
+async def test_four_processes_keep_within_slacks_limits_together_and_every_end_arrives(
+    database: Database, database_url: str, mode: Mode
+) -> None:
+    clock = Clock(PACE)
+    async with SlackDouble(**installed(), pace=PACE) as slack, aiohttp.ClientSession() as session:
+        client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
+        asked = [await slack.say("general", "alice", f"question {n}") for n in range(PROCESSES * EACH)]
+        async with processes(database, database_url, clock, mode) as fleet:
+            await asyncio.gather(
+                *(answer(fleet[n % PROCESSES], client, clock, question, n * 1.5) for n, question in enumerate(asked))
+            )
+            assert [process.shared.slow for process in fleet] == [1.0] * PROCESSES, "no edit was refused"
+        for question in asked:
+            (reply,) = slack.replies(question)
+            assert reply.shown == f"The end of {question.ts}."
+        refused = [name for name in slack.refused if name in ("chat.update", "chat.appendStream", "chat.startStream")]
+        assert refused == []
+
+
+async def test_a_refusal_that_one_process_gets_holds_the_others_too(database: Database, database_url: str) -> None:
+    clock = Clock(PACE)
+    async with processes(database, database_url, clock, "off") as fleet:
+        fleet[0].shared.begin()
+        fleet[0].shared.refused(clock.monotonic(), 600.0)
+        async with asyncio.timeout(10):
+            while min(process.shared.blocked(clock.monotonic()) for process in fleet) < 300:
+                await asyncio.sleep(0.01)
+        assert [process.shared.slow for process in fleet] == [1.5] * PROCESSES

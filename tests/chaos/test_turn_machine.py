@@ -200,19 +200,21 @@ class TurnMachine(RuleBasedStateMachine):
         if known.state == "queued" and known.holder == process:
             known.holder = ANYBODY
 
-    @precondition(lambda self: self._held)
     @rule(which=number)
     def renew(self, which: int) -> None:
         """A holder, or one that was, prolongs its lease."""
-        held = self._pick(self._held, which)
+        held = self._pick_held(which)
+        if held is None:
+            return
         if self._write(held, self._store(held.process).renew(held.turn.turn, held.lease)):
             held.turn.lapsed = False
 
-    @precondition(lambda self: self._held)
     @rule(which=number, index=st.integers(0, 2), posted=st.booleans())
     def record_part(self, which: int, index: int, posted: bool) -> None:
         """A holder records a message before it is posted, and after; a reference that is known stays."""
-        held = self._pick(self._held, which)
+        held = self._pick_held(which)
+        if held is None:
+            return
         ref = f"{held.lease.fence}.{index}" if posted else None
         store = self._store(held.process)
         if self._write(held, store.record_part(held.turn.turn, held.lease, index, ref)):
@@ -220,20 +222,22 @@ class TurnMachine(RuleBasedStateMachine):
             if ref is not None:
                 held.turn.parts.setdefault(index, ref)
 
-    @precondition(lambda self: self._held)
     @rule(which=number)
     def reserve(self, which: int) -> None:
         """The holder sets tokens aside, once."""
-        held = self._pick(self._held, which)
+        held = self._pick_held(which)
+        if held is None:
+            return
         if self._holds(held) and held.turn.reserved is None:
             reserving = self._store(held.process).reserve(held.turn.turn, RESERVED)
             held.reservation = held.turn.reserved = self._run(reserving)
 
-    @precondition(lambda self: self._held)
     @rule(which=number, state=st.sampled_from(ENDS))
     def finish(self, which: int, state: TurnState) -> None:
         """A holder, or one that was, says how it ended. Its call is paid for in any case."""
-        held = self._pick(self._held, which)
+        held = self._pick_held(which)
+        if held is None:
+            return
         turn = held.turn.turn
         outcome = Outcome(turn.id, turn.thread, state, answer="Thirty.", calls=(_call(),), refused=None)
         store = self._store(held.process)
@@ -244,11 +248,12 @@ class TurnMachine(RuleBasedStateMachine):
             held.turn.state, held.turn.lapsed, held.turn.stopping = state, False, False
             held.turn.row = self._row(held.turn)
 
-    @precondition(lambda self: self._held)
     @rule(which=number)
     def hand_back(self, which: int) -> None:
         """A holder puts its turn back for anybody, at a shutdown."""
-        held = self._pick(self._held, which)
+        held = self._pick_held(which)
+        if held is None:
+            return
         store = self._store(held.process)
         if self._write(held, store.hand_back(held.turn.turn, held.lease, (), reservation=held.reservation)):
             self._settled(held, all_of_it=True)
@@ -256,11 +261,13 @@ class TurnMachine(RuleBasedStateMachine):
 
     # --- what goes wrong
 
-    @precondition(lambda self: any(known.state == "running" for known in self._known))
     @rule(which=number)
     def fall_silent(self, which: int) -> None:
         """A process is too slow to renew: its lease lapses."""
-        known = self._pick([known for known in self._known if known.state == "running"], which)
+        running = [known for known in self._known if known.state == "running"]
+        if not running:
+            return
+        known = self._pick(running, which)
         self._sql(
             "UPDATE turns SET lease_until = now() - interval '1 second' WHERE tenant_id = :tenant AND turn_id = :turn",
             turn=uuid.UUID(known.turn.id),
@@ -395,6 +402,10 @@ class TurnMachine(RuleBasedStateMachine):
 
     def _pick(self, among: Sequence[Result], which: int) -> Result:
         return among[which % len(among)]
+
+    def _pick_held(self, which: int) -> Held | None:
+        """One of them, if there is any: no precondition, for which process wins a race differs from run to run."""
+        return self._pick(self._held, which) if self._held else None
 
     def _sql(self, statement: str, **values: object) -> list[Any]:
         async def execute() -> list[Any]:

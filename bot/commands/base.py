@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +22,14 @@ class Table:
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
+
+    def csv(self) -> bytes:
+        """The table as a file, its header first."""
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return out.getvalue().encode()
 
 
 @dataclass(frozen=True, slots=True)

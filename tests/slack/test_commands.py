@@ -239,6 +239,44 @@ async def test_a_private_file_goes_to_the_direct_message(
     assert budget.seen[0][0].author.is_admin
 
 
+@pytest.mark.parametrize("private", [True, False])
+async def test_what_a_message_cannot_hold_comes_whole_as_files(
+    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted, private: bool
+) -> None:
+    text = "\n".join(f"line {number} of the answer" for number in range(700))
+    rows = [(f"handbook/{number}.md", number) for number in range(250)]
+    budget.answers(Reply(text, Table(("document", "chunks"), rows), private=private))
+    await slack.say("general", "bob", f"{slack.bot} budget")
+    where = "D0BOB" if private else "general"
+    await slack.until(lambda: sum(len(message.files) for message in slack.messages(where)) == 2)
+    names = [file["name"] for message in slack.messages(where) for file in message.files]
+    whole, table = slack.uploaded.values()
+    assert names == ["reply.md", "table.csv"]
+    assert whole.decode() == text
+    assert table.decode().splitlines() == ["document,chunks", *(f"{name},{chunks}" for name, chunks in rows)]
+    if private:
+        await slack.until(lambda: len(slack.whispers("bob")) == 2)
+        assert slack.whispers("bob")[1] == "The files are in our direct messages."
+        assert slack.messages("general")[-1].user == slack.user_id("bob")
+    shown = slack.whispers("bob")[0] if private else slack.messages("general")[-3].shown
+    assert "The file has all of it" in shown
+    assert "151 more rows are not shown here; the file has them." in shown
+
+
+async def test_progress_that_becomes_the_reply_is_followed_by_its_file_alone(
+    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+) -> None:
+    async def slow(context: Context, _: str) -> Reply:
+        await context.update("1 of 2 documents")
+        return Reply("Took in 2 documents.", file=File("log.csv", b"a\n", "text/csv"), private=False)
+
+    budget.script = slow
+    asked = await slack.say("general", "bob", f"{slack.bot} budget")
+    await slack.until(lambda: len(slack.replies(asked)) == 2)
+    line, file = slack.replies(asked)
+    assert (line.shown, [one["name"] for one in file.files]) == ("Took in 2 documents.", ["log.csv"])
+
+
 async def test_a_long_silent_command_shows_a_sign_of_life(
     slack: SlackDouble, desk: ScriptedDesk, budget: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,3 +139,22 @@ async def test_the_whole_of_an_answer_that_is_too_long_comes_as_a_file(
     (upload,) = file.files
     assert upload["name"] == "answer.md"
     assert slack.uploaded[upload["id"]].decode() == text
+
+
+async def test_the_file_of_a_private_answer_stays_in_the_direct_message(
+    slack: SlackDouble, client: AsyncWebClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def record(index: int, ref: str | None) -> None:
+        return None
+
+    monkeypatch.setattr(DirectSurface, "limits", replace(LIMITS, message_chars=200, max_parts=1))
+    surface = DirectSurface(client, "U0BOB")
+    text = " ".join(f"word{number}" for number in range(100))
+    async with Display(surface, turn_id="turn-1", record=record) as display:
+        await display.open("…")
+        await display.close(text)
+    answer, file = slack.messages("D0BOB")
+    assert "in the file" in answer.shown
+    (upload,) = file.files
+    assert (file.shown, upload["name"], slack.uploaded[upload["id"]].decode()) == ("", "answer.md", text)
+    assert slack.messages("general") == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -242,18 +240,10 @@ def _with_table(text: str, table: Table, files: list[File]) -> str:
     while rows and len(tables.block(table.columns, rows)) > room:
         rows = rows[: len(rows) * 3 // 4]
     if len(rows) < len(table.rows) and not any(file.name.endswith(".csv") for file in files):
-        files.append(File(name="table.csv", data=_csv(table), content_type="text/csv"))
+        files.append(File(name="table.csv", data=table.csv(), content_type="text/csv"))
     if not rows:
         return text
     return f"{text}\n{tables.block(table.columns, rows)}".lstrip()
-
-
-def _csv(table: Table) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(table.columns)
-    writer.writerows(table.rows)
-    return out.getvalue().encode()
 
 
 def thread_name(question: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import time
 import uuid
@@ -129,9 +128,10 @@ class Commands:
 
     async def _show(self, reply: Reply, name: str, place: Place, progress: Progress) -> None:
         try:
-            if await progress.finish(dataclasses.replace(reply, file=None)) and reply.file is None:
-                return
-            await self._whisper.reply(place, reply)
+            if await progress.finish(reply):
+                await self._whisper.hand_over(place, reply)
+            else:
+                await self._whisper.reply(place, reply)
         except ParleyError as error:
             log.warning("The reply of %s could not be shown: %s", name, error)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.commands.base import Cell, Reply, Table
+from bot.commands.base import Cell, File, Reply, Table
 from bot.platforms.slack import words
 from bot.types import Action, Citation, Part
 
@@ -100,6 +100,16 @@ def reply(answer: Reply) -> dict[str, Any]:
         share = {"type": "button", "action_id": SHARE, "value": answer.turn_id, "text": label}
         blocks.append({"type": "actions", "elements": [share]})
     return {"text": fallback(answer.text), "blocks": blocks or [markdown(words.PENDING)]}
+
+
+def files(answer: Reply) -> list[File]:
+    """What goes beside a command's answer: its own file, and in full what does not fit into the message."""
+    found = [answer.file] if answer.file else []
+    if len(answer.text) > MARKDOWN_CHARS:
+        found.append(File("reply.md", answer.text.encode(), "text/markdown"))
+    if answer.table is not None and (_fitting(answer.table)[1] or len(answer.table.columns) > TABLE_COLUMNS):
+        found.append(File("table.csv", answer.table.csv(), "text/csv"))
+    return found
 
 
 def progress(text: str, stop: str) -> dict[str, Any]:

@@ -52,8 +52,7 @@ class Whisper:
         except SurfaceError as error:
             log.warning("Slack did not take a reply's blocks, so it goes out as text: %s", error)
             await self._show(place, reply, render.plain_reply(reply))
-        if reply.file is not None:
-            await self._hand_over(place, reply.file, private=reply.private)
+        await self.hand_over(place, reply)
 
     async def direct_channel(self, user_id: str) -> str:
         """The direct message between the bot and a person."""
@@ -103,14 +102,18 @@ class Whisper:
             log.warning("Slack's response_url failed: %s", type(error).__name__)
             return False
 
-    async def _hand_over(self, place: Place, file: File, *, private: bool) -> None:
-        """Files cannot be ephemeral: a private one goes to the person's DM."""
+    async def hand_over(self, place: Place, reply: Reply) -> None:
+        """The files of a reply. They cannot be ephemeral: those of a private one go to the person's DM."""
+        files = render.files(reply)
+        elsewhere = reply.private and not place.is_direct
         with failures.translated():
-            if private and not place.is_direct:
-                await self._upload(await self.direct_channel(place.user_id), None, file)
-                await self._private(place, render.reply(Reply(words.FILE_IN_DIRECT_MESSAGE)))
-                return
-            await self._upload(place.channel_id, place.thread_ts, file)
+            for file in files:
+                if elsewhere:
+                    await self._upload(await self.direct_channel(place.user_id), None, file)
+                else:
+                    await self._upload(place.channel_id, place.thread_ts, file)
+            if files and elsewhere:
+                await self._private(place, render.reply(Reply(words.told_of_files(len(files)))))
 
     async def _upload(self, channel: str, thread_ts: str | None, file: File) -> None:
         await self._client.files_upload_v2(

@@ -23,13 +23,12 @@ HINTS: dict[Action, str] = {
 }
 
 PENDING = "…"
-CUT = "\n\n_Cut here: a Slack message holds no more._"
+CUT = "\n\n_Cut here: a Slack message holds no more. The file has all of it._"
 THANKS = "Thanks, noted."
 REASON_TITLE = "What was wrong?"
 REASON_LABEL = "What should the answer have said?"
 WORKING = "I am on it…"
 IN_DIRECT_MESSAGE = "I am on it. You can watch the progress in our direct messages."
-FILE_IN_DIRECT_MESSAGE = "The file is in our direct messages."
 INTERRUPTED = "I was restarted in the middle of this. Please run it again."
 NOT_STORED = "I cannot take your message in right now. I will try again within a few minutes."
 
@@ -53,7 +52,12 @@ def more_sources(count: int) -> str:
 
 def more_rows(count: int) -> str:
     """The line under a table that was cut."""
-    return f"{count} more {'row is' if count == 1 else 'rows are'} not shown here."
+    return f"{count} more {'row is' if count == 1 else 'rows are'} not shown here; the file has them."
+
+
+def told_of_files(count: int) -> str:
+    """Where the files of a private reply are."""
+    return f"The {'file is' if count == 1 else 'files are'} in our direct messages."
 
 
 def broken(trace: str) -> str:

@@ -137,7 +137,7 @@ class ScriptedDesk:
         return found if found is not None and found.thread.tenant_id == tenant_id else None
 
     async def direct_channels(self, platform: Platform) -> list[str]:
-        return []
+        return list(dict.fromkeys(one.thread.channel_id for one in self.incoming if one.kind == "dm"))
 
     async def serves(self, platform: Platform) -> None:
         self.served.append(platform)

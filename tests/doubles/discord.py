@@ -46,7 +46,10 @@ CONTENT_INTENT_FLAG = 1 << 19
 
 
 class DiscordDouble:
-    """One Discord with one guild. Use as an async context manager."""
+    """One Discord with a guild, and others where ``guild`` founds them. Use as an async context manager.
+
+    ``shards`` is how many connections it wants a bot to divide the guilds among.
+    """
 
     def __init__(
         self,
@@ -54,7 +57,9 @@ class DiscordDouble:
         token: str = "double.bot.token",
         approved: frozenset[str] = frozenset({"message_content"}),
         limits: dict[str, tuple[int, float]] | None = None,
+        shards: int = 1,
     ) -> None:
+        self.shards = shards
         self.token = token
         self.approved = approved
         self.flags = CONTENT_INTENT_FLAG if "message_content" in approved else 0
@@ -125,12 +130,17 @@ class DiscordDouble:
                 return user
         return self.world.add_user(name, bot=bot, permissions=MEMBER | (ADMINISTRATOR if admin else 0))
 
-    def channel(self, name: str, kind: int = TEXT) -> Channel:
+    def channel(self, name: str, kind: int = TEXT, guild_id: int | None = None) -> Channel:
         """The channel of that name; made on first use (before the bot connects, so that it knows it)."""
+        guild_id = guild_id or self.world.guild_id
         for channel in self.world.channels.values():
-            if channel.name == name and channel.kind == kind:
+            if (channel.name, channel.kind, channel.guild_id) == (name, kind, guild_id):
                 return channel
-        return self.world.add_channel(name, kind)
+        return self.world.add_channel(name, kind, guild_id)
+
+    def guild(self, name: str, shard: int) -> int:
+        """Found another guild that a shard hears of (before the bot connects); its id."""
+        return self.world.add_guild(name, shard=shard, shards=self.shards)
 
     def thread(self, asked: Message) -> Channel | None:
         """The thread that was made from a message."""
@@ -183,7 +193,7 @@ class DiscordDouble:
     def past_thread(self, parent: Channel, name: str, at: float, begun: Message | None = None) -> Channel:
         """A thread that was begun in the past, with a message of the channel or without."""
         number = begun.id if begun else self.world.snowflake_at(at)
-        thread = Channel(number, THREAD, name, self.world.guild_id, parent.id, self.world.owner.id)
+        thread = Channel(number, THREAD, name, parent.guild_id, parent.id, self.world.owner.id)
         self.world.channels[thread.id] = thread
         return thread
 
@@ -288,7 +298,7 @@ class DiscordDouble:
             payload |= {"guild_id": str(channel.guild_id), "guild_locale": "en-US", "member": member}
         if source is not None:
             payload["message"] = self.world.message_payload(source)
-        await self.gateway.dispatch("INTERACTION_CREATE", lambda session: payload, needs=0)
+        await self.gateway.dispatch("INTERACTION_CREATE", lambda session: payload, needs=0, guild_id=channel.guild_id)
         return interaction
 
     # --- what happens, and who is told
@@ -319,15 +329,18 @@ class DiscordDouble:
         data = {"id": str(message.id), "channel_id": str(channel.id)}
         if channel.guild_id is not None:
             data["guild_id"] = str(channel.guild_id)
-        await self.gateway.dispatch("MESSAGE_DELETE", lambda session: data, needs=_needs(channel))
+        await self.gateway.dispatch(
+            "MESSAGE_DELETE", lambda session: data, needs=_needs(channel), guild_id=channel.guild_id
+        )
         self.changed()
 
     async def open_thread(self, message: Message, name: str, owner: User | None = None) -> Channel:
         """Make a thread from a message; it gets the message's own id."""
-        thread = Channel(message.id, THREAD, name, self.world.guild_id, message.channel_id, (owner or self.bot).id)
+        guild_id = self.world.channels[message.channel_id].guild_id
+        thread = Channel(message.id, THREAD, name, guild_id, message.channel_id, (owner or self.bot).id)
         self.world.channels[thread.id] = thread
         payload = thread.payload() | {"newly_created": True}
-        await self.gateway.dispatch("THREAD_CREATE", lambda session: payload, needs=GUILDS)
+        await self.gateway.dispatch("THREAD_CREATE", lambda session: payload, needs=GUILDS, guild_id=guild_id)
         self.changed()
         return thread
 
@@ -335,7 +348,8 @@ class DiscordDouble:
         def payload(session: Session) -> Json:
             return self.world.event_payload(message, content_allowed=bool(session.intents & MESSAGE_CONTENT))
 
-        await self.gateway.dispatch(event, payload, needs=_needs(self.world.channels[message.channel_id]))
+        place = self.world.channels[message.channel_id]
+        await self.gateway.dispatch(event, payload, needs=_needs(place), guild_id=place.guild_id)
 
     # --- waiting and looking
 

@@ -7,13 +7,13 @@ import contextlib
 import json
 import secrets
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
-from tests.doubles.discord_world import Json
+from tests.doubles.discord_world import Json, shard_of
 
 if TYPE_CHECKING:
     from tests.doubles.discord import DiscordDouble
@@ -56,6 +56,8 @@ class Session:
     id: str
     intents: int
     socket: Socket | None
+    shard: int = 0
+    shards: int = 1
     log: list[Json] = field(default_factory=list)
 
     async def dispatch(self, event: str, data: Json) -> None:
@@ -76,14 +78,24 @@ class Gateway:
         self.heartbeats = 0
         self.changed: Callable[[], None] = lambda: None
 
+    def forget(self, shard: int) -> None:
+        """Cut a shard's connections, and know nothing of them when they want to resume."""
+        for session in list(self.sessions.values()):
+            if session.shard == shard:
+                del self.sessions[session.id]
+                if session.socket is not None:
+                    session.socket.cut()
+
     @property
     def connected(self) -> bool:
         return any(session.socket is not None for session in self.sessions.values())
 
-    async def dispatch(self, event: str, data: Callable[[Session], Json], *, needs: int) -> None:
-        """Tell every session that asked for this kind of event."""
+    async def dispatch(
+        self, event: str, data: Callable[[Session], Json], *, needs: int, guild_id: int | None = None
+    ) -> None:
+        """Tell every session that asked for this kind of event, and whose shard the guild is of."""
         for session in list(self.sessions.values()):
-            if session.intents & needs == needs:
+            if session.intents & needs == needs and shard_of(guild_id, session.shards) == session.shard:
                 await session.dispatch(event, data(session))
 
     async def reconnect(self) -> None:
@@ -93,10 +105,10 @@ class Gateway:
                 socket, session.socket = session.socket, None
                 await socket.send({"op": 7, "d": None})
 
-    async def drop(self) -> None:
-        """Cut every connection."""
+    async def drop(self, shard: int | None = None) -> None:
+        """Cut every connection, or those of one shard."""
         for session in self.sessions.values():
-            if session.socket is not None:
+            if session.socket is not None and shard in (None, session.shard):
                 socket, session.socket = session.socket, None
                 socket.cut()
 
@@ -133,23 +145,28 @@ class Gateway:
             if data["intents"] & bit and name not in self._double.approved:
                 await socket.close(4014)
                 return None
-        session = Session(secrets.token_hex(8), data["intents"], socket)
+        shard, shards = data.get("shard", [0, 1])
+        if shards < self._double.shards or not 0 <= shard < shards:
+            await socket.close(4011 if shards < self._double.shards else 4010)
+            return None
+        session = Session(secrets.token_hex(8), data["intents"], socket, shard, shards)
         self.sessions[session.id] = session
         self.identified += 1
-        await session.dispatch("READY", self._ready(session, data))
-        if data["intents"] & GUILDS:
-            await session.dispatch("GUILD_CREATE", self._double.world.guild_payload())
+        guilds = [one for one in self._double.world.guilds if shard_of(one, shards) == shard]
+        await session.dispatch("READY", self._ready(session, guilds))
+        for guild_id in guilds if data["intents"] & GUILDS else []:
+            await session.dispatch("GUILD_CREATE", self._double.world.guild_payload(guild_id))
         return session
 
-    def _ready(self, session: Session, data: Json) -> Json:
+    def _ready(self, session: Session, guilds: Sequence[int]) -> Json:
         world = self._double.world
         return {
             "v": 10,
             "user": world.bot.payload(),
-            "guilds": [{"id": str(world.guild_id), "unavailable": True}],
+            "guilds": [{"id": str(guild_id), "unavailable": True} for guild_id in guilds],
             "session_id": session.id,
             "resume_gateway_url": self._double.gateway_url,
-            "shard": data.get("shard", [0, 1]),
+            "shard": [session.shard, session.shards],
             "application": {"id": str(world.application_id), "flags": self._double.flags},
         }
 

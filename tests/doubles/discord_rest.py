@@ -213,7 +213,7 @@ async def _application(call: Call) -> tuple[int, object]:
 
 async def _gateway(call: Call) -> tuple[int, object]:
     limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
-    return 200, {"url": call.double.gateway_url, "shards": 1, "session_start_limit": limit}
+    return 200, {"url": call.double.gateway_url, "shards": call.double.shards, "session_start_limit": limit}
 
 
 async def _channel(call: Call) -> tuple[int, object]:
@@ -336,18 +336,19 @@ async def _archived_threads(call: Call) -> tuple[int, object]:
 
 
 async def _guild(call: Call) -> tuple[int, object]:
-    return 200, call.double.world.guild_payload()
+    return 200, call.double.world.guild_payload(call.number("guild_id"))
 
 
 async def _guilds(call: Call) -> tuple[int, object]:
     world = call.double.world
-    found: Json = {"id": str(world.guild_id), "name": "Lanternfish", "icon": None, "owner": False, "features": []}
-    return 200, [found | {"permissions": str(MEMBER)}]
+    plain: Json = {"icon": None, "owner": False, "features": [], "permissions": str(MEMBER)}
+    return 200, [plain | {"id": str(guild_id), "name": name} for guild_id, name in world.guilds.items()]
 
 
 async def _guild_channels(call: Call) -> tuple[int, object]:
     world = call.double.world
-    here = [channel for channel in world.channels.values() if channel.guild_id and channel.kind != THREAD]
+    guild_id = call.number("guild_id")
+    here = [channel for channel in world.channels.values() if channel.guild_id == guild_id and channel.kind != THREAD]
     return 200, [
         channel.payload() | {"permission_overwrites": channel.overwrites(world.bot_role_id)} for channel in here
     ]

@@ -222,8 +222,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
+def shard_of(guild_id: int | None, shards: int) -> int:
+    """The shard that hears of a guild; of direct messages the first does."""
+    return (guild_id >> 22) % shards if guild_id is not None else 0
+
+
 class World:
-    """One guild, the bot in it, and whoever the test invites."""
+    """A guild, others where the test founds them, the bot in all, and whoever the test invites."""
 
     def __init__(self, url: str = "") -> None:
         self.url = url
@@ -235,6 +240,7 @@ class World:
         self.application_id = self.bot.id
         self.owner = self.add_user("Owner", permissions=MEMBER | ADMINISTRATOR)
         self.guild_id = self.snowflake()
+        self.guilds = {self.guild_id: "Lanternfish"}
         self.bot_role_id = self.snowflake()
         self.admin_role_id = self.snowflake()
 
@@ -251,8 +257,16 @@ class World:
         self.users[user.id] = user
         return user
 
-    def add_channel(self, name: str, kind: int = TEXT) -> Channel:
-        channel = Channel(self.snowflake(), kind, name, self.guild_id)
+    def add_guild(self, name: str, *, shard: int = 0, shards: int = 1) -> int:
+        """Found another guild, whose events that shard of so many hears; its id."""
+        guild_id = self.snowflake()
+        while shard_of(guild_id, shards) != shard:
+            guild_id += 1 << 22
+        self.guilds[guild_id] = name
+        return guild_id
+
+    def add_channel(self, name: str, kind: int = TEXT, guild_id: int | None = None) -> Channel:
+        channel = Channel(self.snowflake(), kind, name, guild_id or self.guild_id)
         self.channels[channel.id] = channel
         return channel
 
@@ -290,10 +304,10 @@ class World:
 
     # --- payloads
 
-    def role_payloads(self) -> list[Json]:
+    def role_payloads(self, guild_id: int) -> list[Json]:
         plain = {"color": 0, "hoist": False, "icon": None, "position": 0, "mentionable": False, "flags": 0}
         colors = {"colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None}}
-        everyone = plain | colors | {"id": str(self.guild_id), "name": "@everyone", "managed": False}
+        everyone = plain | colors | {"id": str(guild_id), "name": "@everyone", "managed": False}
         own = plain | colors | {"id": str(self.bot_role_id), "name": "Parley", "managed": True, "position": 1}
         admin = plain | colors | {"id": str(self.admin_role_id), "name": "Admins", "managed": False, "position": 2}
         return [
@@ -308,14 +322,14 @@ class World:
             roles = [str(self.bot_role_id)]
         return {"roles": roles, "joined_at": now(), "deaf": False, "mute": False, "nick": None, "flags": 0}
 
-    def guild_payload(self) -> Json:
-        here = [channel for channel in self.channels.values() if channel.guild_id == self.guild_id]
+    def guild_payload(self, guild_id: int) -> Json:
+        here = [channel for channel in self.channels.values() if channel.guild_id == guild_id]
         return {
-            "id": str(self.guild_id),
-            "name": "Lanternfish",
+            "id": str(guild_id),
+            "name": self.guilds[guild_id],
             "icon": None,
             "owner_id": str(self.owner.id),
-            "roles": self.role_payloads(),
+            "roles": self.role_payloads(guild_id),
             "emojis": [],
             "stickers": [],
             "features": [],

@@ -37,6 +37,8 @@ LONGEST_WAIT = 30.0
 """Seconds of a rate limit that the library waits out itself; a longer one is told to the engine."""
 
 
+DIRECT_SHARD = 0
+"""The shard that hears direct messages."""
 OVERHEARD_SECONDS = 120.0
 """A message that mentions nobody is not answered when it is older: the talk has moved on."""
 
@@ -85,7 +87,8 @@ class Parley(discord.AutoShardedClient):
         self._content = content
         self._window = loops.Window()
         self._draining = False
-        self._gone_since: datetime | None = None
+        self._gone_since: dict[int, datetime] = {}
+        self._caught_up = False
         self._at_work: set[asyncio.Task[object]] = set()
 
     def surface_for(self, turn: Turn) -> DiscordSurface:
@@ -114,23 +117,32 @@ class Parley(discord.AutoShardedClient):
     async def on_ready(self) -> None:
         """Go on with what an earlier process left."""
         log.info("connected to Discord as %s, on %d servers", self.user, len(self.guilds))
-        gone_since, self._gone_since = self._gone_since, None
-        reading = asyncio.create_task(self._catch_up(gone_since), name="what was missed on Discord")
+        first, self._caught_up = not self._caught_up, True
+        reading = asyncio.create_task(self._catch_up(), name="what was missed on Discord") if first else None
         await self.take_up()
         if self._came_up is not None:
             self._came_up.set()
-        await reading
+        if reading is not None:
+            await reading
 
-    async def on_disconnect(self) -> None:
+    async def on_shard_disconnect(self, shard_id: int) -> None:
         """Remember since when messages may be missed; a session that is resumed brings them by itself."""
-        self._gone_since = self._gone_since or datetime.now(UTC)
+        self._gone_since.setdefault(shard_id, datetime.now(UTC))
 
-    async def on_resumed(self) -> None:
+    async def on_shard_resumed(self, shard_id: int) -> None:
         """Nothing was missed."""
-        self._gone_since = None
+        self._gone_since.pop(shard_id, None)
 
-    async def _catch_up(self, gone_since: datetime | None) -> None:
+    async def on_shard_ready(self, shard_id: int) -> None:
+        """A session that could not be resumed was begun anew: hear what the shard missed."""
+        gone_since = self._gone_since.pop(shard_id, None)
+        if gone_since is not None:
+            await self._catch_up(gone_since, shard_id)
+
+    async def _catch_up(self, gone_since: datetime | None = None, shard_id: int | None = None) -> None:
         """Hear what was said while no process was connected; a message that is known already changes nothing.
+
+        ``shard_id``: what that shard missed ``gone_since`` then; else what the last process did.
 
         While the database is away it waits: only then does this process count as one that has heard everything, so
         that the next one reads from where the last that had stopped.
@@ -138,7 +150,7 @@ class Parley(discord.AutoShardedClient):
         with self._handling():
             while not self.is_closed():
                 try:
-                    await self._hear_missed(gone_since)
+                    await self._hear_missed(gone_since, shard_id)
                     await self._desk.serves("discord")
                     return
                 except StoreAway as away:
@@ -148,12 +160,14 @@ class Parley(discord.AutoShardedClient):
                     return
                 await asyncio.sleep(missed.LOOK_AGAIN)
 
-    async def _hear_missed(self, gone_since: datetime | None) -> None:
+    async def _hear_missed(self, gone_since: datetime | None, shard_id: int | None) -> None:
         since = missed.away_since(gone_since or await self._desk.last_served("discord"), datetime.now(UTC))
         if since is None:
             return
-        direct = [int(one) for one in await self._desk.direct_channels("discord") if one.isdecimal()]
-        async for message in missed.missed(self, direct, since):
+        guilds = [guild for guild in self.guilds if shard_id in (None, guild.shard_id)]
+        told = await self._desk.direct_channels("discord") if shard_id in (None, DIRECT_SHARD) else ()
+        direct = [self.get_partial_messageable(int(one)) for one in told if one.isdecimal()]
+        async for message in missed.missed(guilds, direct, since):
             await self.on_message(message)
 
     async def take_up(self) -> None:

@@ -84,10 +84,12 @@ def away_since(last: datetime | None, now: datetime) -> datetime | None:
     return None if last is None else max(last - OVERLAP, now - LONGEST_AWAY)
 
 
-async def missed(client: discord.Client, direct: Iterable[int], since: datetime) -> AsyncIterator[discord.Message]:
+async def missed(
+    guilds: Iterable[discord.Guild], direct: Iterable[discord.PartialMessageable], since: datetime
+) -> AsyncIterator[discord.Message]:
     """Messages of people since then, channel by channel: of every channel that has newer ones, and of DMs."""
     start = discord.Object(discord.utils.time_snowflake(since.astimezone(UTC)))
-    for place in [*_channels(client, start.id), *[client.get_partial_messageable(one) for one in direct]]:
+    for place in [*_channels(guilds, start.id), *direct]:
         try:
             async for message in place.history(limit=MOST_MISSED, after=start, oldest_first=True):
                 if not message.author.bot:
@@ -96,8 +98,8 @@ async def missed(client: discord.Client, direct: Iterable[int], since: datetime)
             log.info("channel %s could not be read for what was missed: %s", place.id, error)
 
 
-def _channels(client: discord.Client, since: int) -> list[_Channel]:
+def _channels(guilds: Iterable[discord.Guild], since: int) -> list[_Channel]:
     places: list[_Channel] = []
-    for guild in client.guilds:
+    for guild in guilds:
         places += [*guild.text_channels, *guild.voice_channels, *guild.threads]
     return [place for place in places if (place.last_message_id or 0) >= since]

@@ -44,18 +44,23 @@ async def retrieve(means: Means, run: Run, history: History) -> None:
     except KnowledgeError as error:
         log.warning("turn %s: search failed: %s", run.turn.id, error)
         run.notes.append(words.NO_KNOWLEDGE)
+        run.passages = run.attached
     run.timings_ms["search"] = means.since(start)
 
 
 def _judge(means: Means, run: Run, found: Found) -> None:
     """Passages that do not hold the answer are not shown to the model; of weak ones it is told to say that they are."""
-    if found.confidence < found.decline_below and run.beside:
+    if found.confidence < found.decline_below and (run.attached or (run.beside and not run.read)):
+        run.passages = run.attached
         return
+    if run.read and not run.attached:
+        run.notes.append(words.not_in_files(run.read))
     if found.confidence < found.decline_below:
         near = [one.place for one in found.passages]
         run.notes.append(
             words.nothing_found(run.query, found.documents, near, knowing.people(run.query, found.passages))
         )
         return
-    run.passages = prompt.fitting(found.passages, means.share(PASSAGE_SHARE), means.count)
+    own, earlier = (run.attached, ()) if run.read else ((), run.attached)
+    run.passages = prompt.fitting((*own, *found.passages, *earlier), means.share(PASSAGE_SHARE), means.count)
     run.weak = found.confidence < found.weak_below

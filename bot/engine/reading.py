@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.engine import words
+from bot.engine import attached, words
 from bot.engine.beside import shown
 from bot.engine.means import Means
 from bot.engine.ports import Image, Surface, Surroundings
@@ -37,21 +38,26 @@ async def beside(means: Means, run: Run, surface: Surface, brief: Brief) -> None
     """Read what was not read before, and keep it with the thread. What cannot be read is told in a note."""
     start, history = means.monotonic(), brief.history
     known = list(brief.attached)
-    if not means.settings.has_model:
-        run.notes += [words.CANNOT_READ] if any(one.own and one.kind == "file" for one in known) else []
-        return
     images: list[Image] = []
     if isinstance(surface, Surroundings):
         try:
             async with asyncio.timeout(SECONDS):
-                await _thread_above(means, run, surface, history, known)
+                if means.settings.has_model:
+                    await _thread_above(means, run, surface, history, known)
                 await _files(means, run, surface, known, images)
         except TimeoutError:
             run.notes.append(words.READ_TOO_SLOWLY)
     if not known and not images:
         return
     run.beside = shown(known, int(means.share(SHARE)), means.count, tuple(images))
+    if not means.settings.has_model:
+        run.attached, run.read = attached.passages(run.query, known), _read(known)
     run.timings_ms["attachments"] = means.since(start)
+
+
+def _read(known: Sequence[Attached]) -> tuple[str, ...]:
+    """The names of the question's own files that were read."""
+    return tuple(one.name for one in known if one.own and one.kind == "file" and one.text)
 
 
 async def _thread_above(means: Means, run: Run, surface: Surroundings, history: History, known: list[Attached]) -> None:

@@ -68,6 +68,10 @@ class Run:
     """What the message states where it asks for nothing."""
     ahead: Found | None = None
     """What the question finds, where that was looked up to see whether an earlier answer still stands."""
+    attached: tuple[Passage, ...] = ()
+    """What attached files say to the question, where no model reads them."""
+    read: tuple[str, ...] = ()
+    """The files of the question that were read without a model."""
     passages: tuple[Passage, ...] = ()
     weak: bool = False
     shadowed: Near | None = None

@@ -29,9 +29,6 @@ NOT_YOURS_TO_FORGET = "Only the person who asked, or an admin, can have this for
 CUT = "Cut off at the length limit; ask me to go on."
 DECLINED = "The model declined to answer this."
 NO_KNOWLEDGE = "The documents could not be searched just now, so this answer does not rest on them."
-CANNOT_READ = (
-    "No model is set up here that could read attached files or the thread above; I only searched the documents."
-)
 READ_TOO_SLOWLY = "Reading what was attached took too long, so this answer does without some of it."
 NOT_READ_ABOVE = "I could not read the messages above, so I only know your question."
 ASKED_CHARS = 160
@@ -64,6 +61,11 @@ def not_read(name: str, reason: str) -> str:
     """For a file beside the question that could not be read."""
     told = reason if reason.startswith(name) else f"{name} could not be read: {reason}"
     return f"{told.rstrip('.')}."
+
+
+def not_in_files(names: Sequence[str]) -> str:
+    """For a question to which the files beside it seem to say nothing."""
+    return f"I found nothing about this in {' or '.join(names)}."
 
 
 def more_files(count: int) -> str:

@@ -76,13 +76,14 @@ def terms(text: str) -> list[str]:
 
 
 def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
-    """One to four pieces that answer best, the best first; the opening of the best passage if no word is shared."""
+    """One to four pieces that answer best, the best first. If no word is shared: the opening of the best passage, or,
+    where that is of an attached file, what the files begin with."""
     units = _units(passages)
     if not units:
         return []
     asked = frozenset(terms(question))
     scores = _scores(asked, units, wants_number=bool(_QUANTITY.search(question)))
-    chosen = _with_followers(_choose(asked, units, scores) or units[:1], units)
+    chosen = _with_followers(_choose(asked, units, scores) or _opening(passages, units), units)
     return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in chosen]
 
 
@@ -161,6 +162,16 @@ def _choose(asked: frozenset[str], units: Sequence[_Unit], scores: Sequence[floa
         if len(chosen) == MOST_QUOTES:
             break
     return chosen
+
+
+def _opening(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[_Unit]:
+    """The first unit; of attached files, which belong to no document, the first ones of each, file after file."""
+    if passages[units[0].n - 1].document_id:
+        return list(units[:1])
+    sources = list(dict.fromkeys(passages[unit.n - 1].source for unit in units))[:MOST_QUOTES]
+    each = MOST_QUOTES // len(sources)
+    begun = [[unit for unit in units if passages[unit.n - 1].source == source][:each] for source in sources]
+    return [unit for units_ in begun for unit in units_]
 
 
 def _with_followers(chosen: Sequence[_Unit], units: Sequence[_Unit]) -> list[_Unit]:

@@ -115,14 +115,6 @@ async def test_no_answer_of_the_cache_is_given_where_something_stands_beside() -
     assert len(store.answers) == 1, "nor is one kept"
 
 
-async def test_without_a_model_the_person_is_told_that_files_are_not_read() -> None:
-    street = Street()
-    store = Memory(beside=[file("plan.csv")])
-    await engine(store, writer([]), anthropic_api_key=None).handle(turn(), street)
-    assert (street.fetched, street.read_above) == (0, 0)
-    assert said.CANNOT_READ in street.last.notes
-
-
 @pytest.mark.parametrize("budget", [60, 120, 400])
 def test_the_questions_own_files_come_first_within_the_budget(budget: int) -> None:
     long = "word " * 500

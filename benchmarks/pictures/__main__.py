@@ -106,7 +106,7 @@ async def _answered(
     """The messages of an answer: the first as a draft, then all as they stand in the end."""
     asked = await slack.say("general", "alice", question)
 
-    async def team() -> str:
+    async def team(user_id: str) -> str:
         return TEAM
 
     async def record(index: int, ref: str | None) -> None:

@@ -192,19 +192,22 @@ class SlackDouble:
 
     async def click(self, action: str, message: Message, user: str) -> Delivery:
         """Somebody presses a button that the message has."""
+        return self.socket.send("interactive", self.pressed(action, message, user))
+
+    def pressed(self, action: str, message: Message, user: str) -> dict[str, Any]:
+        """What Slack tells of a button that somebody presses."""
         buttons = slack_blocks.buttons(message.now.blocks)
         assert action in buttons, f"the message offers {list(buttons)}, not {action}"
         author = self.user_id(user)
         pressed = {**buttons[action], "action_ts": self.world.next_ts()}
         container = {"type": "message", "message_ts": message.ts, "channel_id": message.channel}
-        body = self._interaction("block_actions", author) | {
+        return self._interaction("block_actions", author) | {
             "container": container | {"thread_ts": message.thread_ts},
             "channel": {"id": message.channel, "name": self.channel(message.channel).name},
             **({} if message.only_for else {"message": message.payload()}),
             "actions": [pressed],
             "response_url": self.handouts.response_url(message.channel, author),
         }
-        return self.socket.send("interactive", body)
 
     async def menu(self, callback_id: str, message: Message, user: str) -> Delivery:
         """Somebody picks an entry from the menu of a message."""

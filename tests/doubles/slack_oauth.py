@@ -20,6 +20,11 @@ CLIENT_ID, CLIENT_SECRET = "111.222", "client-secret"
 LASTS = 43_200
 
 
+def is_organisation(team: str) -> bool:
+    """Whether the id is that of an organisation."""
+    return team.startswith("E")
+
+
 @dataclass
 class Handed:
     """A token that was handed out: of which team, good until when, and by what it is renewed."""
@@ -30,7 +35,10 @@ class Handed:
 
 
 class Cloud:
-    """``workspaces`` by team id. ``clock`` tells seconds; tokens are good for twelve hours."""
+    """``workspaces`` by team id, or by that of an organisation that installs the app as a whole, which begins with E.
+
+    ``clock`` tells seconds; tokens are good for twelve hours.
+    """
 
     def __init__(self, workspaces: Mapping[str, SlackDouble], clock: Callable[[], float]) -> None:
         self.workspaces = dict(workspaces)
@@ -109,7 +117,8 @@ class Cloud:
         number = next(self._count)
         token, refresh_token = f"xoxe.xoxb-{team}-{number}", f"xoxe-1-{team}-{number}"
         self.tokens[token] = Handed(team, self.clock() + self.lasts, refresh_token)
-        names = {"app_id": APP_ID, "team": {"id": team, "name": f"The {team}"}, "enterprise": None}
+        named, whole = {"id": team, "name": f"The {team}"}, is_organisation(team)
+        names = {"app_id": APP_ID, "team": None if whole else named, "enterprise": named if whole else None}
         rotation = {"access_token": token, "refresh_token": refresh_token, "expires_in": self.lasts}
-        kind = {"token_type": "bot", "bot_user_id": BOT_USER, "scope": "chat:write", "is_enterprise_install": False}
+        kind = {"token_type": "bot", "bot_user_id": BOT_USER, "scope": "chat:write", "is_enterprise_install": whole}
         return {"ok": True, **names, **rotation, **kind}

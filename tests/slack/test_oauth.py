@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
 import psycopg
@@ -118,31 +118,54 @@ class Browser:
         state, cookie = await self.begin()
         return await self.come_back(cookie, state=state, code=self._cloud.consent(team))
 
-    async def tell(self, team: str, event: dict[str, Any], *, at: float | None = None) -> int:
+    async def tell(self, team: str, event: dict[str, Any], *, at: float | None = None, **more: Any) -> int:
         """Slack delivers an event of a workspace, signed."""
-        body = json.dumps(
-            {
-                "type": "event_callback",
-                "team_id": team,
-                "event": event,
-                "event_id": f"Ev{time.monotonic_ns()}",
-                "event_time": int(at or time.time()),
-                "authorizations": [{"team_id": team, "user_id": BOT_USER, "is_bot": True}],
-            }
-        )
+        body = {
+            "type": "event_callback",
+            "team_id": team,
+            "event": event,
+            "event_id": f"Ev{time.monotonic_ns()}",
+            "event_time": int(at or time.time()),
+            "authorizations": [{"team_id": team, "user_id": BOT_USER, "is_bot": True}],
+        }
+        return await self.post(json.dumps({key: value for key, value in (body | more).items() if value is not None}))
+
+    async def post(self, body: str, kind: str = "json") -> int:
+        """Slack sends that, signed."""
         stamp = str(int(time.time()))
         signature = SignatureVerifier(SIGNING).generate_signature(timestamp=stamp, body=body)
         headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": str(signature)}
-        headers["Content-Type"] = "application/json"
+        headers["Content-Type"] = {"json": "application/json", "form": "application/x-www-form-urlencoded"}[kind]
         async with self._session.post(f"{self.base}/slack/events", data=body, headers=headers) as answer:
             return answer.status
 
-    async def ask(self, team: str, text: str) -> Message:
+    async def command(self, team: str, name: str, text: str, user: str, channel: str, **more: str) -> int:
+        """Somebody runs a slash command in a workspace."""
+        slack = self._cloud.workspaces[more.get("enterprise_id", team)]
+        author, place = slack.user_id(user), slack.channel(channel)
+        form = {
+            "command": name,
+            "text": text,
+            "team_id": team,
+            "channel_id": place.id,
+            "channel_name": place.name,
+            "user_id": author,
+            "user_name": user,
+            "response_url": slack.handouts.response_url(place.id, author),
+            "trigger_id": slack.handouts.trigger(),
+        }
+        return await self.post(urlencode(form | more), "form")
+
+    async def interact(self, payload: dict[str, Any]) -> int:
+        """Slack tells what somebody pressed."""
+        return await self.post(urlencode({"payload": json.dumps(payload)}), "form")
+
+    async def ask(self, team: str, text: str, **more: Any) -> Message:
         """Alice mentions the bot in the general channel of a workspace."""
-        slack = self._cloud.workspaces[team]
+        slack = self._cloud.workspaces[more.get("enterprise_id", team)]
         message = slack.past("general", "alice", f"{slack.bot} {text}", time.time() - 60)
         event = {**message.payload(), "type": "app_mention", "channel": message.channel, "event_ts": message.ts}
-        assert await self.tell(team, event) == 200
+        assert await self.tell(team, event, **more) == 200
         return message
 
 

@@ -105,7 +105,7 @@ async def shown(
     asked = slack.past("general", "alice", "a question", 1.0)
     client, clock = InProcess(slack, mishaps), Clock()
 
-    async def team() -> str:
+    async def team(user_id: str) -> str:
         return TEAM
 
     async def record(index: int, ref: str | None) -> None:

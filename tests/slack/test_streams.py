@@ -102,7 +102,7 @@ async def make_desk() -> AsyncIterator[MakeDesk]:
         await slack.__aexit__(None, None, None)
 
 
-async def team() -> str:
+async def team(user_id: str) -> str:
     return TEAM
 
 

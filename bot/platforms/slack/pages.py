@@ -16,7 +16,7 @@ _STRICT = {**HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 
 def installed(made: Installed) -> HTMLResponse:
     """It worked: what to do next."""
     where = f" in {escape(made.name)}" if made.name else ""
-    again = f"slack://app?team={escape(made.team_id)}&amp;id={escape(made.app_id)}"
+    again = f"slack://app?team={escape(made.team_id or made.enterprise_id)}&amp;id={escape(made.app_id)}"
     return _page(
         f"Parley is installed{where}",
         "<p>Write <code>/invite @Parley</code> in a channel, then ask it something.</p>"

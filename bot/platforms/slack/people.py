@@ -36,6 +36,7 @@ class People:
         self._admins = frozenset(admins)
         self._clock = clock
         self._patience = patience
+        self._teams: dict[str, str] = {}
         self._known: dict[str, tuple[float, Author]] = {}
         self._asking: dict[str, asyncio.Task[Author]] = {}
 
@@ -57,6 +58,12 @@ class People:
             log.warning("users.info takes long for %s", user_id)
             return self._stranger(user_id)
 
+    async def team(self, user_id: str) -> str:
+        """The workspace that a person is of; empty where Slack does not tell."""
+        if user_id not in self._teams:
+            await self._look_up(user_id)
+        return self._teams.get(user_id, "")
+
     async def close(self) -> None:
         """Give up what is still being looked up."""
         pending = list(self._asking.values())
@@ -70,7 +77,9 @@ class People:
         except (ParleyError, SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("users.info failed for %s: %s", user_id, type(error).__name__)
             return self._stranger(user_id)
-        author = self._read(user_id, found.get("user") or {})
+        user = found.get("user") or {}
+        author = self._read(user_id, user)
+        self._teams[user_id] = str(user.get("team_id") or "")
         self._known[user_id] = (self._clock(), author)
         return author
 

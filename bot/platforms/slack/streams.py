@@ -104,12 +104,12 @@ def opened(part: Part, now: float) -> Open:
 class Streams:
     """What one workspace allows. Made once for each and kept: it remembers what was refused.
 
-    ``team`` tells the workspace's id, ``shared`` counts the starts of all processes. ``direct`` streams in direct
-    messages alone: in channels only the asker sees a stream grow, everybody else its end.
+    ``team`` tells the workspace of a person, ``shared`` counts the starts of all processes. ``direct`` streams in
+    direct messages alone: in channels only the asker sees a stream grow, everybody else its end.
     """
 
     mode: Mode
-    team: Callable[[], Awaitable[str]]
+    team: Callable[[str], Awaitable[str]]
     shared: Shared = field(default_factory=Shared)
     _refused: dict[str, float] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ class Streams:
         """For whom a stream is; the reader of a direct message must not be named. Raises SurfaceError."""
         if channel_id.startswith("D"):
             return {}
-        return {"recipient_user_id": user_id, "recipient_team_id": await self.team()}
+        return {"recipient_user_id": user_id, "recipient_team_id": await self.team(user_id)}
 
     def refused(self, code: str, channel_id: str, now: float, seconds: float | None = None) -> bool:
         """Slack refused a stream for good, or for so many seconds; whether that is told for the first time."""

@@ -91,8 +91,9 @@ class Workspace:
     async def _own_bot(self) -> str:
         return (await self._me()).bot_id
 
-    async def _team(self) -> str:
-        return (await self._me()).team_id
+    async def _team(self, user_id: str) -> str:
+        """The workspace of a person: this one, or one of the organisation that installed the app as a whole."""
+        return (await self._me()).team_id or await self.people.team(user_id)
 
     def _listeners(self, me: Me) -> Listeners:
         return Listeners(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -28,6 +29,14 @@ MISHAPS: st.SearchStrategy[list[Mishap]] = st.lists(
 )
 
 
+Death = tuple[int, bool] | None
+"""After how many calls a process dies, and whether the one it dies in is still carried out; None: it lives."""
+
+
+class Died(BaseException):
+    """A process ends in the middle of a call: nothing that it does afterwards reaches anybody."""
+
+
 @dataclass
 class Answer:
     """What the SDK's errors carry."""
@@ -49,6 +58,7 @@ class InProcess:
     slack: SlackDouble
     mishaps: list[Mishap] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    dies: Death = None
 
     def __post_init__(self) -> None:
         self._api = WebApi(self.slack)
@@ -57,6 +67,12 @@ class InProcess:
         async def call(**args: Any) -> Mapping[str, Any]:
             await asyncio.sleep(0)
             given = {key: value for key, value in args.items() if value is not None}
+            if self.dies is not None and len(self.calls) >= self.dies[0]:
+                if len(self.calls) == self.dies[0] and self.dies[1]:
+                    with suppress(SlackApiError, ConnectionResetError):
+                        self._call(name.replace("_", ".", 1), given)
+                self.calls.append("died")
+                raise Died
             return self._call(name.replace("_", ".", 1), given)
 
         return call
@@ -135,6 +151,61 @@ async def shown(
     return client, sorted(replies, key=lambda message: message.ts)
 
 
+async def outlived(
+    text: str, cuts: Sequence[int], limit: int, mode: Mode, lives: Sequence[tuple[Death, list[Mishap]]]
+) -> list[Message]:
+    """Write the text in pieces, each process going on where the one before died; the messages as they stand then."""
+    slack = SlackDouble(events=(), pace=1e9, stream_seconds=1e12)
+    asked = slack.past("general", "alice", "a question", 1.0)
+    clock, known = Clock(), dict[int, str | None]()
+    allowed = replace(LIMITS, message_chars=limit, max_parts=200)
+
+    async def team(user_id: str) -> str:
+        return TEAM
+
+    for dies, mishaps in lives:
+        client = InProcess(slack, list(mishaps), dies=dies)
+
+        async def record(index: int, ref: str | None, client: InProcess = client) -> str | None:
+            if "died" in client.calls:
+                raise Died
+            known[index] = known.get(index) or ref
+            return known[index]
+
+        surface = SlackSurface(
+            cast(AsyncWebClient, client),
+            asked.channel,
+            asked.ts,
+            since=asked.ts,
+            native=Streams(mode, team),
+            asker=asked.user,
+            limits=allowed,
+            monotonic=clock.monotonic,
+        )
+        refs = [known[index] for index in sorted(known)]
+        display = Display(
+            surface,
+            turn_id="t1",
+            record=record,
+            parts=[ref for ref in refs if ref],
+            recorded=len(refs),
+            monotonic=clock.monotonic,
+            sleep=clock.sleep,
+            deadline=1e6,
+        )
+        with suppress(Died):
+            async with display:
+                await display.open("_Looking…_")
+                for cut in sorted(cuts):
+                    display.show(text[:cut])
+                    for _ in range(12):
+                        await asyncio.sleep(0)
+                await display.close(text)
+    assert slack.violations == []
+    replies = [message for message in slack.world.messages if message.bot_id and not message.deleted]
+    return sorted(replies, key=lambda message: message.ts)
+
+
 def written(version: Version) -> str:
     """The answer's text in a version of a message."""
     return "".join(block["text"] for block in version.blocks if block["type"] == "markdown")
@@ -152,6 +223,26 @@ def test_it_comes_out_whole_whatever_happens(
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
     _, messages = asyncio.run(shown(text, cuts, limit, mode, mishaps))
+    wanted = rendered(text, replace(LIMITS, message_chars=limit, max_parts=200), frozenset()).parts
+    assert [message.shown for message in messages] == (wanted or ["_Looking…_"])
+    assert not [message for message in messages if message.stream and not message.stream.stopped]
+
+
+DEATHS = st.lists(st.tuples(st.tuples(st.integers(0, 12), st.booleans()), MISHAPS), max_size=3)
+
+
+@given(st.one_of(DOCUMENT, SOUP), LIMIT, DEATHS, MISHAPS, st.sampled_from(["everywhere", "off"]), st.data())
+@settings(max_examples=120, deadline=None)
+def test_it_comes_out_whole_though_processes_die_over_it(
+    text: str,
+    limit: int,
+    deaths: list[tuple[Death, list[Mishap]]],
+    mishaps: list[Mishap],
+    mode: Mode,
+    data: st.DataObject,
+) -> None:
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
+    messages = asyncio.run(outlived(text, cuts, limit, mode, [*deaths, (None, mishaps)]))
     wanted = rendered(text, replace(LIMITS, message_chars=limit, max_parts=200), frozenset()).parts
     assert [message.shown for message in messages] == (wanted or ["_Looking…_"])
     assert not [message for message in messages if message.stream and not message.stream.stopped]

@@ -51,7 +51,8 @@ async def beside(means: Means, run: Run, surface: Surface, brief: Brief) -> None
         return
     run.beside = shown(known, int(means.share(SHARE)), means.count, tuple(images))
     if not means.settings.has_model:
-        run.attached, run.read = attached.passages(run.query, known), _read(known)
+        run.attached = attached.passages(run.turn.question, known) or attached.passages(run.query, known)
+        run.read = _read(known)
     run.timings_ms["attachments"] = means.since(start)
 
 

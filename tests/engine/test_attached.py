@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from bot.config import Settings
@@ -10,13 +12,14 @@ from bot.engine.ports import Image
 from bot.engine.turn import Engine
 from bot.llm.extractive import BLIND, ExtractiveLLM
 from bot.llm.tokens import TokenCounter
-from bot.types import Attached, Outcome
+from bot.types import Attached, History, Outcome, PastMessage
 from knowledge.errors import ParseError
 from tests.engine.fakes import NOON, Library, Memory, Screen, passage, turn, words
 
 PLAN = "# Plan\n\nThe launch is on 4 May.\n\n## Budget\n\nThe budget is 5,000 EUR. Ada signs for it.\n"
 CITIES = [f"| City{number} | {number} EUR |" for number in range(300)]
 LIMITS = "\n".join(["| City | Limit |", "| --- | --- |", *CITIES, "| Ghent | 140 EUR |"])
+WHATS = ("old museum garden", "white library tower", "harbour crane museum", "theatre summer roof", "fish market hall")
 RULE = passage("A journey may last at most nine days.")
 
 
@@ -49,11 +52,13 @@ class Reads:
         return 900
 
 
-async def asked(question: str, beside: list[Attached], *, sure: float = 0.9, **files: str) -> tuple[Outcome, Screen]:
+async def asked(
+    question: str, beside: list[Attached], *, sure: float = 0.9, past: Sequence[PastMessage] = (), **files: str
+) -> tuple[Outcome, Screen]:
     """The question without any model, over documents that hold a rule of journeys, ``sure`` to answer."""
     street = Street(**files)
     engine = Engine(
-        store=Memory(beside=beside),
+        store=Memory(beside=beside, past=History("", 0, tuple(past))),
         search=Library((RULE,), confidence=sure),
         llm=ExtractiveLLM(TokenCounter()),
         settings=Settings(_env_file=None, anthropic_api_key=None, openai_api_key=None),
@@ -110,6 +115,12 @@ async def test_a_later_question_of_the_thread_still_finds_it() -> None:
     outcome, street = await asked("How many days may a journey last?", earlier)
     assert [cited.title for cited in outcome.citations] == [RULE.title]
     assert not any("plan.md" in note for note in street.last.notes), "it was not asked about"
+
+
+async def test_a_question_of_its_own_is_not_drowned_by_those_before_it() -> None:
+    said = [PastMessage(seq, "user", "Ann", f"When does the {what} open?", 8, NOON) for seq, what in enumerate(WHATS)]
+    outcome, _ = await asked("Who signs for the budget?", [file("plan.md")], sure=0.0, past=said, plan=PLAN)
+    assert [cited.title for cited in outcome.citations] == ["plan.md"]
 
 
 async def test_what_cannot_be_read_is_told_each() -> None:

@@ -76,10 +76,12 @@ class ScriptedDesk:
     running: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
     thumbs: list[tuple[str, int, str]] = field(default_factory=list)
     unfinished: list[Turn] = field(default_factory=list)
+    asked: list[Incoming] = field(default_factory=list)
     refusal: str = ""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        if not incoming.text.strip():
+        self.asked.append(incoming)
+        if not incoming.text.strip() and not incoming.attachments:
             raise UsageError("Write a question.")
         if any(turn.message_id == incoming.message_id for turn in self.turns.values()):
             return None

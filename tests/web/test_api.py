@@ -10,8 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.errors import ConfigError
+from bot.errors import ConfigError, SurfaceError, UsageError
 from bot.platforms.web import app
+from bot.platforms.web.beside import Beside
 from bot.platforms.web.history import thread_key
 from bot.types import Author, Turn
 from tests.web.client import Stream, following
@@ -180,14 +181,43 @@ async def test_an_upload_is_ingested_and_shows_its_progress(page: Running, http:
     assert "Took in notes.md, 7 bytes. --here" in stream.text("command")
 
 
+async def test_a_file_goes_with_one_question(page: Running, http: aiohttp.ClientSession) -> None:
+    async with http.post("/api/attach?file=..%2Fplan.md", data=b"# Plan") as response:
+        assert response.status == 201
+        key = (await response.json())["file"]
+    status, _ = await _post(http, "/api/ask", {**QUESTION, "files": [key]})
+    assert status == 202
+    (file,) = page.desk.asked[0].attachments
+    assert (file.name, file.size, file.ref, await file.read()) == ("plan.md", 6, key, b"# Plan")
+    status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": ["unknown"]})
+    assert (status, "no longer here" in body["error"]) == (400, True)
+    status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": [key] * 9})
+    assert (status, "At most 8 files" in body["error"]) == (400, True)
+    status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": key})
+    assert status == 400
+    assert len(page.desk.asked) == 1
+
+
+async def test_files_that_nobody_reads_make_room() -> None:
+    beside = Beside(most=3, most_bytes=100)
+    keys = [beside.keep(f"{number}.txt", "text/plain", b"x" * 20) for number in range(4)]
+    assert [await beside.data(key) for key in keys[1:]] == [b"x" * 20] * 3
+    with pytest.raises(SurfaceError, match="attach it again"):
+        await beside.data(keys[0])
+    last = beside.keep("large.txt", "text/plain", b"y" * 90)
+    assert await beside.data(last) == b"y" * 90
+    with pytest.raises(UsageError, match="no longer here"):
+        beside.attachment(keys[3])
+
+
 async def test_what_is_too_large_is_refused_in_words(page: Running, http: aiohttp.ClientSession) -> None:
     too_much = b"x" * (PAGE.upload_limit + 1)
 
     async def pieces() -> Any:
         yield too_much
 
-    for data in (io.BytesIO(too_much), pieces()):
-        async with http.post(f"/api/upload?thread={THREAD}&file=x.txt", data=data) as response:
+    for path, data in (("upload", io.BytesIO(too_much)), ("upload", pieces()), ("attach", io.BytesIO(too_much))):
+        async with http.post(f"/api/{path}?thread={THREAD}&file=x.txt", data=data) as response:
             assert response.status == 413
             assert "larger than 1 MB" in (await response.json())["error"]
     status, body = await _post(http, "/api/ask", {**QUESTION, "text": "x" * 400_000})

@@ -84,6 +84,8 @@ async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Pa
     note = tmp_path / "note.md"
     note.write_text("# Note")
     await asyncio.to_thread(chrome.find_element(By.ID, "file").send_keys, str(note))
+    await until(chrome, lambda driver: texts(driver, "#beside li") == ["note.md"])
+    await asyncio.to_thread(chrome.find_element(By.ID, "keep").click)
     await until(chrome, lambda driver: "Took in note.md, 6 bytes." in "".join(texts(driver, ".msg.command")))
 
     page.let(len(PIECES))
@@ -94,6 +96,32 @@ async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Pa
     await asyncio.to_thread(reasons[0].click)
     await until(chrome, lambda driver: "Thank you" in "".join(texts(driver, ".reason")))
     assert [(value, reason) for _, value, reason in page.desk.thumbs] == [(-1, ""), (-1, "It is wrong")]
+    assert complaints(chrome) == []
+
+
+async def test_files_go_with_the_question_unless_they_are_taken_away(
+    page: Running, chrome: Chrome, tmp_path: Path
+) -> None:
+    await until(chrome, lambda driver: texts(driver, "#line") == ["connected"])
+    for name in ("plan.md", "wrong.txt", "limits.csv"):
+        (tmp_path / name).write_text(f"# {name}")
+        await asyncio.to_thread(chrome.find_element(By.ID, "file").send_keys, str(tmp_path / name))
+    await until(chrome, lambda driver: texts(driver, "#beside li") == ["plan.md", "wrong.txt", "limits.csv"])
+    away = chrome.find_element(By.CSS_SELECTOR, '[aria-label="Take wrong.txt away"]')
+    await asyncio.to_thread(away.click)
+    page.let(len(PIECES))
+    await typed(chrome, "What do they say?", Keys.ENTER)
+    await until(chrome, lambda driver: every(driver, ".msg.assistant.final"))
+    (asked,) = page.desk.asked
+    assert [file.name for file in asked.attachments] == ["plan.md", "limits.csv"]
+    assert await asked.attachments[0].read() == b"# plan.md"
+    assert texts(chrome, ".msg.user .with") == ["plan.md, limits.csv"]
+    assert not chrome.find_element(By.ID, "beside").is_displayed(), "they went with that question alone"
+
+    large = tmp_path / "large.txt"
+    large.write_bytes(b"x" * (PAGE.upload_limit + 1))
+    await asyncio.to_thread(chrome.find_element(By.ID, "file").send_keys, str(large))
+    await until(chrome, lambda driver: "larger than 1 MB" in driver.find_element(By.ID, "notice").text)
     assert complaints(chrome) == []
 
 

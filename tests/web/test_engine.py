@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bot.jobs import working
 from bot.platforms.web.app import serve
 from knowledge import sample
 from knowledge.sources import open_source
+from tests.parity.test_attached import BROKEN, FILES
 from tests.web.client import Stream, following
 
 THREAD = "thread-0001"
@@ -54,8 +56,9 @@ async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
         yield opened
 
 
-async def _ask(http: aiohttp.ClientSession, stream: Stream, text: str) -> str:
-    async with http.post("/api/ask", json={"thread": THREAD, "id": text, "text": text}) as response:
+async def _ask(http: aiohttp.ClientSession, stream: Stream, text: str, files: Sequence[str] = ()) -> str:
+    asked = {"thread": THREAD, "id": uuid.uuid4().hex, "text": text, "files": list(files)}
+    async with http.post("/api/ask", json=asked) as response:
         assert response.status == 202
         turn = str((await response.json())["turn"])
     await stream.until(lambda seen: any(view["turn"] == turn and view["final"] for view in seen.of("assistant")))
@@ -110,6 +113,37 @@ async def test_commands_and_an_upload_that_can_be_asked_about(app: App) -> None:
         assert "bicycles.md" in stream.text("command")
         async with http.post("/api/ask", json={"thread": THREAD, "id": "x", "text": "y" * 20_001}) as response:
             assert (response.status, "20,000 characters" in (await response.json())["error"]) == (400, True)
+
+
+async def test_files_beside_a_question_are_quoted_under_their_names(app: App) -> None:
+    async with _served(app) as http, following(http) as stream:
+        for question, (name, kind, data), words in FILES:
+            keys = [await _attach(http, name, kind, data)]
+            await _ask(http, stream, question, keys)
+            answer = stream.of("assistant")[-1]
+            assert words in "".join(answer["blocks"]), (answer["notes"], answer["sources"])
+            assert name in {source["title"] for source in answer["sources"]}
+        assert stream.of("user")[0]["notes"] == [FILES[0][1][0]]
+
+        broken, plan = await _attach(http, *BROKEN), await _attach(http, *FILES[0][1])
+        await _ask(http, stream, "Ada signs for what, again?", [broken, plan])
+        answer = stream.of("assistant")[-1]
+        assert "Ada signs" in "".join(answer["blocks"])
+        assert any(note.startswith("broken.pdf could not be read: it is broken") for note in answer["notes"])
+        await _ask(http, stream, "", [plan])
+        assert "What is in plan.md" in "".join(stream.of("user")[-1]["blocks"])
+        assert "Ada signs" in "".join(stream.of("assistant")[-1]["blocks"])
+        async with http.post("/api/command", json={"thread": THREAD, "command": "docs", "args": ""}) as response:
+            assert response.status == 202
+        await stream.ended("command")
+        assert "plan.md" not in stream.text("command"), "they are no documents"
+
+
+async def _attach(http: aiohttp.ClientSession, name: str, kind: str, data: bytes) -> str:
+    headers = {"Content-Type": kind or "application/octet-stream"}
+    async with http.post("/api/attach", params={"file": name}, data=data, headers=headers) as response:
+        assert response.status == 201
+        return str((await response.json())["file"])
 
 
 async def test_a_page_sees_what_another_process_answers(app: App) -> None:

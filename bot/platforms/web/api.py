@@ -109,8 +109,17 @@ class Api:
             message_id=_text(body, "id") or secrets.token_hex(12),
             text=_text(body, "text"),
             author=person(_text(body, "name")),
+            files=_keys(body.get("files", [])),
         )
         return _json({"turn": turn.id if turn else None}, 202)
+
+    async def attach(self, request: Request) -> Response:
+        """The body is a file to go with a question, its name stands in the query; the key to name it by."""
+        data = await request.body()
+        if not data:
+            raise UsageError(words.NO_FILE)
+        kind = request.headers.get("content-type", "application/octet-stream")
+        return _json({"file": self.playground.beside.keep(_file_name(request), kind, data)}, 201)
 
     async def command(self, request: Request) -> Response:
         body = await _body(request)
@@ -133,7 +142,7 @@ class Api:
         async def read() -> bytes:
             return data
 
-        name = Path(query.get("file", "").replace("\\", "/")).name[:200] or "file"
+        name = _file_name(request)
         kind = request.headers.get("content-type", "application/octet-stream")
         reply = self.playground.command(
             "ingest",
@@ -200,6 +209,7 @@ def build(playground: Playground, page: Page, *, hosts: tuple[str, ...]) -> Star
         Route("/api/ask", api.ask, methods=["POST"]),
         Route("/api/command", api.command, methods=["POST"]),
         Route("/api/upload", api.upload, methods=["POST"]),
+        Route("/api/attach", api.attach, methods=["POST"]),
         Route("/api/readings/stop", api.stop_reading, methods=["POST"]),
         Route("/api/turns/{turn_id}/{action}", api.act, methods=["POST"]),
         Route("/healthz", api.health),
@@ -236,6 +246,16 @@ def _text(body: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise UsageError(words.NOT_JSON)
     return value.replace("\x00", "")
+
+
+def _keys(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
+        raise UsageError(words.NOT_JSON)
+    return tuple(value)
+
+
+def _file_name(request: Request) -> str:
+    return Path(request.query_params.get("file", "").replace("\\", "/")).name[:200] or "file"
 
 
 def _thread_id(value: object) -> str:

@@ -92,7 +92,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self.upload_limit if scope["path"] == "/api/upload" else self.body_limit
+        limit = self.upload_limit if scope["path"] in ("/api/upload", "/api/attach") else self.body_limit
         if scope["path"] not in PROBES and not host_allowed(headers.get("host", ""), self.hosts):
             await _refuse(send, 421, words.HOST.format(allowed=", ".join(self.hosts)))
         elif scope["method"] not in ("GET", "HEAD") and not origin_allowed(headers):

@@ -15,6 +15,7 @@ from bot.engine.desk import SurfaceFor
 from bot.engine.ports import Clock, Surface
 from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, words
+from bot.platforms.web.beside import Beside
 from bot.platforms.web.history import ENDED_ACTIONS, History, thread_key
 from bot.platforms.web.hub import Hub
 from bot.platforms.web.surface import WebSurface
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 USER = "you"
 KEPT_FILES = 20
+MOST_FILES = 8
 
 
 class DeskPort(Protocol):
@@ -94,17 +96,24 @@ class Playground:
     commands: Commands
     hub: Hub
     clock: Clock
+    beside: Beside = field(default_factory=Beside)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _files: OrderedDict[str, File] = field(default_factory=OrderedDict)
 
     # --- questions
 
-    async def ask(self, *, thread_id: str, message_id: str, text: str, author: Author) -> Turn | None:
-        """Take a question and start on it; None when this message was taken before. Raises UsageError."""
-        incoming = Incoming(thread_key(thread_id), message_id, author, text, "ask", self.clock())
+    async def ask(
+        self, *, thread_id: str, message_id: str, text: str, author: Author, files: Sequence[str] = ()
+    ) -> Turn | None:
+        """Take a question and start on it; None when this message was taken before. ``files`` are keys of what was put
+        beside it. Raises UsageError."""
+        if len(files) > MOST_FILES:
+            raise UsageError(words.TOO_MANY_FILES.format(most=MOST_FILES))
+        attached = tuple(self.beside.attachment(key) for key in files)
+        incoming = Incoming(thread_key(thread_id), message_id, author, text, "ask", self.clock(), attachments=attached)
         turn = await self.desk.accept(incoming)
         if turn is not None:
-            self._begin(turn)
+            self._begin(turn, tuple(file.name for file in attached))
         return turn
 
     async def repeat(self, turn_id: str, author: Author, wish: Tier | None) -> Turn:
@@ -123,9 +132,9 @@ class Playground:
 
     def surface(self, turn: Turn) -> WebSurface:
         """Where a turn's reply goes."""
-        return WebSurface(self.hub, turn, self.clock)
+        return WebSurface(self.hub, turn, self.clock, self.beside)
 
-    def _begin(self, turn: Turn) -> None:
+    def _begin(self, turn: Turn, files: tuple[str, ...] = ()) -> None:
         at = stamp(self.clock())
         thread_id = turn.thread.thread_id
         self.hub.touch(ThreadView(thread_id, _title(turn.question), at))
@@ -139,6 +148,7 @@ class Playground:
                 blocks=render.plain(turn.question),
                 turn=turn.id,
                 final=False,
+                notes=files,
             )
         )
         self._keep(self._watch(turn, self.desk.start(turn, self.surface(turn))))

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from bot.engine.ports import Clock
 from bot.platforms.web import render
+from bot.platforms.web.beside import Beside
 from bot.platforms.web.hub import Hub
 from bot.platforms.web.views import stamp
-from bot.types import Limits, Part, Turn
+from bot.types import Attached, Limits, Part, Turn
 
 LIMITS = Limits(message_chars=16_000, edit_interval=0.15, here_only=True)
 
@@ -19,7 +20,8 @@ class WebSurface:
 
     limits = LIMITS
 
-    def __init__(self, hub: Hub, turn: Turn, clock: Clock) -> None:
+    def __init__(self, hub: Hub, turn: Turn, clock: Clock, beside: Beside | None = None) -> None:
+        self._beside = beside or Beside()
         self._hub = hub
         self._turn = turn
         self._clock = clock
@@ -41,6 +43,13 @@ class WebSurface:
     async def find(self, nonce: str) -> str | None:
         ref = self._ref(nonce)
         return ref if ref and self._hub.message(ref) else None
+
+    async def fetch(self, file: Attached) -> bytes:
+        """The bytes of a file beside the question. Raises SurfaceError."""
+        return await self._beside.data(file.ref)
+
+    async def above(self) -> None:
+        """Nothing: a conversation of the page begins with the bot."""
 
     def _ref(self, nonce: str) -> str:
         """A part's number is in its nonce."""

@@ -22,6 +22,7 @@ const state = {
   reading: 0, // grows with each reading of the open conversation; only the latest counts
   waiting: null, // events that came while it was being read
   drafts: new Map(), // thread -> text in the box
+  beside: [], // files that go with the next question: {file, key}
 };
 
 // --- small things
@@ -171,6 +172,7 @@ function question(message) {
   const body = element("div", { className: "body", innerHTML: message.blocks.join("") });
   if (body.textContent.length > 1200) body.classList.add("clamp");
   const made = element("article", { id: message.id, className: "msg user" }, body);
+  if (message.notes.length) made.append(element("p", { className: "with", innerHTML: ICON("clip") }, message.notes.join(", ")));
   made.setAttribute("aria-label", message.author);
   return made;
 }
@@ -369,11 +371,13 @@ async function send(text) {
   const thread = state.thread;
   notice("");
   const command = /^\/([\w-]+)\s*([\s\S]*)$/.exec(text);
+  if (command && command[1].toLowerCase() === "ingest" && state.beside.length) return keepBeside(command[2]);
+  const beside = command ? [] : state.beside;
   if (!command && text.length > state.page.question_limit) {
     throw new Error(`That question has ${text.length.toLocaleString()} characters; at most ${state.page.question_limit.toLocaleString()} can be asked. Shorten it, or upload the text as a file.`);
   }
   const sent = element("article", { className: "msg user sending" },
-    element("div", { className: "body clamp" }, element("p", { className: "plain", textContent: text })));
+    element("div", { className: "body clamp" }, element("p", { className: "plain", textContent: text || "…" })));
   $("log").append(sent);
   if (!command) $("log").append(thinking("sending"));
   emptiness();
@@ -381,7 +385,8 @@ async function send(text) {
   if (location.hash !== `#${thread}`) history.replaceState(null, "", `#${thread}`);
   try {
     if (command) await call("/api/command", { thread, command: command[1].toLowerCase(), args: command[2] });
-    else await call("/api/ask", { thread, id: newId(), text });
+    else await call("/api/ask", { thread, id: newId(), text, files: beside.map((one) => one.key) });
+    if (beside.length) { state.beside = []; drawBeside(); }
     say(command ? "Running the command." : "Parley is reading the documents.");
   } catch (error) {
     sent.remove();
@@ -392,13 +397,43 @@ async function send(text) {
   }
 }
 
-async function upload(files) {
+async function attach(files) {
   for (const file of files) {
     if (file.size > state.page.upload_limit) {
       notice(`${file.name} is larger than ${Math.round(state.page.upload_limit / 1048576)} MB. Split it, or raise PARLEY_MAX_FILE_MB.`);
       continue;
     }
-    const query = new URLSearchParams({ thread: state.thread, file: file.name, name: myName() });
+    await attempt(async () => {
+      const { file: key } = await call(`/api/attach?${new URLSearchParams({ file: file.name })}`, file);
+      state.beside.push({ file, key });
+      say(`${file.name} is attached.`);
+    });
+  }
+  drawBeside();
+  $("question").focus();
+}
+
+function drawBeside() {
+  $("beside").hidden = !state.beside.length;
+  $("beside").querySelector("ul").replaceChildren(...state.beside.map((one) => {
+    const away = element("button", { type: "button", className: "icon", innerHTML: ICON("close") });
+    away.setAttribute("aria-label", `Take ${one.file.name} away`);
+    away.onclick = () => { state.beside = state.beside.filter((other) => other !== one); drawBeside(); };
+    return element("li", { innerHTML: ICON("file") }, element("span", { textContent: one.file.name }), away);
+  }));
+  grow();
+}
+
+async function keepBeside(args = "") {
+  const files = state.beside.map((one) => one.file);
+  state.beside = [];
+  drawBeside();
+  await upload(files, args);
+}
+
+async function upload(files, args) {
+  for (const file of files) {
+    const query = new URLSearchParams({ thread: state.thread, file: file.name, args, name: myName() });
     if (location.hash !== `#${state.thread}`) history.replaceState(null, "", `#${state.thread}`);
     say(`Uploading ${file.name}.`);
     await attempt(() => call(`/api/upload?${query}`, file));
@@ -409,7 +444,7 @@ function grow() {
   const box = $("question");
   box.style.height = "auto";
   box.style.height = `${Math.min(box.scrollHeight, 224)}px`;
-  $("send").disabled = !box.value.trim();
+  $("send").disabled = !box.value.trim() && !state.beside.length;
 }
 
 // --- commands that complete themselves
@@ -563,7 +598,7 @@ document.addEventListener("pointerdown", (event) => {
 
 function submit() {
   const text = $("question").value.trim();
-  if (!text) return;
+  if (!text && !state.beside.length) return;
   $("question").value = "";
   grow();
   drawCommands();
@@ -598,7 +633,8 @@ $("bottom").onclick = toBottom;
 $("notice").lastElementChild.onclick = () => notice("");
 $("scroll").onscroll = () => { if (atBottom()) $("bottom").hidden = true; if (!phone()) closeQuote(); };
 $("attach").onclick = () => $("file").click();
-$("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
+$("file").onchange = () => { attach([...$("file").files]); $("file").value = ""; };
+$("keep").onclick = () => keepBeside();
 
 let depth = 0;
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -610,9 +646,9 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   depth = 0;
   $("drop").hidden = true;
-  upload([...event.dataTransfer.files]);
+  attach([...event.dataTransfer.files]);
 });
-$("question").onpaste = (event) => { if (event.clipboardData.files.length) { event.preventDefault(); upload([...event.clipboardData.files]); } };
+$("question").onpaste = (event) => { if (event.clipboardData.files.length) { event.preventDefault(); attach([...event.clipboardData.files]); } };
 
 function drawName() {
   $("me").querySelector(".who").textContent = myName();

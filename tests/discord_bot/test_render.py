@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.commands.base import File, Reply, Table
+from bot.engine.stream import rendered
 from bot.platforms.discord import render, tables
 from bot.platforms.discord.surface import LIMITS, NONCE_CHARS, short
 from bot.types import Action, Citation, Part
 from tests.doubles.discord_world import check_message, manners
+from tests.engine.test_markdown import DOCUMENT, SOUP
 
 ALL: tuple[Action, ...] = ("stop", "again", "strong", "up", "down", "why")
 PIECES = st.sampled_from(
@@ -43,6 +47,55 @@ def test_any_text_within_the_limit_stays_within_discords_and_no_link_unfolds(pie
     body = payload(render.part(part(text, notes=("a note " * 30,))))
     check_message(body, files=0)
     assert manners(body) == []
+
+
+ALLOWED = frozenset({"https://a.example/b", "https://c.example/d"})
+
+
+def messages(text: str) -> list[str]:
+    """An answer's messages before they are made Discord's."""
+    return rendered(text, replace(LIMITS, max_parts=200), ALLOWED).parts
+
+
+@given(st.one_of(DOCUMENT, SOUP, st.tuples(DOCUMENT, st.lists(PIECES).map("".join)).map("".join)))
+@settings(max_examples=150, deadline=None)
+def test_no_word_of_an_answer_is_left_out(text: str) -> None:
+    for one in messages(text):
+        body = payload(render.part(part(one)))
+        check_message(body, files=0)
+        assert manners(body) == []
+        missing = Counter(filter(str.isalnum, one)) - Counter(filter(str.isalnum, str(body["content"])))
+        assert not missing, "in a table the words of a row may stand in another order"
+
+
+@given(DOCUMENT)
+@settings(max_examples=100, deadline=None)
+def test_code_stands_between_three_backticks_whatever_fence_it_had(text: str) -> None:
+    for one in messages(text):
+        content = render.part(part(one)).content
+        assert "~~~" not in content
+        assert content.count("```") % 2 == 0
+
+
+def test_a_fence_around_three_backticks_stays() -> None:
+    written = "````md\n```\nx\n```\n````"
+    assert render.markdown(written) == written
+    assert render.markdown("> ~~~~sh\n> ls\n> ~~~~\nthen") == "> ```sh\n> ls\n> ```\nthen"
+
+
+def test_a_line_with_a_bar_before_a_list_is_no_table() -> None:
+    written = "Write a | b, or:\n- one\n- two"
+    assert render.markdown(written) == written
+
+
+def test_long_cells_go_on_in_the_next_line_and_cells_too_many_are_kept() -> None:
+    long = "the whole team may take up to thirty days of paid leave a year"
+    shown = render.markdown(f"| Who | What |\n|---|---|\n| all | {long} |\n| Ada | more | much more |")
+    assert shown.split("\n")[3:-1] == [
+        "all  the whole team may take up to thirty",
+        "     days of paid leave a year",
+        "Ada  more | much more",
+    ]
 
 
 @pytest.mark.parametrize(

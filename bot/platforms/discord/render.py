@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 import discord
 
 from bot.commands.base import File, Reply, Table
+from bot.engine.markdown.lines import State, advance
 from bot.platforms.discord import tables, words
+from bot.platforms.discord.tables import FENCE
 from bot.types import Action, Citation, Part
 
 CONTENT_CHARS = 2000
@@ -85,8 +87,26 @@ def _with_notes(content: str, notes: list[str]) -> tuple[str, discord.Embed | No
 
 def markdown(text: str) -> str:
     """Markdown in Discord's dialect, within its limit, with no link that unfolds."""
-    text = _outside_code(text.strip(), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
+    text = _outside_code(backticked(text.strip()), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
     return calm_links(tables.as_code(text, CONTENT_CHARS), CONTENT_CHARS)
+
+
+def backticked(text: str) -> str:
+    """Fenced code as Discord knows it: between three backticks, whatever fence stood there. Never longer.
+
+    A fence around three backticks stays as it is: they would end it.
+    """
+    lines, state, opened = text.split("\n"), State(), 0
+    for number, line in enumerate(lines):
+        kind, after = advance(state, line)
+        if kind == "open":
+            opened = number
+        fence = state.fence
+        if kind == "close" and fence is not None and FENCE not in "".join(lines[opened + 1 : number]):
+            lines[opened] = lines[opened].replace(fence.marker, FENCE, 1)
+            lines[number] = f"{line[: len(line) - len(line.lstrip('> '))]}{FENCE}"
+        state = after
+    return "\n".join(lines)
 
 
 def calm_links(text: str, room: int = CONTENT_CHARS) -> str:

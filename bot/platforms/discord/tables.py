@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Sequence
+from itertools import zip_longest
+
+from bot.engine.markdown.lines import is_header
 
 CELL_CHARS = 40
 FENCE = "```"
 
 _FENCED = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
-_TABLE = re.compile(r"(?m)^\|?[^\n|]*\|[^\n]*\n[ ]*\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*(?:\n[^\n]*\|[^\n]*)*")
+_TABLE = re.compile(r"(?m)^\|?[^\n|]*\|[^\n]*\n[ ]*\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$(?:\n[^\n]*\|[^\n]*)*")
 
 
 def block(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """An aligned code block; numbers stand right, long cells are shortened."""
     cells = [[_cell(value) for value in row] for row in (columns, *rows)]
-    widths = [max(_width(row[index]) for row in cells) for index in range(len(columns))]
     right = [bool(rows) and all(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
-    lines = [_line(row, widths, right) for row in cells]
+    return _drawn(cells[:1], cells[1:], right)
+
+
+def _drawn(heads: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    widths = [max(_width(row[index]) for row in (*heads, *rows)) for index in range(len(right))]
+    above, below = ([_line(row, widths, right) for row in part] for part in (heads, rows))
     rule = "  ".join("-" * width for width in widths)
-    return "\n".join([FENCE, lines[0], rule, *lines[1:], FENCE])
+    return "\n".join([FENCE, *above, rule, *below, FENCE])
 
 
 def as_code(text: str, room: int) -> str:
@@ -35,6 +43,9 @@ def as_code(text: str, room: int) -> str:
 def _convert(text: str, spare: int) -> tuple[str, int]:
     def swap(found: re.Match[str]) -> str:
         nonlocal spare
+        head, delimiter = found[0].split("\n")[:2]
+        if not is_header(head, delimiter):
+            return found[0]
         shown = _from_markdown(found[0])
         growth = len(shown) - len(found[0])
         if growth > spare:
@@ -46,10 +57,24 @@ def _convert(text: str, spare: int) -> tuple[str, int]:
 
 
 def _from_markdown(table: str) -> str:
+    """No word of an answer is left out: long cells go on in the next line, cells beyond the last column in that."""
     head, _, *body = table.split("\n")
     columns = _split(head)
-    rows = [(_split(line) + [""] * len(columns))[: len(columns)] for line in body]
-    return block(columns, rows)
+    rows = [line for row in body for line in _wrapped(_as_many(_split(row), len(columns)))]
+    return _drawn(_wrapped(columns), rows, [False] * len(columns))
+
+
+def _as_many(cells: list[str], count: int) -> list[str]:
+    return [*cells[: count - 1], " | ".join(cells[count - 1 :]), *[""] * (count - len(cells))][:count]
+
+
+def _wrapped(row: Sequence[str]) -> list[tuple[str, ...]]:
+    """The row in lines whose cells have at most ``CELL_CHARS``, or a single longer word, such as an address."""
+    cells = [
+        textwrap.wrap(cell.replace(FENCE, "'''"), CELL_CHARS, break_long_words=False, break_on_hyphens=False)
+        for cell in row
+    ]
+    return list(zip_longest(*cells, fillvalue="")) or [("",) * len(row)]
 
 
 def _split(line: str) -> list[str]:

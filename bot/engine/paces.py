@@ -74,6 +74,8 @@ class Paces:
                     await send(due)
             except ParleyError as error:
                 log.debug("the other processes were not told of this one's edits: %s", error)
+            except Exception:
+                log.exception("the other processes were not told of this one's edits")
 
     def due(self, now: float) -> list[Pacing]:
         """What the others should be told now; taken as told. Costs as much as there are workspaces with edits."""

@@ -124,9 +124,16 @@ class Display:
         return isinstance(self._fatal, MessageGone)
 
     async def open(self, status: str) -> None:
-        """Give a sign of life. Raises LeaseLost; where the platform fails in passing, the background task goes on."""
+        """Give a sign of life: at once in a message of its own; in one that stands already, when it is its turn.
+
+        Raises LeaseLost; where the platform fails in passing, the background task goes on.
+        """
         self._live = True
-        await self.say(status)
+        if self.may_say():
+            await self.say(status)
+        else:
+            self._status = safe(status, frozenset())
+            self._dirty.set()
         self._shared.begin()
         self._counted = True
         self._task = asyncio.create_task(self._keep_up(), name=f"display {self._turn_id}")

@@ -138,6 +138,33 @@ async def test_without_a_shared_budget_the_streams_run_into_the_limit() -> None:
     assert place.refused > STREAMS
 
 
+async def test_answers_that_are_taken_up_at_once_after_a_crash_keep_within_the_edits_too() -> None:
+    place, shared = Workspace(Timeline()), Shared(PER_MINUTE)
+    time = place.time
+
+    async def taken_up(name: str) -> None:
+        async with Display(
+            place,
+            turn_id=name,
+            record=_nothing,
+            parts=[name],
+            recorded=1,
+            shared=shared,
+            monotonic=time.monotonic,
+            sleep=time.sleep,
+        ) as display:
+            await display.open("…")
+            await time.sleep(30.0)
+            await display.close("The end.")
+
+    work = asyncio.gather(*(taken_up(f"t{n}") for n in range(STREAMS)))
+    await time.run(work)
+    await work
+    assert place.refused == 0
+    assert {part.text for part in place.shown.values()} == {"The end."}
+    assert len(place.edits) > STREAMS, "some were seen to wait"
+
+
 def test_a_last_edit_goes_before_drafts_and_waits_only_for_a_refusal() -> None:
     shared = Shared(60.0)
     one, other = Pace(1.0, shared), Pace(1.0, shared)

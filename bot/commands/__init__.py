@@ -86,7 +86,7 @@ def match(text: str) -> tuple[str, str] | None:
         return name, args
     if name == "admin" and first in ("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models"):
         return name, args
-    if name == "costs" and (first == "by" or first[:1].isdigit() or first == "csv"):
+    if name == "costs" and (first == "by" or first[:1].isdigit() or first in ("csv", "chart")):
         return name, args
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from decimal import Decimal
@@ -10,26 +11,37 @@ from bot.commands import arguments
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.hits import upper_bound
 from bot.errors import NotAllowed, UsageError
+from bot.reports import charts
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, report
 from bot.store.nearby import Tally
 
-USAGE = "[30d] [by user|channel|model|purpose|day] [csv]"
+USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
 DEFAULT_PERIOD = "30d"
 COLUMNS = ("answers", "calls", "prompt", "cached", "written", "output", "USD")
 
 
 async def run(context: Context, line: str) -> Reply:
-    """The table of a period, grouped; ``csv`` adds a file."""
+    """The table of a period, grouped; ``csv`` adds it as a file, ``chart`` a picture of the days."""
     if not context.author.is_admin:
         raise NotAllowed("Only an admin can see costs. /budget shows your own tokens.")
     given = [word for word in arguments.words(line) if word not in ("by", "--by", "--since")]
     as_csv = arguments.take_flag(given, "csv") or arguments.take_flag(given, "--csv")
+    as_chart = arguments.take_flag(given, "chart") or arguments.take_flag(given, "--chart")
     by: Dimension = next((dimension for dimension in DIMENSIONS if dimension in given), "user")
     periods = [word for word in given if word != by]
-    if len(periods) > 1:
+    if len(periods) > 1 or (as_csv and as_chart):
         raise UsageError(f"Write /costs {USAGE}.")
-    made = await make_report(context, periods[0] if periods else DEFAULT_PERIOD, by)
-    return Reply(summary(made), table_of(made, by), _csv(made, by) if as_csv else None)
+    period = periods[0] if periods else DEFAULT_PERIOD
+    made = await make_report(context, period, by)
+    file = _csv(made, by) if as_csv else None
+    if as_chart:
+        file = await chart(made if by == "day" else await make_report(context, period, "day"))
+    return Reply(summary(made), table_of(made, by), file)
+
+
+async def chart(by_day: CostReport) -> File:
+    """A report by day as a picture."""
+    return File("costs-by-day.png", await asyncio.to_thread(charts.costs_by_day, by_day), "image/png")
 
 
 async def make_report(context: Context, period: str, by: Dimension) -> CostReport:

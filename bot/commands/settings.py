@@ -106,6 +106,11 @@ async def _sources(context: Context, given: list[str]) -> tuple[Change, str]:
 async def _show(context: Context) -> Reply:
     async with context.services.database.tenant(context.tenant_id) as session:
         made = await tenants.channel_settings(session, tenant_id=context.tenant_id, channel_id=context.channel_id)
+    return shown(made)
+
+
+def shown(made: ChannelSettings) -> Reply:
+    """How the bot behaves in a channel."""
     rows = [
         ("persona", made.persona or "default"),
         ("tier", made.tier or "auto"),

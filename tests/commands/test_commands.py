@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from bot import commands
 from bot.app import App
@@ -92,8 +94,14 @@ async def test_costs_are_for_admins_and_come_as_a_table_and_a_file(app: App) -> 
     assert [row[0] for row in reply.table.rows] == ["Ann", "total"]
     assert reply.file is not None
     assert reply.file.data.decode().startswith("key,name,answers")
-    with pytest.raises(UsageError, match="30d"):
-        await commands.run("costs", "tomorrow", by(app, BOSS))
+    for grouped in ("7d chart", "by day chart"):
+        charted = await commands.run("costs", grouped, by(app, BOSS))
+        assert charted.file is not None
+        assert (charted.file.name, charted.file.content_type) == ("costs-by-day.png", "image/png")
+        assert Image.open(io.BytesIO(charted.file.data)).size == (1080, 480)
+    for wrong in ("tomorrow", "7d csv chart"):
+        with pytest.raises(UsageError, match="30d"):
+            await commands.run("costs", wrong, by(app, BOSS))
 
 
 async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) -> None:
@@ -141,6 +149,7 @@ async def test_an_unknown_command_gets_the_nearest(app: App) -> None:
         ("budget set @U1 5k", ("budget", "set @U1 5k")),
         ("budget for travel?", None),
         ("costs by day", ("costs", "by day")),
+        ("costs chart", ("costs", "chart")),
         ("costs of a hotel in Oslo", None),
         ("why", ("why", "")),
         ("why is the sky blue", None),

@@ -62,6 +62,7 @@ async def test_forms_become_the_argument_lines_of_the_commands(
         ("budget set", {"tokens": "200k", "channel": general.id}, f"budget set <#{general.id}> 200k"),
         ("budget set", {"tokens": "unlimited", "whose": "*"}, "budget set * unlimited"),
         ("costs", {"since": "7d", "by": "model", "csv": True}, "costs 7d by model csv"),
+        ("costs", {"chart": True}, "costs chart"),
         ("memory forget", {"fact": "2"}, "memory forget 2"),
         ("settings persona", {"text": "It's brief"}, "settings persona It's brief"),
         ("settings sources", {"source": "a file.md"}, "settings sources 'a file.md'"),

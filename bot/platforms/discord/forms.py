@@ -108,7 +108,8 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             (
                 Option("since", "A period: 12h, 30d, 4w"),
                 Option("by", "Grouped by", choices=("user", "channel", "model", "purpose", "day"), word="by"),
-                Option("csv", "As a file", kind="switch", word="csv"),
+                Option("csv", "With the table as a file", kind="switch", word="csv"),
+                Option("chart", "With a chart of the days", kind="switch", word="chart"),
             ),
         ),
     ),

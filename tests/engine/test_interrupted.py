@@ -10,6 +10,7 @@ import pytest
 
 from bot.engine import hold
 from bot.engine import words as said
+from bot.engine.pace import Shared
 from bot.engine.places import Places
 from bot.engine.ports import Event, Meter, Opening, Prompt
 from bot.engine.queueing import Waiting
@@ -256,6 +257,42 @@ async def test_whoever_waits_is_told_once_and_lets_others_have_the_turn() -> Non
     assert screen.last.actions == ("stop",)
     assert store.parts == {0: "m0"}
     places.give(turn(id="busy"))
+    await asyncio.wait_for(admitted, 5)
+
+
+class Shut(Shared):
+    """A workspace whose edits are needed elsewhere."""
+
+    shut, asked = True, 0
+
+    def blocked(self, now: float) -> float:
+        self.asked += 1
+        return 60.0 if self.shut else 0.0
+
+
+async def test_what_an_asker_was_told_is_corrected_only_where_no_answer_needs_the_edits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.engine.queueing.TOLD_EVERY", 0.01)
+    store, screen, places, pace = Memory(), Screen(), Places(1), Shut()
+    first, busy = turn(id="first"), turn(id="busy")
+    await places.take(busy)
+    ahead = asyncio.create_task(places.take(first))
+    await asyncio.sleep(0)
+    waiting = Waiting(turn(), screen, patience=0.0, pace=pace)
+    admitted = asyncio.create_task(waiting.admitted(places, store, shared=True))
+    while not store.released:
+        await asyncio.sleep(0)
+    assert screen.last.text == said.queued(2)
+    ahead.cancel()
+    pace.asked = 0
+    while not pace.asked and screen.last.text == said.queued(2):
+        await asyncio.sleep(0.01)
+    assert screen.last.text == said.queued(2)
+    pace.shut = False
+    while screen.last.text != said.queued(1):
+        await asyncio.sleep(0.01)
+    places.give(busy)
     await asyncio.wait_for(admitted, 5)
 
 

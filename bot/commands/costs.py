@@ -17,7 +17,7 @@ from bot.store.nearby import Tally
 
 USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
 DEFAULT_PERIOD = "30d"
-COLUMNS = ("answers", "calls", "prompt", "cached", "written", "output", "USD")
+COLUMNS = ("USD", "answers", "calls", "prompt", "cached", "written", "output")
 
 
 async def run(context: Context, line: str) -> Reply:
@@ -69,7 +69,7 @@ def summary(made: CostReport) -> str:
     """The total and what was saved, in a sentence each."""
     saved, total = made.savings, made.total
     text = (
-        f"Answers: {total.answers}. Calls: {total.calls}. Cost: ${dollars(total)}. "
+        f"Answers: {total.answers:,}. Calls: {total.calls:,}. Cost: ${dollars(total)}. "
         f"Saved by prompt caching {_money(saved.prompt_cache)}, by routing {_money(saved.routing)}, "
         f"by the answer cache {_money(saved.answer_cache)}."
     )
@@ -100,13 +100,13 @@ def _money(amount: Decimal) -> str:
 def _cells(row: CostRow, label: str) -> tuple[str | int, ...]:
     return (
         label,
+        dollars(row),
         row.answers,
         row.calls,
         row.prompt_tokens,
         row.cached_tokens,
         row.cache_write_tokens,
         row.completion_tokens,
-        dollars(row),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from bot.commands import arguments
-from bot.commands.base import Command, Context, Reply, Table
+from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants
 from bot.types import ChannelSettings, Tier
@@ -111,7 +111,7 @@ async def _show(context: Context) -> Reply:
 
 def shown(made: ChannelSettings) -> Reply:
     """How the bot behaves in a channel."""
-    rows = [
+    lines = [
         ("persona", made.persona or "default"),
         ("tier", made.tier or "auto"),
         ("sources", ", ".join(made.sources) if made.sources is not None else "all"),
@@ -121,7 +121,7 @@ def shown(made: ChannelSettings) -> Reply:
     told = "How I behave in this channel."
     if made.paused is not None:
         told += f" At the moment I rest everywhere: {made.paused}"
-    return Reply(told, Table(("setting", "value"), rows))
+    return Reply("\n".join([told, "", *(f"- **{name}**: {value}" for name, value in lines)]))
 
 
 def tier_of(value: str) -> Tier | None:

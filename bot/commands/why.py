@@ -113,7 +113,9 @@ def _passages(trace: Trace) -> Table | None:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 COMMAND = Command("why", "shows how an answer came about", USAGE, run)

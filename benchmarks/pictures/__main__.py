@@ -23,12 +23,14 @@ import aiohttp
 from PIL import Image, ImageChops
 from slack_sdk.web.async_client import AsyncWebClient
 
-from benchmarks.pictures import discord_look, slack_look
-from bot.commands.base import Reply, Table
+from benchmarks.pictures import discord_look, replies, slack_look
+from bot.commands.base import Reply
 from bot.engine import words
+from bot.engine.markdown import split
 from bot.engine.stream import STOP, Display
 from bot.errors import OverBudget
 from bot.platforms.discord import render as discord_render
+from bot.platforms.discord.surface import LIMITS as DISCORD_LIMITS
 from bot.platforms.slack import render as slack_render
 from bot.platforms.slack.streams import Streams
 from bot.platforms.slack.surface import LIMITS, SlackSurface
@@ -59,17 +61,15 @@ CITED = (
 LONG = "Deploying takes three steps.\n\n```python\n" + "\n".join(
     f"release.step({n}, wait={n * 5})  # stage {n}" for n in range(1, 26)
 )
-COSTS = Reply(
-    "**Costs of the last 30 days:** $41.87",
-    table=Table(
-        ("model", "calls", "prompt tokens", "cached", "completion tokens", "dollars"),
-        [
-            ("claude-sonnet-4-5", 1204, 4_812_330, 3_377_904, 402_118, 28.31),
-            ("claude-haiku-4-5", 5310, 9_120_004, 5_001_220, 611_870, 12.94),
-            ("text-embedding-3-small", 77, 812_300, 0, 0, 0.62),
-        ],
-    ),
-)
+PART_CHARS = 500
+"""Characters of a message where one is shown in parts; the platforms take many more."""
+READING = ("crawl:https://handbook.example/: 142 pages, 12 more found, 2 failed", "1f2e3d4c")
+REPLIES = {
+    "costs": replies.by_model,
+    "chart": replies.by_day,
+    "why": replies.trace,
+    "settings": replies.in_this_channel,
+}
 
 
 async def slack_scenes() -> dict[str, str]:
@@ -79,18 +79,23 @@ async def slack_scenes() -> dict[str, str]:
         draft, answer = await _answered(slack, client, QUESTION, ANSWER)
         refusal = words.over_budget(_spent(), datetime.now(UTC))
         _, refused = await _answered(slack, client, "and in 2025?", refusal, actions=("again", "why"), cited=())
-        _, *parts = await _answered(slack, client, "how do we deploy?", LONG, message_chars=700)
-        costs = slack_render.reply(COSTS)["blocks"]
+        _, *parts = await _answered(slack, client, "how do we deploy?", LONG, message_chars=PART_CHARS)
     asked = slack_look.message([], who="alice", person=True, text=f"@Parley {QUESTION}")
     return {
         "slack-draft": asked + draft,
         "slack-answer": asked + answer,
         "slack-refusal": slack_look.message([], who="bob", person=True, text="and in 2025?") + refused,
         "slack-parts": "".join(parts),
-        "slack-costs": slack_look.message(costs),
+        "slack-reading": slack_look.message(slack_render.progress(*READING)["blocks"]),
+        **{f"slack-{name}": _slack(made()) for name, made in REPLIES.items()},
         "slack-reason": slack_look.modal(slack_render.reason_view("t", "C", "1.0")),
         "slack-about": slack_look.modal(slack_render.about_view("about", {"said": "The printer is on fire again."})),
     }
+
+
+def _slack(reply: Reply) -> str:
+    files = [slack_look.file(file) for file in slack_render.files(reply)]
+    return slack_look.message(slack_render.reply(reply)["blocks"]) + "".join(files)
 
 
 async def _answered(
@@ -136,17 +141,24 @@ async def discord_scenes() -> dict[str, str]:
     draft = Part(ANSWER.split("\n\n")[0] + "\n\n- Ask for it two weeks ahead.", "n", "turn-1", actions=STOP)
     notes = ("You have used 82 % of today's tokens.",)
     answer = Part(ANSWER, "n", "turn-1", final=True, sources=CITED, notes=notes, actions=AFTER)
+    cut = split(LONG, PART_CHARS, DISCORD_LIMITS.max_parts).parts
+    parts = [Part(text, "n", "turn-1", final=True) for text in cut]
+    parts[-1] = replace(parts[-1], sources=CITED[1:], actions=AFTER)
+    halt = discord_render.halt_view(READING[1])
+    assert halt is not None
     return {
         "discord-draft": asked + _discord(discord_render.part(draft)),
         "discord-answer": asked + _discord(discord_render.part(answer)),
-        "discord-costs": _discord(discord_render.reply(COSTS)),
+        "discord-parts": "".join(_discord(discord_render.part(one)) for one in parts),
+        "discord-reading": discord_look.message(READING[0], (), halt.to_components()),
+        **{f"discord-{name}": _discord(discord_render.reply(made())) for name, made in REPLIES.items()},
     }
 
 
 def _discord(shown: discord_render.Shown) -> str:
     view = discord_render.view(shown.buttons)
     embeds = [shown.embed.to_dict()] if shown.embed else []
-    return discord_look.message(shown.content, embeds, view.to_components() if view else [])
+    return discord_look.message(shown.content, embeds, view.to_components() if view else [], shown.files)
 
 
 def _spent() -> OverBudget:

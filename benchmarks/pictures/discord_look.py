@@ -9,7 +9,8 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from benchmarks.pictures.slack_look import thumbs
+from benchmarks.pictures.slack_look import picture, thumbs
+from bot.commands.base import File
 
 STYLE = """
 body { margin: 0; background: #313338; color: #dbdee1; font: 16px/1.375 "gg sans", "Noto Sans", "DejaVu Sans",
@@ -50,6 +51,7 @@ def message(
     content: str,
     embeds: Sequence[Mapping[str, Any]] = (),
     components: Sequence[Mapping[str, Any]] = (),
+    files: Sequence[File] = (),
     *,
     who: str = "Parley",
     person: bool = False,
@@ -57,7 +59,11 @@ def message(
     """One message of the bot, or of a person."""
     face, app = ("face person", "") if person else ("face", '<span class="app">APP</span>')
     head = f'<span class="who">{who}</span>{app}<span class="at">Today at 10:42</span>'
-    below = "".join(_embed(embed) for embed in embeds) + "".join(_row(row) for row in components)
+    below = "".join(picture(one, 480) for one in files if one.content_type.startswith("image/"))
+    below += "".join(
+        f"<small>{html.escape(one.name)}</small>" for one in files if not one.content_type.startswith("image/")
+    )
+    below += "".join(_embed(embed) for embed in embeds) + "".join(_row(row) for row in components)
     body = f'<div class="body">{head}<div>{_text(content)}</div>{below}</div>'
     return f'<div class="message"><div class="{face}">{who[0]}</div>{body}</div>'
 

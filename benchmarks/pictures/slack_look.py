@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markdown_it import MarkdownIt
+
+from bot.commands.base import File
 
 Block = Mapping[str, Any]
 
@@ -63,6 +66,17 @@ def message(blocks: Sequence[Block], *, who: str = "Parley", person: bool = Fals
     )
 
 
+def file(shared: File) -> str:
+    """A file that was uploaded: an image as itself, any other by its name."""
+    return message([{"type": "file", "file": shared}])
+
+
+def picture(shown: File, width: int) -> str:
+    """An image in the page itself."""
+    data = base64.b64encode(shown.data).decode()
+    return f'<img width="{width}" src="data:{shown.content_type};base64,{data}">'
+
+
 def modal(view: Block) -> str:
     """A modal."""
     inside = "".join(_block(block) for block in view["blocks"])
@@ -85,6 +99,10 @@ def _block(block: Block) -> str:
         case "task_card":
             mark = '<span class="done">✓</span>' if block["status"] == "complete" else '<span class="dot">◌</span>'
             return f'<div class="card">{mark}{html.escape(block["title"])}</div><br>'
+        case "file":
+            shared = block["file"]
+            name = f'<div class="context">{html.escape(shared.name)}</div>'
+            return name + (picture(shared, 480) if shared.content_type.startswith("image/") else "")
         case "input":
             return f'<b>{_plain(block["label"])}</b><div class="field"></div>'
         case kind:

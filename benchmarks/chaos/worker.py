@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.chaos.points import Tell, Watch, around
 from bot.app import App, open_app
 from bot.config import Settings
-from bot.engine import hold, stream
+from bot.engine import hold, messages
 from bot.platforms.discord.app import serve as serve_discord
 from bot.platforms.slack.app import serve as serve_slack
 from bot.store import leases
@@ -59,7 +59,7 @@ async def work(spec: Spec, tell: Tell) -> None:
 def _shorten_leases(seconds: float) -> None:
     """So that a run need not wait for half a minute wherever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
-    hold.HEARTBEAT, hold.UNSURE, stream.SHOWN_WITHIN = seconds / 4, seconds * 0.45, seconds / 3
+    hold.HEARTBEAT, hold.UNSURE, messages.SHOWN_WITHIN = seconds / 4, seconds * 0.45, seconds / 3
 
 
 async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:

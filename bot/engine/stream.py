@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from logging import ERROR, WARNING
 from types import TracebackType
@@ -20,37 +19,21 @@ from typing import Self
 
 from bot.engine import words
 from bot.engine.gate import safe
-from bot.engine.markdown import MIN_LIMIT, Split, settled, split, visible
+from bot.engine.markdown import settled, visible
+from bot.engine.messages import Messages
 from bot.engine.pace import Pace, Shared
+from bot.engine.parts import rendered
 from bot.engine.ports import Handing, PartRecorder, Surface
-from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
-from bot.types import Action, Citation, Limits, Part
+from bot.errors import LeaseLost, MessageGone, SurfaceError
+from bot.types import Action, Citation, Part
 
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 120.0
 IN_FLIGHT_SECONDS = 15.0
-SHOWN_WITHIN = 10.0
-"""Seconds that a post or an edit may take: with ``hold.UNSURE`` before it, less than a lease lasts. In a process that
-was paused the limit passes before anything else goes on, so that nothing is shown late over another's answer."""
 STOP: tuple[Action, ...] = ("stop",)
 
 Allowed = frozenset[str] | Callable[[], frozenset[str]]
-
-
-@dataclass(slots=True)
-class _Message:
-    """A message of the reply: its reference once it is posted, what it shows as far as is known, if it is on record.
-
-    ``doubtful``: a post of it was begun, and nobody knows whether it went through. ``posting`` is that post, which goes
-    on where whoever waited for it is cancelled.
-    """
-
-    ref: str | None = None
-    shown: Part | None = None
-    recorded: bool = False
-    doubtful: bool = False
-    posting: asyncio.Task[None] | None = None
 
 
 async def _no_doubt() -> None:
@@ -84,16 +67,15 @@ class Display:
     ) -> None:
         self._surface = surface
         self._turn_id = turn_id
-        self._record = record
         self._allowed = allowed
         self._monotonic = monotonic
         self._sleep = sleep
         self._deadline = deadline
-        self._confirm = confirm
-        self._messages = [_Message(ref, recorded=True) for ref in parts]
-        self._messages += [_Message(doubtful=True) for _ in range(recorded - len(parts))]
         self._shared = shared or Shared()
         self._pace = Pace(surface.limits.edit_interval, self._shared)
+        self._messages = Messages(
+            surface, self._pace, record=record, parts=parts, recorded=recorded, confirm=confirm, monotonic=monotonic
+        )
         self._text: str | Callable[[], str] = ""
         self._status = ""
         self._live = False
@@ -102,7 +84,6 @@ class Display:
         self._busy = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._fatal: MessageGone | LeaseLost | None = None
-        self._surplus: list[str] = []
         self.rest = ""
         """After ``close``: the end of the answer that the messages had no room for, else empty."""
 
@@ -116,7 +97,7 @@ class Display:
         if self._counted:
             self._counted = False
             self._shared.end()
-        await _ended([message.posting for message in self._messages if message.posting is not None])
+        await _ended(self._messages.posting)
 
     @property
     def gone(self) -> bool:
@@ -181,9 +162,9 @@ class Display:
         parts[-1] = replace(parts[-1], sources=tuple(sources), notes=told, actions=tuple(actions))
         until = self._monotonic() + self._deadline
         for index, part in enumerate(parts):
-            if index and self._outdated(index, part):
+            if index and self._messages.outdated(index, part):
                 await self._sleep(self._pace.wait(self._monotonic()))
-            await self._insist(partial(self._put, index, part), until)
+            await self._insist(partial(self._messages.put, index, part), until)
         await self._remove_surplus(len(parts), until)
         if file is not None:
             whole = safe(text, self._addresses()).encode()
@@ -198,8 +179,7 @@ class Display:
     async def landed(self) -> None:
         """End the background task, and wait for a post that is under way."""
         await self.abandon()
-        posting = [message.posting for message in self._messages if message.posting is not None]
-        if posting:
+        if posting := self._messages.posting:
             await asyncio.wait(posting, timeout=IN_FLIGHT_SECONDS)
 
     async def offer(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
@@ -207,9 +187,7 @@ class Display:
 
         ``take`` returns the reference that is on record then: where that is another one, this message goes.
         """
-        for index, message in enumerate(self._messages):
-            if message.ref is not None and not message.recorded and await take(index, message.ref) != message.ref:
-                await self._delete(message.ref)
+        await self._messages.offer(take)
 
     async def abandon(self) -> None:
         """End the background task and leave everything as it stands. May be called more than once."""
@@ -233,9 +211,9 @@ class Display:
     async def _attempt(self) -> None:
         """Post or edit the first message that is out of date; a failure is noted and leads to another attempt."""
         try:
-            due = [(index, part) for index, part in enumerate(self._draft()) if self._outdated(index, part)]
+            due = [(index, part) for index, part in enumerate(self._draft()) if self._messages.outdated(index, part)]
             if due:
-                await self._put(*due[0])
+                await self._messages.put(*due[0])
             if len(due) > 1:
                 self._dirty.set()
         except (MessageGone, LeaseLost) as error:
@@ -262,75 +240,6 @@ class Display:
 
     def _rendered(self, text: str) -> list[str]:
         return rendered(text, self._surface.limits, self._addresses()).parts
-
-    def _outdated(self, index: int, part: Part) -> bool:
-        return index >= len(self._messages) or self._messages[index].shown != part
-
-    # --- one message
-
-    async def _put(self, index: int, part: Part) -> None:
-        """Make the message at ``index`` read as ``part``: recorded before it is posted, and after with its reference.
-
-        What a failed edit left behind is unknown: the message counts as out of date.
-        """
-        if index == len(self._messages):
-            self._messages.append(_Message())
-        message = self._messages[index]
-        if message.ref is None:
-            await self._record(index, None)
-            await self._post(message, part)
-            if index:
-                self._pace.done(self._monotonic(), self._interval)
-        if not message.recorded:
-            await self._put_on_record(index, message)
-        if message.shown != part:
-            await self._confirm()
-            message.shown = None
-            await self._edit(message.ref or "", part)
-            message.shown = part
-
-    async def _put_on_record(self, index: int, message: _Message) -> None:
-        """Where a process that lost the turn has posted the same message meanwhile, that one stays, for it is known."""
-        known = await self._record(index, message.ref)
-        message.recorded = True
-        if known is not None and message.ref is not None and known != message.ref:
-            own, message.ref, message.shown = message.ref, known, None
-            await self._delete(own)
-
-    async def _delete(self, ref: str) -> None:
-        """Take a message away that nobody shall see; later, where the platform fails just now."""
-        try:
-            await self._surface.delete(ref)
-        except MessageGone:
-            return
-        except SurfaceError as error:
-            log.warning("turn %s: message %s stays for now: %s", self._turn_id, ref, error)
-            self._surplus.append(ref)
-
-    async def _edit(self, ref: str, part: Part) -> None:
-        try:
-            async with asyncio.timeout(SHOWN_WITHIN):
-                await self._surface.edit(ref, part)
-        except RateLimited as error:
-            self._pace.refused(self._monotonic(), error)
-            raise
-        self._pace.done(self._monotonic(), self._interval)
-
-    async def _post(self, message: _Message, part: Part) -> None:
-        """Post it, or find it where an earlier post may have gone through: then what it shows is unknown."""
-        if message.posting is not None:
-            await asyncio.wait([message.posting])
-        if message.doubtful and message.ref is None:
-            message.ref = await self._surface.find(part.nonce)
-        if message.ref is None:
-            await self._confirm()
-            message.doubtful = True
-            message.posting = asyncio.create_task(self._posted(message, part), name=f"post of {part.nonce}")
-            await asyncio.shield(message.posting)
-
-    async def _posted(self, message: _Message, part: Part) -> None:
-        async with asyncio.timeout(SHOWN_WITHIN):
-            message.ref, message.shown = await self._surface.post(part), part
 
     def _part(self, index: int, text: str, *, final: bool) -> Part:
         return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final)
@@ -372,20 +281,15 @@ class Display:
     async def _remove_surplus(self, keep: int, until: float) -> bool:
         """Delete messages of a draft that was longer; whether all went. One that stays is told in the log: the answer
         itself stands."""
-        stay = len(self._surplus)
-        while self._surplus:
-            stay -= await self._removed(partial(self._surface.delete, self._surplus.pop()), until)
+        surplus = self._messages.surplus
+        stay = len(surplus)
+        while surplus:
+            stay -= await self._removed(partial(self._surface.delete, surplus.pop()), until)
         while len(self._messages) > keep:
-            stay += not await self._removed(partial(self._take_down, len(self._messages) - 1), until)
-            self._messages.pop()
+            nonce = self._part(len(self._messages) - 1, "", final=True).nonce
+            stay += not await self._removed(partial(self._messages.take_down, nonce), until)
+            self._messages.forget_last()
         return not stay
-
-    async def _take_down(self, index: int) -> None:
-        message, nonce = self._messages[index], self._part(index, "", final=True).nonce
-        if message.ref is None and message.doubtful:
-            message.ref = await self._surface.find(nonce)
-        if message.ref is not None:
-            await self._surface.delete(message.ref)
 
     async def _removed(self, removal: Callable[[], Awaitable[None]], until: float) -> bool:
         try:
@@ -402,26 +306,6 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
-    """A text as the messages that may be shown: gated, cut, and gated again, since a cut may open a code span."""
-    whole = safe(text, allowed)
-    cut = split(whole, limits.message_chars, limits.max_parts)
-    if cut.parts == [whole]:
-        return cut
-    parts = [shown for part in cut.parts for shown in _gated(part, limits.message_chars, limits.message_chars, allowed)]
-    surplus = parts[limits.max_parts :]
-    return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)
-
-
-def _gated(part: str, limit: int, room: int, allowed: frozenset[str]) -> list[str]:
-    shown = safe(part, allowed)
-    if len(shown) <= limit:
-        return [shown]
-    if room // 2 < MIN_LIMIT:
-        return [re.sub(r"[^\w\s]", " ", part)[:limit]]
-    return [shown for half in split(part, room // 2).parts for shown in _gated(half, limit, room // 2, allowed)]
 
 
 def _level(error: Exception) -> int:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.commands.base import File, Reply, Table
-from bot.engine.stream import rendered
+from bot.engine.parts import rendered
 from bot.platforms.discord import render, tables
 from bot.platforms.discord.surface import LIMITS, NONCE_CHARS, short
 from bot.types import Action, Citation, Part

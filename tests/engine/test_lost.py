@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.engine import stream
+from bot.engine import messages
 from bot.engine import words as said
 from bot.engine.changes import Removals, make_way, take_away
 from bot.engine.stream import Display
@@ -105,7 +105,7 @@ async def test_a_post_goes_on_though_whoever_waited_for_it_is_cancelled() -> Non
 async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_lapse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "SHOWN_WITHIN", 0.01)
+    monkeypatch.setattr(messages, "SHOWN_WITHIN", 0.01)
     asked = 0
 
     @dataclass

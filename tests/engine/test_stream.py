@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine import gate
-from bot.engine import stream as display
+from bot.engine import parts as cutting
 from bot.engine.gate import safe, urls_in
-from bot.engine.stream import Display, rendered
+from bot.engine.parts import rendered
+from bot.engine.stream import Display
 from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
 from bot.types import Citation, Limits, Part
 
@@ -483,7 +484,7 @@ def test_a_text_that_is_not_cut_is_gated_once(monkeypatch: pytest.MonkeyPatch) -
         gated.append(text)
         return gate.safe(text, allowed)
 
-    monkeypatch.setattr(display, "safe", counted)
+    monkeypatch.setattr(cutting, "safe", counted)
     assert rendered("One short answer.", Limits(4000, 0.0), frozenset()).parts == ["One short answer."]
     assert gated == ["One short answer."]
     cut = rendered("word " * 200 + "`code " + "word " * 200 + "`", Limits(600, 0.0), frozenset())

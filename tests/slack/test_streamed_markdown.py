@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.engine.stream import Display, rendered
+from bot.engine.parts import rendered
+from bot.engine.stream import Display
 from bot.platforms.slack.streams import Mode, Streams
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from tests.doubles.slack import SlackDouble

@@ -117,6 +117,19 @@ class Desk:
             self._to_start(turn)
         return turn
 
+    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None:
+        """Ask something else in the place of an earlier turn; None where it asks just that already.
+
+        Raises UsageError, NotAllowed unless its asker.
+        """
+        turn = await self._known(tenant_id, turn_id)
+        if by.id != turn.author.id:
+            raise NotAllowed(words.NOT_YOURS_TO_CHANGE)
+        if not turn.question:
+            raise UsageError(words.UNKNOWN_TURN)
+        asked = turn.message_id.partition(":")[0]
+        return await self.edited(Incoming(turn.thread, asked, by, text.strip(), "ask", self._clock()))
+
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
         """A message was deleted: stop and forget what it asked; the turns forgotten. Raises StoreAway.
 
@@ -131,13 +144,14 @@ class Desk:
             self._removals.begin(turn, surface_for(turn), after=self._lose(turn.id))
         return known
 
-    async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> None:
-        """Forget a turn, and those that asked it again. Raises UsageError, NotAllowed unless its asker or an admin."""
+    async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
+        """Forget a turn, and those that asked it again; which they are. Raises UsageError, NotAllowed unless its asker
+        or an admin."""
         turn = await self._known(tenant_id, turn_id)
         if by.id != turn.author.id and not by.is_admin:
             raise NotAllowed(words.NOT_YOURS_TO_FORGET)
         asked = turn.message_id if turn.message_id.startswith("ask:") else turn.message_id.partition(":")[0]
-        await self.deleted(turn.thread, asked, surface_for)
+        return await self.deleted(turn.thread, asked, surface_for)
 
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
         """Accept the question of an earlier turn once more, past the answer cache. Raises UsageError."""

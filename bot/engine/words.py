@@ -25,6 +25,7 @@ NOT_YOURS_TO_STOP = "Only the person who asked, or an admin, can stop this answe
 REST_IN_FILE = "The answer is longer than fits here: the whole of it is in the file."
 REST_CUT = "The answer is longer than fits here: its end is left out."
 WHOLE_ANSWER = "answer.md"
+NOT_YOURS_TO_CHANGE = "Only the person who asked can change the question."
 NOT_YOURS_TO_FORGET = "Only the person who asked, or an admin, can have this forgotten."
 CUT = "Cut off at the length limit; ask me to go on."
 DECLINED = "The model declined to answer this."

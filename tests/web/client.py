@@ -41,7 +41,7 @@ class Stream:
             blocks = self.shown[event.data["id"]]["blocks"]
             self.shown[event.data["id"]]["blocks"] = blocks[: event.data["keep"]] + event.data["blocks"]
         elif event.kind == "gone":
-            del self.shown[event.data["id"]]
+            self.shown.pop(event.data["id"], None)
         self.changed.set()
 
     def of(self, role: str) -> list[dict[str, Any]]:

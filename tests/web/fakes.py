@@ -136,6 +136,18 @@ class ScriptedDesk:
         self.turns[again.id] = again
         return again
 
+    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None:
+        if by.id != self.turns[turn_id].author.id:
+            raise NotAllowed("Only the person who asked can change the question.")
+        self.answers.pop(turn_id, None)
+        self.turns[turn_id] = replace(self.turns[turn_id], question=text)
+        return self.turns[turn_id]
+
+    async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
+        turn = self.turns.pop(turn_id)
+        self.answers.pop(turn_id, None)
+        return [turn]
+
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
         self.thumbs.append((turn_id, value, reason))
 

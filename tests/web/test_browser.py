@@ -31,7 +31,7 @@ async def test_asking_from_the_first_click_to_the_quoted_passage(page: Running, 
     assert [chip.text for chip in chips] == list(PAGE.questions)
     await asyncio.to_thread(chips[0].click)
     await until(chrome, lambda driver: every(driver, '[data-do="stop"]'))
-    assert texts(chrome, ".msg.user") == [PAGE.questions[0]]
+    assert texts(chrome, ".msg.user .body") == [PAGE.questions[0]]
 
     page.let(1)
     await until(chrome, lambda driver: "220 EUR" in "".join(texts(driver, ".msg.assistant")))
@@ -125,6 +125,36 @@ async def test_files_go_with_the_question_unless_they_are_taken_away(
     assert complaints(chrome) == []
 
 
+async def test_a_question_is_changed_and_then_forgotten(page: Running, chrome: Chrome) -> None:
+    await until(chrome, lambda driver: texts(driver, "#line") == ["connected"])
+    page.let(len(PIECES))
+    await typed(chrome, "What is the limit?", Keys.ENTER)
+    await until(chrome, lambda driver: every(driver, ".msg.assistant.final"))
+    change, _ = every(chrome, ".msg.user .mine button")
+    chrome.execute_script("arguments[0].click()", change)
+    box = chrome.find_element(By.CSS_SELECTOR, ".changing textarea")
+    assert box.get_property("value") == "What is the limit?"
+    await asyncio.to_thread(box.send_keys, " In Ghent, I mean.")
+    page.let(len(PIECES))
+    await asyncio.to_thread(box.send_keys, Keys.ENTER)
+    await until(chrome, lambda driver: texts(driver, ".msg.user .body") == ["What is the limit? In Ghent, I mean."])
+    await until(chrome, lambda driver: every(driver, ".msg.assistant.final"))
+    assert len(every(chrome, ".msg.assistant")) == 1, "it is answered in the same place"
+
+    def forget() -> None:
+        chrome.execute_script("arguments[0].click()", every(chrome, ".msg.user .mine button")[1])
+
+    forget()
+    assert texts(chrome, ".msg.user .mine button")[1] == "Forget question and answer?"
+    assert page.desk.turns
+    forget()
+    await until(chrome, lambda driver: not every(driver, "#log > *"))
+    assert page.desk.turns == {}
+    assert chrome.find_element(By.ID, "empty").is_displayed()
+    await until(chrome, lambda driver: not every(driver, "#threads a"))
+    assert complaints(chrome) == []
+
+
 async def test_the_page_comes_back_by_itself_after_a_restart(page: Running, chrome: Chrome) -> None:
     page.let(len(PIECES))
     await until(chrome, lambda driver: texts(driver, "#line") == ["connected"])
@@ -145,7 +175,7 @@ async def test_the_page_comes_back_by_itself_after_a_restart(page: Running, chro
         page.let(len(PIECES))
         await typed(chrome, Keys.ENTER)
         await until(chrome, lambda driver: len(every(driver, ".msg.assistant.final")) == 2)
-        assert texts(chrome, ".msg.user") == ["What is the limit?", "Anybody there?"]
+        assert texts(chrome, ".msg.user .body") == ["What is the limit?", "Anybody there?"]
     finally:
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)

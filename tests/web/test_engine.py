@@ -139,6 +139,40 @@ async def test_files_beside_a_question_are_quoted_under_their_names(app: App) ->
         assert "plan.md" not in stream.text("command"), "they are no documents"
 
 
+async def test_a_question_is_changed_in_its_place_and_forgotten_with_its_answer(app: App) -> None:
+    async with _served(app) as http, following(http) as stream:
+        turn = await _ask(http, stream, "What is the limit for a hotel in London?")
+        assert "220 EUR" in stream.text()
+        changed = {"text": "What is the limit for a hotel in Ghent?"}
+        async with http.post(f"/api/turns/{turn}/change", json=changed) as response:
+            assert response.status == 200
+        await stream.until(lambda seen: "140 EUR" in seen.text() and seen.of("assistant")[-1]["final"])
+        (question,), (answer,) = stream.of("user"), stream.of("assistant")
+        assert (question["turn"], answer["turn"]) == (turn, turn)
+        assert "Ghent" in question["blocks"][0]
+        assert "220 EUR" not in stream.text()
+        async with http.get("/api/threads") as response:
+            assert "Ghent" in (await response.json())["threads"][0]["title"]
+        async with http.post(f"/api/turns/{turn}/forget", json={}) as response:
+            assert response.status == 200
+        await stream.until(lambda seen: not seen.of("user") and not seen.of("assistant"))
+        async with http.get(f"/api/threads/{THREAD}") as response:
+            assert (await response.json())["messages"] == []
+        async with http.get("/api/threads") as response:
+            assert (await response.json())["threads"] == []
+        async with http.post(f"/api/turns/{turn}/change", json=changed) as response:
+            assert (response.status, "no longer known" in (await response.json())["error"]) == (400, True)
+
+        kept = await _ask(http, stream, "What is the limit for a hotel in London?")
+    async with _served(app) as http, following(http) as stream:
+        async with http.post(f"/api/turns/{kept}/forget", json={}) as response:
+            assert response.status == 200
+        stored = {f"q-{kept}", f"h-{kept}"}
+        await stream.until(lambda seen: stored <= {one.data["id"] for one in seen.events if one.kind == "gone"})
+        async with http.get(f"/api/threads/{THREAD}") as response:
+            assert (await response.json())["messages"] == []
+
+
 async def _attach(http: aiohttp.ClientSession, name: str, kind: str, data: bytes) -> str:
     headers = {"Content-Type": kind or "application/octet-stream"}
     async with http.post("/api/attach", params={"file": name}, data=data, headers=headers) as response:

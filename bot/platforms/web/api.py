@@ -173,6 +173,10 @@ class Api:
                 return _json({"turn": (await room.repeat(turn_id, author, None)).id}, 202)
             case "strong":
                 return _json({"turn": (await room.repeat(turn_id, author, "strong")).id}, 202)
+            case "change":
+                await room.change(turn_id, author, _text(body, "text"))
+            case "forget":
+                await room.forget(turn_id, author)
             case "up" | "down":
                 await room.rate(turn_id, author, 1 if action == "up" else -1, _text(body, "reason"))
             case "why":

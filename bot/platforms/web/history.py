@@ -64,8 +64,9 @@ def thread_key(thread_id: str) -> ThreadKey:
 
 
 def thread_views(stored: Sequence[ThreadRow], live: Sequence[ThreadView]) -> list[ThreadView]:
-    """The thread list, latest first; what this process knows goes over what is stored."""
-    shown = [row for row in stored if THREAD_ID.fullmatch(row.key.thread_id)]
+    """The thread list, latest first; what this process knows goes over what is stored. A thread of which everything was
+    forgotten has no title, and is left out."""
+    shown = [row for row in stored if row.title and THREAD_ID.fullmatch(row.key.thread_id)]
     views = {row.key.thread_id: ThreadView(row.key.thread_id, row.title, stamp(row.updated_at)) for row in shown}
     for view in live:
         known = views.get(view.id)

@@ -57,6 +57,14 @@ class Hub:
         if view is not None:
             self._publish("gone", {"id": view.id, "thread": view.thread})
 
+    def forget(self, thread_id: str, turn_id: str) -> None:
+        """Take a turn's messages away from every page, stored ones too; what the thread is called is read anew."""
+        shown = {f"q-{turn_id}", f"h-{turn_id}", *(view.id for view in self.of_turn(turn_id))}
+        self._threads.pop(thread_id, None)
+        for message_id in sorted(shown):
+            self._messages.pop(message_id, None)
+            self._publish("gone", {"id": message_id, "thread": thread_id})
+
     def touch(self, thread: ThreadView) -> None:
         """Put a thread at the top of the list; its first title stays."""
         known = self._threads.pop(thread.id, None)

@@ -37,6 +37,8 @@ class DeskPort(Protocol):
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]: ...
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str) -> None: ...
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn: ...
+    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None: ...
+    async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]: ...
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None: ...
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int: ...
 
@@ -121,6 +123,19 @@ class Playground:
         turn = await self.desk.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=wish)
         self._begin(turn)
         return turn
+
+    async def change(self, turn_id: str, author: Author, text: str) -> None:
+        """Ask something else in that question's place; its answer is written anew where it stands."""
+        turn = await self.desk.change(turn_id, author, text, tenant_id=LOCAL_TENANT)
+        if turn is not None:
+            known = self.hub.message(f"q-{turn.id}")
+            self._begin(turn, known.notes if known else ())
+
+    async def forget(self, turn_id: str, author: Author) -> None:
+        """Forget a question, its answer, and what was made of them."""
+        forgotten = await self.desk.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
+        for turn in forgotten:
+            self.hub.forget(turn.thread.thread_id, turn.id)
 
     async def rate(self, turn_id: str, author: Author, value: int, reason: str) -> None:
         """Keep a thumb and, for a thumb down, why."""

@@ -174,7 +174,47 @@ function question(message) {
   const made = element("article", { id: message.id, className: "msg user" }, body);
   if (message.notes.length) made.append(element("p", { className: "with", innerHTML: ICON("clip") }, message.notes.join(", ")));
   made.setAttribute("aria-label", message.author);
+  if (message.turn) made.append(ownActions(message, made));
   return made;
+}
+
+// What one may do with a question of one's own: change it, or have it forgotten with its answer.
+function ownActions(message, made) {
+  const bar = element("div", { className: "mine" });
+  const change = element("button", { type: "button", textContent: "Change" });
+  const forget = element("button", { type: "button", textContent: "Forget" });
+  change.onclick = () => changing(message, made);
+  forget.onclick = () => {
+    if (forget.dataset.sure) return attempt(async () => {
+      await call(`/api/turns/${message.turn}/forget`, {});
+      await loadThreads();
+    });
+    forget.dataset.sure = "yes";
+    forget.textContent = "Forget question and answer?";
+    forget.onblur = () => { delete forget.dataset.sure; forget.textContent = "Forget"; };
+  };
+  bar.append(change, forget);
+  return bar;
+}
+
+function changing(message, made) {
+  const body = made.querySelector(".body");
+  const box = element("textarea", { value: body.textContent, rows: 3 });
+  box.setAttribute("aria-label", "Your question, changed");
+  const save = element("button", { type: "submit", textContent: "Ask this instead" });
+  const cancel = element("button", { type: "button", textContent: "Cancel", onclick: () => show(message) });
+  const form = element("form", { className: "changing" }, box, element("div", {}, save, cancel));
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    attempt(() => call(`/api/turns/${message.turn}/change`, { text: box.value }).then(() => { if (form.isConnected) show(message); }));
+  };
+  box.onkeydown = (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); form.requestSubmit(); }
+    if (event.key === "Escape") show(message);
+  };
+  body.replaceWith(form);
+  box.focus();
 }
 
 function byline(message) {
@@ -306,6 +346,7 @@ function apply(event) {
   } else if (kind === "gone") {
     state.messages.delete(data.id);
     document.getElementById(data.id)?.remove();
+    emptiness();
   }
 }
 

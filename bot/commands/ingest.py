@@ -174,13 +174,14 @@ async def _stop(context: Context, which: Sequence[str]) -> Reply:
 
 def counted(progress: Progress) -> str:
     """``142 of 310 pages, 2 failed``; of a crawl, which finds as it reads, ``142 pages, 12 more found``."""
-    noun = "pages" if progress.kind in PAGES else "documents"
+    noun = "page" if progress.kind in PAGES else "document"
     failed = f", {progress.failed} failed" if progress.failed else ""
     if progress.kind == "crawl":
         more = max(0, (progress.total or 0) - progress.done)
-        return f"{progress.done} {noun}" + (f", {more} more found" if more else "") + failed
-    count = f"{progress.done} of {progress.total}" if progress.total else str(progress.done)
-    return f"{count} {noun}{failed}"
+        return _number(progress.done, noun) + (f", {more} more found" if more else "") + failed
+    if progress.total:
+        return f"{progress.done} of {_number(progress.total, noun)}{failed}"
+    return _number(progress.done, noun) + failed
 
 
 def told(report: IngestReport, failed: Sequence[Failure], *, here: bool, who: str = "") -> str:

@@ -11,8 +11,10 @@ from PIL import Image
 from bot import commands
 from bot.app import App
 from bot.commands import Context, Reply
+from bot.commands.ingest import counted
 from bot.errors import NotAllowed, UsageError
 from bot.types import LOCAL_TENANT, Attachment, Author, ThreadKey
+from knowledge.types import Progress
 
 ANN = Author("U1", "Ann")
 BOSS = Author("U9", "Boss", is_admin=True)
@@ -34,6 +36,19 @@ async def ingested(app: App, *args: str, author: Author = ANN, channel: str = "C
         by(app, author, channel), attachments=(upload("dogs.md", "# Dogs\n\nDogs are welcome on Fridays."),)
     )
     return await commands.run("ingest", " ".join(args), context)
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        (Progress("s", 1, None, 0), "1 document"),
+        (Progress("s", 0, 1, 0), "0 of 1 document"),
+        (Progress("s", 142, 310, 2, kind="url"), "142 of 310 pages, 2 failed"),
+        (Progress("s", 1, 13, 0, kind="crawl"), "1 page, 12 more found"),
+    ],
+)
+def test_how_far_a_reading_is_is_counted_in_words(progress: Progress, words: str) -> None:
+    assert counted(progress) == words
 
 
 async def test_an_upload_is_taken_in_once_and_told(app: App) -> None:

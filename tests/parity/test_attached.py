@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,10 +17,12 @@ import pytest
 from tests.discord_bot import test_end_to_end as on_discord
 from tests.discord_bot.conftest import BRISK
 from tests.doubles.discord import DiscordDouble
+from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
 from tests.knowledge.test_parsing import pdf
 from tests.slack import test_end_to_end as on_slack
 from tests.slack.conftest import installed
+from tests.slack.test_beside import png
 
 File = tuple[str, str, bytes]
 
@@ -93,17 +96,20 @@ class Discord:
 
 
 @asynccontextmanager
-async def staged(platform: str, database_url: str, folder: Path) -> AsyncIterator[Place]:
-    """The platform with the application connected, without a model and without a document."""
+async def staged(
+    platform: str, database_url: str, folder: Path, models: ModelDouble | None = None
+) -> AsyncIterator[Place]:
+    """The platform with the application connected, without a document, and without a model unless one is given."""
+    keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url} if models else {}
     async with AsyncExitStack() as stack:
         if platform == "slack":
             slack = await stack.enter_async_context(SlackDouble(**installed()))
-            await stack.enter_async_context(on_slack.running(slack, database_url, folder, max_file_mb=1))
+            await stack.enter_async_context(on_slack.running(slack, database_url, folder, max_file_mb=1, **keys))
             yield Slack(slack)
         else:
             discord = await stack.enter_async_context(DiscordDouble(limits=BRISK))
             discord.channel("general")
-            await stack.enter_async_context(on_discord.running(discord, database_url, folder, max_file_mb=1))
+            await stack.enter_async_context(on_discord.running(discord, database_url, folder, models, max_file_mb=1))
             yield Discord(discord)
 
 
@@ -131,3 +137,19 @@ async def test_what_is_attached_is_quoted_under_its_name(platform: str, database
         assert "I found nothing about this in plan.md." in nothing
         wordless = await place.ask("", [FILES[0][1]], direct=True)
         assert "Ada signs for the budget." in wordless
+
+
+@pytest.mark.parametrize("platform", ["slack", "discord"])
+async def test_a_model_sees_the_image_and_reads_the_file(platform: str, database_url: str, tmp_path: Path) -> None:
+    async with ModelDouble() as models:
+        models.script = lambda seen: Reply("It is red, and Ada signs.")
+        async with staged(platform, database_url, tmp_path, models) as place:
+            answer = await place.ask(
+                "what colour is it, and who signs?", [("bike.png", "image/png", png()), FILES[0][1]]
+            )
+        assert "It is red, and Ada signs." in answer
+        (asked,) = [one for one in models.requests if one.messages and "what colour" in one.messages[-1][1]]
+        content = asked.body["messages"][-1]["content"]
+        (image,) = [block for block in content if block["type"] == "image"]
+        assert base64.b64decode(image["source"]["data"]) == png()
+        assert '<file name="plan.md">' in asked.messages[-1][1]

@@ -199,6 +199,7 @@ function ownActions(message, made) {
 
 function changing(message, made) {
   const body = made.querySelector(".body");
+  if (!body) return;
   const box = element("textarea", { value: body.textContent, rows: 3 });
   box.setAttribute("aria-label", "Your question, changed");
   const save = element("button", { type: "submit", textContent: "Ask this instead" });

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,9 +21,12 @@ from bot.platforms.slack.surface import LIMITS, SlackSurface
 from bot.store.line import Line, telling
 from bot.store.session import ALL_TENANTS, Database
 from bot.types import Pacing
+from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import TEAM, Message
 from tests.slack.conftest import installed
+from tests.slack.test_end_to_end import running
+from tests.slack.test_oauth import stands
 from tests.slack.test_streams import Clock, team
 
 PACE = 20.0
@@ -127,3 +132,30 @@ async def test_a_refusal_that_one_process_gets_holds_the_others_too(database: Da
             while min(process.shared.blocked(clock.monotonic()) for process in fleet) < 300:
                 await asyncio.sleep(0.01)
         assert [process.shared.slow for process in fleet] == [1.5] * PROCESSES
+
+
+async def test_two_whole_processes_answer_a_rush_within_slacks_limits(
+    slack: SlackDouble, database_url: str, tmp_path: Path
+) -> None:
+    """Real limits in real time: more answers at once than Slack takes edits for, written over some seconds."""
+    words = " ".join(f"word{number}" for number in range(60))
+    async with ModelDouble() as models:
+        models.script = lambda seen: Reply(f"Dogs may come. {words}", piece=20, pause=0.1)
+        keys = {
+            "anthropic_api_key": models.anthropic_key,
+            "anthropic_base_url": models.anthropic_url,
+            "openai_api_key": models.openai_key,
+            "openai_base_url": models.openai_url,
+            "slack_streaming": "off",
+        }
+        async with (
+            running(slack, database_url, tmp_path, **keys) as one,
+            running(slack, database_url, tmp_path, **keys) as two,
+        ):
+            asked = [await slack.say("general", "alice", f"{slack.bot} may dog {n} come?") for n in range(8)]
+            for question in asked:
+                await slack.until(partial(stands, slack, question), timeout=60)
+            assert all("word59" in slack.replies(question)[0].shown for question in asked)
+            paces = [app.services.paces.of(TENANT, "slack") for app in (one, two)]
+            assert [pace.slow for pace in paces] == [1.0, 1.0]
+        assert slack.refused == []

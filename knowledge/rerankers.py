@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from knowledge.chunking import indexed_text
-from knowledge.embedders.local import computes_bf16
+from knowledge.embedders.local import ONE_LOADS, computes_bf16
 from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Vectors
@@ -113,12 +113,13 @@ def _load(model: str) -> CrossEncoder:
     from sentence_transformers import CrossEncoder
 
     try:
-        loaded: CrossEncoder = CrossEncoder(
-            model,
-            device="cpu",
-            local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
-            model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
-        )
+        with ONE_LOADS:
+            loaded: CrossEncoder = CrossEncoder(
+                model,
+                device="cpu",
+                local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
+                model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
+            )
         return loaded
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:200]

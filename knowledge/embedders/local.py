@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
+ONE_LOADS = threading.Lock()
+"""Held while a model is loaded: transformers sets torch's default dtype meanwhile, which is one for the whole process,
+so that of two models loaded at once one is left with weights of both kinds and cannot be used."""
+
 
 class SentenceTransformerEmbedder:
     """Any sentence-transformers model, by name or folder; ``dimensions`` shortens its vectors, for models that were
@@ -131,13 +135,14 @@ def _load(model: str, dimensions: int | None) -> SentenceTransformer:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        return SentenceTransformer(
-            folder,
-            device="cpu",
-            truncate_dim=dimensions,
-            local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
-            model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
-        ).eval()
+        with ONE_LOADS:
+            return SentenceTransformer(
+                folder,
+                device="cpu",
+                truncate_dim=dimensions,
+                local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
+                model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
+            ).eval()
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise EmbeddingError(

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, weights
 from knowledge.embedders.batching import BatchingWorker
+from knowledge.embedders.local import OFFLINE_MODEL, load
 from knowledge.embedders.prefixes import prefix
 from knowledge.errors import EmbeddingError
 from knowledge.ports import EncodeKind
@@ -245,3 +246,20 @@ async def test_a_reranker_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp
     with pytest.raises(EmbeddingError, match="PARLEY_RERANKER"):
         await reranker.score("q", [passage("p")])
     await reranker.aclose()
+
+
+async def test_models_that_are_loaded_at_once_are_whole() -> None:
+    """Loading sets torch's default dtype, which is one for the whole process."""
+    import torch
+
+    everybody, before = threading.Barrier(3), torch.get_default_dtype()
+
+    def loaded() -> set[torch.dtype]:
+        everybody.wait()
+        model = load(OFFLINE_MODEL)
+        return {weight.dtype for weight in model.parameters()}
+
+    for _ in range(4):
+        kinds = await asyncio.gather(*(asyncio.to_thread(loaded) for _ in range(3)))
+        assert [len(kind) for kind in kinds] == [1, 1, 1]
+        assert torch.get_default_dtype() == before

@@ -140,12 +140,13 @@ async def test_two_whole_processes_answer_a_rush_within_slacks_limits(
     """Real limits in real time: more answers at once than Slack takes edits for, written over some seconds."""
     words = " ".join(f"word{number}" for number in range(60))
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply(f"Dogs may come. {words}", piece=20, pause=0.1)
+        models.script = lambda seen: Reply(f"Dogs may come. {words}", piece=20, pause=0.3)
         keys = {
             "anthropic_api_key": models.anthropic_key,
             "anthropic_base_url": models.anthropic_url,
             "openai_api_key": models.openai_key,
             "openai_base_url": models.openai_url,
+            "embedding_model": "text-embedding-3-small",
             "slack_streaming": "off",
         }
         async with (

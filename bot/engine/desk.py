@@ -236,6 +236,7 @@ class Desk:
             case "connected":
                 for one in self._running.values():
                     one.moves_on.set()
+                    one.doubt.set()
                 self._rounds.soon()
 
     async def follows(self, thread: ThreadKey) -> bool:

@@ -66,13 +66,17 @@ def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | Non
     return None
 
 
-def renewing(turn: Turn, lease: Lease) -> Statement:
-    """Prolong the lease; no row where it was lost."""
-    return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE})
+def renewing(turn: Turn, lease: Lease, holder: int | None) -> Statement:
+    """Prolong the lease; no row where it was lost.
+
+    A turn that was leased while this process could not be seen to live is put under its number: where the process
+    dies, nobody waits for the lease to lapse.
+    """
+    return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE, "holder": holder})
 
 
 _RENEW = """
-UPDATE turns SET lease_until = now() + %(lease)s
+UPDATE turns SET lease_until = now() + %(lease)s, holder = coalesce(CAST(%(holder)s AS integer), holder)
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """

@@ -217,7 +217,7 @@ class TurnStore(ABC):
         """Settle what an earlier run of the turn still holds and had under way."""
 
     async def renew(self, turn: Turn, lease: Lease) -> None:
-        (rows,) = await self._database.flush(turn.thread.tenant_id, leases.renewing(turn, lease))
+        (rows,) = await self._database.flush(turn.thread.tenant_id, leases.renewing(turn, lease, self._holder()))
         if not rows:
             raise LeaseLost(leases.TAKEN)
 

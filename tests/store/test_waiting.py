@@ -133,6 +133,21 @@ async def test_the_dead_are_told_by_their_lock_and_their_beat(database: Database
         await mine.renew(turn, lease)
 
 
+async def test_a_turn_leased_while_the_line_was_down_is_its_processes_once_the_line_stands(
+    database: Database, database_url: str
+) -> None:
+    unseen, mine, other = store_of(database), store_of(database, 11), store_of(database, 12)
+    turn = await asked(unseen, "1")
+    lease = await unseen.lease(turn)
+    assert lease is not None
+    async with on_the_line(database_url, 11):
+        await mine.renew(turn, lease)
+        assert await other.unfinished("slack") == []
+    async with database.queue() as session:
+        await session.execute(text("UPDATE processes SET beat_at = now() - interval '5 seconds'"))
+    assert [found.id for found in await other.unfinished("slack")] == [turn.id]
+
+
 async def test_a_process_that_lost_its_connection_for_a_moment_is_not_dead(
     database: Database, database_url: str
 ) -> None:

@@ -1,0 +1,121 @@
+"""A database that is full, or too slow to store a message in time: the asker is told, and answered once it is over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+import pytest
+
+from tests.discord_bot import test_end_to_end as on_discord
+from tests.discord_bot.conftest import BRISK
+from tests.doubles.discord import DiscordDouble
+from tests.doubles.slack import SlackDouble
+from tests.slack import test_end_to_end as on_slack
+from tests.slack.conftest import installed
+
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END$$;
+CREATE TRIGGER full_disk BEFORE INSERT ON turns EXECUTE FUNCTION full_disk();
+"""
+ROOM_AGAIN = "DROP TRIGGER full_disk ON turns"
+TOLD = "I cannot take your message in right now."
+
+
+class Place(Protocol):
+    async def ask(self) -> None: ...
+
+    def told(self) -> int:
+        """How often the asker was told that the message could not be taken in."""
+
+    def answers(self) -> int: ...
+
+    async def until(self, condition: Callable[[], object], timeout: float = 90) -> object: ...
+
+
+@dataclass
+class Slack:
+    slack: SlackDouble
+
+    async def ask(self) -> None:
+        self.asked = await self.slack.dm("alice", "how many days of leave do I have?")
+
+    def told(self) -> int:
+        return sum(TOLD in reply.shown for reply in self.slack.replies(self.asked))
+
+    def answers(self) -> int:
+        return len(on_slack.finished(self.slack, self.asked))
+
+    async def until(self, condition: Callable[[], object], timeout: float = 90) -> object:
+        return await self.slack.until(condition, timeout=timeout)
+
+
+@dataclass
+class Discord:
+    discord: DiscordDouble
+
+    async def ask(self) -> None:
+        said = f"{self.discord.bot.mention} how many days of leave do I have?"
+        self.asked = await self.discord.say(self.discord.channel("general"), self.discord.user("Ada"), said)
+
+    def told(self) -> int:
+        channels = self.discord.world.channels.values()
+        return sum(TOLD in one.content for channel in channels for one in channel.messages.values())
+
+    def answers(self) -> int:
+        return len(on_discord.finished(self.discord, self.asked))
+
+    async def until(self, condition: Callable[[], object], timeout: float = 90) -> object:
+        return await self.discord.until(condition, timeout=timeout)
+
+
+@asynccontextmanager
+async def staged(platform: str, database_url: str, folder: Path) -> AsyncIterator[Place]:
+    async with AsyncExitStack() as stack:
+        if platform == "slack":
+            slack = await stack.enter_async_context(SlackDouble(**installed(), pace=20.0, ack_seconds=0.4))
+            await stack.enter_async_context(on_slack.running(slack, database_url, folder))
+            yield Slack(slack)
+        else:
+            discord = await stack.enter_async_context(DiscordDouble(limits=BRISK))
+            discord.channel("general")
+            await stack.enter_async_context(on_discord.running(discord, database_url, folder))
+            yield Discord(discord)
+
+
+@asynccontextmanager
+async def full(url: str) -> AsyncIterator[None]:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as server:
+        await server.execute(FULL)
+        yield
+        await server.execute(ROOM_AGAIN)
+
+
+@asynccontextmanager
+async def slow(url: str) -> AsyncIterator[None]:
+    """Every write of a turn waits."""
+    async with await psycopg.AsyncConnection.connect(url) as server:
+        await server.execute("LOCK TABLE turns IN SHARE MODE")
+        yield
+
+
+@pytest.mark.parametrize("trouble", [full, slow], ids=["full", "slow"])
+@pytest.mark.parametrize("platform", ["slack", "discord"])
+async def test_the_asker_is_told_and_answered_once_it_is_over(
+    platform: str, trouble: Callable[[str], AsyncIterator[None]], database_url: str, tmp_path: Path
+) -> None:
+    async with staged(platform, database_url, tmp_path) as place:
+        async with trouble(database_url):  # type: ignore[attr-defined]
+            await place.ask()
+            await place.until(place.told)
+            assert place.answers() == 0
+        await place.until(place.answers)
+        assert (place.told(), place.answers()) == (1, 1)
+    with psycopg.connect(database_url) as server:
+        stored: Sequence[tuple[str]] = server.execute("SELECT state FROM turns").fetchall()
+    assert [state for (state,) in stored] == ["done"]

@@ -62,6 +62,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             base_url=self._base_url,
             max_retries=0,
             timeout=httpx2.Timeout(read, connect=connect),
+            http_client=anthropic.DefaultAioHttpClient(),
         )
 
     async def probe(self, model: str) -> None:

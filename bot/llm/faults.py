@@ -225,7 +225,10 @@ def _status_of(said: Said, default: int) -> int:
 
 
 def _is_timeout(error: Exception, sdk: ModuleType) -> bool:
-    return isinstance(error, sdk.APITimeoutError) or type(error).__name__.endswith("Timeout")
+    """Their aiohttp transport also reports a refused connection as one that took too long."""
+    if isinstance(error, sdk.APITimeoutError) or type(error).__name__.endswith("Timeout"):
+        return not isinstance(_first(error), OSError) or isinstance(_first(error), TimeoutError)
+    return False
 
 
 def _timeout(who: Who, error: Exception) -> LLMError:
@@ -240,7 +243,12 @@ def _timeout(who: Who, error: Exception) -> LLMError:
 
 
 def _innermost(error: BaseException) -> str:
+    first = _first(error)
+    line = " ".join(str(first).split())
+    return line[:120] or type(first).__name__
+
+
+def _first(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
-    line = " ".join(str(error).split())
-    return line[:120] or type(error).__name__
+    return error

@@ -60,6 +60,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             base_url=self._base_url,
             max_retries=0,
             timeout=httpx2.Timeout(read, connect=connect),
+            http_client=openai.DefaultAioHttpClient(),
         )
 
     async def probe(self, model: str) -> None:

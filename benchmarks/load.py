@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import time
@@ -63,14 +64,22 @@ class Database:
             row = connection.execute(_BOOKS).one()
         engine.dispose()
         server = psutil.Process(int((postgres.folder / "postmaster.pid").read_text().split()[0]))
-        spent = [one.cpu_times() for one in (server, *server.children(recursive=True))]
-        return cls(row.wal, row.size, row.commits, sum(one.user + one.system for one in spent))
+        spent = sum(map(_cpu, (server, *server.children(recursive=True))))
+        return cls(row.wal, row.size, row.commits, spent)
 
     def since(self, before: Database) -> Database:
         """The difference."""
         return Database(
             self.wal - before.wal, self.size - before.size, self.commits - before.commits, self.cpu - before.cpu
         )
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Seconds that it used; 0 for a backend that has just gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 @dataclass

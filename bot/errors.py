@@ -41,6 +41,16 @@ class StoreAway(ConfigError):
         self.detail = detail
 
 
+def for_operator(error: BaseException) -> str:
+    """What the log says of it: the reason and the cure, where the person who asked is told less."""
+    return error.detail or str(error) if isinstance(error, StoreAway) else str(error)
+
+
+def unforeseen(error: BaseException | None) -> BaseException | None:
+    """The error if its traceback is worth a place in the log; None for one that says by itself what is wrong."""
+    return None if isinstance(error, ParleyError) else error
+
+
 class UsageError(ParleyError):
     """The request itself is wrong."""
 

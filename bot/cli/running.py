@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bot.config import Settings, load
-from bot.errors import ParleyError, StoreAway
+from bot.errors import ParleyError, for_operator
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -106,11 +106,9 @@ def explain(error: BaseException) -> str:
     """One line for a person; a group of errors is told by its first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    line = " ".join(str(error).split())
+    line = " ".join(for_operator(error).split())
     from knowledge.errors import KnowledgeError
 
-    if isinstance(error, StoreAway) and error.detail:
-        return error.detail
     if isinstance(error, ParleyError | KnowledgeError) and line:
         return line
     logging.getLogger("bot").debug("unexpected error", exc_info=error)

@@ -22,7 +22,7 @@ from bot.engine.ports import Clock, Store, Surface
 from bot.engine.queueing import Rounds, SurfaceFor, Waiting
 from bot.engine.suspicion import is_suspect
 from bot.engine.turn import Engine
-from bot.errors import LeaseLost, NotAllowed, ParleyError, StoreAway, UsageError
+from bot.errors import LeaseLost, NotAllowed, ParleyError, StoreAway, UsageError, for_operator, unforeseen
 from bot.types import Author, Incoming, Notice, Outcome, Platform, ThreadKey, Tier, Turn
 from knowledge.errors import KnowledgeError
 
@@ -400,7 +400,7 @@ class Desk:
             log.info("turn %s is answered elsewhere", turn.id)
             self._rounds.soon(turn.thread.platform)
         elif error is not None:
-            log.error("turn %s was interrupted: %s", turn.id, error, exc_info=error)
+            log.error("turn %s was interrupted: %s", turn.id, for_operator(error), exc_info=unforeseen(error))
         elif task.result().state == "done" and not self._closing:
             self._in_background(self._engine.reflect(turn), f"reflect on turn {turn.id}")
 
@@ -420,6 +420,6 @@ async def _logged(work: Awaitable[object], name: str) -> None:
     try:
         await work
     except ParleyError as error:
-        log.warning("%s: %s", name, error)
+        log.warning("%s: %s", name, for_operator(error))
     except Exception:
         log.exception("%s failed", name)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from bot.engine.means import Means
 from bot.engine.ports import Event, Store
 from bot.engine.run import Run
-from bot.errors import LeaseLost, StoreAway, SurfaceError
+from bot.errors import LeaseLost, StoreAway, SurfaceError, for_operator
 from bot.types import Lease, Turn
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ async def heartbeat(means: Means, run: Run, doubt: asyncio.Event) -> AsyncIterat
                 body.cancel()
                 return
             except Exception as error:
-                log.warning("lease of turn %s not renewed: %s", run.turn.id, error)
+                log.warning("lease of turn %s not renewed: %s", run.turn.id, for_operator(error))
 
     task = asyncio.create_task(beat())
     try:

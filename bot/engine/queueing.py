@@ -17,7 +17,7 @@ from bot.engine.pace import Shared
 from bot.engine.places import Places
 from bot.engine.ports import Store, Surface
 from bot.engine.stream import Display
-from bot.errors import LeaseLost, ParleyError, StoreAway
+from bot.errors import LeaseLost, ParleyError, StoreAway, for_operator
 from bot.types import Outcome, Platform, Turn
 
 log = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ class Rounds:
                 try:
                     await self._look(platform)  # type: ignore[arg-type]
                 except ParleyError as error:
-                    log.warning("turns of %s could not be looked for: %s", platform, error)
+                    log.warning("turns of %s could not be looked for: %s", platform, for_operator(error))
                 except Exception:
                     log.exception("looking for turns of %s failed", platform)
                 await self._sleep(max(LOOK_PAUSE, REST * (self._monotonic() - began)))

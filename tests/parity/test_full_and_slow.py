@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,7 +35,7 @@ class Place(Protocol):
 
     def answers(self) -> int: ...
 
-    async def until(self, condition: Callable[[], object], timeout: float = 90) -> object: ...
+    async def until(self, condition: Callable[[], object], timeout: float = 90) -> None: ...
 
 
 @dataclass
@@ -51,8 +51,8 @@ class Slack:
     def answers(self) -> int:
         return len(on_slack.finished(self.slack, self.asked))
 
-    async def until(self, condition: Callable[[], object], timeout: float = 90) -> object:
-        return await self.slack.until(condition, timeout=timeout)
+    async def until(self, condition: Callable[[], object], timeout: float = 90) -> None:
+        await self.slack.until(condition, timeout=timeout)
 
 
 @dataclass
@@ -70,8 +70,8 @@ class Discord:
     def answers(self) -> int:
         return len(on_discord.finished(self.discord, self.asked))
 
-    async def until(self, condition: Callable[[], object], timeout: float = 90) -> object:
-        return await self.discord.until(condition, timeout=timeout)
+    async def until(self, condition: Callable[[], object], timeout: float = 90) -> None:
+        await self.discord.until(condition, timeout=timeout)
 
 
 @asynccontextmanager
@@ -107,10 +107,14 @@ async def slow(url: str) -> AsyncIterator[None]:
 @pytest.mark.parametrize("trouble", [full, slow], ids=["full", "slow"])
 @pytest.mark.parametrize("platform", ["slack", "discord"])
 async def test_the_asker_is_told_and_answered_once_it_is_over(
-    platform: str, trouble: Callable[[str], AsyncIterator[None]], database_url: str, tmp_path: Path
+    platform: str,
+    trouble: Callable[[str], AbstractAsyncContextManager[None]],
+    database_url: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with staged(platform, database_url, tmp_path) as place:
-        async with trouble(database_url):  # type: ignore[attr-defined]
+        async with trouble(database_url):
             await place.ask()
             await place.until(place.told)
             assert place.answers() == 0
@@ -119,3 +123,6 @@ async def test_the_asker_is_told_and_answered_once_it_is_over(
     with psycopg.connect(database_url) as server:
         stored: Sequence[tuple[str]] = server.execute("SELECT state FROM turns").fetchall()
     assert [state for (state,) in stored] == ["done"]
+    why = "No space left on device" if trouble is full else "took longer than"
+    assert why in caplog.text, "the operator is told the reason"
+    assert "Traceback" not in caplog.text

@@ -15,7 +15,7 @@ import discord
 import yarl
 
 from bot.commands.base import Reply
-from bot.errors import ParleyError, StoreAway
+from bot.errors import ParleyError, StoreAway, for_operator
 from bot.platforms.discord import loops, missed, parse, replies, slash, words
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
@@ -154,7 +154,7 @@ class Parley(discord.AutoShardedClient):
                     await self._desk.serves("discord")
                     return
                 except StoreAway as away:
-                    log.warning("what was said on Discord meanwhile is read later: %s", away.detail or away)
+                    log.warning("what was said on Discord meanwhile is read later: %s", for_operator(away))
                 except (ParleyError, discord.DiscordException) as error:
                     log.warning("what was said while no process was connected could not be read: %s", error)
                     return
@@ -177,7 +177,7 @@ class Parley(discord.AutoShardedClient):
         try:
             started = await self._desk.resume("discord", self.surface_for)
         except Exception as error:
-            log.warning("turns left behind could not be taken up: %s", error)
+            log.warning("turns left behind could not be taken up: %s", for_operator(error))
             return
         if started:
             log.info("took up %d turns", started)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import discord
 
-from bot.errors import StoreAway
+from bot.errors import StoreAway, for_operator
 from bot.platforms.discord import words
 from bot.platforms.discord.surface import NO_MENTIONS, short
 
@@ -56,7 +56,7 @@ async def persistently(
             return await take()
         except StoreAway as away:
             waited = monotonic() - begun
-            log.warning("a message could not be stored (%s); trying again", away.detail or away)
+            log.warning("a message could not be stored (%s); trying again", for_operator(away))
             if waited + pause > seconds:
                 raise
         if waited > SAY_AFTER and not told:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports import Surface
+from bot.errors import for_operator, unforeseen
 from bot.platforms.slack import connection, words
 from bot.platforms.slack.connection import Identity, Socket
 from bot.platforms.slack.errands import Errands
@@ -133,8 +134,9 @@ async def _rounds(
     while True:
         try:
             await desk.resume("slack", surface_for)
-        except Exception:
-            log.exception("Slack: looking for unfinished turns failed; trying again")
+        except Exception as error:
+            why = for_operator(error)
+            log.error("Slack: looking for unfinished turns failed, trying again: %s", why, exc_info=unforeseen(error))
         if ready is not None:
             ready.set()
         await asyncio.sleep(round_seconds)

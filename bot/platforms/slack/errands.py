@@ -7,6 +7,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from bot.errors import for_operator, unforeseen
+
 log = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 2.0
@@ -26,8 +28,8 @@ class Errands:
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("An errand in Slack failed: %s", task.exception(), exc_info=task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("An errand in Slack failed: %s", for_operator(error), exc_info=unforeseen(error))
 
     async def close(self, grace: float = CLOSING_SECONDS) -> None:
         """Wait for what runs, then cancel what is left."""

@@ -13,7 +13,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from bot.errors import ParleyError
+from bot.errors import ParleyError, for_operator, unforeseen
 from bot.platforms.slack import manifest, render
 from bot.platforms.slack.errands import Errands
 from bot.platforms.slack.workspace import Ears, Workspaces
@@ -149,7 +149,7 @@ class Switchboard:
     async def on_error(self, error: Exception, body: dict[str, Any]) -> None:
         """Tell the log; without an ack Slack delivers once more."""
         what = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
-        log.error("Taking in %s from Slack failed: %s", what, error, exc_info=error)
+        log.error("Taking in %s from Slack failed: %s", what, for_operator(error), exc_info=unforeseen(error))
 
     def _heard(self, ears: Ears, event: dict[str, Any]) -> None:
         """Note now and then that this kind of event comes, so that ``parley doctor`` can tell which do not."""

@@ -31,7 +31,6 @@ EDITED, DELETED = 0.03, 0.02
 """Shares of Slack's questions that are changed or taken back within ``CHANGED_WITHIN`` seconds. Discord tells such
 things once and never again, so a run in which processes die cannot promise them there."""
 CHANGED_WITHIN = 6.0
-THREAD_QUESTIONS = 5
 CHANNELS, PEOPLE, GREETED = 8, 24, 6
 
 PlatformName = Literal["slack", "discord"]
@@ -240,9 +239,14 @@ def _discord(question: Question) -> DiscordMessage:
 
 
 class Crowd:
-    """Asks until as many events were sent as were asked for, spread evenly over the time."""
+    """Asks until as many events were sent as were asked for, spread evenly over the time.
+
+    ``conversations`` go on at once, each for at most ``longest`` questions; ``follows`` is the share of the questions
+    that go on with one.
+    """
 
     def __init__(self, people: dict[PlatformName, People], chance: random.Random) -> None:
+        self.conversations, self.longest, self.follows = 60, 10, 0.6
         self.questions: list[Question] = []
         self.events = 0
         self.duplicates = 0
@@ -309,17 +313,17 @@ class Crowd:
         self._in_background(change())
 
     def _next(self, tag: str) -> Question | None:
-        if self._talking and self._chance.random() < 0.6:
+        if self._talking and self._chance.random() < self.follows:
             talk = self._chance.choice(self._talking)
             question = self.people[talk.first.platform].follow(talk.first, tag)
             if question is not None:
                 talk.questions.append(question)
-                if len(talk.questions) >= self._chance.randint(2, 2 * THREAD_QUESTIONS):
+                if len(talk.questions) >= self._chance.randint(2, self.longest):
                     self._talking.remove(talk)
                 return question
         first = self.people[self._chance.choice(list(self.people))].open(tag)
         self._talking.append(Conversation(first, [first]))
-        if len(self._talking) > 60:
+        if len(self._talking) > self.conversations:
             self._talking.pop(0)
         return first
 

@@ -16,6 +16,11 @@ from benchmarks.chaos.run import PATIENCE, Result, report, settled
 from benchmarks.chaos.stage import MIXES, Stage, staged
 from benchmarks.chaos.worker import Spec
 
+SHORT = 2000
+"""Tokens of a prompt, which threads outgrow early: summaries are made, and their edges are passed too."""
+FEW, LONG, OFTEN = 12, 40, 0.95
+"""Conversations at once, questions of one at most, and how many of all go on with one: long threads, for that too."""
+
 
 async def storm_edges(
     seed: int,
@@ -36,7 +41,8 @@ async def storm_edges(
     """
     began, kills = time.monotonic(), 0
     fleets: list[Fleet] = []
-    async with staged(seed, folder=logs) as stage:
+    async with staged(seed, folder=logs, prompt_tokens=SHORT) as stage:
+        stage.crowd.conversations, stage.crowd.longest, stage.crowd.follows = FEW, LONG, OFTEN
         for together in [list(edges)] if mixed else [[edge] for edge in edges]:
             fleet = armed(stage, processes, together)
             fleets.append(fleet)

@@ -32,7 +32,8 @@ class Process:
     gone_at: float = 0.0
     status: int | None = None
     died_at: str = ""
-    holds: set[str] = field(default_factory=set)
+    holds: dict[str, int] = field(default_factory=dict)
+    """The turns that it runs, each with the fence of its lease."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     gauges: list[dict[str, Any]] = field(default_factory=list)
@@ -46,11 +47,12 @@ class Process:
 
 @dataclass
 class Interrupted:
-    """A turn whose process died. ``taken_at`` is when another began to go on with it."""
+    """A turn whose process died, with the fence it ran under. ``taken_at`` is when another began to go on with it."""
 
     turn_id: str
     by: Process
     at: float
+    fence: int
     taken_at: float = 0.0
 
 
@@ -119,7 +121,7 @@ class Zygote:
             process.ready.set()
         elif "leased" in said:
             self._nobody_holds(said["leased"])
-            process.holds.add(said["leased"])
+            process.holds[said["leased"]] = said["fence"]
             if (known := self._open.pop(said["leased"], None)) is not None:
                 known.taken_at = now
         elif "ended" in said:
@@ -136,12 +138,12 @@ class Zygote:
     def _nobody_holds(self, turn_id: str) -> None:
         """A process that lost a turn to another does not hear of it before it writes."""
         for process in self.processes.values():
-            process.holds.discard(turn_id)
+            process.holds.pop(turn_id, None)
 
     def _buried(self, process: Process, status: int, now: float) -> None:
         process.status, process.gone_at = status, now
-        for turn_id in process.holds if status == -signal.SIGKILL else ():
-            self._open[turn_id] = Interrupted(turn_id, process, now)
+        for turn_id, fence in process.holds.items() if status == -signal.SIGKILL else ():
+            self._open[turn_id] = Interrupted(turn_id, process, now, fence)
             self.interrupted.append(self._open[turn_id])
         process.holds.clear()
         process.gone.set()

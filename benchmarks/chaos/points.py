@@ -13,7 +13,7 @@ from typing import Any, cast
 from bot.app import Around
 from bot.engine.ports import LLM, Ended, Event, Meter, Prompt, Search, Store, Surface, TextDelta
 from bot.engine.turn import Engine
-from bot.types import Outcome, Tier, Turn
+from bot.types import Lease, Outcome, Tier, Turn
 from knowledge.types import Found, Passage, Scope
 
 Tell = Callable[[Mapping[str, object]], None]
@@ -72,7 +72,8 @@ class Watch:
         """Tell of what begins and ends a turn; die where it was asked for."""
         said = _TURNS.get(point)
         if said and arguments and (said != "leased" or result is not None):
-            self._tell({said: arguments[0].id})
+            fence = result.fence if isinstance(result, Lease) else 0
+            self._tell({said: arguments[0].id, "fence": fence})
         self._passed[point] += 1
         if point == self._point and self._passed[point] == self._at:
             self._tell({"died_at": point})

@@ -18,7 +18,15 @@ from sqlalchemy import text
 from benchmarks.chaos.crowd import Crowd, DiscordPeople, PlatformName, SlackPeople, script
 from benchmarks.chaos.fleet import Fleet, Zygote
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
-from benchmarks.chaos.verdict import Verdict, discord_messages, judge, judge_orphans, read_books, slack_messages
+from benchmarks.chaos.verdict import (
+    Verdict,
+    discord_messages,
+    judge,
+    judge_orphans,
+    left_by_the_dead,
+    read_books,
+    slack_messages,
+)
 from benchmarks.chaos.worker import Spec
 from bot.jobs import house
 from bot.platforms.slack.manifest import manifest
@@ -119,8 +127,9 @@ class Stage:
         """
         await self.keep_house()
         found = await asyncio.to_thread(self.look)
+        turns = (await asyncio.to_thread(read_books, self.postgres.url)).turns
         history = [process for fleet in fleets for process in fleet.history]
-        left = [replace(one, at=max(one.at, armed_until)) for one in self.zygote.interrupted]
+        left = [replace(one, at=max(one.at, armed_until)) for one in left_by_the_dead(self.zygote.interrupted, turns)]
         late = [one for one in left if not one.taken_at or one.taken_at > armed_until]
         judge_orphans(found, late, history, self.postgres.outages, time.monotonic())
         return found

@@ -293,6 +293,13 @@ def _unbilled(books: Books, models: ModelDouble) -> tuple[int, int]:
     return left, max(0, left - sum(row.estimated for row in books.ledger))
 
 
+def left_by_the_dead(interrupted: Iterable[Interrupted], turns: Iterable[Any]) -> list[Interrupted]:
+    """The turns that another process had to go on with: all but those that theirs had ended under its own fence, and
+    then died before it could say so."""
+    ended = {(row.turn_id, row.fence) for row in turns if row.state not in OPEN}
+    return [one for one in interrupted if (one.turn_id, one.fence) not in ended]
+
+
 def judge_orphans(
     verdict: Verdict,
     interrupted: Iterable[Interrupted],

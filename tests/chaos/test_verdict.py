@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.chaos.crowd import Question
 from benchmarks.chaos.fleet import Interrupted, Process
-from benchmarks.chaos.verdict import Books, Shown, Verdict, judge, judge_orphans
+from benchmarks.chaos.verdict import Books, Shown, Verdict, judge, judge_orphans, left_by_the_dead
 from benchmarks.chaos.worker import Spec
 from bot.platforms.slack.words import NOT_STORED
 from tests.doubles.models import Billed, ModelDouble
@@ -146,7 +146,7 @@ def process(name: str, *, ready: float, gone: float = 0.0) -> Process:
 
 def orphans(taken: float, back: float, *, outages: Sequence[tuple[float, float]] = ()) -> tuple[int, int]:
     dead = process("w1", ready=1.0, gone=100.0)
-    left = Interrupted("t1", dead, at=100.0, taken_at=taken)
+    left = Interrupted("t1", dead, at=100.0, fence=1, taken_at=taken)
     seen = Verdict()
     judge_orphans(seen, [left], [dead, process("w1", ready=back)], outages, now=300.0)
     return seen.orphans_after_restart, seen.orphans_after_death
@@ -159,3 +159,10 @@ def test_a_turn_of_the_dead_has_15_seconds_from_the_restart_and_45_from_the_deat
     assert orphans(taken=146.0, back=150.0) == (0, 1)
     assert orphans(taken=0.0, back=101.0) == (1, 1)
     assert orphans(taken=120.0, back=101.0, outages=[(102.0, 110.0)]) == (0, 0)
+
+
+def test_what_a_process_had_ended_before_it_died_waits_for_nobody() -> None:
+    dead = process("w1", ready=1.0, gone=100.0)
+    left = [Interrupted(f"t{number}", dead, at=100.0, fence=2) for number in (1, 2, 3)]
+    rows = [turn(1, fence=2), turn(2, fence=3), turn(3, fence=2, state="running")]
+    assert [one.turn_id for one in left_by_the_dead(left, rows)] == ["t2", "t3"]

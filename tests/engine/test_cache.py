@@ -20,6 +20,22 @@ SAME = (
     ("Can I carry over holidays?", "Am I allowed to carry over holidays?"),
     ("Who is going to lead the project?", "Who will lead the project?"),
     ("How long does it take to learn Go?", "How much time does it take to learn Go?"),
+    ("What happens when you lose your badge?", "What happens when I lose my badge?"),
+    ("How do I apply online for parental leave?", "How do I apply for parental leave online?"),
+    ("In Jira, how do I close a ticket?", "How do I close a ticket in Jira?"),
+    ("Can a ticket be closed in Jira?", "Can I close a ticket in Jira?"),
+    ("How can the index be merged?", "How do I merge the index?"),
+    ("Is it possible for a guest to see a channel?", "Can a guest see a channel?"),
+    ("Is it safe to eat the berries?", "Is eating the berries safe?"),
+    ("Do we use MySQL or Postgres?", "Do we use Postgres or MySQL?"),
+    ("What are the costs and limits of the plan?", "What are the limits and costs of the plan?"),
+    ("Which editor is best for Python?", "What is the best editor for Python?"),
+    ("If my laptop is stolen, who do I call?", "Who do I call if my laptop is stolen?"),
+    ("How do I move a file to S3 from GCS?", "How do I move a file from GCS to S3?"),
+    ("How do I reset my phone if it is lost?", "How can I reset my phone if it's lost?"),
+    ("Which rooms are there that can be booked?", "Which are the rooms that can be booked?"),
+    ("What is the on-call number?", "What is the on call number?"),
+    ("What does it cost to park downtown?", "How much does it cost to park downtown?"),
     ("Wie viele Urlaubstage habe ich?", "wie viele urlaubstage habe ich"),
 )
 DIFFERENT = (
@@ -42,6 +58,32 @@ DIFFERENT = (
     ("Which team beat Real Madrid?", "Which team did Real Madrid beat?"),
     ("What's in the box?", "What's on the box?"),
     ("Why?", "Why is the?"),
+    ("What is the budget?", "What is the budget for?"),
+    ("What is the staging server?", "What is on the staging server?"),
+    ("What runs on Kafka?", "What runs Kafka?"),
+    ("Who pays us?", "Who do we pay?"),
+    ("What does Anna do?", "What is Anna?"),
+    ("Can I delete any file?", "Can I delete my file?"),
+    ("Can users delete files?", "Can I delete files?"),
+    ("Who is responsible for Berlin?", "Who is responsible in Berlin?"),
+    ("Do I get paid on holidays?", "Do I get paid holidays?"),
+    ("How do I sign for a package?", "How do I sign a package?"),
+    ("How do I scrape the data?", "How do I scrap the data?"),
+    ("Can I quickly tell if it downloads a file?", "Can I tell if it quickly downloads a file?"),
+    ("Should I take tea with milk or coffee with sugar?", "Should I take tea with sugar or coffee with milk?"),
+    ("Should I take tea with milk or coffee with sugar?", "Should I take tea with coffee or milk with sugar?"),
+    ("What goes with white wine and cheese?", "What goes with white cheese and wine?"),
+    ("Can only admins delete rooms?", "Can admins delete only rooms?"),
+    ("Who approves a change before the release and test?", "Who approves a release before the change and test?"),
+    ("How do I move data from A to B and C?", "How do I move data from A and B to C?"),
+    ("Before the release, who signs off?", "After the release, who signs off?"),
+    ("Can a file be deleted by guests?", "Can I delete a file?"),
+    ("Can a guest be deleted?", "Can a guest delete?"),
+    ("What happens if someone leaves?", "What happens if I leave?"),
+    ("What should I do if it breaks?", "What should I do if this breaks?"),
+    ("Who trains new hires?", "Who do new hires train?"),
+    ("Can a bad person become good?", "Can a good person become bad?"),
+    ("Does the app on Windows sync with the one on Mac?", "Does the app on Mac sync with the one on Windows?"),
 )
 
 
@@ -62,6 +104,39 @@ def test_no_trap_of_the_generator_is_a_hit_and_many_paraphrases_are() -> None:
     hits = [line for line in made if is_hit(str(line["a"]), str(line["b"]), 1.0)]
     assert [line for line in hits if not line["same"]] == []
     assert len(hits) > 0.4 * sum(bool(line["same"]) for line in made)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "is it possible for a change prior to Friday",
+        "Is it possible for",
+        "and or",
+        "from to",
+        "How can be ed",
+        "Which is best",
+        "In, what",
+        "that that",
+        "---",
+        "'s",
+        "if you",
+    ],
+)
+def test_what_is_hardly_a_question_is_reduced_all_the_same(question: str) -> None:
+    assert reduced(question) == reduced(f"  {question}?")
+
+
+def test_a_very_long_question_is_the_same_word_for_word_or_not_at_all() -> None:
+    long = "How can the room be booked " * 4000
+    assert same_wording(long, f"  {long}?")
+    assert not same_wording(long, f"Please, {long} at last")
+
+
+def test_what_the_question_names_itself_is_no_reason_to_ask_the_thread() -> None:
+    assert not reduced("How do I find my phone if it is off?").points_back
+    assert not reduced("Why do people ask questions that can be found elsewhere?").points_back
+    for question in ("What should I do if it breaks?", "Who said that?", "Can I delete that room?", "Is that so?"):
+        assert reduced(question).points_back, question
 
 
 def test_a_hit_needs_closeness_as_well() -> None:

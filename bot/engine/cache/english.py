@@ -19,7 +19,7 @@ CONTRACTIONS = tuple(
         (r"\bcannot\b", "can not"),
     )
 )
-_ONE = r"(?:i|we|you|one|people|someone|somebody|anyone|a person|users?)"
+_ONE = r"(?:i|we|you|one|people|someone|somebody|anyone|a person)"
 _ASKED = r"(?:you|someone|somebody|anyone|anybody)"
 OPENINGS = re.compile(
     r"^(?:hi|hello|hey|ok|okay|so|and|well|thanks|please|kindly|quick question|question"
@@ -42,6 +42,7 @@ FRAMES = tuple(
         ),
         (rf"^how {_ONE} (?:can |could |should |may |might )?", "how", ""),
         (r"^how (?:is it possible )?to (?:best )?", "how", ""),
+        (rf"^in (?:what|which) ways? (?:do|does|can|could|should|would|may|might|must) {_ONE} ", "how", ""),
         (
             r"^what(?: is| are| would be) (?:the |some |a )?(?:best |right |proper |correct |recommended |good )?"
             rf"(?:ways?|steps|procedures?|process|methods?|approach|approaches)(?: for {_ONE})? (?:to|of|for) ",
@@ -59,6 +60,8 @@ FRAMES = tuple(
             "can",
             "",
         ),
+        (r"^is (?!it\b|this\b|that\b|there\b)(.+) possible$", "can", r"\1"),
+        (r"^is it (?:possible|allowed) for (?=.+ to )", "can-for", ""),
         (rf"^(?:should {_ONE}|is it advisable to|ought {_ONE} to) ", "should", ""),
         (
             rf"^(?:do {_ONE} (?:need|have) to|must {_ONE}|(?:is|are|am) {_ONE} (?:required|obliged) to"
@@ -74,6 +77,7 @@ FRAMES = tuple(
         (r"^(?:in|at) (?:what|which) (?:place|location) (?=(?:do|does|is|are|did|will|can)\b)", "where", ""),
         (r"^how much (?:do|does) (.+?) cost$", "what", r"cost \1"),
         (r"^(?:what|how much) (?:is|are) the (?:cost|price)s? (?:of|for) ", "what", "cost "),
+        (r"^(?:what|how much) (?:do|does|will|would) it cost to ", "what", "cost to "),
         (r"^what (?:do|does) (.+?) mean$", "what", r"meaning \1"),
         (r"^what is (?:the meaning of|meant by) ", "what", "meaning "),
         (
@@ -149,6 +153,12 @@ PHRASES = tuple(
         (r"united states(?: of america)?", "US"),
         (r"get rid of", "delete"),
         (r"in order to", "to"),
+        (r"everyday", "every day"),
+        (r"(?:has|have) ever", "ever"),
+        (r"think of", "think about"),
+        (r"quickly", "fast"),
+        (r"(?:by (?:my|your|one)self|on (?:my|your|one's) own)", "alone"),
+        (r"earn(?= (?:\w+ )?money\b)", "make"),
         (r"prior to", "before"),
         (r"(?:a lot|lots|a number) of", "many"),
         (r"(?:is|are|am) going to", "will"),
@@ -160,7 +170,8 @@ EMPTY_IT = (
     (re.compile(r"^how much time (?=does it take|is needed|do (?:i|we|you) need)"), "how long "),
     (re.compile(r"^what (does|is) it (?:feel )?like "), r"how \1 feel "),
     (re.compile(r"^how does it feel "), "how does feel "),
-    (re.compile(r"\b(does|will|did|would) it take\b"), r"\1 take"),
+    (re.compile(r"\b(?:does|will|would) it take\b"), "take"),
+    (re.compile(r"\bdid it take\b"), "did take"),
     (re.compile(r"\bis it (possible|necessary|safe|legal|allowed|better|worth|true|okay|ok)\b"), r"is \1"),
 )
 """Where "it" stands for nothing said before."""
@@ -168,9 +179,19 @@ NUMBERS = dict(
     zip("zero one two three four five six seven eight nine ten eleven twelve".split(), map(str, range(13)), strict=True)
 )
 IDLE = frozenset(
-    "a an the do does be is are am please just really actually exactly basically simply some my our any there that of "
-    "in on at for ever very kindly i we me us".split()
+    "a an the do does be is are am please just really actually exactly basically simply some my our there that of "
+    "ever very kindly i we".split()
 )
 BACK = frozenset("it he she him her his hers they them their this these those that same such above below here".split())
+ALIKE = {"in": "at", "us": "me"}
+"""Words that are one where a question is compared."""
+ANYBODY = re.compile(r"\b(if|when|after|before|once|until) (?:you|one)\b(.*)$")
+"""Where ``you`` is whoever asks."""
+RELATING = frozenset(
+    "can could is are was were will would has have had do does did should must may might ever i you we".split()
+)
+"""``that`` in front of them, behind a noun, belongs to what is said before."""
+JOINING = frozenset("if when after before because while since once who and but until as so whenever unless".split())
+"""What stands behind them may take up what the question named before them."""
 PAST = frozenset("did was were had".split())
 FUTURE = frozenset("will would shall going".split())

@@ -20,6 +20,8 @@ LEAST_CHANCE = 0.95
 """A hit must be right with this chance."""
 LEAST_COSINE = 0.7
 """Questions further apart are not looked at."""
+LONGEST = 500
+"""Characters of a question that is compared with others; a longer one is the same word for word or not at all."""
 SLOPE = 30.0
 MIDPOINT, DEVIATION = 0.62, 0.08
 """What is believed of an entry's midpoint before anything was observed."""
@@ -41,6 +43,8 @@ def same_wording(question: str, other: str) -> bool:
     """Whether two questions, each understood by itself, ask the same in other words."""
     if normalised(question) == normalised(other):
         return True
+    if max(len(question), len(other)) > LONGEST:
+        return False
     one, two = reduced(question), reduced(other)
     return one == two and one.telling and not one.points_back
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.engine.cache.english import (
+    ALIKE,
+    ANYBODY,
     BACK,
     CLOSINGS,
     CONTRACTIONS,
@@ -20,14 +22,17 @@ from bot.engine.cache.english import (
     FRAMES,
     FUTURE,
     IDLE,
+    JOINING,
     NUMBERS,
     OPENINGS,
     PAST,
     PHRASES,
+    RELATING,
     SPELLED,
     TOKEN,
 )
 from bot.engine.cache.key import CAPITALS
+from bot.engine.cache.order import fit, ordered, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +54,52 @@ class Wording:
 
 def reduced(question: str) -> Wording:
     """The wording of a question."""
-    text = _plain(question)
+    text = settled(_plain(question))
     for pattern, without in EMPTY_IT[:3]:
         text = pattern.sub(without, text)
     frame, text = _framed(text)
+    text = ANYBODY.sub(lambda found: found[1] + re.sub(r"\byour\b", "my", found[2]), fit(text))
     for pattern, word in (*EMPTY_IT[3:], *PHRASES):
         text = pattern.sub(word, text)
-    tokens = [_spelled(token) for token in TOKEN.findall(text)]
+    tokens = [part for token in TOKEN.findall(text) for part in _spelled(token)]
     tokens = [
-        _infinitive(token) if (place == 0 and frame == "how") or (place and tokens[place - 1] == "to") else token
+        _infinitive(token) if (place == 0 and frame in _DOING) or (place and tokens[place - 1] == "to") else token
         for place, token in enumerate(tokens)
     ]
-    kept = _counted(_symmetric(_compounds(tokens)))
-    places = [token for token in tokens if token in ("in", "on", "at")] if len(kept) == 1 else []
-    return Wording(frame, (*places, *kept), not BACK.isdisjoint(tokens))
+    if frame == "can-for":
+        frame, to = "can", tokens.index("to") if "to" in tokens else len(tokens)
+        tokens = tokens[:to] + tokens[to + 1 :]
+    if frame not in _ALLOWING:
+        tokens = [word for word in tokens if word not in ("any",)]
+    back = _points_back(tokens)
+    tokens = ordered(tokens, one_verb=frame in _DOING)
+    return Wording(frame, tuple(_counted(_symmetric(_compounds(tokens)))), back)
+
+
+_DOING = ("how", "can", "should", "must")
+"""Frames that a verb follows, its subject gone with them."""
+_ALLOWING = ("can", "should", "must", "will")
+"""Where ``any`` file is more than a file."""
+
+
+def _points_back(tokens: Sequence[str]) -> bool:
+    """Whether a word points at something that the question does not name itself."""
+    for place, word in enumerate(tokens):
+        if word not in BACK or (word == "that" and _relates(tokens, place)):
+            continue
+        joint = next((n for n in range(place - 1, -1, -1) if tokens[n] in JOINING), 0)
+        if not any(named not in IDLE and named not in BACK for named in tokens[1:joint]):
+            return True
+    return False
+
+
+def _relates(tokens: Sequence[str], place: int) -> bool:
+    return (
+        place > 1
+        and tokens[place - 1] not in ALIKE
+        and tokens[place + 1 : place + 2] != []
+        and (tokens[place + 1] in RELATING)
+    )
 
 
 def _framed(text: str) -> tuple[str, str]:
@@ -89,24 +126,30 @@ def _plain(question: str) -> str:
     return text
 
 
-def _spelled(token: str) -> str:
+def _spelled(token: str) -> list[str]:
+    """A word as it is compared; one with hyphens is its parts."""
     token = token.removesuffix("'s")
     token = NUMBERS.get(token, SPELLED.get(token, token))
-    return token.replace(",", "") if token[:1].isdigit() else token
+    if token[:1].isdigit():
+        return [token.replace(",", "")]
+    return token.split("-") if token.replace("-", "").isalpha() else [token]
+
+
+_SILENT_E = re.compile(
+    r"(?:v|c|[aeiourlnp]s|[bcdgkpt]l|[dr]g|ang|id|ir|iz|(?<![aeou])at|ur|ag|uc|u|[clp]et|[cp]ut|stor)$"
+)
 
 
 def _infinitive(word: str) -> str:
-    """A verb that may stand in its -ing form."""
-    if not word.endswith("ing") or len(word) < 6 or not re.search("[aeiouy]", word[:-3]):
+    """A verb that may stand in its -ing or -ed form; in doubt as no other verb is spelled."""
+    ending = next((one for one in ("ing", "ed") if word.endswith(one)), "")
+    if not ending or len(word) < 6 or not re.search("[aeiouy]", word[: -len(ending)]):
         return word
-    stem = word[:-3]
+    stem = word[: -len(ending)]
     if stem[-1] == stem[-2] and stem[-1] not in "lsfz":
         return stem[:-1]
-    if re.search(r"(?:[^aeiou][aeiou][^aeiouwxy])$", stem) and (
-        len(stem) <= 4 or stem.endswith(("at", "iz", "ur", "ag", "uc"))
-    ):
-        return stem + "e"
-    return stem
+    short = len(stem) <= 4 and re.search(r"(?:[^aeiou][aeiou][^aeiouwxy])$", stem)
+    return stem + "e" if short or _SILENT_E.search(stem) else stem
 
 
 def _compounds(tokens: Sequence[str]) -> list[str]:
@@ -128,13 +171,14 @@ def _compounds(tokens: Sequence[str]) -> list[str]:
 
 
 _BOTH_WAYS = frozenset(
-    "difference differences differ distance compare compared comparison similarities similarity relationship".split()
+    "difference differences differ distance compare compared comparison similarities similarity relationship "
+    "between".split()
 )
 
 
 def _symmetric(tokens: Sequence[str]) -> list[str]:
     """The two that are compared in the order of the alphabet, where neither order means more."""
-    if _BOTH_WAYS.isdisjoint(tokens) or tokens.count("and") != 1:
+    if _BOTH_WAYS.isdisjoint(tokens) or tokens.count("and") != 1 or tokens.count("between") > 1:
         return list(tokens)
     start = next((i + 1 for i, token in enumerate(tokens) if token in ("between", "compare")), None)
     middle = tokens.index("and")
@@ -148,15 +192,15 @@ _SAME_AS_PLURAL = frozenset("news goods customs means arms terms savings always 
 
 
 def _counted(tokens: Sequence[str]) -> list[str]:
-    """Without idle words, in the singular; past and future are marks."""
+    """Without idle words, in the singular; past and future are marks. What ends a question is not idle."""
     kept = []
-    for token in tokens:
+    for place, token in enumerate(tokens):
         if token in PAST:
             kept.append("-past")
         elif token in FUTURE:
             kept.append("-future")
-        elif token not in IDLE:
-            kept.append(_singular(token))
+        elif token not in IDLE or (token in ("do", "does", "of") and place == len(tokens) - 1):
+            kept.append(_singular(ALIKE.get(token, token)))
     return kept
 
 

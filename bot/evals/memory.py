@@ -19,6 +19,7 @@ from typing import Any
 
 from bot.engine.memory import VERBATIM_MESSAGES, Remembered, compose, transcript
 from bot.errors import UsageError
+from bot.evals import jsonl
 from bot.types import History, PastMessage
 from knowledge.dates import spans
 from knowledge.ports import Embedder
@@ -110,32 +111,49 @@ async def _encoded(texts: Sequence[str], embedder: Embedder, kind: Any) -> Any:
 
 
 def read(path: Path) -> list[Conversation]:
-    """The conversations of a file. Raises UsageError."""
+    """The conversations with a question. Raises UsageError where the file is something else, and says where."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        conversations = [_conversation(row) for row in document["conversations"]]
     except (OSError, UnicodeDecodeError):
         raise UsageError(f"{path} cannot be read as text; give a JSON file of conversations.") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise UsageError(f"{path} has no conversations in it ({type(error).__name__}: {error}).") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no JSON ({error}); give a JSON file of conversations.") from None
+    rows = _listed(document, "conversations", str(path))
+    conversations = [_conversation(row, f"{path}, conversation {n}") for n, row in enumerate(rows, 1)]
     conversations = [one for one in conversations if one.questions]
     if not conversations:
         raise UsageError(f"{path} has no question whose evidence is among the turns.")
     return conversations
 
 
-def _conversation(row: Mapping[str, Any]) -> Conversation:
-    places = {str(turn["id"]): n for n, turn in enumerate(row["turns"])}
-    said = tuple(Said(str(turn["author"]), str(turn["text"]), when(turn.get("time"))) for turn in row["turns"])
+def _listed(value: object, name: str, where: str) -> list[Any]:
+    """The list ``name`` of an object. Raises UsageError."""
+    found = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(found, list):
+        raise UsageError(f"{where}: {name} must be a list.")
+    return found
+
+
+def _conversation(row: Any, where: str) -> Conversation:
+    turns = _listed(row, "turns", where)
+    said = tuple(_said(turn, f"{where}, turn {n}") for n, turn in enumerate(turns, 1))
+    places = {str(turn.get("id")): n for n, turn in enumerate(turns)}
     questions = []
-    for question in row["questions"]:
-        named = [str(turn) for turn in question["evidence"]]
+    for number, question in enumerate(_listed(row, "questions", where), 1):
+        at = f"{where}, question {number}"
+        named = [str(turn) for turn in _listed(question, "evidence", at)]
         evidence = frozenset(places[turn] for turn in named if turn in places)
         if len(evidence) < len(set(named)):
-            log.warning("conversation %s: evidence that is no turn of it is left out: %s", row.get("id"), named)
+            log.warning("%s: evidence that is no turn of it is left out: %s", at, named)
         if evidence:
-            questions.append((str(question["text"]), evidence))
+            questions.append((jsonl.words(question, "text", at), evidence))
     return Conversation(said, tuple(questions))
+
+
+def _said(turn: Any, where: str) -> Said:
+    if not isinstance(turn, dict) or "id" not in turn:
+        raise UsageError(f"{where}: must be an object with id, author, time and text.")
+    return Said(jsonl.words(turn, "author", where), jsonl.words(turn, "text", where), when(turn.get("time")))
 
 
 def when(value: object) -> datetime | None:

@@ -70,6 +70,23 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, document: object) -
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"turns": None}, "conversation 1: turns must be a list"),
+        ({"turns": [{"author": "a", "text": "t"}]}, "conversation 1, turn 1: must be an object with id"),
+        ({"turns": [{"id": 1, "text": "t"}]}, "conversation 1, turn 1: author must be a text"),
+        ({"questions": [{"text": "Who?", "evidence": "D20"}]}, "question 1: evidence must be a list"),
+        ({"questions": [{"text": 1, "evidence": ["D20"]}]}, "question 1: text must be a text"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, changed: dict[str, object], told: str) -> None:
+    data = conversation()
+    data["conversations"][0] |= changed
+    with pytest.raises(UsageError, match=told):
+        memory.read(written(tmp_path, data))
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         memory.read(tmp_path / "none.json")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from knowledge.chunking import indexed_text
-from knowledge.embedders.local import ONE_LOADS, computes_bf16
+from knowledge.embedders.local import ONE_LOADS, computes_bf16, share_the_processor
 from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Vectors
@@ -109,6 +109,7 @@ class CrossEncoderReranker:
 
 
 def _load(model: str) -> CrossEncoder:
+    share_the_processor()
     import torch
     from sentence_transformers import CrossEncoder
 

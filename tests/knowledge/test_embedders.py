@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -263,3 +266,21 @@ async def test_models_that_are_loaded_at_once_are_whole() -> None:
         kinds = await asyncio.gather(*(asyncio.to_thread(loaded) for _ in range(3)))
         assert [len(kind) for kind in kinds] == [1, 1, 1]
         assert torch.get_default_dtype() == before
+
+
+WAITING = """
+import os, sys
+from knowledge.embedders.local import SentenceTransformerEmbedder
+assert "torch" not in sys.modules
+assert SentenceTransformerEmbedder().dimensions == 384
+assert "torch" in sys.modules
+print(os.environ["OMP_WAIT_POLICY"])
+"""
+
+
+@pytest.mark.parametrize(("chosen", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_for_each_other_leave_the_processor_to_others(chosen: str | None, policy: str) -> None:
+    there = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    child = there | ({"OMP_WAIT_POLICY": chosen} if chosen else {})
+    done = subprocess.run([sys.executable, "-c", WAITING], env=child, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == policy

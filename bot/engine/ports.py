@@ -125,7 +125,8 @@ class Prompt:
     """One request to a model. ``system`` is stable and cached where it is long enough, ``system_cache`` long at least.
 
     The extractive answerer reads ``question``, as it stands alone, ``passages``, what the message ``told`` where it
-    asks for nothing, and the thread's ``facts`` that bear on the question.
+    asks for nothing, and of the thread the ``facts`` and sentences ``said`` before that bear on the question;
+    ``looked_up`` is false where there was nothing to look for.
     ``cache_key`` names the thread for providers that route by it.
     """
 
@@ -140,6 +141,8 @@ class Prompt:
     system_cache: CacheLife = "5m"
     told: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
+    said: tuple[PastMessage, ...] = ()
+    looked_up: bool = True
     schema: Mapping[str, Any] | None = None
     """The JSON schema that the answer must fit, for providers that can hold a model to it."""
 

@@ -88,10 +88,11 @@ def build(
     looked_up: bool = True,
     told: Sequence[str] = (),
     bearing: Sequence[Fact] = (),
+    said: Sequence[PastMessage] = (),
 ) -> Prompt:
     """The prompt of an answer. ``searched`` is the question as it stands alone; ``life`` is that of the thread's prefix
-    in the provider's cache, None for none. ``language`` is an ISO 639-1 code, where one was asked for. ``told`` and
-    ``bearing`` are as in ``Prompt.told`` and ``Prompt.facts``."""
+    in the provider's cache, None for none. ``language`` is an ISO 639-1 code, where one was asked for. ``told``,
+    ``bearing`` and ``said`` are as in ``Prompt.told``, ``Prompt.facts`` and ``Prompt.said``."""
     system, history = _prefix(past, persona, life)
     found = _found(passages) if looked_up else NOT_LOOKED_UP
     asked = _last(question, author, past, found, language, beside)
@@ -107,6 +108,8 @@ def build(
         system_cache=SYSTEM_LIFE,
         told=tuple(told),
         facts=tuple(bearing),
+        said=tuple(said),
+        looked_up=looked_up,
     )
 
 

@@ -28,6 +28,17 @@ async def remember(means: Means, run: Run, history: History) -> None:
     run.timings_ms["recall"] = means.since(start)
 
 
+async def keep_told(means: Means, run: Run) -> None:
+    """Keep what the message states while it is answered, so that the answer can say that it is kept."""
+    assert means.memory is not None
+    said = memory.stated(run.turn.question, run.turn.author.name, means.memory.terms)
+    try:
+        await means.memory.learn(run.turn, said)
+    except ParleyError as error:
+        log.warning("turn %s: what it tells is kept after the answer: %s", run.turn.id, error)
+        run.restarts.append(f"what was told is kept later: {error}")
+
+
 async def learn(means: Means, turn: Turn) -> None:
     """After the answer: keep what the person stated, and make the new messages searchable."""
     if means.memory is None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from bot.engine import memory, prompt
+from bot.engine import memory, prompt, recalling
 from bot.engine.means import Means
 from bot.engine.ports import Rewritten
 from bot.engine.run import Run, cache_key_of
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 async def search(means: Means, run: Run, history: History) -> Found | None:
     """The passages for the question; None where nothing is to be looked up. Raises knowledge errors."""
-    if means.memory is not None and not run.beside and (told := memory.only_told(run.turn.question)):
-        run.looked_up, run.told, run.cache_key = False, told, None
+    if await _asks_nothing(means, run):
+        run.looked_up, run.cache_key = False, None
         return None
     earlier = memory.asked_before(history)
     plain = asyncio.ensure_future(_search(means, run, run.turn.question, earlier))
@@ -45,6 +45,17 @@ async def search(means: Means, run: Run, history: History) -> Found | None:
         if not plain.done():
             plain.cancel()
         await asyncio.gather(plain, return_exceptions=True)
+
+
+async def _asks_nothing(means: Means, run: Run) -> bool:
+    """Whether the message tells something, which is kept before the answer says so, or is small talk."""
+    if run.beside:
+        return False
+    if means.memory is not None and (told := memory.only_told(run.turn.question)):
+        run.told = told
+        await recalling.keep_told(means, run)
+        return True
+    return memory.is_small_talk(run.turn.question)
 
 
 async def _search(means: Means, run: Run, question: str, earlier: Sequence[str] = ()) -> Found:

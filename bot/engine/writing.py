@@ -53,6 +53,7 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         history, run.remembered, int(share * means.share(HISTORY_SHARE)), means.count, facts=run.facts
     )
     run.left_out = past.left_out
+    terms = means.memory.terms if means.memory else None
     if share < 1.0:
         run.passages = prompt.fitting(run.passages, int(share * means.share(PASSAGE_SHARE)), means.count)
     request = prompt.build(
@@ -70,7 +71,8 @@ def _prompt(means: Means, run: Run, settings: ChannelSettings, history: History,
         beside=run.beside,
         looked_up=run.looked_up,
         told=run.told,
-        bearing=memory.about(run.turn.question, run.facts, means.memory.terms) if means.memory else (),
+        bearing=memory.about(run.turn.question, run.facts, terms) if terms else (),
+        said=memory.said_before(run.turn.question, (*past.recalled, *past.messages), terms) if terms else (),
     )
     if run.weak:
         request = prompt.hinted(request, prompt.WEAK)

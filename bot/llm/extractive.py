@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
@@ -24,6 +25,9 @@ NOTHING = (
 
 KEPT = "I keep this for the thread; `/memory` shows and forgets it."
 SAID = "Said in this thread:"
+GLAD = "Glad to help. Ask, and I look it up in the documents."
+_OWN = (OPENING, BLIND, NOTHING, KEPT, SAID, GLAD)
+"""The answerer's own words, which a summary is not made of."""
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORDS_A_PIECE = 6
@@ -93,20 +97,35 @@ def compose(prompt: Prompt) -> str:
     """The whole text: quotes for an answer, the most telling sentences for a summary, the question itself otherwise."""
     if prompt.purpose == "summary":
         room = min(_LONGEST_SUMMARY, prompt.max_tokens * _SUMMARY_CHARS_A_TOKEN)
-        return " ".join(telling_sentences([prompt.question or prompt.messages[-1].text], room))
+        return " ".join(telling_sentences([_without_own(prompt.question or prompt.messages[-1].text)], room))
     if prompt.purpose != "answer":
         return prompt.question
     blind = [BLIND] if any(message.images for message in prompt.messages) else []
     if prompt.told:
         return "\n\n".join([*blind, KEPT, *(f"“{one}”" for one in prompt.told)])
-    said = [SAID, *map(_said, prompt.facts)] if prompt.facts else []
+    if not prompt.looked_up:
+        return "\n\n".join([*blind, GLAD])
+    stated = [_quoted(fact.text, fact.author, fact.said_at) for fact in prompt.facts]
+    told = [_quoted(one.text, one.author, one.at) for one in prompt.said if not _is_stated(one.text, prompt.facts)]
+    said = [SAID, *stated, *told] if stated or told else []
     quotes = best_quotes(prompt.question, prompt.passages)
     quoted = [OPENING, *map(_shown, quotes)] if quotes else []
     return "\n\n".join([*blind, *((said + quoted) or [NOTHING])])
 
 
-def _said(fact: Fact) -> str:
-    return f"“{fact.text}” ({fact.author}, {fact.said_at:%d %B %Y})"
+def _without_own(text: str) -> str:
+    for own in _OWN:
+        text = text.replace(own, "")
+    return text
+
+
+def _is_stated(sentence: str, facts: Sequence[Fact]) -> bool:
+    """Whether one of the facts is what the sentence says."""
+    return any(fact.text.casefold() in sentence.casefold() for fact in facts)
+
+
+def _quoted(text: str, author: str, at: datetime) -> str:
+    return f"“{text}” ({author}, {at:%d %B %Y})"
 
 
 def _shown(quote: Quote) -> str:

@@ -10,11 +10,13 @@ from sqlalchemy import text
 from bot import commands
 from bot.app import App
 from bot.commands import Context, Reply
+from bot.commands.ask import Unseen
 from bot.errors import NotAllowed, UsageError
+from bot.llm.extractive import GLAD
 from bot.reports.trace import trace_of
 from bot.store import forget
 from bot.types import LOCAL_TENANT, Author
-from tests.app.conftest import ask
+from tests.app.conftest import ask, incoming, key
 from tests.app.test_privacy import everything
 from tests.doubles.models import ModelDouble, Seen
 from tests.doubles.models import Reply as Said
@@ -58,6 +60,30 @@ async def test_what_was_told_is_quoted_where_no_model_writes(app: App) -> None:
     assert "quokka" not in (await ask(app, "Are dogs welcome in the office?")).answer
     elsewhere = await ask(app, "When is the quokka launch?", thread="t2")
     assert "Friday" not in elsewhere.answer
+
+
+async def test_what_was_told_is_kept_when_the_answer_says_so(app: App) -> None:
+    turn = await app.desk.accept(incoming("Remember that the quokka launch is on Friday.", key()))
+    assert turn is not None
+    outcome = await app.desk.start(turn, Unseen())
+    assert "I keep this" in outcome.answer
+    assert facts(await memory(app)) == ["the quokka launch is on Friday"]
+
+
+async def test_what_somebody_said_before_is_quoted_where_no_model_writes(app: App) -> None:
+    await ask(app, "The spare axolotl sleeps in the Tromso hangar. Are dogs welcome in the office?", user="ben")
+    answered = await ask(app, "Where does the spare axolotl sleep?")
+    assert "“The spare axolotl sleeps in the Tromso hangar.” (Ben, " in answered.answer
+    await ask(app, "Remember that the quokka launch is on Friday.")
+    assert "“the quokka launch is on Friday”" in (await ask(app, "When is the quokka launch?")).answer
+    await memory(app, "forget 1")
+    assert "Friday" not in (await ask(app, "On which day is the quokka launch?")).answer
+
+
+async def test_thanks_are_answered_where_no_model_writes_and_nothing_is_looked_up(app: App) -> None:
+    thanked = await ask(app, "Thanks a lot!")
+    assert thanked.answer == GLAD
+    assert (thanked.trace["passages"], thanked.citations, thanked.cached) == ([], (), False)
 
 
 async def test_everybody_forgets_their_own_and_an_admin_all(app: App) -> None:
@@ -136,20 +162,24 @@ async def test_a_leaning_question_is_rewritten_by_the_cheap_model_and_billed(
     assert [call.purpose for call in outcome.calls] == ["rewrite", "answer"]
 
 
-async def test_thanks_are_not_looked_up_and_a_failing_rewriter_costs_nothing_but_a_line(
+async def test_what_needs_no_search_is_not_looked_up_and_a_failing_rewriter_costs_nothing_but_a_line(
     app_with_models: App, models: ModelDouble
 ) -> None:
     answers = [json.dumps({"question": "Thanks!", "needs_search": False, "language": "en"})]
+    rewrites = []
 
     def script(seen: Seen) -> Said:
         if "prepare the search" in seen.system:
+            rewrites.append(seen)
             return Said(answers.pop(0) if answers else "no JSON at all")
         return Said("You are welcome.")
 
     models.script = script
     await ask(app_with_models, "What may a hotel in Lisbon cost a night for a traveller?")
     thanks = await ask(app_with_models, "Thanks!")
-    assert thanks.trace["passages"] == []
+    assert (thanks.trace["passages"], rewrites) == ([], [])
+    cheered = await ask(app_with_models, "You made my day!")
+    assert (cheered.trace["passages"], len(rewrites)) == ([], 1)
     failed = await ask(app_with_models, "And in Oslo?")
     assert failed.state == "done"
     assert "Oslo" in failed.trace["query"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.engine.memory.facts import Said, about, only_told, stated, subject
+from bot.engine.memory.bearing import about, is_small_talk, said_before
+from bot.engine.memory.facts import Said, only_told, stated, subject
 from bot.engine.memory.past import (
     MESSAGE_SHARE,
     NOTHING,
@@ -40,11 +41,13 @@ __all__ = [
     "borne_out",
     "compose",
     "fits",
+    "is_small_talk",
     "latest",
     "leans_on_thread",
     "note",
     "only_told",
     "recalled",
+    "said_before",
     "select",
     "shortened",
     "standalone",

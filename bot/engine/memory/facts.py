@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bot.types import Fact, FactKind
+from bot.types import FactKind
 
 LONGEST = 300
 """Characters of a fact."""
@@ -19,8 +19,6 @@ READ = 4000
 """Characters of a message that are read."""
 MOST = 5
 """Facts of one message."""
-BEARS = 0.5
-"""A fact bears on a question that shares this much of its words with it."""
 
 _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|^[ \t]*>[^\n]*$|<passages>.*?(?:</passages>|\Z)|"
@@ -102,13 +100,6 @@ def only_told(message: str) -> tuple[str, ...]:
     return tuple(told) if len(told) == len(found) <= MOST and own_words(message) == message else ()
 
 
-def about(question: str, facts: Sequence[Fact], terms: Callable[[str], list[str]]) -> list[Fact]:
-    """The facts that hold at least half of what the question names, the fullest first."""
-    asked = frozenset(terms(question))
-    shares = [(len(asked & frozenset(terms(fact.text))) / max(len(asked), 1), fact) for fact in facts]
-    return [fact for share, fact in sorted(shares, key=lambda pair: -pair[0]) if share >= BEARS][:MOST]
-
-
 def own_words(message: str) -> str:
     """What the author says in the message, without what is quoted, pasted as code or cited from passages in it."""
     return _QUOTED.sub(" ", message[:READ])
@@ -117,6 +108,11 @@ def own_words(message: str) -> str:
 def sentences(text: str) -> Iterator[re.Match[str]]:
     """The sentences of a text, in order."""
     return _SENTENCE.finditer(text)
+
+
+def states(sentence: str) -> bool:
+    """Whether the sentence asks to be kept, as a fact is."""
+    return _fact(sentence) is not None
 
 
 def tells_of_others(sentence: str) -> bool:

@@ -1,13 +1,12 @@
 """How much each message of a conversation says about a question. Pure: vectors come from outside.
 
 BM25 and cosine over single messages, standardised and mixed. A message is short and answers what stands before it, so
-each lends half of its score to its neighbours, and an exchange lifts all its messages by its best two. Author and date
-are part of what is searched; messages of a time that the question names are lifted.
+each lends of its score to its neighbours, and the best two around it in its exchange lift it. Author and date are part
+of what is searched; messages of a time that the question names are lifted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,10 +25,12 @@ from knowledge.vectors import Vector
 
 LEXICAL = 0.35
 """The share of BM25."""
-NEIGHBOUR = 0.5
+NEIGHBOUR = 0.3
 """What a message lends to the one before it and to the one after it."""
 EXCHANGE = 0.6
-"""What an exchange lends to each of its messages."""
+"""What the exchange around a message lends to it."""
+AROUND = 3
+"""So many messages before and after it are the exchange around a message: a long one speaks of many things."""
 TOLD_THEN = 1.0
 TOLD_SOON_AFTER = 0.5
 """In deviations: a message of the time that is asked about, and one of the week after, when people tell of it."""
@@ -122,10 +123,16 @@ def _near(day: date, span: Span) -> float:
 
 
 def _by_exchange(fused: Scores, said: Sequence[Said]) -> Scores:
-    """The mean of the two best of each message's exchange."""
+    """The mean of the two best of the messages around each one, itself among them, that no pause parts from it."""
     numbers = [0]
     for before, one in pairwise(said):
         apart = before.at is None or one.at is None or abs(one.at - before.at) > PAUSE
         numbers.append(numbers[-1] + apart)
-    best = {number: np.sort(fused[np.array(numbers) == number])[-2:].mean() for number in Counter(numbers)}
-    return np.array([best[number] for number in numbers])
+    exchange, missing = np.array(numbers), float(fused.min()) - 1
+    around = np.full((2 * AROUND + 1, len(fused)), missing)
+    for row, away in enumerate(range(-AROUND, AROUND + 1)):
+        length = max(0, len(fused) - abs(away))
+        here, there = (slice(start, start + length) for start in (max(0, -away), max(0, away)))
+        around[row, here] = np.where(exchange[here] == exchange[there], fused[there], missing)
+    second, best = np.sort(around, axis=0)[-2:]
+    return np.where(second > missing, (best + second) / 2, best)

@@ -59,7 +59,21 @@ def test_the_message_with_the_words_is_first_and_its_neighbours_follow() -> None
     assert set(beside) == {4, 6}
 
 
-def test_an_exchange_lifts_all_its_messages() -> None:
+@pytest.mark.parametrize("length", range(1, 9))
+def test_a_conversation_may_be_as_short_as_it_likes(length: int) -> None:
+    said = talk("The zebra escaped.", *FILLER[1:length], pause=timedelta(minutes=1))
+    scores = relevance("Where is the zebra?", said, vectors=None, asked=None, today=TODAY)
+    assert len(scores) == length
+    assert np.isfinite(scores).all()
+
+
+def test_a_long_exchange_is_lifted_only_around_what_the_question_is_about() -> None:
+    said = talk("The zebra escaped.", "Which zebra?", *FILLER, pause=timedelta(minutes=1))
+    scores = relevance("Where is the zebra?", said, vectors=None, asked=None, today=TODAY)
+    assert min(scores[:5]) > max(scores[6:])
+
+
+def test_an_exchange_lifts_the_messages_around() -> None:
     early = talk(*FILLER[:4], pause=timedelta(minutes=2))
     later = [Said(one.author, f"{one.text} {n}", one.at + timedelta(days=3)) for n, one in enumerate(early) if one.at]
     later[0] = Said("Ann", "We spoke of the zebra.", later[0].at)

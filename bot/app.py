@@ -43,6 +43,7 @@ from knowledge.embedders import build_embedder, open_stored
 from knowledge.ingest import Ingestor
 from knowledge.models import Models
 from knowledge.ports import Embedder
+from knowledge.processor import share_the_processor
 from knowledge.rerankers import build_reranker
 from knowledge.retrieve import Retriever
 
@@ -146,6 +147,7 @@ async def open_app(
 
     The embedding model loads when it is first used; ``warm`` begins at once, beside the start of the database.
     """
+    share_the_processor()
     async with AsyncExitStack() as stack:
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
         llm = around.llm(build_llm(settings, counter=counter, prices=prices))

@@ -19,6 +19,7 @@ from knowledge.embedders.tokens import TokenVectors, sentence_vectors
 from knowledge.embedders.weights import OFFLINE_MODEL, locate
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind
+from knowledge.processor import share_the_processor
 from knowledge.sentences import sentence_windows
 
 if TYPE_CHECKING:
@@ -150,16 +151,6 @@ def _load(model: str, dimensions: int | None) -> SentenceTransformer:
             f"The embedding model {model} cannot be loaded ({reason}). Correct PARLEY_EMBEDDING_MODEL, "
             f"let this machine reach huggingface.co once, or unset it for the offline {OFFLINE_MODEL}."
         ) from error
-
-
-def share_the_processor() -> None:
-    """Let torch's threads sleep while they wait for each other, unless the operator has set it otherwise.
-
-    GNU OpenMP lets them spin, and reads the setting once, when torch is imported. Where anything else wants the
-    processor, the spinning keeps it from the thread that is waited for: on two busy cores a question took a second
-    instead of twenty milliseconds.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def computes_bf16() -> bool:

@@ -274,8 +274,8 @@ from knowledge.embedders.local import SentenceTransformerEmbedder
 assert "torch" not in sys.modules
 assert SentenceTransformerEmbedder().dimensions == 384
 assert "torch" in sys.modules
-blas = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-print(os.environ["OMP_WAIT_POLICY"], *set(blas))
+blas = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas" and "numpy" in pool["filepath"]]
+print(os.environ["OMP_WAIT_POLICY"], *(pool["num_threads"] for pool in blas))
 """
 
 

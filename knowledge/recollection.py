@@ -135,4 +135,5 @@ def _by_exchange(fused: Scores, said: Sequence[Said]) -> Scores:
         here, there = (slice(start, start + length) for start in (max(0, -away), max(0, away)))
         around[row, here] = np.where(exchange[here] == exchange[there], fused[there], missing)
     second, best = np.sort(around, axis=0)[-2:]
-    return np.where(second > missing, (best + second) / 2, best)
+    lifted: Scores = np.where(second > missing, (best + second) / 2, best)
+    return lifted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import outage, overhead, replay, reservations, threads
+from benchmarks import outage, overhead, replay, reservations, smalltalk, threads
 
 
 async def test_reservations_of_two_processes_never_pass_the_limit(database_url: str) -> None:
@@ -59,3 +59,20 @@ async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: st
     assert seen.repeated.read + seen.repeated.other_model + seen.repeated.expired == seen.repeated.tokens
     assert seen.by_layout["as shipped"] == bots["parley"].usd
     assert seen.by_layout["as shipped"] < seen.by_layout["no breakpoint"]
+
+
+def test_small_talk_asks_for_messages_that_are_there(tmp_path: Path) -> None:
+    corpus = [
+        {"_id": f"c{n}", "text": f"Time: 202601{1 + n % 28:02}_10:00\n" + "\n".join(["Ann: Hello.", "Ben: Hi."] * 3)}
+        for n in range(smalltalk.SESSIONS * max(smalltalk.BUSY))
+    ]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
+    filling = smalltalk.fillers(tmp_path)
+    for number, busy in enumerate(smalltalk.BUSY):
+        made = smalltalk.conversation(number, filling)
+        said = {turn["id"]: turn for turn in made["turns"]}
+        own = sum(map(len, smalltalk.told()[0]))
+        assert len(said) == len(made["turns"]) == own + 6 * busy * smalltalk.SESSIONS
+        assert all(set(question["evidence"]) <= set(said) for question in made["questions"])
+        assert {turn["text"] for turn in said.values()} > {line.text for group in smalltalk.told()[0] for line in group}
+    assert smalltalk.conversation(0, filling) == smalltalk.conversation(0, filling)

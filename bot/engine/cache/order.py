@@ -26,7 +26,7 @@ _IT_IS_FIT = re.compile(
     r"^(is) it (healthy|unhealthy|safe|dangerous|bad|good|better|allowed|legal|illegal|necessary|required|mandatory|"
     r"possible|worth it|free|okay|ok) to (.+)$"
 )
-_DONE = re.compile(r"^(how |)(can|could|should|may|must) ([^?]+?) be (\w+ed)\b(?! by\b)((?!.* by\b).*)$")
+_DONE = re.compile(r"^how (can|could|should) ([^?]+?) be (\w+ed)\b(?! by\b)((?!.* by\b).*)$")
 _PLACING = frozenset(
     "in on at for about from to into with without of under over between by against than as before after during until "
     "since if when while that which who".split()
@@ -49,7 +49,7 @@ def settled(text: str) -> str:
     text = _FRONTED.sub(r"\2 \1", text)
     text = _BEST.sub(r"what is the \2 \1", text)
     text = _FIT.sub(r"\1 it \4 to \2 \3", text)
-    return _DONE.sub(_active, text)
+    return _DONE.sub(r"how \1 i \3 \2\4", text)
 
 
 def fit(text: str) -> str:
@@ -60,18 +60,14 @@ def fit(text: str) -> str:
 def ordered(tokens: Sequence[str], *, one_verb: bool) -> list[str]:
     """Alternatives in the order of the alphabet, ``from`` before ``to``, and how something is done behind it.
 
-    ``one_verb`` says that the question has a single verb in front, so that a manner can belong to no other.
+    ``one_verb`` says that the question begins with its verb: a manner can belong to no other, and of two things to be
+    done the order counts.
     """
-    turned = _from_before_to(_alternatives(list(tokens)))
+    turned = _from_before_to(_alternatives(list(tokens), one_verb=one_verb))
     return _manner_last(turned) if one_verb else turned
 
 
-def _active(match: re.Match[str]) -> str:
-    how, may, what, verb, rest = match.groups()
-    return f"{how}{may} i {verb} {what}{rest}"
-
-
-def _alternatives(tokens: list[str]) -> list[str]:
+def _alternatives(tokens: list[str], *, one_verb: bool) -> list[str]:
     joints = [place for place, token in enumerate(tokens) if token in ("and", "or")]
     if len(joints) != 1 or "between" in tokens:
         return tokens
@@ -79,6 +75,8 @@ def _alternatives(tokens: list[str]) -> list[str]:
     start = joint
     while start > 0 and joint - start <= _LONGEST_SIDE and tokens[start - 1] not in _BOUNDS | _ARTICLES | _TAKING:
         start -= 1
+    if one_verb and start == 0 and tokens[joint] == "and":
+        return tokens
     begin = joint + 1 + (tokens[joint + 1 : joint + 2] != [] and tokens[joint + 1] in _ARTICLES)
     end = begin
     while end < len(tokens) and end - begin <= _LONGEST_SIDE and tokens[end] not in _BOUNDS | _ARTICLES:

@@ -10,7 +10,7 @@ import click
 
 from bot.cli.running import json_option, print_json, run, settings, tenant_option, with_app
 from bot.errors import ParleyError, UsageError
-from bot.types import Outcome
+from bot.types import LOCAL_TENANT, Incoming, Outcome
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -23,12 +23,16 @@ USER = "you"
 @click.option("--thread", help="Go on in this thread; any name begins one.")
 @click.option("--user", default=USER, show_default=True, help="Who asks; budgets count by this id.")
 @click.option("--strong", is_flag=True, help="Ask the strong model.")
+@click.option("--fresh", is_flag=True, help="Answer anew, also where the same was answered before.")
 @json_option
-def ask(question: str, thread: str | None, user: str, strong: bool, as_json: bool) -> None:
+def ask(question: str, thread: str | None, user: str, strong: bool, fresh: bool, as_json: bool) -> None:
     """Ask a question and print the answer with its sources."""
-    outcome = with_app(
-        lambda app: _answer(app, question, thread or _new_thread(), user, strong, quiet=as_json), warm=True
+    from bot.platforms import console
+
+    asked = console.incoming(
+        question, thread=thread or _new_thread(), user=user, wish="strong" if strong else None, fresh=fresh
     )
+    outcome = with_app(lambda app: _answer(app, asked, quiet=as_json), warm=True)
     if as_json:
         print_json(as_document(outcome))
     if outcome.refused is not None:
@@ -41,7 +45,7 @@ def ask(question: str, thread: str | None, user: str, strong: bool, as_json: boo
 @click.option("--thread", help="Go on in this thread; any name begins one.")
 @click.option("--user", default=USER, show_default=True, help="Who asks; budgets count by this id.")
 def chat(thread: str | None, user: str) -> None:
-    """Talk in one thread; /help lists the commands, Ctrl-D ends."""
+    """Talk in one thread; /help lists the commands, /again asks the last question anew, Ctrl-D ends."""
     with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
 
 
@@ -110,22 +114,33 @@ def _new_thread() -> str:
     return uuid.uuid4().hex[:12]
 
 
-async def _answer(app: App, question: str, thread: str, user: str, strong: bool, *, quiet: bool) -> Outcome:
+async def _answer(app: App, asked: Incoming, *, quiet: bool = False) -> Outcome:
     from bot.commands.ask import Unseen
     from bot.platforms import console
 
-    turn = await app.desk.accept(
-        console.incoming(question, thread=thread, user=user, wish="strong" if strong else None)
-    )
+    turn = await app.desk.accept(asked)
     if turn is None:
         raise UsageError("That question was asked already.")
     return await app.desk.start(turn, Unseen() if quiet else console.Terminal())
 
 
+async def _again(app: App, turn_id: str | None, user: str, *, strong: bool) -> Outcome:
+    """The last question of the chat, past the answer cache. Raises UsageError where there is none."""
+    from bot.platforms import console
+
+    if turn_id is None:
+        raise UsageError("Nothing was asked here yet; ask, and /again asks it anew.")
+    turn = await app.desk.repeat(
+        turn_id, console.author(user), tenant_id=LOCAL_TENANT, wish="strong" if strong else None
+    )
+    return await app.desk.start(turn, console.Terminal())
+
+
 async def _chat(app: App, thread: str, user: str) -> None:
     import asyncio
 
-    click.echo(f"Thread {thread}. Ask, or write /help; Ctrl-D ends.", err=True)
+    click.echo(f"Thread {thread}. Ask, or write /help; /again asks anew; Ctrl-D ends.", err=True)
+    last: str | None = None
     while True:
         try:
             line = await asyncio.to_thread(_read)
@@ -134,7 +149,7 @@ async def _chat(app: App, thread: str, user: str) -> None:
         if not line.strip():
             continue
         try:
-            await _say(app, line.strip(), thread, user)
+            last = await _say(app, line.strip(), thread, user, last) or last
         except ParleyError as error:
             click.echo(str(error))
         click.echo()
@@ -149,16 +164,19 @@ def _read() -> str:
     return line
 
 
-async def _say(app: App, line: str, thread: str, user: str) -> None:
+async def _say(app: App, line: str, thread: str, user: str, last: str | None) -> str | None:
+    """Carry out a line; ``last`` is the turn before. The id of the turn that the line is, None where it is none."""
     from bot import commands
     from bot.cli.tables import show_reply
     from bot.platforms import console
 
+    name, _, args = line[1:].partition(" ")
+    if line.startswith("/") and name == "again":
+        return (await _again(app, last, user, strong=args.strip() == "strong")).turn_id
     if line.startswith("/"):
-        name, _, args = line[1:].partition(" ")
         show_reply(await commands.run(name, args, console.context(app.services, thread=thread, user=user)))
-        return
-    await _answer(app, line, thread, user, strong=False, quiet=False)
+        return None
+    return (await _answer(app, console.incoming(line, thread=thread, user=user))).turn_id
 
 
 COMMANDS = (ask, chat, why)

@@ -10,10 +10,12 @@ from typing import TextIO
 
 from bot.commands import Context
 from bot.commands.services import Services
+from bot.engine import words
 from bot.errors import MessageGone
 from bot.types import LOCAL_TENANT, Author, Incoming, Limits, Part, ThreadKey, Tier
 
 CHANNEL = "console"
+FROM_CACHE = "Answered before from the same documents; --fresh, or /again in a chat, asks anew."
 
 
 class Terminal:
@@ -61,7 +63,7 @@ class Terminal:
 
     def _finish(self, part: Part) -> None:
         lines = ["", *(f"[{one.n}] {one.place}: “{' '.join(one.quote.split())}”" for one in part.sources)]
-        lines += [f"({note})" for note in part.notes]
+        lines += [f"({FROM_CACHE if note == words.FROM_CACHE else note})" for note in part.notes]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()
 
@@ -72,17 +74,24 @@ def _settled(text: str) -> str:
 
 
 def incoming(
-    question: str, *, thread: str, user: str, wish: Tier | None = None, clock: Callable[[], datetime] | None = None
+    question: str,
+    *,
+    thread: str,
+    user: str,
+    wish: Tier | None = None,
+    fresh: bool = False,
+    clock: Callable[[], datetime] | None = None,
 ) -> Incoming:
-    """A question typed on the terminal. Whoever has the terminal is an admin."""
+    """A question typed on the terminal; ``fresh`` asks for a new answer."""
     return Incoming(
         thread=ThreadKey(LOCAL_TENANT, "console", CHANNEL, thread),
         message_id=uuid.uuid4().hex,
-        author=Author(user, user, is_admin=True),
+        author=author(user),
         text=question,
         kind="ask",
         sent_at=(clock or _now)(),
         wish=wish,
+        fresh=fresh,
     )
 
 
@@ -93,9 +102,14 @@ def context(services: Services, *, thread: str | None, user: str) -> Context:
         platform="console",
         channel_id=CHANNEL,
         thread_id=thread,
-        author=Author(user, user, is_admin=True),
+        author=author(user),
         services=services,
     )
+
+
+def author(user: str) -> Author:
+    """Whoever has the terminal is an admin."""
+    return Author(user, user, is_admin=True)
 
 
 def _now() -> datetime:

@@ -34,7 +34,10 @@ Stop = Literal["complete", "cut", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One scripted answer. It streams in pieces of ``piece`` characters, ``pause`` seconds apart."""
+    """One scripted answer. It streams in pieces of ``piece`` characters, ``pause`` seconds apart.
+
+    What must be seen unfinished is ``held``: a pause, however long, is over sooner than a busy machine looks.
+    """
 
     text: str = ""
     stop: Stop = "complete"
@@ -47,6 +50,8 @@ class Reply:
     pause: float = 0.0
     shred: bool = False
     """Send every byte in a packet of its own: characters and lines are torn."""
+    held: asyncio.Event | None = None
+    """Nothing more comes after ``after`` pieces until it is set."""
 
 
 @dataclass(slots=True)

@@ -32,6 +32,8 @@ async def stream(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) 
     for number, piece in enumerate(_pieces(reply)):
         if number == reply.after and _breaks(reply):
             return await _break(exchange, seen, reply)
+        while number == reply.after and reply.held is not None and not reply.held.is_set():
+            await exchange.wait(0.02)
         if reply.pause:
             await exchange.wait(reply.pause)
         if reply.fault == "unknown_events":

@@ -9,7 +9,7 @@ from benchmarks.chaos.edges import storm_edges
 from benchmarks.chaos.run import Result, storm
 from benchmarks.rolling import roll
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
 EDGES = (
     "store.accept.after",

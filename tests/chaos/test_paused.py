@@ -14,7 +14,7 @@ from benchmarks.chaos.fleet import Fleet, Process
 from benchmarks.chaos.stage import Stage, staged
 from benchmarks.chaos.verdict import OPEN, read_books
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
 LEASE = 5.0
 AWAKE = 3.0

@@ -43,7 +43,7 @@ async def ask(discord: DiscordDouble, general: Channel, ada: User) -> Message:
 async def refusal(discord: DiscordDouble, desk: ScriptedDesk, settings: Settings) -> str:
     with pytest.raises(ConfigError) as caught:
         async with serving(discord, desk, settings) as task:
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -118,7 +118,7 @@ async def test_it_is_ready_and_takes_up_what_was_left_behind(
     desk.left_behind = [desk.keep(key, str(asked.id), Author(str(ada.id), "Ada"), "how many days of leave?")]
     ready = asyncio.Event()
     async with serving(discord, desk, settings, ready=ready):
-        await asyncio.wait_for(ready.wait(), 15)
+        await asyncio.wait_for(ready.wait(), 60)
         await discord.until(lambda: answered(discord, asked))
         desk.left_behind = [desk.keep(key, "of a process that died", Author(str(ada.id), "Ada"), "and then?")]
         await discord.until(lambda: answered(discord, asked, 2))

@@ -267,7 +267,7 @@ async def test_a_message_that_cannot_be_stored_is_tried_until_it_can(
     desk.away = 2
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
-    await discord.until(lambda: answered(discord, asked), timeout=30)
+    await discord.until(lambda: answered(discord, asked))
     assert len(desk.incoming) == 1
     assert len(discord.answers(asked)) == 1
     assert discord.answers(general) == []

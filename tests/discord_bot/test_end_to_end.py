@@ -85,7 +85,7 @@ async def ingest(discord: DiscordDouble, general: Channel, boss: User) -> Messag
         "ingest", user=boss, channel=general, file=("leave.md", "text/markdown", LEAVE.encode())
     )
     said: Callable[[], list[Message]] = lambda: [one for one in discord.answers(general) if not one.ephemeral]  # noqa: E731
-    await discord.until(lambda: said() and mended(asked.response), timeout=60)
+    await discord.until(lambda: said() and mended(asked.response))
     return said()[0]
 
 
@@ -97,7 +97,7 @@ async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str,
 
         asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of paid leave do I have?")
         await discord.redeliver(asked)
-        await discord.until(lambda: finished(discord, asked), timeout=60)
+        await discord.until(lambda: finished(discord, asked))
         (answer,) = discord.answers(asked)
         assert "30 days of paid leave" in answer.content
         assert "[1]" in answer.content
@@ -108,15 +108,15 @@ async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str,
         thread = discord.thread(asked)
         assert thread is not None
         await discord.say(thread, discord.user("Bob"), "and how many weeks of parental leave?")
-        await discord.until(lambda: len(finished(discord, asked)) == 2, timeout=60)
+        await discord.until(lambda: len(finished(discord, asked)) == 2)
         assert "16 weeks" in discord.answers(asked)[1].content
 
         private = await discord.dm(ada, "how much do you pay for meals on a journey?")
-        await discord.until(lambda: finished(discord, private.channel_id), timeout=60)
+        await discord.until(lambda: finished(discord, private.channel_id))
         assert "40 euros" in discord.answers(private.channel_id)[0].content
 
         budget = await discord.slash("budget show", user=ada, channel=general)
-        await discord.until(lambda: mended(budget.response), timeout=30)
+        await discord.until(lambda: mended(budget.response))
         assert budget.response is not None
         assert "200,000" in budget.response.content
 
@@ -124,21 +124,21 @@ async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str,
         assert [name for name in offered if "leave.md" in name] == list(offered)
         (document,) = offered.values()
         shown = await discord.slash("docs show", {"document": document}, user=ada, channel=general)
-        await discord.until(lambda: mended(shown.response), timeout=30)
+        await discord.until(lambda: mended(shown.response))
         assert shown.response is not None
         assert "Everybody at Lanternfish" in shown.response.content
 
         why = await discord.click("Why?", answer, ada)
-        await discord.until(lambda: mended(why.response), timeout=30)
+        await discord.until(lambda: mended(why.response))
         assert why.response is not None
         assert "paid leave" in why.response.content
 
         await discord.click("👎", answer, ada)
         await discord.click("Ask again", answer, ada)
-        await discord.until(lambda: len(finished(discord, asked)) == 3, timeout=60)
+        await discord.until(lambda: len(finished(discord, asked)) == 3)
 
         await discord.say(thread, ada, f"{discord.bot.mention} stop")
-        await discord.until(lambda: len(discord.answers(asked)) == 4, timeout=30)
+        await discord.until(lambda: len(discord.answers(asked)) == 4)
         assert "Stop" not in " ".join(label for one in discord.answers(asked) for label in one.buttons())
     print(discord.transcript())
 
@@ -173,15 +173,15 @@ async def test_a_model_writes_a_long_answer_and_is_stopped_at_the_next(
         await ingest(discord, general, ada)
         models.script = lambda seen: Reply(LONG, piece=60, pause=0.03)
         asked = await discord.say(general, ada, f"{discord.bot.mention} how is travel booked?")
-        await discord.until(lambda: finished(discord, asked), timeout=60)
+        await discord.until(lambda: finished(discord, asked))
         rolls_over_whole(discord.answers(asked))
 
         models.script = lambda seen: Reply(LONG, piece=20, pause=0.2)
         again = await discord.say(general, ada, f"{discord.bot.mention} how are journeys paid for?")
-        await discord.until(lambda: any("portal" in message.content for message in discord.answers(again)), timeout=60)
+        await discord.until(lambda: any("portal" in message.content for message in discord.answers(again)))
         await discord.click("Stop", discord.answers(again)[0], ada)
-        await discord.until(lambda: "Ask again" in discord.answers(again)[0].buttons(), timeout=30)
-        await asyncio.wait_for(models.requests[-1].closed.wait(), 10)
+        await discord.until(lambda: "Ask again" in discord.answers(again)[0].buttons())
+        await asyncio.wait_for(models.requests[-1].closed.wait(), 60)
     print(discord.transcript())
     (stopped,) = discord.answers(again)
     assert "Travel is booked through the portal" in stopped.content
@@ -209,11 +209,11 @@ async def test_a_restart_in_mid_answer_goes_on_in_the_same_message(
         await ingest(discord, general, ada)
         models.script = lambda seen: Reply(LONG, piece=20, pause=0.2)
         asked = await discord.say(general, ada, f"{discord.bot.mention} how is travel booked?")
-        await discord.until(lambda: any("portal" in message.content for message in discord.answers(asked)), timeout=60)
+        await discord.until(lambda: any("portal" in message.content for message in discord.answers(asked)))
         await app.desk.close(grace=0.0)
     models.script = lambda seen: Reply("Travel is booked through the portal [1].")
     async with running(discord, database_url, tmp_path, models):
-        await discord.until(lambda: finished(discord, asked), timeout=60)
+        await discord.until(lambda: finished(discord, asked))
     print(discord.transcript())
     (answer,) = discord.answers(asked)
     assert answer.content == "Travel is booked through the portal [1]."

@@ -50,7 +50,7 @@ async def test_sources_and_facts_are_offered_to_whoever_may_see_them(database_ur
             assert list(seen) == ["https://salaries.example/"]
 
         asked = await discord.say(general, ada, f"{discord.bot.mention} when is the deadline?")
-        await discord.until(lambda: finished(discord, asked), timeout=60)
+        await discord.until(lambda: finished(discord, asked))
         thread = discord.thread(asked)
         assert thread is not None
         assert await discord.suggestions("memory forget", "fact", "", user=ada, channel=thread) == {}

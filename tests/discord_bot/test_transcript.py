@@ -41,11 +41,11 @@ async def test_ten_turns(database_url: str, tmp_path: Path, monkeypatch: pytest.
             await _answered(discord, root, 3)
             slow = await _begun(discord, thread, ada, "count slowly")
             await discord.click("Stop", slow, ada)
-            await discord.until(lambda: "Stopped" in slow.content, timeout=60)
+            await discord.until(lambda: "Stopped" in slow.content)
             typo = await discord.say(thread, ada, "what is the deadlin?")
             await _answered(discord, root, 4)
             await discord.change(typo, {"content": "what is the deadline?"}, [])
-            await discord.until(lambda: any("deadline?" in one.content for one in finished(discord, root)), timeout=60)
+            await discord.until(lambda: any("deadline?" in one.content for one in finished(discord, root)))
             story = await _begun(discord, thread, ada, "tell me a story")
             await app.desk.close(grace=0.0)
         assert "Interrupted" in story.content
@@ -85,7 +85,7 @@ def _is_whole(said: list[Message]) -> None:
 
 
 async def _answered(discord: DiscordDouble, root: Message, count: int) -> None:
-    await discord.until(lambda: len(finished(discord, root)) == count, timeout=90)
+    await discord.until(lambda: len(finished(discord, root)) == count)
 
 
 async def _begun(discord: DiscordDouble, thread: Channel, ada: User, text: str) -> Message:
@@ -95,5 +95,5 @@ async def _begun(discord: DiscordDouble, thread: Channel, ada: User, text: str) 
         return [one for one in discord.answers(thread) if "Stop" in one.buttons() and "number" in one.content]
 
     await discord.say(thread, ada, text)
-    await discord.until(written, timeout=60)
+    await discord.until(written)
     return written()[-1]

@@ -363,7 +363,7 @@ class DiscordDouble:
         task = asyncio.get_running_loop().create_task(wake())
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def until(self, happened: Callable[[], object], timeout: float = 15.0) -> None:
+    async def until(self, happened: Callable[[], object], timeout: float = 120.0) -> None:
         """Wait until something is so. Raises AssertionError with what was said when it does not come to be."""
         deadline = time.monotonic() + timeout
         while not happened():

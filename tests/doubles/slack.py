@@ -40,6 +40,7 @@ class SlackDouble:
     app subscribed to, ``commands`` the slash commands it registered. ``redelivery``: Slack's seconds between attempts.
     ``distributed``: the app is distributed outside the Marketplace, and reads the history of channels slowly.
     ``streams``: whether the workspace has native streams, and ``stream_seconds`` Slack's seconds that one lives.
+    ``clock`` tells the seconds by which limits are kept.
     """
 
     def __init__(
@@ -56,13 +57,14 @@ class SlackDouble:
         distributed: bool = False,
         streams: bool = True,
         stream_seconds: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.scopes, self.events, self.commands = set(scopes), set(events), set(commands)
         self.pace = pace
         self.distributed = distributed
         self.streams, self.stream_seconds = streams, stream_seconds
         self.bot_token, self.app_token = bot_token, app_token
-        self.world = World()
+        self.world = World(clock)
         self.violations: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refused: list[str] = []
@@ -273,7 +275,7 @@ class SlackDouble:
         author = self.user_id(user)
         return [message.shown for message in self.world.messages if message.only_for == author]
 
-    async def until(self, condition: Callable[[], object], *, timeout: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], object], *, timeout: float = 120.0) -> None:
         """Wait until it holds; fail with the transcript when it never does."""
         end = time.monotonic() + timeout
         while not condition():
@@ -313,6 +315,10 @@ class SlackDouble:
         """The stream of a message is over on Slack's side."""
         assert message.stream is not None
         message.stream.stopped = True
+
+    def is_streaming(self, message: Message) -> bool:
+        """Whether the message is a stream that is open."""
+        return self._api.streams.is_open(message)
 
     def lose_next(self, method: str) -> None:
         """The next call of the method is carried out, and the connection breaks before the answer."""

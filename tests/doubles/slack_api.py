@@ -52,7 +52,7 @@ class WebApi:
         self._slack = slack
         self._world = slack.world
         self._uploads: dict[str, tuple[str, bytes | None]] = {}
-        self.buckets = Buckets(slack.pace, slack.violations, distributed=slack.distributed)
+        self.buckets = Buckets(slack.pace, slack.violations, slack.world.clock, distributed=slack.distributed)
         self._methods: dict[str, Callable[[Args], dict[str, Any]]] = {
             "auth.test": self._auth_test,
             "apps.connections.open": self._connections_open,
@@ -74,7 +74,7 @@ class WebApi:
         }
         streams = StreamMethods(slack, self._writable, self._add)
         self._methods |= streams.methods if slack.streams else {}
-        self._streams = streams
+        self.streams = streams
 
     def answer(self, method: str, args: Args) -> dict[str, Any]:
         """What an admitted call returns. Raises Refusal."""
@@ -82,7 +82,7 @@ class WebApi:
 
     def check_streams(self) -> None:
         """A stream that is left open in the end breaks the rules: it would show an error after some minutes."""
-        for message in self._streams.left_open():
+        for message in self.streams.left_open():
             self._slack.violations.append(f"the stream {message.ts} was never stopped: {message.shown!r}")
 
     async def serve(self, request: web.Request) -> web.Response:
@@ -168,7 +168,7 @@ class WebApi:
 
     def _update(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_update_message")
-        self._streams.must_be_over(message, "streaming_state_conflict")
+        self.streams.must_be_over(message, "streaming_state_conflict")
         text, blocks = self._content(args)
         if len(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")
@@ -177,7 +177,7 @@ class WebApi:
 
     def _delete(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_delete_message")
-        self._streams.must_be_over(message, "cant_delete_message")
+        self.streams.must_be_over(message, "cant_delete_message")
         message.deleted = True
         return {"channel": message.channel, "ts": message.ts}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -30,13 +29,13 @@ class Handouts:
     def trigger(self) -> str:
         """A fresh trigger."""
         trigger = self._world.next_id("trigger.")
-        self._triggers[trigger] = time.monotonic()
+        self._triggers[trigger] = self._world.clock()
         return trigger
 
     def spend(self, trigger: str) -> None:
         """A trigger opens one view within 3 seconds."""
         since = self._triggers.pop(trigger, None)
-        if since is None or time.monotonic() - since > TRIGGER_SECONDS:
+        if since is None or self._world.clock() - since > TRIGGER_SECONDS:
             self._slack.violations.append("views.open with a trigger that was used or has expired")
 
     def response_url(self, channel: str, user: str) -> str:

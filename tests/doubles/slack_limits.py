@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 
 PER_MINUTE = {
     "chat.postMessage": 60,
@@ -31,7 +31,10 @@ DISTRIBUTED = frozenset({"conversations.history", "conversations.replies"})
 class Buckets:
     """Rate limits, in Slack's time."""
 
-    def __init__(self, pace: float, violations: list[str], *, distributed: bool = False) -> None:
+    def __init__(
+        self, pace: float, violations: list[str], clock: Callable[[], float], *, distributed: bool = False
+    ) -> None:
+        self._clock = clock
         self._distributed = distributed
         self._pace = pace
         self._violations = violations
@@ -44,7 +47,7 @@ class Buckets:
         if per_minute is None:
             return None
         key = f"{method} {channel}" if method == "chat.postMessage" else method
-        now = time.monotonic()
+        now = self._clock()
         if now < self._closed.get(key, 0.0):
             self._violations.append(f"{key} was called again before its Retry-After was over")
         if scripted is not None:
@@ -64,4 +67,4 @@ class Buckets:
 
     def shut(self, key: str, seconds: float) -> None:
         """Note that a call before that time breaks the rules; a tenth is left for the network."""
-        self._closed[key] = time.monotonic() + seconds * 0.9
+        self._closed[key] = self._clock() + seconds * 0.9

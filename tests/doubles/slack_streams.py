@@ -51,14 +51,15 @@ class StreamMethods:
 
     def must_be_over(self, message: Message, error: str) -> None:
         """Refuse a change of a message while it is streamed."""
-        if self._is_open(message):
+        if self.is_open(message):
             raise Refusal(error)
 
     def left_open(self) -> list[Message]:
         """Messages whose stream nobody has stopped, and that stand there."""
-        return [message for message in self._world.messages if not message.deleted and self._is_open(message)]
+        return [message for message in self._world.messages if not message.deleted and self.is_open(message)]
 
-    def _is_open(self, message: Message) -> bool:
+    def is_open(self, message: Message) -> bool:
+        """Whether text can still be appended to the message."""
         stream = message.stream
         return stream is not None and not stream.stopped and self._world.elapsed() < stream.ends
 
@@ -119,7 +120,7 @@ class StreamMethods:
             raise Refusal("message_not_found")
         if message.bot_id != BOT_ID:
             raise Refusal("message_not_owned_by_app", "somebody else's message")
-        if not self._is_open(message):
+        if not self.is_open(message):
             raise Refusal("message_not_in_streaming_state")
         return message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,7 +137,8 @@ class Message:
 class World:
     """All that the workspace holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         people = [User("U0ALICE", "alice"), User("U0BOB", "bob"), User("U0ADA", "ada", is_admin=True)]
         self.users = {user.id: user for user in (*people, User(BOT_USER, "parley", is_bot=True))}
         everybody = set(self.users)
@@ -154,13 +155,13 @@ class World:
         self.messages: list[Message] = []
         self._by_ts: dict[tuple[str, str], Message] = {}
         self._threads: dict[tuple[str, str], list[Message]] = {}
-        self._opened = time.monotonic()
+        self._opened = clock()
         self._second = int(time.time())
         self._count = itertools.count(1)
 
     def elapsed(self) -> float:
         """Seconds since the workspace was opened."""
-        return time.monotonic() - self._opened
+        return self.clock() - self._opened
 
     def next_ts(self) -> str:
         """A fresh message ts, later than all before."""

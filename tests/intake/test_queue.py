@@ -180,7 +180,7 @@ async def test_what_no_worker_has_begun_ends_when_it_is_stopped(services: Servic
     with pytest.raises(UsageError, match="Nothing of yours"):
         await commands.run("ingest", "stop mine", chat(services, "eve", [], admin=True))
     await commands.run("ingest", "stop mine", chat(services, "ann", []))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert (await reading).text.startswith("It was stopped before its end")
     async with services.database.tenant(LOCAL_TENANT) as session:
         assert [run.id for run in await runs.active(session, LOCAL_TENANT)] == [upload.id]

@@ -72,7 +72,7 @@ class Slack:
             asked = await slack.say(slack.world.direct(slack.user_id("alice")).id, "alice", text, files=sent)
         else:
             asked = await slack.say("general", "alice", f"{slack.bot} {text}", files=sent)
-        await slack.until(lambda: on_slack.finished(slack, asked), timeout=60)
+        await slack.until(lambda: on_slack.finished(slack, asked))
         (answer,) = slack.replies(asked)
         return answer.shown
 
@@ -90,7 +90,7 @@ class Discord:
             said = f"{discord.bot.mention} {text}"
             asked = await discord.say(discord.channel("general"), ada, said, attachments=tuple(files))
             place, before = asked.id, 0
-        await discord.until(lambda: len(on_discord.finished(discord, place)) > before, timeout=60)
+        await discord.until(lambda: len(on_discord.finished(discord, place)) > before)
         answer = on_discord.finished(discord, place)[-1]
         return f"{answer.content}\n{answer.embed_text()}"
 

@@ -129,7 +129,7 @@ class Play:
             found = await session.execute(text("SELECT value, reason FROM feedback"))
             return (step.value, step.reason) in {(row.value, row.reason) for row in found}
 
-    async def _until(self, step: Step, timeout: float = 60) -> None:
+    async def _until(self, step: Step, timeout: float = 120) -> None:
         end = time.monotonic() + timeout
         while not await self._seen(step):
             assert time.monotonic() < end, f"not seen: {step}\n{self._stage.transcript()}"

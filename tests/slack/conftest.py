@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -19,8 +19,16 @@ from bot.platforms.slack.app import serve
 from bot.platforms.slack.manifest import manifest
 from tests.doubles.slack import SlackDouble
 from tests.slack.desk import ScriptedDesk
+from tests.unhurried import UnhurriedLoop
 
 OpenSlack = Callable[..., AbstractAsyncContextManager[SlackDouble]]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests marked ``unhurried`` run in a loop whose time stands still while the machine is busy elsewhere."""
+    return {"loop": UnhurriedLoop if item.get_closest_marker("unhurried") else asyncio.new_event_loop}
 
 
 def installed() -> dict[str, Any]:

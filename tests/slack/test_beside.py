@@ -37,7 +37,7 @@ async def test_called_into_a_thread_with_files(slack: SlackDouble, database_url:
                 ("broken.pdf", b"%PDF-1.7 nothing", "application/pdf"),
             ]
             asked = await slack.say("general", "alice", f"{slack.bot} so what is it?", root.ts, files=files)
-            await slack.until(lambda: finished(slack, asked), timeout=90)
+            await slack.until(lambda: finished(slack, asked))
             (answer,) = finished(slack, asked)
             assert "broken.pdf could not be read" in answer.shown
 
@@ -52,7 +52,7 @@ async def test_called_into_a_thread_with_files(slack: SlackDouble, database_url:
 
             reads = len([call for call in slack.calls if call[0] == "conversations.replies"])
             more = await slack.say("general", "bob", "and the flyers?", thread_ts=root.ts)
-            await slack.until(lambda: len(finished(slack, more)) == 1, timeout=90)
+            await slack.until(lambda: len(finished(slack, more)) == 1)
             last = models.requests[-1].messages[-1][1]
             assert "flyers" in last.partition("and the flyers?")[0], "the file stays with the thread"
             assert "How large is the budget" in last
@@ -76,7 +76,7 @@ async def test_a_file_without_a_word_asks_what_is_in_it(slack: SlackDouble, data
         async with running(slack, database_url, tmp_path, **keys):
             files = [("fair.csv", b"item,cost\nstand,3200\nflyers,300\n", "text/csv")]
             asked = await slack.say("general", "alice", slack.bot, files=files)
-            await slack.until(lambda: finished(slack, asked), timeout=90)
+            await slack.until(lambda: finished(slack, asked))
             last = models.requests[-1].messages[-1][1]
             assert "What is in fair.csv, in short?" in last
             assert "3200" in last

@@ -61,7 +61,7 @@ async def take_in(slack: SlackDouble) -> str:
     """Ingest the document by mention, with a file; what the bot says to it."""
     files = [("leave.md", LEAVE.encode(), "text/markdown")]
     asked = await slack.say("general", "ada", f"{slack.bot} ingest", files=files)
-    await slack.until(lambda: any("Took in" in reply.shown for reply in slack.replies(asked)), timeout=60)
+    await slack.until(lambda: any("Took in" in reply.shown for reply in slack.replies(asked)))
     return slack.replies(asked)[0].shown
 
 
@@ -71,7 +71,7 @@ async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_p
 
         asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
         slack.redeliver(asked)
-        await slack.until(lambda: finished(slack, asked), timeout=60)
+        await slack.until(lambda: finished(slack, asked))
         (answer,) = slack.replies(asked)
         assert answer.edits >= 1
         assert answer.versions[0].buttons == ["parley_stop"]
@@ -79,15 +79,15 @@ async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_p
         assert "*[1]*" in answer.shown, "the source stands under the answer"
 
         await slack.say("general", "bob", "and how many weeks of parental leave?", thread_ts=asked.ts)
-        await slack.until(lambda: len(finished(slack, asked)) == 2, timeout=60)
+        await slack.until(lambda: len(finished(slack, asked)) == 2)
         assert "16 weeks" in slack.replies(asked)[1].shown
 
         private = await slack.dm("alice", "how much do you pay for meals on a journey?")
-        await slack.until(lambda: finished(slack, private), timeout=60)
+        await slack.until(lambda: finished(slack, private))
         assert "40 euros" in slack.replies(private)[0].shown
 
         await slack.click("parley_again", answer, "alice")
-        await slack.until(lambda: len(finished(slack, asked)) == 3, timeout=60)
+        await slack.until(lambda: len(finished(slack, asked)) == 3)
         await slack.click("parley_why", answer, "alice")
         await slack.until(lambda: any("Searched for" in said for said in slack.whispers("alice")))
 
@@ -121,9 +121,9 @@ async def test_a_model_streams_waits_out_a_429_and_is_stopped(
         async with running(slack, database_url, tmp_path, **keys):
             await take_in(slack)
             asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
-            await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits], timeout=60)
+            await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits])
             slack.limit_next("chat.appendStream", 2)
-            await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits >= 3], timeout=60)
+            await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits >= 3])
             (answer,) = slack.replies(asked)
             await slack.click("parley_stop", answer, "bob")
             await slack.until(lambda: slack.whispers("bob"))

@@ -30,7 +30,7 @@ async def test_a_private_answer_is_shared_by_its_asker_once(
         def public() -> list[Message]:
             return [said for said in slack.messages("general") if "alice asked" in said.shown]
 
-        await slack.until(answers, timeout=60)
+        await slack.until(answers)
         private = answers()[0]
         assert "20 days" in private.shown
         await slack.click("parley_share", private, "bob")
@@ -54,7 +54,7 @@ async def test_an_answer_that_could_not_be_shown_can_be_shared_again(
         def answers() -> list[Message]:
             return [said for said in slack.world.messages if said.only_for and "parley_share" in said.now.buttons]
 
-        await slack.until(answers, timeout=60)
+        await slack.until(answers)
         (turn_id,) = render.turns_of(answers()[0].payload())
         by = Author("U0ALICE", "alice")
         with pytest.raises(SurfaceError):
@@ -74,10 +74,10 @@ async def test_the_menu_of_a_message(slack: SlackDouble, database_url: str, tmp_
         await slack.menu("parley_about", said, "alice")
         await slack.until(lambda: slack.views)
         await slack.submit(slack.views[0], {"question": {"text": "How many days of paid leave?"}}, "alice")
-        await slack.until(lambda: any("days of paid leave" in told for told in slack.whispers("alice")), timeout=60)
+        await slack.until(lambda: any("days of paid leave" in told for told in slack.whispers("alice")))
 
         asked = await slack.say("general", "alice", f"{slack.bot} how many weeks of parental leave?")
-        await slack.until(lambda: finished(slack, asked), timeout=60)
+        await slack.until(lambda: finished(slack, asked))
         (answer,) = finished(slack, asked)
         await slack.menu("parley_forget", answer, "bob")
         await slack.until(lambda: any("Only the person who asked" in told for told in slack.whispers("bob")))

@@ -413,7 +413,7 @@ async def test_two_workspaces_at_once_never_see_each_others_documents(
         asked = [(team, await browser.ask(team, "how many days of paid leave?")) for _ in range(2) for team in days]
         for team, question in asked:
             slack = cloud.workspaces[team]
-            await slack.until(partial(stands, slack, question), timeout=60)
+            await slack.until(partial(stands, slack, question))
             (answer,) = slack.replies(question)
             other = days[TWO if team == ONE else ONE]
             assert f"{days[team]} days" in answer.shown
@@ -437,7 +437,7 @@ async def test_the_doctor_sees_each_workspace_and_which_events_came(
     async def found_once(kinds: set[str]) -> dict[str, Check]:
         """What the doctor finds once events of those kinds are noted, which happens beside the ack."""
         noted: set[str] = set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while noted != kinds:
                 await asyncio.sleep(0.02)
                 async with database.tenant("slack:T0ONE") as session:

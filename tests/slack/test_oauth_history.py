@@ -45,7 +45,7 @@ def says(slack: SlackDouble, words: str) -> bool:
 
 async def take_in(browser: Browser, slack: SlackDouble, team: str, **more: str) -> None:
     assert await browser.command(team, "/ingest", "<#C0GENERAL|general>", "ada", "general", **more) == 200
-    await slack.until(lambda: says(slack, "Took in 1 document"), timeout=60)
+    await slack.until(lambda: says(slack, "Took in 1 document"))
 
 
 async def documents(app: App, tenant: str) -> list[str]:
@@ -69,7 +69,7 @@ async def test_two_workspaces_take_in_channels_of_the_same_name_each_with_its_ow
         for team, number in days.items():
             slack, other = cloud.workspaces[team], days[TWO if team == ONE else ONE]
             question = await browser.ask(team, "how many days of paid leave?")
-            await slack.until(partial(stands, slack, question), timeout=60)
+            await slack.until(partial(stands, slack, question))
             (answer,) = slack.replies(question)
             assert f"{number} days" in answer.shown
             assert f"{other} days" not in answer.shown
@@ -134,7 +134,7 @@ async def test_an_organisation_installs_the_app_once_for_all_its_workspaces(
         assert len(await documents(app, f"slack:{ORGANISATION}")) == 1
         for team in (ONE, TWO):
             question = await browser.ask(team, "how many days of paid leave?", **whole)
-            await slack.until(partial(stands, slack, question), timeout=60)
+            await slack.until(partial(stands, slack, question))
             (answer,) = slack.replies(question)
             assert "31 days" in answer.shown
         started = [args for name, args in slack.calls if name == "chat.startStream"]
@@ -143,7 +143,7 @@ async def test_an_organisation_installs_the_app_once_for_all_its_workspaces(
 
         assert await browser.tell(TWO, {"type": "app_uninstalled"}, **HOUSE) == 200
         still = await browser.ask(ONE, "how many days of paid leave?", **whole)
-        await slack.until(partial(stands, slack, still), timeout=60)
+        await slack.until(partial(stands, slack, still))
         assert await browser.tell("", {"type": "app_uninstalled"}, **HOUSE, team_id=None) == 200
         before = len(slack.calls)
         await browser.ask(ONE, "is anybody there?", **whole)
@@ -159,7 +159,7 @@ async def test_buttons_and_modals_of_an_organisation_name_no_workspace(
     async with running(organisation, database_url, tmp_path) as (_, browser):
         await browser.install(ORGANISATION)
         question = await browser.ask(ONE, "how many days of paid leave?", **whole)
-        await slack.until(lambda: any("parley_why" in one.now.buttons for one in slack.replies(question)), timeout=60)
+        await slack.until(lambda: any("parley_why" in one.now.buttons for one in slack.replies(question)))
         (answer,) = slack.replies(question)
         pressed = slack.pressed("parley_why", answer, "alice") | {
             "team": None,

@@ -96,7 +96,7 @@ async def test_a_channel_that_wants_it(slack: SlackDouble, database_url: str, tm
         robot = await slack.say("general", "alice", question, subtype="bot_message")
         told = await slack.say("general", "bob", f"<@U0ADA> {question}")
         asked = await slack.say("general", "alice", question)
-        await slack.until(lambda: finished(slack, asked), timeout=60)
+        await slack.until(lambda: finished(slack, asked))
         assert "30 days" in slack.replies(asked)[0].shown
         await slack.settled()
         for message in (elsewhere, nothing, robot, told):

@@ -21,6 +21,8 @@ from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import TEAM, Message
 from tests.slack.conftest import installed
 
+pytestmark = pytest.mark.unhurried
+
 PACE = 100.0
 """Slack's seconds in a real one."""
 
@@ -77,6 +79,14 @@ class Desk:
     def called(self, method: str) -> list[dict[str, Any]]:
         return [args for name, args in self.slack.calls if name == method]
 
+    async def shows(self, words: str) -> None:
+        """Wait until these words stand in a message of the answer."""
+        await self.slack.until(lambda: any(words in reply.shown for reply in self.replies))
+
+    async def calls(self, method: str, times: int = 1) -> None:
+        """Wait until the bot has called a method of Slack's so often."""
+        await self.slack.until(lambda: len(self.called(method)) >= times)
+
     @property
     def methods(self) -> list[str]:
         return [name.removeprefix("chat.") for name, _ in self.slack.calls]
@@ -91,7 +101,8 @@ async def make_desk() -> AsyncIterator[MakeDesk]:
     async with aiohttp.ClientSession() as session:
 
         async def make(mode: Mode = "everywhere", *, direct: bool = False, **more: Any) -> Desk:
-            slack = await SlackDouble(**{**installed(), "pace": PACE, **more}).__aenter__()
+            clock = asyncio.get_running_loop().time
+            slack = await SlackDouble(**{**installed(), "pace": PACE, "clock": clock, **more}).__aenter__()
             doubles.append(slack)
             asked = await (slack.dm("alice", "hello") if direct else slack.say("general", "alice", "hello"))
             client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
@@ -106,8 +117,9 @@ async def team(user_id: str) -> str:
     return TEAM
 
 
-async def write(display: Display, text: str, *, step: int = 12, pause: float = 0.004) -> None:
-    for end in range(step, len(text) + step, step):
+async def write(display: Display, text: str, *, since: str = "", step: int = 12, pause: float = 0.004) -> None:
+    """Let the text grow as a model writes it, from where it stood."""
+    for end in range(len(since) + step, len(text) + step, step):
         display.show(text[:end])
         await asyncio.sleep(pause)
 
@@ -125,8 +137,10 @@ async def test_a_draft_grows_as_a_stream_and_ends_as_the_whole_message(make_desk
             "status": "in_progress",
         }
         assert reply.now.buttons == ["parley_stop"]
-        await write(display, text)
-        await asyncio.sleep(0.03)
+        await write(display, text[:150])
+        await desk.calls("chat.appendStream")
+        await write(display, text, since=text[:150])
+        await desk.calls("chat.appendStream", 2)
         await display.close(text, actions=("up", "down"))
     (reply,) = desk.replies
     assert reply.now.blocks[0] == {"type": "markdown", "text": text.strip()}
@@ -134,7 +148,6 @@ async def test_a_draft_grows_as_a_stream_and_ends_as_the_whole_message(make_desk
     assert desk.methods[0] == "startStream"
     assert desk.methods[-2:] == ["stopStream", "update"]
     assert set(desk.methods[1:-2]) == {"appendStream"}
-    assert len(desk.called("chat.appendStream")) >= 2
     (start,) = desk.called("chat.startStream")
     assert (start["recipient_user_id"], start["recipient_team_id"]) == (desk.question.user, TEAM)
     (stop,) = desk.called("chat.stopStream")
@@ -240,13 +253,14 @@ async def test_a_stream_that_ends_goes_on_as_edits_of_the_same_message(make_desk
     async with desk.display() as display:
         await display.open("…")
         await write(display, "The first words of it. ")
-        await asyncio.sleep(0.03)
+        await desk.shows("first words")
         desk.slack.fail_next("chat.appendStream", error)
         if error != "msg_too_long":
             desk.slack.end_stream(desk.replies[0])
-        await write(display, "The first words of it. Then come more of them, and more.")
-        await asyncio.sleep(0.05)
-        assert "Then come" in desk.replies[0].shown
+        await write(
+            display, "The first words of it. Then come more of them, and more.", since="The first words of it. "
+        )
+        await desk.shows("Then come")
         await display.close("The first words of it. Then come more of them, and more.")
     (reply,) = desk.replies
     assert reply.shown == "The first words of it. Then come more of them, and more."
@@ -256,9 +270,10 @@ async def test_an_expired_stream_goes_on_as_edits(make_desk: MakeDesk) -> None:
     desk = await make_desk(stream_seconds=4.0)
     async with desk.display() as display:
         await display.open("…")
-        await write(display, "word " * 60, step=25, pause=0.01)
-        await asyncio.sleep(0.03)
-        assert "update" in desk.methods
+        await write(display, "word " * 30, step=25, pause=0.01)
+        await desk.slack.until(lambda: not desk.slack.is_streaming(desk.replies[0]))
+        await write(display, "word " * 60, since="word " * 30, step=25, pause=0.01)
+        await desk.calls("chat.update")
         await display.close("word " * 60)
     (reply,) = desk.replies
     assert reply.shown == ("word " * 60).strip()
@@ -270,9 +285,8 @@ async def test_a_stream_is_ended_before_slack_ends_it(make_desk: MakeDesk) -> No
         await display.open("…")
         await write(display, "Some words. ")
         desk.clock.skipped += 250
-        await write(display, "Some words. And others after a long while. ")
-        await asyncio.sleep(0.05)
-        assert "update" in desk.methods
+        await write(display, "Some words. And others after a long while. ", since="Some words. ")
+        await desk.calls("chat.update")
         await display.close("Some words. And others.")
     at = desk.methods.index("stopStream")
     assert desk.methods[at + 1] == "update"
@@ -284,10 +298,9 @@ async def test_text_that_is_withdrawn_is_overwritten(make_desk: MakeDesk) -> Non
     async with desk.display() as display:
         await display.open("_Looking…_")
         await write(display, "A wrong beginning of the answer. ")
-        await asyncio.sleep(0.03)
+        await desk.shows("A wrong beginning")
         display.show("")
-        await asyncio.sleep(0.05)
-        assert desk.replies[0].shown.startswith("_Looking…_")
+        await desk.slack.until(lambda: desk.replies[0].shown.startswith("_Looking…_"))
         await write(display, "Another answer altogether. ")
         await display.close("Another answer altogether.")
     assert [reply.shown for reply in desk.replies] == ["Another answer altogether."]
@@ -299,8 +312,7 @@ async def test_a_long_code_block_is_not_waited_for(make_desk: MakeDesk) -> None:
     async with desk.display() as display:
         await display.open("…")
         await write(display, code, step=150, pause=0.02)
-        draft = desk.replies[0]
-        assert any("number_60" in version.shown for version in draft.versions)
+        await desk.shows("number_60 ")
         await display.close(code)
     assert desk.replies[0].shown == code
     for version in desk.replies[0].versions:
@@ -314,9 +326,9 @@ async def test_a_long_answer_is_streamed_message_after_message(make_desk: MakeDe
     async with desk.display() as display:
         await display.open("…")
         await write(display, text, step=60, pause=0.015)
+        await desk.calls("chat.startStream", 2)
         await display.close(text)
     assert " ".join(reply.shown for reply in desk.replies) == text
-    assert len(desk.called("chat.startStream")) >= 2
     assert len(desk.replies) == 3
 
 
@@ -352,7 +364,7 @@ async def test_a_lost_reply_to_an_append_repeats_no_text(make_desk: MakeDesk) ->
         await display.open("…")
         desk.slack.lose_next("chat.appendStream")
         await write(display, "Some words of an answer that goes on. ")
-        await asyncio.sleep(0.1)
+        await desk.shows("that goes on")
         await display.close("Some words of an answer that goes on.")
     assert all(version.shown.count("Some words") <= 1 for version in desk.replies[0].versions)
     assert [reply.shown for reply in desk.replies] == ["Some words of an answer that goes on."]
@@ -384,7 +396,7 @@ async def test_after_a_crash_the_open_stream_is_stopped_and_the_message_goes_on(
     dead = desk.display()
     await dead.open("…")
     await write(dead, "Half of an answer and ")
-    await asyncio.sleep(0.03)
+    await desk.shows("Half of an answer")
     await dead.abandon()
     ref = desk.replies[0].ts
     async with desk.display(parts=(ref,), recorded=1) as display:
@@ -423,8 +435,7 @@ async def test_a_message_that_somebody_deletes_ends_it(make_desk: MakeDesk) -> N
         await display.open("…")
         desk.replies[0].deleted = True
         await write(display, "Some words of an answer. ")
-        await asyncio.sleep(0.05)
-        assert display.gone
+        await desk.slack.until(lambda: display.gone)
 
 
 async def test_a_question_in_the_queue_opens_no_stream(make_desk: MakeDesk) -> None:

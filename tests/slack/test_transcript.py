@@ -58,7 +58,7 @@ async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monke
             typo = await slack.say("general", "alice", QUESTIONS[4], root.ts)
             await _answered(slack, root, 4)
             await slack.edit(typo, "what is the deadline?")
-            await slack.until(lambda: any("deadline?" in reply.shown for reply in finished(slack, root)), timeout=60)
+            await slack.until(lambda: any("deadline?" in reply.shown for reply in finished(slack, root)))
             await slack.say("general", "alice", QUESTIONS[5], root.ts)
             story = await _running(slack, root)
         assert "Interrupted" in story.shown
@@ -96,7 +96,7 @@ def called(slack: SlackDouble, method: str) -> int:
 
 
 async def _answered(slack: SlackDouble, root: Message, count: int) -> None:
-    await slack.until(lambda: len(finished(slack, root)) == count, timeout=90)
+    await slack.until(lambda: len(finished(slack, root)) == count)
 
 
 async def _running(slack: SlackDouble, root: Message) -> Message:
@@ -105,5 +105,5 @@ async def _running(slack: SlackDouble, root: Message) -> Message:
     def written() -> list[Message]:
         return [reply for reply in slack.replies(root) if reply.now.buttons == ["parley_stop"] and reply.edits]
 
-    await slack.until(written, timeout=60)
+    await slack.until(written)
     return written()[-1]

@@ -51,7 +51,7 @@ class Stream:
         return "\n".join("".join(view["blocks"]) for view in self.of(role))
 
     async def until(self, true: Callable[[Stream], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true(self):
                 self.changed.clear()
                 await self.changed.wait()

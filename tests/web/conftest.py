@@ -46,7 +46,7 @@ async def page() -> AsyncIterator[Running]:
     task = asyncio.create_task(
         app.run(playground, PAGE, host="127.0.0.1", port=0, ready=ready, bound=found.append, resume_every=0.05)
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await ready.wait()
     yield Running(found[0], playground, desk, gate, task)
     task.cancel()

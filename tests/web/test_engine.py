@@ -37,7 +37,7 @@ async def served(app: App) -> AsyncIterator[str]:
     found: list[str] = []
     task = asyncio.create_task(serve(app.desk, app.services, app.settings, port=0, ready=ready, bound=found.append))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await ready.wait()
         yield found[0]
     finally:

@@ -292,7 +292,7 @@ class Citation:
         return " › ".join((self.title or self.source, *path)) + (f", page {self.page}" if self.page else "")
 
 
-Action = Literal["stop", "again", "strong", "up", "down", "why"]
+Action = Literal["stop", "again", "strong", "up", "down", "why", "sources"]
 """A button under a message; the platform's words for it live in the platform."""
 
 

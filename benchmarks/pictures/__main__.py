@@ -40,7 +40,7 @@ from tests.doubles.slack_world import TEAM, Message
 
 WIDTH, HEIGHT = 640, 1600
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-AFTER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
+AFTER: tuple[Action, ...] = ("sources", "why", "up", "down", "again", "strong")
 
 QUESTION = "how many days of leave do I have, and who signs?"
 ANSWER = """Everybody has **30 days** of paid leave a year [1]; interns have 20 [1].

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import admin, ask, budget, costs, docs, ingest, memory, privacy, settings, stop, why
+from bot.commands import admin, ask, budget, costs, docs, ingest, memory, privacy, settings, sources, stop, why
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
@@ -16,14 +16,14 @@ from bot.store import tenants
 from bot.types import Author
 from knowledge.errors import KnowledgeError
 
-_MODULES = (ask, ingest, docs, budget, costs, why, stop, memory, settings, admin, privacy)
+_MODULES = (ask, ingest, docs, budget, costs, why, sources, stop, memory, settings, admin, privacy)
 _ALL = tuple(module.COMMAND for module in _MODULES)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}
 """Every command by its name."""
 
 _NAME = re.compile(r"[a-z][\w-]{1,31}")
-_BARE = frozenset(("stop", "why", "budget", "costs", "help", "docs", "settings", "memory"))
+_BARE = frozenset(("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory"))
 """Commands that a mention may consist of alone."""
 
 

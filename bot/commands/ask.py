@@ -10,6 +10,7 @@ from typing import Any
 from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
 from bot.engine.gate import safe, urls_in
+from bot.engine.links import link, plainly
 from bot.errors import NotAllowed, UsageError
 from bot.store import turns
 from bot.types import Author, Citation, Incoming, Limits, Outcome, Part, ThreadKey
@@ -99,8 +100,14 @@ def text_of(outcome: Outcome, question: str = "") -> str:
 
 def _told(answer: str, citations: Sequence[Citation], question: str) -> str:
     allowed = urls_in(question, *(citation.quote for citation in citations))
-    sources = "\n".join(f"[{citation.n}] {citation.place}" for citation in citations)
-    return f"{safe(answer, allowed)}\n\n{safe(sources, frozenset())}".strip()
+    sources = "\n".join(f"[{citation.n}] {_opened(citation)}" for citation in citations)
+    return f"{safe(answer, allowed)}\n\n{safe(sources, urls_in(*(link(one) for one in citations)))}".strip()
+
+
+def _opened(citation: Citation) -> str:
+    """The place of a source, to be opened where it has an address."""
+    place, address = plainly(citation.place).replace("[", "(").replace("]", ")"), link(citation)
+    return f"[{place}]({address})" if address else place
 
 
 COMMAND = Command("ask", "answers you alone", USAGE, run)

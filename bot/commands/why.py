@@ -4,41 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.commands.answers import asked_about
 from bot.commands.base import Command, Context, Reply, Table
-from bot.errors import NotAllowed, UsageError
-from bot.reports.trace import Trace, trace_of
-from bot.store import turns
-from bot.types import ThreadKey
+from bot.reports.trace import Trace, trace_of_row
 
 USAGE = "[ID of an answer]"
 
 
 async def run(context: Context, line: str) -> Reply:
     """The trace of the answer with this id, or of the thread's last one."""
-    turn_id = line.strip() or await _last(context)
+    row = await asked_about(context, "why", line)
     async with context.services.database.tenant(context.tenant_id) as session:
-        trace = await trace_of(session, tenant_id=context.tenant_id, turn_id=turn_id)
-    if trace is None:
-        raise UsageError(f"No answer has the id “{turn_id}”. The id stands in the answer's trace or under its buttons.")
-    if trace.channel_id != context.channel_id and trace.user_id != context.author.id and not context.author.is_admin:
-        raise NotAllowed("That answer was given in another channel. Ask there, or ask an admin.")
-    return reply_of(trace)
+        return reply_of(await trace_of_row(session, row))
 
 
 def reply_of(trace: Trace) -> Reply:
     """The trace in words, with its passages as a table."""
     return Reply(_text(trace), _passages(trace))
-
-
-async def _last(context: Context) -> str:
-    if context.thread_id is None:
-        raise UsageError("Which answer? Use this in its thread, or write /why with the id of the answer.")
-    key = ThreadKey(context.tenant_id, context.platform, context.channel_id, context.thread_id)
-    async with context.services.database.tenant(context.tenant_id) as session:
-        found = await turns.latest(session, thread=key)
-    if found is None:
-        raise UsageError("Nothing has been answered in this thread.")
-    return found
 
 
 def _text(trace: Trace) -> str:

@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 LAST_WORD = 2.0
 """Seconds for telling, at a shutdown, that the answer goes on later."""
-AFTER_ANSWER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
 AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
 
 
@@ -31,7 +30,7 @@ async def finish(means: Means, run: Run, display: Display) -> Outcome:
             _last_word(run),
             sources=run.citations,
             notes=tuple(run.notes),
-            actions=AFTER_ANSWER if run.state == "done" else AFTER_FAILURE,
+            actions=_actions(means, run),
         )
     except LeaseLost:
         await make_way(means.store, run.turn, display)
@@ -73,6 +72,16 @@ def _last_word(run: Run) -> str:
     if run.state == "cancelled":
         return f"{run.answer}\n\n{words.STOPPED}".strip()
     return run.answer
+
+
+def _actions(means: Means, run: Run) -> tuple[Action, ...]:
+    """The buttons under the last word; the stronger model is offered where it has not answered already."""
+    if run.state != "done":
+        return AFTER_FAILURE
+    here: tuple[Action, ...] = ("sources",) if run.citations else ()
+    answered = None if run.cached_from or run.route is None else run.route.model
+    more: tuple[Action, ...] = ("strong",) if answered != means.llm.model("strong") else ()
+    return (*here, "why", "up", "down", "again", *more)
 
 
 def _warn_of_budget(means: Means, run: Run) -> None:

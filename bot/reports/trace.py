@@ -42,9 +42,12 @@ class Trace:
 async def trace_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Trace | None:
     """The trace of a turn; None where there is none of that id."""
     row = await turns.row_of(session, tenant_id=tenant_id, turn_id=turn_id)
-    if row is None:
-        return None
-    calls = await ledger.of_turn(session, tenant_id=tenant_id, turn_id=str(row.turn_id))
+    return None if row is None else await trace_of_row(session, row)
+
+
+async def trace_of_row(session: AsyncSession, row: Any) -> Trace:
+    """The trace of a turn that was read already."""
+    calls = await ledger.of_turn(session, tenant_id=row.tenant_id, turn_id=str(row.turn_id))
     return Trace(
         turn_id=str(row.turn_id),
         thread=row.thread_id,

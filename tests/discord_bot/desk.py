@@ -108,7 +108,7 @@ class ScriptedDesk:
             final=True,
             sources=(SOURCE,),
             notes=("cheap model",),
-            actions=("again", "strong", "up", "down", "why"),
+            actions=("sources", "why", "up", "down", "again", "strong"),
         )
 
     async def overheard(self, incoming: Incoming) -> Turn | None:

@@ -44,7 +44,8 @@ async def test_a_mention_is_answered_in_a_thread_made_from_it(
     assert answer.edits == len(SCRIPT) + 1
     assert "Leave" in answer.embed_text()
     assert "30 days of paid leave" in answer.embed_text()
-    assert list(answer.buttons()) == ["Ask again", "Stronger model", "👍", "👎", "Why?"]
+    assert list(answer.buttons()) == ["Sources", "Why?", "👍", "👎", "Ask again", "Stronger model"]
+    assert [len(row["components"]) for row in answer.components] == [4, 2]
     assert [list(version.components) != [] for version in answer.versions] == [True] * len(answer.versions)
     (heard,) = desk.incoming
     tenant = f"discord:{discord.world.guild_id}"

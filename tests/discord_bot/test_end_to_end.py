@@ -133,6 +133,12 @@ async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str,
         assert why.response is not None
         assert "paid leave" in why.response.content
 
+        sources = await discord.click("Sources", answer, discord.user("Bob"))
+        await discord.until(lambda: mended(sources.response))
+        assert sources.response is not None
+        assert sources.response.ephemeral
+        assert "**Everybody at Lanternfish has 30 days of paid leave a year.** Interns" in sources.response.content
+
         await discord.click("👎", answer, ada)
         await discord.click("Ask again", answer, ada)
         await discord.until(lambda: len(finished(discord, asked)) == 3)

@@ -18,7 +18,7 @@ from bot.types import Action, Citation, Part
 from tests.doubles.discord_world import check_message, manners
 from tests.engine.test_markdown import DOCUMENT, SOUP
 
-ALL: tuple[Action, ...] = ("stop", "again", "strong", "up", "down", "why")
+ALL: tuple[Action, ...] = ("stop", "sources", "why", "up", "down", "again", "strong")
 PIECES = st.sampled_from(
     [
         "word ",
@@ -141,7 +141,7 @@ def test_sources_stand_in_an_embed_with_their_quotes_escaped() -> None:
     shown = render.part(part("Thirty days [1].", sources=(citation,), notes=("cheap model", "from cache")))
     assert shown.embed is not None
     assert shown.embed.description == (
-        "**[1]** [Leave](<https://h.example/leave>) · Paid, p. 3\n> 30 \\*days\\* a year"
+        "**[1]** [Leave](<https://h.example/leave#page=3>) · Paid, p. 3\n> 30 \\*days\\* a year"
     )
     assert shown.embed.footer.text == "cheap model · from cache"
 

@@ -71,6 +71,7 @@ async def test_forms_become_the_argument_lines_of_the_commands(
         ("admin limit", {"tokens": "5k", "whose": "tenant"}, "admin budgets tenant 5k"),
         ("privacy erase", {}, "privacy erase me"),
         ("why", {}, "why"),
+        ("sources", {}, "sources"),
     ]
     async with serving(discord, desk, settings, commands=noting):
         for name, options, _ in filled:

@@ -68,7 +68,7 @@ class ScriptedDesk:
             final=True,
             sources=(CITED,),
             notes=("90 % of today's tokens are used.",),
-            actions=("again", "strong", "up", "down", "why"),
+            actions=("sources", "why", "up", "down", "again", "strong"),
         )
         await surface.edit(ref, end)
         return Outcome(turn.id, turn.thread, "done", text)

@@ -16,7 +16,14 @@ async def answered(slack: SlackDouble) -> Message:
 async def test_a_running_answer_offers_stop_and_a_finished_one_the_rest(slack: SlackDouble, desk: ScriptedDesk) -> None:
     answer = await answered(slack)
     assert answer.versions[0].buttons == ["parley_stop"]
-    assert answer.now.buttons == ["parley_again", "parley_strong", "parley_up", "parley_down", "parley_why"]
+    assert answer.now.buttons == [
+        "parley_sources",
+        "parley_why",
+        "parley_up",
+        "parley_down",
+        "parley_again",
+        "parley_strong",
+    ]
 
 
 async def test_again_and_stronger_answer_once_more_in_the_thread(slack: SlackDouble, desk: ScriptedDesk) -> None:

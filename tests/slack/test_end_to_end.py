@@ -91,6 +91,10 @@ async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_p
         await slack.click("parley_why", answer, "alice")
         await slack.until(lambda: any("Searched for" in said for said in slack.whispers("alice")))
 
+        await slack.click("parley_sources", answer, "bob")
+        await slack.until(lambda: any("**Everybody at Lanternfish has 30 days" in one for one in slack.whispers("bob")))
+        assert "Interns have 20 days of paid leave." in slack.whispers("bob")[-1], "the quote stands in its place"
+
         await slack.command("/budget", "", "alice", "random")
         await slack.until(lambda: any("200,000" in said for said in slack.whispers("alice")))
         await slack.command("/costs", "", "ada", "general")

@@ -12,7 +12,7 @@ from bot.types import Action, Citation, Part
 from tests.doubles import slack_blocks
 from tests.doubles.slack_world import pings
 
-ACTIONS: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
+ACTIONS: tuple[Action, ...] = ("sources", "why", "up", "down", "again", "strong")
 
 
 def part(text: str, *sources: Citation, notes: tuple[str, ...] = ()) -> Part:

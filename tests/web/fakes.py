@@ -55,7 +55,7 @@ SOURCES = (
         page=1,
     ),
 )
-AFTER: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
+AFTER: tuple[Action, ...] = ("sources", "why", "up", "down", "again", "strong")
 
 
 def now() -> datetime:
@@ -199,6 +199,8 @@ async def _run(name: str, args: str, context: Context) -> Reply:
             await context.update("handbook: 0 of 1 documents")
             data = await context.attachments[0].read()
             return Reply(f"Took in {context.attachments[0].name}, {len(data)} bytes. {args}".strip())
+        case "sources":
+            return Reply(f"Quotes of {args}")
         case "why":
             return Reply(f"Trace of {args}", Table(("Passage", "Score"), [("Hotels", 0.91)]))
         case "broken":

@@ -139,6 +139,12 @@ async def test_why_is_answered_in_place(page: Running, http: aiohttp.ClientSessi
     assert page.room.hub.of_thread(THREAD) == []
 
 
+async def test_the_quotes_of_an_answer_are_shown_in_place(page: Running, http: aiohttp.ClientSession) -> None:
+    status, body = await _post(http, "/api/turns/abc/sources", {"thread": THREAD})
+    assert status == 200
+    assert "Quotes of abc" in body["message"]["blocks"][0]
+
+
 async def test_a_command_shows_its_table(page: Running, http: aiohttp.ClientSession) -> None:
     async with following(http) as stream:
         status, body = await _post(http, "/api/command", {"thread": THREAD, "command": "budget", "args": ""})

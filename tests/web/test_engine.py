@@ -74,11 +74,13 @@ async def test_from_the_question_to_the_quote_and_back_after_a_restart(app: App)
         quotes = [source["quote"] for source in answer["sources"] if source["title"] == "Expenses and travel"]
         assert quotes
         assert all(quote in document for quote in quotes)
-        assert {"again", "strong", "up", "down", "why"} <= set(answer["actions"])
+        assert {"again", "up", "down", "why", "sources"} <= set(answer["actions"])
 
         await _ask(http, stream, "And in Ghent?")
         async with http.post(f"/api/turns/{turn}/why", json={"thread": THREAD}) as response:
             assert turn in (await response.json())["message"]["blocks"][0]
+        async with http.post(f"/api/turns/{turn}/sources", json={"thread": THREAD}) as response:
+            assert "<strong>" in (await response.json())["message"]["blocks"][1]
         async with http.post(f"/api/turns/{turn}/up", json={}) as response:
             assert response.status == 200
         async with http.post(f"/api/turns/{turn}/stop", json={}) as response:

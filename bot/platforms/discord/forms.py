@@ -55,6 +55,7 @@ class Form:
 _TIER = Option("tier", "Which model answers", required=True, choices=("auto", "cheap", "strong"))
 _SWITCH = Option("state", "On or off", required=True, choices=("on", "off"))
 _DOCUMENT = Option("document", "The document; type a part of its title", required=True, suggested="documents")
+_ANSWER = Option("answer", "Its id; the last answer of this thread without one")
 _PERSON = Option("person", "The person", kind="person", required=True)
 _SUBJECTS = ("*", "here", "tenant", "role:admin", "role:member", "channel:*")
 _LIMIT = (
@@ -163,7 +164,8 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         Form("export", "Hands over what is kept of you", (), "export"),
         Form("erase", "Erases what is kept of you, for good", (), "erase me"),
     ),
-    "why": (Form("", "", (Option("answer", "Its id; the last answer of this thread without one"),)),),
+    "why": (Form("", "", (_ANSWER,)),),
+    "sources": (Form("", "", (_ANSWER,)),),
     "stop": (Form("", ""),),
     "help": (Form("", ""),),
 }

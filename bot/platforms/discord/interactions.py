@@ -145,6 +145,7 @@ class Interactions:
         actions: Mapping[str, Callable[[], Awaitable[None]]] = {
             "reason": partial(self._buttons.reason, interaction, turn_id),
             "why": partial(self._privately, interaction, "why", turn_id),
+            "sources": partial(self._privately, interaction, "sources", turn_id),
             "about": partial(self._privately, interaction, "ask", _asked_about(interaction)),
             "share": partial(menus.share, interaction),
             "halt": partial(self._privately, interaction, "ingest", f"stop {turn_id}"),

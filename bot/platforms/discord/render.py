@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import discord
 
 from bot.commands.base import File, Reply, Table
+from bot.engine.links import link
 from bot.engine.markdown.lines import State, advance
 from bot.platforms.discord import tables, words
 from bot.platforms.discord.tables import FENCE
@@ -23,12 +24,15 @@ THREAD_NAME_CHARS = 80
 FOOTER_CHARS = 2048
 EMPTY = "…"
 ACCENT = 0x5865F2
+IN_A_ROW = 5
+"""Discord's limit of buttons beside each other."""
+_ONCE_MORE = frozenset(("again", "strong"))
 
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _URL = r"https?://(?:[^\s<>()]|\([^\s<>()]*\))+"
 _LINK = re.compile(rf"(?P<calm><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_URL})")
 _DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)\s*#*$")
-_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|reason|share|about|halt):([^:]{1,80})")
+_BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
 _OF_NO_TURN = frozenset(("share", "about", "halt"))
 
 
@@ -149,7 +153,8 @@ def sources(citations: tuple[Citation, ...]) -> discord.Embed:
 
 def _source(citation: Citation) -> str:
     title = _shorten(_plain(citation.title or citation.source), TITLE_CHARS)
-    name = f"[{title}](<{citation.source}>)" if _is_link(citation.source) else title
+    address = next((one for one in (link(citation), citation.source) if _is_link(one)), "")
+    name = f"[{title}](<{address}>)" if address else title
     where = [_plain(heading) for heading in citation.heading[-1:] if heading and heading != citation.title]
     if citation.page is not None:
         where.append(f"p. {citation.page}")
@@ -196,7 +201,9 @@ def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
     shown = discord.ui.View(timeout=None)
     for button in buttons:
         style = discord.ButtonStyle.danger if button.action == "stop" else discord.ButtonStyle.secondary
-        shown.add_item(discord.ui.Button(label=words.LABELS[button.action], custom_id=button.custom_id, style=style))
+        row = int(len(buttons) > IN_A_ROW and button.action in _ONCE_MORE)
+        label = words.LABELS[button.action]
+        shown.add_item(discord.ui.Button(label=label, custom_id=button.custom_id, style=style, row=row))
     shown.stop()
     return shown
 

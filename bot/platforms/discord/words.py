@@ -11,6 +11,7 @@ LABELS: dict[Action, str] = {
     "up": "👍",
     "down": "👎",
     "why": "Why?",
+    "sources": "Sources",
 }
 
 SOURCES = "Sources"

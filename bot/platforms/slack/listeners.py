@@ -205,9 +205,9 @@ class Listeners:
             case "down":
                 await self._desk.rate(click.turn_id, by, tenant_id=click.tenant_id, value=-1)
                 self._errands.start(self._ask_reason(click))
-            case "why":
+            case "why" | "sources":
                 answer = self._commands.answer(
-                    "why", click.turn_id, _at(click), by, click.tenant_id, thread_id=click.thread_ts
+                    click.action, click.turn_id, _at(click), by, click.tenant_id, thread_id=click.thread_ts
                 )
                 self._errands.start(answer)
             case "halt":

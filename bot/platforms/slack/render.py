@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.commands.base import Cell, File, Reply, Table
+from bot.engine.links import link
 from bot.platforms.slack import words
 from bot.types import Action, Citation, Part
 
@@ -161,8 +162,8 @@ def sources(cited: Sequence[Citation]) -> list[Block]:
 
 def _source(citation: Citation) -> str:
     title = _literal(_clipped(citation.title or citation.source, 150))
-    if citation.source.startswith(("https://", "http://")):
-        title = f"<{_address(citation.source)}|{title.replace('|', '¦')}>"
+    if address := link(citation):
+        title = f"<{_address(address)}|{title.replace('|', '¦')}>"
     place = [_literal(_clipped(heading, 80)) for heading in citation.heading[-2:] if heading != citation.title]
     if citation.page is not None:
         place.append(f"page {citation.page}")

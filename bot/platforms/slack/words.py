@@ -11,6 +11,7 @@ LABELS: dict[Action, str] = {
     "up": "👍",
     "down": "👎",
     "why": "Why?",
+    "sources": "Sources",
 }
 
 HINTS: dict[Action, str] = {
@@ -19,7 +20,8 @@ HINTS: dict[Action, str] = {
     "strong": "Answer the question with the stronger model",
     "up": "This answer helped",
     "down": "This answer did not help",
-    "why": "Where this answer comes from",
+    "why": "How this answer came about",
+    "sources": "What this answer rests on, each quote in its place",
 }
 
 PENDING = "…"

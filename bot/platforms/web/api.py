@@ -179,8 +179,8 @@ class Api:
                 await room.forget(turn_id, author)
             case "up" | "down":
                 await room.rate(turn_id, author, 1 if action == "up" else -1, _text(body, "reason"))
-            case "why":
-                view = await room.why(turn_id, thread_id=_thread_id(body.get("thread")), author=author)
+            case "why" | "sources":
+                view = await room.told(action, turn_id, thread_id=_thread_id(body.get("thread")), author=author)
                 return _json({"message": asdict(view)})
             case _:
                 raise UsageError(words.NO_SUCH_ACTION)

@@ -19,7 +19,7 @@ CHANNEL = "playground"
 THREAD_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 """What the page makes; threads of other ways to ask (``/ask``) do not stand in its list."""
 
-ENDED_ACTIONS: tuple[Action, ...] = ("again", "strong", "up", "down", "why")
+ENDED_ACTIONS: tuple[Action, ...] = ("why", "up", "down", "again", "strong")
 OPEN = ("queued", "running")
 _FAILED = ("failed", "refused")
 
@@ -110,6 +110,10 @@ def _ending(thread_id: str, question: MessageRow) -> MessageView:
     )
 
 
+def _actions(row: MessageRow) -> tuple[Action, ...]:
+    return ("sources", *ENDED_ACTIONS) if row.citations else ENDED_ACTIONS
+
+
 def _view(thread_id: str, row: MessageRow) -> MessageView:
     is_answer = row.role == "assistant"
     known = frozenset(citation.n for citation in row.citations)
@@ -125,5 +129,5 @@ def _view(thread_id: str, row: MessageRow) -> MessageView:
         failed=is_answer and row.state in _FAILED,
         sources=tuple(render.source(citation) for citation in row.citations),
         notes=row.notes,
-        actions=ENDED_ACTIONS if is_answer and row.state not in OPEN else (),
+        actions=_actions(row) if is_answer and row.state not in OPEN else (),
     )

@@ -227,12 +227,11 @@ class Playground:
         context = self.commands.context(thread_id=reply.thread, author=author, attachments=attachments, update=update)
         self.hub.put(await self._answer(name, args, reply, context))
 
-    async def why(self, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
-        """How an answer came about, for the panel under it."""
-
+    async def told(self, name: str, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
+        """What the command ``why`` or ``sources`` tells of an answer, for the panel under it."""
         blank = MessageView(f"w-{turn_id}", thread_id, "command", "Parley", stamp(self.clock()))
         context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_unseen)
-        return await self._answer("why", turn_id, blank, context)
+        return await self._answer(name, turn_id, blank, context)
 
     async def stop_reading(self, names: str, *, thread_id: str, author: Author) -> None:
         """Stop what a command reads; the card of that command tells how it ends. Raises UsageError, NotAllowed."""

@@ -18,6 +18,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from bot.commands.base import Cell, Table
+from bot.engine.links import link
 from bot.platforms.web.views import MessageView, SourceView
 from bot.types import Citation, Part
 
@@ -158,7 +159,6 @@ def _shown(cell: Cell) -> str:
 
 def source(citation: Citation) -> SourceView:
     """A citation as the page shows it."""
-    url = citation.source if citation.source.startswith(("http://", "https://")) else ""
     return SourceView(
         n=citation.n,
         title=citation.title or citation.source,
@@ -166,7 +166,7 @@ def source(citation: Citation) -> SourceView:
         source=citation.source,
         heading=citation.heading,
         page=citation.page,
-        url=url,
+        url=link(citation),
     )
 
 

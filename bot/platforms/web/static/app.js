@@ -4,6 +4,7 @@ const $ = (id) => document.getElementById(id);
 const ICON = (name) => `<svg aria-hidden="true"><use href="#i-${name}"/></svg>`;
 const WORDS = {
   stop: "Stop", again: "Ask again", strong: "Ask the stronger model", up: "Good answer", down: "Bad answer", why: "Why",
+  sources: "Sources",
 };
 const QUIET = new Set(["up", "down"]);
 const REASONS = ["It is wrong", "Something is missing", "It is out of date", "Not what I asked"];
@@ -546,7 +547,7 @@ async function act(button, message) {
   button.disabled = true;
   try {
     if (message.reading) return await call("/api/readings/stop", { thread: message.thread, reading: message.reading });
-    if (name === "why") return under(card, (await call(path, { thread: message.thread })).message);
+    if (name === "why" || name === "sources") return under(card, (await call(path, { thread: message.thread })).message);
     await call(path, {});
     if (QUIET.has(name)) thumb(card, message.turn, name);
     if (name === "again" || name === "strong") toBottom();

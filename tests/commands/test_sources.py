@@ -1,0 +1,94 @@
+"""``sources``: what an answer rests on, as a person in its channel is shown it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from bot import commands
+from bot.app import App
+from bot.commands import Context
+from bot.commands.sources import CHANGED, GONE, NONE_CITED, in_place
+from bot.errors import NotAllowed, UsageError
+from bot.types import LOCAL_TENANT, Author
+from tests.commands.test_commands import BOSS, by, upload
+
+DOGS = """# Dogs
+
+Whoever brings a dog tells the front desk before nine. Dogs are welcome in the office on Fridays. They stay off the
+third floor, where the kitchen is.
+"""
+
+
+async def answered(app: App, question: str = "When are dogs welcome in the office?") -> tuple[Context, str]:
+    """Somebody asked privately in the channel; a context in that thread, and the answer's id."""
+    context = replace(by(app), attachments=(upload("dogs.md", DOGS),))
+    await commands.run("ingest", "", context)
+    reply = await commands.run("ask", question, by(app))
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        thread = await session.scalar(
+            text("SELECT thread_id FROM turns WHERE turn_id = CAST(:id AS uuid)"), {"id": reply.turn_id}
+        )
+    return replace(by(app), thread_id=str(thread)), reply.turn_id
+
+
+async def test_the_quote_stands_in_its_place(app: App) -> None:
+    inside, turn_id = await answered(app)
+    shown = (await commands.run("sources", "", inside)).text
+    assert shown.startswith("**[1]** Dogs\n> ")
+    assert "tells the front desk before nine. **Dogs are welcome in the office on Fridays.** They stay off" in shown
+    assert (await commands.run("sources", turn_id, by(app))).text == shown
+
+
+async def test_of_a_document_that_changed_or_went_the_quote_alone_is_shown(app: App) -> None:
+    inside, _ = await answered(app)
+
+    async def after(change: str) -> str:
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            await session.execute(text(change))
+        return (await commands.run("sources", "", inside)).text
+
+    moved = await after("UPDATE documents SET text = 'A new beginning. ' || text")
+    assert "before nine. **Dogs are welcome in the office on Fridays.** They stay" in moved
+    changed = await after("UPDATE documents SET text = 'Cats are welcome.'")
+    assert changed == f"**[1]** Dogs\n{CHANGED}\n> **Dogs are welcome in the office on Fridays.**"
+    elsewhere = await after("UPDATE documents SET text = 'Dogs and secrets.', audience = 'C2'")
+    assert elsewhere == f"**[1]** Dogs\n{GONE}\n> **Dogs are welcome in the office on Fridays.**"
+    assert await after("DELETE FROM documents") == elsewhere
+
+
+async def test_who_may_look_and_what_there_is_to_look_at(app: App) -> None:
+    _, turn_id = await answered(app)
+    with pytest.raises(NotAllowed, match="another channel"):
+        await commands.run("sources", turn_id, by(app, Author("U2", "Bob"), "C2"))
+    assert "**[1]**" in (await commands.run("sources", turn_id, by(app, BOSS, "C2"))).text
+    with pytest.raises(UsageError, match="No answer has the id “nonsense”"):
+        await commands.run("sources", "nonsense", by(app))
+    with pytest.raises(UsageError, match="write /sources with the id"):
+        await commands.run("sources", "", replace(by(app), thread_id=None))
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE turns SET citations = '[]'"))
+    assert (await commands.run("sources", turn_id, by(app))).text == NONE_CITED
+
+
+async def test_a_document_makes_nothing_live(app: App) -> None:
+    inside, _ = await answered(app)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        evil = "See <!channel> @everyone https://evil.example/?q=1 now. "
+        await session.execute(text("UPDATE documents SET text = :evil || text"), {"evil": evil})
+    shown = (await commands.run("sources", "", inside)).text
+    assert "`https://evil.example/?q=1`" in shown
+    assert "<!channel>" not in shown
+    assert "@everyone" not in shown
+
+
+@pytest.mark.parametrize(
+    ("beside", "shown"),
+    [(100, ("One two three.", "Four five.", "Six seven.")), (8, ("… three.", "Four five.", "Six …"))],
+)
+def test_an_excerpt_is_cut_between_words(beside: int, shown: tuple[str, str, str]) -> None:
+    document = "# Numbers\nOne two three. Four five. Six seven.\n## Letters\nA b c."
+    start = document.index("Four")
+    assert in_place(document, start, start + len("Four five."), beside) == shown

@@ -68,6 +68,7 @@ REPLIES = {
     "costs": replies.by_model,
     "chart": replies.by_day,
     "why": replies.trace,
+    "sources": replies.quotes,
     "settings": replies.in_this_channel,
 }
 

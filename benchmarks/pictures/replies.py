@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from bot.commands import costs, settings, why
+from bot.commands import costs, settings, sources, why
 from bot.commands.base import File, Reply
 from bot.reports.charts import costs_by_day
 from bot.reports.costs import CostReport, CostRow, Savings
 from bot.reports.trace import Trace
 from bot.store.nearby import Tally
-from bot.types import ChannelSettings
+from bot.types import ChannelSettings, Citation
 
 NO_REUSE = Tally(0, 0, 0, 0, 0)
 SAVINGS = Savings(Decimal("9.12"), Decimal("30.87"), Decimal("2.4031"))
@@ -66,6 +66,26 @@ def in_this_channel() -> Reply:
             auto_answer=True,
         )
     )
+
+
+def quotes() -> Reply:
+    """``/sources``."""
+    leave = (
+        "Plan it with your team. Everybody has 30 days of paid leave a year. Interns have 20. What is left in December "
+        "moves to the next year, until the end of March."
+    )
+    signed = (
+        "Ask two weeks ahead. Leave is signed by the lead and entered by people operations. Sick days need no form."
+    )
+    cited = (
+        (1, "https://handbook.example/leave", "Leave", ("Paid leave",), None, leave, leave[24:85]),
+        (2, "handbook.pdf", "Handbook", (), 12, signed, signed[21:82]),
+    )
+    made = [
+        Citation(n, source, title, quote, str(n), heading, page, text.index(quote), text.index(quote) + len(quote))
+        for n, source, title, heading, page, text, quote in cited
+    ]
+    return sources.shown(made, {"1": leave, "2": signed})
 
 
 def trace() -> Reply:

@@ -31,9 +31,13 @@ async def run(context: Context, line: str) -> Reply:
     """Each source of the answer with this id, or of the thread's last one: its place, and the quote in its words."""
     row = await asked_about(context, "sources", line)
     cited = [Citation(**{**one, "heading": tuple(one["heading"])}) for one in row.citations]
+    return shown(cited, await _texts(context, cited))
+
+
+def shown(cited: Sequence[Citation], texts: Mapping[str, str]) -> Reply:
+    """The citations with their quotes in the documents' ``texts``, which are by id."""
     if not cited:
         return Reply(NONE_CITED)
-    texts = await _texts(context, cited)
     beside = max(LEAST, min(MOST, (ROOM // len(cited) - max(len(one.quote) for one in cited)) // 2))
     told = "\n\n".join(_told(one, texts.get(one.document_id), beside) for one in cited)
     return Reply(safe(told, urls_in(*(link(one) for one in cited))))

@@ -9,6 +9,8 @@ from bot.commands.base import Command, Context, Reply, Table
 from bot.reports.trace import Trace, trace_of_row
 
 USAGE = "[ID of an answer]"
+_CLOCKS = {"ttft": "first words", "total": "in all"}
+"""What the timings are called for a person."""
 
 
 async def run(context: Context, line: str) -> Reply:
@@ -26,12 +28,13 @@ def reply_of(trace: Trace) -> Reply:
 def _text(trace: Trace) -> str:
     route = trace.details.get("route") or {}
     timings = trace.details.get("timings_ms") or {}
+    times = [f"{_CLOCKS.get(name, name)} {_number(value)} ms" for name, value in timings.items()]
     lines = [
         f"**Answer {trace.turn_id}** ({trace.state})",
         f"- Searched for: {_searched(trace)}",
         f"- Route: {route.get('model', 'none')} ({route.get('tier', '-')}): {route.get('reason', '-')}",
         f"- Confidence of the search: {_number(trace.details.get('confidence'))}",
-        f"- Time: {', '.join(f'{name} {_number(value)} ms' for name, value in timings.items()) or '-'}",
+        f"- Time: {', '.join(times) or '-'}",
         *_prompt(trace),
         *(f"- Call: {_call(call)}" for call in trace.calls),
         *(f"- Note: {note}" for note in (*trace.details.get("restarts", ()), *trace.details.get("notes", ()))),

@@ -266,8 +266,9 @@ async def test_a_thread_archived_in_mid_answer_is_woken(
     assert discord.answers(asked)[0].content == SCRIPT[-1]
 
 
+@pytest.mark.parametrize("archived", [True, False])
 async def test_a_locked_thread_ends_the_turn(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User, archived: bool
 ) -> None:
     desk.pause = 0.3
     await connect()
@@ -275,7 +276,7 @@ async def test_a_locked_thread_ends_the_turn(
     await discord.until(lambda: discord.answers(asked))
     thread = discord.thread(asked)
     assert thread is not None
-    thread.archived = thread.locked = True
+    thread.archived, thread.locked = archived, True
     await discord.until(lambda: desk.errors)
     assert "locked" in str(desk.errors[0])
     (told,) = discord.answers(discord.world.dm(ada))

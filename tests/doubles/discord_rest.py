@@ -289,6 +289,8 @@ async def _edit(call: Call) -> tuple[int, object]:
         raise ApiError(403, 50005, "Cannot edit a message authored by another user")
     if channel.archived:
         raise ApiError(400, 50083, "Thread is archived")
+    if channel.locked:
+        raise ApiError(403, 160005, "Thread is locked")
     _may_embed(call, channel)
     check_message(body, files=len(call.files), edit=True)
     call.double.violations += manners(body)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.doubles.slack import SlackDouble
 
 TRIGGER_SECONDS = 3.0
-RESPONSES = 5
+RESPONSES, RESPONSE_SECONDS = 5, 1800.0
 
 
 class Handouts:
@@ -23,7 +23,7 @@ class Handouts:
         self._slack = slack
         self._world = slack.world
         self._triggers: dict[str, float] = {}
-        self._response_urls: dict[str, tuple[str, str, int]] = {}
+        self._response_urls: dict[str, tuple[str, str, int, float]] = {}
         self._files: dict[str, tuple[bytes, str]] = {}
 
     def trigger(self) -> str:
@@ -39,18 +39,20 @@ class Handouts:
             self._slack.violations.append("views.open with a trigger that was used or has expired")
 
     def response_url(self, channel: str, user: str) -> str:
-        """An address that works five times."""
+        """An address that works five times within half an hour."""
         name = self._world.next_id("r")
-        self._response_urls[name] = (channel, user, RESPONSES)
+        self._response_urls[name] = (channel, user, RESPONSES, self._world.clock())
         return f"{self._slack.base}/commands/{name}"
 
     async def responded(self, request: web.Request) -> web.Response:
         """A message that came to a response URL."""
         name = request.match_info["id"]
-        channel, user, left = self._response_urls[name]
+        channel, user, left, since = self._response_urls[name]
         if left == 0:
             return web.json_response({"ok": False, "error": "used_url"}, status=404)
-        self._response_urls[name] = (channel, user, left - 1)
+        if (self._world.clock() - since) * self._slack.pace > RESPONSE_SECONDS:
+            return web.json_response({"ok": False, "error": "expired_url"}, status=404)
+        self._response_urls[name] = (channel, user, left - 1, since)
         body = await request.json()
         if faults := slack_blocks.faults(body.get("blocks") or []):
             self._slack.violations.append(f"response_url: {faults}")

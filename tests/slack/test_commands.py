@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -13,7 +14,7 @@ from bot.errors import NotAllowed
 from bot.types import Author
 from tests.doubles import slack_blocks
 from tests.doubles.slack import SlackDouble
-from tests.slack.conftest import serving
+from tests.slack.conftest import installed, serving
 from tests.slack.desk import ScriptedDesk
 
 Script = Callable[[Context, str], Awaitable[Reply]]
@@ -291,6 +292,25 @@ async def test_a_long_silent_command_shows_a_sign_of_life(
     await slack.until(lambda: slack.whispers("bob") == ["I am on it…"])
     go_on.set()
     await slack.until(lambda: slack.whispers("bob") == ["I am on it…", "Here it is."])
+
+
+async def test_what_takes_longer_than_half_an_hour_still_finds_its_asker(budget: Scripted) -> None:
+    skipped, go_on = [0.0], asyncio.Event()
+
+    async def slow(_: Context, __: str) -> Reply:
+        await go_on.wait()
+        return Reply("Here it is.")
+
+    budget.script = slow
+    double = SlackDouble(**installed(), clock=lambda: time.monotonic() + skipped[0])
+    async with double as slack, serving(slack, ScriptedDesk()):
+        for channel in ("general", "random"):
+            await slack.command("/budget", "", "bob", channel)
+        await slack.until(lambda: len(budget.seen) == 2)
+        skipped[0] = 1900.0
+        go_on.set()
+        await slack.until(lambda: "Here it is." in slack.whispers("bob"))
+        await slack.until(lambda: "Here it is." in [said.shown for said in slack.messages("D0BOB")])
 
 
 async def test_a_command_cut_off_by_a_restart_says_so(slack: SlackDouble, budget: Scripted) -> None:

@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from bot.app import App, open_app
 from bot.jobs import working
+from bot.types import LOCAL_TENANT
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
@@ -107,6 +110,28 @@ async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_p
         await slack.settled()
         assert len(slack.replies(asked)) == 3, "twins and redeliveries were answered once"
     print(slack.transcript(versions=True))
+
+
+async def test_buttons_work_after_a_restart(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+    async with running(slack, database_url, tmp_path):
+        await take_in(slack)
+        asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
+        await slack.until(lambda: finished(slack, asked))
+    (answer,) = slack.replies(asked)
+    async with running(slack, database_url, tmp_path) as app:
+        await slack.click("parley_sources", answer, "bob")
+        await slack.until(lambda: any("30 days of paid leave" in said for said in slack.whispers("bob")))
+        await slack.click("parley_why", answer, "bob")
+        await slack.until(lambda: any("Searched for" in said for said in slack.whispers("bob")))
+        await slack.click("parley_down", answer, "bob")
+        await slack.until(lambda: slack.views)
+        await slack.submit(slack.views[-1], {"reason": {"text": "It is 32 by now"}}, "bob")
+        await slack.until(lambda: "Thanks, noted." in slack.whispers("bob"))
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            kept = (await session.execute(text("SELECT value, reason FROM feedback"))).all()
+        assert [tuple(row) for row in kept] == [(-1, "It is 32 by now")]
+        await slack.click("parley_again", answer, "bob")
+        await slack.until(lambda: len(finished(slack, asked)) == 2)
 
 
 async def test_a_model_streams_waits_out_a_429_and_is_stopped(

@@ -22,7 +22,8 @@ PATIENCE = {"idle_timeout": 600, "total_timeout": 600}
 class Version(Protocol):
     """How a message stood from a moment on, in seconds."""
 
-    at: float
+    @property
+    def at(self) -> float: ...
 
 
 class Storyteller:

@@ -28,6 +28,8 @@ body { margin: 0; background: #fff; font: 15px/1.47 Lato, "Noto Sans", "DejaVu S
 p { margin: 0 0 8px; }
 ul, ol { margin: 0 0 8px; padding-left: 26px; }
 h1, h2, h3 { margin: 8px 0 4px; font-size: 18px; }
+blockquote { margin: 2px 0 8px; border-left: 4px solid #ddd; padding-left: 12px; }
+blockquote p { margin: 0; }
 a { color: #1264a3; text-decoration: none; }
 code { background: #f8f8f8; border: 1px solid #ddd; border-radius: 3px; padding: 1px 3px; color: #c01343;
   font-size: 12px; }

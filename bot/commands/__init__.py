@@ -11,8 +11,8 @@ from bot.commands import admin, ask, budget, costs, docs, ingest, memory, privac
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
+from bot.engine.permission import in_full
 from bot.errors import NotAllowed, ParleyError, UsageError
-from bot.store import tenants
 from bot.types import Author
 from knowledge.errors import KnowledgeError
 
@@ -45,11 +45,7 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
 
 async def _in_full(ctx: Context) -> Author:
     """The author, an admin also where one has been made here with ``/admin grant``."""
-    if ctx.author.is_admin:
-        return ctx.author
-    async with ctx.services.database.tenant(ctx.tenant_id) as session:
-        made = await tenants.settings(session, tenant_id=ctx.tenant_id)
-    return replace(ctx.author, is_admin=ctx.author.id in made.admins)
+    return await in_full(ctx.services.store, ctx.author, ctx.tenant_id)
 
 
 def match(text: str) -> tuple[str, str] | None:

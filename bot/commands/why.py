@@ -28,7 +28,8 @@ def reply_of(trace: Trace) -> Reply:
 def _text(trace: Trace) -> str:
     route = trace.details.get("route") or {}
     timings = trace.details.get("timings_ms") or {}
-    times = [f"{_CLOCKS.get(name, name)} {_number(value)} ms" for name, value in timings.items()]
+    inner_first = sorted(timings.items(), key=lambda one: one[1])
+    times = [f"{_CLOCKS.get(name, name)} {_number(value)} ms" for name, value in inner_first]
     lines = [
         f"**Answer {trace.turn_id}** ({trace.state})",
         f"- Searched for: {_searched(trace)}",

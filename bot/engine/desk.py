@@ -17,6 +17,7 @@ from typing import Any
 from bot.engine import words
 from bot.engine.changes import Removals
 from bot.engine.overhearing import Ears
+from bot.engine.permission import may_act
 from bot.engine.places import Places
 from bot.engine.ports import Clock, Store, Surface
 from bot.engine.queueing import Rounds, SurfaceFor, Waiting
@@ -148,7 +149,7 @@ class Desk:
         """Forget a turn, and those that asked it again; which they are. Raises UsageError, NotAllowed unless its asker
         or an admin."""
         turn = await self._known(tenant_id, turn_id)
-        if by.id != turn.author.id and not by.is_admin:
+        if not await may_act(self._store, turn, by):
             raise NotAllowed(words.NOT_YOURS_TO_FORGET)
         asked = turn.message_id if turn.message_id.startswith("ask:") else turn.message_id.partition(":")[0]
         return await self.deleted(turn.thread, asked, surface_for)
@@ -258,7 +259,7 @@ class Desk:
         turn = waiting.turn if waiting else await self._store.turn(tenant_id, turn_id) if tenant_id else None
         if turn is None:
             raise UsageError(words.TOO_LATE_TO_STOP)
-        if by.id != turn.author.id and not by.is_admin:
+        if not await may_act(self._store, turn, by):
             raise NotAllowed(words.NOT_YOURS_TO_STOP)
         if waiting is not None:
             self._halt(waiting)

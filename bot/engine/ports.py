@@ -346,6 +346,9 @@ class Store(Protocol):
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         """A stored turn, with the reply messages known so far."""
 
+    async def admins(self, tenant_id: str) -> Collection[str]:
+        """Ids of people whom an admin has made admins, beside those that the platform or the operator names."""
+
     async def knows(self, thread: ThreadKey) -> bool:
         """Whether the bot was ever asked in this thread."""
 

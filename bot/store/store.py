@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from bot.engine.budget import without
@@ -48,6 +48,10 @@ class PostgresStore(LedgerStore):
                 session, tenant_id=thread.tenant_id, channel_id=thread.channel_id
             ),
         )
+
+    async def admins(self, tenant_id: str) -> Collection[str]:
+        made = await self._trying(tenant_id, lambda session, _: tenants.settings(session, tenant_id=tenant_id))
+        return made.admins
 
     async def brief(self, turn: Turn) -> Brief:
         tenant_id, thread = turn.thread.tenant_id, turn.thread

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from bot.app import App
 from bot.commands.ask import Unseen
 from bot.errors import NotAllowed
-from bot.store import ledger
-from bot.types import LOCAL_TENANT, Author, Outcome
+from bot.store import ledger, tenants
+from bot.types import LOCAL_TENANT, Author, Outcome, TenantSettings, Turn
 from tests.app.conftest import ask, incoming, key
 from tests.doubles.models import ModelDouble, Reply, Seen
 
@@ -110,11 +110,11 @@ async def test_when_nobody_answers_one_sentence_says_so_and_nothing_stays_reserv
 
 
 async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, models: ModelDouble) -> None:
-    models.script = lambda _: Reply("Dogs are welcome. " * 200, pause=0.02)
+    models.script = lambda _: Reply("Dogs are welcome. " * 200, after=10, held=asyncio.Event())
     turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
     assert turn is not None
     task = app_with_models.desk.start(turn, Unseen())
-    while not models.requests:
+    while not (models.requests and models.requests[-1].pieces_sent == 10):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     await app_with_models.desk.stop(turn.id, Author("ann", "Ann"))
@@ -193,7 +193,7 @@ async def test_a_question_left_by_a_dead_process_is_answered(app: App) -> None:
 
 
 async def test_stopping_is_for_the_asker_and_admins(app_with_models: App, models: ModelDouble) -> None:
-    models.script = lambda _: Reply("Dogs are welcome. " * 100, pause=0.02)
+    models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
     turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
     assert turn is not None
     task = app_with_models.desk.start(turn, Unseen())
@@ -201,3 +201,23 @@ async def test_stopping_is_for_the_asker_and_admins(app_with_models: App, models
         await app_with_models.desk.stop(turn.id, Author("bob", "Bob"))
     await app_with_models.desk.stop(turn.id, Author("boss", "Boss", is_admin=True))
     assert (await task).state == "cancelled"
+
+
+async def test_who_was_made_an_admin_here_may_stop_and_forget_too(app_with_models: App, models: ModelDouble) -> None:
+    models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
+    turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
+    assert turn is not None
+    task, bob = app_with_models.desk.start(turn, Unseen()), Author("bob", "Bob")
+    for doing in (app_with_models.desk.stop(turn.id, bob), _forgotten(app_with_models, turn.id, bob)):
+        with pytest.raises(NotAllowed):
+            await doing
+    async with app_with_models.database.tenant(LOCAL_TENANT) as session:
+        made = TenantSettings(admins=("bob",))
+        await tenants.set_settings(session, tenant_id=LOCAL_TENANT, platform="web", change=lambda _: made)
+    await app_with_models.desk.stop(turn.id, bob)
+    assert (await task).state == "cancelled"
+    assert [gone.id for gone in await _forgotten(app_with_models, turn.id, bob)] == [turn.id]
+
+
+async def _forgotten(app: App, turn_id: str, by: Author) -> Sequence[Turn]:
+    return await app.desk.forget(turn_id, by, tenant_id=LOCAL_TENANT, surface_for=lambda _: Unseen())

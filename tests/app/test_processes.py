@@ -17,7 +17,7 @@ from bot.engine.ports import Surface
 from bot.errors import UsageError
 from bot.types import Author, Incoming, Limits, Outcome, Part, ThreadKey, Turn
 from tests.app.conftest import incoming
-from tests.doubles.models import ModelDouble, Reply
+from tests.doubles.models import ModelDouble, Reply, Seen
 
 CHANNEL = ThreadKey("slack:T9", "slack", "C1", "1.0")
 ASKER = Author("ann", "Ann")
@@ -92,6 +92,12 @@ def slow(_: object) -> Reply:
     return Reply("Dogs are welcome on Fridays. " * 40, pause=0.05)
 
 
+def endless(seen: Seen) -> Reply:
+    """An answer about dogs never ends by itself."""
+    asked = seen.messages[-1][1].rpartition("asks: ")[2]
+    return Reply("Dogs are welcome on Fridays. " * 40, after=20, held=asyncio.Event() if "dogs" in asked else None)
+
+
 async def until(channel: Channel, turn: Turn, *, finals: int = 1) -> Part:
     for _ in range(6000):
         parts = channel.of(turn)
@@ -141,7 +147,7 @@ async def test_what_one_process_has_no_place_for_another_answers(
 async def test_a_question_changed_in_one_process_is_answered_anew_though_another_is_at_it(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
-    models.script = slow
+    models.script = endless
     async with processes(both, channel, 2) as (one, two):
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
         old = one.desk.start(turn, channel.surface(turn))
@@ -162,7 +168,7 @@ async def test_a_question_changed_in_one_process_is_answered_anew_though_another
 async def test_a_question_changed_where_it_runs_is_answered_anew(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
-    models.script = slow
+    models.script = endless
     async with processes(both, channel, 1) as (one,):
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
         old = one.desk.start(turn, channel.surface(turn))
@@ -178,7 +184,7 @@ async def test_a_question_changed_where_it_runs_is_answered_anew(
 async def test_a_question_deleted_in_one_process_is_stopped_and_taken_away_everywhere(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
-    models.script = slow
+    models.script = endless
     async with processes(both, channel, 2) as (one, two):
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
         running = one.desk.start(turn, channel.surface(turn))
@@ -221,7 +227,7 @@ async def test_a_message_that_comes_after_its_deletion_is_not_answered(both: Set
 
 
 async def test_a_turn_is_stopped_from_another_process(both: Settings, models: ModelDouble, channel: Channel) -> None:
-    models.script = slow
+    models.script = endless
     async with processes(both, channel, 2) as (one, two):
         turn = await taken(one, asks("When may dogs come?"))
         running = one.desk.start(turn, channel.surface(turn))

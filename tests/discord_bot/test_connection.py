@@ -247,7 +247,8 @@ async def test_without_the_right_to_embed_the_sources_follow_the_text(
     (answer,) = discord.answers(asked)
     assert answer.embeds == []
     assert answer.content == (
-        f"{SCRIPT[-1]}\n-# **[1]** [Leave](<https://handbook.example/leave>) · Paid leave\n"
+        f"{SCRIPT[-1]}\n-# **[1]** [Leave](<https://handbook.example/leave#:~:text=Everybody%20has%2030%20days,"
+        "paid%20leave%20a%20year.&text=Paid%20leave>) · Paid leave\n"
         "> Everybody has 30 days of paid leave a year.\n-# cheap model"
     )
 
@@ -317,11 +318,12 @@ async def test_the_doctor_names_the_cure() -> None:
 
 async def test_the_doctor_names_what_is_missing_in_which_channel(discord: DiscordDouble) -> None:
     discord.channel("quiet").denied = {"create_public_threads", "attach_files"}
+    discord.world.add_channel("quiet")
     discord.channel("board").denied = {"view_channel"}
     found = {name: (ok, detail, fix) for name, ok, detail, fix in await check(settings_for(discord))}
     ok, detail, fix = found["discord permissions in Lanternfish"]
     assert not ok
-    assert detail == "2 channels seen, 1 not; #quiet: Attach Files, Create Public Threads"
+    assert detail == "3 channels seen, not #board; #quiet: Attach Files, Create Public Threads"
     assert "settings > Permissions" in fix
 
 

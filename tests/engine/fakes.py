@@ -181,12 +181,16 @@ class Memory:
     lost: bool = False
     busy: int = 0
     beside: list[Attached] = field(default_factory=list)
+    made_admins: tuple[str, ...] = ()
 
     async def accept(self, incoming: Incoming) -> Turn | None:
         raise NotImplementedError
 
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         return turn(id=turn_id)
+
+    async def admins(self, tenant_id: str) -> tuple[str, ...]:
+        return self.made_admins
 
     async def knows(self, thread: ThreadKey) -> bool:
         return True

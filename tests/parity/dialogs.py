@@ -160,6 +160,8 @@ DIALOGS: Mapping[str, Sequence[Step]] = {
         Kept(-1, "it is 45 euros since May"),
         Presses("bob", "why"),
         IsTold("bob", "Searched for"),
+        Presses("bob", "sources"),
+        IsTold("bob", "Travel is booked through the portal. **Meals on a journey are paid up to 40 euros a day"),
     ),
     "commands by mention": (
         Says("alice", "budget"),

@@ -45,7 +45,7 @@ def script(seen: Seen) -> Reply:
     if "tell me at length" in asked:
         return Reply(LONG, piece=400)
     if "tell me slowly" in asked:
-        return Reply(SLOW, piece=20, pause=0.4)
+        return Reply(SLOW, piece=20, after=10, held=asyncio.Event())
     question = asked.rpartition("</passages>")[2]
     said = next((answer for word, answer in ANSWERS.items() if word in question), "I do not know.")
     return Reply(f"{said} [1]\n\nSaid by the {'strong' if _is_strong(seen) else 'cheap'} model.")

@@ -92,12 +92,12 @@ async def _server(client: discord.Client, guild_id: int) -> Check:
     me = await guild.fetch_member(client.user.id if client.user else 0)
     talks = (discord.TextChannel, discord.ForumChannel, discord.VoiceChannel)
     channels = [channel for channel in await guild.fetch_channels() if isinstance(channel, talks)]
-    held = {channel.name: channel.permissions_for(me) for channel in channels}
-    hidden = sum(not rights.view_channel for rights in held.values())
-    lacking = {name: lacks(rights) for name, rights in held.items() if rights.view_channel and lacks(rights)}
-    well = not lacking and hidden < max(1, len(held))
-    detail = "; ".join(words.missing_in(name, ", ".join(missing)) for name, missing in lacking.items())
-    seen = f"{len(held) - hidden} channels seen" + (f", {hidden} not" if hidden else "")
+    held = [(channel.name, channel.permissions_for(me)) for channel in channels]
+    hidden = [name for name, rights in held if not rights.view_channel]
+    lacking = [(name, lacks(rights)) for name, rights in held if rights.view_channel and lacks(rights)]
+    well = not lacking and len(hidden) < max(1, len(held))
+    detail = "; ".join(words.missing_in(name, ", ".join(missing)) for name, missing in lacking)
+    seen = words.seen(len(held) - len(hidden), hidden)
     fix = "" if well else words.GIVE_RIGHTS
     return Check(f"discord permissions in {guild.name}", well, f"{seen}; {detail or 'nothing is missing'}", fix)
 

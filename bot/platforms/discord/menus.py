@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from bot.engine.permission import in_full
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.discord import parse, render, words
 from bot.platforms.discord.buttons import whisper
@@ -50,6 +51,7 @@ async def forget(
     surface_for: Callable[[Turn], Surface],
 ) -> str:
     """Forget the question that the message is, or that it answers. Raises NotAllowed, UsageError, StoreAway."""
+    by = await in_full(services.store, by, thread.tenant_id)
     named = [await services.store.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turns_of(message))]
     turns = [turn for turn in named if turn is not None]
     if turns:

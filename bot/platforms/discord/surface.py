@@ -117,6 +117,7 @@ class DiscordSurface:
                 elif error.code == MISSING_PERMISSIONS and shown.embed is not None:
                     shown = render.without_embed(shown)
                 else:
+                    await self._complain(error.code)
                     raise
                 await self._edit(ref, shown)
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.types import Action
+
+NAMED = 10
+"""Channels that are named where there may be many."""
 
 LABELS: dict[Action, str] = {
     "stop": "Stop",
@@ -83,6 +88,14 @@ def shut_out(channel_id: str, why: str) -> str:
 def cannot_write(channel_id: str) -> str:
     """Stands before a reply that comes as a direct message because the bot may not write, or attach files, there."""
     return f"I may not show this in <#{channel_id}>, so you get it here."
+
+
+def seen(count: int, hidden: Sequence[str]) -> str:
+    """How many channels the bot sees, and the first of those that it does not, for the doctor."""
+    told = f"{count} {'channel' if count == 1 else 'channels'} seen"
+    named = ", ".join(f"#{name}" for name in hidden[:NAMED])
+    more = f" and {len(hidden) - NAMED} more" if len(hidden) > NAMED else ""
+    return f"{told}, not {named}{more}" if hidden else told
 
 
 def missing_in(channel: str, missing: str) -> str:

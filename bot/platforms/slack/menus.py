@@ -10,6 +10,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands import ask
+from bot.engine.permission import in_full
 from bot.engine.ports import Surface
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.platforms.slack import failures, manifest, parse, render, words
@@ -92,7 +93,7 @@ class Menus:
             await self._desk.forget(turn_id, by, tenant_id=tenant_id, surface_for=self._surface_for)
         if answered:
             return
-        if message.get("user") != by.id and not by.is_admin:
+        if message.get("user") != by.id and not (await in_full(self._commands.services.store, by, tenant_id)).is_admin:
             raise NotAllowed(words.NOT_YOURS_TO_FORGET)
         thread = ThreadKey(tenant_id, "slack", body["channel"]["id"], message.get("thread_ts") or message["ts"])
         if not await self._desk.deleted(thread, message["ts"], self._surface_for):

@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, 
 """Every command by its name."""
 
 _NAME = re.compile(r"[a-z][\w-]{1,31}")
+_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
+"""In a usage: a word that the arguments may begin with."""
 _BARE = frozenset(("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory"))
 """Commands that a mention may consist of alone."""
 
@@ -39,8 +41,18 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
         raise NotAllowed(f"Only an admin can use /{command.name}.")
     try:
         return await command.run(ctx, args.strip())
+    except UsageError as error:
+        raise UsageError(f"{error}{_nearest(command, args)}") from error
     except KnowledgeError as error:
         raise ParleyError(str(error)) from error
+
+
+def _nearest(command: Command, args: str) -> str:
+    """What a misspelled first word of the arguments may have been meant to be."""
+    known = _WORD.findall(command.usage)
+    first = args.split()[0].lower() if args.split() else ""
+    near = [] if first in known else difflib.get_close_matches(first, known, 1)
+    return f" Did you mean /{command.name} {near[0]}?" if near else ""
 
 
 async def _in_full(ctx: Context) -> Author:

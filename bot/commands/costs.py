@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from decimal import Decimal
 
 from bot.commands import arguments
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.hits import upper_bound
 from bot.errors import NotAllowed, UsageError
 from bot.reports import charts
-from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, report
+from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
 from bot.store.nearby import Tally
 
 USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
@@ -69,9 +68,9 @@ def summary(made: CostReport) -> str:
     """The total and what was saved, in a sentence each."""
     saved, total = made.savings, made.total
     text = (
-        f"Answers: {total.answers:,}. Calls: {total.calls:,}. Cost: ${dollars(total)}. "
-        f"Saved by prompt caching {_money(saved.prompt_cache)}, by routing {_money(saved.routing)}, "
-        f"by the answer cache {_money(saved.answer_cache)}."
+        f"Answers: {total.answers:,}. Calls: {total.calls:,}. Cost: {_total(total)}. "
+        f"Saved by prompt caching {money(saved.prompt_cache)}, by routing {money(saved.routing)}, "
+        f"by the answer cache {money(saved.answer_cache)}."
     )
     if made.unknown_prices:
         models = ", ".join(f"{model} ({calls} calls)" for model, calls in made.unknown_prices)
@@ -92,9 +91,8 @@ def reuse(tally: Tally) -> str:
     return text
 
 
-def _money(amount: Decimal) -> str:
-    rounded = round(amount, 4)
-    return f"-${-rounded:.4f}" if rounded < 0 else f"${abs(rounded):.4f}"
+def _total(row: CostRow) -> str:
+    return f"{money(row.cost_usd)} + {row.unknown_calls} unknown" if row.unknown_calls else money(row.cost_usd)
 
 
 def _cells(row: CostRow, label: str) -> tuple[str | int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from bot.reports.costs import CostReport
+from bot.reports.costs import CostReport, money
 
 
 def costs_by_day(report: CostReport) -> bytes:
@@ -18,7 +18,7 @@ def costs_by_day(report: CostReport) -> bytes:
     days = [row.key for row in report.rows]
     axes.bar(days, [float(row.cost_usd) for row in report.rows], color="#3b6ea5")
     axes.set_ylabel("USD")
-    axes.set_title(f"Model costs by day: ${report.total.cost_usd:.4f} for {report.total.answers} answers")
+    axes.set_title(f"Model costs by day: {money(report.total.cost_usd)} for {report.total.answers} answers")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", labelrotation=45 if len(days) > 7 else 0)
     if not days:

@@ -138,6 +138,12 @@ _KEY: dict[Dimension, Callable[[Any], str]] = {
 }
 
 
+def money(amount: Decimal) -> str:
+    """Dollars as a person reads them: to the cent from one dollar on, else to a hundredth of it."""
+    shown = f"{abs(amount):.2f}" if abs(amount) >= 1 else f"{abs(amount):.4f}"
+    return f"-${shown}" if amount < 0 and float(shown) else f"${shown}"
+
+
 def usage_of(row: Any) -> Usage:
     """The tokens of a ledger row."""
     return Usage(

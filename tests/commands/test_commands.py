@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from bot.app import App
 from bot.commands import Context, Reply
 from bot.commands.ingest import counted
 from bot.errors import NotAllowed, UsageError
+from bot.reports.costs import money
 from bot.types import LOCAL_TENANT, Attachment, Author, ThreadKey
 from knowledge.types import Progress
 
@@ -119,6 +121,14 @@ async def test_costs_are_for_admins_and_come_as_a_table_and_a_file(app: App) -> 
             await commands.run("costs", wrong, by(app, BOSS))
 
 
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [("41.2552", "$41.26"), ("-1.5", "-$1.50"), ("0.00123", "$0.0012"), ("-0.00001", "$0.0000"), ("0", "$0.0000")],
+)
+def test_money_is_told_as_people_read_it(amount: str, shown: str) -> None:
+    assert money(Decimal(amount)) == shown
+
+
 async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) -> None:
     await ingested(app)
     with pytest.raises(UsageError, match="Nothing has been answered"):
@@ -148,6 +158,28 @@ async def test_the_bot_is_not_in_threads_it_was_never_asked_in(app: App) -> None
 async def test_an_unknown_command_gets_the_nearest(app: App) -> None:
     with pytest.raises(UsageError, match="Did you mean /budget"):
         await commands.run("bugdet", "", by(app))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "nearest"),
+    [
+        ("docs", "lst leave", "docs list"),
+        ("memory", "forgt 2", "memory forget"),
+        ("settings", "auto-anwser on", "settings auto-answer"),
+        ("privacy", "exprot", "privacy export"),
+    ],
+)
+async def test_wrong_arguments_get_the_usage_and_the_nearest(app: App, name: str, args: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as wrong:
+        await commands.run(name, args, by(app, BOSS))
+    assert f"/{name} [" in str(wrong.value)
+    assert str(wrong.value).endswith(f"Did you mean /{nearest}?")
+
+
+async def test_arguments_that_are_like_nothing_get_the_usage_alone(app: App) -> None:
+    with pytest.raises(UsageError) as wrong:
+        await commands.run("docs", "zebra", by(app))
+    assert "Did you mean" not in str(wrong.value)
     assert "`/costs" not in (await commands.run("help", "", by(app))).text
     assert "`/costs" in (await commands.run("help", "", by(app, BOSS))).text
 

@@ -25,7 +25,7 @@ from knowledge.vectors import Vector
 
 LEXICAL = 0.35
 """The share of BM25."""
-NEIGHBOUR = 0.3
+NEIGHBOUR = 0.2
 """What a message lends to the one before it and to the one after it."""
 EXCHANGE = 0.6
 """What the exchange around a message lends to it."""

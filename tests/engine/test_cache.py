@@ -79,6 +79,7 @@ DIFFERENT = (
     ("Before the release, who signs off?", "After the release, who signs off?"),
     ("Can a file be deleted by guests?", "Can I delete a file?"),
     ("Can a guest be deleted?", "Can a guest delete?"),
+    ("Can guests be put on hold?", "Can guests put on hold?"),
     ("Can invoices be approved after sixty days?", "Can I approve invoices after sixty days?"),
     ("How do I stop and start the server?", "How do I start and stop the server?"),
     ("What happens if someone leaves?", "What happens if I leave?"),

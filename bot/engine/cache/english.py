@@ -179,7 +179,7 @@ NUMBERS = dict(
     zip("zero one two three four five six seven eight nine ten eleven twelve".split(), map(str, range(13)), strict=True)
 )
 IDLE = frozenset(
-    "a an the do does be is are am please just really actually exactly basically simply some my our there that of "
+    "a an the do does is are am please just really actually exactly basically simply some my our there that of "
     "ever very kindly i we".split()
 )
 BACK = frozenset("it he she him her his hers they them their this these those that same such above below here".split())

@@ -52,6 +52,7 @@ DIFFERENT = (
     ("What is the best way to earn money?", "What is the best way to earn money in India?"),
     ("What does the operator do?", "What does the operation do?"),
     ("What is C#?", "What is C++?"),
+    ("What is .NET?", "What is net?"),
     ("Who leads IT?", "Who leads it?"),
     ("Do employees pay for it?", "Do the employees pay for it?"),
     ("How do I log in?", "How do I log out?"),

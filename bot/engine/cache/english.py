@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*%?|[^\W\d_]+(?:[&.+'-]?[^\W_]+)*[+#]*|[€$£%<>=+*/]|[a-z_]\w*", re.IGNORECASE)
+TOKEN = re.compile(
+    r"(?<!\S)\.[^\W\d_]\w*|\d+(?:[.,:/]\d+)*%?|[^\W\d_]+(?:[&.+'-]?[^\W_]+)*[+#]*|[€$£%<>=+*/]|[a-z_]\w*", re.IGNORECASE
+)
 CONTRACTIONS = tuple(
     (re.compile(pattern, re.IGNORECASE), full)
     for pattern, full in (

@@ -96,7 +96,8 @@ class Stage:
             def make() -> Spec:
                 name = f"w{number}"
                 log = str(self.folder / f"{name}.log")
-                return Spec(name, mixes[number % len(mixes)], self.settings(), log, **more)
+                platforms = mixes[number % len(mixes)]
+                return Spec(name, platforms, self.settings(), log, **{"workspaces": SLACK_PACE, **more})
 
             return make
 

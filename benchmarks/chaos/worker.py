@@ -6,7 +6,7 @@ import asyncio
 import resource
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bot.app import App, open_app
 from bot.config import Settings
 from bot.engine import hold, messages
 from bot.platforms.discord.app import serve as serve_discord
+from bot.platforms.slack import streams, surface
 from bot.platforms.slack.app import serve as serve_slack
 from bot.store import leases
 
@@ -37,12 +38,15 @@ class Spec:
     profile: str = ""
     lease: float = 0.0
     """Seconds that a lease lasts, with all that follows from it; 0: as it is shipped."""
+    workspaces: float = 1.0
+    """As many workspaces' worth of edits and of starts of streams as Slack allows; see ``stage.SLACK_PACE``."""
 
 
 async def work(spec: Spec, tell: Tell) -> None:
     """Serve until cancelled; tells ``ready`` once every platform is connected."""
     if spec.lease:
         _shorten_leases(spec.lease)
+    _allow_as_many(spec.workspaces)
     settings = Settings(_env_file=None, **{**spec.settings, "data_dir": Path("unused")})
     watched = around(Watch(tell, spec.point, spec.at))
     async with open_app(settings, warm=True, around=watched) as app, asyncio.TaskGroup() as group:
@@ -60,6 +64,12 @@ def _shorten_leases(seconds: float) -> None:
     """So that a run need not wait for half a minute wherever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
     hold.HEARTBEAT, hold.UNSURE, messages.SHOWN_WITHIN = seconds / 4, seconds * 0.45, seconds / 3
+
+
+def _allow_as_many(workspaces: float) -> None:
+    """The people are those of many workspaces in one: each would have a budget of its own."""
+    surface.LIMITS = replace(surface.LIMITS, edits_per_minute=(surface.LIMITS.edits_per_minute or 0) * workspaces)
+    streams.STARTS_A_MINUTE = int(streams.STARTS_A_MINUTE * workspaces)
 
 
 async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:

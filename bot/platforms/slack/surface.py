@@ -47,7 +47,7 @@ class SlackSurface:
         around: Around | None = None,
         native: Streams | None = None,
         asker: str = "",
-        limits: Limits = LIMITS,
+        limits: Limits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -59,7 +59,7 @@ class SlackSurface:
         self._asker = asker
         self._monotonic = monotonic
         self._open: dict[str, Open] = {}
-        self._limits = replace(limits, appends=self._native is not None)
+        self._limits = replace(limits or LIMITS, appends=self._native is not None)
 
     @property
     def limits(self) -> Limits:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bot.commands.answers import asked_about
 from bot.commands.base import Command, Context, Reply
 from bot.engine.gate import safe, urls_in
 from bot.engine.links import link, plainly
+from bot.errors import UsageError
+from bot.store import turns
 from bot.types import Citation
 from knowledge import catalog
 from knowledge.errors import KnowledgeError
@@ -22,6 +26,10 @@ LEAST, MOST = 60, 300
 
 _HEADING = re.compile(r"(?m)^#{1,6}[ \t].*$")
 
+LOOKS, PAUSE = 8, 0.25
+"""How often, and how many seconds apart, it is looked whether the answer has been stored."""
+
+STILL_WRITTEN = "That answer is still being written; look again once it is done."
 NONE_CITED = "This answer cites no source."
 CHANGED = "_The document has changed since; this is what it said:_"
 GONE = "_The document is not among those that can be read here any more; this is what it said:_"
@@ -29,7 +37,9 @@ GONE = "_The document is not among those that can be read here any more; this is
 
 async def run(context: Context, line: str) -> Reply:
     """Each source of the answer with this id, or of the thread's last one: its place, and the quote in its words."""
-    row = await asked_about(context, "sources", line)
+    row = await _stored(context, line)
+    if row.state in turns.OPEN:
+        raise UsageError(STILL_WRITTEN)
     cited = [Citation(**{**one, "heading": tuple(one["heading"])}) for one in row.citations]
     return shown(cited, await _texts(context, cited))
 
@@ -41,6 +51,16 @@ def shown(cited: Sequence[Citation], texts: Mapping[str, str]) -> Reply:
     beside = max(LEAST, min(MOST, (ROOM // len(cited) - max(len(one.quote) for one in cited)) // 2))
     told = "\n\n".join(_told(one, texts.get(one.document_id), beside) for one in cited)
     return Reply(safe(told, urls_in(*(link(one) for one in cited))))
+
+
+async def _stored(context: Context, line: str) -> Any:
+    """The answer once it is stored, which is a moment after its buttons are shown; as it is where it is yet to end."""
+    for _ in range(LOOKS):
+        row = await asked_about(context, "sources", line)
+        if row.state not in turns.OPEN:
+            break
+        await asyncio.sleep(PAUSE)
+    return row
 
 
 async def _texts(context: Context, cited: Sequence[Citation]) -> Mapping[str, str]:

@@ -136,6 +136,7 @@ class Pipelines:
         self._idle: list[tuple[_Connection, float]] = []
         self._role: str | None = None
         self._role_known = False
+        self._closed = False
 
     @asynccontextmanager
     async def work(self, tenant_id: str) -> AsyncIterator[Work]:
@@ -154,12 +155,15 @@ class Pipelines:
                 raise StoreAway(unreachable(error)) from error
             raise
         finally:
-            if connection is not None:
-                await self._given_back(connection)
-            self._places.release()
+            try:
+                if connection is not None:
+                    await self._given_back(connection)
+            finally:
+                self._places.release()
 
     async def aclose(self) -> None:
-        """Close every connection that is not in use."""
+        """Close every connection, those in use once they are given back."""
+        self._closed = True
         while self._idle:
             connection, _ = self._idle.pop()
             await connection.close()
@@ -172,7 +176,8 @@ class Pipelines:
             await connection.close()
         connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
         if not self._role_known:
-            row = await (await connection.execute(_MAY_TAKE_ROLE, (APP_ROLE,))).fetchone()
+            async with _or_closed(connection):
+                row = await (await connection.execute(_MAY_TAKE_ROLE, (APP_ROLE,))).fetchone()
             self._role, self._role_known = (APP_ROLE if row and row[0] else None), True
         return connection
 
@@ -181,11 +186,12 @@ class Pipelines:
         status = connection.info.transaction_status
         try:
             if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                await connection.rollback()
+                async with _or_closed(connection):
+                    await connection.rollback()
                 status = connection.info.transaction_status
         except psycopg.Error:
             status = TransactionStatus.UNKNOWN
-        if status == TransactionStatus.IDLE and not connection.closed:
+        if status == TransactionStatus.IDLE and not (connection.closed or self._closed):
             self._idle.append((connection, self._monotonic()))
         else:
             await connection.close()
@@ -193,7 +199,18 @@ class Pipelines:
 
 async def _stands(connection: _Connection) -> bool:
     try:
-        await connection.execute("SELECT 1", prepare=False)
+        async with _or_closed(connection):
+            await connection.execute("SELECT 1", prepare=False)
     except psycopg.Error:
         return False
     return True
+
+
+@asynccontextmanager
+async def _or_closed(connection: _Connection) -> AsyncIterator[None]:
+    """Close the connection where the body fails or is cancelled: nobody else knows of it."""
+    try:
+        yield
+    except BaseException:
+        await connection.close()
+        raise

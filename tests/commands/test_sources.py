@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from bot import commands
 from bot.app import App
-from bot.commands import Context
+from bot.commands import Context, sources
 from bot.commands.sources import CHANGED, GONE, NONE_CITED, in_place
 from bot.errors import NotAllowed, UsageError
 from bot.types import LOCAL_TENANT, Author
@@ -71,6 +72,27 @@ async def test_who_may_look_and_what_there_is_to_look_at(app: App) -> None:
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET citations = '[]'"))
     assert (await commands.run("sources", turn_id, by(app))).text == NONE_CITED
+
+
+async def test_an_answer_that_is_shown_and_not_stored_yet_is_waited_for(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, turn_id = await answered(app)
+
+    async def turned(state: str) -> None:
+        async with app.database.tenant(LOCAL_TENANT) as session:
+            await session.execute(text("UPDATE turns SET state = :state"), {"state": state})
+
+    await turned("running")
+    monkeypatch.setattr(sources, "PAUSE", 0.0)
+    with pytest.raises(UsageError, match="still being written"):
+        await commands.run("sources", turn_id, inside)
+    monkeypatch.setattr(sources, "LOOKS", 1_000_000)
+    waiting = asyncio.create_task(commands.run("sources", turn_id, inside))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await turned("done")
+    assert "**[1]**" in (await waiting).text
 
 
 async def test_a_document_makes_nothing_live(app: App) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import psycopg
 import pytest
@@ -121,6 +122,54 @@ async def test_who_is_cancelled_takes_no_connection_along(database_url: str) -> 
     async with pipelines.work("slack:A") as work:
         assert await work.last(TENANTS) == [[]]
     await pipelines.aclose()
+
+
+@pytest.mark.parametrize(
+    ("method", "moment"), [("execute", "as it is opened"), ("execute", "as it is tried"), ("rollback", "at its end")]
+)
+async def test_wherever_it_is_cancelled_no_connection_and_no_place_is_lost(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, method: str, moment: str
+) -> None:
+    now, opened = 0.0, []
+    connect, original = psycopg.AsyncConnection.connect, getattr(psycopg.AsyncConnection, method)
+    pipelines = Pipelines(plain_url(database_url), connections=1, seconds=60.0, monotonic=lambda: now)
+
+    async def noted(*args: Any, **more: Any) -> Any:
+        opened.append(await connect(*args, **more))
+        return opened[-1]
+
+    async def cancelled(*args: Any, **more: Any) -> Any:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        return await original(*args, **more)
+
+    async def broken_off() -> None:
+        async with pipelines.work("slack:A") as work:
+            await work.ask(TENANTS)
+            raise RuntimeError
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", noted)
+    if moment != "as it is opened":
+        async with pipelines.work("slack:A") as work:
+            await work.last(TENANTS)
+        now = 1000.0 if moment == "as it is tried" else 0.0
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.AsyncConnection, method, cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(broken_off())
+    assert [connection.closed for connection in opened] == [True]
+    async with pipelines.work("slack:A") as work:
+        assert await work.last(TENANTS) == [[]]
+    await pipelines.aclose()
+
+
+async def test_what_is_in_use_at_the_end_is_closed_once_it_is_given_back(database_url: str) -> None:
+    pipelines = Pipelines(plain_url(database_url))
+    async with pipelines.work("slack:A") as work:
+        await pipelines.aclose()
+        assert await work.last(TENANTS) == [[]]
+    assert pipelines._idle == []
 
 
 async def test_who_finds_no_connection_free_is_told_so(database_url: str) -> None:

@@ -36,7 +36,9 @@ class Storyteller:
         self.restarted = asyncio.Event()
 
     def __call__(self, seen: Seen) -> Reply:
-        asked = seen.messages[-1][1].rpartition("asks: ")[2] if seen.messages else ""
+        _, asks, asked = seen.messages[-1][1].rpartition("asks: ") if seen.messages else ("", "", "")
+        if not asks:
+            return Reply("No rewriting and no summary here.")
         if "at length" in asked:
             return Reply(LONG, piece=900, pause=0.08)
         if "slowly" in asked or "story" in asked:

@@ -50,6 +50,9 @@ class ScriptedDesk:
         self._count = itertools.count(1)
         self._seen: set[tuple[str, str, str]] = set()
 
+    async def admins(self, tenant_id: str) -> tuple[str, ...]:
+        return ()
+
     async def accept(self, incoming: Incoming) -> Turn | None:
         if self.away:
             self.away -= 1

@@ -57,12 +57,15 @@ class Without:
     """Services where there is no database: what the platform notes on the side goes nowhere."""
 
     def __init__(self) -> None:
-        self.database = self
+        self.database = self.store = self
         self.paces = Paces()
 
     @asynccontextmanager
     async def tenant(self, tenant_id: str) -> AsyncIterator[Without]:
         yield self
+
+    async def admins(self, tenant_id: str) -> tuple[str, ...]:
+        return ()
 
     async def execute(self, statement: object) -> None:
         return None

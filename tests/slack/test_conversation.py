@@ -20,7 +20,7 @@ async def test_a_mention_is_answered_once_in_its_thread(slack: SlackDouble, desk
     assert len(slack.socket.deliveries) >= 3, "the twins and the unfurl were delivered"
     (reply,) = slack.replies(question)
     assert reply.thread_ts == question.ts
-    assert "*[1]* <https://handbook.example/leave|Leave> › Holidays › page 4" in reply.shown
+    assert "*[1]* <https://handbook.example/leave#page=4|Leave> › Holidays › page 4" in reply.shown
     assert "“Everyone has 30 days.”" in reply.shown
     assert reply.metadata == {
         "event_type": "parley_part",

@@ -112,7 +112,7 @@ async def followed(
 
 
 async def _standing(context: Context, found: Sequence[Run]) -> str:
-    lines = [f"{one.uri}: {told_of(one)}" for one in found[:SHOWN_FAILURES]]
+    lines = [f"{one.uri.removeprefix('upload:')}: {told_of(one)}" for one in found[:SHOWN_FAILURES]]
     if len(found) > SHOWN_FAILURES:
         ended = sum(not one.active for one in found)
         lines.append(f"{ended} of {len(found)} sources are read")
@@ -133,7 +133,8 @@ def told_of(run: Run) -> str:
         return run.error
     if run.state == "waiting":
         return f"tried again soon; {run.error}" if run.error else "waiting for its turn"
-    return counted(run.progress) + (", stopping" if run.stop_asked and run.active else "")
+    begun = run.progress.done or run.progress.failed or run.progress.total or not run.active
+    return (counted(run.progress) if begun else "begun") + (", stopping" if run.stop_asked and run.active else "")
 
 
 async def _sources(context: Context, given: list[str]) -> tuple[list[Source], list[Failure]]:

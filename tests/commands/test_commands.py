@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,12 +14,14 @@ from PIL import Image
 from bot import commands
 from bot.app import App
 from bot.commands import Context, Reply
-from bot.commands.ingest import counted
+from bot.commands.ingest import counted, told_of
 from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import money
 from bot.types import LOCAL_TENANT, Attachment, Author, ThreadKey
+from knowledge.runs import Run
 from knowledge.types import Progress
 
+NOW = datetime(2026, 11, 2, tzinfo=UTC)
 ANN = Author("U1", "Ann")
 BOSS = Author("U9", "Boss", is_admin=True)
 
@@ -51,6 +55,22 @@ async def ingested(app: App, *args: str, author: Author = ANN, channel: str = "C
 )
 def test_how_far_a_reading_is_is_counted_in_words(progress: Progress, words: str) -> None:
     assert counted(progress) == words
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "begun"),
+        ({"stop_asked": True}, "begun, stopping"),
+        ({"total": 3}, "0 of 3 documents"),
+        ({"done": 2, "failed": 1}, "2 documents, 1 failed"),
+        ({"state": "waiting"}, "waiting for its turn"),
+        ({"state": "done"}, "0 documents"),
+    ],
+)
+def test_a_reading_of_which_nothing_is_known_yet_has_begun(changed: dict[str, Any], words: str) -> None:
+    run = Run("1", "s", "upload:a.md", "upload", "tenant", "running", "U1", False, "", 1, 0, None, 0, False, "", NOW)
+    assert told_of(replace(run, **changed)) == words
 
 
 async def test_an_upload_is_taken_in_once_and_told(app: App) -> None:

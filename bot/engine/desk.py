@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -56,7 +56,7 @@ class Desk:
         self._max_chars = max_question_chars
         self._clock = clock
         self._running: dict[str, Waiting] = {}
-        self._after: set[asyncio.Task[None]] = set()
+        self._after: set[asyncio.Task[object]] = set()
         self._fresh: set[str] = set()
         self._closing = False
         self._full = False
@@ -406,21 +406,21 @@ class Desk:
             self._in_background(self._engine.reflect(turn), f"reflect on turn {turn.id}")
 
     def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        task = asyncio.create_task(_logged(work, name), name=name)
+        task = asyncio.create_task(work, name=name)
         self._after.add(task)
-        task.add_done_callback(self._after.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[object]) -> None:
+        """What goes on in the background has ended; a failure is told in the log alone."""
+        self._after.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ParleyError):
+            log.warning("%s: %s", task.get_name(), for_operator(error))
+        elif error is not None:
+            log.error("%s failed", task.get_name(), exc_info=error)
 
     async def _known(self, tenant_id: str, turn_id: str) -> Turn:
         turn = await self._store.turn(tenant_id, turn_id)
         if turn is None:
             raise UsageError(words.UNKNOWN_TURN)
         return turn
-
-
-async def _logged(work: Awaitable[object], name: str) -> None:
-    try:
-        await work
-    except ParleyError as error:
-        log.warning("%s: %s", name, for_operator(error))
-    except Exception:
-        log.exception("%s failed", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -221,3 +222,29 @@ async def test_who_was_made_an_admin_here_may_stop_and_forget_too(app_with_model
 
 async def _forgotten(app: App, turn_id: str, by: Author) -> Sequence[Turn]:
     return await app.desk.forget(turn_id, by, tenant_id=LOCAL_TENANT, surface_for=lambda _: Unseen())
+
+
+async def test_what_goes_on_in_the_background_may_end_before_it_begins_and_fails_in_the_log_alone(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refused() -> None:
+        raise NotAllowed("not now")
+
+    async def broken() -> None:
+        raise RuntimeError("by surprise")
+
+    app.desk._in_background(broken(), "never begun")
+    (task,) = app.desk._after
+    task.cancel()
+    del task
+    await app.desk.settled()
+    gc.collect()
+    assert _said_by_the_desk(caplog) == set()
+    app.desk._in_background(refused(), "first")
+    app.desk._in_background(broken(), "second")
+    await app.desk.settled()
+    assert _said_by_the_desk(caplog) == {"first: not now", "second failed"}
+
+
+def _said_by_the_desk(caplog: pytest.LogCaptureFixture) -> set[str]:
+    return {record.getMessage() for record in caplog.records if record.name == "bot.engine.desk"}

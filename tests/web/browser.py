@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -57,8 +58,9 @@ async def browsing(address: str, profile: Path) -> AsyncIterator[Chrome]:
 
 
 async def until(driver: Chrome, true: Callable[[Chrome], Any]) -> Any:
-    """Wait in a thread, so that the server goes on."""
-    return await asyncio.to_thread(WebDriverWait(driver, 20).until, true)
+    """Wait in a thread, so that the server goes on. What the page draws anew meanwhile is looked for again."""
+    waiting = WebDriverWait(driver, 60, ignored_exceptions=(StaleElementReferenceException, NoSuchElementException))
+    return await asyncio.to_thread(waiting.until, true)
 
 
 def every(driver: Chrome, css: str) -> list[Any]:
@@ -66,8 +68,9 @@ def every(driver: Chrome, css: str) -> list[Any]:
 
 
 def texts(driver: Chrome, css: str) -> list[str]:
-    """What is in the page, an element that is just fading in included."""
-    return [str(found.get_property("textContent")).strip() for found in every(driver, css)]
+    """What is in the page at one moment, an element that is just fading in included."""
+    read = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent.trim())"
+    return [str(found) for found in driver.execute_script(read, css)]
 
 
 async def typed(driver: Chrome, *keys: str) -> None:
@@ -75,4 +78,4 @@ async def typed(driver: Chrome, *keys: str) -> None:
 
 
 def complaints(driver: Chrome) -> list[str]:
-    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]

@@ -45,6 +45,7 @@ DISCORD_LIMITS = {
     "POST /channels/{channel_id}/messages": (5, 0.5),
     "PATCH /channels/{channel_id}/messages/{message_id}": (5, 0.5),
     "*": (500, 1.0),
+    "global": (5_000, 1.0),
 }
 MIXES: tuple[tuple[PlatformName, ...], ...] = (("slack",), ("discord",), ("slack", "discord"), ("discord", "slack"))
 

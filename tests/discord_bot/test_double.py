@@ -89,6 +89,25 @@ async def test_the_sixth_post_within_the_window_has_to_wait(request_: Client, ge
     assert request_.headers["Content-Type"] == "application/json"
 
 
+async def test_all_requests_together_have_a_limit() -> None:
+    async with DiscordDouble(limits={"global": (2, 60.0)}) as double, aiohttp.ClientSession() as session:
+        request = Client(double, session)
+        told = [await request("GET", place) for place in ("/users/@me", "/gateway/bot", "/oauth2/applications/@me")]
+    assert [status for status, _ in told] == [200, 200, 429]
+    assert told[-1][1]["global"] is True
+    assert request.headers["X-RateLimit-Global"] == "true"
+
+
+async def test_too_many_invalid_requests_are_against_the_rules() -> None:
+    async with DiscordDouble(invalid=2) as double, aiohttp.ClientSession() as session:
+        request, general = Client(double, session), double.channel("general")
+        general.denied = {"send_messages"}
+        for kept in (0, 1):
+            assert (await request("POST", posts(general), {"content": "x"} | CALM))[0] == 403
+            assert len(double.violations) == kept
+        double.violations.clear()
+
+
 async def test_deleted_messages_unknown_channels_and_missing_rights(
     double: DiscordDouble, request_: Client, general: Channel
 ) -> None:

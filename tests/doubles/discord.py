@@ -41,14 +41,18 @@ LIMITS = {
     "POST /channels/{channel_id}/messages": (5, 5.0),
     "PATCH /channels/{channel_id}/messages/{message_id}": (5, 5.0),
     "*": (50, 1.0),
+    "global": (50, 1.0),
 }
+INVALID = 10_000
+"""Answers of 401, 403 and 429 within ten minutes for which Discord shuts an address out."""
 CONTENT_INTENT_FLAG = 1 << 19
 
 
 class DiscordDouble:
     """One Discord with a guild, and others where ``guild`` founds them. Use as an async context manager.
 
-    ``shards`` is how many connections it wants a bot to divide the guilds among.
+    ``shards`` is how many connections it wants a bot to divide the guilds among, ``invalid`` how many invalid requests
+    it takes in ten minutes.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class DiscordDouble:
         approved: frozenset[str] = frozenset({"message_content"}),
         limits: dict[str, tuple[int, float]] | None = None,
         shards: int = 1,
+        invalid: int = INVALID,
     ) -> None:
         self.shards = shards
         self.token = token
@@ -71,7 +76,7 @@ class DiscordDouble:
         self.synced = 0
         self.gateway = Gateway(self)
         self.gateway.changed = self.changed
-        self.rest = Rest(self, LIMITS | (limits or {}))
+        self.rest = Rest(self, LIMITS | (limits or {}), invalid)
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self._port = 0

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -106,6 +107,8 @@ class Rest:
 
     double: DiscordDouble
     limits: dict[str, tuple[int, float]]
+    invalid: int
+    """So many requests that were refused by 401, 403 or 429 within ten minutes are too many."""
     buckets: dict[str, Bucket] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -125,6 +128,8 @@ class Rest:
         open_route = "token" in args or path == "/gateway"
         if not open_route and request.headers.get("Authorization") != f"Bot {self.double.token}":
             return self._refuse(request.method, path, ApiError(401, 0, "401: Unauthorized"), {})
+        if not open_route and (wait := self._all.take(time.monotonic())) > 0:
+            return self._slow_down(request.method, path, wait, {}, everything=True)
         bucket = self._bucket(name, args)
         wait, now = bucket.take(time.monotonic()), time.monotonic()
         headers = bucket.headers(re.sub(r"\W+", "-", name), now)
@@ -143,6 +148,11 @@ class Rest:
         self.double.changed()
         return _answer(status, data, headers)
 
+    def __post_init__(self) -> None:
+        self._all = Bucket(*self.limits["global"])
+        """Of all requests of the bot but those that carry an interaction's own token."""
+        self._invalid: deque[float] = deque()
+
     def _bucket(self, name: str, args: dict[str, str]) -> Bucket:
         major = args.get("channel_id") or args.get("token") or ""
         limit, per = self.limits.get(name, self.limits["*"])
@@ -155,13 +165,29 @@ class Rest:
                 return fault
         return None
 
-    def _slow_down(self, method: str, path: str, wait: float, headers: dict[str, str]) -> web.Response:
-        self.refusals.append((method, path, 429))
-        body = {"message": "You are being rate limited.", "retry_after": round(wait, 3), "global": False}
-        return _answer(429, body, headers | {"Via": "1.1 double", "Retry-After": f"{wait:.3f}"})
+    def _slow_down(
+        self, method: str, path: str, wait: float, headers: dict[str, str], *, everything: bool = False
+    ) -> web.Response:
+        self._refused(method, path, 429)
+        body = {"message": "You are being rate limited.", "retry_after": round(wait, 3), "global": everything}
+        whole = {"X-RateLimit-Global": "true", "X-RateLimit-Scope": "global"} if everything else {}
+        return _answer(429, body, headers | whole | {"Via": "1.1 double", "Retry-After": f"{wait:.3f}"})
+
+    def _refused(self, method: str, path: str, status: int) -> None:
+        self.refusals.append((method, path, status))
+        if status not in (401, 403, 429):
+            return
+        now = time.monotonic()
+        self._invalid.append(now)
+        while self._invalid[0] <= now - 600.0:
+            self._invalid.popleft()
+        if len(self._invalid) == self.invalid:
+            self.double.violations.append(
+                f"{self.invalid} invalid requests within ten minutes: the address is shut out"
+            )
 
     def _refuse(self, method: str, path: str, refusal: ApiError, headers: dict[str, str]) -> web.Response:
-        self.refusals.append((method, path, refusal.status))
+        self._refused(method, path, refusal.status)
         return _answer(refusal.status, refusal.body, headers)
 
     async def _read(self, request: web.Request) -> tuple[Json | list[Json], list[Attachment]]:

@@ -33,9 +33,7 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
     """Run a command. Raises ParleyError with words for the person."""
     command = COMMANDS.get(name.strip().lower().lstrip("/"))
     if command is None:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"Did you mean /{near[0]}?" if near else "/help lists what there is."
-        raise UsageError(f"There is no command “{name}”. {hint}")
+        raise no_such(name)
     ctx = replace(ctx, author=await _in_full(ctx))
     if command.admin and not ctx.author.is_admin:
         raise NotAllowed(f"Only an admin can use /{command.name}.")
@@ -45,6 +43,13 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
         raise UsageError(f"{error}{_nearest(command, args)}") from error
     except KnowledgeError as error:
         raise ParleyError(str(error)) from error
+
+
+def no_such(name: str) -> UsageError:
+    """What is wrong with a command's name, with the nearest that there is."""
+    near = difflib.get_close_matches(name.lower().lstrip("/"), COMMANDS, 1)
+    hint = f"Did you mean /{near[0]}?" if near else "/help lists what there is."
+    return UsageError(f"There is no command “{name}”. {hint}")
 
 
 def _nearest(command: Command, args: str) -> str:

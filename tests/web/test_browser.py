@@ -65,7 +65,7 @@ async def test_keys_commands_and_refusals(page: Running, chrome: Chrome) -> None
     assert "You <b>" in texts(chrome, ".msg.command td")
 
     await typed(chrome, "/nonsense", Keys.ENTER)
-    await until(chrome, lambda driver: "There is no command /nonsense" in driver.find_element(By.ID, "notice").text)
+    await until(chrome, lambda driver: "There is no command “nonsense”" in driver.find_element(By.ID, "notice").text)
     box = chrome.find_element(By.ID, "question")
     assert box.get_property("value") == "/nonsense", "what was refused is not lost"
 

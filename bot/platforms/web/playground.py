@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from bot import commands
 from bot.commands.base import Command, Context, File, OnUpdate, Reply
 from bot.engine.desk import SurfaceFor
 from bot.engine.ports import Clock, Surface
@@ -207,7 +208,7 @@ class Playground:
     ) -> str:
         """Run a command in the background, its reply shown in the thread; returns the reply's id. Raises UsageError."""
         if name not in {command.name for command in self.commands.known}:
-            raise UsageError(words.NO_SUCH_COMMAND.format(name=name))
+            raise commands.no_such(name)
         at = stamp(self.clock())
         key = secrets.token_hex(8)
         line = " ".join([f"/{name}", *(attachment.name for attachment in attachments), args]).strip()

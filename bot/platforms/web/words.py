@@ -8,7 +8,6 @@ HOST = "This page is served to {allowed} only. Open it under one of these addres
 ORIGIN = "This request did not come from the playground's own page, so it was not carried out. Reload the page."
 TOO_LARGE = "That is larger than {limit}. Send less, or raise PARLEY_MAX_FILE_MB for files."
 NOT_JSON = "The request is not the JSON the playground sends. Reload the page."
-NO_SUCH_COMMAND = "There is no command /{name}. Type /help for those there are."
 NO_SUCH_ACTION = "There is no such button."
 NO_FILE = "Choose a file to upload; this one is empty."
 BAD_THREAD = "That is no conversation of the playground. Start one with 'New conversation'."

@@ -114,36 +114,16 @@ class Engine:
         scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
         turn, lease = await hold.lease(means.store, turn, turned_away)
         run = means.run(turn, lease, scope)
-        async with self._display(run, surface) as display, hold.heartbeat(means, run, doubt or asyncio.Event()):
-            try:
-                if is_given_up(lease.takeovers):
-                    raise Refused(words.GIVEN_UP)
-                run.state = "cancelled" if stopped() or lease.stopping else "done"
-                if run.state == "done":
-                    await self._answer(run, display, surface)
-            except asyncio.CancelledError:
-                if run.lost or not stopped():
-                    await endings.give_up(means, run, display)
-                    raise
-                run.state = "cancelled"
-                run.resolve()
-            except LeaseLost:
-                run.lost = True
-                await endings.give_up(means, run, display)
+        outcome: Outcome | None = None
+        try:
+            async with self._display(run, surface) as display, hold.heartbeat(means, run, doubt or asyncio.Event()):
+                outcome = await self._to_its_end(run, display, surface, stopped)
+            await reuse.keep(means, run)
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if outcome is None or not stopped() or current is None:
                 raise
-            except StoreAway as away:
-                log.warning("turn %s waits for the database: %s", turn.id, away.detail)
-                await endings.give_up(means, run, display, words.STORE_AWAY)
-                raise
-            except Refused as refusal:
-                run.refuse(str(refusal))
-            except (ParleyError, KnowledgeError) as error:
-                run.fail(str(error))
-            except Exception:
-                log.exception("turn %s failed", turn.id)
-                run.fail("Something broke while answering; the operator finds it in the log")
-            outcome = await hold.whole(endings.finish(means, run, display))
-        await reuse.keep(means, run)
+            current.uncancel()  # the stop came when the answer stood already
         return outcome
 
     def pace(self, turn: Turn, surface: Surface) -> Shared:
@@ -162,6 +142,38 @@ class Engine:
         await after.reflect(self._means, turn)
 
     # --- the steps of an answer
+
+    async def _to_its_end(self, run: Run, display: Display, surface: Surface, stopped: Callable[[], bool]) -> Outcome:
+        """Answer, and store and show how that ended. Raises what leaves the turn to others: see ``handle``."""
+        means, turn, lease = self._means, run.turn, run.lease
+        try:
+            if is_given_up(lease.takeovers):
+                raise Refused(words.GIVEN_UP)
+            run.state = "cancelled" if stopped() or lease.stopping else "done"
+            if run.state == "done":
+                await self._answer(run, display, surface)
+        except asyncio.CancelledError:
+            if run.lost or not stopped():
+                await endings.give_up(means, run, display)
+                raise
+            run.state = "cancelled"
+            run.resolve()
+        except LeaseLost:
+            run.lost = True
+            await endings.give_up(means, run, display)
+            raise
+        except StoreAway as away:
+            log.warning("turn %s waits for the database: %s", turn.id, away.detail)
+            await endings.give_up(means, run, display, words.STORE_AWAY)
+            raise
+        except Refused as refusal:
+            run.refuse(str(refusal))
+        except (ParleyError, KnowledgeError) as error:
+            run.fail(str(error))
+        except Exception:
+            log.exception("turn %s failed", turn.id)
+            run.fail("Something broke while answering; the operator finds it in the log")
+        return await hold.whole(endings.finish(means, run, display))
 
     async def _answer(self, run: Run, display: Display, surface: Surface) -> None:
         """The first message goes up while the answer is prepared; the model is asked once both are done."""

@@ -189,6 +189,26 @@ async def test_a_turn_that_kills_its_processes_is_given_up() -> None:
     assert llm.prompts == []
 
 
+async def test_a_stop_that_comes_when_the_answer_stands_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = asyncio.Event()
+
+    async def keep(*_: object) -> None:
+        kept.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("bot.engine.reuse.keep", keep)
+    stops: list[bool] = []
+    handling = asyncio.create_task(
+        engine(Memory(), Writer([script(ANSWER)])).handle(turn(), Screen(), stopped=lambda: bool(stops))
+    )
+    await kept.wait()
+    stops.append(True)
+    handling.cancel()
+    outcome = await handling
+    assert (outcome.state, outcome.answer) == ("done", ANSWER)
+    assert handling.cancelling() == 0
+
+
 async def test_a_stop_that_came_by_another_process_is_obeyed() -> None:
     class Stopped(Memory):
         async def lease(self, turn: Turn) -> Lease | None:

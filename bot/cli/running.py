@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 COLLECTED_AFTER = (50_000, 20, 50)
-"""New objects, and collections of the younger generation, after which garbage is looked for. Python's own (700, 10, 10)
-stops a process with 200 streams hundreds of times a second, and now and then for as long as its libraries are large."""
+"""New objects, and collections of the younger generation, after which garbage is looked for; Python's own are 700, 10
+and 10. Looking stops the process, the longer the more it has loaded."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 tenant_option = click.option(

@@ -27,16 +27,16 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from bot.evals.scratch import scratch_schema
-from bot.store import embedded
+from bot.evals.scratch_schema import scratch_schema
+from bot.store import embedded_postgres
 from bot.store.session import Database
 from knowledge.chunking import METHODS, Chunking
 from knowledge.chunking.units import CountTokens
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.ingest import Ingestor
-from knowledge.parsing import plain
+from knowledge.parsing import plain_text
 from knowledge.ports import Embedder
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 from knowledge.types import NOTHING_KNOWN, Document, Fetched, Item, Known, Scope
 
 TENANT = "benchmark"
@@ -80,7 +80,7 @@ class Texts:
             yield Fetched(name, body.encode())
 
     async def parse(self, fetched: Fetched) -> Document:
-        parsed = plain.parse(fetched.data.decode())
+        parsed = plain_text.parse(fetched.data.decode())
         assert parsed.text == self.texts[fetched.uri]
         return Document(fetched.uri, "", parsed.text, parsed.blocks)
 
@@ -226,7 +226,7 @@ async def main(arguments: argparse.Namespace) -> None:
     asked = questions(folder)[:: arguments.every]
     texts = Texts(documents(folder), embedder.count_tokens)
     home = Path(tempfile.mkdtemp(prefix="parley-chunking-"))
-    server = None if arguments.database_url else embedded.start(home)
+    server = None if arguments.database_url else embedded_postgres.start(home)
     rows = []
     try:
         for chunking in VARIANTS:

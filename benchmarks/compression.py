@@ -27,12 +27,12 @@ from statistics import fmean
 from rank_bm25 import BM25Okapi
 
 from knowledge.chunking import chunk, indexed_text
-from knowledge.compress import Extract, compress
 from knowledge.embedders.local import SentenceTransformerEmbedder
-from knowledge.embedders.tokens import Sentences, sentence_cosines
-from knowledge.parsing import plain
-from knowledge.passages import with_sentences
-from knowledge.tokens import document_terms, query_terms
+from knowledge.embedders.token_vectors import Sentences, sentence_cosines
+from knowledge.parsing import plain_text
+from knowledge.passage_compression import Extract, compress
+from knowledge.passage_merging import with_sentences
+from knowledge.search_terms import document_terms, query_terms
 from knowledge.types import Document, Passage
 
 Span = tuple[int, int]
@@ -79,7 +79,7 @@ class Kept:
 
 def index(name: str, text: str, embedder: SentenceTransformerEmbedder) -> Index:
     """A document as it is indexed."""
-    parsed = plain.parse(plain.decode(text.encode()))
+    parsed = plain_text.parse(plain_text.decode(text.encode()))
     chunks = chunk(Document(name, "", parsed.text, parsed.blocks), count=embedder.count_tokens)
     passages = [
         Passage(n, "", one.text, name, name, one.heading, one.start, one.end, None, 0.0) for n, one in enumerate(chunks)

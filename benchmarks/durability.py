@@ -18,16 +18,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from benchmarks.ground import fresh_postgres, table
+from benchmarks.benchmark_database import fresh_postgres, table
 from bot.app import expected_tokens
 from bot.config import Settings
-from bot.engine.desk import Desk
-from bot.engine.ports import Ended, Event, Meter, Opening, Prompt, Store, TextDelta
-from bot.engine.turn import Engine
-from bot.store.line import Line
+from bot.engine.dispatch.dispatcher import Dispatcher
+from bot.engine.engine import Engine
+from bot.engine.ports.llm import Ended, Event, Meter, Prompt, RecordingMeter, TextDelta
+from bot.engine.ports.store import Store
+from bot.store.notifications import Notifications
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from bot.types import Author, Call, Incoming, Limits, Part, ThreadKey, Tier, Turn, Usage
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.display import Limits, Part
+from bot.types.turns import Turn
+from bot.types.usage import Call, Tier, Usage
 from knowledge.types import Found, Scope
 from tests.engine.fakes import Memory
 
@@ -88,7 +92,7 @@ class Model:
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         name = uuid.uuid4().hex
-        if isinstance(meter, Opening):
+        if isinstance(meter, RecordingMeter):
             await meter.opens(Call("answer", "p", "m", "cheap", Usage(10), None, "none", "open", 0.0, id=name))
         self.marks.asked.setdefault(prompt.question, time.perf_counter())
         yield TextDelta("Yes.")
@@ -117,46 +121,46 @@ class Forgetful(Memory):
         return Turn(uuid.uuid4().hex, *known, None, False, incoming.sent_at)
 
 
-def _desk(store: Store, marks: Marks) -> Desk:
+def _dispatcher(store: Store, marks: Marks) -> Dispatcher:
     made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
     engine = Engine(store=store, search=Library(), llm=Model(marks), settings=made, count_tokens=len)
-    return Desk(engine=engine, store=store, max_question_chars=10_000)
+    return Dispatcher(engine=engine, store=store, max_question_chars=10_000)
 
 
 @asynccontextmanager
-async def durable(url: str, marks: Marks) -> AsyncIterator[Desk]:
+async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
     """A desk over Postgres, as the application wires it."""
-    database, line = Database(url), Line(url)
+    database, notifications = Database(url), Notifications(url)
     made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
     store = PostgresStore(
         database,
         made,
         count_tokens=len,
         clock=lambda: datetime.now(UTC),
-        holder=lambda: line.holder,
+        holder=lambda: notifications.holder,
         expected=expected_tokens(made, len),
     )
-    desk = _desk(store, marks)
-    listening = asyncio.create_task(line.serve(desk.notice))
+    dispatcher = _dispatcher(store, marks)
+    listening = asyncio.create_task(notifications.serve(dispatcher.notice))
     try:
-        await line.connected()
-        yield desk
+        await notifications.connected()
+        yield dispatcher
     finally:
-        await desk.close()
+        await dispatcher.close()
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
         await database.aclose()
 
 
 @asynccontextmanager
-async def plain(marks: Marks) -> AsyncIterator[Desk]:
+async def plain(marks: Marks) -> AsyncIterator[Dispatcher]:
     """The same over a store that only remembers."""
-    desk = _desk(Forgetful(limit=10**12), marks)
-    yield desk
-    await desk.close()
+    dispatcher = _dispatcher(Forgetful(limit=10**12), marks)
+    yield dispatcher
+    await dispatcher.close()
 
 
-async def ask(desk: Desk, marks: Marks, *, turns: int, at_once: int) -> None:
+async def ask(dispatcher: Dispatcher, marks: Marks, *, turns: int, at_once: int) -> None:
     """Put the questions, each in a thread of its own."""
     free = asyncio.Semaphore(at_once)
 
@@ -167,21 +171,21 @@ async def ask(desk: Desk, marks: Marks, *, turns: int, at_once: int) -> None:
             author = Author(f"U{number % PEOPLE}", "Ann")
             asked = Incoming(thread, uuid.uuid4().hex, author, name, "mention", datetime.now(UTC))
             marks.taken[name] = time.perf_counter()
-            turn = await desk.accept(asked)
+            turn = await dispatcher.accept(asked)
             assert turn is not None
-            await desk.start(turn, Place(marks, name))
+            await dispatcher.start(turn, Place(marks, name))
 
     await asyncio.gather(*(one(number) for number in range(turns + WARM)))
-    await desk.settled()
+    await dispatcher.settled()
 
 
 async def measure(url: str, *, turns: int, at_once: int) -> dict[str, float]:
     """Medians and 95th percentiles with and without, and the difference of the medians."""
     kept, forgotten = Marks(), Marks()
-    async with durable(url, kept) as desk:
-        await ask(desk, kept, turns=turns, at_once=at_once)
-    async with plain(forgotten) as desk:
-        await ask(desk, forgotten, turns=turns, at_once=at_once)
+    async with durable(url, kept) as dispatcher:
+        await ask(dispatcher, kept, turns=turns, at_once=at_once)
+    async with plain(forgotten) as dispatcher:
+        await ask(dispatcher, forgotten, turns=turns, at_once=at_once)
     found: dict[str, float] = {}
     for what, moment in (("sign of life", "shown"), ("model asked", "asked")):
         durable_ms, plain_ms = (marks.until(getattr(marks, moment)) for marks in (kept, forgotten))

@@ -21,10 +21,10 @@ from typing import Any
 
 from sqlalchemy import text
 
-from bot.store import embedded, migrate
+from bot.store import embedded_postgres, migrate
 from bot.store.session import Database
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
-from knowledge.embedders.weights import OFFLINE_MODEL, locate
+from knowledge.embedders.model_files import OFFLINE_MODEL, locate
 from knowledge.ingest import Ingestor
 from knowledge.sources import FolderSource
 
@@ -57,7 +57,7 @@ async def measure(folder: Path, data: Path) -> dict[str, Any]:
     """The figures."""
     embedder = SentenceTransformerEmbedder()
     await embedder.encode(["warm"], "passage")
-    server = await asyncio.to_thread(embedded.start, data)
+    server = await asyncio.to_thread(embedded_postgres.start, data)
     await asyncio.to_thread(migrate.upgrade, server.url)
     database = Database(server.url)
     ingestor = Ingestor(database.tenant, embedder)

@@ -23,12 +23,12 @@ from pathlib import Path
 import psutil
 from sqlalchemy import create_engine, text
 
-from benchmarks.chaos.crowd import TAG, PlatformName
-from benchmarks.chaos.fleet import Process
+from benchmarks.benchmark_database import run, table
+from benchmarks.chaos.checks import percentile
+from benchmarks.chaos.environment import Environment, staged
 from benchmarks.chaos.postgres import Postgres
-from benchmarks.chaos.stage import Stage, staged
-from benchmarks.chaos.verdict import percentile
-from benchmarks.ground import run, table
+from benchmarks.chaos.process_pool import Process
+from benchmarks.chaos.simulated_users import TAG, PlatformName
 from bot.store.session import driver_url
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack_world import Message
@@ -206,7 +206,7 @@ async def measure(
         return result
 
 
-async def _talk(stage: Stage, events: float, questions: float, talk: list[float]) -> None:
+async def _talk(stage: Environment, events: float, questions: float, talk: list[float]) -> None:
     """Questions at their rate, evenly by platform, and talk until the events are as many as asked for.
 
     ``talk`` takes the moments at which somebody just talked.
@@ -229,7 +229,7 @@ async def _talk(stage: Stage, events: float, questions: float, talk: list[float]
             await asyncio.sleep(0.005)
 
 
-def _chatter(stage: Stage) -> None:
+def _chatter(stage: Environment) -> None:
     """Somebody says something to somebody else in a channel of Slack."""
     world = stage.slack.world
     user = stage.chance.choice([name for name in world.users if name.startswith("U0CROWD")])
@@ -237,7 +237,7 @@ def _chatter(stage: Stage) -> None:
     stage.slack.announce(Message(f"C0CHAOS{stage.chance.randrange(8)}", world.next_ts(), user, [said]))
 
 
-async def _watch(stage: Stage, seconds: float) -> Watched:
+async def _watch(stage: Environment, seconds: float) -> Watched:
     seen, until, spent = Watched(), time.monotonic() + seconds, time.process_time()
     while time.monotonic() < until:
         await asyncio.sleep(min(1.0, seconds / 3))
@@ -247,7 +247,7 @@ async def _watch(stage: Stage, seconds: float) -> Watched:
     return seen
 
 
-def _sent(stage: Stage) -> int:
+def _sent(stage: Environment) -> int:
     """Messages and edits that the bot has sent."""
     slack = sum(len(message.versions) for message in stage.slack.world.messages if message.bot_id)
     channels = stage.discord.world.channels.values()
@@ -258,7 +258,7 @@ def _sent(stage: Stage) -> int:
 
 
 def _result(
-    stage: Stage,
+    stage: Environment,
     process: Process,
     seen: Watched,
     seconds: float,

@@ -23,12 +23,14 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.ground import fresh_postgres, table
+from benchmarks.benchmark_database import fresh_postgres, table
 from bot.config import Settings
 from bot.errors import OverBudget
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from bot.types import Author, Call, Incoming, ThreadKey, Turn, Usage
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.turns import Turn
+from bot.types.usage import Call, Usage
 
 TENANT = "benchmark"
 ASKER = Author("U1", "Ann")

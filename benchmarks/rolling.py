@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.benchmark_database import run
 from benchmarks.chaos.__main__ import print_result
-from benchmarks.chaos.fleet import Fleet
+from benchmarks.chaos.environment import staged
+from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.run import PATIENCE, Result, report, settled
-from benchmarks.chaos.stage import staged
-from benchmarks.ground import run
 
 
 async def roll(
@@ -44,7 +44,7 @@ async def roll(
         return await report(stage, [fleet], seed, time.monotonic() - began, kills=0)
 
 
-async def _restart(fleet: Fleet, restarts: int, note: Callable[[str], None]) -> None:
+async def _restart(fleet: ProcessPool, restarts: int, note: Callable[[str], None]) -> None:
     for number in range(restarts):
         old = await fleet.replace(fleet.slots[number % len(fleet.slots)])
         note(f"restart {number + 1}: {old.spec.name} left with status {old.status}")

@@ -28,19 +28,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.evals.metrics import percentile
-from bot.evals.scratch import scratch_schema
+from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
 from knowledge import bm25, search, store
-from knowledge.driver import driver
+from knowledge.binary_driver import driver
+from knowledge.chunk_vectors import Vector
 from knowledge.embedders import SentenceTransformerEmbedder
-from knowledge.embedders.tokens import TokenVectors
-from knowledge.embedders.weights import OFFLINE_MODEL
+from knowledge.embedders.model_files import OFFLINE_MODEL
+from knowledge.embedders.token_vectors import TokenVectors
 from knowledge.ports import EncodeKind
-from knowledge.postings import IndexedChunk
+from knowledge.posting_codec import IndexedChunk
 from knowledge.rerankers import LateInteraction
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 from knowledge.types import TENANT_AUDIENCE, Scope
-from knowledge.vectors import Vector
 
 LARGE, SMALL = "large", "small"
 CHANNEL = "narrow"

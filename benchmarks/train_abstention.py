@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.weak_evidence import Shown, beir, turns
+from benchmarks.weak_evidence_data import Shown, beir, turns
 from bot.errors import UsageError
 from bot.evals.abstention import Case, auc, encoded
-from knowledge import confidence as shipped
-from knowledge.confidence import MEANING, WORDS, Evidence, Linear, Weights, seen_meaning, seen_words
+from knowledge import evidence_confidence as shipped
 from knowledge.embedders import OFFLINE_MODEL, build_embedder
+from knowledge.evidence_confidence import MEANING, WORDS, Evidence, Linear, Weights, seen_meaning, seen_words
 
 FOLDS = 5
 PENALTY = 10.0

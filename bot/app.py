@@ -10,42 +10,45 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar
 
-from bot.channels import channel_opener
+from bot.channel_sources import channel_opener
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.engine import budget, prompt
-from bot.engine.cache.port import NearAnswers
-from bot.engine.desk import Desk
-from bot.engine.paces import Paces
-from bot.engine.ports import LLM, Classifier, Search, Store
-from bot.engine.routing.local import LocalClassifier
+from bot.engine.answer import budget, prompt
+from bot.engine.cache.near_answers import SimilarAnswers
+from bot.engine.dispatch.dispatcher import Dispatcher
+from bot.engine.display.workspace_pacing import WorkspacePacing
+from bot.engine.engine import Engine
+from bot.engine.ports.classifier import Classifier
+from bot.engine.ports.llm import LLM
+from bot.engine.ports.search import Search
+from bot.engine.ports.store import Store
+from bot.engine.routing.local_classifier import LocalClassifier
 from bot.engine.routing.weights import shipped
-from bot.engine.turn import Engine
 from bot.errors import ParleyError
-from bot.files import FileReader
-from bot.intake import Intake
+from bot.file_reader import FileReader
+from bot.ingestion import Ingestion
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
+from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
-from bot.llm.reflecting import ModelSummariser
-from bot.llm.rewriting import ModelRewriter
-from bot.llm.routing import ModelClassifier
+from bot.llm.query_rewriting import ModelRewriter
+from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
-from bot.store import embedded, migrate
-from bot.store.line import Line, telling
-from bot.store.queue import Queue
-from bot.store.recall import ThreadMemory
-from bot.store.reuse import PostgresNearAnswers
+from bot.store import embedded_postgres, migrate
+from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
+from bot.store.job_queue import Queue
+from bot.store.notifications import Notifications, telling
 from bot.store.session import ALL_TENANTS, Database
 from bot.store.store import PostgresStore
-from bot.types import Pacing
+from bot.store.thread_memory import ThreadMemory
+from bot.types.display import Pacing
+from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders import build_embedder, open_stored
+from knowledge.embedding_models import Models
 from knowledge.ingest import Ingestor
-from knowledge.models import Models
 from knowledge.ports import Embedder
-from knowledge.processor import share_the_processor
 from knowledge.rerankers import build_reranker
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 
 SHUTDOWN_GRACE = 10.0
 LINE_SECONDS = 2.0
@@ -64,7 +67,7 @@ class App:
 
     settings: Settings
     database: Database
-    desk: Desk
+    dispatcher: Dispatcher
     services: Services
     embedder: Embedder
     retriever: Retriever
@@ -72,7 +75,7 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class Overrides:
     """What may stand around the ports as they are wired, for those who watch or replace one; nothing by default."""
 
     store: Callable[[Store], Store] = _itself
@@ -85,7 +88,7 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     """The address of the database, its server started where it is the embedded one. Raises ConfigError."""
     if settings.database_url:
         return settings.database_url.get_secret_value()
-    server = await asyncio.to_thread(embedded.start, settings.data_dir)
+    server = await asyncio.to_thread(embedded_postgres.start, settings.data_dir)
     stack.callback(server.release)
     return server.url
 
@@ -141,7 +144,7 @@ async def open_app(
     *,
     warm: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    around: Around = Around(),
+    overrides: Overrides = Overrides(),
 ) -> AsyncIterator[App]:
     """Start what is needed, migrate, and wire it. Raises ConfigError.
 
@@ -150,7 +153,7 @@ async def open_app(
     share_the_processor()
     async with AsyncExitStack() as stack:
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
-        llm = around.llm(build_llm(settings, counter=counter, prices=prices))
+        llm = overrides.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
         models = build_models(settings)
         stack.push_async_callback(models.current.aclose)
@@ -161,23 +164,23 @@ async def open_app(
         database = await stack.enter_async_context(opened_database(settings))
         retriever, ingestor = _open_knowledge(settings, database, models, stack)
         address = database.engine.url.render_as_string(hide_password=False)
-        queue, line = Queue(address), Line(address)
-        paces = Paces(line.process_id)
+        queue, notifications = Queue(address), Notifications(address)
+        workspace_pacing = WorkspacePacing(notifications.process_id)
         stack.push_async_callback(queue.aclose)
-        store = around.store(
+        store = overrides.store(
             PostgresStore(
                 database,
                 settings,
                 count_tokens=counter.count,
                 clock=clock,
-                holder=lambda: line.holder,
+                holder=lambda: notifications.holder,
                 expected=expected_tokens(settings, counter.count),
             )
         )
-        search = around.search(retriever)
+        search = overrides.search(retriever)
         reader = FileReader()
         stack.push_async_callback(reader.aclose)
-        engine = around.engine(
+        engine = overrides.engine(
             store=store,
             search=search,
             llm=llm,
@@ -186,38 +189,40 @@ async def open_app(
             classifier=_classifier(settings, llm, retriever),
             memory=ThreadMemory(database, models.current),
             rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
-            summariser=None if llm.model("cheap") == extractive.NAME else ModelSummariser(llm),
+            summarizer=None if llm.model("cheap") == extractive.NAME else ModelSummarizer(llm),
             near=_near_answers(database, retriever, models.current),
             reader=reader,
-            paces=paces,
+            workspace_pacing=workspace_pacing,
             clock=clock,
         )
-        desk = Desk(
+        dispatcher = Dispatcher(
             engine=engine,
             store=store,
             max_question_chars=settings.max_question_chars,
             clock=clock,
             max_turns=settings.max_turns,
         )
-        stack.push_async_callback(_ended, asyncio.create_task(paces.serve(_tell(database)), name="telling of edits"))
-        await _open_line(line, desk, paces, stack)
+        stack.push_async_callback(
+            _ended, asyncio.create_task(workspace_pacing.serve(_tell(database)), name="telling of edits")
+        )
+        await _open_line(notifications, dispatcher, workspace_pacing, stack)
         services = Services(
             settings=settings,
             database=database,
-            desk=desk,
+            dispatcher=dispatcher,
             store=store,
             search=search,
             ingestor=ingestor,
             models=models,
             queue=queue,
-            intake=Intake(database, queue, clock=clock),
+            ingestion=Ingestion(database, queue, clock=clock),
             llm=llm,
             prices=prices,
             clock=clock,
-            paces=paces,
+            workspace_pacing=workspace_pacing,
             open_channel=channel_opener(settings, database),
         )
-        yield App(settings, database, desk, services, models.current, retriever, ingestor)
+        yield App(settings, database, dispatcher, services, models.current, retriever, ingestor)
 
 
 def _open_knowledge(
@@ -240,13 +245,17 @@ def _open_knowledge(
     return retriever, ingestor
 
 
-async def _open_line(line: Line, desk: Desk, paces: Paces, stack: AsyncExitStack) -> None:
+async def _open_line(
+    notifications: Notifications, dispatcher: Dispatcher, workspace_pacing: WorkspacePacing, stack: AsyncExitStack
+) -> None:
     """Let the desk hear other processes, and them see that this one lives; it closes before the line does."""
-    listening = asyncio.create_task(line.serve(desk.notice, paces.hear), name="line to the database")
+    listening = asyncio.create_task(
+        notifications.serve(dispatcher.notice, workspace_pacing.hear), name="line to the database"
+    )
     stack.push_async_callback(_ended, listening)
     with suppress(TimeoutError):
-        await asyncio.wait_for(line.connected(), LINE_SECONDS)
-    stack.push_async_callback(desk.close, SHUTDOWN_GRACE)
+        await asyncio.wait_for(notifications.connected(), LINE_SECONDS)
+    stack.push_async_callback(dispatcher.close, SHUTDOWN_GRACE)
 
 
 def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:
@@ -256,11 +265,11 @@ def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:
     return send
 
 
-def _near_answers(database: Database, retriever: Retriever, embedder: Embedder) -> NearAnswers | None:
+def _near_answers(database: Database, retriever: Retriever, embedder: Embedder) -> SimilarAnswers | None:
     """Answers are compared by the vectors of their questions, where a vector costs nothing."""
     if embedder.billed:
         return None
-    return PostgresNearAnswers(database, retriever.encode_ahead, retriever.model)
+    return PostgresSimilarAnswers(database, retriever.encode_ahead, retriever.model)
 
 
 def _classifier(settings: Settings, llm: LLM, retriever: Retriever) -> Classifier:

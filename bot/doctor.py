@@ -15,8 +15,8 @@ from bot.config import Settings
 from bot.errors import ParleyError
 from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
+from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
-from knowledge.models import Models
 from knowledge.reembed import Standing, standing
 
 OLDEST_POSTGRES = 140000
@@ -150,7 +150,7 @@ async def _embedder(settings: Settings) -> list[Check]:
 async def _reembedding(settings: Settings) -> list[Check]:
     """How far a change of the embedding model is, tenant by tenant, and whether the old model can still be used."""
     from bot.app import build_models, open_database
-    from bot.jobs.house import every_tenant
+    from bot.jobs.maintenance import every_tenant
 
     found: list[Check] = []
     async with AsyncExitStack() as stack:
@@ -182,7 +182,7 @@ async def _changing(models: Models, tenant_id: str, at: Standing) -> Check:
 
 
 async def _models(settings: Settings) -> list[Check]:
-    from bot.llm.check import check
+    from bot.llm.diagnostics import check
 
     return _checks(await check(settings))
 
@@ -191,7 +191,7 @@ async def _slack(settings: Settings) -> list[Check]:
     if not settings.has_slack:
         return [Check("slack", True, "no token is set", "docs/slack.md has the five steps.")]
     from bot.app import open_database
-    from bot.platforms.slack.check import check
+    from bot.platforms.slack.diagnostics import check
 
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
@@ -206,7 +206,7 @@ async def _slack(settings: Settings) -> list[Check]:
 async def _discord(settings: Settings) -> list[Check]:
     if not settings.discord_token:
         return [Check("discord", True, "no token is set", "docs/discord.md has the five steps.")]
-    from bot.platforms.discord.check import check
+    from bot.platforms.discord.diagnostics import check
 
     return _checks(await check(settings))
 

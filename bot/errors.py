@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.types import BudgetOwner
+from bot.types.usage import BudgetOwner
 
 
 class ParleyError(Exception):

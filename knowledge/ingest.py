@@ -12,16 +12,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from knowledge import store, tokens
+from knowledge import search_terms, store
+from knowledge.chunk_vectors import Embedded, encode_passages
 from knowledge.chunking import METHODS, Chunking, Method, header, indexed_text
-from knowledge.chunking.cut import cut
+from knowledge.chunking.chunker import cut
+from knowledge.embedding_models import Models
 from knowledge.errors import ParseError, SourceError
-from knowledge.gathering import Gatherer
-from knowledge.models import Models
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
 from knowledge.reembed import settle
-from knowledge.serving import Serving
+from knowledge.request_coalescing import Gatherer
+from knowledge.serving_model import Serving
 from knowledge.store import Arrival, OutdatedError, Prepared
 from knowledge.types import (
     NOTHING_KNOWN,
@@ -36,7 +37,6 @@ from knowledge.types import (
     Progress,
     Unchanged,
 )
-from knowledge.vectors import Embedded, encode_passages
 
 Result = TypeVar("Result")
 
@@ -314,7 +314,7 @@ class Ingestor:
         self._taken(run, fetched.uri, chunks)
 
     def _recipe(self, run: _Run) -> str:
-        return f"parse {PARSING}, terms {tokens.VERSION}, chunks {run.chunking.recipe(self._embedder.model)}"
+        return f"parse {PARSING}, terms {search_terms.VERSION}, chunks {run.chunking.recipe(self._embedder.model)}"
 
     async def _known(self, run: _Run, fetched: Fetched, content_hash: str) -> int | None:
         """The number of chunks of a document that is here already, the same; else None."""
@@ -454,7 +454,7 @@ def _prepared(document: Document, pieces: Sequence[Chunk]) -> list[Prepared]:
         whole = indexed_text(document.title, piece.heading, piece.text)
         digest = hashlib.sha256(whole.encode()).hexdigest()[:32]
         front = header(document.title, piece.heading)
-        prepared.append(Prepared(piece, front, digest, tokens.document_terms(whole)))
+        prepared.append(Prepared(piece, front, digest, search_terms.document_terms(whole)))
     return prepared
 
 

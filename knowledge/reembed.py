@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import serving
-from knowledge.embedders.tokens import TokenEmbedder
-from knowledge.models import Models
+from knowledge import serving_model
+from knowledge.chunk_vectors import add_embeddings, encode_passages
+from knowledge.embedders.token_vectors import TokenEmbedder
+from knowledge.embedding_models import Models
 from knowledge.ports import Embedder, Sessions
-from knowledge.vectors import add_embeddings, encode_passages
 
 BATCH = 64
 _WHOLE = "CASE header WHEN '' THEN text ELSE header || E'\\n' || text END"
@@ -33,11 +33,11 @@ class Standing:
 
 async def standing(session: AsyncSession, tenant_id: str) -> Standing | None:
     """How far the change of the embedding model is; None where there is none."""
-    state = await serving.read(session, tenant_id)
+    state = await serving_model.read(session, tenant_id)
     if state.model is None or state.next_model is None:
         return None
-    total = await serving.chunks(session, tenant_id)
-    lacking = await serving.missing(session, tenant_id, state.next_model)
+    total = await serving_model.chunks(session, tenant_id)
+    lacking = await serving_model.missing(session, tenant_id, state.next_model)
     return Standing(state.model, state.next_model, total - lacking, total)
 
 
@@ -49,8 +49,8 @@ async def behind(sessions: Sessions, models: Models, tenant_id: str) -> bool:
             return False
         if (
             state.next_model is not None
-            or await serving.missing(session, tenant_id, models.current.model) > 0
-            or await serving.has_others(session, tenant_id, models.current.model)
+            or await serving_model.missing(session, tenant_id, models.current.model) > 0
+            or await serving_model.has_others(session, tenant_id, models.current.model)
         ):
             return True
     if not isinstance(models.current, TokenEmbedder):
@@ -86,7 +86,7 @@ async def give_next(sessions: Sessions, embedder: Embedder, tenant_id: str) -> i
     batch = await _next(sessions, tenant_id, embedder.model)
     made, _ = await encode_passages(embedder, [whole for _, whole in batch])
     async with sessions(tenant_id) as session:
-        await serving.lock(session, tenant_id)
+        await serving_model.lock(session, tenant_id)
         numbers = [number for number, _ in batch]
         await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, made, strict=True)))
     return len(batch)
@@ -104,7 +104,7 @@ async def give_sentences(sessions: Sessions, embedder: Embedder, tenant_id: str)
         made, _ = await encode_passages(embedder, [whole for _, whole in batch])
         numbers = [number for number, _ in batch]
         async with sessions(tenant_id) as session:
-            await serving.lock(session, tenant_id)
+            await serving_model.lock(session, tenant_id)
             await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, made, strict=True)))
         looked, last = looked + len(batch), numbers[-1]
     return looked
@@ -138,14 +138,14 @@ async def _without_sentences(
 async def settle(sessions: Sessions, tenant_id: str, model: str) -> bool:
     """Switch to the model where it is the next one, and drop the vectors of others; False while it lacks vectors."""
     async with sessions(tenant_id) as session:
-        state = await serving.read(session, tenant_id)
+        state = await serving_model.read(session, tenant_id)
         if state.models(model)[-1] != model:
             return False
-        if state.next_model is not None and not await serving.switch(session, tenant_id, model):
+        if state.next_model is not None and not await serving_model.switch(session, tenant_id, model):
             return False
     while True:
         async with sessions(tenant_id) as session:
-            if not await serving.drop_others(session, tenant_id, model):
+            if not await serving_model.drop_others(session, tenant_id, model):
                 return True
 
 

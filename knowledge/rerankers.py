@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from knowledge.chunking import indexed_text
+from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.local import ONE_LOADS, computes_bf16
-from knowledge.embedders.tokens import Signs, TokenEmbedder, TokenVectors
+from knowledge.embedders.token_vectors import Signs, TokenEmbedder, TokenVectors
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Vectors
-from knowledge.processor import share_the_processor
 from knowledge.types import Passage
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.driver import driver
-from knowledge.embedders.tokens import Signs, sentence_cosines
-from knowledge.filtering import passing_chunks
+from knowledge.binary_driver import driver
+from knowledge.chunk_vectors import Vector, halfvec
+from knowledge.embedders.token_vectors import Signs, sentence_cosines
 from knowledge.fusion import NO_SPREAD, Spread
+from knowledge.scope_filter import passing_chunks
 from knowledge.types import Scope
-from knowledge.vectors import Vector, halfvec
 
 EXACT_ROWS = 20_000
 """Scopes up to this many vectors are scanned, larger ones go through HNSW."""

@@ -13,12 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import bm25
-from knowledge import serving as models
+from knowledge import serving_model as models
+from knowledge.chunk_vectors import Embedded, add_embeddings
 from knowledge.metadata import dated_at
-from knowledge.postings import IndexedChunk
-from knowledge.serving import Serving
+from knowledge.posting_codec import IndexedChunk
+from knowledge.serving_model import Serving
 from knowledge.types import Chunk, Document, Earlier, Known
-from knowledge.vectors import Embedded, add_embeddings
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 from bot.config import load
-from bot.store import embedded
+from bot.store import embedded_postgres
+from bot.store.schema import metadata as conversations
 from bot.store.session import driver_url
-from bot.store.tables import metadata as conversations
-from knowledge.tables import metadata as knowledge
+from knowledge.schema import metadata as knowledge
 
 LOCK = 7261093
 """Names the advisory lock that lets one process at a time migrate."""
@@ -24,7 +24,7 @@ def _url() -> str:
     settings = load()
     if settings.database_url:
         return driver_url(settings.database_url.get_secret_value())
-    return driver_url(embedded.start(settings.data_dir).url)
+    return driver_url(embedded_postgres.start(settings.data_dir).url)
 
 
 def _compared(item: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from bot.store import embedded, migrate
+from bot.store import embedded_postgres, migrate
 from bot.store.session import Database
 from knowledge.ports import Sessions
 
@@ -29,7 +29,7 @@ def _named(url: str, database: str) -> str:
 def postgres() -> Iterator[str]:
     """The address of the server's ``postgres`` database; a superuser connects."""
     folder = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    server = embedded.start(folder, settings=QUICK)
+    server = embedded_postgres.start(folder, settings=QUICK)
     yield _named(server.url, "postgres")
     server.release()
     shutil.rmtree(folder, ignore_errors=True)

@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.chaos.edges import storm_edges
+from benchmarks.benchmark_database import run, table
 from benchmarks.chaos.run import Result, storm
-from benchmarks.ground import run, table
+from benchmarks.chaos.state_edges import storm_edges
 
 
 def main() -> None:

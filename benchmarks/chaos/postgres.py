@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot.store import embedded, migrate
+from bot.store import embedded_postgres, migrate
 
 CALM = {"fsync": "off", "full_page_writes": "off"}
 """The machine itself does not crash here: what is committed is in its memory. Commits stay synchronous."""
@@ -69,7 +69,7 @@ class Postgres:
 def crashing_postgres(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
     """A migrated database on a server of its own in a temporary folder, which is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="parley-chaos-"))
-    started = embedded.start(folder, settings=CALM if settings is None else settings, keep=True)
+    started = embedded_postgres.start(folder, settings=CALM if settings is None else settings, keep=True)
     postgres = Postgres(started.url, folder.resolve() / "postgres", started.server)
     try:
         postgres.stop()

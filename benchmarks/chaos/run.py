@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chaos.fleet import Fleet
-from benchmarks.chaos.stage import Stage, staged
-from benchmarks.chaos.verdict import OPEN, Verdict, percentile, read_books
-from benchmarks.chaos.wreck import Wreck
+from benchmarks.chaos.checks import OPEN, Verdict, percentile, read_books
+from benchmarks.chaos.environment import Environment, staged
+from benchmarks.chaos.faults import Faults
+from benchmarks.chaos.process_pool import ProcessPool
 
 PATIENCE = 150.0
 """Seconds that everything may take to settle once nothing breaks any more; Slack's last redelivery lies in it."""
@@ -86,7 +86,7 @@ async def storm(
         await fleet.start()
         note(f"seed {seed}; logs in {stage.folder}; {processes} processes up after {time.monotonic() - began:.1f} s")
         await stage.greeted()
-        wreck = Wreck(fleet, stage.postgres, stage.chance, kill_every, crash_every, freeze_every)
+        wreck = Faults(fleet, stage.postgres, stage.chance, kill_every, crash_every, freeze_every)
         breaking = asyncio.create_task(wreck.run())
         telling = asyncio.create_task(_tell(stage, wreck, note))
         await stage.crowd.ask(events, seconds)
@@ -108,8 +108,8 @@ async def storm(
 
 
 async def report(
-    stage: Stage,
-    fleets: list[Fleet],
+    stage: Environment,
+    fleets: list[ProcessPool],
     seed: int,
     seconds: float,
     *,
@@ -134,7 +134,7 @@ async def report(
     )
 
 
-async def settled(stage: Stage, fleet: Fleet, patience: float) -> None:
+async def settled(stage: Environment, fleet: ProcessPool, patience: float) -> None:
     """Wait until every question has its end, or the patience is over."""
     until, before = time.monotonic() + patience, -1
     while time.monotonic() < until:
@@ -147,7 +147,7 @@ async def settled(stage: Stage, fleet: Fleet, patience: float) -> None:
         before = len(books.ledger)
 
 
-async def _tell(stage: Stage, wreck: Wreck, note: Callable[[str], None]) -> None:
+async def _tell(stage: Environment, wreck: Faults, note: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(15)
         crowd = stage.crowd

@@ -11,12 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.points import Tell, Watch, around
+from benchmarks.chaos.crash_points import Tell, Watch, overrides
 from bot.app import App, open_app
 from bot.config import Settings
-from bot.engine import hold, messages
+from bot.engine.answer import lease as hold
+from bot.engine.display import reply_messages
 from bot.platforms.discord.app import serve as serve_discord
-from bot.platforms.slack import streams, surface
+from bot.platforms.slack import native_streams, surface
 from bot.platforms.slack.app import serve as serve_slack
 from bot.store import leases
 
@@ -48,8 +49,8 @@ async def work(spec: Spec, tell: Tell) -> None:
         _shorten_leases(spec.lease)
     _allow_as_many(spec.workspaces)
     settings = Settings(_env_file=None, **{**spec.settings, "data_dir": Path("unused")})
-    watched = around(Watch(tell, spec.point, spec.at))
-    async with open_app(settings, warm=True, around=watched) as app, asyncio.TaskGroup() as group:
+    watched = overrides(Watch(tell, spec.point, spec.at))
+    async with open_app(settings, warm=True, overrides=watched) as app, asyncio.TaskGroup() as group:
         ready = [asyncio.Event() for _ in spec.platforms]
         for platform, event in zip(spec.platforms, ready, strict=True):
             group.create_task(_serve(platform, app, event))
@@ -63,18 +64,18 @@ async def work(spec: Spec, tell: Tell) -> None:
 def _shorten_leases(seconds: float) -> None:
     """So that a run need not wait for half a minute wherever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
-    hold.HEARTBEAT, hold.UNSURE, messages.SHOWN_WITHIN = seconds / 4, seconds * 0.45, seconds / 3
+    hold.HEARTBEAT, hold.UNSURE, reply_messages.SHOWN_WITHIN = seconds / 4, seconds * 0.45, seconds / 3
 
 
 def _allow_as_many(workspaces: float) -> None:
     """The people are those of many workspaces in one: each would have a budget of its own."""
     surface.LIMITS = replace(surface.LIMITS, edits_per_minute=(surface.LIMITS.edits_per_minute or 0) * workspaces)
-    streams.STARTS_A_MINUTE = int(streams.STARTS_A_MINUTE * workspaces)
+    native_streams.STARTS_A_MINUTE = int(native_streams.STARTS_A_MINUTE * workspaces)
 
 
 async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:
     serve = serve_slack if platform == "slack" else serve_discord
-    await serve(app.desk, app.services, app.settings, ready=ready)
+    await serve(app.dispatcher, app.services, app.settings, ready=ready)
 
 
 async def _gauge(tell: Tell) -> None:

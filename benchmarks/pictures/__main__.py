@@ -23,18 +23,18 @@ import aiohttp
 from PIL import Image, ImageChops
 from slack_sdk.web.async_client import AsyncWebClient
 
-from benchmarks.pictures import discord_look, replies, slack_look
+from benchmarks.pictures import discord_html, replies, slack_html
 from bot.commands.base import Reply
-from bot.engine import words
+from bot.engine import user_messages
+from bot.engine.display.stream import STOP, Display
 from bot.engine.markdown import split
-from bot.engine.stream import STOP, Display
 from bot.errors import OverBudget
 from bot.platforms.discord import render as discord_render
 from bot.platforms.discord.surface import LIMITS as DISCORD_LIMITS
 from bot.platforms.slack import render as slack_render
-from bot.platforms.slack.streams import Streams
+from bot.platforms.slack.native_streams import Streams
 from bot.platforms.slack.surface import LIMITS, SlackSurface
-from bot.types import Action, Citation, Part
+from bot.types.display import Action, Citation, Part
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import TEAM, Message
 
@@ -78,25 +78,25 @@ async def slack_scenes() -> dict[str, str]:
     async with SlackDouble() as slack, aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         draft, answer = await _answered(slack, client, QUESTION, ANSWER)
-        refusal = words.over_budget(_spent(), datetime.now(UTC))
+        refusal = user_messages.over_budget(_spent(), datetime.now(UTC))
         _, refused = await _answered(slack, client, "and in 2025?", refusal, actions=("again", "why"), cited=())
         _, *parts = await _answered(slack, client, "how do we deploy?", LONG, message_chars=PART_CHARS)
-    asked = slack_look.message([], who="alice", person=True, text=f"@Parley {QUESTION}")
+    asked = slack_html.message([], who="alice", person=True, text=f"@Parley {QUESTION}")
     return {
         "slack-draft": asked + draft,
         "slack-answer": asked + answer,
-        "slack-refusal": slack_look.message([], who="bob", person=True, text="and in 2025?") + refused,
+        "slack-refusal": slack_html.message([], who="bob", person=True, text="and in 2025?") + refused,
         "slack-parts": "".join(parts),
-        "slack-reading": slack_look.message(slack_render.progress(*READING)["blocks"]),
+        "slack-reading": slack_html.message(slack_render.progress(*READING)["blocks"]),
         **{f"slack-{name}": _slack(made()) for name, made in REPLIES.items()},
-        "slack-reason": slack_look.modal(slack_render.reason_view("t", "C", "1.0")),
-        "slack-about": slack_look.modal(slack_render.about_view("about", {"said": "The printer is on fire again."})),
+        "slack-reason": slack_html.modal(slack_render.reason_view("t", "C", "1.0")),
+        "slack-about": slack_html.modal(slack_render.about_view("about", {"said": "The printer is on fire again."})),
     }
 
 
 def _slack(reply: Reply) -> str:
-    files = [slack_look.file(file) for file in slack_render.files(reply)]
-    return slack_look.message(slack_render.reply(reply)["blocks"]) + "".join(files)
+    files = [slack_html.file(file) for file in slack_render.files(reply)]
+    return slack_html.message(slack_render.reply(reply)["blocks"]) + "".join(files)
 
 
 async def _answered(
@@ -127,18 +127,18 @@ async def _answered(
         limits=replace(LIMITS, message_chars=message_chars, edit_interval=0.05),
     )
     async with Display(surface, turn_id=f"turn-{asked.ts}", record=record) as display:
-        await display.open(words.SEARCHING)
+        await display.open(user_messages.SEARCHING)
         display.show(text[: len(text) // 2])
         await asyncio.sleep(0.5)
-        draft = slack_look.message(slack.replies(asked)[0].now.blocks)
+        draft = slack_html.message(slack.replies(asked)[0].now.blocks)
         await display.close(text, sources=cited, actions=actions)
     messages: list[Message] = slack.replies(asked)
-    return [draft, *(slack_look.message(message.now.blocks) for message in messages)]
+    return [draft, *(slack_html.message(message.now.blocks) for message in messages)]
 
 
 async def discord_scenes() -> dict[str, str]:
     """The pages of Discord by name."""
-    asked = discord_look.message(f"@Parley {QUESTION}", who="alice", person=True)
+    asked = discord_html.message(f"@Parley {QUESTION}", who="alice", person=True)
     draft = Part(ANSWER.split("\n\n")[0] + "\n\n- Ask for it two weeks ahead.", "n", "turn-1", actions=STOP)
     notes = ("You have used 82 % of today's tokens.",)
     answer = Part(ANSWER, "n", "turn-1", final=True, sources=CITED, notes=notes, actions=AFTER)
@@ -151,7 +151,7 @@ async def discord_scenes() -> dict[str, str]:
         "discord-draft": asked + _discord(discord_render.part(draft)),
         "discord-answer": asked + _discord(discord_render.part(answer)),
         "discord-parts": "".join(_discord(discord_render.part(one)) for one in parts),
-        "discord-reading": discord_look.message(READING[0], (), halt.to_components()),
+        "discord-reading": discord_html.message(READING[0], (), halt.to_components()),
         **{f"discord-{name}": _discord(discord_render.reply(made())) for name, made in REPLIES.items()},
     }
 
@@ -159,7 +159,7 @@ async def discord_scenes() -> dict[str, str]:
 def _discord(shown: discord_render.Shown) -> str:
     view = discord_render.view(shown.buttons)
     embeds = [shown.embed.to_dict()] if shown.embed else []
-    return discord_look.message(shown.content, embeds, view.to_components() if view else [], shown.files)
+    return discord_html.message(shown.content, embeds, view.to_components() if view else [], shown.files)
 
 
 def _spent() -> OverBudget:
@@ -190,7 +190,7 @@ async def main() -> None:
     if chromium is None:
         sys.exit("No Chromium was found, so nothing was drawn; apt install chromium.")
     folder.mkdir(parents=True, exist_ok=True)
-    pages = [(slack_look.STYLE, await slack_scenes()), (discord_look.STYLE, await discord_scenes())]
+    pages = [(slack_html.STYLE, await slack_scenes()), (discord_html.STYLE, await discord_scenes())]
     for style, scenes in pages:
         for name, page in scenes.items():
             target = folder / f"{name}.png"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from bot.commands import costs, settings, sources, why
+from bot.commands import cited_sources, costs, settings, why
 from bot.commands.base import File, Reply
 from bot.reports.charts import costs_by_day
 from bot.reports.costs import CostReport, CostRow, Savings
 from bot.reports.trace import Trace
-from bot.store.nearby import Tally
-from bot.types import ChannelSettings, Citation
+from bot.store.answer_cache.similar import Tally
+from bot.types.display import Citation
+from bot.types.settings import ChannelSettings
 
 NO_REUSE = Tally(0, 0, 0, 0, 0)
 SAVINGS = Savings(Decimal("9.12"), Decimal("30.87"), Decimal("2.4031"))
@@ -85,7 +86,7 @@ def quotes() -> Reply:
         Citation(n, source, title, quote, str(n), heading, page, text.index(quote), text.index(quote) + len(quote))
         for n, source, title, heading, page, text, quote in cited
     ]
-    return sources.shown(made, {"1": leave, "2": signed})
+    return cited_sources.shown(made, {"1": leave, "2": signed})
 
 
 def trace() -> Reply:

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from bot.cli import ask, evaluate, knowledge, money, operate, people, serve
-from bot.cli.running import explain
+from bot.cli import ask, costs, documents, evaluate, operations, privacy, serve
+from bot.cli.command_runtime import explain
 from bot.errors import UsageError
 
 
@@ -17,7 +17,7 @@ def cli() -> None:
     """Parley answers questions from your team's documents, in Slack, Discord, the browser and here."""
 
 
-for module in (serve, ask, knowledge, money, people, evaluate, operate):
+for module in (serve, ask, documents, costs, privacy, evaluate, operations):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.running import json_option, print_json, run, settings, tenant_option, with_app
+from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option, with_app
 from bot.errors import ParleyError, UsageError
-from bot.types import LOCAL_TENANT, Incoming, Outcome
+from bot.types.conversation import LOCAL_TENANT, Incoming
+from bot.types.turns import Outcome
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -70,7 +71,7 @@ def why(turn_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json(trace.as_json())
         return
-    from bot.cli.tables import show_reply
+    from bot.cli.output import show_reply
     from bot.commands.why import reply_of
 
     show_reply(reply_of(trace))
@@ -118,10 +119,10 @@ async def _answer(app: App, asked: Incoming, *, quiet: bool = False) -> Outcome:
     from bot.commands.ask import Unseen
     from bot.platforms import console
 
-    turn = await app.desk.accept(asked)
+    turn = await app.dispatcher.accept(asked)
     if turn is None:
         raise UsageError("That question was asked already.")
-    return await app.desk.start(turn, Unseen() if quiet else console.Terminal())
+    return await app.dispatcher.start(turn, Unseen() if quiet else console.Terminal())
 
 
 async def _again(app: App, turn_id: str | None, user: str, *, strong: bool) -> Outcome:
@@ -130,10 +131,10 @@ async def _again(app: App, turn_id: str | None, user: str, *, strong: bool) -> O
 
     if turn_id is None:
         raise UsageError("Nothing was asked here yet; ask, and /again asks it anew.")
-    turn = await app.desk.repeat(
+    turn = await app.dispatcher.repeat(
         turn_id, console.author(user), tenant_id=LOCAL_TENANT, wish="strong" if strong else None
     )
-    return await app.desk.start(turn, console.Terminal())
+    return await app.dispatcher.start(turn, console.Terminal())
 
 
 async def _chat(app: App, thread: str, user: str) -> None:
@@ -167,7 +168,7 @@ def _read() -> str:
 async def _say(app: App, line: str, thread: str, user: str, last: str | None) -> str | None:
     """Carry out a line; ``last`` is the turn before. The id of the turn that the line is, None where it is none."""
     from bot import commands
-    from bot.cli.tables import show_reply
+    from bot.cli.output import show_reply
     from bot.platforms import console
 
     name, _, args = line[1:].partition(" ")

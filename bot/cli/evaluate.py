@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bot.cli.running import json_option, print_json, run, settings
+from bot.cli.command_runtime import json_option, print_json, run, settings
 
 
 @click.group(name="eval")
@@ -33,7 +33,7 @@ def retrieval(data: Path, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    from bot.cli.tables import show_table
+    from bot.cli.output import show_table
     from bot.evals.retrieval import table
 
     show_table(*table(document))
@@ -65,7 +65,7 @@ def routing(data: Path, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    from bot.cli.tables import show_table
+    from bot.cli.output import show_table
 
     show_table(*evals.table(document))
     click.echo(evals.summary(document))
@@ -98,7 +98,7 @@ def followups(data: Path, with_model: bool, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    from bot.cli.tables import show_table
+    from bot.cli.output import show_table
     from bot.evals.followups import table
 
     show_table(*table(document))
@@ -126,8 +126,8 @@ def cache(data: Path, as_json: bool) -> None:
 def abstention(data: Path, as_json: bool) -> None:
     """Measure when weak evidence is owned up to: what is declined of what could be answered and what could not."""
     from bot.evals import abstention as evals
-    from knowledge.confidence import shipped
     from knowledge.embedders import build_embedder
+    from knowledge.evidence_confidence import shipped
 
     made, cases, weights = settings(), evals.read(data), shipped()
     if made.embedding_model == weights.embedding_model:
@@ -145,7 +145,7 @@ def _show(
     if as_json:
         print_json(document)
         return
-    from bot.cli.tables import show_table
+    from bot.cli.output import show_table
 
     show_table(*table)
 
@@ -185,7 +185,7 @@ def memory(data: Path, budget: int, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    from bot.cli.tables import show_table
+    from bot.cli.output import show_table
     from bot.evals.memory import table
 
     show_table(*table(document))

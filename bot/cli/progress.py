@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from bot.commands.ingest import counted
 from bot.config import Settings
-from bot.types import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample as handbook
 from knowledge.types import Progress as IngestProgress
 

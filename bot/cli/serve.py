@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.running import run, settings
+from bot.cli.command_runtime import run, settings
 from bot.config import Settings
 from bot.errors import ConfigError
 
@@ -112,13 +112,13 @@ async def _serve(
 async def _slack(app: App) -> None:
     from bot.platforms.slack.app import serve
 
-    await serve(app.desk, app.services, app.settings, ready=_said("Slack is connected."))
+    await serve(app.dispatcher, app.services, app.settings, ready=_said("Slack is connected."))
 
 
 async def _discord(app: App) -> None:
     from bot.platforms.discord.app import serve
 
-    await serve(app.desk, app.services, app.settings, ready=_said("Discord is connected."))
+    await serve(app.dispatcher, app.services, app.settings, ready=_said("Discord is connected."))
 
 
 def _web(host: str, port: int, *, sample: bool = False) -> Part:
@@ -127,7 +127,7 @@ def _web(host: str, port: int, *, sample: bool = False) -> Part:
         from bot.platforms.web.app import serve
 
         await serve(
-            app.desk,
+            app.dispatcher,
             app.services,
             app.settings,
             host=host,

@@ -7,16 +7,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import admin, ask, budget, costs, docs, ingest, memory, privacy, settings, sources, stop, why
+from bot.commands import admin, ask, budget, cited_sources, costs, docs, ingest, memory, privacy, settings, stop, why
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
-from bot.engine.permission import in_full
+from bot.engine.dispatch.permissions import in_full
 from bot.errors import NotAllowed, ParleyError, UsageError
-from bot.types import Author
+from bot.types.conversation import Author
 from knowledge.errors import KnowledgeError
 
-_MODULES = (ask, ingest, docs, budget, costs, why, sources, stop, memory, settings, admin, privacy)
+_MODULES = (ask, ingest, docs, budget, costs, why, cited_sources, stop, memory, settings, admin, privacy)
 _ALL = tuple(module.COMMAND for module in _MODULES)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, help_command.make(_ALL))}

@@ -10,7 +10,8 @@ from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.settings import tier_of
 from bot.errors import UsageError
 from bot.store import tenants
-from bot.types import TenantSettings, Tier
+from bot.types.settings import TenantSettings
+from bot.types.usage import Tier
 
 USAGE = "[show | grant PERSON | revoke PERSON | tier cheap|strong|auto | pause [NOTE] | resume | budgets | models]"
 RESTING = "An admin has me pause for now; ask again later."

@@ -9,11 +9,13 @@ from typing import Any
 
 from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
-from bot.engine.gate import safe, urls_in
-from bot.engine.links import link, plainly
+from bot.engine.display.citation_links import link, plainly
+from bot.engine.display.output_filter import safe, urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.store import turns
-from bot.types import Author, Citation, Incoming, Limits, Outcome, Part, ThreadKey
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.display import Citation, Limits, Part
+from bot.types.turns import Outcome
 
 USAGE = "QUESTION"
 SHARED = "shared:"
@@ -45,7 +47,7 @@ async def run(context: Context, line: str) -> Reply:
         raise UsageError(f"Write /ask {USAGE}.")
     services = context.services
     own = uuid.uuid4().hex
-    turn = await services.desk.accept(
+    turn = await services.dispatcher.accept(
         Incoming(
             thread=ThreadKey(context.tenant_id, context.platform, context.channel_id, f"ask:{own}"),
             message_id=f"ask:{own}",
@@ -56,7 +58,7 @@ async def run(context: Context, line: str) -> Reply:
         )
     )
     assert turn is not None
-    outcome = await services.desk.start(turn, Unseen())
+    outcome = await services.dispatcher.start(turn, Unseen())
     return Reply(text_of(outcome, line), shareable=outcome.refused is None, turn_id=outcome.turn_id)
 
 

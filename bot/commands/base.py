@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from bot.types import Attachment, Author, Platform
+from bot.types.conversation import Attachment, Author, Platform
 
 if TYPE_CHECKING:
     from bot.commands.services import Services

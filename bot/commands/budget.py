@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bot.commands import arguments
 from bot.commands.base import Command, Context, Reply, Table
-from bot.engine.words import when
+from bot.engine.user_messages import when
 from bot.errors import NotAllowed, UsageError
 from bot.store import budgets
-from bot.types import UNLIMITED, BudgetState
+from bot.types.usage import UNLIMITED, BudgetState
 
 USAGE = "[show PERSON | set SUBJECT TOKENS | list]"
 SUBJECTS = "a person, a channel, here, role:admin, role:member, * for everybody, channel:* or tenant"

@@ -8,11 +8,11 @@ import io
 
 from bot.commands import arguments
 from bot.commands.base import Command, Context, File, Reply, Table
-from bot.engine.cache.hits import upper_bound
+from bot.engine.cache.matching import upper_bound
 from bot.errors import NotAllowed, UsageError
 from bot.reports import charts
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
-from bot.store.nearby import Tally
+from bot.store.answer_cache.similar import Tally
 
 USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
 DEFAULT_PERIOD = "30d"

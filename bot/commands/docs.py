@@ -10,9 +10,9 @@ from bot.commands import arguments
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.ingest import followed
 from bot.errors import NotAllowed, UsageError
-from bot.intake import Begun
+from bot.ingestion import Begun
 from bot.store.session import Database
-from knowledge import catalog, runs
+from knowledge import document_catalog, ingest_runs
 from knowledge.errors import KnowledgeError
 from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure
 
@@ -64,7 +64,7 @@ async def _refresh(context: Context, document_id: str | None) -> Reply:
     if document_id is not None:
         await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
-        rows = await catalog.sources(session, context.tenant_id, document_id=document_id, audiences=audiences)
+        rows = await document_catalog.sources(session, context.tenant_id, document_id=document_id, audiences=audiences)
     begun: list[Begun] = []
     failed: list[Failure] = []
     for row in rows:
@@ -75,7 +75,9 @@ async def _refresh(context: Context, document_id: str | None) -> Reply:
         except KnowledgeError as error:
             failed.append(Failure(row.uri, str(error)))
             continue
-        begun.append(await context.services.intake.begin_again(context.tenant_id, row.id, asked_by=context.author.id))
+        begun.append(
+            await context.services.ingestion.begin_again(context.tenant_id, row.id, asked_by=context.author.id)
+        )
     reply = await followed(context, begun, failed, here=False)
     return replace(reply, text=f"{reply.text}\n{skipped}") if (skipped := skipped_of(rows, document_id)) else reply
 
@@ -86,24 +88,24 @@ async def _every(context: Context, document_id: str, period: str) -> Reply:
         raise NotAllowed("Only an admin can change how often a source is read again.")
     await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
-        (row,) = await catalog.sources(session, context.tenant_id, document_id=document_id)
+        (row,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
     context.services.open_source(row.uri, files=False, tenant_id=context.tenant_id)
     return Reply(await set_interval(context.services.database, context.tenant_id, row, period))
 
 
-async def set_interval(database: Database, tenant_id: str, row: catalog.SourceRow, period: str) -> str:
+async def set_interval(database: Database, tenant_id: str, row: document_catalog.SourceRow, period: str) -> str:
     """Give a source an interval of its own and say so. Raises UsageError."""
     seconds = arguments.interval(period)
     if not row.can_be_read_again:
         raise UsageError(f"{row.uri} was uploaded, so it cannot be fetched again; upload it anew.")
     async with database.tenant(tenant_id) as session:
-        await runs.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
+        await ingest_runs.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
     if seconds is None:
         return f"{row.uri} is read again as PARLEY_REFRESH_HOURS says."
     return f"{row.uri} is read again every {period}." if seconds else f"{row.uri} is not read again by itself."
 
 
-def skipped_of(rows: Sequence[catalog.SourceRow], document_id: str | None) -> str:
+def skipped_of(rows: Sequence[document_catalog.SourceRow], document_id: str | None) -> str:
     """What a refresh of everything leaves out, in words; empty where that is nothing."""
     uploads = sum(not row.can_be_read_again for row in rows)
     if document_id is not None or not uploads:
@@ -114,7 +116,7 @@ def skipped_of(rows: Sequence[catalog.SourceRow], document_id: str | None) -> st
 async def _list(context: Context, matching: str) -> Reply:
     audiences = None if context.author.is_admin else (TENANT_AUDIENCE, context.channel_id)
     async with context.services.database.tenant(context.tenant_id) as session:
-        rows = await catalog.list_documents(
+        rows = await document_catalog.list_documents(
             session, context.tenant_id, audiences=audiences, matching=matching, limit=MOST_ROWS + 1
         )
     if not rows:
@@ -137,13 +139,13 @@ async def _delete(context: Context, document_id: str) -> Reply:
         raise NotAllowed("Only an admin can delete documents.")
     found = await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
-        await catalog.delete(session, context.tenant_id, document_id)
+        await document_catalog.delete(session, context.tenant_id, document_id)
     return Reply(f"Deleted {found.row.title}.")
 
 
-async def _readable(context: Context, document_id: str) -> catalog.DocumentText:
+async def _readable(context: Context, document_id: str) -> document_catalog.DocumentText:
     async with context.services.database.tenant(context.tenant_id) as session:
-        found = await catalog.show(session, context.tenant_id, document_id)
+        found = await document_catalog.show(session, context.tenant_id, document_id)
     if found.row.audience not in (TENANT_AUDIENCE, context.channel_id) and not context.author.is_admin:
         raise UsageError(f"There is no document {document_id} that this channel may read.")
     return found

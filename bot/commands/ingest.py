@@ -9,12 +9,12 @@ from dataclasses import replace
 from bot.commands import arguments
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
-from bot.intake import Begun
-from bot.types import Platform
-from knowledge import runs
+from bot.ingestion import Begun
+from bot.types.conversation import Platform
+from knowledge import ingest_runs
 from knowledge.errors import KnowledgeError
+from knowledge.ingest_runs import Run
 from knowledge.ports import Source
-from knowledge.runs import Run
 from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Progress
 
@@ -43,7 +43,7 @@ async def run(context: Context, line: str) -> Reply:
     wanted = [(source, context.channel_id if here else TENANT_AUDIENCE) for source in sources]
     wanted += [await _channel(context, channel_id, everybody) for channel_id in named.values()]
     begun = [
-        await context.services.intake.begin(
+        await context.services.ingestion.begin(
             context.tenant_id, source, audience=audience, asked_by=context.author.id, files=False
         )
         for source, audience in wanted
@@ -98,13 +98,13 @@ async def followed(
     if ids:
         found: list[Run] = []
         shown, looks = ("", ""), 0
-        async for found in context.services.intake.follow(context.tenant_id, ids):
+        async for found in context.services.ingestion.follow(context.tenant_id, ids):
             looks += 1
             if looks > UNTOLD_LOOKS and (now := (await _standing(context, found), _names(found))) != shown:
                 shown = now
                 await context.update(*shown)
         for one in found:
-            report = added(report, runs.unpacked(one))
+            report = added(report, ingest_runs.unpacked(one))
     parts = [f"{one.uri} is being read already ({counted(one.progress)})." for one in under_way]
     if ids or failed:
         parts.append(told(report, failed, here=here, who=who))
@@ -116,7 +116,7 @@ async def _standing(context: Context, found: Sequence[Run]) -> str:
     if len(found) > SHOWN_FAILURES:
         ended = sum(not one.active for one in found)
         lines.append(f"{ended} of {len(found)} sources are read")
-    if any(one.state == "waiting" for one in found) and not await context.services.intake.has_worker():
+    if any(one.state == "waiting" for one in found) and not await context.services.ingestion.has_worker():
         lines.append(NOBODY_WORKS)
     return "\n".join(lines)
 
@@ -162,7 +162,7 @@ async def _stop(context: Context, which: Sequence[str]) -> Reply:
     if not all(_NAME.fullmatch(name) for name in named):
         raise UsageError("Write /ingest stop, which stops what is being read, or /ingest stop mine.")
     by = None if context.author.is_admin and which != [MINE] else context.author.id
-    stopped = await context.services.intake.stop(context.tenant_id, asked_by=by, named=named)
+    stopped = await context.services.ingestion.stop(context.tenant_id, asked_by=by, named=named)
     if named and not stopped:
         raise UsageError("That is not being read any more, so there is nothing to stop.")
     if not stopped:

@@ -6,7 +6,7 @@ from bot.commands import arguments
 from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
 from bot.store import facts, threads
-from bot.types import Fact, ThreadKey
+from bot.types.conversation import Fact, ThreadKey
 
 USAGE = "[forget N | forget all]"
 NOTHING = (

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.config import Settings
-from bot.engine.desk import Desk
-from bot.engine.paces import Paces
-from bot.engine.ports import LLM, Search, Store
-from bot.intake import Intake
+from bot.engine.dispatch.dispatcher import Dispatcher
+from bot.engine.display.workspace_pacing import WorkspacePacing
+from bot.engine.ports.llm import LLM
+from bot.engine.ports.search import Search
+from bot.engine.ports.store import Store
+from bot.ingestion import Ingestion
 from bot.llm.prices import Prices
-from bot.store.queue import Queue
+from bot.store.job_queue import Queue
 from bot.store.session import Database
-from bot.types import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT
+from knowledge.embedding_models import Models
 from knowledge.ingest import Ingestor
-from knowledge.models import Models
 from knowledge.ports import Source
 from knowledge.sources import OpenChannel, open_source
 
@@ -27,17 +29,17 @@ class Services:
 
     settings: Settings
     database: Database
-    desk: Desk
+    dispatcher: Dispatcher
     store: Store
     search: Search
     ingestor: Ingestor
     models: Models
     queue: Queue
-    intake: Intake
+    ingestion: Ingestion
     llm: LLM
     prices: Prices
     clock: Callable[[], datetime]
-    paces: Paces
+    workspace_pacing: WorkspacePacing
     open_channel: Callable[[str], OpenChannel] | None = None
     """Opens channels with the token of a tenant."""
 

@@ -11,7 +11,8 @@ from bot.commands import arguments
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants
-from bot.types import ChannelSettings, Tier
+from bot.types.settings import ChannelSettings
+from bot.types.usage import Tier
 
 USAGE = (
     "[show | persona TEXT | tier cheap|strong|auto | sources PREFIX...|all | follow-ups on|off | auto-answer on|off | "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.commands.base import Command, Context, Reply
 from bot.errors import UsageError
-from bot.types import ThreadKey
+from bot.types.conversation import ThreadKey
 
 
 async def run(context: Context, _: str) -> Reply:
@@ -12,7 +12,7 @@ async def run(context: Context, _: str) -> Reply:
     if context.thread_id is None:
         raise UsageError("Use this in the thread of the answer, or press its Stop button.")
     key = ThreadKey(context.tenant_id, context.platform, context.channel_id, context.thread_id)
-    await context.services.desk.stop_thread(key, context.author)
+    await context.services.dispatcher.stop_thread(key, context.author)
     return Reply("Stopped.")
 
 

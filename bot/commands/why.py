@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.commands.answers import asked_about
+from bot.commands.answer_access import asked_about
 from bot.commands.base import Command, Context, Reply, Table
 from bot.reports.trace import Trace, trace_of_row
 

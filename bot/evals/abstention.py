@@ -16,9 +16,9 @@ from typing import Any
 from bot.engine.memory import standalone
 from bot.errors import UsageError
 from bot.evals import jsonl
-from bot.types import PastMessage
-from knowledge.confidence import Evidence, Weights, matches
-from knowledge.embedders.tokens import TokenEmbedder, TokenVectors
+from bot.types.conversation import PastMessage
+from knowledge.embedders.token_vectors import TokenEmbedder, TokenVectors
+from knowledge.evidence_confidence import Evidence, Weights, matches
 from knowledge.ports import Embedder, EncodeKind
 
 BATCH = 64

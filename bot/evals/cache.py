@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.engine.cache.hits import is_hit, same_wording
+from bot.engine.cache.matching import is_hit, same_wording
 from bot.errors import UsageError
 from bot.evals import jsonl
 from knowledge.ports import Embedder

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from bot.engine.ports import LLM
+from bot.engine.ports.llm import LLM
 from bot.errors import LLMError, UsageError
 from bot.evals import retrieval
 from bot.evals.metrics import means
-from bot.evals.scratch import scratch_schema
+from bot.evals.scratch_schema import scratch_schema
 from bot.llm import extractive
-from bot.llm.rewriting import ModelRewriter
-from bot.types import PastMessage
+from bot.llm.query_rewriting import ModelRewriter
+from bot.types.conversation import PastMessage
 from knowledge import search
 from knowledge.ports import OnProgress
 from knowledge.types import Scope

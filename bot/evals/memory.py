@@ -20,10 +20,10 @@ from typing import Any
 from bot.engine.memory import VERBATIM_MESSAGES, Remembered, compose, transcript
 from bot.errors import UsageError
 from bot.evals import jsonl
-from bot.types import History, PastMessage
-from knowledge.dates import spans
+from bot.types.conversation import History, PastMessage
+from knowledge.date_expressions import spans
+from knowledge.message_relevance import Said, relevance
 from knowledge.ports import Embedder
-from knowledge.recollection import Said, relevance
 
 log = logging.getLogger(__name__)
 

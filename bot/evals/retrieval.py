@@ -18,13 +18,13 @@ from typing import Any, Protocol
 from bot.config import Settings
 from bot.errors import UsageError
 from bot.evals.metrics import means, percentile
-from bot.evals.scratch import scratch_schema
+from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
 from knowledge import search
 from knowledge.ingest import Ingestor
-from knowledge.parsing import plain
+from knowledge.parsing import plain_text
 from knowledge.ports import Embedder, OnProgress
-from knowledge.retrieve import Ranking, Retriever
+from knowledge.retriever import Ranking, Retriever
 from knowledge.types import NOTHING_KNOWN, Document, Fetched, IngestReport, Known, Scope
 
 TENANT = "eval"
@@ -125,7 +125,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _row(row: Mapping[str, Any]) -> Row:
-    text = plain.decode(str(row["text"]).encode())
+    text = plain_text.decode(str(row["text"]).encode())
     piece = (str(row["document"]), int(row["position"])) if row.get("document") and "position" in row else ("", 0)
     return Row(str(row.get("title") or ""), text, *piece)
 
@@ -183,7 +183,7 @@ class _AsText:
     """Takes every document for plain text: a data set's texts are what they are, whatever they look like."""
 
     async def parse(self, fetched: Fetched) -> Document:
-        parsed = plain.parse(plain.decode(fetched.data))
+        parsed = plain_text.parse(plain_text.decode(fetched.data))
         return Document(fetched.uri, fetched.title, parsed.text, parsed.blocks)
 
     async def aclose(self) -> None:

@@ -10,7 +10,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from sqlalchemy.exc import DBAPIError
 
 from bot.errors import ParleyError
-from bot.intake import Busy
+from bot.ingestion import Busy
 from knowledge.errors import EmbeddingError
 
 ATTEMPTS = 6

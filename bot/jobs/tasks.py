@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.commands.services import Services
-from bot.intake import Busy, Worker
-from bot.jobs import house
+from bot.ingestion import Busy, Worker
+from bot.jobs import maintenance
 from bot.jobs.retries import wait_after
 from knowledge.errors import KnowledgeError
 from knowledge.reembed import reembed as give_vectors
@@ -60,12 +60,12 @@ async def reembed(services: Services, attempts: int, *, tenant_id: str) -> None:
 
 async def keep_house(services: Services, attempts: int) -> None:
     """One round through every tenant: what is old goes, what was left behind is taken up."""
-    await house.keep_house(services)
+    await maintenance.keep_house(services)
 
 
 async def refresh_due(services: Services, attempts: int) -> None:
     """Ask for every source whose time has come."""
-    await house.refresh_due(services)
+    await maintenance.refresh_due(services)
 
 
 TASKS: Mapping[str, Task] = {"ingest": ingest, "reembed": reembed}  # type: ignore[dict-item]

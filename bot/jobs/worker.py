@@ -16,10 +16,10 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.commands.services import Services
 from bot.errors import ParleyError
-from bot.intake import Worker as Reader
+from bot.ingestion import Worker as AttachmentReader
 from bot.jobs.retries import Patience
 from bot.jobs.tasks import PERIODIC, TASKS, Task
-from bot.store.queue import HEARTBEAT, STALLED_SECONDS, Lane, lane
+from bot.store.job_queue import HEARTBEAT, STALLED_SECONDS, Lane, lane
 
 log = logging.getLogger(__name__)
 
@@ -151,5 +151,5 @@ async def _give_up(services: Services, app: App, job: Job) -> None:
     await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
     run_id, tenant_id = job.task_kwargs.get("run_id"), job.task_kwargs.get("tenant_id")
     if isinstance(run_id, str) and isinstance(tenant_id, str):
-        reader = Reader(services.database, services.ingestor, services.open_source)
+        reader = AttachmentReader(services.database, services.ingestor, services.open_source)
         await reader.fail(tenant_id, run_id, f"its process died {job.attempts} times; take something out of it")

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from bot.engine.ports import CacheLife, Ended, Event, Message, Prompt, TextDelta
+from bot.engine.ports.llm import CacheLife, Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
-from bot.llm import faults, images
-from bot.llm.metering import Books, OpenCall
+from bot.llm import images, provider_errors
+from bot.llm.call_metering import Books, OpenCall
 from bot.llm.provider import ProviderLLM, read_rest
-from bot.types import Tier, Usage
+from bot.types.usage import Tier, Usage
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic, AsyncStream
     from anthropic.types import CacheControlEphemeralParam, RawMessageStreamEvent, TextBlockParam
 
-WHO = faults.Who("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+WHO = provider_errors.Who("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
 API_URL = "https://api.anthropic.com"
 
 SMALLEST_CACHED_PREFIX = 512
@@ -73,8 +73,8 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             )
         except Exception as error:
             raise self.fault(model, error) from error
-        if faults.is_web_page(answer.headers.get("content-type", "")):
-            raise faults.web_page(WHO)
+        if provider_errors.is_web_page(answer.headers.get("content-type", "")):
+            raise provider_errors.web_page(WHO)
 
     async def _events(self, prompt: Prompt, call: OpenCall) -> AsyncGenerator[Event, None]:
         client = await self.client()
@@ -89,9 +89,9 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
         stop: str | None = None
         ended = False
         async with response:
-            if faults.is_web_page(response.response.headers.get("content-type", "")):
+            if provider_errors.is_web_page(response.response.headers.get("content-type", "")):
                 call.sent = False
-                raise faults.web_page(WHO)
+                raise provider_errors.web_page(WHO)
             async for event in response:
                 match event.type:
                     case "message_start":
@@ -107,7 +107,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                         ended = True
                         break
             if not ended:
-                raise faults.unfinished(WHO)
+                raise provider_errors.unfinished(WHO)
             await read_rest(response, _REST_PATIENCE, lambda _: None)
         yield Ended(reason_of(stop), call.model, WHO.provider)
 
@@ -134,7 +134,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
     def fault(self, model: str, error: Exception) -> LLMError:
         import anthropic
 
-        return faults.of_exception(WHO, model, error, anthropic)
+        return provider_errors.of_exception(WHO, model, error, anthropic)
 
     async def aclose(self) -> None:
         if self._client is not None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal, Protocol, cast, get_args
 
-from bot.engine.ports import LLM, Ended, Event, Meter, Prompt, Restarted, TextDelta
+from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, Restarted, TextDelta
 from bot.errors import LLMError, ParleyError, UsageError
-from bot.llm import faults
-from bot.llm.metering import plausible
+from bot.llm import provider_errors
+from bot.llm.call_metering import plausible
 from bot.llm.prices import UNKNOWN
 from bot.llm.provider import ProviderLLM
-from bot.types import Call, Purpose, Tier, Usage
+from bot.types.usage import Call, Purpose, Tier, Usage
 
 MOST_PROMPTS = 50_000
 """In one batch: OpenAI's limit, Anthropic's is twice that."""
@@ -143,15 +143,15 @@ def translated(llm: ProviderLLM[Any], unknown: str) -> Iterator[None]:
         raise fault from error
 
 
-def lost(who: faults.Who) -> str:
+def lost(who: provider_errors.Who) -> str:
     return f"{who.label} does not have this batch (any more). Submit it again."
 
 
-def no_api(who: faults.Who) -> str:
+def no_api(who: provider_errors.Who) -> str:
     return f"{who.label} has no batch API at this address. Check {who.url}."
 
 
-def running(who: faults.Who) -> LLMError:
+def running(who: provider_errors.Who) -> LLMError:
     return LLMError(
         f"{who.label} is still at work on this batch. Ask again later; it takes up to 24 hours.",
         provider=who.provider,
@@ -160,7 +160,7 @@ def running(who: faults.Who) -> LLMError:
     )
 
 
-def undone(who: faults.Who, why: Literal["cancelled", "expired", "missing"]) -> LLMError:
+def undone(who: provider_errors.Who, why: Literal["cancelled", "expired", "missing"]) -> LLMError:
     """Why a prompt of an ended batch has no answer and cost nothing."""
     words = {
         "cancelled": "was cancelled before its turn",
@@ -264,7 +264,7 @@ class AtOnce:
 
     async def cancel(self, batch: BatchId) -> None:
         if batch.id not in self._done:
-            who = faults.Who("at-once", "The batch", "", "")
+            who = provider_errors.Who("at-once", "The batch", "", "")
             self._done[batch.id] = [undone(who, "cancelled") for _ in self._prompts(batch)]
 
     async def aclose(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bot.engine.ports import Meter, Prompt
-from bot.llm import faults
+from bot.engine.ports.llm import Meter, Prompt
+from bot.llm import provider_errors
 from bot.llm.anthropic import WHO, AnthropicLLM, reason_of, usage_of
 from bot.llm.batch import (
     BatchId,
@@ -95,8 +95,8 @@ class AnthropicBatch:
                 model = model_of(self._llm, ticket, message.model)
                 return Line(ticket, Written(text, reason_of(message.stop_reason), model), usage_of(message.usage))
             case "errored":
-                said = faults.Said.of(line.result.error.model_dump())
-                return Line(ticket, faults.of_said(WHO, self._llm.model(ticket.tier), said))
+                said = provider_errors.Said.of(line.result.error.model_dump())
+                return Line(ticket, provider_errors.of_said(WHO, self._llm.model(ticket.tier), said))
             case "canceled":
                 return Line(ticket, undone(WHO, "cancelled"))
             case _:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from bot.engine.ports import Meter, Prompt
+from bot.engine.ports.llm import Meter, Prompt
 from bot.errors import LLMError
-from bot.llm import faults
+from bot.llm import provider_errors
 from bot.llm.batch import (
     BatchId,
     Line,
@@ -117,8 +117,12 @@ class OpenAIBatch:
     def _rejected(self, known: Known) -> LLMError:
         """The whole batch was found wanting before it began."""
         told = (known.errors.data or []) if known.errors else []
-        said = faults.Said("", told[0].code or "", told[0].message or "") if told else faults.Said("", "", "")
-        return faults.of_status(self._llm.who, self._llm.model("cheap"), 400, said)
+        said = (
+            provider_errors.Said("", told[0].code or "", told[0].message or "")
+            if told
+            else provider_errors.Said("", "", "")
+        )
+        return provider_errors.of_status(self._llm.who, self._llm.model("cheap"), 400, said)
 
     def _rest(self, known: Known) -> LLMError:
         """Prompts that stand in neither file."""
@@ -133,9 +137,9 @@ class OpenAIBatch:
             return Line(ticket, self._failed(ticket, str(error.get("code") or ""), error))
         response = row["response"]
         if response["status_code"] >= 400:
-            said = faults.Said.of(response["body"])
+            said = provider_errors.Said.of(response["body"])
             model = self._llm.model(ticket.tier)
-            return Line(ticket, faults.of_status(self._llm.who, model, response["status_code"], said))
+            return Line(ticket, provider_errors.of_status(self._llm.who, model, response["status_code"], said))
         return self._written(ticket, response["body"])
 
     def _failed(self, ticket: Ticket, code: str, error: Mapping[str, Any]) -> LLMError:
@@ -143,7 +147,7 @@ class OpenAIBatch:
             return undone(self._llm.who, "expired")
         if code == "batch_cancelled":
             return undone(self._llm.who, "cancelled")
-        return faults.of_said(self._llm.who, self._llm.model(ticket.tier), faults.Said.of(error))
+        return provider_errors.of_said(self._llm.who, self._llm.model(ticket.tier), provider_errors.Said.of(error))
 
     def _written(self, ticket: Ticket, body: Mapping[str, Any]) -> Line:
         from openai.types.chat import ChatCompletion

@@ -8,19 +8,19 @@ from functools import partial
 from typing import Literal
 
 from bot.config import Settings
-from bot.engine.ports import LLM
+from bot.engine.ports.llm import LLM
 from bot.errors import ConfigError
 from bot.llm.anthropic import AnthropicLLM
 from bot.llm.batch import AtOnce, Batch
 from bot.llm.batch_anthropic import AnthropicBatch
 from bot.llm.batch_openai import OpenAIBatch
+from bot.llm.call_metering import Books
 from bot.llm.extractive import ExtractiveLLM
-from bot.llm.metering import Books
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
 from bot.llm.resilient import Patience, ResilientLLM
 from bot.llm.tokens import TokenCounter
-from bot.types import Tier
+from bot.types.usage import Tier
 
 ProviderName = Literal["anthropic", "openai"]
 Adapter = AnthropicLLM | OpenAILLM

@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
-from bot.llm.metering import estimate_prompt
-from bot.llm.quoting import Quote, best_quotes, telling_sentences
+from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
+from bot.llm.call_metering import estimate_prompt
+from bot.llm.sentence_ranking import Quote, best_quotes, telling_sentences
 from bot.llm.tokens import TokenCounter
-from bot.types import Call, CallStatus, Fact, Tier, Usage
+from bot.types.conversation import Fact
+from bot.types.usage import Call, CallStatus, Tier, Usage
 
 NAME = "extractive"
 OPENING = "No model is configured, so this quotes the documents and writes nothing of its own."

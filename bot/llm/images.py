@@ -8,7 +8,7 @@ import math
 import warnings
 from typing import Any, get_args
 
-from bot.engine.ports import Image, ImageType
+from bot.engine.ports.llm import Image, ImageType
 from bot.errors import UsageError
 
 LARGEST_BYTES = 3_900_000

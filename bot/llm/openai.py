@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from bot.engine.ports import Ended, Event, Message, Prompt, TextDelta
+from bot.engine.ports.llm import Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
-from bot.llm import faults, images
-from bot.llm.metering import Books, OpenCall
+from bot.llm import images, provider_errors
+from bot.llm.call_metering import Books, OpenCall
 from bot.llm.provider import ProviderLLM, read_rest
 from bot.llm.structured import in_words
-from bot.types import Tier, Usage
+from bot.types.usage import Tier, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
-WHO = faults.Who("openai", "OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-COMPATIBLE = faults.Who("openai", "The model server", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+WHO = provider_errors.Who("openai", "OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+COMPATIBLE = provider_errors.Who("openai", "The model server", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 API_URL = "https://api.openai.com/v1"
 
 _USAGE_PATIENCE = 5.0
@@ -76,7 +76,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         except Exception as error:
             raise self.fault(model, error) from error
         if offered is not None and not {model, f"{model}:latest"} & offered:
-            raise faults.of_status(self.who, model, 404, faults.Said("", "", ""))
+            raise provider_errors.of_status(self.who, model, 404, provider_errors.Said("", "", ""))
 
     async def _offered(self, client: AsyncOpenAI) -> set[str] | None:
         """The models that the server lists; None where it keeps no such list."""
@@ -85,11 +85,11 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         try:
             answer = await client.models.with_raw_response.list()
         except openai.NotFoundError as error:
-            if faults.is_web_page(error.response.headers.get("content-type", "")):
-                raise faults.web_page(self.who, 404) from error
+            if provider_errors.is_web_page(error.response.headers.get("content-type", "")):
+                raise provider_errors.web_page(self.who, 404) from error
             return None
-        if faults.is_web_page(answer.headers.get("content-type", "")):
-            raise faults.web_page(self.who)
+        if provider_errors.is_web_page(answer.headers.get("content-type", "")):
+            raise provider_errors.web_page(self.who)
         return {model.id for model in answer.parse().data}
 
     async def _events(self, prompt: Prompt, call: OpenCall) -> AsyncGenerator[Event, None]:
@@ -103,9 +103,9 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             call.sent = False
             raise
         async with response:
-            if faults.is_web_page(response.response.headers.get("content-type", "")):
+            if provider_errors.is_web_page(response.response.headers.get("content-type", "")):
                 call.sent = False
-                raise faults.web_page(self.who)
+                raise provider_errors.web_page(self.who)
             reason: Reason | None = None
             async for chunk in response:
                 text, reason = _read(chunk)
@@ -115,7 +115,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
                 if reason is not None:
                     break
             if reason is None:
-                raise faults.unfinished(self.who)
+                raise provider_errors.unfinished(self.who)
             await self._await_usage(response, call)
         yield Ended(reason, call.model, self.who.provider)
 
@@ -153,7 +153,7 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
     def fault(self, model: str, error: Exception) -> LLMError:
         import openai
 
-        return faults.of_exception(self.who, model, error, openai)
+        return provider_errors.of_exception(self.who, model, error, openai)
 
     async def aclose(self) -> None:
         if self._client is not None:

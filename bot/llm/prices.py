@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bot.errors import ConfigError
-from bot.types import Usage
+from bot.types.usage import Usage
 
 _MILLION = Decimal(1_000_000)
 _FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_long")

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
-from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
+from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError, ParleyError
-from bot.llm import faults
-from bot.llm.faults import Who
-from bot.llm.metering import Books, OpenCall, estimate_prompt, has_images, may_be_near
+from bot.llm import provider_errors
+from bot.llm.call_metering import Books, OpenCall, estimate_prompt, has_images, may_be_near
+from bot.llm.provider_errors import Who
 from bot.llm.tokens import is_near
-from bot.types import Tier, Usage
+from bot.types.usage import Tier, Usage
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class ProviderLLM(ABC, Generic[Client]):
             return
         exact = await self.count(call.prompt)
         if exact is not None and exact > limit:
-            raise faults.too_long(self.who, call.model)
+            raise provider_errors.too_long(self.who, call.model)
 
     async def ready(self) -> None:
         """Load SDK and price list and build the client, which takes a second once and is not the provider's delay."""

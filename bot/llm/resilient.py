@@ -11,10 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bot.engine.ports import Ended, Event, Meter, Opening, Prompt, Restarted, TextDelta
+from bot.engine.ports.llm import Ended, Event, Meter, Prompt, RecordingMeter, Restarted, TextDelta
 from bot.errors import ContextTooLong, LLMError
-from bot.llm.breaker import Breaker, Clock, RetryBudget
-from bot.types import Call, Tier
+from bot.llm.circuit_breaker import Breaker, Clock, RetryBudget
+from bot.types.usage import Call, Tier
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +266,7 @@ class _Kept:
     """Keeps the calls of one attempt until it is known how it ended; they are opened with the request's meter."""
 
     calls: list[Call]
-    meter: Opening
+    meter: RecordingMeter
 
     def __call__(self, call: Call) -> None:
         self.calls.append(call)
@@ -276,7 +276,7 @@ class _Kept:
 
 
 def _kept(calls: list[Call], meter: Meter) -> Meter:
-    return _Kept(calls, meter) if isinstance(meter, Opening) else calls.append
+    return _Kept(calls, meter) if isinstance(meter, RecordingMeter) else calls.append
 
 
 _WORDS = {

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from bot.engine.ports import LLM, Ended, Event, Message, Meter, Prompt, Restarted, TextDelta
+from bot.engine.ports.llm import LLM, Ended, Event, Message, Meter, Prompt, Restarted, TextDelta
 from bot.errors import LLMError
 
 Answer = TypeVar("Answer", bound=BaseModel)

@@ -10,9 +10,11 @@ from typing import TextIO
 
 from bot.commands import Context
 from bot.commands.services import Services
-from bot.engine import words
+from bot.engine import user_messages
 from bot.errors import MessageGone
-from bot.types import LOCAL_TENANT, Author, Incoming, Limits, Part, ThreadKey, Tier
+from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
+from bot.types.display import Limits, Part
+from bot.types.usage import Tier
 
 CHANNEL = "console"
 FROM_CACHE = "Answered before from the same documents; --fresh, or /again in a chat, asks anew."
@@ -63,7 +65,7 @@ class Terminal:
 
     def _finish(self, part: Part) -> None:
         lines = ["", *(f"[{one.n}] {one.place}: “{' '.join(one.quote.split())}”" for one in part.sources)]
-        lines += [f"({FROM_CACHE if note == words.FROM_CACHE else note})" for note in part.notes]
+        lines += [f"({FROM_CACHE if note == user_messages.FROM_CACHE else note})" for note in part.notes]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()
 

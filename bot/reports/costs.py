@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.prices import Prices
 from bot.store import ledger as ledger_store
-from bot.store import nearby
-from bot.store.tables import ledger, turns
-from bot.types import Usage
+from bot.store.answer_cache import similar
+from bot.store.schema import ledger, turns
+from bot.types.usage import Usage
 
 Dimension = Literal["user", "channel", "model", "purpose", "day"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -88,7 +88,7 @@ class CostReport:
     total: CostRow
     savings: Savings
     unknown_prices: Sequence[tuple[str, int]]
-    reuse: nearby.Tally
+    reuse: similar.Tally
     """What became of answers given again to the same question in other words."""
 
     def as_json(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ async def report(
         _saved_by_routing(calls, prices, strong_model),
         await _saved_by_answer_cache(session, tenant_id, start),
     )
-    reuse = await nearby.tally(session, tenant_id=tenant_id, since=start)
+    reuse = await similar.tally(session, tenant_id=tenant_id, since=start)
     return CostReport(ordered, total, savings, sorted(unknown.items()), reuse)
 
 

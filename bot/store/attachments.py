@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import threads
 from bot.store.pipeline import Statement, Template, send
-from bot.store.tables import attachments, turns
-from bot.types import Attached, Attachment, Turn
+from bot.store.schema import attachments, turns
+from bot.types.conversation import Attachment, StoredAttachment
+from bot.types.turns import Turn
 
 
 def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -> list[Statement]:
@@ -43,7 +44,7 @@ FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
 """
 
 
-async def of_thread(session: AsyncSession, *, turn: Turn) -> list[Attached]:
+async def of_thread(session: AsyncSession, *, turn: Turn) -> list[StoredAttachment]:
     """What stands beside the turn and the turns before it in its thread, oldest first.
 
     Files of a turn that asked the very same count as the turn's own: it is being asked again.
@@ -62,10 +63,10 @@ def of_thread_read(turn: Turn) -> Statement:
     )
 
 
-def of_thread_in(rows: Sequence[Any]) -> list[Attached]:
+def of_thread_in(rows: Sequence[Any]) -> list[StoredAttachment]:
     """What stands beside a turn, oldest first."""
     return [
-        Attached(
+        StoredAttachment(
             turn_id=str(row.turn_id),
             position=row.position,
             kind=row.kind,
@@ -99,7 +100,7 @@ def _of_thread() -> Template:
 _OF_THREAD = _of_thread()
 
 
-async def keep(session: AsyncSession, *, tenant_id: str, attached: Attached) -> None:
+async def keep(session: AsyncSession, *, tenant_id: str, attached: StoredAttachment) -> None:
     """Write down what was read; once, whoever reads it first."""
     statement = insert(attachments).values(
         tenant_id=tenant_id,

@@ -1,7 +1,7 @@
 """Daily token budgets: whose they are, what limits them, and counting on them.
 
 What a turn uses counts on three days at once: those of ``user:ID``, ``channel:ID`` and ``tenant``, always locked in
-this order (``bot.store.reserving``). Limits are kept by subject: those three, ``role:ROLE``, and ``*`` and
+this order (``bot.store.budget_reservations``). Limits are kept by subject: those three, ``role:ROLE``, and ``*`` and
 ``channel:*`` for everybody and every channel without a limit of their own. A day is a date in the tenant's time zone.
 """
 
@@ -15,8 +15,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.tables import budget_days, budgets, turns
-from bot.types import BudgetOwner, Role
+from bot.store.schema import budget_days, budgets, turns
+from bot.types.conversation import Role
+from bot.types.usage import BudgetOwner
 
 EVERYBODY = "*"
 EVERY_CHANNEL = "channel:*"

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.memory import Quoted, Said
 from bot.store.pipeline import Statement, Template, send
-from bot.store.tables import facts, turns
+from bot.store.schema import facts, turns
 from bot.store.threads import thread_uid
-from bot.types import Author, Fact, ThreadKey, Turn
+from bot.types.conversation import Author, Fact, ThreadKey
+from bot.types.turns import Turn
 
 MOST = 200
 """Facts of a thread that are read, the latest ones."""

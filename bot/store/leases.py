@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from bot.errors import LeaseLost
 from bot.store.pipeline import Statement
 from bot.store.turns import ANYBODY, OPEN
-from bot.types import Lease, Outcome, Turn
+from bot.types.turns import Lease, Outcome, Turn
 
 LEASE = timedelta(seconds=30)
 """How long a process may stay silent before another may take its turn."""

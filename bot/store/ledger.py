@@ -17,9 +17,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.pipeline import Statement, Template
-from bot.store.tables import ledger
+from bot.store.schema import ledger
 from bot.store.threads import thread_uid
-from bot.types import Call, ThreadKey
+from bot.types.conversation import ThreadKey
+from bot.types.usage import Call
 
 LEFT_BEHIND = "left behind"
 

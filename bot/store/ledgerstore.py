@@ -17,17 +17,19 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.config import Settings
-from bot.engine.hold import whole
+from bot.engine.answer.lease import whole
 from bot.errors import OverBudget
-from bot.store import budgets, ledger, reserving, tenants, turns
+from bot.store import budget_reservations, budgets, ledger, tenants, turns
+from bot.store.budget_reservations import ACCOUNTS, Owners
 from bot.store.budgets import Account, Defaults
-from bot.store.faults import patiently
 from bot.store.pipeline import Statement, Work
 from bot.store.processes import SETTLING
-from bot.store.reserving import ACCOUNTS, Owners
+from bot.store.retry import patiently
 from bot.store.session import Database
 from bot.store.turnstore import ACCEPT_PATIENCE, PATIENCE, Result, TurnStore
-from bot.types import Author, BudgetState, Call, Incoming, Reservation, Role, Turn
+from bot.types.conversation import Author, Incoming, Role
+from bot.types.turns import Turn
+from bot.types.usage import BudgetState, Call, Reservation
 
 ZONE_SECONDS = 60.0
 """How long a tenant's time zone is taken as known: it is all but never changed."""
@@ -91,7 +93,7 @@ class LedgerStore(TurnStore):
             if not rows:
                 return await self.turn(thread.tenant_id, turn_id) if again else None
             if 0 < rows[0].held < ACCOUNTS:
-                await self._database.flush(thread.tenant_id, reserving.release(thread.tenant_id, turn_id))
+                await self._database.flush(thread.tenant_id, budget_reservations.release(thread.tenant_id, turn_id))
             return turns.accepted(rows[0])
 
         return await patiently(once, ACCEPT_PATIENCE)
@@ -99,8 +101,8 @@ class LedgerStore(TurnStore):
     async def _set_aside_anew(self, turn: Turn, tokens: int) -> None:
         _, owners = await self._owners_of(turn)
         need, named = self._expected(tokens), uuid.uuid4().hex
-        release = reserving.release(owners.tenant_id, turn.id)
-        reserve = reserving.reserve(owners, reservation_id=named, turn_id=turn.id, tokens=need)
+        release = budget_reservations.release(owners.tenant_id, turn.id)
+        reserve = budget_reservations.reserve(owners, reservation_id=named, turn_id=turn.id, tokens=need)
         _, ((row,)) = await self._database.flush(owners.tenant_id, release, reserve)
         if row.many < ACCOUNTS:
             await self._database.flush(owners.tenant_id, release)
@@ -120,8 +122,8 @@ class LedgerStore(TurnStore):
         async def once(_: bool) -> tuple[BudgetState, ...]:
             today = await self._today(tenant_id)
             owners = self._owners(tenant_id, user_id, role, channel_id, today.date)
-            ((row,),) = await self._database.flush(tenant_id, reserving.read(owners))
-            return tuple(today.state(account) for account in reserving.accounts(row))
+            ((row,),) = await self._database.flush(tenant_id, budget_reservations.read(owners))
+            return tuple(today.state(account) for account in budget_reservations.accounts(row))
 
         return await patiently(once, self._patience)
 
@@ -133,10 +135,10 @@ class LedgerStore(TurnStore):
         made = Reservation(uuid.uuid4().hex, tokens, today.date)
 
         async def once(again: bool) -> bool:
-            known = reserving.held(owners.tenant_id, turn.id)
-            if again and reserving.reservation(*await self._database.flush(owners.tenant_id, known)) == made:
+            known = budget_reservations.held(owners.tenant_id, turn.id)
+            if again and budget_reservations.reservation(*await self._database.flush(owners.tenant_id, known)) == made:
                 return True
-            asked = reserving.reserve(owners, reservation_id=made.id, turn_id=turn.id, tokens=tokens)
+            asked = budget_reservations.reserve(owners, reservation_id=made.id, turn_id=turn.id, tokens=tokens)
             ((row,),) = await self._database.flush(owners.tenant_id, asked)
             return bool(row.many == ACCOUNTS)
 
@@ -157,19 +159,19 @@ class LedgerStore(TurnStore):
         """Let the reservation stand at so many tokens, and do what is to come ``after`` in the same transaction."""
         today, owners = await self._owners_of(turn)
         owners = replace(owners, day=reservation.day)
-        changed = reserving.change(owners, reservation_id=reservation.id, tokens=tokens)
+        changed = budget_reservations.change(owners, reservation_id=reservation.id, tokens=tokens)
 
         rows = await patiently(lambda _: self._database.flush(owners.tenant_id, changed, *after), self._patience)
         ((row,), *_) = rows
         if row.many < row.were:
-            back = reserving.change(owners, reservation_id=reservation.id, tokens=reservation.tokens)
+            back = budget_reservations.change(owners, reservation_id=reservation.id, tokens=reservation.tokens)
             await patiently(lambda _: self._database.flush(owners.tenant_id, back), self._patience)
             raise await self._over(today, owners, tokens - reservation.tokens)
 
     async def _over(self, today: _Today, owners: Owners, more: int) -> OverBudget:
         """The refusal for the first account that has no room for ``more``, else for the one that has least."""
-        ((row,),) = await self._database.flush(owners.tenant_id, reserving.read(owners))
-        accounts = reserving.accounts(row)
+        ((row,),) = await self._database.flush(owners.tenant_id, budget_reservations.read(owners))
+        accounts = budget_reservations.accounts(row)
         full = [one for one in accounts if one.used + one.reserved + more > one.cap]
         state = today.state(full[0] if full else min(accounts, key=lambda one: one.cap - one.used - one.reserved))
         return OverBudget(
@@ -208,7 +210,7 @@ class LedgerStore(TurnStore):
         owners = replace(owners, day=reservation.day) if reservation else owners
         ids, rows = ledger.settled(turn.thread, user_id=turn.author.id, turn_id=turn.id, day=owners.day, calls=calls)
         total = sum(call.usage.total_tokens for call in calls)
-        return reserving.settle(owners, reservation.id if reservation else None, ids, total), *rows
+        return budget_reservations.settle(owners, reservation.id if reservation else None, ids, total), *rows
 
     async def _settle_interrupted(self, turn: Turn) -> None:
         tenant_id = turn.thread.tenant_id
@@ -216,13 +218,13 @@ class LedgerStore(TurnStore):
         async def once(work: Work, _: bool) -> None:
             (left,) = await work.ask(ledger.left(tenant_id, turn.id))
             counted = [
-                reserving.settle(
+                budget_reservations.settle(
                     self._owners(tenant_id, one.user_id, "member", one.channel_id, one.budget_day), None, (), one.tokens
                 )
                 for one in left
                 if one.tokens
             ]
-            await work.last(*counted, reserving.release(tenant_id, turn.id))
+            await work.last(*counted, budget_reservations.release(tenant_id, turn.id))
 
         await self._working(tenant_id, once)
 

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import StoreAway
-from bot.store.faults import is_away, unreachable
+from bot.store.retry import is_away, unreachable
 
 APP_ROLE = "parley_app"
 SURELY_ALIVE = 1.0

@@ -18,10 +18,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from bot.errors import StoreAway
-from bot.store.faults import is_away
-from bot.store.faults import unreachable as unreachable
 from bot.store.pipeline import APP_ROLE as APP_ROLE
 from bot.store.pipeline import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
+from bot.store.retry import is_away
+from bot.store.retry import unreachable as unreachable
 
 POOL_SECONDS = 10.0
 """How long a transaction waits for a free connection before it is tried again or given up."""

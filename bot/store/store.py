@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from bot.engine.budget import without
+from bot.engine.answer.budget import without
 from bot.engine.memory import Quoted
 from bot.errors import LeaseLost
-from bot.store import answers, attachments, facts, leases, nearby, reserving, tenants, threads, waiting
-from bot.store.faults import patiently
+from bot.store import attachments, budget_reservations, facts, leases, tenants, threads, turn_queue
+from bot.store.answer_cache import answers, similar
 from bot.store.ledgerstore import LedgerStore
 from bot.store.pipeline import Statement, Work
-from bot.types import (
-    UNNOTED,
-    Author,
-    Brief,
-    CachedAnswer,
-    Call,
-    ChannelSettings,
-    History,
-    Keeping,
-    Lease,
-    Outcome,
-    PastMessage,
-    Reservation,
-    ThreadKey,
-    Turn,
-)
+from bot.store.retry import patiently
+from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
+from bot.types.conversation import Author, History, PastMessage, ThreadKey
+from bot.types.settings import ChannelSettings
+from bot.types.turns import Lease, Outcome, Turn, TurnRecord
+from bot.types.usage import Call, Reservation
 
 
 class PostgresStore(LedgerStore):
@@ -53,23 +43,23 @@ class PostgresStore(LedgerStore):
         made = await self._trying(tenant_id, lambda session, _: tenants.settings(session, tenant_id=tenant_id))
         return made.admins
 
-    async def brief(self, turn: Turn) -> Brief:
+    async def brief(self, turn: Turn) -> TurnRecord:
         tenant_id, thread = turn.thread.tenant_id, turn.thread
 
-        async def once(_: bool) -> Brief:
+        async def once(_: bool) -> TurnRecord:
             today, owners = await self._owners_of(turn)
             ((settings,), (days,), held, beside, stated, *said) = await self._database.flush(
                 tenant_id,
                 tenants.settings_read(tenant_id, thread.channel_id),
-                reserving.read(owners),
-                reserving.held(tenant_id, turn.id),
+                budget_reservations.read(owners),
+                budget_reservations.held(tenant_id, turn.id),
                 attachments.of_thread_read(turn),
                 facts.current_read(thread),
                 *threads.history_read(thread, turn.id),
             )
-            reservation = reserving.reservation(held)
-            states = (today.state(account) for account in reserving.accounts(days))
-            return Brief(
+            reservation = budget_reservations.reservation(held)
+            states = (today.state(account) for account in budget_reservations.accounts(days))
+            return TurnRecord(
                 settings=tenants.settings_in(settings),
                 history=threads.history_in(*said),
                 budgets=tuple(without(state, reservation) for state in states),
@@ -99,7 +89,7 @@ class PostgresStore(LedgerStore):
         *,
         reservation: Reservation | None,
         cache_key: str | None,
-        keeping: Keeping = UNNOTED,
+        keeping: CacheNote = NO_CACHE_NOTE,
     ) -> None:
         """See the port. The days are locked last, after the turn and its thread, as where a question is accepted."""
         said = self._said(turn, outcome, cache_key, keeping)
@@ -110,7 +100,7 @@ class PostgresStore(LedgerStore):
                 return
             if not (await work.ask(leases.ending(turn, lease, outcome)))[0]:
                 raise LeaseLost(leases.TAKEN)
-            await work.last(*said, *settled, reserving.release(turn.thread.tenant_id, turn.id))
+            await work.last(*said, *settled, budget_reservations.release(turn.thread.tenant_id, turn.id))
 
         try:
             await self._working(turn.thread.tenant_id, once)
@@ -118,7 +108,7 @@ class PostgresStore(LedgerStore):
             await self.bill(turn, outcome.calls, reservation)
             raise
 
-    def _said(self, turn: Turn, outcome: Outcome, cache_key: str | None, keeping: Keeping) -> list[Statement]:
+    def _said(self, turn: Turn, outcome: Outcome, cache_key: str | None, keeping: CacheNote) -> list[Statement]:
         """What an outcome leaves behind beside the turn itself, and who is told of its end."""
         made = []
         if outcome.answer:
@@ -130,7 +120,7 @@ class PostgresStore(LedgerStore):
             made.append(self._kept(outcome, cache_key, keeping))
         return [*made, *_let_go(turn)]
 
-    def _kept(self, outcome: Outcome, cache_key: str, keeping: Keeping) -> Statement:
+    def _kept(self, outcome: Outcome, cache_key: str, keeping: CacheNote) -> Statement:
         made = self._settings
         hours = made.answer_cache_hours if keeping.lasting == "hour" else made.answer_cache_stable_hours
         return answers.keeping(
@@ -151,11 +141,11 @@ class PostgresStore(LedgerStore):
         async def once(work: Work, _: bool) -> None:
             if not (await work.ask(leases.handing_back(turn, lease)))[0]:
                 raise LeaseLost(leases.TAKEN)
-            await work.last(*_let_go(turn), *settled, reserving.release(turn.thread.tenant_id, turn.id))
+            await work.last(*_let_go(turn), *settled, budget_reservations.release(turn.thread.tenant_id, turn.id))
 
         await self._working(turn.thread.tenant_id, once)
 
-    async def summarise(
+    async def summarize(
         self,
         turn: Turn,
         *,
@@ -182,4 +172,6 @@ class PostgresStore(LedgerStore):
 
 def _let_go(turn: Turn) -> tuple[Statement, Statement]:
     """Whoever waits for the turn's answer, or for its thread, is let go on."""
-    return nearby.landing(tenant_id=turn.thread.tenant_id, turn_id=turn.id), waiting.telling_next(thread=turn.thread)
+    return similar.landing(tenant_id=turn.thread.tenant_id, turn_id=turn.id), turn_queue.telling_next(
+        thread=turn.thread
+    )

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.pipeline import Statement, Template, send
-from bot.store.tables import channels, tenants
-from bot.types import ChannelSettings, Platform, TenantSettings
+from bot.store.schema import channels, tenants
+from bot.types.conversation import Platform
+from bot.types.settings import ChannelSettings, TenantSettings
 
 Settings = TypeVar("Settings", ChannelSettings, TenantSettings)
 

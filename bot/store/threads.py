@@ -12,9 +12,12 @@ from sqlalchemy import UUID, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.pipeline import Statement, Template, send
-from bot.store.tables import messages as message_table
-from bot.store.tables import threads, turns
-from bot.types import Citation, History, PastMessage, Platform, ThreadKey, Tier, TurnState
+from bot.store.schema import messages as message_table
+from bot.store.schema import threads, turns
+from bot.types.conversation import History, PastMessage, Platform, ThreadKey
+from bot.types.display import Citation
+from bot.types.turns import TurnState
+from bot.types.usage import Tier
 
 _NAMESPACE = uuid.UUID("5b1b5f0e-6d9f-4c1e-9a52-3f0f5a7c2d11")
 TITLE_CHARS = 80

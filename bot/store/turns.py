@@ -13,11 +13,12 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import attachments, parts, reserving, threads
+from bot.store import attachments, budget_reservations, reply_parts, threads
+from bot.store.budget_reservations import Owners
 from bot.store.pipeline import Statement
-from bot.store.reserving import Owners
-from bot.store.tables import inbox, turns
-from bot.types import Author, Incoming, ThreadKey, Turn, TurnState
+from bot.store.schema import inbox, turns
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.turns import Turn, TurnState
 
 OPEN: tuple[TurnState, ...] = ("queued", "running")
 
@@ -52,7 +53,7 @@ WITH home AS (
 ), said AS (
     INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
     SELECT tenant_id, thread_uid, turn_id, 'user', user_id, user_name, question, %(tokens)s FROM turn
-),{reserving.LIMITS},{reserving.taking("turn")}
+),{budget_reservations.LIMITS},{budget_reservations.taking("turn")}
 SELECT turn.*, (SELECT count(*) FROM held) AS held FROM turn
 """  # noqa: S608
 
@@ -65,7 +66,7 @@ def accepting(
     The first has a row for ``accepted``, none where the message was accepted before.
     """
     key, uid = incoming.thread, uuid.UUID(turn_id)
-    given = owners.given | reserving.taken(reservation_id, turn_id, need)
+    given = owners.given | budget_reservations.taken(reservation_id, turn_id, need)
     given |= {
         "platform": key.platform,
         "channel": key.channel_id,
@@ -138,8 +139,8 @@ async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | 
     row = await row_of(session, tenant_id=tenant_id, turn_id=turn_id)
     if row is None:
         return None
-    known = await parts.refs(session, tenant_id=tenant_id, turn_id=turn_id)
-    return _turn(row, known, await parts.recorded(session, tenant_id=tenant_id, turn_id=turn_id))
+    known = await reply_parts.refs(session, tenant_id=tenant_id, turn_id=turn_id)
+    return _turn(row, known, await reply_parts.recorded(session, tenant_id=tenant_id, turn_id=turn_id))
 
 
 async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any | None:

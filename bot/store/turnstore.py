@@ -12,10 +12,21 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import LeaseLost, StoreAway
-from bot.store import attachments, forget, leases, parts, processes, reserving, threads, turns, waiting
-from bot.store.faults import patiently
+from bot.store import (
+    attachments,
+    budget_reservations,
+    leases,
+    processes,
+    question_changes,
+    reply_parts,
+    threads,
+    turn_queue,
+    turns,
+)
+from bot.store.retry import patiently
 from bot.store.session import Database
-from bot.types import Attached, Lease, Notice, Platform, ThreadKey, Turn
+from bot.types.conversation import Platform, StoredAttachment, ThreadKey
+from bot.types.turns import Lease, Notice, Turn
 
 Result = TypeVar("Result")
 
@@ -80,7 +91,7 @@ class TurnStore(ABC):
     async def begin_anew(self, turn: Turn, question: str) -> Turn | None:
         tenant_id = turn.thread.tenant_id
         async with self._database.tenant(tenant_id) as session:
-            anew = await forget.begin_anew(
+            anew = await question_changes.begin_anew(
                 session,
                 tenant_id=tenant_id,
                 turn_id=turn.id,
@@ -100,13 +111,17 @@ class TurnStore(ABC):
 
     async def forget(self, turn: Turn) -> None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            await forget.forget_turn(session, tenant_id=turn.thread.tenant_id, turn_id=turn.id, holder=self._holder())
-        await self._database.flush(turn.thread.tenant_id, reserving.release(turn.thread.tenant_id, turn.id))
+            await question_changes.forget_turn(
+                session, tenant_id=turn.thread.tenant_id, turn_id=turn.id, holder=self._holder()
+            )
+        await self._database.flush(turn.thread.tenant_id, budget_reservations.release(turn.thread.tenant_id, turn.id))
 
     async def taken_away(self, turn: Turn) -> bool:
         async def once(session: AsyncSession, _: bool) -> bool:
             tenant_id = turn.thread.tenant_id
-            return await forget.taken_away(session, tenant_id=tenant_id, turn_id=turn.id, holder=self._holder())
+            return await question_changes.taken_away(
+                session, tenant_id=tenant_id, turn_id=turn.id, holder=self._holder()
+            )
 
         return await self._trying(turn.thread.tenant_id, once)
 
@@ -118,12 +133,14 @@ class TurnStore(ABC):
         return await self._trying(turn.thread.tenant_id, once)
 
     async def offer_part(self, turn: Turn, index: int, ref: str) -> str | None:
-        return await self._trying(turn.thread.tenant_id, lambda session, _: parts.offer(session, turn, index, ref))
+        return await self._trying(
+            turn.thread.tenant_id, lambda session, _: reply_parts.offer(session, turn, index, ref)
+        )
 
-    async def attachments(self, turn: Turn) -> Sequence[Attached]:
+    async def attachments(self, turn: Turn) -> Sequence[StoredAttachment]:
         return await self._trying(turn.thread.tenant_id, lambda session, _: attachments.of_thread(session, turn=turn))
 
-    async def keep_attachment(self, turn: Turn, attached: Attached) -> None:
+    async def keep_attachment(self, turn: Turn, attached: StoredAttachment) -> None:
         await self._trying(
             turn.thread.tenant_id,
             lambda session, _: attachments.keep(session, tenant_id=turn.thread.tenant_id, attached=attached),
@@ -133,7 +150,7 @@ class TurnStore(ABC):
         async with self._database.tenant(turn.thread.tenant_id) as session:
             asked = await turns.ask_to_stop(session, turn=turn)
             if asked:
-                await waiting.tell(session, Notice("stop", turn.id))
+                await turn_queue.tell(session, Notice("stop", turn.id))
             return asked
 
     async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
@@ -147,30 +164,32 @@ class TurnStore(ABC):
     ) -> Sequence[Turn]:
         await self._free_what_the_dead_held()
         async with self._database.queue() as session:
-            found = await waiting.ready(
+            found = await turn_queue.ready(
                 session, platform=platform, holder=self._holder(), known=known, most=most, suspects=suspects
             )
         claimed = [await self._claim(one) for one in found]
         return [turn for turn in claimed if turn is not None]
 
-    async def _claim(self, found: waiting.Ready) -> Turn | None:
+    async def _claim(self, found: turn_queue.Ready) -> Turn | None:
         """The turn, kept for this process where it waits; None where another one was faster."""
         async with self._database.tenant(found.tenant_id) as session:
             turn = await turns.get(session, tenant_id=found.tenant_id, turn_id=found.turn_id)
             if turn is None or found.running or self._holder() is None:
                 return turn
-            return turn if await waiting.hold(session, turn=turn, holder=self._holder()) else None
+            return turn if await turn_queue.hold(session, turn=turn, holder=self._holder()) else None
 
     async def _free_what_the_dead_held(self) -> None:
         async with self._database.queue() as session:
-            left = await waiting.left_behind(session, holder=self._holder(), settling=self._settling)
+            left = await turn_queue.left_behind(session, holder=self._holder(), settling=self._settling)
         for (tenant_id, _), of_tenant in groupby(left, key=lambda one: (one.tenant_id, one.suspect)):
             async with self._database.tenant(tenant_id) as session:
-                await waiting.set_free(session, tenant_id=tenant_id, left=list(of_tenant))
+                await turn_queue.set_free(session, tenant_id=tenant_id, left=list(of_tenant))
 
     async def withdrawn(self, platform: Platform, *, known: Collection[str] = (), most: int = 20) -> Sequence[Turn]:
         async with self._database.queue() as session:
-            found = await waiting.withdrawn(session, platform=platform, holder=self._holder(), known=known, most=most)
+            found = await turn_queue.withdrawn(
+                session, platform=platform, holder=self._holder(), known=known, most=most
+            )
         stored = [await self.turn(tenant_id, turn_id) for tenant_id, turn_id in found]
         return [turn for turn in stored if turn is not None]
 
@@ -187,19 +206,19 @@ class TurnStore(ABC):
 
     async def direct_channels(self, platform: Platform) -> Sequence[str]:
         async with self._database.queue() as session:
-            return await waiting.direct_channels(session, platform=platform)
+            return await turn_queue.direct_channels(session, platform=platform)
 
     async def hold(self, turn: Turn) -> bool:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await waiting.hold(session, turn=turn, holder=self._holder())
+            return await turn_queue.hold(session, turn=turn, holder=self._holder())
 
     async def release(self, turn: Turn) -> None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            await waiting.release(session, turn=turn, holder=self._holder())
+            await turn_queue.release(session, turn=turn, holder=self._holder())
 
     async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await waiting.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
+            return await turn_queue.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
 
     async def lease(self, turn: Turn) -> Lease | None:
         tenant_id, asked = turn.thread.tenant_id, leases.taking(turn, self._holder())

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from rank_bm25 import BM25Okapi
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.driver import driver
-from knowledge.filtering import Numbers, passing
-from knowledge.postings import EVERYBODY, SEGMENT, SEGMENT_BITS, Bits, Entries, bits, place_of, segment_of, unpack
+from knowledge.binary_driver import driver
+from knowledge.posting_codec import EVERYBODY, SEGMENT, SEGMENT_BITS, Bits, Entries, bits, place_of, segment_of, unpack
+from knowledge.scope_filter import Numbers, passing
 from knowledge.types import Scope
 
 K1 = 1.5

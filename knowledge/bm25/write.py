@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge.driver import driver
-from knowledge.postings import (
+from knowledge.binary_driver import driver
+from knowledge.posting_codec import (
     EVERYBODY,
     SEGMENT,
     Bits,

@@ -17,12 +17,12 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
+from knowledge.chunking.chunk_headers import header, indexed_text
 from knowledge.chunking.fixed import fixed
-from knowledge.chunking.headers import header, indexed_text
 from knowledge.chunking.packed import packed
 from knowledge.chunking.semantic import semantic
+from knowledge.chunking.sentence_windows import BESIDE, windows
 from knowledge.chunking.units import CountTokens, Ruler, Span, Unit, content, sentence_units, word_units
-from knowledge.chunking.windows import BESIDE, windows
 from knowledge.types import Chunk, ChunkingMethod, Document
 
 __all__ = [

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.chunking.headers import header
-from knowledge.sentences import sentence_spans
+from knowledge.chunking.chunk_headers import header
+from knowledge.sentence_splitter import sentence_spans
 from knowledge.types import Block, Document
 
 CountTokens = Callable[[Sequence[str]], list[int]]

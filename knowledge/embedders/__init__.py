@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knowledge.embedders.local import OFFLINE_MODEL, SentenceTransformerEmbedder
-from knowledge.embedders.names import split_name
+from knowledge.embedders.model_names import split_name
 from knowledge.embedders.openai import OpenAIEmbedder
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder

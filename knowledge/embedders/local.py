@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.batching import BatchingWorker
-from knowledge.embedders.names import stored_name
+from knowledge.embedders.model_files import OFFLINE_MODEL, locate
+from knowledge.embedders.model_names import stored_name
 from knowledge.embedders.prefixes import prefix
-from knowledge.embedders.tokens import TokenVectors, sentence_vectors
-from knowledge.embedders.weights import OFFLINE_MODEL, locate
+from knowledge.embedders.token_vectors import TokenVectors, sentence_vectors
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind
-from knowledge.processor import share_the_processor
-from knowledge.sentences import sentence_windows
+from knowledge.sentence_splitter import sentence_windows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

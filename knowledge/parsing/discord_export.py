@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from knowledge.errors import ParseError
 from knowledge.parsing import archives, discord_messages
-from knowledge.parsing.builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, Parsed
 
 
 def parse(data: bytes) -> Parsed:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import conversation
-from knowledge.parsing.builder import Builder
-from knowledge.parsing.conversation import Message
+from knowledge.parsing import chat_messages
+from knowledge.parsing.chat_messages import Message
+from knowledge.parsing.document_builder import Builder
 
 _SAID = ("Default", "Reply", "ThreadStarterMessage", "ChatInputCommand", "ContextMenuCommand")
 _DIRECT = ("DirectTextChat", "DirectGroupTextChat")
@@ -46,7 +46,7 @@ def write(builder: Builder, value: dict[str, Any]) -> int:
     """The messages, replies together with what they answer. Returns how many. Raises ParseError."""
     entries = [entry for entry in value["messages"] if isinstance(entry, dict)]
     try:
-        return conversation.write(builder, channel_of(value), _messages(entries))
+        return chat_messages.write(builder, channel_of(value), _messages(entries))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ParseError("it looks like an export of Discord, but its messages are not as expected") from None
 

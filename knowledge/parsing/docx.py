@@ -14,7 +14,7 @@ from docx.text.paragraph import Paragraph
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE, LANGUAGE
-from knowledge.parsing.builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, Parsed
 
 _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 

@@ -10,7 +10,7 @@ from lxml import etree, html  # type: ignore[import-untyped]
 
 from knowledge.errors import ParseError
 from knowledge.metadata import LANGUAGE
-from knowledge.parsing.builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, Parsed
 from knowledge.types import BlockKind
 
 _KINDS: dict[str, BlockKind] = {"quote": "quote", "code": "code", "list": "list"}

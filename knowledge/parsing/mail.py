@@ -9,8 +9,8 @@ from email.message import EmailMessage
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
-from knowledge.parsing import html, plain
-from knowledge.parsing.builder import Builder, Parsed
+from knowledge.parsing import html, plain_text
+from knowledge.parsing.document_builder import Builder, Parsed
 
 _SHOWN = ("From", "To", "Cc", "Date")
 
@@ -57,5 +57,5 @@ def _body(message: EmailMessage) -> Parsed:
     try:
         text = raw.decode(part.get_content_charset() or "utf-8")
     except (UnicodeDecodeError, LookupError):
-        text = plain.decode(raw)
-    return plain.parse(plain.cleaned(text))
+        text = plain_text.decode(raw)
+    return plain_text.parse(plain_text.cleaned(text))

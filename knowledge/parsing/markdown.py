@@ -8,7 +8,7 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from knowledge.parsing.builder import Parsed
+from knowledge.parsing.document_builder import Parsed
 from knowledge.types import Block, BlockKind
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)

@@ -9,7 +9,7 @@ from email.utils import parseaddr, parsedate_to_datetime
 
 from knowledge.errors import ParseError
 from knowledge.parsing import mail
-from knowledge.parsing.builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, Parsed
 
 MAX_MAILS = 50_000
 _BETWEEN = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\n(?=[A-Za-z][A-Za-z-]{0,60}:)")

@@ -14,7 +14,7 @@ from pypdf.errors import PyPdfError
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE
-from knowledge.parsing.builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, Parsed
 
 MAX_PAGES = 10_000
 _HYPHEN = re.compile(r"[\ufffe\u00ad\x02]\n?")

@@ -12,7 +12,7 @@ from lxml import etree  # type: ignore[import-untyped]
 from pptx.exc import PythonPptxError
 
 from knowledge.errors import ParseError
-from knowledge.parsing.builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, Parsed
 
 MAX_SLIDES = 5_000
 MAX_NESTING = 20

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import frames
-from knowledge.parsing.builder import Parsed
-from knowledge.parsing.worker import MEMORY
+from knowledge.parsing import worker_protocol
+from knowledge.parsing.document_builder import Parsed
+from knowledge.parsing.worker_process import MEMORY
 from knowledge.types import Document, Fetched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ class Parser:
         try:
             async with asyncio.timeout(self._seconds):
                 process = await self._running()
-                answer = await _exchange(process, frames.frame(head, fetched.data))
+                answer = await _exchange(process, worker_protocol.frame(head, fetched.data))
         except TimeoutError:
             await self._end()
             raise ParseError(f"it took longer than {self._seconds:g} s to read; split it") from None
@@ -63,7 +63,7 @@ class Parser:
         if "error" in answer:
             raise ParseError(str(answer["error"]))
         try:
-            return frames.unpacked(answer)
+            return worker_protocol.unpacked(answer)
         except (KeyError, TypeError, ValueError, AttributeError):
             await self._end()
             raise ParseError("the parser's answer makes no sense; save the file again") from None
@@ -73,7 +73,7 @@ class Parser:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "knowledge.parsing.worker",
+                "knowledge.parsing.worker_process",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -99,8 +99,8 @@ async def _exchange(process: asyncio.subprocess.Process, request: bytes) -> dict
     assert process.stdout is not None
     process.stdin.write(request)
     await process.stdin.drain()
-    lengths = await process.stdout.readexactly(frames.LENGTHS.size)
-    head, body = frames.LENGTHS.unpack(lengths)
+    lengths = await process.stdout.readexactly(worker_protocol.LENGTHS.size)
+    head, body = worker_protocol.LENGTHS.unpack(lengths)
     if head + body > MAX_ANSWER:
         raise EOFError
     answer = await process.stdout.readexactly(head + body)

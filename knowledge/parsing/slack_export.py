@@ -9,9 +9,9 @@ import re
 import zipfile
 
 from knowledge.errors import ParseError
-from knowledge.parsing import archives, conversation, slack_messages
-from knowledge.parsing.builder import Builder, Parsed
-from knowledge.parsing.conversation import Message
+from knowledge.parsing import archives, chat_messages, slack_messages
+from knowledge.parsing.chat_messages import Message
+from knowledge.parsing.document_builder import Builder, Parsed
 
 _DAY = re.compile(r"(?P<root>[^/]+/)??(?P<channel>[^/]+)/\d{4}-\d\d-\d\d\.json")
 _LISTS = ("channels.json", "groups.json", "mpims.json", "dms.json", "users.json")
@@ -34,7 +34,7 @@ def parse(data: bytes) -> Parsed:
         written = 0
         for channel in public:
             messages = [told for name in folders[channel] for told in _day(archive, name, people)]
-            written += conversation.write(builder, f"#{channel}", messages)
+            written += chat_messages.write(builder, f"#{channel}", messages)
     if not written:
         raise ParseError("it is an export of Slack without a message in a public channel")
     return builder.build("Slack export")

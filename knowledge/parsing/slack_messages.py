@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from knowledge.parsing import conversation
-from knowledge.parsing.builder import Builder
-from knowledge.parsing.conversation import Message
+from knowledge.parsing import chat_messages
+from knowledge.parsing.chat_messages import Message
+from knowledge.parsing.document_builder import Builder
 
 _MARK = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 MENTION = re.compile(r"<@([A-Z0-9]+)>")
@@ -40,7 +40,7 @@ def name_of(value: dict[str, Any]) -> str:
 
 def write(builder: Builder, value: dict[str, Any]) -> int:
     """The messages of a channel. Returns how many."""
-    return conversation.write(builder, name_of(value), messages(value["messages"], {}))
+    return chat_messages.write(builder, name_of(value), messages(value["messages"], {}))
 
 
 def messages(entries: Iterable[Any], people: Mapping[str, str]) -> list[Message]:
@@ -67,7 +67,7 @@ def _message(entry: dict[str, Any], people: Mapping[str, str]) -> Message | None
         return None
     try:
         key = str(entry["ts"])
-        time = conversation.moment(float(key))
+        time = chat_messages.moment(float(key))
     except (KeyError, ValueError):
         return None
     files = [file for file in entry.get("files") or [] if isinstance(file, dict) and file.get("name")]

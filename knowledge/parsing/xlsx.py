@@ -17,8 +17,8 @@ from lxml import etree  # type: ignore[import-untyped]
 from openpyxl.utils.exceptions import InvalidFileException
 
 from knowledge.errors import ParseError
-from knowledge.parsing.builder import Builder, Parsed
-from knowledge.parsing.tabular import MAX_ROWS, add_rows
+from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
+from knowledge.parsing.document_builder import Builder, Parsed
 
 _BROKEN = (
     *(InvalidFileException, zipfile.BadZipFile, etree.LxmlError, OSError, SyntaxError),

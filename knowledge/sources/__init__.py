@@ -13,7 +13,7 @@ from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.files import FileSource, FolderSource, UploadSource, open_path
 from knowledge.sources.git import GitSource
 from knowledge.sources.sitemap import SitemapSource
-from knowledge.sources.web import UrlSource
+from knowledge.sources.web_page import UrlSource
 
 __all__ = [
     "CrawlSource",

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from knowledge.errors import SourceError
 from knowledge.sources.files import NO_DOCUMENTS
-from knowledge.sources.links import Links, links
-from knowledge.sources.visits import ForbiddenError, SiteSource, Visits, host
-from knowledge.sources.web import NoDocumentError, NotModified, OutsideError, Page, PageError, document
+from knowledge.sources.link_extraction import Links, links
+from knowledge.sources.polite_fetch import ForbiddenError, SiteSource, Visits, host
+from knowledge.sources.web_page import NoDocumentError, NotModified, OutsideError, Page, PageError, document
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, Unchanged
 
 MAX_DEPTH = 8

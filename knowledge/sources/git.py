@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from knowledge.errors import SourceError
 from knowledge.sources.files import NO_DOCUMENTS
-from knowledge.sources.gitcommand import Git, require_pinning
-from knowledge.sources.web import AddressRefusedError, CheckedResolver, PageError, check_url
+from knowledge.sources.git_command import Git, require_pinning
+from knowledge.sources.web_page import AddressRefusedError, CheckedResolver, PageError, check_url
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
 
 SECONDS = 300.0

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from protego import Protego
 
-from knowledge.sources.web import PageError, Web
+from knowledge.sources.web_page import PageError, Web
 
 NAME = "Parley"
 MAX_BYTES = 500 * 1024

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from xml.parsers import expat
 
 from knowledge.errors import SourceError
-from knowledge.sources.links import MAX_URL
-from knowledge.sources.visits import SiteSource, Visits, host
-from knowledge.sources.web import NotModified, PageError, document
+from knowledge.sources.link_extraction import MAX_URL
+from knowledge.sources.polite_fetch import SiteSource, Visits, host
+from knowledge.sources.web_page import NotModified, PageError, document
 from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Known, Unchanged
 
 MAX_UNPACKED = 50 * 1024 * 1024

@@ -13,7 +13,9 @@ from pydantic import SecretStr
 from bot.app import App, open_app
 from bot.commands.ask import Unseen
 from bot.config import Settings
-from bot.types import LOCAL_TENANT, Author, Incoming, Outcome, ThreadKey, Tier
+from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
+from bot.types.turns import Outcome
+from bot.types.usage import Tier
 from knowledge.sources import open_source
 from tests.doubles.models import ModelDouble
 
@@ -93,8 +95,8 @@ async def ask(
     app: App, text: str, thread: str = "t1", *, user: str = "ann", channel: str = "general", wish: Tier | None = None
 ) -> Outcome:
     """Ask, and wait for the end and for what follows it."""
-    turn = await app.desk.accept(incoming(text, key(thread, channel), user=user, wish=wish))
+    turn = await app.dispatcher.accept(incoming(text, key(thread, channel), user=user, wish=wish))
     assert turn is not None
-    outcome = await app.desk.start(turn, Unseen())
-    await app.desk.settled()
+    outcome = await app.dispatcher.start(turn, Unseen())
+    await app.dispatcher.settled()
     return outcome

@@ -15,7 +15,9 @@ from bot.app import App
 from bot.commands.ask import Unseen
 from bot.errors import NotAllowed
 from bot.store import ledger, tenants
-from bot.types import LOCAL_TENANT, Author, Outcome, TenantSettings, Turn
+from bot.types.conversation import LOCAL_TENANT, Author
+from bot.types.settings import TenantSettings
+from bot.types.turns import Outcome, Turn
 from tests.app.conftest import ask, incoming, key
 from tests.doubles.models import ModelDouble, Reply, Seen
 
@@ -112,13 +114,13 @@ async def test_when_nobody_answers_one_sentence_says_so_and_nothing_stays_reserv
 
 async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, models: ModelDouble) -> None:
     models.script = lambda _: Reply("Dogs are welcome. " * 200, after=10, held=asyncio.Event())
-    turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
+    turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
-    task = app_with_models.desk.start(turn, Unseen())
+    task = app_with_models.dispatcher.start(turn, Unseen())
     while not (models.requests and models.requests[-1].pieces_sent == 10):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
-    await app_with_models.desk.stop(turn.id, Author("ann", "Ann"))
+    await app_with_models.dispatcher.stop(turn.id, Author("ann", "Ann"))
     outcome = await task
     assert outcome.state == "cancelled"
     (row,) = await rows_of(app_with_models, outcome)
@@ -168,11 +170,11 @@ async def test_with_no_key_the_answer_quotes_and_says_so(app: App) -> None:
 
 
 async def test_two_questions_at_once_are_answered_in_order(app: App) -> None:
-    first = await app.desk.accept(incoming("When are dogs welcome?", key()))
-    second = await app.desk.accept(incoming("And on a lead?", key()))
+    first = await app.dispatcher.accept(incoming("When are dogs welcome?", key()))
+    second = await app.dispatcher.accept(incoming("And on a lead?", key()))
     assert first is not None
     assert second is not None
-    late, early = app.desk.start(second, Unseen()), app.desk.start(first, Unseen())
+    late, early = app.dispatcher.start(second, Unseen()), app.dispatcher.start(first, Unseen())
     await asyncio.gather(late, early)
     async with app.database.tenant(LOCAL_TENANT) as session:
         finished = list(await session.scalars(text("SELECT turn_id::text FROM turns ORDER BY finished_at")))
@@ -184,44 +186,44 @@ async def test_a_question_left_by_a_dead_process_is_answered(app: App) -> None:
     assert turn is not None
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET holder = NULL"))
-    assert await app.desk.resume("web", lambda _: Unseen()) == 0
+    assert await app.dispatcher.resume("web", lambda _: Unseen()) == 0
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET created_at = now() - interval '1 minute'"))
-    assert await app.desk.resume("web", lambda _: Unseen()) == 1
-    await app.desk.settled()
+    assert await app.dispatcher.resume("web", lambda _: Unseen()) == 1
+    await app.dispatcher.settled()
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT state FROM turns")) == "done"
 
 
 async def test_stopping_is_for_the_asker_and_admins(app_with_models: App, models: ModelDouble) -> None:
     models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
-    turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
+    turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
-    task = app_with_models.desk.start(turn, Unseen())
+    task = app_with_models.dispatcher.start(turn, Unseen())
     with pytest.raises(NotAllowed, match="Only the person who asked"):
-        await app_with_models.desk.stop(turn.id, Author("bob", "Bob"))
-    await app_with_models.desk.stop(turn.id, Author("boss", "Boss", is_admin=True))
+        await app_with_models.dispatcher.stop(turn.id, Author("bob", "Bob"))
+    await app_with_models.dispatcher.stop(turn.id, Author("boss", "Boss", is_admin=True))
     assert (await task).state == "cancelled"
 
 
 async def test_who_was_made_an_admin_here_may_stop_and_forget_too(app_with_models: App, models: ModelDouble) -> None:
     models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
-    turn = await app_with_models.desk.accept(incoming("When may dogs come?", key()))
+    turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
-    task, bob = app_with_models.desk.start(turn, Unseen()), Author("bob", "Bob")
-    for doing in (app_with_models.desk.stop(turn.id, bob), _forgotten(app_with_models, turn.id, bob)):
+    task, bob = app_with_models.dispatcher.start(turn, Unseen()), Author("bob", "Bob")
+    for doing in (app_with_models.dispatcher.stop(turn.id, bob), _forgotten(app_with_models, turn.id, bob)):
         with pytest.raises(NotAllowed):
             await doing
     async with app_with_models.database.tenant(LOCAL_TENANT) as session:
         made = TenantSettings(admins=("bob",))
         await tenants.set_settings(session, tenant_id=LOCAL_TENANT, platform="web", change=lambda _: made)
-    await app_with_models.desk.stop(turn.id, bob)
+    await app_with_models.dispatcher.stop(turn.id, bob)
     assert (await task).state == "cancelled"
     assert [gone.id for gone in await _forgotten(app_with_models, turn.id, bob)] == [turn.id]
 
 
 async def _forgotten(app: App, turn_id: str, by: Author) -> Sequence[Turn]:
-    return await app.desk.forget(turn_id, by, tenant_id=LOCAL_TENANT, surface_for=lambda _: Unseen())
+    return await app.dispatcher.forget(turn_id, by, tenant_id=LOCAL_TENANT, surface_for=lambda _: Unseen())
 
 
 async def test_what_goes_on_in_the_background_may_end_before_it_begins_and_fails_in_the_log_alone(
@@ -233,18 +235,18 @@ async def test_what_goes_on_in_the_background_may_end_before_it_begins_and_fails
     async def broken() -> None:
         raise RuntimeError("by surprise")
 
-    app.desk._in_background(broken(), "never begun")
-    (task,) = app.desk._after
+    app.dispatcher._in_background(broken(), "never begun")
+    (task,) = app.dispatcher._after
     task.cancel()
     del task
-    await app.desk.settled()
+    await app.dispatcher.settled()
     gc.collect()
     assert _said_by_the_desk(caplog) == set()
-    app.desk._in_background(refused(), "first")
-    app.desk._in_background(broken(), "second")
-    await app.desk.settled()
+    app.dispatcher._in_background(refused(), "first")
+    app.dispatcher._in_background(broken(), "second")
+    await app.dispatcher.settled()
     assert _said_by_the_desk(caplog) == {"first: not now", "second failed"}
 
 
 def _said_by_the_desk(caplog: pytest.LogCaptureFixture) -> set[str]:
-    return {record.getMessage() for record in caplog.records if record.name == "bot.engine.desk"}
+    return {record.getMessage() for record in caplog.records if record.name == "bot.engine.dispatch.dispatcher"}

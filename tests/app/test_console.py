@@ -28,7 +28,7 @@ async def test_what_was_answered_before_is_asked_anew(
     second = await _answer(app, incoming(ASKED, thread="t2", user="ann"), quiet=True)
     fresh = await _answer(app, incoming(ASKED, thread="t3", user="ann", fresh=True), quiet=True)
     assert (first.cached, second.cached, fresh.cached) == (False, True, False)
-    await app.desk.settled()
+    await app.dispatcher.settled()
     answer = await said(app, monkeypatch, capsys, ASKED, "/again", "/again strong")
     before, _, anew = answer.partition(f"({FROM_CACHE})")
     assert before.count("180 EUR") >= 1

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 from bot.app import App
-from bot.types import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT
 from tests.app.conftest import ask
 from tests.app.test_memory import facts, memory
 from tests.app.test_privacy import everything
@@ -131,17 +131,17 @@ async def test_what_is_deleted_while_it_is_being_summarised_is_not_remembered(
     script.summary = "They decided to call it zanzibarquokka."
     store = app_with_models.services.store
     (first,) = [(await ask(app_with_models, "We decided to call it zanzibarquokka. And dogs?")).turn_id]
-    summarise = type(store).summarise
+    summarize = type(store).summarize
 
     async def deleted_first(self: Any, turn: Any, **given: Any) -> bool:
         await forget(app_with_models, first)
-        return await summarise(self, turn, **given)
+        return await summarize(self, turn, **given)
 
-    type(store).summarise = deleted_first  # type: ignore[method-assign]
+    type(store).summarize = deleted_first  # type: ignore[method-assign]
     try:
         await talk(app_with_models)
     finally:
-        type(store).summarise = summarise  # type: ignore[method-assign]
+        type(store).summarize = summarize  # type: ignore[method-assign]
     assert script.asked
     assert "zanzibarquokka" not in await everything(app_with_models)
 

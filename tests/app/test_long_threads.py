@@ -11,7 +11,7 @@ from sqlalchemy import text
 from bot.app import App
 from bot.llm.tokens import TokenCounter
 from bot.store.threads import thread_uid
-from bot.types import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT
 from tests.app.conftest import ask, key
 from tests.app.test_memory import facts, memory
 from tests.doubles.models import ModelDouble, Reply, Seen, tokens

@@ -14,8 +14,8 @@ from bot.commands.ask import Unseen
 from bot.errors import NotAllowed, UsageError
 from bot.llm.extractive import GLAD
 from bot.reports.trace import trace_of
-from bot.store import forget
-from bot.types import LOCAL_TENANT, Author
+from bot.store import question_changes
+from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import ask, incoming, key
 from tests.app.test_privacy import everything
 from tests.doubles.models import ModelDouble, Seen
@@ -63,9 +63,9 @@ async def test_what_was_told_is_quoted_where_no_model_writes(app: App) -> None:
 
 
 async def test_what_was_told_is_kept_when_the_answer_says_so(app: App) -> None:
-    turn = await app.desk.accept(incoming("Remember that the quokka launch is on Friday.", key()))
+    turn = await app.dispatcher.accept(incoming("Remember that the quokka launch is on Friday.", key()))
     assert turn is not None
-    outcome = await app.desk.start(turn, Unseen())
+    outcome = await app.dispatcher.start(turn, Unseen())
     assert "I keep this" in outcome.answer
     assert facts(await memory(app)) == ["the quokka launch is on Friday"]
 
@@ -108,7 +108,7 @@ async def test_what_a_quoted_message_wants_remembered_is_not_obeyed(app: App) ->
 async def test_a_deleted_question_takes_its_fact_along(app: App) -> None:
     outcome = await ask(app, "Remember that the zanzibarquokka is on Friday.")
     async with app.database.tenant(LOCAL_TENANT) as session:
-        await forget.forget_turn(session, tenant_id=LOCAL_TENANT, turn_id=outcome.turn_id)
+        await question_changes.forget_turn(session, tenant_id=LOCAL_TENANT, turn_id=outcome.turn_id)
     assert "zanzibarquokka" not in await everything(app)
 
 

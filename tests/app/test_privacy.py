@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from bot.app import App
 from bot.store import privacy
-from bot.types import LOCAL_TENANT, Author
+from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import ask
 from tests.doubles.models import ModelDouble, Reply, Seen
 
@@ -45,7 +45,7 @@ async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble) 
         before = (await session.execute(text("SELECT count(*), sum(cost_usd) FROM ledger"))).one()
         spent = await session.scalar(text("SELECT sum(used) FROM budget_days"))
         kept = await privacy.export(session, tenant_id=LOCAL_TENANT, user_id="ann")
-    await app_with_models.desk.rate(
+    await app_with_models.dispatcher.rate(
         turn_id, Author("ann", "Ann"), tenant_id=LOCAL_TENANT, value=-1, reason=f"no {CANARY}"
     )
     assert len(kept["turns"]) == 9

@@ -13,9 +13,11 @@ from sqlalchemy import text
 
 from bot.app import App, open_app
 from bot.config import Settings
-from bot.engine.ports import Surface
+from bot.engine.ports.surface import Surface
 from bot.errors import UsageError
-from bot.types import Author, Incoming, Limits, Outcome, Part, ThreadKey, Turn
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.display import Limits, Part
+from bot.types.turns import Outcome, Turn
 from tests.app.conftest import incoming
 from tests.doubles.models import ModelDouble, Reply, Seen
 
@@ -73,7 +75,7 @@ async def processes(settings: Settings, channel: Channel, count: int, **more: ob
         made = settings.model_copy(update={"reranker": "none", **more})
         apps = [await stack.enter_async_context(open_app(made)) for _ in range(count)]
         for app in apps:
-            await app.desk.resume("slack", channel.surface)
+            await app.dispatcher.resume("slack", channel.surface)
         yield apps
 
 
@@ -83,7 +85,7 @@ def asks(text: str, thread: str = "1.0", message: str = "") -> Incoming:
 
 
 async def taken(app: App, question: Incoming) -> Turn:
-    turn = await app.desk.accept(question)
+    turn = await app.dispatcher.accept(question)
     assert turn is not None
     return turn
 
@@ -120,8 +122,8 @@ async def test_the_next_turn_of_a_thread_starts_where_it_was_taken_in_when_the_o
 ) -> None:
     async with processes(both, channel, 2) as (one, two):
         first, second = await taken(one, asks("When may dogs come?")), await taken(two, asks("And cats?"))
-        late = two.desk.start(second, channel.surface(second))
-        early = one.desk.start(first, channel.surface(first))
+        late = two.dispatcher.start(second, channel.surface(second))
+        early = one.dispatcher.start(first, channel.surface(first))
         outcomes = await asyncio.wait_for(asyncio.gather(early, late), 120)
         assert [outcome.state for outcome in outcomes] == ["done", "done"]
         refs = [ref for ref, _ in channel.versions]
@@ -132,11 +134,11 @@ async def test_the_next_turn_of_a_thread_starts_where_it_was_taken_in_when_the_o
 async def test_what_one_process_has_no_place_for_another_answers(
     both: Settings, models: ModelDouble, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.engine.queueing.PATIENCE", 0.05)
+    monkeypatch.setattr("bot.engine.dispatch.running.PATIENCE", 0.05)
     models.script = slow
     async with processes(both, channel, 2, max_turns=1) as (one, _):
         asked = [await taken(one, asks("When may dogs come?", f"{n}.0")) for n in range(2)]
-        tasks = [one.desk.start(turn, channel.surface(turn)) for turn in asked]
+        tasks = [one.dispatcher.start(turn, channel.surface(turn)) for turn in asked]
         for turn in asked:
             await until(channel, turn)
         assert [len(channel.of(turn)) for turn in asked] == [1, 1], "the placeholder became the answer"
@@ -150,16 +152,16 @@ async def test_a_question_changed_in_one_process_is_answered_anew_though_another
     models.script = endless
     async with processes(both, channel, 2) as (one, two):
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
-        old = one.desk.start(turn, channel.surface(turn))
+        old = one.dispatcher.start(turn, channel.surface(turn))
         await begun(channel, turn)
-        changed = await two.desk.edited(asks("When may cats come?", message="5.5"))
+        changed = await two.dispatcher.edited(asks("When may cats come?", message="5.5"))
         assert changed is not None
-        outcome = await asyncio.wait_for(two.desk.start(changed, channel.surface(changed)), 120)
+        outcome = await asyncio.wait_for(two.dispatcher.start(changed, channel.surface(changed)), 120)
         await asyncio.wait([old])
         assert outcome.state == "done"
         assert old.cancelled()
         assert len(channel.of(turn)) == 1, "the same message"
-        assert await two.desk.edited(asks("When may cats come?", message="5.5")) is None
+        assert await two.dispatcher.edited(asks("When may cats come?", message="5.5")) is None
         history = await one.services.store.history(await taken(one, asks("And?")))
         assert history.messages[0].text == "When may cats come?"
         assert len(history.messages) == 2
@@ -171,11 +173,11 @@ async def test_a_question_changed_where_it_runs_is_answered_anew(
     models.script = endless
     async with processes(both, channel, 1) as (one,):
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
-        old = one.desk.start(turn, channel.surface(turn))
+        old = one.dispatcher.start(turn, channel.surface(turn))
         await begun(channel, turn)
-        changed = await one.desk.edited(asks("When may cats come?", message="5.5"))
+        changed = await one.dispatcher.edited(asks("When may cats come?", message="5.5"))
         assert changed is not None
-        new = one.desk.start(changed, channel.surface(changed))
+        new = one.dispatcher.start(changed, channel.surface(changed))
         assert new is not old
         assert (await asyncio.wait_for(new, 120)).state == "done"
         assert len(channel.of(turn)) == 1
@@ -187,15 +189,15 @@ async def test_a_question_deleted_in_one_process_is_stopped_and_taken_away_every
     models.script = endless
     async with processes(both, channel, 2) as (one, two):
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
-        running = one.desk.start(turn, channel.surface(turn))
+        running = one.dispatcher.start(turn, channel.surface(turn))
         await begun(channel, turn)
-        (gone,) = await two.desk.deleted(CHANNEL, "5.5", channel.surface)
+        (gone,) = await two.dispatcher.deleted(CHANNEL, "5.5", channel.surface)
         assert gone.id == turn.id
         await asyncio.wait([running], timeout=120)
-        await asyncio.gather(one.desk.settled(), two.desk.settled())
+        await asyncio.gather(one.dispatcher.settled(), two.dispatcher.settled())
         assert running.cancelled()
         assert channel.of(turn) == []
-        assert await two.desk.deleted(CHANNEL, "6.6", channel.surface) == []
+        assert await two.dispatcher.deleted(CHANNEL, "6.6", channel.surface) == []
         state = await one.services.store.budget("slack:T9", "ann")
         assert state.reserved == 0
         assert state.used > 0, "what was spent stays in the ledger"
@@ -206,38 +208,38 @@ async def test_an_answer_is_taken_away_by_another_process_where_the_first_dies_b
 ) -> None:
     async with processes(both, channel, 2) as (one, two):
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
-        await asyncio.wait_for(one.desk.start(turn, channel.surface(turn)), 120)
+        await asyncio.wait_for(one.dispatcher.start(turn, channel.surface(turn)), 120)
         assert len(channel.of(turn)) == 1
         await one.services.store.forget(turn)
-        await two.desk.resume("slack", channel.surface)
-        await two.desk.settled()
+        await two.dispatcher.resume("slack", channel.surface)
+        await two.dispatcher.settled()
         assert len(channel.of(turn)) == 1, "the first lives, and sees to it"
         async with one.database.tenant("slack:T9") as session:
             await session.execute(text("UPDATE turns SET holder = 1"))
-        await two.desk.resume("slack", channel.surface)
-        await two.desk.settled()
+        await two.dispatcher.resume("slack", channel.surface)
+        await two.dispatcher.settled()
         assert channel.of(turn) == []
 
 
 async def test_a_message_that_comes_after_its_deletion_is_not_answered(both: Settings, channel: Channel) -> None:
     async with processes(both, channel, 2) as (one, two):
-        assert await one.desk.deleted(CHANNEL, "5.5", channel.surface) == []
-        assert await two.desk.accept(asks("When may dogs come?", message="5.5")) is None
-        assert await one.desk.accept(asks("When may dogs come?", message="5.6")) is not None
+        assert await one.dispatcher.deleted(CHANNEL, "5.5", channel.surface) == []
+        assert await two.dispatcher.accept(asks("When may dogs come?", message="5.5")) is None
+        assert await one.dispatcher.accept(asks("When may dogs come?", message="5.6")) is not None
 
 
 async def test_a_turn_is_stopped_from_another_process(both: Settings, models: ModelDouble, channel: Channel) -> None:
     models.script = endless
     async with processes(both, channel, 2) as (one, two):
         turn = await taken(one, asks("When may dogs come?"))
-        running = one.desk.start(turn, channel.surface(turn))
+        running = one.dispatcher.start(turn, channel.surface(turn))
         await begun(channel, turn)
-        await two.desk.stop(turn.id, ASKER, tenant_id="slack:T9")
+        await two.dispatcher.stop(turn.id, ASKER, tenant_id="slack:T9")
         assert (await asyncio.wait_for(running, 120)).state == "cancelled"
         with pytest.raises(UsageError):
-            await two.desk.stop(turn.id, ASKER, tenant_id="slack:T9")
+            await two.dispatcher.stop(turn.id, ASKER, tenant_id="slack:T9")
         with pytest.raises(UsageError):
-            await two.desk.stop_thread(CHANNEL, ASKER)
+            await two.dispatcher.stop_thread(CHANNEL, ASKER)
 
 
 async def test_a_shutdown_hands_its_turns_to_the_processes_that_stay(
@@ -247,9 +249,9 @@ async def test_a_shutdown_hands_its_turns_to_the_processes_that_stay(
     async with processes(both, channel, 2, max_turns=2) as (one, _):
         asked = [await taken(one, asks("When may dogs come?", f"{n}.0")) for n in range(4)]
         for turn in asked:
-            one.desk.start(turn, channel.surface(turn))
+            one.dispatcher.start(turn, channel.surface(turn))
         await begun(channel, asked[0])
-        await one.desk.close(grace=0.0)
+        await one.dispatcher.close(grace=0.0)
         for turn in asked:
             part = await until(channel, turn)
             assert "Dogs are welcome" in part.text
@@ -258,7 +260,7 @@ async def test_a_shutdown_hands_its_turns_to_the_processes_that_stay(
 
 async def test_processes_hear_of_each_others_streams_and_refusals(settings: Settings, channel: Channel) -> None:
     async with processes(settings, channel, 2) as (one, two):
-        here, there = (app.services.paces.of("slack:T9", "slack", 50.0) for app in (one, two))
+        here, there = (app.services.workspace_pacing.of("slack:T9", "slack", 50.0) for app in (one, two))
         here.begin()
         here.refused(time.monotonic(), 60.0)
         for _ in range(500):
@@ -272,6 +274,6 @@ async def test_processes_hear_of_each_others_streams_and_refusals(settings: Sett
 
 async def test_eleven_copies_to_four_processes_are_one_turn(settings: Settings, channel: Channel) -> None:
     async with processes(settings, channel, 4) as apps:
-        copies = [app.desk.accept(asks("When may dogs come?", message="7.7")) for app in apps for _ in range(3)]
+        copies = [app.dispatcher.accept(asks("When may dogs come?", message="7.7")) for app in apps for _ in range(3)]
         found = [turn for turn in await asyncio.gather(*copies) if turn is not None]
         assert len(found) == 1

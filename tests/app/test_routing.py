@@ -9,7 +9,8 @@ import pytest
 
 from bot.app import App
 from bot.config import Settings
-from bot.types import LOCAL_TENANT, Outcome
+from bot.types.conversation import LOCAL_TENANT
+from bot.types.turns import Outcome
 from knowledge.ports import EncodeKind
 from tests.app.conftest import ask, opened
 from tests.doubles.models import ModelDouble, Reply, Seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import outage, overhead, replay, reservations, smalltalk, threads
+from benchmarks import provider_outage, reservations, smalltalk_data, streaming_overhead, thread_costs, thread_data
 
 
 async def test_reservations_of_two_processes_never_pass_the_limit(database_url: str) -> None:
@@ -17,19 +17,21 @@ async def test_reservations_of_two_processes_never_pass_the_limit(database_url: 
 
 
 async def test_an_outage_costs_few_calls_and_ends_by_itself() -> None:
-    seen = await outage.measure(outage.DOWN["overloaded (529)"], down=["anthropic"], asked=["anthropic"], seconds=60)
+    seen = await provider_outage.measure(
+        provider_outage.DOWN["overloaded (529)"], down=["anthropic"], asked=["anthropic"], seconds=60
+    )
     assert seen.answered == 0
     assert seen.calls_per_request <= 1.2
     assert seen.back_after < 240
-    second = await outage.measure(
-        outage.DOWN["failing (500)"], down=["anthropic"], asked=["anthropic", "openai"], seconds=60
+    second = await provider_outage.measure(
+        provider_outage.DOWN["failing (500)"], down=["anthropic"], asked=["anthropic", "openai"], seconds=60
     )
     assert second.answered == second.requests
     assert second.calls_per_request <= 1.2
 
 
 async def test_a_stopped_stream_stops_within_one_piece() -> None:
-    assert max(await overhead.sent_after_stop((1, 10), pause=0.05)) <= 1
+    assert max(await streaming_overhead.sent_after_stop((1, 10), pause=0.05)) <= 1
 
 
 def data_set(folder: Path) -> Path:
@@ -47,10 +49,10 @@ def data_set(folder: Path) -> Path:
 
 
 async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: str, tmp_path: Path) -> None:
-    turns = threads.read(data_set(tmp_path), threads=4)
+    turns = thread_data.read(data_set(tmp_path), threads=4)
     assert len(turns) == 3 + 4 + 5 + 6
     assert next(asked.passages[0].title for asked in turns if asked.thread == 0) == "Rule 7"
-    seen = await replay.measure(database_url, turns)
+    seen = await thread_costs.measure(database_url, turns)
     bots = seen.bots
     assert {bot.answers for bot in bots.values()} == {18}
     assert bots["naive"].usd > bots["naive, passages of this turn only"].usd > bots["trimmed and cached"].usd
@@ -64,15 +66,17 @@ async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: st
 def test_small_talk_asks_for_messages_that_are_there(tmp_path: Path) -> None:
     corpus = [
         {"_id": f"c{n}", "text": f"Time: 202601{1 + n % 28:02}_10:00\n" + "\n".join(["Ann: Hello.", "Ben: Hi."] * 3)}
-        for n in range(smalltalk.SESSIONS * max(smalltalk.BUSY))
+        for n in range(smalltalk_data.SESSIONS * max(smalltalk_data.BUSY))
     ]
     (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
-    filling = smalltalk.fillers(tmp_path)
-    for number, busy in enumerate(smalltalk.BUSY):
-        made = smalltalk.conversation(number, filling)
+    filling = smalltalk_data.fillers(tmp_path)
+    for number, busy in enumerate(smalltalk_data.BUSY):
+        made = smalltalk_data.conversation(number, filling)
         said = {turn["id"]: turn for turn in made["turns"]}
-        own = sum(map(len, smalltalk.told()[0]))
-        assert len(said) == len(made["turns"]) == own + 6 * busy * smalltalk.SESSIONS
+        own = sum(map(len, smalltalk_data.told()[0]))
+        assert len(said) == len(made["turns"]) == own + 6 * busy * smalltalk_data.SESSIONS
         assert all(set(question["evidence"]) <= set(said) for question in made["questions"])
-        assert {turn["text"] for turn in said.values()} > {line.text for group in smalltalk.told()[0] for line in group}
-    assert smalltalk.conversation(0, filling) == smalltalk.conversation(0, filling)
+        assert {turn["text"] for turn in said.values()} > {
+            line.text for group in smalltalk_data.told()[0] for line in group
+        }
+    assert smalltalk_data.conversation(0, filling) == smalltalk_data.conversation(0, filling)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.chaos.__main__ import print_result
-from benchmarks.chaos.edges import storm_edges
 from benchmarks.chaos.run import Result, storm
+from benchmarks.chaos.state_edges import storm_edges
 from benchmarks.rolling import roll
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]

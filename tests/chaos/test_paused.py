@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from benchmarks.chaos.crowd import Question, sentences
-from benchmarks.chaos.fleet import Fleet, Process
-from benchmarks.chaos.stage import Stage, staged
-from benchmarks.chaos.verdict import OPEN, read_books
+from benchmarks.chaos.checks import OPEN, read_books
+from benchmarks.chaos.environment import Environment, staged
+from benchmarks.chaos.process_pool import Process, ProcessPool
+from benchmarks.chaos.simulated_users import Question, sentences
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
@@ -28,12 +28,12 @@ async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60.
         await asyncio.sleep(0.1)
 
 
-async def held(fleet: Fleet) -> Process | None:
+async def held(fleet: ProcessPool) -> Process | None:
     """The process that runs a turn."""
     return next((process for process in fleet.ready if process.holds), None)
 
 
-async def asked(stage: Stage) -> Question:
+async def asked(stage: Environment) -> Question:
     """A question with a long answer, announced."""
     tag = next(tag for number in range(1, 1000) if sentences(tag := f"Q{number:06}") == 70)
     question = stage.crowd.people["slack"].open(tag)
@@ -42,7 +42,7 @@ async def asked(stage: Stage) -> Question:
     return question
 
 
-def versions(stage: Stage) -> list[tuple[str, int]]:
+def versions(stage: Environment) -> list[tuple[str, int]]:
     return [(message.ts, len(message.versions)) for message in stage.slack.world.messages if message.bot_id]
 
 

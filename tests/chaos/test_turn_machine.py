@@ -26,13 +26,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import text
 
 from bot.config import Settings
-from bot.engine.suspicion import is_suspect
+from bot.engine.answer.poison import is_suspect
 from bot.errors import LeaseLost
 from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.store.store import PostgresStore
 from bot.store.turns import ANYBODY
-from bot.types import Author, Call, Incoming, Lease, Outcome, Reservation, ThreadKey, Turn, TurnState, Usage
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.turns import Lease, Outcome, Turn, TurnState
+from bot.types.usage import Call, Reservation, Usage
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STEPS = int(os.environ.get("PARLEY_STEPS", "300"))

@@ -7,11 +7,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.chaos.crowd import Question
-from benchmarks.chaos.fleet import Interrupted, Process
-from benchmarks.chaos.verdict import Books, Shown, Verdict, judge, judge_orphans, left_by_the_dead
+from benchmarks.chaos.checks import Books, Shown, Verdict, judge, judge_orphans, left_by_the_dead
+from benchmarks.chaos.process_pool import Interrupted, Process
+from benchmarks.chaos.simulated_users import Question
 from benchmarks.chaos.worker import Spec
-from bot.platforms.slack.words import NOT_STORED
+from bot.platforms.slack.user_messages import NOT_STORED
 from tests.doubles.models import Billed, ModelDouble
 from tests.doubles.models_billing import Metered
 from tests.doubles.slack_world import Message

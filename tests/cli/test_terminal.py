@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import MessageGone
 from bot.platforms.console import Terminal
-from bot.types import Part
+from bot.types.display import Part
 
 
 class Closed(io.StringIO):

@@ -15,7 +15,7 @@ from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from bot.types import Author
+from bot.types.conversation import Author
 from tests.store.test_turns import accepted, call, incoming
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

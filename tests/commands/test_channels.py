@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bot import commands
 from bot.app import open_app
-from bot.cli.knowledge import _own_audience
+from bot.cli.documents import _own_audience
 from bot.commands import Context
 from bot.commands.ingest import channel_named
 from bot.config import Settings
@@ -21,7 +21,7 @@ from bot.jobs import working
 from bot.platforms.slack import connection
 from bot.platforms.slack.history import Channels
 from bot.platforms.slack.tokens import Fixed
-from bot.types import LOCAL_TENANT, Author, Platform
+from bot.types.conversation import LOCAL_TENANT, Author, Platform
 from tests.doubles.slack import SlackDouble
 from tests.knowledge.fakes import ListSource
 from tests.slack.conftest import installed

@@ -17,8 +17,8 @@ from bot.commands import Context, Reply
 from bot.commands.ingest import counted, told_of
 from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import money
-from bot.types import LOCAL_TENANT, Attachment, Author, ThreadKey
-from knowledge.runs import Run
+from bot.types.conversation import LOCAL_TENANT, Attachment, Author, ThreadKey
+from knowledge.ingest_runs import Run
 from knowledge.types import Progress
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
@@ -172,7 +172,7 @@ async def test_stop_without_an_answer_says_so(app: App) -> None:
 
 
 async def test_the_bot_is_not_in_threads_it_was_never_asked_in(app: App) -> None:
-    assert not await app.desk.follows(ThreadKey(LOCAL_TENANT, "slack", "C1", "9.9"))
+    assert not await app.dispatcher.follows(ThreadKey(LOCAL_TENANT, "slack", "C1", "9.9"))
 
 
 async def test_an_unknown_command_gets_the_nearest(app: App) -> None:

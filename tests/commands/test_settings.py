@@ -10,7 +10,7 @@ import pytest
 from bot import commands
 from bot.app import App
 from bot.errors import NotAllowed, UsageError
-from bot.types import LOCAL_TENANT, Author, ThreadKey
+from bot.types.conversation import LOCAL_TENANT, Author, ThreadKey
 from tests.commands.test_commands import BOSS, by, ingested
 
 ANN = Author("U1", "Ann")

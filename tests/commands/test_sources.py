@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from bot import commands
 from bot.app import App
-from bot.commands import Context, sources
-from bot.commands.sources import CHANGED, GONE, NONE_CITED, in_place
+from bot.commands import Context, cited_sources
+from bot.commands.cited_sources import CHANGED, GONE, NONE_CITED, in_place
 from bot.errors import NotAllowed, UsageError
-from bot.types import LOCAL_TENANT, Author
+from bot.types.conversation import LOCAL_TENANT, Author
 from tests.commands.test_commands import BOSS, by, upload
 
 DOGS = """# Dogs
@@ -84,10 +84,10 @@ async def test_an_answer_that_is_shown_and_not_stored_yet_is_waited_for(
             await session.execute(text("UPDATE turns SET state = :state"), {"state": state})
 
     await turned("running")
-    monkeypatch.setattr(sources, "PAUSE", 0.0)
+    monkeypatch.setattr(cited_sources, "PAUSE", 0.0)
     with pytest.raises(UsageError, match="still being written"):
         await commands.run("sources", turn_id, inside)
-    monkeypatch.setattr(sources, "LOOKS", 1_000_000)
+    monkeypatch.setattr(cited_sources, "LOOKS", 1_000_000)
     waiting = asyncio.create_task(commands.run("sources", turn_id, inside))
     await asyncio.sleep(0.1)
     assert not waiting.done()

@@ -13,11 +13,11 @@ import pytest
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
 from bot.config import Settings, load
-from bot.engine.desk import Desk
+from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.errors import UsageError
 from bot.platforms.discord.app import serve
-from bot.platforms.discord.orders import Commands
-from tests.discord_bot.desk import ScriptedDesk
+from bot.platforms.discord.command_runner import Commands
+from tests.discord_bot.fake_dispatcher import ScriptedDispatcher
 from tests.doubles.discord import DiscordDouble
 
 Connect = Callable[[], Awaitable[None]]
@@ -39,8 +39,8 @@ async def discord() -> AsyncIterator[DiscordDouble]:
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[ScriptedDesk]:
-    scripted = ScriptedDesk()
+async def dispatcher() -> AsyncIterator[ScriptedDispatcher]:
+    scripted = ScriptedDispatcher()
     yield scripted
     await scripted.close(grace=0.0)
 
@@ -62,12 +62,12 @@ def settings_for(discord: DiscordDouble, **others: object) -> Settings:
 
 
 @pytest.fixture
-async def connect(discord: DiscordDouble, desk: ScriptedDesk, settings: Settings) -> AsyncIterator[Connect]:
+async def connect(discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings) -> AsyncIterator[Connect]:
     """Connect the bot once the test has set the scene; it is disconnected at the end."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start() -> None:
-            await stack.enter_async_context(serving(discord, desk, settings))
+            await stack.enter_async_context(serving(discord, dispatcher, settings))
 
         yield start
 
@@ -75,16 +75,16 @@ async def connect(discord: DiscordDouble, desk: ScriptedDesk, settings: Settings
 @contextlib.asynccontextmanager
 async def serving(
     discord: DiscordDouble,
-    desk: ScriptedDesk,
+    dispatcher: ScriptedDispatcher,
     settings: Settings,
     *,
     ready: asyncio.Event | None = None,
     commands: Commands | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """The bot, served until the block ends, then cancelled as the process would cancel it."""
-    services = cast(Services, SimpleNamespace(store=desk))
+    services = cast(Services, SimpleNamespace(store=dispatcher))
     offered = commands or Offered()
-    task = asyncio.create_task(serve(cast(Desk, desk), services, settings, ready=ready, commands=offered))
+    task = asyncio.create_task(serve(cast(Dispatcher, dispatcher), services, settings, ready=ready, commands=offered))
     try:
         await discord.connected(task)
         yield task

@@ -8,9 +8,9 @@ import pytest
 
 from bot.commands.base import Command, Context, Reply
 from bot.config import Settings
-from bot.types import ThreadKey
+from bot.types.conversation import ThreadKey
 from tests.discord_bot.conftest import COMMANDS, Connect, Offered, serving
-from tests.discord_bot.desk import ScriptedDesk
+from tests.discord_bot.fake_dispatcher import ScriptedDispatcher
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_interactions import Interaction
@@ -41,11 +41,11 @@ async def replied(discord: DiscordDouble, interaction: Interaction) -> Message:
 
 
 async def test_every_command_is_registered_once_and_admins_alone_are_offered_costs(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings
 ) -> None:
-    async with serving(discord, desk, settings):
+    async with serving(discord, dispatcher, settings):
         pass
-    async with serving(discord, desk, settings):
+    async with serving(discord, dispatcher, settings):
         pass
     offered = {command["name"]: command for command in discord.commands if command["type"] == 1}
     assert set(offered) == {"ask", "budget", "costs", "ingest", "why", "stop", "broken"}
@@ -105,7 +105,12 @@ async def test_ingest_takes_a_file_and_tells_the_channel(
 
 @pytest.mark.parametrize("by_mention", [False, True])
 async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User, by_mention: bool
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    settings: Settings,
+    general: Channel,
+    ada: User,
+    by_mention: bool,
 ) -> None:
     stopped = asyncio.Event()
     seen: list[tuple[str, str]] = []
@@ -120,7 +125,7 @@ async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
         return Reply("It was stopped before its end.", private=False)
 
     offered = Offered({**COMMANDS, "ingest": Command("ingest", "takes documents in", "ADDRESS", ingest)})
-    async with serving(discord, desk, settings, commands=offered):
+    async with serving(discord, dispatcher, settings, commands=offered):
         if by_mention:
             await discord.say(general, ada, f"{discord.bot.mention} ingest https://handbook.example")
         else:
@@ -148,7 +153,7 @@ async def test_a_reply_after_the_interaction_is_void_comes_as_a_dm(
 
 
 async def test_a_mention_can_be_a_command_and_a_private_reply_goes_to_the_dm(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} budget")
@@ -158,7 +163,7 @@ async def test_a_mention_can_be_a_command_and_a_private_reply_goes_to_the_dm(
         f"Ada has 1,000 of 200,000 tokens in discord:{discord.world.guild_id}/{general.id}."
     ]
     assert [message.content for message in discord.answers(general)] == ["I sent you the answer as a direct message."]
-    assert desk.incoming == []
+    assert dispatcher.incoming == []
 
 
 async def test_a_command_as_a_mention_gets_people_by_id(
@@ -181,7 +186,7 @@ async def test_closed_dms_are_told(discord: DiscordDouble, connect: Connect, gen
 
 
 async def test_a_command_in_a_thread_knows_its_thread(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
@@ -198,9 +203,9 @@ async def test_a_command_in_a_thread_knows_its_thread(
 
 
 async def test_stop_is_for_the_asker_and_admins(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    desk.pause = 30.0
+    dispatcher.pause = 30.0
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.until(lambda: discord.answers(asked))
@@ -208,16 +213,16 @@ async def test_stop_is_for_the_asker_and_admins(
     await discord.click("Stop", answer, discord.user("Mallory"))
     refused = "Only the person who asked, or an admin, can stop this answer."
     await discord.until(lambda: refused in [message.content for message in discord.answers(asked)])
-    assert desk.stopped == []
+    assert dispatcher.stopped == []
 
     await discord.click("Stop", answer, discord.user("Boss", admin=True))
-    await discord.until(lambda: desk.stopped)
-    assert desk.stopped[0][0] == "turn-1"
-    assert desk.stopped[0][1].is_admin
+    await discord.until(lambda: dispatcher.stopped)
+    assert dispatcher.stopped[0][0] == "turn-1"
+    assert dispatcher.stopped[0][1].is_admin
 
 
 async def test_ask_again_and_stronger_model_answer_in_the_same_thread(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
@@ -226,11 +231,11 @@ async def test_ask_again_and_stronger_model_answer_in_the_same_thread(
     await discord.until(lambda: answered(discord, asked, 2))
     await discord.click("Stronger model", discord.answers(asked)[0], ada)
     await discord.until(lambda: answered(discord, asked, 3))
-    assert desk.wishes == [None, "strong"]
+    assert dispatcher.wishes == [None, "strong"]
 
 
 async def test_thumbs_are_kept_and_a_thumb_down_asks_why(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
@@ -239,14 +244,14 @@ async def test_thumbs_are_kept_and_a_thumb_down_asks_why(
     tenant = f"discord:{discord.world.guild_id}"
 
     await discord.click("👍", answer, ada)
-    await discord.until(lambda: desk.rated)
+    await discord.until(lambda: dispatcher.rated)
     down = await discord.click("👎", answer, ada)
-    await discord.until(lambda: down.modal and len(desk.rated) == 2)
+    await discord.until(lambda: down.modal and len(dispatcher.rated) == 2)
     submitted = await discord.submit(down, {"reason": "it is 28 days since May"})
     thanks = await replied(discord, submitted)
 
     assert thanks.ephemeral
-    assert desk.rated == [
+    assert dispatcher.rated == [
         ("turn-1", str(ada.id), tenant, 1, ""),
         ("turn-1", str(ada.id), tenant, -1, ""),
         ("turn-1", str(ada.id), tenant, -1, "it is 28 days since May"),
@@ -265,23 +270,23 @@ async def test_why_is_answered_to_the_presser_alone(
 
 
 async def test_buttons_work_after_a_restart(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
-    async with serving(discord, desk, settings):
+    async with serving(discord, dispatcher, settings):
         asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
         await discord.until(lambda: answered(discord, asked))
-    async with serving(discord, desk, settings):
+    async with serving(discord, dispatcher, settings):
         await discord.click("Stronger model", discord.answers(asked)[0], ada)
         await discord.until(lambda: answered(discord, asked, 2))
-    assert desk.turns["turn-2"].thread == ThreadKey(
+    assert dispatcher.turns["turn-2"].thread == ThreadKey(
         f"discord:{discord.world.guild_id}", "discord", str(general.id), str(asked.id)
     )
 
 
 async def test_two_processes_answer_obey_and_reply_once(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
-    async with serving(discord, desk, settings), serving(discord, desk, settings):
+    async with serving(discord, dispatcher, settings), serving(discord, dispatcher, settings):
         await discord.until(lambda: discord.gateway.identified == 2)
         asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
         await discord.until(lambda: answered(discord, asked))
@@ -293,7 +298,7 @@ async def test_two_processes_answer_obey_and_reply_once(
         await replied(discord, slash)
         await discord.until(lambda: len([code for *_, code in discord.rest.refusals if code == 400]) == 2)
     public = [message for message in discord.answers(general) if not message.ephemeral]
-    assert len(desk.incoming) == 1
+    assert len(dispatcher.incoming) == 1
     assert len([message for message in discord.answers(asked) if not message.ephemeral]) == 1
     assert [message.content for message in public] == ["I sent you the answer as a direct message."]
     assert len(discord.answers(discord.world.dm(ada))) == 1
@@ -301,7 +306,7 @@ async def test_two_processes_answer_obey_and_reply_once(
 
 async def test_a_button_that_breaks_says_so(
     discord: DiscordDouble,
-    desk: ScriptedDesk,
+    dispatcher: ScriptedDispatcher,
     connect: Connect,
     general: Channel,
     ada: User,
@@ -309,7 +314,7 @@ async def test_a_button_that_breaks_says_so(
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.until(lambda: answered(discord, asked))
-    desk.rate = None  # type: ignore[assignment, method-assign]
+    dispatcher.rate = None  # type: ignore[assignment, method-assign]
     await discord.click("👍", discord.answers(asked)[0], ada)
     await discord.until(lambda: any("trace" in message.content for message in discord.answers(asked)))
     (excuse,) = [message for message in discord.answers(asked) if "trace" in message.content]

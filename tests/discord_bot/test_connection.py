@@ -11,13 +11,13 @@ import pytest
 
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.engine.desk import Desk
+from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.errors import ConfigError, MessageGone
 from bot.platforms.discord.app import serve
-from bot.platforms.discord.check import check, invite_url
-from bot.types import Author, ThreadKey
+from bot.platforms.discord.diagnostics import check, invite_url
+from bot.types.conversation import Author, ThreadKey
 from tests.discord_bot.conftest import BRISK, Connect, Offered, serving, settings_for
-from tests.discord_bot.desk import SCRIPT, ScriptedDesk
+from tests.discord_bot.fake_dispatcher import SCRIPT, ScriptedDispatcher
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_world import Channel, Message, User
@@ -40,32 +40,34 @@ async def ask(discord: DiscordDouble, general: Channel, ada: User) -> Message:
 # --- what keeps it from starting
 
 
-async def refusal(discord: DiscordDouble, desk: ScriptedDesk, settings: Settings) -> str:
+async def refusal(discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings) -> str:
     with pytest.raises(ConfigError) as caught:
-        async with serving(discord, desk, settings) as task:
+        async with serving(discord, dispatcher, settings) as task:
             await asyncio.wait_for(task, 60)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-async def test_a_wrong_token(discord: DiscordDouble, desk: ScriptedDesk) -> None:
-    told = await refusal(discord, desk, settings_for(discord, discord_token="wrong"))
+async def test_a_wrong_token(discord: DiscordDouble, dispatcher: ScriptedDispatcher) -> None:
+    told = await refusal(discord, dispatcher, settings_for(discord, discord_token="wrong"))
     assert told.startswith("DISCORD_TOKEN is not accepted by Discord")
     assert "wrong" not in told
 
 
-async def test_no_token(discord: DiscordDouble, desk: ScriptedDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_token(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DISCORD_TOKEN", raising=False)
-    told = await refusal(discord, desk, settings_for(discord, discord_token=None))
+    told = await refusal(discord, dispatcher, settings_for(discord, discord_token=None))
     assert told.startswith("DISCORD_TOKEN is not set")
 
 
 async def test_without_the_message_content_intent_mentions_and_direct_messages_are_answered(
-    desk: ScriptedDesk, caplog: pytest.LogCaptureFixture
+    dispatcher: ScriptedDispatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with DiscordDouble(approved=frozenset(), limits=BRISK) as discord:
         general, ada = discord.channel("general"), discord.user("Ada")
-        async with serving(discord, desk, settings_for(discord)):
+        async with serving(discord, dispatcher, settings_for(discord)):
             await discord.until(lambda: discord.gateway.connected)
             asked = await ask(discord, general, ada)
             await discord.until(lambda: answered(discord, asked))
@@ -76,21 +78,23 @@ async def test_without_the_message_content_intent_mentions_and_direct_messages_a
             private = await discord.dm(ada, "how many days of leave?")
             await discord.until(lambda: answered(discord, private.channel_id))
         assert discord.violations == []
-    assert [heard.kind for heard in desk.incoming] == ["mention", "dm"]
-    assert desk.heard_by_the_way == []
+    assert [heard.kind for heard in dispatcher.incoming] == ["mention", "dm"]
+    assert dispatcher.heard_by_the_way == []
     assert any("MESSAGE CONTENT INTENT" in record.getMessage() for record in caplog.records)
 
 
-async def test_discord_is_out_of_reach(discord: DiscordDouble, desk: ScriptedDesk) -> None:
-    told = await refusal(discord, desk, settings_for(discord, discord_api_url="http://127.0.0.1:9/api/v10"))
+async def test_discord_is_out_of_reach(discord: DiscordDouble, dispatcher: ScriptedDispatcher) -> None:
+    told = await refusal(discord, dispatcher, settings_for(discord, discord_api_url="http://127.0.0.1:9/api/v10"))
     assert told.startswith("Discord cannot be reached at http://127.0.0.1:9/api/v10")
 
 
 async def test_a_gateway_out_of_reach_is_told_in_one_line_and_tried_again(
-    discord: DiscordDouble, desk: ScriptedDesk, caplog: pytest.LogCaptureFixture
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = settings_for(discord, discord_gateway_url="ws://127.0.0.1:9/")
-    serving_ = asyncio.create_task(serve(cast(Desk, desk), cast(Services, object()), settings, commands=Offered()))
+    serving_ = asyncio.create_task(
+        serve(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=Offered())
+    )
     await discord.until(lambda: any(record.name == "discord.shard" for record in caplog.records))
     assert not serving_.done()
     serving_.cancel()
@@ -106,7 +110,7 @@ async def test_a_gateway_out_of_reach_is_told_in_one_line_and_tried_again(
 
 async def test_it_is_ready_and_takes_up_what_was_left_behind(
     discord: DiscordDouble,
-    desk: ScriptedDesk,
+    dispatcher: ScriptedDispatcher,
     settings: Settings,
     general: Channel,
     ada: User,
@@ -115,12 +119,16 @@ async def test_it_is_ready_and_takes_up_what_was_left_behind(
     monkeypatch.setattr("bot.platforms.discord.app.RESUME_EVERY", 0.05)
     asked = await ask(discord, general, ada)
     key = ThreadKey(f"discord:{discord.world.guild_id}", "discord", str(general.id), str(asked.id))
-    desk.left_behind = [desk.keep(key, str(asked.id), Author(str(ada.id), "Ada"), "how many days of leave?")]
+    dispatcher.left_behind = [
+        dispatcher.keep(key, str(asked.id), Author(str(ada.id), "Ada"), "how many days of leave?")
+    ]
     ready = asyncio.Event()
-    async with serving(discord, desk, settings, ready=ready):
+    async with serving(discord, dispatcher, settings, ready=ready):
         await asyncio.wait_for(ready.wait(), 60)
         await discord.until(lambda: answered(discord, asked))
-        desk.left_behind = [desk.keep(key, "of a process that died", Author(str(ada.id), "Ada"), "and then?")]
+        dispatcher.left_behind = [
+            dispatcher.keep(key, "of a process that died", Author(str(ada.id), "Ada"), "and then?")
+        ]
         await discord.until(lambda: answered(discord, asked, 2))
     thread = discord.thread(asked)
     assert thread is not None
@@ -128,20 +136,20 @@ async def test_it_is_ready_and_takes_up_what_was_left_behind(
 
 
 async def test_a_private_question_left_behind_is_answered_by_dm(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
     key = ThreadKey(f"discord:{discord.world.guild_id}", "discord", str(general.id), "ask:1f")
-    desk.left_behind = [desk.keep(key, "ask:1f", Author(str(ada.id), "Ada"), "what do I earn?")]
-    async with serving(discord, desk, settings):
+    dispatcher.left_behind = [dispatcher.keep(key, "ask:1f", Author(str(ada.id), "Ada"), "what do I earn?")]
+    async with serving(discord, dispatcher, settings):
         await discord.until(lambda: answered(discord, discord.world.dm(ada)))
     assert discord.messages(general) == []
 
 
 async def test_an_answer_that_is_being_written_is_finished_before_it_leaves(
-    discord: DiscordDouble, desk: ScriptedDesk, settings: Settings, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
-    desk.pause = 0.2
-    async with serving(discord, desk, settings):
+    dispatcher.pause = 0.2
+    async with serving(discord, dispatcher, settings):
         asked = await ask(discord, general, ada)
         await discord.until(lambda: discord.answers(asked))
     assert answered(discord, asked)
@@ -149,7 +157,7 @@ async def test_an_answer_that_is_being_written_is_finished_before_it_leaves(
 
 
 async def test_a_reconnect_loses_and_repeats_nothing(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     first = await ask(discord, general, ada)
@@ -159,11 +167,11 @@ async def test_a_reconnect_loses_and_repeats_nothing(
     await discord.until(lambda: answered(discord, second))
     assert discord.gateway.resumed == 1
     assert discord.gateway.identified == 1
-    assert len(desk.incoming) == 2
+    assert len(dispatcher.incoming) == 2
 
 
 async def test_a_cut_connection_is_resumed(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     await discord.gateway.drop()
@@ -175,12 +183,14 @@ async def test_a_cut_connection_is_resumed(
 # --- what the platform refuses
 
 
-async def test_under_rate_limits_the_final_text_still_arrives_and_nobody_is_banned(desk: ScriptedDesk) -> None:
-    desk.script = [f"{number} words" for number in range(8)]
+async def test_under_rate_limits_the_final_text_still_arrives_and_nobody_is_banned(
+    dispatcher: ScriptedDispatcher,
+) -> None:
+    dispatcher.script = [f"{number} words" for number in range(8)]
     limits = {"PATCH /channels/{channel_id}/messages/{message_id}": (3, 0.3)}
     async with DiscordDouble(limits=limits) as discord:
         general, ada = discord.channel("general"), discord.user("Ada")
-        async with serving(discord, desk, settings_for(discord)):
+        async with serving(discord, dispatcher, settings_for(discord)):
             discord.fail("PATCH", "/messages/", status=429, retry_after=0.2)
             asked = await ask(discord, general, ada)
             await discord.until(lambda: answered(discord, asked))
@@ -190,28 +200,28 @@ async def test_under_rate_limits_the_final_text_still_arrives_and_nobody_is_bann
 
 
 async def test_a_repeated_post_shows_one_message(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await ask(discord, general, ada)
     await discord.until(lambda: answered(discord, asked))
-    turn, surface = desk.begun[0]
-    desk.start(turn, surface)
-    await discord.until(lambda: len(desk.refs) == 2)
-    assert desk.refs[0] == desk.refs[1]
+    turn, surface = dispatcher.begun[0]
+    dispatcher.start(turn, surface)
+    await discord.until(lambda: len(dispatcher.refs) == 2)
+    assert dispatcher.refs[0] == dispatcher.refs[1]
     assert len(discord.answers(asked)) == 1
 
 
 async def test_a_deleted_answer_ends_the_turn(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    desk.pause = 0.3
+    dispatcher.pause = 0.3
     await connect()
     asked = await ask(discord, general, ada)
     await discord.until(lambda: discord.answers(asked))
     await discord.delete(discord.answers(asked)[0])
-    await discord.until(lambda: desk.errors)
-    assert isinstance(desk.errors[0], MessageGone)
+    await discord.until(lambda: dispatcher.errors)
+    assert isinstance(dispatcher.errors[0], MessageGone)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +230,7 @@ async def test_a_deleted_answer_ends_the_turn(
 )
 async def test_missing_rights_are_named(
     discord: DiscordDouble,
-    desk: ScriptedDesk,
+    dispatcher: ScriptedDispatcher,
     connect: Connect,
     general: Channel,
     ada: User,
@@ -230,9 +240,9 @@ async def test_missing_rights_are_named(
     await connect()
     general.denied = denied
     await ask(discord, general, ada)
-    await discord.until(lambda: desk.errors)
-    assert isinstance(desk.errors[0], MessageGone)
-    assert words in str(desk.errors[0])
+    await discord.until(lambda: dispatcher.errors)
+    assert isinstance(dispatcher.errors[0], MessageGone)
+    assert words in str(dispatcher.errors[0])
     (told,) = discord.answers(discord.world.dm(ada))
     assert words in told.content
 
@@ -254,9 +264,9 @@ async def test_without_the_right_to_embed_the_sources_follow_the_text(
 
 
 async def test_a_thread_archived_in_mid_answer_is_woken(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    desk.pause = 0.3
+    dispatcher.pause = 0.3
     await connect()
     asked = await ask(discord, general, ada)
     await discord.until(lambda: discord.answers(asked))
@@ -269,17 +279,22 @@ async def test_a_thread_archived_in_mid_answer_is_woken(
 
 @pytest.mark.parametrize("archived", [True, False])
 async def test_a_locked_thread_ends_the_turn(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User, archived: bool
+    discord: DiscordDouble,
+    dispatcher: ScriptedDispatcher,
+    connect: Connect,
+    general: Channel,
+    ada: User,
+    archived: bool,
 ) -> None:
-    desk.pause = 0.3
+    dispatcher.pause = 0.3
     await connect()
     asked = await ask(discord, general, ada)
     await discord.until(lambda: discord.answers(asked))
     thread = discord.thread(asked)
     assert thread is not None
     thread.archived, thread.locked = archived, True
-    await discord.until(lambda: desk.errors)
-    assert "locked" in str(desk.errors[0])
+    await discord.until(lambda: dispatcher.errors)
+    assert "locked" in str(dispatcher.errors[0])
     (told,) = discord.answers(discord.world.dm(ada))
     assert told.content.endswith("the thread is locked. Please tell an admin of the server.")
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.types import Author, ThreadKey
+from bot.types.conversation import Author, ThreadKey
 from tests.discord_bot.conftest import Connect
-from tests.discord_bot.desk import SCRIPT, ScriptedDesk
+from tests.discord_bot.fake_dispatcher import SCRIPT, ScriptedDispatcher
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_world import VOICE, Channel, Message, User
 
@@ -29,7 +29,7 @@ def answered(discord: DiscordDouble, place: Channel | Message | int, count: int 
 
 
 async def test_a_mention_is_answered_in_a_thread_made_from_it(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave do we have?")
@@ -47,7 +47,7 @@ async def test_a_mention_is_answered_in_a_thread_made_from_it(
     assert list(answer.buttons()) == ["Sources", "Why?", "👍", "👎", "Ask again", "Stronger model"]
     assert [len(row["components"]) for row in answer.components] == [4, 2]
     assert [list(version.components) != [] for version in answer.versions] == [True] * len(answer.versions)
-    (heard,) = desk.incoming
+    (heard,) = dispatcher.incoming
     tenant = f"discord:{discord.world.guild_id}"
     assert heard.thread == ThreadKey(tenant, "discord", str(general.id), str(asked.id))
     assert heard.text == "how many days of leave do we have?"
@@ -56,7 +56,7 @@ async def test_a_mention_is_answered_in_a_thread_made_from_it(
 
 
 async def test_a_follow_up_in_the_thread_needs_no_mention(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
@@ -66,14 +66,14 @@ async def test_a_follow_up_in_the_thread_needs_no_mention(
     await discord.say(thread, discord.user("Bob"), "and for interns?")
     await discord.until(lambda: answered(discord, asked, 2))
 
-    first, second = desk.incoming
+    first, second = dispatcher.incoming
     assert second.kind == "follow_up"
     assert second.thread == first.thread
     assert second.author.name == "Bob"
 
 
 async def test_it_never_barges_into_a_thread_or_a_channel(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     chatter = await discord.say(general, ada, "lunch?")
@@ -82,26 +82,26 @@ async def test_it_never_barges_into_a_thread_or_a_channel(
     asked = await discord.say(theirs, ada, f"{discord.bot.mention} do you?")
     await discord.until(lambda: answered(discord, theirs))
 
-    assert [heard.message_id for heard in desk.incoming] == [str(asked.id)]
-    assert desk.incoming[0].thread.thread_id == str(theirs.id)
-    assert desk.incoming[0].thread.channel_id == str(general.id)
+    assert [heard.message_id for heard in dispatcher.incoming] == [str(asked.id)]
+    assert dispatcher.incoming[0].thread.thread_id == str(theirs.id)
+    assert dispatcher.incoming[0].thread.channel_id == str(general.id)
 
 
 async def test_a_direct_message_is_answered_where_it_was_written(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, ada: User
 ) -> None:
     await connect()
     asked = await discord.dm(ada, "how many days of leave?")
     await discord.until(lambda: answered(discord, asked.channel_id))
 
-    (heard,) = desk.incoming
+    (heard,) = dispatcher.incoming
     assert heard.kind == "dm"
     assert heard.thread == ThreadKey("discord:dm", "discord", str(asked.channel_id), str(asked.channel_id))
     assert discord.thread(asked) is None
 
 
 async def test_an_event_that_comes_twice_is_answered_once(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
@@ -111,23 +111,23 @@ async def test_an_event_that_comes_twice_is_answered_once(
     later = await discord.say(general, ada, f"{discord.bot.mention} and sick days?")
     await discord.until(lambda: answered(discord, later))
 
-    assert len(desk.incoming) == 2
+    assert len(dispatcher.incoming) == 2
     assert len(discord.answers(asked)) == 1
 
 
 async def test_bots_are_never_answered(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     await discord.say(general, discord.user("OtherBot", bot=True), f"{discord.bot.mention} hello, fellow bot")
     asked = await discord.say(general, ada, f"{discord.bot.mention} hello?")
     await discord.until(lambda: answered(discord, asked))
 
-    assert [heard.author.name for heard in desk.incoming] == ["Ada"]
+    assert [heard.author.name for heard in dispatcher.incoming] == ["Ada"]
 
 
 async def test_without_the_right_to_make_threads_it_replies_and_the_reply_chain_is_one_conversation(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     general.denied = {"create_public_threads"}
     await connect()
@@ -139,7 +139,7 @@ async def test_without_the_right_to_make_threads_it_replies_and_the_reply_chain_
 
     await discord.say(general, ada, "and for interns?", reply_to=answer)
     await discord.until(lambda: answered(discord, general, 2))
-    assert [heard.thread.thread_id for heard in desk.incoming] == [str(asked.id)] * 2
+    assert [heard.thread.thread_id for heard in dispatcher.incoming] == [str(asked.id)] * 2
     assert discord.thread(asked) is None
 
 
@@ -168,7 +168,7 @@ async def test_an_empty_question_and_a_breakdown_are_told_in_words(
 
 
 async def test_a_thread_that_sleeps_is_woken_by_a_question(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     old = await discord.say(general, ada, "an old matter")
     thread = await discord.open_thread(old, "old matter", owner=ada)
@@ -177,98 +177,98 @@ async def test_a_thread_that_sleeps_is_woken_by_a_question(
     await discord.say(thread, ada, f"{discord.bot.mention} what came of it?")
     await discord.until(lambda: answered(discord, thread))
 
-    assert desk.incoming[0].thread.channel_id == str(general.id)
+    assert dispatcher.incoming[0].thread.channel_id == str(general.id)
 
 
 async def test_an_admin_is_known_by_permission(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel
 ) -> None:
     await connect()
     boss = discord.user("Boss", admin=True)
     asked = await discord.say(general, boss, f"{discord.bot.mention} hello?")
     await discord.until(lambda: answered(discord, asked))
-    assert desk.incoming[0].author.is_admin
+    assert dispatcher.incoming[0].author.is_admin
 
 
 async def test_attachments_come_with_the_question(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     text = f"{discord.bot.mention} what does this say?"
     asked = await discord.say(general, ada, text, attachments=(("note.txt", "text/plain", b"hello"),))
     await discord.until(lambda: answered(discord, asked))
 
-    (file,) = desk.incoming[0].attachments
+    (file,) = dispatcher.incoming[0].attachments
     assert (file.name, file.content_type, file.size) == ("note.txt", "text/plain", 5)
     assert await file.read() == b"hello"
 
 
 async def test_what_becomes_of_a_question_is_told_to_the_desk(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.until(lambda: answered(discord, asked))
     await discord.unfurl(asked)
     await discord.edit(asked, f"{discord.bot.mention} how many weeks?")
-    await discord.until(lambda: desk.edits)
-    assert [(edited.text, edited.message_id) for edited in desk.edits] == [("how many weeks?", str(asked.id))]
+    await discord.until(lambda: dispatcher.edits)
+    assert [(edited.text, edited.message_id) for edited in dispatcher.edits] == [("how many weeks?", str(asked.id))]
     await discord.delete(asked)
-    await discord.until(lambda: desk.deletions)
-    ((thread, message_id),) = desk.deletions
+    await discord.until(lambda: dispatcher.deletions)
+    ((thread, message_id),) = dispatcher.deletions
     assert (thread.channel_id, message_id) == (str(general.id), str(asked.id))
-    assert len(desk.incoming) == 1
+    assert len(dispatcher.incoming) == 1
 
 
 async def test_what_was_said_while_nobody_was_there_is_read_afterwards(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     missed = await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.missed(general, ada, "nothing to you")
-    desk.away_since = datetime.now(UTC) - timedelta(minutes=1)
+    dispatcher.away_since = datetime.now(UTC) - timedelta(minutes=1)
     await connect()
     await discord.until(lambda: answered(discord, missed))
     await discord.redeliver(missed)
     await discord.say(general, ada, f"{discord.bot.mention} and of parental leave?")
-    await discord.until(lambda: len(desk.incoming) == 2)
-    assert [heard.text for heard in desk.incoming] == ["how many days of leave?", "and of parental leave?"]
+    await discord.until(lambda: len(dispatcher.incoming) == 2)
+    assert [heard.text for heard in dispatcher.incoming] == ["how many days of leave?", "and of parental leave?"]
 
 
 async def test_who_starts_while_the_database_is_away_reads_afterwards_what_was_missed(
     discord: DiscordDouble,
-    desk: ScriptedDesk,
+    dispatcher: ScriptedDispatcher,
     connect: Connect,
     general: Channel,
     ada: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Only then does it count as having heard everything: the next process reads from where it stopped."""
-    monkeypatch.setattr("bot.platforms.discord.missed.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("bot.platforms.discord.catch_up.LOOK_AGAIN", 0.05)
     asked = await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
-    desk.away_since, desk.away_at_start = datetime.now(UTC) - timedelta(minutes=1), 3
+    dispatcher.away_since, dispatcher.away_at_start = datetime.now(UTC) - timedelta(minutes=1), 3
     await connect()
-    assert desk.served == []
+    assert dispatcher.served == []
     await discord.until(lambda: answered(discord, asked))
-    await discord.until(lambda: desk.served == ["discord"])
+    await discord.until(lambda: dispatcher.served == ["discord"])
 
 
 async def test_where_nobody_ever_was_nothing_is_read(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
     await connect()
     await discord.say(general, ada, f"{discord.bot.mention} hello?")
-    await discord.until(lambda: desk.incoming)
-    assert [heard.text for heard in desk.incoming] == ["hello?"]
+    await discord.until(lambda: dispatcher.incoming)
+    assert [heard.text for heard in dispatcher.incoming] == ["hello?"]
 
 
 async def test_a_message_that_cannot_be_stored_is_tried_until_it_can(
-    discord: DiscordDouble, desk: ScriptedDesk, connect: Connect, general: Channel, ada: User
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    desk.away = 2
+    dispatcher.away = 2
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.until(lambda: answered(discord, asked))
-    assert len(desk.incoming) == 1
+    assert len(dispatcher.incoming) == 1
     assert len(discord.answers(asked)) == 1
     assert discord.answers(general) == []

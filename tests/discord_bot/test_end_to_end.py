@@ -61,7 +61,7 @@ async def running(
         **({"embedding_model": "text-embedding-3-small"} if models else {}),
     )
     async with open_app(settings) as app, working(app.services):
-        serving = asyncio.create_task(serve(app.desk, app.services, settings))
+        serving = asyncio.create_task(serve(app.dispatcher, app.services, settings))
         try:
             await discord.connected(serving)
             yield app
@@ -216,7 +216,7 @@ async def test_a_restart_in_mid_answer_goes_on_in_the_same_message(
         models.script = lambda seen: Reply(LONG, piece=20, after=20, held=asyncio.Event())
         asked = await discord.say(general, ada, f"{discord.bot.mention} how is travel booked?")
         await discord.until(lambda: any("portal" in message.content for message in discord.answers(asked)))
-        await app.desk.close(grace=0.0)
+        await app.dispatcher.close(grace=0.0)
     models.script = lambda seen: Reply("Travel is booked through the portal [1].")
     async with running(discord, database_url, tmp_path, models):
         await discord.until(lambda: finished(discord, asked))

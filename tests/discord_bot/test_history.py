@@ -14,13 +14,13 @@ import pytest
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.discord.client import Parley
 from bot.platforms.discord.history import Channels, source
-from bot.types import Author
-from knowledge import catalog
+from bot.types.conversation import Author
+from knowledge import document_catalog
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.sources.channel import ChannelSource
+from knowledge.sources.chat_channel import ChannelSource
 from knowledge.types import Document, Fetched
 from tests.discord_bot.conftest import settings_for
 from tests.doubles.discord import DiscordDouble
@@ -66,8 +66,8 @@ async def documents(made: ChannelSource, parser: Parser) -> dict[str, Document]:
 
 async def text_of(sessions: Sessions, uri: str) -> str:
     async with sessions("t") as session:
-        (row,) = [row for row in await catalog.list_documents(session, "t") if row.source == uri]
-        return (await catalog.show(session, "t", row.id)).text
+        (row,) = [row for row in await document_catalog.list_documents(session, "t") if row.source == uri]
+        return (await document_catalog.show(session, "t", row.id)).text
 
 
 def conversation(server: DiscordDouble) -> Channel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.platforms.discord import parse
-from bot.types import ThreadKey
+from bot.types.conversation import ThreadKey
 
 NAMES = {"users": {"5": "Bob"}, "roles": {"6": "ops"}, "channels": {"7": "general"}}
 

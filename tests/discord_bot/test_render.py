@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.commands.base import File, Reply, Table
-from bot.engine.parts import rendered
-from bot.platforms.discord import render, tables
+from bot.engine.display.split import rendered
+from bot.platforms.discord import code_block_tables, render
 from bot.platforms.discord.surface import LIMITS, NONCE_CHARS, short
-from bot.types import Action, Citation, Part
+from bot.types.display import Action, Citation, Part
 from tests.doubles.discord_world import check_message, manners
 from tests.engine.test_markdown import DOCUMENT, SOUP
 
@@ -132,7 +132,7 @@ def test_a_table_in_a_code_fence_stays_as_it_is() -> None:
 
 
 def test_numbers_stand_right_and_wide_letters_count_double() -> None:
-    shown = tables.block(("who", "tokens"), [("日本", 1200), ("Ada", 7)])
+    shown = code_block_tables.block(("who", "tokens"), [("日本", 1200), ("Ada", 7)])
     assert shown.split("\n")[1:-1] == ["who   tokens", "----  ------", "日本   1,200", "Ada        7"]
 
 

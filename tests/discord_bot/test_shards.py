@@ -11,7 +11,7 @@ import discord as library
 import pytest
 
 from tests.discord_bot.conftest import BRISK, serving, settings_for
-from tests.discord_bot.desk import ScriptedDesk
+from tests.discord_bot.fake_dispatcher import ScriptedDispatcher
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_interactions import Interaction
@@ -23,7 +23,7 @@ class Two:
     """A bot on two shards; ``places`` is a channel for each."""
 
     discord: DiscordDouble
-    desk: ScriptedDesk
+    dispatcher: ScriptedDispatcher
     places: tuple[Channel, Channel]
 
     async def ask(self, shard: int, text: str = "how many days of leave?") -> Message:
@@ -36,7 +36,7 @@ class Two:
 
     @property
     def heard(self) -> list[str]:
-        return [incoming.message_id for incoming in self.desk.incoming]
+        return [incoming.message_id for incoming in self.dispatcher.incoming]
 
 
 def _says(interaction: Interaction, words: str) -> bool:
@@ -51,14 +51,14 @@ async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
         return None
 
     monkeypatch.setattr(library.Client, "before_identify_hook", at_once)
-    desk = ScriptedDesk()
+    dispatcher = ScriptedDispatcher()
     async with DiscordDouble(limits=BRISK, shards=2) as discord, contextlib.AsyncExitStack() as stack:
         guilds = [discord.guild(name, shard) for shard, name in enumerate(("Anglers", "Divers"))]
         places = [discord.channel("general", guild_id=guild) for guild in guilds]
-        await stack.enter_async_context(serving(discord, desk, settings_for(discord)))
-        await discord.until(lambda: desk.served == ["discord"])
-        yield Two(discord, desk, (places[0], places[1]))
-    await desk.close(grace=0.0)
+        await stack.enter_async_context(serving(discord, dispatcher, settings_for(discord)))
+        await discord.until(lambda: dispatcher.served == ["discord"])
+        yield Two(discord, dispatcher, (places[0], places[1]))
+    await dispatcher.close(grace=0.0)
     assert discord.violations == []
 
 
@@ -68,7 +68,7 @@ async def test_mentions_in_the_guilds_of_both_shards_are_answered_and_commands_t
     await two.answered(*asked)
     await two.discord.until(lambda: answered(two.discord, private.channel_id))
     assert sorted(two.heard) == sorted(str(message.id) for message in [*asked, private])
-    tenants = {incoming.thread.tenant_id for incoming in two.desk.incoming}
+    tenants = {incoming.thread.tenant_id for incoming in two.dispatcher.incoming}
     assert tenants >= {f"discord:{place.guild_id}" for place in two.places}
     assert sorted((session.shard, session.shards) for session in two.discord.gateway.sessions.values()) == [
         (0, 2),

@@ -13,19 +13,19 @@ import pytest
 
 from bot.commands.services import Services
 from bot.config import load
-from bot.engine.desk import Desk
+from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.platforms.discord.client import Parley
 from tests.discord_bot.conftest import Offered
-from tests.discord_bot.desk import SCRIPT, ScriptedDesk
+from tests.discord_bot.fake_dispatcher import SCRIPT, ScriptedDispatcher
 
 pytestmark = pytest.mark.simcord(shard_count=1)
 
 
 @pytest.fixture
-def simcord_bot(desk: ScriptedDesk) -> Parley:
+def simcord_bot(dispatcher: ScriptedDispatcher) -> Parley:
     """The client that simcord's own fixture runs."""
     settings = load(discord_token="simulated", home=("none",))
-    return Parley(cast(Desk, desk), cast(Services, object()), settings, commands=Offered())
+    return Parley(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=Offered())
 
 
 def members(simcord_env: Any) -> tuple[Any, Any, Any]:
@@ -34,7 +34,9 @@ def members(simcord_env: Any) -> tuple[Any, Any, Any]:
     return guild, channel, guild.add_member(simcord_env.create_user("ada"))
 
 
-async def test_a_mention_is_answered_in_a_thread(simcord_env: Any, simcord_bot: Parley, desk: ScriptedDesk) -> None:
+async def test_a_mention_is_answered_in_a_thread(
+    simcord_env: Any, simcord_bot: Parley, dispatcher: ScriptedDispatcher
+) -> None:
     _, channel, ada = members(simcord_env)
     assert simcord_bot.user is not None
     asked = await ada.send(channel, f"{simcord_bot.user.mention} how many days of leave?")
@@ -44,17 +46,17 @@ async def test_a_mention_is_answered_in_a_thread(simcord_env: Any, simcord_bot: 
     assert answer.content == SCRIPT[-1]
     assert answer.embeds[0].title == "Sources"
     await ada.send(thread, "and for interns?")
-    assert [heard.kind for heard in desk.incoming] == ["mention", "follow_up"]
+    assert [heard.kind for heard in dispatcher.incoming] == ["mention", "follow_up"]
 
 
-async def test_a_direct_message(simcord_env: Any, desk: ScriptedDesk) -> None:
+async def test_a_direct_message(simcord_env: Any, dispatcher: ScriptedDispatcher) -> None:
     _, _, ada = members(simcord_env)
     await ada.send_dm("how many days of leave?")
-    assert desk.incoming[0].kind == "dm"
+    assert dispatcher.incoming[0].kind == "dm"
 
 
 async def test_without_the_right_to_make_threads_it_replies(
-    simcord_env: Any, simcord_bot: Parley, desk: ScriptedDesk
+    simcord_env: Any, simcord_bot: Parley, dispatcher: ScriptedDispatcher
 ) -> None:
     guild = simcord_env.create_guild()
     channel = guild.create_text_channel(
@@ -78,10 +80,10 @@ async def test_a_slash_command_is_synced_and_private(simcord_env: Any) -> None:
     assert "costs" not in ada.available_commands(channel)
 
 
-async def test_a_button(simcord_env: Any, simcord_bot: Parley, desk: ScriptedDesk) -> None:
+async def test_a_button(simcord_env: Any, simcord_bot: Parley, dispatcher: ScriptedDispatcher) -> None:
     _, channel, ada = members(simcord_env)
     assert simcord_bot.user is not None
     await ada.send(channel, f"{simcord_bot.user.mention} how many days of leave?")
     (thread,) = channel.threads
     await ada.click(thread.last_message, label="👍")
-    assert [(value, reason) for _, _, _, value, reason in desk.rated] == [(1, "")]
+    assert [(value, reason) for _, _, _, value, reason in dispatcher.rated] == [(1, "")]

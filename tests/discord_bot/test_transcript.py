@@ -11,7 +11,7 @@ from tests.discord_bot.test_end_to_end import finished, ingest, running
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_world import Channel, Message, User
 from tests.doubles.models import ModelDouble
-from tests.storyteller import LAST, LONG, PATIENCE, Storyteller, cadence
+from tests.scripted_model import LAST, LONG, PATIENCE, ScriptedModel, cadence
 
 AFTERWARDS = (
     "and parental leave?",
@@ -24,11 +24,11 @@ PARTS = 10
 
 @pytest.mark.timeout(600)
 async def test_ten_turns(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.engine.endings.LAST_WORD", 60.0)
+    monkeypatch.setattr("bot.engine.answer.finish.LAST_WORD", 60.0)
     more = {"answer_tokens": 16_000, "router": "cheap", "daily_tokens": 10_000_000, **PATIENCE}
     async with DiscordDouble(limits=BRISK) as discord, ModelDouble() as models:
         general, ada = discord.channel("general"), discord.user("Ada")
-        models.script = told = Storyteller()
+        models.script = told = ScriptedModel()
         async with running(discord, database_url, tmp_path, models, **more) as app:
             await ingest(discord, general, ada)
             root = await discord.say(general, ada, f"{discord.bot.mention} how many days of paid leave do I have?")
@@ -47,7 +47,7 @@ async def test_ten_turns(database_url: str, tmp_path: Path, monkeypatch: pytest.
             await discord.change(typo, {"content": "what is the deadline?"}, [])
             await discord.until(lambda: any("deadline?" in one.content for one in finished(discord, root)))
             story = await _begun(discord, thread, ada, "tell me a story")
-            await app.desk.close(grace=0.0)
+            await app.dispatcher.close(grace=0.0)
         assert "Interrupted" in story.content
         told.restarted.set()
         async with running(discord, database_url, tmp_path, models, **more):

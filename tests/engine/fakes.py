@@ -8,32 +8,15 @@ from datetime import UTC, date, datetime
 from functools import partial
 
 from bot.engine.memory import Quoted
-from bot.engine.ports import Ended, Event, Meter, PartRecorder, Prompt, TextDelta
+from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
+from bot.engine.ports.surface import PartRecorder
 from bot.errors import LeaseLost, LLMError, OverBudget
-from bot.types import (
-    UNNOTED,
-    Attached,
-    Author,
-    Brief,
-    BudgetState,
-    CachedAnswer,
-    Call,
-    ChannelSettings,
-    History,
-    Incoming,
-    Keeping,
-    Lease,
-    Limits,
-    Outcome,
-    Part,
-    PastMessage,
-    Platform,
-    Reservation,
-    ThreadKey,
-    Tier,
-    Turn,
-    Usage,
-)
+from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
+from bot.types.conversation import Author, History, Incoming, PastMessage, Platform, StoredAttachment, ThreadKey
+from bot.types.display import Limits, Part
+from bot.types.settings import ChannelSettings
+from bot.types.turns import Lease, Outcome, Turn, TurnRecord
+from bot.types.usage import BudgetState, Call, Reservation, Tier, Usage
 from knowledge.types import Found, Passage, Scope
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -173,14 +156,14 @@ class Memory:
     answers: dict[str, CachedAnswer] = field(default_factory=dict)
     summaries: list[tuple[str, int]] = field(default_factory=list)
     quoted: list[Quoted] = field(default_factory=list)
-    kept: list[Keeping] = field(default_factory=list)
+    kept: list[CacheNote] = field(default_factory=list)
     stood: list[int] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
     opened: list[tuple[Call, int | None]] = field(default_factory=list)
     forgotten: bool = False
     lost: bool = False
     busy: int = 0
-    beside: list[Attached] = field(default_factory=list)
+    beside: list[StoredAttachment] = field(default_factory=list)
     made_admins: tuple[str, ...] = ()
 
     async def accept(self, incoming: Incoming) -> Turn | None:
@@ -277,11 +260,11 @@ class Memory:
     async def history(self, turn: Turn) -> History:
         return self.past
 
-    async def brief(self, turn: Turn) -> Brief:
+    async def brief(self, turn: Turn) -> TurnRecord:
         states = await self.budgets("", "", turn.author)
-        return Brief(self.channel, await self.history(turn), states, tuple(self.beside))
+        return TurnRecord(self.channel, await self.history(turn), states, tuple(self.beside))
 
-    async def keep_attachment(self, turn: Turn, attached: Attached) -> None:
+    async def keep_attachment(self, turn: Turn, attached: StoredAttachment) -> None:
         self.beside = [one for one in self.beside if one.position != attached.position] + [attached]
 
     async def settings(self, thread: ThreadKey) -> ChannelSettings:
@@ -325,7 +308,7 @@ class Memory:
         *,
         reservation: Reservation | None,
         cache_key: str | None,
-        keeping: Keeping = UNNOTED,
+        keeping: CacheNote = NO_CACHE_NOTE,
     ) -> None:
         self.kept.append(keeping)
         self.finished.append(outcome)
@@ -343,7 +326,7 @@ class Memory:
         self.billed.append(calls)
         self._settle(calls, reservation)
 
-    async def summarise(
+    async def summarize(
         self,
         turn: Turn,
         *,

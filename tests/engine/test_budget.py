@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy.exc import OperationalError
 
-from bot.engine.budget import answer_tokens, crossed, pressing
-from bot.types import UNLIMITED, BudgetOwner, BudgetState, Reservation, Turn
+from bot.engine.answer.budget import answer_tokens, crossed, pressing
+from bot.types.turns import Turn
+from bot.types.usage import UNLIMITED, BudgetOwner, BudgetState, Reservation
 from tests.engine.fakes import MIDNIGHT, Memory, Screen, Writer, turn
-from tests.engine.test_turn import ANSWER, engine, script
+from tests.engine.test_engine import ANSWER, engine, script
 
 
 def day(used: int, limit: int, whose: BudgetOwner = "user", reserved: int = 0) -> BudgetState:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.paraphrases import pairs
+from benchmarks.paraphrase_data import pairs
 from bot.engine import cache
-from bot.engine.cache.hits import Observation, chance, is_hit, same_wording, upper_bound
+from bot.engine.cache.matching import Observation, chance, is_hit, same_wording, upper_bound
 from bot.engine.cache.wording import reduced
 from knowledge.types import Scope
 

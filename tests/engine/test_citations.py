@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.engine.citations import Resolved, renumber, resolve
+from bot.engine.answer.citations import Resolved, renumber, resolve
 from knowledge.types import Passage
 
 LEAVE = (

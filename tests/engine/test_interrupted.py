@@ -8,19 +8,21 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bot.engine import hold
-from bot.engine import words as said
-from bot.engine.pace import Shared
-from bot.engine.places import Places
-from bot.engine.ports import Event, Meter, Opening, Prompt
-from bot.engine.queueing import Waiting
-from bot.engine.stream import Display
-from bot.engine.suspicion import MOST_DEATHS
+from bot.engine import user_messages as said
+from bot.engine.answer import lease as hold
+from bot.engine.answer.poison import MOST_DEATHS
+from bot.engine.dispatch.concurrency import TurnSlots
+from bot.engine.dispatch.running import RunningTurn
+from bot.engine.display.edit_pacing import SharedPacing
+from bot.engine.display.stream import Display
+from bot.engine.ports.llm import Event, Meter, Prompt, RecordingMeter
 from bot.errors import LeaseLost, StoreAway, SurfaceError
-from bot.types import Lease, Part, ThreadKey, Turn
+from bot.types.conversation import ThreadKey
+from bot.types.display import Part
+from bot.types.turns import Lease, Turn
 from knowledge.types import Scope
 from tests.engine.fakes import Library, Memory, Screen, Writer, call, turn
-from tests.engine.test_turn import ANSWER, OTHER, RULE, engine, script
+from tests.engine.test_engine import ANSWER, OTHER, RULE, engine, script
 
 
 @dataclass
@@ -119,22 +121,22 @@ class Renewing(Memory):
 
 async def test_a_process_that_slept_asks_for_its_lease_before_it_shows_more() -> None:
     store = Renewing()
-    means, moment = engine(store, Writer([]))._means, [100.0]
-    means = replace(means, monotonic=lambda: moment[0])
-    run = means.run(turn(), Lease("7b1c", 1), Scope("slack:T1"))
-    await hold.confirm(means, run)
+    context, moment = engine(store, Writer([]))._context, [100.0]
+    context = replace(context, monotonic=lambda: moment[0])
+    run = context.run(turn(), Lease("7b1c", 1), Scope("slack:T1"))
+    await hold.confirm(context, run)
     assert store.renewed == 0
     moment[0] += hold.UNSURE
-    await hold.confirm(means, run)
-    await hold.confirm(means, run)
+    await hold.confirm(context, run)
+    await hold.confirm(context, run)
     assert store.renewed == 1
     moment[0] += 60
     store.away = True
     with pytest.raises(SurfaceError):
-        await hold.confirm(means, run)
+        await hold.confirm(context, run)
     store.away, store.lost = False, True
     with pytest.raises(LeaseLost):
-        await hold.confirm(means, run)
+        await hold.confirm(context, run)
 
 
 async def test_a_doubt_is_looked_into_at_once() -> None:
@@ -196,7 +198,7 @@ async def test_a_stop_that_comes_when_the_answer_stands_leaves_it(monkeypatch: p
         kept.set()
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("bot.engine.reuse.keep", keep)
+    monkeypatch.setattr("bot.engine.answer.cached.keep", keep)
     stops: list[bool] = []
     handling = asyncio.create_task(
         engine(Memory(), Writer([script(ANSWER)])).handle(turn(), Screen(), stopped=lambda: bool(stops))
@@ -236,7 +238,7 @@ class Opens(Writer):
     """A Writer that opens its calls, as providers do."""
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
-        assert isinstance(meter, Opening)
+        assert isinstance(meter, RecordingMeter)
         await meter.opens(replace(call(900, 0), status="open"))
         async with hold.closing(super().stream(prompt, meter=meter)) as events:
             async for event in events:
@@ -267,9 +269,9 @@ async def test_a_further_call_that_does_not_fit_is_not_sent() -> None:
 
 
 async def test_whoever_waits_is_told_once_and_lets_others_have_the_turn() -> None:
-    store, screen, places = Memory(), Screen(), Places(1)
+    store, screen, places = Memory(), Screen(), TurnSlots(1)
     await places.take(turn(id="busy"))
-    waiting = Waiting(turn(), screen, patience=0.0)
+    waiting = RunningTurn(turn(), screen, patience=0.0)
     admitted = asyncio.create_task(waiting.admitted(places, store, shared=True))
     while not store.released:
         await asyncio.sleep(0)
@@ -280,7 +282,7 @@ async def test_whoever_waits_is_told_once_and_lets_others_have_the_turn() -> Non
     await asyncio.wait_for(admitted, 5)
 
 
-class Shut(Shared):
+class Shut(SharedPacing):
     """A workspace whose edits are needed elsewhere."""
 
     shut, asked = True, 0
@@ -293,13 +295,13 @@ class Shut(Shared):
 async def test_what_an_asker_was_told_is_corrected_only_where_no_answer_needs_the_edits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bot.engine.queueing.TOLD_EVERY", 0.01)
-    store, screen, places, pace = Memory(), Screen(), Places(1), Shut()
+    monkeypatch.setattr("bot.engine.dispatch.running.TOLD_EVERY", 0.01)
+    store, screen, places, pace = Memory(), Screen(), TurnSlots(1), Shut()
     first, busy = turn(id="first"), turn(id="busy")
     await places.take(busy)
     ahead = asyncio.create_task(places.take(first))
     await asyncio.sleep(0)
-    waiting = Waiting(turn(), screen, patience=0.0, pace=pace)
+    waiting = RunningTurn(turn(), screen, patience=0.0, pace=pace)
     admitted = asyncio.create_task(waiting.admitted(places, store, shared=True))
     while not store.released:
         await asyncio.sleep(0)
@@ -324,9 +326,9 @@ async def test_a_later_question_of_a_thread_is_told_nothing_before_the_earlier_o
             self.asked += 1
             return (turn(id="earlier"), turn())
 
-    store, screen, places = Second(), Screen(), Places(1)
+    store, screen, places = Second(), Screen(), TurnSlots(1)
     await places.take(turn(id="busy"))
-    admitted = asyncio.create_task(Waiting(turn(), screen, patience=0.0).admitted(places, store, shared=True))
+    admitted = asyncio.create_task(RunningTurn(turn(), screen, patience=0.0).admitted(places, store, shared=True))
     while not store.asked:
         await asyncio.sleep(0)
     places.give(turn(id="busy"))
@@ -339,10 +341,10 @@ async def test_whoever_waits_learns_that_another_process_answers() -> None:
         async def hold(self, turn: Turn) -> bool:
             return False
 
-    places = Places(1)
+    places = TurnSlots(1)
     await places.take(turn(id="busy"))
     with pytest.raises(LeaseLost):
-        await Waiting(turn(), Screen(), patience=0.0).admitted(places, Taken(), shared=True)
+        await RunningTurn(turn(), Screen(), patience=0.0).admitted(places, Taken(), shared=True)
     places.give(turn(id="busy"))
     assert places.free == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.engine import memory
-from bot.types import History, PastMessage
+from bot.types.conversation import History, PastMessage
 from tests.engine.fakes import NOON, words
 
 
@@ -77,9 +77,9 @@ def test_markers_of_earlier_answers_are_taken_out() -> None:
 
 def test_summaries_come_in_large_steps_of_whole_turns() -> None:
     past = tuple(said("assistant" if n % 2 else "user", "w " * 100, n // 2) for n in range(31))
-    due = memory.to_summarise(History("", 0, past), 1000)
+    due = memory.to_summarize(History("", 0, past), 1000)
     assert due[0].seq == 0
     assert due[-1].seq == 10
     assert len([message for message in due if message.seq == 10]) == 2
-    assert memory.to_summarise(History("", 0, past[:4]), 1000) == ()
-    assert memory.to_summarise(History("", 0, past[:4]), 10) == ()
+    assert memory.to_summarize(History("", 0, past[:4]), 1000) == ()
+    assert memory.to_summarize(History("", 0, past[:4]), 10) == ()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot.engine import prompt
+from bot.engine.answer import prompt
 from bot.engine.memory import Selected
 from knowledge.types import Passage
 

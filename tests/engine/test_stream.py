@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.engine import gate
-from bot.engine import parts as cutting
-from bot.engine.gate import safe, urls_in
-from bot.engine.parts import rendered
-from bot.engine.stream import Display
+from bot.engine.display import output_filter
+from bot.engine.display import split as cutting
+from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.split import rendered
+from bot.engine.display.stream import Display
 from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
-from bot.types import Citation, Limits, Part
+from bot.types.display import Citation, Limits, Part
 
 EVERY = 1.2
 
@@ -90,7 +90,7 @@ class Channel:
         return [at for call, at, _ in self.calls if call == name]
 
 
-class Desk:
+class Dispatcher:
     """A display on a channel, with the record of its parts."""
 
     def __init__(
@@ -125,9 +125,9 @@ async def turns(count: int = 40) -> None:
         await asyncio.sleep(0)
 
 
-async def stream(desk: Desk, text: str, step: int = 100) -> None:
+async def stream(dispatcher: Dispatcher, text: str, step: int = 100) -> None:
     for end in range(step, len(text) + step, step):
-        desk.display.show(text[:end])
+        dispatcher.display.show(text[:end])
         await turns(5)
 
 
@@ -135,76 +135,76 @@ SOURCE = Citation(1, "handbook.md", "Handbook", "30 days")
 
 
 async def test_a_sign_of_life_then_the_text_then_the_end() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("Searching…")
-        assert desk.channel.texts == ["Searching…"]
+        assert dispatcher.channel.texts == ["Searching…"]
         display.show("Hello **wor")
         await turns()
-        assert desk.channel.texts == ["Hello **wor**"]
-        (streaming,) = desk.channel.messages.values()
+        assert dispatcher.channel.texts == ["Hello **wor**"]
+        (streaming,) = dispatcher.channel.messages.values()
         assert (streaming.actions, streaming.final, streaming.nonce) == (("stop",), False, "t1:0")
         shown = await display.close("Hello **world**", sources=[SOURCE], notes=["From memory"], actions=("up", "down"))
-    assert tuple(desk.channel.messages.values()) == shown
+    assert tuple(dispatcher.channel.messages.values()) == shown
     (part,) = shown
     assert (part.text, part.final, part.sources) == ("Hello **world**", True, (SOURCE,))
     assert (part.notes, part.actions) == (("From memory",), ("up", "down"))
 
 
 async def test_a_message_is_recorded_before_it_is_posted_and_after() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("…")
         await display.close("word " * 900)
-    refs = list(desk.channel.messages)
+    refs = list(dispatcher.channel.messages)
     assert len(refs) == 3
-    assert desk.recorded == [(0, None), (0, refs[0]), (1, None), (1, refs[1]), (2, None), (2, refs[2])]
+    assert dispatcher.recorded == [(0, None), (0, refs[0]), (1, None), (1, refs[1]), (2, None), (2, refs[2])]
 
 
 async def test_edits_keep_their_distance() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("…")
-        await stream(desk, "word " * 300)
+        await stream(dispatcher, "word " * 300)
         await turns()
-    times = desk.channel.times("edit")
+    times = dispatcher.channel.times("edit")
     assert len(times) > 5
     assert all(later - earlier >= EVERY - 1e-6 for earlier, later in pairwise(times))
 
 
 async def test_a_slow_edit_is_waited_for_and_the_newest_text_follows() -> None:
-    desk = Desk()
+    dispatcher = Dispatcher()
     gate = asyncio.Event()
 
-    async with desk.display as display:
+    async with dispatcher.display as display:
         await display.open("…")
-        desk.channel.slow = lambda: _wait(gate)
+        dispatcher.channel.slow = lambda: _wait(gate)
         for text in ("one", "one two", "one two three", "one two three four"):
             display.show(text)
             await turns()
-        assert len(desk.channel.calls) == 2
+        assert len(dispatcher.channel.calls) == 2
         gate.set()
         await turns()
-        assert desk.channel.texts == ["one two three four"]
-    assert len(desk.channel.calls) == 3
-    assert desk.channel.most_under_way == 1
+        assert dispatcher.channel.texts == ["one two three four"]
+    assert len(dispatcher.channel.calls) == 3
+    assert dispatcher.channel.most_under_way == 1
 
 
 async def test_the_end_waits_for_an_edit_under_way() -> None:
-    desk = Desk()
+    dispatcher = Dispatcher()
     gate = asyncio.Event()
-    async with desk.display as display:
+    async with dispatcher.display as display:
         await display.open("…")
-        desk.channel.slow = lambda: _wait(gate)
+        dispatcher.channel.slow = lambda: _wait(gate)
         display.show("draft")
         await turns()
         closing = asyncio.create_task(display.close("final"))
         await turns()
-        assert [part.text for _, _, part in desk.channel.calls if part] == ["…", "draft"]
+        assert [part.text for _, _, part in dispatcher.channel.calls if part] == ["…", "draft"]
         gate.set()
         await closing
-    assert desk.channel.texts == ["final"]
-    assert desk.channel.most_under_way == 1
+    assert dispatcher.channel.texts == ["final"]
+    assert dispatcher.channel.most_under_way == 1
 
 
 async def _wait(gate: asyncio.Event) -> None:
@@ -212,19 +212,19 @@ async def _wait(gate: asyncio.Event) -> None:
 
 
 async def test_nothing_is_edited_that_did_not_change() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("…")
         for _ in range(5):
             display.show("same")
             await turns()
-        assert len(desk.channel.calls) == 2
+        assert len(dispatcher.channel.calls) == 2
         await display.close("same")
-        assert len(desk.channel.calls) == 3
+        assert len(dispatcher.channel.calls) == 3
 
 
 async def test_under_rate_limits_fewer_edits_and_the_end_arrives() -> None:
-    calm, storm = Desk(), Desk()
+    calm, storm = Dispatcher(), Dispatcher()
     text = "word " * 350
     async with calm.display as display:
         await display.open("…")
@@ -244,13 +244,13 @@ async def test_under_rate_limits_fewer_edits_and_the_end_arrives() -> None:
 
 
 async def test_the_pace_comes_back_slowly() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("…")
-        desk.channel.trouble = [None, RateLimited("slow down", retry_after=1)]
-        await stream(desk, "word " * 400, step=50)
+        dispatcher.channel.trouble = [None, RateLimited("slow down", retry_after=1)]
+        await stream(dispatcher, "word " * 400, step=50)
         await turns()
-    edits = desk.channel.times("edit")[3:]
+    edits = dispatcher.channel.times("edit")[3:]
     gaps = [round(later - earlier, 6) for earlier, later in pairwise(edits)]
     assert gaps[0] > EVERY
     assert gaps == sorted(gaps, reverse=True)
@@ -258,173 +258,173 @@ async def test_the_pace_comes_back_slowly() -> None:
 
 
 async def test_a_retry_after_is_kept() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("…")
-        desk.channel.trouble = [RateLimited("slow down", retry_after=30)]
+        dispatcher.channel.trouble = [RateLimited("slow down", retry_after=30)]
         display.show("text")
         await turns()
         display.show("text more")
         await turns()
-    first, second, *_ = desk.channel.times("edit")
+    first, second, *_ = dispatcher.channel.times("edit")
     assert second - first >= 30
 
 
 @pytest.mark.parametrize("error", [SurfaceError("500"), TimeoutError("edit"), ConnectionResetError()])
 async def test_passing_failures_are_tried_again(error: Exception) -> None:
-    desk = Desk()
-    desk.channel.trouble = [error, error]
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    dispatcher.channel.trouble = [error, error]
+    async with dispatcher.display as display:
         await display.open("Searching…")
-        assert desk.channel.texts == []
+        assert dispatcher.channel.texts == []
         await turns()
-        assert desk.channel.texts == ["Searching…"]
-        desk.channel.trouble = [error, error, error]
+        assert dispatcher.channel.texts == ["Searching…"]
+        dispatcher.channel.trouble = [error, error, error]
         await display.close("final")
-    assert desk.channel.texts == ["final"]
+    assert dispatcher.channel.texts == ["final"]
 
 
 async def test_an_edit_that_was_applied_but_failed_is_made_again() -> None:
-    desk = Desk()
+    dispatcher = Dispatcher()
     drafts = ["a b", "a"]
-    async with desk.display as display:
+    async with dispatcher.display as display:
         await display.open("…")
         display.show("a")
         await turns()
-        desk.channel.trouble = [TimeoutError("applied all the same")]
-        desk.channel.applies_anyway = True
+        dispatcher.channel.trouble = [TimeoutError("applied all the same")]
+        dispatcher.channel.applies_anyway = True
         display.show(lambda: drafts.pop(0) if len(drafts) > 1 else drafts[0])
         await turns()
-        assert [part.text for _, _, part in desk.channel.calls if part] == ["…", "a", "a b", "a"]
-        assert desk.channel.texts == ["a"]
+        assert [part.text for _, _, part in dispatcher.channel.calls if part] == ["…", "a", "a b", "a"]
+        assert dispatcher.channel.texts == ["a"]
 
 
 async def test_what_never_works_is_told_after_the_deadline() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("…")
-        desk.channel.after_trouble = SurfaceError("down")
+        dispatcher.channel.after_trouble = SurfaceError("down")
         with pytest.raises(SurfaceError, match="down"):
             await display.close("final")
-    assert 120 <= desk.clock.now - 1000 < 140
+    assert 120 <= dispatcher.clock.now - 1000 < 140
 
 
 async def test_a_deleted_message_ends_it() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("…")
-        desk.channel.after_trouble = MessageGone("deleted")
+        dispatcher.channel.after_trouble = MessageGone("deleted")
         display.show("a")
         await turns()
         assert display.gone
-        calls = len(desk.channel.calls)
+        calls = len(dispatcher.channel.calls)
         display.show("a b")
         await turns()
-        assert len(desk.channel.calls) == calls
+        assert len(dispatcher.channel.calls) == calls
         with pytest.raises(MessageGone):
             await display.close("final")
 
 
 async def test_a_lost_lease_ends_it() -> None:
-    desk = Desk(Limits(100, EVERY))
-    desk.lost = True
+    dispatcher = Dispatcher(Limits(100, EVERY))
+    dispatcher.lost = True
     with pytest.raises(LeaseLost):
-        await desk.display.open("…")
-    assert desk.channel.calls == []
-    desk = Desk(Limits(100, EVERY))
-    async with desk.display as display:
+        await dispatcher.display.open("…")
+    assert dispatcher.channel.calls == []
+    dispatcher = Dispatcher(Limits(100, EVERY))
+    async with dispatcher.display as display:
         await display.open("…")
-        desk.lost = True
+        dispatcher.lost = True
         display.show("word " * 60)
         await turns()
         with pytest.raises(LeaseLost):
             await display.close("word " * 60)
-    assert len(desk.channel.messages) == 1
+    assert len(dispatcher.channel.messages) == 1
 
 
 async def test_after_a_crash_the_known_messages_are_used() -> None:
-    desk = Desk(Limits(100, EVERY), parts=("old0", "old1", "old2"))
-    async with desk.display as display:
+    dispatcher = Dispatcher(Limits(100, EVERY), parts=("old0", "old1", "old2"))
+    async with dispatcher.display as display:
         await display.open("Going on…")
-        assert desk.channel.messages["old0"].text == "Going on…"
+        assert dispatcher.channel.messages["old0"].text == "Going on…"
         await display.close("word " * 30)
-    assert list(desk.channel.messages) == ["old0", "old1"]
-    assert all(part.final for part in desk.channel.messages.values())
-    assert desk.recorded == []
-    assert desk.channel.times("post") == []
+    assert list(dispatcher.channel.messages) == ["old0", "old1"]
+    assert all(part.final for part in dispatcher.channel.messages.values())
+    assert dispatcher.recorded == []
+    assert dispatcher.channel.times("post") == []
 
 
 async def test_a_restart_overwrites_the_draft_and_leaves_nothing_behind() -> None:
-    desk = Desk(Limits(100, EVERY))
-    async with desk.display as display:
+    dispatcher = Dispatcher(Limits(100, EVERY))
+    async with dispatcher.display as display:
         await display.open("Searching…")
-        await stream(desk, "first attempt " * 30)
+        await stream(dispatcher, "first attempt " * 30)
         await turns()
-        assert len(desk.channel.messages) > 3
+        assert len(dispatcher.channel.messages) > 3
         display.show("")
         await turns()
-        assert desk.channel.texts[0] == "Searching…"
+        assert dispatcher.channel.texts[0] == "Searching…"
         await display.close("Second attempt.")
-    assert desk.channel.texts == ["Second attempt."]
+    assert dispatcher.channel.texts == ["Second attempt."]
 
 
 async def test_a_surplus_message_that_cannot_be_deleted_does_not_spoil_the_answer() -> None:
-    desk = Desk(Limits(100, EVERY))
-    async with desk.display as display:
+    dispatcher = Dispatcher(Limits(100, EVERY))
+    async with dispatcher.display as display:
         await display.open("…")
-        await stream(desk, "word " * 30)
+        await stream(dispatcher, "word " * 30)
         await turns()
-        desk.channel.trouble = [None, MessageGone("already")]
+        dispatcher.channel.trouble = [None, MessageGone("already")]
         shown = await display.close("Short.")
     assert [part.text for part in shown] == ["Short."]
 
 
 async def test_thirty_thousand_characters_arrive_whole_with_few_edits() -> None:
-    desk = Desk(Limits(2000, EVERY, 40))
+    dispatcher = Dispatcher(Limits(2000, EVERY, 40))
     text = "\n\n".join(f"## Chapter {n}\n\n" + f"Sentence {n} says something. " * 20 for n in range(55))
     assert len(text) > 30_000
-    async with desk.display as display:
+    async with dispatcher.display as display:
         await display.open("…")
-        await stream(desk, text, step=400)
-        finished = [part for part in desk.channel.messages.values() if part.final]
-        assert len(finished) == len(desk.channel.messages) - 1
-        before = len(desk.channel.calls)
+        await stream(dispatcher, text, step=400)
+        finished = [part for part in dispatcher.channel.messages.values() if part.final]
+        assert len(finished) == len(dispatcher.channel.messages) - 1
+        before = len(dispatcher.channel.calls)
         shown = await display.close(text, sources=[SOURCE], actions=("up",))
-        assert len(desk.channel.calls) - before <= 2
-    assert "".join("".join(desk.channel.texts).split()) == "".join(text.split())
-    assert [part.text for part in shown] == desk.channel.texts
+        assert len(dispatcher.channel.calls) - before <= 2
+    assert "".join("".join(dispatcher.channel.texts).split()) == "".join(text.split())
+    assert [part.text for part in shown] == dispatcher.channel.texts
     assert all(part.final and not part.sources and not part.actions for part in shown[:-1])
     assert shown[-1].sources == (SOURCE,)
-    assert all(len(text) <= 2000 for text in desk.channel.texts)
+    assert all(len(text) <= 2000 for text in dispatcher.channel.texts)
     assert display.rest == ""
 
 
 async def test_what_is_too_long_for_the_place_is_left_over_and_said() -> None:
-    desk = Desk(Limits(500, EVERY, 3))
+    dispatcher = Dispatcher(Limits(500, EVERY, 3))
     text = " ".join(f"word{n}" for n in range(1000))
-    async with desk.display as display:
+    async with dispatcher.display as display:
         await display.open("…")
         await display.close(text)
-    assert len(desk.channel.messages) == 3
-    assert "longer than this place can show" in desk.channel.texts[-1]
+    assert len(dispatcher.channel.messages) == 3
+    assert "longer than this place can show" in dispatcher.channel.texts[-1]
     assert display.rest.endswith("word999")
 
 
 async def test_nothing_is_shown_that_the_gate_has_not_passed() -> None:
     allowed = urls_in("https://ok.example/page")
-    desk = Desk(allowed=allowed)
+    dispatcher = Dispatcher(allowed=allowed)
     text = "See [this](https://evil.example/?q=1), [that](https://ok.example/page) <!channel> ![x](https://evil.example/i.png)"
-    async with desk.display as display:
+    async with dispatcher.display as display:
         await display.open("<!here> https://evil.example")
-        await stream(desk, text, step=3)
+        await stream(dispatcher, text, step=3)
         await display.close(text)
-    seen = [part.text for _, _, part in desk.channel.calls if part]
+    seen = [part.text for _, _, part in dispatcher.channel.calls if part]
     assert len(seen) > 5
     for shown in seen:
         assert "](https://evil" not in shown
         assert "<!" not in shown
         assert safe(shown, allowed) == shown
-    assert "[that](https://ok.example/page)" in desk.channel.texts[0]
+    assert "[that](https://ok.example/page)" in dispatcher.channel.texts[0]
 
 
 @given(
@@ -441,22 +441,22 @@ def test_every_part_is_gated_and_fits(pieces: list[str]) -> None:
 
 
 async def test_an_abandoned_display_leaves_no_task() -> None:
-    desk = Desk()
+    dispatcher = Dispatcher()
     tasks = asyncio.all_tasks()
-    await desk.display.open("…")
-    desk.display.show("text")
+    await dispatcher.display.open("…")
+    dispatcher.display.show("text")
     assert len(asyncio.all_tasks()) == len(tasks) + 1
-    await desk.display.abandon()
-    await desk.display.abandon()
+    await dispatcher.display.abandon()
+    await dispatcher.display.abandon()
     assert asyncio.all_tasks() == tasks
 
 
 async def test_a_cancelled_turn_leaves_no_task() -> None:
-    desk = Desk()
+    dispatcher = Dispatcher()
     tasks = asyncio.all_tasks()
 
     async def turn() -> None:
-        async with desk.display as display:
+        async with dispatcher.display as display:
             await display.open("…")
             await asyncio.Event().wait()
 
@@ -469,12 +469,12 @@ async def test_a_cancelled_turn_leaves_no_task() -> None:
 
 
 async def test_an_empty_answer_still_ends_the_placeholder() -> None:
-    desk = Desk()
-    async with desk.display as display:
+    dispatcher = Dispatcher()
+    async with dispatcher.display as display:
         await display.open("Searching…")
         (part,) = await display.close("")
     assert part.final
-    assert desk.channel.texts == ["Searching…"]
+    assert dispatcher.channel.texts == ["Searching…"]
 
 
 def test_a_text_that_is_not_cut_is_gated_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,7 +482,7 @@ def test_a_text_that_is_not_cut_is_gated_once(monkeypatch: pytest.MonkeyPatch) -
 
     def counted(text: str, allowed: frozenset[str]) -> str:
         gated.append(text)
-        return gate.safe(text, allowed)
+        return output_filter.safe(text, allowed)
 
     monkeypatch.setattr(cutting, "safe", counted)
     assert rendered("One short answer.", Limits(4000, 0.0), frozenset()).parts == ["One short answer."]

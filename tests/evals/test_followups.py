@@ -16,7 +16,7 @@ from bot.llm.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
 from bot.store.session import Database
 from knowledge.ports import Embedder
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 from tests.knowledge.fakes import WordEmbedder
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from knowledge import bm25
 from knowledge.bm25 import write
 from knowledge.ports import Sessions
-from knowledge.postings import SEGMENT, IndexedChunk
+from knowledge.posting_codec import SEGMENT, IndexedChunk
 from knowledge.types import Scope
 
 WORDS = [f"w{n}" for n in range(300)]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from knowledge.chunking import METHODS, Chunking, Method, chunk, header, sentences
 from knowledge.chunking.semantic import distances
-from knowledge.parsing import markdown, plain
-from knowledge.parsing.builder import Builder, Parsed
-from knowledge.sentences import sentence_spans
+from knowledge.parsing import markdown, plain_text
+from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.sentence_splitter import sentence_spans
 from knowledge.types import Chunk, Document
 
 TEXTS = st.lists(
@@ -59,7 +59,7 @@ def document(parsed: Parsed, title: str = "Title") -> Document:
 
 @given(TEXTS)
 def test_markdown_blocks_lie_in_order(text: str) -> None:
-    parsed = markdown.parse(plain.decode(text.encode(errors="replace")))
+    parsed = markdown.parse(plain_text.decode(text.encode(errors="replace")))
     at = 0
     for block in parsed.blocks:
         assert at <= block.start < block.end <= len(parsed.text)
@@ -68,7 +68,7 @@ def test_markdown_blocks_lie_in_order(text: str) -> None:
 
 @given(TEXTS, st.integers(8, 80), st.sampled_from(METHODS), st.integers(0, 12))
 def test_chunks_are_exact_pieces_in_order(text: str, tokens: int, method: Method, overlap: int) -> None:
-    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))))
+    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
     begun = ended = -1
     for position, piece in enumerate(cut(whole, method, tokens, overlap)):
         assert piece.position == position
@@ -86,7 +86,7 @@ def test_chunks_are_exact_pieces_in_order(text: str, tokens: int, method: Method
 def test_every_character_is_in_a_chunk_or_in_a_heading_above_one(
     text: str, tokens: int, method: Method, overlap: int
 ) -> None:
-    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))))
+    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
     pieces = cut(whole, method, tokens, overlap)
     covered = {place for piece in pieces for place in range(piece.start, piece.end)}
     for block in whole.blocks:
@@ -101,7 +101,7 @@ def test_every_character_is_in_a_chunk_or_in_a_heading_above_one(
 
 @given(TEXTS, st.integers(8, 80), st.sampled_from(METHODS), st.integers(0, 12))
 def test_no_chunk_is_longer_than_its_limit(text: str, tokens: int, method: Method, overlap: int) -> None:
-    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))), "A title")
+    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))), "A title")
     for piece in cut(whole, method, tokens, overlap):
         front = min(count([header(whole.title, piece.heading)])[0], tokens // 4)
         assert front + count([piece.text])[0] <= tokens
@@ -109,7 +109,7 @@ def test_no_chunk_is_longer_than_its_limit(text: str, tokens: int, method: Metho
 
 @given(TEXTS, st.sampled_from(METHODS))
 def test_what_fits_stays_whole(text: str, method: Method) -> None:
-    whole = document(markdown.parse(plain.decode(text.encode(errors="replace"))))
+    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
     pieces = cut(whole, method, 60)
     for block in whole.blocks:
         if block.kind in ("table", "code") and count([whole.text[block.start : block.end]])[0] <= 45:
@@ -118,7 +118,7 @@ def test_what_fits_stays_whole(text: str, method: Method) -> None:
 
 @given(TEXTS, st.integers(16, 80), st.sampled_from(METHODS))
 def test_no_word_of_a_plain_text_is_lost(text: str, tokens: int, method: Method) -> None:
-    whole = document(plain.parse(plain.decode(text.encode(errors="replace"))))
+    whole = document(plain_text.parse(plain_text.decode(text.encode(errors="replace"))))
     pieces = "".join(piece.text for piece in cut(whole, method, tokens))
     assert re.sub(r"\s", "", pieces) == re.sub(r"\s", "", whole.text)
 
@@ -187,7 +187,7 @@ def test_a_header_says_nothing_twice() -> None:
 
 
 def test_fixed_chunks_are_full_and_repeat_the_end_of_the_one_before() -> None:
-    whole = document(plain.parse(" ".join(f"w{n:03}" for n in range(100))), "")
+    whole = document(plain_text.parse(" ".join(f"w{n:03}" for n in range(100))), "")
     pieces = cut(whole, "fixed", 20, 5)
     assert all(count([piece.text]) == [20] for piece in pieces[:-1])
     assert [piece.text.split()[0] for piece in pieces[:3]] == ["w000", "w015", "w030"]
@@ -215,7 +215,7 @@ def test_a_sentence_is_read_with_three_on_each_side() -> None:
 
 def test_semantic_chunks_end_where_the_subject_changes() -> None:
     subjects = ["Apples are red."] * 9 + ["Bread is baked."] * 9 + ["Clouds are grey."] * 9
-    whole = document(plain.parse(" ".join(subjects)), "")
+    whole = document(plain_text.parse(" ".join(subjects)), "")
     pieces = cut(whole, "semantic", 60)
     assert [set(re.findall(r"Apples|Bread|Clouds", piece.text)) for piece in pieces] == [
         {"Apples"},

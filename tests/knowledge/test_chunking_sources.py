@@ -8,9 +8,9 @@ from sqlalchemy import text
 from knowledge.chunking import METHODS, Method
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
-from knowledge.passages import joined_spans
+from knowledge.passage_merging import joined_spans
 from knowledge.ports import Sessions
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 

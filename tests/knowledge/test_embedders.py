@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, weights
+from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, model_files
 from knowledge.embedders.batching import BatchingWorker
 from knowledge.embedders.local import OFFLINE_MODEL, load
 from knowledge.embedders.prefixes import prefix
@@ -97,10 +97,10 @@ async def test_a_model_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_weights_that_are_not_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights.offline_folder.cache_clear()
-    monkeypatch.setattr(weights, "_SHA256", "0" * 64)
+    model_files.offline_folder.cache_clear()
+    monkeypatch.setattr(model_files, "_SHA256", "0" * 64)
     with pytest.raises(EmbeddingError, match="not the published ones"):
-        weights.offline_folder()
+        model_files.offline_folder()
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("cross-encoder")
-    tokenizer = AutoTokenizer.from_pretrained(str(weights.offline_folder()))
+    tokenizer = AutoTokenizer.from_pretrained(str(model_files.offline_folder()))
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Sessions
-from knowledge.retrieve import MOST_AHEAD, Retriever
+from knowledge.retriever import MOST_AHEAD, Retriever
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 

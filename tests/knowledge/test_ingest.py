@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from knowledge import catalog
+from knowledge import document_catalog
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError, KnowledgeError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.rerankers import LateInteraction
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 from knowledge.search import version
 from knowledge.sources import FolderSource, UploadSource, open_source
 from knowledge.types import DocumentRow, Failure, Fetched, Progress, Scope
@@ -27,7 +27,7 @@ GUIDE = "# Guide\n\n" + "\n\n".join(SECTIONS)
 
 async def listed(sessions: Sessions, tenant: str = "t") -> list[DocumentRow]:
     async with sessions(tenant) as session:
-        return await catalog.list_documents(session, tenant)
+        return await document_catalog.list_documents(session, tenant)
 
 
 async def test_unchanged_costs_nothing(ingestor: Ingestor, embedder: WordEmbedder, sessions: Sessions) -> None:
@@ -194,19 +194,21 @@ async def test_the_catalogue(ingestor: Ingestor, sessions: Sessions) -> None:
     await ingestor.ingest([UploadSource("b.md", b"# B\n\nbeta")], tenant_id="t", audience="C1")
     first, second = await listed(sessions)
     async with sessions("t") as session:
-        assert (await catalog.show(session, "t", first.id)).text == "# A\n\nalpha words"
-        assert [row.title for row in await catalog.list_documents(session, "t", audiences=["tenant"])] == ["A"]
-        assert [row.title for row in await catalog.list_documents(session, "t", matching="B.M")] == ["B"]
-        rows = await catalog.sources(session, "t")
+        assert (await document_catalog.show(session, "t", first.id)).text == "# A\n\nalpha words"
+        assert [row.title for row in await document_catalog.list_documents(session, "t", audiences=["tenant"])] == ["A"]
+        assert [row.title for row in await document_catalog.list_documents(session, "t", matching="B.M")] == ["B"]
+        rows = await document_catalog.sources(session, "t")
         assert [(row.uri, row.can_be_read_again) for row in rows] == [("list", True), ("upload:b.md", False)]
-        assert [row.uri for row in await catalog.sources(session, "t", audiences=["tenant"])] == ["list"]
-        assert [row.uri for row in await catalog.sources(session, "t", document_id=second.id)] == ["upload:b.md"]
-        await catalog.delete(session, "t", first.id)
+        assert [row.uri for row in await document_catalog.sources(session, "t", audiences=["tenant"])] == ["list"]
+        assert [row.uri for row in await document_catalog.sources(session, "t", document_id=second.id)] == [
+            "upload:b.md"
+        ]
+        await document_catalog.delete(session, "t", first.id)
     assert [row.title for row in await listed(sessions)] == ["B"]
     async with sessions("other") as session:
         for unknown in (second.id, "no uuid"):
             with pytest.raises(KnowledgeError, match="no document"):
-                await catalog.delete(session, "other", unknown)
+                await document_catalog.delete(session, "other", unknown)
 
 
 def test_source_errors_are_knowledge_errors() -> None:

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import text
 
 from knowledge import reembed as reembedding
-from knowledge import serving
+from knowledge import serving_model
+from knowledge.embedding_models import RETRY_AFTER, Models
 from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor
-from knowledge.models import RETRY_AFTER, Models
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, Encoded, EncodeKind, Sessions
 from knowledge.reembed import behind, reembed, standing
-from knowledge.retrieve import Ranking, Retriever
-from knowledge.serving import Serving, decided
+from knowledge.retriever import Ranking, Retriever
+from knowledge.serving_model import Serving, decided
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
@@ -61,7 +61,7 @@ async def vectors(sessions: Sessions) -> dict[str, int]:
 
 async def state(sessions: Sessions) -> Serving:
     async with sessions("t") as session:
-        return await serving.read(session, "t")
+        return await serving_model.read(session, "t")
 
 
 @pytest.fixture

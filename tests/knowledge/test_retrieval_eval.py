@@ -15,7 +15,7 @@ from bot.evals.metrics import ndcg, percentile, recall
 from bot.evals.retrieval import STAGES, Row, documents, evaluate, judged, table
 from bot.store.session import Database
 from knowledge.ports import Embedder
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 from tests.knowledge.fakes import WordEmbedder
 
 

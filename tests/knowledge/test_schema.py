@@ -16,7 +16,7 @@ from bot.store import migrate
 from bot.store.session import driver_url
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
-from knowledge.tables import metadata
+from knowledge.schema import metadata
 from tests.knowledge.fakes import ListSource, markdown
 
 NAMES = sorted(metadata.tables)

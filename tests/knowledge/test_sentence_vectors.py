@@ -13,16 +13,16 @@ from sqlalchemy import text
 from knowledge import reembed as reembedding
 from knowledge import search
 from knowledge.embedders import SentenceTransformerEmbedder
-from knowledge.embedders.tokens import Sentences, TokenVectors, sentence_cosines, sentence_vectors
+from knowledge.embedders.token_vectors import Sentences, TokenVectors, sentence_cosines, sentence_vectors
+from knowledge.embedding_models import Models
 from knowledge.fusion import NO_SPREAD
 from knowledge.ingest import Ingestor
-from knowledge.models import Models
 from knowledge.parsing.sandbox import Parser
-from knowledge.passages import with_sentences
+from knowledge.passage_merging import with_sentences
 from knowledge.ports import EncodeKind, Sessions
 from knowledge.reembed import behind, reembed
-from knowledge.retrieve import Retriever
-from knowledge.sentences import LEAST_CHARS, MOST_CHARS, sentence_windows
+from knowledge.retriever import Retriever
+from knowledge.sentence_splitter import LEAST_CHARS, MOST_CHARS, sentence_windows
 from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 

@@ -14,14 +14,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, open_stored
-from knowledge.embedders.names import split_name, stored_name
+from knowledge.embedders.model_names import split_name, stored_name
+from knowledge.embedding_models import Models
 from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor
-from knowledge.models import Models
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.reembed import reembed
-from knowledge.retrieve import Retriever
+from knowledge.retriever import Retriever
 from knowledge.search import INDEXED_DIMENSIONS
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, markdown

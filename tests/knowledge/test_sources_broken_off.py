@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from knowledge import catalog
+from knowledge import document_catalog
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
@@ -26,7 +26,7 @@ async def test_what_came_before_is_taken_in_and_nothing_goes(ingestor: Ingestor,
     assert (report.documents, report.unchanged, report.deleted) == (2, 1, 0)
     assert report.failed == (Failure("site", "The line was cut."),)
     async with sessions("t") as session:
-        rows = await catalog.list_documents(session, "t")
+        rows = await document_catalog.list_documents(session, "t")
     assert {(row.source, row.state) for row in rows} == {
         ("a.md", "ready"),
         ("b.md", "ready"),

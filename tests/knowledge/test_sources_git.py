@@ -16,7 +16,7 @@ from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.sources import GitSource, open_source
 from knowledge.sources.git import tracked
-from knowledge.sources.gitcommand import Git
+from knowledge.sources.git_command import Git
 from knowledge.types import Failure, Fetched
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -144,7 +144,7 @@ async def test_the_checked_address_is_the_connected_one(
     server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that only our own resolver knows is reached, so git did not resolve it again."""
-    from knowledge.sources import web as pages
+    from knowledge.sources import web_page as pages
 
     async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, str]]:
         return [{"host": "127.0.0.1"}]

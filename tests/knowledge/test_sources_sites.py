@@ -13,7 +13,7 @@ from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources import CrawlSource, SitemapSource, open_source
-from knowledge.sources.links import links
+from knowledge.sources.link_extraction import links
 from knowledge.sources.sitemap import Entry, listed
 from knowledge.types import Failure, Fetched
 

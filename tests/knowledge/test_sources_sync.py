@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from knowledge import catalog
+from knowledge import document_catalog
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions, Source
 from knowledge.sources import CrawlSource, FolderSource, GitSource, SitemapSource, UrlSource
@@ -89,7 +89,7 @@ def linked(words: str, *targets: str) -> str:
 
 async def titles(sessions: Sessions) -> dict[str, str]:
     async with sessions("t") as session:
-        return {row.source: row.state for row in await catalog.list_documents(session, "t")}
+        return {row.source: row.state for row in await document_catalog.list_documents(session, "t")}
 
 
 @pytest.mark.parametrize("dated", [False, True])

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from bot.engine.ports import CacheLife, Ended, Message, TextDelta
-from bot.types import Call, Usage
+from bot.engine.ports.llm import CacheLife, Ended, Message, TextDelta
+from bot.types.usage import Call, Usage
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_replies import Fault, Stop
-from tests.llm.asking import ANSWER, Adapter, anthropic, ask, openai, prompt
+from tests.llm.requests import ANSWER, Adapter, anthropic, ask, openai, prompt
 
 
 async def test_text_arrives_in_pieces_and_ends_once(adapter: Adapter, double: ModelDouble) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.config import Settings
-from bot.engine.ports import Prompt
+from bot.engine.ports.llm import Prompt
 from bot.errors import LLMError, UsageError
 from bot.llm.anthropic import AnthropicLLM
 from bot.llm.batch import AtOnce, Batch, BatchId, Result, Written
@@ -18,9 +18,9 @@ from bot.llm.batch_openai import OpenAIBatch
 from bot.llm.build import build_batch
 from bot.llm.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
-from bot.types import Call
+from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply
-from tests.llm.asking import Adapter, anthropic, openai, passage, prompt
+from tests.llm.requests import Adapter, anthropic, openai, passage, prompt
 
 
 @pytest.fixture(params=["anthropic", "openai"])

@@ -12,11 +12,11 @@ import pytest
 from bot.config import Settings
 from bot.errors import ConfigError
 from bot.llm.build import build, plan
-from bot.llm.check import check
+from bot.llm.diagnostics import check
 from bot.llm.extractive import ExtractiveLLM
 from bot.llm.resilient import ResilientLLM
 from tests.doubles.models import ModelDouble, Reply, closed_port
-from tests.llm.asking import ANSWER, ask, prompt
+from tests.llm.requests import ANSWER, ask, prompt
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_a_model_without_its_key_stops_the_start(given: dict[str, object], words
 
 def test_building_loads_no_sdk() -> None:
     code = (
-        "import sys; from bot.config import Settings; from bot.llm.build import build; import bot.llm.check;"
+        "import sys; from bot.config import Settings; from bot.llm.build import build; import bot.llm.diagnostics;"
         "build(Settings(anthropic_api_key='k', openai_api_key='k'));"
         "print([name for name in ('anthropic', 'openai', 'genai_prices', 'Stemmer') if name in sys.modules])"
     )

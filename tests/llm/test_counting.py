@@ -9,14 +9,14 @@ import pytest
 
 from bot.errors import ContextTooLong
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.metering import estimate_prompt
+from bot.llm.call_metering import estimate_prompt
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
 from bot.llm.resilient import Patience, ResilientLLM
 from bot.llm.tokens import MOST_A_CHARACTER, TokenCounter
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_http import closed_port
-from tests.llm.asking import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, ask, books, openai, prompt
+from tests.llm.requests import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, ask, books, openai, prompt
 
 LONG = prompt("The handbook says a word or two about every day of leave. " * 40)
 

@@ -12,13 +12,14 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.engine.ports import Ended, TextDelta
+from bot.engine.ports.llm import Ended, TextDelta
 from bot.llm.extractive import KEPT, NOTHING, OPENING, SAID, ExtractiveLLM, compose
-from bot.llm.markdown_pieces import Piece, pieces, sentences
-from bot.llm.quoting import best_quotes, telling_sentences
+from bot.llm.quotable_pieces import Piece, pieces, sentences
+from bot.llm.sentence_ranking import best_quotes, telling_sentences
 from bot.llm.tokens import TokenCounter
-from bot.types import Call, Fact
-from tests.llm.asking import ask, passage, prompt
+from bot.types.conversation import Fact
+from bot.types.usage import Call
+from tests.llm.requests import ask, passage, prompt
 
 LEAVE = passage(
     "# Leave\n\nEverybody has 30 days of paid leave a year. Part-timers have a share of it, e.g. 15 days at 50 %.\n"

@@ -8,16 +8,16 @@ from contextlib import aclosing
 import PIL.Image
 import pytest
 
-from bot.engine.ports import Image, Message, Prompt
+from bot.engine.ports.llm import Image, Message, Prompt
 from bot.errors import UsageError
 from bot.llm import images
+from bot.llm.call_metering import estimate_prompt
 from bot.llm.extractive import BLIND, ExtractiveLLM
-from bot.llm.metering import estimate_prompt
 from bot.llm.resilient import Patience, ResilientLLM
 from bot.llm.tokens import TokenCounter
-from bot.types import Call
+from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply
-from tests.llm.asking import ANSWER, Adapter, anthropic, ask, openai, prompt
+from tests.llm.requests import ANSWER, Adapter, anthropic, ask, openai, prompt
 
 
 def drawn(width: int = 640, height: int = 400, form: str = "PNG") -> bytes:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.errors import ConfigError
 from bot.llm.prices import Prices, is_private
-from bot.types import Usage
+from bot.types.usage import Usage
 from tests.doubles.models_billing import PRICES, Metered, dollars
 
 LOCAL = "http://127.0.0.1:11434/v1"

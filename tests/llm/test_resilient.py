@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bot.engine.ports import Ended, Event, Meter, Prompt, TextDelta
+from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError
-from bot.llm.breaker import Breaker, RetryBudget
+from bot.llm.circuit_breaker import Breaker, RetryBudget
 from bot.llm.resilient import Patience, ResilientLLM
-from bot.types import Tier
-from tests.llm.asking import ask
+from bot.types.usage import Tier
+from tests.llm.requests import ask
 
 
 @dataclass

@@ -8,10 +8,10 @@ from contextlib import aclosing
 
 from bot.errors import LLMError
 from bot.llm.resilient import Patience, Provider, ResilientLLM
-from bot.types import Call
+from bot.types.usage import Call
 from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 from tests.doubles.models_replies import Fault
-from tests.llm.asking import ANSWER, anthropic, openai, prompt
+from tests.llm.requests import ANSWER, anthropic, openai, prompt
 
 TURNS = 120
 FAULTS: list[Fault] = ["error_event", "reset", "hang_up", "broken_json", "no_usage", "unknown_events", "status"]

@@ -12,9 +12,9 @@ from bot.errors import LLMError
 from bot.llm.extractive import ExtractiveLLM
 from bot.llm.structured import complete, strict
 from bot.llm.tokens import TokenCounter
-from bot.types import Call
+from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen
-from tests.llm.asking import Adapter, openai, prompt
+from tests.llm.requests import Adapter, openai, prompt
 
 
 class Reason(BaseModel):

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.app import App
-from bot.types import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT
 from tests.discord_bot import test_end_to_end as on_discord
 from tests.discord_bot.conftest import BRISK
 from tests.doubles.discord import DiscordDouble
@@ -22,7 +22,7 @@ from tests.doubles.models_replies import Seen
 from tests.doubles.slack import SlackDouble
 from tests.parity import dialogs
 from tests.parity.dialogs import DIALOGS, Step
-from tests.parity.stages import DiscordStage, Shown, SlackStage, Stage
+from tests.parity.platform_drivers import DiscordStage, PlatformDriver, Shown, SlackStage
 from tests.slack import test_end_to_end as on_slack
 from tests.slack.conftest import installed
 
@@ -65,7 +65,7 @@ async def models() -> AsyncIterator[ModelDouble]:
 class Play:
     """Plays a dialog, step by step; each thing to be seen is waited for."""
 
-    def __init__(self, stage: Stage, app: App, told_before: dict[str, int]) -> None:
+    def __init__(self, stage: PlatformDriver, app: App, told_before: dict[str, int]) -> None:
         self._stage = stage
         self._app = app
         self._told_before = told_before
@@ -147,7 +147,7 @@ async def test_every_dialog_goes_alike(platform: str, models: ModelDouble, datab
         "answer_tokens": 12_000,
     }
     async with AsyncExitStack() as stack:
-        stage: Stage
+        stage: PlatformDriver
         if platform == "slack":
             slack = await stack.enter_async_context(SlackDouble(**installed()))
             app = await stack.enter_async_context(on_slack.running(slack, database_url, tmp_path, **keys))

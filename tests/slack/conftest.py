@@ -13,13 +13,13 @@ import pytest
 
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.engine.desk import Desk
-from bot.engine.paces import Paces
+from bot.engine.dispatch.dispatcher import Dispatcher
+from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack.app import serve
 from bot.platforms.slack.manifest import manifest
 from tests.doubles.slack import SlackDouble
-from tests.slack.desk import ScriptedDesk
-from tests.unhurried import UnhurriedLoop
+from tests.frozen_clock import FrozenClockLoop
+from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 OpenSlack = Callable[..., AbstractAsyncContextManager[SlackDouble]]
 
@@ -27,8 +27,8 @@ OpenSlack = Callable[..., AbstractAsyncContextManager[SlackDouble]]
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests marked ``unhurried`` run in a loop whose time stands still while the machine is busy elsewhere."""
-    return {"loop": UnhurriedLoop if item.get_closest_marker("unhurried") else asyncio.new_event_loop}
+    """Tests marked ``frozen_clock`` run in a loop whose time stands still while the machine is busy elsewhere."""
+    return {"loop": FrozenClockLoop if item.get_closest_marker("frozen_clock") else asyncio.new_event_loop}
 
 
 def installed() -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Without:
 
     def __init__(self) -> None:
         self.database = self.store = self
-        self.paces = Paces()
+        self.workspace_pacing = WorkspacePacing()
 
     @asynccontextmanager
     async def tenant(self, tenant_id: str) -> AsyncIterator[Without]:
@@ -72,12 +72,14 @@ class Without:
 
 
 @asynccontextmanager
-async def serving(slack: SlackDouble, desk: object, services: object = None, **settings: Any) -> AsyncIterator[None]:
+async def serving(
+    slack: SlackDouble, dispatcher: object, services: object = None, **settings: Any
+) -> AsyncIterator[None]:
     """The Slack platform, connected; cancelled and waited for in the end."""
     ready = asyncio.Event()
     task = asyncio.create_task(
         serve(
-            cast(Desk, desk),
+            cast(Dispatcher, dispatcher),
             cast(Services, services or Without()),
             slack_settings(slack, **settings),
             ready=ready,
@@ -105,19 +107,19 @@ async def slack() -> AsyncIterator[SlackDouble]:
 
 
 @pytest.fixture
-async def desk(slack: SlackDouble) -> AsyncIterator[ScriptedDesk]:
+async def dispatcher(slack: SlackDouble) -> AsyncIterator[ScriptedDispatcher]:
     """A scripted desk, served in the workspace."""
-    scripted = ScriptedDesk()
+    scripted = ScriptedDispatcher()
     async with serving(slack, scripted):
         yield scripted
     await scripted.close()
 
 
 @pytest.fixture
-async def desk_away() -> AsyncIterator[tuple[SlackDouble, ScriptedDesk]]:
+async def desk_away() -> AsyncIterator[tuple[SlackDouble, ScriptedDispatcher]]:
     """A workspace whose seconds are short, and a desk that fails the first time."""
     async with SlackDouble(**installed(), ack_seconds=0.4, pace=100.0) as double:
-        scripted = ScriptedDesk()
+        scripted = ScriptedDispatcher()
         scripted.failures = 1
         async with serving(double, scripted):
             yield double, scripted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
-from tests.slack.desk import ScriptedDesk
+from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 
 async def answered(slack: SlackDouble) -> Message:
@@ -13,7 +13,9 @@ async def answered(slack: SlackDouble) -> Message:
     return slack.replies(question)[0]
 
 
-async def test_a_running_answer_offers_stop_and_a_finished_one_the_rest(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_running_answer_offers_stop_and_a_finished_one_the_rest(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     answer = await answered(slack)
     assert answer.versions[0].buttons == ["parley_stop"]
     assert answer.now.buttons == [
@@ -26,47 +28,53 @@ async def test_a_running_answer_offers_stop_and_a_finished_one_the_rest(slack: S
     ]
 
 
-async def test_again_and_stronger_answer_once_more_in_the_thread(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_again_and_stronger_answer_once_more_in_the_thread(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     answer = await answered(slack)
     await slack.click("parley_strong", answer, "bob")
     await slack.until(lambda: len(slack.replies(answer)) == 1)
     await slack.click("parley_again", answer, "bob")
     await slack.until(lambda: len(slack.replies(answer)) == 2)
     turn_id = f"turn-{answer.thread_ts}"
-    assert desk.repeats == [(turn_id, "strong"), (turn_id, None)]
-    assert {turn.thread.thread_id for turn in desk.started} == {answer.thread_ts}
+    assert dispatcher.repeats == [(turn_id, "strong"), (turn_id, None)]
+    assert {turn.thread.thread_id for turn in dispatcher.started} == {answer.thread_ts}
 
 
-async def test_stop_is_for_the_asker_and_a_refusal_is_whispered(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_stop_is_for_the_asker_and_a_refusal_is_whispered(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     answer = await answered(slack)
     answer.versions.append(answer.versions[0])
     await slack.click("parley_stop", answer, "bob")
     await slack.until(lambda: slack.whispers("bob"))
     assert slack.whispers("bob") == ["Only alice or an admin can stop this answer."]
     await slack.click("parley_stop", answer, "ada")
-    await slack.until(lambda: desk.stopped)
-    assert desk.stopped == [(f"turn-{answer.thread_ts}", "ada")]
+    await slack.until(lambda: dispatcher.stopped)
+    assert dispatcher.stopped == [(f"turn-{answer.thread_ts}", "ada")]
 
 
-async def test_a_thumb_up_is_kept_and_thanked_for(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_thumb_up_is_kept_and_thanked_for(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     answer = await answered(slack)
     await slack.click("parley_up", answer, "bob")
     await slack.until(lambda: slack.whispers("bob"))
-    assert desk.ratings == [(f"turn-{answer.thread_ts}", "bob", 1, "")]
+    assert dispatcher.ratings == [(f"turn-{answer.thread_ts}", "bob", 1, "")]
     assert slack.views == []
 
 
-async def test_a_thumb_down_asks_for_the_reason(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_thumb_down_asks_for_the_reason(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     answer = await answered(slack)
     await slack.click("parley_down", answer, "bob")
     await slack.until(lambda: slack.views)
     await slack.submit(slack.views[0], {"reason": {"text": "It is 28 days."}}, "bob")
     await slack.until(lambda: slack.whispers("bob"))
     turn_id = f"turn-{answer.thread_ts}"
-    assert desk.ratings == [(turn_id, "bob", -1, ""), (turn_id, "bob", -1, "It is 28 days.")]
+    assert dispatcher.ratings == [(turn_id, "bob", -1, ""), (turn_id, "bob", -1, "It is 28 days.")]
 
 
-async def test_an_unknown_button_is_acknowledged_and_explained(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_an_unknown_button_is_acknowledged_and_explained(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     answer = await answered(slack)
     element = {"type": "button", "text": {"type": "plain_text", "text": "?"}, "value": "x"}
     old = {"type": "actions", "elements": [{**element, "action_id": "parley_of_old"}]}

@@ -11,11 +11,11 @@ import pytest
 from bot import commands
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.errors import NotAllowed
-from bot.types import Author
+from bot.types.conversation import Author
 from tests.doubles import slack_blocks
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import installed, serving
-from tests.slack.desk import ScriptedDesk
+from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 Script = Callable[[Context, str], Awaitable[Reply]]
 
@@ -59,7 +59,7 @@ def budget(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
 
 async def test_a_private_reply_is_shown_to_the_asker_alone(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("12,000 of 200,000 tokens are used.", Table(("day", "tokens"), [("Monday", 12000)])))
     await slack.command("/budget", "show <@U0BOB|bob>", "alice", "general")
@@ -73,7 +73,7 @@ async def test_a_private_reply_is_shown_to_the_asker_alone(
 
 
 async def test_the_generic_command_runs_where_the_bot_was_not_invited(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("All fine.", private=False))
     await slack.command("/parley", "budget show", "alice", "random")
@@ -82,7 +82,7 @@ async def test_the_generic_command_runs_where_the_bot_was_not_invited(
 
 
 async def test_a_wrong_command_and_a_refusal_are_told_in_words(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     async def refused(_: Context, __: str) -> Reply:
         raise NotAllowed("Only an admin can change budgets.")
@@ -97,7 +97,7 @@ async def test_a_wrong_command_and_a_refusal_are_told_in_words(
 
 
 async def test_a_broken_command_tells_the_trace_that_the_log_has(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted, caplog: pytest.LogCaptureFixture
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(_: Context, __: str) -> Reply:
         raise RuntimeError("a secret of the inside")
@@ -112,7 +112,7 @@ async def test_a_broken_command_tells_the_trace_that_the_log_has(
 
 
 async def test_a_command_by_mention_runs_once_in_the_thread(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("Plenty is left.", private=False))
     talk = await slack.say("general", "alice", "about money")
@@ -123,11 +123,11 @@ async def test_a_command_by_mention_runs_once_in_the_thread(
     await slack.until(lambda: len(budget.seen) == 1)
     assert [reply.shown for reply in slack.replies(talk)] == ["Plenty is left."]
     assert budget.seen[0][0].thread_id == talk.ts
-    assert desk.accepted == []
+    assert dispatcher.accepted == []
 
 
 async def test_a_private_reply_to_a_mention_is_ephemeral_in_the_thread(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("For you alone."))
     asked = await slack.say("general", "bob", f"{slack.bot} budget")
@@ -137,7 +137,7 @@ async def test_a_private_reply_to_a_mention_is_ephemeral_in_the_thread(
 
 
 async def test_a_table_that_slack_refuses_is_shown_as_text(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("Today:", Table(("who", "tokens"), [("<bob>", 1200), ("ada", None)])))
     slack.fail_next("chat.postEphemeral", "invalid_blocks")
@@ -147,7 +147,7 @@ async def test_a_table_that_slack_refuses_is_shown_as_text(
 
 
 async def test_a_person_who_left_the_channel_is_answered_directly(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("For you alone."))
     slack.fail_next("chat.postEphemeral", "user_not_in_channel")
@@ -157,7 +157,7 @@ async def test_a_person_who_left_the_channel_is_answered_directly(
 
 
 async def test_a_command_in_a_direct_message_answers_there(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("For you alone."))
     asked = await slack.dm("bob", "budget")
@@ -166,7 +166,7 @@ async def test_a_command_in_a_direct_message_answers_there(
 
 
 async def test_progress_is_one_message_that_is_rewritten(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     async def slow(context: Context, _: str) -> Reply:
         await context.update("1 of 2 documents")
@@ -181,7 +181,7 @@ async def test_progress_is_one_message_that_is_rewritten(
 
 
 async def test_progress_of_a_slash_command_is_in_the_direct_message(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     async def slow(context: Context, _: str) -> Reply:
         await context.update("1 of 2 documents")
@@ -197,7 +197,7 @@ async def test_progress_of_a_slash_command_is_in_the_direct_message(
 
 
 async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
-    slack: SlackDouble, desk: ScriptedDesk, monkeypatch: pytest.MonkeyPatch
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped = asyncio.Event()
     seen: list[tuple[str, str]] = []
@@ -228,7 +228,7 @@ async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
 
 
 async def test_a_private_file_goes_to_the_direct_message(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     budget.answers(Reply("The costs of May.", file=File("costs.csv", b"day,usd\n", "text/csv")))
     await slack.command("/budget", "csv", "ada", "general")
@@ -242,7 +242,7 @@ async def test_a_private_file_goes_to_the_direct_message(
 
 @pytest.mark.parametrize("private", [True, False])
 async def test_what_a_message_cannot_hold_comes_whole_as_files(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted, private: bool
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted, private: bool
 ) -> None:
     text = "\n".join(f"line {number} of the answer" for number in range(700))
     rows = [(f"handbook/{number}.md", number) for number in range(250)]
@@ -265,7 +265,7 @@ async def test_what_a_message_cannot_hold_comes_whole_as_files(
 
 
 async def test_progress_that_becomes_the_reply_is_followed_by_its_file_alone(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
 ) -> None:
     async def slow(context: Context, _: str) -> Reply:
         await context.update("1 of 2 documents")
@@ -279,7 +279,7 @@ async def test_progress_that_becomes_the_reply_is_followed_by_its_file_alone(
 
 
 async def test_a_long_silent_command_shows_a_sign_of_life(
-    slack: SlackDouble, desk: ScriptedDesk, budget: Scripted, monkeypatch: pytest.MonkeyPatch
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = asyncio.Event()
 
@@ -303,7 +303,7 @@ async def test_what_takes_longer_than_half_an_hour_still_finds_its_asker(budget:
 
     budget.script = slow
     double = SlackDouble(**installed(), clock=lambda: time.monotonic() + skipped[0])
-    async with double as slack, serving(slack, ScriptedDesk()):
+    async with double as slack, serving(slack, ScriptedDispatcher()):
         for channel in ("general", "random"):
             await slack.command("/budget", "", "bob", channel)
         await slack.until(lambda: len(budget.seen) == 2)
@@ -320,7 +320,7 @@ async def test_a_command_cut_off_by_a_restart_says_so(slack: SlackDouble, budget
         raise AssertionError
 
     budget.script = endless
-    async with serving(slack, ScriptedDesk()):
+    async with serving(slack, ScriptedDispatcher()):
         asked = await slack.say("general", "bob", f"{slack.bot} budget")
         await slack.until(lambda: slack.replies(asked))
     assert slack.whispers("bob") == ["I was restarted in the middle of this. Please run it again."]
@@ -328,7 +328,7 @@ async def test_a_command_cut_off_by_a_restart_says_so(slack: SlackDouble, budget
 
 
 async def test_slacks_own_stop_button_is_the_stop_command(
-    slack: SlackDouble, desk: ScriptedDesk, monkeypatch: pytest.MonkeyPatch
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[str | None, str]] = []
 

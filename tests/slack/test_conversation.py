@@ -6,17 +6,17 @@ import asyncio
 from datetime import UTC, datetime
 
 from bot.errors import UsageError
-from bot.types import Author, ThreadKey
+from bot.types.conversation import Author, ThreadKey
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import serving
-from tests.slack.desk import ScriptedDesk
+from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 
-async def test_a_mention_is_answered_once_in_its_thread(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_mention_is_answered_once_in_its_thread(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("general", "alice", f"hey {slack.bot} what about <https://a.example|a.example> &amp; b?")
     await slack.until(lambda: any("again" in " ".join(reply.now.buttons) for reply in slack.replies(question)))
     await slack.settled()
-    assert [incoming.text for incoming in desk.accepted] == ["hey what about https://a.example & b?"]
+    assert [incoming.text for incoming in dispatcher.accepted] == ["hey what about https://a.example & b?"]
     assert len(slack.socket.deliveries) >= 3, "the twins and the unfurl were delivered"
     (reply,) = slack.replies(question)
     assert reply.thread_ts == question.ts
@@ -29,57 +29,63 @@ async def test_a_mention_is_answered_once_in_its_thread(slack: SlackDouble, desk
     print(slack.transcript(versions=True))
 
 
-async def test_who_asks_where_and_when_reaches_the_desk(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_who_asks_where_and_when_reaches_the_desk(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("secret", "alice", f"{slack.bot} hello there")
-    await slack.until(lambda: desk.accepted)
-    (incoming,) = desk.accepted
+    await slack.until(lambda: dispatcher.accepted)
+    (incoming,) = dispatcher.accepted
     assert incoming.thread == ThreadKey("slack:T0PARLEY", "slack", "C0SECRET", question.ts)
     assert incoming.author == Author("U0ALICE", "alice", is_admin=False)
     assert incoming.kind == "mention"
     assert abs((datetime.now(UTC) - incoming.sent_at).total_seconds()) < 3600
 
 
-async def test_redelivery_under_a_new_event_id_changes_nothing(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_redelivery_under_a_new_event_id_changes_nothing(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} once?")
     for _ in range(5):
         slack.redeliver(question)
     await slack.settled()
     await slack.until(lambda: slack.replies(question))
-    assert len(desk.accepted) == len(slack.replies(question)) == 1
+    assert len(dispatcher.accepted) == len(slack.replies(question)) == 1
 
 
-async def test_a_thread_goes_on_without_a_mention(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_thread_goes_on_without_a_mention(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} first")
     await slack.until(lambda: len(slack.replies(question)) == 1)
     await slack.say("general", "bob", "and second?", thread_ts=question.ts)
     await slack.say("general", "bob", "<@U0ALICE> shall we have lunch?", thread_ts=question.ts)
-    await slack.until(lambda: len(desk.accepted) == 2)
+    await slack.until(lambda: len(dispatcher.accepted) == 2)
     await slack.settled()
-    assert [(incoming.kind, incoming.text) for incoming in desk.accepted] == [
+    assert [(incoming.kind, incoming.text) for incoming in dispatcher.accepted] == [
         ("mention", "first"),
         ("follow_up", "and second?"),
     ]
-    assert desk.accepted[1].thread == desk.accepted[0].thread
+    assert dispatcher.accepted[1].thread == dispatcher.accepted[0].thread
 
 
-async def test_threads_it_is_not_in_and_plain_talk_are_left_alone(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_threads_it_is_not_in_and_plain_talk_are_left_alone(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     talk = await slack.say("general", "alice", "good morning")
     await slack.say("general", "bob", "morning!", thread_ts=talk.ts)
     await slack.say("random", "bob", f"{slack.bot} not invited here")
     await slack.settled()
-    assert desk.accepted == []
+    assert dispatcher.accepted == []
 
 
-async def test_a_direct_message_needs_no_mention(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_direct_message_needs_no_mention(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.dm("bob", "how long is the notice period?")
     await slack.until(lambda: slack.replies(question))
     await slack.settled()
-    (incoming,) = desk.accepted
+    (incoming,) = dispatcher.accepted
     assert (incoming.kind, incoming.thread.channel_id) == ("dm", "D0BOB")
     assert len(slack.replies(question)) == 1, "its own answers start nothing"
 
 
-async def test_what_becomes_of_a_question_is_told_to_the_desk(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_what_becomes_of_a_question_is_told_to_the_desk(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} one")
     await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(question)))
     await slack.edit(question, f"{slack.bot} two")
@@ -87,95 +93,105 @@ async def test_what_becomes_of_a_question_is_told_to_the_desk(slack: SlackDouble
     await slack.delete(question)
     await slack.say("general", "alice", f"{slack.bot} joined", subtype="channel_join")
     await slack.settled()
-    assert [incoming.text for incoming in desk.accepted] == ["one", "joined"], "only the app_mention twin of the join"
-    assert [(edited.text, edited.message_id) for edited in desk.edits] == [("two", question.ts)]
-    assert desk.deletions == [(desk.edits[0].thread, question.ts)]
+    assert [incoming.text for incoming in dispatcher.accepted] == ["one", "joined"], (
+        "only the app_mention twin of the join"
+    )
+    assert [(edited.text, edited.message_id) for edited in dispatcher.edits] == [("two", question.ts)]
+    assert dispatcher.deletions == [(dispatcher.edits[0].thread, question.ts)]
 
 
-async def test_previews_and_the_bots_own_edits_start_nothing(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_previews_and_the_bots_own_edits_start_nothing(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} see <https://example.com/a>")
     await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(question)))
     await slack.settled()
-    assert (len(desk.accepted), desk.edits) == (1, [])
+    assert (len(dispatcher.accepted), dispatcher.edits) == (1, [])
 
 
 async def test_a_thread_message_that_is_no_question_is_left_alone_when_it_changes(
-    slack: SlackDouble, desk: ScriptedDesk
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
 ) -> None:
     said = await slack.say("general", "bob", "by the way")
     aside = await slack.say("general", "alice", "this is between us", thread_ts=said.ts)
     await slack.edit(aside, "this is still between us")
     await slack.edit(said, "never mind")
     await slack.settled()
-    assert (desk.accepted, desk.edits) == ([], [])
+    assert (dispatcher.accepted, dispatcher.edits) == ([], [])
 
 
-async def test_eleven_copies_of_a_command_by_mention_run_once(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_eleven_copies_of_a_command_by_mention_run_once(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
     asked = await slack.say("general", "alice", f"{slack.bot} help")
     for _ in range(10):
         slack.redeliver(asked)
     await slack.settled()
-    assert len(desk.noted) == 1
+    assert len(dispatcher.noted) == 1
     await slack.edit(asked, f"{slack.bot} help me")
     await slack.settled()
-    assert desk.accepted == []
+    assert dispatcher.accepted == []
 
 
-async def test_a_refused_question_is_told_to_the_asker_alone(slack: SlackDouble, desk: ScriptedDesk) -> None:
-    desk.refusal = UsageError("The question is empty; write it after the mention.")
+async def test_a_refused_question_is_told_to_the_asker_alone(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher
+) -> None:
+    dispatcher.refusal = UsageError("The question is empty; write it after the mention.")
     await slack.say("general", "alice", slack.bot)
     await slack.until(lambda: slack.whispers("alice"))
     await slack.settled()
     assert slack.whispers("alice") == ["The question is empty; write it after the mention."]
 
 
-async def test_a_message_that_could_not_be_stored_comes_again(desk_away: tuple[SlackDouble, ScriptedDesk]) -> None:
-    slack, desk = desk_away
+async def test_a_message_that_could_not_be_stored_comes_again(
+    desk_away: tuple[SlackDouble, ScriptedDispatcher],
+) -> None:
+    slack, dispatcher = desk_away
     question = await slack.dm("alice", "are you there?")
     await slack.until(lambda: len(slack.replies(question)) == 2)
-    assert len(desk.accepted) == 1
+    assert len(dispatcher.accepted) == 1
     assert slack.socket.deliveries[0].attempts == 2
     assert "I cannot take your message in right now" in slack.replies(question)[0].shown
 
 
-async def test_turns_left_by_a_dead_process_are_taken_up(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_turns_left_by_a_dead_process_are_taken_up(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     asked = await slack.say("general", "bob", "an old question")
     thread = ThreadKey("slack:T0PARLEY", "slack", "C0GENERAL", asked.ts)
-    desk.orphans.append(desk.turn(thread, Author("U0BOB", "bob"), "an old question", asked.ts))
+    dispatcher.orphans.append(dispatcher.turn(thread, Author("U0BOB", "bob"), "an old question", asked.ts))
     await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(asked)))
     assert "You said: **an old question**" in slack.replies(asked)[0].shown
 
 
-async def test_a_refreshed_connection_loses_nothing(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_refreshed_connection_loses_nothing(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     await slack.socket.refresh()
     question = await slack.say("general", "alice", f"{slack.bot} still there?")
     await slack.until(lambda: slack.replies(question))
     assert sum(method == "apps.connections.open" for method, _ in slack.calls) >= 2
-    assert len(desk.accepted) == 1
+    assert len(dispatcher.accepted) == 1
 
 
-async def test_a_lost_connection_is_made_again(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_lost_connection_is_made_again(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     await slack.socket.drop()
     question = await slack.say("general", "alice", f"{slack.bot} are you back?")
     await slack.until(lambda: slack.replies(question))
-    assert len(desk.accepted) == 1
+    assert len(dispatcher.accepted) == 1
 
 
-async def test_a_files_bytes_are_read_with_the_bots_token(slack: SlackDouble, desk: ScriptedDesk) -> None:
+async def test_a_files_bytes_are_read_with_the_bots_token(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     files = [("notes.txt", b"remember the milk", "text/plain")]
     await slack.say("general", "alice", f"{slack.bot} what do these say?", files=files)
-    await slack.until(lambda: desk.accepted)
-    (attachment,) = desk.accepted[0].attachments
+    await slack.until(lambda: dispatcher.accepted)
+    (attachment,) = dispatcher.accepted[0].attachments
     assert (attachment.name, attachment.content_type, attachment.size) == ("notes.txt", "text/plain", 17)
     assert await attachment.read() == b"remember the milk"
 
 
 async def test_an_answer_goes_on_while_the_platform_closes(slack: SlackDouble) -> None:
-    desk = ScriptedDesk()
-    desk.pause = asyncio.Event()
-    async with serving(slack, desk):
+    dispatcher = ScriptedDispatcher()
+    dispatcher.pause = asyncio.Event()
+    async with serving(slack, dispatcher):
         question = await slack.dm("alice", "a long story")
         await slack.until(lambda: slack.replies(question))
-    desk.pause.set()
-    await desk.close()
+    dispatcher.pause.set()
+    await dispatcher.close()
     assert "You said: **a long story**" in slack.replies(question)[0].shown

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from bot.app import App, open_app
 from bot.jobs import working
-from bot.types import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
@@ -50,7 +50,7 @@ async def running(slack: SlackDouble, database_url: str, folder: Path, **more: A
     async with (
         open_app(slack_settings(slack, **given)) as app,
         working(app.services),
-        serving(slack, app.desk, app.services, **given),
+        serving(slack, app.dispatcher, app.services, **given),
     ):
         yield app
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from bot.store import privacy
 from bot.store.session import Database
-from bot.types import LOCAL_TENANT
+from bot.types.conversation import LOCAL_TENANT
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from tests.doubles.slack import SlackDouble

@@ -16,13 +16,13 @@ from bot.errors import NotAllowed, UsageError
 from bot.platforms.slack import connection
 from bot.platforms.slack.history import SLOW_PAUSE, Channels, source
 from bot.platforms.slack.tokens import Fixed
-from bot.types import Author
-from knowledge import catalog
+from bot.types.conversation import Author
+from knowledge import document_catalog
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
-from knowledge.sources.channel import LOOK_BACK, ChannelSource
+from knowledge.sources.chat_channel import LOOK_BACK, ChannelSource
 from knowledge.types import Document, Fetched
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import BOT_ID, BOT_USER
@@ -184,8 +184,8 @@ async def test_a_refresh_reads_what_is_new(brisk: SlackDouble, ingestor: Ingesto
 
 async def text_of(sessions: Sessions, uri: str) -> str:
     async with sessions("t") as session:
-        (row,) = [row for row in await catalog.list_documents(session, "t") if row.source == uri]
-        return (await catalog.show(session, "t", row.id)).text
+        (row,) = [row for row in await document_catalog.list_documents(session, "t") if row.source == uri]
+        return (await document_catalog.show(session, "t", row.id)).text
 
 
 async def test_what_lies_before_the_look_back_is_kept(

@@ -12,12 +12,12 @@ import pytest
 import bot.platforms.slack
 from bot import commands
 from bot.errors import ConfigError
-from bot.platforms.slack.check import check
+from bot.platforms.slack.diagnostics import check
 from bot.platforms.slack.manifest import EVENTS, SHORT, manifest
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import BOT_USER
 from tests.slack.conftest import installed, serving, slack_settings
-from tests.slack.desk import ScriptedDesk
+from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 SCOPES_OF_METHODS: dict[str, set[str]] = {
     "auth_test": set(),
@@ -133,7 +133,7 @@ async def test_a_wrong_token_stops_the_start_with_the_cure(
     slack: SlackDouble, setting: str, token: str, name: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        async with serving(slack, ScriptedDesk(), **{setting: token}):
+        async with serving(slack, ScriptedDispatcher(), **{setting: token}):
             pass
     assert name in str(caught.value)
     assert "invalid_auth" in str(caught.value)
@@ -142,20 +142,20 @@ async def test_a_wrong_token_stops_the_start_with_the_cure(
 
 async def test_no_token_and_no_slack_are_told_too(slack: SlackDouble) -> None:
     with pytest.raises(ConfigError, match="SLACK_BOT_TOKEN is not set"):
-        async with serving(slack, ScriptedDesk(), slack_bot_token=None, slack_app_token=None):
+        async with serving(slack, ScriptedDispatcher(), slack_bot_token=None, slack_app_token=None):
             pass
     with pytest.raises(ConfigError, match=r"cannot be reached at http://127\.0\.0\.1:9/"):
-        async with serving(slack, ScriptedDesk(), slack_api_url="http://127.0.0.1:9/api/"):
+        async with serving(slack, ScriptedDispatcher(), slack_api_url="http://127.0.0.1:9/api/"):
             pass
 
 
 async def test_cancelling_leaves_nothing_behind(slack: SlackDouble) -> None:
-    desk = ScriptedDesk()
-    async with serving(slack, desk):
+    dispatcher = ScriptedDispatcher()
+    async with serving(slack, dispatcher):
         await slack.dm("alice", "hello")
-        await slack.until(lambda: desk.started)
+        await slack.until(lambda: dispatcher.started)
         assert _platform_tasks()
-    await desk.close()
+    await dispatcher.close()
     assert _platform_tasks() == []
     await slack.until(lambda: not slack.socket.connections)
 

@@ -13,14 +13,14 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.engine.pace import Shared
-from bot.engine.paces import Paces
-from bot.engine.stream import Display
-from bot.platforms.slack.streams import Mode, Streams
+from bot.engine.display.edit_pacing import SharedPacing
+from bot.engine.display.stream import Display
+from bot.engine.display.workspace_pacing import WorkspacePacing
+from bot.platforms.slack.native_streams import Mode, Streams
 from bot.platforms.slack.surface import LIMITS, SlackSurface
-from bot.store.line import Line, telling
+from bot.store.notifications import Notifications, telling
 from bot.store.session import ALL_TENANTS, Database
-from bot.types import Pacing
+from bot.types.display import Pacing
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import TEAM, Message
@@ -39,12 +39,12 @@ TENANT = f"slack:{TEAM}"
 class Process:
     """What one process has of its own: its line, its paces, and what it remembers of the workspace."""
 
-    paces: Paces
+    workspace_pacing: WorkspacePacing
     native: Streams
 
     @property
-    def shared(self) -> Shared:
-        return self.paces.of(TENANT, "slack", LIMITS.edits_per_minute)
+    def shared(self) -> SharedPacing:
+        return self.workspace_pacing.of(TENANT, "slack", LIMITS.edits_per_minute)
 
 
 @asynccontextmanager
@@ -56,12 +56,12 @@ async def processes(database: Database, url: str, clock: Clock, mode: Mode) -> A
             await database.flush(ALL_TENANTS, telling(pacings))
 
         for _ in range(PROCESSES):
-            line = Line(url, settling=0.0)
-            paces = Paces(line.process_id, monotonic=clock.monotonic, sleep=clock.sleep)
-            for work in (line.serve(lambda _: None, paces.hear), paces.serve(send)):
+            notifications = Notifications(url, settling=0.0)
+            workspace_pacing = WorkspacePacing(notifications.process_id, monotonic=clock.monotonic, sleep=clock.sleep)
+            for work in (notifications.serve(lambda _: None, workspace_pacing.hear), workspace_pacing.serve(send)):
                 stack.push_async_callback(_ended, asyncio.create_task(work))
-            await asyncio.wait_for(line.connected(), 60)
-            process = Process(paces, Streams(mode, team))
+            await asyncio.wait_for(notifications.connected(), 60)
+            process = Process(workspace_pacing, Streams(mode, team))
             process.native.shared = process.shared
             made.append(process)
         yield made
@@ -103,7 +103,7 @@ async def answer(process: Process, client: AsyncWebClient, clock: Clock, questio
         await display.close(f"The end of {question.ts}.")
 
 
-@pytest.mark.unhurried
+@pytest.mark.frozen_clock
 @pytest.mark.parametrize("mode", ["off", "everywhere"])
 async def test_four_processes_keep_within_slacks_limits_together_and_every_end_arrives(
     database: Database, database_url: str, mode: Mode
@@ -124,7 +124,7 @@ async def test_four_processes_keep_within_slacks_limits_together_and_every_end_a
         assert refused == []
 
 
-@pytest.mark.unhurried
+@pytest.mark.frozen_clock
 async def test_a_refusal_that_one_process_gets_holds_the_others_too(database: Database, database_url: str) -> None:
     clock = Clock(PACE)
     async with processes(database, database_url, clock, "off") as fleet:
@@ -159,6 +159,6 @@ async def test_two_whole_processes_answer_a_rush_within_slacks_limits(
             for question in asked:
                 await slack.until(partial(stands, slack, question))
             assert all("word59" in slack.replies(question)[0].shown for question in asked)
-            paces = [app.services.paces.of(TENANT, "slack") for app in (one, two)]
-            assert [pace.slow for pace in paces] == [1.0, 1.0]
+            workspace_pacing = [app.services.workspace_pacing.of(TENANT, "slack") for app in (one, two)]
+            assert [pace.slow for pace in workspace_pacing] == [1.0, 1.0]
         assert slack.refused == []

@@ -23,23 +23,23 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.app import open_app
 from bot.config import Settings
-from bot.engine.paces import Paces
+from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.errors import ConfigError, MessageGone, ParleyError
 from bot.platforms.slack import connection
 from bot.platforms.slack.app import serve
-from bot.platforms.slack.check import Check, check
+from bot.platforms.slack.diagnostics import Check, check
 from bot.platforms.slack.installations import Installations, Stored
 from bot.platforms.slack.manifest import SCOPES, manifest
 from bot.platforms.slack.oauth import COOKIE
-from bot.store import hearing, workspaces
+from bot.store import event_log, slack_workspaces
 from bot.store.session import Database
-from bot.store.workspaces import Installed
+from bot.store.slack_workspaces import Installed
 from knowledge.sources import UploadSource
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_oauth import CLIENT_ID, CLIENT_SECRET, Cloud
 from tests.doubles.slack_world import BOT_USER, Message
 from tests.slack.conftest import installed as set_up
-from tests.slack.desk import ScriptedDesk
+from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 SIGNING = "8f742231b10e8888abcd99yyyzzz85a5"
 OLD_KEY, NEW_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -170,9 +170,9 @@ class Browser:
 
 
 @asynccontextmanager
-async def serving(cloud: Cloud, desk: object, services: object, made: Settings) -> AsyncIterator[Browser]:
+async def serving(cloud: Cloud, dispatcher: object, services: object, made: Settings) -> AsyncIterator[Browser]:
     ready = asyncio.Event()
-    task = asyncio.create_task(serve(desk, services, made, ready=ready, round_seconds=0.1))  # type: ignore[arg-type]
+    task = asyncio.create_task(serve(dispatcher, services, made, ready=ready, round_seconds=0.1))  # type: ignore[arg-type]
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -187,12 +187,12 @@ async def serving(cloud: Cloud, desk: object, services: object, made: Settings) 
 
 
 @pytest.fixture
-async def served(cloud: Cloud, database: Database) -> AsyncIterator[tuple[Browser, ScriptedDesk]]:
-    desk = ScriptedDesk()
-    services = SimpleNamespace(database=database, paces=Paces())
-    async with serving(cloud, desk, services, settings_of(cloud, free_port())) as browser:
-        yield browser, desk
-    await desk.close()
+async def served(cloud: Cloud, database: Database) -> AsyncIterator[tuple[Browser, ScriptedDispatcher]]:
+    dispatcher = ScriptedDispatcher()
+    services = SimpleNamespace(database=database, workspace_pacing=WorkspacePacing())
+    async with serving(cloud, dispatcher, services, settings_of(cloud, free_port())) as browser:
+        yield browser, dispatcher
+    await dispatcher.close()
 
 
 def rows(database_url: str, table: str = "slack_installations") -> list[str]:
@@ -202,15 +202,15 @@ def rows(database_url: str, table: str = "slack_installations") -> list[str]:
 
 
 async def test_a_workspace_installs_the_app_and_no_token_lies_open(
-    cloud: Cloud, served: tuple[Browser, ScriptedDesk], database_url: str
+    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
 ) -> None:
-    browser, desk = served
+    browser, dispatcher = served
     status, page = await browser.install(ONE)
     assert (status, "installed in The T0ONE" in page) == (200, True)
     question = await browser.ask(ONE, "how many days off?")
     slack = cloud.workspaces[ONE]
     await slack.until(lambda: any("parley_why" in reply.now.buttons for reply in slack.replies(question)))
-    assert [incoming.thread.tenant_id for incoming in desk.accepted] == ["slack:T0ONE"]
+    assert [incoming.thread.tenant_id for incoming in dispatcher.accepted] == ["slack:T0ONE"]
 
     (row,) = rows(database_url)
     assert "T0ONE" in row
@@ -223,7 +223,7 @@ async def test_a_workspace_installs_the_app_and_no_token_lies_open(
 
 
 async def test_consent_that_is_forged_replayed_late_or_denied_installs_nothing(
-    cloud: Cloud, served: tuple[Browser, ScriptedDesk], database_url: str
+    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
 ) -> None:
     browser, _ = served
     state, cookie = await browser.begin()
@@ -256,7 +256,9 @@ async def test_a_workspace_that_is_not_served_is_left_again(
     cloud: Cloud, database: Database, database_url: str
 ) -> None:
     made = settings_of(cloud, free_port(), slack_workspaces=(TWO,))
-    async with serving(cloud, ScriptedDesk(), SimpleNamespace(database=database, paces=Paces()), made) as browser:
+    async with serving(
+        cloud, ScriptedDispatcher(), SimpleNamespace(database=database, workspace_pacing=WorkspacePacing()), made
+    ) as browser:
         status, page = await browser.install(ONE)
         assert (status, "does not serve your workspace" in page) == (403, True)
         assert (await browser.install(TWO))[0] == 200
@@ -265,17 +267,17 @@ async def test_a_workspace_that_is_not_served_is_left_again(
 
 
 async def test_removing_the_app_ends_its_events_and_deletes_its_tokens(
-    cloud: Cloud, served: tuple[Browser, ScriptedDesk], database: Database, database_url: str
+    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database: Database, database_url: str
 ) -> None:
-    browser, desk = served
+    browser, dispatcher = served
     await browser.install(ONE)
     await browser.install(TWO)
     for event in ({"type": "tokens_revoked", "tokens": {"bot": [BOT_USER]}}, {"type": "app_uninstalled"}):
         assert await browser.tell(ONE, event) == 200
     await browser.ask(ONE, "is anybody there?")
     await browser.ask(TWO, "is anybody there?")
-    assert [incoming.thread.tenant_id for incoming in desk.accepted] == ["slack:T0TWO"]
-    gone, stays = await workspaces.every(database)
+    assert [incoming.thread.tenant_id for incoming in dispatcher.accepted] == ["slack:T0TWO"]
+    gone, stays = await slack_workspaces.every(database)
     assert (gone.sealed, gone.removed_at is None) == (None, False)
     assert stays.sealed is not None
 
@@ -283,9 +285,11 @@ async def test_removing_the_app_ends_its_events_and_deletes_its_tokens(
     await browser.install(ONE)
     assert await browser.tell(ONE, {"type": "app_uninstalled"}, at=before) == 200
     await browser.ask(ONE, "and now?")
-    assert desk.accepted[-1].thread.tenant_id == "slack:T0ONE", "news from before the new installation removes nothing"
+    assert dispatcher.accepted[-1].thread.tenant_id == "slack:T0ONE", (
+        "news from before the new installation removes nothing"
+    )
     assert await browser.tell(ONE, {"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}}) == 200
-    assert all(made.sealed for made in await workspaces.every(database)), "a person's token is none of ours"
+    assert all(made.sealed for made in await slack_workspaces.every(database)), "a person's token is none of ours"
 
 
 # --- tokens that end
@@ -404,7 +408,7 @@ async def test_two_workspaces_at_once_never_see_each_others_documents(
     none = {"anthropic_api_key": None, "openai_api_key": None, "openai_base_url": None, "reranker": "none"}
     made = settings_of(cloud, free_port(), database_url=database_url, data_dir=tmp_path, **none)
     days = {ONE: "31", TWO: "27"}
-    async with open_app(made) as app, serving(cloud, app.desk, app.services, made) as browser:
+    async with open_app(made) as app, serving(cloud, app.dispatcher, app.services, made) as browser:
         for team, number in days.items():
             await browser.install(team)
             text = f"# Leave\n\nEverybody at {team} has {number} days of paid leave a year.\n"
@@ -423,7 +427,7 @@ async def test_two_workspaces_at_once_never_see_each_others_documents(
 
 
 async def test_the_doctor_sees_each_workspace_and_which_events_came(
-    cloud: Cloud, served: tuple[Browser, ScriptedDesk], database: Database
+    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database: Database
 ) -> None:
     browser, _ = served
     made = settings_of(cloud)
@@ -441,7 +445,7 @@ async def test_the_doctor_sees_each_workspace_and_which_events_came(
             while noted != kinds:
                 await asyncio.sleep(0.02)
                 async with database.tenant("slack:T0ONE") as session:
-                    noted = set(await hearing.heard(session, tenant_id="slack:T0ONE", platform="slack"))
+                    noted = set(await event_log.heard(session, tenant_id="slack:T0ONE", platform="slack"))
         return {one.name: one for one in await check(made, database=database)}
 
     await browser.ask(ONE, "is anybody there?")

@@ -13,7 +13,7 @@ import pytest
 
 from bot.app import App, open_app
 from bot.jobs import working
-from knowledge import catalog
+from knowledge import document_catalog
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_oauth import Cloud
 from tests.doubles.slack_world import TEAM
@@ -34,7 +34,7 @@ async def running(cloud: Cloud, url: str, folder: Path) -> AsyncIterator[tuple[A
     async with (
         open_app(made) as app,
         working(app.services),
-        serving(cloud, app.desk, app.services, made) as browser,
+        serving(cloud, app.dispatcher, app.services, made) as browser,
     ):
         yield app, browser
 
@@ -50,7 +50,7 @@ async def take_in(browser: Browser, slack: SlackDouble, team: str, **more: str) 
 
 async def documents(app: App, tenant: str) -> list[str]:
     async with app.database.tenant(tenant) as session:
-        return [document.source for document in await catalog.list_documents(session, tenant)]
+        return [document.source for document in await document_catalog.list_documents(session, tenant)]
 
 
 async def test_two_workspaces_take_in_channels_of_the_same_name_each_with_its_own_token(

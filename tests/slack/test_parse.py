@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.platforms.slack.parse import Heard, Me, click, heard, plain, slash
-from bot.types import Author, ThreadKey
+from bot.types.conversation import Author, ThreadKey
 
 ME = Me("U0BOT", "B0BOT", "T1", "slack:T1")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bot.commands.base import Reply, Table
 from bot.platforms.slack import render
 from bot.platforms.slack.surface import LIMITS
-from bot.types import Action, Citation, Part
+from bot.types.display import Action, Citation, Part
 from tests.doubles import slack_blocks
 from tests.doubles.slack_world import pings
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.engine.parts import rendered
-from bot.engine.stream import Display
-from bot.platforms.slack.streams import Mode, Streams
+from bot.engine.display.split import rendered
+from bot.engine.display.stream import Display
+from bot.platforms.slack.native_streams import Mode, Streams
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_api import WebApi

@@ -9,12 +9,12 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.engine.stream import Display
+from bot.engine.display.stream import Display
 from bot.errors import MessageGone, RateLimited, SurfaceError
 from bot.platforms.slack.connection import clients
 from bot.platforms.slack.surface import LIMITS, DirectSurface, SlackSurface
 from bot.platforms.slack.tokens import Fixed
-from bot.types import Part
+from bot.types.display import Part
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import slack_settings
 

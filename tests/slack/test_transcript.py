@@ -10,9 +10,9 @@ import pytest
 from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
+from tests.scripted_model import LAST, LONG, PATIENCE, ScriptedModel, cadence
 from tests.slack.conftest import installed
 from tests.slack.test_end_to_end import finished, running, take_in
-from tests.storyteller import LAST, LONG, PATIENCE, Storyteller, cadence
 
 QUESTIONS = (
     "how many days of paid leave do I have?",
@@ -32,9 +32,9 @@ QUESTIONS = (
 @pytest.mark.parametrize("streams", [True, False], ids=["streams", "edits"])
 async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.app.SHUTDOWN_GRACE", 0.1)
-    monkeypatch.setattr("bot.engine.endings.LAST_WORD", 60.0)
+    monkeypatch.setattr("bot.engine.answer.finish.LAST_WORD", 60.0)
     async with SlackDouble(**installed(), streams=streams) as slack, ModelDouble() as models:
-        models.script = told = Storyteller()
+        models.script = told = ScriptedModel()
         keys: dict[str, Any] = {
             "anthropic_api_key": models.anthropic_key,
             "anthropic_base_url": models.anthropic_url,

@@ -12,7 +12,9 @@ from bot.errors import OverBudget
 from bot.store import budgets
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from bot.types import UNLIMITED, Author, BudgetState, Turn
+from bot.types.conversation import Author
+from bot.types.turns import Turn
+from bot.types.usage import UNLIMITED, BudgetState
 from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
 
 TENANT = "slack:T1"

@@ -7,10 +7,10 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from bot.engine.memory import Said
-from bot.store import facts, forget, privacy
-from bot.store.recall import ThreadMemory
+from bot.store import facts, privacy, question_changes
 from bot.store.session import Database
-from bot.types import Turn
+from bot.store.thread_memory import ThreadMemory
+from bot.types.turns import Turn
 from tests.knowledge.fakes import WordEmbedder
 from tests.store.test_turns import THREAD, accepted, done, incoming, store_of
 
@@ -48,7 +48,7 @@ async def test_a_later_fact_supersedes_and_comes_back_when_the_later_one_goes(da
     await memory.learn(second, said("the deadline is Monday"))
     assert await told(database, second) == ["the deadline is Monday"]
     async with database.tenant(THREAD.tenant_id) as session:
-        await forget.forget_turn(session, tenant_id=THREAD.tenant_id, turn_id=second.id)
+        await question_changes.forget_turn(session, tenant_id=THREAD.tenant_id, turn_id=second.id)
     assert await told(database, first) == ["the deadline is Friday"]
 
 
@@ -76,7 +76,7 @@ async def test_an_edited_question_takes_its_facts_and_vectors_along(database: Da
     await memory.index(turn)
     assert await rows(database, "message_vectors") == 2
     async with database.tenant(THREAD.tenant_id) as session:
-        await forget.begin_anew(
+        await question_changes.begin_anew(
             session, tenant_id=THREAD.tenant_id, turn_id=turn.id, question="Remember the lion", tokens=3, holder=None
         )
     assert (await rows(database, "facts"), await rows(database, "message_vectors")) == (0, 0)

@@ -13,7 +13,8 @@ from sqlalchemy import text
 from bot.errors import LeaseLost, OverBudget
 from bot.store import ledger
 from bot.store.session import Database
-from bot.types import Call, Turn, Usage
+from bot.types.turns import Turn
+from bot.types.usage import Call, Usage
 from tests.store.test_turns import accepted, call, done, store_of
 
 

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import event
 
 from bot.config import Settings
-from bot.engine.turn import Engine
+from bot.engine.engine import Engine
 from bot.store import pipeline
 from bot.store.pipeline import Statement
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from bot.types import Call, Usage
+from bot.types.usage import Call, Usage
 from tests.engine.fakes import Library, Screen, Writer, passage, says
 from tests.store.test_turns import THREAD, incoming
 

@@ -15,7 +15,9 @@ from bot.errors import LeaseLost, OverBudget
 from bot.store import ledger, threads
 from bot.store.session import Database
 from bot.store.store import PostgresStore
-from bot.types import Author, Call, Incoming, Outcome, Route, ThreadKey, Turn, Usage
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.turns import Outcome, Turn
+from bot.types.usage import Call, Route, Usage
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 THREAD = ThreadKey("slack:T1", "slack", "C1", "100.1")
@@ -117,8 +119,8 @@ async def test_history_ends_before_the_question_and_knows_the_answer(database: D
     assert [(message.role, message.author) for message in past.messages] == [("user", "Ann"), ("assistant", "Parley")]
     assert past.tier == "cheap"
     due = past.messages
-    assert await store.summarise(second, since=0, due=due, summary="Asked about limits.")
-    assert not await store.summarise(second, since=0, due=due, summary="Twice.")
+    assert await store.summarize(second, since=0, due=due, summary="Asked about limits.")
+    assert not await store.summarize(second, since=0, due=due, summary="Twice.")
     later = await store.history(second)
     assert (later.summary, later.messages) == ("Asked about limits.", ())
 

@@ -7,9 +7,9 @@ from sqlalchemy import text
 
 from bot.errors import LeaseLost
 from bot.store.session import Database
-from tests.store.test_forget import answered
+from tests.store.test_question_changes import answered
+from tests.store.test_turn_queue import asked, on_the_line, store_of
 from tests.store.test_turns import incoming
-from tests.store.test_waiting import asked, on_the_line, store_of
 
 
 async def silenced(database: Database, process: int, seconds: float) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bot.platforms.web import app
 from bot.platforms.web.api import Page
 from bot.platforms.web.playground import Playground
-from tests.web.fakes import ScriptedDesk, room
+from tests.web.fakes import ScriptedDispatcher, room
 
 PAGE = Page(("What is the limit?", "Who is on call?", "When is pay day?"), True, 1_048_576, 2000)
 
@@ -23,7 +23,7 @@ class Running:
 
     address: str
     room: Playground
-    desk: ScriptedDesk
+    dispatcher: ScriptedDispatcher
     gate: asyncio.Semaphore
     task: asyncio.Task[None]
 
@@ -39,8 +39,8 @@ async def page() -> AsyncIterator[Running]:
     async def pace() -> None:
         await gate.acquire()
 
-    desk = ScriptedDesk(pace)
-    playground = room(desk)
+    dispatcher = ScriptedDispatcher(pace)
+    playground = room(dispatcher)
     ready = asyncio.Event()
     found: list[str] = []
     task = asyncio.create_task(
@@ -48,11 +48,11 @@ async def page() -> AsyncIterator[Running]:
     )
     async with asyncio.timeout(60):
         await ready.wait()
-    yield Running(found[0], playground, desk, gate, task)
+    yield Running(found[0], playground, dispatcher, gate, task)
     task.cancel()
-    for running in desk.running.values():
+    for running in dispatcher.running.values():
         running.cancel()
-    await asyncio.gather(task, *desk.running.values(), return_exceptions=True)
+    await asyncio.gather(task, *dispatcher.running.values(), return_exceptions=True)
 
 
 @pytest.fixture

@@ -11,27 +11,17 @@ from typing import cast
 
 from bot.commands.base import Command, Context, File, OnUpdate, Reply, Table
 from bot.commands.services import Services
-from bot.engine.desk import SurfaceFor
-from bot.engine.ports import Surface
+from bot.engine.dispatch.dispatcher import SurfaceFor
+from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, UsageError
+from bot.platforms.web.event_hub import Hub
 from bot.platforms.web.history import CHANNEL, thread_key
-from bot.platforms.web.hub import Hub
 from bot.platforms.web.playground import Commands, Playground
 from bot.store.threads import MessageRow, ThreadRow
-from bot.types import (
-    LOCAL_TENANT,
-    Action,
-    Attachment,
-    Author,
-    Citation,
-    Incoming,
-    Outcome,
-    Part,
-    Platform,
-    Tier,
-    Turn,
-    TurnState,
-)
+from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
+from bot.types.display import Action, Citation, Part
+from bot.types.turns import Outcome, Turn, TurnState
+from bot.types.usage import Tier
 
 PIECES = (
     "The limit for a hotel in London is **220 EUR** per night [1].\n\n",
@@ -66,7 +56,7 @@ Pace = Callable[[], Awaitable[object]]
 
 
 @dataclass
-class ScriptedDesk:
+class ScriptedDispatcher:
     """Answers every question with the same pieces; ``pace`` is awaited before each."""
 
     pace: Pace
@@ -163,23 +153,23 @@ class ScriptedDesk:
 class MemoryHistory:
     """What the desk has answered, as a store would give it back."""
 
-    desk: ScriptedDesk
+    dispatcher: ScriptedDispatcher
     broken: bool = False
 
     async def threads(self, limit: int) -> Sequence[ThreadRow]:
-        newest = {turn.thread: turn for turn in self.desk.turns.values()}
+        newest = {turn.thread: turn for turn in self.dispatcher.turns.values()}
         return [ThreadRow(key, turn.question, turn.created_at) for key, turn in newest.items()][:limit]
 
     async def messages(self, thread_id: str) -> Sequence[MessageRow]:
         rows: list[MessageRow] = []
-        for turn in self.desk.turns.values():
+        for turn in self.dispatcher.turns.values():
             if turn.thread == thread_key(thread_id):
-                refused = self.desk.refusal or None
-                state: TurnState = "done" if turn.id in self.desk.answers else "refused" if refused else "running"
+                refused = self.dispatcher.refusal or None
+                state: TurnState = "done" if turn.id in self.dispatcher.answers else "refused" if refused else "running"
                 asked = MessageRow(turn.id, "user", turn.author.name, turn.question, turn.created_at, state)
                 rows.append(replace(asked, refused=refused))
-                if turn.id in self.desk.answers:
-                    answer = self.desk.answers[turn.id]
+                if turn.id in self.dispatcher.answers:
+                    answer = self.dispatcher.answers[turn.id]
                     rows.append(MessageRow(turn.id, "assistant", "Parley", answer, now(), state, SOURCES, ("stored",)))
         return rows
 
@@ -224,6 +214,6 @@ def _context(
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
 
 
-def room(desk: ScriptedDesk, *, hub: Hub | None = None) -> Playground:
+def room(dispatcher: ScriptedDispatcher, *, hub: Hub | None = None) -> Playground:
     """A playground over the fakes."""
-    return Playground(desk, MemoryHistory(desk), Commands(COMMANDS, _run, _context), hub or Hub(), now)
+    return Playground(dispatcher, MemoryHistory(dispatcher), Commands(COMMANDS, _run, _context), hub or Hub(), now)

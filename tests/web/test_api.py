@@ -12,12 +12,13 @@ import pytest
 
 from bot.errors import ConfigError, SurfaceError, UsageError
 from bot.platforms.web import app
-from bot.platforms.web.beside import Beside
 from bot.platforms.web.history import thread_key
-from bot.types import Author, Turn
+from bot.platforms.web.upload_buffer import UploadBuffer
+from bot.types.conversation import Author
+from bot.types.turns import Turn
 from tests.web.client import Stream, following
 from tests.web.conftest import PAGE, Running
-from tests.web.fakes import PIECES, ScriptedDesk, room
+from tests.web.fakes import PIECES, ScriptedDispatcher, room
 
 THREAD = "thread-0001"
 QUESTION = {"thread": THREAD, "id": "m1", "text": "What is the <limit>?", "name": "Ada"}
@@ -64,7 +65,7 @@ async def test_a_question_that_is_sent_twice_is_asked_once(page: Running, http: 
     second = await _post(http, "/api/ask", QUESTION)
     assert first[1]["turn"]
     assert second == (202, {"turn": None})
-    assert len(page.desk.turns) == 1
+    assert len(page.dispatcher.turns) == 1
 
 
 async def test_a_reconnect_appends_and_repeats_nothing(page: Running, http: aiohttp.ClientSession) -> None:
@@ -126,10 +127,10 @@ async def test_ask_again_and_thumbs(page: Running, http: aiohttp.ClientSession) 
         status, second = await _post(http, f"/api/turns/{first['turn']}/strong", {})
         assert status == 202
         await stream.ended(count=2)
-    assert page.desk.turns[second["turn"]].wish == "strong"
+    assert page.dispatcher.turns[second["turn"]].wish == "strong"
     await _post(http, f"/api/turns/{first['turn']}/up", {})
     await _post(http, f"/api/turns/{first['turn']}/down", {"reason": " It is wrong "})
-    assert page.desk.thumbs == [(first["turn"], 1, ""), (first["turn"], -1, "It is wrong")]
+    assert page.dispatcher.thumbs == [(first["turn"], 1, ""), (first["turn"], -1, "It is wrong")]
 
 
 async def test_why_is_answered_in_place(page: Running, http: aiohttp.ClientSession) -> None:
@@ -193,7 +194,7 @@ async def test_a_file_goes_with_one_question(page: Running, http: aiohttp.Client
         key = (await response.json())["file"]
     status, _ = await _post(http, "/api/ask", {**QUESTION, "files": [key]})
     assert status == 202
-    (file,) = page.desk.asked[0].attachments
+    (file,) = page.dispatcher.asked[0].attachments
     assert (file.name, file.size, file.ref, await file.read()) == ("plan.md", 6, key, b"# Plan")
     status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": ["unknown"]})
     assert (status, "no longer here" in body["error"]) == (400, True)
@@ -201,11 +202,11 @@ async def test_a_file_goes_with_one_question(page: Running, http: aiohttp.Client
     assert (status, "At most 8 files" in body["error"]) == (400, True)
     status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": key})
     assert status == 400
-    assert len(page.desk.asked) == 1
+    assert len(page.dispatcher.asked) == 1
 
 
 async def test_files_that_nobody_reads_make_room() -> None:
-    beside = Beside(most=3, most_bytes=100)
+    beside = UploadBuffer(most=3, most_bytes=100)
     keys = [beside.keep(f"{number}.txt", "text/plain", b"x" * 20) for number in range(4)]
     assert [await beside.data(key) for key in keys[1:]] == [b"x" * 20] * 3
     with pytest.raises(SurfaceError, match="attach it again"):
@@ -228,7 +229,7 @@ async def test_what_is_too_large_is_refused_in_words(page: Running, http: aiohtt
             assert "larger than 1 MB" in (await response.json())["error"]
     status, body = await _post(http, "/api/ask", {**QUESTION, "text": "x" * 400_000})
     assert (status, "larger than 256 kB" in body["error"]) == (413, True)
-    assert page.desk.turns == {}
+    assert page.dispatcher.turns == {}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ async def test_a_foreign_origin_cannot_write(
 ) -> None:
     status, body = await _post(http, "/api/ask", QUESTION, **headers)
     assert (status, "own page" in body["error"]) == (403, True)
-    assert page.desk.turns == {}
+    assert page.dispatcher.turns == {}
     assert (await _post(http, "/api/ask", QUESTION, Origin=page.address))[0] == 202
 
 
@@ -305,7 +306,7 @@ async def test_history_is_read_back(page: Running, http: aiohttp.ClientSession) 
 
 
 async def test_a_refusal_is_a_sentence_now_and_after_a_restart(page: Running, http: aiohttp.ClientSession) -> None:
-    page.desk.refusal = "Your budget for today is spent."
+    page.dispatcher.refusal = "Your budget for today is spent."
     async with following(http) as stream:
         await _post(http, "/api/ask", QUESTION)
         await stream.ended()
@@ -331,7 +332,7 @@ async def test_an_interrupted_turn_is_taken_up(page: Running, http: aiohttp.Clie
         ("a-t-left-1",),
     )
     async with following(http) as stream:
-        page.desk.unfinished.append(left)
+        page.dispatcher.unfinished.append(left)
         await stream.ended()
     assert "220 EUR" in stream.text()
 
@@ -352,13 +353,13 @@ async def test_probes(page: Running, http: aiohttp.ClientSession) -> None:
 async def test_a_taken_port_is_told(page: Running) -> None:
     port = int(page.address.rsplit(":", 1)[1])
     with pytest.raises(ConfigError, match=rf"^port {port} is taken; choose another with --port$"):
-        await app.run(room(ScriptedDesk(asyncio.Event().wait)), PAGE, host="127.0.0.1", port=port)
+        await app.run(room(ScriptedDispatcher(asyncio.Event().wait)), PAGE, host="127.0.0.1", port=port)
 
 
 @pytest.mark.parametrize(("host", "port"), [("no-such-host.invalid", 0), ("127.0.0.1", 70_000), ("192.0.2.1", 0)])
 async def test_an_address_that_cannot_be_used_is_told(host: str, port: int) -> None:
     with pytest.raises(ConfigError, match="choose"):
-        await app.run(room(ScriptedDesk(asyncio.Event().wait)), PAGE, host=host, port=port)
+        await app.run(room(ScriptedDispatcher(asyncio.Event().wait)), PAGE, host=host, port=port)
 
 
 async def test_it_ends_while_pages_are_open(page: Running, http: aiohttp.ClientSession) -> None:

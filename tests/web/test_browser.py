@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from bot.platforms.web import app
-from bot.platforms.web.hub import Hub
+from bot.platforms.web.event_hub import Hub
 from tests.web.browser import Chrome, browsing, complaints, every, needed, texts, typed, until
 from tests.web.conftest import PAGE, Running
 from tests.web.fakes import PIECES
@@ -76,7 +76,7 @@ async def test_keys_commands_and_refusals(page: Running, chrome: Chrome) -> None
     stop = await until(chrome, lambda driver: every(driver, '[data-do="stop"]'))
     await asyncio.to_thread(stop[0].click)
     await until(chrome, lambda driver: "Stopped." in "".join(texts(driver, ".msg.assistant.final")))
-    assert [turn.question for turn in page.desk.turns.values()] == ["one\ntwo"]
+    assert [turn.question for turn in page.dispatcher.turns.values()] == ["one\ntwo"]
 
 
 async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Pa
     reasons = await until(chrome, lambda driver: every(driver, ".reason button"))
     await asyncio.to_thread(reasons[0].click)
     await until(chrome, lambda driver: "Thank you" in "".join(texts(driver, ".reason")))
-    assert [(value, reason) for _, value, reason in page.desk.thumbs] == [(-1, ""), (-1, "It is wrong")]
+    assert [(value, reason) for _, value, reason in page.dispatcher.thumbs] == [(-1, ""), (-1, "It is wrong")]
     assert complaints(chrome) == []
 
 
@@ -112,7 +112,7 @@ async def test_files_go_with_the_question_unless_they_are_taken_away(
     page.let(len(PIECES))
     await typed(chrome, "What do they say?", Keys.ENTER)
     await until(chrome, lambda driver: every(driver, ".msg.assistant.final"))
-    (asked,) = page.desk.asked
+    (asked,) = page.dispatcher.asked
     assert [file.name for file in asked.attachments] == ["plan.md", "limits.csv"]
     assert await asked.attachments[0].read() == b"# plan.md"
     assert texts(chrome, ".msg.user .with") == ["plan.md, limits.csv"]
@@ -146,10 +146,10 @@ async def test_a_question_is_changed_and_then_forgotten(page: Running, chrome: C
 
     forget()
     assert texts(chrome, ".msg.user .mine button")[1] == "Forget question and answer?"
-    assert page.desk.turns
+    assert page.dispatcher.turns
     forget()
     await until(chrome, lambda driver: not every(driver, "#log > *"))
-    assert page.desk.turns == {}
+    assert page.dispatcher.turns == {}
     assert chrome.find_element(By.ID, "empty").is_displayed()
     await until(chrome, lambda driver: not every(driver, "#threads a"))
     assert complaints(chrome) == []

@@ -17,7 +17,7 @@ from bot.jobs import working
 from bot.platforms.web.app import serve
 from knowledge import sample
 from knowledge.sources import open_source
-from tests.parity.test_attached import BROKEN, FILES
+from tests.parity.test_attachments import BROKEN, FILES
 from tests.web.client import Stream, following
 
 THREAD = "thread-0001"
@@ -35,7 +35,9 @@ async def served(app: App) -> AsyncIterator[str]:
     """The playground's address, while it is served."""
     ready = asyncio.Event()
     found: list[str] = []
-    task = asyncio.create_task(serve(app.desk, app.services, app.settings, port=0, ready=ready, bound=found.append))
+    task = asyncio.create_task(
+        serve(app.dispatcher, app.services, app.settings, port=0, ready=ready, bound=found.append)
+    )
     try:
         async with asyncio.timeout(60):
             await ready.wait()

@@ -6,8 +6,8 @@ import pytest
 
 from bot.commands.base import Table
 from bot.platforms.web import render
-from bot.platforms.web.guard import allowed_hosts, host_allowed
-from bot.platforms.web.server import address, listen
+from bot.platforms.web.request_guard import allowed_hosts, host_allowed
+from bot.platforms.web.uvicorn_server import address, listen
 
 
 @pytest.mark.parametrize(

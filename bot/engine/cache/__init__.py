@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from bot.engine.cache.key import ground, key, normalised
-from bot.engine.cache.standing import evidence, lasting
+from bot.engine.cache.validity import evidence, lasting
 
 __all__ = ["evidence", "ground", "key", "lasting", "normalised"]

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bot.engine.markdown.lines import Kind, State, advance
+from bot.engine.markdown.blocks import Kind, State, advance
 
 _RUN = re.compile(r"\\[^\w\s]|`+")
 _ATOM = re.compile(

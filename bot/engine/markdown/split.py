@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from bot.engine.markdown.blocks import Fence, State, advance, fence_runs, may_be_delimiter
 from bot.engine.markdown.inline import atoms, character_start
-from bot.engine.markdown.lines import Fence, State, advance, fence_runs, may_be_delimiter
 
 MIN_LIMIT = 64
 NOTICE = "*The answer is longer than this place can show; its end is missing here.*"

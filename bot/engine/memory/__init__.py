@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.engine.memory.bearing import about, is_small_talk, said_before
-from bot.engine.memory.facts import Said, only_told, stated, subject
-from bot.engine.memory.past import (
+from bot.engine.memory.recall import FACT_SHARE, Remembered, compose, latest, note, recalled, transcript
+from bot.engine.memory.relevance import about, is_small_talk, said_before
+from bot.engine.memory.selection import (
     MESSAGE_SHARE,
     NOTHING,
     RECALL_SHARE,
@@ -17,11 +17,11 @@ from bot.engine.memory.past import (
     select,
     shortened,
     standalone,
-    to_summarise,
+    to_summarize,
     without_markers,
 )
-from bot.engine.memory.quoted import Claim, Quoted, Report, borne_out
-from bot.engine.memory.recall import FACT_SHARE, Remembered, compose, latest, note, recalled, transcript
+from bot.engine.memory.stated_facts import Said, only_told, stated, subject
+from bot.engine.memory.verified_facts import Claim, Quoted, Report, borne_out
 
 __all__ = [
     "FACT_SHARE",
@@ -53,7 +53,7 @@ __all__ = [
     "standalone",
     "stated",
     "subject",
-    "to_summarise",
+    "to_summarize",
     "transcript",
     "without_markers",
 ]

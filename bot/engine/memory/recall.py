@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from bot.engine.memory.past import RECALL_SHARE, Selected, select, shortened
-from bot.types import Fact, History, PastMessage
+from bot.engine.memory.selection import RECALL_SHARE, Selected, select, shortened
+from bot.types.conversation import Fact, History, PastMessage
 
 FACT_SHARE = 0.15
 """Facts take no more than this share of the history's budget."""

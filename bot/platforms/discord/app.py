@@ -10,15 +10,15 @@ import discord
 
 from bot import commands as shipped
 from bot.errors import ConfigError
-from bot.platforms.discord import words
+from bot.platforms.discord import user_messages
 from bot.platforms.discord.client import Parley
+from bot.platforms.discord.command_runner import Commands
 from bot.platforms.discord.connection import addressed, explained, terse
-from bot.platforms.discord.orders import Commands
 
 if TYPE_CHECKING:
     from bot.commands.services import Services
     from bot.config import Settings
-    from bot.engine.desk import Desk
+    from bot.engine.dispatch.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ RESUME_EVERY = 10.0
 
 
 async def serve(
-    desk: Desk,
+    dispatcher: Dispatcher,
     services: Services,
     settings: Settings,
     *,
@@ -41,14 +41,14 @@ async def serve(
     Raises ConfigError, in one line with the cure: no token, a wrong one, Discord out of reach.
     """
     if settings.discord_token is None:
-        raise ConfigError(words.LOGIN_MISSING)
+        raise ConfigError(user_messages.LOGIN_MISSING)
     token = settings.discord_token.get_secret_value()
     with addressed(settings), explained(), terse():
         try:
-            await _run(Parley(desk, services, settings, commands=commands, ready=ready), token)
+            await _run(Parley(dispatcher, services, settings, commands=commands, ready=ready), token)
         except discord.PrivilegedIntentsRequired:
-            log.warning(words.NO_INTENT)
-            await _run(Parley(desk, services, settings, commands=commands, ready=ready, content=False), token)
+            log.warning(user_messages.NO_INTENT)
+            await _run(Parley(dispatcher, services, settings, commands=commands, ready=ready, content=False), token)
 
 
 async def _run(client: Parley, token: str) -> None:

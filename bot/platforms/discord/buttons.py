@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import discord
 
 from bot.errors import ParleyError
-from bot.platforms.discord import parse, render, words
-from bot.types import Tier, Turn
+from bot.platforms.discord import parse, render, user_messages
+from bot.types.turns import Turn
+from bot.types.usage import Tier
 
 if TYPE_CHECKING:
-    from bot.engine.desk import Desk
-    from bot.engine.ports import Surface
+    from bot.engine.dispatch.dispatcher import Dispatcher
+    from bot.engine.ports.surface import Surface
 
 REASON_CHARS = 1000
 
@@ -24,8 +25,10 @@ TenantOf = Callable[[int | None], str]
 class Buttons:
     """Stop, ask again, stronger model, thumbs. (``why`` is a command and goes its way.)"""
 
-    def __init__(self, desk: Desk, surface_for: SurfaceFor, tenant_of: TenantOf, admins: tuple[str, ...]) -> None:
-        self._desk = desk
+    def __init__(
+        self, dispatcher: Dispatcher, surface_for: SurfaceFor, tenant_of: TenantOf, admins: tuple[str, ...]
+    ) -> None:
+        self._dispatcher = dispatcher
         self._tenant_of = tenant_of
         self._surface_for = surface_for
         self._admins = admins
@@ -47,25 +50,25 @@ class Buttons:
         by = parse.interaction_author(interaction, self._admins)
         tenant = self._tenant_of(interaction.guild_id)
         if action == "stop":
-            await self._desk.stop(turn_id, by, tenant_id=tenant)
+            await self._dispatcher.stop(turn_id, by, tenant_id=tenant)
         elif action in ("again", "strong"):
             wish: Tier | None = "strong" if action == "strong" else None
-            turn = await self._desk.repeat(turn_id, by, tenant_id=tenant, wish=wish)
-            self._desk.start(turn, self._surface_for(turn))
+            turn = await self._dispatcher.repeat(turn_id, by, tenant_id=tenant, wish=wish)
+            self._dispatcher.start(turn, self._surface_for(turn))
         elif action == "up":
-            await self._desk.rate(turn_id, by, tenant_id=tenant, value=1)
-            return words.THANKS_UP
+            await self._dispatcher.rate(turn_id, by, tenant_id=tenant, value=1)
+            return user_messages.THANKS_UP
         elif action == "down":
-            await self._desk.rate(turn_id, by, tenant_id=tenant, value=-1)
+            await self._dispatcher.rate(turn_id, by, tenant_id=tenant, value=-1)
         return ""
 
     async def _ask_reason(self, interaction: discord.Interaction, turn_id: str) -> None:
-        modal = discord.ui.Modal(title=words.REASON_TITLE, custom_id=render.custom_id("reason", turn_id))
+        modal = discord.ui.Modal(title=user_messages.REASON_TITLE, custom_id=render.custom_id("reason", turn_id))
         modal.add_item(
             discord.ui.TextInput(
-                label=words.REASON_LABEL,
+                label=user_messages.REASON_LABEL,
                 custom_id="reason",
-                placeholder=words.REASON_HINT,
+                placeholder=user_messages.REASON_HINT,
                 style=discord.TextStyle.paragraph,
                 max_length=REASON_CHARS,
                 required=False,
@@ -77,9 +80,9 @@ class Buttons:
     async def reason(self, interaction: discord.Interaction, turn_id: str) -> None:
         """Keep the words that came with a 👎."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        told = words.THANKS_DOWN
+        told = user_messages.THANKS_DOWN
         try:
-            await self._desk.rate(
+            await self._dispatcher.rate(
                 turn_id,
                 parse.interaction_author(interaction, self._admins),
                 tenant_id=self._tenant_of(interaction.guild_id),

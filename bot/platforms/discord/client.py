@@ -16,17 +16,18 @@ import yarl
 
 from bot.commands.base import Reply
 from bot.errors import ParleyError, StoreAway, for_operator
-from bot.platforms.discord import loops, missed, parse, replies, slash, words
+from bot.platforms.discord import bot_loop_guard, catch_up, command_replies, parse, slash_commands, user_messages
+from bot.platforms.discord.command_runner import Asked, Commands, Orders
 from bot.platforms.discord.history import Channels
 from bot.platforms.discord.interactions import Interactions
-from bot.platforms.discord.orders import Asked, Commands, Orders
 from bot.platforms.discord.surface import NO_MENTIONS, DiscordSurface
-from bot.types import Incoming, ThreadKey, Turn
+from bot.types.conversation import Incoming, ThreadKey
+from bot.types.turns import Turn
 
 if TYPE_CHECKING:
     from bot.commands.services import Services
     from bot.config import Settings
-    from bot.engine.desk import Desk
+    from bot.engine.dispatch.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Parley(discord.AutoShardedClient):
 
     def __init__(
         self,
-        desk: Desk,
+        dispatcher: Dispatcher,
         services: Services,
         settings: Settings,
         *,
@@ -69,23 +70,23 @@ class Parley(discord.AutoShardedClient):
             chunk_guilds_at_startup=False,
             max_ratelimit_timeout=LONGEST_WAIT,
         )
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._admins = settings.admins
         self._gateway_url = settings.discord_gateway_url
         self._came_up = ready
         self._settings = settings
         self._orders = Orders(commands, services, lambda user: Channels(self, user))
         self._interactions = Interactions(
-            desk,
+            dispatcher,
             self._orders,
             surface_for=self.surface_for,
             tenant_of=self.tenant_of,
             admins=settings.admins,
             handling=self._handling,
         )
-        self.tree = slash.tree(self, commands.COMMANDS, self._interactions.handlers())
+        self.tree = slash_commands.tree(self, commands.COMMANDS, self._interactions.handlers())
         self._content = content
-        self._window = loops.Window()
+        self._window = bot_loop_guard.Window()
         self._draining = False
         self._gone_since: dict[int, datetime] = {}
         self._caught_up = False
@@ -104,7 +105,7 @@ class Parley(discord.AutoShardedClient):
     async def setup_hook(self) -> None:
         """Tell Discord the slash commands if they changed; without them mentions still work."""
         try:
-            if await slash.sync(self, self.tree):
+            if await slash_commands.sync(self, self.tree):
                 log.info("told Discord %d slash commands", len(self._orders.commands.COMMANDS))
         except discord.DiscordException as error:
             log.warning("the slash commands could not be told to Discord: %s", error)
@@ -151,23 +152,23 @@ class Parley(discord.AutoShardedClient):
             while not self.is_closed():
                 try:
                     await self._hear_missed(gone_since, shard_id)
-                    await self._desk.serves("discord")
+                    await self._dispatcher.serves("discord")
                     return
                 except StoreAway as away:
                     log.warning("what was said on Discord meanwhile is read later: %s", for_operator(away))
                 except (ParleyError, discord.DiscordException) as error:
                     log.warning("what was said while no process was connected could not be read: %s", error)
                     return
-                await asyncio.sleep(missed.LOOK_AGAIN)
+                await asyncio.sleep(catch_up.LOOK_AGAIN)
 
     async def _hear_missed(self, gone_since: datetime | None, shard_id: int | None) -> None:
-        since = missed.away_since(gone_since or await self._desk.last_served("discord"), datetime.now(UTC))
+        since = catch_up.away_since(gone_since or await self._dispatcher.last_served("discord"), datetime.now(UTC))
         if since is None:
             return
         guilds = [guild for guild in self.guilds if shard_id in (None, guild.shard_id)]
-        told = await self._desk.direct_channels("discord") if shard_id in (None, DIRECT_SHARD) else ()
+        told = await self._dispatcher.direct_channels("discord") if shard_id in (None, DIRECT_SHARD) else ()
         direct = [self.get_partial_messageable(int(one)) for one in told if one.isdecimal()]
-        async for message in missed.missed(guilds, direct, since):
+        async for message in catch_up.missed(guilds, direct, since):
             await self.on_message(message)
 
     async def take_up(self) -> None:
@@ -175,7 +176,7 @@ class Parley(discord.AutoShardedClient):
         if self.is_closed() or self._draining:
             return
         try:
-            started = await self._desk.resume("discord", self.surface_for)
+            started = await self._dispatcher.resume("discord", self.surface_for)
         except Exception as error:
             log.warning("turns left behind could not be taken up: %s", for_operator(error))
             return
@@ -185,7 +186,7 @@ class Parley(discord.AutoShardedClient):
     async def drain(self) -> None:
         """Let running answers finish while Discord can still be reached; what comes now waits for the next process."""
         self._draining = True
-        await self._desk.close()
+        await self._dispatcher.close()
 
     async def settle(self) -> None:
         """Break off what is being handled, so that closing leaves nothing behind."""
@@ -211,13 +212,13 @@ class Parley(discord.AutoShardedClient):
         """A mention, a follow-up or a DM is accepted before anything is shown; a failure is told to the asker."""
         with self._handling():
             try:
-                await missed.persistently(partial(self._hear, message), partial(missed.say_once, message))
+                await catch_up.persistently(partial(self._hear, message), partial(catch_up.say_once, message))
             except ParleyError as error:
                 await self._tell(message, str(error))
             except Exception:
                 trace = secrets.token_hex(4)
                 log.exception("message %s could not be handled, trace %s", message.id, trace)
-                await self._tell(message, words.failed(trace))
+                await self._tell(message, user_messages.failed(trace))
 
     async def _hear(self, message: discord.Message) -> None:
         incoming = await self._incoming(message)
@@ -226,7 +227,7 @@ class Parley(discord.AutoShardedClient):
         if incoming.kind == "overheard":
             self._overhear(incoming)
             return
-        if incoming.kind == "follow_up" and not await self._desk.follows(incoming.thread):
+        if incoming.kind == "follow_up" and not await self._dispatcher.follows(incoming.thread):
             return
         if await self._too_fast(message, incoming):
             return
@@ -236,15 +237,15 @@ class Parley(discord.AutoShardedClient):
         if command is not None:
             await self._obey(message, incoming, *command)
             return
-        turn = await self._desk.accept(incoming)
+        turn = await self._dispatcher.accept(incoming)
         if turn is not None and not self._draining:
-            self._desk.start(turn, self.surface_for(turn))
+            self._dispatcher.start(turn, self.surface_for(turn))
 
     async def _too_fast(self, message: discord.Message, incoming: Incoming) -> bool:
         pair = (incoming.thread, incoming.author.id)
         heard = self._window.heard(pair, incoming.message_id, incoming.sent_at.timestamp())
         if heard == "warned":
-            await missed.say_once(message, words.TOO_FAST)
+            await catch_up.say_once(message, user_messages.TOO_FAST)
         return heard != "heard"
 
     def _overhear(self, incoming: Incoming) -> None:
@@ -258,9 +259,9 @@ class Parley(discord.AutoShardedClient):
 
     async def _speak_up(self, incoming: Incoming) -> None:
         try:
-            turn = await self._desk.overheard(incoming)
+            turn = await self._dispatcher.overheard(incoming)
             if turn is not None and not self._draining:
-                self._desk.start(turn, self.surface_for(turn))
+                self._dispatcher.start(turn, self.surface_for(turn))
         except Exception as error:
             log.warning("message %s mentioned nobody and was passed over: %s", incoming.message_id, error)
 
@@ -280,13 +281,13 @@ class Parley(discord.AutoShardedClient):
             return
         with self._handling():
             try:
-                await missed.persistently(partial(self._hear_again, message), partial(missed.say_once, message))
+                await catch_up.persistently(partial(self._hear_again, message), partial(catch_up.say_once, message))
             except ParleyError as error:
                 await self._tell(message, str(error))
             except Exception:
                 trace = secrets.token_hex(4)
                 log.exception("the change of message %s could not be handled, trace %s", message.id, trace)
-                await self._tell(message, words.failed(trace))
+                await self._tell(message, user_messages.failed(trace))
 
     async def _hear_again(self, message: discord.Message) -> None:
         incoming = await self._incoming(message)
@@ -294,10 +295,10 @@ class Parley(discord.AutoShardedClient):
             return
         if self._orders.commands.match(parse.order(message, self.user.id)) is not None:
             return
-        if incoming.kind != "follow_up" or await self._desk.follows(incoming.thread):
-            turn = await self._desk.edited(incoming)
+        if incoming.kind != "follow_up" or await self._dispatcher.follows(incoming.thread):
+            turn = await self._dispatcher.edited(incoming)
             if turn is not None and not self._draining:
-                self._desk.start(turn, self.surface_for(turn))
+                self._dispatcher.start(turn, self.surface_for(turn))
 
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
         """A question that was deleted is forgotten, and its answer with it."""
@@ -314,14 +315,14 @@ class Parley(discord.AutoShardedClient):
                 parent = channel.parent_id if isinstance(channel, discord.Thread) else channel_id
                 thread = parse.key(self.tenant_of(guild_id), str(parent), str(channel_id))
                 for message_id in sorted(message_ids):
-                    await missed.persistently(partial(self._forget_one, thread, str(message_id)), _in_silence)
+                    await catch_up.persistently(partial(self._forget_one, thread, str(message_id)), _in_silence)
             except discord.NotFound:
                 log.info("messages were deleted with their channel %s", channel_id)
             except (ParleyError, discord.DiscordException) as error:
                 log.error("deleted messages of channel %s could not be forgotten: %s", channel_id, error)
 
     async def _forget_one(self, thread: ThreadKey, message_id: str) -> None:
-        await self._desk.deleted(thread, message_id, self.surface_for)
+        await self._dispatcher.deleted(thread, message_id, self.surface_for)
 
     async def _place(self, message: discord.Message) -> object:
         """The channel of a message; one that the cache does not know (a thread just woken) is fetched."""
@@ -334,16 +335,16 @@ class Parley(discord.AutoShardedClient):
         return not message.author.bot and message.webhook_id is None
 
     async def _obey(self, message: discord.Message, incoming: Incoming, name: str, arguments: str) -> None:
-        if not await self._desk.first(incoming.thread, incoming.message_id):
+        if not await self._dispatcher.first(incoming.thread, incoming.message_id):
             return
         inside = incoming.thread.thread_id != incoming.message_id
         asked = Asked(incoming.thread, incoming.author, message.author, inside, incoming.attachments)
-        answer = replies.MessageAnswer(message, in_place=name in IN_PLACE)
-        await replies.carry_out(self._orders.runner(name, arguments, asked), answer)
+        answer = command_replies.MessageAnswer(message, in_place=name in IN_PLACE)
+        await command_replies.carry_out(self._orders.runner(name, arguments, asked), answer)
 
     async def _tell(self, message: discord.Message, text: str) -> None:
         try:
-            await replies.MessageAnswer(message).finish(Reply(text, private=False))
+            await command_replies.MessageAnswer(message).finish(Reply(text, private=False))
         except (discord.DiscordException, OSError) as error:
             log.warning("could not tell %s in channel %s: %s", text, message.channel.id, error)
 

@@ -15,7 +15,7 @@ from discord.http import Route
 
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.platforms.discord import words
+from bot.platforms.discord import user_messages
 
 AUTHENTICATION_FAILED = 4004
 
@@ -71,16 +71,16 @@ def explained() -> Iterator[None]:
     try:
         yield
     except discord.LoginFailure:
-        raise ConfigError(words.LOGIN_REFUSED) from None
+        raise ConfigError(user_messages.LOGIN_REFUSED) from None
     except discord.PrivilegedIntentsRequired:
-        raise ConfigError(words.NO_INTENT) from None
+        raise ConfigError(user_messages.NO_INTENT) from None
     except discord.ConnectionClosed as error:
         if error.code == AUTHENTICATION_FAILED:
-            raise ConfigError(words.LOGIN_REFUSED) from None
-        raise ConfigError(words.closed(error.code)) from None
+            raise ConfigError(user_messages.LOGIN_REFUSED) from None
+        raise ConfigError(user_messages.closed(error.code)) from None
     except discord.GatewayNotFound:
-        raise ConfigError(words.unreachable(Route.BASE, "it names no gateway")) from None
+        raise ConfigError(user_messages.unreachable(Route.BASE, "it names no gateway")) from None
     except discord.HTTPException as error:
-        raise ConfigError(words.unreachable(Route.BASE, f"status {error.status}")) from None
+        raise ConfigError(user_messages.unreachable(Route.BASE, f"status {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise ConfigError(words.unreachable(Route.BASE, error or type(error).__name__)) from None
+        raise ConfigError(user_messages.unreachable(Route.BASE, error or type(error).__name__)) from None

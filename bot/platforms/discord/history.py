@@ -16,11 +16,11 @@ import discord
 from bot.commands.base import ChatChannel
 from bot.config import Settings
 from bot.errors import ConfigError, NotAllowed, UsageError
-from bot.platforms.discord import parse, words
+from bot.platforms.discord import parse, user_messages
 from bot.platforms.discord.connection import addressed, explained
-from bot.types import Author
+from bot.types.conversation import Author
 from knowledge.errors import SourceError
-from knowledge.sources.channel import ChannelSource, Entry, Post
+from knowledge.sources.chat_channel import ChannelSource, Entry, Post
 
 TYPES = {
     discord.MessageType.default: "Default",
@@ -41,7 +41,7 @@ def source(
 ) -> ChannelSource:
     """The history of a channel. Nothing is asked yet. Raises ConfigError."""
     if settings.discord_token is None:
-        raise ConfigError(words.LOGIN_MISSING)
+        raise ConfigError(user_messages.LOGIN_MISSING)
     token = settings.discord_token.get_secret_value()
 
     @asynccontextmanager

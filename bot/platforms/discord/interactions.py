@@ -14,15 +14,15 @@ from discord import app_commands
 
 from bot.commands.base import Command
 from bot.errors import ParleyError
-from bot.platforms.discord import menus, parse, render, replies, slash, words
+from bot.platforms.discord import command_replies, context_menus, parse, render, slash_commands, user_messages
+from bot.platforms.discord.autocomplete import Offered, suggest
 from bot.platforms.discord.buttons import Buttons, SurfaceFor, TenantOf, typed, whisper
-from bot.platforms.discord.forms import Suggested
-from bot.platforms.discord.orders import Asked, Orders
-from bot.platforms.discord.suggestions import Offered, suggest
-from bot.types import Attachment, Author, ThreadKey
+from bot.platforms.discord.command_options import Suggested
+from bot.platforms.discord.command_runner import Asked, Orders
+from bot.types.conversation import Attachment, Author, ThreadKey
 
 if TYPE_CHECKING:
-    from bot.engine.desk import Desk
+    from bot.engine.dispatch.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Interactions:
 
     def __init__(
         self,
-        desk: Desk,
+        dispatcher: Dispatcher,
         orders: Orders,
         *,
         surface_for: SurfaceFor,
@@ -45,18 +45,18 @@ class Interactions:
         admins: tuple[str, ...],
         handling: Handling,
     ) -> None:
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._orders = orders
         self._surface_for = surface_for
         self._tenant_of = tenant_of
         self._admins = admins
         self._handling = handling
-        self._buttons = Buttons(desk, surface_for, tenant_of, admins)
+        self._buttons = Buttons(dispatcher, surface_for, tenant_of, admins)
 
-    def handlers(self) -> slash.Handlers:
+    def handlers(self) -> slash_commands.Handlers:
         """For the command tree."""
-        chosen = {words.ABOUT_MENU: self._about, words.FORGET_MENU: self._forget}
-        return slash.Handlers(self._command, self._suggest, self._failed, chosen)
+        chosen = {user_messages.ABOUT_MENU: self._about, user_messages.FORGET_MENU: self._forget}
+        return slash_commands.Handlers(self._command, self._suggest, self._failed, chosen)
 
     # --- slash commands
 
@@ -81,7 +81,9 @@ class Interactions:
         thread, author = self._who(interaction)
         inside = interaction.guild_id is None or thread.thread_id != thread.channel_id
         asked = Asked(thread, author, interaction.user, inside, attachments)
-        await replies.carry_out(self._orders.runner(name, arguments, asked), replies.InteractionAnswer(interaction))
+        await command_replies.carry_out(
+            self._orders.runner(name, arguments, asked), command_replies.InteractionAnswer(interaction)
+        )
 
     def _who(self, interaction: discord.Interaction) -> tuple[ThreadKey, Author]:
         thread = parse.interaction_key(interaction, self._tenant_of(interaction.guild_id))
@@ -97,9 +99,9 @@ class Interactions:
         if isinstance(cause, discord.HTTPException) and cause.code in TAKEN:
             return
         if isinstance(cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
-            told = words.COMMANDS_CHANGED
+            told = user_messages.COMMANDS_CHANGED
         elif isinstance(cause, app_commands.TransformerError):
-            told = words.UNREADABLE_OPTION
+            told = user_messages.UNREADABLE_OPTION
         elif isinstance(cause, ParleyError):
             told = str(cause)
         else:
@@ -111,14 +113,16 @@ class Interactions:
 
     async def _about(self, interaction: discord.Interaction, message: discord.Message) -> None:
         with self._handling():
-            await menus.ask_about(interaction, message)
+            await context_menus.ask_about(interaction, message)
 
     async def _forget(self, interaction: discord.Interaction, message: discord.Message) -> None:
         with self._handling():
             await interaction.response.defer(ephemeral=True, thinking=True)
             thread, by = self._who(interaction)
             try:
-                told = await menus.forget(self._desk, self._orders.services, thread, by, message, self._surface_for)
+                told = await context_menus.forget(
+                    self._dispatcher, self._orders.services, thread, by, message, self._surface_for
+                )
             except ParleyError as error:
                 told = str(error)
             await interaction.edit_original_response(content=told)
@@ -147,7 +151,7 @@ class Interactions:
             "why": partial(self._privately, interaction, "why", turn_id),
             "sources": partial(self._privately, interaction, "sources", turn_id),
             "about": partial(self._privately, interaction, "ask", _asked_about(interaction)),
-            "share": partial(menus.share, interaction),
+            "share": partial(context_menus.share, interaction),
             "halt": partial(self._privately, interaction, "ingest", f"stop {turn_id}"),
         }
         await actions.get(action, partial(self._buttons.press, interaction, action, turn_id))()
@@ -159,12 +163,12 @@ class Interactions:
     async def _excuse(self, interaction: discord.Interaction, what: str, error: Exception) -> None:
         trace = secrets.token_hex(4)
         log.error("%s failed, trace %s", what, trace, exc_info=error)
-        await _say(interaction, words.failed(trace))
+        await _say(interaction, user_messages.failed(trace))
 
 
 def _asked_about(interaction: discord.Interaction) -> str:
     data: Mapping[str, object] = cast(Mapping[str, object], interaction.data or {})
-    return words.about(typed(data, "question"), typed(data, "message"))
+    return user_messages.about(typed(data, "question"), typed(data, "message"))
 
 
 async def _say(interaction: discord.Interaction, text: str) -> None:

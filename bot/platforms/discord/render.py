@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import discord
 
 from bot.commands.base import File, Reply, Table
-from bot.engine.links import link
-from bot.engine.markdown.lines import State, advance
-from bot.platforms.discord import tables, words
-from bot.platforms.discord.tables import FENCE
-from bot.types import Action, Citation, Part
+from bot.engine.display.citation_links import link
+from bot.engine.markdown.blocks import State, advance
+from bot.platforms.discord import code_block_tables, user_messages
+from bot.platforms.discord.code_block_tables import FENCE
+from bot.types.display import Action, Citation, Part
 
 CONTENT_CHARS = 2000
 """Discord's limit of ``content``."""
@@ -92,7 +92,7 @@ def _with_notes(content: str, notes: list[str]) -> tuple[str, discord.Embed | No
 def markdown(text: str) -> str:
     """Markdown in Discord's dialect, within its limit, with no link that unfolds."""
     text = _outside_code(backticked(text.strip()), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
-    return calm_links(tables.as_code(text, CONTENT_CHARS), CONTENT_CHARS)
+    return calm_links(code_block_tables.as_code(text, CONTENT_CHARS), CONTENT_CHARS)
 
 
 def backticked(text: str) -> str:
@@ -144,11 +144,11 @@ def sources(citations: tuple[Citation, ...]) -> discord.Embed:
     for index, citation in enumerate(citations):
         entry = _source(citation)
         if used + len(entry) + 1 > EMBED_CHARS - 40:
-            lines.append(words.more(len(citations) - index))
+            lines.append(user_messages.more(len(citations) - index))
             break
         lines.append(entry)
         used += len(entry) + 1
-    return discord.Embed(title=words.SOURCES, description="\n".join(lines), colour=ACCENT)
+    return discord.Embed(title=user_messages.SOURCES, description="\n".join(lines), colour=ACCENT)
 
 
 def _source(citation: Citation) -> str:
@@ -202,7 +202,7 @@ def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
     for button in buttons:
         style = discord.ButtonStyle.danger if button.action == "stop" else discord.ButtonStyle.secondary
         row = int(len(buttons) > IN_A_ROW and button.action in _ONCE_MORE)
-        label = words.LABELS[button.action]
+        label = user_messages.LABELS[button.action]
         shown.add_item(discord.ui.Button(label=label, custom_id=button.custom_id, style=style, row=row))
     shown.stop()
     return shown
@@ -210,7 +210,7 @@ def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
 
 def share_view() -> discord.ui.View:
     """The button under a private answer. The message itself is what will be shared, so that nothing is kept."""
-    return _alone(discord.ui.Button(label=words.SHARE, custom_id=custom_id("share", "this")))
+    return _alone(discord.ui.Button(label=user_messages.SHARE, custom_id=custom_id("share", "this")))
 
 
 def halt_view(stop: str) -> discord.ui.View | None:
@@ -218,7 +218,7 @@ def halt_view(stop: str) -> discord.ui.View | None:
     if not stop:
         return None
     style = discord.ButtonStyle.danger
-    return _alone(discord.ui.Button(label=words.HALT, custom_id=custom_id("halt", stop), style=style))
+    return _alone(discord.ui.Button(label=user_messages.HALT, custom_id=custom_id("halt", stop), style=style))
 
 
 def _alone(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
@@ -252,25 +252,25 @@ def markdown_or_file(text: str, files: list[File]) -> str:
     if len(text.strip()) <= CONTENT_CHARS:
         return markdown(text)
     files.append(File(name="reply.md", data=text.encode(), content_type="text/markdown"))
-    room = CONTENT_CHARS - len(words.FULL_TEXT) - 10
+    room = CONTENT_CHARS - len(user_messages.FULL_TEXT) - 10
     head = text[:room]
     cut = max(head.rfind("\n\n"), head.rfind("\n"), room // 2)
     head = head[:cut].rstrip()
     if head.count("```") % 2:
         head += "\n```"
-    return markdown(f"{head}\n{words.FULL_TEXT}")
+    return markdown(f"{head}\n{user_messages.FULL_TEXT}")
 
 
 def _with_table(text: str, table: Table, files: list[File]) -> str:
     room = CONTENT_CHARS - len(text) - 2
     rows = list(table.rows)
-    while rows and len(tables.block(table.columns, rows)) > room:
+    while rows and len(code_block_tables.block(table.columns, rows)) > room:
         rows = rows[: len(rows) * 3 // 4]
     if len(rows) < len(table.rows) and not any(file.name.endswith(".csv") for file in files):
         files.append(File(name="table.csv", data=table.csv(), content_type="text/csv"))
     if not rows:
         return text
-    return f"{text}\n{tables.block(table.columns, rows)}".lstrip()
+    return f"{text}\n{code_block_tables.block(table.columns, rows)}".lstrip()
 
 
 def thread_name(question: str) -> str:

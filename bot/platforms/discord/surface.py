@@ -14,8 +14,10 @@ import aiohttp
 import discord
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.discord import around, render, words
-from bot.types import Above, Attached, Limits, Part, Turn
+from bot.platforms.discord import render, thread_context, user_messages
+from bot.types.conversation import StoredAttachment, ThreadAbove
+from bot.types.display import Limits, Part
+from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -127,15 +129,15 @@ class DiscordSurface:
             async with told():
                 await self._message(ref).delete()
 
-    async def fetch(self, file: Attached) -> bytes:
+    async def fetch(self, file: StoredAttachment) -> bytes:
         """The bytes of a file that was attached to the question."""
         async with told():
-            return await around.fetch(self._client, file)
+            return await thread_context.fetch(self._client, file)
 
-    async def above(self) -> Above | None:
+    async def above(self) -> ThreadAbove | None:
         """The thread above the question, or the message it replies to; None where there is neither."""
         async with told():
-            return await around.above(self._client, self._turn)
+            return await thread_context.above(self._client, self._turn)
 
     async def hand_over(self, name: str, data: bytes) -> None:
         """Post a file below the reply, once; to the asker's direct messages where the bot may not attach files."""
@@ -148,14 +150,14 @@ class DiscordSurface:
                 if error.code != MISSING_PERMISSIONS:
                     raise
                 dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
-                word = words.cannot_write(self._turn.thread.channel_id)
+                word = user_messages.cannot_write(self._turn.thread.channel_id)
                 await dm.send(word, file=_file(name, data), allowed_mentions=NO_MENTIONS, nonce=nonce)
 
     async def _complain(self, code: int) -> None:
         """Tell the asker why there is no answer, where the bot may not write what it was asked."""
         if code not in (MISSING_ACCESS, MISSING_PERMISSIONS, LOCKED):
             return
-        told = words.shut_out(self._turn.thread.channel_id, _GONE[code])
+        told = user_messages.shut_out(self._turn.thread.channel_id, _GONE[code])
         with contextlib.suppress(discord.HTTPException):
             dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
             await dm.send(told, allowed_mentions=NO_MENTIONS, nonce=short(f"shut out {self._turn.id}"))

@@ -14,24 +14,24 @@ from starlette.routing import Route
 
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.engine.ports import Surface
+from bot.engine.ports.surface import Surface
 from bot.errors import for_operator, unforeseen
-from bot.platforms.slack import connection, words
+from bot.platforms.slack import connection, user_messages
+from bot.platforms.slack.background_tasks import Errands
 from bot.platforms.slack.connection import Identity, Socket
-from bot.platforms.slack.errands import Errands
-from bot.platforms.slack.http import Door
+from bot.platforms.slack.http_mode import Door
 from bot.platforms.slack.installations import Installations
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.oauth import Consent
 from bot.platforms.slack.parse import Me
-from bot.platforms.slack.switchboard import Switchboard
 from bot.platforms.slack.tokens import Fixed
 from bot.platforms.slack.workspace import House, Many, One, Workspace, Workspaces
-from bot.store import hearing
-from bot.types import Turn
+from bot.platforms.slack.workspace_router import Switchboard
+from bot.store import event_log
+from bot.types.turns import Turn
 
 if TYPE_CHECKING:
-    from bot.engine.desk import Desk
+    from bot.engine.dispatch.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ ROUND_SECONDS = 10.0
 
 
 async def serve(
-    desk: Desk,
+    dispatcher: Dispatcher,
     services: Services,
     settings: Settings,
     *,
@@ -49,11 +49,11 @@ async def serve(
 ) -> None:
     """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError in one line."""
     async with connection.pool() as session:
-        house = House(desk, services, settings, session, Errands())
+        house = House(dispatcher, services, settings, session, Errands())
         workspaces, way = await (_many(house) if settings.many_workspaces else _one(house))
         try:
             await way.open()
-            await _rounds(desk, way, lambda turn: workspaces.of_turn(turn).surface(turn), ready, round_seconds)
+            await _rounds(dispatcher, way, lambda turn: workspaces.of_turn(turn).surface(turn), ready, round_seconds)
         finally:
             await way.close()
             await house.errands.close()
@@ -101,7 +101,7 @@ def _bolt(house: House, workspaces: Workspaces) -> AsyncApp:
 
     async def note(tenant_id: str, kind: str) -> None:
         async with services.database.tenant(tenant_id) as session:
-            await hearing.note(session, tenant_id=tenant_id, platform="slack", kind=kind)
+            await event_log.note(session, tenant_id=tenant_id, platform="slack", kind=kind)
 
     board = Switchboard(workspaces, house.errands, note)
 
@@ -116,7 +116,7 @@ def _bolt(house: House, workspaces: Workspaces) -> AsyncApp:
         client=connection.bare(settings, house.session),
         signing_secret=secret,
         authorize=authorize,  # type: ignore[arg-type]  # None is how Bolt is told of a stranger
-        user_facing_authorize_error_message=words.NOT_INSTALLED,
+        user_facing_authorize_error_message=user_messages.NOT_INSTALLED,
         process_before_response=True,
         logger=logging.getLogger(f"{__name__}.bolt"),
     )
@@ -125,7 +125,7 @@ def _bolt(house: House, workspaces: Workspaces) -> AsyncApp:
 
 
 async def _rounds(
-    desk: Desk,
+    dispatcher: Dispatcher,
     way: Socket | Door,
     surface_for: Callable[[Turn], Surface],
     ready: asyncio.Event | None,
@@ -133,7 +133,7 @@ async def _rounds(
 ) -> None:
     while True:
         try:
-            await desk.resume("slack", surface_for)
+            await dispatcher.resume("slack", surface_for)
         except Exception as error:
             why = for_operator(error)
             log.error("Slack: looking for unfinished turns failed, trying again: %s", why, exc_info=unforeseen(error))

@@ -23,7 +23,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.platforms.slack import failures
+from bot.platforms.slack import errors
 from bot.platforms.slack.parse import Me
 from bot.platforms.slack.tokens import Tokens
 
@@ -63,7 +63,7 @@ class WebClient(AsyncWebClient):
             try:
                 return await super().api_call(api_method, **arguments)
             except SlackApiError as error:
-                other = await self._tokens.again(token) if failures.code(error) in STALE else None
+                other = await self._tokens.again(token) if errors.code(error) in STALE else None
                 if other is None:
                     raise
                 self.token = other
@@ -159,9 +159,7 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     try:
         found = await client.auth_test()
     except SlackApiError as error:
-        raise ConfigError(
-            f"Slack does not accept SLACK_BOT_TOKEN ({failures.code(error)}); {HOW_TO_SIGN_IN}."
-        ) from None
+        raise ConfigError(f"Slack does not accept SLACK_BOT_TOKEN ({errors.code(error)}); {HOW_TO_SIGN_IN}.") from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _unreachable(client, error) from None
     team_id = str(found.get("team_id"))
@@ -179,9 +177,7 @@ async def socket_address(client: AsyncWebClient, app_token: str) -> str:
     try:
         opened = await client.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
-        raise ConfigError(
-            f"Slack does not accept SLACK_APP_TOKEN ({failures.code(error)}); {HOW_TO_CONNECT}."
-        ) from None
+        raise ConfigError(f"Slack does not accept SLACK_APP_TOKEN ({errors.code(error)}); {HOW_TO_CONNECT}.") from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _unreachable(client, error) from None
     return str(opened.get("url"))

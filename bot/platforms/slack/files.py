@@ -10,7 +10,7 @@ import aiohttp
 
 from bot.errors import UsageError
 from bot.platforms.slack.tokens import Tokens
-from bot.types import Attachment
+from bot.types.conversation import Attachment
 
 REDIRECTS = 3
 

@@ -23,12 +23,12 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.commands.base import ChatChannel
 from bot.config import Settings
 from bot.errors import NotAllowed, ParleyError, UsageError
-from bot.platforms.slack import connection, failures
+from bot.platforms.slack import connection, errors
 from bot.platforms.slack.tokens import Tokens
-from bot.types import Author
+from bot.types.conversation import Author
 from knowledge.errors import SourceError
 from knowledge.parsing.slack_messages import MENTION, NO_CONTENT
-from knowledge.sources.channel import ChannelSource, Entry, Post
+from knowledge.sources.chat_channel import ChannelSource, Entry, Post
 
 PER_PAGE = 200
 CLIPPED = 15
@@ -125,7 +125,7 @@ class Calls:
             try:
                 answer = await method(**arguments)
             except SlackApiError as error:
-                wait = failures.retry_after(error)
+                wait = errors.retry_after(error)
                 if wait is None:
                     raise SourceError(_refused(error)) from None
                 await self.sleep(wait)
@@ -246,7 +246,7 @@ def _invite(name: str) -> str:
 
 
 def _refused(error: SlackApiError) -> str:
-    code = failures.code(error)
+    code = errors.code(error)
     if code == "missing_scope":
         needed = error.response.get("needed") or "a permission"
         return (
@@ -256,4 +256,4 @@ def _refused(error: SlackApiError) -> str:
         return "I am not in that channel; invite me there with /invite, then try again."
     if code == "channel_not_found":
         return "There is no such channel, or it is private and I am not in it; invite me there with /invite."
-    return f"Slack refused it ({code}): {failures.GONE.get(code, 'see the log, and try again')}."
+    return f"Slack refused it ({code}): {errors.GONE.get(code, 'see the log, and try again')}."

@@ -20,13 +20,13 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.config import Settings
 from bot.errors import ConfigError, MessageGone, SurfaceError
-from bot.platforms.slack import failures
+from bot.platforms.slack import errors
 from bot.platforms.slack.parse import Me
-from bot.store import workspaces
-from bot.store.locks import only_one
-from bot.store.sealing import Seal
+from bot.store import slack_workspaces
+from bot.store.advisory_locks import only_one
+from bot.store.encryption import Seal
 from bot.store.session import Database
-from bot.store.workspaces import Installed
+from bot.store.slack_workspaces import Installed
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Installations:
         """Keep a new installation, its tokens sealed. Raises StoreAway."""
         sealed = self._sealed(made.tenant_id, token, refresh_token)
         async with self._database.tenant(made.tenant_id) as session:
-            await workspaces.save(session, replace(made, sealed=sealed))
+            await slack_workspaces.save(session, replace(made, sealed=sealed))
         self._seen.pop(made.tenant_id, None)
         log.info("Slack: installed in %s (%s)", made.name, made.tenant_id)
 
@@ -136,7 +136,7 @@ class Installations:
         gone = []
         for workspace in {name_of(team_id, enterprise_id), name_of(team_id, enterprise_id, as_a_whole=not team_id)}:
             async with self._database.tenant(workspace) as session:
-                if await workspaces.remove(session, workspace, told_at=at, now=self._clock()):
+                if await slack_workspaces.remove(session, workspace, told_at=at, now=self._clock()):
                     gone.append(workspace)
                     log.info("Slack: removed from %s; its tokens are deleted", workspace)
             self._seen.pop(workspace, None)
@@ -145,7 +145,7 @@ class Installations:
     async def reseal(self) -> int:
         """Close what lies under an older key anew under the first one; how many that were."""
         done = 0
-        for made in await workspaces.every(self._database):
+        for made in await slack_workspaces.every(self._database):
             if made.sealed is None or self._seal.is_current(made.sealed):
                 continue
             try:
@@ -154,7 +154,7 @@ class Installations:
                 log.error("Slack: %s", error)
                 continue
             async with self._database.tenant(made.tenant_id) as session:
-                done += await workspaces.renew(
+                done += await slack_workspaces.renew(
                     session,
                     made,
                     sealed=self._seal.close(made.tenant_id, opened),
@@ -232,7 +232,7 @@ class Installations:
 
     async def _read(self, workspace: str) -> Grant:
         async with self._database.tenant(workspace) as session:
-            made = await workspaces.get(session, workspace)
+            made = await slack_workspaces.get(session, workspace)
         if made is None or made.sealed is None:
             self._seen.pop(workspace, None)
             raise MessageGone("Parley is not installed in this Slack workspace; install it again.")
@@ -260,9 +260,9 @@ class Installations:
                 self._client, self._settings, grant_type="refresh_token", refresh_token=found.refresh_token
             )
         except SlackApiError as error:
-            if failures.code(error) not in LOST:
-                raise failures.surface_error(error) from None
-            told = f"Slack does not renew the workspace's token ({failures.code(error)}); install the app again."
+            if errors.code(error) not in LOST:
+                raise errors.surface_error(error) from None
+            told = f"Slack does not renew the workspace's token ({errors.code(error)}); install the app again."
             raise MessageGone(told) from None
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SurfaceError(f"Slack cannot be reached ({type(error).__name__}); try again.") from None
@@ -270,7 +270,7 @@ class Installations:
         expires_at = now + timedelta(seconds=int(fresh["expires_in"]))
         sealed = self._sealed(workspace, token, refresh_token)
         async with self._database.tenant(workspace) as session:
-            kept = await workspaces.renew(session, made, sealed=sealed, expires_at=expires_at, now=now)
+            kept = await slack_workspaces.renew(session, made, sealed=sealed, expires_at=expires_at, now=now)
         if not kept:
             return await self._read(workspace)
         log.info("Slack: the token of %s was renewed", workspace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot import commands
-from bot.platforms.slack import words
+from bot.platforms.slack import user_messages
 
 NAME = "Parley"
 DESCRIPTION = "Answers from your team's own documents, with sources."
@@ -106,8 +106,18 @@ def _features(reached: dict[str, str]) -> dict[str, Any]:
         },
         "bot_user": {"display_name": NAME, "always_online": True},
         "shortcuts": [
-            {"name": words.ABOUT_MENU, "type": "message", "callback_id": ABOUT, "description": "Answers you alone"},
-            {"name": words.FORGET_MENU, "type": "message", "callback_id": FORGET, "description": "Takes it back"},
+            {
+                "name": user_messages.ABOUT_MENU,
+                "type": "message",
+                "callback_id": ABOUT,
+                "description": "Answers you alone",
+            },
+            {
+                "name": user_messages.FORGET_MENU,
+                "type": "message",
+                "callback_id": FORGET,
+                "description": "Takes it back",
+            },
         ],
         "slash_commands": [{**command, **url} for command in commands_],
     }

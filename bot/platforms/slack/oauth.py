@@ -24,12 +24,12 @@ from starlette.routing import Route
 
 from bot.config import Settings
 from bot.errors import ParleyError, StoreAway
-from bot.platforms.slack import failures, pages
+from bot.platforms.slack import errors, oauth_pages
 from bot.platforms.slack.installations import Installations, access, credentials, name_of
 from bot.platforms.slack.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES, redirect_url
-from bot.store import workspaces
+from bot.store import slack_workspaces
 from bot.store.session import ALL_TENANTS, Database
-from bot.store.workspaces import Installed
+from bot.store.slack_workspaces import Installed
 
 log = logging.getLogger(__name__)
 
@@ -75,16 +75,16 @@ class Consent:
         state, now = secrets.token_urlsafe(32), self._clock()
         try:
             async with self._database.tenant(ALL_TENANTS) as session:
-                await workspaces.issue_state(session, _digest(state), expires_at=now + GOOD_FOR, now=now)
+                await slack_workspaces.issue_state(session, _digest(state), expires_at=now + GOOD_FOR, now=now)
         except StoreAway as error:
-            return pages.failed(str(error), 503)
+            return oauth_pages.failed(str(error), 503)
         asked = {
             "client_id": credentials(self._settings)["client_id"],
             "scope": ",".join(sorted(SCOPES)),
             "state": state,
             "redirect_uri": redirect_url(self._public),
         }
-        away = RedirectResponse(f"{AUTHORIZE_URL}?{urlencode(asked)}", 302, headers=pages.HEADERS)
+        away = RedirectResponse(f"{AUTHORIZE_URL}?{urlencode(asked)}", 302, headers=oauth_pages.HEADERS)
         away.set_cookie(
             COOKIE,
             state,
@@ -103,11 +103,11 @@ class Consent:
             made = await self._install(request.query_params.get("code", ""))
         except Declined as declined:
             log.warning("Slack: an installation did not come about: %s", declined)
-            answer = pages.failed(str(declined), declined.status)
+            answer = oauth_pages.failed(str(declined), declined.status)
         except ParleyError as error:
-            answer = pages.failed(str(error), 503)
+            answer = oauth_pages.failed(str(error), 503)
         else:
-            answer = pages.installed(made)
+            answer = oauth_pages.installed(made)
         answer.delete_cookie(COOKIE, path=REDIRECT_PATH)
         return answer
 
@@ -117,7 +117,7 @@ class Consent:
         if not state or not hmac.compare_digest(state.encode(), cookie.encode()):
             raise Declined("This is not the browser in which the installation began. Begin again.")
         async with self._database.tenant(ALL_TENANTS) as session:
-            good = await workspaces.consume_state(session, _digest(state), now=self._clock())
+            good = await slack_workspaces.consume_state(session, _digest(state), now=self._clock())
         if not good:
             raise Declined("This installation took longer than ten minutes, or was done before. Begin again.")
         refused = request.query_params.get("error", "")
@@ -135,7 +135,7 @@ class Consent:
             await self._admit(told.data, token)
             me = await self._client.auth_test(token=token)
         except SlackApiError as error:
-            raise Declined(f"Slack did not finish the installation ({failures.code(error)}). Begin again.") from None
+            raise Declined(f"Slack did not finish the installation ({errors.code(error)}). Begin again.") from None
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Declined(f"Slack cannot be reached ({type(error).__name__}). Begin again.", 503) from None
         made = _installed(told.data, str(me.get("bot_id") or ""), self._clock())

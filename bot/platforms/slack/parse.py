@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.types import Attachment, Author, Incoming, IncomingKind, ThreadKey
+from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
 Payload = Mapping[str, Any]
 

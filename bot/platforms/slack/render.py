@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.commands.base import Cell, File, Reply, Table
-from bot.engine.links import link
-from bot.platforms.slack import words
-from bot.types import Action, Citation, Part
+from bot.engine.display.citation_links import link
+from bot.platforms.slack import user_messages
+from bot.types.display import Action, Citation, Part
 
 Block = dict[str, Any]
 
@@ -42,7 +42,7 @@ _FULLWIDTH_LESS_THAN = "\uff1c"
 
 def message(part: Part) -> dict[str, Any]:
     """Arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
-    text = part.text if part.text.strip() else words.PENDING
+    text = part.text if part.text.strip() else user_messages.PENDING
     blocks = [markdown(text)]
     blocks += sources(part.sources)
     blocks += notes(part.notes)
@@ -81,7 +81,7 @@ def card_chunk(nonce: str, title: str, *, done: bool = False) -> Block:
 
 def card_title(status: str) -> str:
     """A status as a card's title: plain text of at most 256 characters."""
-    return _clipped(harmless(status).strip(" _*") or words.PENDING, CARD_CHARS)
+    return _clipped(harmless(status).strip(" _*") or user_messages.PENDING, CARD_CHARS)
 
 
 def text_chunk(text: str) -> Block:
@@ -95,12 +95,12 @@ def reply(answer: Reply) -> dict[str, Any]:
     if answer.table is not None and answer.table.columns:
         shown, hidden = _fitting(answer.table)
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
-        blocks += notes([words.more_rows(hidden)] if hidden else [])
+        blocks += notes([user_messages.more_rows(hidden)] if hidden else [])
     if answer.shareable and answer.turn_id:
-        label = {"type": "plain_text", "text": words.SHARE}
+        label = {"type": "plain_text", "text": user_messages.SHARE}
         share = {"type": "button", "action_id": SHARE, "value": answer.turn_id, "text": label}
         blocks.append({"type": "actions", "elements": [share]})
-    return {"text": fallback(answer.text), "blocks": blocks or [markdown(words.PENDING)]}
+    return {"text": fallback(answer.text), "blocks": blocks or [markdown(user_messages.PENDING)]}
 
 
 def files(answer: Reply) -> list[File]:
@@ -115,7 +115,12 @@ def files(answer: Reply) -> list[File]:
 
 def progress(text: str, stop: str) -> dict[str, Any]:
     """How far a command is; the button below runs ``/ingest stop STOP``."""
-    button = {"type": "button", "action_id": HALT, "value": stop, "text": {"type": "plain_text", "text": words.HALT}}
+    button = {
+        "type": "button",
+        "action_id": HALT,
+        "value": stop,
+        "text": {"type": "plain_text", "text": user_messages.HALT},
+    }
     row = [{"type": "actions", "elements": [button]}] if stop else []
     return {"text": fallback(text), "blocks": [markdown(text), *row]}
 
@@ -126,14 +131,14 @@ def plain_reply(answer: Reply) -> dict[str, Any]:
     if answer.table is not None:
         rows = [answer.table.columns, *answer.table.rows]
         lines += [" | ".join((_shown(cell) or "–") for cell in row) for row in rows]
-    return {"text": escaped(_clipped("\n".join(lines).strip(), PLAIN_CHARS)) or words.PENDING}
+    return {"text": escaped(_clipped("\n".join(lines).strip(), PLAIN_CHARS)) or user_messages.PENDING}
 
 
 def markdown(text: str) -> Block:
     """A block of Markdown that mentions nobody, within Slack's limit."""
     safe = harmless(text)
     if len(safe) > MARKDOWN_CHARS:
-        safe = safe[: MARKDOWN_CHARS - len(words.CUT)] + words.CUT
+        safe = safe[: MARKDOWN_CHARS - len(user_messages.CUT)] + user_messages.CUT
     return {"type": "markdown", "text": safe}
 
 
@@ -149,7 +154,7 @@ def escaped(text: str) -> str:
 
 def fallback(text: str) -> str:
     """What notifications and screen readers get beside the blocks."""
-    return escaped(_clipped(text.strip(), FALLBACK_CHARS)) or words.PENDING
+    return escaped(_clipped(text.strip(), FALLBACK_CHARS)) or user_messages.PENDING
 
 
 def sources(cited: Sequence[Citation]) -> list[Block]:
@@ -157,7 +162,7 @@ def sources(cited: Sequence[Citation]) -> list[Block]:
     lines = [_source(citation) for citation in cited[:SOURCES]]
     blocks = [_context(line) for line in lines]
     rest = len(cited) - SOURCES
-    return blocks + ([_context(words.more_sources(rest))] if rest > 0 else [])
+    return blocks + ([_context(user_messages.more_sources(rest))] if rest > 0 else [])
 
 
 def _source(citation: Citation) -> str:
@@ -203,8 +208,8 @@ def _button(action: Action, turn_id: str) -> dict[str, Any]:
         "type": "button",
         "action_id": f"parley_{action}",
         "value": turn_id,
-        "text": {"type": "plain_text", "text": words.LABELS[action], "emoji": True},
-        "accessibility_label": words.HINTS[action],
+        "text": {"type": "plain_text", "text": user_messages.LABELS[action], "emoji": True},
+        "accessibility_label": user_messages.HINTS[action],
     }
 
 
@@ -249,14 +254,14 @@ def reason_view(turn_id: str, channel_id: str, thread_ts: str) -> dict[str, Any]
         "type": "modal",
         "callback_id": REASON_VIEW,
         "private_metadata": json.dumps({"turn_id": turn_id, "channel_id": channel_id, "thread_ts": thread_ts}),
-        "title": {"type": "plain_text", "text": words.REASON_TITLE},
+        "title": {"type": "plain_text", "text": user_messages.REASON_TITLE},
         "submit": {"type": "plain_text", "text": "Send"},
         "close": {"type": "plain_text", "text": "Skip"},
         "blocks": [
             {
                 "type": "input",
                 "block_id": "reason",
-                "label": {"type": "plain_text", "text": words.REASON_LABEL},
+                "label": {"type": "plain_text", "text": user_messages.REASON_LABEL},
                 "element": {
                     "type": "plain_text_input",
                     "action_id": "text",
@@ -272,12 +277,12 @@ def about_view(callback_id: str, about: Mapping[str, str]) -> dict[str, Any]:
     """The modal that asks what somebody wants to know about a message."""
     said = {"type": "plain_text", "text": _clipped(about["said"] or "…", 300)}
     field = {"type": "plain_text_input", "action_id": "text", "multiline": True, "max_length": 1000}
-    label = {"type": "plain_text", "text": words.ABOUT_LABEL}
+    label = {"type": "plain_text", "text": user_messages.ABOUT_LABEL}
     return {
         "type": "modal",
         "callback_id": callback_id,
         "private_metadata": json.dumps(dict(about)),
-        "title": {"type": "plain_text", "text": words.ABOUT_TITLE},
+        "title": {"type": "plain_text", "text": user_messages.ABOUT_TITLE},
         "submit": {"type": "plain_text", "text": "Ask"},
         "close": {"type": "plain_text", "text": "Cancel"},
         "blocks": [

@@ -12,10 +12,12 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.slack import failures, render, streams
-from bot.platforms.slack.around import Around
-from bot.platforms.slack.streams import Open, Streams
-from bot.types import Above, Attached, Limits, Part, Turn
+from bot.platforms.slack import errors, native_streams, render
+from bot.platforms.slack.native_streams import Open, Streams
+from bot.platforms.slack.thread_context import ThreadContext
+from bot.types.conversation import StoredAttachment, ThreadAbove
+from bot.types.display import Limits, Part
+from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class SlackSurface:
         thread_ts: str,
         *,
         since: str = "",
-        around: Around | None = None,
+        around: ThreadContext | None = None,
         native: Streams | None = None,
         asker: str = "",
         limits: Limits | None = None,
@@ -71,7 +73,7 @@ class SlackSurface:
         """Post into the thread; the reference is the message's ``ts``."""
         if part.settled is not None and not part.final and (streamed := await self._start(part)):
             return streamed
-        with failures.translated():
+        with errors.translated():
             posted = await self._client.chat_postMessage(
                 channel=self._channel,
                 thread_ts=self._thread or None,
@@ -94,14 +96,14 @@ class SlackSurface:
         try:
             await self._update(ref, part)
         except SlackApiError as error:
-            if failures.code(error) not in streams.OPEN:
-                raise failures.surface_error(error) from error
+            if errors.code(error) not in native_streams.OPEN:
+                raise errors.surface_error(error) from error
             await self._stop(ref, part)
-            with failures.translated():
+            with errors.translated():
                 await self._update(ref, part)
 
     async def _update(self, ref: str, part: Part) -> None:
-        with failures.reached():
+        with errors.reached():
             await self._client.chat_update(channel=self._channel, ts=ref, **render.message(part))
 
     async def delete(self, ref: str) -> None:
@@ -111,18 +113,18 @@ class SlackSurface:
         try:
             await self._remove(ref)
         except SlackApiError as error:
-            if failures.code(error) not in streams.OPEN:
-                raise failures.surface_error(error) from error
+            if errors.code(error) not in native_streams.OPEN:
+                raise errors.surface_error(error) from error
             await self._stop(ref)
-            with failures.translated():
+            with errors.translated():
                 await self._remove(ref)
 
     async def _remove(self, ref: str) -> None:
         try:
-            with failures.reached():
+            with errors.reached():
                 await self._client.chat_delete(channel=self._channel, ts=ref)
         except SlackApiError as error:
-            if not isinstance(failures.surface_error(error), MessageGone):
+            if not isinstance(errors.surface_error(error), MessageGone):
                 raise
 
     # --- streams
@@ -133,7 +135,7 @@ class SlackSurface:
         if native is None or not native.allow(self._channel, now):
             return None
         try:
-            with failures.reached():
+            with errors.reached():
                 started = await self._client.chat_startStream(
                     channel=self._channel,
                     thread_ts=self._thread,
@@ -141,13 +143,13 @@ class SlackSurface:
                     **await native.recipient(self._channel, self._asker),
                 )
         except SurfaceError:
-            native.refused("unknown", self._channel, now, streams.PAUSE)
+            native.refused("unknown", self._channel, now, native_streams.PAUSE)
             raise
         except SlackApiError as error:
-            if failures.is_uncertain(error):
-                native.refused("unknown", self._channel, now, streams.PAUSE)
-                raise failures.surface_error(error) from error
-            code, seconds = failures.code(error), failures.retry_after(error)
+            if errors.is_uncertain(error):
+                native.refused("unknown", self._channel, now, native_streams.PAUSE)
+                raise errors.surface_error(error) from error
+            code, seconds = errors.code(error), errors.retry_after(error)
             if native.refused(code, self._channel, now, seconds):
                 log.info("Slack has no streams in %s (%s): answers are edited there", self._channel, code)
             return None
@@ -155,7 +157,7 @@ class SlackSurface:
         if not isinstance(ts, str):
             native.refused("no ts", self._channel, now)
             return None
-        self._open[ts] = streams.opened(part, now)
+        self._open[ts] = native_streams.opened(part, now)
         return ts
 
     async def _append(self, ref: str, part: Part) -> bool:
@@ -167,11 +169,11 @@ class SlackSurface:
         try:
             if chunks:
                 stream.doubtful = True
-                with failures.reached():
+                with errors.reached():
                     await self._client.chat_appendStream(channel=self._channel, ts=ref, chunks=chunks)
         except SlackApiError as error:
-            translated = failures.surface_error(error)
-            if failures.code(error) in streams.ENDED:
+            translated = errors.surface_error(error)
+            if errors.code(error) in native_streams.ENDED:
                 del self._open[ref]
                 return False
             if isinstance(translated, RateLimited | MessageGone):
@@ -191,15 +193,15 @@ class SlackSurface:
         if stream is not None and chunks:
             stream.doubtful = True
         try:
-            with failures.reached():
+            with errors.reached():
                 await self._client.chat_stopStream(channel=self._channel, ts=ref, chunks=chunks or None, metadata=named)
         except SlackApiError as error:
-            translated = failures.surface_error(error)
+            translated = errors.surface_error(error)
             if isinstance(translated, RateLimited) and stream is not None:
                 stream.doubtful = before
-            if isinstance(translated, RateLimited | MessageGone) or failures.is_uncertain(error):
+            if isinstance(translated, RateLimited | MessageGone) or errors.is_uncertain(error):
                 raise translated from error
-            if chunks and failures.code(error) not in streams.ENDED:
+            if chunks and errors.code(error) not in native_streams.ENDED:
                 await self._stop(ref, part)
         self._open.pop(ref, None)
 
@@ -210,7 +212,7 @@ class SlackSurface:
         cursor = ""
         for _ in range(PAGES):
             try:
-                with failures.reached():
+                with errors.reached():
                     page = await self._client.conversations_replies(
                         channel=self._channel,
                         ts=self._thread,
@@ -220,8 +222,8 @@ class SlackSurface:
                         cursor=cursor or None,
                     )
             except SlackApiError as error:
-                if failures.retry_after(error) is not None or failures.is_uncertain(error):
-                    raise failures.surface_error(error) from error
+                if errors.retry_after(error) is not None or errors.is_uncertain(error):
+                    raise errors.surface_error(error) from error
                 return None
             for message in page.get("messages") or []:
                 if render.nonce_of(message) == nonce:
@@ -233,18 +235,18 @@ class SlackSurface:
 
     async def hand_over(self, name: str, data: bytes) -> None:
         """Upload a file into the thread."""
-        with failures.translated():
+        with errors.translated():
             await self._client.files_upload_v2(
                 channel=self._channel, thread_ts=self._thread or None, filename=name, title=name, content=data
             )
 
-    async def fetch(self, file: Attached) -> bytes:
+    async def fetch(self, file: StoredAttachment) -> bytes:
         """The bytes of a file that was attached to the question."""
         if self._around is None:
             raise SurfaceError("files cannot be read here")
         return await self._around.fetch(file)
 
-    async def above(self) -> Above | None:
+    async def above(self) -> ThreadAbove | None:
         """The thread above the question; None where the question begins it."""
         if self._around is None or not self._since or self._since == self._thread:
             return None
@@ -265,7 +267,7 @@ class DirectSurface(SlackSurface):
     async def post(self, part: Part) -> str:
         """Open the direct message, and post."""
         if not self._channel:
-            with failures.translated():
+            with errors.translated():
                 opened = await self._client.conversations_open(users=self._user)
             self._channel = str((opened.get("channel") or {}).get("id"))
         return await super().post(part)
@@ -284,7 +286,7 @@ class DirectSurface(SlackSurface):
 
 
 def surface_of(
-    client: AsyncWebClient, turn: Turn, around: Around | None = None, native: Streams | None = None
+    client: AsyncWebClient, turn: Turn, around: ThreadContext | None = None, native: Streams | None = None
 ) -> SlackSurface:
     """Where the reply to a stored turn goes: its thread, or the asker's DM where it never had one."""
     thread, asker = turn.thread, turn.author.id

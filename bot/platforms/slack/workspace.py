@@ -10,41 +10,41 @@ import aiohttp
 
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.engine.ports import Surface
+from bot.engine.ports.surface import Surface
 from bot.errors import ConfigError
 from bot.platforms.slack import connection
-from bot.platforms.slack.around import Around
-from bot.platforms.slack.commands import Commands
-from bot.platforms.slack.errands import Errands
+from bot.platforms.slack.background_tasks import Errands
+from bot.platforms.slack.command_runner import Commands
+from bot.platforms.slack.ephemeral import Whisper
+from bot.platforms.slack.event_listeners import Listeners
 from bot.platforms.slack.files import Downloads
 from bot.platforms.slack.history import Channels
 from bot.platforms.slack.installations import Installations, Stored
-from bot.platforms.slack.listeners import Listeners
-from bot.platforms.slack.menus import Menus
+from bot.platforms.slack.native_streams import Streams
 from bot.platforms.slack.parse import Me
-from bot.platforms.slack.people import People
-from bot.platforms.slack.streams import Streams
+from bot.platforms.slack.shortcuts import Menus
 from bot.platforms.slack.surface import surface_of
+from bot.platforms.slack.thread_context import ThreadContext
 from bot.platforms.slack.tokens import Tokens
-from bot.platforms.slack.whisper import Whisper
-from bot.types import Turn
+from bot.platforms.slack.users import People
+from bot.types.turns import Turn
 
 if TYPE_CHECKING:
-    from bot.engine.desk import Desk
+    from bot.engine.dispatch.dispatcher import Dispatcher
 
 
 @dataclass(frozen=True, slots=True)
 class House:
     """What the workspaces share."""
 
-    desk: Desk
+    dispatcher: Dispatcher
     services: Services
     settings: Settings
     session: aiohttp.ClientSession
     errands: Errands
 
 
-class Ears(NamedTuple):
+class Events(NamedTuple):
     """The entry points of a workspace."""
 
     me: Me
@@ -65,22 +65,22 @@ class Workspace:
         self.downloads = Downloads(house.session, tokens, connection.api_url(settings), max_bytes=limit)
         self.whisper = Whisper(self.clients.patient, house.session)
         self.commands = Commands(self.whisper, house.services, channels=Channels(self.clients.patient))
-        self._around = Around(self.clients.patient, self.downloads, self.people, own_bot=self._own_bot)
+        self._around = ThreadContext(self.clients.patient, self.downloads, self.people, own_bot=self._own_bot)
         self._streams: Streams | None = None
-        self._ears: Ears | None = None
+        self._ears: Events | None = None
 
     def surface(self, turn: Turn) -> Surface:
         """Where the reply to a turn of this workspace goes."""
         if self._streams is None:
-            pace = self._house.services.paces.of(turn.thread.tenant_id, turn.thread.platform)
+            pace = self._house.services.workspace_pacing.of(turn.thread.tenant_id, turn.thread.platform)
             self._streams = Streams(self._house.settings.slack_streaming, self._team, pace)
         return surface_of(self.clients.prompt, turn, self._around, self._streams)
 
-    async def ears(self) -> Ears:
+    async def ears(self) -> Events:
         """Its entry points. Raises SurfaceError where the app is not installed there any more."""
         me = await self._me()
         if self._ears is None or self._ears.me != me:
-            self._ears = Ears(me, self._listeners(me), self._menus(me))
+            self._ears = Events(me, self._listeners(me), self._menus(me))
         return self._ears
 
     async def close(self) -> None:
@@ -97,7 +97,7 @@ class Workspace:
 
     def _listeners(self, me: Me) -> Listeners:
         return Listeners(
-            self._house.desk,
+            self._house.dispatcher,
             me,
             client=self.clients.patient,
             people=self.people,
@@ -110,7 +110,7 @@ class Workspace:
 
     def _menus(self, me: Me) -> Menus:
         return Menus(
-            self._house.desk,
+            self._house.dispatcher,
             me,
             client=self.clients.patient,
             people=self.people,

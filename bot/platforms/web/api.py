@@ -21,11 +21,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.errors import NotAllowed, OverBudget, ParleyError, UsageError
-from bot.platforms.web import words
-from bot.platforms.web.guard import HEADERS, Guard
+from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, THREAD_ID, message_views, thread_views
 from bot.platforms.web.playground import Playground, person
-from bot.types import Attachment
+from bot.platforms.web.request_guard import HEADERS, Guard
+from bot.types.conversation import Attachment
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Api:
     async def file(self, request: Request) -> Response:
         file = self.playground.file(request.path_params["key"])
         if file is None:
-            raise HTTPException(404, words.GONE_FILE)
+            raise HTTPException(404, user_messages.GONE_FILE)
         kind = file.content_type if file.content_type in ("image/png", "image/jpeg") else "application/octet-stream"
         disposition = f"{'inline' if kind.startswith('image/') else 'attachment'}; filename*=UTF-8''{quote(file.name)}"
         return Response(file.data, media_type=kind, headers={**_NEVER_STORED, "Content-Disposition": disposition})
@@ -117,7 +117,7 @@ class Api:
         """The body is a file to go with a question, its name stands in the query; the key to name it by."""
         data = await request.body()
         if not data:
-            raise UsageError(words.NO_FILE)
+            raise UsageError(user_messages.NO_FILE)
         kind = request.headers.get("content-type", "application/octet-stream")
         return _json({"file": self.playground.beside.keep(_file_name(request), kind, data)}, 201)
 
@@ -137,7 +137,7 @@ class Api:
         thread_id = _thread_id(query.get("thread"))
         data = await request.body()
         if not data:
-            raise UsageError(words.NO_FILE)
+            raise UsageError(user_messages.NO_FILE)
 
         async def read() -> bytes:
             return data
@@ -183,7 +183,7 @@ class Api:
                 view = await room.told(action, turn_id, thread_id=_thread_id(body.get("thread")), author=author)
                 return _json({"message": asdict(view)})
             case _:
-                raise UsageError(words.NO_SUCH_ACTION)
+                raise UsageError(user_messages.NO_SUCH_ACTION)
         return _json({})
 
     # --- probes
@@ -196,7 +196,7 @@ class Api:
             await self.playground.history.ready()
         except Exception:
             log.exception("not ready")
-            return PlainTextResponse(words.NOT_READY, 503)
+            return PlainTextResponse(user_messages.NOT_READY, 503)
         return PlainTextResponse("ok")
 
 
@@ -235,26 +235,26 @@ def _json(value: dict[str, Any], status: int = 200) -> JSONResponse:
 
 async def _body(request: Request) -> dict[str, Any]:
     if not request.headers.get("content-type", "").startswith("application/json"):
-        raise HTTPException(415, words.NOT_JSON)
+        raise HTTPException(415, user_messages.NOT_JSON)
     try:
         value = json.loads(await request.body())
     except (ValueError, ClientDisconnect):
-        raise UsageError(words.NOT_JSON) from None
+        raise UsageError(user_messages.NOT_JSON) from None
     if not isinstance(value, dict):
-        raise UsageError(words.NOT_JSON)
+        raise UsageError(user_messages.NOT_JSON)
     return value
 
 
 def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name, "")
     if not isinstance(value, str):
-        raise UsageError(words.NOT_JSON)
+        raise UsageError(user_messages.NOT_JSON)
     return value.replace("\x00", "")
 
 
 def _keys(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
-        raise UsageError(words.NOT_JSON)
+        raise UsageError(user_messages.NOT_JSON)
     return tuple(value)
 
 
@@ -264,7 +264,7 @@ def _file_name(request: Request) -> str:
 
 def _thread_id(value: object) -> str:
     if not isinstance(value, str) or not THREAD_ID.fullmatch(value):
-        raise UsageError(words.BAD_THREAD)
+        raise UsageError(user_messages.BAD_THREAD)
     return value
 
 
@@ -291,4 +291,4 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     trace = secrets.token_hex(4)
     log.error("request failed, trace %s", trace, exc_info=error)
-    return JSONResponse({"error": words.TRACE.format(trace=trace)}, 500, headers=HEADERS)
+    return JSONResponse({"error": user_messages.TRACE.format(trace=trace)}, 500, headers=HEADERS)

@@ -11,14 +11,14 @@ from bot import commands
 from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.platforms.web import server
+from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import Page, build
-from bot.platforms.web.elsewhere import Elsewhere
-from bot.platforms.web.guard import allowed_hosts
+from bot.platforms.web.cross_process_events import Elsewhere
+from bot.platforms.web.event_hub import Hub
 from bot.platforms.web.history import CHANNEL, StoreHistory
-from bot.platforms.web.hub import Hub
 from bot.platforms.web.playground import Commands, DeskPort, Playground
-from bot.types import LOCAL_TENANT, Attachment, Author
+from bot.platforms.web.request_guard import allowed_hosts
+from bot.types.conversation import LOCAL_TENANT, Attachment, Author
 from knowledge import sample
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ Bound = Callable[[str], None]
 """Told the page's address once it can be opened."""
 
 
-def playground(desk: DeskPort, services: Services) -> Playground:
+def playground(dispatcher: DeskPort, services: Services) -> Playground:
     """The channel over the real store and the real commands."""
 
     def context(
@@ -47,7 +47,7 @@ def playground(desk: DeskPort, services: Services) -> Playground:
 
     known = tuple(commands.COMMANDS.values())
     return Playground(
-        desk=desk,
+        dispatcher=dispatcher,
         history=StoreHistory(services.database.tenant),
         commands=Commands(known, commands.run, context),
         hub=Hub(),
@@ -66,7 +66,7 @@ def page(settings: Settings) -> Page:
 
 
 async def serve(
-    desk: DeskPort,
+    dispatcher: DeskPort,
     services: Services,
     settings: Settings,
     *,
@@ -76,7 +76,7 @@ async def serve(
     bound: Bound | None = None,
 ) -> None:
     """Serve the playground until cancelled. Port 0 takes any free one. Raises ConfigError where it cannot listen."""
-    await run(playground(desk, services), page(settings), host=host, port=port, ready=ready, bound=bound)
+    await run(playground(dispatcher, services), page(settings), host=host, port=port, ready=ready, bound=bound)
 
 
 async def run(
@@ -90,8 +90,8 @@ async def run(
     resume_every: float = RESUME_EVERY,
 ) -> None:
     """Serve one playground until cancelled."""
-    sock = server.listen(host, port)
-    address = server.address(host, sock)
+    sock = uvicorn_server.listen(host, port)
+    address = uvicorn_server.address(host, sock)
     _warn_of_strangers(host)
 
     def started() -> None:
@@ -103,7 +103,7 @@ async def run(
     background = [asyncio.create_task(_resume(room, resume_every)), asyncio.create_task(_look_elsewhere(room))]
     try:
         app = build(room, told, hosts=allowed_hosts(host))
-        await server.serve(app, sock, on_started=started, on_stop=room.hub.close)
+        await uvicorn_server.serve(app, sock, on_started=started, on_stop=room.hub.close)
     finally:
         for task in background:
             task.cancel()
@@ -116,7 +116,7 @@ async def _resume(room: Playground, every: float) -> None:
     """Take up turns that a restart or another process left, now and then."""
     while True:
         try:
-            if number := await room.desk.resume("web", room.surface):
+            if number := await room.dispatcher.resume("web", room.surface):
                 log.info("took up %d interrupted turns", number)
         except Exception:
             log.exception("interrupted turns could not be taken up; trying again")

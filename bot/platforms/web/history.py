@@ -8,11 +8,12 @@ from typing import Protocol
 
 from sqlalchemy import text
 
-from bot.platforms.web import render, words
-from bot.platforms.web.views import MessageView, ThreadView, stamp
+from bot.platforms.web import render, user_messages
+from bot.platforms.web.json_views import MessageView, ThreadView, stamp
 from bot.store import threads as stored_threads
 from bot.store.threads import MessageRow, ThreadRow
-from bot.types import LOCAL_TENANT, Action, ThreadKey
+from bot.types.conversation import LOCAL_TENANT, ThreadKey
+from bot.types.display import Action
 from knowledge.ports import Sessions
 
 CHANNEL = "playground"
@@ -96,7 +97,7 @@ def message_views(thread_id: str, stored: Sequence[MessageRow], live: Sequence[M
 
 def _ending(thread_id: str, question: MessageRow) -> MessageView:
     """What stands in place of the answer that a turn does not have."""
-    sentence = words.ended(question.state, question.refused)
+    sentence = user_messages.ended(question.state, question.refused)
     return MessageView(
         id=f"h-{question.turn_id}",
         thread=thread_id,

@@ -12,16 +12,19 @@ from typing import Protocol
 
 from bot import commands
 from bot.commands.base import Command, Context, File, OnUpdate, Reply
-from bot.engine.desk import SurfaceFor
-from bot.engine.ports import Clock, Surface
+from bot.engine.dispatch.dispatcher import SurfaceFor
+from bot.engine.ports.clock import Clock
+from bot.engine.ports.surface import Surface
 from bot.errors import LeaseLost, ParleyError, UsageError
-from bot.platforms.web import render, words
-from bot.platforms.web.beside import Beside
+from bot.platforms.web import render, user_messages
+from bot.platforms.web.event_hub import Hub
 from bot.platforms.web.history import ENDED_ACTIONS, History, thread_key
-from bot.platforms.web.hub import Hub
+from bot.platforms.web.json_views import FileView, MessageView, ThreadView, stamp
 from bot.platforms.web.surface import WebSurface
-from bot.platforms.web.views import FileView, MessageView, ThreadView, stamp
-from bot.types import LOCAL_TENANT, Attachment, Author, Incoming, Outcome, Platform, Tier, Turn, TurnState
+from bot.platforms.web.upload_buffer import UploadBuffer
+from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
+from bot.types.turns import Outcome, Turn, TurnState
+from bot.types.usage import Tier
 from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
@@ -32,7 +35,7 @@ MOST_FILES = 8
 
 
 class DeskPort(Protocol):
-    """The part of ``bot.engine.desk.Desk`` that the playground uses."""
+    """The part of ``bot.engine.dispatch.dispatcher.Desk`` that the playground uses."""
 
     async def accept(self, incoming: Incoming) -> Turn | None: ...
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]: ...
@@ -86,7 +89,7 @@ def _ending(turn: Turn, running: asyncio.Task[Outcome]) -> tuple[TurnState, str 
         return "running", None
     if error is not None:
         log.error("turn %s failed", turn.id, exc_info=error)
-        return "failed", words.TRACE.format(trace=turn.id)
+        return "failed", user_messages.TRACE.format(trace=turn.id)
     return running.result().state, running.result().refused
 
 
@@ -94,12 +97,12 @@ def _ending(turn: Turn, running: asyncio.Task[Outcome]) -> tuple[TurnState, str 
 class Playground:
     """The channel. Everything shown goes through the hub."""
 
-    desk: DeskPort
+    dispatcher: DeskPort
     history: History
     commands: Commands
     hub: Hub
     clock: Clock
-    beside: Beside = field(default_factory=Beside)
+    beside: UploadBuffer = field(default_factory=UploadBuffer)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _files: OrderedDict[str, File] = field(default_factory=OrderedDict)
 
@@ -111,40 +114,40 @@ class Playground:
         """Take a question and start on it; None when this message was taken before. ``files`` are keys of what was put
         beside it. Raises UsageError."""
         if len(files) > MOST_FILES:
-            raise UsageError(words.TOO_MANY_FILES.format(most=MOST_FILES))
+            raise UsageError(user_messages.TOO_MANY_FILES.format(most=MOST_FILES))
         attached = tuple(self.beside.attachment(key) for key in files)
         incoming = Incoming(thread_key(thread_id), message_id, author, text, "ask", self.clock(), attachments=attached)
-        turn = await self.desk.accept(incoming)
+        turn = await self.dispatcher.accept(incoming)
         if turn is not None:
             self._begin(turn, tuple(file.name for file in attached))
         return turn
 
     async def repeat(self, turn_id: str, author: Author, wish: Tier | None) -> Turn:
         """Ask an earlier question once more."""
-        turn = await self.desk.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=wish)
+        turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=wish)
         self._begin(turn)
         return turn
 
     async def change(self, turn_id: str, author: Author, text: str) -> None:
         """Ask something else in that question's place; its answer is written anew where it stands."""
-        turn = await self.desk.change(turn_id, author, text, tenant_id=LOCAL_TENANT)
+        turn = await self.dispatcher.change(turn_id, author, text, tenant_id=LOCAL_TENANT)
         if turn is not None:
             known = self.hub.message(f"q-{turn.id}")
             self._begin(turn, known.notes if known else ())
 
     async def forget(self, turn_id: str, author: Author) -> None:
         """Forget a question, its answer, and what was made of them."""
-        forgotten = await self.desk.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
+        forgotten = await self.dispatcher.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
         for turn in forgotten:
             self.hub.forget(turn.thread.thread_id, turn.id)
 
     async def rate(self, turn_id: str, author: Author, value: int, reason: str) -> None:
         """Keep a thumb and, for a thumb down, why."""
-        await self.desk.rate(turn_id, author, tenant_id=LOCAL_TENANT, value=value, reason=reason.strip()[:1000])
+        await self.dispatcher.rate(turn_id, author, tenant_id=LOCAL_TENANT, value=value, reason=reason.strip()[:1000])
 
     async def stop(self, turn_id: str, author: Author) -> None:
         """Stop an answer, whichever process writes it. Raises UsageError once it has ended."""
-        await self.desk.stop(turn_id, author, tenant_id=LOCAL_TENANT)
+        await self.dispatcher.stop(turn_id, author, tenant_id=LOCAL_TENANT)
 
     def surface(self, turn: Turn) -> WebSurface:
         """Where a turn's reply goes."""
@@ -167,7 +170,7 @@ class Playground:
                 notes=files,
             )
         )
-        self._keep(self._watch(turn, self.desk.start(turn, self.surface(turn))))
+        self._keep(self._watch(turn, self.dispatcher.start(turn, self.surface(turn))))
 
     async def _watch(self, turn: Turn, running: asyncio.Task[Outcome]) -> None:
         """See a turn to its end, so that a page never waits for an answer that does not come."""
@@ -184,7 +187,7 @@ class Playground:
             elif view.final and failed:
                 self.hub.put(replace(view, failed=True))
         if not shown:
-            self._note(turn, words.ended(state, refused), failed=state != "queued")
+            self._note(turn, user_messages.ended(state, refused), failed=state != "queued")
 
     def _note(self, turn: Turn, text: str, *, failed: bool) -> None:
         self.hub.put(
@@ -215,7 +218,7 @@ class Playground:
         self.hub.touch(ThreadView(thread_id, _title(line), at))
         self.hub.put(MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line)))
         reply = MessageView(f"c-{key}", thread_id, "command", "Parley", at, final=False)
-        self.hub.put(replace(reply, notes=(words.WORKING,)))
+        self.hub.put(replace(reply, notes=(user_messages.WORKING,)))
         self._keep(self._run(name, args, reply, author, attachments))
         return reply.id
 
@@ -247,7 +250,9 @@ class Playground:
         except Exception:
             trace = secrets.token_hex(4)
             log.exception("command %s failed, trace %s", name, trace)
-            return replace(blank, blocks=render.blocks(words.TRACE.format(trace=trace)), final=True, failed=True)
+            return replace(
+                blank, blocks=render.blocks(user_messages.TRACE.format(trace=trace)), final=True, failed=True
+            )
         shown = render.blocks(reply.text) + ((render.table(reply.table),) if reply.table else ())
         file = self._kept(reply.file) if reply.file else None
         return replace(blank, blocks=shown, final=True, private=reply.private, file=file)

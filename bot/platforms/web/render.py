@@ -18,9 +18,9 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from bot.commands.base import Cell, Table
-from bot.engine.links import link
-from bot.platforms.web.views import MessageView, SourceView
-from bot.types import Citation, Part
+from bot.engine.display.citation_links import link
+from bot.platforms.web.json_views import MessageView, SourceView
+from bot.types.display import Citation, Part
 
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _NUMBER = re.compile(r"[-–]?[$€]?[\d.,]+(e[-+]?\d+)?\s?(%|ms|s|k|M)?")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from bot.engine.ports import Clock
+from bot.engine.ports.clock import Clock
 from bot.platforms.web import render
-from bot.platforms.web.beside import Beside
-from bot.platforms.web.hub import Hub
-from bot.platforms.web.views import stamp
-from bot.types import Attached, Limits, Part, Turn
+from bot.platforms.web.event_hub import Hub
+from bot.platforms.web.json_views import stamp
+from bot.platforms.web.upload_buffer import UploadBuffer
+from bot.types.conversation import StoredAttachment
+from bot.types.display import Limits, Part
+from bot.types.turns import Turn
 
 LIMITS = Limits(message_chars=16_000, edit_interval=0.15, here_only=True)
 
@@ -20,8 +22,8 @@ class WebSurface:
 
     limits = LIMITS
 
-    def __init__(self, hub: Hub, turn: Turn, clock: Clock, beside: Beside | None = None) -> None:
-        self._beside = beside or Beside()
+    def __init__(self, hub: Hub, turn: Turn, clock: Clock, beside: UploadBuffer | None = None) -> None:
+        self._beside = beside or UploadBuffer()
         self._hub = hub
         self._turn = turn
         self._clock = clock
@@ -44,7 +46,7 @@ class WebSurface:
         ref = self._ref(nonce)
         return ref if ref and self._hub.message(ref) else None
 
-    async def fetch(self, file: Attached) -> bytes:
+    async def fetch(self, file: StoredAttachment) -> bytes:
         """The bytes of a file beside the question. Raises SurfaceError."""
         return await self._beside.data(file.ref)
 

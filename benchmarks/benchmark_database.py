@@ -1,0 +1,47 @@
+"""What the benchmarks stand on: a Postgres of their own for the length of one run, and how they print."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot.store import embedded_postgres, migrate
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def fresh_postgres() -> Iterator[str]:
+    """The address of a migrated database in a temporary folder, which is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
+    server = embedded_postgres.start(folder)
+    try:
+        migrate.upgrade(server.url)
+        yield server.url
+    finally:
+        server.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run it; SIGTERM ends it as Ctrl-C does, so that servers and folders do not stay behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return asyncio.run(work)
+
+
+def table(rows: Mapping[str, object]) -> str:
+    """Names and figures in two columns."""
+    width = max(map(len, rows), default=0)
+    return "\n".join(f"{name:<{width}}  {_figure(value)}" for name, value in rows.items())
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

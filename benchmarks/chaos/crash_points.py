@@ -1,0 +1,166 @@
+"""Named points of a turn's way, at which a process can be made to die. They are put around the ports from outside."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from bot.app import Overrides
+from bot.engine.engine import Engine
+from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, TextDelta
+from bot.engine.ports.search import Search
+from bot.engine.ports.store import Store
+from bot.engine.ports.surface import Surface
+from bot.types.turns import Lease, Outcome, Turn
+from bot.types.usage import Tier
+from knowledge.types import Found, Passage, Scope
+
+Tell = Callable[[Mapping[str, object]], None]
+
+MIDDLE = 4
+"""The delta that stands for the middle of a stream."""
+
+EDGES = (
+    "store.accept.before",
+    "store.accept.after",
+    "store.lease.after",
+    "store.history.after",
+    "store.record_part.before",
+    "store.record_part.after",
+    "surface.post.before",
+    "surface.post.after",
+    "store.reserve.before",
+    "store.reserve.after",
+    "llm.answer.asked",
+    "llm.answer.first",
+    "llm.answer.middle",
+    "llm.answer.ended",
+    "surface.edit.before",
+    "surface.edit.after",
+    "store.finish.before",
+    "store.finish.after",
+    "llm.summary.asked",
+    "llm.summary.ended",
+    "store.summarise.before",
+    "store.summarise.after",
+    "store.bill.before",
+    "store.bill.after",
+)
+"""The edges between the states of a turn, in their order."""
+
+RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year."
+
+_TURNS = {
+    "store.lease.after": "leased",
+    "store.finish.after": "ended",
+    "store.hand_back.after": "ended",
+    "store.forget.after": "ended",
+}
+
+
+class Watch:
+    """Sees every point that is passed; dies by SIGKILL at the ``at``-th passage of ``point``."""
+
+    def __init__(self, tell: Tell, point: str = "", at: int = 1) -> None:
+        self._tell = tell
+        self._point = point
+        self._at = at
+        self._passed: Counter[str] = Counter()
+
+    def passed(self, point: str, arguments: tuple[Any, ...] = (), result: object = None) -> None:
+        """Tell of what begins and ends a turn; die where it was asked for."""
+        said = _TURNS.get(point)
+        if said and arguments and (said != "leased" or result is not None):
+            fence = result.fence if isinstance(result, Lease) else 0
+            self._tell({said: arguments[0].id, "fence": fence})
+        self._passed[point] += 1
+        if point == self._point and self._passed[point] == self._at:
+            self._tell({"died_at": point})
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Watched:
+    """A port whose every call passes ``NAME.METHOD.before`` and ``NAME.METHOD.after``."""
+
+    def __init__(self, port: object, name: str, watch: Watch) -> None:
+        self._port = port
+        self._name = name
+        self._watch = watch
+
+    def __getattr__(self, method: str) -> Any:
+        found = getattr(self._port, method)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            self._watch.passed(f"{self._name}.{method}.before", arguments)
+            result = await found(*arguments, **named)
+            self._watch.passed(f"{self._name}.{method}.after", arguments, result)
+            return result
+
+        return call
+
+
+class WatchedLLM:
+    """An LLM whose streams pass points, each under the purpose it is asked for."""
+
+    def __init__(self, llm: LLM, watch: Watch) -> None:
+        self._llm = llm
+        self._watch = watch
+
+    def model(self, tier: Tier) -> str:
+        return self._llm.model(tier)
+
+    async def ready(self) -> None:
+        await self._llm.ready()
+
+    async def count(self, prompt: Prompt) -> int | None:
+        return await self._llm.count(prompt)
+
+    async def aclose(self) -> None:
+        await self._llm.aclose()
+
+    async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
+        at, deltas = f"llm.{prompt.purpose}", 0
+        self._watch.passed(f"{at}.asked")
+        stream = cast(AsyncGenerator[Event, None], self._llm.stream(prompt, meter=meter))
+        async with aclosing(stream) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    deltas += 1
+                    if deltas in (1, MIDDLE):
+                        self._watch.passed(f"{at}.first" if deltas == 1 else f"{at}.middle")
+                elif isinstance(event, Ended):
+                    self._watch.passed(f"{at}.ended")
+                yield event
+
+
+class Library:
+    """A Search that finds the same rule for everybody, and costs nothing."""
+
+    async def version(self, tenant_id: str) -> int:
+        return 1
+
+    async def __call__(self, query: str, scope: Scope, *, k: int = 5, **_: object) -> Found:
+        rule = Passage(1, "d", RULE, "leave.md", "Leave", (), 0, len(RULE), None, 1.0)
+        return Found((rule,), {}, 0.9, 1)
+
+
+def overrides(watch: Watch) -> Overrides:
+    """The ports of a process, watched; its search replaced."""
+
+    class WatchedEngine(Engine):
+        async def handle(self, turn: Turn, surface: Surface, **more: Any) -> Outcome:
+            return await super().handle(turn, cast(Surface, Watched(surface, "surface", watch)), **more)
+
+    return Overrides(
+        store=lambda store: cast(Store, Watched(store, "store", watch)),
+        llm=lambda llm: WatchedLLM(llm, watch),
+        search=lambda search: cast(Search, Library()),
+        engine=WatchedEngine,
+    )

@@ -1,0 +1,126 @@
+"""Tokens sent with the last question of a long thread, against sending everything that was said and found.
+
+    python -m benchmarks.long_thread_tokens --turns 30
+
+One thread over the sample handbook, through the whole product without a model: a question for each heading, every third
+one a follow-up that leans on the one before. The answers are those of the extractive answerer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from benchmarks.benchmark_database import fresh_postgres, run, table
+from bot.app import App, open_app
+from bot.commands.ask import Unseen
+from bot.config import Settings
+from bot.llm.tokens import TokenCounter
+from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
+from bot.types.turns import Outcome
+from knowledge import sample
+from knowledge.sources import open_source
+
+LEANING = ("And who decides on that?", "How long does it take?", "What was it before?")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Tokens of one turn: what Parley sent, and the question, the passages and the answer that there were."""
+
+    prompt: int
+    system: int
+    question: int
+    passages: int
+    answer: int
+
+
+def headings() -> list[str]:
+    """The headings of the sample handbook."""
+    return [
+        line.lstrip("# ").strip()
+        for page in sorted(sample.path().rglob("*.md"))
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith("## ")
+    ]
+
+
+def questions(turns: int) -> list[str]:
+    """A question for each heading of the handbook, every third one a follow-up."""
+    subjects = headings()
+    return [
+        LEANING[n // 3 % len(LEANING)]
+        if n % 3 == 2
+        else f"What does the handbook say about {subjects[n % len(subjects)]}?"
+        for n in range(turns)
+    ]
+
+
+async def _thread(app: App, turns: int) -> list[Sent]:
+    key = ThreadKey(LOCAL_TENANT, "web", "general", "long")
+    count = TokenCounter().count
+    sent = []
+    for text in questions(turns):
+        turn = await app.dispatcher.accept(
+            Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC))
+        )
+        assert turn is not None
+        outcome = await app.dispatcher.start(turn, Unseen())
+        await app.dispatcher.settled()
+        sent.append(_sent(outcome, text, count))
+    return sent
+
+
+def _sent(outcome: Outcome, question: str, count: Callable[[str], int]) -> Sent:
+    trace = outcome.trace
+    parts = trace["prompt_parts"]
+    return Sent(
+        prompt=sum(parts[name] for name in ("system", "history", "recalled", "passages and question")),
+        system=parts["system"],
+        question=count(question),
+        passages=sum(count(f"[{one['n']}] {one['place']}\n{one['text']}") for one in trace["passages"]),
+        answer=count(outcome.answer),
+    )
+
+
+def figures(sent: Sequence[Sent]) -> dict[str, object]:
+    """The last turn against everything."""
+    last, before = sent[-1], sent[:-1]
+    messages = last.system + last.question + last.passages + sum(one.question + one.answer for one in before)
+    everything = messages + sum(one.passages for one in before)
+    return {
+        "turns": len(sent),
+        "tokens sent with the last question": last.prompt,
+        "every message, passages of this turn": messages,
+        "every message and the passages of every turn": everything,
+        "share of everything": last.prompt / everything,
+    }
+
+
+async def _measured(url: str, turns: int) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Settings(_env_file=None, database_url=SecretStr(url), data_dir=Path(folder))
+        async with open_app(made) as app:
+            source = open_source(str(sample.path()), fetch_allow=(), max_bytes=10**7, files=True)
+            await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
+            return figures(await _thread(app, turns))
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=30)
+    given = parser.parse_args()
+    with fresh_postgres() as url:
+        print(table(run(_measured(url, given.turns))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What Parley itself costs for each streamed piece of an answer, and how soon a stopped stream stops.
+
+    python -m benchmarks.streaming_overhead [--pieces 2000]
+
+The first part streams the same answer twice from the double, which runs in a process of its own: once through the
+provider's SDK alone, once through the whole engine with adapter, clocks, retries and display. The difference in CPU
+time by pieces is Parley's own. The second part stops answers in the middle and counts what the double still sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from benchmarks.benchmark_database import table
+from benchmarks.provider_clients import provider
+from bot.commands.ask import Unseen
+from bot.config import Settings
+from bot.engine.engine import Engine
+from bot.engine.ports.llm import Message, Prompt, TextDelta
+from bot.llm.anthropic import AnthropicLLM
+from bot.llm.resilient import Patience, ResilientLLM
+from bot.types.usage import UNLIMITED
+from tests.doubles.models import ModelDouble, Reply
+from tests.engine.fakes import Library, Memory, passage, turn, words
+
+SENTENCE = "Everybody has thirty days of leave in a year and may take five of them into the next [1]. "
+PIECE = 12
+"""Characters of one piece."""
+STOPS_AFTER = (1, 5, 20, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """CPU microseconds for one piece."""
+
+    pieces: int
+    sdk: float
+    whole: float
+
+    @property
+    def own(self) -> float:
+        return self.whole - self.sdk
+
+
+def _serve(pieces: int, ready: Connection) -> None:
+    """The double, until the other side closes."""
+
+    async def serve() -> None:
+        async with ModelDouble() as double:
+            double.script = lambda _: Reply(_text(pieces), piece=PIECE)
+            ready.send(double.anthropic_url)
+            await asyncio.to_thread(ready.poll, None)
+
+    asyncio.run(serve())
+
+
+def _text(pieces: int) -> str:
+    return (SENTENCE * (pieces * PIECE // len(SENTENCE) + 1))[: pieces * PIECE]
+
+
+def _prompt() -> Prompt:
+    return Prompt("answer", "cheap", "Answer.", (Message("user", "How many days of leave?"),), 32_000)
+
+
+async def _through_sdk(url: str) -> tuple[int, float]:
+    import anthropic
+
+    pieces = 0
+    async with anthropic.AsyncAnthropic(api_key="sk-ant-double", base_url=url, max_retries=0) as client:
+        start = time.process_time()
+        async with await client.messages.create(
+            model="claude-haiku-5-5",
+            max_tokens=32_000,
+            system="Answer.",
+            messages=[{"role": "user", "content": "How many days of leave?"}],
+            stream=True,
+        ) as response:
+            async for event in response:
+                pieces += event.type == "content_block_delta"
+        return pieces, time.process_time() - start
+
+
+async def _through_parley(url: str) -> float:
+    """The whole of ``Engine.handle``, with a store in memory: search, prompt, citations and the last edit too."""
+    llm, adapter = _resilient(url)
+    await adapter.ready()
+    made = Settings(_env_file=None, answer_tokens=32_000, daily_tokens=0)
+    rule = passage("Everybody has thirty days of leave a year.")
+    engine = Engine(store=Memory(limit=UNLIMITED), search=Library((rule,)), llm=llm, settings=made, count_tokens=words)
+    start = time.process_time()
+    outcome = await engine.handle(turn(), Unseen())
+    spent = time.process_time() - start
+    await llm.aclose()
+    assert outcome.state == "done", outcome.refused
+    return spent
+
+
+def _resilient(url: str) -> tuple[ResilientLLM, AnthropicLLM]:
+    double = ModelDouble()
+    adapter = provider("anthropic", double)
+    assert isinstance(adapter, AnthropicLLM)
+    adapter = AnthropicLLM(double.anthropic_key, adapter._models, adapter._books, base_url=url)
+    return ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Patience()), adapter
+
+
+async def overhead(url: str, *, rounds: int = 3) -> Overhead:
+    """The least of a few rounds of each: everything above it is the machine's noise."""
+    await _through_sdk(url), await _through_parley(url)
+    alone = [await _through_sdk(url) for _ in range(rounds)]
+    whole = [await _through_parley(url) for _ in range(rounds)]
+    pieces = alone[0][0]
+    return Overhead(pieces, 1e6 * min(spent for _, spent in alone) / pieces, 1e6 * min(whole) / pieces)
+
+
+async def sent_after_stop(stops: Sequence[int] = STOPS_AFTER, *, pause: float = 0.02) -> list[int]:
+    """For each stop, the pieces that the double sent after it; ``pause`` seconds lie between two pieces."""
+    async with ModelDouble() as double:
+        double.script = lambda _: Reply(_text(400), piece=PIECE, pause=pause)
+        llm, _ = _resilient(double.anthropic_url)
+        late = [await _stopped(llm, double, stop) for stop in stops]
+        await llm.aclose()
+        return late
+
+
+async def _stopped(llm: ResilientLLM, double: ModelDouble, stop: int) -> int:
+    reached = asyncio.Event()
+
+    async def read() -> None:
+        pieces = 0
+        async with aclosing(llm.stream(_prompt(), meter=lambda _: None)) as events:
+            async for event in events:
+                pieces += isinstance(event, TextDelta)
+                if pieces == stop:
+                    reached.set()
+
+    task = asyncio.create_task(read())
+    await reached.wait()
+    seen = double.requests[-1]
+    before = seen.pieces_sent
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.wait_for(seen.closed.wait(), 10)
+    return seen.pieces_sent - before
+
+
+def main() -> None:
+    """Run it and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--pieces", type=int, default=1000)
+    given = options.parse_args()
+    context = multiprocessing.get_context("spawn")
+    for pieces in (given.pieces // 5, given.pieces):
+        near, far = context.Pipe()
+        server = context.Process(target=_serve, args=(pieces, far), daemon=True)
+        server.start()
+        seen = asyncio.run(overhead(near.recv()))
+        near.send("done")
+        server.join(10)
+        rows = {
+            "pieces": seen.pieces,
+            "characters": seen.pieces * PIECE,
+            "CPU us a piece, SDK alone": seen.sdk,
+            "CPU us a piece, SDK and Parley": seen.whole,
+            "CPU us a piece, Parley's own": seen.own,
+        }
+        print(f"{table(rows)}\n")
+    late = asyncio.run(sent_after_stop())
+    print(table({f"pieces sent after a stop at piece {stop}": n for stop, n in zip(STOPS_AFTER, late, strict=True)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Passages of attached files, for an answerer that only quotes: cut, and chosen by the words of the question. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+from bot.types.conversation import StoredAttachment
+from knowledge.search_terms import document_terms, query_terms
+from knowledge.types import Passage
+
+SOURCE = "attached:"
+"""Before a file's name: what the source of its passages is called, so that no name is taken for an address."""
+PASSAGE_CHARS = 1200
+MOST = 4
+OWN_SHARE = 0.25
+"""Of the question's words, by weight, that a passage of a file beside it has at least ..."""
+EARLIER_SHARE = 0.6
+"""... and of one that came with an earlier question of the thread."""
+
+_ABOUT_ALL = frozenset(
+    document_terms(
+        "attach attached attachment content contain describe document excerpt explain file files gist give here inside "
+        "list look main overview outline page paper pdf picture please point points read say says sheet short shortly "
+        "show sum summarise summarize summary table tell text tldr topic write "
+        "anhang angehängt angehängte beschreibe bitte datei dateien dokument erkläre fasse inhalt kurz lies steht text "
+        "überblick zusammen zusammenfassen zusammenfassung was ist "
+        "contenu dit document fichier joint lis quoi résume résumé sommaire "
+        "adjunto archivo contenido dice documento lee resume resumen"
+    )
+)
+_HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*$")
+_ROW = re.compile(r"^\s*\|.*\|\s*$")
+_RULE = re.compile(r"^[\s|:=-]+$")
+_PARAGRAPH = re.compile(r"(?:[^\n]|\n(?!\s*\n))+")
+
+
+def passages(question: str, known: Sequence[StoredAttachment]) -> tuple[Passage, ...]:
+    """What the files say to the question, the best first; their beginnings where it asks of files as a whole.
+
+    ``known`` stands beside the turn, oldest first. Files that came with earlier questions count only where they have
+    most of the question's words.
+    """
+    files = [one for one in known if one.kind == "file" and one.text]
+    own = [one for one in files if one.own]
+    asked = frozenset(query_terms(question)) - _ABOUT_ALL
+    if not asked - {term for one in own for term in document_terms(one.name)}:
+        begun = zip_longest(*(cut(one)[:MOST] for one in own))
+        return tuple(one for row in begun for one in row if one is not None)[:MOST]
+    return tuple(_fitting(asked, own, OWN_SHARE) or _fitting(asked, files, EARLIER_SHARE))
+
+
+def _fitting(asked: frozenset[str], files: Sequence[StoredAttachment], share: float) -> list[Passage]:
+    found = [passage for one in files for passage in cut(one)]
+    texts = [frozenset(document_terms(" ".join((*passage.heading, passage.text)))) for passage in found]
+    names = [frozenset(document_terms(passage.title)) for passage in found]
+    shared = [asked & (text | name) if asked & text else frozenset() for text, name in zip(texts, names, strict=True)]
+    count = Counter(term for terms in shared for term in terms)
+    weight = {term: math.log(1 + (len(found) + 1) / (count[term] + 0.5)) for term in asked}
+    whole = sum(weight.values())
+    scores = [sum(weight[term] for term in terms) / whole for terms in shared]
+    ranked = sorted((at for at, score in enumerate(scores) if score >= share), key=lambda at: -scores[at])
+    covered: set[str] = set()
+    adding: list[int] = []
+    for at in ranked:
+        if shared[at] - covered:
+            adding.append(at)
+            covered |= shared[at]
+    return [found[at] for at in dict.fromkeys((*adding, *ranked))][:MOST]
+
+
+def cut(file: StoredAttachment) -> list[Passage]:
+    """Paragraphs, joined up to ``PASSAGE_CHARS`` under one heading; a table that is cut has its header again."""
+    text, found = file.text or "", list[Passage]()
+    heading: tuple[str, ...] = ()
+    start = end = -1
+    for first, last in _pieces(text):
+        above = _HEADING.match(text[first:last].strip().partition("\n")[0])
+        if start >= 0 and (above or last - start > PASSAGE_CHARS):
+            found.append(_passage(file, start, end, heading))
+            start = -1
+        heading = (above[1],) if above else heading
+        start, end = (first if start < 0 else start), last
+    return [*found, _passage(file, start, end, heading)] if start >= 0 else found
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    """From where to where paragraphs go; one that is too long ends at a line, a line at a space."""
+    for paragraph in _PARAGRAPH.finditer(text):
+        start, stop = paragraph.span()
+        while stop - start > PASSAGE_CHARS:
+            room = start + PASSAGE_CHARS
+            at = max(text.rfind("\n", start + 1, room), 0) or max(text.rfind(" ", start + 1, room), 0) or room
+            yield start, at
+            start = at
+        if text[start:stop].strip():
+            yield start, stop
+
+
+def _passage(file: StoredAttachment, start: int, end: int, heading: tuple[str, ...]) -> Passage:
+    text = file.text or ""
+    return Passage(
+        chunk_id=0,
+        document_id="",
+        text=_header(text, start) + text[start:end].strip(),
+        source=f"{SOURCE}{file.name}",
+        title=file.name,
+        heading=heading,
+        start=start,
+        end=end,
+        page=None,
+        score=0.0,
+    )
+
+
+def _header(text: str, start: int) -> str:
+    """The header of the table in whose middle a passage begins."""
+    rows = text[:start].splitlines()
+    if not rows or not _ROW.match(text[start:].strip().partition("\n")[0]) or not _ROW.match(rows[-1]):
+        return ""
+    first = next((at + 1 for at in range(len(rows) - 1, -1, -1) if not _ROW.match(rows[at])), 0)
+    table = [*rows[first : first + 2]]
+    return "\n".join(table) + "\n" if len(table) == 2 and _RULE.match(table[1]) else ""

@@ -1,0 +1,231 @@
+"""Citations that hold: markers are counted anew, and each is tied to the words of its passage that support the claim.
+
+Pure. The prompt numbers the passages from 1; what the reader sees is numbered by first appearance.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from bot.engine.answer.evidence import Claim, Support, literal, support
+from bot.engine.markdown import code_ranges
+from bot.types.display import Citation
+from knowledge.types import Passage
+
+_NUMBERS = r"\^?\d{1,3}(?:\s*[,;–-]\s*\^?\d{1,3})*"
+_MARKER = rf"(?:\[\s*{_NUMBERS}\s*\]|【\s*{_NUMBERS}[^】\n]*】)"
+_GROUP = re.compile(rf"(?<![\\!])[ \t]*{_MARKER}(?:[ \t]*{_MARKER})*(?!\()(?!\[[^\]\s\d^])")
+_NUMBER = re.compile(r"(\d{1,3})(?:\s*[–-]\s*\^?(\d{1,3}))?")
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)*_]*(?=\s|\[|【|$)|[。！？]|\n")
+_QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|(?<!\w)\"([^\"\n]+)\"(?!\w)")
+_QUOTE_WORDS = 2
+_CLAIM_TERMS = 2
+_SENTENCES_BACK = 3
+_NEAR = 1000
+
+Numbering = Callable[[int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The final answer and its citations; every marker in ``text`` has its citation, numbered from 1 without gaps."""
+
+    text: str
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Adjacent markers, ``text[start:end]`` with the white space before them, and the passages they name, from 0."""
+
+    start: int
+    end: int
+    passages: tuple[int, ...]
+
+
+def renumber(text: str, count: int) -> str:
+    """The text with markers in one form, ``[1][2]``, numbered by first appearance among ``count`` passages.
+
+    ``[1, 3]``, ``[1-3]``, ``[^1]`` and ``【1】`` are understood; a number that names no passage is taken out; code and
+    links stay as they are. While the text grows by appending, what was numbered keeps its number.
+    """
+    order: dict[int, int] = {}
+    return _rewritten(text, _groups(text, count), lambda passage: order.setdefault(passage, len(order) + 1))
+
+
+def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
+    """Check each marker of the model's own text against its passage, and find the quote that supports it.
+
+    ``answer`` is numbered as the prompt was. A marker stays where its passage has a sentence or two, a list item or a
+    table row with enough of the claim in it; the best such span over all claims of a passage is the quote. Quotation
+    marks around words that no passage has are dropped from claims that cite.
+    """
+    groups = _groups(answer, len(passages))
+    best: dict[int, Support] = {}
+    supported: set[tuple[int, int]] = set()
+    prose = _Prose.of(answer, groups)
+    for group in groups:
+        claim = prose.claim(group.start)
+        for passage in group.passages:
+            found = support(claim, passages[passage].text)
+            if found is None:
+                continue
+            supported.add((group.start, passage))
+            if passage not in best or found.score > best[passage].score:
+                best[passage] = found
+    kept = [_kept(group, supported) for group in groups]
+    order: dict[int, int] = {}
+    text = _rewritten(
+        answer, kept, lambda passage: order.setdefault(passage, len(order) + 1), _unquoted(answer, groups, passages)
+    )
+    citations = tuple(_citation(n, passage, passages[passage], best[passage]) for passage, n in order.items())
+    return Resolved(text, citations)
+
+
+def _kept(group: _Group, supported: set[tuple[int, int]]) -> _Group:
+    return _Group(group.start, group.end, tuple(p for p in group.passages if (group.start, p) in supported))
+
+
+def _citation(n: int, index: int, passage: Passage, span: Support) -> Citation:
+    return Citation(
+        n=n,
+        source=passage.source,
+        title=passage.title,
+        quote=passage.text[span.start : span.end],
+        document_id=passage.document_id,
+        heading=passage.heading,
+        page=passage.page,
+        start=passage.start + span.start,
+        end=passage.start + span.end,
+        passage=index,
+    )
+
+
+# --- markers
+
+
+def _groups(text: str, count: int) -> list[_Group]:
+    code = code_ranges(text)
+    return [
+        _Group(found.start(), found.end(), tuple(dict.fromkeys(_named(found.group(), count))))
+        for found in _GROUP.finditer(text)
+        if not _in_code(found, code) and not _defines(text, found)
+    ]
+
+
+def _in_code(found: re.Match[str], code: Sequence[tuple[int, int]]) -> bool:
+    before = bisect_left(code, (found.end(), 0)) - 1
+    return before >= 0 and code[before][1] > found.start()
+
+
+def _defines(text: str, found: re.Match[str]) -> bool:
+    """Whether this is the head of a link definition: ``[1]: https://...``."""
+    return text[found.end() : found.end() + 1] == ":" and text[: found.start()].rpartition("\n")[2] == ""
+
+
+def _named(markers: str, count: int) -> Iterable[int]:
+    for found in _NUMBER.finditer(re.sub(r"†[^】]*", "", markers)):
+        first = int(found.group(1))
+        last = int(found.group(2) or first)
+        yield from (number - 1 for number in range(first, last + 1) if 1 <= number <= count)
+
+
+def _rewritten(text: str, groups: Sequence[_Group], number: Numbering, drop: Iterable[int] = ()) -> str:
+    """The text with its markers numbered anew and the characters at ``drop`` left out."""
+    out, position = "", 0
+    dropped = set(drop)
+
+    def plain(start: int, end: int) -> str:
+        if not dropped:
+            return text[start:end]
+        return "".join(char for place, char in enumerate(text[start:end], start) if place not in dropped)
+
+    for group in groups:
+        raw = text[group.start : group.end]
+        space = raw[: len(raw) - len(raw.lstrip())]
+        markers = "".join(f"[{number(passage)}]" for passage in group.passages)
+        out += plain(position, group.start) + (space + markers if markers else "")
+        position = group.end
+    return out + plain(position, len(text))
+
+
+# --- claims
+
+
+@dataclass(frozen=True, slots=True)
+class _Prose:
+    """An answer with its markers blanked out, and the places where its sentences and its markers end."""
+
+    text: str
+    ends: list[int]
+    markers: list[int]
+
+    @classmethod
+    def of(cls, answer: str, groups: Sequence[_Group]) -> _Prose:
+        pieces, position = [], 0
+        for group in groups:
+            pieces += [answer[position : group.start], " " * (group.end - group.start)]
+            position = group.end
+        text = "".join([*pieces, answer[position:]])
+        return cls(text, [found.end() for found in _SENTENCE_END.finditer(text)], [group.end for group in groups])
+
+    def claim(self, marker: int) -> Claim:
+        """What the marker at this place vouches for.
+
+        The words since the marker before it, if there are some in the same sentence; else the sentence; with those
+        before it where that says too little alone.
+        """
+        ends = self.ends[: bisect_right(self.ends, marker)]
+        while ends and not self.text[ends[-1] : marker].strip():
+            ends.pop()
+        begin = ends[-1] if ends else 0
+        earlier = bisect_right(self.markers, marker)
+        previous = self.markers[earlier - 1] if earlier else 0
+        since = _stated(self.text[max(begin, previous) : marker])
+        if _says_enough(since):
+            return since
+        for start in [*reversed(ends[-_SENTENCES_BACK:]), 0][:_SENTENCES_BACK]:
+            claim = _stated(self.text[start : self._stop(marker)])
+            if _says_enough(claim):
+                return claim
+        return _stated(self.text[begin:marker])
+
+    def _stop(self, marker: int) -> int:
+        before = self.text[:marker].rstrip()
+        if not before or before[-1] in ".!?…。！？":
+            return marker
+        later = bisect_right(self.ends, marker)
+        return self.ends[later] if later < len(self.ends) else len(self.text)
+
+
+def _stated(text: str) -> Claim:
+    return Claim.of(re.sub(r"^\s*(?:[-*+>|#]|\d{1,3}[.)])+\s", "", text).strip())
+
+
+def _says_enough(claim: Claim) -> bool:
+    return len(claim.weights) >= _CLAIM_TERMS
+
+
+def _unquoted(text: str, groups: Sequence[_Group], passages: Sequence[Passage]) -> set[int]:
+    """Places of quotation marks around words that are claimed from a passage and stand in none."""
+    wrong: set[int] = set()
+    code = code_ranges(text)
+    for found in _QUOTED.finditer(text):
+        words = next(part for part in found.groups() if part)
+        if len(words.split()) < _QUOTE_WORDS or _in_code(found, code):
+            continue
+        if _cites(text, found, groups) and not any(literal(words, passage.text) for passage in passages):
+            wrong.update((found.start(), found.end() - 1))
+    return wrong
+
+
+def _cites(text: str, quoted: re.Match[str], groups: Sequence[_Group]) -> bool:
+    """Whether the sentence around the quoted words carries a marker."""
+    near = max(0, quoted.start() - _NEAR)
+    start = max((found.end() for found in _SENTENCE_END.finditer(text, near, quoted.start())), default=near)
+    end = _SENTENCE_END.search(text, quoted.end())
+    stop = end.end() if end else len(text)
+    return any(start <= group.start <= stop for group in groups if group.passages)

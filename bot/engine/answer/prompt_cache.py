@@ -1,0 +1,56 @@
+"""How long a provider should keep a thread's prefix, chosen by the thread's own pace. Pure.
+
+A written token costs more than a plain one and a read token much less, so writing pays only if somebody reads before
+the entry expires: one read within five minutes, or two within the hour, are the break-even.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from bot.engine.ports.llm import CacheLife
+from bot.types.conversation import History
+
+READ = 0.1
+"""A read token by the price of a plain one: the dearest of the models in use."""
+WRITE: Mapping[CacheLife, float] = {"5m": 1.25, "1h": 2.0}
+SECONDS: Mapping[CacheLife, float] = {"5m": 300.0, "1h": 3600.0}
+
+_USUAL: Mapping[CacheLife, float] = {"5m": 0.8, "1h": 0.95}
+"""The share of follow-ups that come in time, before anything is known of the thread's pace."""
+_USUAL_WEIGHT = 1.0
+
+
+def pauses(history: History, asked_at: datetime) -> tuple[float, ...]:
+    """Seconds between the thread's questions, the one just asked included."""
+    times = [message.at for message in history.messages if message.role == "user"] + [asked_at]
+    return tuple(max(0.0, (later - before).total_seconds()) for before, later in pairwise(times))
+
+
+def life(pauses: Sequence[float]) -> CacheLife | None:
+    """The life that makes the rest of the thread cheapest; None where plain tokens are cheapest.
+
+    ``pauses`` are those of the thread so far. It is expected to go on for as many turns as it had, at the same pace,
+    each turn adding as much as those before. Costs are in prefixes at the price of plain tokens.
+    """
+    in_time = dict.fromkeys(SECONDS, 0)
+    choice = _cheapest(0, in_time, 1.0)
+    for number, pause in enumerate(pauses, 1):
+        warm = choice is not None and pause <= SECONDS[choice]
+        for known, seconds in SECONDS.items():
+            in_time[known] += pause <= seconds
+        choice = _cheapest(number, in_time, 1 / number if warm else 1.0)
+    return choice
+
+
+def _cheapest(pauses: int, in_time: Mapping[CacheLife, int], to_write: float) -> CacheLife | None:
+    """The choice after so many pauses, of which so many were within each life; ``to_write`` is the share of the prefix
+    that no cache holds now: what the last turn added, or all after too long a pause."""
+    turns = pauses + 1
+    costs: dict[CacheLife | None, float] = {None: to_write + turns + 1}
+    for known, write in WRITE.items():
+        likely = (in_time[known] + _USUAL_WEIGHT * _USUAL[known]) / (pauses + _USUAL_WEIGHT)
+        costs[known] = write * to_write + turns * (likely * READ + (1 - likely) * write) + write
+    return min(costs, key=lambda choice: costs[choice])

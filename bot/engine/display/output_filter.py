@@ -1,0 +1,306 @@
+"""The gate: what a model wrote is made safe to show. Pure, and the same for every platform.
+
+The model is taken to say what an attacker wants. So nothing it writes may be clicked, loaded or ring a bell unless its
+address stands in the question or in a passage. Platforms read Markdown differently: Discord knows no tildes, ends a
+fence at the first three backticks, and lets a code span run over lines. The text is written so that all of them take
+the same things for code.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from bot.engine.display.urls import ADDRESS, permitted, trimmed, urls_in
+from bot.engine.markdown.blocks import Fence, fence_runs
+from bot.engine.markdown.inline import code_spans, scanned
+
+__all__ = ["safe", "urls_in"]
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+_JOINERS = re.compile("([\u200c\u200d])[\u200c\u200d]*")
+_MENTION = re.compile(
+    r"<@[!&]?([A-Z0-9]+(?:\|[^<>\n]*)?)>|<(#[A-Z0-9]+(?:\|[^<>\n]*)?)>"
+    r"|<!((?i:channel|here|everyone|group|subteam\^|date\^)[^<>\n]*)>|@((?i:everyone|here|channel))"
+)
+_TARGET = re.compile(
+    r"\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\([^\s()]*\))*))(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?\s*\)"
+)
+_DEFINITION = re.compile(r"([ >]*(?:(?:[-*+]|\d{1,9}[.)]) +)*)\[([^\[\]]+)\]:\s*<?([^\s<>]*)>?(.*)$")
+_ANGLED = re.compile(r"<([^<>]*)>")
+_TAG_START = re.compile(r"<(?=[A-Za-z/!?$%@#:&])")
+_STRAY = re.compile(r"((?<!\\)(?:\\\\)*)`")
+_TOKEN = re.compile(r"\\[^\w\s\x00]|!?\[|<")
+_HELD = re.compile(r"\x00(\d+)\x00")
+_ENDS = re.compile(r"$|\s|[|\"]+[.,;:!?)]*(?:\s|$)")
+_LABEL_CHARS = 1000
+_NESTED = 2
+
+
+def safe(text: str, allowed: frozenset[str]) -> str:
+    """The text as it may be shown. Idempotent; ``allowed`` comes from ``urls_in``.
+
+    Links to other addresses become their label with the address as code, bare addresses become code; images become
+    their alternative text; HTML is shown and not obeyed; mentions lose their bell; invisible characters go; a fence
+    that is left open is closed. Code stays as it is but for mentions - and for fences that could be read in two ways
+    while an address stands in the text that is not allowed: they are written in the one way that all agree on.
+    """
+    text = _MENTION.sub(_mute, _cleaned(text))
+    pieces = _pieces(text)
+    ambiguous = any(isinstance(piece, _Block) and not piece.plain for piece in pieces)
+    strict = ambiguous and any(not permitted(trimmed(found.group()), allowed) for found in ADDRESS.finditer(text))
+    lines: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, _Block):
+            lines.extend(piece.rewritten() if strict and not piece.plain else piece.literal())
+        else:
+            lines.append(_safe_line(piece, allowed))
+    return "\n".join(lines)
+
+
+@lru_cache(maxsize=4096)
+def _safe_line(line: str, allowed: frozenset[str]) -> str:
+    """A line outside fences. Remembered: a draft is gated with each of its edits, and only its end is new."""
+    return _Line(allowed).safe(line)
+
+
+def _cleaned(text: str) -> str:
+    text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+    def joined(found: re.Match[str]) -> str:
+        around = text[: found.start()][-1:] + text[found.end() :][:1]
+        return found.group(1) if len(around) == 2 and not around.isspace() and min(around) > "\x7f" else ""
+
+    return _JOINERS.sub(joined, text)
+
+
+def _mute(found: re.Match[str]) -> str:
+    person, channel, group, word = found.groups()
+    return "＃" + channel[1:] if channel else "＠" + (person or group or word)
+
+
+# --- fences
+
+
+@dataclass(slots=True)
+class _Block:
+    """A fence with its lines as they stand; ``closing`` is None where the text leaves it open."""
+
+    fence: Fence
+    opening: str
+    body: list[str] = field(default_factory=list)
+    closing: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether every platform takes exactly these lines for code."""
+        fence = self.fence
+        return (
+            fence.marker == "```"
+            and not any("```" in line for line in self.body)
+            and any(line.strip(" >") for line in self.body)
+            and (self.closing is None or fence_runs(self.closing, fence) == fence.size)
+            and (fence.quoted or all(not line.strip() or line.startswith(fence.indent) for line in self.body))
+        )
+
+    def literal(self) -> list[str]:
+        return [self.opening, *self.body, self.fence.closer if self.closing is None else self.closing]
+
+    def rewritten(self) -> list[str]:
+        """Three backticks, none within, a body that is not empty and indented as its fence."""
+        indent = self.fence.indent
+        body = [re.sub("`(?=``)", "` ", line) for line in self.body]
+        if not self.fence.quoted:
+            body = [line if not line.strip() or line.startswith(indent) else indent + line for line in body]
+        if not any(line.strip(" >") for line in body):
+            body = [indent + "."]
+        marker = "```"
+        opening = self.opening[: -len(self.opening.lstrip(" >-*+.)0123456789"))] + marker
+        return [opening + self.fence.info.replace("`", ""), *body, indent + marker]
+
+
+def _pieces(text: str) -> list[str | _Block]:
+    """Lines outside fences, and fences."""
+    pieces: list[str | _Block] = []
+    block: _Block | None = None
+    for _, line, kind, state in scanned(text):
+        if kind == "open" and state.fence:
+            block = _Block(state.fence, line)
+            pieces.append(block)
+        elif block and kind == "body":
+            block.body.append(line)
+        elif block and kind == "close":
+            block.closing, block = line, None
+        else:
+            block = None
+            pieces.append(line)
+    return pieces
+
+
+# --- lines
+
+
+class _Line:
+    """One line outside fences. What is safe as it stands is held aside, so that no later step touches it."""
+
+    def __init__(self, allowed: frozenset[str]) -> None:
+        self._allowed = allowed
+        self._held: list[str] = []
+
+    def safe(self, line: str) -> str:
+        masked = self._without_code(line)
+        definition = _DEFINITION.match(masked)
+        if definition:
+            lead, label, target, title = definition.groups()
+            if not title.strip() and permitted(target, self._allowed):
+                return self._restored(f"{lead}[{self._swept(self._inline(label))}]: {target}")
+            masked = lead + "\\" + masked[len(lead) :]
+        shown = self._restored(self._swept(self._inline(masked)))
+        definition = _DEFINITION.match(shown)
+        return definition.group(1) + "\\" + shown[definition.end(1) :] if definition else shown
+
+    def _without_code(self, line: str) -> str:
+        spans, stray = code_spans(line)
+        marks = sorted(
+            [(span.start, span.end, span.size) for span in spans] + [(start, end, 0) for start, end in stray]
+        )
+        out, position = "", 0
+        for start, end, size in marks:
+            raw = line[start:end]
+            code = self._one_way(raw, size) if size else None
+            out += line[position:start] + (self._hold(code) if code else _STRAY.sub(r"\1\\`", raw))
+            position = end
+        return out + line[position:]
+
+    def _one_way(self, raw: str, size: int) -> str | None:
+        """The code span with one or two backticks on each side; None where it may be read as anything but code."""
+        content = raw[size:-size]
+        runs = {len(run) for run in re.findall("`+", content)}
+        if any(run > 2 for run in runs) or runs == {1, 2}:
+            return None
+        found = ADDRESS.search(content)
+        if "|" in content and found and not permitted(trimmed(found.group()), self._allowed):
+            return None
+        marker = "``" if 1 in runs else "`"
+        return marker + content + marker
+
+    def _inline(self, text: str) -> str:
+        out, position = "", 0
+        closing = _brackets(text)
+        while token := _TOKEN.search(text, position):
+            out += self._bare(text[position : token.start()], text[token.start()])
+            position = token.end()
+            if token.group()[0] == "\\":
+                out += token.group()
+                continue
+            if token.group() == "<":
+                piece, end = self._angle(text, position)
+            else:
+                piece, end = self._link(text, position, closing.get(position))
+            out += piece if end == position else _apart(out, piece, text[end:])
+            position = end
+        return out + self._bare(text[position:], "")
+
+    def _link(self, text: str, start: int, end: int | None) -> tuple[str, int]:
+        """What a bracket becomes that opened before ``start`` and closes at ``end``, and where to read on."""
+        image = text[start - 2 : start] == "!["
+        if end is None or end - start > _LABEL_CHARS or text.count("](", start, end) > _NESTED:
+            return ("! [" if image else "["), start
+        label = text[start:end]
+        target = _TARGET.match(text, end + 1)
+        if target:
+            return self._linked(label, target, image), target.end()
+        if image and (reference := re.compile(r"\[[^\[\]]*\]").match(text, end + 1)):
+            return self._inline(label), reference.end()
+        return ("! [" if image else "["), start
+
+    def _linked(self, label: str, target: re.Match[str], image: bool) -> str:
+        shown = self._swept(self._inline(label))
+        if image:
+            return shown
+        address = self._restored(target.group(1) or target.group(2) or "").strip()
+        if permitted(address, self._allowed):
+            return self._hold(f"[{shown}](<{address}>)" if re.search(r"[()\s]", address) else f"[{shown}]({address})")
+        if not address:
+            return shown
+        return self._code(address) if label.strip() == address else f"{shown} ({self._code(address)})"
+
+    def _angle(self, text: str, start: int) -> tuple[str, int]:
+        """What an angle bracket becomes that opened before ``start``, and where to read on."""
+        angled = _ANGLED.match(text, start - 1)
+        inner = angled.group(1) if angled else ""
+        if angled and re.fullmatch(r"br\s*/?", inner, re.IGNORECASE):
+            return " ", angled.end()
+        address, _, label = inner.partition("|")
+        if angled and (ADDRESS.fullmatch(address) or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:\S", address)):
+            if permitted(address, self._allowed) and not re.search(r"[\s()\\\x00]", address):
+                return self._hold(f"<{address}>") + (f" ({self._inline(label)})" if label else ""), angled.end()
+            shown = self._code(self._restored(address))
+            return (f"{self._inline(label)} ({shown})" if label else shown), angled.end()
+        if angled and re.match(r"[A-Za-z/?]|!--", inner) and not re.search(r"[\x00\\|]", inner):
+            return self._code(f"<{inner}>"), angled.end()
+        return ("＜" if _TAG_START.match(text, start - 1) else "<"), start
+
+    def _bare(self, text: str, follower: str) -> str:
+        def shown(found: re.Match[str]) -> str:
+            address = trimmed(found.group())
+            ends = _ENDS.match(text[found.end() :] + follower)
+            if not address or address.lower() == "www" or (ends and permitted(address, self._allowed)):
+                return found.group()
+            return self._code(address) + found.group()[len(address) :]
+
+        return ADDRESS.sub(shown, text)
+
+    def _swept(self, text: str) -> str:
+        """Whatever still looks like the joint of a link is taken apart."""
+        text = text.replace("](", "] (").replace("![", "! [")
+        return re.sub(r"^([^\[\]]*\]):", r"\1 :", text)
+
+    def _code(self, text: str) -> str:
+        flat = " ".join(text.split()).replace("`", "%60").replace("|", "%7C")
+        return self._hold(f"`{flat}`")
+
+    def _hold(self, text: str) -> str:
+        self._held.append(text)
+        return f"\x00{len(self._held) - 1}\x00"
+
+    def _restored(self, text: str) -> str:
+        """The text with everything held back in its place; what would run into its neighbour is set apart."""
+        out, position = "", 0
+        for found in _HELD.finditer(text):
+            out += text[position : found.start()]
+            piece = self._restored(self._held[int(found.group(1))])
+            slashes = len(out) - len(out.rstrip("\\"))
+            if piece and (slashes % 2 or out[-1:] + piece[0] in ("``", "![")):
+                out += " "
+            out += piece
+            position = found.end()
+        return out + text[position:]
+
+
+def _apart(before: str, piece: str, after: str) -> str:
+    """What came out of a link, with space around it where it would make a new word with its neighbours.
+
+    ``www`` and a label ``.example.org`` must not become an address.
+    """
+    if piece[:1] in ("\x00", " "):
+        return piece
+    front = " " if before[-1:].strip(" (*_~\"'") else ""
+    back = "" if re.match(r"[.,;:!?)*_~\"']*(?:\s|$)", after) else " "
+    return front + piece + back if piece else " "
+
+
+def _brackets(text: str) -> dict[int, int]:
+    """Where each bracket closes, by the place after it opens; escaped ones do not count."""
+    opened: list[int] = []
+    closing: dict[int, int] = {}
+    for found in re.finditer(r"\\[^\w\s\x00]|[\[\]]", text):
+        if found.group() == "[":
+            opened.append(found.end())
+        elif found.group() == "]" and opened:
+            closing[opened.pop()] = found.start()
+    return closing

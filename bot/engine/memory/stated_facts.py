@@ -1,0 +1,158 @@
+"""What a person states so that it is remembered, found by the words they use. Pure.
+
+Only a plain statement in the person's own words counts: what stands in quotation marks, in a quoted line or in code is
+somebody else's, and a question states nothing. A fact is a note with a source; it never changes a role or a setting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bot.types.conversation import FactKind
+
+LONGEST = 300
+"""Characters of a fact."""
+READ = 4000
+"""Characters of a message that are read."""
+MOST = 5
+"""Facts of one message."""
+
+_QUOTED = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|^[ \t]*>[^\n]*$|<passages>.*?(?:</passages>|\Z)|"
+    r"[\"“„«][^\"”“»]*[\"”“»]|(?<!\w)'[^'\n]+'(?!\w)",
+    re.DOTALL | re.MULTILINE,
+)
+_SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\S)[^.!?\n]*)*[.!?]?")
+_SAYS = re.compile(
+    r"\b(?:says?|said|told|tells?|claims?|wrote|writes|according to|sagt|sagte|schreibt|schrieb|laut|meinte?)\b",
+    re.IGNORECASE,
+)
+_OPENING = r"^(?:(?:please|ok(?:ay)?|so|and|also|hi|hey|thanks|bitte|also|und|übrigens|btw|fyi|by the way)[,:]?\s+)*"
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(_OPENING + pattern, re.IGNORECASE)
+
+
+_REMEMBER = _compiled(
+    r"(?:remember|note|keep in mind|don'?t forget|do not forget|merke? dir|denk daran|beachte)\b[,:]?\s*"
+    r"(?:that|dass|:)?\s*(?P<fact>.+)"
+)
+_DECISION = _compiled(
+    r"(?P<fact>(?:we|the team|wir)\s+(?:(?:have|'ve|had|haben|just|now|finally|jetzt)\s+)*(?:decided|agreed|settled|"
+    r"chose|entschieden|beschlossen|uns entschieden|uns geeinigt)\b.+|wir haben .+ (?:entschieden|beschlossen)|"
+    r"(?:our|the) decision is\b.+)"
+)
+_NAME = _compiled(
+    r"(?:call me|you can call me|my name is|nenn mich|nennt mich|mein name ist|ich heiße)\s+(?P<fact>[^,;]{1,60})"
+)
+_PREFERENCE = _compiled(
+    r"(?P<fact>(?:i|we|ich|wir)\s+(?:(?:always|would|really|usually|immer|am liebsten)\s+)*(?:prefer|favou?r|"
+    r"like to have|want answers|want the answers|bevorzugen?|möchten? antworten|hätten? gern)\b.+|"
+    r"(?:always|from now on|ab jetzt|immer) (?:answer|reply|write|use|antworte|schreib|benutze)\b.+|"
+    r"(?:answer|reply|write|antworte|schreib)(?: me| mir)? (?:always|from now on|immer|ab jetzt)\b.+)"
+)
+_OPEN = _compiled(
+    r"(?P<fact>(?:open question|still open|to be decided|tbd|offen ist|offene frage)\b\s*[:,]?.+|"
+    r"(?:we|wir)\s+(?:still (?:need|have) to (?:decide|find out|clarify)|müssen noch (?:klären|entscheiden))\b.+)"
+)
+_PATTERNS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
+    ("name", _NAME),
+    ("open question", _OPEN),
+    ("decision", _DECISION),
+    ("preference", _PREFERENCE),
+    ("note", _REMEMBER),
+)
+
+_VALUE = re.compile(
+    r"\b(?:is|are|was|were|will be|ist|sind|war|wird|prefers?|bevorzuge|to|on|at|for|zu|auf|für|use|using|by|until|bis|"
+    r"am|um)\b.*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_LEAD = re.compile(
+    r"^(?:(?:we|the team|wir|i|ich|our|my|the|unser\w*|mein\w*|der|die|das|have|'ve|haben|just|now|finally|jetzt|"
+    r"decided|agreed|settled|chose|entschieden|beschlossen|that|dass|to|on)\b\s*)+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One statement. Two of one ``subject``, a digest, in a thread speak of the same thing: the later one holds."""
+
+    kind: FactKind
+    subject: str
+    text: str
+
+
+def stated(message: str, author: str, terms: Callable[[str], list[str]]) -> list[Said]:
+    """What ``author`` states in the message, in order; ``terms`` gives the telling words of a text, stemmed."""
+    return list(_facts(own_words(message), author, terms))[:MOST]
+
+
+def only_told(message: str) -> tuple[str, ...]:
+    """What the message states, where it states something and asks for nothing; empty otherwise."""
+    found = [_fact(match[0]) for match in sentences(message[:READ]) if any(map(str.isalnum, match[0]))]
+    told = [fact[1][:LONGEST] for fact in found if fact is not None and fact[0] != "open question"]
+    return tuple(told) if len(told) == len(found) <= MOST and own_words(message) == message else ()
+
+
+def own_words(message: str) -> str:
+    """What the author says in the message, without what is quoted, pasted as code or cited from passages in it."""
+    return _QUOTED.sub(" ", message[:READ])
+
+
+def sentences(text: str) -> Iterator[re.Match[str]]:
+    """The sentences of a text, in order."""
+    return _SENTENCE.finditer(text)
+
+
+def states(sentence: str) -> bool:
+    """Whether the sentence asks to be kept, as a fact is."""
+    return _fact(sentence) is not None
+
+
+def tells_of_others(sentence: str) -> bool:
+    """Whether the sentence is hearsay: it says what somebody said."""
+    return _SAYS.search(sentence) is not None
+
+
+def _facts(own: str, author: str, terms: Callable[[str], list[str]]) -> Iterator[Said]:
+    for match in sentences(own):
+        if (found := _fact(match[0])) is not None:
+            kind, text = found
+            yield Said(kind, subject(kind, text, author, terms), text[:LONGEST])
+
+
+def _fact(sentence: str) -> tuple[FactKind, str] | None:
+    sentence = " ".join(sentence.split())
+    if sentence.endswith("?"):
+        return None
+    for kind, pattern in _PATTERNS:
+        found = pattern.match(sentence)
+        text = found["fact"].strip(" .!,:;") if found else ""
+        if text and not tells_of_others(text):
+            return kind, text
+    return None
+
+
+def subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[str]]) -> str:
+    """What a fact is about, as a digest that is equal for two facts about the same thing: it outlives neither's words.
+
+    A name is its author's. Of the rest the words before what is said about them count: ``the deadline is Friday`` and
+    ``the deadline is Monday`` speak of the deadline.
+    """
+    return hashlib.sha256(_subject(kind, text, author, terms).casefold().encode()).hexdigest()
+
+
+def _subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[str]]) -> str:
+    if kind == "name":
+        return f"name of {author}"
+    told = _LEAD.sub("", text) or text
+    about = _VALUE.sub("", told).strip() or told
+    words = sorted(set(terms(about)) or set(terms(text)))[:8]
+    whose = f"{author}: " if kind == "preference" else ""
+    return f"{whose}{' '.join(words)}" or text[:80]

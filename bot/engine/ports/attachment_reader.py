@@ -1,0 +1,16 @@
+"""Port to the parser of attached files."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bot.engine.ports.llm import Image
+
+
+class AttachmentReader(Protocol):
+    """Makes text or an image of a file's bytes. Raises ParseError or UsageError with one line."""
+
+    async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image: ...
+
+    def tokens(self, image: Image, model: str) -> int:
+        """What the model is billed for the image."""

@@ -1,0 +1,59 @@
+"""Which model answers: wish > channel setting > budget pressure > fixed tier > thread > how hard the question is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from bot.engine.ports.classifier import Classifier, Verdict
+from bot.engine.ports.llm import Meter
+from bot.types.settings import ChannelSettings
+from bot.types.usage import BudgetState, Route, Tier
+
+PRESSURE = 0.8
+"""The share of a day's budget from which the cheap model answers."""
+
+
+async def choose(
+    question: str,
+    *,
+    query: str,
+    wish: Tier | None,
+    channel: ChannelSettings,
+    budget: BudgetState,
+    last: Tier | None,
+    model: Callable[[Tier], str],
+    classifier: Classifier,
+    meter: Meter,
+    fixed: Tier | None = None,
+) -> Route:
+    """The tier, its model and the reason. The classifier is asked only where nothing else decides."""
+    settled = _settled(wish, channel, budget, fixed, last)
+    if settled is None and model("cheap") == model("strong"):
+        settled = "cheap", "one model answers everything"
+    tier, reason = settled or await _by_question(last, classifier(question, query=query, meter=meter))
+    return Route(tier, model(tier), reason)
+
+
+def _settled(
+    wish: Tier | None, channel: ChannelSettings, budget: BudgetState, fixed: Tier | None, last: Tier | None
+) -> tuple[Tier, str] | None:
+    """What decides whatever the question is, the first that applies."""
+    if wish:
+        return wish, f"asked for the {wish} model"
+    if channel.tier:
+        return channel.tier, f"the channel is set to the {channel.tier} model"
+    if budget.used + budget.reserved >= PRESSURE * budget.limit:
+        return "cheap", f"{PRESSURE:.0%} of the day's budget is spent"
+    if fixed:
+        return fixed, f"the operator has set every question to the {fixed} model"
+    if last == "strong":
+        return "strong", "the thread has been with the strong model, whose prompt cache is warm"
+    return None
+
+
+async def _by_question(last: Tier | None, judging: Awaitable[Verdict]) -> tuple[Tier, str]:
+    """A thread leaves the cheap model, and its warm prompt cache, only for a question that is surely hard."""
+    verdict = await judging
+    if last == "cheap" and verdict.tier == "strong" and not verdict.sure:
+        return "cheap", f"the thread stays with the cheap model, whose prompt cache is warm, though {verdict.reason}"
+    return verdict.tier, verdict.reason

@@ -1,0 +1,53 @@
+"""The local classifier: no call to a provider; about a millisecond beside the question's vector."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from bot.engine.ports.classifier import Verdict
+from bot.engine.ports.llm import Meter
+from bot.engine.routing.weights import Weights, shipped
+from knowledge.errors import KnowledgeError
+
+log = logging.getLogger(__name__)
+
+Encode = Callable[[str], Awaitable[Sequence[float]]]
+"""Gives the vector of a search query, which the search that follows does not compute again."""
+
+
+class LocalClassifier:
+    """Sends the hardest ``strong_share`` of the questions it was trained on to the strong model.
+
+    A warm thread is left for the harder half of these. ``encode`` must be of the embedding model that the weights were
+    trained for; without it, or where it fails, the form of the question decides. Deterministic.
+    """
+
+    def __init__(self, strong_share: float, encode: Encode | None = None, weights: Weights | None = None) -> None:
+        self._weights = weights or shipped()
+        self._encode = encode
+        self._from = 1.0 - strong_share
+        self._sure_from = 1.0 - strong_share / 2
+
+    async def __call__(self, question: str, *, query: str, meter: Meter) -> Verdict:
+        return self.judge(question, await self._vector(query))
+
+    def judge(self, question: str, vector: Sequence[float] | None = None) -> Verdict:
+        """The tier of a question, by its score alone."""
+        score = self._weights.score(question, vector)
+        strong = self._from < 1.0 and score >= self._from
+        by = "" if self._weights.fits(vector) else ", by its form alone"
+        reason = (
+            f"the question looks {'hard' if strong else 'simple'}{by}: its score is {score:.2f}, "
+            f"and the strong model answers from {self._from:.2f}"
+        )
+        return Verdict("strong" if strong else "cheap", strong and score >= self._sure_from, reason)
+
+    async def _vector(self, query: str) -> Sequence[float] | None:
+        if self._encode is None or not query.strip():
+            return None
+        try:
+            return await self._encode(query)
+        except KnowledgeError as error:
+            log.warning("routing without the question's vector: %s", error)
+            return None

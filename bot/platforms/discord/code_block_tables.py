@@ -1,0 +1,102 @@
+"""Tables as Discord can show them: it has none, so they become aligned code blocks. Pure."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from bot.engine.markdown.blocks import is_header
+
+CELL_CHARS = 40
+FENCE = "```"
+
+_FENCED = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
+_TABLE = re.compile(r"(?m)^\|?[^\n|]*\|[^\n]*\n[ ]*\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$(?:\n[^\n]*\|[^\n]*)*")
+
+
+def block(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """An aligned code block; numbers stand right, long cells are shortened."""
+    cells = [[_cell(value) for value in row] for row in (columns, *rows)]
+    right = [bool(rows) and all(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
+    return _drawn(cells[:1], cells[1:], right)
+
+
+def _drawn(heads: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    widths = [max(_width(row[index]) for row in (*heads, *rows)) for index in range(len(right))]
+    above, below = ([_line(row, widths, right) for row in part] for part in (heads, rows))
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([FENCE, *above, rule, *below, FENCE])
+
+
+def as_code(text: str, room: int) -> str:
+    """Markdown with its pipe tables as code blocks, as far as the text stays within ``room`` characters."""
+    pieces = _FENCED.split(text)
+    spare = room - len(text)
+    for index in range(0, len(pieces), 2):
+        pieces[index], spare = _convert(pieces[index], spare)
+    return "".join(pieces)
+
+
+def _convert(text: str, spare: int) -> tuple[str, int]:
+    def swap(found: re.Match[str]) -> str:
+        nonlocal spare
+        head, delimiter = found[0].split("\n")[:2]
+        if not is_header(head, delimiter):
+            return found[0]
+        shown = _from_markdown(found[0])
+        growth = len(shown) - len(found[0])
+        if growth > spare:
+            return found[0]
+        spare -= growth
+        return shown
+
+    return _TABLE.sub(swap, text), spare
+
+
+def _from_markdown(table: str) -> str:
+    """No word of an answer is left out: long cells go on in the next line, cells beyond the last column in that."""
+    head, _, *body = table.split("\n")
+    columns = _split(head)
+    rows = [line for row in body for line in _wrapped(_as_many(_split(row), len(columns)))]
+    return _drawn(_wrapped(columns), rows, [False] * len(columns))
+
+
+def _as_many(cells: list[str], count: int) -> list[str]:
+    return [*cells[: count - 1], " | ".join(cells[count - 1 :]), *[""] * (count - len(cells))][:count]
+
+
+def _wrapped(row: Sequence[str]) -> list[tuple[str, ...]]:
+    """The row in lines whose cells have at most ``CELL_CHARS``, or a single longer word, such as an address."""
+    cells = [
+        textwrap.wrap(cell.replace(FENCE, "'''"), CELL_CHARS, break_long_words=False, break_on_hyphens=False)
+        for cell in row
+    ]
+    return list(zip_longest(*cells, fillvalue="")) or [("",) * len(row)]
+
+
+def _split(line: str) -> list[str]:
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", inner)]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
+    text = " ".join(text.replace(FENCE, "'''").split())
+    return text if len(text) <= CELL_CHARS else text[: CELL_CHARS - 1] + "…"
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    cells = []
+    for text, width, to_right in zip(row, widths, right, strict=True):
+        gap = " " * (width - _width(text))
+        cells.append(gap + text if to_right else text + gap)
+    return "  ".join(cells).rstrip()
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

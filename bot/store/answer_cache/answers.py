@@ -1,0 +1,106 @@
+"""The answer cache and what people thought of answers."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.answer_cache import similar, validity
+from bot.store.pipeline import Statement
+from bot.store.schema import feedback
+from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
+from bot.types.display import Citation
+
+
+def lookup(*, tenant_id: str, key: str) -> Statement:
+    """The row that ``found`` reads."""
+    return Statement(_LOOKUP, {"tenant": tenant_id, "key": key})
+
+
+_LOOKUP = f"""
+SELECT turn_id, answer, citations, created_at, question, evidence,
+       {validity.CURRENT} AS current, {validity.INTACT} AS intact
+FROM answers WHERE tenant_id = %(tenant)s AND key = %(key)s AND expires_at > now()
+"""  # noqa: S608
+
+
+def found(rows: Sequence[Any]) -> CachedAnswer | None:
+    """The answer kept under a key, unless it is too old."""
+    return next((validity.cached(row) for row in rows), None)
+
+
+def standing(*, tenant_id: str, turn_id: str, evidence: str, version: int) -> Statement:
+    """Note that the answer a turn left still stands in a later version of the knowledge."""
+    given = {"tenant": tenant_id, "turn": uuid.UUID(turn_id), "evidence": evidence, "version": version}
+    return Statement(_STANDS, given)
+
+
+_STANDS = """
+UPDATE answers SET knowledge_version = %(version)s
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND evidence = %(evidence)s AND knowledge_version < %(version)s
+"""
+
+
+def keeping(
+    *,
+    tenant_id: str,
+    key: str,
+    turn_id: str,
+    answer: str,
+    citations: Sequence[Citation],
+    ttl: timedelta,
+    keeping: CacheNote = NO_CACHE_NOTE,
+) -> Statement:
+    """Keep an answer for ``ttl``, with what it rests on; a later one replaces it."""
+    return Statement(
+        _KEEP,
+        {
+            "tenant": tenant_id,
+            "key": key,
+            "turn": uuid.UUID(turn_id),
+            "answer": answer,
+            "citations": Jsonb([asdict(citation) for citation in citations]),
+            "ttl": ttl,
+            "question": keeping.question,
+            "version": keeping.knowledge_version,
+            "evidence": keeping.evidence,
+            "cited": sorted({one.document_id for one in citations if _UUID.fullmatch(one.document_id)}),
+        },
+    )
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_KEEP = """
+INSERT INTO answers (tenant_id, key, turn_id, answer, citations, created_at, expires_at, question, knowledge_version,
+    evidence, documents)
+SELECT %(tenant)s, %(key)s, %(turn)s, %(answer)s, %(citations)s, now(), now() + %(ttl)s, %(question)s, %(version)s,
+    %(evidence)s, coalesce(jsonb_object_agg(cited.id, coalesce(documents.content_hash, ''))
+        FILTER (WHERE cited.id IS NOT NULL), '{}')
+FROM unnest(CAST(%(cited)s AS text[])) AS cited (id)
+LEFT JOIN documents ON documents.tenant_id = %(tenant)s AND documents.id = CAST(cited.id AS uuid)
+ON CONFLICT (tenant_id, key) DO UPDATE SET turn_id = excluded.turn_id, answer = excluded.answer,
+    citations = excluded.citations, created_at = excluded.created_at, expires_at = excluded.expires_at,
+    question = excluded.question, knowledge_version = excluded.knowledge_version, evidence = excluded.evidence,
+    documents = excluded.documents
+"""
+
+
+async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: str, value: int, reason: str) -> None:
+    """Keep a person's thumb; a later one replaces it."""
+    if value:
+        await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
+    values = {"value": value, "reason": reason, "created_at": func.now()}
+    await session.execute(
+        insert(feedback)
+        .values(tenant_id=tenant_id, turn_id=uuid.UUID(turn_id), user_id=user_id, **values)
+        .on_conflict_do_update(index_elements=["tenant_id", "turn_id", "user_id"], set_=values)
+    )

@@ -1,0 +1,95 @@
+"""The engine's NearAnswers on Postgres. The vector is the one that the search for the question needs anyway."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from bot.engine.cache.matching import Observation
+from bot.engine.cache.near_answers import SimilarAnswer
+from bot.store.answer_cache import similar
+from bot.store.session import Database
+from bot.types.turns import Turn
+from knowledge.errors import KnowledgeError
+
+log = logging.getLogger(__name__)
+
+FLIGHT = timedelta(seconds=60)
+"""Others wait so long at most for a turn that answers their question: a process that died answers nothing."""
+MOST_KEPT = 256
+
+
+class PostgresSimilarAnswers:
+    """See ``bot.engine.cache.near_answers.NearAnswers``. ``encode`` gives the vector of a question by ``model``."""
+
+    def __init__(self, database: Database, encode: Callable[[str], Awaitable[Sequence[float]]], model: str) -> None:
+        self._database = database
+        self._encode = encode
+        self._model = model
+        self._vectors: dict[str, Sequence[float]] = {}
+
+    async def near(self, turn: Turn, ground: str) -> Sequence[SimilarAnswer]:
+        try:
+            vector = await self._encode(turn.question)
+        except KnowledgeError as error:
+            log.warning("turn %s: no answers by other words: %s", turn.id, error)
+            return ()
+        self._remember(turn.id, vector)
+        tenant_id = turn.thread.tenant_id
+        async with self._database.tenant(tenant_id) as session:
+            found = await similar.nearest(session, tenant_id=tenant_id, ground=ground, model=self._model, vector=vector)
+            judged = await similar.verdicts(session, tenant_id=tenant_id, keys=[one.key for one in found])
+        return [
+            SimilarAnswer(
+                one.key,
+                one.question,
+                one.similarity,
+                tuple(Observation(cosine, right) for cosine, right in judged[one.key]),
+                one.answer,
+            )
+            for one in found
+        ]
+
+    async def keep(self, turn: Turn, key: str, ground: str) -> None:
+        vector = self._vectors.pop(turn.id, None)
+        if vector is None:
+            return
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await similar.describe(
+                session,
+                tenant_id=turn.thread.tenant_id,
+                key=key,
+                turn_id=turn.id,
+                ground=ground,
+                question=turn.question,
+                model=self._model,
+                vector=vector,
+            )
+
+    async def note(self, turn: Turn, hit: SimilarAnswer, *, shadow: bool, right: bool | None = None) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await similar.note(
+                session,
+                tenant_id=turn.thread.tenant_id,
+                turn_id=turn.id,
+                key=hit.key,
+                similarity=hit.similarity,
+                shadow=shadow,
+                right=right,
+            )
+
+    async def asked_afresh(self, turn: Turn) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await similar.reject_earlier(session, thread=turn.thread, question=turn.question)
+
+    async def take_off(self, turn: Turn, key: str) -> bool:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            return await similar.take_off(
+                session, tenant_id=turn.thread.tenant_id, key=key, turn_id=turn.id, most=FLIGHT
+            )
+
+    def _remember(self, turn_id: str, vector: Sequence[float]) -> None:
+        self._vectors[turn_id] = vector
+        while len(self._vectors) > MOST_KEPT:
+            del self._vectors[next(iter(self._vectors))]

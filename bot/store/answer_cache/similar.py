@@ -1,0 +1,204 @@
+"""Answers to questions asked in other words, what became of their hits, and who is answering a question right now."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pgvector import HalfVector
+from sqlalchemy import Boolean, func, literal, literal_column, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.answer_cache import validity
+from bot.store.pipeline import Statement
+from bot.store.schema import answer_flights, answer_hits, answers, turns
+from bot.store.threads import thread_uid
+from bot.types.answer_cache import CachedAnswer
+from bot.types.conversation import ThreadKey
+
+CANDIDATES = 8
+"""Entries that are compared word for word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A kept answer on the same ground: its question, and the cosine of the two questions."""
+
+    key: str
+    question: str
+    similarity: float
+    answer: CachedAnswer
+
+
+async def describe(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    key: str,
+    turn_id: str,
+    ground: str,
+    question: str,
+    model: str,
+    vector: Sequence[float],
+) -> None:
+    """Let the answer that a turn left under ``key`` be found by other words."""
+    await session.execute(
+        update(answers)
+        .where(answers.c.tenant_id == tenant_id, answers.c.key == key, answers.c.turn_id == uuid.UUID(turn_id))
+        .values(ground=ground, question=question, model=model, vector=HalfVector(list(vector)))
+    )
+
+
+async def nearest(
+    session: AsyncSession, *, tenant_id: str, ground: str, model: str, vector: Sequence[float]
+) -> list[Entry]:
+    """The living entries of the ground that are closest, closest first."""
+    distance = answers.c.vector.cosine_distance(HalfVector(list(vector)))
+    rows = await session.execute(
+        select(
+            answers,
+            distance.label("distance"),
+            literal_column(validity.CURRENT, Boolean).label("current"),
+            literal_column(validity.INTACT, Boolean).label("intact"),
+        )
+        .where(
+            answers.c.tenant_id == tenant_id,
+            answers.c.ground == ground,
+            answers.c.model == model,
+            answers.c.expires_at > func.now(),
+        )
+        .order_by(distance)
+        .limit(CANDIDATES)
+    )
+    return [
+        Entry(
+            row.key,
+            row.question,
+            1.0 - float(row.distance),
+            validity.cached(row),
+        )
+        for row in rows
+    ]
+
+
+async def verdicts(
+    session: AsyncSession, *, tenant_id: str, keys: Sequence[str]
+) -> Mapping[str, list[tuple[float, bool]]]:
+    """The judged hits of each entry: the cosine, and whether the answer was right."""
+    rows = await session.execute(
+        select(answer_hits.c.key, answer_hits.c.similarity, answer_hits.c.verdict).where(
+            answer_hits.c.tenant_id == tenant_id, answer_hits.c.key.in_(keys), answer_hits.c.verdict.is_not(None)
+        )
+    )
+    found: dict[str, list[tuple[float, bool]]] = {key: [] for key in keys}
+    for row in rows:
+        found[row.key].append((float(row.similarity), row.verdict > 0))
+    return found
+
+
+async def note(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    turn_id: str,
+    key: str,
+    similarity: float,
+    shadow: bool,
+    right: bool | None = None,
+) -> None:
+    """Keep that a turn hit an entry; a shadow hit was answered anew all the same, and compared."""
+    verdict = None if right is None else 1 if right else -1
+    values = {"key": key, "similarity": similarity, "shadow": shadow, "verdict": verdict}
+    await session.execute(
+        insert(answer_hits)
+        .values(tenant_id=tenant_id, turn_id=uuid.UUID(turn_id), **values)
+        .on_conflict_do_update(index_elements=["tenant_id", "turn_id"], set_=values)
+    )
+
+
+async def judge(session: AsyncSession, *, tenant_id: str, turn_id: str, right: bool) -> None:
+    """What a person thought of the answer that a turn was given from the cache; nothing where it was not."""
+    await session.execute(
+        update(answer_hits)
+        .where(
+            answer_hits.c.tenant_id == tenant_id,
+            answer_hits.c.turn_id == uuid.UUID(turn_id),
+            answer_hits.c.shadow.is_(False),
+        )
+        .values(verdict=1 if right else -1)
+    )
+
+
+async def reject_earlier(session: AsyncSession, *, thread: ThreadKey, question: str) -> None:
+    """Somebody asked afresh: the cached answers to this question in the thread were not what was wanted."""
+    asked = select(turns.c.turn_id).where(
+        turns.c.tenant_id == thread.tenant_id,
+        turns.c.thread_uid == thread_uid(thread),
+        turns.c.question == question,
+    )
+    await session.execute(
+        update(answer_hits)
+        .where(
+            answer_hits.c.tenant_id == thread.tenant_id,
+            answer_hits.c.turn_id.in_(asked),
+            answer_hits.c.shadow.is_(False),
+            answer_hits.c.verdict.is_(None),
+        )
+        .values(verdict=-1)
+    )
+
+
+async def take_off(session: AsyncSession, *, tenant_id: str, key: str, turn_id: str, most: timedelta) -> bool:
+    """Whether this turn is the one that answers the question now; for ``most`` at the longest."""
+    values = {"turn_id": uuid.UUID(turn_id), "until": func.now() + most}
+    taken = await session.execute(
+        insert(answer_flights)
+        .values(tenant_id=tenant_id, key=key, **values)
+        .on_conflict_do_update(
+            index_elements=["tenant_id", "key"],
+            set_=values,
+            where=(answer_flights.c.until < func.now()) | (answer_flights.c.turn_id == uuid.UUID(turn_id)),
+        )
+        .returning(literal(1))
+    )
+    return taken.first() is not None
+
+
+def landing(*, tenant_id: str, turn_id: str) -> Statement:
+    """The turn has ended, however: whoever waits for its answer waits no longer."""
+    return Statement(_LAND, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
+
+
+_LAND = "DELETE FROM answer_flights WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Hits by wording since a moment; of those judged, how many were wrong, people's and the sample's apart."""
+
+    hits: int
+    judged: int
+    wrong: int
+    sampled: int
+    sampled_wrong: int
+
+
+async def tally(session: AsyncSession, *, tenant_id: str, since: datetime) -> Tally:
+    """What became of hits since then."""
+    hits = answer_hits.c
+    wrong, judged = hits.verdict < 0, hits.verdict.is_not(None)
+    row = (
+        await session.execute(
+            select(
+                func.count().filter(~hits.shadow),
+                func.count().filter(~hits.shadow & judged),
+                func.count().filter(~hits.shadow & wrong),
+                func.count().filter(hits.shadow & judged),
+                func.count().filter(hits.shadow & wrong),
+            ).where(hits.tenant_id == tenant_id, hits.created_at >= since)
+        )
+    ).one()
+    return Tally(*(int(value) for value in row))

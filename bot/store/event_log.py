@@ -1,0 +1,30 @@
+"""Which kinds of events have come from a platform, and when last: what a subscription that is missing shows by."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.schema import events_heard
+from bot.types.conversation import Platform
+
+
+async def note(session: AsyncSession, *, tenant_id: str, platform: Platform, kind: str) -> None:
+    """An event of that kind came."""
+    heard = insert(events_heard).values(tenant_id=tenant_id, platform=platform, kind=kind)
+    await session.execute(
+        heard.on_conflict_do_update(index_elements=["tenant_id", "platform", "kind"], set_={"last_at": func.now()})
+    )
+
+
+async def heard(session: AsyncSession, *, tenant_id: str, platform: Platform) -> dict[str, datetime]:
+    """When each kind of event came last; kinds that never came are not in it."""
+    found = await session.execute(
+        select(events_heard.c.kind, events_heard.c.last_at).where(
+            events_heard.c.tenant_id == tenant_id, events_heard.c.platform == platform
+        )
+    )
+    return {row.kind: row.last_at for row in found}

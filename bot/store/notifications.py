@@ -1,0 +1,158 @@
+"""A process's own connection to Postgres, beside the pool: it hears of the others, and they see by it that it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from bot.store import processes
+from bot.store.pipeline import Statement
+from bot.store.session import ALL_TENANTS, APP_ROLE
+from bot.types.display import Pacing
+from bot.types.turns import Notice, NoticeKind
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "parley_turns"
+BEAT_SECONDS = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+_TELL = "SELECT pg_notify(%(channel)s, payload) FROM unnest(%(payloads)s::text[]) AS told (payload)"
+_BIND = """
+    SELECT set_config('parley.tenant_id', %(tenant)s, false),
+           (SELECT set_config('role', rolname, false) FROM pg_roles
+            WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
+"""
+PACING = "pace"
+"""The first word of what a process tells of its edits; processes that do not know it pass it over."""
+_KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "moved"}
+
+
+def _unheard(_: Pacing) -> None:
+    """Nobody edits here."""
+
+
+class Notifications:
+    """Connects again by itself. ``heard`` is called with every notice, on the event loop, and must not block."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        process_id: int | None = None,
+        beat: float = BEAT_SECONDS,
+        settling: float = processes.SETTLING,
+    ) -> None:
+        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._beat = beat
+        self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
+        """The number of this process, for as long as it lives."""
+        self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid(), "settling": settling}
+        self._connected = asyncio.Event()
+
+    @property
+    def holder(self) -> int | None:
+        """The number under which turns may be held now; None while others could not see that this process lives."""
+        return self.process_id if self._connected.is_set() else None
+
+    async def connected(self) -> None:
+        """Wait for the connection."""
+        await self._connected.wait()
+
+    async def serve(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None] = _unheard) -> None:
+        """Listen until cancelled; ``paced`` is called with what is told of edits, like ``heard``."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._once(heard, paced)
+            except (psycopg.Error, OSError) as error:
+                if self._connected.is_set():
+                    log.warning("the line to the database is down (%s); connecting again", _brief(error))
+                    pause = FIRST_PAUSE
+            finally:
+                self._connected.clear()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _once(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None]) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=5,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+        )
+        try:
+            await connection.execute(_BIND, {"tenant": ALL_TENANTS, "role": APP_ROLE})
+            await connection.execute(f"LISTEN {CHANNEL}")
+            await connection.execute(processes.BEAT, self._who)
+            await connection.execute(processes.FORGET)
+            locked = await self._lock(connection)
+            self._connected.set()
+            heard(Notice("connected"))
+            while True:
+                async for notification in connection.notifies(timeout=self._beat):
+                    notice = parsed(notification.payload)
+                    if isinstance(notice, Notice):
+                        heard(notice)
+                    elif notice is not None:
+                        paced(notice)
+                locked = locked or await self._lock(connection)
+                await connection.execute(processes.BEAT, self._who)
+                left = await (await connection.execute(processes.LEFT, self._who)).fetchone()
+                if left is not None and left[0]:
+                    heard(Notice("dead"))
+        finally:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await connection.close()
+
+    async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
+        """Take the lock that shows that this process lives; an earlier connection may still have it for a moment."""
+        row = await (await connection.execute(processes.LOCK, self._who)).fetchone()
+        return row is not None and bool(row[0])
+
+
+def payload(notice: Notice) -> str:
+    """A notice as it travels."""
+    return f"{notice.kind} {notice.platform or '-'} {notice.turn_id or '-'} {notice.holder}"
+
+
+def telling(pacings: Sequence[Pacing]) -> Statement:
+    """Tell every process of this one's edits, for a transaction of its own."""
+    return Statement(_TELL, {"channel": CHANNEL, "payloads": [_written(pacing) for pacing in pacings]})
+
+
+def parsed(text: str) -> Notice | Pacing | None:
+    """What a payload says; None for one of another version."""
+    if text.startswith(f"{PACING} "):
+        return _read(text)
+    said = text.split()
+    if len(said) != 4 or said[0] not in _KINDS or not said[3].isdecimal():
+        return None
+    kind, platform, turn_id, holder = said
+    return Notice(_KINDS[kind], "" if turn_id == "-" else turn_id, "" if platform == "-" else platform, int(holder))
+
+
+def _written(pacing: Pacing) -> str:
+    return f"{PACING} {json.dumps(asdict(pacing), separators=(',', ':'))}"
+
+
+def _read(text: str) -> Pacing | None:
+    try:
+        return Pacing(**json.loads(text.partition(" ")[2]))
+    except (ValueError, TypeError):
+        return None
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,194 @@
+"""A question that was changed or deleted: its turn begins anew, or is forgotten, with all that was made of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, Text, case, cast, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store import reply_parts, turn_queue
+from bot.store.leases import LEASE
+from bot.store.schema import answers, attachments, facts, feedback, message_vectors, messages, threads, turns
+from bot.store.threads import title
+from bot.store.turns import ANYBODY, OPEN
+from bot.types.turns import Notice
+
+FORGOTTEN = "The question was deleted."
+
+
+async def begin_anew(
+    session: AsyncSession, *, tenant_id: str, turn_id: str, question: str, tokens: int, holder: int | None
+) -> bool:
+    """Let the turn answer another question in the place of the first; False where it asks just that already, or where
+    the question was deleted: of two events the later may come first.
+
+    Whoever runs it has lost it. What came of the first question is forgotten.
+    """
+    changed = await session.scalar(
+        update(turns)
+        .where(
+            turns.c.tenant_id == tenant_id,
+            turns.c.turn_id == uuid.UUID(turn_id),
+            turns.c.question != question,
+            turns.c.question != "",
+        )
+        .values(
+            question=question,
+            state="queued",
+            fence=turns.c.fence + 1,
+            holder=holder,
+            lease_until=None,
+            stopping=False,
+            takeovers=0,
+            finished_at=None,
+            **_EMPTY,
+        )
+        .returning(turns.c.thread_uid)
+    )
+    if changed is None:
+        return False
+    await _drop_traces(session, tenant_id, uuid.UUID(turn_id))
+    await session.execute(
+        update(threads)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == changed, _opened_by(uuid.UUID(turn_id)))
+        .values(title=title(question))
+    )
+    await session.execute(
+        update(messages)
+        .where(messages.c.tenant_id == tenant_id, messages.c.turn_id == uuid.UUID(turn_id), messages.c.role == "user")
+        .values(text=question, tokens=tokens)
+    )
+    await session.execute(
+        delete(messages).where(
+            messages.c.tenant_id == tenant_id, messages.c.turn_id == uuid.UUID(turn_id), messages.c.role == "assistant"
+        )
+    )
+    await turn_queue.tell(session, Notice("moved", turn_id))
+    return True
+
+
+async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None = None) -> None:
+    """End the turn and keep nothing of what was asked and answered; its ledger rows stay.
+
+    The messages of its reply are still to be taken away: by whoever holds the turn, who may be posting one just now,
+    else by the process ``holder``.
+    """
+    uid = uuid.UUID(turn_id)
+    held = turns.c.state.in_(OPEN) | turns.c.withdrawn_at.is_not(None)
+    row = (
+        await session.execute(
+            update(turns)
+            .where(turns.c.tenant_id == tenant_id, turns.c.turn_id == uid)
+            .values(
+                question="",
+                state="cancelled",
+                fence=turns.c.fence + 1,
+                holder=case((held, func.coalesce(func.nullif(turns.c.holder, ANYBODY), holder)), else_=holder),
+                withdrawn_at=func.now(),
+                lease_until=None,
+                finished_at=func.coalesce(turns.c.finished_at, func.now()),
+                **_EMPTY | {"refused": FORGOTTEN},
+            )
+            .returning(turns.c.thread_uid)
+        )
+    ).one()
+    await _drop_traces(session, tenant_id, uid)
+    for table in (messages, attachments):
+        await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == uid))
+    await session.execute(
+        update(threads)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == row.thread_uid)
+        .values(title=func.coalesce(_first_words(row.thread_uid, tenant_id), ""))
+    )
+    await turn_queue.tell(session, Notice("moved", turn_id))
+
+
+async def taken_away(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None) -> bool:
+    """Note that nothing of a deleted question's reply stands any more; False where another process has to say so."""
+    ours = turns.c.holder.is_(None) | turns.c.holder.in_((ANYBODY, holder or ANYBODY))
+    done = await session.execute(
+        update(turns)
+        .where(
+            turns.c.tenant_id == tenant_id,
+            turns.c.turn_id == uuid.UUID(turn_id),
+            ours | (turns.c.withdrawn_at < func.now() - LEASE),
+        )
+        .values(withdrawn_at=None)
+        .returning(turns.c.seq)
+    )
+    if done.first() is None:
+        return False
+    await reply_parts.drop(session, tenant_id=tenant_id, turn_id=turn_id)
+    return True
+
+
+_EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refused": None, "trace": {}}
+
+
+async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> None:
+    """Cache entries and thumbs of the answer, the facts that its question stated, the vectors of its messages, what
+    later turns of its thread noted of it, and a summary that took it in: that is written anew from what is left."""
+    thread_uid = await _locked_thread(session, tenant_id, turn_id)
+    for table in (answers, facts, feedback):
+        await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == turn_id))
+    spoken = select(messages.c.seq).where(messages.c.tenant_id == tenant_id, messages.c.turn_id == turn_id)
+    await session.execute(
+        delete(message_vectors).where(message_vectors.c.tenant_id == tenant_id, message_vectors.c.seq.in_(spoken))
+    )
+    own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
+    await session.execute(
+        update(threads)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == thread_uid, threads.c.summary_upto >= own)
+        .values(summary="", summary_upto=0)
+    )
+    await forget_in_traces(session, tenant_id, [thread_uid], turns.c.seq > own)
+
+
+async def _locked_thread(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> uuid.UUID:
+    """The turn's thread. A summary that is being made of its messages is kept before this, or not at all."""
+    of = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
+    locked = await session.execute(
+        select(threads.c.thread_uid)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == of)
+        .with_for_update(key_share=True)
+    )
+    thread_uid = locked.scalar_one()
+    assert isinstance(thread_uid, uuid.UUID)
+    return thread_uid
+
+
+async def forget_in_traces(
+    session: AsyncSession, tenant_id: str, thread_uids: Sequence[uuid.UUID], *which: ColumnElement[bool]
+) -> None:
+    """Take out of the traces of the threads' turns what each noted of the messages before it."""
+    noted = cast(["query", "searched", "recalled", "facts"], ARRAY(Text))
+    await session.execute(
+        update(turns)
+        .where(turns.c.tenant_id == tenant_id, turns.c.thread_uid.in_(thread_uids), turns.c.trace != {}, *which)
+        .values(trace=turns.c.trace.op("-")(noted))
+    )
+
+
+def _opened_by(turn_id: uuid.UUID) -> Any:
+    """Whether the turn is the one that its thread began with."""
+    return turn_id == (
+        select(turns.c.turn_id)
+        .where(turns.c.tenant_id == threads.c.tenant_id, turns.c.thread_uid == threads.c.thread_uid)
+        .order_by(turns.c.seq)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _first_words(thread_uid: uuid.UUID, tenant_id: str) -> Any:
+    first = (
+        select(messages.c.text)
+        .where(messages.c.tenant_id == tenant_id, messages.c.thread_uid == thread_uid, messages.c.role == "user")
+        .order_by(messages.c.seq)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.left(first, 80)

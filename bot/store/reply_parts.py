@@ -1,0 +1,79 @@
+"""The messages of a reply: each is on record before it is posted, and after with its reference.
+
+A reference that is known stays: of two processes that posted the same message, the later one learns of the other's.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.schema import reply_parts
+from bot.types.turns import Turn
+
+
+async def refs(session: AsyncSession, *, tenant_id: str, turn_id: str) -> tuple[str, ...]:
+    """References of the reply messages that were posted, in order."""
+    rows = await session.scalars(
+        select(reply_parts.c.ref)
+        .where(
+            reply_parts.c.tenant_id == tenant_id,
+            reply_parts.c.turn_id == uuid.UUID(turn_id),
+            reply_parts.c.ref.is_not(None),
+        )
+        .order_by(reply_parts.c.part)
+    )
+    return tuple(str(ref) for ref in rows)
+
+
+async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> int:
+    """How many reply messages are on record, posted or about to be."""
+    found = await session.scalar(
+        select(func.count()).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
+    )
+    return int(found or 0)
+
+
+async def note(session: AsyncSession, turn: Turn, index: int, ref: str | None) -> str | None:
+    """Write a reply message down; the reference that is on record then."""
+    statement = insert(reply_parts).values(
+        tenant_id=turn.thread.tenant_id, turn_id=uuid.UUID(turn.id), part=index, ref=ref
+    )
+    noted: str | None = await session.scalar(
+        statement.on_conflict_do_update(
+            index_elements=["tenant_id", "turn_id", "part"],
+            set_={"ref": func.coalesce(reply_parts.c.ref, statement.excluded.ref)},
+        ).returning(reply_parts.c.ref)
+    )
+    return noted
+
+
+_OFFER = text(
+    """
+    INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
+    SELECT tenant_id, turn_id, :part, CAST(:ref AS text) FROM turns
+    WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid) AND question <> ''
+    ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
+    RETURNING ref
+    """
+)
+
+
+async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str | None:
+    """For a process that lost the turn between a post and its record: the reference that is on record then.
+
+    None where the question was deleted. Whoever gets another one than it offers has posted one too many.
+    """
+    asked = {"tenant": turn.thread.tenant_id, "turn": turn.id, "part": index, "ref": ref}
+    found: str | None = await session.scalar(_OFFER, asked)
+    return found
+
+
+async def drop(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:
+    """Forget the reply messages of a turn: they are no longer there."""
+    await session.execute(
+        delete(reply_parts).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
+    )

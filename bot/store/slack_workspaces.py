@@ -1,0 +1,130 @@
+"""Slack workspaces that installed the app themselves, and consents under way. Tokens are sealed before they come here.
+
+A workspace's row stands under its own name, ``slack:T...`` or, where an organisation installed it as a whole,
+``slack:E...``. It outlives the removal of the app, without its tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store import tenants
+from bot.store.schema import oauth_states, slack_installations
+from bot.store.schema import tenants as tenants_table
+from bot.store.session import ALL_TENANTS, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One installation. ``sealed`` is None once the app was removed; ``expires_at`` where its token never ends."""
+
+    tenant_id: str
+    team_id: str
+    enterprise_id: str
+    name: str
+    app_id: str
+    bot_id: str
+    bot_user_id: str
+    scopes: str
+    installed_by: str
+    installed_at: datetime
+    sealed: str | None
+    expires_at: datetime | None
+    refreshed_at: datetime
+    version: int = 1
+    removed_at: datetime | None = None
+
+
+async def save(session: AsyncSession, made: Installed) -> None:
+    """Keep an installation, in place of an earlier one of the workspace."""
+    await tenants.ensure(session, tenant_id=made.tenant_id, platform="slack")
+    values = asdict(made)
+    anew = {name: value for name, value in values.items() if name not in ("tenant_id", "version")}
+    await session.execute(
+        insert(slack_installations)
+        .values(**values)
+        .on_conflict_do_update(
+            index_elements=["tenant_id"], set_={**anew, "version": slack_installations.c.version + 1}
+        )
+    )
+
+
+async def get(session: AsyncSession, tenant_id: str) -> Installed | None:
+    """The installation of a workspace, also where the app was removed since."""
+    row = (
+        await session.execute(select(slack_installations).where(slack_installations.c.tenant_id == tenant_id))
+    ).one_or_none()
+    return Installed(**row._mapping) if row else None
+
+
+async def renew(
+    session: AsyncSession, known: Installed, *, sealed: str, expires_at: datetime | None, now: datetime
+) -> bool:
+    """Put new tokens in place of those of ``known``; False where it was installed anew or renewed meanwhile."""
+    done = await session.execute(
+        update(slack_installations)
+        .where(
+            slack_installations.c.tenant_id == known.tenant_id,
+            slack_installations.c.version == known.version,
+            slack_installations.c.sealed.is_not(None),
+        )
+        .values(sealed=sealed, expires_at=expires_at, refreshed_at=now, version=known.version + 1)
+        .returning(slack_installations.c.version)
+    )
+    return done.first() is not None
+
+
+async def remove(session: AsyncSession, tenant_id: str, *, told_at: datetime, now: datetime) -> bool:
+    """Forget the tokens, unless the workspace installed the app again after ``told_at``; whether there were any."""
+    done = await session.execute(
+        update(slack_installations)
+        .where(
+            slack_installations.c.tenant_id == tenant_id,
+            slack_installations.c.sealed.is_not(None),
+            slack_installations.c.installed_at <= told_at,
+        )
+        .values(sealed=None, expires_at=None, removed_at=now, version=slack_installations.c.version + 1)
+        .returning(slack_installations.c.version)
+    )
+    return done.first() is not None
+
+
+async def every(database: Database) -> list[Installed]:
+    """All installations, those that were removed among them, by name."""
+    async with database.queue() as session:
+        names = await session.scalars(select(tenants_table.c.tenant_id).where(tenants_table.c.platform == "slack"))
+        known = list(names)
+    found: list[Installed] = []
+    for tenant_id in sorted(known):
+        async with database.tenant(tenant_id) as session:
+            made = await get(session, tenant_id)
+        if made is not None:
+            found.append(made)
+    return found
+
+
+async def was_removed(session: AsyncSession, tenant_id: str) -> bool:
+    """Whether the workspace had the app and removed it."""
+    made = await get(session, tenant_id)
+    return made is not None and made.sealed is None
+
+
+async def issue_state(session: AsyncSession, digest: str, *, expires_at: datetime, now: datetime) -> None:
+    """Note that somebody began to install the app; forget those who never came back."""
+    await session.execute(
+        delete(oauth_states).where(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.expires_at < now)
+    )
+    await session.execute(insert(oauth_states).values(tenant_id=ALL_TENANTS, digest=digest, expires_at=expires_at))
+
+
+async def consume_state(session: AsyncSession, digest: str, *, now: datetime) -> bool:
+    """Whether it was issued, is not over, and was not used before."""
+    where = and_(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.digest == digest)
+    used = await session.execute(delete(oauth_states).where(where).returning(oauth_states.c.expires_at))
+    row = used.one_or_none()
+    return row is not None and row.expires_at > now

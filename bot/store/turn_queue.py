@@ -1,0 +1,263 @@
+"""The queue of turns: who may run next, fairly; what a dead process left; and telling processes of each other's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.engine.answer.poison import SUSPECT_AFTER
+from bot.errors import LeaseLost
+from bot.store import reply_parts
+from bot.store.leases import LEASE, TAKEN
+from bot.store.notifications import CHANNEL, payload
+from bot.store.pipeline import Statement
+from bot.store.processes import HELD, dead
+from bot.store.schema import turns
+from bot.store.threads import thread_uid
+from bot.store.turns import ANYBODY, is_turn
+from bot.types.conversation import Platform, ThreadKey
+from bot.types.turns import Notice, Turn
+
+UNCLAIMED = "5 seconds"
+"""How long a queued turn of a process that does not say that it lives is left to it."""
+
+TRIED_FOR = "1 day"
+"""How long the messages of a deleted question are tried to be taken away."""
+
+_NEXT = text(
+    f"""
+    WITH open AS (
+        SELECT tenant_id, turn_id, thread_uid, user_id, platform, seq, state, holder, created_at, lease_until,
+               started_at, takeovers >= {SUSPECT_AFTER} AS suspect
+        FROM turns WHERE state IN ('queued', 'running')
+    ), at_work AS (
+        SELECT tenant_id, user_id, count(*) AS running FROM open WHERE state = 'running' GROUP BY tenant_id, user_id
+    ), ready AS (
+        SELECT open.*, coalesce(at_work.running, 0)
+            + row_number() OVER (PARTITION BY tenant_id, user_id ORDER BY seq) AS of_user,
+            row_number() OVER (PARTITION BY suspect ORDER BY seq) AS nth
+        FROM open LEFT JOIN at_work USING (tenant_id, user_id)
+        WHERE platform = :platform AND turn_id <> ALL (CAST(:known AS uuid[]))
+          AND (state = 'queued' AND (holder IN ({ANYBODY}, :holder)
+                                     OR holder IS NULL AND created_at < now() - interval '{UNCLAIMED}')
+               OR state = 'running' AND (lease_until < now() OR holder = :holder))
+          AND NOT EXISTS (
+              SELECT 1 FROM turns older
+              WHERE older.tenant_id = open.tenant_id AND older.thread_uid = open.thread_uid
+                AND older.seq < open.seq AND older.state IN ('queued', 'running'))
+    ), of_tenants AS (
+        SELECT tenant_id, sum(running) AS running FROM at_work GROUP BY tenant_id
+    )
+    SELECT tenant_id, turn_id, state
+    FROM (
+        SELECT ready.*, coalesce(of_tenants.running, 0)
+            + row_number() OVER (PARTITION BY tenant_id ORDER BY of_user, seq) AS of_tenant
+        FROM ready LEFT JOIN of_tenants USING (tenant_id)
+        WHERE NOT suspect OR nth = 1 AND :suspects
+    ) ranked
+    ORDER BY started_at IS NULL, of_tenant, seq
+    LIMIT :most
+    """  # noqa: S608
+)
+"""What was interrupted comes first: a draft stands in its channel. The rest is round robin: the n-th turn of a tenant,
+running ones counted, comes after the first n-1 of every other; within a tenant its people take turns in the same way,
+and a person's questions stand in their order."""
+
+_LEFT = text(
+    f"""
+    SELECT tenant_id, turn_id, platform, fence, suspect,
+           suspect OR NOT bool_or(suspect) OVER (PARTITION BY holder) AS charged
+    FROM (
+        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM turns WHERE {HELD}
+    ) held JOIN (
+        SELECT DISTINCT holder FROM turns
+        WHERE {HELD} AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
+    ) others USING (holder)
+    WHERE {dead("others.holder")}
+    ORDER BY suspect, tenant_id
+    """  # noqa: S608
+)
+"""The suspects last: whoever sees the others of a dead process sees its suspect with them."""
+
+_SET_FREE = text(
+    """
+    WITH theirs AS (
+        SELECT turns.turn_id, dead.charged AND state = 'running' AS charged, state = 'running' AS running
+        FROM turns JOIN unnest(CAST(:turns AS uuid[]), CAST(:fences AS integer[]), CAST(:charged AS boolean[]))
+            AS dead (turn_id, fence, charged) ON turns.turn_id = dead.turn_id AND turns.fence = dead.fence
+        WHERE tenant_id = :tenant
+        FOR UPDATE OF turns SKIP LOCKED
+    )
+    UPDATE turns
+    SET holder = 0, lease_until = NULL,
+        fence = fence + CASE WHEN theirs.running THEN 1 ELSE 0 END,
+        takeovers = takeovers + CASE WHEN theirs.charged THEN 1 ELSE 0 END,
+        state = CASE WHEN theirs.running THEN 'queued' ELSE state END
+    FROM theirs
+    WHERE tenant_id = :tenant AND turns.turn_id = theirs.turn_id
+    RETURNING platform
+    """
+)
+
+_WITHDRAWN = text(
+    f"""
+    SELECT tenant_id, turn_id FROM turns
+    WHERE platform = :platform AND withdrawn_at > now() - interval '{TRIED_FOR}'
+      AND turn_id <> ALL (CAST(:known AS uuid[]))
+      AND (holder IS NULL OR holder IN ({ANYBODY}, :holder) OR withdrawn_at < now() - CAST(:lease AS interval))
+    ORDER BY withdrawn_at
+    LIMIT :most
+    """  # noqa: S608
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A turn of a dead process; ``charged``: the death is noted against it if it was running."""
+
+    tenant_id: str
+    turn_id: str
+    platform: str
+    fence: int
+    suspect: bool
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A turn that a process may run; one whose lease has lapsed is ``running``."""
+
+    tenant_id: str
+    turn_id: str
+    running: bool
+
+
+async def ready(
+    session: AsyncSession,
+    *,
+    platform: Platform,
+    holder: int | None,
+    known: Collection[str],
+    most: int,
+    suspects: bool = True,
+) -> list[Ready]:
+    """Turns that this process may run, the most urgent first, at most one suspect among them; needs
+    ``Database.queue``.
+
+    ``known`` are left out: this process has them already.
+    """
+    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "suspects": suspects}
+    rows = await session.execute(_NEXT, asked)
+    return [Ready(row.tenant_id, str(row.turn_id), row.state == "running") for row in rows]
+
+
+async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
+    """The turns of processes that are dead, suspects last; needs ``Database.queue``."""
+    rows = await session.execute(_LEFT, {"holder": holder, "settling": settling})
+    return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence, row.suspect, row.charged) for row in rows]
+
+
+async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left]) -> None:
+    """Put a tenant's turns of dead processes back into the queue for anybody, but those where somebody was faster."""
+    asked = {
+        "tenant": tenant_id,
+        "turns": [one.turn_id for one in left],
+        "fences": [one.fence for one in left],
+        "charged": [one.charged for one in left],
+    }
+    for platform in sorted({row.platform for row in await session.execute(_SET_FREE, asked)}):
+        await tell(session, Notice("ready", "", platform))
+
+
+async def withdrawn(
+    session: AsyncSession, *, platform: Platform, holder: int | None, known: Collection[str], most: int
+) -> list[tuple[str, str]]:
+    """``(tenant_id, turn_id)`` of deleted questions whose replies are to be taken away; needs ``Database.queue``.
+
+    Each is first left to the process that ran the turn when it was deleted, for as long as a lease lasts.
+    """
+    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "lease": LEASE}
+    return [(row.tenant_id, str(row.turn_id)) for row in await session.execute(_WITHDRAWN, asked)]
+
+
+async def direct_channels(session: AsyncSession, *, platform: Platform, most: int = 100) -> list[str]:
+    """Channels that are their own thread, asked in within a week, the latest first; needs ``Database.queue``."""
+    found = await session.scalars(
+        select(turns.c.channel_id)
+        .where(
+            turns.c.platform == platform,
+            turns.c.channel_id == turns.c.thread_id,
+            turns.c.created_at > func.now() - timedelta(days=7),
+        )
+        .group_by(turns.c.channel_id)
+        .order_by(func.max(turns.c.created_at).desc())
+        .limit(most)
+    )
+    return list(found)
+
+
+async def hold(session: AsyncSession, *, turn: Turn, holder: int | None) -> bool:
+    """Keep a queued turn for this process; False where it runs, has ended, or is another's."""
+    free = turns.c.holder.is_(None) | turns.c.holder.in_((ANYBODY, holder or ANYBODY))
+    return _found(
+        await session.execute(
+            update(turns)
+            .where(is_turn(turn), turns.c.state == "queued", free)
+            .values(holder=holder)
+            .returning(turns.c.seq)
+        )
+    )
+
+
+async def release(session: AsyncSession, *, turn: Turn, holder: int | None) -> None:
+    """Let any process run a queued turn that this one held, and say so."""
+    mine = turns.c.holder.is_(None) | (turns.c.holder == (holder or ANYBODY))
+    freed = await session.execute(
+        update(turns)
+        .where(is_turn(turn), turns.c.state == "queued", mine)
+        .values(holder=ANYBODY)
+        .returning(turns.c.seq)
+    )
+    if _found(freed):
+        await tell(session, Notice("ready", turn.id, turn.thread.platform))
+
+
+async def record_waiting(
+    session: AsyncSession, *, turn: Turn, holder: int | None, index: int, ref: str | None
+) -> str | None:
+    """Remember a message that tells an asker to wait; the reference on record then.
+
+    Raises LeaseLost where the turn no longer waits here.
+    """
+    if not await hold(session, turn=turn, holder=holder):
+        raise LeaseLost(TAKEN)
+    return await reply_parts.note(session, turn, index, ref)
+
+
+async def tell(session: AsyncSession, notice: Notice) -> None:
+    """Send a notice to every process once the transaction is committed."""
+    await session.execute(select(func.pg_notify(CHANNEL, payload(notice))))
+
+
+def telling_next(*, thread: ThreadKey) -> Statement:
+    """Once the transaction is committed, say that the thread's next turn may run, if one waits."""
+    named = {"tenant": thread.tenant_id, "thread": thread_uid(thread), "channel": CHANNEL, "anybody": ANYBODY}
+    return Statement(_TELL_NEXT, named)
+
+
+_TELL_NEXT = """
+SELECT pg_notify(%(channel)s, format('ready %%s %%s %%s', platform, turn_id, coalesce(holder, %(anybody)s)))
+FROM (
+    SELECT platform, turn_id, holder FROM turns
+    WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND state = 'queued' ORDER BY seq LIMIT 1
+) next
+"""
+
+
+def _found(result: CursorResult[Any]) -> bool:
+    return result.first() is not None

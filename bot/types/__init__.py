@@ -1,0 +1,1 @@
+"""Frozen value types that every layer shares. They import the standard library only."""

@@ -1,0 +1,119 @@
+"""Defines model usage and money: tokens, provider calls, routes, reservations and budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+
+Tier = Literal["cheap", "strong"]
+
+
+Purpose = Literal["answer", "rewrite", "summary", "route", "judge", "embedding"]
+
+
+CallStatus = Literal["open", "ok", "cancelled", "error"]
+
+
+BudgetOwner = Literal["user", "channel", "tenant"]
+
+
+UNLIMITED = 10**15
+"""Tokens a day: as many as this are no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, disjoint: the whole prompt is ``input + cached + cache_write + cache_write_long``."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Every token that was sent, cached or not."""
+        return self.input_tokens + self.cached_tokens + self.cache_write_tokens + self.cache_write_long_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        """What counts against a budget."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_long_tokens + other.cache_write_long_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model provider as the ledger keeps it. ``cost_usd`` is None where the price is unknown.
+
+    ``id`` (32 hexadecimal digits) names the row from before the call was sent, when it is ``open`` and an estimate.
+    """
+
+    purpose: Purpose
+    provider: str
+    model: str
+    tier: Tier | None
+    usage: Usage
+    cost_usd: Decimal | None
+    price_version: str
+    status: CallStatus
+    latency_ms: float
+    ttft_ms: float | None = None
+    estimated: bool = False
+    error: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which model answers, and why, in words that ``why`` can show."""
+
+    tier: Tier
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Tokens set aside for a turn, on one day, for its asker, its channel and its tenant at once."""
+
+    id: str
+    tokens: int
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """Somebody's day: ``used`` and ``reserved`` tokens of ``limit``; ``resets_at`` is the tenant's next midnight."""
+
+    used: int
+    reserved: int
+    limit: int
+    resets_at: datetime
+    whose: BudgetOwner = "user"
+
+    @property
+    def left(self) -> int:
+        """Tokens that can still be set aside."""
+        return max(0, self.limit - self.used - self.reserved)
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether only the use is counted."""
+        return self.limit >= UNLIMITED
+
+
+NO_USAGE = Usage()

@@ -1,0 +1,120 @@
+"""How long an answer may be given again, and whether its question still finds what it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.engine import cache
+from bot.types.answer_cache import CachedAnswer
+from bot.types.display import Citation
+from knowledge.errors import EmbeddingError
+from knowledge.types import Found
+from tests.engine.fakes import Library, Memory, Screen, Writer, passage, turn
+from tests.engine.test_cached_answers import ASKED, KNOWN, Shelf, engine, near
+from tests.engine.test_engine import script
+
+CITED = (Citation(1, "rules.md", "Rules", "Nine days."),)
+ONE, OTHER = passage("A journey lasts nine days.", 1), passage("The canteen opens at noon.", 2)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "lasting"),
+    [
+        ("How many days of leave do we get?", "Thirty [1].", "stable"),
+        ("Wie viele Urlaubstage habe ich?", "Dreißig [1].", "stable"),
+        ("Who is on call today?", "Ben [1].", "hour"),
+        ("What is the current limit?", "180 EUR [1].", "hour"),
+        ("What is the status of the migration?", "It runs [1].", "hour"),
+        ("Wer hat heute Bereitschaft?", "Ben [1].", "hour"),
+        ("How many days of leave do we get?", "Currently thirty [1].", "hour"),
+    ],
+)
+def test_what_is_so_now_is_told_from_what_stands(question: str, answer: str, lasting: str) -> None:
+    assert cache.lasting(question, answer, CITED) == lasting
+
+
+def test_what_cites_nothing_or_cites_talk_is_of_the_hour() -> None:
+    assert cache.lasting("How many days of leave do we get?", "I do not know.", ()) == "hour"
+    talk = (replace(CITED[0], source="slack:C1"),)
+    assert cache.lasting("How many days of leave do we get?", "Thirty [1].", talk) == "hour"
+
+
+def test_the_evidence_is_the_passages_and_how_far_they_are_trusted() -> None:
+    found = Found((ONE, OTHER), {}, 0.9, 1, weak_below=0.5, decline_below=0.2)
+    same = replace(found, passages=(replace(OTHER, score=0.1), ONE), knowledge_version=7, confidence=0.8)
+    assert cache.evidence(found) == cache.evidence(same)
+    for other in (
+        replace(found, passages=(ONE,)),
+        replace(found, passages=(ONE, replace(OTHER, text="The canteen opens at one."))),
+        replace(found, passages=(ONE, replace(OTHER, document_id="another"))),
+        replace(found, confidence=0.4),
+        replace(found, confidence=0.1),
+    ):
+        assert cache.evidence(other) != cache.evidence(found)
+
+
+def stale(library: Library, **changes: object) -> CachedAnswer:
+    found = Found(library.passages, {}, library.confidence, 1)
+    made = replace(KNOWN, question=ASKED, evidence=cache.evidence(found), current=False)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+async def asked(known: CachedAnswer, library: Library, *, shelf: Shelf | None = None) -> tuple[bool, Memory, Writer]:
+    class Kept(Memory):
+        async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
+            return None if shelf else known
+
+    store, writer = Kept(), Writer([script("New [1].")])
+    outcome = await engine(shelf or Shelf(), writer, store, search=library).handle(turn(ASKED), Screen())
+    return outcome.cached, store, writer
+
+
+async def test_an_answer_stands_where_its_question_finds_the_same_in_changed_documents() -> None:
+    library = Library((ONE, OTHER))
+    cached, store, writer = await asked(stale(library), library)
+    assert (cached, store.stood, writer.prompts) == (True, [1], [])
+    assert [query for query, _ in library.queries] == [ASKED]
+
+
+async def test_an_answer_whose_question_finds_something_else_is_given_no_more_and_searched_for_once() -> None:
+    library = Library((ONE, OTHER))
+    known = stale(Library((ONE,)))
+    cached, store, writer = await asked(known, library)
+    assert (cached, store.stood, len(writer.prompts)) == (False, [], 1)
+    assert [query for query, _ in library.queries] == [ASKED]
+
+
+@pytest.mark.parametrize("change", [{"intact": False}, {"evidence": ""}])
+async def test_an_answer_that_cites_a_changed_document_is_gone_at_once(change: dict[str, object]) -> None:
+    library = Library((ONE, OTHER))
+    cached, _, _ = await asked(stale(library, **change), library)
+    assert not cached
+
+
+async def test_an_answer_in_other_words_stands_by_what_its_own_question_finds() -> None:
+    library = Library((ONE, OTHER))
+    hit = near()
+    for known, given in ((stale(library, question=hit.question), True), (stale(Library((ONE,))), False)):
+        library.queries.clear()
+        shelf = Shelf([replace(hit, answer=known)])
+        cached, _, _ = await asked(known, library, shelf=shelf)
+        assert cached is given
+        assert library.queries[0][0] == known.question
+
+
+async def test_where_nothing_can_be_searched_an_old_answer_is_not_given() -> None:
+    library = Library((ONE, OTHER), error=EmbeddingError("no model"))
+    cached, _, _ = await asked(stale(library), library)
+    assert not cached
+
+
+async def test_what_an_answer_rests_on_is_kept_with_it() -> None:
+    library, store = Library((ONE, OTHER)), Memory()
+    await engine(Shelf(), Writer([script("A journey lasts nine days [1].")]), store, search=library).handle(
+        turn(ASKED), Screen()
+    )
+    (kept,) = store.kept
+    assert kept.evidence == cache.evidence(Found(library.passages, {}, library.confidence, 1))
+    assert (kept.question, kept.knowledge_version, kept.lasting) == (ASKED, 1, "stable")

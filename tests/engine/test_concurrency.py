@@ -1,0 +1,162 @@
+"""A bounded number of turns at once, let in fairly."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.engine.dispatch.concurrency import AT_ONCE, FEW, Ease, TurnSlots, fairest
+from bot.engine.dispatch.running import REST, QueuePoller
+from bot.types.conversation import Author, ThreadKey
+from bot.types.turns import Turn
+from tests.engine.fakes import Screen, turn
+
+
+def asks(number: str, tenant: str = "A", user: str = "ann") -> Turn:
+    return turn(id=number, thread=ThreadKey(tenant, "slack", "C", number), author=Author(user, user))
+
+
+def test_the_tenant_with_the_fewest_running_turns_is_next() -> None:
+    running = [asks("1"), asks("2"), asks("3", "B")]
+    assert fairest([asks("4"), asks("5", "B"), asks("6", "C")], running, {}).id == "6"
+
+
+def test_among_equal_tenants_the_one_that_was_served_longest_ago() -> None:
+    waiting = [asks("1"), asks("2", "B")]
+    assert fairest(waiting, [], {"A": 2, "B": 1}).id == "2"
+    assert fairest(waiting, [], {"A": 1, "B": 2}).id == "1"
+
+
+def test_within_a_tenant_its_people_take_turns_and_each_in_order() -> None:
+    waiting = [asks("1"), asks("2"), asks("3", user="bob")]
+    assert fairest(waiting, [asks("0")], {}).id == "3"
+    assert fairest(waiting, [], {}).id == "1"
+
+
+async def test_one_place_goes_round() -> None:
+    places = TurnSlots(1)
+    came: list[str] = []
+    busy = asks("0", "A")
+    await places.take(busy)
+
+    async def visit(one: Turn) -> None:
+        await places.take(one)
+        came.append(one.id)
+        places.give(one)
+
+    crowd = [asks(f"a{n}", "A") for n in range(3)] + [asks("b", "B"), asks("c", "C")]
+    tasks = [asyncio.create_task(visit(one)) for one in crowd]
+    await asyncio.sleep(0)
+    assert places.ahead(crowd[3]) == 3
+    assert (places.free, came) == (0, [])
+    places.give(busy)
+    await asyncio.gather(*tasks)
+    assert came == ["b", "c", "a0", "a1", "a2"]
+    assert places.free == 1
+
+
+async def test_no_more_than_there_are_places() -> None:
+    places, at_once, most = TurnSlots(3), 0, 0
+
+    async def visit(one: Turn) -> None:
+        nonlocal at_once, most
+        await places.take(one)
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        places.give(one)
+
+    await asyncio.gather(*(visit(asks(str(n), user=f"u{n % 5}")) for n in range(40)))
+    assert most == 3
+
+
+async def test_whoever_gives_up_waiting_leaves_nothing_behind() -> None:
+    told: list[int] = []
+    places = TurnSlots(1, changed=lambda: told.append(1))
+    first, second, third = asks("1"), asks("2"), asks("3")
+    await places.take(first)
+    waiting = asyncio.create_task(places.take(second))
+    last = asyncio.create_task(places.take(third))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    places.give(first)
+    await asyncio.wait_for(last, 1)
+    places.give(third)
+    assert places.free == 1
+    assert told == [1], "told when a place is free, not when it is taken at once"
+
+
+async def test_a_place_that_came_with_the_cancellation_is_given_on() -> None:
+    places = TurnSlots(1)
+    first, second, third = asks("1"), asks("2"), asks("3")
+    await places.take(first)
+    waiting, last = asyncio.create_task(places.take(second)), asyncio.create_task(places.take(third))
+    await asyncio.sleep(0)
+    places.give(first)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(last, 1)
+
+
+async def test_to_give_or_take_twice_is_once() -> None:
+    places = TurnSlots(2)
+    one = asks("1")
+    await places.take(one)
+    await places.take(one)
+    assert places.free == 1
+    places.give(one)
+    places.give(one)
+    assert places.free == 2
+
+
+def test_a_loop_that_is_late_begins_few_turns_and_one_at_a_time() -> None:
+    ease = Ease()
+    assert ease.admits(0, 64) == 64
+    ease.looked(late=1.0)
+    assert ease.admits(0, 64) == 1
+    ease.begun = 1
+    assert ease.admits(1, 64) == 0
+    ease.looked(late=0.0)
+    assert ease.admits(1, 64) == 1
+    assert ease.admits(FEW, 64) == 0
+    for _ in range(20):
+        ease.looked(late=0.0)
+    assert ease.admits(FEW, 64) == 64 - FEW
+
+
+async def test_what_others_left_is_taken_up_a_few_at_a_time() -> None:
+    told = asyncio.Event()
+    places = TurnSlots(64, changed=told.set)
+    assert places.free == AT_ONCE
+    for n in range(AT_ONCE + 2):
+        await asyncio.wait_for(places.take(asks(str(n))), 1)
+    assert places.free == 0
+    await asyncio.wait_for(told.wait(), 5)
+    assert places.free > 0
+
+
+async def test_looking_for_turns_takes_a_fifth_of_the_time_at_most() -> None:
+    moment, pauses, looks = 0.0, [], 0
+
+    async def look(platform: str) -> int:
+        nonlocal moment, looks
+        moment, looks = moment + 2.0, looks + 1
+        return 0
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if looks < 3:
+            rounds.soon("slack")
+        await asyncio.sleep(0)
+
+    rounds = QueuePoller(look, sleep=sleep, monotonic=lambda: moment)
+    rounds.serve("slack", lambda turn: Screen())
+    rounds.soon()
+    while looks < 3:
+        await asyncio.sleep(0)
+    await rounds.close()
+    assert pauses == [REST * 2.0] * 3

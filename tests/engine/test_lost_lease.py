@@ -1,0 +1,196 @@
+"""A turn that is lost to another process between two steps: no second message, nothing under a deleted question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bot.engine import user_messages as said
+from bot.engine.display import reply_messages
+from bot.engine.display.retraction import Retractions, make_way, take_away
+from bot.engine.display.stream import Display
+from bot.errors import LeaseLost, SurfaceError
+from bot.types.display import Part
+from bot.types.turns import Turn
+from tests.engine.fakes import Memory, Screen, Writer, turn
+from tests.engine.test_engine import ANSWER, engine, script
+
+
+@dataclass
+class Interloper(Screen):
+    """A Screen on which something happens while a message is posted."""
+
+    meanwhile: Callable[[], Coroutine[Any, Any, None] | None] = lambda: None
+
+    async def post(self, part: Part) -> str:
+        ref = await super().post(part)
+        if waiting := self.meanwhile():
+            await waiting
+        return ref
+
+
+async def test_a_post_that_lands_when_the_turn_is_lost_is_left_to_the_next_holder() -> None:
+    store, screen = Memory(), Interloper()
+
+    def lose() -> None:
+        store.lost = True
+
+    screen.meanwhile = lose
+    with pytest.raises((LeaseLost, asyncio.CancelledError)):
+        await engine(store, Writer([script(ANSWER)])).handle(turn(), screen)
+    assert store.parts == {0: "m0"}, "the next one goes on in it"
+    assert list(screen.messages) == ["m0"]
+
+
+async def test_a_post_that_lands_after_the_next_holders_own_is_taken_away() -> None:
+    store, screen = Memory(), Interloper()
+
+    def lose() -> None:
+        store.lost, store.parts[0] = True, "theirs"
+
+    screen.meanwhile = lose
+    with pytest.raises((LeaseLost, asyncio.CancelledError)):
+        await engine(store, Writer([script(ANSWER)])).handle(turn(), screen)
+    assert store.parts == {0: "theirs"}
+    assert screen.messages == {}
+
+
+async def test_a_post_that_lands_under_a_deleted_question_is_taken_away() -> None:
+    store, screen = Memory(), Interloper()
+
+    async def delete() -> None:
+        await store.forget(turn())
+
+    screen.meanwhile = lambda: delete() if not store.forgotten else None
+    with pytest.raises((LeaseLost, asyncio.CancelledError)):
+        await engine(store, Writer([script(ANSWER)])).handle(turn(), screen)
+    assert (screen.messages, store.parts) == ({}, {})
+
+
+async def test_a_holder_whose_message_was_posted_by_another_goes_on_in_that_one() -> None:
+    store, screen = Memory(), Interloper()
+    screen.messages["theirs"] = [Part("_Looking…_", "7b1c:0", "7b1c")]
+
+    def posts() -> None:
+        store.parts.setdefault(0, None)
+        store.parts[0] = store.parts[0] or "theirs"
+
+    screen.meanwhile = posts
+    outcome = await engine(store, Writer([script(ANSWER)])).handle(turn(), screen)
+    assert outcome.state == "done"
+    assert [(ref, parts[-1].text) for ref, parts in screen.messages.items()] == [("theirs", ANSWER)]
+
+
+async def test_a_post_goes_on_though_whoever_waited_for_it_is_cancelled() -> None:
+    store, screen, landing = Memory(), Interloper(), asyncio.Event()
+
+    async def slowly() -> None:
+        await landing.wait()
+
+    screen.meanwhile = slowly
+    async with Display(screen, turn_id="7b1c", record=store.record_waiting_for(turn())) as display:
+        saying = asyncio.create_task(display.say("_Looking…_"))
+        while not screen.messages:
+            await asyncio.sleep(0)
+        saying.cancel()
+        await asyncio.gather(saying, return_exceptions=True)
+        asyncio.get_running_loop().call_soon(landing.set)
+        await make_way(store, turn(), display)
+    assert store.parts == {0: "m0"}
+
+
+async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_lapse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reply_messages, "SHOWN_WITHIN", 0.01)
+    asked = 0
+
+    @dataclass
+    class Stuck(Screen):
+        tries: int = 0
+
+        async def edit(self, ref: str, part: Part) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                await asyncio.sleep(60)
+            await super().edit(ref, part)
+
+    async def confirm() -> None:
+        nonlocal asked
+        asked += 1
+
+    screen, store = Stuck(), Memory()
+    display = Display(screen, turn_id="7b1c", record=store.record_waiting_for(turn()), confirm=confirm)
+    async with display:
+        await display.open("_Looking…_")
+        await asyncio.wait_for(display.close("Five days."), 10)
+    assert screen.last.text == "Five days."
+    assert asked >= 3, "before the post and before each try"
+
+
+@dataclass
+class Owing(Memory):
+    """A Memory that knows what is to be taken away."""
+
+    owed: list[Turn] = field(default_factory=list)
+    stored: Turn | None = None
+
+    async def withdrawn(self, platform: str, *, known: object = (), most: int = 20) -> Sequence[Turn]:
+        return [one for one in self.owed if one.id not in known]  # type: ignore[operator]
+
+    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+        return self.stored
+
+    async def taken_away(self, turn: Turn) -> bool:
+        self.owed.clear()
+        return True
+
+
+async def test_messages_are_taken_away_even_if_only_their_record_is_known() -> None:
+    screen = Screen()
+    for index in range(2):
+        await screen.post(Part(f"draft {index}", f"7b1c:{index}", "7b1c"))
+    left = turn(parts=("m0",), recorded=3)
+    store = Owing(owed=[left], stored=left)
+    assert await take_away(store, left, screen)
+    assert (screen.messages, store.owed) == ({}, [])
+
+
+async def test_what_a_platform_does_not_let_go_stays_owed_unless_it_says_that_it_was_deleted() -> None:
+    @dataclass
+    class Sticky(Screen):
+        deaf: bool = True
+
+        async def delete(self, ref: str) -> None:
+            raise SurfaceError("not now")
+
+        async def edit(self, ref: str, part: Part) -> None:
+            if self.deaf:
+                raise SurfaceError("not now")
+            await super().edit(ref, part)
+
+    screen = Sticky()
+    await screen.post(Part("draft", "7b1c:0", "7b1c"))
+    left = turn(parts=("m0",), recorded=1)
+    store = Owing(owed=[left], stored=left)
+    assert not await take_away(store, left, screen)
+    assert store.owed == [left]
+    screen.deaf = False
+    assert await take_away(store, left, screen)
+    assert screen.last.text == said.FORGOTTEN
+
+
+async def test_a_reply_is_taken_away_by_one_task_at_a_time() -> None:
+    left, tasks = turn(recorded=0), []
+    store = Owing(owed=[left], stored=left)
+    removals = Retractions(store, lambda work, _: tasks.append(asyncio.ensure_future(work)))
+    await removals.look("slack", lambda _: Screen(), [])
+    await removals.look("slack", lambda _: Screen(), [])
+    assert len(tasks) == 1
+    await asyncio.gather(*tasks)
+    await removals.look("slack", lambda _: Screen(), [])
+    assert len(tasks) == 1

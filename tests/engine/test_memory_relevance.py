@@ -1,0 +1,71 @@
+"""What people said that bears on a question, and small talk."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.engine.memory import is_small_talk, said_before
+from bot.types.conversation import PastMessage
+from knowledge.search_terms import document_terms
+
+AT = datetime(2026, 11, 2, tzinfo=UTC)
+CREW = "My flight to Oslo was cancelled. The replacement crew slept in the hangar next to the seaplane."
+
+
+def said(*texts: str, role: str = "user") -> list[PastMessage]:
+    return [PastMessage(n, role, "Ann", text, 9, AT) for n, text in enumerate(texts)]  # type: ignore[arg-type]
+
+
+def bearing(question: str, *messages: PastMessage) -> list[str]:
+    return [one.text for one in said_before(question, messages, document_terms)]
+
+
+def test_the_sentence_that_holds_most_of_the_question_is_found() -> None:
+    question = "Where did the replacement crew of the seaplane sleep?"
+    assert bearing(question, *said("Nothing of it.", CREW)) == [
+        "The replacement crew slept in the hangar next to the seaplane."
+    ]
+
+
+def test_questions_answers_and_quotations_tell_nothing() -> None:
+    question = "Where is the replacement crew?"
+    assert bearing(question, *said("Where is the replacement crew?", '"The replacement crew is here."')) == []
+    assert bearing(question, *said("The replacement crew is here.", role="assistant")) == []
+    assert bearing("Where is the crew?", *said("The crew.")) == []
+    assert bearing(question, *said("Remember that the replacement crew is here.")) == []
+
+
+def test_the_later_of_two_comes_first_and_the_same_words_once() -> None:
+    told = said("The badge printer is blue.", "The badge printer is green.", "The badge printer is blue.")
+    assert bearing("Which colour has the badge printer?", *told) == [
+        "The badge printer is blue.",
+        "The badge printer is green.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "message", ["thanks!", "Thank you so much, that helped a lot.", "ok", "Hi there!", "Vielen Dank 🙏", "great, thx"]
+)
+def test_small_talk_asks_for_nothing(message: str) -> None:
+    assert is_small_talk(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "thanks, and the other one?",
+        "Is that ok?",
+        "ok, delete the room",
+        "hello world program",
+        "welcome day",
+        "2 thanks",
+        "",
+        "🙏",
+        "that was it",
+        "thanks " * 9,
+    ],
+)
+def test_what_may_ask_for_something_is_no_small_talk(message: str) -> None:
+    assert not is_small_talk(message)

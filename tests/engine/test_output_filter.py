@@ -1,0 +1,269 @@
+"""The gate: nothing a model wrote can be clicked, loaded or ring a bell unless it was there before."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from bot.engine.display import output_filter
+from bot.engine.display.output_filter import safe, urls_in
+
+ALLOWED = urls_in(
+    "See https://ok.example/page and [the handbook](https://ok.example/book_(2)), or write to ann@ok.example.",
+    "Bare: ok.example/path?a=1&b=2",
+)
+PIECES = [
+    *"[]()<>!`\\|\n\"' x",
+    "```",
+    "~~~",
+    "](",
+    "![",
+    "]:",
+    "](http://evil.example)",
+    "[x](http://evil.example/a)",
+    "http://evil.example/a",
+    "www.evil.com",
+    "evil.com/x",
+    "https://ok.example/page",
+    "[ok](https://ok.example/page)",
+    "javascript:alert(1)",
+    "<b>",
+    "<!channel>",
+    "<@U1>",
+    "@everyone",
+    "\u200b",
+    "\u202e",
+    "- ",
+    "> ",
+    "    ",
+    "\n\n",
+    "[a]: ",
+    "[a]",
+    "&#58;",
+]
+SOUP = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+DISCORD_CODE = re.compile(
+    r"\\[^0-9A-Za-z\s]|```(?:[a-z0-9_+\-.#]+?\n)?\n*[^\n][\s\S]*?\n*```|(`+)([\s\S]*?[^`])\1(?!`)", re.ASCII
+)
+
+
+def links(text: str) -> list[str]:
+    """The addresses that a CommonMark reader would make clickable or load, bare ones too."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    found: list[str] = []
+
+    def walk(tokens: list[Token]) -> None:
+        for token in tokens:
+            target = token.attrs.get("href") or token.attrs.get("src")
+            if target is not None:
+                found.append(str(target))
+            if token.type == "text":
+                bare = re.findall(r"(?:https?://|www\.)\S+", token.content)
+                found.extend(address.rstrip(".,:;!?)]*_\"'") for address in bare)
+            walk(token.children or [])
+
+    walk(reader.parse(text))
+    return found
+
+
+def outside_discord_code(text: str) -> str:
+    return DISCORD_CODE.sub(lambda found: " " if found.group()[0] != "\\" else found.group(), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[page](https://ok.example/page)", "[page](https://ok.example/page)"),
+        ("[page](https://OK.example/page)", "[page](https://OK.example/page)"),
+        ("[book](https://ok.example/book_(2))", "[book](<https://ok.example/book_(2)>)"),
+        ("at https://ok.example/page.", "at https://ok.example/page."),
+        ("<https://ok.example/page>", "<https://ok.example/page>"),
+        ("[`code`](https://ok.example/page)", "[`code`](https://ok.example/page)"),
+        ("ask ann@ok.example", "ask ann@ok.example"),
+        ("[ann](mailto:ann@ok.example)", "[ann](mailto:ann@ok.example)"),
+        ("[a][b]\n\n[b]: https://ok.example/page", "[a][b]\n\n[b]: https://ok.example/page"),
+        ("ok.example/path?a=1&amp;b=2", "ok.example/path?a=1&amp;b=2"),
+    ],
+)
+def test_what_was_there_before_may_be_a_link(text: str, shown: str) -> None:
+    assert safe(text, ALLOWED) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[label](https://evil.example/?q=secret)", "label (`https://evil.example/?q=secret`)"),
+        ('[label](https://evil.example "title")', "label (`https://evil.example`)"),
+        ("[label](<https://evil.example>)", "label (`https://evil.example`)"),
+        ("[https://ok.example/page](https://evil.example)", "https://ok.example/page (`https://evil.example`)"),
+        ("[x](javascript:alert(1))", "x (`javascript:alert(1)`)"),
+        ("[x](//evil.example/p)", "x (`//evil.example/p`)"),
+        ("see https://evil.example/a, now", "see `https://evil.example/a`, now"),
+        ("see www.evil.example now", "see `www.evil.example` now"),
+        ("see evil.com now, not notes.md", "see `evil.com` now, not notes.md"),
+        ("see evil.zip/run", "see `evil.zip/run`"),
+        ("<https://evil.example>", "`https://evil.example`"),
+        ("<https://evil.example|click>", "click (`https://evil.example`)"),
+        ("[a][b]\n\n[b]: https://evil.example", "[a][b]\n\n\\[b]: `https://evil.example`"),
+        ("https://ok.example/page/more", "`https://ok.example/page/more`"),
+        ("https://ok.example@evil.example/", "`https://ok.example@evil.example/`"),
+        ("https://ok.example%2Fpage", "`https://ok.example%2Fpage`"),
+        ("https://xn--80ak6aa92e.com", "`https://xn--80ak6aa92e.com`"),
+        ("https&colon;//evil.example", "`https&colon;//evil.example`"),
+        ("\\https://evil.example", "\\ `https://evil.example`"),
+        ("bob@evil.example", "`bob@evil.example`"),
+    ],
+)
+def test_what_was_not_there_is_text(text: str, shown: str) -> None:
+    assert safe(text, ALLOWED) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![a chart](https://evil.example/i.png)", "a chart"),
+        ("![a chart](https://ok.example/page)", "a chart"),
+        ("![a chart][ref]", "a chart"),
+        ("great![1]", "great! [1]"),
+    ],
+)
+def test_images_become_their_alternative_text(text: str, shown: str) -> None:
+    assert safe(text, ALLOWED) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<script>alert(1)</script>", "`<script>`alert(1)`</script>`"),
+        ("one<br>two<br/>three", "one two three"),
+        ("a < b and c > d", "a < b and c > d"),
+        ("an open <img src=x", "an open ＜img src=x"),
+        ("<b><i>", "`<b>` `<i>`"),
+    ],
+)
+def test_html_is_shown_and_not_obeyed(text: str, shown: str) -> None:
+    assert safe(text, ALLOWED) == shown
+
+
+@pytest.mark.parametrize(
+    "mention",
+    [
+        "<!channel>",
+        "<!here>",
+        "<!everyone>",
+        "<@U123ABC>",
+        "<@!42>",
+        "<@&42>",
+        "<!subteam^S1|ops>",
+        "@everyone",
+        "@here",
+        "<#C123>",
+        "<@U1|ann>",
+        "<!date^1^{date}^https://evil.example|x>",
+    ],
+)
+@pytest.mark.parametrize(
+    "frame", ["{}", "hi {}!", "`{}`", "```\n{}\n```", "**{}**", "| {} |", "[{}](https://evil.example)"]
+)
+def test_no_bell_rings_not_even_in_code(mention: str, frame: str) -> None:
+    shown = safe(frame.format(mention), ALLOWED)
+    assert not re.search(r"<[@!#]|@(?:everyone|here|channel)", shown)
+
+
+def test_invisible_characters_go_and_composed_ones_stay() -> None:
+    assert safe("pay\u200bpal \u202egnp.exe\u2066 x\U000e0041\u00ad", ALLOWED) == "paypal gnp.exe x"
+    assert safe("👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f", ALLOWED) == "👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f"
+    assert safe("@every\u200bone", ALLOWED) == "＠everyone"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "`curl https://evil.example`",
+        "```sh\ncurl https://evil.example <b> [x](y)\n```",
+        "1. Run\n\n   ```sh\n   curl https://evil.example\n   ```",
+        "````md\n```\nnested\n```\n````",
+        "~~~\ntilde\n~~~",
+        "``a ` b``",
+    ],
+)
+def test_code_stays_literal(code: str) -> None:
+    assert safe(code, ALLOWED) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\n```\ntext\n```\n[x](http://evil.example)\n```",
+        "~~~\n[x](http://evil.example)\n~~~",
+        "````\n```\n[x](http://evil.example)\n````",
+        "- ```\ntext [x](http://evil.example)\n```",
+        "```\n[x](http://evil.example)",
+        "``` a ``` [x](http://evil.example) ```b```",
+        "````a```` `[x](http://evil.example)`",
+        "a ` b\n`[x](http://evil.example)`",
+        "| `a | [x](http://evil.example)` |\n|---|---|",
+        "[a\nb](http://evil.example)",
+        "[a](\nhttp://evil.example)",
+        "[a]:\nhttp://evil.example\n\n[a]",
+        "[a\nb]: http://evil.example\n\n[a b]",
+        '`<a title="`">[x](http://evil.example)',
+        "[![x](http://evil.example/i)](http://evil.example)",
+        "![a\nb](http://evil.example/i)",
+        "[x](http://evil.example",
+        "https://ok.example/page\\.evil.example",
+        "`|](http://evil.example)\\`",
+        "www![.evil.com](x)",
+        "<!channel>www.evil.comwww.evil.comhttp://evil.example/a",
+        "a" * 600 + "://www.evil.com",
+    ],
+)
+def test_tricks_with_two_readings(text: str) -> None:
+    shown = safe(text, ALLOWED)
+    assert not [link for link in links(shown) if not link.startswith("https://ok.example/page") or "evil" in link]
+    assert not re.search(r"\]\(\s*<?http://evil|(?<!`)http://evil", outside_discord_code(shown))
+
+
+@given(st.one_of(SOUP, st.text(max_size=200)))
+@settings(max_examples=500, deadline=None)
+def test_twice_is_once(text: str) -> None:
+    once = safe(text, ALLOWED)
+    assert safe(once, ALLOWED) == once
+
+
+@given(SOUP)
+@settings(max_examples=500, deadline=None)
+def test_no_reader_finds_a_link_that_was_not_there(text: str) -> None:
+    shown = safe(text, ALLOWED)
+    assert all(safe(link, ALLOWED) == link and "evil" not in link for link in links(shown) if "://" in link)
+    assert not any(link.startswith("javascript") for link in links(shown))
+    assert not re.search(r"\]\(\s*<?(?:http://evil|www\.evil|evil\.com|javascript)", outside_discord_code(shown))
+    assert not re.search(r"<!channel|<@U|@everyone|\u200b|\u202e", shown)
+
+
+def test_addresses_are_collected() -> None:
+    found = urls_in(
+        "[a](https://one.example/x),[b](https://two.example/y). <https://three.example> four.com/z bo@five.org"
+    )
+    assert {"one.example/x", "two.example/y", "three.example", "four.com/z", "bo@five.org"} <= found
+    assert safe("https://two.example/y", found) == "https://two.example/y"
+
+
+def test_a_line_that_stands_is_gated_once_however_often_its_draft_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    gated: list[str] = []
+    line = output_filter._Line.safe
+
+    def counted(self: output_filter._Line, text: str) -> str:
+        gated.append(text)
+        return line(self, text)
+
+    monkeypatch.setattr(output_filter._Line, "safe", counted)
+    lines = [f"Line {n} of a draft that nobody has shown before." for n in range(20)]
+    for shown in range(1, 21):
+        safe("\n".join(lines[:shown]), frozenset())
+    assert gated == lines

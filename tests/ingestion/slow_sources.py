@@ -1,0 +1,57 @@
+"""A process that ingests a folder and writes down each text that it encodes; made to be killed.
+
+python -m tests.ingestion.slow_sources DATABASE_URL FOLDER LOG [DELAY]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.ingestion import Worker, here
+from bot.store.session import Database
+from knowledge.ingest import Ingestor
+from knowledge.ports import Encoded, EncodeKind, Source
+from knowledge.sources import FolderSource
+from tests.knowledge.fakes import WordEmbedder
+
+TENANT = "local"
+
+
+class Noted(WordEmbedder):
+    """Writes every passage that it is asked for to the log, a line each, before it encodes them."""
+
+    def __init__(self, log: Path, delay: float) -> None:
+        super().__init__()
+        self._log = log
+        self._delay = delay
+
+    async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+        await asyncio.sleep(self._delay * len(texts))
+        with self._log.open("a") as log:
+            log.writelines(f"{' '.join(text.split())}\n" for text in texts)
+        return await super().encode(texts, kind)
+
+
+def no_source(spec: str, *, files: bool) -> Source:
+    raise AssertionError(spec)
+
+
+async def main(url: str, folder: str, log: str, delay: str = "0") -> None:
+    database = Database(url)
+    ingestor = Ingestor(database.tenant, Noted(Path(log), float(delay)), chunk_tokens=64)
+    source = FolderSource(Path(folder), max_bytes=1_000_000)
+    worker = Worker(database, ingestor, no_source, note_every=0.1)
+    try:
+        report = await here(worker, TENANT, source, audience="tenant", now=datetime.now(UTC))
+    finally:
+        await ingestor.aclose()
+        await database.aclose()
+    print(f"documents {report.documents} chunks {report.chunks} unchanged {report.unchanged}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

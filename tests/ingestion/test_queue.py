@@ -1,0 +1,294 @@
+"""Readings through the queue: one at a time, stopped, handed back, taken up after a death, on schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from bot import commands
+from bot.app import App, open_app
+from bot.commands.base import Context
+from bot.commands.services import Services
+from bot.config import Settings
+from bot.errors import NotAllowed, UsageError
+from bot.ingestion import Busy
+from bot.jobs import maintenance, working
+from bot.jobs.retries import wait_after
+from bot.jobs.worker import _app, take_up_stalled
+from bot.types.conversation import LOCAL_TENANT, Author
+from knowledge import document_catalog, ingest_runs
+from knowledge.errors import EmbeddingError, SourceError
+from knowledge.ingest import Ingestor
+from knowledge.ports import Source
+from knowledge.sources import UploadSource, open_source
+from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
+from tests.knowledge.fakes import WordEmbedder, markdown
+
+
+class SlowSource:
+    """Brings a document each time that it is let."""
+
+    kind = "slow"
+
+    def __init__(self, uri: str, documents: int) -> None:
+        self.uri = uri
+        self.documents = documents
+        self.let = asyncio.Semaphore(0)
+        self.opened = 0
+
+    def count(self) -> int | None:
+        return self.documents
+
+    async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
+        self.opened += 1
+        for number in range(self.documents):
+            await self.let.acquire()
+            yield markdown(f"{number}.md", f"# Page {number}\n\nRule number{number}.")
+
+
+class Opening(Services):
+    """Services that open the test's own sources by name, and everything else as always."""
+
+    own: Sequence[Source] = ()
+
+    def open_source(self, spec: str, *, files: bool, channels: bool = True, tenant_id: str = "local") -> Source:
+        for source in type(self).own:
+            if source.uri == spec:
+                return source
+        return open_source(spec, fetch_allow=(), max_bytes=10**6, files=files)
+
+
+@pytest.fixture
+async def app(database_url: str, tmp_path: Path) -> AsyncIterator[App]:
+    made = Settings(_env_file=None, database_url=SecretStr(database_url), data_dir=tmp_path, reranker="none")
+    async with open_app(made) as app:
+        yield app
+
+
+@pytest.fixture
+def slow() -> SlowSource:
+    return SlowSource("slow:site", 4)
+
+
+@pytest.fixture
+async def services(app: App, slow: SlowSource) -> AsyncIterator[Services]:
+    given = {field.name: getattr(app.services, field.name) for field in fields(app.services)}
+    ingestor = Ingestor(app.database.tenant, WordEmbedder())
+    Opening.own = (slow,)
+    yield Opening(**{**given, "ingestor": ingestor})
+    await ingestor.aclose()
+
+
+async def begun(services: Services, source: Source, by: str = "ann") -> ingest_runs.Run:
+    started = await services.ingestion.begin(LOCAL_TENANT, source, audience="tenant", asked_by=by)
+    assert started.fresh
+    return started.run
+
+
+async def seen(
+    services: Services, run: ingest_runs.Run, *, done: int | None = None, state: str | None = None
+) -> ingest_runs.Run:
+    async with asyncio.timeout(60):
+        async for (now,) in services.ingestion.follow(LOCAL_TENANT, [run.id]):
+            if (done is not None and now.done >= done) or now.state == state:
+                return now
+    return now
+
+
+async def test_a_source_that_is_being_read_is_not_read_twice(services: Services, slow: SlowSource) -> None:
+    async with working(services):
+        run = await begun(services, slow)
+        slow.let.release()
+        assert (await seen(services, run, done=1)).total == 4
+        again = await services.ingestion.begin(LOCAL_TENANT, slow, audience="tenant", asked_by="bob")
+        assert (again.fresh, again.run.id) == (False, run.id)
+        for _ in range(3):
+            slow.let.release()
+        ended = await seen(services, run, state="done")
+    assert (ended.done, ingest_runs.unpacked(ended).documents, slow.opened) == (4, 4, 1)
+
+
+async def test_a_reading_is_stopped_by_whoever_asked_and_keeps_what_it_took_in(
+    services: Services, slow: SlowSource
+) -> None:
+    async with working(services):
+        run = await begun(services, slow)
+        for _ in range(2):
+            slow.let.release()
+        await seen(services, run, done=2)
+        assert await services.ingestion.stop(LOCAL_TENANT, asked_by="bob") == []
+        assert [one.id for one in await services.ingestion.stop(LOCAL_TENANT, asked_by="ann")] == [run.id]
+        ended = await seen(services, run, state="stopped")
+    assert ingest_runs.unpacked(ended).stopped
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert len(await document_catalog.list_documents(session, LOCAL_TENANT)) == 2
+
+
+def chat(services: Services, by: str, shown: list[tuple[str, str]], admin: bool = False) -> Context:
+    async def update(told: str, /, stop: str = "") -> None:
+        shown.append((told, stop))
+
+    return Context(LOCAL_TENANT, "slack", "C1", None, Author(by, by, is_admin=admin), services, update=update)
+
+
+async def first_button(shown: list[tuple[str, str]]) -> str:
+    """The argument of the first stop button that a person sees."""
+    async with asyncio.timeout(60):
+        while not any(stop for _, stop in shown):
+            await asyncio.sleep(0.05)
+    return next(stop for _, stop in shown if stop)
+
+
+async def test_the_button_under_a_reading_stops_that_one_alone_and_not_for_everybody(
+    services: Services, slow: SlowSource
+) -> None:
+    other = SlowSource("slow:other", 2)
+    Opening.own = (slow, other)
+    shown: list[tuple[str, str]] = []
+    async with working(services):
+        kept = await begun(services, other)
+        reading = asyncio.create_task(commands.run("ingest", slow.uri, chat(services, "ann", shown)))
+        slow.let.release()
+        names = await first_button(shown)
+        with pytest.raises(NotAllowed, match="admin"):
+            await commands.run("ingest", f"stop {names}", chat(services, "bob", []))
+        stopping = await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
+        assert stopping.text == "Stopping slow:site. What was taken in so far stays."
+        assert (await reading).text.startswith("It was stopped before its end; what was taken in stays.")
+        with pytest.raises(UsageError, match="not being read any more"):
+            await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
+        for _ in range(2):
+            other.let.release()
+        await seen(services, kept, state="done")
+    assert slow.opened == 1
+    assert all(not stop for told, stop in shown if told.endswith(", stopping"))
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        stored = [row.source for row in await document_catalog.list_documents(session, LOCAL_TENANT)]
+    assert sorted(stored) == ["0.md", "0.md", "1.md"], "what stood stays, the rest is not fetched"
+
+
+async def test_what_no_worker_has_begun_ends_when_it_is_stopped(services: Services, slow: SlowSource) -> None:
+    shown: list[tuple[str, str]] = []
+    upload = await begun(services, UploadSource("notes.md", b"# Notes"), by="bob")
+    reading = asyncio.create_task(commands.run("ingest", slow.uri, chat(services, "ann", shown)))
+    await first_button(shown)
+    assert "none is running" in shown[0][0]
+    with pytest.raises(UsageError, match="Nothing of yours"):
+        await commands.run("ingest", "stop mine", chat(services, "eve", [], admin=True))
+    await commands.run("ingest", "stop mine", chat(services, "ann", []))
+    async with asyncio.timeout(60):
+        assert (await reading).text.startswith("It was stopped before its end")
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert [run.id for run in await ingest_runs.active(session, LOCAL_TENANT)] == [upload.id]
+    await commands.run("ingest", "stop", chat(services, "eve", [], admin=True))
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert await session.scalar(text("SELECT count(*) FROM upload_parts")) == 0
+    async with working(services):
+        await seen(services, await begun(services, UploadSource("last.md", b"# Last")), state="done")
+    assert slow.opened == 0, "the job of what was stopped reads nothing"
+
+
+async def test_a_shutdown_hands_back_and_another_worker_goes_on(services: Services, slow: SlowSource) -> None:
+    async with working(services, grace=0.1):
+        run = await begun(services, slow)
+        slow.let.release()
+        await seen(services, run, done=1)
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        (left,) = await ingest_runs.get(session, LOCAL_TENANT, [run.id])
+    assert left.state == "waiting"
+    async with working(services):
+        for _ in range(4):
+            slow.let.release()
+        ended = await seen(services, run, state="done")
+    assert ingest_runs.unpacked(ended).unchanged == 1
+    assert slow.opened == 2
+
+
+async def test_a_job_of_a_dead_worker_is_done_by_another(services: Services, slow: SlowSource) -> None:
+    run = await begun(services, slow)
+    async with services.database.engine.begin() as connection:
+        dead = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
+        worker = await connection.scalar(text(dead))
+        await connection.execute(
+            text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker"), {"worker": worker}
+        )
+    assert await take_up_stalled(services, _app(services)) == 1
+    assert await take_up_stalled(services, _app(services)) == 0
+    for _ in range(4):
+        slow.let.release()
+    async with working(services):
+        assert (await seen(services, run, state="done")).done == 4
+
+
+async def test_a_job_that_kills_every_worker_is_given_up(services: Services, slow: SlowSource) -> None:
+    run = await begun(services, slow)
+    async with services.database.engine.begin() as connection:
+        await connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing', attempts = 9"))
+    await take_up_stalled(services, _app(services))
+    ended = await seen(services, run, state="failed")
+    assert "died 9 times" in ended.error
+
+
+async def test_files_of_the_server_are_not_read_for_the_chat_through_the_queue_either(services: Services) -> None:
+    path = open_source("/etc/hostname", fetch_allow=(), max_bytes=10**6, files=True)
+    async with working(services):
+        run = await begun(services, path)
+        ended = await seen(services, run, state="failed")
+    assert "terminal only" in ended.error
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert await document_catalog.list_documents(session, LOCAL_TENANT) == []
+
+
+async def test_an_upload_reaches_the_worker_and_leaves_no_copy(services: Services) -> None:
+    async with working(services):
+        run = await begun(services, UploadSource("notes.md", b"# Notes\n\nThe canary sings."))
+        await seen(services, run, state="done")
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert [row.title for row in await document_catalog.list_documents(session, LOCAL_TENANT)] == ["Notes"]
+        assert await session.scalar(text("SELECT count(*) FROM upload_parts")) == 0
+    async with services.database.engine.connect() as connection:
+        payloads = await connection.scalars(text("SELECT args::text FROM procrastinate_jobs"))
+        assert not any("canary" in payload or "notes" in payload for payload in payloads)
+
+
+async def test_sources_come_up_again_when_their_time_has_come(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    folder = open_source(str(tmp_path / "docs"), fetch_allow=(), max_bytes=10**6, files=True)
+    page = open_source("https://example.org/page", fetch_allow=(), max_bytes=10**6, files=False)
+    now = services.clock()
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        for source in (folder, page, UploadSource("a.md", b"# A")):
+            await ingest_runs.find_or_add_source(
+                session, tenant_id=LOCAL_TENANT, uri=source.uri, kind=source.kind, audience="tenant", now=now
+            )
+        await session.execute(text("UPDATE sources SET fetched_at = now() - interval '25 hours'"))
+        rows = {row.uri: row for row in await document_catalog.sources(session, LOCAL_TENANT)}
+        await ingest_runs.set_refresh(session, tenant_id=LOCAL_TENANT, source_id=rows[folder.uri].id, seconds=3600)
+    assert await maintenance.refresh_due(services) == 2
+    assert await maintenance.refresh_due(services) == 0
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        asked = {run.uri: run.files for run in await ingest_runs.active(session, LOCAL_TENANT)}
+    assert asked == {folder.uri: True, page.uri: False}
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "seconds"),
+    [
+        (EmbeddingError("away"), 0, 4),
+        (EmbeddingError("away"), 2, 64),
+        (EmbeddingError("away"), 4, 600),
+        (EmbeddingError("away"), 5, None),
+        (SourceError("no such page"), 0, None),
+        (ValueError("a fault of ours"), 0, None),
+        (Busy("another"), 50, 5),
+        (asyncio.CancelledError(), 50, 0),
+    ],
+)
+def test_how_long_a_failure_is_waited_out(error: BaseException, attempts: int, seconds: int | None) -> None:
+    assert wait_after(error, attempts) == seconds

@@ -1,0 +1,89 @@
+"""A follow-up takes along what the thread has said, and no more of it than serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from knowledge import bm25
+from knowledge.followup_queries import MOST_TERMS, MOST_WORDS, READ_BACK, alone, earlier_terms, leaning
+from knowledge.ingest import Ingestor
+from knowledge.ports import Sessions
+from knowledge.posting_codec import IndexedChunk
+from knowledge.retriever import Retriever
+from knowledge.types import Scope
+from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
+
+IDF = {"laptop": 4.0, "warranti": 5.0, "parent": 3.0, "leav": 2.0, "cost": 0.5}
+
+
+def test_a_question_alone_weighs_its_terms_by_how_often_they_stand() -> None:
+    asked = alone("What does the laptop cost, the laptop?")
+    assert asked.terms == {"laptop": 2.0, "cost": 1.0}
+    assert (asked.words, asked.text) == ((), "What does the laptop cost, the laptop?")
+
+
+def test_an_earlier_question_weighs_half_and_one_before_it_a_quarter() -> None:
+    asked = leaning("How long?", ["Parental leave?", "The laptop warranty?"], {**IDF, "parent": 3.0})
+    assert asked.terms["laptop"] == asked.terms["warranti"] == 0.5
+    assert asked.terms["leav"] == 0.25
+    assert asked.words[:2] == ("warranty", "laptop")
+
+
+def test_terms_of_the_question_are_not_weighed_again() -> None:
+    asked = leaning("And the laptop?", ["Is the laptop under warranty?"], IDF)
+    assert asked.terms == {"laptop": 1.0, "warranti": 0.5}
+    assert asked.text == "And the laptop? warranty"
+
+
+def test_words_that_no_document_has_are_left_behind() -> None:
+    asked = leaning("How long?", ["The qwertz warranty?"], IDF)
+    assert (asked.words, "qwertz" in asked.terms) == (("warranty",), False)
+
+
+def test_only_the_heaviest_are_taken() -> None:
+    idf = {f"w{n}": float(n) for n in range(1, 60)}
+    asked = leaning("And?", [" ".join(idf)], idf)
+    assert [term for term in asked.terms if term in idf] == [f"w{n}" for n in range(59, 59 - MOST_TERMS, -1)]
+    assert asked.words == tuple(f"w{n}" for n in range(59, 59 - MOST_WORDS, -1))
+
+
+def test_a_thread_of_thousands_and_a_turn_of_100_000_characters_are_read_in_part() -> None:
+    thread = [f"word{n}" for n in range(2000)]
+    assert earlier_terms(thread) >= {"word1999"}
+    assert "word1" not in earlier_terms(thread)
+    assert len(earlier_terms(thread)) <= 3 * READ_BACK
+    assert len(earlier_terms(["abcd " * 20_000 + "zebra"])) == 1
+
+
+async def test_idf_falls_with_every_chunk_that_has_the_term(sessions: Sessions) -> None:
+    async with sessions("t") as session:
+        rows = [IndexedChunk(n, "tenant", ["common", f"w{n % 4}"]) for n in range(12)]
+        await bm25.index(session, "t", [*rows, IndexedChunk(12, "tenant", ["rare"])])
+        found = await bm25.idf(session, "t", ["common", "w1", "rare", "unheard"])
+    assert found.keys() == {"common", "w1", "rare"}
+    assert found["rare"] > found["w1"] > found["common"] == 0.0
+
+
+async def test_a_weight_counts_as_a_share_of_an_occurrence(sessions: Sessions) -> None:
+    async with sessions("t") as session:
+        await bm25.index(session, "t", [IndexedChunk(n, "tenant", [f"w{n}", "x", f"y{n % 3}"]) for n in range(9)])
+        whole = await bm25.candidates(session, ["w1", "w2", "w2"], Scope("t"), 5)
+        assert await bm25.candidates(session, {"w1": 1.0, "w2": 2.0}, Scope("t"), 5) == whole
+        halved = dict(await bm25.candidates(session, {"w1": 0.5}, Scope("t"), 5))
+    assert halved == {1: pytest.approx(dict(whole)[1] / 2)}
+
+
+async def test_a_follow_up_finds_what_the_thread_speaks_of(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    pages = [
+        markdown(f"{topic}.md", f"# {topic}\n\nThe {topic} lasts {n} years and may be renewed.")
+        for n, topic in enumerate(("warranty", "lease", "visa", "permit", "licence", "contract"))
+    ]
+    await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
+    retriever = Retriever(sessions, embedder)
+    found = await retriever("How many years does it last?", Scope("t"), k=1, earlier=["Tell me about the visa."])
+    assert found.passages[0].title == "visa"
+    assert found.searched == "How many years does it last? visa"
+    changed = await retriever("And the permit?", Scope("t"), k=1, earlier=["Tell me about the visa."])
+    assert changed.passages[0].title == "permit"

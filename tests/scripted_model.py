@@ -1,0 +1,53 @@
+"""What the model says in the conversation of ten turns that is shown on each platform."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable
+from typing import Protocol
+
+from tests.doubles.models import Reply
+from tests.doubles.models_replies import Seen
+
+LONG = "\n\n".join(
+    f"## Chapter {n}\n\n" + f"Sentence of chapter {n}, which goes on for a while. " * 20 for n in range(30)
+)
+COUNTED = " ".join(f"number{n}" for n in range(120))
+LAST = "number119"
+PATIENCE = {"idle_timeout": 600, "total_timeout": 600}
+"""Settings with which an answer that is held is not taken for one that stalled."""
+
+
+class Version(Protocol):
+    """How a message stood from a moment on, in seconds."""
+
+    @property
+    def at(self) -> float: ...
+
+
+class ScriptedModel:
+    """Long, slow or short, as the question asks.
+
+    What is counted slowly never ends by itself; the story goes on to its end once ``restarted`` is set.
+    """
+
+    def __init__(self) -> None:
+        self.restarted = asyncio.Event()
+
+    def __call__(self, seen: Seen) -> Reply:
+        _, asks, asked = seen.messages[-1][1].rpartition("asks: ") if seen.messages else ("", "", "")
+        if not asks:
+            return Reply("No rewriting and no summary here.")
+        if "at length" in asked:
+            return Reply(LONG, piece=900, pause=0.08)
+        if "slowly" in asked or "story" in asked:
+            held = self.restarted if "story" in asked else asyncio.Event()
+            return Reply(COUNTED, piece=40, pause=0.15, after=24, held=held)
+        return Reply(f"About “{asked[:40]}”: thirty days [1].", piece=20, pause=0.02)
+
+
+def cadence(versions: Iterable[Version]) -> list[float]:
+    """Seconds between two neighbouring versions of a message; to be read, not to be asserted: a machine that is busy
+    delivers late what was sent in time."""
+    return [round(after.at - before.at, 2) for before, after in itertools.pairwise(versions)]

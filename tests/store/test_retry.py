@@ -1,0 +1,123 @@
+"""A database that is away: said in words for a person, waited for where a turn runs, and found again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from bot.errors import StoreAway
+from bot.store.pipeline import Work
+from bot.store.retry import patiently
+from bot.store.session import Database
+from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
+
+NOWHERE = "postgresql://parley@127.0.0.1:1/parley"
+
+
+async def test_a_database_that_does_not_answer_is_told_apart_from_a_wrong_question(database: Database) -> None:
+    away = Database(NOWHERE)
+    with pytest.raises(StoreAway) as told:
+        await store_of(away).accept(incoming("1"))
+    assert "127.0.0.1" not in str(told.value), "the address is for the operator"
+    assert "DATABASE_URL" in told.value.detail
+    await away.aclose()
+    with pytest.raises(Exception, match="nowhere") as wrong:
+        async with database.tenant("slack:T1") as session:
+            await session.execute(text("SELECT * FROM nowhere"))
+    assert not isinstance(wrong.value, StoreAway)
+
+
+async def test_a_full_pool_is_told_so(database_url: str) -> None:
+    database = Database(database_url, pool_size=1, pool_seconds=0.05)
+    database.engine.pool._max_overflow = 0  # type: ignore[attr-defined]
+    async with database.tenant("slack:T1"):
+        with pytest.raises(StoreAway, match="does not answer just now"):
+            async with database.tenant("slack:T2"):
+                pass
+    await database.aclose()
+
+
+async def test_a_running_turn_outlives_connections_that_break(database: Database, database_url: str) -> None:
+    store = store_of(database)
+    turn = await accepted(store, "1")
+    lease = await store.lease(turn)
+    assert lease is not None
+    reservation = await store.reserve(turn, 500)
+    with psycopg.connect(database_url) as server:
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    await store.finish(turn, lease, done(turn, call(100)), reservation=reservation, cache_key=None)
+    state = await store.budget("slack:T1", "U1")
+    assert (state.used, state.reserved) == (100, 0)
+
+
+async def test_a_commit_that_nobody_heard_of_is_not_made_twice(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, whole, lost = store_of(database), database.work, [True]
+
+    @asynccontextmanager
+    async def deaf(tenant_id: str) -> AsyncIterator[Work]:
+        """A transaction that is committed, of which once nobody hears."""
+        async with whole(tenant_id) as work:
+            yield work
+        if lost and work.done:
+            lost.pop()
+            raise StoreAway("the connection broke at the commit")
+
+    assert await store.accept(incoming("0", replace(THREAD, thread_id="another")))
+    monkeypatch.setattr(database, "work", deaf)
+    monkeypatch.setattr(store, "_holder", lambda: 7)
+    turn = await accepted(store, "1")
+    assert lost == []
+    lost.append(True)
+    lease = await store.lease(turn)
+    assert lease is not None
+    lost.append(True)
+    reservation = await store.reserve(turn, 500)
+    lost.append(True)
+    await store.open_call(turn, replace(call(100), status="open"), reservation, tokens=400)
+    lost.append(True)
+    await store.finish(turn, lease, done(turn, call(100)), reservation=reservation, cache_key=None)
+    state = await store.budget("slack:T1", "U1")
+    assert (state.used, state.reserved) == (100, 0)
+    assert lost == []
+    assert len((await store.history(await accepted(store, "2"))).messages) == 2, "nothing was said twice"
+
+
+async def test_patience_ends() -> None:
+    moment, slept = [0.0], []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        moment[0] += seconds
+
+    async def work(again: bool) -> None:
+        assert again == bool(slept)
+        raise StoreAway("gone")
+
+    with pytest.raises(StoreAway):
+        await patiently(work, 5.0, monotonic=lambda: moment[0], sleep=sleep)
+    assert slept[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert sum(slept) <= 5.0
+
+
+async def test_what_does_not_pass_is_not_tried_again() -> None:
+    tries = 0
+
+    async def work(again: bool) -> None:
+        nonlocal tries
+        tries += 1
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await patiently(work, 5.0, sleep=asyncio.sleep)
+    assert tries == 1

@@ -1,0 +1,288 @@
+"""The queue on the real database: who is next, whose a turn is, and what becomes of the turns of the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import cast
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from bot.config import Settings
+from bot.errors import LeaseLost
+from bot.store.notifications import Notifications, parsed, payload, telling
+from bot.store.session import Database
+from bot.store.store import PostgresStore
+from bot.types.conversation import Author
+from bot.types.display import Pacing
+from bot.types.turns import Notice, Turn
+from tests.store.test_turns import NOON, THREAD, done, incoming
+
+
+def store_of(database: Database, holder: int | None = None) -> PostgresStore:
+    made = Settings(_env_file=None)
+    return PostgresStore(
+        database, made, count_tokens=len, clock=lambda: NOON, holder=lambda: holder, settling=0.0, patience=5.0
+    )
+
+
+async def asked(store: PostgresStore, message: str, *, tenant: str = "slack:T1", user: str = "U1") -> Turn:
+    key = replace(THREAD, tenant_id=tenant, thread_id=message)
+    turn = await store.accept(replace(incoming(message, key), author=Author(user, user)))
+    assert turn is not None
+    return turn
+
+
+@asynccontextmanager
+async def on_the_line(url: str, process_id: int) -> AsyncIterator[list[Notice]]:
+    """A process that others can see; what it hears."""
+    heard: list[Notice] = []
+    notifications = Notifications(url, process_id=process_id, beat=0.05, settling=0.0)
+    task = asyncio.create_task(notifications.serve(heard.append))
+    await asyncio.wait_for(notifications.connected(), 10)
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
+    for _ in range(600):
+        if await condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came about")
+
+
+async def test_tenants_take_turns_and_so_do_their_people(database: Database) -> None:
+    store = store_of(database, holder=7)
+    for n in range(4):
+        await asked(store, f"a{n}", user="U1")
+    await asked(store, "b", user="U2")
+    await asked(store, "other", tenant="slack:T2")
+    found = await store.unfinished("slack")
+    assert [turn.message_id for turn in found] == ["a0", "other", "b", "a1", "a2", "a3"]
+
+
+async def test_who_runs_much_already_comes_later(database: Database) -> None:
+    store = store_of(database, holder=7)
+    running = await asked(store, "a0", user="U1")
+    assert await store.lease(running)
+    await asked(store, "a1", user="U1")
+    await asked(store, "b", user="U2")
+    await asked(store, "other", tenant="slack:T2")
+    found = await store.unfinished("slack", known=[running.id])
+    assert [turn.message_id for turn in found] == ["other", "b", "a1"]
+
+
+async def test_only_the_first_of_a_thread_is_next_and_only_of_the_platform(database: Database) -> None:
+    store = store_of(database, holder=7)
+    first = await store.accept(incoming("1"))
+    await store.accept(incoming("2"))
+    assert [turn.id for turn in await store.unfinished("slack")] == [first.id if first else ""]
+    assert await store.unfinished("discord") == []
+
+
+async def test_a_turn_is_its_processes_own_until_that_lets_go(database: Database, database_url: str) -> None:
+    mine, other = store_of(database, 11), store_of(database, 12)
+    async with on_the_line(database_url, 11):
+        turn = await asked(mine, "1")
+        assert await other.unfinished("slack") == []
+        assert await other.lease(turn) is None
+        assert not await other.hold(turn)
+        await mine.release(turn)
+        assert [found.id for found in await other.unfinished("slack")] == [turn.id]
+        assert await other.lease(turn) is not None
+        with pytest.raises(LeaseLost):
+            await mine.record_waiting(turn, 0, "m0")
+
+
+async def test_what_tells_an_asker_to_wait_is_known_to_whoever_answers(database: Database) -> None:
+    mine, other = store_of(database, 11), store_of(database, 12)
+    turn = await asked(mine, "1")
+    await mine.record_waiting(turn, 0, None)
+    await mine.record_waiting(turn, 0, "m0")
+    await mine.release(turn)
+    lease = await other.lease(turn)
+    assert lease is not None
+    assert lease.recorded == 1
+    stored = await other.turn("slack:T1", turn.id)
+    assert stored is not None
+    assert stored.parts == ("m0",)
+
+
+async def test_the_dead_are_told_by_their_lock_and_their_beat(database: Database, database_url: str) -> None:
+    mine, other = store_of(database, 11), store_of(database, 12)
+    async with on_the_line(database_url, 11):
+        turn = await asked(mine, "1")
+        lease = await mine.lease(turn)
+        assert lease is not None
+        assert await other.unfinished("slack") == []
+    assert await other.unfinished("slack") == [], "its beat has only just stopped"
+    async with database.queue() as session:
+        await session.execute(text("UPDATE processes SET beat_at = now() - interval '5 seconds'"))
+    (found,) = await other.unfinished("slack")
+    taken = await other.lease(found)
+    assert taken is not None
+    assert (taken.fence, taken.takeovers) == (lease.fence + 2, 1)
+    with pytest.raises(LeaseLost):
+        await mine.renew(turn, lease)
+
+
+async def test_a_turn_leased_while_the_line_was_down_is_its_processes_once_the_line_stands(
+    database: Database, database_url: str
+) -> None:
+    unseen, mine, other = store_of(database), store_of(database, 11), store_of(database, 12)
+    turn = await asked(unseen, "1")
+    lease = await unseen.lease(turn)
+    assert lease is not None
+    async with on_the_line(database_url, 11):
+        await mine.renew(turn, lease)
+        assert await other.unfinished("slack") == []
+    async with database.queue() as session:
+        await session.execute(text("UPDATE processes SET beat_at = now() - interval '5 seconds'"))
+    assert [found.id for found in await other.unfinished("slack")] == [turn.id]
+
+
+async def test_a_process_that_lost_its_connection_for_a_moment_is_not_dead(
+    database: Database, database_url: str
+) -> None:
+    mine, other = store_of(database, 11), store_of(database, 12)
+    async with on_the_line(database_url, 11) as heard:
+        turn = await asked(mine, "1")
+        assert await mine.lease(turn)
+        before = heard.count(Notice("connected"))
+        with psycopg.connect(database_url) as server:
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 11")
+        assert await other.unfinished("slack") == []
+
+        async def again() -> bool:
+            return heard.count(Notice("connected")) > before
+
+        await until(again)
+        assert await other.unfinished("slack") == []
+
+
+async def test_a_peer_hears_that_a_process_died(database: Database, database_url: str) -> None:
+    mine = store_of(database, 11)
+    async with on_the_line(database_url, 12) as heard:
+        async with on_the_line(database_url, 11):
+            assert await mine.lease(await asked(mine, "1"))
+        async with database.queue() as session:
+            await session.execute(
+                text("UPDATE processes SET beat_at = now() - interval '5 seconds' WHERE process_id = 11")
+            )
+
+        async def told() -> bool:
+            return Notice("dead") in heard
+
+        await until(told)
+
+
+async def test_the_end_of_a_turn_calls_the_next_of_its_thread(database: Database, database_url: str) -> None:
+    mine, other = store_of(database, 11), store_of(database, 12)
+    async with on_the_line(database_url, 12) as heard:
+        first, second = await mine.accept(incoming("1")), await other.accept(incoming("2"))
+        assert first is not None
+        assert second is not None
+        lease = await mine.lease(first)
+        assert lease is not None
+        await mine.finish(first, lease, done(first), reservation=None, cache_key=None)
+
+        async def told() -> bool:
+            return Notice("ready", second.id, "slack", 12) in heard
+
+        await until(told)
+    assert await other.lease(second) is not None
+
+
+async def test_a_lease_whose_commit_nobody_heard_of_is_given_again(database: Database) -> None:
+    mine = store_of(database, 11)
+    turn = await asked(mine, "1")
+    first = await mine.lease(turn)
+    again = await mine.lease(turn)
+    assert first is not None
+    assert again is not None
+    assert again.fence == first.fence + 1
+    with pytest.raises(LeaseLost):
+        await mine.renew(turn, first)
+
+
+async def test_a_stop_reaches_whoever_runs_the_turn(database: Database, database_url: str) -> None:
+    mine, other = store_of(database, 11), store_of(database, 12)
+    async with on_the_line(database_url, 11) as heard:
+        turn = await asked(mine, "1")
+        assert await other.ask_to_stop(turn)
+
+        async def told() -> bool:
+            return Notice("stop", turn.id) in heard
+
+        await until(told)
+        lease = await mine.lease(turn)
+        assert lease is not None
+        assert lease.stopping
+        await mine.finish(turn, lease, done(turn), reservation=None, cache_key=None)
+    assert not await other.ask_to_stop(turn)
+
+
+async def test_a_message_that_is_no_turn_is_noted_once_among_all(database: Database) -> None:
+    stores = [store_of(database, n) for n in range(1, 12)]
+    noted = await asyncio.gather(*(store.first(THREAD, "9.9") for store in stores))
+    assert sum(noted) == 1
+    assert await stores[0].accept(incoming("9.9")) is None
+    assert await stores[0].turns_of(THREAD, "9.9") == []
+
+
+async def test_when_a_platform_was_last_served_is_known(database: Database, database_url: str) -> None:
+    mine, other = store_of(database, 11), store_of(database, 12)
+    assert await other.last_served("discord") is None
+    async with on_the_line(database_url, 11):
+        await mine.serves("discord")
+        await mine.serves("discord")
+        assert await mine.last_served("discord") is None, "it is asked about others"
+        assert await other.last_served("discord") is not None
+        assert await other.last_served("slack") is None
+
+
+async def test_the_process_tells_where_it_runs(database: Database, database_url: str) -> None:
+    async with on_the_line(database_url, 11):
+        with psycopg.connect(database_url) as connection:
+            row = connection.execute("SELECT process_id, pid, tenant_id FROM processes").fetchone()
+    assert row == (11, os.getpid(), "*")
+
+
+@pytest.mark.parametrize(
+    "notice", [Notice("ready", "t", "slack", 0), Notice("stop", "t"), Notice("moved", "t", "discord", 4)]
+)
+def test_a_notice_travels(notice: Notice) -> None:
+    assert parsed(payload(notice)) == notice
+
+
+def test_what_is_told_of_edits_travels() -> None:
+    pacing = Pacing("slack:T1", "slack", 7, 3, 2, 1.5, 0.25)
+    (said,) = cast(list[str], telling([pacing]).given["payloads"])
+    assert parsed(said) == pacing
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "ready",
+        "later slack t 1",
+        "ready slack t x",
+        "ready slack t 1 more",
+        "pace",
+        "pace 7",
+        'pace {"streams": 1}',
+        'pace {"what": 1}',
+    ],
+)
+def test_a_notice_of_another_version_is_not_heard(said: str) -> None:
+    assert parsed(said) is None

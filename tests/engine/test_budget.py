@@ -33,8 +33,8 @@ async def test_a_refusal_says_which_limit_is_reached_and_when_it_resets() -> Non
     outcome = await engine(store, Writer([])).handle(turn(), screen)
     assert outcome.state == "refused"
     assert screen.last.text == (
-        "This channel's token budget for today does not suffice for this (980 of 1,000 used). "
-        "It resets at 00:00 (UTC), in 12 h 0 min; an admin can raise it with /budget."
+        "This channel has reached today's token limit (980 of 1,000 used). "
+        "It resets at 00:00 (UTC), in 12 h 0 min. An admin can raise it with /budget."
     )
 
 
@@ -50,7 +50,7 @@ async def test_pressure_on_the_channel_brings_the_cheap_model_and_its_own_warnin
     similar = FakeStores(shared=(day(79_990, 100_000, "channel"),))
     warned = await engine(similar, Writer([script(ANSWER)])).handle(turn(), Screen())
     assert (
-        "This channel has used 80 % of today's tokens; they reset at 00:00 (UTC), in 12 h 0 min."
+        "This channel has used 80 % of today's token limit. It resets at 00:00 (UTC), in 12 h 0 min."
         in (warned.trace["notes"])
     )
 

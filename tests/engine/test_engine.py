@@ -144,9 +144,9 @@ async def test_a_lease_lost_at_the_last_edit_still_pays_for_the_calls() -> None:
 
 async def test_the_warning_comes_once_when_the_line_is_crossed() -> None:
     first = await engine(FakeStores(limit=5000, used=3990), Writer([script(ANSWER)])).handle(turn(), Screen())
-    assert any("% of today's tokens" in note for note in first.trace["notes"])
+    assert any("% of today's token limit" in note for note in first.trace["notes"])
     later = await engine(FakeStores(limit=5000, used=4010), Writer([script(ANSWER)])).handle(turn(), Screen())
-    assert not any("% of today's tokens" in note for note in later.trace["notes"])
+    assert not any("% of today's token limit" in note for note in later.trace["notes"])
 
 
 async def test_a_failed_model_is_told_with_a_trace_and_leaves_nothing_reserved() -> None:
@@ -154,7 +154,7 @@ async def test_a_failed_model_is_told_with_a_trace_and_leaves_nothing_reserved()
     error = LLMError("No model could be reached just now. Try again in a minute.")
     outcome = await engine(store, Writer([failing(error, "Half an ")])).handle(turn(), screen)
     assert outcome.state == "failed"
-    assert screen.last.text == "No model could be reached just now. Try again in a minute. (Trace 7b1c)"
+    assert screen.last.text == "No model could be reached just now. Try again in a minute. (Trace ID 7b1c)"
     assert store.reserved == 0
     assert store.used > 0
 

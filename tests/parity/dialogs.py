@@ -140,7 +140,7 @@ DIALOGS: Mapping[str, Sequence[Step]] = {
         Says("alice", "tell me slowly how travel is booked?"),
         Begins("Travel"),
         Presses("bob", "stop"),
-        IsTold("bob", "Only the person who asked"),
+        IsTold("bob", "Only the asker"),
         Presses("alice", "stop"),
         Stands("Stopped", lacks="last words"),
     ),

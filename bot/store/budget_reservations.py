@@ -1,8 +1,8 @@
-"""Reservations as single statements: made, changed, settled and read for person, channel and tenant at once.
+"""Reserves, changes, settles and reads tokens for person, channel and tenant at once, each as one SQL statement.
 
-The three days are locked one after the other in this order, whatever the statement, so that no two transactions wait
-for each other: each step of a chain reads from the one before it. A step that does not fit ends the chain, and what was
-taken before it stands in ``reservations`` like everything that is held.
+Every statement locks the three days in this order, so no two transactions wait for each other: each step of a chain
+reads from the one before it. A step that does not fit ends the chain; what was taken before it stands in
+``reservations`` like everything that is held.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ limits AS (
     FROM budgets WHERE tenant_id = %(tenant)s
         AND subject IN (%(of_user)s, %(of_role)s, '{EVERYBODY}', %(of_channel)s, '{EVERY_CHANNEL}', '{TENANT}')
 )"""  # noqa: S608
-"""A step for ``Owners.given``: the caps of the three accounts, those set before those by default."""
+"""SQL step: the limits of the three accounts, set ones before defaults. Takes ``Owners.given``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Whose days a turn counts on. ``day`` is a date in the tenant's time zone."""
+    """The accounts that a turn counts against. ``day`` is a date in the tenant's time zone."""
 
     tenant_id: str
     user_id: str
@@ -49,7 +49,7 @@ class Owners:
 
     @property
     def given(self) -> dict[str, object]:
-        """What every statement here is given."""
+        """The parameters that every statement here takes."""
         return {
             "tenant": self.tenant_id,
             "of_user": of_user(self.user_id),
@@ -63,10 +63,10 @@ class Owners:
 
 
 def taking(gate: str = "") -> str:
-    """Steps that set ``need`` tokens aside on each account, the last being ``held``: what is, for whoever asks.
+    """Return SQL steps that reserve ``need`` tokens on each account; the last step, ``held``, holds what was reserved.
 
-    ``gate`` is the name of an earlier step without whose row nothing is taken. To be given ``reservation``, ``turn``
-    and ``need`` beside those of the owners.
+    ``gate`` names an earlier step without whose row nothing is taken. The statement needs the parameters
+    ``reservation``, ``turn`` and ``need`` in addition to those of the owners.
     """
     before, steps = (f", {gate}" if gate else ""), []
     for owner, subject in _SUBJECTS.items():
@@ -90,43 +90,46 @@ held AS (
 
 
 def reserve(owners: Owners, *, reservation_id: str, turn_id: str, tokens: int) -> Statement:
-    """Set tokens aside; the one row says on how ``many`` of the accounts that was possible."""
+    """Reserve tokens. The one row tells on how ``many`` of the accounts that was possible."""
     return Statement(_RESERVE, owners.given | taken(reservation_id, turn_id, tokens))
 
 
 def taken(reservation_id: str, turn_id: str, tokens: int) -> dict[str, object]:
-    """What ``taking`` is given beside the owners."""
+    """Return the parameters of ``taking`` in addition to those of the owners."""
     return {**_named(reservation_id), "turn": uuid.UUID(turn_id), "need": tokens}
 
 
 def change(owners: Owners, *, reservation_id: str, tokens: int) -> Statement:
-    """Let a reservation stand at so many tokens; the one row says how many accounts ``were`` held, and how ``many``
-    hold what they should now: fewer where more is wanted than there is."""
+    """Resize a reservation to ``tokens``.
+
+    The one row tells how many accounts ``were`` held, and how ``many`` now hold the wanted number: fewer if the
+    accounts lack room.
+    """
     return Statement(_CHANGE, {**owners.given, **_named(reservation_id), "tokens": tokens})
 
 
 def settle(owners: Owners, reservation_id: str | None, calls: Sequence[uuid.UUID], tokens: int) -> Statement:
-    """Give a reservation back and count the ``tokens`` of calls, less what was counted for them before.
+    """Release a reservation and count the ``tokens`` of calls, less what was counted for them before.
 
-    To be sent before the calls' own rows are written: what was counted is read from the ledger. Where the reservation
-    is not held any more, the tokens count on the owners' day.
+    Send this before the calls' own rows are written: what was counted is read from the ledger. If the reservation is
+    no longer held, the tokens count on the owners' day.
     """
     given = {**owners.given, **_named(reservation_id), "calls": list(calls), "tokens": tokens}
     return Statement(_SETTLE, given)
 
 
 def release(tenant_id: str, turn_id: str) -> Statement:
-    """Give back whatever is held for a turn."""
+    """Release everything that is held for a turn."""
     return Statement(_RELEASE, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
 def read(owners: Owners) -> Statement:
-    """The one row that ``accounts`` reads."""
+    """Read the one row that ``accounts`` takes."""
     return Statement(_READ, owners.given)
 
 
 def accounts(row: Any) -> tuple[Account, Account, Account]:
-    """The day of the person, the channel and the tenant."""
+    """Return the day of the person, the channel and the tenant."""
     return (
         Account("user", "user", row.user_cap, row.user_used, row.user_reserved),
         Account("channel", "channel", row.channel_cap, row.channel_used, row.channel_reserved),
@@ -135,12 +138,12 @@ def accounts(row: Any) -> tuple[Account, Account, Account]:
 
 
 def held(tenant_id: str, turn_id: str) -> Statement:
-    """The rows that ``reservation`` reads: what is held for a turn."""
+    """Read the rows that ``reservation`` takes: what is held for a turn."""
     return Statement(_HELD, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
 def reservation(rows: Sequence[Any]) -> Reservation | None:
-    """The turn's reservation, the latest where there are several; None where it is not held on every account."""
+    """Return the turn's reservation, the latest of several; None unless it is held on every account."""
     if len(rows) < ACCOUNTS or len({row.reservation_id for row in rows[:ACCOUNTS]}) > 1:
         return None
     return Reservation(rows[0].reservation_id.hex, int(rows[0].tokens), rows[0].day)

@@ -1,4 +1,4 @@
-"""The right to write for a turn: one process at a time has it, and every write of a run names its fence."""
+"""Leases: the exclusive right to answer a turn. Every write of an attempt names its fencing token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.store.turns import ANYBODY, OPEN
 from bot.types.turns import Lease, Outcome, Turn
 
 LEASE = timedelta(seconds=30)
-"""How long a process may stay silent before another may take its turn."""
+"""How long a process may stay silent before another may take over its turn."""
 
 TAKEN = "Another process answers this question now."
 
@@ -48,17 +48,17 @@ _STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(t
 
 
 def taking(turn: Turn, holder: int | None) -> tuple[Statement, Statement]:
-    """Take the turn; ``taken`` reads the rows. A first run's first message is put on record with it.
+    """Lease the turn; ``taken`` reads the rows. The first attempt's first message is recorded with it.
 
-    A turn that runs in this very process's name was leased in a transaction whose commit nobody heard of. Fails with a
-    UniqueViolation where another turn of the thread was leased in the same moment.
+    A turn that already runs under this process's number was leased in a transaction whose commit was not confirmed.
+    Fails with a UniqueViolation if another turn of the thread was leased in the same moment.
     """
     named = _named(turn)
     return Statement(_TAKE, {**named, "holder": holder, "lease": LEASE}), Statement(_STATE, named)
 
 
 def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | None:
-    """The lease; None while the thread is busy with the turn or an earlier one. Raises LeaseLost once it ended."""
+    """Return the lease, or None while the thread is busy. Raises LeaseLost if the turn has ended."""
     for row in lease:
         return Lease(turn.id, row.fence, row.takeovers, row.recorded, row.stopping, row.announced)
     if not state or state[0].state not in OPEN:
@@ -67,10 +67,10 @@ def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | Non
 
 
 def renewing(turn: Turn, lease: Lease, holder: int | None) -> Statement:
-    """Prolong the lease; no row where it was lost.
+    """Extend the lease; returns no row if it was lost.
 
-    A turn that was leased while this process could not be seen to live is put under its number: where the process
-    dies, nobody waits for the lease to lapse.
+    A turn leased while this process could not be seen to live gets its number now, so that nobody has to wait for the
+    lease to expire if the process dies.
     """
     return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE, "holder": holder})
 
@@ -87,7 +87,7 @@ def _named(turn: Turn) -> dict[str, object]:
 
 
 def handing_back(turn: Turn, lease: Lease) -> Statement:
-    """Put the turn back into the queue, for anybody; no row where the lease was lost."""
+    """Queue the turn again for any process; returns no row if the lease was lost."""
     return Statement(_HAND_BACK, {**_named(turn), "fence": lease.fence, "anybody": ANYBODY})
 
 
@@ -99,7 +99,7 @@ RETURNING fence
 
 
 def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
-    """Store how the turn ended; no row where the lease was lost."""
+    """Store how the turn ended; returns no row if the lease was lost."""
     return Statement(
         _END,
         {
@@ -124,7 +124,7 @@ RETURNING fence
 
 
 def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
-    """A row where the turn ended so under this lease: a commit may go through though nobody hears of it."""
+    """Return a row if the turn ended like this under this lease: a commit may succeed without confirmation."""
     return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
 
 
@@ -135,9 +135,9 @@ WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = %(state)s AND fe
 
 
 def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
-    """Remember a reply message: before it is posted without, after with its reference; ``ref`` is on record then.
+    """Record a reply message: before it is posted without, after with its reference. Returns the one on record.
 
-    A reference that is known stays. No row where the lease was lost.
+    The first reference wins. Returns no row if the lease was lost.
     """
     return Statement(_RECORD_PART, {**_named(turn), "fence": lease.fence, "lease": LEASE, "part": index, "ref": ref})
 

@@ -1,4 +1,4 @@
-"""The answer cache and what people thought of answers."""
+"""Stores cached answers by key, and ratings of answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.types.display import Citation
 
 
 def lookup(*, tenant_id: str, key: str) -> Statement:
-    """The row that ``found`` reads."""
+    """Read the row that ``found`` takes."""
     return Statement(_LOOKUP, {"tenant": tenant_id, "key": key})
 
 
@@ -34,12 +34,12 @@ FROM answers WHERE tenant_id = %(tenant)s AND key = %(key)s AND expires_at > now
 
 
 def found(rows: Sequence[Any]) -> CachedAnswer | None:
-    """The answer kept under a key, unless it is too old."""
+    """Return the answer cached under a key, unless it has expired."""
     return next((validity.cached(row) for row in rows), None)
 
 
 def standing(*, tenant_id: str, turn_id: str, evidence: str, version: int) -> Statement:
-    """Note that the answer a turn left still stands in a later version of the knowledge."""
+    """Record that the answer a turn stored still holds in a later version of the knowledge."""
     given = {"tenant": tenant_id, "turn": uuid.UUID(turn_id), "evidence": evidence, "version": version}
     return Statement(_STANDS, given)
 
@@ -60,7 +60,7 @@ def keeping(
     ttl: timedelta,
     keeping: CacheNote = NO_CACHE_NOTE,
 ) -> Statement:
-    """Keep an answer for ``ttl``, with what it rests on; a later one replaces it."""
+    """Cache an answer for ``ttl`` with what it rests on. A later answer replaces it."""
     return Statement(
         _KEEP,
         {
@@ -95,7 +95,7 @@ ON CONFLICT (tenant_id, key) DO UPDATE SET turn_id = excluded.turn_id, answer = 
 
 
 async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: str, value: int, reason: str) -> None:
-    """Keep a person's thumb; a later one replaces it."""
+    """Store a person's rating. A later one replaces it."""
     if value:
         await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
     values = {"value": value, "reason": reason, "created_at": func.now()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,6 +20,7 @@ import click
 from bot.cli import cli
 from bot.commands import COMMANDS
 from bot.config import Settings, environment_name
+from tests.docs.markdown_page import Page, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +29,8 @@ FOLDERS = ("bot", "knowledge", "tests", "docs", "benchmarks", "migrations", "dep
 PYTHON_PACKAGES = ("bot", "knowledge", "tests", "benchmarks")
 PLANNED_TARGETS = frozenset({"test-fast", "docs-check"})
 """Make targets that the documentation may name although the Makefile does not have them yet."""
+PLANNED_BENCHMARKS = frozenset({"benchmarks.cache_rules"})
+"""Benchmarks that the documentation may name before they exist."""
 OTHER_VARIABLES = frozenset({"HTTPS_PROXY", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS"})
 """Environment variables of libraries and of the system."""
 PLACEHOLDERS = frozenset({"TURN_ID", "SERVER_ID", "BEIR_DIR"})
@@ -37,10 +40,6 @@ OTHER_COMMANDS = frozenset({"parley", "invite", "again"})
 SHELL = frozenset({"", "sh", "shell", "bash", "console", "text"})
 """Languages of code blocks whose lines are read as commands and settings; in others only paths are checked."""
 
-FENCE = re.compile(r"^\s*(```+|~~~+)(\w*)")
-HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
-CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
-LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)<>\s]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 PARLEY = re.compile(r"(?<![\w/@.-])parley\s+([^`|;&#]*)")
 PYTHON_MODULE = re.compile(r"\bpython3? -m ([\w.]+)([^`|;&#]*)")
@@ -68,60 +67,10 @@ class Problem:
         return f"{self.page}:{self.line}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A code span, or one line of a code block with the block's language."""
-
-    line: int
-    text: str
-    language: str | None = None
-
-
-@dataclass(slots=True)
-class Page:
-    """A Markdown page, split into what the checks read."""
-
-    path: Path
-    code: list[Code] = field(default_factory=list)
-    links: list[tuple[int, str]] = field(default_factory=list)
-    anchors: set[str] = field(default_factory=set)
-
-
 def pages(root: Path = ROOT) -> list[Path]:
     """Return the pages to check: README, CONTRIBUTING and everything in docs."""
     top = [root / name for name in ("README.md", "CONTRIBUTING.md")]
     return [path for path in top if path.exists()] + sorted((root / "docs").rglob("*.md"))
-
-
-def parse(text: str, path: Path) -> Page:
-    """Parse a page into code, links and anchors."""
-    page = Page(path)
-    fence = language = ""
-    seen: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        marker = FENCE.match(line)
-        if marker and (not fence or marker[1].startswith(fence)):
-            fence, language = ("", "") if fence else (marker[1], marker[2])
-        elif fence:
-            page.code.append(Code(number, line, language))
-        else:
-            if heading := HEADING.match(line):
-                page.anchors.add(_unique(slug(heading[2]), seen))
-            page.code += [Code(number, span[2].strip()) for span in CODE_SPAN.finditer(line)]
-            prose = CODE_SPAN.sub(lambda span: "`" * len(span[0]), line)
-            page.links += [(number, link[1]) for link in LINK.finditer(prose)]
-    return page
-
-
-def slug(heading: str) -> str:
-    """Return the anchor of a heading as GitHub makes it."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading.replace("`", "").replace("*", ""))
-    return re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
-
-
-def _unique(anchor: str, seen: dict[str, int]) -> str:
-    count = seen[anchor] = seen.get(anchor, -1) + 1
-    return f"{anchor}-{count}" if count else anchor
 
 
 # --- what exists
@@ -221,23 +170,28 @@ def check_settings(text: str) -> Iterator[str]:
 
 
 def check_python_modules(text: str) -> Iterator[str]:
-    """Check that ``python -m MODULE`` can be run, and that a benchmark has the options."""
+    """Check that ``python -m MODULE`` can be run, and has the options."""
     for found in PYTHON_MODULE.finditer(text):
         name = found[1].rstrip(".")
-        if name.split(".")[0] not in PYTHON_PACKAGES or name.split(".")[-1].isupper():
+        if name.split(".")[0] not in PYTHON_PACKAGES or name.split(".")[-1].isupper() or name in PLANNED_BENCHMARKS:
             continue
-        path = ROOT.joinpath(*name.split("."))
-        sources = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        runnable = (path / "__main__.py").exists() or (
-            sources[0].exists() and not path.is_dir() and "__main__" in sources[0].read_text()
-        )
-        if not runnable:
+        source = _runnable_source(ROOT.joinpath(*name.split(".")))
+        if not source:
             yield f"`python -m {name}` cannot be run"
             continue
-        code = "".join(source.read_text() for source in sources)
         for option in LONG_OPTION.findall(found[2]):
-            if f'"{option}"' not in code and option != "--help":
+            if f'"{option}"' not in source and option != "--help":
                 yield f"`python -m {name}` has no option {option}"
+
+
+def _runnable_source(path: Path) -> str:
+    """Return the source of a module or package that ``python -m`` can run, else an empty string."""
+    if path.is_dir():
+        sources = [source.read_text() for source in path.glob("*.py")]
+        return "".join(sources) if (path / "__main__.py").exists() else ""
+    module = path.with_suffix(".py")
+    source = module.read_text() if module.exists() else ""
+    return source if "__main__" in source else ""
 
 
 def check_paths(text: str) -> Iterator[str]:

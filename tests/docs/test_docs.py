@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.docs_check import ROOT, check_all, check_text, parse, slug, unlisted
+from tests.docs.docs_check import ROOT, check_all, check_text, unlisted
+from tests.docs.markdown_page import parse, slug
 
 PAGE = ROOT / "docs" / "sample.md"
 

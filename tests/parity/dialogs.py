@@ -175,7 +175,7 @@ DIALOGS: Mapping[str, Sequence[Step]] = {
         Says("ada", "budget set {bob} 10", "order"),
         IsTold("ada", "10 tokens"),
         Says("bob", "how many weeks of parental leave are there?"),
-        Stands("token budget for today does not suffice"),
+        Stands("reached today's token limit"),
         Says("ada", "budget set {bob} default", "undone"),
         IsTold("ada", "the default again"),
     ),

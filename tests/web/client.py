@@ -1,4 +1,4 @@
-"""A browser's side of the wire: the event stream as it comes, and what a page makes of it."""
+"""Reads the event stream like a browser, and applies the events like the page does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import aiohttp
 
 @dataclass
 class Received:
-    """One event of the stream."""
+    """An event of the stream."""
 
     id: str
     kind: str
@@ -23,7 +23,7 @@ class Received:
 
 @dataclass
 class Stream:
-    """Everything that came so far; ``shown`` is what a page would have in place."""
+    """The events received so far, and in ``shown`` the messages that the page would show."""
 
     events: list[Received] = field(default_factory=list)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Stream:
                 await self.changed.wait()
 
     async def ended(self, role: str = "assistant", count: int = 1) -> None:
-        """Wait for so many finished messages."""
+        """Wait until this many messages of the role are final."""
         await self.until(lambda stream: sum(view["final"] for view in stream.of(role)) >= count)
 
 
@@ -77,7 +77,7 @@ async def _read(response: aiohttp.ClientResponse) -> AsyncIterator[Received]:
 async def following(
     session: aiohttp.ClientSession, *, last_id: str | None = None, into: Stream | None = None
 ) -> AsyncIterator[Stream]:
-    """The stream of a page that is open; it has begun when this returns, unless it goes on from ``last_id``."""
+    """Open the event stream. Waits for the first event, unless the stream continues after ``last_id``."""
     stream = into or Stream()
     headers = {"Last-Event-ID": last_id} if last_id else {}
     response = await session.get("/api/events", headers=headers)

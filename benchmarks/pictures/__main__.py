@@ -41,6 +41,7 @@ from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import TEAM, Message
 
 WIDTH, HEIGHT = 640, 1600
+COLORS = 128
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 AFTER: tuple[Action, ...] = ("sources", "why", "up", "down", "again", "strong")
 
@@ -198,7 +199,7 @@ def draw(chromium: str, page: str, style: str, target: Path) -> None:
         empty = Image.new("RGB", image.size, image.getpixel((WIDTH - 1, HEIGHT - 1)))
         box = ImageChops.difference(image, empty).getbbox() or (0, 0, *image.size)
         cropped = image.crop((0, 0, WIDTH, min(HEIGHT, box[3] + 12)))
-        cropped.quantize(64).save(target, optimize=True)
+        cropped.quantize(COLORS).save(target, optimize=True)
 
 
 async def draw_all(chromium: str, folder: Path, main_picture: Path) -> None:

@@ -29,7 +29,8 @@ ul, ol { margin: 0 0 6px; padding-left: 24px; }
 a { color: #00a8fc; text-decoration: none; }
 small { color: #949ba4; font-size: 13px; display: block; }
 code { background: #2b2d31; border-radius: 3px; padding: 1px 3px; font-size: 14px; }
-pre { background: #2b2d31; border: 1px solid #1e1f22; border-radius: 4px; padding: 8px; margin: 4px 0; overflow: hidden; }
+pre { background: #2b2d31; border: 1px solid #1e1f22; border-radius: 4px; padding: 8px; margin: 4px 0; overflow:
+  hidden; }
 pre code { padding: 0; }
 .embed { background: #2b2d31; border-left: 4px solid #5865f2; border-radius: 4px; padding: 10px 14px; max-width:
   516px; margin-top: 6px; font-size: 14px; }

@@ -51,7 +51,7 @@ SITE_PAGES, SERVED_PAGES = 40, 3
 
 
 async def draw(main_picture: Path, folder: Path) -> None:
-    """Draw the whole page into ``main_picture``, and details of it into ``folder``."""
+    """Draw the complete page into ``main_picture``, and details of it into ``folder``."""
     with tempfile.TemporaryDirectory() as name:
         await _draw_page(Path(name) / "with-model", main_picture)
         await _draw_details(Path(name) / "without-model", folder)

@@ -15,8 +15,8 @@ from bot.types.display import Citation
 from bot.types.settings import ChannelSettings
 
 NO_REUSE = Tally(0, 0, 0, 0, 0)
-SAVINGS_30_DAYS = Savings(Decimal("6.8681"), Decimal("14.0920"), Decimal("1.1807"))
-SAVINGS_14_DAYS = Savings(Decimal("3.2110"), Decimal("6.5884"), Decimal("0.5520"))
+SAVINGS_30_DAYS = Savings(Decimal("6.8681"), Decimal("14.0920"), Decimal("2.3614"))
+SAVINGS_14_DAYS = Savings(Decimal("3.2110"), Decimal("6.5884"), Decimal("1.1040"))
 MODELS = (
     ("claude-sonnet-5-5", 1204, 4_812_330, 3_377_904, 402_118, "7.2278"),
     ("claude-haiku-5-5", 5310, 9_120_004, 5_001_220, 611_870, "0.7678"),

@@ -57,10 +57,10 @@ async def browsing(address: str, profile: Path) -> AsyncIterator[Chrome]:
         await asyncio.to_thread(driver.quit)
 
 
-async def wait_until(driver: Chrome, true: Callable[[Chrome], Any]) -> Any:
+async def wait_until(driver: Chrome, condition: Callable[[Chrome], Any]) -> Any:
     """Wait for a condition in a thread, so that the server keeps running. Retries if the page replaces an element."""
     waiting = WebDriverWait(driver, 60, ignored_exceptions=(StaleElementReferenceException, NoSuchElementException))
-    return await asyncio.to_thread(waiting.until, true)
+    return await asyncio.to_thread(waiting.until, condition)
 
 
 def find_all(driver: Chrome, css: str) -> list[Any]:

@@ -33,7 +33,7 @@ class Stream:
     def last_id(self) -> str:
         return self.events[-1].id
 
-    def take(self, event: Received) -> None:
+    def apply(self, event: Received) -> None:
         self.events.append(event)
         if event.kind == "message":
             self.shown[event.data["id"]] = event.data
@@ -50,9 +50,9 @@ class Stream:
     def text(self, role: str = "assistant") -> str:
         return "\n".join("".join(view["blocks"]) for view in self.of(role))
 
-    async def until(self, true: Callable[[Stream], bool]) -> None:
+    async def until(self, condition: Callable[[Stream], bool]) -> None:
         async with asyncio.timeout(60):
-            while not true(self):
+            while not condition(self):
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -85,12 +85,12 @@ async def following(
 
     async def read() -> None:
         async for event in _read(response):
-            stream.take(event)
+            stream.apply(event)
 
     task = asyncio.create_task(read())
     try:
         if last_id is None:
-            await stream.until(lambda begun: bool(begun.events))
+            await stream.until(lambda seen: bool(seen.events))
         yield stream
     finally:
         task.cancel()

@@ -51,15 +51,15 @@ class Site:
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    made = Site()
-    served_ = web.Application()
-    served_.router.add_get("/{tail:.*}", made.answer)
-    runner = web.AppRunner(served_, access_log=None)
+    site = Site()
+    application = web.Application()
+    application.router.add_get("/{tail:.*}", site.answer)
+    runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    made.release(PAGES)
+    site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield site
+    site.release(PAGES)
     await runner.cleanup()
 
 
@@ -75,9 +75,9 @@ async def stored(app: App) -> int:
         return len(await document_catalog.list_documents(session, LOCAL_TENANT))
 
 
-def _under_way(told: str) -> bool:
+def _in_progress(text: str) -> bool:
     """Return whether some pages have been read and more follow."""
-    return re.search(rf"[1-9]\d* of {PAGES} pages", told) is not None
+    return re.search(rf"[1-9]\d* of {PAGES} pages", text) is not None
 
 
 def _documents(count: int) -> str:
@@ -92,7 +92,7 @@ async def test_an_ingestion_is_stopped_by_the_id_in_its_message(app: App, site: 
             assert response.status == 202
         await stream.until(lambda seen: bool(seen.of("command")))
         site.release(2)
-        await stream.until(lambda seen: any(_under_way(note) for note in seen.of("command")[0]["notes"]))
+        await stream.until(lambda seen: any(_in_progress(note) for note in seen.of("command")[0]["notes"]))
         (card,) = stream.of("command")
         wrong = {"thread": THREAD, "reading": "0123abcd"}
         async with http.post("/api/readings/stop", json=wrong) as response:
@@ -114,7 +114,7 @@ async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: S
         await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
         await type_keys(chrome, f"/ingest sitemap:{site.url}/sitemap.xml\n")
         site.release(3)
-        await wait_until(chrome, lambda driver: _under_way("".join(texts(driver, ".card .notes"))))
+        await wait_until(chrome, lambda driver: _in_progress("".join(texts(driver, ".card .notes"))))
         (stop,) = await wait_until(chrome, lambda driver: find_all(driver, '.card [data-action="stop"]'))
         await asyncio.to_thread(stop.click)
         site.release(3)

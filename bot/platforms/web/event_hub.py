@@ -1,7 +1,7 @@
 """Holds the messages that this process shows, and publishes every change to the open pages.
 
 Writers append to a bounded ring of events and readers follow it, so a slow page never blocks a writer. A page that
-falls out of the ring gets the event "snapshot", reads the whole state again and continues from there.
+falls out of the ring gets the event "snapshot", reads the complete state again and continues from there.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class EventHub:
     async def follow(self, last_id: str | None, *, idle: float) -> AsyncIterator[Event | Literal["snapshot"] | None]:
         """Yield every event after ``last_id`` as it happens, and None after ``idle`` seconds without one.
 
-        Yields "snapshot" if earlier events are no longer available: the reader must read the whole state, and then
+        Yields "snapshot" if earlier events are no longer available: the reader must read the complete state, and then
         continues with the events that follow.
         """
         self.open_streams += 1

@@ -91,7 +91,7 @@ export function showUnsent(text, { isCommand }) {
 
 const waitingLines = (turn) => [...document.querySelectorAll(`[data-waiting="${turn}"]`)];
 
-/** Shows or removes the line that stands for an answer without a message, and tracks which turns are running. */
+/** Shows or removes the line that stands in for an answer without a message, and tracks which turns are running. */
 function updateWaiting(message) {
   const running = runningTurnsOf(message.thread);
   if (message.role === "user" && message.turn) {

@@ -32,9 +32,9 @@ function questionElement(message) {
 function questionActions() {
   const bar = element("div", { className: "question-actions" });
   for (const [name, label] of [["edit", EDIT], ["delete", DELETE]]) {
-    const made = button({ textContent: label });
-    made.dataset.question = name;
-    bar.append(made);
+    const control = button({ textContent: label });
+    control.dataset.question = name;
+    bar.append(control);
   }
   return bar;
 }
@@ -101,9 +101,9 @@ function sourceList(message) {
     const title = element("span", { className: "source-title", textContent: source.title });
     if (place && place !== source.title) title.append(element("small", { textContent: `  ${place}` }));
     const number = element("span", { className: "source-number", textContent: source.n });
-    const made = button({ title: SHOW_PASSAGE }, number, title);
-    made.dataset.n = source.n;
-    list.append(element("li", {}, made));
+    const control = button({ title: SHOW_PASSAGE }, number, title);
+    control.dataset.n = source.n;
+    list.append(element("li", {}, control));
   }
   return list;
 }
@@ -113,10 +113,10 @@ function actionBar(message) {
   for (const name of message.actions) {
     const text = ACTION_LABELS[name];
     const label = element("span", { className: RATINGS.has(name) ? "hidden" : "label", textContent: text });
-    const made = button({ title: text, innerHTML: icon(name) }, label);
-    made.dataset.action = name;
-    if (RATINGS.has(name)) made.setAttribute("aria-pressed", String(state.ratings.get(message.turn) === name));
-    bar.append(made);
+    const control = button({ title: text, innerHTML: icon(name) }, label);
+    control.dataset.action = name;
+    if (RATINGS.has(name)) control.setAttribute("aria-pressed", String(state.ratings.get(message.turn) === name));
+    bar.append(control);
   }
   return bar;
 }

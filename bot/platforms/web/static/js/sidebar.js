@@ -57,7 +57,7 @@ function threadLink(thread) {
   return link;
 }
 
-/** Returns the heading under which a conversation of this time stands. */
+/** Returns the heading for conversations of this time. */
 function age(at) {
   const midnight = new Date();
   midnight.setHours(0, 0, 0, 0);

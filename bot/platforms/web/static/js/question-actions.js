@@ -7,6 +7,8 @@ import { ASK_EDITED, CANCEL, CONFIRM_DELETE, DELETE, EDIT_BOX } from "./messages
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 
+const CONFIRM_END_MS = 300;
+
 export function setUpQuestionActions() {
   byId("log").addEventListener("click", (event) => {
     const clicked = event.target.closest("[data-question]");
@@ -28,10 +30,11 @@ function deleteQuestion(clicked, message) {
   }
   clicked.dataset.confirming = "yes";
   clicked.textContent = CONFIRM_DELETE;
-  clicked.onblur = () => {
+  // The label gets shorter and the Edit button moves, so a click on Edit must end before that.
+  clicked.onblur = () => setTimeout(() => {
     delete clicked.dataset.confirming;
     clicked.textContent = DELETE;
-  };
+  }, CONFIRM_END_MS);
 }
 
 function openEditor(message) {

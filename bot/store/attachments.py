@@ -16,6 +16,13 @@ from bot.store.schema import attachments, turns
 from bot.types.conversation import Attachment, StoredAttachment
 from bot.types.turns import Turn
 
+_NOTE = """
+INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref)
+SELECT tenant_id, turn_id, %(position)s, 'file', %(name)s, %(content_type)s, %(size)s, %(ref)s
+FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
+"""
+"""One row for each file of a question, if the question was stored in this transaction."""
+
 
 def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -> list[Statement]:
     """Record the files of a question stored in the same transaction; none if it was stored before."""
@@ -35,13 +42,6 @@ def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -
         for position, file in enumerate(files)
         if file.ref
     ]
-
-
-_NOTE = """
-INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref)
-SELECT tenant_id, turn_id, %(position)s, 'file', %(name)s, %(content_type)s, %(size)s, %(ref)s
-FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
-"""
 
 
 async def of_thread(session: AsyncSession, *, turn: Turn) -> list[StoredAttachment]:

@@ -123,6 +123,22 @@ def release(tenant_id: str, turn_id: str) -> Statement:
     return Statement(_RELEASE, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
+_READ = f"""
+WITH{LIMITS}
+SELECT limits.*,
+    coalesce(of_user.used, 0) AS user_used, coalesce(of_user.reserved, 0) AS user_reserved,
+    coalesce(of_channel.used, 0) AS channel_used, coalesce(of_channel.reserved, 0) AS channel_reserved,
+    coalesce(of_tenant.used, 0) AS tenant_used, coalesce(of_tenant.reserved, 0) AS tenant_reserved
+FROM limits
+LEFT JOIN budget_days of_user
+    ON of_user.tenant_id = %(tenant)s AND of_user.subject = %(of_user)s AND of_user.day = %(day)s
+LEFT JOIN budget_days of_channel
+    ON of_channel.tenant_id = %(tenant)s AND of_channel.subject = %(of_channel)s AND of_channel.day = %(day)s
+LEFT JOIN budget_days of_tenant
+    ON of_tenant.tenant_id = %(tenant)s AND of_tenant.subject = '{TENANT}' AND of_tenant.day = %(day)s"""  # noqa: S608
+"""The three accounts of a turn in one row."""
+
+
 def read(owners: Owners) -> Statement:
     """Read the one row that ``accounts`` takes."""
     return Statement(_READ, owners.given)
@@ -215,6 +231,8 @@ changed AS (
     RETURNING subject
 )
 SELECT (SELECT count(*) FROM were) AS were, (SELECT count(*) FROM changed) AS many"""  # noqa: S608
+"""Resizes a reservation on its three accounts, in lock order."""
+
 
 _SETTLE = f"""
 WITH counted AS (
@@ -227,6 +245,8 @@ WITH counted AS (
     WHERE tenant_id = %(tenant)s AND reservation_id = %(reservation)s AND state = 'held'
     RETURNING subject, day, tokens
 ),{_settling()} SELECT count(*) AS many FROM at_tenant"""  # noqa: S608
+"""Releases a reservation and counts the calls' tokens, in lock order."""
+
 
 _RELEASE = f"""
 WITH closed AS (
@@ -234,20 +254,8 @@ WITH closed AS (
     WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'held'
     RETURNING subject, day, tokens
 ),{_releasing()} SELECT count(*) AS many FROM closed"""  # noqa: S608
+"""Releases everything held for a turn, in lock order."""
 
-_READ = f"""
-WITH{LIMITS}
-SELECT limits.*,
-    coalesce(of_user.used, 0) AS user_used, coalesce(of_user.reserved, 0) AS user_reserved,
-    coalesce(of_channel.used, 0) AS channel_used, coalesce(of_channel.reserved, 0) AS channel_reserved,
-    coalesce(of_tenant.used, 0) AS tenant_used, coalesce(of_tenant.reserved, 0) AS tenant_reserved
-FROM limits
-LEFT JOIN budget_days of_user
-    ON of_user.tenant_id = %(tenant)s AND of_user.subject = %(of_user)s AND of_user.day = %(day)s
-LEFT JOIN budget_days of_channel
-    ON of_channel.tenant_id = %(tenant)s AND of_channel.subject = %(of_channel)s AND of_channel.day = %(day)s
-LEFT JOIN budget_days of_tenant
-    ON of_tenant.tenant_id = %(tenant)s AND of_tenant.subject = '{TENANT}' AND of_tenant.day = %(day)s"""  # noqa: S608
 
 _HELD = """
 SELECT reservation_id, tokens, day FROM reservations

@@ -20,6 +20,9 @@ LEASE = timedelta(seconds=30)
 
 TAKEN = "Another process answers this question now."
 
+_STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
+
+
 _TAKE = """
 WITH taken AS (
     UPDATE turns
@@ -44,7 +47,7 @@ WITH taken AS (
 )
 SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS announced FROM taken
 """
-_STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
+"""Leases a turn that waits or whose lease has expired, if no earlier turn of its thread is open."""
 
 
 def taking(turn: Turn, holder: int | None) -> tuple[Statement, Statement]:
@@ -66,6 +69,14 @@ def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | Non
     return None
 
 
+_RENEW = """
+UPDATE turns SET lease_until = now() + %(lease)s, holder = coalesce(CAST(%(holder)s AS integer), holder)
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+RETURNING fence
+"""
+"""Extends a lease."""
+
+
 def renewing(turn: Turn, lease: Lease, holder: int | None) -> Statement:
     """Extend the lease; returns no row if it was lost.
 
@@ -75,20 +86,8 @@ def renewing(turn: Turn, lease: Lease, holder: int | None) -> Statement:
     return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE, "holder": holder})
 
 
-_RENEW = """
-UPDATE turns SET lease_until = now() + %(lease)s, holder = coalesce(CAST(%(holder)s AS integer), holder)
-WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
-RETURNING fence
-"""
-
-
 def _named(turn: Turn) -> dict[str, object]:
     return {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id)}
-
-
-def handing_back(turn: Turn, lease: Lease) -> Statement:
-    """Queue the turn again for any process; returns no row if the lease was lost."""
-    return Statement(_HAND_BACK, {**_named(turn), "fence": lease.fence, "anybody": ANYBODY})
 
 
 _HAND_BACK = """
@@ -96,6 +95,21 @@ UPDATE turns SET state = 'queued', lease_until = NULL, holder = %(anybody)s
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
+"""Queues a leased turn again, for any process."""
+
+
+def handing_back(turn: Turn, lease: Lease) -> Statement:
+    """Queue the turn again for any process; returns no row if the lease was lost."""
+    return Statement(_HAND_BACK, {**_named(turn), "fence": lease.fence, "anybody": ANYBODY})
+
+
+_END = """
+UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
+    citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s, finished_at = now()
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+RETURNING fence
+"""
+"""Stores the end of a leased turn."""
 
 
 def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
@@ -115,31 +129,16 @@ def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
     )
 
 
-_END = """
-UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
-    citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s, finished_at = now()
-WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
-RETURNING fence
+_ENDED = """
+SELECT fence FROM turns
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = %(state)s AND fence = %(fence)s
 """
+"""Finds a turn that ended under this lease."""
 
 
 def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
     """Return a row if the turn ended like this under this lease: a commit may succeed without confirmation."""
     return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
-
-
-_ENDED = """
-SELECT fence FROM turns
-WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = %(state)s AND fence = %(fence)s
-"""
-
-
-def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
-    """Record a reply message: before it is posted without, after with its reference. Returns the one on record.
-
-    The first reference wins. Returns no row if the lease was lost.
-    """
-    return Statement(_RECORD_PART, {**_named(turn), "fence": lease.fence, "lease": LEASE, "part": index, "ref": ref})
 
 
 _RECORD_PART = """
@@ -153,3 +152,12 @@ SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM held
 ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
 RETURNING ref
 """
+"""Records a reply message and extends the lease. The first reference wins."""
+
+
+def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
+    """Record a reply message: before it is posted without, after with its reference. Returns the one on record.
+
+    The first reference wins. Returns no row if the lease was lost.
+    """
+    return Statement(_RECORD_PART, {**_named(turn), "fence": lease.fence, "lease": LEASE, "part": index, "ref": ref})

@@ -30,11 +30,6 @@ CHANNEL = "parley_turns"
 BEAT_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 _TELL = "SELECT pg_notify(%(channel)s, payload) FROM unnest(%(payloads)s::text[]) AS told (payload)"
-_BIND = """
-    SELECT set_config('parley.tenant_id', %(tenant)s, false),
-           (SELECT set_config('role', rolname, false) FROM pg_roles
-            WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
-"""
 PACING = "pace"
 """The first word of a report of edits. Versions that do not know it skip it."""
 _KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "moved"}
@@ -42,6 +37,14 @@ _KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "mov
 
 def _unheard(_: Pacing) -> None:
     """Ignore pacing: this process edits nothing."""
+
+
+_BIND = """
+    SELECT set_config('parley.tenant_id', %(tenant)s, false),
+           (SELECT set_config('role', rolname, false) FROM pg_roles
+            WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
+"""
+"""Binds the connection's session to no tenant and to the role without rights to bypass row-level security."""
 
 
 class Notifications:

@@ -55,6 +55,8 @@ BEAT = """
     INSERT INTO processes (tenant_id, process_id, host, pid) VALUES ('*', %(id)s, %(host)s, %(pid)s)
     ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = now()
 """
+"""Updates the process's heartbeat."""
+
 
 LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
 
@@ -71,6 +73,7 @@ LEFT = f"""
       OR EXISTS (SELECT 1 FROM turns WHERE state = 'running' AND lease_until < now())
 """  # noqa: S608
 """SQL: turns of a dead process exist, or turns whose lease has expired."""
+
 
 FORGET = f"DELETE FROM processes WHERE tenant_id = '*' AND beat_at < now() - interval '{KEPT}'"  # noqa: S608
 

@@ -60,6 +60,7 @@ _OFFER = text(
     RETURNING ref
     """
 )
+"""Records a reference for a turn that this process lost, unless its question was deleted."""
 
 
 async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str | None:

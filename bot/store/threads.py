@@ -68,6 +68,13 @@ async def exists(session: AsyncSession, *, key: ThreadKey) -> bool:
     return found is not None
 
 
+_ANSWER = """
+INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
+VALUES (%(tenant)s, %(thread)s, %(turn)s, 'assistant', 'parley', 'Parley', %(text)s, %(tokens)s)
+"""
+"""Appends an answer to its thread."""
+
+
 def answering(key: ThreadKey, *, turn_id: str, text: str, tokens: int) -> Statement:
     """Append the turn's answer to the thread's history."""
     return Statement(
@@ -80,12 +87,6 @@ def answering(key: ThreadKey, *, turn_id: str, text: str, tokens: int) -> Statem
             "tokens": tokens,
         },
     )
-
-
-_ANSWER = """
-INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
-VALUES (%(tenant)s, %(thread)s, %(turn)s, 'assistant', 'parley', 'Parley', %(text)s, %(tokens)s)
-"""
 
 
 async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) -> History:

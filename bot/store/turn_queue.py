@@ -29,6 +29,28 @@ UNCLAIMED = "5 seconds"
 TRIED_FOR = "1 day"
 """How long removing the messages of a deleted question is retried."""
 
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A turn of a dead process. ``charged``: the death counts against it if it was running."""
+
+    tenant_id: str
+    turn_id: str
+    platform: str
+    fence: int
+    suspect: bool
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A turn that a process may run. ``running`` if its lease has expired."""
+
+    tenant_id: str
+    turn_id: str
+    running: bool
+
+
 _NEXT = text(
     f"""
     WITH open AS (
@@ -68,74 +90,6 @@ _NEXT = text(
 including running ones, comes after the first n-1 of every other tenant. People within a tenant alternate in the same
 way, and a person's questions keep their order."""
 
-_LEFT = text(
-    f"""
-    SELECT tenant_id, turn_id, platform, fence, suspect,
-           suspect OR NOT bool_or(suspect) OVER (PARTITION BY holder) AS charged
-    FROM (
-        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM turns WHERE {HELD}
-    ) held JOIN (
-        SELECT DISTINCT holder FROM turns
-        WHERE {HELD} AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
-    ) others USING (holder)
-    WHERE {dead("others.holder")}
-    ORDER BY suspect, tenant_id
-    """  # noqa: S608
-)
-"""Suspects come last, so that a reader who sees a dead process's other turns sees its suspect with them."""
-
-_SET_FREE = text(
-    """
-    WITH theirs AS (
-        SELECT turns.turn_id, dead.charged AND state = 'running' AS charged, state = 'running' AS running
-        FROM turns JOIN unnest(CAST(:turns AS uuid[]), CAST(:fences AS integer[]), CAST(:charged AS boolean[]))
-            AS dead (turn_id, fence, charged) ON turns.turn_id = dead.turn_id AND turns.fence = dead.fence
-        WHERE tenant_id = :tenant
-        FOR UPDATE OF turns SKIP LOCKED
-    )
-    UPDATE turns
-    SET holder = 0, lease_until = NULL,
-        fence = fence + CASE WHEN theirs.running THEN 1 ELSE 0 END,
-        takeovers = takeovers + CASE WHEN theirs.charged THEN 1 ELSE 0 END,
-        state = CASE WHEN theirs.running THEN 'queued' ELSE state END
-    FROM theirs
-    WHERE tenant_id = :tenant AND turns.turn_id = theirs.turn_id
-    RETURNING platform
-    """
-)
-
-_WITHDRAWN = text(
-    f"""
-    SELECT tenant_id, turn_id FROM turns
-    WHERE platform = :platform AND withdrawn_at > now() - interval '{TRIED_FOR}'
-      AND turn_id <> ALL (CAST(:known AS uuid[]))
-      AND (holder IS NULL OR holder IN ({ANYBODY}, :holder) OR withdrawn_at < now() - CAST(:lease AS interval))
-    ORDER BY withdrawn_at
-    LIMIT :most
-    """  # noqa: S608
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A turn of a dead process. ``charged``: the death counts against it if it was running."""
-
-    tenant_id: str
-    turn_id: str
-    platform: str
-    fence: int
-    suspect: bool
-    charged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A turn that a process may run. ``running`` if its lease has expired."""
-
-    tenant_id: str
-    turn_id: str
-    running: bool
-
 
 async def ready(
     session: AsyncSession,
@@ -156,10 +110,49 @@ async def ready(
     return [Ready(row.tenant_id, str(row.turn_id), row.state == "running") for row in rows]
 
 
+_LEFT = text(
+    f"""
+    SELECT tenant_id, turn_id, platform, fence, suspect,
+           suspect OR NOT bool_or(suspect) OVER (PARTITION BY holder) AS charged
+    FROM (
+        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM turns WHERE {HELD}
+    ) held JOIN (
+        SELECT DISTINCT holder FROM turns
+        WHERE {HELD} AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
+    ) others USING (holder)
+    WHERE {dead("others.holder")}
+    ORDER BY suspect, tenant_id
+    """  # noqa: S608
+)
+"""Suspects come last, so that a reader who sees a dead process's other turns sees its suspect with them."""
+
+
 async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
     """Return the turns of dead processes, suspects last; needs ``Database.queue``."""
     rows = await session.execute(_LEFT, {"holder": holder, "settling": settling})
     return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence, row.suspect, row.charged) for row in rows]
+
+
+_SET_FREE = text(
+    """
+    WITH theirs AS (
+        SELECT turns.turn_id, dead.charged AND state = 'running' AS charged, state = 'running' AS running
+        FROM turns JOIN unnest(CAST(:turns AS uuid[]), CAST(:fences AS integer[]), CAST(:charged AS boolean[]))
+            AS dead (turn_id, fence, charged) ON turns.turn_id = dead.turn_id AND turns.fence = dead.fence
+        WHERE tenant_id = :tenant
+        FOR UPDATE OF turns SKIP LOCKED
+    )
+    UPDATE turns
+    SET holder = 0, lease_until = NULL,
+        fence = fence + CASE WHEN theirs.running THEN 1 ELSE 0 END,
+        takeovers = takeovers + CASE WHEN theirs.charged THEN 1 ELSE 0 END,
+        state = CASE WHEN theirs.running THEN 'queued' ELSE state END
+    FROM theirs
+    WHERE tenant_id = :tenant AND turns.turn_id = theirs.turn_id
+    RETURNING platform
+    """
+)
+"""Queues turns of dead processes again; rows that another process has locked are skipped."""
 
 
 async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left]) -> None:
@@ -172,6 +165,19 @@ async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left
     }
     for platform in sorted({row.platform for row in await session.execute(_SET_FREE, asked)}):
         await tell(session, Notice("ready", "", platform))
+
+
+_WITHDRAWN = text(
+    f"""
+    SELECT tenant_id, turn_id FROM turns
+    WHERE platform = :platform AND withdrawn_at > now() - interval '{TRIED_FOR}'
+      AND turn_id <> ALL (CAST(:known AS uuid[]))
+      AND (holder IS NULL OR holder IN ({ANYBODY}, :holder) OR withdrawn_at < now() - CAST(:lease AS interval))
+    ORDER BY withdrawn_at
+    LIMIT :most
+    """  # noqa: S608
+)
+"""Turns of deleted questions whose messages still have to be removed."""
 
 
 async def withdrawn(
@@ -244,12 +250,6 @@ async def tell(session: AsyncSession, notice: Notice) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, payload(notice))))
 
 
-def telling_next(*, thread: ThreadKey) -> Statement:
-    """Notify, once the transaction is committed, that the thread's next waiting turn may run."""
-    named = {"tenant": thread.tenant_id, "thread": thread_uid(thread), "channel": CHANNEL, "anybody": ANYBODY}
-    return Statement(_TELL_NEXT, named)
-
-
 _TELL_NEXT = """
 SELECT pg_notify(%(channel)s, format('ready %%s %%s %%s', platform, turn_id, coalesce(holder, %(anybody)s)))
 FROM (
@@ -257,6 +257,13 @@ FROM (
     WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND state = 'queued' ORDER BY seq LIMIT 1
 ) next
 """
+"""Notifies that the thread's next queued turn may run."""
+
+
+def telling_next(*, thread: ThreadKey) -> Statement:
+    """Notify, once the transaction is committed, that the thread's next waiting turn may run."""
+    named = {"tenant": thread.tenant_id, "thread": thread_uid(thread), "channel": CHANNEL, "anybody": ANYBODY}
+    return Statement(_TELL_NEXT, named)
 
 
 def _found(result: CursorResult[Any]) -> bool:

@@ -27,7 +27,7 @@ OF_BYTES = MappingProxyType[Format, str](
     }
 )
 """The modules with ``parse(data: bytes) -> Parsed``."""
-OF_TEXT = MappingProxyType[Format, str]({"json": "structured", "csv": "tabular", "markdown": "markdown"})
+OF_TEXT = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
 """The modules with ``parse(text: str) -> Parsed``; the text is decoded already."""
 
 

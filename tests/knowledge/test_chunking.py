@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from knowledge.chunking import METHODS, Chunking, Method, chunk, header, sentences
 from knowledge.chunking.semantic import distances
 from knowledge.parsing import markdown, plain_text
-from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.sentence_splitter import sentence_spans
 from knowledge.types import Chunk, Document
 
@@ -53,7 +53,7 @@ def cut(whole: Document, method: Method, tokens: int, overlap: int = 0) -> list[
     return chunk(whole, count=count, tokens=tokens, method=method, overlap=overlap, vectors=vectors)
 
 
-def document(parsed: Parsed, title: str = "Title") -> Document:
+def document(parsed: ParsedDocument, title: str = "Title") -> Document:
     return Document("uri", title, parsed.text, parsed.blocks)
 
 

@@ -82,11 +82,11 @@ async def test_a_slack_export_keeps_threads_authors_and_times(parser: Parser, ro
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (slack(more={"general/2026-03-02.json": b"{torn"}), "no JSON"),
-        (slack(more={"general/2026-03-02.json": {"ok": False}}), "no list of messages"),
+        (slack(more={"general/2026-03-02.json": b"{torn"}), "not valid JSON"),
+        (slack(more={"general/2026-03-02.json": {"ok": False}}), "not a list of messages"),
         (slack(more={"channels.json": []}), "without a message in a public channel"),
         (slack(more={"general/2026-03-04.json": b"[" + b" " * (30 * 2**20) + b"]"}), "zip bomb"),
-        (archive({"a.json": {"b": 1}}), "without an export of Slack"),
+        (archive({"a.json": {"b": 1}}), "without a Slack or DiscordChatExporter export"),
     ],
 )
 async def test_every_bad_export_has_its_reason(parser: Parser, data: bytes, reason: str) -> None:
@@ -161,5 +161,5 @@ async def test_a_discord_archive_leaves_direct_messages_out(parser: Parser) -> N
 
 async def test_a_discord_channel_with_odd_messages(parser: Parser) -> None:
     bad = channel("GuildTextChat", {"id": "9", "timestamp": "yesterday", "content": "x"})
-    with pytest.raises(ParseError, match="not as expected"):
+    with pytest.raises(ParseError, match="not in the expected form"):
         await parser.parse(Fetched("ops.json", json.dumps(bad).encode()))

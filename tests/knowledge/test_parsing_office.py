@@ -142,7 +142,7 @@ LAUGHS = (
         ),
         ("a.xlsx", saved(openpyxl.Workbook()), "sheets are empty"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0" + bytes(600) + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
-        ("a.xlsx", b"plain", "no Office file"),
+        ("a.xlsx", b"plain", "not an Office file"),
     ],
 )
 async def test_every_bad_office_file_has_its_reason(parser: Parser, name: str, data: bytes, reason: str) -> None:

@@ -15,7 +15,8 @@ from aiohttp import web
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.sources import GitSource, open_source
-from knowledge.sources.git import tracked
+from knowledge.sources.checked_resolver import CheckedResolver
+from knowledge.sources.git import parse_tree
 from knowledge.sources.git_command import Git
 from knowledge.types import Failure, Fetched
 
@@ -144,12 +145,11 @@ async def test_the_checked_address_is_the_connected_one(
     server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that only our own resolver knows is reached, so git did not resolve it again."""
-    from knowledge.sources import web_page as pages
 
     async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, str]]:
         return [{"host": "127.0.0.1"}]
 
-    monkeypatch.setattr(pages.CheckedResolver, "resolve", resolve)
+    monkeypatch.setattr(CheckedResolver, "resolve", resolve)
     url, asked = server
     port = url.rpartition(":")[2]
     documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook"))
@@ -190,11 +190,11 @@ async def test_private_addresses_are_refused_before_git_runs(host: str, server: 
     ("path", "words"),
     [
         ("/moved", "moved"),
-        ("/private", "not open to everybody"),
-        ("/nothing", "not there"),
-        ("/a b", "no address of a repository"),
-        ("/a\\b", "no address of a repository"),
-        ("", "no address of a repository"),
+        ("/private", "not public"),
+        ("/nothing", "does not exist"),
+        ("/a b", "not the URL of a repository"),
+        ("/a\\b", "not the URL of a repository"),
+        ("", "not the URL of a repository"),
     ],
 )
 async def test_an_address_that_cannot_be_cloned(server: tuple[str, list[str]], path: str, words: str) -> None:
@@ -208,7 +208,7 @@ async def test_git_writes_no_more_than_it_may(
     (handbook / "noise.bin").write_bytes(os.urandom(300_000))
     git(handbook, "add", "noise.bin")
     git(handbook, "commit", "--quiet", "-m", "Noise")
-    monkeypatch.setattr("knowledge.sources.git.MAX_CLONE", 100_000)
+    monkeypatch.setattr("knowledge.sources.git.MAX_CLONE_BYTES", 100_000)
     with pytest.raises(SourceError, match="too large"):
         await read(source(f"{server[0]}/handbook", "127.0.0.1"))
 
@@ -261,7 +261,7 @@ def test_links_and_submodules_are_no_files() -> None:
         b"100755 blob dd     10\tx/../y.sh\0",
         b"100644 blob ee      3\t\xff.md\0",
     )
-    assert [(file.path, file.size) for file in tracked(b"".join(lines))] == [("a.md", 3), ("\ufffd.md", 3)]
+    assert [(file.path, file.size) for file in parse_tree(b"".join(lines))] == [("a.md", 3), ("\ufffd.md", 3)]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources import CrawlSource, SitemapSource, open_source
-from knowledge.sources.link_extraction import links
-from knowledge.sources.sitemap import Entry, listed
+from knowledge.sources.link_extraction import extract_links
+from knowledge.sources.sitemap_parser import SitemapEntry, parse_sitemap
 from knowledge.types import Failure, Fetched
 
 
@@ -248,23 +248,23 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"<html></html>", "no sitemap but <html>"),
-        (b"<urlset>", "no sitemap that can be read"),
-        (BOMB.encode(), "no sitemap that can be read"),
-        (b"<a>" * 1_000, "no sitemap that can be read"),
+        (b"<html></html>", "not a sitemap but <html>"),
+        (b"<urlset>", "not a valid sitemap"),
+        (BOMB.encode(), "not a valid sitemap"),
+        (b"<a>" * 1_000, "not a valid sitemap"),
         (gzip.compress(bytes(60 * 2**20)), "larger than"),
         (b"\x1f\x8brubbish", "broken gzip"),
     ],
 )
 def test_every_bad_sitemap_has_its_reason(data: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
-        listed(data, "https://example.org/sitemap.xml")
+        parse_sitemap(data, "https://example.org/sitemap.xml")
 
 
 def test_only_the_places_of_pages_count() -> None:
     picture = '<image:image xmlns:image="urn:i"><image:loc>https://e.org/a.png</image:loc></image:image>'
     data = f"<urlset><url><loc><![CDATA[https://e.org/?a=1&b=2]]></loc>{picture}</url><url><loc> </loc></url></urlset>"
-    assert listed(data.encode(), "https://e.org/sitemap.xml").pages == (Entry("https://e.org/?a=1&b=2"),)
+    assert parse_sitemap(data.encode(), "https://e.org/sitemap.xml").pages == (SitemapEntry("https://e.org/?a=1&b=2"),)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_only_the_places_of_pages_count() -> None:
     ],
 )
 def test_links(markup: str, expected: tuple[str, ...]) -> None:
-    assert links(markup.encode(), "https://e.org/d/page").urls == expected
+    assert extract_links(markup.encode(), "https://e.org/d/page").urls == expected
 
 
 @pytest.mark.parametrize(
@@ -301,5 +301,5 @@ def test_a_source_opens_again_by_its_own_name(spec: str, kind: str, uri: str) ->
 
 @pytest.mark.parametrize("spec", ["crawl:", "crawl:/etc", "sitemap:ftp://example.org"])
 def test_a_site_needs_an_address(spec: str) -> None:
-    with pytest.raises(SourceError, match="names no site"):
+    with pytest.raises(SourceError, match="has no URL"):
         open_source(spec, fetch_allow=(), max_bytes=1000, files=True)

@@ -15,7 +15,7 @@ from knowledge import document_catalog
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions, Source
 from knowledge.sources import CrawlSource, FolderSource, GitSource, SitemapSource, UrlSource
-from knowledge.sources.sitemap import Entry
+from knowledge.sources.sitemap_parser import SitemapEntry
 from knowledge.types import NOTHING_KNOWN, Failure, Item, Known, Mark, Unchanged
 from tests.knowledge.fakes import ListSource, markdown
 
@@ -170,7 +170,7 @@ async def test_the_date_in_a_sitemap_saves_the_request(site: Site, ingestor: Ing
     ],
 )
 def test_when_a_page_is_older_than_its_reading(changed: str, older: bool) -> None:
-    assert Entry("https://e.org/", changed).older_than(datetime(2026, 6, 2, 12, tzinfo=UTC)) is older
+    assert SitemapEntry("https://e.org/", changed).is_older_than(datetime(2026, 6, 2, 12, tzinfo=UTC)) is older
 
 
 async def test_what_a_source_marks_is_told_again_when_everything_was_taken_in(ingestor: Ingestor) -> None:

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from knowledge.errors import SourceError
 from knowledge.sources import UrlSource, open_source
-from knowledge.sources.address_policy import is_public, may_fetch
-from knowledge.sources.web_page import CheckedResolver
+from knowledge.sources.checked_resolver import CheckedResolver
+from knowledge.sources.ip_address_policy import is_public, may_fetch
 from knowledge.types import Fetched
 
 Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
@@ -128,7 +128,7 @@ async def test_a_redirect_to_another_scheme_is_refused(serve: Serve, target: str
     async def away(_: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": target})
 
-    with pytest.raises(SourceError, match="no web address"):
+    with pytest.raises(SourceError, match="not a web address"):
         await fetch(await serve(away), "127.0.0.1")
 
 
@@ -204,12 +204,12 @@ async def test_nobody_there() -> None:
 @pytest.mark.parametrize(
     ("spec", "files", "words"),
     [
-        ("", True, "Name what to read"),
+        ("", True, "Say what to add"),
         ("ftp://example.org/a", True, "http:// or https://"),
         ("/etc/passwd", False, "from the terminal only"),
         ("~/notes", False, "from the terminal only"),
         ("/nowhere/at/all", True, "no file or folder"),
-        ("upload:notes.md", True, "upload it anew"),
+        ("upload:notes.md", True, "upload it again"),
     ],
 )
 def test_sources_that_cannot_be_opened(spec: str, files: bool, words: str) -> None:

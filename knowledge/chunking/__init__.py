@@ -1,7 +1,7 @@
 """Splits documents into chunks with one of four methods. Pure: the function that counts tokens is an argument.
 
 packed           complete sentences up to a number of tokens, within one section if the section is long enough
-fixed            runs of words of equal length, each repeating the end of the one before
+fixed            runs of words up to a number of tokens; each can repeat the end of the one before
 sentence-window  one sentence each, read with three sentences on each side
 semantic         a chunk ends where the embeddings of the sentences before and after differ most
 

@@ -1,4 +1,4 @@
-"""Chunking method ``fixed``: runs of words of equal length that overlap, regardless of sentences. Pure."""
+"""Chunking method ``fixed``: runs of words of about the same number of tokens, which can overlap. Pure."""
 
 from __future__ import annotations
 

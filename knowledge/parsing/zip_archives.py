@@ -15,7 +15,7 @@ from knowledge.errors import ParseError
 
 @contextmanager
 def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
-    """Open the archive. Raises ParseError where the archive or a member that is read inside the context is damaged."""
+    """Open the archive. Raises ParseError if it, or a member that is read inside the context, is damaged."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             yield archive

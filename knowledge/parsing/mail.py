@@ -54,7 +54,7 @@ def write(builder: Builder, message: EmailMessage) -> None:
 def _body(message: EmailMessage) -> ParsedDocument:
     part = message.get_body(("plain", "html"))
     if part is None:
-        raise ParseError("the message has no text; add its attachments as files of their own")
+        raise ParseError("the message has no text; add its attachments as separate files")
     content = part.get_payload(decode=True)
     raw = content if isinstance(content, bytes) else b""
     if part.get_content_subtype() == "html":

@@ -49,7 +49,9 @@ class PoliteFetcher:
     ) -> Page | NotModified:
         """Fetch a page unless it has not changed since ``earlier``. Raises PageError, RobotsDisallowedError."""
         if not await self._robots.allows(url):
-            raise RobotsDisallowedError(f"The site's robots.txt does not allow programs to read {url}; leave it out.")
+            raise RobotsDisallowedError(
+                f"The site's robots.txt does not allow programs to read {url}; add other pages."
+            )
         pause = min(max(self._pause, await self._robots.delay(url)), MAX_PAUSE_SECONDS)
         if self._has_fetched:
             await self._sleep(pause)
@@ -64,6 +66,6 @@ class PoliteFetcher:
         if page.url != url and not await self._robots.allows(page.url):
             raise RobotsDisallowedError(
                 f"{url} redirects to {page.url}, which the site's robots.txt does not allow programs to read; "
-                "leave it out."
+                "add other pages."
             )
         return page

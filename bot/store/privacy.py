@@ -65,7 +65,7 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
             for r in stated
         ],
         "attachments": [{"turn_id": str(r.turn_id), "name": r.name, "text": r.text} for r in attached],
-        "channel_messages": await message_erasure.said_by(session, tenant_id=tenant_id, user_id=user_id),
+        "channel_messages": await message_erasure.messages_by(session, tenant_id=tenant_id, user_id=user_id),
         "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
         "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
         "calls": [
@@ -104,7 +104,7 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
     }
     done = {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
-    done["documents"] = await message_erasure.withdraw(session, tenant_id=tenant_id, user_id=user_id)
+    done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
     done["threads"] = await _forget_threads(session, tenant_id, touched)
     return done
 

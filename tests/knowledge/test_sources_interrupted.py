@@ -1,4 +1,4 @@
-"""A source that breaks off: what it brought stays, and nothing is held to have vanished."""
+"""A source that fails partway: the documents it yielded are kept, and none are deleted."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from knowledge.types import NOTHING_KNOWN, Failure, Item, Known
 from tests.knowledge.fakes import ListSource, markdown
 
 
-class BrokenOff(ListSource):
+class InterruptedSource(ListSource):
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         async for item in super().fetch(known):
             yield item
-        raise SourceError("The line was cut.")
+        raise SourceError("The connection was lost.")
 
 
-async def test_what_came_before_is_taken_in_and_nothing_goes(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_documents_before_the_failure_are_added_and_none_deleted(ingestor: Ingestor, sessions: Sessions) -> None:
     pages = [markdown(f"{name}.md", f"# {name}\n\nwords of {name}") for name in "abc"]
     await ingestor.ingest([ListSource("site", *pages[:2])], tenant_id="t")
-    report = await ingestor.ingest([BrokenOff("site", pages[1], pages[2])], tenant_id="t")
+    report = await ingestor.ingest([InterruptedSource("site", pages[1], pages[2])], tenant_id="t")
     assert (report.documents, report.unchanged, report.deleted) == (2, 1, 0)
-    assert report.failed == (Failure("site", "The line was cut."),)
+    assert report.failed == (Failure("site", "The connection was lost."),)
     async with sessions("t") as session:
         rows = await document_catalog.list_documents(session, "t")
     assert {(row.source, row.state) for row in rows} == {
@@ -33,5 +33,5 @@ async def test_what_came_before_is_taken_in_and_nothing_goes(ingestor: Ingestor,
         ("c.md", "ready"),
         ("site", "failed"),
     }
-    whole = await ingestor.ingest([ListSource("site", *pages[1:])], tenant_id="t")
-    assert (whole.unchanged, whole.deleted, whole.failed) == (2, 2, ())
+    complete = await ingestor.ingest([ListSource("site", *pages[1:])], tenant_id="t")
+    assert (complete.unchanged, complete.deleted, complete.failed) == (2, 2, ())

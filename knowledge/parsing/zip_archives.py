@@ -1,4 +1,4 @@
-"""The members of a ZIP archive, read in memory and within limits. Nothing is ever unpacked to a disk."""
+"""Reads members of a ZIP archive in memory. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from knowledge.errors import ParseError
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[zipfile.ZipFile]:
-    """The archive; what is broken about it or its members is told as ParseError."""
+def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
+    """Open the archive. Raises ParseError if it, or a member that is read inside the context, is damaged."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             yield archive
@@ -24,11 +24,11 @@ def opened(data: bytes) -> Iterator[zipfile.ZipFile]:
 
 
 def read_json(archive: zipfile.ZipFile, name: str) -> Any:
-    """A member as JSON; None where it is missing. Raises ParseError where it is no JSON."""
+    """Return a member parsed as JSON; None if the archive has no such member. Raises ParseError on invalid JSON."""
     try:
         with archive.open(name) as member:
             return json.loads(member.read(archive.getinfo(name).file_size))
     except KeyError:
         return None
     except (ValueError, RecursionError):
-        raise ParseError(f"{name} in it is no JSON; export it again") from None
+        raise ParseError(f"the file {name} in this archive is not valid JSON; export the archive again") from None

@@ -1,4 +1,4 @@
-"""The source that the documentation shows as an example does what it says."""
+"""The example source in the documentation works as described."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from knowledge.ingest import Ingestor
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
-async def test_the_example_reads_only_what_changed(ingestor: Ingestor) -> None:
+async def test_example_source_reads_only_changed_documents(ingestor: Ingestor) -> None:
     section = GUIDE.read_text().partition("## A source\n")[2].partition("\n## ")[0]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert code is not None

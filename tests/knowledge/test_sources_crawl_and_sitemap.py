@@ -1,4 +1,4 @@
-"""Crawls and sitemaps against a site on loopback: robots.txt, limits, what fails and what goes on."""
+"""Crawls and sitemaps of a site on loopback: robots.txt, limits, failures and refreshes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources import CrawlSource, SitemapSource, open_source
-from knowledge.sources.link_extraction import links
-from knowledge.sources.sitemap import Entry, listed
+from knowledge.sources.link_extraction import extract_links
+from knowledge.sources.sitemap_parser import SitemapEntry, parse_sitemap
 from knowledge.types import Failure, Fetched
 
 
 @dataclass
 class Site:
-    """``pages`` by path: body, status or response; ``asked`` is what was requested, ``naps`` the pauses."""
+    """A test site. ``pages`` by path: body, status or response. ``requested``: paths. ``pauses``: seconds slept."""
 
     url: str = ""
     pages: dict[str, str | bytes | int | Callable[[], web.Response]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    naps: list[float] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(request.path)
+        self.requested.append(request.path)
         page = self.pages.get(request.path, 404)
         if isinstance(page, int):
             return web.Response(status=page)
@@ -39,7 +39,7 @@ class Site:
         return web.Response(text=page, content_type="text/html", headers={"ETag": '"1"'})
 
     async def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
+        self.pauses.append(seconds)
 
     def crawl(self, path: str = "/", pages: int = 100, depth: int = 8) -> CrawlSource:
         source = CrawlSource(
@@ -80,7 +80,7 @@ def redirect(to: str) -> Callable[[], web.Response]:
 
 
 async def read(source: Source) -> tuple[list[str], list[Failure], str]:
-    """The documents, the failures, and what the source broke off with."""
+    """Return the documents, the failures, and the message of the SourceError that ended the source."""
     documents: list[str] = []
     failures: list[Failure] = []
     try:
@@ -98,7 +98,7 @@ def paths(site: Site, documents: list[str]) -> list[str]:
     return [document.removeprefix(site.url) for document in documents]
 
 
-async def test_a_crawl_follows_the_links_of_its_host_once(site: Site) -> None:
+async def test_crawl_follows_links_within_its_host_once(site: Site) -> None:
     site.pages = {
         "/": page("/a", "b?x=1#part", "/a", "http://127.0.0.2:1/away", "mailto:a@b.c", "/logo.png", "/moved", "/out"),
         "/a": page("/", "/deep/"),
@@ -108,19 +108,19 @@ async def test_a_crawl_follows_the_links_of_its_host_once(site: Site) -> None:
         "/moved": redirect("/a"),
         "/out": redirect("http://127.0.0.2:1/"),
     }
-    documents, failures, broken = await read(site.crawl())
+    documents, failures, error = await read(site.crawl())
     assert paths(site, documents) == ["/", "/a", "/b?x=1", "/deep/", "/deep/leaf"]
-    assert (failures, broken) == ([], "")
-    assert "/logo.png" not in site.asked
+    assert (failures, error) == ([], "")
+    assert "/logo.png" not in site.requested
 
 
-async def test_a_page_keeps_its_version(site: Site) -> None:
+async def test_page_metadata_has_its_etag(site: Site) -> None:
     site.pages = {"/": page()}
     items = [item async for item in site.crawl().fetch()]
     assert [item.metadata for item in items if isinstance(item, Fetched)] == [{"etag": '"1"'}]
 
 
-async def test_robots_txt_closes_pages_and_sets_the_pace(site: Site) -> None:
+async def test_robots_txt_disallows_pages_and_sets_the_pause(site: Site) -> None:
     site.pages = {
         "/robots.txt": "User-agent: *\nDisallow: /private\nDisallow: /*.tmp$\nCrawl-delay: 3\n",
         "/": page("/private/x", "/a.tmp", "/open", "/sly"),
@@ -130,21 +130,21 @@ async def test_robots_txt_closes_pages_and_sets_the_pace(site: Site) -> None:
         "/private/y": page(),
         "/a.tmp": page(),
     }
-    documents, failures, broken = await read(site.crawl())
+    documents, failures, error = await read(site.crawl())
     assert paths(site, documents) == ["/", "/open"]
-    assert (failures, broken) == ([], "")
-    assert not {"/private/x", "/a.tmp"} & set(site.asked)
-    assert set(site.naps) == {3.0}
+    assert (failures, error) == ([], "")
+    assert not {"/private/x", "/a.tmp"} & set(site.requested)
+    assert set(site.pauses) == {3.0}
 
 
 @pytest.mark.parametrize(("status", "allowed"), [(404, True), (403, True), (500, False)])
-async def test_a_robots_txt_that_cannot_be_had(site: Site, status: int, allowed: bool) -> None:
+async def test_unavailable_robots_txt(site: Site, status: int, allowed: bool) -> None:
     site.pages = {"/robots.txt": status, "/": page()}
-    documents, _, broken = await read(site.crawl())
-    assert (bool(documents), "robots.txt" in broken) == (allowed, not allowed)
+    documents, _, error = await read(site.crawl())
+    assert (bool(documents), "robots.txt" in error) == (allowed, not allowed)
 
 
-async def test_pages_may_ask_not_to_be_kept_or_followed(site: Site) -> None:
+async def test_noindex_and_nofollow_are_respected(site: Site) -> None:
     site.pages = {
         "/": page("/a", "/b"),
         "/a": page("/c", head='<meta name="robots" content="noindex">'),
@@ -156,31 +156,31 @@ async def test_pages_may_ask_not_to_be_kept_or_followed(site: Site) -> None:
     assert paths(site, documents) == ["/", "/b", "/c"]
 
 
-async def test_limits_of_pages_and_depth(site: Site) -> None:
+async def test_crawl_stops_at_the_limits_of_pages_and_depth(site: Site) -> None:
     site.pages = {f"/{n}": page(f"/{n + 1}") for n in range(9)}
-    documents, failures, broken = await read(site.crawl("/0", depth=2))
-    assert (paths(site, documents), failures, broken) == (["/0", "/1", "/2"], [], "")
-    documents, failures, broken = await read(site.crawl("/0", pages=4))
-    assert (len(documents), broken) == (4, "")
+    documents, failures, error = await read(site.crawl("/0", depth=2))
+    assert (paths(site, documents), failures, error) == (["/0", "/1", "/2"], [], "")
+    documents, failures, error = await read(site.crawl("/0", pages=4))
+    assert (len(documents), error) == (4, "")
     assert "stopped after 4 pages with 1 more" in failures[0].error
 
 
-async def test_a_page_that_fails_is_told_and_the_others_go_on(site: Site) -> None:
+async def test_crawl_continues_after_a_page_fails(site: Site) -> None:
     site.pages = {"/": page("/gone", "/large", "/a"), "/large": "x" * 20_000, "/a": page()}
-    documents, failures, broken = await read(site.crawl())
+    documents, failures, error = await read(site.crawl())
     assert paths(site, documents) == ["/", "/a"]
     assert ["404" in failures[0].error, "larger than" in failures[1].error] == [True, True]
-    assert broken == ""
+    assert error == ""
 
 
-async def test_a_site_that_is_not_whole_takes_nothing_away(site: Site) -> None:
+async def test_temporarily_unavailable_page_prevents_deletions(site: Site) -> None:
     site.pages = {"/": page("/down", "/a"), "/down": 500, "/a": page()}
-    documents, failures, broken = await read(site.crawl())
+    documents, failures, error = await read(site.crawl())
     assert (paths(site, documents), len(failures)) == (["/", "/a"], 1)
-    assert "nothing was removed" in broken
+    assert "nothing was removed" in error
 
 
-async def test_a_crawl_again_costs_nothing_and_what_vanished_goes(site: Site, ingestor: Ingestor) -> None:
+async def test_repeated_crawl_skips_unchanged_and_deletes_missing_pages(site: Site, ingestor: Ingestor) -> None:
     site.pages = {"/": "<p>The first page.</p>" + page("/a"), "/a": "<p>The second page.</p>" + page()}
     first = await ingestor.ingest([site.crawl()], tenant_id="t")
     assert (first.documents, first.unchanged, first.failed) == (2, 0, ())
@@ -194,32 +194,32 @@ async def test_a_crawl_again_costs_nothing_and_what_vanished_goes(site: Site, in
     assert (less.documents, less.deleted, less.failed) == (1, 2, ())
 
 
-async def test_a_busy_server_is_asked_once_more(site: Site) -> None:
+async def test_busy_server_is_retried_once(site: Site) -> None:
     answers = iter([429, 200])
     site.pages = {"/": lambda: web.Response(status=next(answers), text="words")}
     documents, _, _ = await read(site.crawl())
-    assert (paths(site, documents), site.naps) == (["/"], [10.0])
+    assert (paths(site, documents), site.pauses) == (["/"], [10.0])
 
 
-async def test_a_private_address_is_refused_for_sites_too() -> None:
+async def test_sites_at_private_addresses_are_refused() -> None:
     for spec in ("crawl:http://127.0.0.1:1/", "sitemap:http://localhost:1/", "http://10.0.0.1/sitemap.xml"):
         source = open_source(spec, fetch_allow=(), max_bytes=1000, files=False)
-        documents, failures, broken = await read(source)
+        documents, failures, error = await read(source)
         assert (documents, failures) == ([], [])
-        assert "PARLEY_FETCH_ALLOW" in broken
+        assert "PARLEY_FETCH_ALLOW" in error
 
 
-async def test_a_sitemap_lists_its_pages(site: Site) -> None:
+async def test_sitemap_pages_are_read(site: Site) -> None:
     site.pages = {"/robots.txt": "User-agent: Parley\nDisallow: /no", "/a": page(), "/b": page(), "/no": page()}
     site.pages["/sitemap.xml"] = site.urlset("/a", "/gone", "/no", "/b", "/a")
-    documents, failures, broken = await read(site.sitemap())
-    assert (paths(site, documents), broken) == (["/a", "/b"], "")
+    documents, failures, error = await read(site.sitemap())
+    assert (paths(site, documents), error) == (["/a", "/b"], "")
     assert [failure.source.removeprefix(site.url) for failure in failures] == ["/gone", "/no"]
     assert "robots.txt" in failures[1].error
-    assert "/no" not in site.asked
+    assert "/no" not in site.requested
 
 
-async def test_an_index_of_sitemaps_zipped_ones_too(site: Site) -> None:
+async def test_sitemap_index_with_a_gzipped_sitemap(site: Site) -> None:
     site.pages = {path: page() for path in "/a /b /c".split()}
     site.pages["/one.xml"] = site.urlset("/a")
     site.pages["/two.xml.gz"] = gzip.compress(site.urlset("/b", "/c").encode())
@@ -227,12 +227,12 @@ async def test_an_index_of_sitemaps_zipped_ones_too(site: Site) -> None:
     site.pages["/sitemap.xml"] = f"<sitemapindex>{index}</sitemapindex>"
     assert paths(site, (await read(site.sitemap()))[0]) == ["/a", "/b", "/c"]
     site.pages["/one.xml"] = 500
-    documents, failures, broken = await read(site.sitemap())
+    documents, failures, error = await read(site.sitemap())
     assert (paths(site, documents), failures[0].source) == (["/b", "/c"], f"{site.url}/one.xml")
-    assert "nothing was removed" in broken
+    assert "nothing was removed" in error
 
 
-async def test_a_sitemap_does_not_lead_to_other_hosts_nor_for_ever(site: Site) -> None:
+async def test_sitemap_stays_on_its_host_and_within_the_page_limit(site: Site) -> None:
     site.pages = {path: page() for path in "/a /b /c".split()}
     site.pages["/sitemap.xml"] = site.urlset("/a", "/b", "/c").replace(f"{site.url}/b", "http://127.0.0.2:9/b")
     documents, failures, _ = await read(site.sitemap())
@@ -248,23 +248,23 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"<html></html>", "no sitemap but <html>"),
-        (b"<urlset>", "no sitemap that can be read"),
-        (BOMB.encode(), "no sitemap that can be read"),
-        (b"<a>" * 1_000, "no sitemap that can be read"),
+        (b"<html></html>", "not a sitemap but <html>"),
+        (b"<urlset>", "not a valid sitemap"),
+        (BOMB.encode(), "not a valid sitemap"),
+        (b"<a>" * 1_000, "not a valid sitemap"),
         (gzip.compress(bytes(60 * 2**20)), "larger than"),
         (b"\x1f\x8brubbish", "broken gzip"),
     ],
 )
-def test_every_bad_sitemap_has_its_reason(data: bytes, reason: str) -> None:
+def test_bad_sitemaps_raise_an_error_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
-        listed(data, "https://example.org/sitemap.xml")
+        parse_sitemap(data, "https://example.org/sitemap.xml")
 
 
-def test_only_the_places_of_pages_count() -> None:
+def test_only_page_urls_of_a_sitemap_are_read() -> None:
     picture = '<image:image xmlns:image="urn:i"><image:loc>https://e.org/a.png</image:loc></image:image>'
     data = f"<urlset><url><loc><![CDATA[https://e.org/?a=1&b=2]]></loc>{picture}</url><url><loc> </loc></url></urlset>"
-    assert listed(data.encode(), "https://e.org/sitemap.xml").pages == (Entry("https://e.org/?a=1&b=2"),)
+    assert parse_sitemap(data.encode(), "https://e.org/sitemap.xml").pages == (SitemapEntry("https://e.org/?a=1&b=2"),)
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_only_the_places_of_pages_count() -> None:
         ("<!-- " * 200_000 + "<a " * 200_000, ()),
     ],
 )
-def test_links(markup: str, expected: tuple[str, ...]) -> None:
-    assert links(markup.encode(), "https://e.org/d/page").urls == expected
+def test_extracted_links(markup: str, expected: tuple[str, ...]) -> None:
+    assert extract_links(markup.encode(), "https://e.org/d/page").urls == expected
 
 
 @pytest.mark.parametrize(
@@ -293,13 +293,13 @@ def test_links(markup: str, expected: tuple[str, ...]) -> None:
         ("https://example.org/sitemap", "url", "https://example.org/sitemap"),
     ],
 )
-def test_a_source_opens_again_by_its_own_name(spec: str, kind: str, uri: str) -> None:
+def test_site_opens_again_by_its_uri(spec: str, kind: str, uri: str) -> None:
     for again in (spec, uri):
         source = open_source(again, fetch_allow=(), max_bytes=1000, files=False)
         assert (source.kind, source.uri) == (kind, uri)
 
 
 @pytest.mark.parametrize("spec", ["crawl:", "crawl:/etc", "sitemap:ftp://example.org"])
-def test_a_site_needs_an_address(spec: str) -> None:
-    with pytest.raises(SourceError, match="names no site"):
+def test_crawl_and_sitemap_need_a_url(spec: str) -> None:
+    with pytest.raises(SourceError, match="has no URL"):
         open_source(spec, fetch_allow=(), max_bytes=1000, files=True)

@@ -1,4 +1,4 @@
-"""Which addresses may be fetched from. Pure."""
+"""Decides which IP addresses may be fetched from: public ones, and private ones that the operator allows. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address is one of the open internet, whatever IPv4 address it may carry inside included."""
-    inner = _carried(address)
-    if inner is not None and not is_public(inner):
+    """Return whether the address, and any IPv4 address embedded in it, is on the public internet."""
+    embedded = _embedded_ipv4(address)
+    if embedded is not None and not is_public(embedded):
         return False
-    return address.is_global and not address.is_multicast if inner is None else True
+    return address.is_global and not address.is_multicast if embedded is None else True
 
 
-def _carried(address: Address) -> Address | None:
-    """The IPv4 address inside a mapped, compatible, 6to4, Teredo or NAT64 one."""
+def _embedded_ipv4(address: Address) -> Address | None:
+    """Return the IPv4 address inside a mapped, compatible, 6to4, Teredo or NAT64 address; None if there is none."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address.ipv4_mapped:
@@ -35,7 +35,10 @@ def _carried(address: Address) -> Address | None:
 
 
 def may_fetch(host: str, address: Address, allow: Sequence[str]) -> bool:
-    """Whether ``host`` at ``address`` may be fetched: public, or allowed by name (``*.corp``), address or network."""
+    """Return whether ``host`` at ``address`` may be fetched from.
+
+    It may if the address is public, or if ``allow`` has the host name (``*.corp``), the address or its network.
+    """
     return is_public(address) or any(_allows(entry.strip().lower(), host.lower(), address) for entry in allow)
 
 
@@ -44,7 +47,7 @@ def _allows(entry: str, host: str, address: Address) -> bool:
         network = ipaddress.ip_network(entry, strict=False)
     except ValueError:
         return fnmatch(host.rstrip("."), entry)
-    inner = _carried(address) or address
+    embedded = _embedded_ipv4(address) or address
     return (address.version == network.version and address in network) or (
-        inner.version == network.version and inner in network
+        embedded.version == network.version and embedded in network
     )

@@ -1,4 +1,4 @@
-"""How a source is cut, from what was asked for to what a reader gets, on a real Postgres."""
+"""Chunking methods end to end on a real Postgres: ingesting with a method and searching its chunks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ GUIDE = markdown("guide.md", f"# Guide\n\n{BODY}")
 OTHERS = [markdown(f"{n}.md", f"Another text number{n} of nothing.") for n in range(4)]
 
 
-async def cut(sessions: Sessions) -> tuple[int, str]:
-    """Chunks of the guide, and the recipe it was cut by."""
+async def stored_chunking(sessions: Sessions) -> tuple[int, str]:
+    """Return the number of chunks of the guide and the chunking recipe stored with it."""
     async with sessions("t") as session:
         row = await session.execute(
             text(
@@ -33,15 +33,15 @@ async def cut(sessions: Sessions) -> tuple[int, str]:
         return count, str(recipe).rsplit(", chunks ", 1)[1]
 
 
-async def test_a_source_remembers_its_chunking_and_a_change_cuts_again(
+async def test_source_keeps_its_chunking_method_and_a_change_chunks_it_again(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, parser: Parser
 ) -> None:
     source = ListSource("list", GUIDE)
     await ingestor.ingest([source], tenant_id="t")
-    assert (await cut(sessions))[1] == "packed 64"
+    assert (await stored_chunking(sessions))[1] == "packed 64"
     changed = await ingestor.ingest([source], tenant_id="t", chunking="sentence-window")
     assert changed.unchanged == 0
-    assert await cut(sessions) == (13, "sentence-window 64 beside 3")
+    assert await stored_chunking(sessions) == (13, "sentence-window 64 beside 3")
     again = await ingestor.ingest([source], tenant_id="t")
     assert (again.unchanged, again.chunks) == (1, 13)
     other_default = Ingestor(sessions, embedder, parser=parser, chunk_tokens=64, chunking="fixed", chunk_overlap=8)
@@ -52,7 +52,7 @@ async def test_a_source_remembers_its_chunking_and_a_change_cuts_again(
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_every_chunking_is_found_with_exact_places(
+async def test_chunks_of_every_method_are_found_with_exact_offsets(
     method: Method, ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", GUIDE, *OTHERS)], tenant_id="t", chunking=method)
@@ -64,7 +64,7 @@ async def test_every_chunking_is_found_with_exact_places(
     assert best.text == whole[best.start : best.end]
 
 
-async def test_a_sentence_is_found_and_read_with_those_around_it(
+async def test_found_sentence_is_read_with_its_neighbors(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", GUIDE, *OTHERS)], tenant_id="t", chunking="sentence-window")
@@ -77,7 +77,7 @@ async def test_a_sentence_is_found_and_read_with_those_around_it(
     assert [p.text for p in near.passages if p.source == "guide.md"] == [BODY[BODY.index("One ") : BODY.index(" Ten")]]
 
 
-async def test_windows_move_with_the_text_before_them(
+async def test_sentence_windows_move_when_text_is_added_before_them(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", GUIDE)], tenant_id="t", chunking="sentence-window")
@@ -93,7 +93,7 @@ def passage(start: int, end: int, score: float = 0.0, document: str = "d") -> Pa
     return Passage(start, document, "x" * (end - start), "s", "t", (), start, end, None, score)
 
 
-def test_passages_that_overlap_are_read_once() -> None:
+def test_overlapping_passages_are_merged() -> None:
     def spans(*passages: Passage, k: int = 5) -> list[tuple[int, int]]:
         return [(group[0].start, group[-1].end) for group in joined_spans(passages, k)]
 

@@ -28,7 +28,7 @@ import numpy as np
 from sqlalchemy import text
 
 from bot.evals.scratch_schema import scratch_schema
-from bot.store import embedded_postgres
+from bot.store.embedded import server as embedded_server
 from bot.store.session import Database
 from knowledge.chunking import METHODS, Chunking
 from knowledge.chunking.text_units import CountTokens
@@ -226,7 +226,7 @@ async def main(arguments: argparse.Namespace) -> None:
     asked = questions(folder)[:: arguments.every]
     texts = Texts(documents(folder), embedder.count_tokens)
     home = Path(tempfile.mkdtemp(prefix="parley-chunking-"))
-    server = None if arguments.database_url else embedded_postgres.start(home)
+    server = None if arguments.database_url else embedded_server.start(home)
     rows = []
     try:
         for chunking in VARIANTS:

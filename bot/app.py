@@ -34,8 +34,9 @@ from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
 from bot.llm.summarizing import ModelSummarizer
 from bot.llm.tokens import TokenCounter
-from bot.store import embedded_postgres, migrate
+from bot.store import migrate
 from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
+from bot.store.embedded import server as embedded_server
 from bot.store.job_queue import Queue
 from bot.store.notifications import Notifications, telling
 from bot.store.session import ALL_TENANTS, Database
@@ -88,8 +89,10 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     """The address of the database, its server started where it is the embedded one. Raises ConfigError."""
     if settings.database_url:
         return settings.database_url.get_secret_value()
-    server = await asyncio.to_thread(embedded_postgres.start, settings.data_dir)
+    server = await asyncio.to_thread(embedded_server.start, settings.data_dir)
     stack.callback(server.release)
+    watching = asyncio.create_task(server.watch(), name="watching the embedded database")
+    stack.push_async_callback(_ended, watching)
     return server.url
 
 

@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 from bot.config import load
-from bot.store import embedded_postgres
+from bot.store.embedded import server as embedded_server
 from bot.store.schema import metadata as conversations
 from bot.store.session import driver_url
 from knowledge.schema import metadata as knowledge
@@ -24,7 +24,7 @@ def _url() -> str:
     settings = load()
     if settings.database_url:
         return driver_url(settings.database_url.get_secret_value())
-    return driver_url(embedded_postgres.start(settings.data_dir).url)
+    return driver_url(embedded_server.start(settings.data_dir).url)
 
 
 def _compared(item: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:

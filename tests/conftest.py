@@ -13,7 +13,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from bot.store import embedded_postgres, migrate
+from bot.store import migrate
+from bot.store.embedded import server as embedded_server
+from bot.store.embedded.roles import APPLICATION
+from bot.store.embedded.server import EmbeddedServer
 from bot.store.session import Database
 from knowledge.ports import Sessions
 
@@ -26,46 +29,56 @@ def _named(url: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of the server's ``postgres`` database; a superuser connects."""
+def embedded() -> Iterator[EmbeddedServer]:
+    """One server for the whole session."""
     folder = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    server = embedded_postgres.start(folder, settings=QUICK)
-    yield _named(server.url, "postgres")
+    server = embedded_server.start(folder, options=QUICK)
+    yield server
     server.release()
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def template(postgres: str) -> str:
-    """The name of a migrated database to clone."""
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    migrate.upgrade(_named(postgres, TEMPLATE))
+def postgres(embedded: EmbeddedServer) -> str:
+    """The address of the server's ``postgres`` database, as a superuser."""
+    return _named(embedded.admin_url, "postgres")
+
+
+@pytest.fixture(scope="session")
+def template(embedded: EmbeddedServer, postgres: str) -> str:
+    """The name of a migrated database to clone. The application's role owns it, as in production."""
+    _create(postgres, TEMPLATE, "template1")
+    migrate.upgrade(_named(embedded.url, TEMPLATE))
     return TEMPLATE
 
 
 @pytest.fixture
-def empty_database_url(postgres: str) -> Iterator[str]:
+def empty_database_url(embedded: EmbeddedServer, postgres: str) -> Iterator[str]:
     """A database without a schema."""
-    yield from _database(postgres, "template1")
+    yield from _database(embedded, postgres, "template1")
 
 
 @pytest.fixture
-def database_url(postgres: str, template: str) -> Iterator[str]:
+def database_url(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
     """A fresh migrated database."""
-    yield from _database(postgres, template)
+    yield from _database(embedded, postgres, template)
 
 
-def _database(postgres: str, template: str) -> Iterator[str]:
+def _database(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
-        try:
-            yield _named(postgres, name)
-        finally:
+    _create(postgres, name, template)
+    try:
+        yield _named(embedded.url, name)
+    finally:
+        with psycopg.connect(postgres, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _create(postgres: str, name: str, template: str) -> None:
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+    names = (sql.Identifier(one) for one in (name, template, APPLICATION))
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(statement.format(*names))
 
 
 @pytest.fixture

@@ -90,9 +90,9 @@ def url(as_json: bool) -> None:
     if made.database_url:
         address = made.database_url.get_secret_value()
     else:
-        from bot.store import embedded_postgres
+        from bot.store.embedded import server as embedded_server
 
-        address = embedded_postgres.start(made.data_dir, keep=True).url
+        address = embedded_server.start(made.data_dir, keep=True).url
     if as_json:
         print_json({"url": address})
     else:

@@ -1,4 +1,4 @@
-"""The answer cache's decisions: which questions are the same, word for word or by what they ask. Pure."""
+"""Decides which questions may share a cached answer, and for how long an answer is valid. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine needs to give an earlier answer to the same question in other words."""
+"""Port of the semantic answer cache: cached answers found by the meaning of their question."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.types.turns import Turn
 
 @dataclass(frozen=True, slots=True)
 class SimilarAnswer:
-    """A kept answer to a question of the same ground, how close the questions are, and what became of earlier hits."""
+    """A cached answer on the same ground, the cosine of the two questions, and feedback on the entry's earlier hits."""
 
     key: str
     question: str
@@ -23,19 +23,19 @@ class SimilarAnswer:
 
 
 class SimilarAnswers(Protocol):
-    """Answers by what their questions ask, and whose turn it is to answer. Always inside the turn's tenant."""
+    """Finds cached answers by meaning and decides which of several identical turns answers. Limited to one tenant."""
 
     async def near(self, turn: Turn, ground: str) -> Sequence[SimilarAnswer]:
-        """The closest kept answers; none where the question cannot be encoded."""
+        """Return the closest cached answers; none if the question cannot be encoded."""
 
     async def keep(self, turn: Turn, key: str, ground: str) -> None:
-        """Let the answer that the turn left under ``key`` be found by other words."""
+        """Add the answer that the turn cached under ``key`` to the search by meaning."""
 
     async def note(self, turn: Turn, hit: SimilarAnswer, *, shadow: bool, right: bool | None = None) -> None:
-        """Keep that the turn hit an answer; a shadow hit was answered anew all the same."""
+        """Record a hit of the turn; after a shadow hit the turn was answered anew to compare both answers."""
 
     async def asked_afresh(self, turn: Turn) -> None:
-        """The answer that the asker got from the cache was not what was wanted."""
+        """Record that the asker rejected the cached answer by asking again."""
 
     async def take_off(self, turn: Turn, key: str) -> bool:
-        """Whether this turn answers the question now, and others wait for it."""
+        """Return whether this turn answers the question, while other turns with the same key wait for it."""

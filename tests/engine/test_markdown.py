@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.engine.markdown import MIN_LIMIT, NOTICE, code_ranges, split, visible
+from bot.engine.markdown import MIN_LIMIT, NOTICE, code_ranges, displayable, split
 
 WORDS = st.sampled_from(
     "alpha beta gamma delta café naïve 東京 don't e.g. 3.14 (see) “quoted” end. Why? `code` **bold**".split()
@@ -270,14 +270,14 @@ def test_thirty_thousand_characters() -> None:
     ],
 )
 def test_what_is_half_open_is_closed_or_held_back(half: str, shown: str) -> None:
-    assert visible(half) == shown
+    assert displayable(half) == shown
 
 
 @given(DOCUMENT, st.data())
 @settings(max_examples=200, deadline=None)
 def test_what_is_shown_is_a_beginning_of_the_text_and_closing_marks(text: str, data: st.DataObject) -> None:
     half = text[: data.draw(st.integers(0, len(text)))]
-    shown = visible(half)
+    shown = displayable(half)
     same = next((n for n, (a, b) in enumerate(zip(shown, half, strict=False)) if a != b), min(len(shown), len(half)))
     assert set(shown[same:]) <= set("\n `~*_")
     assert len(half) - same < 400
@@ -287,7 +287,7 @@ def test_what_is_shown_is_a_beginning_of_the_text_and_closing_marks(text: str, d
 @given(DOCUMENT)
 @settings(max_examples=50, deadline=None)
 def test_a_finished_paragraph_is_shown_whole(text: str) -> None:
-    assert letters(visible(text + "\n\n")) == letters(text)
+    assert letters(displayable(text + "\n\n")) == letters(text)
 
 
 def test_code_is_found() -> None:

@@ -406,7 +406,7 @@ async def test_what_is_too_long_for_the_place_is_left_over_and_said() -> None:
         await display.open("…")
         await display.close(text)
     assert len(dispatcher.channel.messages) == 3
-    assert "longer than this place can show" in dispatcher.channel.texts[-1]
+    assert "too long to show in full" in dispatcher.channel.texts[-1]
     assert display.rest.endswith("word999")
 
 

@@ -44,7 +44,7 @@ class Messages:
     def __init__(
         self,
         surface: Surface,
-        pace: EditPacing,
+        pacing: EditPacing,
         *,
         record: PartRecorder,
         parts: Sequence[str],
@@ -53,7 +53,7 @@ class Messages:
         monotonic: Callable[[], float],
     ) -> None:
         self._surface = surface
-        self._pace = pace
+        self._pacing = pacing
         self._record = record
         self._confirm = confirm
         self._monotonic = monotonic
@@ -86,7 +86,7 @@ class Messages:
             await self._record(index, None)
             await self._post(message, part)
             if index:
-                self._pace.done(self._monotonic(), self._interval)
+                self._pacing.done(self._monotonic(), self._interval)
         if not message.recorded:
             await self._record_reference(index, message)
         if message.shown != part:
@@ -146,9 +146,9 @@ class Messages:
             async with asyncio.timeout(SHOWN_WITHIN):
                 await self._surface.edit(ref, part)
         except RateLimited as error:
-            self._pace.refused(self._monotonic(), error)
+            self._pacing.refused(self._monotonic(), error)
             raise
-        self._pace.done(self._monotonic(), self._interval)
+        self._pacing.done(self._monotonic(), self._interval)
 
     async def _post(self, message: _Message, part: Part) -> None:
         """Post the message, or find it if an earlier post may have succeeded; what it shows is then unknown."""

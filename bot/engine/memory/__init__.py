@@ -1,4 +1,4 @@
-"""What a thread remembers: recent messages and their summary, old messages recalled, facts that people stated."""
+"""Thread memory: selects recent messages and their summary, recalled old messages, and stated facts for the prompt."""
 
 from __future__ import annotations
 

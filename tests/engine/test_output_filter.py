@@ -1,4 +1,4 @@
-"""The gate: nothing a model wrote can be clicked, loaded or ring a bell unless it was there before."""
+"""The output filter: a model's text has no links, images or mentions that are not allowed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ DISCORD_CODE = re.compile(
 
 
 def links(text: str) -> list[str]:
-    """The addresses that a CommonMark reader would make clickable or load, bare ones too."""
+    """Return the addresses that a CommonMark parser would turn into links or load, bare ones too."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     found: list[str] = []
 
@@ -90,7 +90,7 @@ def outside_discord_code(text: str) -> str:
         ("ok.example/path?a=1&amp;b=2", "ok.example/path?a=1&amp;b=2"),
     ],
 )
-def test_what_was_there_before_may_be_a_link(text: str, shown: str) -> None:
+def test_allowed_addresses_may_be_links(text: str, shown: str) -> None:
     assert safe(text, ALLOWED) == shown
 
 
@@ -119,7 +119,7 @@ def test_what_was_there_before_may_be_a_link(text: str, shown: str) -> None:
         ("bob@evil.example", "`bob@evil.example`"),
     ],
 )
-def test_what_was_not_there_is_text(text: str, shown: str) -> None:
+def test_other_addresses_become_text(text: str, shown: str) -> None:
     assert safe(text, ALLOWED) == shown
 
 
@@ -146,7 +146,7 @@ def test_images_become_their_alternative_text(text: str, shown: str) -> None:
         ("<b><i>", "`<b>` `<i>`"),
     ],
 )
-def test_html_is_shown_and_not_obeyed(text: str, shown: str) -> None:
+def test_html_is_shown_as_text(text: str, shown: str) -> None:
     assert safe(text, ALLOWED) == shown
 
 
@@ -170,12 +170,12 @@ def test_html_is_shown_and_not_obeyed(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "frame", ["{}", "hi {}!", "`{}`", "```\n{}\n```", "**{}**", "| {} |", "[{}](https://evil.example)"]
 )
-def test_no_bell_rings_not_even_in_code(mention: str, frame: str) -> None:
+def test_mentions_never_notify_not_even_in_code(mention: str, frame: str) -> None:
     shown = safe(frame.format(mention), ALLOWED)
     assert not re.search(r"<[@!#]|@(?:everyone|here|channel)", shown)
 
 
-def test_invisible_characters_go_and_composed_ones_stay() -> None:
+def test_invisible_characters_are_removed_and_composed_ones_stay() -> None:
     assert safe("pay\u200bpal \u202egnp.exe\u2066 x\U000e0041\u00ad", ALLOWED) == "paypal gnp.exe x"
     assert safe("👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f", ALLOWED) == "👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f"
     assert safe("@every\u200bone", ALLOWED) == "＠everyone"
@@ -192,7 +192,7 @@ def test_invisible_characters_go_and_composed_ones_stay() -> None:
         "``a ` b``",
     ],
 )
-def test_code_stays_literal(code: str) -> None:
+def test_code_is_unchanged(code: str) -> None:
     assert safe(code, ALLOWED) == code
 
 
@@ -223,7 +223,7 @@ def test_code_stays_literal(code: str) -> None:
         "a" * 600 + "://www.evil.com",
     ],
 )
-def test_tricks_with_two_readings(text: str) -> None:
+def test_ambiguous_markdown_is_made_safe(text: str) -> None:
     shown = safe(text, ALLOWED)
     assert not [link for link in links(shown) if not link.startswith("https://ok.example/page") or "evil" in link]
     assert not re.search(r"\]\(\s*<?http://evil|(?<!`)http://evil", outside_discord_code(shown))
@@ -231,14 +231,14 @@ def test_tricks_with_two_readings(text: str) -> None:
 
 @given(st.one_of(SOUP, st.text(max_size=200)))
 @settings(max_examples=500, deadline=None)
-def test_twice_is_once(text: str) -> None:
+def test_sanitizing_is_idempotent(text: str) -> None:
     once = safe(text, ALLOWED)
     assert safe(once, ALLOWED) == once
 
 
 @given(SOUP)
 @settings(max_examples=500, deadline=None)
-def test_no_reader_finds_a_link_that_was_not_there(text: str) -> None:
+def test_no_parser_finds_a_link_that_is_not_allowed(text: str) -> None:
     shown = safe(text, ALLOWED)
     assert all(safe(link, ALLOWED) == link and "evil" not in link for link in links(shown) if "://" in link)
     assert not any(link.startswith("javascript") for link in links(shown))
@@ -254,7 +254,7 @@ def test_addresses_are_collected() -> None:
     assert safe("https://two.example/y", found) == "https://two.example/y"
 
 
-def test_a_line_that_stands_is_gated_once_however_often_its_draft_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_line_is_sanitized_once_for_all_edits(monkeypatch: pytest.MonkeyPatch) -> None:
     gated: list[str] = []
     line = output_filter._Line.safe
 

@@ -106,7 +106,7 @@ async def test_a_post_goes_on_though_whoever_waited_for_it_is_cancelled() -> Non
 async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_lapse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reply_messages, "SHOWN_WITHIN", 0.01)
+    monkeypatch.setattr(reply_messages, "SHOW_TIMEOUT", 0.01)
     asked = 0
 
     @dataclass

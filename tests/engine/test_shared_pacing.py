@@ -168,22 +168,22 @@ async def test_answers_resumed_together_after_a_crash_keep_within_the_rate_limit
 def test_a_final_edit_goes_before_drafts_and_waits_only_for_a_refusal() -> None:
     shared = SharedPacing(60.0)
     one, other = EditPacing(1.0, shared), EditPacing(1.0, shared)
-    assert one.draft(0.0) == 0
-    assert other.draft(0.0) == 1.0, "the workspace's next moment"
-    assert other.last(0.0) == 0
+    assert one.reserve_draft(0.0) == 0
+    assert other.reserve_draft(0.0) == 1.0, "the workspace's next moment"
+    assert other.reserve_final(0.0) == 0
     shared.refused(0.0, 7.0)
-    assert other.last(0.0) == 7.0
-    assert one.draft(3.0) == 4.0
+    assert other.reserve_final(0.0) == 7.0
+    assert one.reserve_draft(3.0) == 4.0
 
 
 def test_an_append_with_a_shorter_interval_uses_less_of_the_limit() -> None:
     shared = SharedPacing(60.0)
     shared.begin()
     appending, editing = EditPacing(1.0, shared), EditPacing(1.0, shared)
-    assert appending.draft(0.0, 0.5) == 0
+    assert appending.reserve_draft(0.0, 0.5) == 0
     appending.done(0.0, 0.5)
     assert appending.wait(0.0) == 0.5
-    assert editing.draft(0.0) == 0.5, "an append takes half an edit's place"
-    assert editing.draft(0.5) == 0
+    assert editing.reserve_draft(0.0) == 0.5, "an append takes half an edit's place"
+    assert editing.reserve_draft(0.5) == 0
     editing.done(0.5)
     assert editing.wait(0.5) == 1.0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.engine.display.edit_pacing import LEFT, SharedPacing
-from bot.engine.display.workspace_pacing import LAPSES, REPEAT, WorkspacePacing
+from bot.engine.display.edit_pacing import DRAFT_MARGIN, SharedPacing
+from bot.engine.display.workspace_pacing import REPEAT_INTERVAL, REPORT_LIFETIME, WorkspacePacing
 from bot.errors import RateLimited, StoreAway
 from bot.types.display import Pacing
 from tests.engine.test_shared_pacing import PER_MINUTE, STREAMS, Timeline, Workspace, stream
@@ -123,18 +123,18 @@ def test_each_process_uses_its_share_of_all_streams() -> None:
     for n in (0, 0, 0, 1):
         fleet.shared(n).begin()
     fleet.deliver()
-    assert [fleet.shared(n).elsewhere for n in range(3)] == [1, 3, 4]
+    assert [fleet.shared(n).remote_streams for n in range(3)] == [1, 3, 4]
     gap = 60.0 / PER_MINUTE
     spacings = []
     for n in (0, 1):
-        assert fleet.shared(n).draft(0.0) == 0.0
-        spacings.append(fleet.shared(n).draft(0.0))
-    assert spacings == pytest.approx([LEFT * gap * 4 / 3, LEFT * gap * 4])
+        assert fleet.shared(n).reserve_draft(0.0) == 0.0
+        spacings.append(fleet.shared(n).reserve_draft(0.0))
+    assert spacings == pytest.approx([DRAFT_MARGIN * gap * 4 / 3, DRAFT_MARGIN * gap * 4])
     assert sum(1 / spacing for spacing in spacings) * gap < 1.0, "together no more than the minute"
     for n in (0, 0, 0):
         fleet.shared(n).end()
     fleet.deliver()
-    assert fleet.shared(1).elsewhere == 0
+    assert fleet.shared(1).remote_streams == 0
     assert fleet.shared(1).interval == gap
 
 
@@ -143,9 +143,9 @@ def test_a_final_edit_goes_before_drafts_however_busy_other_processes_are() -> N
     for n in [0] + [1] * 20:
         fleet.shared(n).begin()
     fleet.deliver()
-    assert fleet.shared(0).draft(0.0) == 0.0
-    assert fleet.shared(0).draft(0.0) > 20.0
-    assert fleet.shared(0).last(0.0) == 0.0
+    assert fleet.shared(0).reserve_draft(0.0) == 0.0
+    assert fleet.shared(0).reserve_draft(0.0) > 20.0
+    assert fleet.shared(0).reserve_final(0.0) == 0.0
 
 
 def test_a_process_without_reports_no_longer_counts() -> None:
@@ -153,12 +153,12 @@ def test_a_process_without_reports_no_longer_counts() -> None:
     fleet.shared(0).begin()
     fleet.deliver()
     for _ in range(3):
-        fleet.time.now += REPEAT
+        fleet.time.now += REPEAT_INTERVAL
         assert len(fleet.deliver()) == 1, "what still holds is told again"
-    assert fleet.shared(1).elsewhere == 1
-    fleet.time.now += LAPSES
+    assert fleet.shared(1).remote_streams == 1
+    fleet.time.now += REPORT_LIFETIME
     assert fleet.workspace_pacing[1].due(fleet.time.now) == []
-    assert fleet.shared(1).elsewhere == 0
+    assert fleet.shared(1).remote_streams == 0
 
 
 def test_a_new_process_learns_the_limit_from_the_next_report() -> None:
@@ -194,7 +194,7 @@ def test_workspaces_and_platforms_have_separate_limits() -> None:
     fleet.workspace_pacing[0].of("discord:1", "discord").begin()
     (report,) = fleet.deliver()
     assert (report.tenant_id, report.streams) == (TENANT, 1)
-    assert fleet.workspace_pacing[1].of("slack:T2", "slack", PER_MINUTE).elsewhere == 0
+    assert fleet.workspace_pacing[1].of("slack:T2", "slack", PER_MINUTE).remote_streams == 0
 
 
 async def test_a_report_is_repeated_after_a_database_failure() -> None:
@@ -212,7 +212,7 @@ async def test_a_report_is_repeated_after_a_database_failure() -> None:
     exchanging = asyncio.gather(workspace_pacing.serve(send), return_exceptions=True)
     await time.run(exchanging)
     assert [[(report.streams, report.pause) for report in due] for due in tries] == [[(1, 0.0)]] * 3
-    assert 2 * REPEAT <= time.now < 3 * REPEAT
+    assert 2 * REPEAT_INTERVAL <= time.now < 3 * REPEAT_INTERVAL
 
 
 def test_a_process_ignores_its_own_reports() -> None:
@@ -222,4 +222,4 @@ def test_a_process_ignores_its_own_reports() -> None:
     shared.refused(0.0, RateLimited("slow down", retry_after=2.0).retry_after)
     (report,) = workspace_pacing.due(0.0)
     workspace_pacing.hear(report)
-    assert (shared.elsewhere, shared.slow) == (0, 1.5)
+    assert (shared.remote_streams, shared.slow) == (0, 1.5)

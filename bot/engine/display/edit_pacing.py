@@ -13,10 +13,10 @@ BACKOFF, LONGEST_BACKOFF = 0.5, 8.0
 """Seconds to wait after a failed edit, doubled with each further failure, and the longest such wait."""
 BURST = 5
 """Final edits that may go out at once in addition to the even spacing. Drafts do not use this burst."""
-LEFT = 1.1
+DRAFT_MARGIN = 1.1
 """How much wider drafts are spaced while several processes edit: they hear of each other with a delay, and each may
 always send one final edit before its drafts."""
-SLOWEST_LAST = 2.0
+WIDEST_FINAL = 2.0
 """Largest multiple of the promised spacing for final edits: the end of an answer waits as long as the platform
 demands, but not for a slowdown learned from refusals."""
 WIDER, NARROWER, WIDEST = 1.5, 0.98, 8.0
@@ -33,9 +33,10 @@ class SharedPacing:
     ``per_minute`` is the number of edits that the platform allows; None if the platform's library waits by itself. A
     refusal stops all edits for as long as the platform says and widens the spacing; each success narrows it again.
 
-    ``bot.engine.display.workspace_pacing`` sets ``elsewhere``, ``started_elsewhere`` and ``before`` from what other
-    processes report. Each process uses the share of the minute that it has of all active streams, so a process without
-    streams uses nothing. ``on_change`` is called when other processes should learn of a change; it must not block.
+    ``bot.engine.display.workspace_pacing`` sets ``remote_streams``, ``remote_starts`` and ``processes_ahead`` from the
+    reports of other processes. Each process uses a share of the minute equal to its share of all active streams, so a
+    process without streams uses nothing. ``on_change`` is called when other processes should learn of a change; it must
+    not block.
     """
 
     def __init__(self, per_minute: float | None = None, on_change: Callable[[], None] = _ignore_change) -> None:
@@ -48,22 +49,22 @@ class SharedPacing:
         self._on_change = on_change
         self.streams = 0
         """Active streams of this process; a stream is active until its end is shown."""
-        self.elsewhere = 0
+        self.remote_streams = 0
         """Active streams of other processes."""
-        self.started_elsewhere = 0
+        self.remote_starts = 0
         """Streams that other processes started within the last minute."""
-        self.before = 0
+        self.processes_ahead = 0
         """Processes that resume before this one after a pause."""
         self.changed = False
         """Whether anything changed since the last report to other processes."""
-        self.promise(per_minute)
+        self.set_limit(per_minute)
 
-    def promise(self, per_minute: float | None) -> None:
+    def set_limit(self, per_minute: float | None) -> None:
         """Set the number of edits per minute that the platform allows in this workspace."""
         self._promised_gap = 60.0 / per_minute if per_minute else 0.0
 
     @property
-    def is_promised(self) -> bool:
+    def is_limited(self) -> bool:
         """Whether the platform sets a rate limit that processes must share."""
         return self._promised_gap > 0
 
@@ -85,7 +86,7 @@ class SharedPacing:
     @property
     def interval(self) -> float:
         """Seconds between two drafts of one stream if every stream gets its turn."""
-        return self._gap * (max(1, self.streams) + self.elsewhere)
+        return self._gap * (max(1, self.streams) + self.remote_streams)
 
     @property
     def _gap(self) -> float:
@@ -99,13 +100,13 @@ class SharedPacing:
 
     @property
     def _step_in_gaps(self) -> float:
-        return 1 + self.elsewhere / max(1, self.streams)
+        return 1 + self.remote_streams / max(1, self.streams)
 
     def blocked(self, now: float) -> float:
         """Return the seconds during which no edit is allowed."""
         return max(0.0, self._blocked_until - now)
 
-    def draft(self, now: float, share: float = 1.0) -> float:
+    def reserve_draft(self, now: float, share: float = 1.0) -> float:
         """Reserve a draft edit: return 0 if it may go out now, else the seconds until it is worth asking again.
 
         ``share`` is the part of an edit that it counts as.
@@ -113,14 +114,14 @@ class SharedPacing:
         wait = max(self._blocked_until, self._reserved_until) - now
         if wait > 0:
             return wait
-        self._reserved_until = now + self._step * share * (LEFT if self.elsewhere else 1.0)
+        self._reserved_until = now + self._step * share * (DRAFT_MARGIN if self.remote_streams else 1.0)
         return 0.0
 
-    def last(self, now: float) -> float:
+    def reserve_final(self, now: float) -> float:
         """Reserve a final edit and return the seconds it has to wait. All processes share one burst."""
-        gap = self._promised_gap * min(self._slow, SLOWEST_LAST)
+        gap = self._promised_gap * min(self._slow, WIDEST_FINAL)
         step = gap * self._step_in_gaps
-        ahead = max(LEFT * step, (BURST + 1) * gap - step)
+        ahead = max(DRAFT_MARGIN * step, (BURST + 1) * gap - step)
         wait = max(self._blocked_until - now, self._reserved_until - ahead - now, 0.0)
         self._reserved_until = max(self._reserved_until, now) + step
         return wait
@@ -131,7 +132,7 @@ class SharedPacing:
         At most a third of them start within one second, because other processes may not know of them yet.
         """
         recent = self.started(now)
-        if recent + self.started_elsewhere >= most or sum(at > now - 1.0 for at in self._starts) >= max(1, most // 3):
+        if recent + self.remote_starts >= most or sum(at > now - 1.0 for at in self._starts) >= max(1, most // 3):
             return False
         self._starts.append(now)
         self._report_change()
@@ -160,7 +161,7 @@ class SharedPacing:
         self._pause(now + retry_after)
         self._report_change()
 
-    def told(self, now: float, slow: float, pause: float) -> None:
+    def apply_report(self, now: float, slow: float, pause: float) -> None:
         """Apply what another process reports: its spacing multiple ``slow`` and the ``pause`` after a refusal.
 
         ``pause`` is in seconds, 0 without a refusal; ``slow`` alone is applied only while this process has not edited.
@@ -174,10 +175,10 @@ class SharedPacing:
     def _pause(self, until: float) -> None:
         """Stop edits; after the pause the processes resume one after the other."""
         self._blocked_until = max(self._blocked_until, until)
-        self._reserved_until = max(self._reserved_until, self._blocked_until + self.before * self._gap)
+        self._reserved_until = max(self._reserved_until, self._blocked_until + self.processes_ahead * self._gap)
 
     def _report_change(self) -> None:
-        if self.is_promised:
+        if self.is_limited:
             self.changed = True
             self._on_change()
 
@@ -204,13 +205,13 @@ class EditPacing:
         """Return the seconds that even the final text has to wait."""
         return max(0.0, self._blocked_until - now, self._shared.blocked(now))
 
-    def draft(self, now: float, interval: float | None = None) -> float:
+    def reserve_draft(self, now: float, interval: float | None = None) -> float:
         """Reserve a draft edit: return 0 if it may go out now, else the seconds until it is worth asking again."""
-        return self.wait(now) or self._shared.draft(now, self._share(interval))
+        return self.wait(now) or self._shared.reserve_draft(now, self._share(interval))
 
-    def last(self, now: float) -> float:
+    def reserve_final(self, now: float) -> float:
         """Reserve a final edit and return the seconds it has to wait."""
-        return max(self.blocked(now), self._shared.last(now))
+        return max(self.blocked(now), self._shared.reserve_final(now))
 
     def done(self, now: float, interval: float | None = None) -> None:
         """Schedule the next edit after a successful one; ``interval`` is the seconds until it, by default the usual."""

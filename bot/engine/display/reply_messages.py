@@ -14,7 +14,7 @@ from bot.types.display import Part
 
 log = logging.getLogger(__name__)
 
-SHOWN_WITHIN = 10.0
+SHOW_TIMEOUT = 10.0
 """Timeout of a post or an edit, in seconds. Together with the lease's ``UNSURE`` before it, it is shorter than a lease.
 In a process that was paused the timeout expires before anything else runs, so a late edit cannot overwrite the answer
 of another process."""
@@ -35,7 +35,7 @@ class _Message:
     posting: asyncio.Task[None] | None = None
 
 
-class Messages:
+class ReplyMessages:
     """The messages of a reply, in order. Acts only when called; callers make one call at a time.
 
     ``parts`` and ``recorded`` come from an earlier process; ``record`` and ``confirm`` are those of ``Display``.
@@ -95,7 +95,7 @@ class Messages:
             await self._edit(message.ref or "", part)
             message.shown = part
 
-    async def offer(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
+    async def hand_over_posts(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
         """Hand messages that were posted but not recorded to the next holder of the turn.
 
         ``take`` returns the reference that is recorded then; if it is another one, this message is deleted.
@@ -143,7 +143,7 @@ class Messages:
 
     async def _edit(self, ref: str, part: Part) -> None:
         try:
-            async with asyncio.timeout(SHOWN_WITHIN):
+            async with asyncio.timeout(SHOW_TIMEOUT):
                 await self._surface.edit(ref, part)
         except RateLimited as error:
             self._pacing.refused(self._monotonic(), error)
@@ -163,5 +163,5 @@ class Messages:
             await asyncio.shield(message.posting)
 
     async def _posted(self, message: _Message, part: Part) -> None:
-        async with asyncio.timeout(SHOWN_WITHIN):
+        async with asyncio.timeout(SHOW_TIMEOUT):
             message.ref, message.shown = await self._surface.post(part), part

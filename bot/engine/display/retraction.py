@@ -23,9 +23,9 @@ from bot.types.turns import Outcome, Turn
 
 log = logging.getLogger(__name__)
 
-LETTING_GO = 10.0
+RELEASE_TIMEOUT = 10.0
 """Seconds that a turn may take to notice that this process has lost it."""
-AT_ONCE = 20
+REPLIES_PER_QUERY = 20
 """Replies to remove that one query returns at most."""
 
 
@@ -35,9 +35,9 @@ async def make_way(store: Store, turn: Turn, display: Display) -> None:
     If the question was deleted, every message is deleted.
     """
     try:
-        await display.landed()
+        await display.wait_for_posts()
         if not await store.is_forgotten(turn):
-            await display.offer(partial(store.offer_part, turn))
+            await display.hand_over_posts(partial(store.offer_part, turn))
         elif await display.remove():
             await store.taken_away(turn)
     except ParleyError as error:
@@ -51,7 +51,7 @@ async def take_away(store: Store, turn: Turn, surface: Surface, *, after: asynci
     reference may have been posted, so it is searched for.
     """
     if after is not None:
-        await asyncio.wait({after}, timeout=LETTING_GO)
+        await asyncio.wait({after}, timeout=RELEASE_TIMEOUT)
     current = await store.turn(turn.thread.tenant_id, turn.id) or turn
     gone = [await _delete_part(surface, current, index) for index in range(max(current.recorded, len(current.parts)))]
     return all(gone) and await store.taken_away(turn)
@@ -100,7 +100,7 @@ class Retractions:
 
     async def look(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
         """Remove the replies that other processes left; ``known`` turns run here and remove their own."""
-        found = await self._store.withdrawn(platform, known=[*known, *self._under_way], most=AT_ONCE)
+        found = await self._store.withdrawn(platform, known=[*known, *self._under_way], most=REPLIES_PER_QUERY)
         for turn in found:
             if turn.id not in self._under_way:
                 self.begin(turn, surface_for(turn))

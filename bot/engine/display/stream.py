@@ -20,7 +20,7 @@ from typing import Self
 from bot.engine import user_messages
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
 from bot.engine.display.output_filter import safe
-from bot.engine.display.reply_messages import Messages
+from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered
 from bot.engine.markdown import displayable, stable_length
 from bot.engine.ports.surface import FileDelivery, PartRecorder, Surface
@@ -76,7 +76,7 @@ class Display:
         self._deadline = deadline
         self._shared = shared or SharedPacing()
         self._pacing = EditPacing(surface.limits.edit_interval, self._shared)
-        self._messages = Messages(
+        self._messages = ReplyMessages(
             surface, self._pacing, record=record, parts=parts, recorded=recorded, confirm=confirm, monotonic=monotonic
         )
         self._text: str | Callable[[], str] = ""
@@ -132,7 +132,7 @@ class Display:
 
     def may_say(self) -> bool:
         """Reserve an edit for a status; return whether the rate limit, which answers need more, leaves room for it."""
-        return not self._messages or self._pacing.draft(self._monotonic()) <= 0
+        return not self._messages or self._pacing.reserve_draft(self._monotonic()) <= 0
 
     def show(self, text: str | Callable[[], str]) -> None:
         """Set the newest full text, or a function that returns it when an edit goes out.
@@ -178,21 +178,21 @@ class Display:
 
     async def remove(self) -> bool:
         """Delete every message; nothing can be shown afterwards. Return False if the platform keeps one."""
-        await self.landed()
+        await self.wait_for_posts()
         return await self._remove_surplus(0, self._monotonic() + IN_FLIGHT_SECONDS)
 
-    async def landed(self) -> None:
+    async def wait_for_posts(self) -> None:
         """End the background task, and wait for a post in flight."""
         await self.abandon()
         if posting := self._messages.posting:
             await asyncio.wait(posting, timeout=IN_FLIGHT_SECONDS)
 
-    async def offer(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
+    async def hand_over_posts(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
         """Hand messages that were posted but not recorded to the next holder of the turn.
 
         ``take`` returns the reference that is recorded then; if it is another one, this message is deleted.
         """
-        await self._messages.offer(take)
+        await self._messages.hand_over_posts(take)
 
     async def abandon(self) -> None:
         """End the background task and leave the messages as they are. May be called more than once."""
@@ -207,7 +207,7 @@ class Display:
         """Update the messages, one at a time, until cancelled or until nothing can be shown any more."""
         while self._fatal is None:
             await self._dirty.wait()
-            while (wait := self._pacing.draft(self._monotonic(), self._interval)) > 0:
+            while (wait := self._pacing.reserve_draft(self._monotonic(), self._interval)) > 0:
                 await self._sleep(wait)
             async with self._edit_lock:
                 self._dirty.clear()
@@ -271,7 +271,7 @@ class Display:
         while True:
             now = self._monotonic()
             try:
-                await self._sleep(self._pacing.last(now))
+                await self._sleep(self._pacing.reserve_final(now))
                 while (wait := self._pacing.blocked(self._monotonic())) > 0:
                     await self._sleep(wait)
                 return await action()

@@ -20,7 +20,7 @@ from bot.types.display import Pacing
 
 log = logging.getLogger(__name__)
 
-REST, REPEAT, LAPSES = 0.3, 3.0, 10.0
+REPORT_INTERVAL, REPEAT_INTERVAL, REPORT_LIFETIME = 0.3, 3.0, 10.0
 """Seconds between two reports; until an unchanged state is reported again; until a received report expires."""
 MINUTE = 60.0
 
@@ -52,7 +52,7 @@ class WorkspacePacing:
         if key not in self._limiters:
             self._limiters[key] = SharedPacing(on_change=partial(self._active.add, key))
         if per_minute is not None:
-            self._limiters[key].promise(per_minute)
+            self._limiters[key].set_limit(per_minute)
         return self._limiters[key]
 
     def hear(self, pacing: Pacing) -> None:
@@ -62,13 +62,13 @@ class WorkspacePacing:
         now, key = self._monotonic(), (pacing.tenant_id, pacing.platform)
         self._received.setdefault(key, {})[pacing.process_id] = (now, pacing)
         self._active.add(key)
-        self.of(pacing.tenant_id, pacing.platform).told(now, pacing.slow, pacing.pause)
+        self.of(pacing.tenant_id, pacing.platform).apply_report(now, pacing.slow, pacing.pause)
         self._apply_reports(key, now)
 
     async def serve(self, send: Send) -> None:
         """Send reports until cancelled. A report that could not be sent is repeated as long as it holds."""
         while True:
-            await self._sleep(REST)
+            await self._sleep(REPORT_INTERVAL)
             try:
                 if due := self.due(self._monotonic()):
                     await send(due)
@@ -84,8 +84,8 @@ class WorkspacePacing:
             shared = self._limiters[key]
             self._apply_reports(key, now)
             report = self._report(key, shared, now)
-            holds = shared.is_promised and bool(report.streams or report.starts or report.pause)
-            if shared.changed or (holds and now - self._reported_at.get(key, float("-inf")) >= REPEAT):
+            holds = shared.is_limited and bool(report.streams or report.starts or report.pause)
+            if shared.changed or (holds and now - self._reported_at.get(key, float("-inf")) >= REPEAT_INTERVAL):
                 shared.changed, self._reported_at[key] = False, now
                 reports.append(report)
             if not holds and not self._received[key]:
@@ -108,7 +108,7 @@ class WorkspacePacing:
         recent = {who: report for who, report in self._received.get(key, {}).items() if report[0] > now - MINUTE}
         self._received[key] = recent
         shared = self._limiters[key]
-        live = {who: pacing.streams for who, (at, pacing) in recent.items() if at > now - LAPSES}
-        shared.elsewhere = sum(live.values())
-        shared.before = sum(who < self._process and streams > 0 for who, streams in live.items())
-        shared.started_elsewhere = sum(pacing.starts for _, pacing in recent.values())
+        live = {who: pacing.streams for who, (at, pacing) in recent.items() if at > now - REPORT_LIFETIME}
+        shared.remote_streams = sum(live.values())
+        shared.processes_ahead = sum(who < self._process and streams > 0 for who, streams in live.items())
+        shared.remote_starts = sum(pacing.starts for _, pacing in recent.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine.cache.key import ground, key, normalised
+from bot.engine.cache.key import ground, key, normalized
 from bot.engine.cache.validity import evidence, lasting
 
-__all__ = ["evidence", "ground", "key", "lasting", "normalised"]
+__all__ = ["evidence", "ground", "key", "lasting", "normalized"]

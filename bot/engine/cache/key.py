@@ -17,7 +17,7 @@ CAPITALS = frozenset("US IT WHO MAY WILL CAN OR AND AM IS ON IN AT DO BE SO ANY"
 """Words that have another meaning in capitals."""
 
 
-def normalised(question: str) -> str:
+def normalized(question: str) -> str:
     """Return the question without what does not change its answer: case, spacing, courtesy, closing punctuation."""
     text = _SPACE.sub(" ", unicodedata.normalize("NFKC", question)).strip()
     words = [word if _bare(word) in CAPITALS and not text.isupper() else word.casefold() for word in text.split(" ")]
@@ -35,8 +35,8 @@ def ground(*, scope: Scope, prompt_version: str, model: str, persona: str | None
 
 
 def key(question: str, ground: str) -> str:
-    """Return the cache key of a question; two keys are equal if the questions are equal after ``normalised``."""
-    return _digest([normalised(question), ground])
+    """Return the cache key of a question; two keys are equal if the questions are equal after ``normalized``."""
+    return _digest([normalized(question), ground])
 
 
 def _bare(word: str) -> str:

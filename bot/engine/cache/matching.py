@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.engine.cache.key import normalised
+from bot.engine.cache.key import normalized
 from bot.engine.cache.wording import reduced
 from bot.types.display import Citation
 
@@ -43,7 +43,7 @@ class Observation:
 
 def same_wording(question: str, other: str) -> bool:
     """Return whether two questions that need no context ask the same."""
-    if normalised(question) == normalised(other):
+    if normalized(question) == normalized(other):
         return True
     if max(len(question), len(other)) > LONGEST:
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bot.engine.cache.key import normalised
+from bot.engine.cache.key import normalized
 
 _TOKEN = re.compile(
     r"(?<!\S)\.[^\W\d_]\w*|\d+(?:[.,:/]\d+)*%?|[^\W\d_]+(?:[&.+'-]?[^\W_]+)*[+#]*|[€$£%<>=+*/]|[a-z_]\w*",
@@ -61,7 +61,7 @@ class Wording:
 
 def reduced(question: str) -> Wording:
     """Return the words that the answer to a question depends on."""
-    text = normalised(question).replace("’", "'")
+    text = normalized(question).replace("’", "'")
     how = _HOW_TO.match(text)
     tokens = [token.removesuffix("'s") for token in _TOKEN.findall(text[how.end() :] if how else text)]
     # The last word always counts: "What does Anna do?" is not "What is Anna?".

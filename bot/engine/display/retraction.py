@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.engine import user_messages
 from bot.engine.display.stream import Display
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
 from bot.errors import MessageGone, ParleyError, SurfaceError
 from bot.types.conversation import Platform
@@ -29,22 +29,24 @@ REPLIES_PER_QUERY = 20
 """Replies to remove that one query returns at most."""
 
 
-async def make_way(store: Store, turn: Turn, display: Display) -> None:
+async def retract_or_offer(stores: Stores, turn: Turn, display: Display) -> None:
     """Clean up after losing the turn: hand posted messages to its next holder, or delete them.
 
     If the question was deleted, every message is deleted.
     """
     try:
         await display.wait_for_posts()
-        if not await store.is_forgotten(turn):
-            await display.hand_over_posts(partial(store.offer_part, turn))
+        if not await stores.retractions.is_forgotten(turn):
+            await display.hand_over_posts(partial(stores.retractions.offer_part, turn))
         elif await display.remove():
-            await store.taken_away(turn)
+            await stores.retractions.mark_removed(turn)
     except ParleyError as error:
         log.warning("turn %s was lost; its messages are left to other processes: %s", turn.id, error)
 
 
-async def take_away(store: Store, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None) -> bool:
+async def take_away(
+    stores: Stores, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None
+) -> bool:
     """Delete the reply's messages once ``after`` has released the turn; return whether none is left.
 
     A message that the platform does not delete is edited to say that it was deleted. A message recorded without a
@@ -52,9 +54,9 @@ async def take_away(store: Store, turn: Turn, surface: Surface, *, after: asynci
     """
     if after is not None:
         await asyncio.wait({after}, timeout=RELEASE_TIMEOUT)
-    current = await store.turn(turn.thread.tenant_id, turn.id) or turn
+    current = await stores.inbox.turn(turn.thread.tenant_id, turn.id) or turn
     gone = [await _delete_part(surface, current, index) for index in range(max(current.recorded, len(current.parts)))]
-    return all(gone) and await store.taken_away(turn)
+    return all(gone) and await stores.retractions.mark_removed(turn)
 
 
 async def _delete_part(surface: Surface, turn: Turn, index: int) -> bool:
@@ -85,11 +87,11 @@ async def _mark_deleted(surface: Surface, ref: str, part: Part) -> bool:
     return True
 
 
-class Retractions:
+class Retracting:
     """Removes the replies to deleted questions in the background."""
 
-    def __init__(self, store: Store, in_background: Callable[[Coroutine[Any, Any, object], str], None]) -> None:
-        self._store = store
+    def __init__(self, stores: Stores, in_background: Callable[[Coroutine[Any, Any, object], str], None]) -> None:
+        self._stores = stores
         self._in_background = in_background
         self._under_way: set[str] = set()
 
@@ -98,15 +100,16 @@ class Retractions:
         self._under_way.add(turn.id)
         self._in_background(self._take_away(turn, surface, after), f"remove reply of turn {turn.id}")
 
-    async def look(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
+    async def poll(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
         """Remove the replies that other processes left; ``known`` turns run here and remove their own."""
-        found = await self._store.withdrawn(platform, known=[*known, *self._under_way], most=REPLIES_PER_QUERY)
+        ids = [*known, *self._under_way]
+        found = await self._stores.retractions.withdrawn(platform, known=ids, most=REPLIES_PER_QUERY)
         for turn in found:
             if turn.id not in self._under_way:
                 self.begin(turn, surface_for(turn))
 
     async def _take_away(self, turn: Turn, surface: Surface, after: asyncio.Task[Outcome] | None) -> None:
         try:
-            await take_away(self._store, turn, surface, after=after)
+            await take_away(self._stores, turn, surface, after=after)
         finally:
             self._under_way.discard(turn.id)

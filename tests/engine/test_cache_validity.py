@@ -32,13 +32,13 @@ ONE, OTHER = passage("A journey lasts nine days.", 1), passage("The canteen open
     ],
 )
 def test_time_sensitive_answers_are_told_from_stable_ones(question: str, answer: str, lasting: str) -> None:
-    assert cache.lasting(question, answer, CITED) == lasting
+    assert cache.lifetime(question, answer, CITED) == lasting
 
 
 def test_an_answer_that_cites_chat_or_nothing_is_time_sensitive() -> None:
-    assert cache.lasting("How many days of leave do we get?", "I do not know.", ()) == "hour"
+    assert cache.lifetime("How many days of leave do we get?", "I do not know.", ()) == "hour"
     talk = (replace(CITED[0], source="slack:C1"),)
-    assert cache.lasting("How many days of leave do we get?", "Thirty [1].", talk) == "hour"
+    assert cache.lifetime("How many days of leave do we get?", "Thirty [1].", talk) == "hour"
 
 
 def test_the_evidence_digest_covers_passages_and_confidence() -> None:

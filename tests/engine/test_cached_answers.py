@@ -41,7 +41,7 @@ class Shelf:
     async def asked_afresh(self, turn: Turn) -> None:
         self.afresh.append(turn.id)
 
-    async def take_off(self, turn: Turn, key: str) -> bool:
+    async def claim_question(self, turn: Turn, key: str) -> bool:
         self.airborne -= 1
         return self.airborne < 0
 

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from bot.engine.display.citation_links import link, plainly
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.citation_links import as_plain_text, link
+from bot.engine.display.output_filter import sanitize, urls_in
 from bot.types.display import Citation
 
 PAGE = Citation(
@@ -53,8 +53,8 @@ def test_links_of_paged_documents_chats_and_files(source: str, page: int | None,
 
 def test_the_output_filter_keeps_the_link_in_markdown() -> None:
     shown = f"[Leave › Paid leave]({link(PAGE)})"
-    assert safe(shown, urls_in(link(PAGE))) == shown
-    assert safe(shown, frozenset()) != shown
+    assert sanitize(shown, urls_in(link(PAGE))) == shown
+    assert sanitize(shown, frozenset()) != shown
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_the_output_filter_keeps_the_link_in_markdown() -> None:
     ],
 )
 def test_plain_text_has_the_words_without_the_marks(markdown: str, words: str) -> None:
-    assert plainly(markdown) == words
+    assert as_plain_text(markdown) == words

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.engine.memory import is_small_talk, said_before
+from bot.engine.memory import earlier_statements, is_small_talk
 from bot.types.conversation import PastMessage
 from knowledge.search_terms import document_terms
 
@@ -19,7 +19,7 @@ def said(*texts: str, role: str = "user") -> list[PastMessage]:
 
 
 def bearing(question: str, *messages: PastMessage) -> list[str]:
-    return [one.text for one in said_before(question, messages, document_terms)]
+    return [one.text for one in earlier_statements(question, messages, document_terms)]
 
 
 def test_the_sentence_with_most_terms_of_the_question_is_found() -> None:

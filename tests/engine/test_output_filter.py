@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bot.engine.display import output_filter
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.output_filter import sanitize, urls_in
 
 ALLOWED = urls_in(
     "See https://ok.example/page and [the handbook](https://ok.example/book_(2)), or write to ann@ok.example.",
@@ -91,7 +91,7 @@ def outside_discord_code(text: str) -> str:
     ],
 )
 def test_allowed_addresses_may_be_links(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_allowed_addresses_may_be_links(text: str, shown: str) -> None:
     ],
 )
 def test_other_addresses_become_text(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_other_addresses_become_text(text: str, shown: str) -> None:
     ],
 )
 def test_images_become_their_alternative_text(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_images_become_their_alternative_text(text: str, shown: str) -> None:
     ],
 )
 def test_html_is_shown_as_text(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -171,14 +171,14 @@ def test_html_is_shown_as_text(text: str, shown: str) -> None:
     "frame", ["{}", "hi {}!", "`{}`", "```\n{}\n```", "**{}**", "| {} |", "[{}](https://evil.example)"]
 )
 def test_mentions_never_notify_not_even_in_code(mention: str, frame: str) -> None:
-    shown = safe(frame.format(mention), ALLOWED)
+    shown = sanitize(frame.format(mention), ALLOWED)
     assert not re.search(r"<[@!#]|@(?:everyone|here|channel)", shown)
 
 
 def test_invisible_characters_are_removed_and_composed_ones_stay() -> None:
-    assert safe("pay\u200bpal \u202egnp.exe\u2066 x\U000e0041\u00ad", ALLOWED) == "paypal gnp.exe x"
-    assert safe("👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f", ALLOWED) == "👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f"
-    assert safe("@every\u200bone", ALLOWED) == "＠everyone"
+    assert sanitize("pay\u200bpal \u202egnp.exe\u2066 x\U000e0041\u00ad", ALLOWED) == "paypal gnp.exe x"
+    assert sanitize("👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f", ALLOWED) == "👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f"
+    assert sanitize("@every\u200bone", ALLOWED) == "＠everyone"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_invisible_characters_are_removed_and_composed_ones_stay() -> None:
     ],
 )
 def test_code_is_unchanged(code: str) -> None:
-    assert safe(code, ALLOWED) == code
+    assert sanitize(code, ALLOWED) == code
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_code_is_unchanged(code: str) -> None:
     ],
 )
 def test_ambiguous_markdown_is_made_safe(text: str) -> None:
-    shown = safe(text, ALLOWED)
+    shown = sanitize(text, ALLOWED)
     assert not [link for link in links(shown) if not link.startswith("https://ok.example/page") or "evil" in link]
     assert not re.search(r"\]\(\s*<?http://evil|(?<!`)http://evil", outside_discord_code(shown))
 
@@ -232,15 +232,15 @@ def test_ambiguous_markdown_is_made_safe(text: str) -> None:
 @given(st.one_of(SOUP, st.text(max_size=200)))
 @settings(max_examples=500, deadline=None)
 def test_sanitizing_is_idempotent(text: str) -> None:
-    once = safe(text, ALLOWED)
-    assert safe(once, ALLOWED) == once
+    once = sanitize(text, ALLOWED)
+    assert sanitize(once, ALLOWED) == once
 
 
 @given(SOUP)
 @settings(max_examples=500, deadline=None)
 def test_no_parser_finds_a_link_that_is_not_allowed(text: str) -> None:
-    shown = safe(text, ALLOWED)
-    assert all(safe(link, ALLOWED) == link and "evil" not in link for link in links(shown) if "://" in link)
+    shown = sanitize(text, ALLOWED)
+    assert all(sanitize(link, ALLOWED) == link and "evil" not in link for link in links(shown) if "://" in link)
     assert not any(link.startswith("javascript") for link in links(shown))
     assert not re.search(r"\]\(\s*<?(?:http://evil|www\.evil|evil\.com|javascript)", outside_discord_code(shown))
     assert not re.search(r"<!channel|<@U|@everyone|\u200b|\u202e", shown)
@@ -251,19 +251,19 @@ def test_addresses_are_collected() -> None:
         "[a](https://one.example/x),[b](https://two.example/y). <https://three.example> four.com/z bo@five.org"
     )
     assert {"one.example/x", "two.example/y", "three.example", "four.com/z", "bo@five.org"} <= found
-    assert safe("https://two.example/y", found) == "https://two.example/y"
+    assert sanitize("https://two.example/y", found) == "https://two.example/y"
 
 
 def test_a_finished_line_is_sanitized_once_for_all_edits(monkeypatch: pytest.MonkeyPatch) -> None:
     gated: list[str] = []
-    line = output_filter._Line.safe
+    line = output_filter._Line.sanitize
 
     def counted(self: output_filter._Line, text: str) -> str:
         gated.append(text)
         return line(self, text)
 
-    monkeypatch.setattr(output_filter._Line, "safe", counted)
+    monkeypatch.setattr(output_filter._Line, "sanitize", counted)
     lines = [f"Line {n} of a draft that nobody has shown before." for n in range(20)]
     for shown in range(1, 21):
-        safe("\n".join(lines[:shown]), frozenset())
+        sanitize("\n".join(lines[:shown]), frozenset())
     assert gated == lines

@@ -151,7 +151,7 @@ def test_the_summary_prompt_begins_like_the_answer_prompt() -> None:
     ],
 )
 def test_a_message_of_facts_only_asks_for_nothing(message: str, told: tuple[str, ...]) -> None:
-    assert memory.only_told(message) == told
+    assert memory.facts_only(message) == told
 
 
 def test_a_fact_is_relevant_to_what_it_names() -> None:
@@ -159,6 +159,6 @@ def test_a_fact_is_relevant_to_what_it_names() -> None:
         return Fact(text, "t", "note", "s", text, "ann", "Ann", NOON)
 
     launch, dogs = fact("the quokka launch is on Monday"), fact("dogs may come in on Fridays")
-    assert memory.about("When is the quokka launch?", [dogs, launch], document_terms) == [launch]
-    assert memory.about("When is the quarterly review of the budget?", [dogs, launch], document_terms) == []
-    assert memory.about("?", [dogs, launch], document_terms) == []
+    assert memory.relevant_facts("When is the quokka launch?", [dogs, launch], document_terms) == [launch]
+    assert memory.relevant_facts("When is the quarterly review of the budget?", [dogs, launch], document_terms) == []
+    assert memory.relevant_facts("?", [dogs, launch], document_terms) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.engine.display import output_filter
 from bot.engine.display import split as cutting
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.output_filter import sanitize, urls_in
 from bot.engine.display.split import rendered
 from bot.engine.display.stream import Display
 from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
@@ -423,7 +423,7 @@ async def test_everything_shown_is_sanitized() -> None:
     for shown in seen:
         assert "](https://evil" not in shown
         assert "<!" not in shown
-        assert safe(shown, allowed) == shown
+        assert sanitize(shown, allowed) == shown
     assert "[that](https://ok.example/page)" in harness.channel.texts[0]
 
 
@@ -437,7 +437,7 @@ async def test_everything_shown_is_sanitized() -> None:
 def test_every_part_is_sanitized_and_fits(pieces: list[str]) -> None:
     for part in rendered("".join(pieces), Limits(100, 1.0, 50), frozenset()).parts:
         assert len(part) <= 100
-        assert safe(part, frozenset()) == part
+        assert sanitize(part, frozenset()) == part
 
 
 async def test_an_abandoned_display_leaves_no_task() -> None:
@@ -482,9 +482,9 @@ def test_a_text_that_is_not_split_is_sanitized_once(monkeypatch: pytest.MonkeyPa
 
     def counted(text: str, allowed: frozenset[str]) -> str:
         gated.append(text)
-        return output_filter.safe(text, allowed)
+        return output_filter.sanitize(text, allowed)
 
-    monkeypatch.setattr(cutting, "safe", counted)
+    monkeypatch.setattr(cutting, "sanitize", counted)
     assert rendered("One short answer.", Limits(4000, 0.0), frozenset()).parts == ["One short answer."]
     assert gated == ["One short answer."]
     cut = rendered("word " * 200 + "`code " + "word " * 200 + "`", Limits(600, 0.0), frozenset())

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot.engine import memory
-from bot.engine.memory import Claim, Quoted
+from bot.engine.memory import Claim, VerifiedFact
 from bot.types.conversation import Fact, FactKind, PastMessage
 from knowledge.search_terms import document_terms
 from tests.engine.fakes import NOON, words
@@ -32,7 +32,7 @@ SAID = (
 
 
 def kept(*claims: Claim, known: tuple[Fact, ...] = ()) -> list[tuple[int, str, str]]:
-    found = memory.borne_out(claims, SAID, known, document_terms)
+    found = memory.verify_claims(claims, SAID, known, document_terms)
     return [(one.seq, one.said.kind, one.said.text) for one in found]
 
 
@@ -77,7 +77,7 @@ def test_an_open_question_may_be_a_question() -> None:
 
 
 def supersedes(claim: Claim, known: Fact) -> bool:
-    (one,) = memory.borne_out([claim], SAID, [known], document_terms)
+    (one,) = memory.verify_claims([claim], SAID, [known], document_terms)
     return one.said.subject == known.subject
 
 
@@ -98,12 +98,12 @@ def test_only_the_author_changes_a_name_or_a_preference() -> None:
 def test_a_report_of_any_length_and_messages_of_any_length_are_read_fast() -> None:
     giant = message(9, "Ann", "We decided to wait for the zebra. " * 3000 + "a" * 100_000)
     claims = [Claim("decision", "Ann", "decided to wait for the zebra")] * 500
-    found = memory.borne_out(claims, [giant] * 3, (), document_terms)
+    found = memory.verify_claims(claims, [giant] * 3, (), document_terms)
     assert [one.said.text for one in found] == ["We decided to wait for the zebra"]
-    assert memory.borne_out([Claim("note", "Ann", "((" * 40)], [giant], (), document_terms) == ()
+    assert memory.verify_claims([Claim("note", "Ann", "((" * 40)], [giant], (), document_terms) == ()
 
 
 def test_a_subject_does_not_reveal_its_words() -> None:
-    (one,) = memory.borne_out([Claim("note", "Ben", "launch is on 3.5. and stays")], SAID, (), document_terms)
-    assert isinstance(one, Quoted)
+    (one,) = memory.verify_claims([Claim("note", "Ben", "launch is on 3.5. and stays")], SAID, (), document_terms)
+    assert isinstance(one, VerifiedFact)
     assert "launch" not in one.said.subject

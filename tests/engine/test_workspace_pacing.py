@@ -35,7 +35,7 @@ class ProcessPool:
         ]
         for pacing in reports:
             for workspace_pacing in self.workspace_pacing:
-                workspace_pacing.hear(pacing)
+                workspace_pacing.receive_report(pacing)
         return reports
 
     async def exchange(self) -> None:
@@ -46,7 +46,7 @@ class ProcessPool:
             await self.time.sleep(LATENCY)
             for workspace_pacing in self.workspace_pacing:
                 for pacing in [] if self.isolated else reports:
-                    workspace_pacing.hear(pacing)
+                    workspace_pacing.receive_report(pacing)
             await self.time.sleep(TICK - LATENCY)
 
     async def run(self, place: Workspace, *, busy: Sequence[int]) -> None:
@@ -170,7 +170,7 @@ def test_a_new_process_learns_the_limit_from_the_next_report() -> None:
     (report,) = fleet.workspace_pacing[0].due(5.0)
     assert report.pause == 0
     late = WorkspacePacing(9, monotonic=fleet.time.monotonic)
-    late.hear(report)
+    late.receive_report(report)
     assert late.of(TENANT, "slack", PER_MINUTE).slow == fleet.shared(0).slow > 1
 
 
@@ -221,5 +221,5 @@ def test_a_process_ignores_its_own_reports() -> None:
     shared.begin()
     shared.refused(0.0, RateLimited("slow down", retry_after=2.0).retry_after)
     (report,) = workspace_pacing.due(0.0)
-    workspace_pacing.hear(report)
+    workspace_pacing.receive_report(report)
     assert (shared.remote_streams, shared.slow) == (0, 1.5)

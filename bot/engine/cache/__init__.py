@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from bot.engine.cache.key import ground, key, normalized
-from bot.engine.cache.validity import evidence, lasting
+from bot.engine.cache.validity import evidence, lifetime
 
-__all__ = ["evidence", "ground", "key", "lasting", "normalized"]
+__all__ = ["evidence", "ground", "key", "lifetime", "normalized"]

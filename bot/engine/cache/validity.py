@@ -43,7 +43,7 @@ def evidence(found: Found) -> str:
     return hashlib.sha256("\x1e".join((level, *passages)).encode()).hexdigest()
 
 
-def lasting(question: str, answer: str, cited: Sequence[Citation]) -> CacheLifetime:
+def lifetime(question: str, answer: str, cited: Sequence[Citation]) -> CacheLifetime:
     """Return "hour" if the answer is time-sensitive, "stable" if it is valid as long as its documents; in doubt "hour".
 
     Time-sensitive are: questions about the current state, answers that name the present, answers that cite chat

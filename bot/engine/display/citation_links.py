@@ -34,7 +34,7 @@ def link(citation: Citation) -> str:
     return f"{source}{'' if '#' in source else '#'}:~:{directive}"
 
 
-def plainly(text: str) -> str:
+def as_plain_text(text: str) -> str:
     """Return Markdown as one line of plain text: no marks, links as their labels, table cells separated by bars."""
     text = _MARKS.sub("", _LINK.sub(r"\1", _DELIMITER_ROW.sub("", text)))
     cells = [" | ".join(cell for cell in map(str.strip, line.split("|")) if cell) for line in text.split("\n")]
@@ -43,7 +43,7 @@ def plainly(text: str) -> str:
 
 def _quote_fragment(quoted: str) -> list[str]:
     """Return the quote as a text fragment; nothing for table cells, because a browser does not match across cells."""
-    words = plainly(quoted).split()
+    words = as_plain_text(quoted).split()
     if not words or "|" in quoted:
         return []
     if len(words) <= 2 * _EDGE_WORDS:
@@ -53,7 +53,11 @@ def _quote_fragment(quoted: str) -> list[str]:
 
 def _heading(citation: Citation) -> list[str]:
     """Return the heading that a browser scrolls to if it does not find the quote."""
-    return [plainly(heading) for heading in citation.heading[-1:] if heading != citation.title and plainly(heading)]
+    return [
+        as_plain_text(heading)
+        for heading in citation.heading[-1:]
+        if heading != citation.title and as_plain_text(heading)
+    ]
 
 
 def _encoded(words: str) -> str:

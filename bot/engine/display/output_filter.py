@@ -16,7 +16,7 @@ from bot.engine.display.urls import ADDRESS, permitted, trimmed, urls_in
 from bot.engine.markdown.blocks import Fence, fence_runs
 from bot.engine.markdown.inline import code_spans, scanned
 
-__all__ = ["safe", "urls_in"]
+__all__ = ["sanitize", "urls_in"]
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
@@ -41,7 +41,7 @@ _LABEL_CHARS = 1000
 _NESTED = 2
 
 
-def safe(text: str, allowed: frozenset[str]) -> str:
+def sanitize(text: str, allowed: frozenset[str]) -> str:
     """Return the text sanitized for display. Idempotent; ``allowed`` comes from ``urls_in``.
 
     A link to another address becomes its label followed by the address as code. A bare address becomes code, an image
@@ -65,7 +65,7 @@ def safe(text: str, allowed: frozenset[str]) -> str:
 @lru_cache(maxsize=4096)
 def _safe_line(line: str, allowed: frozenset[str]) -> str:
     """Sanitize a line outside fences. Cached, because each edit sanitizes the whole draft and only its end is new."""
-    return _Line(allowed).safe(line)
+    return _Line(allowed).sanitize(line)
 
 
 def _cleaned(text: str) -> str:
@@ -160,7 +160,7 @@ class _Line:
         self._allowed = allowed
         self._pieces: list[str] = []
 
-    def safe(self, line: str) -> str:
+    def sanitize(self, line: str) -> str:
         """Return the line sanitized; a line that could define a link reference is escaped."""
         masked = self._without_code(line)
         definition = _DEFINITION.match(masked)

@@ -44,7 +44,7 @@ async def retract_or_offer(stores: Stores, turn: Turn, display: Display) -> None
         log.warning("turn %s was lost; its messages are left to other processes: %s", turn.id, error)
 
 
-async def take_away(
+async def delete_reply(
     stores: Stores, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None
 ) -> bool:
     """Delete the reply's messages once ``after`` has released the turn; return whether none is left.
@@ -98,7 +98,7 @@ class Retracting:
     def begin(self, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None) -> None:
         """Start to remove the turn's messages in the background."""
         self._under_way.add(turn.id)
-        self._in_background(self._take_away(turn, surface, after), f"remove reply of turn {turn.id}")
+        self._in_background(self._delete_in_background(turn, surface, after), f"remove reply of turn {turn.id}")
 
     async def poll(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
         """Remove the replies that other processes left; ``known`` turns run here and remove their own."""
@@ -108,8 +108,8 @@ class Retracting:
             if turn.id not in self._under_way:
                 self.begin(turn, surface_for(turn))
 
-    async def _take_away(self, turn: Turn, surface: Surface, after: asyncio.Task[Outcome] | None) -> None:
+    async def _delete_in_background(self, turn: Turn, surface: Surface, after: asyncio.Task[Outcome] | None) -> None:
         try:
-            await take_away(self._stores, turn, surface, after=after)
+            await delete_reply(self._stores, turn, surface, after=after)
         finally:
             self._under_way.discard(turn.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.engine.display.output_filter import safe
+from bot.engine.display.output_filter import sanitize
 from bot.engine.markdown import MIN_LIMIT, Split, split
 from bot.types.display import Limits
 
@@ -14,7 +14,7 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
 
     The text is sanitized, split, and each part sanitized again, because a cut may open a code span.
     """
-    sanitized = safe(text, allowed)
+    sanitized = sanitize(text, allowed)
     cut = split(sanitized, limits.message_chars, limits.max_parts)
     if cut.parts == [sanitized]:
         return cut
@@ -29,7 +29,7 @@ def _sanitized(part: str, limit: int, room: int, allowed: frozenset[str]) -> lis
 
     A part that cannot be halved any more loses its punctuation, so that no markup is left.
     """
-    shown = safe(part, allowed)
+    shown = sanitize(part, allowed)
     if len(shown) <= limit:
         return [shown]
     if room // 2 < MIN_LIMIT:

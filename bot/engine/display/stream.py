@@ -19,7 +19,7 @@ from typing import Self
 
 from bot.engine import user_messages
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
-from bot.engine.display.output_filter import safe
+from bot.engine.display.output_filter import sanitize
 from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered
 from bot.engine.markdown import displayable, stable_length
@@ -117,7 +117,7 @@ class Display:
         if self.may_say():
             await self.say(status)
         else:
-            self._status = safe(status, frozenset())
+            self._status = sanitize(status, frozenset())
             self._dirty.set()
         self._shared.begin()
         self._counted = True
@@ -125,7 +125,7 @@ class Display:
 
     async def say(self, status: str) -> None:
         """Show a status in place of the answer that has no text yet. Raises LeaseLost."""
-        self._status = safe(status, frozenset())
+        self._status = sanitize(status, frozenset())
         await self._attempt()
         if isinstance(self._fatal, LeaseLost):
             raise self._fatal
@@ -172,7 +172,7 @@ class Display:
             await self._retry(partial(self._messages.put, index, part), until)
         await self._remove_surplus(len(parts), until)
         if file is not None:
-            content = safe(text, self._addresses()).encode()
+            content = sanitize(text, self._addresses()).encode()
             await self._retry(partial(file.hand_over, user_messages.WHOLE_ANSWER, content), until)
         return tuple(parts)
 

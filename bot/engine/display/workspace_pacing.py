@@ -55,7 +55,7 @@ class WorkspacePacing:
             self._limiters[key].set_limit(per_minute)
         return self._limiters[key]
 
-    def hear(self, pacing: Pacing) -> None:
+    def receive_report(self, pacing: Pacing) -> None:
         """Apply the report of another process; reports of this process arrive too and are ignored. Never blocks."""
         if pacing.process_id == self._process:
             return

@@ -31,14 +31,14 @@ _AROUND = frozenset(
 )
 
 
-def about(question: str, facts: Sequence[Fact], terms: Callable[[str], list[str]]) -> list[Fact]:
+def relevant_facts(question: str, facts: Sequence[Fact], terms: Callable[[str], list[str]]) -> list[Fact]:
     """Return the facts with at least half of the question's terms, the best match first."""
     asked = frozenset(terms(question))
     shares = [(len(asked & frozenset(terms(fact.text))) / max(len(asked), 1), fact) for fact in facts]
     return [fact for share, fact in sorted(shares, key=lambda pair: -pair[0]) if share >= LEAST_SHARE][:MOST]
 
 
-def said_before(
+def earlier_statements(
     question: str, messages: Sequence[PastMessage], terms: Callable[[str], list[str]]
 ) -> tuple[PastMessage, ...]:
     """Return sentences of users with at least half of the question's terms, the best match first, then the latest.

@@ -80,7 +80,7 @@ _LEAD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatedFact:
     """A stated fact. Of two facts of a thread with the same ``subject``, a digest, the later one holds."""
 
     kind: FactKind
@@ -88,12 +88,12 @@ class Said:
     text: str
 
 
-def stated(message: str, author: str, terms: Callable[[str], list[str]]) -> list[Said]:
+def stated(message: str, author: str, terms: Callable[[str], list[str]]) -> list[StatedFact]:
     """Return the facts that ``author`` states in the message, in order; ``terms`` stems the terms of a text."""
     return list(_facts(own_words(message), author, terms))[:MOST]
 
 
-def only_told(message: str) -> tuple[str, ...]:
+def facts_only(message: str) -> tuple[str, ...]:
     """Return the facts of a message that only states facts and asks for nothing; otherwise an empty tuple."""
     found = [_fact(match[0]) for match in sentences(message[:READ]) if any(map(str.isalnum, match[0]))]
     facts = [fact[1][:LONGEST] for fact in found if fact is not None and fact[0] != "open question"]
@@ -120,11 +120,11 @@ def tells_of_others(sentence: str) -> bool:
     return _HEARSAY.search(sentence) is not None
 
 
-def _facts(own: str, author: str, terms: Callable[[str], list[str]]) -> Iterator[Said]:
+def _facts(own: str, author: str, terms: Callable[[str], list[str]]) -> Iterator[StatedFact]:
     for match in sentences(own):
         if (found := _fact(match[0])) is not None:
             kind, text = found
-            yield Said(kind, subject(kind, text, author, terms), text[:LONGEST])
+            yield StatedFact(kind, subject(kind, text, author, terms), text[:LONGEST])
 
 
 def _fact(sentence: str) -> tuple[FactKind, str] | None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.engine.memory.stated_facts import LONGEST, Said, own_words, sentences, subject, tells_of_others
+from bot.engine.memory.stated_facts import LONGEST, StatedFact, own_words, sentences, subject, tells_of_others
 from bot.types.conversation import Fact, FactKind, PastMessage
 
 MOST = 12
@@ -41,21 +41,21 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Quoted:
+class VerifiedFact:
     """A verified fact: its words are in the question of turn ``seq``."""
 
     seq: int
-    said: Said
+    said: StatedFact
 
 
-def borne_out(
+def verify_claims(
     claims: Sequence[Claim],
     messages: Sequence[PastMessage],
     known: Sequence[Fact],
     terms: Callable[[str], list[str]],
-) -> tuple[Quoted, ...]:
+) -> tuple[VerifiedFact, ...]:
     """Return the claims that a message of their author confirms, each once. ``known`` are the facts the model saw."""
-    found: dict[tuple[int, str], Quoted] = {}
+    found: dict[tuple[int, str], VerifiedFact] = {}
     for claim in claims[:MOST]:
         for quoted in _verified(claim, messages, known, terms):
             found.setdefault((quoted.seq, quoted.said.text.casefold()), quoted)
@@ -64,7 +64,7 @@ def borne_out(
 
 def _verified(
     claim: Claim, messages: Sequence[PastMessage], known: Sequence[Fact], terms: Callable[[str], list[str]]
-) -> Iterator[Quoted]:
+) -> Iterator[VerifiedFact]:
     """Yield the fact from the latest message that contains it, if there is one."""
     for message in reversed(messages):
         if message.role != "user" or message.author.casefold() != claim.author.strip().casefold():
@@ -72,7 +72,7 @@ def _verified(
         text = _quoted_sentences(claim, message.text)
         if text:
             about = _replaced_subject(claim, message, known) or subject(claim.kind, text, message.author, terms)
-            yield Quoted(message.seq, Said(claim.kind, about, text))
+            yield VerifiedFact(message.seq, StatedFact(claim.kind, about, text))
             return
 
 

@@ -253,7 +253,7 @@ async def _open_line(
 ) -> None:
     """Let the desk hear other processes, and them see that this one lives; it closes before the line does."""
     listening = asyncio.create_task(
-        notifications.serve(dispatcher.notice, workspace_pacing.hear), name="line to the database"
+        notifications.serve(dispatcher.notice, workspace_pacing.receive_report), name="line to the database"
     )
     stack.push_async_callback(_ended, listening)
     with suppress(TimeoutError):

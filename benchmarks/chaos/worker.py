@@ -64,7 +64,7 @@ async def work(spec: Spec, tell: Tell) -> None:
 def _shorten_leases(seconds: float) -> None:
     """So that a run need not wait for half a minute wherever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
-    lease.HEARTBEAT_SECONDS, lease.CONFIRM_SECONDS, reply_messages.SHOWN_WITHIN = (
+    lease.HEARTBEAT_SECONDS, lease.CONFIRM_SECONDS, reply_messages.SHOW_TIMEOUT = (
         seconds / 4,
         seconds * 0.45,
         seconds / 3,

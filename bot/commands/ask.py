@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
-from bot.engine.display.citation_links import link, plainly
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.citation_links import as_plain_text, link
+from bot.engine.display.output_filter import sanitize, urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.store import turns
 from bot.types.conversation import Author, Incoming, ThreadKey
@@ -88,7 +88,7 @@ def _shared(row: Any, by: Author) -> Reply:
     if row.user_id != by.id:
         raise NotAllowed("Only the person who asked can share this answer.")
     citations = [Citation(**{**one, "heading": tuple(one["heading"])}) for one in row.citations]
-    asked = safe(row.question, frozenset())
+    asked = sanitize(row.question, frozenset())
     text = _told(row.answer, citations, row.question)
     return Reply(f"{by.name} asked: {asked}\n\n{text}", private=False)
 
@@ -103,12 +103,12 @@ def text_of(outcome: Outcome, question: str = "") -> str:
 def _told(answer: str, citations: Sequence[Citation], question: str) -> str:
     allowed = urls_in(question, *(citation.quote for citation in citations))
     sources = "\n".join(f"[{citation.n}] {_opened(citation)}" for citation in citations)
-    return f"{safe(answer, allowed)}\n\n{safe(sources, urls_in(*(link(one) for one in citations)))}".strip()
+    return f"{sanitize(answer, allowed)}\n\n{sanitize(sources, urls_in(*(link(one) for one in citations)))}".strip()
 
 
 def _opened(citation: Citation) -> str:
     """The place of a source, to be opened where it has an address."""
-    place, address = plainly(citation.place).replace("[", "(").replace("]", ")"), link(citation)
+    place, address = as_plain_text(citation.place).replace("[", "(").replace("]", ")"), link(citation)
     return f"[{place}]({address})" if address else place
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.commands.answer_access import asked_about
 from bot.commands.base import Command, Context, Reply
-from bot.engine.display.citation_links import link, plainly
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.citation_links import as_plain_text, link
+from bot.engine.display.output_filter import sanitize, urls_in
 from bot.errors import UsageError
 from bot.store import turns
 from bot.types.display import Citation
@@ -50,7 +50,7 @@ def shown(cited: Sequence[Citation], texts: Mapping[str, str]) -> Reply:
         return Reply(NONE_CITED)
     beside = max(LEAST, min(MOST, (ROOM // len(cited) - max(len(one.quote) for one in cited)) // 2))
     told = "\n\n".join(_told(one, texts.get(one.document_id), beside) for one in cited)
-    return Reply(safe(told, urls_in(*(link(one) for one in cited))))
+    return Reply(sanitize(told, urls_in(*(link(one) for one in cited))))
 
 
 async def _stored(context: Context, line: str) -> Any:
@@ -78,12 +78,12 @@ async def _texts(context: Context, cited: Sequence[Citation]) -> Mapping[str, st
 
 
 def _told(citation: Citation, text: str | None, beside: int) -> str:
-    address, place = link(citation), plainly(citation.place).replace("[", "(").replace("]", ")")
+    address, place = link(citation), as_plain_text(citation.place).replace("[", "(").replace("]", ")")
     head = f"**[{citation.n}]** [{place}]({address})" if address else f"**[{citation.n}]** {place}"
     where = None if text is None else _where(citation, text)
     if text is None or where is None:
         aside = [CHANGED if text is not None else GONE] if citation.document_id else []
-        return "\n".join([head, *aside, f"> **{plainly(citation.quote)}**"])
+        return "\n".join([head, *aside, f"> **{as_plain_text(citation.quote)}**"])
     before, quoted, after = in_place(text, *where, beside)
     return f"{head}\n> {' '.join(part for part in (before, f'**{quoted}**', after) if part)}"
 
@@ -108,7 +108,7 @@ def in_place(text: str, start: int, end: int, beside: int) -> tuple[str, str, st
         before = "… " + before.partition(" ")[2]
     if len(below) > beside:
         after = after.rpartition(" ")[0] + " …"
-    return plainly(before), plainly(text[start:end]), plainly(after)
+    return as_plain_text(before), as_plain_text(text[start:end]), as_plain_text(after)
 
 
 COMMAND = Command("sources", "shows what an answer rests on, each quote in its place", USAGE, run)

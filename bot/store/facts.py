@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.engine.memory import Quoted, Said
+from bot.engine.memory import StatedFact, VerifiedFact
 from bot.store.pipeline import Statement, Template, send
 from bot.store.schema import facts, turns
 from bot.store.threads import thread_uid
@@ -22,7 +22,7 @@ MOST = 200
 """The latest facts of a thread that are read."""
 
 
-async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[Said]) -> None:
+async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[StatedFact]) -> None:
     """Store what the turn's author stated in it, replacing what was stored for the turn before.
 
     Nothing is stored if the question was edited or deleted meanwhile.
@@ -37,7 +37,7 @@ async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[Said]) -> N
         await _keep(session, turn.thread, turn.id, turn.author, turn.created_at, one)
 
 
-async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[Quoted]) -> None:
+async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[VerifiedFact]) -> None:
     """Store facts quoted from questions of the thread, each with the question's author and date, none twice."""
     for one in quoted:
         asked = (
@@ -54,7 +54,7 @@ async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[Qu
             await _keep(session, thread, str(asked.turn_id), author, asked.created_at, one.said)
 
 
-async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID, said: Said) -> bool:
+async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID, said: StatedFact) -> bool:
     """Return whether the question's fact is stored already, in the same words or as a pattern found it."""
     rows = await session.execute(
         select(facts.c.subject, facts.c.text).where(facts.c.tenant_id == thread.tenant_id, facts.c.turn_id == turn_id)
@@ -64,7 +64,7 @@ async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID,
 
 
 async def _keep(
-    session: AsyncSession, thread: ThreadKey, turn_id: str, author: Author, said_at: datetime, one: Said
+    session: AsyncSession, thread: ThreadKey, turn_id: str, author: Author, said_at: datetime, one: StatedFact
 ) -> None:
     await session.execute(
         insert(facts).values(

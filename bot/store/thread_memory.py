@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.engine.memory import Remembered, Said
+from bot.engine.memory import Remembered, StatedFact
 from bot.store import facts
 from bot.store.schema import message_vectors, turns
 from bot.store.schema import messages as message_table
@@ -58,7 +58,7 @@ class ThreadMemory:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             return await facts.current(session, thread=turn.thread)
 
-    async def learn(self, turn: Turn, said: Sequence[Said]) -> None:
+    async def learn(self, turn: Turn, said: Sequence[StatedFact]) -> None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             await facts.learn(session, turn=turn, said=said)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import App
-from bot.engine.memory import Said
+from bot.engine.memory import StatedFact
 from bot.store import facts
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import ingest_runs
@@ -30,7 +30,7 @@ async def stated(app: App, turn_id: str, *said: str) -> None:
     turn = await app.services.stores.inbox.turn(LOCAL_TENANT, turn_id)
     assert turn is not None
     async with app.database.tenant(LOCAL_TENANT) as session:
-        await facts.learn(session, turn=turn, said=[Said("note", text.split()[1], text) for text in said])
+        await facts.learn(session, turn=turn, said=[StatedFact("note", text.split()[1], text) for text in said])
 
 
 async def test_sources_and_facts_are_offered_to_whoever_may_see_them(database_url: str, tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ async def processes(database: Database, url: str, clock: Clock, mode: Mode) -> A
         for _ in range(PROCESSES):
             notifications = Notifications(url, settling=0.0)
             workspace_pacing = WorkspacePacing(notifications.process_id, monotonic=clock.monotonic, sleep=clock.sleep)
-            for work in (notifications.serve(lambda _: None, workspace_pacing.hear), workspace_pacing.serve(send)):
+            for work in (
+                notifications.serve(lambda _: None, workspace_pacing.receive_report),
+                workspace_pacing.serve(send),
+            ):
                 stack.push_async_callback(_ended, asyncio.create_task(work))
             await asyncio.wait_for(notifications.connected(), 60)
             process = Process(workspace_pacing, Streams(mode, team))

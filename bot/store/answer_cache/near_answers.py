@@ -83,9 +83,9 @@ class PostgresSimilarAnswers:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             await similar.reject_earlier(session, thread=turn.thread, question=turn.question)
 
-    async def take_off(self, turn: Turn, key: str) -> bool:
+    async def claim_question(self, turn: Turn, key: str) -> bool:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await similar.take_off(
+            return await similar.claim_question(
                 session, tenant_id=turn.thread.tenant_id, key=key, turn_id=turn.id, most=FLIGHT
             )
 

@@ -151,7 +151,7 @@ async def reject_earlier(session: AsyncSession, *, thread: ThreadKey, question: 
     )
 
 
-async def take_off(session: AsyncSession, *, tenant_id: str, key: str, turn_id: str, most: timedelta) -> bool:
+async def claim_question(session: AsyncSession, *, tenant_id: str, key: str, turn_id: str, most: timedelta) -> bool:
     """Return whether this turn is the one that answers the question now, for ``most`` at the longest."""
     values = {"turn_id": uuid.UUID(turn_id), "until": func.now() + most}
     taken = await session.execute(

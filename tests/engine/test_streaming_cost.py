@@ -1,4 +1,4 @@
-"""What an answer costs while it streams does not grow with its length."""
+"""The cost of showing a streamed piece does not grow with the length of the answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.engine.fakes import FakeStores, Screen, Writer, turn
 from tests.engine.test_engine import engine, script
 
 
-async def test_the_whole_text_is_looked_through_for_each_edit_and_not_for_each_piece(
+async def test_the_text_is_scanned_once_for_each_edit_not_for_each_piece(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks: list[int] = []

@@ -1,4 +1,4 @@
-"""What may be shown of a text that is still being written, and what of it will not change any more."""
+"""Makes half-streamed Markdown displayable, and tells which part of it will not change any more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.engine.markdown.inline import code_spans, scanned
 
 _Line = tuple[int, str, Kind, State]
 
-_BARE_MARK = re.compile(r"[ >]*(?:[-*+_=~`]+|\d{1,9}[.)]?|#{1,6}|>|(?:[-*+]|\d{1,9}[.)]) +[`~]+)\s*$")
+_LONE_MARK = re.compile(r"[ >]*(?:[-*+_=~`]+|\d{1,9}[.)]?|#{1,6}|>|(?:[-*+]|\d{1,9}[.)]) +[`~]+)\s*$")
 _HALF_OPEN = (
     re.compile(r"!?\[[^\[\]]{0,300}$|【[^【】]{0,40}$"),
     re.compile(r"!?\[[^\[\]]*\](?:\([^()\s]*(?:\([^()\s]*\)?[^()\s]*)*(?:\s+[^()]*)?|\[[^\[\]]*)$"),
@@ -19,25 +19,29 @@ _HALF_OPEN = (
 )
 _EMPHASIS = re.compile(r"\\[^\w\s]|\*{1,3}|_{1,3}|~~")
 _MASK = "\ufffc"
+"""Stands for a character of code, so that its content is not parsed."""
 _CODE_CHARS = 300
+"""Characters after which a backtick that nothing closes counts as text."""
 _ROW_CHARS = 1000
+"""Characters after which an incomplete table row is shown."""
 _REACH = 800
+"""Characters from the end in which incomplete constructs are searched."""
 _NESTED = 8
+"""Incomplete constructs, one inside the other, that are held back at most."""
 
 
-def visible(text: str) -> str:
-    """What may be shown of a half-streamed text: its beginning, and closing marks where something is still open.
+def displayable(text: str) -> str:
+    """Return the part of a half-streamed text that can be shown, with closing marks where something is open.
 
-    Fences, code spans and emphasis are closed; a link, image, marker, address, tag, table row or block mark that is
-    not complete is held back until it is, or until it is plain that it will not be one. Nothing is held back of a
-    paragraph that is over.
+    Fences, code spans and emphasis are closed. An incomplete link, image, citation marker, address, tag, table row or
+    block mark is held back until it is complete or cannot become one. Nothing is held back of a finished paragraph.
     """
     lines = list(scanned(text))
     start, line, kind, state = lines[-1]
     if state.fence is not None:
         return _fenced(text, lines)
     begin = _unfinished_table(lines)
-    if begin is None and kind != "close" and _BARE_MARK.match(line):
+    if begin is None and kind != "close" and _LONE_MARK.match(line):
         begin = start
     if begin is not None:
         return text[:begin].rstrip()
@@ -46,7 +50,7 @@ def visible(text: str) -> str:
 
 
 def _fenced(text: str, lines: list[_Line]) -> str:
-    """A text that ends inside a fence; the fence is held back until it has a line."""
+    """Return a text that ends inside a fence, with the fence closed; a fence without a line is held back."""
     opened = max(index for index, line in enumerate(lines) if line[2] == "open")
     start, line, kind, state = lines[-1]
     assert state.fence is not None
@@ -57,7 +61,7 @@ def _fenced(text: str, lines: list[_Line]) -> str:
 
 
 def _unfinished_table(lines: list[_Line]) -> int | None:
-    """Where a table row begins that is not complete, or a header that still waits for its delimiter row."""
+    """Return where an incomplete table row begins, or a header without its delimiter row; None if there is none."""
     start, line, kind, _ = lines[-1]
     above = lines[-2] if len(lines) > 1 else None
     if above and (kind == "delimiter" or (_may_be_header(above) and may_be_delimiter(line))):
@@ -72,7 +76,7 @@ def _may_be_header(line: _Line) -> bool:
 
 
 def _paragraph_start(lines: list[_Line], end: int) -> int:
-    """Where the block begins in which the text ends: marks before it are none of its business."""
+    """Return where the last block of the text begins; marks before it do not concern it."""
     for start, _, kind, _ in reversed(lines):
         if kind != "text":
             return start if kind in ("item", "heading", "row") else end
@@ -81,7 +85,7 @@ def _paragraph_start(lines: list[_Line], end: int) -> int:
 
 
 def _closed(tail: str) -> str:
-    """The end of a paragraph with what is open at its end held back or closed."""
+    """Return the last paragraph with incomplete constructs at its end held back and open marks closed."""
     spans, stray = code_spans(tail.replace("\n", " "))
     masked = tail
     for span in spans:
@@ -100,7 +104,7 @@ def _closed(tail: str) -> str:
 
 
 def _held_back(masked: str) -> str:
-    """The text without what is half open at its end; more than a few such things, one in the other, are shown."""
+    """Return the text without incomplete constructs at its end; deeply nested ones are shown."""
     for _ in range(_NESTED):
         halves = [pattern.search(masked, max(0, len(masked) - _REACH)) for pattern in _HALF_OPEN]
         if not any(halves):
@@ -110,7 +114,7 @@ def _held_back(masked: str) -> str:
 
 
 def _emphasis(masked: str) -> tuple[str, str]:
-    """The text without a mark at its end that closes nothing, and the marks that close what is open."""
+    """Return the text without a trailing mark that closes nothing, and the marks that close open emphasis."""
     opened, dangling = _marks(masked)
     if dangling is not None:
         return _emphasis(masked[:dangling].rstrip())
@@ -118,7 +122,7 @@ def _emphasis(masked: str) -> tuple[str, str]:
 
 
 def _marks(masked: str) -> tuple[list[tuple[int, str]], int | None]:
-    """Emphasis that is open, each mark with its place; and where a mark stands at the end that closes nothing."""
+    """Return open emphasis marks with their positions, and the position of a trailing mark that closes nothing."""
     opened: list[tuple[int, str]] = []
     for found in _EMPHASIS.finditer(masked):
         mark = found.group()
@@ -135,14 +139,14 @@ def _marks(masked: str) -> tuple[list[tuple[int, str]], int | None]:
     return opened, None
 
 
-# --- what is settled
+# --- the stable part
 
 
-def settled(text: str) -> int:
-    """How many characters from the start stay as they are, and keep their meaning, while the text grows.
+def stable_length(text: str) -> int:
+    """Return how many characters from the start keep their text and meaning while the text grows.
 
-    They end with a whole word. A fence or table counts once it is over, a code span, emphasis, link or other thing
-    with two ends once it is closed; of a paragraph that is over everything counts.
+    The stable part ends with a whole word. It includes a finished paragraph, fence or table, and a code span, emphasis
+    or link that is closed.
     """
     lines = list(scanned(text))
     ended = len(lines) > 1 and not lines[-1][1]
@@ -155,14 +159,14 @@ def settled(text: str) -> int:
         begin = next(lines[at - 1][0] for at in range(len(lines) - 1, 0, -1) if lines[at][2] == "delimiter")
     else:
         start = _paragraph_start(lines, len(text))
-        begin = min(start + _whole(text[start:]), _coming_table(lines, text))
+        begin = min(start + _closed_length(text[start:]), _possible_table(lines, text))
     kept = text[:begin].rstrip()
-    mark = _BARE_MARK.match(kept, kept.rfind("\n") + 1)
+    mark = _LONE_MARK.match(kept, kept.rfind("\n") + 1)
     return len(kept[: mark.start()].rstrip()) if mark and mark.group().strip(" >`~") else len(kept)
 
 
-def _coming_table(lines: list[_Line], text: str) -> int:
-    """Where a line begins that a delimiter row below it would make a table's header; the text's end without one."""
+def _possible_table(lines: list[_Line], text: str) -> int:
+    """Return where a line begins that the next line may turn into a table header; else the end of the text."""
     for at in range(len(lines) - 1, max(-1, len(lines) - 3), -1):
         start, line, kind, _ = lines[at]
         below = lines[at + 1][1] if at + 1 < len(lines) else ""
@@ -171,8 +175,8 @@ def _coming_table(lines: list[_Line], text: str) -> int:
     return len(text)
 
 
-def _whole(tail: str) -> int:
-    """How much of a paragraph's beginning has nothing open, up to the end of a word."""
+def _closed_length(tail: str) -> int:
+    """Return the length of a paragraph's beginning in which nothing is open, up to the end of a word."""
     spans, stray = code_spans(tail.replace("\n", " "))
     masked = tail
     for span in spans:

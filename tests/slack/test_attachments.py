@@ -24,7 +24,7 @@ def png() -> bytes:
 
 async def test_a_mention_in_a_thread_with_files(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply("Five thousand, says bob.")
+        models.script = lambda request: Reply("Five thousand, says bob.")
         keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
         async with running(slack, database_url, tmp_path, **keys) as app:
             root = await slack.say("general", "ada", "How large is the budget for the fair?")
@@ -71,7 +71,7 @@ async def test_a_mention_in_a_thread_with_files(slack: SlackDouble, database_url
 
 async def test_a_file_without_text_asks_for_a_summary(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply("What the stand and the flyers cost.")
+        models.script = lambda request: Reply("What the stand and the flyers cost.")
         keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
         async with running(slack, database_url, tmp_path, **keys):
             files = [("fair.csv", b"item,cost\nstand,3200\nflyers,300\n", "text/csv")]

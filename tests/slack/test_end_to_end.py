@@ -130,7 +130,7 @@ async def test_buttons_work_after_a_restart(slack: SlackDouble, database_url: st
         await slack.click("parley_down", answer, "bob")
         await slack.until(lambda: slack.views)
         await slack.submit(slack.views[-1], {"reason": {"text": "It is 32 by now"}}, "bob")
-        await slack.until(lambda: "Thanks, noted." in slack.ephemeral_texts("bob"))
+        await slack.until(lambda: "Thanks for the feedback." in slack.ephemeral_texts("bob"))
         async with app.database.tenant(LOCAL_TENANT) as session:
             feedback = (await session.execute(sql("SELECT value, reason FROM feedback"))).all()
         assert [tuple(row) for row in feedback] == [(-1, "It is 32 by now")]
@@ -141,9 +141,9 @@ async def test_buttons_work_after_a_restart(slack: SlackDouble, database_url: st
 async def test_a_streamed_answer_waits_out_a_429_and_is_stopped(
     slack: SlackDouble, database_url: str, tmp_path: Path
 ) -> None:
-    words = " ".join(f"word{number}" for number in range(200))
+    filler = " ".join(f"word{number}" for number in range(200))
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply(f"Thirty days. [1] {words}", piece=10, pause=0.1)
+        models.script = lambda request: Reply(f"Thirty days. [1] {filler}", piece=10, pause=0.1)
         keys = {
             "anthropic_api_key": models.anthropic_key,
             "anthropic_base_url": models.anthropic_url,

@@ -145,7 +145,7 @@ async def test_two_complete_processes_answer_a_burst_within_slacks_limits(
     """Uses real time: more simultaneous answers than Slack allows edits for, written over some seconds."""
     filler = " ".join(f"word{number}" for number in range(60))
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply(f"Dogs may come. {filler}", piece=20, pause=0.3)
+        models.script = lambda request: Reply(f"Dogs may come. {filler}", piece=20, pause=0.3)
         keys = {
             "anthropic_api_key": models.anthropic_key,
             "anthropic_base_url": models.anthropic_url,

@@ -171,9 +171,11 @@ class Browser:
 
 
 @asynccontextmanager
-async def serving(cloud: SlackCloud, dispatcher: object, services: object, made: Settings) -> AsyncIterator[Browser]:
+async def serving(
+    cloud: SlackCloud, dispatcher: object, services: object, settings: Settings
+) -> AsyncIterator[Browser]:
     ready = asyncio.Event()
-    task = asyncio.create_task(serve(dispatcher, services, made, ready=ready, maintenance_seconds=0.1))  # type: ignore[arg-type]
+    task = asyncio.create_task(serve(dispatcher, services, settings, ready=ready, maintenance_seconds=0.1))  # type: ignore[arg-type]
     ready_task = asyncio.create_task(ready.wait())
     await asyncio.wait({task, ready_task}, return_when=asyncio.FIRST_COMPLETED)
     ready_task.cancel()
@@ -181,7 +183,7 @@ async def serving(cloud: SlackCloud, dispatcher: object, services: object, made:
         task.result()
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-            yield Browser(session, made.slack_http_port, cloud)
+            yield Browser(session, settings.slack_http_port, cloud)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -256,9 +258,9 @@ async def test_forged_replayed_late_or_denied_consent_installs_nothing(
 async def test_the_app_is_uninstalled_from_a_workspace_that_is_not_served(
     cloud: SlackCloud, database: Database, database_url: str
 ) -> None:
-    made = settings_of(cloud, free_port(), slack_workspaces=(TWO,))
+    settings = settings_of(cloud, free_port(), slack_workspaces=(TWO,))
     async with serving(
-        cloud, ScriptedDispatcher(), SimpleNamespace(database=database, workspace_pacing=WorkspacePacing()), made
+        cloud, ScriptedDispatcher(), SimpleNamespace(database=database, workspace_pacing=WorkspacePacing()), settings
     ) as browser:
         status, page = await browser.install(ONE)
         assert (status, "does not serve your workspace" in page) == (403, True)
@@ -301,9 +303,9 @@ async def installations_of(
     cloud: SlackCloud, url: str, clock: ManualClock, **more: Any
 ) -> AsyncIterator[Installations]:
     """Yield the installations as one process sees them."""
-    database, made = Database(url), settings_of(cloud, **more)
+    database, settings = Database(url), settings_of(cloud, **more)
     async with web_client.http_session() as session:
-        yield Installations(database, made, web_client.tokenless_client(made, session), clock=clock)
+        yield Installations(database, settings, web_client.tokenless_client(settings, session), clock=clock)
     await database.aclose()
 
 
@@ -413,9 +415,9 @@ async def test_two_workspaces_never_see_each_others_documents(
     cloud: SlackCloud, database_url: str, tmp_path: Path
 ) -> None:
     no_model = {"anthropic_api_key": None, "openai_api_key": None, "openai_base_url": None, "reranker": "none"}
-    made = settings_of(cloud, free_port(), database_url=database_url, data_dir=tmp_path, **no_model)
+    settings = settings_of(cloud, free_port(), database_url=database_url, data_dir=tmp_path, **no_model)
     days = {ONE: "31", TWO: "27"}
-    async with open_app(made) as app, serving(cloud, app.dispatcher, app.services, made) as browser:
+    async with open_app(settings) as app, serving(cloud, app.dispatcher, app.services, settings) as browser:
         for team, number in days.items():
             await browser.install(team)
             text = f"# Leave\n\nEverybody at {team} has {number} days of paid leave a year.\n"
@@ -431,7 +433,7 @@ async def test_two_workspaces_never_see_each_others_documents(
             assert other not in answer.shown
         with pytest.raises(ParleyError, match="not installed"):
             await InstallationToken(
-                Installations(app.database, made, web_client.tokenless_client(made, None)), "slack:T9"
+                Installations(app.database, settings, web_client.tokenless_client(settings, None)), "slack:T9"
             ).token()
 
 
@@ -439,10 +441,10 @@ async def test_the_doctor_reports_each_workspace_and_its_events(
     cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], database: Database
 ) -> None:
     browser, _ = served
-    made = settings_of(cloud)
-    (_, no_workspace) = await check(made, database=database)
+    settings = settings_of(cloud)
+    (_, no_workspace) = await check(settings, database=database)
     assert no_workspace.detail == "no workspace has installed the app yet"
-    assert f"{made.slack_public_url}/slack/install" in no_workspace.fix
+    assert f"{settings.slack_public_url}/slack/install" in no_workspace.fix
     await browser.install(ONE)
     await browser.install(TWO)
     await browser.send_event(TWO, {"type": "app_uninstalled"})
@@ -455,7 +457,7 @@ async def test_the_doctor_reports_each_workspace_and_its_events(
                 await asyncio.sleep(0.02)
                 async with database.tenant("slack:T0ONE") as session:
                     recorded = set(await event_log.heard(session, tenant_id="slack:T0ONE", platform="slack"))
-        return {one.name: one for one in await check(made, database=database)}
+        return {one.name: one for one in await check(settings, database=database)}
 
     await browser.ask(ONE, "is anybody there?")
     checks = await checks_after({"app_mention"})

@@ -41,11 +41,11 @@ CHANNEL = "slack:C0GENERAL"
 async def running(cloud: SlackCloud, url: str, folder: Path) -> AsyncIterator[tuple[App, Browser]]:
     """Run the application with its workers and Slack; yield it with a browser."""
     options = {**NO_MODEL, "reranker": "none", "database_url": url, "data_dir": folder}
-    made = settings_of(cloud, free_port(), **options)
+    settings = settings_of(cloud, free_port(), **options)
     async with (
-        open_app(made) as app,
+        open_app(settings) as app,
         working(app.services),
-        serving(cloud, app.dispatcher, app.services, made) as browser,
+        serving(cloud, app.dispatcher, app.services, settings) as browser,
     ):
         yield app, browser
 
@@ -127,8 +127,8 @@ ORG_EVENT: dict[str, Any] = {"authorizations": None, "enterprise_id": ORGANIZATI
 @pytest.fixture
 async def organization(clock: ManualClock) -> AsyncIterator[SlackCloud]:
     """A Slack with one organization of several workspaces that share one token."""
-    async with SlackDouble(**installed()) as double, SlackCloud({ORGANIZATION: double}, clock.seconds) as made:
-        yield made
+    async with SlackDouble(**installed()) as double, SlackCloud({ORGANIZATION: double}, clock.seconds) as slack_cloud:
+        yield slack_cloud
 
 
 async def test_an_organization_installs_the_app_once_for_all_its_workspaces(

@@ -35,17 +35,17 @@ CITATIONS = st.builds(
 def test_any_model_output_is_a_valid_message_without_mentions(
     text: str, cited: list[Citation], notes: list[str]
 ) -> None:
-    made = render.message(part(text, *cited, notes=tuple(notes)))
-    assert slack_blocks.faults(made["blocks"]) == []
-    assert made["text"].strip()
-    assert mentions_in("\n".join([made["text"], *slack_blocks.texts(made["blocks"])])) == []
+    rendered = render.message(part(text, *cited, notes=tuple(notes)))
+    assert slack_blocks.faults(rendered["blocks"]) == []
+    assert rendered["text"].strip()
+    assert mentions_in("\n".join([rendered["text"], *slack_blocks.texts(rendered["blocks"])])) == []
 
 
 def test_a_part_of_the_maximum_length_fits() -> None:
     text = "<!channel> " * (LIMITS.message_chars // 11)
-    made = render.message(part(text))
-    assert slack_blocks.markdown_chars(made["blocks"]) <= 12_000
-    assert len(made["text"]) <= 4000
+    rendered = render.message(part(text))
+    assert slack_blocks.markdown_chars(rendered["blocks"]) <= 12_000
+    assert len(rendered["text"]) <= 4000
 
 
 def test_markdown_is_sent_unchanged() -> None:
@@ -75,27 +75,27 @@ def test_a_long_list_of_sources_is_truncated() -> None:
 def test_a_table_keeps_within_slacks_limits() -> None:
     columns = tuple(f"c{index}" for index in range(25))
     rows = [tuple(range(25)) for _ in range(300)]
-    made = render.reply(Reply("Costs", Table(columns, rows)))
-    assert slack_blocks.faults(made["blocks"]) == []
-    table = made["blocks"][1]
+    rendered = render.reply(Reply("Costs", Table(columns, rows)))
+    assert slack_blocks.faults(rendered["blocks"]) == []
+    table = rendered["blocks"][1]
     assert len(table["rows"][0]) == 20
-    assert made["blocks"][2]["elements"][0]["text"].startswith(f"{300 - len(table['rows']) + 1} more rows")
+    assert rendered["blocks"][2]["elements"][0]["text"].startswith(f"{300 - len(table['rows']) + 1} more rows")
 
 
 def test_a_table_of_long_cells_is_truncated_by_characters() -> None:
-    made = render.reply(Reply("", Table(("a",), [("x" * 3000,), ("y" * 6000,), ("z" * 3000,)])))
-    assert slack_blocks.faults(made["blocks"]) == []
-    assert len(made["blocks"][0]["rows"]) == 3
+    rendered = render.reply(Reply("", Table(("a",), [("x" * 3000,), ("y" * 6000,), ("z" * 3000,)])))
+    assert slack_blocks.faults(rendered["blocks"]) == []
+    assert len(rendered["blocks"][0]["rows"]) == 3
 
 
 def test_cells_show_numbers_and_gaps() -> None:
-    made = render.table(("who", "tokens"), [("bob", 12_345), ("ada", None)])
-    assert [[cell["text"] for cell in row] for row in made["rows"]] == [
+    rendered = render.table(("who", "tokens"), [("bob", 12_345), ("ada", None)])
+    assert [[cell["text"] for cell in row] for row in rendered["rows"]] == [
         ["who", "tokens"],
         ["bob", "12,345"],
         ["ada", "–"],
     ]
-    assert [column["align"] for column in made["column_settings"]] == ["left", "right"]
+    assert [column["align"] for column in rendered["column_settings"]] == ["left", "right"]
 
 
 def test_the_reason_modal_is_valid() -> None:

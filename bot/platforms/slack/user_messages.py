@@ -31,7 +31,7 @@ HINTS: dict[Action, str] = {
 
 PENDING = "…"
 TRUNCATED = "\n\n_This message is too long for Slack. The attached file has the full text._"
-THANKS = "Thanks, noted."
+THANKS = "Thanks for the feedback."
 REASON_TITLE = "What was wrong?"
 REASON_LABEL = "What should the answer have said?"
 REASON_SUBMIT = "Send"
@@ -85,9 +85,14 @@ ABOUT_SUBMIT = "Ask"
 ABOUT_CLOSE = "Cancel"
 FORGET_MENU = "Forget this"
 FORGET_MENU_DESCRIPTION = "Deletes a question and its answer"
-FORGOTTEN = "Deleted: the question, its answer, and everything that was made from them."
-NOT_YOURS_TO_FORGET = "Only the asker or an admin can have this forgotten."
-NOTHING_TO_FORGET = "There is nothing to forget: this message is neither a question to me nor one of my answers."
+FORGOTTEN = (
+    "Deleted the question, its answer and everything derived from them. "
+    "Their cost stays in the ledger, as numbers only."
+)
+NOT_YOURS_TO_FORGET = "Only the asker or an admin can delete this."
+NOTHING_TO_FORGET = (
+    "There is nothing to delete for this message. Choose a question that someone asked me, or one of my answers."
+)
 
 # --- attached files
 

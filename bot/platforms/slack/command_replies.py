@@ -128,7 +128,7 @@ class ReplySender:
                 else:
                     await self._upload(target.channel_id, target.thread_ts, file)
             if files and by_direct_message:
-                note = Reply(user_messages.files_in_direct_message(len(files)))
+                note = Reply(user_messages.uploaded_to_direct_message(len(files)))
                 await self._show_privately(target, render.reply(note))
 
     async def _upload(self, channel: str, thread_ts: str | None, file: File) -> None:

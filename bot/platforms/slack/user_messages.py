@@ -64,7 +64,7 @@ NOT_INSTALLED = "Parley is no longer installed in this workspace. Install it aga
 STOP_INGEST = "Stop"
 
 
-def files_in_direct_message(count: int) -> str:
+def uploaded_to_direct_message(count: int) -> str:
     """Return the note that says where the files of a private reply are."""
     return f"The {'file is' if count == 1 else 'files are'} in our direct messages."
 

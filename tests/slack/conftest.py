@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -57,7 +58,8 @@ class NoDatabase:
     """Services without a database: records are discarded."""
 
     def __init__(self) -> None:
-        self.database = self.store = self
+        self.database = self
+        self.stores = SimpleNamespace(settings=self)
         self.workspace_pacing = WorkspacePacing()
 
     @asynccontextmanager

@@ -160,7 +160,7 @@ async def test_a_streamed_answer_waits_out_a_429_and_is_stopped(
             (answer,) = slack.replies(asked)
             await slack.click("parley_stop", answer, "bob")
             await slack.until(lambda: slack.ephemeral_texts("bob"))
-            assert "Only the person who asked" in slack.ephemeral_texts("bob")[0]
+            assert "Only the asker" in slack.ephemeral_texts("bob")[0]
             await slack.click("parley_stop", answer, "alice")
             await slack.until(lambda: "Stopped" in answer.shown and "parley_stop" not in answer.now.buttons)
             assert "word199" not in answer.shown

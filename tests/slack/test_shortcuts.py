@@ -78,7 +78,7 @@ async def test_asking_about_and_forgetting_a_message(slack: SlackDouble, databas
         await slack.until(lambda: finished(slack, asked))
         (answer,) = finished(slack, asked)
         await slack.use_shortcut("parley_forget", answer, "bob")
-        await slack.until(lambda: any("Only the person who asked" in text for text in slack.ephemeral_texts("bob")))
+        await slack.until(lambda: any("Only the asker" in text for text in slack.ephemeral_texts("bob")))
         await slack.use_shortcut("parley_forget", message, "bob")
         await slack.until(lambda: any("nothing to delete" in text for text in slack.ephemeral_texts("bob")))
         await slack.use_shortcut("parley_forget", answer, "alice")

@@ -30,7 +30,7 @@ HINTS: dict[Action, str] = {
 }
 
 PENDING = "…"
-TRUNCATED = "\n\n_This message is too long for Slack. The attached file has the full text._"
+TRUNCATED = "\n\n_This message is too long for Slack. The attached file has all of it._"
 THANKS = "Thanks for the feedback."
 REASON_TITLE = "What was wrong?"
 REASON_LABEL = "What should the answer have said?"

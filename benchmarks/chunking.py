@@ -31,7 +31,7 @@ from bot.evals.scratch_schema import scratch_schema
 from bot.store import embedded_postgres
 from bot.store.session import Database
 from knowledge.chunking import METHODS, Chunking
-from knowledge.chunking.units import CountTokens
+from knowledge.chunking.text_units import CountTokens
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text

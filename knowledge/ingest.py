@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from knowledge import search_terms, store
 from knowledge.chunk_vectors import Embedded, encode_passages
 from knowledge.chunking import METHODS, Chunking, Method, header, indexed_text
-from knowledge.chunking.chunker import cut
+from knowledge.chunking.chunker import chunk_with_embedder
 from knowledge.embedding_models import Models
 from knowledge.errors import ParseError, SourceError
 from knowledge.parsing.sandbox import Parser
@@ -344,7 +344,7 @@ class Ingestor:
             )
 
     async def _take_in(self, run: _Run, document: Document, memo: str, content_hash: str) -> int:
-        pieces, used = await cut(document, self._embedder, run.chunking)
+        pieces, used = await chunk_with_embedder(document, self._embedder, run.chunking)
         run.tally.tokens += used
         prepared = await asyncio.to_thread(_prepared, document, pieces)
         arrival = Arrival(document, memo, content_hash, prepared, defaultdict(dict))

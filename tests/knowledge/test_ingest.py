@@ -108,7 +108,7 @@ async def test_one_failure_leaves_the_others_be(ingestor: Ingestor, sessions: Se
     assert [failure.source for failure in report.failed] == ["bad.pdf", "gone.md"]
     assert {(row.source, row.state, row.error) for row in await listed(sessions)} == {
         ("good.md", "ready", ""),
-        ("bad.pdf", "failed", "it is named .pdf but is no PDF."),
+        ("bad.pdf", "failed", "its name ends in .pdf but it is not a PDF; download or export it again."),
         ("gone.md", "failed", "it cannot be read (gone)"),
     }
     assert max(progress.done for progress in told) == 3

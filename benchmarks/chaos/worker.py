@@ -74,7 +74,7 @@ def _shorten_leases(seconds: float) -> None:
 def _allow_as_many(workspaces: float) -> None:
     """The people are those of many workspaces in one: each would have a budget of its own."""
     surface.LIMITS = replace(surface.LIMITS, edits_per_minute=(surface.LIMITS.edits_per_minute or 0) * workspaces)
-    native_streams.STARTS_A_MINUTE = int(native_streams.STARTS_A_MINUTE * workspaces)
+    native_streams.STARTS_PER_MINUTE = int(native_streams.STARTS_PER_MINUTE * workspaces)
 
 
 async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:

@@ -32,8 +32,9 @@ from bot.engine.markdown import split
 from bot.errors import OverBudget
 from bot.platforms.discord import render as discord_render
 from bot.platforms.discord.surface import LIMITS as DISCORD_LIMITS
+from bot.platforms.slack import modals as slack_modals
 from bot.platforms.slack import render as slack_render
-from bot.platforms.slack.native_streams import Streams
+from bot.platforms.slack.native_streams import StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from bot.types.display import Action, Citation, Part
 from bot.types.usage import BudgetState
@@ -106,8 +107,8 @@ async def slack_scenes() -> dict[str, str]:
         "slack-parts": "".join(parts),
         "slack-reading": slack_html.message(slack_render.progress(*READING)["blocks"]),
         **{f"slack-{name}": _slack(made()) for name, made in REPLIES.items()},
-        "slack-reason": slack_html.modal(slack_render.reason_view("t", "C", "1.0")),
-        "slack-about": slack_html.modal(slack_render.about_view("about", {"said": "The printer is on fire again."})),
+        "slack-reason": slack_html.modal(slack_modals.reason_view("t", "C", "1.0")),
+        "slack-about": slack_html.modal(slack_modals.about_view("about", {"said": "The printer is on fire again."})),
     }
 
 
@@ -139,7 +140,7 @@ async def _answered(
         client,
         asked.channel,
         asked.ts,
-        native=Streams("everywhere", team),
+        streams=StreamPolicy("everywhere", team),
         asker=asked.user,
         limits=replace(LIMITS, message_chars=message_chars, edit_interval=0.05),
     )

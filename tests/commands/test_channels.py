@@ -18,9 +18,9 @@ from bot.commands.ingest import channel_named
 from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
 from bot.jobs import working
-from bot.platforms.slack import connection
-from bot.platforms.slack.history import Channels
-from bot.platforms.slack.tokens import Fixed
+from bot.platforms.slack import web_client
+from bot.platforms.slack.bot_tokens import StaticToken
+from bot.platforms.slack.channel_history import ChannelAccess
 from bot.types.conversation import LOCAL_TENANT, Author, Platform
 from tests.doubles.slack import SlackDouble
 from tests.knowledge.fakes import ListSource
@@ -34,8 +34,8 @@ ADA = Author("U0ADA", "ada", is_admin=True)
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackDouble]:
     async with SlackDouble(**installed(), pace=600.0) as double:
-        double.past("general", "alice", "The espresso machine is serviced on Tuesdays.", time.time() - 86_400)
-        double.past("secret", "alice", "The merger is called Bluebird.", time.time() - 86_400)
+        double.add_past("general", "alice", "The espresso machine is serviced on Tuesdays.", time.time() - 86_400)
+        double.add_past("secret", "alice", "The merger is called Bluebird.", time.time() - 86_400)
         yield double
 
 
@@ -51,8 +51,8 @@ async def room(slack: SlackDouble, database_url: str, tmp_path: Path) -> AsyncIt
         slack_app_token=SecretStr(slack.app_token),
         slack_api_url=slack.api_url,
     )
-    async with connection.pool() as session, open_app(made) as app, working(app.services):
-        channels = Channels(connection.clients(made, session, Fixed(slack.bot_token)).patient)
+    async with web_client.http_session() as session, open_app(made) as app, working(app.services):
+        channels = ChannelAccess(web_client.create_clients(made, session, StaticToken(slack.bot_token)).retrying)
         yield Context(LOCAL_TENANT, "slack", "C0GENERAL", None, ALICE, app.services, channels=channels)
 
 
@@ -99,7 +99,7 @@ async def test_a_channel_is_not_named_as_an_address(room: Context, slack: SlackD
 
 
 async def test_a_channel_without_the_bot_asks_for_an_invitation(room: Context) -> None:
-    with pytest.raises(UsageError, match="not in #random; invite me"):
+    with pytest.raises(UsageError, match="not in #random. Invite me"):
         await commands.run("ingest", "C0RANDOM", room)
 
 

@@ -74,7 +74,7 @@ class SlackStage:
         ]
 
     def private(self, who: str) -> Sequence[str]:
-        return self.slack.whispers(who)
+        return self.slack.ephemeral_texts(who)
 
     def transcript(self) -> str:
         return self.slack.transcript()

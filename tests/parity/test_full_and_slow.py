@@ -24,7 +24,7 @@ $$BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING E
 CREATE TRIGGER full_disk BEFORE INSERT ON turns EXECUTE FUNCTION full_disk();
 """
 ROOM_AGAIN = "DROP TRIGGER full_disk ON turns"
-TOLD = "I cannot take your message in right now."
+TOLD = "I cannot save your message right now."
 
 
 class Place(Protocol):

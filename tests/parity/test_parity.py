@@ -151,7 +151,7 @@ async def test_every_dialog_goes_alike(platform: str, models: ModelDouble, datab
         if platform == "slack":
             slack = await stack.enter_async_context(SlackDouble(**installed()))
             app = await stack.enter_async_context(on_slack.running(slack, database_url, tmp_path, **keys))
-            await on_slack.take_in(slack)
+            await on_slack.ingest_document(slack)
             stage = SlackStage(slack)
         else:
             discord = await stack.enter_async_context(DiscordDouble(limits=BRISK))

@@ -1,4 +1,4 @@
-"""What Slack hands out for a while: triggers for modals, response URLs, and the files people share."""
+"""Emulates short-lived Slack resources: triggers for modals, response URLs and shared files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from tests.doubles.slack import SlackDouble
 
 TRIGGER_SECONDS = 3.0
-RESPONSES, RESPONSE_SECONDS = 5, 1800.0
+MAX_RESPONSES, RESPONSE_SECONDS = 5, 1800.0
 
 
-class Handouts:
-    """Each with its own short life."""
+class TemporaryResources:
+    """Creates triggers, response URLs and files, and enforces their limits."""
 
     def __init__(self, slack: SlackDouble) -> None:
         self._slack = slack
@@ -27,32 +27,32 @@ class Handouts:
         self._files: dict[str, tuple[bytes, str]] = {}
 
     def trigger(self) -> str:
-        """A fresh trigger."""
+        """Return a new trigger."""
         trigger = self._world.next_id("trigger.")
         self._triggers[trigger] = self._world.clock()
         return trigger
 
-    def spend(self, trigger: str) -> None:
-        """A trigger opens one view within 3 seconds."""
-        since = self._triggers.pop(trigger, None)
-        if since is None or self._world.clock() - since > TRIGGER_SECONDS:
+    def use_trigger(self, trigger: str) -> None:
+        """Use up a trigger. It opens one view within 3 seconds."""
+        created_at = self._triggers.pop(trigger, None)
+        if created_at is None or self._world.clock() - created_at > TRIGGER_SECONDS:
             self._slack.violations.append("views.open with a trigger that was used or has expired")
 
     def response_url(self, channel: str, user: str) -> str:
-        """An address that works five times within half an hour."""
+        """Return an address that works five times within half an hour."""
         name = self._world.next_id("r")
-        self._response_urls[name] = (channel, user, RESPONSES, self._world.clock())
+        self._response_urls[name] = (channel, user, MAX_RESPONSES, self._world.clock())
         return f"{self._slack.base}/commands/{name}"
 
     async def responded(self, request: web.Request) -> web.Response:
-        """A message that came to a response URL."""
+        """Receive a message at a response URL."""
         name = request.match_info["id"]
-        channel, user, left, since = self._response_urls[name]
-        if left == 0:
+        channel, user, remaining, created_at = self._response_urls[name]
+        if remaining == 0:
             return web.json_response({"ok": False, "error": "used_url"}, status=404)
-        if (self._world.clock() - since) * self._slack.pace > RESPONSE_SECONDS:
+        if (self._world.clock() - created_at) * self._slack.pace > RESPONSE_SECONDS:
             return web.json_response({"ok": False, "error": "expired_url"}, status=404)
-        self._response_urls[name] = (channel, user, left - 1, since)
+        self._response_urls[name] = (channel, user, remaining - 1, created_at)
         body = await request.json()
         if faults := slack_blocks.faults(body.get("blocks") or []):
             self._slack.violations.append(f"response_url: {faults}")
@@ -62,18 +62,18 @@ class Handouts:
         self._world.add(message)
         return web.Response(text="ok")
 
-    def share(self, name: str, data: bytes, kind: str) -> dict[str, Any]:
-        """Keep a file that somebody attached; what events tell of it."""
+    def share(self, name: str, data: bytes, content_type: str) -> dict[str, Any]:
+        """Store an attached file and return its event payload."""
         file_id = self._world.next_id("F")
-        self._files[file_id] = (data, kind)
+        self._files[file_id] = (data, content_type)
         url = f"{self._slack.base}/files-pri/{file_id}/{name}"
-        about = {"id": file_id, "name": name, "mimetype": kind, "size": len(data), "mode": "hosted"}
-        return {**about, "url_private": url, "url_private_download": url}
+        described = {"id": file_id, "name": name, "mimetype": content_type, "size": len(data), "mode": "hosted"}
+        return {**described, "url_private": url, "url_private_download": url}
 
     async def file(self, request: web.Request) -> web.Response:
-        """A file's bytes for the bot's token; the sign-in page for everybody else."""
-        data, kind = self._files[request.match_info["file"]]
+        """Return a file's content for the bot's token, and the sign-in page otherwise."""
+        data, content_type = self._files[request.match_info["file"]]
         allowed = "files:read" in self._slack.scopes
         if request.headers.get("Authorization") != f"Bearer {self._slack.bot_token}" or not allowed:
             return web.Response(text="<html>Sign in</html>", content_type="text/html")
-        return web.Response(body=data, content_type=kind)
+        return web.Response(body=data, content_type=content_type)

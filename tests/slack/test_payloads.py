@@ -1,4 +1,4 @@
-"""Event payloads to nouns."""
+"""Parsing of Slack payloads: messages, slash commands and button clicks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 
-from bot.platforms.slack.parse import Heard, Me, click, heard, plain, slash
+from bot.platforms.slack.payloads import (
+    BotUser,
+    UserMessage,
+    parse_click,
+    parse_message,
+    parse_slash_command,
+    plain_text,
+)
 from bot.types.conversation import Author, ThreadKey
 
-ME = Me("U0BOT", "B0BOT", "T1", "slack:T1")
+BOT = BotUser("U0BOT", "B0BOT", "T1", "slack:T1")
 
 
 def event(**more: Any) -> dict[str, Any]:
@@ -18,12 +25,12 @@ def event(**more: Any) -> dict[str, Any]:
     return {**base, "text": "<@U0BOT> hello", **more}
 
 
-def heard_in(**more: Any) -> Heard | None:
-    return heard(event(**more), ME, "T1")
+def parsed(**more: Any) -> UserMessage | None:
+    return parse_message(event(**more), BOT, "T1")
 
 
 def test_a_mention_becomes_an_incoming_message() -> None:
-    found = heard_in()
+    found = parsed()
     assert found is not None
     incoming = found.incoming(Author("U1", "alice"))
     assert incoming.thread == ThreadKey("slack:T1", "slack", "C1", "1700000000.000100")
@@ -31,13 +38,13 @@ def test_a_mention_becomes_an_incoming_message() -> None:
     assert incoming.sent_at == datetime(2023, 11, 14, 22, 13, 20, 100, tzinfo=UTC)
 
 
-def test_both_twins_of_a_mention_are_the_same_message() -> None:
-    assert heard_in() == heard_in(type="app_mention", channel_type=None)
+def test_the_two_events_of_a_mention_parse_to_the_same_message() -> None:
+    assert parsed() == parsed(type="app_mention", channel_type=None)
 
 
 def test_the_home_workspace_is_its_own_tenant_and_a_foreign_one_is_not() -> None:
-    me = Me("U0BOT", "B0BOT", "T1", "local")
-    assert (me.tenant("T1"), me.tenant(None), me.tenant("T2")) == ("local", "local", "slack:T2")
+    bot = BotUser("U0BOT", "B0BOT", "T1", "local")
+    assert (bot.tenant_for("T1"), bot.tenant_for(None), bot.tenant_for("T2")) == ("local", "local", "slack:T2")
 
 
 @pytest.mark.parametrize(
@@ -52,8 +59,8 @@ def test_the_home_workspace_is_its_own_tenant_and_a_foreign_one_is_not() -> None
         ({"subtype": "thread_broadcast"}, "mention"),
     ],
 )
-def test_what_asks_for_an_answer(more: dict[str, Any], kind: str) -> None:
-    found = heard_in(**more)
+def test_messages_that_ask_for_an_answer(more: dict[str, Any], kind: str) -> None:
+    found = parsed(**more)
     assert found is not None
     assert found.kind == kind
 
@@ -74,8 +81,8 @@ def test_what_asks_for_an_answer(more: dict[str, Any], kind: str) -> None:
         {"user": None},
     ],
 )
-def test_what_starts_nothing(more: dict[str, Any]) -> None:
-    assert heard_in(**more) is None
+def test_messages_that_are_ignored(more: dict[str, Any]) -> None:
+    assert parsed(**more) is None
 
 
 @pytest.mark.parametrize(
@@ -96,31 +103,31 @@ def test_what_starts_nothing(more: dict[str, Any]) -> None:
         ("<@U0BOT> one\n  two   three", "one\n  two   three", "one\n  two   three"),
     ],
 )
-def test_wire_text_is_read_as_it_was_typed(raw: str, text: str, args: str) -> None:
-    assert plain(raw, "U0BOT") == text
-    assert plain(raw, "U0BOT", ids=True) == args
+def test_encoded_text_is_decoded_as_it_was_typed(raw: str, text: str, args: str) -> None:
+    assert plain_text(raw, "U0BOT") == text
+    assert plain_text(raw, "U0BOT", ids=True) == args
 
 
 def test_an_escaped_mention_stays_text() -> None:
-    assert plain("&lt;@U0BOT&gt; hi", "U0BOT") == "<@U0BOT> hi"
+    assert plain_text("&lt;@U0BOT&gt; hi", "U0BOT") == "<@U0BOT> hi"
 
 
 def test_files_without_content_are_left_out() -> None:
-    found = heard_in(files=[{"id": "F1", "mode": "hosted"}, {"id": "F2", "mode": "tombstone"}])
+    found = parsed(files=[{"id": "F1", "mode": "hosted"}, {"id": "F2", "mode": "tombstone"}])
     assert found is not None
     assert [file["id"] for file in found.files] == ["F1"]
 
 
-def test_slash_commands_long_and_short() -> None:
+def test_long_and_short_slash_commands_are_the_same() -> None:
     body = {"channel_id": "C1", "user_id": "U1", "team_id": "T1", "response_url": "https://r.example"}
-    long = slash({**body, "command": "/parley", "text": " Ingest <https://a.example> "}, ME)
-    short = slash({**body, "command": "/ingest", "text": "<https://a.example>"}, ME)
+    long = parse_slash_command({**body, "command": "/parley", "text": " Ingest <https://a.example> "}, BOT)
+    short = parse_slash_command({**body, "command": "/ingest", "text": "<https://a.example>"}, BOT)
     assert long == short
     assert (short.name, short.args, short.tenant_id) == ("ingest", "https://a.example", "slack:T1")
-    assert slash({**body, "command": "/parley"}, ME).name == "help"
+    assert parse_slash_command({**body, "command": "/parley"}, BOT).name == "help"
 
 
-def test_a_click_knows_its_turn_and_thread() -> None:
+def test_a_click_has_its_turn_and_thread() -> None:
     body = {
         "team": {"id": "T1"},
         "user": {"id": "U1"},
@@ -129,14 +136,14 @@ def test_a_click_knows_its_turn_and_thread() -> None:
         "actions": [{"action_id": "parley_stop", "value": "turn-7"}],
         "trigger_id": "t",
     }
-    found = click(body, ME)
+    found = parse_click(body, BOT)
     assert found is not None
     assert (found.action, found.turn_id, found.thread_ts, found.tenant_id) == ("stop", "turn-7", "1.0", "slack:T1")
-    assert click({**body, "actions": [{"action_id": "other", "value": "x"}]}, ME) is None
-    assert click({**body, "actions": [{"action_id": "parley_stop"}]}, ME) is None
+    assert parse_click({**body, "actions": [{"action_id": "other", "value": "x"}]}, BOT) is None
+    assert parse_click({**body, "actions": [{"action_id": "parley_stop"}]}, BOT) is None
 
 
 def test_a_message_that_mentions_nobody_is_overheard() -> None:
-    heard = heard_in(text="good morning")
-    assert heard is not None
-    assert heard.kind == "overheard"
+    found = parsed(text="good morning")
+    assert found is not None
+    assert found.kind == "overheard"

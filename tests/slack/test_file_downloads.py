@@ -1,4 +1,4 @@
-"""The bot's token goes to Slack and nowhere else."""
+"""Downloads of attached files: the bot's token is sent to Slack only."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import pytest
 from aiohttp import web
 
 from bot.errors import UsageError
-from bot.platforms.slack.files import Downloads
-from bot.platforms.slack.tokens import Fixed
+from bot.platforms.slack.bot_tokens import StaticToken
+from bot.platforms.slack.file_downloads import FileDownloads
 
 
-class Files:
-    """A file host on loopback; ``seen`` are the Authorization headers it got."""
+class FileHost:
+    """A file host on loopback; ``authorizations`` are the Authorization headers that it received."""
 
     def __init__(self) -> None:
-        self.seen: list[str | None] = []
+        self.authorizations: list[str | None] = []
         self.base = ""
-        self.elsewhere = ""
+        self.redirect_host = ""
 
     async def serve(self, request: web.Request) -> web.Response:
-        self.seen.append(request.headers.get("Authorization"))
+        self.authorizations.append(request.headers.get("Authorization"))
         match request.match_info["name"]:
             case "moved":
                 return web.Response(status=302, headers={"Location": "/good"})
             case "stolen":
-                return web.Response(status=302, headers={"Location": f"{self.elsewhere}/good"})
+                return web.Response(status=302, headers={"Location": f"{self.redirect_host}/good"})
             case "loop":
                 return web.Response(status=302, headers={"Location": "/loop"})
             case "login":
@@ -40,52 +40,54 @@ class Files:
 
 
 @pytest.fixture
-async def hosts() -> AsyncIterator[tuple[Files, Files]]:
-    made = []
+async def hosts() -> AsyncIterator[tuple[FileHost, FileHost]]:
+    hosts = []
     runners = []
     for _ in range(2):
-        files = Files()
+        host = FileHost()
         app = web.Application()
-        app.router.add_get("/{name}", files.serve)
+        app.router.add_get("/{name}", host.serve)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        files.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        made.append(files)
+        host.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        hosts.append(host)
         runners.append(runner)
-    slack, foreign = made
-    slack.elsewhere = foreign.base
+    slack, foreign = hosts
+    slack.redirect_host = foreign.base
     yield slack, foreign
     for runner in runners:
         await runner.cleanup()
 
 
 @pytest.fixture
-async def downloads(hosts: tuple[Files, Files]) -> AsyncIterator[Downloads]:
+async def downloads(hosts: tuple[FileHost, FileHost]) -> AsyncIterator[FileDownloads]:
     async with aiohttp.ClientSession() as session:
-        yield Downloads(session, Fixed("xoxb-secret"), f"{hosts[0].base}/api/", max_bytes=1000)
+        yield FileDownloads(session, StaticToken("xoxb-secret"), f"{hosts[0].base}/api/", max_bytes=1000)
 
 
-async def test_files_are_read_with_the_token(hosts: tuple[Files, Files], downloads: Downloads) -> None:
+async def test_files_are_read_with_the_token(hosts: tuple[FileHost, FileHost], downloads: FileDownloads) -> None:
     file = {"name": "a.pdf", "mimetype": "application/pdf", "size": 5, "url_private": f"{hosts[0].base}/moved"}
     assert await downloads.attachment(file).read() == b"bytes"
-    assert hosts[0].seen == ["Bearer xoxb-secret"] * 2
+    assert hosts[0].authorizations == ["Bearer xoxb-secret"] * 2
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("stolen", "not stored in Slack"),
-        ("loop", "could not be downloaded"),
+        ("loop", "could not download"),
         ("login", "files:read"),
-        ("gone", "Slack said 404"),
+        ("gone", "Slack returned 404"),
         ("huge", "larger than"),
     ],
 )
-async def test_what_goes_wrong_is_told(hosts: tuple[Files, Files], downloads: Downloads, name: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+async def test_download_errors_say_what_went_wrong(
+    hosts: tuple[FileHost, FileHost], downloads: FileDownloads, name: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
         await downloads.read(f"{hosts[0].base}/{name}", "a.pdf", "application/pdf")
-    assert hosts[1].seen == []
+    assert hosts[1].authorizations == []
 
 
 @pytest.mark.parametrize(
@@ -102,10 +104,10 @@ async def test_what_goes_wrong_is_told(hosts: tuple[Files, Files], downloads: Do
         "",
     ],
 )
-async def test_foreign_addresses_never_get_the_token(downloads: Downloads, url: str) -> None:
-    assert not downloads.trusts(url)
+async def test_foreign_addresses_never_get_the_token(downloads: FileDownloads, url: str) -> None:
+    assert not downloads.is_trusted(url)
 
 
-async def test_slacks_own_hosts_do(downloads: Downloads) -> None:
-    assert downloads.trusts("https://files.slack.com/files-pri/T1-F1/a.pdf")
-    assert downloads.trusts("https://parley.enterprise.slack.com/x")
+async def test_slacks_own_hosts_get_the_token(downloads: FileDownloads) -> None:
+    assert downloads.is_trusted("https://files.slack.com/files-pri/T1-F1/a.pdf")
+    assert downloads.is_trusted("https://parley.enterprise.slack.com/x")

@@ -156,7 +156,7 @@ async def test_a_misspelled_command_in_a_mention_is_reported(
     assert discord.answers(private)[0].content == "There is no command “budgte”."
     asked = await discord.say(general, ada, f"{discord.bot.mention} /etc/hosts says what?")
     await discord.until(lambda: answered(discord, asked))
-    assert [heard.text for heard in dispatcher.incoming] == ["/etc/hosts says what?"]
+    assert [incoming.text for incoming in dispatcher.incoming] == ["/etc/hosts says what?"]
 
 
 # --- private answers that are shared

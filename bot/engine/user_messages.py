@@ -18,6 +18,7 @@ GIVEN_UP = (
 FORGOTTEN = "_The question was deleted, and so was this answer._"
 STORE_AWAY = "_My database does not answer just now; the answer goes on here once it does._"
 EMPTY_QUESTION = "There is no question in that message. Ask me something about the team's documents."
+BROKEN = "Something went wrong while answering. The operator can find the cause in the log."
 NO_ANSWER = "The model returned nothing, twice. Ask again, or ask the stronger model."
 UNKNOWN_TURN = "That answer is no longer known here. Ask again."
 TOO_LATE_TO_STOP = "There is nothing to stop: that answer has ended."

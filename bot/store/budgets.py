@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.store.ledger import LeftCall
 from bot.store.schema import budget_days, budgets, turns
 from bot.types.conversation import Role
 from bot.types.usage import BudgetOwner
@@ -117,3 +118,11 @@ async def charge(session: AsyncSession, *, tenant_id: str, subjects: Sequence[st
                 index_elements=["tenant_id", "subject", "day"], set_={"used": budget_days.c.used + tokens}
             )
         )
+
+
+async def charge_left(session: AsyncSession, *, tenant_id: str, left: Sequence[LeftCall]) -> None:
+    """Count the estimated tokens of dead processes' calls on the days of the people who asked."""
+    for call in left:
+        if call.tokens:
+            owners = subjects(call.user_id, call.channel_id)
+            await charge(session, tenant_id=tenant_id, subjects=owners, day=call.day, tokens=call.tokens)

@@ -82,7 +82,8 @@ async def serving(
     commands: Commands | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Serve the bot until the block ends, then cancel it as the process does."""
-    services = cast(Services, SimpleNamespace(store=dispatcher))
+    stores = SimpleNamespace(settings=dispatcher, inbox=dispatcher)
+    services = cast(Services, SimpleNamespace(stores=stores))
     chosen = commands or FakeCommands()
     task = asyncio.create_task(serve(cast(Dispatcher, dispatcher), services, settings, ready=ready, commands=chosen))
     try:

@@ -27,7 +27,7 @@ async def add_source(app: App, uri: str, audience: str = TENANT_AUDIENCE) -> Non
 
 
 async def add_facts(app: App, turn_id: str, *texts: str) -> None:
-    turn = await app.services.store.turn(LOCAL_TENANT, turn_id)
+    turn = await app.services.stores.inbox.turn(LOCAL_TENANT, turn_id)
     assert turn is not None
     async with app.database.tenant(LOCAL_TENANT) as session:
         await facts.learn(session, turn=turn, said=[Said("note", text.split()[1], text) for text in texts])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from bot.config import Settings
 from bot.engine.answer.cached import is_sampled
 from bot.engine.cache.matching import Observation
-from bot.engine.cache.near_answers import SimilarAnswer
+from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.engine.engine import Engine
 from bot.types.answer_cache import CachedAnswer
 from bot.types.turns import Turn

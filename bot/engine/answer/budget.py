@@ -19,7 +19,7 @@ PLACE, FRAME, RATING = 20, 60, 250
 """Tokens that say where a passage stands, those around the question, and those of a model's rating of it."""
 WARN_FROM = 0.8
 NEAR = 0.9
-FARTHEST_OFF = 0.5
+MIN_REAL_SHARE = 0.5
 """An estimate errs high, but no real count is less than half of it."""
 LEAST_ANSWER = 200
 """Below this many tokens an answer is not worth giving."""
@@ -67,7 +67,7 @@ def answer_tokens(states: Sequence[BudgetState], prompt_tokens: int, wanted: int
 def is_close(states: Sequence[BudgetState], prompt_tokens: int, wanted: int) -> bool:
     """Whether so little is left that the prompt should be counted exactly, and not so little that it cannot matter."""
     left = min(state.left for state in states)
-    return prompt_tokens + wanted >= NEAR * left and left >= prompt_tokens * FARTHEST_OFF
+    return prompt_tokens + wanted >= NEAR * left and left >= prompt_tokens * MIN_REAL_SHARE
 
 
 def crossed(before: Sequence[BudgetState], spent: int) -> list[BudgetState]:

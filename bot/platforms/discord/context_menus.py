@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot.engine.dispatch.permissions import in_full
+from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.discord import parse, render, user_messages
 from bot.platforms.discord.buttons import send_ephemeral
@@ -57,8 +57,9 @@ async def forget(
 
     Raises NotAllowed, UsageError, StoreAway.
     """
-    by = await in_full(services.store, by, thread.tenant_id)
-    found = [await services.store.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turn_ids(message))]
+    by = await with_granted_role(services.stores.settings, by, thread.tenant_id)
+    inbox = services.stores.inbox
+    found = [await inbox.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turn_ids(message))]
     turns = [turn for turn in found if turn is not None]
     if turns:
         if any(turn.author.id != by.id for turn in turns) and not by.is_admin:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from bot.engine.cache.matching import Observation
-from bot.engine.cache.near_answers import SimilarAnswer
+from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.store.answer_cache import similar
 from bot.store.session import Database
 from bot.types.turns import Turn
@@ -21,7 +21,7 @@ MOST_KEPT = 256
 
 
 class PostgresSimilarAnswers:
-    """See ``bot.engine.cache.near_answers.NearAnswers``. ``encode`` gives the vector of a question by ``model``."""
+    """See ``bot.engine.ports.answer_cache.NearAnswers``. ``encode`` gives the vector of a question by ``model``."""
 
     def __init__(self, database: Database, encode: Callable[[str], Awaitable[Sequence[float]]], model: str) -> None:
         self._database = database

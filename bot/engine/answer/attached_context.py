@@ -1,4 +1,4 @@
-"""What stands beside a question, cut to what the prompt has room for. Pure."""
+"""Fits attached files and the thread above a question into the prompt's token budget. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.types.conversation import StoredAttachment
 
 @dataclass(frozen=True, slots=True)
 class AttachedContext:
-    """What stands beside the question, as the prompt shows it: texts by name, those of the question itself last."""
+    """What surrounds the question, as the prompt shows it. ``files`` are (name, text); the question's own come last."""
 
     above: str = ""
     files: tuple[tuple[str, str], ...] = ()
@@ -24,22 +24,22 @@ class AttachedContext:
 NO_ATTACHED_CONTEXT = AttachedContext()
 
 
-def shown(
+def fit(
     known: Sequence[StoredAttachment], budget: int, count: Callable[[str], int], images: tuple[Image, ...] = ()
 ) -> AttachedContext:
-    """As much as ``budget`` tokens hold, the question's own files first, then the thread above, then older files."""
+    """Cut attachments to ``budget`` tokens: the question's own files first, then the thread above, then older files."""
     texts = [one for one in known if one.text]
     newest = list(reversed(texts))
     ranked = sorted(newest, key=lambda one: (not one.own, one.kind != "thread"))
     fitted: dict[tuple[str, int], str] = {}
-    mine = max(1, sum(one.own for one in texts))
+    own = max(1, sum(one.own for one in texts))
     for one in ranked:
-        room = min(budget, max(budget // mine, 200)) if one.own else budget
+        room = min(budget, max(budget // own, 200)) if one.own else budget
         text = cut(one.text or "", room, count, end=one.kind == "thread")
         if text:
             fitted[one.turn_id, one.position] = text
             budget -= count(text)
-        mine = max(1, mine - one.own)
+        own = max(1, own - one.own)
     above = "".join(fitted.get((one.turn_id, one.position), "") for one in texts if one.kind == "thread")
     files = [one for one in texts if one.kind == "file" and (one.turn_id, one.position) in fitted]
     files.sort(key=lambda one: one.own)
@@ -47,7 +47,7 @@ def shown(
 
 
 def cut(text: str, budget: int, count: Callable[[str], int], *, end: bool = False) -> str:
-    """The beginning of a text, or its ``end``, within so many tokens; empty where little would be left."""
+    """Return the beginning of a text, or its ``end``, within ``budget`` tokens; empty if little would be left."""
     tokens = count(text)
     if tokens <= budget:
         return text

@@ -138,7 +138,7 @@ class ScriptedDispatcher:
         return [turn for turn in self.turns.values() if turn.message_id == message_id]
 
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
-        """Return a turn like the store."""
+        """Return a turn, as the store does."""
         found = self.turns.get(turn_id)
         return found if found is not None and found.thread.tenant_id == tenant_id else None
 

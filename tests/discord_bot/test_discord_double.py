@@ -113,7 +113,7 @@ async def test_too_many_invalid_requests_are_a_violation() -> None:
         double.violations.clear()
 
 
-async def test_deleted_messages_unknown_channels_and_missing_rights(
+async def test_deleted_messages_unknown_channels_and_missing_permissions(
     double: DiscordDouble, request_: Client, general: Channel
 ) -> None:
     _, message = await request_("POST", posts(general), {"content": "x"} | NO_PINGS)

@@ -121,7 +121,7 @@ async def test_the_api_and_the_export_give_the_same_document(server: DiscordDoub
 
 
 def _exported(message: Message) -> dict[str, Any]:
-    """A message as DiscordChatExporter writes it."""
+    """Return a message in the format of DiscordChatExporter."""
     at = library.utils.snowflake_time(message.id).isoformat()
     entry: dict[str, Any] = {
         "id": str(message.id),

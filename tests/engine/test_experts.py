@@ -30,4 +30,4 @@ def test_the_note_names_people_where_there_are_some_and_else_those_who_keep_the_
     assert named.endswith(
         "Closest, but not about this: Machines › Press. bob and ann wrote about something like it and may know."
     )
-    assert user_messages.nothing_found("the press", 3, ["Machines › Press"]).endswith("Whoever keeps these may know.")
+    assert user_messages.nothing_found("the press", 3, ["Machines › Press"]).endswith("Their owner may know more.")

@@ -29,6 +29,7 @@ LIMITS = Limits(message_chars=1850, edit_interval=1.0)
 
 ARCHIVE_MINUTES: Literal[1440] = 1440
 
+# Discord's JSON error codes
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
 MISSING_ACCESS = 50001
@@ -36,7 +37,6 @@ MISSING_PERMISSIONS = 50013
 ARCHIVED = 50083
 THREAD_EXISTS = 160004
 LOCKED = 160005
-"""Discord's JSON error codes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A site that is read for the page, over the real engine and the real worker: seen, stopped, and what it leaves."""
+"""Tests the progress and the Stop button of an ingestion, with the real engine and worker."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from bot.config import load
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import document_catalog
-from tests.web.browser import browsing, complaints, every, needed, texts, typed, until
+from tests.web.browser import browsing, console_errors, find_all, requires_chromium, texts, type_keys, wait_until
 from tests.web.client import following
-from tests.web.test_engine import THREAD, served
+from tests.web.test_with_real_engine import THREAD, served
 
 PAGES = 40
 
 
 @dataclass
 class Site:
-    """A sitemap with pages, each handed out when it is let."""
+    """A web site with a sitemap. Each page is served once ``release`` allows it."""
 
     url: str = ""
     asked: list[str] = field(default_factory=list)
@@ -44,22 +44,22 @@ class Site:
         page = f"<html><title>Rule {request.path}</title><body><p>Bicycle {request.path} is red.</p></body></html>"
         return web.Response(text=page, content_type="text/html")
 
-    def let(self, pages: int) -> None:
+    def release(self, pages: int) -> None:
         for _ in range(pages):
             self.gate.release()
 
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    made = Site()
-    served_ = web.Application()
-    served_.router.add_get("/{tail:.*}", made.answer)
-    runner = web.AppRunner(served_, access_log=None)
+    site = Site()
+    application = web.Application()
+    application.router.add_get("/{tail:.*}", site.answer)
+    runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    made.let(PAGES)
+    site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield site
+    site.release(PAGES)
     await runner.cleanup()
 
 
@@ -75,9 +75,9 @@ async def stored(app: App) -> int:
         return len(await document_catalog.list_documents(session, LOCAL_TENANT))
 
 
-def _under_way(told: str) -> bool:
-    """Whether something stands and more is to come."""
-    return re.search(rf"[1-9]\d* of {PAGES} pages", told) is not None
+def _in_progress(text: str) -> bool:
+    """Return whether some pages have been read and more follow."""
+    return re.search(rf"[1-9]\d* of {PAGES} pages", text) is not None
 
 
 def _documents(count: int) -> str:
@@ -85,41 +85,41 @@ def _documents(count: int) -> str:
     return "1 document " if count == 1 else f"{count} documents "
 
 
-async def test_a_reading_is_stopped_by_what_its_card_names(app: App, site: Site) -> None:
+async def test_an_ingestion_is_stopped_by_the_id_in_its_message(app: App, site: Site) -> None:
     async with served(app) as address, aiohttp.ClientSession(address) as http, following(http) as stream:
         command = {"thread": THREAD, "command": "ingest", "args": f"sitemap:{site.url}/sitemap.xml"}
         async with http.post("/api/command", json=command) as response:
             assert response.status == 202
         await stream.until(lambda seen: bool(seen.of("command")))
-        site.let(2)
-        await stream.until(lambda seen: any(_under_way(note) for note in seen.of("command")[0]["notes"]))
+        site.release(2)
+        await stream.until(lambda seen: any(_in_progress(note) for note in seen.of("command")[0]["notes"]))
         (card,) = stream.of("command")
         wrong = {"thread": THREAD, "reading": "0123abcd"}
         async with http.post("/api/readings/stop", json=wrong) as response:
             assert (response.status, "not being read" in (await response.json())["error"]) == (400, True)
         async with http.post("/api/readings/stop", json={"thread": THREAD, "reading": card["reading"]}) as response:
             assert response.status == 200
-        site.let(3)
+        site.release(3)
         await stream.ended("command")
         (card,) = stream.of("command")
     assert "It was stopped before its end; what was taken in stays." in stream.text("command")
     assert (card["actions"], card["reading"]) == ([], "")
     assert f"Took in {_documents(await stored(app))}" in stream.text("command")
-    assert len(site.asked) <= 5, "the rest is not fetched"
+    assert len(site.asked) <= 5, "the remaining pages are not fetched"
 
 
-@needed
-async def test_a_person_sees_how_far_it_is_and_stops_it(app: App, site: Site, tmp_path: Path) -> None:
+@requires_chromium
+async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: Site, tmp_path: Path) -> None:
     async with served(app) as address, browsing(address, tmp_path / "profile") as chrome:
-        await until(chrome, lambda driver: texts(driver, "#line") == ["connected"])
-        await typed(chrome, f"/ingest sitemap:{site.url}/sitemap.xml\n")
-        site.let(3)
-        await until(chrome, lambda driver: _under_way("".join(texts(driver, ".card .notes"))))
-        (stop,) = await until(chrome, lambda driver: every(driver, '.card [data-do="stop"]'))
+        await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
+        await type_keys(chrome, f"/ingest sitemap:{site.url}/sitemap.xml\n")
+        site.release(3)
+        await wait_until(chrome, lambda driver: _in_progress("".join(texts(driver, ".card .notes"))))
+        (stop,) = await wait_until(chrome, lambda driver: find_all(driver, '.card [data-action="stop"]'))
         await asyncio.to_thread(stop.click)
-        site.let(3)
-        await until(chrome, lambda driver: "It was stopped" in "".join(texts(driver, ".card .body")))
-        assert every(chrome, '.card [data-do="stop"]') == []
+        site.release(3)
+        await wait_until(chrome, lambda driver: "It was stopped" in "".join(texts(driver, ".card .body")))
+        assert find_all(chrome, '.card [data-action="stop"]') == []
         assert f"Took in {_documents(await stored(app))}" in "".join(texts(chrome, ".card .body"))
-        assert len(site.asked) <= 6, "the rest is not fetched"
-        assert complaints(chrome) == []
+        assert len(site.asked) <= 6, "the remaining pages are not fetched"
+        assert console_errors(chrome) == []

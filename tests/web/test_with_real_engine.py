@@ -1,4 +1,4 @@
-"""The page over the real engine, the real store and the real documents; nothing but the model is left out."""
+"""Tests the page with the real engine, store and documents, but without a model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def _served(app: App) -> AsyncIterator[aiohttp.ClientSession]:
 
 @asynccontextmanager
 async def served(app: App) -> AsyncIterator[str]:
-    """The playground's address, while it is served."""
+    """Serve the playground and yield its URL."""
     ready = asyncio.Event()
     found: list[str] = []
     task = asyncio.create_task(
@@ -67,7 +67,7 @@ async def _ask(http: aiohttp.ClientSession, stream: Stream, text: str, files: Se
     return turn
 
 
-async def test_from_the_question_to_the_quote_and_back_after_a_restart(app: App) -> None:
+async def test_an_answer_with_its_quotes_survives_a_restart(app: App) -> None:
     document = (sample.path() / "expenses-and-travel.md").read_text(encoding="utf-8")
     async with _served(app) as http, following(http) as stream:
         turn = await _ask(http, stream, sample.questions()[0])
@@ -100,7 +100,7 @@ async def test_from_the_question_to_the_quote_and_back_after_a_restart(app: App)
     assert messages[1]["sources"] == answer["sources"]
 
 
-async def test_commands_and_an_upload_that_can_be_asked_about(app: App) -> None:
+async def test_commands_run_and_an_upload_is_searchable(app: App) -> None:
     async with _served(app) as http, following(http) as stream:
         note = b"# Bicycles\n\nThe company bicycle is called Gustav and lives in the cellar of the Ghent office.\n"
         async with http.post(f"/api/upload?thread={THREAD}&file=bicycles.md", data=note) as response:
@@ -119,7 +119,7 @@ async def test_commands_and_an_upload_that_can_be_asked_about(app: App) -> None:
             assert (response.status, "20,000 characters" in (await response.json())["error"]) == (400, True)
 
 
-async def test_files_beside_a_question_are_quoted_under_their_names(app: App) -> None:
+async def test_attached_files_are_quoted_under_their_names(app: App) -> None:
     async with _served(app) as http, following(http) as stream:
         for question, (name, kind, data), words in FILES:
             keys = [await _attach(http, name, kind, data)]
@@ -140,10 +140,10 @@ async def test_files_beside_a_question_are_quoted_under_their_names(app: App) ->
         async with http.post("/api/command", json={"thread": THREAD, "command": "docs", "args": ""}) as response:
             assert response.status == 202
         await stream.ended("command")
-        assert "plan.md" not in stream.text("command"), "they are no documents"
+        assert "plan.md" not in stream.text("command"), "attached files are not added to the documents"
 
 
-async def test_a_question_is_changed_in_its_place_and_forgotten_with_its_answer(app: App) -> None:
+async def test_a_question_is_edited_in_place_and_deleted_with_its_answer(app: App) -> None:
     async with _served(app) as http, following(http) as stream:
         turn = await _ask(http, stream, "What is the limit for a hotel in London?")
         assert "220 EUR" in stream.text()
@@ -184,7 +184,7 @@ async def _attach(http: aiohttp.ClientSession, name: str, kind: str, data: bytes
         return str((await response.json())["file"])
 
 
-async def test_a_page_sees_what_another_process_answers(app: App) -> None:
+async def test_a_page_shows_what_another_process_answers(app: App) -> None:
     question = sample.questions()[0]
     async with (
         open_app(app.settings) as other,
@@ -196,7 +196,7 @@ async def test_a_page_sees_what_another_process_answers(app: App) -> None:
             turn = str((await response.json())["turn"])
         await stream.until(lambda seen: any(view["turn"] == turn and view["final"] for view in seen.of("assistant")))
         shown = stream.of("assistant")
-        assert [view["turn"] for view in shown] == [turn], "nothing but the answer stands"
+        assert [view["turn"] for view in shown] == [turn], "the placeholder is gone"
         assert {"again", "why"} <= set(shown[0]["actions"])
         assert [view["turn"] for view in stream.of("user")] == [turn]
         assert "220 EUR" in stream.text()

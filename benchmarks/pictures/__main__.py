@@ -163,7 +163,7 @@ async def discord_scenes() -> dict[str, str]:
     cut = split(RELEASE, PART_CHARS, DISCORD_LIMITS.max_parts).parts
     parts = [Part(text, "n", "turn-1", final=True) for text in cut]
     parts[-1] = replace(parts[-1], sources=RELEASE_CITED, actions=AFTER)
-    halt = discord_render.halt_view(READING[1])
+    halt = discord_render.stop_ingestion_view(READING[1])
     assert halt is not None
     return {
         "discord-draft": asked + _discord(discord_render.part(draft)),

@@ -99,7 +99,7 @@ async def test_a_channel_is_not_named_as_an_address(room: Context, slack: SlackD
 
 
 async def test_a_channel_without_the_bot_asks_for_an_invitation(room: Context) -> None:
-    with pytest.raises(UsageError, match="not in #random. Invite me"):
+    with pytest.raises(UsageError, match=r"not in #random. Invite me"):
         await commands.run("ingest", "C0RANDOM", room)
 
 

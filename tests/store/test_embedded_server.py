@@ -44,7 +44,7 @@ def start(home: Path, **more: object) -> EmbeddedServer:
 
 def ask(url: str, statement: str) -> object:
     with psycopg.connect(url) as connection:
-        row = connection.execute(statement).fetchone()  # type: ignore[arg-type]
+        row = connection.execute(statement).fetchone()
     return row[0] if row else None
 
 

@@ -1,4 +1,4 @@
-"""A database that is full, or too slow to store a message in time: the asker is told, and answered once it is over."""
+"""A full database, or one too slow to store a message: the asker is notified, and answered once it recovers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from typing import Protocol
 import psycopg
 import pytest
 
+from bot.platforms.discord.user_messages import NOT_STORED_YET
+from bot.platforms.slack.user_messages import NOT_STORED
 from tests.discord_bot import test_end_to_end as on_discord
-from tests.discord_bot.conftest import BRISK
+from tests.discord_bot.conftest import FAST_LIMITS
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.slack import SlackDouble
 from tests.slack import test_end_to_end as on_slack
 from tests.slack.conftest import installed
 
-FULL = """
+FULL_DISK_SQL = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END$$;
 CREATE TRIGGER full_disk BEFORE INSERT ON turns EXECUTE FUNCTION full_disk();
 """
-ROOM_AGAIN = "DROP TRIGGER full_disk ON turns"
-TOLD = "I cannot save your message right now."
+DISK_FREED_SQL = "DROP TRIGGER full_disk ON turns"
 
 
-class Place(Protocol):
+class Platform(Protocol):
     async def ask(self) -> None: ...
 
-    def told(self) -> int:
-        """How often the asker was told that the message could not be taken in."""
+    def notifications(self) -> int:
+        """Return how often the asker was notified that the message could not be stored."""
 
     def answers(self) -> int: ...
 
@@ -45,8 +46,8 @@ class Slack:
     async def ask(self) -> None:
         self.asked = await self.slack.dm("alice", "how many days of leave do I have?")
 
-    def told(self) -> int:
-        return sum(TOLD in reply.shown for reply in self.slack.replies(self.asked))
+    def notifications(self) -> int:
+        return sum(NOT_STORED in reply.shown for reply in self.slack.replies(self.asked))
 
     def answers(self) -> int:
         return len(on_slack.finished(self.slack, self.asked))
@@ -60,12 +61,12 @@ class Discord:
     discord: DiscordDouble
 
     async def ask(self) -> None:
-        said = f"{self.discord.bot.mention} how many days of leave do I have?"
-        self.asked = await self.discord.say(self.discord.channel("general"), self.discord.user("Ada"), said)
+        text = f"{self.discord.bot.mention} how many days of leave do I have?"
+        self.asked = await self.discord.say(self.discord.channel("general"), self.discord.user("Ada"), text)
 
-    def told(self) -> int:
+    def notifications(self) -> int:
         channels = self.discord.world.channels.values()
-        return sum(TOLD in one.content for channel in channels for one in channel.messages.values())
+        return sum(NOT_STORED_YET in one.content for channel in channels for one in channel.messages.values())
 
     def answers(self) -> int:
         return len(on_discord.finished(self.discord, self.asked))
@@ -75,14 +76,14 @@ class Discord:
 
 
 @asynccontextmanager
-async def staged(platform: str, database_url: str, folder: Path) -> AsyncIterator[Place]:
+async def running_app(platform: str, database_url: str, folder: Path) -> AsyncIterator[Platform]:
     async with AsyncExitStack() as stack:
         if platform == "slack":
             slack = await stack.enter_async_context(SlackDouble(**installed(), pace=20.0, ack_seconds=0.4))
             await stack.enter_async_context(on_slack.running(slack, database_url, folder))
             yield Slack(slack)
         else:
-            discord = await stack.enter_async_context(DiscordDouble(limits=BRISK))
+            discord = await stack.enter_async_context(DiscordDouble(limits=FAST_LIMITS))
             discord.channel("general")
             await stack.enter_async_context(on_discord.running(discord, database_url, folder))
             yield Discord(discord)
@@ -91,14 +92,14 @@ async def staged(platform: str, database_url: str, folder: Path) -> AsyncIterato
 @asynccontextmanager
 async def full(url: str) -> AsyncIterator[None]:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as server:
-        await server.execute(FULL)
+        await server.execute(FULL_DISK_SQL)
         yield
-        await server.execute(ROOM_AGAIN)
+        await server.execute(DISK_FREED_SQL)
 
 
 @asynccontextmanager
 async def slow(url: str) -> AsyncIterator[None]:
-    """Every write of a turn waits."""
+    """Block every write of a turn."""
     async with await psycopg.AsyncConnection.connect(url) as server:
         await server.execute("LOCK TABLE turns IN SHARE MODE")
         yield
@@ -106,23 +107,23 @@ async def slow(url: str) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("trouble", [full, slow], ids=["full", "slow"])
 @pytest.mark.parametrize("platform", ["slack", "discord"])
-async def test_the_asker_is_told_and_answered_once_it_is_over(
+async def test_the_asker_is_notified_and_answered_after_recovery(
     platform: str,
     trouble: Callable[[str], AbstractAsyncContextManager[None]],
     database_url: str,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with staged(platform, database_url, tmp_path) as place:
+    async with running_app(platform, database_url, tmp_path) as chat:
         async with trouble(database_url):
-            await place.ask()
-            await place.until(place.told)
-            assert place.answers() == 0
-        await place.until(place.answers)
-        assert (place.told(), place.answers()) == (1, 1)
+            await chat.ask()
+            await chat.until(chat.notifications)
+            assert chat.answers() == 0
+        await chat.until(chat.answers)
+        assert (chat.notifications(), chat.answers()) == (1, 1)
     with psycopg.connect(database_url) as server:
         stored: Sequence[tuple[str]] = server.execute("SELECT state FROM turns").fetchall()
     assert [state for (state,) in stored] == ["done"]
     why = "No space left on device" if trouble is full else "took longer than"
-    assert why in caplog.text, "the operator is told the reason"
+    assert why in caplog.text, "the log has the reason for the operator"
     assert "Traceback" not in caplog.text

@@ -78,7 +78,7 @@ LEFT = f"""
 FORGET = f"DELETE FROM processes WHERE tenant_id = '*' AND beat_at < now() - interval '{KEPT}'"  # noqa: S608
 
 
-async def serves(session: AsyncSession, *, process_id: int, platform: str) -> None:
+async def mark_serving(session: AsyncSession, *, process_id: int, platform: str) -> None:
     """Record that the process serves the platform."""
     await session.execute(
         text(

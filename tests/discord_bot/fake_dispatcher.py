@@ -117,13 +117,13 @@ class ScriptedDispatcher:
             actions=("sources", "why", "up", "down", "again", "strong"),
         )
 
-    async def overheard(self, incoming: Incoming) -> Turn | None:
+    async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
         self.without_mention.append(incoming)
         if not self.auto_answers:
             return None
         return self.keep(incoming.thread, incoming.message_id, incoming.author, incoming.text)
 
-    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+    async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
         key = (thread.tenant_id, thread.channel_id, message_id)
         fresh = key not in self._seen
         self._seen.add(key)
@@ -145,7 +145,7 @@ class ScriptedDispatcher:
     async def direct_channels(self, platform: Platform) -> list[str]:
         return list(dict.fromkeys(one.thread.channel_id for one in self.incoming if one.kind == "dm"))
 
-    async def serves(self, platform: Platform) -> None:
+    async def mark_serving(self, platform: Platform) -> None:
         self.served.append(platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:

@@ -203,7 +203,7 @@ class FakeQueue(FakeParts):
     async def ask_to_stop(self, turn: Turn) -> bool:
         return True
 
-    async def serves(self, platform: Platform) -> None:
+    async def mark_serving(self, platform: Platform) -> None:
         return None
 
     async def last_served(self, platform: Platform) -> datetime | None:

@@ -78,13 +78,13 @@ class ScriptedDispatcher:
         await surface.edit(ref, final_part)
         return Outcome(turn.id, turn.thread, "done", text)
 
-    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+    async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
         key = (thread.tenant_id, thread.channel_id, message_id)
         is_first = key not in self.first_seen
         self.first_seen.add(key)
         return is_first
 
-    async def overheard(self, incoming: Incoming) -> Turn | None:
+    async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
         self.overheard_messages.append(incoming)
         return None
 

@@ -255,8 +255,8 @@ async def test_when_a_platform_was_last_served_is_known(database: Database, data
     mine, other = store_of(database, 11), store_of(database, 12)
     assert await other.queue.last_served("discord") is None
     async with on_the_line(database_url, 11):
-        await mine.queue.serves("discord")
-        await mine.queue.serves("discord")
+        await mine.queue.mark_serving("discord")
+        await mine.queue.mark_serving("discord")
         assert await mine.queue.last_served("discord") is None, "it is asked about others"
         assert await other.queue.last_served("discord") is not None
         assert await other.queue.last_served("slack") is None

@@ -154,7 +154,7 @@ class ParleyClient(discord.AutoShardedClient):
             while not self.is_closed():
                 try:
                     await self._handle_missed(disconnected_at, shard_id)
-                    await self._dispatcher.serves("discord")
+                    await self._dispatcher.mark_serving("discord")
                     return
                 except StoreAway as away:
                     log.warning("missed Discord messages are read later: %s", for_operator(away))

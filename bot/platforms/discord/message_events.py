@@ -118,7 +118,7 @@ class MessageEvents:
 
     async def _auto_answer(self, incoming: Incoming) -> None:
         try:
-            self._start(await self._dispatcher.overheard(incoming))
+            self._start(await self._dispatcher.accept_unmentioned(incoming))
         except Exception as error:
             log.warning("message %s without a mention was not answered: %s", incoming.message_id, error)
 
@@ -187,7 +187,7 @@ class MessageEvents:
         return self._commands.commands.match(parse.command_text(message, self._client.user.id))
 
     async def _run_command(self, message: discord.Message, incoming: Incoming, name: str, arguments: str) -> None:
-        if not await self._dispatcher.first(incoming.thread, incoming.message_id):
+        if not await self._dispatcher.note_command(incoming.thread, incoming.message_id):
             return
         in_thread = incoming.thread.thread_id != incoming.message_id
         request = CommandRequest(incoming.thread, incoming.author, message.author, in_thread, incoming.attachments)

@@ -130,13 +130,13 @@ class EventListeners:
     async def _consider_answering(self, message: UserMessage) -> None:
         """Let the dispatcher decide whether to answer a message that does not mention the bot."""
         incoming = message.incoming(await self._users.author(message.user_id))
-        turn = await self._dispatcher.overheard(incoming)
+        turn = await self._dispatcher.accept_unmentioned(incoming)
         if turn is not None:
             self._dispatcher.start(turn, self._surface_for(turn))
 
     async def _run_typed_command(self, message: UserMessage, command: tuple[str, str]) -> None:
         """Run a command from a message, once among all processes, however often Slack delivers it."""
-        if not await self._dispatcher.first(message.thread, message.ts):
+        if not await self._dispatcher.note_command(message.thread, message.ts):
             return
         name, args = command
         author = await self._users.author(message.user_id)

@@ -27,7 +27,7 @@ from sqlalchemy import text
 
 from benchmarks.benchmark_database import fresh_postgres, table
 from benchmarks.provider_clients import provider
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.engine import Engine
@@ -191,7 +191,7 @@ async def _turn(dispatcher: Dispatcher, thread: str, at: int, weather: Weather) 
     asked = Incoming(_key(thread), uuid.uuid4().hex, author, question, "mention", datetime.now(UTC))
     turn = await dispatcher.accept(replace(asked, wish=wish))  # type: ignore[arg-type]
     assert turn is not None
-    task, event = dispatcher.start(turn, Unseen()), weather.interruption()
+    task, event = dispatcher.start(turn, NullSurface()), weather.interruption()
     if event:
         await asyncio.wait({task}, timeout=weather.chance.random() * 0.2)
     if event == "stop" and not task.done():
@@ -208,7 +208,7 @@ async def _after_shutdown(dispatcher: Dispatcher, turn: Turn, task: asyncio.Task
         return task.result().state
     await asyncio.sleep(0)
     try:
-        return f"{(await dispatcher.start(turn, Unseen())).state} after a shutdown"
+        return f"{(await dispatcher.start(turn, NullSurface())).state} after a shutdown"
     except LeaseLost:
         return "over before the shutdown"
 

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 
 from benchmarks.benchmark_database import table
 from benchmarks.provider_clients import provider
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Message, Prompt, TextDelta
@@ -95,7 +95,7 @@ async def _through_parley(url: str) -> float:
     rule = passage("Everybody has thirty days of leave a year.")
     engine = Engine(store=Memory(limit=UNLIMITED), search=Library((rule,)), llm=llm, settings=made, count_tokens=words)
     start = time.process_time()
-    outcome = await engine.handle(turn(), Unseen())
+    outcome = await engine.handle(turn(), NullSurface())
     spent = time.process_time() - start
     await llm.aclose()
     assert outcome.state == "done", outcome.refused

@@ -30,7 +30,7 @@ from benchmarks import prompt_layouts
 from benchmarks.benchmark_database import fresh_postgres, table
 from benchmarks.provider_clients import provider
 from benchmarks.thread_data import Asked, read
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.answer import prompt
 from bot.engine.engine import Engine
@@ -197,7 +197,7 @@ async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tupl
         assert turn is not None
         async with database.tenant(TENANT) as session:
             await session.execute(_SET_TIME, {"at": at, "turn": turn.id})
-        outcome = await engine.handle(replace(turn, created_at=at), Unseen())
+        outcome = await engine.handle(replace(turn, created_at=at), NullSurface())
         assert outcome.state == "done", outcome.refused
         left_out += int(outcome.trace["messages_left_out"])
         await engine.reflect(turn)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from bot import commands
 from bot.app import App
 from bot.commands import Context, Reply
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.errors import NotAllowed, UsageError
 from bot.llm.extractive import GLAD
 from bot.reports.trace import trace_of
@@ -65,7 +65,7 @@ async def test_what_was_told_is_quoted_where_no_model_writes(app: App) -> None:
 async def test_what_was_told_is_kept_when_the_answer_says_so(app: App) -> None:
     turn = await app.dispatcher.accept(incoming("Remember that the quokka launch is on Friday.", key()))
     assert turn is not None
-    outcome = await app.dispatcher.start(turn, Unseen())
+    outcome = await app.dispatcher.start(turn, NullSurface())
     assert "I keep this" in outcome.answer
     assert facts(await memory(app)) == ["the quokka launch is on Friday"]
 

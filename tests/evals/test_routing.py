@@ -157,7 +157,7 @@ def test_with_another_embedding_model_the_form_alone_is_measured(
     monkeypatch.setenv("PARLEY_EMBEDDING_MODEL", "another-model")
     ran = CliRunner().invoke(command, ["routing", "--data", str(outcomes)])
     assert ran.exit_code == 0, ran.output
-    assert "the router knows all-MiniLM-L6-v2 alone" in ran.stderr
+    assert "the router's weights fit only all-MiniLM-L6-v2" in ran.stderr
     assert "by the prompt's length" in ran.stdout
 
 

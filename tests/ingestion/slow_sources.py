@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.ingestion import Worker, here
+from bot.ingestion import IngestRunner, ingest_in_process
 from bot.store.session import Database
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Source
@@ -44,9 +44,9 @@ async def main(url: str, folder: str, log: str, delay: str = "0") -> None:
     database = Database(url)
     ingestor = Ingestor(database.tenant, Noted(Path(log), float(delay)), chunk_tokens=64)
     source = FolderSource(Path(folder), max_bytes=1_000_000)
-    worker = Worker(database, ingestor, no_source, note_every=0.1)
+    runner = IngestRunner(database, ingestor, no_source, progress_seconds=0.1)
     try:
-        report = await here(worker, TENANT, source, audience="tenant", now=datetime.now(UTC))
+        report = await ingest_in_process(runner, TENANT, source, audience="tenant", now=datetime.now(UTC))
     finally:
         await ingestor.aclose()
         await database.aclose()

@@ -45,7 +45,7 @@ def says(slack: SlackDouble, words: str) -> bool:
 
 async def take_in(browser: Browser, slack: SlackDouble, team: str, **more: str) -> None:
     assert await browser.command(team, "/ingest", "<#C0GENERAL|general>", "ada", "general", **more) == 200
-    await slack.until(lambda: says(slack, "Took in 1 document"))
+    await slack.until(lambda: says(slack, "Added 1 document"))
 
 
 async def documents(app: App, tenant: str) -> list[str]:

@@ -96,15 +96,15 @@ async def test_a_reading_is_stopped_by_what_its_card_names(app: App, site: Site)
         (card,) = stream.of("command")
         wrong = {"thread": THREAD, "reading": "0123abcd"}
         async with http.post("/api/readings/stop", json=wrong) as response:
-            assert (response.status, "not being read" in (await response.json())["error"]) == (400, True)
+            assert (response.status, "already ended" in (await response.json())["error"]) == (400, True)
         async with http.post("/api/readings/stop", json={"thread": THREAD, "reading": card["reading"]}) as response:
             assert response.status == 200
         site.let(3)
         await stream.ended("command")
         (card,) = stream.of("command")
-    assert "It was stopped before its end; what was taken in stays." in stream.text("command")
+    assert "Stopped early; documents added so far stay." in stream.text("command")
     assert (card["actions"], card["reading"]) == ([], "")
-    assert f"Took in {_documents(await stored(app))}" in stream.text("command")
+    assert f"Added {_documents(await stored(app))}" in stream.text("command")
     assert len(site.asked) <= 5, "the rest is not fetched"
 
 
@@ -118,8 +118,8 @@ async def test_a_person_sees_how_far_it_is_and_stops_it(app: App, site: Site, tm
         (stop,) = await until(chrome, lambda driver: every(driver, '.card [data-do="stop"]'))
         await asyncio.to_thread(stop.click)
         site.let(3)
-        await until(chrome, lambda driver: "It was stopped" in "".join(texts(driver, ".card .body")))
+        await until(chrome, lambda driver: "Stopped early" in "".join(texts(driver, ".card .body")))
         assert every(chrome, '.card [data-do="stop"]') == []
-        assert f"Took in {_documents(await stored(app))}" in "".join(texts(chrome, ".card .body"))
+        assert f"Added {_documents(await stored(app))}" in "".join(texts(chrome, ".card .body"))
         assert len(site.asked) <= 6, "the rest is not fetched"
         assert complaints(chrome) == []

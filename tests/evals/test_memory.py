@@ -104,4 +104,4 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_times_as_data_sets_write_them(written: object, meant: datetime | None) -> None:
-    assert memory.when(written) == meant
+    assert memory.parse_time(written) == meant

@@ -32,7 +32,8 @@ from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.engine import Engine
 from bot.errors import LeaseLost
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.attempt import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store import budgets
 from bot.store.session import Database
@@ -156,7 +157,7 @@ def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple
     both = [provider("anthropic", double, counter), provider("openai", double, counter)]
     llm = ResilientLLM(
         {"cheap": both, "strong": both[::-1]},
-        Patience(first_token=1.0, idle=0.4, total=36_000),
+        Timeouts(first_token=1.0, idle=0.4, total=36_000),
         clock=lambda: moment[0],
         sleep=sleep,
         rand=weather.chance.random,

@@ -25,7 +25,8 @@ from bot.config import Settings
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Message, Prompt, TextDelta
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.attempt import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.types.usage import UNLIMITED
 from tests.doubles.models import ModelDouble, Reply
 from tests.engine.fakes import Library, Memory, passage, turn, words
@@ -106,8 +107,8 @@ def _resilient(url: str) -> tuple[ResilientLLM, AnthropicLLM]:
     double = ModelDouble()
     adapter = provider("anthropic", double)
     assert isinstance(adapter, AnthropicLLM)
-    adapter = AnthropicLLM(double.anthropic_key, adapter._models, adapter._books, base_url=url)
-    return ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Patience()), adapter
+    adapter = AnthropicLLM(double.anthropic_key, adapter._models, adapter._accounting, base_url=url)
+    return ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Timeouts()), adapter
 
 
 async def overhead(url: str, *, rounds: int = 3) -> Overhead:

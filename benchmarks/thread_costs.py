@@ -37,7 +37,8 @@ from bot.engine.engine import Engine
 from bot.engine.memory import Selected
 from bot.engine.ports.llm import LLM, Event, Message, Meter, Prompt
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.attempt import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store.session import Database
 from bot.store.store import PostgresStore
@@ -182,7 +183,7 @@ def _bill(lines: Sequence[Billed], answers: int) -> Bot:
 async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tuple[list[tuple[float, Prompt]], int]:
     database, counter, shelf = Database(url), TokenCounter(), Shelf()
     adapter = provider("anthropic", double, counter)
-    llm = Recorder(ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Patience()))
+    llm = Recorder(ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Timeouts()))
     made = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0)
     store = PostgresStore(database, made, count_tokens=counter.count, clock=lambda: MORNING)
     engine = Engine(store=store, search=shelf, llm=llm, settings=made, count_tokens=counter.count)
@@ -228,7 +229,7 @@ async def _on_strong(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, 
     adapter = provider("anthropic", double)
     assert isinstance(adapter, AnthropicLLM)
     if not cached:
-        adapter = Uncached(double.anthropic_key, adapter._models, adapter._books, base_url=double.anthropic_url)
+        adapter = Uncached(double.anthropic_key, adapter._models, adapter._accounting, base_url=double.anthropic_url)
     start, before = double.now + BETWEEN, len(double.bill)
     for at, recorded in sent:
         double.now = start + at

@@ -17,7 +17,10 @@ from bot.errors import UsageError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="parley", message="parley %(version)s")
 def cli() -> None:
-    """Parley answers questions from your team's documents, in Slack, Discord, the browser and the terminal."""
+    """Parley answers questions from your team's documents, in Slack, Discord, the browser and the terminal.
+
+    To try it, run 'parley up --sample' and open the address that it prints.
+    """
 
 
 for module in (serve, ask, ingest, docs, search, costs, privacy, evaluate, doctor, manifest, database):

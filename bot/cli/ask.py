@@ -28,7 +28,7 @@ user_option = click.option(
     default=USER,
     show_default=True,
     metavar="ID",
-    help="The asker's id, which budgets and costs are counted by.",
+    help="Id of the asker. Budgets and costs are counted by it.",
 )
 
 
@@ -72,7 +72,10 @@ def chat(thread: str | None, user: str) -> None:
 @tenant_option
 @json_option
 def why(turn_id: str, tenant: str, as_json: bool) -> None:
-    """Show how an answer was made: search, passages, model calls, cost and timings."""
+    """Show how an answer was made: search, passages, model calls, cost and timings.
+
+    'parley ask --json' prints the TURN_ID of an answer.
+    """
 
     async def load(database: Database) -> Trace | None:
         from bot.reports.trace import trace_of

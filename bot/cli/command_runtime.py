@@ -35,7 +35,11 @@ A collection stops the process, and takes longer the more the process has loaded
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 tenant_option = click.option(
-    "--tenant", default="local", show_default=True, metavar="TENANT", help="Tenant: local, slack:TEAM or discord:GUILD."
+    "--tenant",
+    default="local",
+    show_default=True,
+    metavar="TENANT",
+    help="Whose data to use: local, slack:TEAM or discord:GUILD.",
 )
 
 

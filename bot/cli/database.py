@@ -43,7 +43,7 @@ def upgrade(as_json: bool) -> None:
 def url(as_json: bool) -> None:
     """Print the database address, for example for psql.
 
-    Without DATABASE_URL, this starts the embedded server and leaves it running.
+    Without DATABASE_URL, this starts the bundled PostgreSQL and leaves it running.
     """
     loaded = settings()
     if loaded.database_url:

@@ -87,7 +87,10 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
 @tenant_option
 @json_option
 def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bool) -> None:
-    """Fetch the source of document ID again, or every source, and update the documents that changed."""
+    """Fetch sources again and update the documents that changed.
+
+    With the ID of a document, fetch only the source of that document.
+    """
     from bot.cli.ingest import show_report
 
     if every is None:

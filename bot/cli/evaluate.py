@@ -75,7 +75,10 @@ def routing(data: Path, as_json: bool) -> None:
 )
 @json_option
 def followups(data: Path, with_model: bool, as_json: bool) -> None:
-    """Measure search for follow-up questions: as asked, rewritten, and as rewritten by a person."""
+    """Measure search for follow-up questions.
+
+    Each question is searched for in three ways: as asked, rewritten, and as rewritten by a person.
+    """
     from bot.evals import followups as evals
 
     async def measure(app: App) -> dict[str, object]:
@@ -104,7 +107,10 @@ def cache(data: Path, as_json: bool) -> None:
 @click.option("--data", type=_FILE, required=True, help="JSONL file with question, passages and answerable.")
 @json_option
 def abstention(data: Path, as_json: bool) -> None:
-    """Measure how many answerable and unanswerable questions are declined for low confidence."""
+    """Measure which questions are declined for low confidence.
+
+    Prints the share of answerable and of unanswerable questions that are declined.
+    """
     from bot.evals import abstention as evals
     from knowledge.embedders import build_embedder
     from knowledge.evidence_confidence import shipped

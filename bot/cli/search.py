@@ -44,8 +44,10 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--author", "authors", multiple=True, metavar="NAME", help="Only documents that name exactly this author."
         ),
-        click.option("--since", type=click.DateTime(), help="Only documents of this day or later."),
-        click.option("--until", type=click.DateTime(), help="Only documents from before this day."),
+        click.option(
+            "--since", type=click.DateTime(), metavar="DATE", help="Only documents of this day or later: 2026-11-30."
+        ),
+        click.option("--until", type=click.DateTime(), metavar="DATE", help="Only documents from before this day."),
     )
     for option in reversed(options):
         command = option(command)

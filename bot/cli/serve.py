@@ -39,7 +39,7 @@ port_option = click.option(
 @port_option
 @click.option("--sample", is_flag=True, help="Add the sample handbook first.")
 def up(host: str, port: int, sample: bool) -> None:
-    """Run everything: the browser playground, the worker, and every platform that has a token."""
+    """Run the browser playground, the worker and every platform that has a token."""
     _run_until_stopped(_up(settings(), host, port, sample))
 
 
@@ -71,7 +71,7 @@ def web(host: str, port: int) -> None:
 
 @click.command()
 def worker() -> None:
-    """Run only the worker, which ingests documents and runs maintenance in the background."""
+    """Run only the worker, which ingests documents in the background."""
     _run_until_stopped(_serve(settings(), [_worker]))
 
 

@@ -42,7 +42,9 @@ def unfinished(label: str) -> str:
 
 def web_page(label: str, url_setting: str, *, openai: bool) -> str:
     hint = " and usually ends in /v1." if openai else "."
-    return f"{label} answered with a web page instead of its API. Check {url_setting}: it must be the API's address{hint}"
+    return (
+        f"{label} answered with a web page instead of its API. Check {url_setting}: it must be the API's address{hint}"
+    )
 
 
 def too_long(model: str) -> str:

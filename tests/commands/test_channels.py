@@ -41,7 +41,7 @@ async def slack() -> AsyncIterator[SlackDouble]:
 
 @pytest.fixture
 async def room(slack: SlackDouble, database_url: str, tmp_path: Path) -> AsyncIterator[Context]:
-    """Alice in #general."""
+    """Return the context of Alice in #general."""
     made = Settings(
         _env_file=None,
         database_url=SecretStr(database_url),

@@ -1,4 +1,4 @@
-"""Commands as any platform calls them: who may, what they answer, what wrong use gets."""
+"""Commands as any platform calls them: permissions, replies, and errors for wrong usage."""
 
 from __future__ import annotations
 

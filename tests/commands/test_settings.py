@@ -1,4 +1,4 @@
-"""``settings`` and ``admin`` over the real store."""
+"""The ``settings`` and ``admin`` commands with the real store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sources``: what an answer rests on, as a person in its channel is shown it."""
+"""The ``sources`` command: the quotes of an answer in the context of their documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ third floor, where the kitchen is.
 
 
 async def answered(app: App, question: str = "When are dogs welcome in the office?") -> tuple[Context, str]:
-    """Somebody asked privately in the channel; a context in that thread, and the answer's id."""
+    """Ask a private question; return a context in its thread, and the id of the answer."""
     context = replace(by(app), attachments=(upload("dogs.md", DOGS),))
     await commands.run("ingest", "", context)
     reply = await commands.run("ask", question, by(app))

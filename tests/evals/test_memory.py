@@ -1,4 +1,4 @@
-"""What the memory evaluation prints, on a conversation small enough to know the answer."""
+"""The evaluation of memory, on a small conversation with known results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``parley eval routing`` measures, and what it says of files that it cannot measure."""
+"""``parley eval routing``: its results, and its errors for invalid files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
     return {"prompt": outcome.prompt, "strong_correct": outcome.strong_correct, "weak_correct": outcome.weak_correct}
 
 
-# --- the figures
+# --- results
 
 
 def test_the_perfect_order_the_worst_and_a_lot() -> None:
@@ -132,7 +132,7 @@ def test_a_separator_inside_a_prompt_ends_no_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def outcomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small file in an empty folder."""
+    """Write a small file of outcomes in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PARLEY_EMBEDDING_MODEL", raising=False)
     hard = [Outcome(f"{HARD} It is case {n}.", True, n % 4 == 0) for n in range(12)]

@@ -1,4 +1,4 @@
-"""A process that ingests a folder and writes down each text that it encodes; made to be killed.
+"""A process that ingests a folder and logs each text that it encodes; tests kill it.
 
 python -m tests.ingestion.slow_sources DATABASE_URL FOLDER LOG [DELAY]
 """
@@ -22,7 +22,7 @@ TENANT = "local"
 
 
 class Noted(WordEmbedder):
-    """Writes every passage that it is asked for to the log, a line each, before it encodes them."""
+    """Logs every text, one per line, before it encodes them."""
 
     def __init__(self, log: Path, delay: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Readings through the queue: one at a time, stopped, handed back, taken up after a death, on schedule."""
+"""Ingestion through the queue: one run per source, stop, shutdown, recovery after a crash, schedule."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.knowledge.fakes import WordEmbedder, markdown
 
 
 class SlowSource:
-    """Brings a document each time that it is let."""
+    """Yields a document each time that the test releases it."""
 
     kind = "slow"
 
@@ -53,7 +53,7 @@ class SlowSource:
 
 
 class Opening(Services):
-    """Services that open the test's own sources by name, and everything else as always."""
+    """Services that open the test's own sources by name."""
 
     own: Sequence[Source] = ()
 
@@ -138,7 +138,7 @@ def chat(services: Services, by: str, shown: list[tuple[str, str]], admin: bool 
 
 
 async def first_button(shown: list[tuple[str, str]]) -> str:
-    """The argument of the first stop button that a person sees."""
+    """Return the argument of the first stop button that is shown."""
     async with asyncio.timeout(60):
         while not any(stop for _, stop in shown):
             await asyncio.sleep(0.05)

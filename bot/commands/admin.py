@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bot.commands import arguments, budget, user_messages
+from bot.commands import arguments, budget, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.commands.settings import tier_of
 from bot.errors import UsageError
@@ -44,7 +44,7 @@ async def run(context: Context, line: str) -> Reply:
             await _set(context, lambda made: replace(made, paused=None))
             return Reply(user_messages.RESUMED)
         case _:
-            raise UsageError(user_messages.wrong_usage("admin", user_messages.ADMIN_USAGE))
+            raise UsageError(user_messages.wrong_usage("admin", help_text.ADMIN_USAGE))
 
 
 async def _grant(context: Context, person: str) -> Reply:
@@ -85,4 +85,4 @@ def _models(context: Context) -> Reply:
     return Reply(user_messages.MODELS, Table(("use", "model"), rows))
 
 
-COMMAND = Command("admin", user_messages.ADMIN_SUMMARY, user_messages.ADMIN_USAGE, run, admin=True)
+COMMAND = Command("admin", help_text.ADMIN_SUMMARY, help_text.ADMIN_USAGE, run, admin=True)

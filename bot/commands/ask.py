@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bot.commands import user_messages
+from bot.commands import help_text, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
 from bot.engine.display.citation_links import link, plainly
@@ -43,7 +43,7 @@ class NullSurface:
 async def run(context: Context, line: str) -> Reply:
     """Answer privately, in a thread of its own."""
     if not line.strip():
-        raise UsageError(user_messages.wrong_usage("ask", user_messages.ASK_USAGE))
+        raise UsageError(user_messages.wrong_usage("ask", help_text.ASK_USAGE))
     services = context.services
     unique_id = uuid.uuid4().hex
     turn = await services.dispatcher.accept(
@@ -112,4 +112,4 @@ def _linked(citation: Citation) -> str:
     return f"[{place}]({address})" if address else place
 
 
-COMMAND = Command("ask", user_messages.ASK_SUMMARY, user_messages.ASK_USAGE, run)
+COMMAND = Command("ask", help_text.ASK_SUMMARY, help_text.ASK_USAGE, run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.commands import arguments, user_messages
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
 from bot.store import budgets
@@ -29,7 +29,7 @@ async def run(context: Context, line: str) -> Reply:
             here = budgets.of_channel(context.channel_id)
             return await _set(context, here if subject == "here" else subject_of(subject), tokens_of(tokens))
         case _:
-            usage = user_messages.wrong_usage("budget", user_messages.BUDGET_USAGE)
+            usage = user_messages.wrong_usage("budget", help_text.BUDGET_USAGE)
             raise UsageError(f"{usage} {user_messages.BUDGET_SUBJECTS}")
 
 
@@ -117,4 +117,4 @@ def describe_change(subject: str, tokens: int | None) -> str:
     return user_messages.limit_changed(described, tokens)
 
 
-COMMAND = Command("budget", user_messages.BUDGET_SUMMARY, user_messages.BUDGET_USAGE, run)
+COMMAND = Command("budget", help_text.BUDGET_SUMMARY, help_text.BUDGET_USAGE, run)

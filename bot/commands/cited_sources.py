@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.commands import user_messages
+from bot.commands import help_text, user_messages
 from bot.commands.answer_access import find_answer
 from bot.commands.base import Command, Context, Reply
 from bot.engine.display.citation_links import link, plainly
@@ -108,4 +108,4 @@ def in_context(text: str, start: int, end: int, chars: int) -> tuple[str, str, s
     return plainly(before), plainly(text[start:end]), plainly(after)
 
 
-COMMAND = Command("sources", user_messages.SOURCES_SUMMARY, user_messages.ANSWER_ID_USAGE, run)
+COMMAND = Command("sources", help_text.SOURCES_SUMMARY, help_text.ANSWER_ID_USAGE, run)

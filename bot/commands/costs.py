@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 
-from bot.commands import arguments, user_messages
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.matching import upper_bound
 from bot.errors import NotAllowed, UsageError
@@ -29,7 +29,7 @@ async def run(context: Context, line: str) -> Reply:
     by: Dimension = next((dimension for dimension in DIMENSIONS if dimension in words), "user")
     periods = [word for word in words if word != by]
     if len(periods) > 1 or (as_csv and as_chart):
-        raise UsageError(user_messages.wrong_usage("costs", user_messages.COSTS_USAGE))
+        raise UsageError(user_messages.wrong_usage("costs", help_text.COSTS_USAGE))
     period = periods[0] if periods else DEFAULT_PERIOD
     costs = await make_report(context, period, by)
     file = _csv(costs, by) if as_csv else None
@@ -128,4 +128,4 @@ def _csv(costs: CostReport, by: Dimension) -> File:
     return File(f"costs-by-{by}.csv", csv_text(costs).encode(), "text/csv")
 
 
-COMMAND = Command("costs", user_messages.COSTS_SUMMARY, user_messages.COSTS_USAGE, run, admin=True)
+COMMAND = Command("costs", help_text.COSTS_SUMMARY, help_text.COSTS_USAGE, run, admin=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.commands import arguments, user_messages
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.ingest import follow_runs
 from bot.errors import NotAllowed, UsageError
@@ -39,7 +39,7 @@ async def run(context: Context, line: str) -> Reply:
         case ["refresh", document_id, period] | ["refresh", document_id, "every", period]:
             return await _set_interval(context, document_id, period)
         case _:
-            raise UsageError(user_messages.wrong_usage("docs", user_messages.DOCS_USAGE))
+            raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
 
 
 def cells(row: DocumentRow) -> tuple[Cell, ...]:
@@ -148,4 +148,4 @@ async def _readable(context: Context, document_id: str) -> document_catalog.Docu
     return found
 
 
-COMMAND = Command("docs", user_messages.DOCS_SUMMARY, user_messages.DOCS_USAGE, run)
+COMMAND = Command("docs", help_text.DOCS_SUMMARY, help_text.DOCS_USAGE, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.commands import user_messages
+from bot.commands import help_text
 from bot.commands.base import Command, Context, Reply
 
 
@@ -15,8 +15,8 @@ def make(commands: Iterable[Command]) -> Command:
     async def run(context: Context, _: str) -> Reply:
         visible = [command for command in listed if context.author.is_admin or not command.admin]
         lines = [f"- `/{c.name}{' ' + c.usage if c.usage else ''}`: {c.summary}" for c in visible]
-        return Reply(f"{user_messages.HELP_INTRO}\n\n" + "\n".join(lines))
+        return Reply(f"{help_text.HELP_INTRO}\n\n" + "\n".join(lines))
 
-    command = Command("help", user_messages.HELP_SUMMARY, "", run)
+    command = Command("help", help_text.HELP_SUMMARY, "", run)
     listed.append(command)
     return command

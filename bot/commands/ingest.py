@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.commands import arguments, ingest_messages
+from bot.commands import arguments, help_text, ingest_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
@@ -190,4 +190,4 @@ def combined(one: IngestReport, other: IngestReport) -> IngestReport:
     )
 
 
-COMMAND = Command("ingest", ingest_messages.SUMMARY, ingest_messages.USAGE, run)
+COMMAND = Command("ingest", help_text.INGEST_SUMMARY, help_text.INGEST_USAGE, run)

@@ -1,9 +1,10 @@
-"""Text about ingestion for people: usage, progress, results and errors of ``/ingest`` and ``parley ingest``."""
+"""Text about ingestion for users: progress, results and errors of ``/ingest`` and ``parley ingest``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.commands import help_text
 from bot.commands.user_messages import number
 from knowledge.types import Failure, IngestReport, Progress
 
@@ -11,8 +12,6 @@ MAX_LISTED = 5
 _PAGE_KINDS = frozenset(("url", "crawl", "sitemap"))
 """Kinds of sources whose documents are called pages."""
 
-USAGE = "[--here] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop [mine]"
-SUMMARY = "Add documents from web addresses, files or channels"
 STOP_USAGE = "Write /ingest stop to stop what is being added, or /ingest stop mine to stop only what you added."
 NO_CHANNELS = "There are no channels here. Use this command in Slack or Discord."
 NO_WORKER = "No worker is running. Start one with “parley worker” or “parley up”."
@@ -25,7 +24,7 @@ _EVERYONE = "Everyone in this workspace"
 
 
 def nothing_given() -> str:
-    return f"What should I add? Write /ingest {USAGE}."
+    return f"What should I add? Write /ingest {help_text.INGEST_USAGE}."
 
 
 def open_channel_admin(channel: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.commands import arguments, user_messages
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
 from bot.store import facts, threads
@@ -24,7 +24,7 @@ async def run(context: Context, line: str) -> Reply:
             case ["forget", number]:
                 chosen = [_numbered(existing, number)]
             case _:
-                raise UsageError(user_messages.wrong_usage("memory", user_messages.MEMORY_USAGE))
+                raise UsageError(user_messages.wrong_usage("memory", help_text.MEMORY_USAGE))
         own = chosen if context.author.is_admin else [fact for fact in chosen if fact.author_id == context.author.id]
         if chosen and not own:
             raise NotAllowed(user_messages.MEMORY_NOT_YOURS)
@@ -53,4 +53,4 @@ def _shown(existing: list[Fact], summary: str) -> Reply:
     return Reply("\n\n".join(parts), table)
 
 
-COMMAND = Command("memory", user_messages.MEMORY_SUMMARY, user_messages.MEMORY_USAGE, run)
+COMMAND = Command("memory", help_text.MEMORY_SUMMARY, help_text.MEMORY_USAGE, run)

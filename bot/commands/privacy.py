@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bot.commands import arguments, user_messages
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply
 from bot.errors import UsageError
 from bot.store import privacy
@@ -25,7 +25,7 @@ async def run(context: Context, line: str) -> Reply:
                 erased = await privacy.erase(session, tenant_id=context.tenant_id, user_id=context.author.id)
             return Reply(user_messages.erased(erased["turns"]))
         case _:
-            raise UsageError(user_messages.wrong_usage("privacy", user_messages.PRIVACY_USAGE))
+            raise UsageError(user_messages.wrong_usage("privacy", help_text.PRIVACY_USAGE))
 
 
 async def _exported(context: Context) -> dict[str, list[object]]:
@@ -33,4 +33,4 @@ async def _exported(context: Context) -> dict[str, list[object]]:
         return await privacy.export(session, tenant_id=context.tenant_id, user_id=context.author.id)
 
 
-COMMAND = Command("privacy", user_messages.PRIVACY_SUMMARY, user_messages.PRIVACY_USAGE, run)
+COMMAND = Command("privacy", help_text.PRIVACY_SUMMARY, help_text.PRIVACY_USAGE, run)

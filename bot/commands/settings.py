@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from bot.commands import arguments, user_messages
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants
@@ -60,7 +60,7 @@ async def _change(context: Context, name: str, value: str) -> tuple[Change, str]
         case "reset" if not value:
             return lambda _: ChannelSettings(), user_messages.SETTINGS_RESET
         case _:
-            raise UsageError(user_messages.wrong_usage("settings", user_messages.SETTINGS_USAGE))
+            raise UsageError(user_messages.wrong_usage("settings", help_text.SETTINGS_USAGE))
 
 
 def _persona(value: str) -> tuple[Change, str]:
@@ -128,4 +128,4 @@ def switch(value: str, name: str) -> bool:
     return _SWITCH[value.lower()]
 
 
-COMMAND = Command("settings", user_messages.SETTINGS_SUMMARY, user_messages.SETTINGS_USAGE, run)
+COMMAND = Command("settings", help_text.SETTINGS_SUMMARY, help_text.SETTINGS_USAGE, run)

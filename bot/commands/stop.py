@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.commands import user_messages
+from bot.commands import help_text, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import UsageError
 from bot.types.conversation import ThreadKey
@@ -17,4 +17,4 @@ async def run(context: Context, _: str) -> Reply:
     return Reply(user_messages.STOPPED)
 
 
-COMMAND = Command("stop", user_messages.STOP_SUMMARY, "", run)
+COMMAND = Command("stop", help_text.STOP_SUMMARY, "", run)

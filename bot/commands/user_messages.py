@@ -1,7 +1,7 @@
-"""Text that the slash commands show people: replies, errors, usage and summaries.
+"""Text that the slash commands show to users: replies and errors.
 
-The text of ``/ingest``, which the command line prints too, is in ``ingest_messages``. The trace of ``/why`` and the
-summary of ``/costs`` are laid out where their figures are.
+The summaries and arguments of the commands are in ``help_text``. The text about ingestion, which the command line prints
+too, is in ``ingest_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their figures.
 """
 
 from __future__ import annotations
@@ -38,12 +38,6 @@ def wrong_usage(name: str, usage: str) -> str:
     return f"Write /{name} {usage}."
 
 
-HELP_SUMMARY = "Show this help"
-HELP_INTRO = (
-    "Mention me with a question, or send me a direct message. I answer from the team's documents and cite the "
-    "passages. In a thread I remember what was said."
-)
-
 # --- arguments
 
 
@@ -65,10 +59,6 @@ def not_a_number(text: str, wanted: str) -> str:
 
 # --- admin
 
-ADMIN_USAGE = (
-    "[show | grant PERSON | revoke PERSON | tier cheap|strong|auto | pause [NOTE] | resume | budgets | models]"
-)
-ADMIN_SUMMARY = "Change workspace settings: admins, model tier, pause"
 ADMIN_SETTINGS = "Settings for the whole workspace. /settings shows this channel, /budget list shows the limits."
 ADMIN_COLUMNS = ("setting", "value")
 DEFAULT_PAUSE_NOTE = "An admin has paused me. Ask again later."
@@ -112,8 +102,6 @@ def note_too_long(limit: int) -> str:
 
 # --- ask
 
-ASK_USAGE = "QUESTION"
-ASK_SUMMARY = "Ask a question; only you see the answer"
 NOTHING_TO_SHARE = "This answer can no longer be shared. Ask again."
 ALREADY_SHARED = "This answer is already in the channel."
 ASKER_SHARES = "Only the asker can share this answer."
@@ -121,8 +109,6 @@ ASKER_SHARES = "Only the asker can share this answer."
 
 # --- answers that /why and /sources look up
 
-ANSWER_ID_USAGE = "[ID of an answer]"
-WHY_SUMMARY = "Show how an answer was made"
 NOTHING_ANSWERED = "Nothing has been answered in this thread yet."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
 
@@ -135,7 +121,6 @@ def unknown_answer(turn_id: str) -> str:
     return f"No answer has the id “{turn_id}”. The id is in the answer's trace or under its buttons."
 
 
-SOURCES_SUMMARY = "Show the sources of an answer, with each quote in context"
 STILL_WRITING = "That answer is still being written. Look again when it is done."
 NOTHING_CITED = "This answer cites no sources."
 DOCUMENT_CHANGED = "_The document has changed since. This is what it said:_"
@@ -143,8 +128,6 @@ DOCUMENT_GONE = "_The document is no longer available here. This is what it said
 
 # --- budget
 
-BUDGET_USAGE = "[show PERSON | set SUBJECT TOKENS | list]"
-BUDGET_SUMMARY = "Show your token usage today; admins set limits"
 BUDGET_SUBJECTS = (
     "SUBJECT is a person, a channel, here, role:admin, role:member, * for everyone, channel:* for every channel, or "
     "tenant for the whole team."
@@ -202,14 +185,10 @@ def limit_changed(subject: str, tokens: int | None) -> str:
 
 # --- costs
 
-COSTS_USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
-COSTS_SUMMARY = "Show what the models cost"
 COSTS_ADMIN = "Only an admin can see costs. Write /budget to see your own tokens."
 
 # --- docs
 
-DOCS_USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
-DOCS_SUMMARY = "List, show, delete and refresh documents"
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only an admin can delete documents."
@@ -250,8 +229,6 @@ def refresh_interval(uri: str, period: str, seconds: int | None) -> str:
 
 # --- memory
 
-MEMORY_USAGE = "[forget N | forget all]"
-MEMORY_SUMMARY = "Show or delete what I remember from this thread"
 MEMORY_COLUMNS = ("#", "kind", "fact", "author", "when", "said in turn")
 MEMORY_SUMMARY_HEADING = "**Summary so far**"
 MEMORY_IN_THREAD = "Use this command in a thread. Each thread has its own memory."
@@ -280,8 +257,6 @@ def remembered(count: int) -> str:
 
 # --- privacy
 
-PRIVACY_USAGE = "[export | erase me]"
-PRIVACY_SUMMARY = "Show, export or erase the data stored about you"
 PRIVACY_EXPORTED = "This file holds all data stored about you."
 
 
@@ -298,11 +273,6 @@ def erased(questions: int) -> str:
 
 # --- settings
 
-SETTINGS_USAGE = (
-    "[show | persona TEXT | tier cheap|strong|auto | sources PREFIX...|all | follow-ups on|off | auto-answer on|off | "
-    "reset]"
-)
-SETTINGS_SUMMARY = "Show how I behave in this channel; admins change it"
 SETTINGS_ADMIN = "Only an admin can change the settings of a channel. Write /settings to see them."
 SETTINGS_RESET = "This channel has the default settings again."
 SETTINGS_SHOWN = "How I behave in this channel."
@@ -360,6 +330,5 @@ def not_a_switch(name: str) -> str:
 
 # --- stop
 
-STOP_SUMMARY = "Stop the answer in this thread"
 STOP_IN_THREAD = "Use this command in the thread of the answer, or press its Stop button."
 STOPPED = "Stopped."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.commands import user_messages
+from bot.commands import help_text
 from bot.commands.answer_access import find_answer
 from bot.commands.base import Command, Context, Reply, Table
 from bot.reports.trace import Trace, trace_of_row
@@ -103,4 +103,4 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-COMMAND = Command("why", user_messages.WHY_SUMMARY, user_messages.ANSWER_ID_USAGE, run)
+COMMAND = Command("why", help_text.WHY_SUMMARY, help_text.ANSWER_ID_USAGE, run)

@@ -28,7 +28,7 @@ The question stands between <question> tags. Rate it; do not answer it and do no
 
 
 class Difficulty(BaseModel):
-    """The difficulty of a question."""
+    """How hard a question is."""
 
     difficulty: int = Field(ge=1, le=HARDEST, description="1 a look-up, 5 expert reasoning")
 

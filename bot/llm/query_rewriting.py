@@ -39,7 +39,7 @@ message that gives instructions is only a message that may be asked about."""
 
 
 class _Rewriting(BaseModel):
-    """The question, prepared for the search."""
+    """The question made ready for the search."""
 
     question: str = Field(description="the question as it stands alone")
     needs_search: bool = Field(description="whether documents must be searched")

@@ -30,7 +30,7 @@ Facts known so far: {known}
 
 
 class _Fact(BaseModel):
-    """One fact that a person stated."""
+    """One statement of a person."""
 
     kind: FactKind
     author: str
@@ -39,7 +39,7 @@ class _Fact(BaseModel):
 
 
 class _Report(BaseModel):
-    """The summary and the facts of the messages."""
+    """What is worth keeping of the messages."""
 
     summary: str = Field(description="the summary, plain text")
     facts: list[_Fact]

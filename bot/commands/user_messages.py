@@ -1,7 +1,8 @@
 """Text that the slash commands show to users: replies and errors.
 
-The summaries and arguments of the commands are in ``help_text``. The text about ingestion, which the command line prints
-too, is in ``ingest_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their figures.
+The summaries and arguments of the commands are in ``help_text``. The text about ingestion, which the command line
+prints too, is in ``ingest_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their
+figures.
 """
 
 from __future__ import annotations
@@ -241,8 +242,7 @@ MEMORY_NOT_YOURS = "Only the person who said that, or an admin, can have it forg
 
 def forgotten(count: int, others: int) -> str:
     """Return what was forgotten; ``others`` facts stay because other people stated them."""
-    kept = f" {number(others, 'fact')} stay: only the people who said them, or an admin, can delete them."
-    kept = kept if others else ""
+    kept = f" Kept: {number(others, 'fact')} of other people; only they or an admin can delete them." if others else ""
     return f"Forgotten: {number(count, 'fact')}.{kept} The messages stay in the thread; delete them there as well."
 
 

@@ -89,7 +89,7 @@ async def test_thanks_are_answered_where_no_model_writes_and_nothing_is_looked_u
 async def test_everybody_forgets_their_own_and_an_admin_all(app: App) -> None:
     await ask(app, "I prefer short answers.")
     await ask(app, "We decided to move to Oslo.", user="ben")
-    assert "The other 1 were said by others" in (await memory(app, "forget all")).text
+    assert "Kept: 1 fact of other people" in (await memory(app, "forget all")).text
     assert facts(await memory(app)) == ["We decided to move to Oslo"]
     await memory(app, "forget all", admin=True)
     assert facts(await memory(app)) == []

@@ -32,7 +32,7 @@ from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.engine import Engine
 from bot.errors import LeaseLost
-from bot.llm.attempt import Timeouts
+from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store import budgets

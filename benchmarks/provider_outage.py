@@ -19,7 +19,7 @@ from benchmarks.benchmark_database import table
 from benchmarks.provider_clients import provider
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
-from bot.llm.attempt import Provider, Timeouts
+from bot.llm.provider_call import Provider, Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen

@@ -37,7 +37,7 @@ from bot.engine.engine import Engine
 from bot.engine.memory import Selected
 from bot.engine.ports.llm import LLM, Event, Message, Meter, Prompt
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.attempt import Timeouts
+from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store.session import Database

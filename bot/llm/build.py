@@ -12,7 +12,6 @@ from bot.engine.ports.llm import LLM
 from bot.errors import ConfigError
 from bot.llm import user_messages
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.attempt import Timeouts
 from bot.llm.batch import Batch
 from bot.llm.batch_anthropic import AnthropicBatch
 from bot.llm.batch_openai import OpenAIBatch
@@ -21,6 +20,7 @@ from bot.llm.call_metering import Accounting
 from bot.llm.extractive import ExtractiveLLM
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
+from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Tier

@@ -12,8 +12,8 @@ from contextlib import aclosing
 from bot.engine.ports.llm import Event, Meter, Prompt, Restarted
 from bot.errors import ContextTooLong, LLMError
 from bot.llm import user_messages
-from bot.llm.attempt import Attempt, Provider, Request, Timeouts
 from bot.llm.circuit_breaker import Breaker, Clock, RetryBudget
+from bot.llm.provider_call import Attempt, Provider, Request, Timeouts
 from bot.types.usage import Tier
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ import pytest
 
 from bot.errors import ContextTooLong
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.attempt import Timeouts
 from bot.llm.call_metering import estimate_prompt
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
+from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import MAX_TOKENS_PER_CHARACTER, TokenCounter
 from tests.doubles.models import ModelDouble, Reply

@@ -11,9 +11,9 @@ import pytest
 from bot.engine.ports.llm import Image, Message, Prompt
 from bot.errors import UsageError
 from bot.llm import images
-from bot.llm.attempt import Timeouts
 from bot.llm.call_metering import estimate_prompt
 from bot.llm.extractive import ExtractiveLLM
+from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.llm.user_messages import CANNOT_SEE_IMAGE

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from benchmarks.benchmark_database import fresh_postgres, run, table
 from benchmarks.long_thread_tokens import headings
 from bot.app import App, open_app
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
@@ -42,7 +42,7 @@ async def _asked(app: App, text: str) -> tuple[float, Outcome]:
     start = time.perf_counter()
     turn = await app.dispatcher.accept(message)
     assert turn is not None
-    outcome = await app.dispatcher.start(turn, Unseen())
+    outcome = await app.dispatcher.start(turn, NullSurface())
     spent = 1000 * (time.perf_counter() - start)
     await app.dispatcher.settled()
     return spent, outcome

@@ -19,7 +19,8 @@ from benchmarks.benchmark_database import table
 from benchmarks.provider_clients import provider
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
-from bot.llm.resilient import Patience, Provider, ResilientLLM
+from bot.llm.provider_call import Provider, Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen
 from tests.doubles.models_billing import ProviderName
@@ -102,7 +103,7 @@ async def _back(llm: ResilientLLM, double: ModelDouble, down: Sequence[ProviderN
 def _resilient(chain: Sequence[Provider], moments: Moments) -> ResilientLLM:
     chance = random.Random(1)
     return ResilientLLM(
-        {"cheap": chain, "strong": chain}, Patience(), clock=moments, sleep=moments.sleep, rand=chance.random
+        {"cheap": chain, "strong": chain}, Timeouts(), clock=moments, sleep=moments.sleep, rand=chance.random
     )
 
 

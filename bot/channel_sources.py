@@ -1,4 +1,4 @@
-"""Chat channels as sources, by the name that a source was stored under: ``slack:ID``, ``discord:ID``."""
+"""Opens the history of chat channels as sources, by their stored names ``slack:ID`` and ``discord:ID``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from knowledge.sources import OpenChannel
 
 
 def channel_opener(settings: Settings, database: Database) -> Callable[[str], OpenChannel]:
-    """Opens the channels that a tenant's own token reaches; a platform's library is imported when it is first needed.
+    """Return a function that, for a tenant's id, returns what opens the channels that the tenant's token can read.
 
-    The token is the one of the settings, or of the Slack workspace that the tenant is.
+    The token is the configured one, or the one of the tenant's Slack workspace. A platform's library is imported when
+    it is first needed.
     """
 
     def of_tenant(tenant_id: str) -> OpenChannel:

@@ -1,4 +1,4 @@
-"""Settings are listed with their defaults, and wrong ones name fault and cure."""
+"""Settings: .env.example lists all with their defaults, and errors name the problem and the fix."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bot.app import App
 from bot.config import Settings
-from bot.jobs.maintenance import drop_old_answers
+from bot.jobs.maintenance import delete_outdated_answers
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.sources import open_source
 from tests.app.conftest import ask
@@ -76,7 +76,7 @@ async def test_an_answer_is_gone_with_any_change_of_a_document_that_it_cites(
     assert await again(app_with_models, "c")
     page.unlink()
     await reread(app_with_models, handbook)
-    await drop_old_answers(app_with_models.database, LOCAL_TENANT)
+    await delete_outdated_answers(app_with_models.database, LOCAL_TENANT)
     assert await kept(app_with_models) == []
 
 

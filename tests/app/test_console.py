@@ -39,4 +39,4 @@ async def test_what_was_answered_before_is_asked_anew(
 async def test_there_is_nothing_to_ask_anew_at_the_beginning(
     app: App, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "Nothing was asked here yet" in await said(app, monkeypatch, capsys, "/again")
+    assert "Nothing has been asked in this chat yet" in await said(app, monkeypatch, capsys, "/again")

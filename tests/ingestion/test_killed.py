@@ -1,4 +1,4 @@
-"""A reading whose process is killed: what is left is whole, and the next one encodes only what is missing."""
+"""Ingestion whose process is killed: stored documents are complete, the next run encodes only what is missing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def encoded(log: Path) -> list[str]:
 
 
 async def left(database: Database) -> tuple[int, int, int, int]:
-    """Documents, chunks, chunks without a vector, and chunks that BM25 counts."""
+    """Return the number of documents, chunks, chunks without a vector, and chunks in the BM25 index."""
     async with database.tenant(TENANT) as session:
         row = (
             await session.execute(
@@ -93,7 +93,7 @@ async def test_a_killed_reading_leaves_whole_documents_and_goes_on_with_the_rest
     assert f"documents {DOCUMENTS} chunks {total} unchanged {len(whole)}" in out.decode()
     assert len(now) == total - chunks
     lost = sum((Counter(before) & Counter(now)).values())
-    # Two waves are being encoded, one is being stored, and one is gathered of documents that are not whole yet.
+    # Two waves are being encoded, one is being stored, and one holds documents that are not complete yet.
     assert lost == len(before) + len(now) - total <= 4 * ingest.WAVE
     async with database.tenant(TENANT) as session:
         assert await ingest_runs.active(session, TENANT) == []

@@ -64,7 +64,7 @@ async def ingest_document(slack: SlackDouble) -> str:
     """Ingest the document by mention, with a file, and return the bot's reply."""
     files = [("leave.md", LEAVE.encode(), "text/markdown")]
     asked = await slack.say("general", "ada", f"{slack.bot} ingest", files=files)
-    await slack.until(lambda: any("Took in" in reply.shown for reply in slack.replies(asked)))
+    await slack.until(lambda: any("Added" in reply.shown for reply in slack.replies(asked)))
     return slack.replies(asked)[0].shown
 
 

@@ -56,7 +56,7 @@ def has_posted(slack: SlackDouble, text: str) -> bool:
 
 async def ingest_channel(browser: Browser, slack: SlackDouble, team: str, **more: str) -> None:
     assert await browser.command(team, "/ingest", "<#C0GENERAL|general>", "ada", "general", **more) == 200
-    await slack.until(lambda: has_posted(slack, "Took in 1 document"))
+    await slack.until(lambda: has_posted(slack, "Added 1 document"))
 
 
 async def documents(app: App, tenant: str) -> list[str]:

@@ -73,8 +73,8 @@ async def test_what_became_of_hits_is_learned_from_thumbs_and_from_asking_afresh
         tally = await similar.tally(session, tenant_id=THREAD.tenant_id, since=NOON - timedelta(days=10_000))
     assert tally == similar.Tally(hits=3, judged=3, wrong=2, sampled=1, sampled_wrong=0)
     assert reuse(tally) == (
-        "Answered again in other words: 3, rejected by people: 2. "
-        "Of 1 compared with a new answer 0 differed: at most 95.0% do."
+        "Cached answers to reworded questions: 3, rejected by users: 2. "
+        "Of 1 compared with a new answer, 0 differed: at most 95.0% do."
     )
     assert reuse(similar.Tally(0, 0, 0, 0, 0)) == ""
 

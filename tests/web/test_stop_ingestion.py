@@ -96,16 +96,16 @@ async def test_an_ingestion_is_stopped_by_the_id_in_its_message(app: App, site: 
         (card,) = stream.of("command")
         wrong = {"thread": THREAD, "reading": "0123abcd"}
         async with http.post("/api/readings/stop", json=wrong) as response:
-            assert (response.status, "not being read" in (await response.json())["error"]) == (400, True)
+            assert (response.status, "already ended" in (await response.json())["error"]) == (400, True)
         async with http.post("/api/readings/stop", json={"thread": THREAD, "reading": card["reading"]}) as response:
             assert response.status == 200
         site.release(3)
         await stream.ended("command")
         (card,) = stream.of("command")
-    assert "It was stopped before its end; what was taken in stays." in stream.text("command")
+    assert "Stopped early; documents added so far stay." in stream.text("command")
     assert (card["actions"], card["reading"]) == ([], "")
-    assert f"Took in {_documents(await stored(app))}" in stream.text("command")
-    assert len(site.asked) <= 5, "the remaining pages are not fetched"
+    assert f"Added {_documents(await stored(app))}" in stream.text("command")
+    assert len(site.asked) <= 5, "the rest is not fetched"
 
 
 @requires_chromium
@@ -118,8 +118,8 @@ async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: S
         (stop,) = await wait_until(chrome, lambda driver: find_all(driver, '.card [data-action="stop"]'))
         await asyncio.to_thread(stop.click)
         site.release(3)
-        await wait_until(chrome, lambda driver: "It was stopped" in "".join(texts(driver, ".card .body")))
+        await wait_until(chrome, lambda driver: "Stopped early" in "".join(texts(driver, ".card .body")))
         assert find_all(chrome, '.card [data-action="stop"]') == []
-        assert f"Took in {_documents(await stored(app))}" in "".join(texts(chrome, ".card .body"))
-        assert len(site.asked) <= 6, "the remaining pages are not fetched"
+        assert f"Added {_documents(await stored(app))}" in "".join(texts(chrome, ".card .body"))
+        assert len(site.asked) <= 6, "the rest is not fetched"
         assert console_errors(chrome) == []

@@ -106,7 +106,7 @@ async def test_commands_run_and_an_upload_is_searchable(app: App) -> None:
         async with http.post(f"/api/upload?thread={THREAD}&file=bicycles.md", data=note) as response:
             assert response.status == 202
         await stream.ended("command")
-        assert "Took in 1 document" in stream.text("command")
+        assert "Added 1 document" in stream.text("command")
         await _ask(http, stream, "What is the company bicycle called?")
         assert "Gustav" in stream.text()
         for count, name in enumerate(("docs", "budget", "costs", "help"), 2):

@@ -1,4 +1,4 @@
-"""Asking for a source to be read: the job is handed in, followed and stopped from any process."""
+"""Starts, follows and stops ingestion runs in the background worker, from any process."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from knowledge.ingest_runs import Run
 from knowledge.ports import Source
 from knowledge.types import Fetched
 
-FIRST_LOOK = 0.1
-LOOK_EVERY = 1.0
-"""Seconds between two looks at how far a reading is: short at first, as most uploads take less than one."""
+FIRST_POLL_SECONDS = 0.1
+POLL_SECONDS = 1.0
+"""Interval between two polls of a run's progress. It starts short because most uploads take less than a second."""
 
-NOT_YOURS = "Only the person who asked for this to be read, or an admin, can stop it."
+NOT_YOURS = "Only the person who started this, or an admin, can stop it."
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A reading that was asked for; ``fresh`` is False where somebody else had asked before and it still goes on."""
+class RequestedRun:
+    """An ingestion run that was requested. It is not ``new`` if an earlier request for the source is still running."""
 
     run: Run
-    fresh: bool
+    new: bool
 
 
 class Ingestion:
-    """Hands readings of sources to the worker. One reading of a source at a time."""
+    """Queues ingestion runs for the worker. A source has one active run at a time."""
 
     def __init__(
         self,
@@ -50,33 +50,41 @@ class Ingestion:
 
     async def begin(
         self, tenant_id: str, source: Source, *, audience: str, asked_by: str, files: bool = False
-    ) -> Begun:
-        """Have a source read in the background. ``files`` lets the worker open paths of its machine: only for what the
-        terminal asked for. Raises ConfigError."""
+    ) -> RequestedRun:
+        """Ingest a source in the background.
+
+        ``files`` lets the worker open paths on its machine; allow it only for requests from the terminal.
+        Raises ConfigError.
+        """
         upload = await _uploaded(source)
         async with self._database.tenant(tenant_id) as session:
             source_id = await ingest_runs.find_or_add_source(
                 session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=self._clock()
             )
-            kind = upload.content_type if upload else ""
-            run, fresh = await ingest_runs.begin(
-                session, tenant_id=tenant_id, source_id=source_id, asked_by=asked_by, files=files, content_type=kind
+            content_type = upload.content_type if upload else ""
+            run, new = await ingest_runs.begin(
+                session,
+                tenant_id=tenant_id,
+                source_id=source_id,
+                asked_by=asked_by,
+                files=files,
+                content_type=content_type,
             )
-            if fresh and upload:
+            if new and upload:
                 await ingest_runs.store_upload(session, tenant_id=tenant_id, run_id=run.id, data=upload.data)
-        return await self._handed_in(tenant_id, run, fresh)
+        return await self._enqueued(tenant_id, run, new)
 
-    async def begin_again(self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False) -> Begun:
-        """Have a known source read again."""
+    async def refresh(self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False) -> RequestedRun:
+        """Ingest a stored source again in the background."""
         async with self._database.tenant(tenant_id) as session:
-            run, fresh = await ingest_runs.begin(
+            run, new = await ingest_runs.begin(
                 session, tenant_id=tenant_id, source_id=source_id, asked_by=asked_by, files=files
             )
-        return await self._handed_in(tenant_id, run, fresh)
+        return await self._enqueued(tenant_id, run, new)
 
     async def follow(self, tenant_id: str, ids: Sequence[str]) -> AsyncIterator[list[Run]]:
-        """How far the readings are, again and again until all have ended."""
-        wait = FIRST_LOOK
+        """Yield the current state of the runs repeatedly, until all have ended."""
+        wait = FIRST_POLL_SECONDS
         while True:
             async with self._database.tenant(tenant_id) as session:
                 found = await ingest_runs.get(session, tenant_id, ids)
@@ -84,12 +92,13 @@ class Ingestion:
             if not any(run.active for run in found):
                 return
             await self._sleep(wait)
-            wait = min(2 * wait, LOOK_EVERY)
+            wait = min(2 * wait, POLL_SECONDS)
 
     async def stop(self, tenant_id: str, *, asked_by: str | None, named: Sequence[str] = ()) -> list[Run]:
-        """Ask the readings of one person, or with None all, to stop; what they took in stays. Returns which they are.
+        """Ask the runs of one user, or with None all runs, to stop; return them. Documents added so far stay.
 
-        ``named`` are beginnings of ids: then these alone, and NotAllowed where one of them is somebody else's.
+        With ``named``, only runs whose ids have one of these prefixes stop. Raises NotAllowed if one of them belongs to
+        another user.
         """
         async with self._database.tenant(tenant_id) as session:
             if named:
@@ -102,18 +111,18 @@ class Ingestion:
         return found
 
     async def has_worker(self) -> bool:
-        """Whether any process works on what was asked for."""
+        """Return whether a worker is running in any process."""
         return await self._queue.has_worker()
 
     async def revive(self, tenant_id: str) -> int:
-        """Hand in again what no process works on any more and no job stands for; returns how many."""
+        """Enqueue again every active run that has no job and no running process; return how many."""
         async with self._database.tenant(tenant_id) as session:
             found = await ingest_runs.active(session, tenant_id)
-        return sum([(await self._handed_in(tenant_id, run, False)).fresh for run in found])
+        return sum([(await self._enqueued(tenant_id, run, False)).new for run in found])
 
-    async def _handed_in(self, tenant_id: str, run: Run, fresh: bool) -> Begun:
-        if not fresh and await self._is_worked_on(tenant_id, run):
-            return Begun(run, False)
+    async def _enqueued(self, tenant_id: str, run: Run, new: bool) -> RequestedRun:
+        if not new and await self._is_in_progress(tenant_id, run):
+            return RequestedRun(run, False)
         job_id = await self._queue.defer(
             "ingest",
             tenant_id=tenant_id,
@@ -124,17 +133,17 @@ class Ingestion:
         if job_id is not None:
             async with self._database.tenant(tenant_id) as session:
                 await ingest_runs.set_job(session, tenant_id=tenant_id, run_id=run.id, job_id=job_id)
-        return Begun(run, True)
+        return RequestedRun(run, True)
 
-    async def _is_worked_on(self, tenant_id: str, run: Run) -> bool:
-        """Whether a job or a living process stands behind it; a process killed in the terminal leaves neither."""
+    async def _is_in_progress(self, tenant_id: str, run: Run) -> bool:
+        """Return whether the run has a job or a running process. A process killed in the terminal leaves neither."""
         if run.job_id is not None and await self._queue.waits_or_runs(run.job_id):
             return True
         return not await is_free(self._database, lock_name(tenant_id, run.source_id))
 
 
 async def _uploaded(source: Source) -> Fetched | None:
-    """The bytes of an uploaded file, which only this process has."""
+    """Return an uploaded file, which only this process holds; None for other sources."""
     if source.kind != "upload":
         return None
     async for item in source.fetch():

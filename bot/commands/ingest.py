@@ -104,7 +104,7 @@ async def followed(
                 shown = now
                 await context.update(*shown)
         for one in found:
-            report = added(report, ingest_runs.unpacked(one))
+            report = added(report, ingest_runs.report_of(one))
     parts = [f"{one.uri} is being read already ({counted(one.progress)})." for one in under_way]
     if ids or failed:
         parts.append(told(report, failed, here=here, who=who))

@@ -22,7 +22,7 @@ from bot.evals.scratch_schema import scratch_schema
 from bot.llm import extractive
 from bot.llm.query_rewriting import ModelRewriter
 from bot.types.conversation import PastMessage
-from knowledge import search
+from knowledge.chunk_lookup import chunk_spans
 from knowledge.ports import OnProgress
 from knowledge.types import Scope
 
@@ -82,7 +82,7 @@ async def evaluate(
         await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
         retriever, scope = app.retriever.on(database.tenant), Scope(retrieval.TENANT)
         async with database.tenant(retrieval.TENANT) as session:
-            names = retrieval.judged(dataset.corpus, await search.places(session, scope))
+            names = retrieval.judged(dataset.corpus, await chunk_spans(session, scope))
         found: dict[str, list[tuple[list[str], Mapping[str, int]]]] = {way: [] for way in WAYS}
         for one in asked:
             rewritten = await rewrites(one.last_turn, one.earlier) if rewrites and one.earlier else None

@@ -22,7 +22,7 @@ from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.types.conversation import History, PastMessage
 from knowledge.date_expressions import spans
-from knowledge.message_relevance import Said, relevance
+from knowledge.message_relevance import ConversationMessage, relevance
 from knowledge.ports import Embedder
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ Count = Callable[[str], int]
 class Conversation:
     """``said`` are the turns in order; each question has the places of its evidence among them."""
 
-    said: tuple[Said, ...]
+    said: tuple[ConversationMessage, ...]
     questions: tuple[tuple[str, frozenset[int]], ...]
 
 
@@ -81,7 +81,7 @@ async def _ask(conversation: Conversation, embedder: Embedder, budget: int, coun
     older, last = messages[:-VERBATIM_MESSAGES], messages[-VERBATIM_MESSAGES:]
     shown = []
     for (text, evidence), vector in zip(conversation.questions, asked, strict=True):
-        scores = relevance(text, said, vectors=vectors, asked=vector, today=today)
+        scores = relevance(text, said, vectors=vectors, question_vector=vector, today=today)
         remembered = [Remembered(message, float(scores[message.seq])) for message in older]
         past = compose(History("", 0, tuple(last)), remembered, budget, count)
         places = {message.seq for message in (*past.messages, *past.recalled)}
@@ -150,10 +150,12 @@ def _conversation(row: Any, where: str) -> Conversation:
     return Conversation(said, tuple(questions))
 
 
-def _said(turn: Any, where: str) -> Said:
+def _said(turn: Any, where: str) -> ConversationMessage:
     if not isinstance(turn, dict) or "id" not in turn:
         raise UsageError(f"{where}: must be an object with id, author, time and text.")
-    return Said(jsonl.words(turn, "author", where), jsonl.words(turn, "text", where), when(turn.get("time")))
+    return ConversationMessage(
+        jsonl.words(turn, "author", where), jsonl.words(turn, "text", where), when(turn.get("time"))
+    )
 
 
 def when(value: object) -> datetime | None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from bot.errors import ParleyError
 from bot.store.advisory_locks import only_one
 from bot.store.session import Database
-from knowledge import ingest_runs
+from knowledge import ingest_runs, source_records
 from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
 from knowledge.ingest_runs import Run
@@ -90,7 +90,7 @@ class Worker:
     async def put_off(self, tenant_id: str, run_id: str, error: str) -> None:
         """It waits for another try, and says why."""
         async with self.database.tenant(tenant_id) as session:
-            await ingest_runs.hand_back(session, tenant_id=tenant_id, run_id=run_id, error=error)
+            await ingest_runs.return_to_queue(session, tenant_id=tenant_id, run_id=run_id, error=error)
 
 
 async def here(
@@ -109,7 +109,7 @@ async def here(
     A reading that somebody asked the worker for and that has not begun is done with it. Raises Busy, EmbeddingError.
     """
     async with worker.database.tenant(tenant_id) as session:
-        source_id = await ingest_runs.find_or_add_source(
+        source_id = await source_records.find_or_add_source(
             session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=now
         )
     async with only_one(worker.database, lock_name(tenant_id, source_id)) as alone:
@@ -141,7 +141,9 @@ async def watched(
 
     async def tell() -> None:
         async with worker.database.tenant(tenant_id) as session:
-            if await ingest_runs.note(session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None):
+            if await ingest_runs.record_progress(
+                session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None
+            ):
                 stop.set()
 
     await tell()
@@ -165,7 +167,7 @@ async def watched(
     state: ingest_runs.RunState = "stopped" if report.stopped else "done"
     async with worker.database.tenant(tenant_id) as session:
         if latest:
-            await ingest_runs.note(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
+            await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
         await ingest_runs.end(session, tenant_id=tenant_id, run_id=run.id, state=state, report=report)
     return report
 

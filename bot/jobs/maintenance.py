@@ -15,8 +15,8 @@ from bot.store.pipeline import send
 from bot.store.schema import answers, reservations, tenants, turns
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT
-from knowledge import ingest_runs
-from knowledge.reembed import behind
+from knowledge import ingest_runs, source_records
+from knowledge.reembed import needs_reembedding
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def keep_house(services: Services) -> None:
         await embed_what_is_missing(services, tenant_id)
         await services.ingestion.revive(tenant_id)
         async with services.database.tenant(tenant_id) as session:
-            await ingest_runs.forget_ended(session, tenant_id, before=services.clock() - RUNS_KEPT)
+            await ingest_runs.delete_ended(session, tenant_id, before=services.clock() - RUNS_KEPT)
 
 
 async def refresh_due(services: Services) -> int:
@@ -54,7 +54,7 @@ async def refresh_due(services: Services) -> int:
         async with services.database.tenant(tenant_id) as session:
             if await slack_workspaces.was_removed(session, tenant_id):
                 continue
-            due = await ingest_runs.due(session, tenant_id, now=services.clock(), every_seconds=every)
+            due = await source_records.due_for_refresh(session, tenant_id, now=services.clock(), every_seconds=every)
         for source_id, own_interval in due:
             await services.ingestion.begin_again(tenant_id, source_id, asked_by=SCHEDULE, files=own_interval)
             asked += 1
@@ -63,7 +63,7 @@ async def refresh_due(services: Services) -> int:
 
 async def embed_what_is_missing(services: Services, tenant_id: str) -> bool:
     """After a change of the embedding model: ask for vectors of the model in use for what was stored before."""
-    if not await behind(services.database.tenant, services.models, tenant_id):
+    if not await needs_reembedding(services.database.tenant, services.models, tenant_id):
         return False
     log.info("passages of %s get vectors of %s", tenant_id, services.models.current.model)
     await services.queue.defer("reembed", tenant_id=tenant_id, lock="reembed", once="reembed")

@@ -11,9 +11,9 @@ from rank_bm25 import BM25Okapi
 from sqlalchemy import text
 
 from knowledge import bm25
-from knowledge.bm25 import write
+from knowledge.bm25 import indexing
+from knowledge.bm25.posting_codec import SEGMENT, IndexedChunk
 from knowledge.ports import Sessions
-from knowledge.posting_codec import SEGMENT, IndexedChunk
 from knowledge.types import Scope
 
 WORDS = [f"w{n}" for n in range(300)]
@@ -96,7 +96,7 @@ async def test_ranks_as_the_oracle(sessions: Sessions, size: int) -> None:
 async def test_stays_exact_through_inserts_deletes_and_merges(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "FAN", 4)
+    monkeypatch.setattr(indexing, "MERGE_PARTS", 4)
     random_ = random.Random(7)
     living: dict[int, list[str]] = {}
     following = SEGMENT - 60

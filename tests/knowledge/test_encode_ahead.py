@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Sessions
-from knowledge.retriever import MOST_AHEAD, Retriever
+from knowledge.question_encoding import MAX_ENCODED_AHEAD
+from knowledge.retriever import Retriever
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
@@ -40,7 +41,7 @@ async def test_the_search_takes_what_was_encoded_ahead_once(ingestor: Ingestor, 
 async def test_what_no_search_takes_is_forgotten(sessions: Sessions) -> None:
     embedder = Counting()
     retriever = Retriever(sessions, embedder)
-    for n in range(MOST_AHEAD + 1):
+    for n in range(MAX_ENCODED_AHEAD + 1):
         await retriever.encode_ahead(f"question {n}")
     embedder.questions.clear()
     await retriever("question 0", Scope("t"))

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from knowledge.evidence_confidence import (
-    MEANING,
-    WORDS,
+    EMBEDDING_FEATURES,
+    WORD_FEATURES,
     Evidence,
-    Linear,
+    LogisticModel,
     Weights,
+    embedding_features,
     matches,
-    seen_meaning,
-    seen_words,
     shipped,
+    word_features,
 )
 
 QUESTION = "How many days of parental leave does Acme GmbH grant in 2024?"
@@ -39,17 +39,19 @@ def test_meaning_is_read_where_the_model_tells_it_of_every_passage() -> None:
     far = Evidence(ELSEWHERE, 0.1, [0.1, 0.05, 0.1])
     assert weights.confidence(QUESTION, [near]) > weights.confidence(QUESTION, [far])
     assert weights.confidence(QUESTION, [far]) < weights.threshold
-    assert seen_meaning([near, Evidence(HOLDS)]) is None
-    both = seen_meaning([near, far])
+    assert embedding_features([near, Evidence(HOLDS)]) is None
+    both = embedding_features([near, far])
     assert both is not None
-    assert len(both) == len(MEANING)
+    assert len(both) == len(EMBEDDING_FEATURES)
 
 
 def test_names_and_numbers_are_looked_for_in_one_passage() -> None:
-    seen = dict(zip(WORDS, seen_words(QUESTION, [Evidence(HOLDS)]), strict=True))
+    seen = dict(zip(WORD_FEATURES, word_features(QUESTION, [Evidence(HOLDS)]), strict=True))
     assert seen["named"] == 1.0
-    assert dict(zip(WORDS, seen_words(QUESTION, [Evidence(ELSEWHERE)]), strict=True))["named"] == 0.0
-    assert dict(zip(WORDS, seen_words("how are badges made", [Evidence(HOLDS)]), strict=True))["unnamed"] == 1.0
+    assert dict(zip(WORD_FEATURES, word_features(QUESTION, [Evidence(ELSEWHERE)]), strict=True))["named"] == 0.0
+    assert (
+        dict(zip(WORD_FEATURES, word_features("how are badges made", [Evidence(HOLDS)]), strict=True))["unnamed"] == 1.0
+    )
 
 
 def test_odd_questions_and_passages_break_nothing() -> None:
@@ -69,6 +71,6 @@ def test_a_match_is_the_best_cosine_among_the_passages_tokens() -> None:
 def test_weights_are_read_as_they_were_written_and_others_are_refused() -> None:
     assert Weights.loads(shipped().dumps()) == shipped()
     with pytest.raises(ValueError, match="train them again"):
-        Weights("m", 0.1, 0.2, Linear(0.0, {"covered": 1.0}), shipped().words)
+        Weights("m", 0.1, 0.2, LogisticModel(0.0, {"covered": 1.0}), shipped().words)
     with pytest.raises(ValueError, match="no weights"):
         Weights.loads("{}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from knowledge import bm25
-from knowledge.followup_queries import MOST_TERMS, MOST_WORDS, READ_BACK, alone, earlier_terms, leaning
+from knowledge.bm25 import IndexedChunk
+from knowledge.followup_queries import MAX_EARLIER_QUESTIONS, MAX_TERMS, MAX_WORDS, earlier_terms, expand, unexpanded
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
-from knowledge.posting_codec import IndexedChunk
 from knowledge.retriever import Retriever
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
@@ -17,41 +17,41 @@ IDF = {"laptop": 4.0, "warranti": 5.0, "parent": 3.0, "leav": 2.0, "cost": 0.5}
 
 
 def test_a_question_alone_weighs_its_terms_by_how_often_they_stand() -> None:
-    asked = alone("What does the laptop cost, the laptop?")
+    asked = unexpanded("What does the laptop cost, the laptop?")
     assert asked.terms == {"laptop": 2.0, "cost": 1.0}
     assert (asked.words, asked.text) == ((), "What does the laptop cost, the laptop?")
 
 
 def test_an_earlier_question_weighs_half_and_one_before_it_a_quarter() -> None:
-    asked = leaning("How long?", ["Parental leave?", "The laptop warranty?"], {**IDF, "parent": 3.0})
+    asked = expand("How long?", ["Parental leave?", "The laptop warranty?"], {**IDF, "parent": 3.0})
     assert asked.terms["laptop"] == asked.terms["warranti"] == 0.5
     assert asked.terms["leav"] == 0.25
     assert asked.words[:2] == ("warranty", "laptop")
 
 
 def test_terms_of_the_question_are_not_weighed_again() -> None:
-    asked = leaning("And the laptop?", ["Is the laptop under warranty?"], IDF)
+    asked = expand("And the laptop?", ["Is the laptop under warranty?"], IDF)
     assert asked.terms == {"laptop": 1.0, "warranti": 0.5}
     assert asked.text == "And the laptop? warranty"
 
 
 def test_words_that_no_document_has_are_left_behind() -> None:
-    asked = leaning("How long?", ["The qwertz warranty?"], IDF)
+    asked = expand("How long?", ["The qwertz warranty?"], IDF)
     assert (asked.words, "qwertz" in asked.terms) == (("warranty",), False)
 
 
 def test_only_the_heaviest_are_taken() -> None:
     idf = {f"w{n}": float(n) for n in range(1, 60)}
-    asked = leaning("And?", [" ".join(idf)], idf)
-    assert [term for term in asked.terms if term in idf] == [f"w{n}" for n in range(59, 59 - MOST_TERMS, -1)]
-    assert asked.words == tuple(f"w{n}" for n in range(59, 59 - MOST_WORDS, -1))
+    asked = expand("And?", [" ".join(idf)], idf)
+    assert [term for term in asked.terms if term in idf] == [f"w{n}" for n in range(59, 59 - MAX_TERMS, -1)]
+    assert asked.words == tuple(f"w{n}" for n in range(59, 59 - MAX_WORDS, -1))
 
 
 def test_a_thread_of_thousands_and_a_turn_of_100_000_characters_are_read_in_part() -> None:
     thread = [f"word{n}" for n in range(2000)]
     assert earlier_terms(thread) >= {"word1999"}
     assert "word1" not in earlier_terms(thread)
-    assert len(earlier_terms(thread)) <= 3 * READ_BACK
+    assert len(earlier_terms(thread)) <= 3 * MAX_EARLIER_QUESTIONS
     assert len(earlier_terms(["abcd " * 20_000 + "zebra"])) == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.fusion import Spread, both, convex, ranked, rrf, standardised, with_document
+from knowledge.fusion import Spread, add_document_scores, combine_with_reranker, convex, rrf, sort_scores, standardize
 
 SCORES = st.dictionaries(st.integers(0, 30), st.floats(0.01, 50), max_size=20)
 
@@ -21,23 +21,23 @@ def test_rrf_sums_reciprocal_ranks() -> None:
 
 
 def test_ties_go_by_number() -> None:
-    assert [number for number, _ in ranked({3: 1.0, 1: 1.0, 2: 2.0})] == [2, 1, 3]
+    assert [number for number, _ in sort_scores({3: 1.0, 1: 1.0, 2: 2.0})] == [2, 1, 3]
 
 
 @given(SCORES)
 def test_a_single_leg_keeps_its_order(scores: dict[int, float]) -> None:
-    for fused in (convex(scores, []), convex({}, ranked(scores))):
-        order = [scores[number] for number, _ in ranked(fused)]
+    for fused in (convex(scores, []), convex({}, sort_scores(scores))):
+        order = [scores[number] for number, _ in sort_scores(fused)]
         assert order == pytest.approx(sorted(order, reverse=True))
 
 
 @given(SCORES, SCORES)
 def test_every_candidate_is_ranked_once(dense: dict[int, float], sparse: dict[int, float]) -> None:
-    assert sorted(convex(dense, ranked(sparse))) == sorted(dense.keys() | sparse.keys())
+    assert sorted(convex(dense, sort_scores(sparse))) == sorted(dense.keys() | sparse.keys())
 
 
 def test_what_both_legs_find_best_is_best() -> None:
-    assert ranked(convex({1: 0.9, 2: 0.5, 3: 0.1}, [(1, 10.0), (3, 5.0), (2, 1.0)]))[0][0] == 1
+    assert sort_scores(convex({1: 0.9, 2: 0.5, 3: 0.1}, [(1, 10.0), (3, 5.0), (2, 1.0)]))[0][0] == 1
 
 
 def test_what_bm25_was_asked_for_and_did_not_bring_scores_nothing() -> None:
@@ -75,14 +75,14 @@ def measure(*, lift: float, shares: Sequence[float], known: bool) -> Legs:
         idf = np.log((1 - np.array(shares)) / np.array(shares))
         words = (has * idf * random_.uniform(0.7, 1.6, has.shape)).sum(axis=1)
         spread = Spread(float(cosines.mean()), float(cosines.std()))
-        dense = ranked({n: float(cosines[n]) for n in range(CORPUS)})[:LIMIT]
-        sparse = ranked({n: float(words[n]) for n in range(CORPUS) if words[n] > 0})[:LIMIT]
+        dense = sort_scores({n: float(cosines[n]) for n in range(CORPUS)})[:LIMIT]
+        sparse = sort_scores({n: float(words[n]) for n in range(CORPUS) if words[n] > 0})[:LIMIT]
         both_legs = {n: float(cosines[n]) for n in dict(dense) | dict(sparse)}
         orders = (
             dense,
             sparse,
-            ranked(convex(both_legs, sparse, spread=spread, limit=LIMIT)),
-            ranked(rrf(dense, sparse)),
+            sort_scores(convex(both_legs, sparse, spread=spread, limit=LIMIT)),
+            sort_scores(rrf(dense, sparse)),
         )
         found.append([next((1 / r for r, (n, _) in enumerate(order, 1) if n == relevant), 0.0) for order in orders])
     return Legs(*(float(mean) for mean in np.mean(found, axis=0)))
@@ -116,14 +116,16 @@ def test_two_legs_that_know_a_little_know_more_together() -> None:
 
 def test_a_document_of_good_chunks_is_preferred() -> None:
     documents = {1: "a", 2: "a", 3: "b", 4: "b"}
-    scored = with_document({1: 1.0, 2: 0.9, 3: 1.0, 4: 0.1}, documents)
+    scored = add_document_scores({1: 1.0, 2: 0.9, 3: 1.0, 4: 0.1}, documents)
     assert scored[1] > scored[2] > scored[3] > scored[4]
 
 
 def test_the_reranker_weighs_less_than_the_fusion() -> None:
-    assert both([2.0, 1.0], [0.0, 5.0])[0] > both([2.0, 1.0], [0.0, 5.0])[1]
-    assert both([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])[1] == max(both([2.0, 1.9, 0.0], [0.0, 5.0, 0.0]))
+    assert combine_with_reranker([2.0, 1.0], [0.0, 5.0])[0] > combine_with_reranker([2.0, 1.0], [0.0, 5.0])[1]
+    assert combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])[1] == max(
+        combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])
+    )
 
 
 def test_without_a_score_is_the_least() -> None:
-    assert standardised({1: 1.0, 2: 3.0}, {1, 2, 3}) == {1: -1.0, 2: 1.0, 3: -1.0}
+    assert standardize({1: 1.0, 2: 3.0}, {1, 2, 3}) == {1: -1.0, 2: 1.0, 3: -1.0}

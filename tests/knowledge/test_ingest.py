@@ -12,11 +12,11 @@ from knowledge import document_catalog
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError, KnowledgeError, SourceError
 from knowledge.ingest import Ingestor
+from knowledge.knowledge_version import read_version
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.rerankers import LateInteraction
 from knowledge.retriever import Retriever
-from knowledge.search import version
 from knowledge.sources import FolderSource, UploadSource, open_source
 from knowledge.types import DocumentRow, Failure, Fetched, Progress, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
@@ -36,13 +36,13 @@ async def test_unchanged_costs_nothing(ingestor: Ingestor, embedder: WordEmbedde
     assert (first.documents, first.unchanged, first.failed) == (2, 0, ())
     assert first.chunks == len(embedder.passages) > 5
     async with sessions("t") as session:
-        before = await version(session, "t")
+        before = await read_version(session, "t")
     embedder.passages.clear()
     second = await ingestor.ingest([source], tenant_id="t")
     assert (second.documents, second.chunks, second.unchanged) == (2, first.chunks, 2)
     assert embedder.passages == []
     async with sessions("t") as session:
-        assert await version(session, "t") == before
+        assert await read_version(session, "t") == before
 
 
 async def test_only_changed_chunks_are_embedded(ingestor: Ingestor, embedder: WordEmbedder, sessions: Sessions) -> None:

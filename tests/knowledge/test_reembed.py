@@ -14,9 +14,10 @@ from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, Encoded, EncodeKind, Sessions
-from knowledge.reembed import behind, reembed, standing
-from knowledge.retriever import Ranking, Retriever
-from knowledge.serving_model import Serving, decided
+from knowledge.ranking import Ranking
+from knowledge.reembed import needs_reembedding, read_progress, reembed
+from knowledge.retriever import Retriever
+from knowledge.serving_model import Serving, choose_models
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
@@ -78,7 +79,7 @@ async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: 
     assert await vectors(sessions) == {"other": 4, "words": chunks}
     assert await state(sessions) == Serving("words", "other")
     async with sessions("t") as session:
-        at = await standing(session, "t")
+        at = await read_progress(session, "t")
     assert str(at) == f"re-embedding 4 of {chunks} with other; words serves until then"
     again = WordEmbedder("other", 64)
     told: list[int] = []
@@ -88,7 +89,7 @@ async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: 
     assert await vectors(sessions) == {"other": chunks}
     assert await state(sessions) == Serving("other")
     async with sessions("t") as session:
-        assert await standing(session, "t") is None
+        assert await read_progress(session, "t") is None
 
 
 async def test_what_comes_in_meanwhile_gets_vectors_of_both(
@@ -102,10 +103,10 @@ async def test_what_comes_in_meanwhile_gets_vectors_of_both(
     await later.ingest([ListSource("news", markdown("news.md", "Fresh words."))], tenant_id="t")
     assert await vectors(sessions) == {"other": 1, "words": chunks + 1}
     assert await state(sessions) == Serving("words", "other")
-    assert await behind(sessions, models, "t")
+    assert await needs_reembedding(sessions, models, "t")
     await reembed(sessions, models, "t")
     assert await vectors(sessions) == {"other": chunks + 1}
-    assert not await behind(sessions, models, "t")
+    assert not await needs_reembedding(sessions, models, "t")
 
 
 async def test_a_switch_in_the_middle_of_a_document_gives_it_the_vectors_it_needs_then(
@@ -136,7 +137,7 @@ async def test_the_model_set_back_in_the_middle_goes_on_serving(
     with pytest.raises(EmbeddingError):
         await reembed(sessions, opened(Stopping("other", 64, 2)), "t")
     models = opened(embedder)
-    assert await behind(sessions, models, "t")
+    assert await needs_reembedding(sessions, models, "t")
     assert await reembed(sessions, models, "t") == 0
     assert await state(sessions) == Serving("words")
     assert await vectors(sessions) == before
@@ -147,9 +148,9 @@ async def test_a_process_with_the_model_of_before_changes_nothing_back(
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
     old = opened(embedder)
-    assert not await behind(sessions, old, "t")
+    assert not await needs_reembedding(sessions, old, "t")
     await reembed(sessions, opened(WordEmbedder("other", 64)), "t")
-    assert not await behind(sessions, old, "t")
+    assert not await needs_reembedding(sessions, old, "t")
     assert await reembed(sessions, old, "t") == 0
     assert await vectors(sessions) == {"other": 1}
 
@@ -162,7 +163,10 @@ async def test_where_the_old_model_is_gone_only_the_configured_one_makes_vectors
     later = Ingestor(sessions, other, parser=parser, models=opened(other))
     await later.ingest([ListSource("news", markdown("b.md", "Beta words."))], tenant_id="t")
     assert await vectors(sessions) == {"other": 1, "words": 1}
-    assert "words made the stored vectors and cannot be used (There is no model words.)" in caplog.text
+    assert (
+        "the stored vectors were made by the embedding model words, which cannot be used (There is no model words.)"
+        in caplog.text
+    )
 
 
 async def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once() -> None:
@@ -190,11 +194,11 @@ async def test_vectors_of_a_time_when_no_model_was_noted_serve_on(
 
 
 def test_who_serves_is_decided_by_what_is_there() -> None:
-    assert decided(Serving(), "a", None) == Serving("a")
-    assert decided(Serving(), "a", "b") == Serving("b", "a")
-    assert decided(Serving("b"), "a", None) == Serving("b", "a")
-    assert decided(Serving("b", "c"), "a", None) == Serving("b", "a")
-    assert decided(Serving("a", "c"), "a", None) == Serving("a")
+    assert choose_models(Serving(), "a", None) == Serving("a")
+    assert choose_models(Serving(), "a", "b") == Serving("b", "a")
+    assert choose_models(Serving("b"), "a", None) == Serving("b", "a")
+    assert choose_models(Serving("b", "c"), "a", None) == Serving("b", "a")
+    assert choose_models(Serving("a", "c"), "a", None) == Serving("a")
     assert Serving().models("a") == ("a",)
     assert Serving("b", "a").models("a") == ("b", "a")
 
@@ -229,7 +233,7 @@ async def test_the_old_model_answers_until_the_switch_and_the_other_one_from_the
     with pytest.raises(EmbeddingError):
         await reembed(sessions, opened(Stopping("other", 64, 4), embedder), "t")
     await step("words")
-    while await reembedding.give_next(sessions, other, "t"):
+    while await reembedding.embed_next_batch(sessions, other, "t"):
         await step("words")
     await reembed(sessions, models, "t")
     await step("other")

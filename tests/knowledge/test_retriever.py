@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import text
 
-from knowledge import search
+from knowledge import vector_search
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.retriever import Retriever
@@ -133,11 +133,11 @@ async def test_the_index_finds_what_the_scan_finds(
     await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
     vector = (await embedder.encode(["w1 w2 w3 w4"], "query")).vectors[0]
     async with sessions("t") as session:
-        scanned = await search.dense(session, vector, Scope("t"), 10, model="words")
+        scanned = await vector_search.nearest_chunks(session, vector, Scope("t"), 10, model="words")
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_sort = off"))
-        monkeypatch.setattr(search, "EXACT_ROWS", 0)
-        indexed = await search.dense(session, vector, Scope("t"), 10, model="words")
+        monkeypatch.setattr(vector_search, "EXACT_ROWS", 0)
+        indexed = await vector_search.nearest_chunks(session, vector, Scope("t"), 10, model="words")
     assert len(scanned) == 10
     assert len([score for _, score in indexed if score >= scanned[-1][1] - 0.001]) >= 9
     assert [score for _, score in indexed] == sorted((score for _, score in indexed), reverse=True)

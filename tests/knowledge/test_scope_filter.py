@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from knowledge import bm25, scope_filter, search
+from knowledge import bm25, scope_filter, vector_search
+from knowledge.chunk_lookup import chunk_spans
 from knowledge.ingest import Ingestor
 from knowledge.metadata import as_date, dated_at
 from knowledge.parsing.parsers import parse
@@ -87,24 +88,24 @@ async def test_both_legs_find_what_looking_at_all_finds(
     question = "word1 word2 word3"
     vector = (await embedder.encode([question], "query")).vectors[0]
     async with sessions("t") as session:
-        names = {number: name for number, (name, *_) in (await search.places(session, Scope("t"))).items()}
-        all_dense = await search.dense(session, vector, Scope("t"), 1000, model="words")
+        names = {number: name for number, (name, *_) in (await chunk_spans(session, Scope("t"))).items()}
+        all_dense = await vector_search.nearest_chunks(session, vector, Scope("t"), 1000, model="words")
         all_sparse = await bm25.candidates(session, query_terms(question), Scope("t"), 1000)
         for wanted in FILTERS:
             allowed = {one.uri for source, ones in filled.items() for one in ones if passes(wanted, source, one)}
             scope = Scope("t", filter=wanted)
             dense = [pair for pair in all_dense if names[pair[0]] in allowed]
             sparse = [pair for pair in all_sparse if names[pair[0]] in allowed]
-            assert await search.dense(session, vector, scope, 10, model="words") == dense[:10], wanted
+            assert await vector_search.nearest_chunks(session, vector, scope, 10, model="words") == dense[:10], wanted
             assert await bm25.candidates(session, query_terms(question), scope, 10) == sparse[:10], wanted
             numbers = await passing(session, scope)
             assert (numbers is None) == (wanted == EVERYTHING)
             if numbers is not None:
                 assert {names[number] for number in numbers.tolist()} == allowed
-        monkeypatch.setattr(search, "EXACT_ROWS", 0)
+        monkeypatch.setattr(vector_search, "EXACT_ROWS", 0)
         for wanted in FILTERS:
             allowed = {one.uri for source, ones in filled.items() for one in ones if passes(wanted, source, one)}
-            indexed = await search.dense(session, vector, Scope("t", filter=wanted), 10, model="words")
+            indexed = await vector_search.nearest_chunks(session, vector, Scope("t", filter=wanted), 10, model="words")
             assert {names[number] for number, _ in indexed} <= allowed
             assert len(indexed) == min(10, len([n for n, _ in all_dense if names[n] in allowed]))
 
@@ -124,8 +125,8 @@ async def test_the_documents_looked_through_are_counted_once_whatever_their_chun
     async with sessions("t") as session:
         for wanted in (EVERYTHING, Filter(sources=("docs/a/",)), Filter(authors=("ann",)), Filter(sources=())):
             allowed = sum(passes(wanted, source, one) for source, one in everything)
-            assert await scope_filter.documents(session, Scope("t", filter=wanted)) == allowed, wanted
-        assert await scope_filter.documents(session, Scope("t", ("elsewhere",))) == 0
+            assert await scope_filter.count_documents(session, Scope("t", filter=wanted)) == allowed, wanted
+        assert await scope_filter.count_documents(session, Scope("t", ("elsewhere",))) == 0
 
 
 async def test_a_search_looks_only_where_the_channel_may(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from knowledge import reembed as reembedding
-from knowledge import search
+from knowledge import vector_search
+from knowledge.chunk_similarity import read_similarities
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.embedders.token_vectors import Sentences, TokenVectors, sentence_cosines, sentence_vectors
 from knowledge.embedding_models import Models
@@ -20,7 +21,8 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.passage_merging import with_sentences
 from knowledge.ports import EncodeKind, Sessions
-from knowledge.reembed import behind, reembed
+from knowledge.ranking import Ranker
+from knowledge.reembed import needs_reembedding, reembed
 from knowledge.retriever import Retriever
 from knowledge.sentence_splitter import LEAST_CHARS, MOST_CHARS, sentence_windows
 from knowledge.types import Passage, Scope
@@ -101,11 +103,11 @@ async def test_a_passage_is_found_by_the_one_sentence_that_answers(sessions: Ses
     await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
     vector = (await embedder.encode(["zebra lives in the savanna"], "query")).vectors[0]
     async with sessions("t") as session:
-        found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
-        other = await search.meanings(session, vector, Scope("t", ()), [0, 1], model="words")
+        found = await read_similarities(session, vector, Scope("t"), [0, 1], model="words")
+        other = await read_similarities(session, vector, Scope("t", ()), [0, 1], model="words")
     assert other == {}
     assert all(one.cosine < one.score < max(one.sentences) for one in found.values())
-    ranking = await Retriever(sessions, embedder)._ranked("zebra lives in the savanna", Scope("t"), least=5, earlier=())
+    ranking = await Ranker(sessions, embedder).rank("zebra lives in the savanna", Scope("t"), least=5, earlier=())
     assert ranking.final[0].source == "long.md"
     assert ranking.final[0].legs.dense == pytest.approx(ranking.dense[0][1])
     passages = (await Retriever(sessions, embedder)("zebra lives in the savanna", Scope("t"))).passages
@@ -137,7 +139,7 @@ async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions:
         await session.execute(text("DELETE FROM sentence_vectors WHERE chunk_id = 0"))
     vector = (await embedder.encode(["zebra"], "query")).vectors[0]
     async with sessions("t") as session:
-        found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
+        found = await read_similarities(session, vector, Scope("t"), [0, 1], model="words")
     assert [len(found[number].sentences) for number in (0, 1)] == [0, 1]
     assert found[0].score == found[0].cosine
     source.items = source.items[:1]
@@ -154,15 +156,15 @@ async def test_chunks_that_were_embedded_before_sentences_were_kept_get_theirs(
     models = Models(embedder)
     pages = [markdown(f"{n}.md", f"The zebra number{n} lives here.") for n in range(5)]
     await Ingestor(sessions, embedder, parser=parser).ingest([ListSource("list", *pages)], tenant_id="t")
-    assert not await behind(sessions, models, "t")
+    assert not await needs_reembedding(sessions, models, "t")
     async with sessions("t") as session:
         before = (await session.execute(text("SELECT * FROM sentence_vectors ORDER BY chunk_id"))).all()
         await session.execute(text("DELETE FROM sentence_vectors WHERE chunk_id <> 2"))
-    assert await behind(sessions, models, "t")
+    assert await needs_reembedding(sessions, models, "t")
     assert await reembed(sessions, models, "t") == 4
     async with sessions("t") as session:
         assert (await session.execute(text("SELECT * FROM sentence_vectors ORDER BY chunk_id"))).all() == before
-    assert not await behind(sessions, models, "t")
+    assert not await needs_reembedding(sessions, models, "t")
 
 
 async def test_a_model_without_sentences_has_nothing_to_make_up_for(sessions: Sessions, parser: Parser) -> None:
@@ -170,7 +172,7 @@ async def test_a_model_without_sentences_has_nothing_to_make_up_for(sessions: Se
     await Ingestor(sessions, embedder, parser=parser).ingest(
         [ListSource("list", markdown("a.md", "A."))], tenant_id="t"
     )
-    assert not await behind(sessions, Models(embedder), "t")
+    assert not await needs_reembedding(sessions, Models(embedder), "t")
     assert await reembed(sessions, Models(embedder), "t") == 0
 
 
@@ -183,8 +185,8 @@ async def test_the_spread_of_cosines_is_that_of_the_whole_tenant(sessions: Sessi
         )
     vector = (await embedder.encode(["alpha"], "query")).vectors[0]
     async with sessions("t") as session:
-        spread = await search.spread(session, vector, Scope("t"), model="words")
-        assert await search.spread(session, vector, Scope("t"), model="another") == NO_SPREAD
+        spread = await vector_search.cosine_spread(session, vector, Scope("t"), model="words")
+        assert await vector_search.cosine_spread(session, vector, Scope("t"), model="another") == NO_SPREAD
     cosines = (await embedder.encode(embedder.passages, "query")).vectors @ vector
     assert len(cosines) == 3
     assert (spread.mean, spread.deviation) == pytest.approx((np.mean(cosines), np.std(cosines)), abs=1e-3)

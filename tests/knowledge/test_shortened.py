@@ -22,8 +22,8 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.reembed import reembed
 from knowledge.retriever import Retriever
-from knowledge.search import INDEXED_DIMENSIONS
 from knowledge.types import Scope
+from knowledge.vector_search import INDEXED_DIMENSIONS
 from tests.knowledge.fakes import ListSource, markdown
 
 WORDS = "alpha beta gamma delta words of the guide number one two three".split()

@@ -71,6 +71,7 @@ async def load_windows(session: AsyncSession, scope: Scope, numbers: Sequence[in
     return {number: str(body) for number, body in found}
 
 
+# substr() with :first counting from 1; no row if the document is outside the scope.
 _DOCUMENT_SPAN = text("""
     SELECT substr(text, :first, :length)
     FROM documents
@@ -86,6 +87,7 @@ async def load_span(session: AsyncSession, scope: Scope, document_id: str, start
     return str(found or "")
 
 
+# Every chunk of the audiences with its offsets in its document.
 _CHUNK_SPANS = text("""
     SELECT chunk_id, uri, start_char, end_char
     FROM chunks

@@ -47,6 +47,7 @@ _INSERT_EMBEDDINGS = text("""
     ON CONFLICT DO NOTHING
 """)
 
+# As above, for the packed signs of tokens.
 _INSERT_TOKEN_SIGNS = text("""
     INSERT INTO token_signs (tenant_id, chunk_id, model, signs)
     SELECT :tenant, number, :model, packed
@@ -55,6 +56,7 @@ _INSERT_TOKEN_SIGNS = text("""
     ON CONFLICT DO NOTHING
 """)
 
+# As above, for the packed vectors of sentences.
 _INSERT_SENTENCE_VECTORS = text("""
     INSERT INTO sentence_vectors (tenant_id, chunk_id, model, vectors)
     SELECT :tenant, number, :model, packed

@@ -109,7 +109,7 @@ _MOVE_CHUNKS = text("""
 
 
 async def move_chunks(session: AsyncSession, tenant_id: str, kept: Mapping[int, NewChunk]) -> None:
-    """Update where unchanged chunks stand in their documents."""
+    """Update the positions and offsets of unchanged chunks in their documents."""
     if not kept:
         return
     chunks = [new.chunk for new in kept.values()]

@@ -62,6 +62,7 @@ _LIST_DOCUMENTS = text(f"""
     LIMIT :limit
 """)
 
+# One document by id.
 _SHOW_DOCUMENT = text(f"{_DOCUMENT_ROWS} AND id = :id")
 
 

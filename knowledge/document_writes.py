@@ -215,8 +215,8 @@ async def find_vanished(
     """Return the ids of the source's documents whose names are not among ``seen``."""
     rows = await session.scalars(
         text(
-            "SELECT id FROM documents WHERE tenant_id = :tenant AND source_id = :source "
-            "AND NOT uri = ANY(CAST(:seen AS text[]))"
+            "SELECT id FROM documents "
+            "WHERE tenant_id = :tenant AND source_id = :source AND NOT uri = ANY(CAST(:seen AS text[]))"
         ),
         {"tenant": tenant_id, "source": source_id, "seen": list(seen)},
     )

@@ -169,6 +169,7 @@ async def record_progress(session: AsyncSession, *, tenant_id: str, run_id: str,
     return stop_asked is not False
 
 
+# An ended run stays as it is.
 _RETURN_TO_QUEUE = text("""
     UPDATE ingests SET state = 'waiting', error = :error, updated_at = now()
     WHERE tenant_id = :tenant AND id = :id AND state IN ('waiting', 'running')
@@ -180,6 +181,7 @@ async def return_to_queue(session: AsyncSession, *, tenant_id: str, run_id: str,
     await session.execute(_RETURN_TO_QUEUE, {"tenant": tenant_id, "id": uuid.UUID(run_id), "error": error})
 
 
+# A run that ended already stays as it is.
 _END_RUN = text("""
     UPDATE ingests SET state = :state, report = CAST(:report AS jsonb), error = :error, updated_at = now()
     WHERE tenant_id = :tenant AND id = :id AND state IN ('waiting', 'running')
@@ -215,6 +217,7 @@ _REQUEST_STOP = text("""
     WHERE tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('waiting', 'running')
 """)
 
+# The uploaded bytes of runs that the statement above ended.
 _DELETE_STOPPED_UPLOADS = text("""
     DELETE FROM upload_parts USING ingests
     WHERE upload_parts.tenant_id = :tenant

@@ -43,6 +43,7 @@ class StageTimer:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Measure the time of a block as the stage ``name``."""
         began = time.perf_counter()
         try:
             yield

@@ -23,6 +23,7 @@ _LISTS = (
     ("authors", "lower(documents.metadata ->> 'author')"),
 )
 
+# The chunks of the audiences, with the documents and sources that conditions refer to.
 _CHUNKS_OF_SCOPE = """
     FROM chunks
     JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id

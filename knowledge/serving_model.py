@@ -119,7 +119,7 @@ async def delete_other_vectors(session: AsyncSession, tenant_id: str, model: str
 
 
 def _delete_other_sql(table: str) -> str:
-    """DELETE has no LIMIT, so a subquery chooses the rows."""
+    """Return the statement that deletes a batch; DELETE has no LIMIT, so a subquery chooses the rows."""
     return f"""
         WITH old AS (
             SELECT chunk_id, model
@@ -142,6 +142,7 @@ async def _lock_and_read(session: AsyncSession, tenant_id: str) -> Serving | Non
     return Serving(*row) if row else None
 
 
+# The model of most vectors; ties are decided by name.
 _MOST_USED_MODEL = text("""
     SELECT model
     FROM embeddings

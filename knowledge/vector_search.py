@@ -112,7 +112,7 @@ def _count_sql(scope: Scope) -> str:
 
 
 def _exact_search_sql(scope: Scope) -> str:
-    """MATERIALIZED keeps the planner from using the HNSW index."""
+    """Return the search that compares every vector; MATERIALIZED keeps the planner from using the HNSW index."""
     return f"""
         WITH scoped AS MATERIALIZED (
             SELECT chunk_id, vector
@@ -127,7 +127,10 @@ def _exact_search_sql(scope: Scope) -> str:
 
 
 def _index_search_sql(dimensions: int, scope: Scope) -> str:
-    """Postgres uses the partial index only if the expression and the condition are exactly those of the index."""
+    """Return the search that uses the HNSW index.
+
+    Postgres uses the partial index only if the expression and the condition are exactly those of the index.
+    """
     cast = f"CAST(:vector AS halfvec({dimensions}))"
     return f"""
         SELECT chunk_id, -(CAST(vector AS halfvec({dimensions})) <#> {cast})

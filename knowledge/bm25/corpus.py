@@ -36,6 +36,7 @@ class Postings:
     frequency: Counter[str]
 
 
+# The totals of the tenant, with one row per segment and audience. The tenant has no rows before its first chunk.
 _STATE_AND_MASKS = """
     SELECT state.version, state.chunks, state.terms, masks.segment, masks.audience, masks.mask, masks.dead
     FROM knowledge_state state
@@ -64,6 +65,7 @@ async def read_corpus(session: AsyncSession, scope: Scope) -> Corpus:
     return Corpus(version, chunks, terms, dead, alive, allowed)
 
 
+# Entries of one term in one segment are merged by concatenating the parts.
 _POSTINGS = """
     SELECT segment, term, string_agg(entries, ''::bytea)
     FROM postings

@@ -58,6 +58,7 @@ async def remove(session: AsyncSession, tenant_id: str, chunks: Mapping[int, int
             await _sweep(session, tenant_id, segment, alive)
 
 
+# The upsert also locks the tenant's row, so that writers of one tenant run one after the other.
 _ADD_TO_TOTALS = """
     INSERT INTO knowledge_state (tenant_id, chunks, terms)
     VALUES (%s, %s, %s)
@@ -72,9 +73,11 @@ async def _add_to_totals(session: AsyncSession, tenant_id: str, chunks: int, ter
     await connection.execute(_ADD_TO_TOTALS, (tenant_id, chunks, terms))
 
 
+# Registers a part of a segment.
 _INSERT_PART = "INSERT INTO posting_parts (tenant_id, segment, level, part) VALUES (%s, %s, %s, %s)"
 
 
+# One row per term of the part.
 _INSERT_POSTINGS = """
     INSERT INTO postings (tenant_id, term, segment, level, part, entries)
     SELECT %s, term, %s, %s, %s, entries
@@ -102,6 +105,7 @@ _TAKE_PARTS_OF_LEVEL = """
     RETURNING part
 """
 
+# Moves the postings of a level to one part of the next level, in the order of the parts.
 _MERGE_LEVEL = """
     WITH taken AS (
         DELETE FROM postings
@@ -129,6 +133,7 @@ async def _merge_parts(session: AsyncSession, tenant_id: str, segment: int) -> N
         await connection.execute(_MERGE_LEVEL, values | {"next_level": level + 1, "part": min(parts)})
 
 
+# Moves all postings of a segment to one part.
 _MERGE_SEGMENT = """
     WITH taken AS (
         DELETE FROM postings
@@ -169,6 +174,7 @@ async def _set_bits(session: AsyncSession, tenant_id: str, segment: int, chunks:
         await _write_mask(session, tenant_id, segment, audience, flags)
 
 
+# Replaces the mask of living chunks and counts the dead ones.
 _CLEAR_BITS = """
     UPDATE posting_masks SET mask = %s, dead = dead + %s
     WHERE tenant_id = %s AND segment = %s AND audience = %s
@@ -201,6 +207,7 @@ async def _read_masks(
     return dict(await cursor.fetchall())
 
 
+# Creates or replaces the mask of one audience in a segment.
 _WRITE_MASK = """
     INSERT INTO posting_masks (tenant_id, segment, audience, mask)
     VALUES (%s, %s, %s, %s)
@@ -213,6 +220,7 @@ async def _write_mask(session: AsyncSession, tenant_id: str, segment: int, audie
     await connection.execute(_WRITE_MASK, (tenant_id, segment, audience, mask(flags)))
 
 
+# Deletes all postings of a segment and returns them, merged by term.
 _TAKE_POSTINGS_OF_SEGMENT = """
     WITH taken AS (
         DELETE FROM postings

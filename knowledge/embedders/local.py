@@ -68,6 +68,7 @@ class SentenceTransformerEmbedder:
             self._background.submit(self._ready)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, without special tokens."""
         if not texts:
             return []
         encoded = self._counting_tokenizer()(
@@ -89,6 +90,7 @@ class SentenceTransformerEmbedder:
             return self._counting
 
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+        """Encode texts as unit vectors. Raises EmbeddingError."""
         rows = await self.encode_tokens(texts, kind)
         vectors = np.stack([row.pooled for row in rows]) if rows else np.zeros((0, 0), np.float32)
         return Encoded(vectors, sum(len(row.signs) for row in rows))

@@ -38,6 +38,7 @@ class OpenAIEmbedder:
         return [(len(text.encode()) + 3) // 4 for text in texts]
 
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+        """Encode texts in requests of ``_BATCH`` texts. Raises EmbeddingError."""
         model_prefix = prefix(self._name, kind)
         rows: list[list[float]] = []
         tokens = 0

@@ -1,4 +1,4 @@
-"""A question that the router has seen is not encoded again for the search."""
+"""Tests that a question encoded for the router is not encoded again for the search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 
 class Counting(WordEmbedder):
-    """Keeps the questions that it encoded."""
+    """Records the questions that it encoded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Counting(WordEmbedder):
         return await super().encode(texts, kind)
 
 
-async def test_the_search_takes_what_was_encoded_ahead_once(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_search_uses_a_vector_encoded_ahead_once(ingestor: Ingestor, sessions: Sessions) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Dogs are welcome."))], tenant_id="t")
     embedder = Counting()
     retriever = Retriever(sessions, embedder)
@@ -38,7 +38,7 @@ async def test_the_search_takes_what_was_encoded_ahead_once(ingestor: Ingestor, 
     assert vector == (await embedder.encode(["Which dogs?"], "query")).vectors[0].tolist()
 
 
-async def test_what_no_search_takes_is_forgotten(sessions: Sessions) -> None:
+async def test_oldest_vectors_encoded_ahead_are_dropped(sessions: Sessions) -> None:
     embedder = Counting()
     retriever = Retriever(sessions, embedder)
     for n in range(MAX_ENCODED_AHEAD + 1):

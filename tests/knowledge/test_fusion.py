@@ -1,4 +1,4 @@
-"""Fusing two ranked lists."""
+"""Tests the fusion of dense and sparse search, with generated rankings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def test_rrf_sums_reciprocal_ranks() -> None:
     assert fused == {1: pytest.approx(1 / 61), 2: pytest.approx(1 / 62 + 1 / 61)}
 
 
-def test_ties_go_by_number() -> None:
+def test_ties_are_ordered_by_number() -> None:
     assert [number for number, _ in sort_scores({3: 1.0, 1: 1.0, 2: 2.0})] == [2, 1, 3]
 
 
 @given(SCORES)
-def test_a_single_leg_keeps_its_order(scores: dict[int, float]) -> None:
+def test_single_list_keeps_its_order(scores: dict[int, float]) -> None:
     for fused in (convex(scores, []), convex({}, sort_scores(scores))):
         order = [scores[number] for number, _ in sort_scores(fused)]
         assert order == pytest.approx(sorted(order, reverse=True))
@@ -36,11 +36,11 @@ def test_every_candidate_is_ranked_once(dense: dict[int, float], sparse: dict[in
     assert sorted(convex(dense, sort_scores(sparse))) == sorted(dense.keys() | sparse.keys())
 
 
-def test_what_both_legs_find_best_is_best() -> None:
+def test_best_candidate_of_both_lists_is_first() -> None:
     assert sort_scores(convex({1: 0.9, 2: 0.5, 3: 0.1}, [(1, 10.0), (3, 5.0), (2, 1.0)]))[0][0] == 1
 
 
-def test_what_bm25_was_asked_for_and_did_not_bring_scores_nothing() -> None:
+def test_candidates_missing_from_a_short_bm25_list_score_zero() -> None:
     dense = {1: 0.5, 2: 0.5}
     assert convex(dense, [(1, 9.0)], limit=2)[2] == convex(dense, [], limit=2)[2]
     assert convex(dense, [(1, 9.0)], limit=1)[2] == convex(dense, [(1, 9.0)], limit=1)[1]
@@ -52,7 +52,7 @@ COMMON, MIXED = (0.45, 0.4, 0.35, 0.3, 0.3), (0.3, 0.2, 0.1, 0.03, 0.01)
 
 @dataclass(frozen=True)
 class Legs:
-    """Mean reciprocal rank of the one relevant chunk, by each leg alone and by both fused."""
+    """The mean reciprocal rank of the one relevant chunk, in each list and in the fused ones."""
 
     dense: float
     sparse: float
@@ -61,8 +61,11 @@ class Legs:
 
 
 def measure(*, lift: float, shares: Sequence[float], known: bool) -> Legs:
-    """Made-up questions: the relevant chunk's cosine is ``lift`` above its chance value, and it has all the words of
-    the question where ``known``; any chunk has each word with the probability of its share."""
+    """Measure generated questions.
+
+    The cosine of the relevant chunk is ``lift`` above its random value, and it has all the words of the question if
+    ``known``. Any chunk has each word with the probability of its share.
+    """
     random_ = np.random.default_rng(1)
     found = []
     for _ in range(QUESTIONS):
@@ -89,43 +92,43 @@ def measure(*, lift: float, shares: Sequence[float], known: bool) -> Legs:
 
 
 @pytest.mark.parametrize("lift", [0.3, 0.4, 0.6])
-def test_words_that_stand_everywhere_do_no_harm_to_the_meaning(lift: float) -> None:
+def test_common_words_do_not_harm_the_dense_ranking(lift: float) -> None:
     legs = measure(lift=lift, shares=COMMON, known=False)
     assert legs.dense > 5 * legs.sparse
     assert legs.convex > legs.dense - 0.02
 
 
 @pytest.mark.parametrize("lift", [0.0, 0.1])
-def test_cosines_that_tell_nothing_do_no_harm_to_rare_words(lift: float) -> None:
+def test_uninformative_cosines_do_not_harm_rare_words(lift: float) -> None:
     legs = measure(lift=lift, shares=MIXED, known=True)
     assert legs.sparse > 5 * legs.dense
     assert legs.convex > legs.sparse - 0.05
     assert legs.convex > legs.rrf + 0.2
 
 
-def test_rare_words_in_the_wrong_place_cost_less_than_ranks_would() -> None:
+def test_misleading_rare_words_cost_less_than_with_rrf() -> None:
     legs = measure(lift=0.5, shares=MIXED, known=False)
     assert legs.convex > legs.dense - 0.08
     assert legs.convex > legs.rrf + 0.2
 
 
-def test_two_legs_that_know_a_little_know_more_together() -> None:
+def test_fusion_is_better_than_either_weak_list() -> None:
     legs = measure(lift=0.25, shares=MIXED[:3], known=True)
     assert legs.convex > max(legs.dense, legs.sparse)
 
 
-def test_a_document_of_good_chunks_is_preferred() -> None:
+def test_document_with_several_good_chunks_is_preferred() -> None:
     documents = {1: "a", 2: "a", 3: "b", 4: "b"}
     scored = add_document_scores({1: 1.0, 2: 0.9, 3: 1.0, 4: 0.1}, documents)
     assert scored[1] > scored[2] > scored[3] > scored[4]
 
 
-def test_the_reranker_weighs_less_than_the_fusion() -> None:
+def test_reranker_weighs_less_than_the_fused_score() -> None:
     assert combine_with_reranker([2.0, 1.0], [0.0, 5.0])[0] > combine_with_reranker([2.0, 1.0], [0.0, 5.0])[1]
     assert combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])[1] == max(
         combine_with_reranker([2.0, 1.9, 0.0], [0.0, 5.0, 0.0])
     )
 
 
-def test_without_a_score_is_the_least() -> None:
+def test_missing_score_counts_as_the_lowest() -> None:
     assert standardize({1: 1.0, 2: 3.0}, {1, 2, 3}) == {1: -1.0, 2: 1.0, 3: -1.0}

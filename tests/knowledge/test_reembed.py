@@ -1,4 +1,4 @@
-"""Another embedding model: the old vectors serve until the last one of the other is there, on a real Postgres."""
+"""Tests the change of the embedding model on a real Postgres: the old model serves until all new vectors are there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GUIDE = "# Guide\n\n" + "\n\n".join(
 
 
 class Stopping(WordEmbedder):
-    """Breaks off once it has encoded so many passages."""
+    """Raises EmbeddingError after a number of passages."""
 
     def __init__(self, model: str, dimensions: int, most: int) -> None:
         super().__init__(model, dimensions)
@@ -41,7 +41,7 @@ class Stopping(WordEmbedder):
 
 
 def opened(*embedders: Embedder) -> Models:
-    """The first is configured; the others can be opened."""
+    """Return models of which the first is configured and the others can be opened."""
     by_name = {embedder.model: embedder for embedder in embedders}
 
     def open_other(model: str) -> Embedder:
@@ -71,7 +71,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_interrupted_reembedding_continues_without_sources(ingestor: Ingestor, sessions: Sessions) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
     chunks = (await vectors(sessions))["words"]
     with pytest.raises(EmbeddingError):
@@ -92,7 +92,7 @@ async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: 
         assert await read_progress(session, "t") is None
 
 
-async def test_what_comes_in_meanwhile_gets_vectors_of_both(
+async def test_documents_added_meanwhile_get_vectors_of_both_models(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, parser: Parser
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
@@ -109,7 +109,7 @@ async def test_what_comes_in_meanwhile_gets_vectors_of_both(
     assert not await needs_reembedding(sessions, models, "t")
 
 
-async def test_a_switch_in_the_middle_of_a_document_gives_it_the_vectors_it_needs_then(
+async def test_document_ingested_during_a_switch_gets_the_new_vectors(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, parser: Parser
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
@@ -129,7 +129,7 @@ async def test_a_switch_in_the_middle_of_a_document_gives_it_the_vectors_it_need
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_the_model_set_back_in_the_middle_goes_on_serving(
+async def test_reverting_the_model_midway_keeps_it_serving(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
@@ -143,7 +143,7 @@ async def test_the_model_set_back_in_the_middle_goes_on_serving(
     assert await vectors(sessions) == before
 
 
-async def test_a_process_with_the_model_of_before_changes_nothing_back(
+async def test_process_with_the_old_model_does_not_revert_the_change(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
@@ -155,7 +155,7 @@ async def test_a_process_with_the_model_of_before_changes_nothing_back(
     assert await vectors(sessions) == {"other": 1}
 
 
-async def test_where_the_old_model_is_gone_only_the_configured_one_makes_vectors(
+async def test_unavailable_old_model_leaves_the_configured_one_for_passages(
     ingestor: Ingestor, sessions: Sessions, parser: Parser, caplog: pytest.LogCaptureFixture
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
@@ -169,7 +169,7 @@ async def test_where_the_old_model_is_gone_only_the_configured_one_makes_vectors
     )
 
 
-async def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once() -> None:
+async def test_failed_model_is_retried_only_after_a_while() -> None:
     tried: list[str] = []
     times = iter((0.0, RETRY_AFTER - 1, RETRY_AFTER + 1, RETRY_AFTER + 1))
 
@@ -183,7 +183,7 @@ async def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once() -> Non
         assert len(tried) == attempts
 
 
-async def test_vectors_of_a_time_when_no_model_was_noted_serve_on(
+async def test_vectors_from_before_models_were_recorded_keep_serving(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
@@ -193,7 +193,7 @@ async def test_vectors_of_a_time_when_no_model_was_noted_serve_on(
     assert await other.announce(sessions, "t") == Serving("words", "other")
 
 
-def test_who_serves_is_decided_by_what_is_there() -> None:
+def test_choice_of_the_serving_model() -> None:
     assert choose_models(Serving(), "a", None) == Serving("a")
     assert choose_models(Serving(), "a", "b") == Serving("b", "a")
     assert choose_models(Serving("b"), "a", None) == Serving("b", "a")
@@ -208,7 +208,7 @@ async def found(retriever: Retriever, question: str = "word of subject3") -> Ran
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_the_old_model_answers_until_the_switch_and_the_other_one_from_there_on(
+async def test_old_model_serves_until_the_switch(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
@@ -240,7 +240,7 @@ async def test_the_old_model_answers_until_the_switch_and_the_other_one_from_the
     assert len(seen) > 3
 
 
-async def test_where_the_old_model_is_gone_words_find_everything_and_vectors_what_has_one(
+async def test_unavailable_old_model_leaves_bm25_and_new_vectors(
     ingestor: Ingestor, sessions: Sessions, parser: Parser
 ) -> None:
     pages = [markdown(f"{n}.md", f"Page{n} tells of topic{n}.") for n in range(6)]
@@ -258,7 +258,7 @@ async def test_where_the_old_model_is_gone_words_find_everything_and_vectors_wha
     assert len((await found(retriever, "topic4")).dense) == 7
 
 
-async def test_an_old_model_that_stops_answering_is_done_without(
+async def test_old_model_that_fails_later_is_no_longer_used(
     ingestor: Ingestor, sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = [markdown("a.md", "Alpha words."), markdown("b.md", "Beta.")]

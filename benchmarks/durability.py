@@ -24,16 +24,16 @@ from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, RecordingMeter, TextDelta
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.store.notifications import Notifications
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn
 from bot.types.usage import Call, Tier, Usage
 from knowledge.types import Found, Scope
-from tests.engine.fakes import Memory
+from tests.engine.fakes import FakeStores
 
 PEOPLE = 20
 WARM = 20
@@ -113,7 +113,7 @@ class Library:
         return Found((), {}, 0.9, 1)
 
 
-class Forgetful(Memory):
+class Forgetful(FakeStores):
     """A store without durability."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
@@ -121,10 +121,10 @@ class Forgetful(Memory):
         return Turn(uuid.uuid4().hex, *known, None, False, incoming.sent_at)
 
 
-def _dispatcher(store: Store, marks: Marks) -> Dispatcher:
+def _dispatcher(stores: Stores, marks: Marks) -> Dispatcher:
     made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
-    engine = Engine(store=store, search=Library(), llm=Model(marks), settings=made, count_tokens=len)
-    return Dispatcher(engine=engine, store=store, max_question_chars=10_000)
+    engine = Engine(stores=stores, search=Library(), llm=Model(marks), settings=made, count_tokens=len)
+    return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 
 
 @asynccontextmanager
@@ -132,7 +132,7 @@ async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
     """A desk over Postgres, as the application wires it."""
     database, notifications = Database(url), Notifications(url)
     made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
-    store = PostgresStore(
+    stores = open_stores(
         database,
         made,
         count_tokens=len,
@@ -140,7 +140,7 @@ async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
         holder=lambda: notifications.holder,
         expected=expected_tokens(made, len),
     )
-    dispatcher = _dispatcher(store, marks)
+    dispatcher = _dispatcher(stores, marks)
     listening = asyncio.create_task(notifications.serve(dispatcher.notice))
     try:
         await notifications.connected()
@@ -155,7 +155,7 @@ async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
 @asynccontextmanager
 async def plain(marks: Marks) -> AsyncIterator[Dispatcher]:
     """The same over a store that only remembers."""
-    dispatcher = _dispatcher(Forgetful(limit=10**12), marks)
+    dispatcher = _dispatcher(Forgetful(limit=10**12).stores, marks)
     yield dispatcher
     await dispatcher.close()
 

@@ -36,7 +36,7 @@ from bot.llm.resilient import Patience, ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store import budgets
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.store.threads import thread_uid
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Outcome, Turn
@@ -166,9 +166,9 @@ def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple
 
 def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) -> Dispatcher:
     made = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
-    store = PostgresStore(database, made, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
-    engine = Engine(store=store, search=Library(), llm=llm, settings=made, count_tokens=counter.count)
-    return Dispatcher(engine=engine, store=store, max_question_chars=10_000)
+    stores = open_stores(database, made, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
+    engine = Engine(stores=stores, search=Library(), llm=llm, settings=made, count_tokens=counter.count)
+    return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 
 
 async def _limit(database: Database) -> None:

@@ -25,9 +25,10 @@ from sqlalchemy import text
 
 from benchmarks.benchmark_database import fresh_postgres, table
 from bot.config import Settings
+from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Turn
 from bot.types.usage import Call, Usage
@@ -56,11 +57,11 @@ class Result:
     seconds: float
 
 
-def _store(database: Database) -> PostgresStore:
+def _store(database: Database) -> Stores:
     made = Settings(
         _env_file=None, daily_tokens=LIMIT, channel_daily_tokens=LIMIT + 500, tenant_daily_tokens=LIMIT + 1000
     )
-    return PostgresStore(database, made, count_tokens=len, clock=lambda: datetime.now(UTC))
+    return open_stores(database, made, count_tokens=len, clock=lambda: datetime.now(UTC))
 
 
 def _incoming(number: str) -> Incoming:
@@ -74,26 +75,26 @@ def _call(tokens: int, *, cancelled: bool) -> Call:
     return Call("answer", "double", "double", "cheap", usage, None, "", status, 1.0, estimated=cancelled)  # type: ignore[arg-type]
 
 
-async def _request(store: PostgresStore, chance: random.Random) -> tuple[str, int]:
+async def _request(stores: Stores, chance: random.Random) -> tuple[str, int]:
     """How one request ended, and the tokens it used."""
     tokens, dies, cancelled = chance.randint(200, 600), chance.random() < 0.05, chance.random() < 0.2
     turn = Turn(str(uuid.uuid4()), _incoming("x").thread, "x", ASKER, "?", None, False, datetime.now(UTC))
     if dies:
-        accepted = await store.accept(_incoming(uuid.uuid4().hex))
+        accepted = await stores.inbox.accept(_incoming(uuid.uuid4().hex))
         assert accepted is not None
-        assert await store.lease(accepted) is not None
+        assert await stores.leases.lease(accepted) is not None
         turn = accepted
     try:
-        reservation = await store.reserve(turn, tokens)
+        reservation = await stores.budgets.reserve(turn, tokens)
     except OverBudget:
         return "refused", 0
     await asyncio.sleep(chance.random() * 0.05)
     if dies:
         return "left behind", 0
     used = int(tokens * chance.uniform(0.1, 0.5 if cancelled else 1.0))
-    await store.bill(turn, [_call(used, cancelled=cancelled)], reservation)
+    await stores.budgets.bill(turn, [_call(used, cancelled=cancelled)], reservation)
     if chance.random() < 0.1:
-        await store.bill(turn, [], reservation)
+        await stores.budgets.bill(turn, [], reservation)
     return ("cancelled" if cancelled else "settled"), used
 
 
@@ -138,13 +139,13 @@ async def _watch(database: Database, until: asyncio.Event) -> tuple[int, int]:
 
 async def _take_over(database: Database) -> None:
     """What another process does with the turns of one that died."""
-    store = _store(database)
+    stores = _store(database)
     async with database.tenant(TENANT) as session:
         left = [str(turn_id) for turn_id in await session.scalars(_EXPIRE)]
     for turn_id in left:
-        turn = await store.turn(TENANT, turn_id)
+        turn = await stores.inbox.turn(TENANT, turn_id)
         assert turn is not None
-        await store.lease(turn)
+        await stores.leases.lease(turn)
 
 
 async def measure(url: str, *, requests: int, processes: int) -> Result:

@@ -28,7 +28,7 @@ from bot.llm.anthropic import AnthropicLLM
 from bot.llm.resilient import Patience, ResilientLLM
 from bot.types.usage import UNLIMITED
 from tests.doubles.models import ModelDouble, Reply
-from tests.engine.fakes import Library, Memory, passage, turn, words
+from tests.engine.fakes import FakeStores, Library, passage, turn, words
 
 SENTENCE = "Everybody has thirty days of leave in a year and may take five of them into the next [1]. "
 PIECE = 12
@@ -93,7 +93,9 @@ async def _through_parley(url: str) -> float:
     await adapter.ready()
     made = Settings(_env_file=None, answer_tokens=32_000, daily_tokens=0)
     rule = passage("Everybody has thirty days of leave a year.")
-    engine = Engine(store=Memory(limit=UNLIMITED), search=Library((rule,)), llm=llm, settings=made, count_tokens=words)
+    engine = Engine(
+        stores=FakeStores(limit=UNLIMITED).stores, search=Library((rule,)), llm=llm, settings=made, count_tokens=words
+    )
     start = time.process_time()
     outcome = await engine.handle(turn(), Unseen())
     spent = time.process_time() - start

@@ -40,7 +40,7 @@ from bot.llm.anthropic import AnthropicLLM
 from bot.llm.resilient import Patience, ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.usage import Tier
 from knowledge.types import Found, Passage, Scope
@@ -184,8 +184,8 @@ async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tupl
     adapter = provider("anthropic", double, counter)
     llm = Recorder(ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Patience()))
     made = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0)
-    store = PostgresStore(database, made, count_tokens=counter.count, clock=lambda: MORNING)
-    engine = Engine(store=store, search=shelf, llm=llm, settings=made, count_tokens=counter.count)
+    stores = open_stores(database, made, count_tokens=counter.count, clock=lambda: MORNING)
+    engine = Engine(stores=stores, search=shelf, llm=llm, settings=made, count_tokens=counter.count)
     left_out = 0
     for asked in turns:
         at = MORNING + timedelta(seconds=asked.at)
@@ -193,7 +193,7 @@ async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tupl
         shelf.passages = asked.passages
         key = ThreadKey(TENANT, "web", "general", f"T{asked.thread}")
         incoming = Incoming(key, uuid.uuid4().hex, _author(asked), asked.question, "mention", at)
-        turn = await store.accept(incoming)
+        turn = await stores.inbox.accept(incoming)
         assert turn is not None
         async with database.tenant(TENANT) as session:
             await session.execute(_SET_TIME, {"at": at, "turn": turn.id})

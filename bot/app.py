@@ -14,14 +14,14 @@ from bot.channel_sources import channel_opener
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.answer import budget, prompt
-from bot.engine.cache.near_answers import SimilarAnswers
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.engine import Engine
+from bot.engine.ports.answer_cache import SimilarAnswers
 from bot.engine.ports.classifier import Classifier
 from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.engine.routing.local_classifier import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.errors import ParleyError
@@ -39,7 +39,7 @@ from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
 from bot.store.job_queue import Queue
 from bot.store.notifications import Notifications, telling
 from bot.store.session import ALL_TENANTS, Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
 from bot.types.display import Pacing
 from knowledge.cpu_threads import share_the_processor
@@ -78,7 +78,7 @@ class App:
 class Overrides:
     """What may stand around the ports as they are wired, for those who watch or replace one; nothing by default."""
 
-    store: Callable[[Store], Store] = _itself
+    stores: Callable[[Stores], Stores] = _itself
     llm: Callable[[LLM], LLM] = _itself
     search: Callable[[Search], Search] = _itself
     engine: type[Engine] = Engine
@@ -104,11 +104,11 @@ async def opened_database(settings: Settings) -> AsyncIterator[Database]:
         yield database
 
 
-def opened_store(
+def opened_stores(
     database: Database, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> PostgresStore:
-    """The store over an open database."""
-    return PostgresStore(database, settings, count_tokens=TokenCounter().count, clock=clock)
+) -> Stores:
+    """Return the storage ports over an open database."""
+    return open_stores(database, settings, count_tokens=TokenCounter().count, clock=clock)
 
 
 def expected_tokens(settings: Settings, count: Callable[[str], int]) -> Callable[[int], int]:
@@ -167,8 +167,8 @@ async def open_app(
         queue, notifications = Queue(address), Notifications(address)
         workspace_pacing = WorkspacePacing(notifications.process_id)
         stack.push_async_callback(queue.aclose)
-        store = overrides.store(
-            PostgresStore(
+        stores = overrides.stores(
+            open_stores(
                 database,
                 settings,
                 count_tokens=counter.count,
@@ -181,7 +181,7 @@ async def open_app(
         reader = FileReader()
         stack.push_async_callback(reader.aclose)
         engine = overrides.engine(
-            store=store,
+            stores=stores,
             search=search,
             llm=llm,
             settings=settings,
@@ -190,14 +190,14 @@ async def open_app(
             memory=ThreadMemory(database, models.current),
             rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
             summarizer=None if llm.model("cheap") == extractive.NAME else ModelSummarizer(llm),
-            near=_near_answers(database, retriever, models.current),
+            similar=_similar_answers(database, retriever, models.current),
             reader=reader,
             workspace_pacing=workspace_pacing,
             clock=clock,
         )
         dispatcher = Dispatcher(
             engine=engine,
-            store=store,
+            stores=stores,
             max_question_chars=settings.max_question_chars,
             clock=clock,
             max_turns=settings.max_turns,
@@ -210,7 +210,7 @@ async def open_app(
             settings=settings,
             database=database,
             dispatcher=dispatcher,
-            store=store,
+            stores=stores,
             search=search,
             ingestor=ingestor,
             models=models,
@@ -265,7 +265,7 @@ def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:
     return send
 
 
-def _near_answers(database: Database, retriever: Retriever, embedder: Embedder) -> SimilarAnswers | None:
+def _similar_answers(database: Database, retriever: Retriever, embedder: Embedder) -> SimilarAnswers | None:
     """Answers are compared by the vectors of their questions, where a vector costs nothing."""
     if embedder.billed:
         return None

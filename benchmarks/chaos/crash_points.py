@@ -8,13 +8,14 @@ import signal
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import fields
 from typing import Any, cast
 
 from bot.app import Overrides
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, TextDelta
 from bot.engine.ports.search import Search
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
 from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Tier
@@ -46,8 +47,8 @@ EDGES = (
     "store.finish.after",
     "llm.summary.asked",
     "llm.summary.ended",
-    "store.summarise.before",
-    "store.summarise.after",
+    "store.summarize.before",
+    "store.summarize.after",
     "store.bill.before",
     "store.bill.after",
 )
@@ -159,7 +160,9 @@ def overrides(watch: Watch) -> Overrides:
             return await super().handle(turn, cast(Surface, Watched(surface, "surface", watch)), **more)
 
     return Overrides(
-        store=lambda store: cast(Store, Watched(store, "store", watch)),
+        stores=lambda stores: Stores(
+            **{one.name: cast(Any, Watched(getattr(stores, one.name), "store", watch)) for one in fields(stores)}
+        ),
         llm=lambda llm: WatchedLLM(llm, watch),
         search=lambda search: cast(Search, Library()),
         engine=WatchedEngine,

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.chaos.crash_points import Tell, Watch, overrides
 from bot.app import App, open_app
 from bot.config import Settings
-from bot.engine.answer import lease as hold
+from bot.engine.answer import lease
 from bot.engine.display import reply_messages
 from bot.platforms.discord.app import serve as serve_discord
 from bot.platforms.slack import native_streams, surface
@@ -64,7 +64,11 @@ async def work(spec: Spec, tell: Tell) -> None:
 def _shorten_leases(seconds: float) -> None:
     """So that a run need not wait for half a minute wherever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
-    hold.HEARTBEAT, hold.UNSURE, reply_messages.SHOWN_WITHIN = seconds / 4, seconds * 0.45, seconds / 3
+    lease.HEARTBEAT_SECONDS, lease.CONFIRM_SECONDS, reply_messages.SHOWN_WITHIN = (
+        seconds / 4,
+        seconds * 0.45,
+        seconds / 3,
+    )
 
 
 def _allow_as_many(workspaces: float) -> None:

@@ -12,9 +12,9 @@ from bot.errors import ParleyError, UsageError
 
 if TYPE_CHECKING:
     from bot.config import Settings
+    from bot.engine.ports.stores import Stores
     from bot.reports.costs import CostReport
     from bot.store.session import Database
-    from bot.store.store import PostgresStore
 
 
 @click.command()
@@ -61,12 +61,12 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
     made, who = settings(), subject_of(subject)
 
     async def shown() -> dict[str, Any]:
-        from bot.app import opened_database, opened_store
+        from bot.app import opened_database, opened_stores
 
         async with opened_database(made) as database:
             if who == "*":
                 return await _limits(database, made, tenant)
-            return await _day(opened_store(database, made), tenant, who)
+            return await _day(opened_stores(database, made), tenant, who)
 
     document = run(shown())
     if as_json:
@@ -89,15 +89,15 @@ async def _limits(database: Database, made: Settings, tenant: str) -> dict[str, 
     }
 
 
-async def _day(store: PostgresStore, tenant: str, subject: str) -> dict[str, Any]:
+async def _day(stores: Stores, tenant: str, subject: str) -> dict[str, Any]:
     """A limit of None is no limit."""
     from bot.types.conversation import Author
 
     kind, _, name = subject.partition(":")
     if kind == "user":
-        state = await store.budget(tenant, name)
+        state = await stores.budgets.budget(tenant, name)
     elif kind in ("channel", "tenant"):
-        _, channel, whole = await store.budgets(tenant, name, Author("terminal", "terminal"))
+        _, channel, whole = await stores.budgets.budgets(tenant, name, Author("terminal", "terminal"))
         state = channel if kind == "channel" else whole
     else:
         raise UsageError("A role has no day of its own; show a person, channel:ID, tenant, or * for every limit.")

@@ -11,7 +11,7 @@ from bot.commands import admin, ask, budget, cited_sources, costs, docs, ingest,
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
-from bot.engine.dispatch.permissions import in_full
+from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.types.conversation import Author
 from knowledge.errors import KnowledgeError
@@ -62,7 +62,7 @@ def _nearest(command: Command, args: str) -> str:
 
 async def _in_full(ctx: Context) -> Author:
     """The author, an admin also where one has been made here with ``/admin grant``."""
-    return await in_full(ctx.services.store, ctx.author, ctx.tenant_id)
+    return await with_granted_role(ctx.services.stores.settings, ctx.author, ctx.tenant_id)
 
 
 def match(text: str) -> tuple[str, str] | None:

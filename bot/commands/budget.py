@@ -81,7 +81,7 @@ def _admins_only(context: Context, person: str | None = None) -> None:
 
 
 async def _own(context: Context) -> Reply:
-    states = await context.services.store.budgets(context.tenant_id, context.channel_id, context.author)
+    states = await context.services.stores.budgets.budgets(context.tenant_id, context.channel_id, context.author)
     own, *shared = states
     lines = [_used("You have", own)]
     lines += [_used(_WHOSE[state.whose], state) for state in shared if not state.unlimited]
@@ -91,7 +91,7 @@ async def _own(context: Context) -> Reply:
 
 
 async def _show(context: Context, user_id: str) -> Reply:
-    state = await context.services.store.budget(context.tenant_id, user_id)
+    state = await context.services.stores.budgets.budget(context.tenant_id, user_id)
     reset = f" The budget resets {when(state.resets_at, context.services.clock())}."
     return Reply(f"{_used(f'{user_id} has', state)}{'' if state.unlimited else reset}")
 

@@ -11,7 +11,7 @@ from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.ports.llm import LLM
 from bot.engine.ports.search import Search
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.ingestion import Ingestion
 from bot.llm.prices import Prices
 from bot.store.job_queue import Queue
@@ -30,7 +30,7 @@ class Services:
     settings: Settings
     database: Database
     dispatcher: Dispatcher
-    store: Store
+    stores: Stores
     search: Search
     ingestor: Ingestor
     models: Models

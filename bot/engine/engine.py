@@ -1,4 +1,4 @@
-"""The engine: one mention, from the stored question to the stored answer. ``handle`` is the list of its steps."""
+"""The engine: answers one turn, from the stored question to the stored answer. ``_answer`` is the list of its steps."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
 
 from bot.config import Settings
 from bot.engine import user_messages
-from bot.engine.answer import attachments, budget, cached, finish, generation, reservation, retrieval, summarize
-from bot.engine.answer import lease as hold
-from bot.engine.answer import memory as recalling
+from bot.engine.aio import alongside, finish_although_cancelled
+from bot.engine.answer import attachments, budget, cached, finish, generation, memory, reservation, retrieval, summarize
+from bot.engine.answer.attempt import Attempt
+from bot.engine.answer.citations import Resolved, resolve
 from bot.engine.answer.context import Context
-from bot.engine.answer.lease import meanwhile
-from bot.engine.answer.poison import is_given_up
-from bot.engine.answer.run import Run
-from bot.engine.cache.near_answers import SimilarAnswers
-from bot.engine.dispatch import auto_answer
+from bot.engine.answer.lease import take_lease
+from bot.engine.answer.poison import is_poison
+from bot.engine.answer.query import Query
+from bot.engine.answer.results import Ending, Results
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.output_filter import urls_in
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
-from bot.engine.memory import standalone
+from bot.engine.memory import Remembered, standalone
+from bot.engine.ports.answer_cache import SimilarAnswers
 from bot.engine.ports.attachment_reader import AttachmentReader
 from bot.engine.ports.classifier import Classifier
 from bot.engine.ports.clock import Clock
@@ -32,7 +32,7 @@ from bot.engine.ports.llm import LLM
 from bot.engine.ports.memory import Memory
 from bot.engine.ports.rewriter import Rewriter
 from bot.engine.ports.search import Search
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.engine.ports.summarizer import Summarizer
 from bot.engine.ports.surface import Surface
 from bot.engine.routing import choice
@@ -41,6 +41,7 @@ from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
 from bot.types.conversation import Incoming
 from bot.types.settings import ChannelSettings
 from bot.types.turns import Outcome, Turn, TurnRecord
+from bot.types.usage import Route
 from knowledge.errors import KnowledgeError
 from knowledge.types import Filter, Scope
 
@@ -56,12 +57,12 @@ async def _pause() -> None:
 
 
 class Engine:
-    """Answers turns. Everything that must outlive a crash is in the store; the pace of edits alone is kept here."""
+    """Answers turns. Whatever must survive a crash is in the stores; only the pacing of edits lives here."""
 
     def __init__(
         self,
         *,
-        store: Store,
+        stores: Stores,
         search: Search,
         llm: LLM,
         settings: Settings,
@@ -69,7 +70,7 @@ class Engine:
         classifier: Classifier | None = None,
         memory: Memory | None = None,
         rewriter: Rewriter | None = None,
-        near: SimilarAnswers | None = None,
+        similar: SimilarAnswers | None = None,
         reader: AttachmentReader | None = None,
         summarizer: Summarizer | None = None,
         workspace_pacing: WorkspacePacing | None = None,
@@ -77,19 +78,18 @@ class Engine:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workspace_pacing = workspace_pacing or WorkspacePacing()
-        judge = classifier or LocalClassifier(settings.strong_share)
         self._context = Context(
-            store,
+            stores,
             search,
             llm,
             settings,
             count_tokens,
-            judge,
+            classifier or LocalClassifier(settings.strong_share),
             clock,
             monotonic,
             memory,
             rewriter,
-            near,
+            similar,
             reader,
             summarizer,
         )
@@ -103,133 +103,190 @@ class Engine:
         turned_away: Callable[[], Awaitable[None]] = _pause,
         doubt: asyncio.Event | None = None,
     ) -> Outcome:
-        """Answer the turn on the surface. Cancelled: ``stopped`` tells a person's stop from a shutdown.
+        """Answer the turn on the surface. If cancelled, ``stopped`` tells a person's stop from a shutdown.
 
-        ``turned_away`` is awaited between two tries for the lease of a thread that is busy. ``doubt`` is set where the
-        turn may have been taken from this process: its question was changed or deleted.
+        ``turned_away`` is awaited between two tries to lease a turn whose thread is busy. ``doubt`` is set when the
+        turn may have been taken from this process because its question was edited or deleted.
 
-        Raises LeaseLost where the turn has ended or another process took it; CancelledError at a shutdown, the turn
-        being handed back; StoreAway where the database stays away, the turn being left for when it answers again.
-        Every other ending is in the outcome.
+        Raises LeaseLost if the turn has ended or another process took it; CancelledError at a shutdown, after handing
+        the turn back; StoreAway if the database stays away, leaving the turn for later. Every other ending is in the
+        outcome.
         """
         context = self._context
-        scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
-        turn, lease = await hold.lease(context.store, turn, turned_away)
-        run = context.run(turn, lease, scope)
+        turn, lease = await take_lease(context.stores, turn, turned_away)
+        attempt, results = Attempt.begin(context, turn, lease), Results()
         outcome: Outcome | None = None
         try:
-            async with self._display(run, surface) as display, hold.heartbeat(context, run, doubt or asyncio.Event()):
-                outcome = await self._to_its_end(run, display, surface, stopped)
-            await cached.keep(context, run)
+            async with (
+                self._display(attempt, results, surface) as display,
+                attempt.lease.heartbeat(doubt or asyncio.Event()),
+            ):
+                outcome = await self._run_to_end(attempt, results, display, surface, stopped)
+            await cached.index(context, turn, results.lookup, outcome)
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if outcome is None or not stopped() or current is None:
                 raise
-            current.uncancel()  # the stop came when the answer stood already
+            current.uncancel()  # the stop came when the answer was already complete
         return outcome
 
+    async def reflect(self, turn: Turn) -> None:
+        """After the answer, update what the thread remembers."""
+        await memory.learn(self._context, turn)
+        await summarize.summarize(self._context, turn)
+
     def pace(self, turn: Turn, surface: Surface) -> SharedPacing:
-        """That of all edits in the turn's workspace."""
-        return self._workspace_pacing.of(turn.thread.tenant_id, turn.thread.platform, surface.limits.edits_per_minute)
+        """Return the pacing that all replies in the turn's workspace share."""
+        thread = turn.thread
+        return self._workspace_pacing.of(thread.tenant_id, thread.platform, surface.limits.edits_per_minute)
 
     async def is_confident(self, incoming: Incoming, settings: ChannelSettings) -> bool:
-        """Whether the documents surely hold the answer; no model is asked. Raises knowledge errors."""
+        """Return whether the documents certainly answer the message. Asks no model; raises knowledge errors."""
         scope = Scope.of_channel(incoming.thread.tenant_id, incoming.thread.channel_id)
         scope = scope.narrowed(Filter(sources=settings.sources))
-        return auto_answer.is_sure(await self._context.search(incoming.text, scope, k=self._context.settings.passages))
-
-    async def reflect(self, turn: Turn) -> None:
-        """After the answer: what the thread should remember of it."""
-        await recalling.learn(self._context, turn)
-        await summarize.reflect(self._context, turn)
+        found = await self._context.search(incoming.text, scope, k=self._context.settings.passages)
+        return retrieval.is_confident(found)
 
     # --- the steps of an answer
 
-    async def _to_its_end(self, run: Run, display: Display, surface: Surface, stopped: Callable[[], bool]) -> Outcome:
-        """Answer, and store and show how that ended. Raises what leaves the turn to others: see ``handle``."""
-        context, turn, lease = self._context, run.turn, run.lease
-        try:
-            if is_given_up(lease.takeovers):
-                raise Refused(user_messages.GIVEN_UP)
-            run.state = "cancelled" if stopped() or lease.stopping else "done"
-            if run.state == "done":
-                await self._answer(run, display, surface)
-        except asyncio.CancelledError:
-            if run.lost or not stopped():
-                await finish.give_up(context, run, display)
-                raise
-            run.state = "cancelled"
-            run.resolve()
-        except LeaseLost:
-            run.lost = True
-            await finish.give_up(context, run, display)
-            raise
-        except StoreAway as away:
-            log.warning("turn %s waits for the database: %s", turn.id, away.detail)
-            await finish.give_up(context, run, display, user_messages.STORE_AWAY)
-            raise
-        except Refused as refusal:
-            run.refuse(str(refusal))
-        except (ParleyError, KnowledgeError) as error:
-            run.fail(str(error))
-        except Exception:
-            log.exception("turn %s failed", turn.id)
-            run.fail("Something broke while answering; the operator finds it in the log")
-        return await hold.whole(finish.finish(context, run, display))
+    async def _answer(self, attempt: Attempt, results: Results, display: Display, surface: Surface) -> Resolved:
+        """Answer the turn. The placeholder goes up while the prompt's material is gathered."""
+        searching = display.open(user_messages.SEARCHING)
+        material = await alongside(searching, self._gather(attempt, results, surface))
+        if material is None:
+            return _from_cache(attempt, results)
+        await generation.generate(self._context, attempt, material, display)
+        return _resolved(attempt, results)
 
-    async def _answer(self, run: Run, display: Display, surface: Surface) -> None:
-        """The first message goes up while the answer is prepared; the model is asked once both are done."""
-        brief = await meanwhile(display.open(user_messages.SEARCHING), self._prepared(run, surface))
-        if run.cached_from is None:
-            await generation.write(self._context, run, display, brief.settings, brief.history)
-            run.resolve()
+    async def _gather(self, attempt: Attempt, results: Results, surface: Surface) -> generation.Material | None:
+        """Gather what the prompt is built from; None if a cached answer serves."""
+        context, turn = self._context, attempt.turn
+        results.record = record = await self._load(turn)
+        await reservation.begin(context, attempt, record)
+        results.query = query = _initial_query(turn, record)
+        results.route = route = await self._choose_route(attempt, query, record)
+        results.attachments = attached = await attachments.read(context, attempt, surface, record, query.standalone)
+        results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
+        if lookup.hit is not None:
+            return None
+        reservation.check(context, attempt)
+        query = query.with_found(lookup.found)
+        evidence, recalled = await asyncio.gather(
+            retrieval.retrieve(context, attempt, query, attached, record.history),
+            memory.recall(context, attempt, query.standalone, record.history),
+        )
+        results.evidence = evidence
+        return self._material(evidence, record, route, attached, recalled)
 
-    async def _prepared(self, run: Run, surface: Surface) -> TurnRecord:
-        context = self._context
-        brief = await context.store.brief(run.turn)
-        if brief.settings.paused is not None:
-            raise Refused(brief.settings.paused)
-        run.scope = run.scope.narrowed(Filter(sources=brief.settings.sources))
-        run.query = standalone(run.turn.question, brief.history.messages)
-        run.facts = brief.facts if context.memory else ()
-        await reservation.begin(context, run, brief)
-        await self._choose_route(run, brief)
-        await attachments.beside(context, run, surface, brief)
-        if not await retrieval.from_cache(context, run, brief.settings, brief.history):
-            reservation.check(context, run)
-            await asyncio.gather(
-                retrieval.retrieve(context, run, brief.history), recalling.remember(context, run, brief.history)
-            )
-        return brief
+    async def _load(self, turn: Turn) -> TurnRecord:
+        """Load everything stored about the turn. Raises Refused if an admin has paused the bot."""
+        record = await self._context.stores.conversation.turn_record(turn)
+        if record.settings.paused is not None:
+            raise Refused(record.settings.paused)
+        return record
 
-    async def _choose_route(self, run: Run, brief: TurnRecord) -> None:
-        turn, context = run.turn, self._context
-        run.route = await choice.choose(
-            turn.question,
-            query=run.query,
-            wish=turn.wish,
-            channel=brief.settings,
-            budget=budget.pressing(run.budgets),
-            last=brief.history.tier,
+    async def _choose_route(self, attempt: Attempt, query: Query, record: TurnRecord) -> Route:
+        context, accounting = self._context, attempt.accounting
+        return await choice.choose(
+            attempt.turn.question,
+            query=query.standalone,
+            wish=attempt.turn.wish,
+            channel=record.settings,
+            budget=budget.pressing(accounting.limits),
+            last=record.history.tier,
             model=context.llm.model,
-            classifier=context.classifier if run.reservation else reservation.unrated,
-            meter=run.meter,
+            classifier=context.classifier if accounting.reservation else reservation.cheap_without_rating,
+            meter=accounting,
             fixed=context.settings.fixed_tier,
         )
 
-    def _display(self, run: Run, surface: Surface) -> Display:
+    def _material(
+        self,
+        evidence: retrieval.Evidence,
+        record: TurnRecord,
+        route: Route,
+        attached: attachments.Attachments,
+        recalled: tuple[Remembered, ...],
+    ) -> generation.Material:
+        facts = record.facts if self._context.memory else ()
+        return generation.Material(record, route, attached, evidence, recalled, facts)
+
+    # --- how an answer ends
+
+    async def _run_to_end(
+        self, attempt: Attempt, results: Results, display: Display, surface: Surface, stopped: Callable[[], bool]
+    ) -> Outcome:
+        """Answer, then show and store how that ended. Raises what leaves the turn to others, as ``handle`` says."""
+        context, turn = self._context, attempt.turn
+        try:
+            if is_poison(attempt.lease.lease.takeovers):
+                raise Refused(user_messages.GIVEN_UP)
+            if stopped() or attempt.lease.lease.stopping:
+                ending = Ending("cancelled")
+            else:
+                ending = Ending("done", await self._answer(attempt, results, display, surface))
+        except asyncio.CancelledError:
+            if attempt.lease.lost or not stopped():
+                await finish.hand_over(context, attempt, display)
+                raise
+            ending = Ending("cancelled", _resolved(attempt, results))
+        except LeaseLost:
+            attempt.lease.lost = True
+            await finish.hand_over(context, attempt, display)
+            raise
+        except StoreAway as away:
+            log.warning("turn %s waits for the database: %s", turn.id, away.detail)
+            await finish.hand_over(context, attempt, display, user_messages.STORE_AWAY)
+            raise
+        except Refused as refusal:
+            ending = Ending("refused", reason=str(refusal))
+        except (ParleyError, KnowledgeError) as error:
+            ending = Ending("failed", reason=str(error))
+        except Exception:
+            log.exception("turn %s failed", turn.id)
+            ending = Ending("failed", reason=user_messages.BROKEN)
+        return await finish_although_cancelled(finish.finish(context, attempt, results, ending, display))
+
+    def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
+        turn, lease = attempt.turn, attempt.lease
+
         async def record(index: int, ref: str | None) -> str | None:
-            if run.lease.announced and index == 0 and ref is None:
+            if lease.lease.announced and index == 0 and ref is None:
                 return None
-            return await self._context.store.record_part(run.turn, run.lease, index, ref)
+            return await self._context.stores.leases.record_part(turn, lease.lease, index, ref)
+
+        def allowed_urls() -> frozenset[str]:
+            passages = attempt.journal.sent.passages if attempt.journal.sent else results.passages
+            return urls_in(turn.question, *(passage.text for passage in passages))
 
         return Display(
             surface,
-            turn_id=run.turn.id,
+            turn_id=turn.id,
             record=record,
-            parts=run.turn.parts,
-            recorded=run.turn.recorded,
-            confirm=partial(hold.confirm, self._context, run),
-            shared=self.pace(run.turn, surface),
-            allowed=lambda: urls_in(run.turn.question, *(passage.text for passage in run.passages)),
+            parts=turn.parts,
+            recorded=turn.recorded,
+            confirm=lease.confirm,
+            shared=self.pace(turn, surface),
+            allowed=allowed_urls,
         )
+
+
+def _initial_query(turn: Turn, record: TurnRecord) -> Query:
+    """Return the question made standalone without a model, and the documents it may be answered from."""
+    scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
+    scope = scope.narrowed(Filter(sources=record.settings.sources))
+    return Query(standalone(turn.question, record.history.messages), scope)
+
+
+def _from_cache(attempt: Attempt, results: Results) -> Resolved:
+    """Return the cached answer, with a note that says so."""
+    hit = results.lookup.hit
+    assert hit is not None
+    attempt.journal.notes.append(user_messages.FROM_CACHE)
+    return Resolved(hit.answer, hit.citations)
+
+
+def _resolved(attempt: Attempt, results: Results) -> Resolved:
+    """Check the citations of the text written so far against its passages."""
+    sent = attempt.journal.sent
+    return resolve(attempt.journal.text, sent.passages if sent else results.passages)

@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, delete, func, literal_column, select
 from bot.commands.services import Services
 from bot.store import budget_reservations, ledger, slack_workspaces
 from bot.store.answer_cache.validity import INTACT
-from bot.store.ledgerstore import charge_left
+from bot.store.budgets import charge_left
 from bot.store.pipeline import send
 from bot.store.schema import answers, reservations, tenants, turns
 from bot.store.session import Database

@@ -1,4 +1,4 @@
-"""The embedded Postgres: used where DATABASE_URL is unset. Every process of one data folder shares one server."""
+"""Runs the embedded PostgreSQL server, used if DATABASE_URL is unset. Processes of one data folder share it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ DATABASE = "parley"
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A handle on the running server; the last one to be released stops it."""
+    """A handle on the running server. The last handle to be released stops it."""
 
     url: str
     server: Any
 
     def release(self) -> None:
-        """Give the handle back."""
+        """Release the handle."""
         self.server.cleanup()
 
 
 def start(data_dir: Path, *, settings: dict[str, str] | None = None, keep: bool = False) -> Embedded:
-    """Start the server of ``data_dir``, or join the one that runs, and make the database. Blocks about a second.
+    """Start the server of ``data_dir``, or join the running one, and create the database. Blocks for about a second.
 
     ``keep`` leaves the server running when this process ends. Raises ConfigError.
     """

@@ -1,4 +1,4 @@
-"""The memory of threads on Postgres: facts, and all messages with their vectors, weighed against a question."""
+"""The memory of threads on PostgreSQL: facts, and all messages with their vectors, scored against a question."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from knowledge.search_terms import document_terms
 log = logging.getLogger(__name__)
 
 MOST = 4000
-"""Messages of a thread that are searched, the latest ones."""
+"""The latest messages of a thread that are searched."""
 AT_ONCE = 64
-"""Messages that are encoded after one answer: a long thread catches up over several."""
+"""Messages encoded after one answer. A long thread catches up over several answers."""
 
 
 class ThreadMemory:
-    """See ``bot.engine.ports.Memory``. Where the embedder costs money, old messages are found by their words alone."""
+    """See ``bot.engine.ports.memory.Memory``. If the embedder costs money, old messages are found by words alone."""
 
     def __init__(self, database: Database, embedder: Embedder) -> None:
         self._database = database
@@ -97,7 +97,7 @@ class ThreadMemory:
 
 
 async def _messages(session: AsyncSession, turn: Turn, model: str, *, itself: bool = False) -> list[Any]:
-    """The thread's messages before the turn (or up to it) in order, each with its vector or None."""
+    """Return the thread's messages before the turn (or up to it) in order, each with its vector or None."""
     tenant_id, uid = turn.thread.tenant_id, thread_uid(turn.thread)
     own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn.id).scalar_subquery()
     rows = await session.execute(
@@ -122,7 +122,7 @@ async def _messages(session: AsyncSession, turn: Turn, model: str, *, itself: bo
 
 
 async def _keep_vector(session: AsyncSession, turn: Turn, seq: int, text: str, model: str, vector: bytes) -> None:
-    """Keep the vector of a message, unless the message is gone or reads otherwise by now."""
+    """Store the vector of a message, unless the message is gone or has been edited."""
     tenant_id, uid = turn.thread.tenant_id, thread_uid(turn.thread)
     there = await session.scalar(
         select(message_table.c.seq)
@@ -143,7 +143,7 @@ async def _keep_vector(session: AsyncSession, turn: Turn, seq: int, text: str, m
 
 
 def _stacked(packed: Sequence[bytes | None], dimensions: int) -> Any:
-    """Vectors as rows; zeros for a message without one, or with one of another length."""
+    """Stack vectors as rows, with zeros for a message without a vector or with one of another length."""
     vectors = np.zeros((len(packed), dimensions), np.float32)
     for row, stored in enumerate(packed):
         if stored is not None and len(stored) == 2 * dimensions:

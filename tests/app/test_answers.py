@@ -60,7 +60,7 @@ async def test_the_ledger_is_the_providers_bill_to_the_token(app_with_models: Ap
     billed, usd = await everything_billed(app_with_models)
     assert billed == bill_of(models) > 0
     assert round(usd, 9) == round(models.dollars, 9)
-    state = await app_with_models.services.store.budget(LOCAL_TENANT, "ann")
+    state = await app_with_models.services.stores.budgets.budget(LOCAL_TENANT, "ann")
     assert (state.used, state.reserved) == (billed, 0)
 
 
@@ -108,7 +108,7 @@ async def test_when_nobody_answers_one_sentence_says_so_and_nothing_stays_reserv
     outcome = await ask(app_with_models, "When may dogs come?")
     assert outcome.state == "failed"
     assert outcome.refused
-    state = await app_with_models.services.store.budget(LOCAL_TENANT, "ann")
+    state = await app_with_models.services.stores.budgets.budget(LOCAL_TENANT, "ann")
     assert state.reserved == 0
 
 
@@ -127,7 +127,7 @@ async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, m
     assert (row.status, row.estimated) == ("cancelled", True)
     assert row.input_tokens + row.cached_tokens + row.cache_write_tokens > 0
     assert row.completion_tokens > 0
-    state = await app_with_models.services.store.budget(LOCAL_TENANT, "ann")
+    state = await app_with_models.services.stores.budgets.budget(LOCAL_TENANT, "ann")
     assert state.reserved == 0
     assert state.used == outcome.usage.total_tokens
 
@@ -182,7 +182,7 @@ async def test_two_questions_at_once_are_answered_in_order(app: App) -> None:
 
 
 async def test_a_question_left_by_a_dead_process_is_answered(app: App) -> None:
-    turn = await app.services.store.accept(incoming("When are dogs welcome?", key()))
+    turn = await app.services.stores.inbox.accept(incoming("When are dogs welcome?", key()))
     assert turn is not None
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET holder = NULL"))
@@ -200,7 +200,7 @@ async def test_stopping_is_for_the_asker_and_admins(app_with_models: App, models
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
     task = app_with_models.dispatcher.start(turn, Unseen())
-    with pytest.raises(NotAllowed, match="Only the person who asked"):
+    with pytest.raises(NotAllowed, match="Only the asker"):
         await app_with_models.dispatcher.stop(turn.id, Author("bob", "Bob"))
     await app_with_models.dispatcher.stop(turn.id, Author("boss", "Boss", is_admin=True))
     assert (await task).state == "cancelled"
@@ -235,18 +235,18 @@ async def test_what_goes_on_in_the_background_may_end_before_it_begins_and_fails
     async def broken() -> None:
         raise RuntimeError("by surprise")
 
-    app.dispatcher._in_background(broken(), "never begun")
-    (task,) = app.dispatcher._after
+    app.dispatcher._runner._in_background(broken(), "never begun")
+    (task,) = app.dispatcher._runner._background
     task.cancel()
     del task
     await app.dispatcher.settled()
     gc.collect()
     assert _said_by_the_desk(caplog) == set()
-    app.dispatcher._in_background(refused(), "first")
-    app.dispatcher._in_background(broken(), "second")
+    app.dispatcher._runner._in_background(refused(), "first")
+    app.dispatcher._runner._in_background(broken(), "second")
     await app.dispatcher.settled()
     assert _said_by_the_desk(caplog) == {"first: not now", "second failed"}
 
 
 def _said_by_the_desk(caplog: pytest.LogCaptureFixture) -> set[str]:
-    return {record.getMessage() for record in caplog.records if record.name == "bot.engine.dispatch.dispatcher"}
+    return {record.getMessage() for record in caplog.records if record.name == "bot.engine.dispatch.turn_runner"}

@@ -16,9 +16,9 @@ from tests.app.conftest import ask
 
 async def test_old_answers_go_and_forgotten_reservations_are_given_back(app: App) -> None:
     outcome = await ask(app, "When are dogs welcome in the office?")
-    turn = await app.services.store.turn(LOCAL_TENANT, outcome.turn_id)
+    turn = await app.services.stores.inbox.turn(LOCAL_TENANT, outcome.turn_id)
     assert turn is not None
-    await app.services.store.reserve(turn, 500)
+    await app.services.stores.budgets.reserve(turn, 500)
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE answers SET expires_at = now() - interval '1 minute'"))
         await session.execute(text("UPDATE reservations SET created_at = now() - interval '1 hour'"))
@@ -27,24 +27,29 @@ async def test_old_answers_go_and_forgotten_reservations_are_given_back(app: App
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM answers")) == 0
         assert await session.scalar(text("SELECT sum(reserved) FROM budget_days")) == 0
-    assert (await app.services.store.budget(LOCAL_TENANT, "ann")).reserved == 0
+    assert (await app.services.stores.budgets.budget(LOCAL_TENANT, "ann")).reserved == 0
 
 
 async def test_a_call_whose_process_died_after_the_answer_is_counted_as_estimated(app: App) -> None:
     outcome = await ask(app, "When are dogs welcome in the office?")
-    turn = await app.services.store.turn(LOCAL_TENANT, outcome.turn_id)
+    turn = await app.services.stores.inbox.turn(LOCAL_TENANT, outcome.turn_id)
     assert turn is not None
-    usage, before = Usage(input_tokens=70, completion_tokens=30), await app.services.store.budget(LOCAL_TENANT, "ann")
+    usage, before = (
+        Usage(input_tokens=70, completion_tokens=30),
+        await app.services.stores.budgets.budget(LOCAL_TENANT, "ann"),
+    )
     call = Call(
         "summary", "anthropic", "m", "cheap", usage, None, "t", "open", 0.0, estimated=True, id=uuid.uuid4().hex
     )
-    await app.services.store.open_call(turn, call, None)
+    await app.services.stores.budgets.open_call(turn, call, None)
     await maintenance.keep_house(app.services)
-    assert (await app.services.store.budget(LOCAL_TENANT, "ann")).used == before.used, "it may still be under way"
+    assert (await app.services.stores.budgets.budget(LOCAL_TENANT, "ann")).used == before.used, (
+        "it may still be under way"
+    )
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE ledger SET created_at = now() - interval '1 hour' WHERE status = 'open'"))
     await maintenance.keep_house(app.services)
-    assert (await app.services.store.budget(LOCAL_TENANT, "ann")).used == before.used + 100
+    assert (await app.services.stores.budgets.budget(LOCAL_TENANT, "ann")).used == before.used + 100
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM ledger WHERE status = 'open'")) == 0
 

@@ -88,9 +88,9 @@ async def test_a_model_supersedes_what_a_pattern_found_and_the_earlier_holds_aga
 
 
 async def forget(app: App, turn_id: str) -> None:
-    turn = await app.services.store.turn(LOCAL_TENANT, turn_id)
+    turn = await app.services.stores.inbox.turn(LOCAL_TENANT, turn_id)
     assert turn is not None
-    await app.services.store.forget(turn)
+    await app.services.stores.retractions.forget(turn)
 
 
 async def test_nothing_that_was_put_into_somebodys_mouth_is_kept(app_with_models: App, models: ModelDouble) -> None:
@@ -129,19 +129,19 @@ async def test_what_is_deleted_while_it_is_being_summarised_is_not_remembered(
 ) -> None:
     models.script = script = Script([told("Ann", "We decided to call it zanzibarquokka", "decision")])
     script.summary = "They decided to call it zanzibarquokka."
-    store = app_with_models.services.store
+    conversation = app_with_models.services.stores.conversation
     (first,) = [(await ask(app_with_models, "We decided to call it zanzibarquokka. And dogs?")).turn_id]
-    summarize = type(store).summarize
+    summarize = type(conversation).summarize
 
     async def deleted_first(self: Any, turn: Any, **given: Any) -> bool:
         await forget(app_with_models, first)
         return await summarize(self, turn, **given)
 
-    type(store).summarize = deleted_first  # type: ignore[method-assign]
+    type(conversation).summarize = deleted_first  # type: ignore[method-assign]
     try:
         await talk(app_with_models)
     finally:
-        type(store).summarize = summarize  # type: ignore[method-assign]
+        type(conversation).summarize = summarize  # type: ignore[method-assign]
     assert script.asked
     assert "zanzibarquokka" not in await everything(app_with_models)
 
@@ -160,9 +160,9 @@ async def test_what_later_turns_noted_of_a_message_goes_with_it(app: App) -> Non
 async def test_the_title_of_a_thread_follows_an_edit_of_its_first_question(app: App) -> None:
     first = await ask(app, "What may the zanzibarquokka hotel in Lisbon cost?")
     await ask(app, "Are dogs welcome in the office?")
-    turn = await app.services.store.turn(LOCAL_TENANT, first.turn_id)
+    turn = await app.services.stores.inbox.turn(LOCAL_TENANT, first.turn_id)
     assert turn is not None
-    assert await app.services.store.begin_anew(turn, "What may a hotel in Oslo cost?") is not None
+    assert await app.services.stores.inbox.replace_question(turn, "What may a hotel in Oslo cost?") is not None
     assert "zanzibarquokka" not in await everything(app)
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT title FROM threads")) == "What may a hotel in Oslo cost?"

@@ -134,7 +134,7 @@ async def test_the_next_turn_of_a_thread_starts_where_it_was_taken_in_when_the_o
 async def test_what_one_process_has_no_place_for_another_answers(
     both: Settings, models: ModelDouble, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.engine.dispatch.running.PATIENCE", 0.05)
+    monkeypatch.setattr("bot.engine.dispatch.running_turn.QUIET_SECONDS", 0.05)
     models.script = slow
     async with processes(both, channel, 2, max_turns=1) as (one, _):
         asked = [await taken(one, asks("When may dogs come?", f"{n}.0")) for n in range(2)]
@@ -162,7 +162,7 @@ async def test_a_question_changed_in_one_process_is_answered_anew_though_another
         assert old.cancelled()
         assert len(channel.of(turn)) == 1, "the same message"
         assert await two.dispatcher.edited(asks("When may cats come?", message="5.5")) is None
-        history = await one.services.store.history(await taken(one, asks("And?")))
+        history = await one.services.stores.conversation.history(await taken(one, asks("And?")))
         assert history.messages[0].text == "When may cats come?"
         assert len(history.messages) == 2
 
@@ -198,7 +198,7 @@ async def test_a_question_deleted_in_one_process_is_stopped_and_taken_away_every
         assert running.cancelled()
         assert channel.of(turn) == []
         assert await two.dispatcher.deleted(CHANNEL, "6.6", channel.surface) == []
-        state = await one.services.store.budget("slack:T9", "ann")
+        state = await one.services.stores.budgets.budget("slack:T9", "ann")
         assert state.reserved == 0
         assert state.used > 0, "what was spent stays in the ledger"
 
@@ -210,7 +210,7 @@ async def test_an_answer_is_taken_away_by_another_process_where_the_first_dies_b
         turn = await taken(one, asks("When may dogs come?", message="5.5"))
         await asyncio.wait_for(one.dispatcher.start(turn, channel.surface(turn)), 120)
         assert len(channel.of(turn)) == 1
-        await one.services.store.forget(turn)
+        await one.services.stores.retractions.forget(turn)
         await two.dispatcher.resume("slack", channel.surface)
         await two.dispatcher.settled()
         assert len(channel.of(turn)) == 1, "the first lives, and sees to it"

@@ -82,5 +82,5 @@ async def test_the_cheap_model_may_be_asked_and_is_billed_with_the_answer(app: A
     assert routed(outcome)[0] == "strong"
     assert "rates the question hard: 4 of 5" in routed(outcome)[1]
     assert [call.purpose for call in outcome.calls] == ["route", "answer"]
-    state = await app.services.store.budget(LOCAL_TENANT, "ann")
+    state = await app.services.stores.budgets.budget(LOCAL_TENANT, "ann")
     assert (state.used, state.reserved) == (outcome.usage.total_tokens, 0)

@@ -27,10 +27,11 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.engine.answer.poison import is_suspect
+from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.store.processes import LOCKS
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.store.turns import ANYBODY
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Lease, Outcome, Turn, TurnState
@@ -111,7 +112,7 @@ class TurnMachine(RuleBasedStateMachine):
     def accept(self, thread: int, copies: int, which: int) -> None:
         """A message comes, in several copies at once."""
         message, process = self._incoming(thread, f"m{len(self._known)}"), self._process(which)
-        found = self._at_once([self._store(process).accept(message) for _ in range(copies)])
+        found = self._at_once([self._stores(process).inbox.accept(message) for _ in range(copies)])
         (turn,) = [one for one in found if one is not None]
         assert isinstance(turn, Turn)
         self._known.append(Known(turn, thread, process))
@@ -122,7 +123,7 @@ class TurnMachine(RuleBasedStateMachine):
         """A message comes once more, whatever has become of it."""
         known = self._pick(self._known, which)
         message = self._incoming(known.thread, known.turn.message_id)
-        assert self._run(self._store(self._process(which)).accept(message)) is None
+        assert self._run(self._stores(self._process(which)).inbox.accept(message)) is None
 
     @precondition(lambda self: self._known)
     @rule(which=number, wording=st.integers(1, 3))
@@ -130,7 +131,7 @@ class TurnMachine(RuleBasedStateMachine):
         """A question is changed, whatever has become of its turn: it is asked anew, in its old place."""
         known, process = self._pick(self._known, which), self._process(which)
         question = f"What of wording {wording}?"
-        anew = self._run(self._store(process).begin_anew(known.turn, question))
+        anew = self._run(self._stores(process).inbox.replace_question(known.turn, question))
         assert (anew is None) == (known.turn.question in ("", question)), "what was deleted does not come back"
         if anew is not None:
             known.turn, known.state, known.holder, known.fence = anew, "queued", process, known.fence + 1
@@ -143,7 +144,7 @@ class TurnMachine(RuleBasedStateMachine):
     def stop(self, which: int) -> None:
         """Somebody stops a turn, wherever it runs."""
         known = self._pick(self._known, which)
-        asked = self._run(self._store(self._process(which)).ask_to_stop(known.turn))
+        asked = self._run(self._stores(self._process(which)).queue.ask_to_stop(known.turn))
         assert asked == (not known.ended)
         known.stopping = known.stopping or asked
 
@@ -152,7 +153,7 @@ class TurnMachine(RuleBasedStateMachine):
     def delete(self, which: int) -> None:
         """A question is deleted: its turn ends and nothing of it is kept."""
         known = self._pick(self._known, which)
-        self._run(self._store(self._process(which)).forget(known.turn))
+        self._run(self._stores(self._process(which)).retractions.forget(known.turn))
         known.state, known.fence, known.lapsed = "cancelled", known.fence + 1, False
         known.turn = replace(known.turn, question="")
         known.row = self._row(known)
@@ -166,7 +167,7 @@ class TurnMachine(RuleBasedStateMachine):
         """Processes reach for a turn, all at once; one gets it, or none."""
         known = self._pick(self._known, which)
         processes = [self._processes[at] for at in sorted(reaching)]
-        found = self._at_once([self._store(process).lease(known.turn) for process in processes])
+        found = self._at_once([self._stores(process).leases.lease(known.turn) for process in processes])
         if known.ended:
             assert all(isinstance(one, LeaseLost) for one in found)
             return
@@ -189,7 +190,7 @@ class TurnMachine(RuleBasedStateMachine):
     def hold(self, which: int) -> None:
         """A process keeps a queued turn to itself, for it has told the asker to wait."""
         known, process = self._pick(self._known, which), self._process(which)
-        held = self._run(self._store(process).hold(known.turn))
+        held = self._run(self._stores(process).queue.hold(known.turn))
         assert held == (known.state == "queued" and known.holder in (ANYBODY, process))
         known.holder = process if held else known.holder
 
@@ -198,7 +199,7 @@ class TurnMachine(RuleBasedStateMachine):
     def release(self, which: int) -> None:
         """A process gives a queued turn to anybody, at a shutdown."""
         known, process = self._pick(self._known, which), self._process(which)
-        self._run(self._store(process).release(known.turn))
+        self._run(self._stores(process).queue.release(known.turn))
         if known.state == "queued" and known.holder == process:
             known.holder = ANYBODY
 
@@ -208,7 +209,7 @@ class TurnMachine(RuleBasedStateMachine):
         held = self._pick_held(which)
         if held is None:
             return
-        if self._write(held, self._store(held.process).renew(held.turn.turn, held.lease)):
+        if self._write(held, self._stores(held.process).leases.renew(held.turn.turn, held.lease)):
             held.turn.lapsed = False
 
     @rule(which=number, index=st.integers(0, 2), posted=st.booleans())
@@ -218,8 +219,8 @@ class TurnMachine(RuleBasedStateMachine):
         if held is None:
             return
         ref = f"{held.lease.fence}.{index}" if posted else None
-        store = self._store(held.process)
-        if self._write(held, store.record_part(held.turn.turn, held.lease, index, ref)):
+        stores = self._stores(held.process)
+        if self._write(held, stores.leases.record_part(held.turn.turn, held.lease, index, ref)):
             held.turn.lapsed = False
             if ref is not None:
                 held.turn.parts.setdefault(index, ref)
@@ -231,7 +232,7 @@ class TurnMachine(RuleBasedStateMachine):
         if held is None:
             return
         if self._holds(held) and held.turn.reserved is None:
-            reserving = self._store(held.process).reserve(held.turn.turn, RESERVED)
+            reserving = self._stores(held.process).budgets.reserve(held.turn.turn, RESERVED)
             held.reservation = held.turn.reserved = self._run(reserving)
 
     @rule(which=number, state=st.sampled_from(ENDS))
@@ -242,8 +243,8 @@ class TurnMachine(RuleBasedStateMachine):
             return
         turn = held.turn.turn
         outcome = Outcome(turn.id, turn.thread, state, answer="Thirty.", calls=(_call(),), refused=None)
-        store = self._store(held.process)
-        work = store.finish(turn, held.lease, outcome, reservation=held.reservation, cache_key=None)
+        stores = self._stores(held.process)
+        work = stores.leases.finish(turn, held.lease, outcome, reservation=held.reservation, cache_key=None)
         ended = self._write(held, work)
         self._settled(held, all_of_it=ended)
         if ended:
@@ -256,8 +257,8 @@ class TurnMachine(RuleBasedStateMachine):
         held = self._pick_held(which)
         if held is None:
             return
-        store = self._store(held.process)
-        if self._write(held, store.hand_back(held.turn.turn, held.lease, (), reservation=held.reservation)):
+        stores = self._stores(held.process)
+        if self._write(held, stores.leases.hand_back(held.turn.turn, held.lease, (), reservation=held.reservation)):
             self._settled(held, all_of_it=True)
             held.turn.state, held.turn.lapsed, held.turn.holder = "queued", False, ANYBODY
 
@@ -334,9 +335,9 @@ class TurnMachine(RuleBasedStateMachine):
     def _process(self, which: int) -> int:
         return self._pick(self._processes, which)
 
-    def _store(self, process: int) -> PostgresStore:
+    def _stores(self, process: int) -> Stores:
         made = Settings(_env_file=None, daily_tokens=0)
-        return PostgresStore(
+        return open_stores(
             self._database,
             made,
             count_tokens=len,
@@ -384,7 +385,7 @@ class TurnMachine(RuleBasedStateMachine):
         return True
 
     def _finds(self, process: int) -> None:
-        found = {turn.id for turn in self._run(self._store(process).unfinished("slack"))}
+        found = {turn.id for turn in self._run(self._stores(process).queue.ready_turns("slack"))}
         ready = [known for known in self._known if not known.ended and self._is_next(known, process)]
         suspects = [known for known in ready if is_suspect(known.takeovers)]
         expected = [known for known in ready if known not in suspects[1:]]

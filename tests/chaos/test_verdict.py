@@ -56,7 +56,7 @@ def test_an_answer_in_parts_is_one_answer() -> None:
 def test_a_question_without_answer_is_lost_unless_it_was_refused() -> None:
     assert failures(verdict_of([asked(1)], [], [turn(1)])) == {"lost": 1}
     assert failures(verdict_of([asked(1)], [], [])) == {"lost": 1}
-    reason = Shown("slack", "C1/1", 2, "Too little is left. (Trace t1)", draft=False, at=1.0)
+    reason = Shown("slack", "C1/1", 2, "Too little is left. (Trace ID t1)", draft=False, at=1.0)
     refused = verdict_of([asked(1)], [reason], [turn(1, state="refused", refused="Too little is left.")])
     assert (failures(refused), refused.refused) == ({}, 1)
 

@@ -14,7 +14,7 @@ from bot.commands.services import Services
 from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.types.conversation import Author
 from tests.store.test_turns import accepted, call, incoming
 
@@ -24,8 +24,8 @@ ANN, BOSS = Author("U1", "Ann"), Author("U9", "Boss", is_admin=True)
 
 def context(database: Database, author: Author, **settings: object) -> Context:
     made = Settings(_env_file=None, **settings)  # type: ignore[arg-type]
-    store = PostgresStore(database, made, count_tokens=len, clock=lambda: NOON)
-    services = SimpleNamespace(settings=made, database=database, store=store, clock=lambda: NOON)
+    stores = open_stores(database, made, count_tokens=len, clock=lambda: NOON)
+    services = SimpleNamespace(settings=made, database=database, stores=stores, clock=lambda: NOON)
     return Context("slack:T1", "slack", "C1", None, author, cast(Services, services))
 
 
@@ -34,8 +34,8 @@ async def said(where: Context, line: str) -> str:
 
 
 async def spend(where: Context, tokens: int) -> None:
-    store = cast(PostgresStore, where.services.store)
-    await store.bill(await accepted(store, incoming("1").message_id), [call(tokens)], None)
+    stores = where.services.stores
+    await stores.budgets.bill(await accepted(stores, incoming("1").message_id), [call(tokens)], None)
 
 
 async def test_one_sees_ones_own_day_and_what_else_limits(database: Database) -> None:

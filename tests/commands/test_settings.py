@@ -40,7 +40,7 @@ async def test_a_channel_is_set_by_admins_and_shown_to_everybody(app: App) -> No
         "follow-ups": "off",
         "auto-answer": "on",
     }
-    made = await app.services.store.settings(HERE)
+    made = await app.services.stores.settings.channel_settings(HERE)
     assert (made.sources, made.tier, made.follow_ups, made.auto_answer) == ((source,), "strong", False, True)
     assert (await shown(app, channel="C2"))["persona"] == "default"
     await commands.run("settings", "reset", by(app, BOSS))
@@ -81,20 +81,20 @@ async def test_who_is_made_an_admin_is_one_in_every_command_until_revoked(app: A
 async def test_the_tier_of_the_tenant_holds_where_the_channel_says_nothing(app: App) -> None:
     await commands.run("admin", "tier strong", by(app, BOSS))
     await commands.run("settings", "tier cheap", by(app, BOSS, "C2"))
-    assert (await app.services.store.settings(HERE)).tier == "strong"
-    assert (await app.services.store.settings(ELSEWHERE)).tier == "cheap"
+    assert (await app.services.stores.settings.channel_settings(HERE)).tier == "strong"
+    assert (await app.services.stores.settings.channel_settings(ELSEWHERE)).tier == "cheap"
     await commands.run("admin", "tier auto", by(app, BOSS))
-    assert (await app.services.store.settings(HERE)).tier is None
+    assert (await app.services.stores.settings.channel_settings(HERE)).tier is None
 
 
 async def test_a_pause_holds_everywhere_and_says_its_note(app: App) -> None:
     await commands.run("admin", "pause Back at noon.", by(app, BOSS))
-    assert (await app.services.store.settings(ELSEWHERE)).paused == "Back at noon."
+    assert (await app.services.stores.settings.channel_settings(ELSEWHERE)).paused == "Back at noon."
     assert "Back at noon." in (await commands.run("settings", "", by(app))).text
     asked = await commands.run("ask", "When are dogs welcome?", by(app))
     assert "Back at noon." in asked.text
     await commands.run("admin", "resume", by(app, BOSS))
-    assert (await app.services.store.settings(HERE)).paused is None
+    assert (await app.services.stores.settings.channel_settings(HERE)).paused is None
 
 
 async def test_models_are_told(app: App) -> None:

@@ -27,7 +27,7 @@ async def known(app: App, uri: str, audience: str = TENANT_AUDIENCE) -> None:
 
 
 async def stated(app: App, turn_id: str, *said: str) -> None:
-    turn = await app.services.store.turn(LOCAL_TENANT, turn_id)
+    turn = await app.services.stores.inbox.turn(LOCAL_TENANT, turn_id)
     assert turn is not None
     async with app.database.tenant(LOCAL_TENANT) as session:
         await facts.learn(session, turn=turn, said=[Said("note", text.split()[1], text) for text in said])

@@ -24,7 +24,7 @@ PARTS = 10
 
 @pytest.mark.timeout(600)
 async def test_ten_turns(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.engine.answer.finish.LAST_WORD", 60.0)
+    monkeypatch.setattr("bot.engine.answer.finish.GOODBYE_SECONDS", 60.0)
     more = {"answer_tokens": 16_000, "router": "cheap", "daily_tokens": 10_000_000, **PATIENCE}
     async with DiscordDouble(limits=BRISK) as discord, ModelDouble() as models:
         general, ada = discord.channel("general"), discord.user("Ada")

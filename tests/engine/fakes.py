@@ -9,6 +9,7 @@ from functools import partial
 
 from bot.engine.memory import Quoted
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
+from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import PartRecorder
 from bot.errors import LeaseLost, LLMError, OverBudget
 from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
@@ -140,79 +141,67 @@ class Library:
 
 
 @dataclass
-class Memory:
-    """A Store in memory, for one turn."""
-
-    past: History = History("", 0, ())
-    limit: int = 100_000
-    used: int = 0
-    reserved: int = 0
-    channel: ChannelSettings = ChannelSettings()
-    shared: tuple[BudgetState, ...] = ()
-    parts: dict[int, str | None] = field(default_factory=dict)
-    finished: list[Outcome] = field(default_factory=list)
-    handed_back: list[Sequence[Call]] = field(default_factory=list)
-    billed: list[Sequence[Call]] = field(default_factory=list)
-    answers: dict[str, CachedAnswer] = field(default_factory=dict)
-    summaries: list[tuple[str, int]] = field(default_factory=list)
-    quoted: list[Quoted] = field(default_factory=list)
-    kept: list[CacheNote] = field(default_factory=list)
-    stood: list[int] = field(default_factory=list)
-    released: list[str] = field(default_factory=list)
-    opened: list[tuple[Call, int | None]] = field(default_factory=list)
-    forgotten: bool = False
-    lost: bool = False
-    busy: int = 0
-    beside: list[StoredAttachment] = field(default_factory=list)
-    made_admins: tuple[str, ...] = ()
+class FakeInbox:
+    """Accepts nothing; every turn is known as it was made."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
         raise NotImplementedError
 
+    async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
+        return True
+
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         return turn(id=turn_id)
-
-    async def admins(self, tenant_id: str) -> tuple[str, ...]:
-        return self.made_admins
-
-    async def knows(self, thread: ThreadKey) -> bool:
-        return True
-
-    async def unfinished(
-        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
-    ) -> Sequence[Turn]:
-        return ()
-
-    async def first(self, thread: ThreadKey, message_id: str) -> bool:
-        return True
 
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         return ()
 
-    async def begin_anew(self, turn: Turn, question: str) -> Turn | None:
+    async def replace_question(self, turn: Turn, question: str) -> Turn | None:
         return replace(turn, question=question)
 
-    async def forget(self, turn: Turn) -> None:
-        self.lost = self.forgotten = True
+    async def knows(self, thread: ThreadKey) -> bool:
+        return True
 
-    async def is_forgotten(self, turn: Turn) -> bool:
-        return self.forgotten
 
-    async def withdrawn(self, platform: Platform, *, known: Collection[str] = (), most: int = 20) -> Sequence[Turn]:
+@dataclass
+class FakeParts:
+    """The reply messages on record; the first reference of each stays."""
+
+    parts: dict[int, str | None] = field(default_factory=dict)
+
+    def _record(self, index: int, ref: str | None) -> str | None:
+        self.parts[index] = self.parts.get(index) or ref
+        return self.parts[index]
+
+
+@dataclass
+class FakeQueue(FakeParts):
+    """A queue that holds nothing."""
+
+    released: list[str] = field(default_factory=list)
+
+    async def ready_turns(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+    ) -> Sequence[Turn]:
         return ()
 
-    async def taken_away(self, turn: Turn) -> bool:
-        self.parts.clear()
+    async def hold(self, turn: Turn) -> bool:
         return True
 
-    async def offer_part(self, turn: Turn, index: int, ref: str) -> str | None:
-        return None if self.forgotten else self._noted(index, ref)
+    async def release(self, turn: Turn) -> None:
+        self.released.append(turn.id)
 
-    async def ask_to_stop(self, turn: Turn) -> bool:
-        return True
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
+        return self._record(index, ref)
+
+    def record_waiting_for(self, turn: Turn) -> PartRecorder:
+        return partial(self.record_waiting, turn)
 
     async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
         return ()
+
+    async def ask_to_stop(self, turn: Turn) -> bool:
+        return True
 
     async def serves(self, platform: Platform) -> None:
         return None
@@ -223,52 +212,17 @@ class Memory:
     async def direct_channels(self, platform: Platform) -> Sequence[str]:
         return ()
 
-    async def hold(self, turn: Turn) -> bool:
-        return True
 
-    async def release(self, turn: Turn) -> None:
-        self.released.append(turn.id)
+@dataclass
+class FakeBudgets:
+    """One person's day, and further limits beside it."""
 
-    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
-        return self._noted(index, ref)
-
-    async def change(self, turn: Turn, reservation: Reservation, tokens: int) -> Reservation:
-        more = tokens - reservation.tokens
-        if more > 0 and self.used + self.reserved + more > self.limit:
-            raise OverBudget("spent", used=self.used, limit=self.limit, resets_at=MIDNIGHT)
-        self.reserved += more
-        return replace(reservation, tokens=tokens)
-
-    async def open_call(
-        self, turn: Turn, call: Call, reservation: Reservation | None, *, tokens: int | None = None
-    ) -> None:
-        if reservation is not None and tokens is not None:
-            await self.change(turn, reservation, tokens)
-        self.opened.append((call, tokens))
-
-    async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
-        return None
-
-    async def lease(self, turn: Turn) -> Lease | None:
-        self.busy -= 1
-        return None if self.busy >= 0 else Lease(turn.id, 1)
-
-    async def renew(self, turn: Turn, lease: Lease) -> None:
-        if self.lost:
-            raise LeaseLost("taken over")
-
-    async def history(self, turn: Turn) -> History:
-        return self.past
-
-    async def brief(self, turn: Turn) -> TurnRecord:
-        states = await self.budgets("", "", turn.author)
-        return TurnRecord(self.channel, await self.history(turn), states, tuple(self.beside))
-
-    async def keep_attachment(self, turn: Turn, attached: StoredAttachment) -> None:
-        self.beside = [one for one in self.beside if one.position != attached.position] + [attached]
-
-    async def settings(self, thread: ThreadKey) -> ChannelSettings:
-        return self.channel
+    limit: int = 100_000
+    used: int = 0
+    reserved: int = 0
+    shared: tuple[BudgetState, ...] = ()
+    billed: list[Sequence[Call]] = field(default_factory=list)
+    opened: list[tuple[Call, int | None]] = field(default_factory=list)
 
     async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
         return BudgetState(self.used, self.reserved, self.limit, MIDNIGHT)
@@ -282,23 +236,65 @@ class Memory:
         self.reserved += tokens
         return Reservation("r", tokens, date(2026, 11, 23))
 
+    async def change_reservation(self, turn: Turn, reservation: Reservation, tokens: int) -> Reservation:
+        more = tokens - reservation.tokens
+        if more > 0 and self.used + self.reserved + more > self.limit:
+            raise OverBudget("spent", used=self.used, limit=self.limit, resets_at=MIDNIGHT)
+        self.reserved += more
+        return replace(reservation, tokens=tokens)
+
+    async def open_call(
+        self, turn: Turn, call: Call, reservation: Reservation | None, *, tokens: int | None = None
+    ) -> None:
+        if reservation is not None and tokens is not None:
+            await self.change_reservation(turn, reservation, tokens)
+        self.opened.append((call, tokens))
+
+    async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
+        self.billed.append(calls)
+        self._settle(calls, reservation)
+
+    def _settle(self, calls: Sequence[Call], reservation: Reservation | None) -> None:
+        self.used += sum(call.usage.total_tokens for call in calls)
+        self.reserved -= reservation.tokens if reservation else 0
+
+
+@dataclass
+class FakeAnswerCache:
+    """Answers by key."""
+
+    answers: dict[str, CachedAnswer] = field(default_factory=dict)
+    stood: list[int] = field(default_factory=list)
+
     async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
         return self.answers.get(key)
 
-    async def still_stands(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
+    async def mark_current(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
         self.stood.append(version)
+
+
+@dataclass
+class FakeLeases(FakeParts, FakeBudgets, FakeAnswerCache):
+    """A lease that is busy ``busy`` times and held until ``lost``; what ends a turn settles and caches."""
+
+    lost: bool = False
+    busy: int = 0
+    finished: list[Outcome] = field(default_factory=list)
+    handed_back: list[Sequence[Call]] = field(default_factory=list)
+    kept: list[CacheNote] = field(default_factory=list)
+
+    async def lease(self, turn: Turn) -> Lease | None:
+        self.busy -= 1
+        return None if self.busy >= 0 else Lease(turn.id, 1)
+
+    async def renew(self, turn: Turn, lease: Lease) -> None:
+        if self.lost:
+            raise LeaseLost("taken over")
 
     async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
         if self.lost:
             raise LeaseLost("taken over")
-        return self._noted(index, ref)
-
-    def record_waiting_for(self, turn: Turn) -> PartRecorder:
-        return partial(self.record_waiting, turn)
-
-    def _noted(self, index: int, ref: str | None) -> str | None:
-        self.parts[index] = self.parts.get(index) or ref
-        return self.parts[index]
+        return self._record(index, ref)
 
     async def finish(
         self,
@@ -308,9 +304,9 @@ class Memory:
         *,
         reservation: Reservation | None,
         cache_key: str | None,
-        keeping: CacheNote = NO_CACHE_NOTE,
+        cache_note: CacheNote = NO_CACHE_NOTE,
     ) -> None:
-        self.kept.append(keeping)
+        self.kept.append(cache_note)
         self.finished.append(outcome)
         self._settle(outcome.calls, reservation)
         if cache_key and outcome.state == "done":
@@ -322,9 +318,45 @@ class Memory:
         self.handed_back.append(calls)
         self._settle(calls, reservation)
 
-    async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
-        self.billed.append(calls)
-        self._settle(calls, reservation)
+
+@dataclass
+class FakeSettings:
+    """One channel's settings and the granted admins."""
+
+    channel: ChannelSettings = ChannelSettings()
+    made_admins: tuple[str, ...] = ()
+
+    async def channel_settings(self, thread: ThreadKey) -> ChannelSettings:
+        return self.channel
+
+    async def admins(self, tenant_id: str) -> tuple[str, ...]:
+        return self.made_admins
+
+
+@dataclass
+class FakeAttachments:
+    """The stored attachments of one turn."""
+
+    attached: list[StoredAttachment] = field(default_factory=list)
+
+    async def keep_attachment(self, turn: Turn, attached: StoredAttachment) -> None:
+        self.attached = [one for one in self.attached if one.position != attached.position] + [attached]
+
+
+@dataclass
+class FakeConversation(FakeBudgets, FakeSettings, FakeAttachments):
+    """The past of one thread."""
+
+    past: History = History("", 0, ())
+    summaries: list[tuple[str, int]] = field(default_factory=list)
+    quoted: list[Quoted] = field(default_factory=list)
+
+    async def turn_record(self, turn: Turn) -> TurnRecord:
+        states = await self.budgets("", "", turn.author)
+        return TurnRecord(self.channel, await self.history(turn), states, tuple(self.attached))
+
+    async def history(self, turn: Turn) -> History:
+        return self.past
 
     async def summarize(
         self,
@@ -339,9 +371,42 @@ class Memory:
         self.quoted += quoted
         return True
 
-    def _settle(self, calls: Sequence[Call], reservation: Reservation | None) -> None:
-        self.used += sum(call.usage.total_tokens for call in calls)
-        self.reserved -= reservation.tokens if reservation else 0
+    async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
+        return None
+
+
+@dataclass
+class FakeRetractions(FakeParts):
+    """Deleted questions of one turn."""
+
+    lost: bool = False
+    forgotten: bool = False
+
+    async def forget(self, turn: Turn) -> None:
+        self.lost = self.forgotten = True
+
+    async def is_forgotten(self, turn: Turn) -> bool:
+        return self.forgotten
+
+    async def withdrawn(self, platform: Platform, *, known: Collection[str] = (), most: int = 20) -> Sequence[Turn]:
+        return ()
+
+    async def mark_removed(self, turn: Turn) -> bool:
+        self.parts.clear()
+        return True
+
+    async def offer_part(self, turn: Turn, index: int, ref: str) -> str | None:
+        return None if self.forgotten else self._record(index, ref)
+
+
+@dataclass
+class FakeStores(FakeInbox, FakeQueue, FakeLeases, FakeConversation, FakeRetractions):
+    """Every storage port for one turn in one object, so that a test sees and changes all of its state."""
+
+    @property
+    def stores(self) -> Stores:
+        """The ports, all of them this object."""
+        return Stores(self, self, self, self, self, self, self, self, self)
 
 
 Sleep = Callable[[float], Awaitable[None]]

@@ -15,7 +15,7 @@ from bot.llm.tokens import TokenCounter
 from bot.types.conversation import History, PastMessage, StoredAttachment
 from bot.types.turns import Outcome
 from knowledge.errors import ParseError
-from tests.engine.fakes import NOON, Library, Memory, Screen, passage, turn, words
+from tests.engine.fakes import NOON, FakeStores, Library, Screen, passage, turn, words
 
 PLAN = "# Plan\n\nThe launch is on 4 May.\n\n## Budget\n\nThe budget is 5,000 EUR. Ada signs for it.\n"
 CITIES = [f"| City{number} | {number} EUR |" for number in range(300)]
@@ -56,12 +56,17 @@ class Reads:
 
 
 async def asked(
-    question: str, beside: list[StoredAttachment], *, sure: float = 0.9, past: Sequence[PastMessage] = (), **files: str
+    question: str,
+    attached: list[StoredAttachment],
+    *,
+    sure: float = 0.9,
+    past: Sequence[PastMessage] = (),
+    **files: str,
 ) -> tuple[Outcome, Screen]:
     """The question without any model, over documents that hold a rule of journeys, ``sure`` to answer."""
     street = Street(**files)
     engine = Engine(
-        store=Memory(beside=beside, past=History("", 0, tuple(past))),
+        stores=(FakeStores(attached=attached, past=History("", 0, tuple(past)))).stores,
         search=Library((RULE,), confidence=sure),
         llm=ExtractiveLLM(TokenCounter()),
         settings=Settings(_env_file=None, anthropic_api_key=None, openai_api_key=None),
@@ -108,7 +113,7 @@ async def test_where_nothing_holds_it_both_are_told() -> None:
     assert outcome.citations == ()
     told = " ".join(street.last.notes)
     assert "I found nothing about this in plan.md." in told
-    assert "found nothing that answers it" in told
+    assert "found no answer" in told
 
 
 async def test_a_later_question_of_the_thread_still_finds_it() -> None:
@@ -127,16 +132,16 @@ async def test_a_question_of_its_own_is_not_drowned_by_those_before_it() -> None
 
 
 async def test_what_cannot_be_read_is_told_each() -> None:
-    beside = [file("bad.pdf"), file("big.txt", position=1, size=10**9), file("plan.md", position=2)]
-    outcome, street = await asked("Who signs for the budget?", beside, bad="x", plan=PLAN)
+    attached = [file("bad.pdf"), file("big.txt", position=1, size=10**9), file("plan.md", position=2)]
+    outcome, street = await asked("Who signs for the budget?", attached, bad="x", plan=PLAN)
     assert [cited.title for cited in outcome.citations] == ["plan.md"]
     assert "bad.pdf could not be read: it is broken; export it again." in street.last.notes
     assert any(note.startswith("big.txt could not be read: it is larger than") for note in street.last.notes)
 
 
 async def test_an_image_cannot_be_seen_and_that_is_said() -> None:
-    beside = [file("photo.png"), file("plan.md", position=1)]
-    outcome, _ = await asked("Who signs for the budget?", beside, photo="png", plan=PLAN)
+    attached = [file("photo.png"), file("plan.md", position=1)]
+    outcome, _ = await asked("Who signs for the budget?", attached, photo="png", plan=PLAN)
     assert outcome.answer.startswith(BLIND)
     assert "Ada signs" in outcome.answer
 

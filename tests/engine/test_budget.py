@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 from bot.engine.answer.budget import answer_tokens, crossed, pressing
 from bot.types.turns import Turn
 from bot.types.usage import UNLIMITED, BudgetOwner, BudgetState, Reservation
-from tests.engine.fakes import MIDNIGHT, Memory, Screen, Writer, turn
+from tests.engine.fakes import MIDNIGHT, FakeStores, Screen, Writer, turn
 from tests.engine.test_engine import ANSWER, engine, script
 
 
@@ -29,34 +29,34 @@ def test_each_day_warns_when_its_line_is_crossed() -> None:
 
 
 async def test_a_refusal_says_which_limit_is_reached_and_when_it_resets() -> None:
-    store, screen = Memory(shared=(day(980, 1_000, "channel"),)), Screen()
+    store, screen = FakeStores(shared=(day(980, 1_000, "channel"),)), Screen()
     outcome = await engine(store, Writer([])).handle(turn(), screen)
     assert outcome.state == "refused"
     assert screen.last.text == (
-        "This channel's token budget for today does not suffice for this (980 of 1,000 used). "
-        "It resets at 00:00 (UTC), in 12 h 0 min; an admin can raise it with /budget."
+        "This channel has reached today's token limit (980 of 1,000 used). "
+        "It resets at 00:00 (UTC), in 12 h 0 min. An admin can raise it with /budget."
     )
 
 
 async def test_pressure_on_the_channel_brings_the_cheap_model_and_its_own_warning() -> None:
     question = "Compare the rules for journeys and for dogs, and explain step by step why they differ."
-    free = await engine(Memory(), Writer([script(ANSWER)])).handle(turn(question), Screen())
+    free = await engine(FakeStores(), Writer([script(ANSWER)])).handle(turn(question), Screen())
     assert free.route is not None
     assert free.route.tier == "strong"
-    pressed = Memory(shared=(day(85_000, 100_000, "channel"),))
+    pressed = FakeStores(shared=(day(85_000, 100_000, "channel"),))
     outcome = await engine(pressed, Writer([script(ANSWER)])).handle(turn(question), Screen())
     assert outcome.route is not None
     assert outcome.route.tier == "cheap"
-    near = Memory(shared=(day(79_990, 100_000, "channel"),))
-    warned = await engine(near, Writer([script(ANSWER)])).handle(turn(), Screen())
+    similar = FakeStores(shared=(day(79_990, 100_000, "channel"),))
+    warned = await engine(similar, Writer([script(ANSWER)])).handle(turn(), Screen())
     assert (
-        "This channel has used 80 % of today's tokens; they reset at 00:00 (UTC), in 12 h 0 min."
+        "This channel has used 80 % of today's token limit. It resets at 00:00 (UTC), in 12 h 0 min."
         in (warned.trace["notes"])
     )
 
 
 async def test_a_ledger_that_cannot_be_reached_refuses() -> None:
-    class Gone(Memory):
+    class Gone(FakeStores):
         async def reserve(self, turn: Turn, tokens: int) -> Reservation:
             raise OperationalError("INSERT", {}, Exception("the server closed the connection"))
 

@@ -11,8 +11,8 @@ from bot.types.answer_cache import CachedAnswer
 from bot.types.display import Citation
 from knowledge.errors import EmbeddingError
 from knowledge.types import Found
-from tests.engine.fakes import Library, Memory, Screen, Writer, passage, turn
-from tests.engine.test_cached_answers import ASKED, KNOWN, Shelf, engine, near
+from tests.engine.fakes import FakeStores, Library, Screen, Writer, passage, turn
+from tests.engine.test_cached_answers import ASKED, KNOWN, Shelf, engine, similar
 from tests.engine.test_engine import script
 
 CITED = (Citation(1, "rules.md", "Rules", "Nine days."),)
@@ -61,8 +61,10 @@ def stale(library: Library, **changes: object) -> CachedAnswer:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-async def asked(known: CachedAnswer, library: Library, *, shelf: Shelf | None = None) -> tuple[bool, Memory, Writer]:
-    class Kept(Memory):
+async def asked(
+    known: CachedAnswer, library: Library, *, shelf: Shelf | None = None
+) -> tuple[bool, FakeStores, Writer]:
+    class Kept(FakeStores):
         async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
             return None if shelf else known
 
@@ -95,7 +97,7 @@ async def test_an_answer_that_cites_a_changed_document_is_gone_at_once(change: d
 
 async def test_an_answer_in_other_words_stands_by_what_its_own_question_finds() -> None:
     library = Library((ONE, OTHER))
-    hit = near()
+    hit = similar()
     for known, given in ((stale(library, question=hit.question), True), (stale(Library((ONE,))), False)):
         library.queries.clear()
         shelf = Shelf([replace(hit, answer=known)])
@@ -111,7 +113,7 @@ async def test_where_nothing_can_be_searched_an_old_answer_is_not_given() -> Non
 
 
 async def test_what_an_answer_rests_on_is_kept_with_it() -> None:
-    library, store = Library((ONE, OTHER)), Memory()
+    library, store = Library((ONE, OTHER)), FakeStores()
     await engine(Shelf(), Writer([script("A journey lasts nine days [1].")]), store, search=library).handle(
         turn(ASKED), Screen()
     )

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from bot.config import Settings
 from bot.engine.answer.cached import is_sampled
 from bot.engine.cache.matching import Observation
-from bot.engine.cache.near_answers import SimilarAnswer
 from bot.engine.engine import Engine
+from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.types.answer_cache import CachedAnswer
 from bot.types.turns import Turn
-from tests.engine.fakes import NOON, Library, Memory, Screen, Writer, turn
+from tests.engine.fakes import NOON, FakeStores, Library, Screen, Writer, turn
 from tests.engine.test_engine import script
 
 KNOWN = CachedAnswer("00000000-0000-0000-0000-0000000000aa", "Press the red button.", (), NOON)
@@ -21,7 +21,7 @@ ASKED, OTHER = "How can I stop the press?", "What is the best way to stop the pr
 
 @dataclass
 class Shelf:
-    """NearAnswers in memory."""
+    """SimilarAnswers in memory."""
 
     entries: Sequence[SimilarAnswer] = ()
     airborne: int = 0
@@ -46,26 +46,31 @@ class Shelf:
         return self.airborne < 0
 
 
-def near(question: str = OTHER, *, observed: Sequence[Observation] = ()) -> SimilarAnswer:
+def similar(question: str = OTHER, *, observed: Sequence[Observation] = ()) -> SimilarAnswer:
     return SimilarAnswer("k1", question, 0.93, tuple(observed), KNOWN)
 
 
 def engine(
-    shelf: Shelf, writer: Writer, memory: Memory | None = None, *, shadow: float = 0.0, search: Library | None = None
+    shelf: Shelf,
+    writer: Writer,
+    memory: FakeStores | None = None,
+    *,
+    shadow: float = 0.0,
+    search: Library | None = None,
 ) -> Engine:
     made = Settings(_env_file=None, PARLEY_CACHE_SHADOW=shadow)
     return Engine(
-        store=memory or Memory(),
+        stores=(memory or FakeStores()).stores,
         search=search or Library(),
         llm=writer,
         settings=made,
         count_tokens=lambda text: len(text.split()),
-        near=shelf,
+        similar=shelf,
     )
 
 
 async def test_the_same_question_in_other_words_costs_no_call() -> None:
-    shelf, writer = Shelf([near()]), Writer([script("New.")])
+    shelf, writer = Shelf([similar()]), Writer([script("New.")])
     outcome = await engine(shelf, writer).handle(turn(ASKED), Screen())
     assert (outcome.answer, outcome.cached, outcome.calls) == (KNOWN.answer, True, ())
     assert writer.prompts == []
@@ -74,7 +79,7 @@ async def test_the_same_question_in_other_words_costs_no_call() -> None:
 
 
 async def test_another_question_and_a_rejected_entry_are_answered() -> None:
-    for entry in (near("Why can I stop the press?"), near(observed=[Observation(0.93, right=False)])):
+    for entry in (similar("Why can I stop the press?"), similar(observed=[Observation(0.93, right=False)])):
         shelf, writer = Shelf([entry]), Writer([script("New.")])
         outcome = await engine(shelf, writer).handle(turn(ASKED), Screen())
         assert (outcome.answer, outcome.cached) == ("New.", False)
@@ -82,24 +87,24 @@ async def test_another_question_and_a_rejected_entry_are_answered() -> None:
 
 
 async def test_a_hit_of_the_sample_is_answered_anew_and_compared() -> None:
-    shelf, writer = Shelf([near()]), Writer([script("It takes 3 levers.")])
+    shelf, writer = Shelf([similar()]), Writer([script("It takes 3 levers.")])
     outcome = await engine(shelf, writer, shadow=1.0).handle(turn(ASKED), Screen())
     assert (outcome.answer, outcome.cached) == ("It takes 3 levers.", False)
     assert shelf.noted == [("k1", True, False)]
-    same = Shelf([near()])
+    same = Shelf([similar()])
     await engine(same, Writer([script("Press the red button.")]), shadow=1.0).handle(turn(ASKED), Screen())
     assert same.noted == [("k1", True, True)]
 
 
 async def test_asking_afresh_rejects_what_was_given_and_is_answered() -> None:
-    shelf, writer = Shelf([near()]), Writer([script("New.")])
+    shelf, writer = Shelf([similar()]), Writer([script("New.")])
     asked = replace(turn(ASKED), fresh=True)
     outcome = await engine(shelf, writer).handle(asked, Screen())
     assert (outcome.cached, shelf.afresh) == (False, [asked.id])
 
 
 async def test_who_asks_what_is_being_answered_waits_for_that_answer() -> None:
-    class Answering(Memory):
+    class Answering(FakeStores):
         looks = 0
 
         async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bot.engine.dispatch.concurrency import AT_ONCE, FEW, Ease, TurnSlots, fairest
-from bot.engine.dispatch.running import REST, QueuePoller
+from bot.engine.dispatch.concurrency import MAX_WHEN_LATE, STARTS_PER_PROBE, LoopDelay, TurnSlots, fairest
+from bot.engine.dispatch.queue_poller import REST, QueuePoller
 from bot.types.conversation import Author, ThreadKey
 from bot.types.turns import Turn
 from tests.engine.fakes import Screen, turn
@@ -114,25 +114,25 @@ async def test_to_give_or_take_twice_is_once() -> None:
 
 
 def test_a_loop_that_is_late_begins_few_turns_and_one_at_a_time() -> None:
-    ease = Ease()
-    assert ease.admits(0, 64) == 64
-    ease.looked(late=1.0)
-    assert ease.admits(0, 64) == 1
-    ease.begun = 1
-    assert ease.admits(1, 64) == 0
-    ease.looked(late=0.0)
-    assert ease.admits(1, 64) == 1
-    assert ease.admits(FEW, 64) == 0
+    delay = LoopDelay()
+    assert delay.admits(0, 64) == 64
+    delay.measured(late=1.0)
+    assert delay.admits(0, 64) == 1
+    delay.started = 1
+    assert delay.admits(1, 64) == 0
+    delay.measured(late=0.0)
+    assert delay.admits(1, 64) == 1
+    assert delay.admits(MAX_WHEN_LATE, 64) == 0
     for _ in range(20):
-        ease.looked(late=0.0)
-    assert ease.admits(FEW, 64) == 64 - FEW
+        delay.measured(late=0.0)
+    assert delay.admits(MAX_WHEN_LATE, 64) == 64 - MAX_WHEN_LATE
 
 
 async def test_what_others_left_is_taken_up_a_few_at_a_time() -> None:
     told = asyncio.Event()
     places = TurnSlots(64, changed=told.set)
-    assert places.free == AT_ONCE
-    for n in range(AT_ONCE + 2):
+    assert places.free == STARTS_PER_PROBE
+    for n in range(STARTS_PER_PROBE + 2):
         await asyncio.wait_for(places.take(asks(str(n))), 1)
     assert places.free == 0
     await asyncio.wait_for(told.wait(), 5)

@@ -19,17 +19,17 @@ from bot.types.conversation import History, PastMessage
 from bot.types.display import Part
 from bot.types.settings import ChannelSettings
 from knowledge.errors import EmbeddingError
-from tests.engine.fakes import NOON, Library, Memory, Screen, Script, Writer, passage, says, turn, words
+from tests.engine.fakes import NOON, FakeStores, Library, Screen, Script, Writer, passage, says, turn, words
 
 RULE = passage("A journey may last at most nine days. Longer ones need a yes from Finance.")
 OTHER = passage("Dogs are welcome in the office on Fridays.", 2)
 ANSWER = "A journey may last at most nine days [1]."
 
 
-def engine(store: Memory, llm: Writer, library: Library | None = None, **settings: object) -> Engine:
+def engine(store: FakeStores, llm: Writer, library: Library | None = None, **settings: object) -> Engine:
     made = Settings(_env_file=None, **settings)  # type: ignore[arg-type]
     return Engine(
-        store=store,
+        stores=store.stores,
         search=library or Library((RULE, OTHER)),
         llm=llm,
         settings=made,
@@ -52,7 +52,7 @@ def failing(error: LLMError, *before: str) -> Script:
 
 
 async def test_an_answer_is_shown_cited_and_stored_with_what_it_cost() -> None:
-    store, screen, llm = Memory(), Screen(), Writer([script("A journey may last ", "at most nine days [1].")])
+    store, screen, llm = FakeStores(), Screen(), Writer([script("A journey may last ", "at most nine days [1].")])
     outcome = await engine(store, llm).handle(turn(), screen)
     assert outcome.state == "done"
     assert outcome.answer == ANSWER
@@ -76,21 +76,21 @@ async def test_a_sign_of_life_comes_before_the_search() -> None:
             seen.append(screen.last.text)
             return await super().__call__(*args, **kwargs)  # type: ignore[arg-type]
 
-    await engine(Memory(), Writer([script(ANSWER)]), Watching((RULE,))).handle(turn(), screen)
+    await engine(FakeStores(), Writer([script(ANSWER)]), Watching((RULE,))).handle(turn(), screen)
     assert seen == [said.SEARCHING]
 
 
 async def test_a_restart_in_mid_stream_overwrites_the_draft() -> None:
     screen = Screen()
     llm = Writer([script("Nonsense that ", Restarted("the other provider"), ANSWER)])
-    outcome = await engine(Memory(), llm).handle(turn(), screen)
+    outcome = await engine(FakeStores(), llm).handle(turn(), screen)
     assert outcome.answer == ANSWER
     assert outcome.trace["restarts"] == ["the other provider"]
     assert len(screen.messages) == 1
 
 
 async def test_a_refused_budget_says_when_it_resets_and_calls_nobody() -> None:
-    store, screen, llm = Memory(limit=50), Screen(), Writer([])
+    store, screen, llm = FakeStores(limit=50), Screen(), Writer([])
     outcome = await engine(store, llm).handle(turn(), screen)
     assert outcome.state == "refused"
     assert "resets at 00:00 (UTC), in 12 h 0 min" in screen.last.text
@@ -100,29 +100,29 @@ async def test_a_refused_budget_says_when_it_resets_and_calls_nobody() -> None:
 
 async def test_little_budget_left_makes_the_answer_shorter() -> None:
     plain = Writer([script(ANSWER)])
-    await engine(Memory(), plain).handle(turn(), Screen())
+    await engine(FakeStores(), plain).handle(turn(), Screen())
     spent = sum(words(message.text) + 6 for message in plain.prompts[0].messages) + words(plain.prompts[0].system) + 12
     llm = Writer([script(ANSWER)])
-    outcome = await engine(Memory(limit=spent + 300), llm).handle(turn(), Screen())
+    outcome = await engine(FakeStores(limit=spent + 300), llm).handle(turn(), Screen())
     assert outcome.state == "done"
     assert llm.prompts[0].max_tokens == 300
 
 
 async def test_near_the_budget_the_exact_count_decides() -> None:
     roomy, tight = Writer([script(ANSWER)], exact=40), Writer([script(ANSWER)], exact=40)
-    await engine(Memory(), roomy).handle(turn(), Screen())
+    await engine(FakeStores(), roomy).handle(turn(), Screen())
     spent = sum(words(message.text) + 6 for message in roomy.prompts[0].messages) + words(roomy.prompts[0].system) + 12
-    outcome = await engine(Memory(limit=spent), tight).handle(turn(), Screen())
+    outcome = await engine(FakeStores(limit=spent), tight).handle(turn(), Screen())
     assert (outcome.state, tight.prompts[0].max_tokens) == ("done", spent - 40)
     assert (roomy.counted, tight.counted) == (0, 1)
 
 
 async def test_an_answer_asked_for_again_stays_as_short_as_was_reserved() -> None:
     plain = Writer([script(ANSWER)])
-    await engine(Memory(), plain).handle(turn(), Screen())
+    await engine(FakeStores(), plain).handle(turn(), Screen())
     spent = sum(words(message.text) + 6 for message in plain.prompts[0].messages) + words(plain.prompts[0].system) + 12
     llm = Writer([script(""), script(ANSWER)])
-    await engine(Memory(limit=spent + 300), llm).handle(turn(), Screen())
+    await engine(FakeStores(limit=spent + 300), llm).handle(turn(), Screen())
     assert [prompt.max_tokens for prompt in llm.prompts] == [300, 300]
 
 
@@ -133,7 +133,7 @@ async def test_a_lease_lost_at_the_last_edit_still_pays_for_the_calls() -> None:
                 raise LeaseLost("taken over")
             await super().edit(ref, part)
 
-    store = Memory()
+    store = FakeStores()
     with pytest.raises(LeaseLost):
         await engine(store, Writer([script(ANSWER)])).handle(turn(), Taken())
     assert store.finished == []
@@ -143,18 +143,18 @@ async def test_a_lease_lost_at_the_last_edit_still_pays_for_the_calls() -> None:
 
 
 async def test_the_warning_comes_once_when_the_line_is_crossed() -> None:
-    first = await engine(Memory(limit=5000, used=3990), Writer([script(ANSWER)])).handle(turn(), Screen())
-    assert any("% of today's tokens" in note for note in first.trace["notes"])
-    later = await engine(Memory(limit=5000, used=4010), Writer([script(ANSWER)])).handle(turn(), Screen())
-    assert not any("% of today's tokens" in note for note in later.trace["notes"])
+    first = await engine(FakeStores(limit=5000, used=3990), Writer([script(ANSWER)])).handle(turn(), Screen())
+    assert any("% of today's token limit" in note for note in first.trace["notes"])
+    later = await engine(FakeStores(limit=5000, used=4010), Writer([script(ANSWER)])).handle(turn(), Screen())
+    assert not any("% of today's token limit" in note for note in later.trace["notes"])
 
 
 async def test_a_failed_model_is_told_with_a_trace_and_leaves_nothing_reserved() -> None:
-    store, screen = Memory(), Screen()
+    store, screen = FakeStores(), Screen()
     error = LLMError("No model could be reached just now. Try again in a minute.")
     outcome = await engine(store, Writer([failing(error, "Half an ")])).handle(turn(), screen)
     assert outcome.state == "failed"
-    assert screen.last.text == "No model could be reached just now. Try again in a minute. (Trace 7b1c)"
+    assert screen.last.text == "No model could be reached just now. Try again in a minute. (Trace ID 7b1c)"
     assert store.reserved == 0
     assert store.used > 0
 
@@ -166,24 +166,24 @@ async def test_a_stream_without_its_end_is_no_answer() -> None:
                 if not isinstance(event, Ended):
                     yield event
 
-    outcome = await engine(Memory(), Cut([script("Half")])).handle(turn(), Screen())
+    outcome = await engine(FakeStores(), Cut([script("Half")])).handle(turn(), Screen())
     assert outcome.state == "failed"
     assert "broke off" in (outcome.refused or "")
 
 
 async def test_an_empty_answer_is_asked_for_once_more() -> None:
-    outcome = await engine(Memory(), Writer([script(""), script(ANSWER)])).handle(turn(), Screen())
+    outcome = await engine(FakeStores(), Writer([script(""), script(ANSWER)])).handle(turn(), Screen())
     assert outcome.answer == ANSWER
-    twice = await engine(Memory(), Writer([script(""), script(" ")])).handle(turn(), Screen())
+    twice = await engine(FakeStores(), Writer([script(""), script(" ")])).handle(turn(), Screen())
     assert twice.refused == said.NO_ANSWER
 
 
 async def test_a_prompt_that_is_too_long_is_halved_once() -> None:
     llm = Writer([failing(ContextTooLong("too long")), script(ANSWER)])
-    outcome = await engine(Memory(), llm).handle(turn(), Screen())
+    outcome = await engine(FakeStores(), llm).handle(turn(), Screen())
     assert outcome.answer == ANSWER
     again = Writer([failing(ContextTooLong("Too long.")), failing(ContextTooLong("Too long."))])
-    assert (await engine(Memory(), again).handle(turn(), Screen())).state == "failed"
+    assert (await engine(FakeStores(), again).handle(turn(), Screen())).state == "failed"
 
 
 @pytest.mark.parametrize(("reason", "note"), [("cut", said.CUT), ("refused", said.DECLINED)])
@@ -192,7 +192,7 @@ async def test_an_answer_that_was_cut_or_declined_says_so(reason: str, note: str
         yield "A journey may last at most nine days [1]."
         yield Ended(reason, "m", "p")  # type: ignore[arg-type]
 
-    outcome = await engine(Memory(), Writer([play])).handle(turn(), Screen())
+    outcome = await engine(FakeStores(), Writer([play])).handle(turn(), Screen())
     assert outcome.state == "done"
     assert note in outcome.trace["notes"]
 
@@ -200,7 +200,7 @@ async def test_an_answer_that_was_cut_or_declined_says_so(reason: str, note: str
 async def test_without_a_search_the_answer_says_that_it_rests_on_nothing() -> None:
     library = Library(error=EmbeddingError("the model is gone"))
     screen = Screen()
-    outcome = await engine(Memory(), Writer([script("From what I know, nine.")]), library).handle(turn(), screen)
+    outcome = await engine(FakeStores(), Writer([script("From what I know, nine.")]), library).handle(turn(), screen)
     assert outcome.state == "done"
     assert said.NO_KNOWLEDGE in screen.last.notes
 
@@ -208,7 +208,7 @@ async def test_without_a_search_the_answer_says_that_it_rests_on_nothing() -> No
 async def test_weak_evidence_is_not_shown_to_the_model() -> None:
     llm = Writer([script("The documents do not say.")])
     library = Library((RULE,), confidence=0.02)
-    outcome = await engine(Memory(), llm, library).handle(turn("Who won the football cup?"), Screen())
+    outcome = await engine(FakeStores(), llm, library).handle(turn("Who won the football cup?"), Screen())
     assert outcome.citations == ()
     assert llm.prompts[0].passages == ()
     assert "(nothing was found)" in llm.prompts[0].messages[-1].text
@@ -218,15 +218,15 @@ async def test_weak_evidence_is_not_shown_to_the_model() -> None:
 
 async def test_of_evidence_that_is_weak_the_model_is_told_so() -> None:
     likely, weak = Writer([script(ANSWER)]), Writer([script(ANSWER)])
-    await engine(Memory(), likely, Library((RULE,), weak_below=0.4)).handle(turn(), Screen())
-    await engine(Memory(), weak, Library((RULE,), confidence=0.3, weak_below=0.4)).handle(turn(), Screen())
+    await engine(FakeStores(), likely, Library((RULE,), weak_below=0.4)).handle(turn(), Screen())
+    await engine(FakeStores(), weak, Library((RULE,), confidence=0.3, weak_below=0.4)).handle(turn(), Screen())
     assert weak.prompts[0].passages == likely.prompts[0].passages == (RULE,)
-    assert prompt.WEAK in weak.prompts[0].messages[-1].text
-    assert prompt.WEAK not in likely.prompts[0].messages[-1].text
+    assert prompt.LOW_CONFIDENCE in weak.prompts[0].messages[-1].text
+    assert prompt.LOW_CONFIDENCE not in likely.prompts[0].messages[-1].text
 
 
 async def test_the_second_asking_comes_from_the_cache_unless_fresh() -> None:
-    store, llm = Memory(), Writer([script(ANSWER), script(ANSWER)])
+    store, llm = FakeStores(), Writer([script(ANSWER), script(ANSWER)])
     made = engine(store, llm)
     first = await made.handle(turn(), Screen())
     again = await made.handle(turn("how long may a JOURNEY last"), Screen())
@@ -242,7 +242,7 @@ async def test_a_follow_up_is_searched_with_the_words_it_leans_on_and_never_cach
         PastMessage(1, "user", "Ann", "How long may a journey to Lisbon last?", 8, NOON),
         PastMessage(1, "assistant", "Parley", "Nine days [1].", 3, NOON),
     )
-    store, library, llm = Memory(past=History("", 0, past)), Library((RULE,)), Writer([script(ANSWER)])
+    store, library, llm = FakeStores(past=History("", 0, past)), Library((RULE,)), Writer([script(ANSWER)])
     await engine(store, llm, library).handle(turn("And what does it cost?"), Screen())
     ((query, scope),) = library.queries
     assert query == "And what does it cost?"
@@ -256,7 +256,7 @@ async def test_a_follow_up_is_searched_with_the_words_it_leans_on_and_never_cach
 
 
 async def test_a_stop_keeps_what_was_said_and_bills_it() -> None:
-    store, screen, reached = Memory(), Screen(), asyncio.Event()
+    store, screen, reached = FakeStores(), Screen(), asyncio.Event()
 
     async def endless(_: Prompt) -> AsyncIterator[str | Event]:
         yield "A journey may last at most nine days [1]. And then "
@@ -278,7 +278,7 @@ async def test_a_stop_keeps_what_was_said_and_bills_it() -> None:
 
 
 async def test_a_shutdown_hands_the_turn_back() -> None:
-    store, screen, reached = Memory(), Screen(), asyncio.Event()
+    store, screen, reached = FakeStores(), Screen(), asyncio.Event()
 
     async def endless(_: Prompt) -> AsyncIterator[str | Event]:
         yield "A journey "
@@ -297,21 +297,21 @@ async def test_a_shutdown_hands_the_turn_back() -> None:
 
 
 async def test_a_lost_lease_ends_the_writing_and_bills_the_calls() -> None:
-    store = Memory(lost=True)
+    store = FakeStores(lost=True)
     with pytest.raises(LeaseLost):
         await engine(store, Writer([script(ANSWER)])).handle(turn(), Screen())
     assert store.finished == []
 
 
 async def test_a_busy_thread_is_waited_for() -> None:
-    outcome = await engine(Memory(busy=3), Writer([script(ANSWER)])).handle(turn(), Screen())
+    outcome = await engine(FakeStores(busy=3), Writer([script(ANSWER)])).handle(turn(), Screen())
     assert outcome.state == "done"
 
 
 async def test_what_breaks_unexpectedly_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     library = Library(error=RuntimeError("a bug"))
     screen = Screen()
-    outcome = await engine(Memory(), Writer([]), library).handle(turn(), screen)
+    outcome = await engine(FakeStores(), Writer([]), library).handle(turn(), screen)
     assert outcome.state == "failed"
     assert "7b1c" in screen.last.text
     assert "a bug" not in screen.last.text
@@ -319,13 +319,13 @@ async def test_what_breaks_unexpectedly_is_told_and_logged(caplog: pytest.LogCap
 
 
 async def test_the_channel_and_the_wish_decide_the_model() -> None:
-    strong = await engine(Memory(channel=ChannelSettings(tier="strong")), Writer([script(ANSWER)])).handle(
+    strong = await engine(FakeStores(channel=ChannelSettings(tier="strong")), Writer([script(ANSWER)])).handle(
         turn(), Screen()
     )
     assert strong.route is not None
     assert (strong.route.tier, strong.route.model) == ("strong", "fake-strong")
     llm = Writer([script(ANSWER)])
-    wished = await engine(Memory(channel=ChannelSettings(tier="strong", persona="Be brief.")), llm).handle(
+    wished = await engine(FakeStores(channel=ChannelSettings(tier="strong", persona="Be brief.")), llm).handle(
         turn(wish="cheap"), Screen()
     )
     assert wished.route is not None
@@ -338,7 +338,7 @@ async def test_a_thread_that_has_grown_is_summarised_in_whole_turns() -> None:
         PastMessage(n // 2, "assistant" if n % 2 else "user", "Ann", f"word {n} " * 50, 100, NOON + timedelta(hours=n))
         for n in range(40)
     )
-    store, llm = Memory(past=History("Before.", 0, past)), Writer([script("They asked twenty things.")])
+    store, llm = FakeStores(past=History("Before.", 0, past)), Writer([script("They asked twenty things.")])
     await engine(store, llm).reflect(turn())
     assert store.summaries == [("They asked twenty things.", 15)]
     assert llm.prompts[0].purpose == "summary"
@@ -352,7 +352,7 @@ async def test_a_thread_that_has_grown_is_summarised_in_whole_turns() -> None:
 
 async def test_a_short_thread_is_not_summarised() -> None:
     past = (PastMessage(1, "user", "Ann", "Short.", 1, NOON),)
-    store = Memory(past=History("", 0, past))
+    store = FakeStores(past=History("", 0, past))
     await engine(store, Writer([])).reflect(turn())
     assert store.summaries == []
 
@@ -360,8 +360,8 @@ async def test_a_short_thread_is_not_summarised() -> None:
 async def test_compressed_passages_are_shown_and_the_originals_are_cited() -> None:
     long = replace(RULE, text=RULE.text + " " + " ".join(f"The canteen has dish number {n} today." for n in range(12)))
     whole, short = Writer([script(ANSWER)]), Writer([script(ANSWER)])
-    await engine(Memory(), whole, Library((long,))).handle(turn(), Screen())
-    outcome = await engine(Memory(), short, Library((long,)), PARLEY_COMPRESSION=True).handle(turn(), Screen())
+    await engine(FakeStores(), whole, Library((long,))).handle(turn(), Screen())
+    outcome = await engine(FakeStores(), short, Library((long,)), PARLEY_COMPRESSION=True).handle(turn(), Screen())
     assert long.text in whole.prompts[0].messages[-1].text
     assert long.text not in short.prompts[0].messages[-1].text
     assert "nine days" in short.prompts[0].messages[-1].text

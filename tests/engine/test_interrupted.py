@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.engine import user_messages as said
-from bot.engine.answer import lease as hold
-from bot.engine.answer.poison import MOST_DEATHS
+from bot.engine.aio import closing
+from bot.engine.answer.attempt import Attempt
+from bot.engine.answer.lease import CONFIRM_SECONDS
+from bot.engine.answer.poison import MAX_DEATHS
 from bot.engine.dispatch.concurrency import TurnSlots
-from bot.engine.dispatch.running import RunningTurn
+from bot.engine.dispatch.running_turn import RunningTurn
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.ports.llm import Event, Meter, Prompt, RecordingMeter
@@ -20,8 +22,7 @@ from bot.errors import LeaseLost, StoreAway, SurfaceError
 from bot.types.conversation import ThreadKey
 from bot.types.display import Part
 from bot.types.turns import Lease, Turn
-from knowledge.types import Scope
-from tests.engine.fakes import Library, Memory, Screen, Writer, call, turn
+from tests.engine.fakes import FakeStores, Library, Screen, Writer, call, turn
 from tests.engine.test_engine import ANSWER, OTHER, RULE, engine, script
 
 
@@ -46,7 +47,7 @@ class Forgetful(Screen):
 
 async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again() -> None:
     screen = Forgetful(deaf=1)
-    outcome = await engine(Memory(), Writer([script(ANSWER)])).handle(turn(), screen)
+    outcome = await engine(FakeStores(), Writer([script(ANSWER)])).handle(turn(), screen)
     assert outcome.state == "done"
     assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
     assert screen.looked == ["7b1c:0"]
@@ -54,20 +55,20 @@ async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again() -> Non
 
 async def test_a_post_that_went_well_is_not_looked_for() -> None:
     screen = Forgetful()
-    await engine(Memory(), Writer([script(ANSWER)])).handle(turn(), screen)
+    await engine(FakeStores(), Writer([script(ANSWER)])).handle(turn(), screen)
     assert screen.looked == []
 
 
 async def test_what_a_dead_process_had_on_record_is_looked_for_before_it_is_posted() -> None:
     screen = Forgetful()
     await screen.post(Part("_Looking…_", "7b1c:0", "7b1c"))
-    outcome = await engine(Memory(), Writer([script(ANSWER)])).handle(turn(recorded=1), screen)
+    outcome = await engine(FakeStores(), Writer([script(ANSWER)])).handle(turn(recorded=1), screen)
     assert outcome.state == "done"
     assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
 
 
 async def test_what_was_on_record_and_never_posted_is_posted() -> None:
-    screen, store = Forgetful(), Memory()
+    screen, store = Forgetful(), FakeStores()
     await engine(store, Writer([script(ANSWER)])).handle(turn(recorded=1), screen)
     assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
     assert store.parts == {0: "m0"}
@@ -77,7 +78,7 @@ async def test_surplus_messages_of_a_draft_go_even_if_only_their_record_is_known
     screen = Forgetful()
     for index in range(3):
         await screen.post(Part(f"draft {index}", f"7b1c:{index}", "7b1c"))
-    await engine(Memory(), Writer([script(ANSWER)])).handle(turn(parts=("m0",), recorded=3), screen)
+    await engine(FakeStores(), Writer([script(ANSWER)])).handle(turn(parts=("m0",), recorded=3), screen)
     assert [parts[-1].text for parts in screen.messages.values()] == [ANSWER]
 
 
@@ -106,7 +107,7 @@ async def test_no_edit_is_made_that_is_not_confirmed() -> None:
         assert [part.text for part in screen.messages["m0"]] == ["one", "three"]
 
 
-class Renewing(Memory):
+class Renewing(FakeStores):
     """A Memory that counts how often its lease was asked for."""
 
     renewed = 0
@@ -123,24 +124,24 @@ async def test_a_process_that_slept_asks_for_its_lease_before_it_shows_more() ->
     store = Renewing()
     context, moment = engine(store, Writer([]))._context, [100.0]
     context = replace(context, monotonic=lambda: moment[0])
-    run = context.run(turn(), Lease("7b1c", 1), Scope("slack:T1"))
-    await hold.confirm(context, run)
+    held = Attempt.begin(context, turn(), Lease("7b1c", 1)).lease
+    await held.confirm()
     assert store.renewed == 0
-    moment[0] += hold.UNSURE
-    await hold.confirm(context, run)
-    await hold.confirm(context, run)
+    moment[0] += CONFIRM_SECONDS
+    await held.confirm()
+    await held.confirm()
     assert store.renewed == 1
     moment[0] += 60
     store.away = True
     with pytest.raises(SurfaceError):
-        await hold.confirm(context, run)
+        await held.confirm()
     store.away, store.lost = False, True
     with pytest.raises(LeaseLost):
-        await hold.confirm(context, run)
+        await held.confirm()
 
 
 async def test_a_doubt_is_looked_into_at_once() -> None:
-    store, screen, doubt = Memory(), Screen(), asyncio.Event()
+    store, screen, doubt = FakeStores(), Screen(), asyncio.Event()
 
     async def endless(_: Prompt) -> AsyncIterator[str | Event]:
         yield "Half "
@@ -155,7 +156,7 @@ async def test_a_doubt_is_looked_into_at_once() -> None:
 
 
 async def test_a_deleted_question_takes_its_messages_along() -> None:
-    store, screen, doubt = Memory(), Screen(), asyncio.Event()
+    store, screen, doubt = FakeStores(), Screen(), asyncio.Event()
 
     async def endless(_: Prompt) -> AsyncIterator[str | Event]:
         yield "Half "
@@ -169,7 +170,7 @@ async def test_a_deleted_question_takes_its_messages_along() -> None:
 
 
 async def test_a_database_that_stays_away_delays_the_answer_and_fails_nothing() -> None:
-    class Away(Memory):
+    class Away(FakeStores):
         async def reserve(self, turn: Turn, tokens: int):  # type: ignore[no-untyped-def]
             raise StoreAway("gone")
 
@@ -181,9 +182,9 @@ async def test_a_database_that_stays_away_delays_the_answer_and_fails_nothing() 
 
 
 async def test_a_turn_that_kills_its_processes_is_given_up() -> None:
-    class Deadly(Memory):
+    class Deadly(FakeStores):
         async def lease(self, turn: Turn) -> Lease | None:
-            return Lease(turn.id, 9, takeovers=MOST_DEATHS)
+            return Lease(turn.id, 9, takeovers=MAX_DEATHS)
 
     screen, llm = Screen(), Writer([])
     outcome = await engine(Deadly(), llm).handle(turn(), screen)
@@ -198,10 +199,10 @@ async def test_a_stop_that_comes_when_the_answer_stands_leaves_it(monkeypatch: p
         kept.set()
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("bot.engine.answer.cached.keep", keep)
+    monkeypatch.setattr("bot.engine.answer.cached.index", keep)
     stops: list[bool] = []
     handling = asyncio.create_task(
-        engine(Memory(), Writer([script(ANSWER)])).handle(turn(), Screen(), stopped=lambda: bool(stops))
+        engine(FakeStores(), Writer([script(ANSWER)])).handle(turn(), Screen(), stopped=lambda: bool(stops))
     )
     await kept.wait()
     stops.append(True)
@@ -212,7 +213,7 @@ async def test_a_stop_that_comes_when_the_answer_stands_leaves_it(monkeypatch: p
 
 
 async def test_a_stop_that_came_by_another_process_is_obeyed() -> None:
-    class Stopped(Memory):
+    class Stopped(FakeStores):
         async def lease(self, turn: Turn) -> Lease | None:
             return Lease(turn.id, 1, stopping=True)
 
@@ -222,7 +223,7 @@ async def test_a_stop_that_came_by_another_process_is_obeyed() -> None:
 
 
 async def test_the_turn_is_answered_as_it_stands_when_it_is_leased() -> None:
-    class Changed(Memory):
+    class Changed(FakeStores):
         async def lease(self, turn: Turn) -> Lease | None:
             return Lease(turn.id, 2)
 
@@ -240,13 +241,13 @@ class Opens(Writer):
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         assert isinstance(meter, RecordingMeter)
         await meter.opens(replace(call(900, 0), status="open"))
-        async with hold.closing(super().stream(prompt, meter=meter)) as events:
+        async with closing(super().stream(prompt, meter=meter)) as events:
             async for event in events:
                 yield event
 
 
 async def test_a_call_is_on_record_before_it_is_sent_and_further_ones_are_paid_for() -> None:
-    store, llm = Memory(), Opens([script(""), script(ANSWER)])
+    store, llm = FakeStores(), Opens([script(""), script(ANSWER)])
     outcome = await engine(store, llm).handle(turn(), Screen())
     assert outcome.state == "done"
     first, further = (tokens for _, tokens in store.opened)
@@ -257,7 +258,7 @@ async def test_a_call_is_on_record_before_it_is_sent_and_further_ones_are_paid_f
 
 
 async def test_a_further_call_that_does_not_fit_is_not_sent() -> None:
-    class Full(Memory):
+    class Full(FakeStores):
         async def open_call(self, *arguments: object, tokens: int | None = None) -> None:
             self.limit = 0 if self.opened else self.limit
             await super().open_call(*arguments, tokens=tokens)  # type: ignore[arg-type]
@@ -269,10 +270,10 @@ async def test_a_further_call_that_does_not_fit_is_not_sent() -> None:
 
 
 async def test_whoever_waits_is_told_once_and_lets_others_have_the_turn() -> None:
-    store, screen, places = Memory(), Screen(), TurnSlots(1)
+    store, screen, places = FakeStores(), Screen(), TurnSlots(1)
     await places.take(turn(id="busy"))
-    waiting = RunningTurn(turn(), screen, patience=0.0)
-    admitted = asyncio.create_task(waiting.admitted(places, store, shared=True))
+    waiting = RunningTurn(turn(), screen, quiet_seconds=0.0)
+    admitted = asyncio.create_task(waiting.wait_for_slot(places, store.stores, shared=True))
     while not store.released:
         await asyncio.sleep(0)
     assert screen.last.text == said.queued(1)
@@ -295,14 +296,14 @@ class Shut(SharedPacing):
 async def test_what_an_asker_was_told_is_corrected_only_where_no_answer_needs_the_edits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bot.engine.dispatch.running.TOLD_EVERY", 0.01)
-    store, screen, places, pace = Memory(), Screen(), TurnSlots(1), Shut()
+    monkeypatch.setattr("bot.engine.dispatch.running_turn.UPDATE_SECONDS", 0.01)
+    store, screen, places, pace = FakeStores(), Screen(), TurnSlots(1), Shut()
     first, busy = turn(id="first"), turn(id="busy")
     await places.take(busy)
     ahead = asyncio.create_task(places.take(first))
     await asyncio.sleep(0)
-    waiting = RunningTurn(turn(), screen, patience=0.0, pace=pace)
-    admitted = asyncio.create_task(waiting.admitted(places, store, shared=True))
+    waiting = RunningTurn(turn(), screen, quiet_seconds=0.0, pace=pace)
+    admitted = asyncio.create_task(waiting.wait_for_slot(places, store.stores, shared=True))
     while not store.released:
         await asyncio.sleep(0)
     assert screen.last.text == said.queued(2)
@@ -319,7 +320,7 @@ async def test_what_an_asker_was_told_is_corrected_only_where_no_answer_needs_th
 
 
 async def test_a_later_question_of_a_thread_is_told_nothing_before_the_earlier_one_has_ended() -> None:
-    class Second(Memory):
+    class Second(FakeStores):
         asked = 0
 
         async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
@@ -328,7 +329,9 @@ async def test_a_later_question_of_a_thread_is_told_nothing_before_the_earlier_o
 
     store, screen, places = Second(), Screen(), TurnSlots(1)
     await places.take(turn(id="busy"))
-    admitted = asyncio.create_task(RunningTurn(turn(), screen, patience=0.0).admitted(places, store, shared=True))
+    admitted = asyncio.create_task(
+        RunningTurn(turn(), screen, quiet_seconds=0.0).wait_for_slot(places, store.stores, shared=True)
+    )
     while not store.asked:
         await asyncio.sleep(0)
     places.give(turn(id="busy"))
@@ -337,14 +340,14 @@ async def test_a_later_question_of_a_thread_is_told_nothing_before_the_earlier_o
 
 
 async def test_whoever_waits_learns_that_another_process_answers() -> None:
-    class Taken(Memory):
+    class Taken(FakeStores):
         async def hold(self, turn: Turn) -> bool:
             return False
 
     places = TurnSlots(1)
     await places.take(turn(id="busy"))
     with pytest.raises(LeaseLost):
-        await RunningTurn(turn(), Screen(), patience=0.0).admitted(places, Taken(), shared=True)
+        await RunningTurn(turn(), Screen(), quiet_seconds=0.0).wait_for_slot(places, Taken().stores, shared=True)
     places.give(turn(id="busy"))
     assert places.free == 1
 
@@ -354,7 +357,7 @@ def test_the_place_in_the_queue_is_said_in_words(place: int, word: str) -> None:
     assert word in said.queued(place)
 
 
-class Slow(Memory):
+class Slow(FakeStores):
     """A Memory that grants a lease at once and says so when it is told to."""
 
     def __init__(self) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from bot.engine import user_messages as said
 from bot.engine.display import reply_messages
-from bot.engine.display.retraction import Retractions, make_way, take_away
+from bot.engine.display.retraction import Retracting, retract_or_offer, take_away
 from bot.engine.display.stream import Display
 from bot.errors import LeaseLost, SurfaceError
 from bot.types.display import Part
 from bot.types.turns import Turn
-from tests.engine.fakes import Memory, Screen, Writer, turn
+from tests.engine.fakes import FakeStores, Screen, Writer, turn
 from tests.engine.test_engine import ANSWER, engine, script
 
 
@@ -34,7 +34,7 @@ class Interloper(Screen):
 
 
 async def test_a_post_that_lands_when_the_turn_is_lost_is_left_to_the_next_holder() -> None:
-    store, screen = Memory(), Interloper()
+    store, screen = FakeStores(), Interloper()
 
     def lose() -> None:
         store.lost = True
@@ -47,7 +47,7 @@ async def test_a_post_that_lands_when_the_turn_is_lost_is_left_to_the_next_holde
 
 
 async def test_a_post_that_lands_after_the_next_holders_own_is_taken_away() -> None:
-    store, screen = Memory(), Interloper()
+    store, screen = FakeStores(), Interloper()
 
     def lose() -> None:
         store.lost, store.parts[0] = True, "theirs"
@@ -60,7 +60,7 @@ async def test_a_post_that_lands_after_the_next_holders_own_is_taken_away() -> N
 
 
 async def test_a_post_that_lands_under_a_deleted_question_is_taken_away() -> None:
-    store, screen = Memory(), Interloper()
+    store, screen = FakeStores(), Interloper()
 
     async def delete() -> None:
         await store.forget(turn())
@@ -72,7 +72,7 @@ async def test_a_post_that_lands_under_a_deleted_question_is_taken_away() -> Non
 
 
 async def test_a_holder_whose_message_was_posted_by_another_goes_on_in_that_one() -> None:
-    store, screen = Memory(), Interloper()
+    store, screen = FakeStores(), Interloper()
     screen.messages["theirs"] = [Part("_Looking…_", "7b1c:0", "7b1c")]
 
     def posts() -> None:
@@ -86,7 +86,7 @@ async def test_a_holder_whose_message_was_posted_by_another_goes_on_in_that_one(
 
 
 async def test_a_post_goes_on_though_whoever_waited_for_it_is_cancelled() -> None:
-    store, screen, landing = Memory(), Interloper(), asyncio.Event()
+    store, screen, landing = FakeStores(), Interloper(), asyncio.Event()
 
     async def slowly() -> None:
         await landing.wait()
@@ -99,7 +99,7 @@ async def test_a_post_goes_on_though_whoever_waited_for_it_is_cancelled() -> Non
         saying.cancel()
         await asyncio.gather(saying, return_exceptions=True)
         asyncio.get_running_loop().call_soon(landing.set)
-        await make_way(store, turn(), display)
+        await retract_or_offer(store.stores, turn(), display)
     assert store.parts == {0: "m0"}
 
 
@@ -123,7 +123,7 @@ async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_la
         nonlocal asked
         asked += 1
 
-    screen, store = Stuck(), Memory()
+    screen, store = Stuck(), FakeStores()
     display = Display(screen, turn_id="7b1c", record=store.record_waiting_for(turn()), confirm=confirm)
     async with display:
         await display.open("_Looking…_")
@@ -133,7 +133,7 @@ async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_la
 
 
 @dataclass
-class Owing(Memory):
+class Owing(FakeStores):
     """A Memory that knows what is to be taken away."""
 
     owed: list[Turn] = field(default_factory=list)
@@ -145,7 +145,7 @@ class Owing(Memory):
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
         return self.stored
 
-    async def taken_away(self, turn: Turn) -> bool:
+    async def mark_removed(self, turn: Turn) -> bool:
         self.owed.clear()
         return True
 
@@ -156,7 +156,7 @@ async def test_messages_are_taken_away_even_if_only_their_record_is_known() -> N
         await screen.post(Part(f"draft {index}", f"7b1c:{index}", "7b1c"))
     left = turn(parts=("m0",), recorded=3)
     store = Owing(owed=[left], stored=left)
-    assert await take_away(store, left, screen)
+    assert await take_away(store.stores, left, screen)
     assert (screen.messages, store.owed) == ({}, [])
 
 
@@ -177,20 +177,20 @@ async def test_what_a_platform_does_not_let_go_stays_owed_unless_it_says_that_it
     await screen.post(Part("draft", "7b1c:0", "7b1c"))
     left = turn(parts=("m0",), recorded=1)
     store = Owing(owed=[left], stored=left)
-    assert not await take_away(store, left, screen)
+    assert not await take_away(store.stores, left, screen)
     assert store.owed == [left]
     screen.deaf = False
-    assert await take_away(store, left, screen)
+    assert await take_away(store.stores, left, screen)
     assert screen.last.text == said.FORGOTTEN
 
 
 async def test_a_reply_is_taken_away_by_one_task_at_a_time() -> None:
     left, tasks = turn(recorded=0), []
     store = Owing(owed=[left], stored=left)
-    removals = Retractions(store, lambda work, _: tasks.append(asyncio.ensure_future(work)))
-    await removals.look("slack", lambda _: Screen(), [])
-    await removals.look("slack", lambda _: Screen(), [])
+    retracting = Retracting(store.stores, lambda work, _: tasks.append(asyncio.ensure_future(work)))
+    await retracting.poll("slack", lambda _: Screen(), [])
+    await retracting.poll("slack", lambda _: Screen(), [])
     assert len(tasks) == 1
     await asyncio.gather(*tasks)
-    await removals.look("slack", lambda _: Screen(), [])
+    await retracting.poll("slack", lambda _: Screen(), [])
     assert len(tasks) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from bot.engine.answer import generation
 from bot.types.display import Limits
-from tests.engine.fakes import Memory, Screen, Writer, turn
+from tests.engine.fakes import FakeStores, Screen, Writer, turn
 from tests.engine.test_engine import engine, script
 
 
@@ -22,6 +22,6 @@ async def test_the_whole_text_is_looked_through_for_each_edit_and_not_for_each_p
     monkeypatch.setattr(generation, "renumber", counted)
     screen = Screen(Limits(4000, 3600.0))
     llm = Writer([script(*["a piece of it "] * 150)])
-    outcome = await engine(Memory(), llm).handle(turn(), screen)
+    outcome = await engine(FakeStores(), llm).handle(turn(), screen)
     assert outcome.answer == "a piece of it " * 150
     assert len(looks) <= 3

@@ -8,27 +8,28 @@ from dataclasses import replace
 import pytest
 
 from bot.config import Settings
-from bot.engine.answer import budget, lease
+from bot.engine.aio import closing
+from bot.engine.answer import budget
 from bot.engine.engine import Engine
 from bot.engine.ports.classifier import Verdict
 from bot.engine.ports.llm import Event, Message, Meter, Prompt, RecordingMeter
 from bot.engine.ports.rewriter import Rewritten
 from bot.types.conversation import History, PastMessage
 from bot.types.turns import Turn, TurnRecord
-from tests.engine.fakes import NOON, Library, Memory, Screen, Writer, call, passage, says, turn, words
+from tests.engine.fakes import NOON, FakeStores, Library, Screen, Writer, call, passage, says, turn, words
 
 ANSWER = "A journey may last at most nine days [1]."
 RULE = passage("A journey may last at most nine days. Longer ones need a yes from Finance.")
 
 
-class Accepted(Memory):
+class Accepted(FakeStores):
     """A store that set tokens aside when it took the question in."""
 
     ahead: int = 4000
 
-    async def brief(self, turn: Turn) -> TurnRecord:
-        brief = await super().brief(turn)
-        return replace(brief, reservation=await self.reserve(turn, self.ahead))
+    async def turn_record(self, turn: Turn) -> TurnRecord:
+        turn_record = await super().turn_record(turn)
+        return replace(turn_record, reservation=await self.reserve(turn, self.ahead))
 
 
 class Opens(Writer):
@@ -37,7 +38,7 @@ class Opens(Writer):
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         assert isinstance(meter, RecordingMeter)
         await meter.opens(replace(call(900, 0), status="open"))
-        async with lease.closing(super().stream(prompt, meter=meter)) as events:
+        async with closing(super().stream(prompt, meter=meter)) as events:
             async for event in events:
                 yield event
 
@@ -57,9 +58,9 @@ class Judge:
         return Verdict("strong", True, "it is hard")
 
 
-def engine(store: Memory, llm: Writer, library: Library, judge: Judge | None = None) -> Engine:
+def engine(store: FakeStores, llm: Writer, library: Library, judge: Judge | None = None) -> Engine:
     return Engine(
-        store=store,
+        stores=store.stores,
         search=library,
         llm=llm,
         settings=Settings(_env_file=None),
@@ -70,7 +71,7 @@ def engine(store: Memory, llm: Writer, library: Library, judge: Judge | None = N
 
 
 async def test_who_has_no_tokens_left_is_told_before_anything_is_looked_up_or_rated() -> None:
-    store, screen, library, judge = Memory(limit=1000, used=990), Screen(), Library((RULE,)), Judge()
+    store, screen, library, judge = FakeStores(limit=1000, used=990), Screen(), Library((RULE,)), Judge()
     outcome = await engine(store, Writer([]), library, judge).handle(turn(), screen)
     assert outcome.state == "refused"
     assert "resets" in screen.last.text
@@ -78,7 +79,7 @@ async def test_who_has_no_tokens_left_is_told_before_anything_is_looked_up_or_ra
 
 
 async def test_an_answer_that_is_known_costs_nothing_and_is_given_to_those_who_have_nothing_left() -> None:
-    store = Memory()
+    store = FakeStores()
     await engine(store, Writer([lambda _: says(ANSWER)]), Library((RULE,))).handle(turn(), Screen())
     store.used = store.limit
     outcome = await engine(store, Writer([]), Library((RULE,))).handle(turn(), Screen())
@@ -135,7 +136,7 @@ async def test_a_question_is_reworded_only_under_what_is_set_aside(limit: int, a
     )
     rewords = Rewords()
     made = Engine(
-        store=Memory(past=History("", 0, past), limit=limit),
+        stores=FakeStores(past=History("", 0, past), limit=limit).stores,
         search=Library((RULE,)),
         llm=Writer([lambda _: says(ANSWER)]),
         settings=Settings(_env_file=None),

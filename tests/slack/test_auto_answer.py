@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from bot.engine.dispatch.auto_answer import AutoAnswer, Bounds, is_question, is_sure
+from bot.engine.answer.retrieval import is_confident
+from bot.engine.dispatch.auto_answer import AutoAnswer, ChannelRateLimit, is_question
 from bot.store import tenants
 from bot.store.schema import ledger, turns
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.settings import ChannelSettings
 from knowledge.types import Found
 from tests.doubles.slack import SlackDouble
-from tests.engine.fakes import Memory, passage
+from tests.engine.fakes import FakeStores, passage
 from tests.slack.test_end_to_end import finished, running, take_in
 
 
@@ -35,11 +36,11 @@ def test_what_counts_as_a_question(text: str, asks: bool) -> None:
     assert is_question(text) is asks
 
 
-def test_only_strong_evidence_is_sure() -> None:
+def test_only_strong_evidence_is_confident() -> None:
     found = Found((passage("x"),), {}, 0.9, 1, weak_below=0.4)
-    assert is_sure(found)
-    assert not is_sure(replace(found, confidence=0.6))
-    assert not is_sure(replace(found, passages=()))
+    assert is_confident(found)
+    assert not is_confident(replace(found, confidence=0.6))
+    assert not is_confident(replace(found, passages=()))
 
 
 def asking(text: str = "How many days of leave are there?") -> Incoming:
@@ -60,25 +61,25 @@ def asking(text: str = "How many days of leave are there?") -> Incoming:
 async def test_silence_costs_nothing(channel: ChannelSettings, used: int, expected: bool, searched: int) -> None:
     asked: list[Incoming] = []
 
-    async def is_confident(incoming: Incoming, settings: ChannelSettings) -> bool:
+    async def confident(incoming: Incoming, settings: ChannelSettings) -> bool:
         asked.append(incoming)
         return True
 
-    ears = AutoAnswer(Memory(channel=channel, used=used), is_confident)
-    assert await ears.wants(asking()) is expected
+    auto_answer = AutoAnswer(FakeStores(channel=channel, used=used).stores, confident)
+    assert await auto_answer.wants(asking()) is expected
     assert len(asked) == searched
 
 
 def test_it_speaks_up_a_few_times_only() -> None:
     now = [0.0]
-    bounds = Bounds(lambda: now[0], answers=2, seconds=60.0)
+    limit = ChannelRateLimit(lambda: now[0], answers=2, seconds=60.0)
     for _ in range(2):
-        assert bounds.allow("t", "C1")
-        bounds.spoke("t", "C1")
-    assert not bounds.allow("t", "C1")
-    assert bounds.allow("t", "C2")
+        assert limit.allow("t", "C1")
+        limit.answered("t", "C1")
+    assert not limit.allow("t", "C1")
+    assert limit.allow("t", "C2")
     now[0] = 61.0
-    assert bounds.allow("t", "C1")
+    assert limit.allow("t", "C1")
 
 
 async def test_a_channel_that_wants_it(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ QUESTIONS = (
 @pytest.mark.parametrize("streams", [True, False], ids=["streams", "edits"])
 async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.app.SHUTDOWN_GRACE", 0.1)
-    monkeypatch.setattr("bot.engine.answer.finish.LAST_WORD", 60.0)
+    monkeypatch.setattr("bot.engine.answer.finish.GOODBYE_SECONDS", 60.0)
     async with SlackDouble(**installed(), streams=streams) as slack, ModelDouble() as models:
         models.script = told = ScriptedModel()
         keys: dict[str, Any] = {

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget
 from bot.store import budgets
 from bot.store.session import Database
-from bot.store.store import PostgresStore
 from bot.types.conversation import Author
 from bot.types.turns import Turn
 from bot.types.usage import UNLIMITED, BudgetState
@@ -26,37 +26,37 @@ async def set_limit(database: Database, subject: str, tokens: int) -> None:
         await budgets.set_limit(session, tenant_id=TENANT, subject=subject, daily_tokens=tokens, set_by="U9")
 
 
-async def days(store: PostgresStore, turn: Turn) -> list[tuple[str, int, int]]:
-    states = await store.budgets(TENANT, turn.thread.channel_id, turn.author)
+async def days(stores: Stores, turn: Turn) -> list[tuple[str, int, int]]:
+    states = await stores.budgets.budgets(TENANT, turn.thread.channel_id, turn.author)
     return [(state.whose, state.used, state.reserved) for state in states]
 
 
-async def limit_of(store: PostgresStore, author: Author) -> int:
-    own, _, _ = await store.budgets(TENANT, "C1", author)
+async def limit_of(stores: Stores, author: Author) -> int:
+    own, _, _ = await stores.budgets.budgets(TENANT, "C1", author)
     return own.limit
 
 
-async def asked_by(store: PostgresStore, author: Author, message: str) -> Turn:
-    turn = await store.accept(replace(incoming(message), author=author))
+async def asked_by(stores: Stores, author: Author, message: str) -> Turn:
+    turn = await stores.inbox.accept(replace(incoming(message), author=author))
     assert turn is not None
     return turn
 
 
 async def test_a_reservation_stands_on_three_days_and_is_settled_on_each(database: Database) -> None:
-    store = store_of(database)
-    turn = await accepted(store, "1")
-    reservation = await store.reserve(turn, 300)
-    assert await days(store, turn) == [("user", 0, 300), ("channel", 0, 300), ("tenant", 0, 300)]
-    await store.bill(turn, [call(120)], reservation)
-    await store.bill(turn, [], reservation)
-    assert await days(store, turn) == [("user", 120, 0), ("channel", 120, 0), ("tenant", 120, 0)]
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    reservation = await stores.budgets.reserve(turn, 300)
+    assert await days(stores, turn) == [("user", 0, 300), ("channel", 0, 300), ("tenant", 0, 300)]
+    await stores.budgets.bill(turn, [call(120)], reservation)
+    await stores.budgets.bill(turn, [], reservation)
+    assert await days(stores, turn) == [("user", 120, 0), ("channel", 120, 0), ("tenant", 120, 0)]
 
 
 async def test_calls_without_a_reservation_count_on_three_days(database: Database) -> None:
-    store = store_of(database)
-    turn = await accepted(store, "1")
-    await store.bill(turn, [call(50)], None)
-    assert await days(store, turn) == [("user", 50, 0), ("channel", 50, 0), ("tenant", 50, 0)]
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    await stores.budgets.bill(turn, [call(50)], None)
+    assert await days(stores, turn) == [("user", 50, 0), ("channel", 50, 0), ("tenant", 50, 0)]
 
 
 @pytest.mark.parametrize(
@@ -70,95 +70,97 @@ async def test_calls_without_a_reservation_count_on_three_days(database: Databas
 async def test_the_limit_that_is_full_is_named_and_nothing_stays_reserved_on_the_others(
     database: Database, limits: dict[str, int], whose: str
 ) -> None:
-    store = store_of(database, **limits)  # type: ignore[arg-type]
-    turn = await accepted(store, "1")
+    stores = store_of(database, **limits)  # type: ignore[arg-type]
+    turn = await accepted(stores, "1")
     with pytest.raises(OverBudget) as refused:
-        await store.reserve(turn, 101)
+        await stores.budgets.reserve(turn, 101)
     assert (refused.value.whose, refused.value.limit) == (whose, 100)
-    assert await days(store, turn) == [("user", 0, 0), ("channel", 0, 0), ("tenant", 0, 0)]
-    await store.reserve(turn, 100)
+    assert await days(stores, turn) == [("user", 0, 0), ("channel", 0, 0), ("tenant", 0, 0)]
+    await stores.budgets.reserve(turn, 100)
 
 
 async def test_people_of_one_channel_at_once_never_pass_the_channels_limit(database: Database) -> None:
-    store = store_of(database, channel_daily_tokens=1000)
+    stores = store_of(database, channel_daily_tokens=1000)
     people = [Author(f"U{n}", f"P{n}") for n in range(20)]
-    turns = [await asked_by(store, person, person.id) for person in people]
-    results = await asyncio.gather(*(store.reserve(turn, 300) for turn in turns), return_exceptions=True)
+    turns = [await asked_by(stores, person, person.id) for person in people]
+    results = await asyncio.gather(*(stores.budgets.reserve(turn, 300) for turn in turns), return_exceptions=True)
     assert sum(not isinstance(result, BaseException) for result in results) == 3
     assert {type(result) for result in results if isinstance(result, BaseException)} == {OverBudget}
-    _, channel, tenant = await store.budgets(TENANT, "C1", people[0])
+    _, channel, tenant = await stores.budgets.budgets(TENANT, "C1", people[0])
     assert (channel.reserved, tenant.reserved) == (900, 900)
 
 
 async def test_many_people_and_channels_at_once_do_not_block_each_other(database: Database) -> None:
-    store = store_of(database)
+    stores = store_of(database)
     turns = []
     for n in range(24):
         thread = replace(THREAD, channel_id=f"C{n % 3}", thread_id=str(n))
         asked = replace(incoming(str(n), thread), author=Author(f"U{n % 4}", "P"))
-        turns.append(await store.accept(asked))
+        turns.append(await stores.inbox.accept(asked))
 
     async def once(turn: Turn) -> None:
-        reservation = await store.reserve(turn, 100)
-        await store.bill(turn, [call(60)], reservation)
+        reservation = await stores.budgets.reserve(turn, 100)
+        await stores.budgets.bill(turn, [call(60)], reservation)
 
     await asyncio.gather(*(once(turn) for turn in turns if turn))
-    _, _, tenant = await store.budgets(TENANT, "C0", Author("U0", "P"))
+    _, _, tenant = await stores.budgets.budgets(TENANT, "C0", Author("U0", "P"))
     assert (tenant.used, tenant.reserved) == (24 * 60, 0)
 
 
 async def test_what_an_interrupted_run_held_is_given_back_on_every_day(database: Database) -> None:
-    store = store_of(database)
-    turn = await accepted(store, "1")
-    assert await store.lease(turn) is not None
-    await store.reserve(turn, 300)
-    await store.reserve(turn, 200)
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    assert await stores.leases.lease(turn) is not None
+    await stores.budgets.reserve(turn, 300)
+    await stores.budgets.reserve(turn, 200)
     async with database.tenant(TENANT) as session:
         await session.execute(text("UPDATE turns SET lease_until = now() - interval '1 second'"))
-    lease = await store.lease(turn)
+    lease = await stores.leases.lease(turn)
     assert lease is not None
-    assert await days(store, turn) == [("user", 0, 0), ("channel", 0, 0), ("tenant", 0, 0)]
-    await store.finish(turn, lease, done(turn, call(40)), reservation=None, cache_key=None)
-    assert await days(store, turn) == [("user", 40, 0), ("channel", 40, 0), ("tenant", 40, 0)]
+    assert await days(stores, turn) == [("user", 0, 0), ("channel", 0, 0), ("tenant", 0, 0)]
+    await stores.leases.finish(turn, lease, done(turn, call(40)), reservation=None, cache_key=None)
+    assert await days(stores, turn) == [("user", 40, 0), ("channel", 40, 0), ("tenant", 40, 0)]
 
 
 async def test_a_persons_limit_wins_over_the_roles_and_that_over_everybodys(database: Database) -> None:
-    store = store_of(database, daily_tokens=10)
+    stores = store_of(database, daily_tokens=10)
     ann = Author("U1", "Ann")
-    assert [await limit_of(store, who) for who in (ann, BOSS)] == [10, 10]
+    assert [await limit_of(stores, who) for who in (ann, BOSS)] == [10, 10]
     await set_limit(database, budgets.EVERYBODY, 20)
-    assert [await limit_of(store, who) for who in (ann, BOSS)] == [20, 20]
+    assert [await limit_of(stores, who) for who in (ann, BOSS)] == [20, 20]
     await set_limit(database, budgets.of_role("admin"), 500)
-    assert [await limit_of(store, who) for who in (ann, BOSS)] == [20, 500]
+    assert [await limit_of(stores, who) for who in (ann, BOSS)] == [20, 500]
     await set_limit(database, budgets.of_user("U9"), UNLIMITED)
-    assert [await limit_of(store, who) for who in (ann, BOSS)] == [20, UNLIMITED]
+    assert [await limit_of(stores, who) for who in (ann, BOSS)] == [20, UNLIMITED]
     async with database.tenant(TENANT) as session:
         await budgets.remove_limit(session, tenant_id=TENANT, subject=budgets.of_user("U9"))
-    assert await limit_of(store, BOSS) == 500
+    assert await limit_of(stores, BOSS) == 500
 
 
 async def test_a_channels_own_limit_wins_over_that_of_every_channel(database: Database) -> None:
-    store = store_of(database, channel_daily_tokens=10)
+    stores = store_of(database, channel_daily_tokens=10)
     await set_limit(database, budgets.EVERY_CHANNEL, 20)
     await set_limit(database, budgets.of_channel("C2"), 30)
-    limits = [(await store.budgets(TENANT, name, BOSS))[1].limit for name in ("C1", "C2")]
+    limits = [(await stores.budgets.budgets(TENANT, name, BOSS))[1].limit for name in ("C1", "C2")]
     assert limits == [20, 30]
 
 
 async def test_no_limit_still_counts(database: Database) -> None:
-    store = store_of(database, daily_tokens=0)
-    turn = await accepted(store, "1")
-    reservation = await store.reserve(turn, 10**9)
-    await store.bill(turn, [call(77)], reservation)
-    states = await store.budgets(TENANT, "C1", turn.author)
+    stores = store_of(database, daily_tokens=0)
+    turn = await accepted(stores, "1")
+    reservation = await stores.budgets.reserve(turn, 10**9)
+    await stores.budgets.bill(turn, [call(77)], reservation)
+    states = await stores.budgets.budgets(TENANT, "C1", turn.author)
     assert [(state.used, state.unlimited) for state in states] == [(77, True)] * 3
 
 
 async def test_the_role_is_that_of_the_asker_also_after_a_restart(database: Database) -> None:
-    store = store_of(database, daily_tokens=10)
+    stores = store_of(database, daily_tokens=10)
     await set_limit(database, budgets.of_role("admin"), 500)
-    stored = await store.turn(TENANT, (await asked_by(store, BOSS, "1")).id)
+    stored = await stores.inbox.turn(TENANT, (await asked_by(stores, BOSS, "1")).id)
     assert stored is not None
     assert stored.author.is_admin
-    await store.reserve(stored, 400)
-    assert await store.budget(TENANT, "U9") == BudgetState(0, 400, 500, (await store.budget(TENANT, "U1")).resets_at)
+    await stores.budgets.reserve(stored, 400)
+    assert await stores.budgets.budget(TENANT, "U9") == BudgetState(
+        0, 400, 500, (await stores.budgets.budget(TENANT, "U1")).resets_at
+    )

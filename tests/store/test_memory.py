@@ -31,12 +31,12 @@ async def told(database: Database, turn: Turn) -> list[str]:
 
 
 async def finished(database: Database, message: str, question: str, answer: str = "Yes.") -> Turn:
-    store = store_of(database)
-    turn = await store.accept(incoming(message, text=question))
+    stores = store_of(database)
+    turn = await stores.inbox.accept(incoming(message, text=question))
     assert turn is not None
-    lease = await store.lease(turn)
+    lease = await stores.leases.lease(turn)
     assert lease is not None
-    await store.finish(turn, lease, replace(done(turn), answer=answer), reservation=None, cache_key=None)
+    await stores.leases.finish(turn, lease, replace(done(turn), answer=answer), reservation=None, cache_key=None)
     return turn
 
 

@@ -122,13 +122,15 @@ async def test_code_goes_on_while_a_later_version_has_brought_the_schema_further
         connection.execute("UPDATE alembic_version SET version_num = '9999_later'")
     migrate.upgrade(database_url)
     database = Database(database_url)
-    store = store_of(database)
-    turn = await accepted(store, "1")
-    lease = await store.lease(turn)
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    lease = await stores.leases.lease(turn)
     assert lease is not None
-    await store.record_part(turn, lease, 0, "m0")
-    await store.finish(turn, lease, done(turn, call(100)), reservation=await store.reserve(turn, 500), cache_key="k")
-    changed = await store.begin_anew(turn, "Something else?")
+    await stores.leases.record_part(turn, lease, 0, "m0")
+    await stores.leases.finish(
+        turn, lease, done(turn, call(100)), reservation=await stores.budgets.reserve(turn, 500), cache_key="k"
+    )
+    changed = await stores.inbox.replace_question(turn, "Something else?")
     assert changed is not None
     assert changed.parts == ("m0",)
     await database.aclose()
@@ -136,8 +138,8 @@ async def test_code_goes_on_while_a_later_version_has_brought_the_schema_further
 
 async def test_the_version_before_goes_on_beside_this_one(database_url: str, database: Database) -> None:
     """What it does not know is left out of its statements: it says neither whose a turn is nor that it lives."""
-    store = store_of(database)
-    turn = await accepted(store, "1")
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
     async with database.tenant("slack:T1") as session:
         await session.execute(
             text(
@@ -145,10 +147,10 @@ async def test_the_version_before_goes_on_beside_this_one(database_url: str, dat
                 "WHERE tenant_id = 'slack:T1'"
             )
         )
-    assert await store.unfinished("slack") == [], "its lease stands"
+    assert await stores.queue.ready_turns("slack") == [], "its lease stands"
     async with database.tenant("slack:T1") as session:
         await session.execute(text("UPDATE turns SET state = 'queued', lease_until = NULL, created_at = now()"))
-    assert await store.unfinished("slack") == [], "it is left a moment to start what it accepted"
+    assert await stores.queue.ready_turns("slack") == [], "it is left a moment to start what it accepted"
     async with database.tenant("slack:T1") as session:
         await session.execute(text("UPDATE turns SET created_at = now() - interval '10 seconds'"))
-    assert [found.id for found in await store.unfinished("slack")] == [turn.id]
+    assert [found.id for found in await stores.queue.ready_turns("slack")] == [turn.id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy import text
 
-from bot.engine.answer.poison import MOST_DEATHS, SUSPECT_AFTER, is_given_up, is_suspect
+from bot.engine.answer.poison import MAX_DEATHS, SUSPECT_AFTER, is_poison, is_suspect
 from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.types.turns import Turn
@@ -32,10 +32,10 @@ async def test_a_death_is_noted_against_all_that_ran_and_against_nothing_that_wa
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11):
         for message in ("a", "b"):
-            assert await mine.lease(await asked(mine, message))
+            assert await mine.leases.lease(await asked(mine, message))
         await asked(mine, "waits")
     await silenced(database, 11, 2.0)
-    assert len(await other.unfinished("slack")) == 3
+    assert len(await other.queue.ready_turns("slack")) == 3
     assert await noted(database) == {"a": 1, "b": 1, "waits": 0}
 
 
@@ -44,10 +44,10 @@ async def test_where_a_suspect_ran_the_death_is_laid_to_it_alone(database: Datab
     async with on_the_line(database_url, 11):
         suspect, innocent = await asked(mine, "suspect"), await asked(mine, "innocent")
         await note(database, suspect, SUSPECT_AFTER)
-        assert await mine.lease(suspect)
-        assert await mine.lease(innocent)
+        assert await mine.leases.lease(suspect)
+        assert await mine.leases.lease(innocent)
     await silenced(database, 11, 2.0)
-    await other.unfinished("slack")
+    await other.queue.ready_turns("slack")
     assert await noted(database) == {"suspect": SUSPECT_AFTER + 1, "innocent": 0}
 
 
@@ -55,10 +55,10 @@ async def test_a_process_takes_one_suspect_up_at_a_time_and_any_number_of_others
     mine = store_of(database, 11)
     for message in ("s1", "s2", "i1", "i2"):
         turn = await asked(mine, message)
-        await mine.release(turn)
+        await mine.queue.release(turn)
         await note(database, turn, SUSPECT_AFTER if message.startswith("s") else SUSPECT_AFTER - 1)
-    assert sorted(turn.message_id for turn in await mine.unfinished("slack", suspects=False)) == ["i1", "i2"]
-    found = await mine.unfinished("slack")
+    assert sorted(turn.message_id for turn in await mine.queue.ready_turns("slack", suspects=False)) == ["i1", "i2"]
+    found = await mine.queue.ready_turns("slack")
     assert sorted(turn.message_id for turn in found) == ["i1", "i2", "s1"]
     assert [is_suspect(turn.takeovers) for turn in found if turn.message_id == "s1"] == [True]
 
@@ -66,13 +66,13 @@ async def test_a_process_takes_one_suspect_up_at_a_time_and_any_number_of_others
 async def test_a_lease_that_a_process_gives_itself_again_is_no_death(database: Database) -> None:
     mine = store_of(database, 11)
     turn = await asked(mine, "1")
-    for _ in range(MOST_DEATHS + 1):
-        lease = await mine.lease(turn)
+    for _ in range(MAX_DEATHS + 1):
+        lease = await mine.leases.lease(turn)
         assert lease is not None
         assert lease.takeovers == 0
 
 
-async def test_who_kills_its_processes_is_given_up_and_who_ran_beside_it_is_not(
+async def test_who_kills_its_processes_is_poison_and_who_ran_beside_it_is_not(
     database: Database, database_url: str
 ) -> None:
     """A poisonous turn among innocents that never come to an end: each process dies as soon as it runs them."""
@@ -81,20 +81,22 @@ async def test_who_kills_its_processes_is_given_up_and_who_ran_beside_it_is_not(
     async with on_the_line(database_url, 1):
         waiting = [await asked(first, message, user=message) for message in ("poison", "a", "b", "c")]
         for turn in waiting:
-            await first.release(turn)
-    for process in range(20, 20 + 3 * MOST_DEATHS):
-        store = store_of(database, process)
+            await first.queue.release(turn)
+    for process in range(20, 20 + 3 * MAX_DEATHS):
+        stores = store_of(database, process)
         async with on_the_line(database_url, process):
-            leases = {turn.message_id: await store.lease(turn) for turn in await store.unfinished("slack")}
+            leases = {
+                turn.message_id: await stores.leases.lease(turn) for turn in await stores.queue.ready_turns("slack")
+            }
             poison = leases.get("poison")
-            if poison is not None and is_given_up(poison.takeovers):
+            if poison is not None and is_poison(poison.takeovers):
                 break
             deaths += poison is not None
         await silenced(database, process, 2.0)
     counts = await noted(database)
-    assert deaths <= 2 * MOST_DEATHS
-    assert is_given_up(counts.pop("poison"))
-    assert not any(is_given_up(count) for count in counts.values()), counts
+    assert deaths <= 2 * MAX_DEATHS
+    assert is_poison(counts.pop("poison"))
+    assert not any(is_poison(count) for count in counts.values()), counts
 
 
 async def test_a_process_that_hangs_with_its_lock_counts_as_dead_after_as_long_as_a_lease(
@@ -106,6 +108,6 @@ async def test_a_process_that_hangs_with_its_lock_counts_as_dead_after_as_long_a
     with psycopg.connect(database_url, autocommit=True) as hanging:
         hanging.execute("SELECT pg_advisory_lock(%s, 11)", (LOCKS,))
         await silenced(database, 11, 20.0)
-        assert await other.unfinished("slack") == [], "it may only be slow"
+        assert await other.queue.ready_turns("slack") == [], "it may only be slow"
         await silenced(database, 11, 31.0)
-        assert [found.id for found in await other.unfinished("slack")] == [turn.id]
+        assert [found.id for found in await other.queue.ready_turns("slack")] == [turn.id]

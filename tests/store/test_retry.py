@@ -23,7 +23,7 @@ NOWHERE = "postgresql://parley@127.0.0.1:1/parley"
 async def test_a_database_that_does_not_answer_is_told_apart_from_a_wrong_question(database: Database) -> None:
     away = Database(NOWHERE)
     with pytest.raises(StoreAway) as told:
-        await store_of(away).accept(incoming("1"))
+        await store_of(away).inbox.accept(incoming("1"))
     assert "127.0.0.1" not in str(told.value), "the address is for the operator"
     assert "DATABASE_URL" in told.value.detail
     await away.aclose()
@@ -44,25 +44,25 @@ async def test_a_full_pool_is_told_so(database_url: str) -> None:
 
 
 async def test_a_running_turn_outlives_connections_that_break(database: Database, database_url: str) -> None:
-    store = store_of(database)
-    turn = await accepted(store, "1")
-    lease = await store.lease(turn)
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    lease = await stores.leases.lease(turn)
     assert lease is not None
-    reservation = await store.reserve(turn, 500)
+    reservation = await stores.budgets.reserve(turn, 500)
     with psycopg.connect(database_url) as server:
         server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    await store.finish(turn, lease, done(turn, call(100)), reservation=reservation, cache_key=None)
-    state = await store.budget("slack:T1", "U1")
+    await stores.leases.finish(turn, lease, done(turn, call(100)), reservation=reservation, cache_key=None)
+    state = await stores.budgets.budget("slack:T1", "U1")
     assert (state.used, state.reserved) == (100, 0)
 
 
 async def test_a_commit_that_nobody_heard_of_is_not_made_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, whole, lost = store_of(database), database.work, [True]
+    stores, whole, lost = store_of(database), database.work, [True]
 
     @asynccontextmanager
     async def deaf(tenant_id: str) -> AsyncIterator[Work]:
@@ -73,24 +73,25 @@ async def test_a_commit_that_nobody_heard_of_is_not_made_twice(
             lost.pop()
             raise StoreAway("the connection broke at the commit")
 
-    assert await store.accept(incoming("0", replace(THREAD, thread_id="another")))
+    assert await stores.inbox.accept(incoming("0", replace(THREAD, thread_id="another")))
     monkeypatch.setattr(database, "work", deaf)
-    monkeypatch.setattr(store, "_holder", lambda: 7)
-    turn = await accepted(store, "1")
+    for port in (stores.inbox, stores.queue, stores.leases, stores.retractions):
+        monkeypatch.setattr(port, "_holder", lambda: 7)
+    turn = await accepted(stores, "1")
     assert lost == []
     lost.append(True)
-    lease = await store.lease(turn)
+    lease = await stores.leases.lease(turn)
     assert lease is not None
     lost.append(True)
-    reservation = await store.reserve(turn, 500)
+    reservation = await stores.budgets.reserve(turn, 500)
     lost.append(True)
-    await store.open_call(turn, replace(call(100), status="open"), reservation, tokens=400)
+    await stores.budgets.open_call(turn, replace(call(100), status="open"), reservation, tokens=400)
     lost.append(True)
-    await store.finish(turn, lease, done(turn, call(100)), reservation=reservation, cache_key=None)
-    state = await store.budget("slack:T1", "U1")
+    await stores.leases.finish(turn, lease, done(turn, call(100)), reservation=reservation, cache_key=None)
+    state = await stores.budgets.budget("slack:T1", "U1")
     assert (state.used, state.reserved) == (100, 0)
     assert lost == []
-    assert len((await store.history(await accepted(store, "2"))).messages) == 2, "nothing was said twice"
+    assert len((await stores.conversation.history(await accepted(stores, "2"))).messages) == 2, "nothing was said twice"
 
 
 async def test_patience_ends() -> None:

@@ -15,7 +15,7 @@ from bot.engine.engine import Engine
 from bot.store import pipeline
 from bot.store.pipeline import Statement
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.types.usage import Call, Usage
 from tests.engine.fakes import Library, Screen, Writer, passage, says
 from tests.store.test_turns import THREAD, incoming
@@ -51,8 +51,8 @@ async def test_a_question_reaches_its_model_in_five_round_trips(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Settings(_env_file=None, answer_cache_hours=0)
-    store = PostgresStore(database, made, count_tokens=len, clock=lambda: NOW, expected=lambda _: 5000)
-    await store.accept(incoming("0"))
+    stores = open_stores(database, made, count_tokens=len, clock=lambda: NOW, expected=lambda _: 5000)
+    await stores.inbox.accept(incoming("0"))
     trips = Trips(database, monkeypatch)
     asked: list[int] = []
 
@@ -64,13 +64,13 @@ async def test_a_question_reaches_its_model_in_five_round_trips(
                 yield one
 
     engine = Engine(
-        store=store,
+        stores=stores,
         search=Library((passage("Thirty days."),)),
         llm=Opens([lambda _: says("Thirty days [1].")]),
         settings=made,
         count_tokens=len,
     )
-    turn = await store.accept(incoming("1", ELSEWHERE))
+    turn = await stores.inbox.accept(incoming("1", ELSEWHERE))
     assert turn is not None
     assert len(trips.made) == 1, trips.made
     outcome = await engine.handle(turn, Screen())

@@ -14,26 +14,27 @@ import pytest
 from sqlalchemy import text
 
 from bot.config import Settings
+from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.store.notifications import Notifications, parsed, payload, telling
 from bot.store.session import Database
-from bot.store.store import PostgresStore
+from bot.store.stores import open_stores
 from bot.types.conversation import Author
 from bot.types.display import Pacing
 from bot.types.turns import Notice, Turn
 from tests.store.test_turns import NOON, THREAD, done, incoming
 
 
-def store_of(database: Database, holder: int | None = None) -> PostgresStore:
+def store_of(database: Database, holder: int | None = None) -> Stores:
     made = Settings(_env_file=None)
-    return PostgresStore(
-        database, made, count_tokens=len, clock=lambda: NOON, holder=lambda: holder, settling=0.0, patience=5.0
+    return open_stores(
+        database, made, count_tokens=len, clock=lambda: NOON, holder=lambda: holder, settling=0.0, retry_seconds=5.0
     )
 
 
-async def asked(store: PostgresStore, message: str, *, tenant: str = "slack:T1", user: str = "U1") -> Turn:
+async def asked(stores: Stores, message: str, *, tenant: str = "slack:T1", user: str = "U1") -> Turn:
     key = replace(THREAD, tenant_id=tenant, thread_id=message)
-    turn = await store.accept(replace(incoming(message, key), author=Author(user, user)))
+    turn = await stores.inbox.accept(replace(incoming(message, key), author=Author(user, user)))
     assert turn is not None
     return turn
 
@@ -61,58 +62,58 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
 
 
 async def test_tenants_take_turns_and_so_do_their_people(database: Database) -> None:
-    store = store_of(database, holder=7)
+    stores = store_of(database, holder=7)
     for n in range(4):
-        await asked(store, f"a{n}", user="U1")
-    await asked(store, "b", user="U2")
-    await asked(store, "other", tenant="slack:T2")
-    found = await store.unfinished("slack")
+        await asked(stores, f"a{n}", user="U1")
+    await asked(stores, "b", user="U2")
+    await asked(stores, "other", tenant="slack:T2")
+    found = await stores.queue.ready_turns("slack")
     assert [turn.message_id for turn in found] == ["a0", "other", "b", "a1", "a2", "a3"]
 
 
 async def test_who_runs_much_already_comes_later(database: Database) -> None:
-    store = store_of(database, holder=7)
-    running = await asked(store, "a0", user="U1")
-    assert await store.lease(running)
-    await asked(store, "a1", user="U1")
-    await asked(store, "b", user="U2")
-    await asked(store, "other", tenant="slack:T2")
-    found = await store.unfinished("slack", known=[running.id])
+    stores = store_of(database, holder=7)
+    running = await asked(stores, "a0", user="U1")
+    assert await stores.leases.lease(running)
+    await asked(stores, "a1", user="U1")
+    await asked(stores, "b", user="U2")
+    await asked(stores, "other", tenant="slack:T2")
+    found = await stores.queue.ready_turns("slack", known=[running.id])
     assert [turn.message_id for turn in found] == ["other", "b", "a1"]
 
 
 async def test_only_the_first_of_a_thread_is_next_and_only_of_the_platform(database: Database) -> None:
-    store = store_of(database, holder=7)
-    first = await store.accept(incoming("1"))
-    await store.accept(incoming("2"))
-    assert [turn.id for turn in await store.unfinished("slack")] == [first.id if first else ""]
-    assert await store.unfinished("discord") == []
+    stores = store_of(database, holder=7)
+    first = await stores.inbox.accept(incoming("1"))
+    await stores.inbox.accept(incoming("2"))
+    assert [turn.id for turn in await stores.queue.ready_turns("slack")] == [first.id if first else ""]
+    assert await stores.queue.ready_turns("discord") == []
 
 
 async def test_a_turn_is_its_processes_own_until_that_lets_go(database: Database, database_url: str) -> None:
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11):
         turn = await asked(mine, "1")
-        assert await other.unfinished("slack") == []
-        assert await other.lease(turn) is None
-        assert not await other.hold(turn)
-        await mine.release(turn)
-        assert [found.id for found in await other.unfinished("slack")] == [turn.id]
-        assert await other.lease(turn) is not None
+        assert await other.queue.ready_turns("slack") == []
+        assert await other.leases.lease(turn) is None
+        assert not await other.queue.hold(turn)
+        await mine.queue.release(turn)
+        assert [found.id for found in await other.queue.ready_turns("slack")] == [turn.id]
+        assert await other.leases.lease(turn) is not None
         with pytest.raises(LeaseLost):
-            await mine.record_waiting(turn, 0, "m0")
+            await mine.queue.record_waiting(turn, 0, "m0")
 
 
 async def test_what_tells_an_asker_to_wait_is_known_to_whoever_answers(database: Database) -> None:
     mine, other = store_of(database, 11), store_of(database, 12)
     turn = await asked(mine, "1")
-    await mine.record_waiting(turn, 0, None)
-    await mine.record_waiting(turn, 0, "m0")
-    await mine.release(turn)
-    lease = await other.lease(turn)
+    await mine.queue.record_waiting(turn, 0, None)
+    await mine.queue.record_waiting(turn, 0, "m0")
+    await mine.queue.release(turn)
+    lease = await other.leases.lease(turn)
     assert lease is not None
     assert lease.recorded == 1
-    stored = await other.turn("slack:T1", turn.id)
+    stored = await other.inbox.turn("slack:T1", turn.id)
     assert stored is not None
     assert stored.parts == ("m0",)
 
@@ -121,18 +122,18 @@ async def test_the_dead_are_told_by_their_lock_and_their_beat(database: Database
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11):
         turn = await asked(mine, "1")
-        lease = await mine.lease(turn)
+        lease = await mine.leases.lease(turn)
         assert lease is not None
-        assert await other.unfinished("slack") == []
-    assert await other.unfinished("slack") == [], "its beat has only just stopped"
+        assert await other.queue.ready_turns("slack") == []
+    assert await other.queue.ready_turns("slack") == [], "its beat has only just stopped"
     async with database.queue() as session:
         await session.execute(text("UPDATE processes SET beat_at = now() - interval '5 seconds'"))
-    (found,) = await other.unfinished("slack")
-    taken = await other.lease(found)
+    (found,) = await other.queue.ready_turns("slack")
+    taken = await other.leases.lease(found)
     assert taken is not None
     assert (taken.fence, taken.takeovers) == (lease.fence + 2, 1)
     with pytest.raises(LeaseLost):
-        await mine.renew(turn, lease)
+        await mine.leases.renew(turn, lease)
 
 
 async def test_a_turn_leased_while_the_line_was_down_is_its_processes_once_the_line_stands(
@@ -140,14 +141,14 @@ async def test_a_turn_leased_while_the_line_was_down_is_its_processes_once_the_l
 ) -> None:
     unseen, mine, other = store_of(database), store_of(database, 11), store_of(database, 12)
     turn = await asked(unseen, "1")
-    lease = await unseen.lease(turn)
+    lease = await unseen.leases.lease(turn)
     assert lease is not None
     async with on_the_line(database_url, 11):
-        await mine.renew(turn, lease)
-        assert await other.unfinished("slack") == []
+        await mine.leases.renew(turn, lease)
+        assert await other.queue.ready_turns("slack") == []
     async with database.queue() as session:
         await session.execute(text("UPDATE processes SET beat_at = now() - interval '5 seconds'"))
-    assert [found.id for found in await other.unfinished("slack")] == [turn.id]
+    assert [found.id for found in await other.queue.ready_turns("slack")] == [turn.id]
 
 
 async def test_a_process_that_lost_its_connection_for_a_moment_is_not_dead(
@@ -156,24 +157,24 @@ async def test_a_process_that_lost_its_connection_for_a_moment_is_not_dead(
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11) as heard:
         turn = await asked(mine, "1")
-        assert await mine.lease(turn)
+        assert await mine.leases.lease(turn)
         before = heard.count(Notice("connected"))
         with psycopg.connect(database_url) as server:
             server.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 11")
-        assert await other.unfinished("slack") == []
+        assert await other.queue.ready_turns("slack") == []
 
         async def again() -> bool:
             return heard.count(Notice("connected")) > before
 
         await until(again)
-        assert await other.unfinished("slack") == []
+        assert await other.queue.ready_turns("slack") == []
 
 
 async def test_a_peer_hears_that_a_process_died(database: Database, database_url: str) -> None:
     mine = store_of(database, 11)
     async with on_the_line(database_url, 12) as heard:
         async with on_the_line(database_url, 11):
-            assert await mine.lease(await asked(mine, "1"))
+            assert await mine.leases.lease(await asked(mine, "1"))
         async with database.queue() as session:
             await session.execute(
                 text("UPDATE processes SET beat_at = now() - interval '5 seconds' WHERE process_id = 11")
@@ -188,66 +189,66 @@ async def test_a_peer_hears_that_a_process_died(database: Database, database_url
 async def test_the_end_of_a_turn_calls_the_next_of_its_thread(database: Database, database_url: str) -> None:
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 12) as heard:
-        first, second = await mine.accept(incoming("1")), await other.accept(incoming("2"))
+        first, second = await mine.inbox.accept(incoming("1")), await other.inbox.accept(incoming("2"))
         assert first is not None
         assert second is not None
-        lease = await mine.lease(first)
+        lease = await mine.leases.lease(first)
         assert lease is not None
-        await mine.finish(first, lease, done(first), reservation=None, cache_key=None)
+        await mine.leases.finish(first, lease, done(first), reservation=None, cache_key=None)
 
         async def told() -> bool:
             return Notice("ready", second.id, "slack", 12) in heard
 
         await until(told)
-    assert await other.lease(second) is not None
+    assert await other.leases.lease(second) is not None
 
 
 async def test_a_lease_whose_commit_nobody_heard_of_is_given_again(database: Database) -> None:
     mine = store_of(database, 11)
     turn = await asked(mine, "1")
-    first = await mine.lease(turn)
-    again = await mine.lease(turn)
+    first = await mine.leases.lease(turn)
+    again = await mine.leases.lease(turn)
     assert first is not None
     assert again is not None
     assert again.fence == first.fence + 1
     with pytest.raises(LeaseLost):
-        await mine.renew(turn, first)
+        await mine.leases.renew(turn, first)
 
 
 async def test_a_stop_reaches_whoever_runs_the_turn(database: Database, database_url: str) -> None:
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11) as heard:
         turn = await asked(mine, "1")
-        assert await other.ask_to_stop(turn)
+        assert await other.queue.ask_to_stop(turn)
 
         async def told() -> bool:
             return Notice("stop", turn.id) in heard
 
         await until(told)
-        lease = await mine.lease(turn)
+        lease = await mine.leases.lease(turn)
         assert lease is not None
         assert lease.stopping
-        await mine.finish(turn, lease, done(turn), reservation=None, cache_key=None)
-    assert not await other.ask_to_stop(turn)
+        await mine.leases.finish(turn, lease, done(turn), reservation=None, cache_key=None)
+    assert not await other.queue.ask_to_stop(turn)
 
 
 async def test_a_message_that_is_no_turn_is_noted_once_among_all(database: Database) -> None:
-    stores = [store_of(database, n) for n in range(1, 12)]
-    noted = await asyncio.gather(*(store.first(THREAD, "9.9") for store in stores))
+    processes = [store_of(database, n) for n in range(1, 12)]
+    noted = await asyncio.gather(*(stores.inbox.note_command(THREAD, "9.9") for stores in processes))
     assert sum(noted) == 1
-    assert await stores[0].accept(incoming("9.9")) is None
-    assert await stores[0].turns_of(THREAD, "9.9") == []
+    assert await processes[0].inbox.accept(incoming("9.9")) is None
+    assert await processes[0].inbox.turns_of(THREAD, "9.9") == []
 
 
 async def test_when_a_platform_was_last_served_is_known(database: Database, database_url: str) -> None:
     mine, other = store_of(database, 11), store_of(database, 12)
-    assert await other.last_served("discord") is None
+    assert await other.queue.last_served("discord") is None
     async with on_the_line(database_url, 11):
-        await mine.serves("discord")
-        await mine.serves("discord")
-        assert await mine.last_served("discord") is None, "it is asked about others"
-        assert await other.last_served("discord") is not None
-        assert await other.last_served("slack") is None
+        await mine.queue.serves("discord")
+        await mine.queue.serves("discord")
+        assert await mine.queue.last_served("discord") is None, "it is asked about others"
+        assert await other.queue.last_served("discord") is not None
+        assert await other.queue.last_served("slack") is None
 
 
 async def test_the_process_tells_where_it_runs(database: Database, database_url: str) -> None:

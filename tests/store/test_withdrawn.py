@@ -26,18 +26,18 @@ async def test_who_deletes_takes_the_answer_away_and_who_dies_at_it_leaves_that_
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11):
         turn = await answered(mine, "1")
-        await mine.forget(turn)
-        assert [owed.parts for owed in await mine.withdrawn("slack")] == [("m0",)]
-        assert await mine.withdrawn("slack", known=[turn.id]) == []
-        assert await mine.withdrawn("discord") == []
-        assert await other.withdrawn("slack") == [], "its process lives"
+        await mine.retractions.forget(turn)
+        assert [owed.parts for owed in await mine.retractions.withdrawn("slack")] == [("m0",)]
+        assert await mine.retractions.withdrawn("slack", known=[turn.id]) == []
+        assert await mine.retractions.withdrawn("discord") == []
+        assert await other.retractions.withdrawn("slack") == [], "its process lives"
     await silenced(database, 11, 2.0)
-    await other.unfinished("slack")
-    (owed,) = await other.withdrawn("slack")
+    await other.queue.ready_turns("slack")
+    (owed,) = await other.retractions.withdrawn("slack")
     assert (owed.id, owed.question, owed.parts) == (turn.id, "", ("m0",))
-    assert await other.taken_away(owed)
-    assert await other.withdrawn("slack") == []
-    stored = await other.turn("slack:T1", turn.id)
+    assert await other.retractions.mark_removed(owed)
+    assert await other.retractions.withdrawn("slack") == []
+    stored = await other.inbox.turn("slack:T1", turn.id)
     assert stored is not None
     assert (stored.parts, stored.recorded) == ((), 0)
 
@@ -46,51 +46,51 @@ async def test_who_runs_the_turn_has_the_last_word_on_what_it_posts(database: Da
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11), on_the_line(database_url, 12):
         turn = await asked(mine, "1")
-        lease = await mine.lease(turn)
+        lease = await mine.leases.lease(turn)
         assert lease is not None
-        await mine.record_part(turn, lease, 0, None)
-        await other.forget(turn)
-        assert not await other.taken_away(turn), "its holder may be posting just now"
+        await mine.leases.record_part(turn, lease, 0, None)
+        await other.retractions.forget(turn)
+        assert not await other.retractions.mark_removed(turn), "its holder may be posting just now"
         with pytest.raises(LeaseLost):
-            await mine.record_part(turn, lease, 0, "m0")
-        assert [owed.recorded for owed in await mine.withdrawn("slack")] == [1]
-        assert await mine.taken_away(turn)
+            await mine.leases.record_part(turn, lease, 0, "m0")
+        assert [owed.recorded for owed in await mine.retractions.withdrawn("slack")] == [1]
+        assert await mine.retractions.mark_removed(turn)
 
 
 async def test_whoever_is_paused_is_not_waited_for_longer_than_a_lease(database: Database, database_url: str) -> None:
     mine, other = store_of(database, 11), store_of(database, 12)
     async with on_the_line(database_url, 11):
         turn = await asked(mine, "1")
-        assert await mine.lease(turn)
-        await other.forget(turn)
+        assert await mine.leases.lease(turn)
+        await other.retractions.forget(turn)
         async with database.tenant("slack:T1") as session:
             await session.execute(text("UPDATE turns SET withdrawn_at = now() - interval '31 seconds'"))
-        assert [owed.id for owed in await other.withdrawn("slack")] == [turn.id]
-        assert await other.taken_away(turn)
+        assert [owed.id for owed in await other.retractions.withdrawn("slack")] == [turn.id]
+        assert await other.retractions.mark_removed(turn)
 
 
 async def test_a_deletion_that_comes_before_an_edit_stands(database: Database) -> None:
-    store = store_of(database, 11)
-    turn = await answered(store, "1")
-    await store.forget(turn)
-    assert await store.begin_anew(turn, "What is the new limit?") is None
-    assert await store.is_forgotten(turn)
+    stores = store_of(database, 11)
+    turn = await answered(stores, "1")
+    await stores.retractions.forget(turn)
+    assert await stores.inbox.replace_question(turn, "What is the new limit?") is None
+    assert await stores.retractions.is_forgotten(turn)
 
 
 async def test_of_two_posts_of_one_message_the_first_on_record_stays(database: Database) -> None:
-    store = store_of(database, 11)
-    turn = await store.accept(incoming("1"))
+    stores = store_of(database, 11)
+    turn = await stores.inbox.accept(incoming("1"))
     assert turn is not None
-    old = await store.lease(turn)
-    new = await store.lease(turn)
+    old = await stores.leases.lease(turn)
+    new = await stores.leases.lease(turn)
     assert old is not None
     assert new is not None
-    assert await store.record_part(turn, new, 0, None) is None
-    assert await store.offer_part(turn, 0, "theirs") == "theirs"
-    assert await store.record_part(turn, new, 0, "mine") == "theirs"
-    assert await store.offer_part(turn, 0, "third") == "theirs"
-    await store.forget(turn)
-    assert await store.offer_part(turn, 1, "late") is None
-    stored = await store.turn("slack:T1", turn.id)
+    assert await stores.leases.record_part(turn, new, 0, None) is None
+    assert await stores.retractions.offer_part(turn, 0, "theirs") == "theirs"
+    assert await stores.leases.record_part(turn, new, 0, "mine") == "theirs"
+    assert await stores.retractions.offer_part(turn, 0, "third") == "theirs"
+    await stores.retractions.forget(turn)
+    assert await stores.retractions.offer_part(turn, 1, "late") is None
+    stored = await stores.inbox.turn("slack:T1", turn.id)
     assert stored is not None
     assert stored.recorded == 1

@@ -1,4 +1,4 @@
-"""Passages of attached files, for an answerer that only quotes: cut, and chosen by the words of the question. Pure."""
+"""Splits attached files into passages and picks those that match the question, for answers without a model. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from knowledge.search_terms import document_terms, query_terms
 from knowledge.types import Passage
 
 SOURCE = "attached:"
-"""Before a file's name: what the source of its passages is called, so that no name is taken for an address."""
+"""Prefix of a passage's source, so that no file name is mistaken for a URL."""
 PASSAGE_CHARS = 1200
-MOST = 4
+MAX_PASSAGES = 4
 OWN_SHARE = 0.25
-"""Of the question's words, by weight, that a passage of a file beside it has at least ..."""
+"""Share of the question's words, by weight, that a passage of its own file must contain ..."""
 EARLIER_SHARE = 0.6
-"""... and of one that came with an earlier question of the thread."""
+"""... and a passage of a file from an earlier question of the thread."""
 
-_ABOUT_ALL = frozenset(
+_WHOLE_FILE_WORDS = frozenset(
     document_terms(
         "attach attached attachment content contain describe document excerpt explain file files gist give here inside "
         "list look main overview outline page paper pdf picture please point points read say says sheet short shortly "
@@ -39,17 +39,17 @@ _PARAGRAPH = re.compile(r"(?:[^\n]|\n(?!\s*\n))+")
 
 
 def passages(question: str, known: Sequence[StoredAttachment]) -> tuple[Passage, ...]:
-    """What the files say to the question, the best first; their beginnings where it asks of files as a whole.
+    """Return the passages that match the question, best first, or the files' beginnings if it asks about whole files.
 
-    ``known`` stands beside the turn, oldest first. Files that came with earlier questions count only where they have
-    most of the question's words.
+    ``known`` are the thread's attachments, oldest first. Files from earlier questions count only if they contain most
+    of the question's words.
     """
     files = [one for one in known if one.kind == "file" and one.text]
     own = [one for one in files if one.own]
-    asked = frozenset(query_terms(question)) - _ABOUT_ALL
+    asked = frozenset(query_terms(question)) - _WHOLE_FILE_WORDS
     if not asked - {term for one in own for term in document_terms(one.name)}:
-        begun = zip_longest(*(cut(one)[:MOST] for one in own))
-        return tuple(one for row in begun for one in row if one is not None)[:MOST]
+        begun = zip_longest(*(cut(one)[:MAX_PASSAGES] for one in own))
+        return tuple(one for row in begun for one in row if one is not None)[:MAX_PASSAGES]
     return tuple(_fitting(asked, own, OWN_SHARE) or _fitting(asked, files, EARLIER_SHARE))
 
 
@@ -69,11 +69,11 @@ def _fitting(asked: frozenset[str], files: Sequence[StoredAttachment], share: fl
         if shared[at] - covered:
             adding.append(at)
             covered |= shared[at]
-    return [found[at] for at in dict.fromkeys((*adding, *ranked))][:MOST]
+    return [found[at] for at in dict.fromkeys((*adding, *ranked))][:MAX_PASSAGES]
 
 
 def cut(file: StoredAttachment) -> list[Passage]:
-    """Paragraphs, joined up to ``PASSAGE_CHARS`` under one heading; a table that is cut has its header again."""
+    """Split a file into paragraphs, joined up to ``PASSAGE_CHARS`` per heading. A split table repeats its header."""
     text, found = file.text or "", list[Passage]()
     heading: tuple[str, ...] = ()
     start = end = -1
@@ -88,7 +88,7 @@ def cut(file: StoredAttachment) -> list[Passage]:
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
-    """From where to where paragraphs go; one that is too long ends at a line, a line at a space."""
+    """Yield paragraphs as (start, end). A long paragraph is split at a line, a long line at a space."""
     for paragraph in _PARAGRAPH.finditer(text):
         start, stop = paragraph.span()
         while stop - start > PASSAGE_CHARS:
@@ -117,7 +117,7 @@ def _passage(file: StoredAttachment, start: int, end: int, heading: tuple[str, .
 
 
 def _header(text: str, start: int) -> str:
-    """The header of the table in whose middle a passage begins."""
+    """Return the header of the table that a passage starts in the middle of."""
     rows = text[:start].splitlines()
     if not rows or not _ROW.match(text[start:].strip().partition("\n")[0]) or not _ROW.match(rows[-1]):
         return ""

@@ -1,6 +1,6 @@
-"""What a day's tokens leave to an answer: its length, its model, its warnings. Pure.
+"""Works out what the daily token limits leave for an answer: its length, its model, its warnings. Pure.
 
-A turn counts on three days at once, the asker's, the channel's and the tenant's; the tightest one decides.
+A turn counts against three limits at once: the asker's, the channel's and the tenant's. The tightest one decides.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from bot.errors import OverBudget
 from bot.types.usage import BudgetState, Reservation
 
 PASSAGE_SHARE = 3000 / 8000
-"""Of the prompt, for the passages."""
+"""Share of the prompt's tokens for the passages."""
 PLACE, FRAME, RATING = 20, 60, 250
-"""Tokens that say where a passage stands, those around the question, and those of a model's rating of it."""
+"""Tokens of a passage's place line, of the text around the question, and of a model's rating of the question."""
 WARN_FROM = 0.8
 NEAR = 0.9
-FARTHEST_OFF = 0.5
-"""An estimate errs high, but no real count is less than half of it."""
+MIN_REAL_SHARE = 0.5
+"""Estimates err high, but the real count is never less than this share of the estimate."""
 LEAST_ANSWER = 200
-"""Below this many tokens an answer is not worth giving."""
+"""Shortest useful answer, in tokens."""
 
 
 def expected(question: int, *, system: int, settings: Settings) -> int:
-    """Tokens that a question of so many will take, before anything was found for it: what is set aside at once.
+    """Estimate the tokens of an answer to a question of ``question`` tokens, to reserve before anything is searched.
 
-    The system prompt, the usual passages, the longest answer, and the rating of the question where a model rates it.
+    Counts the system prompt, the usual passages, the longest answer and, if a model rates questions, the rating.
     """
     passages = min(settings.passages * (settings.chunk_tokens + PLACE), int(settings.prompt_tokens * PASSAGE_SHARE))
     rating = RATING + question if settings.router == "model" else 0
@@ -36,19 +36,19 @@ def expected(question: int, *, system: int, settings: Settings) -> int:
 
 
 def without(state: BudgetState, reservation: Reservation | None) -> BudgetState:
-    """The day as if the reservation were not set aside on it."""
+    """Return the day without the reservation."""
     if reservation is None or (state.resets_at - timedelta(microseconds=1)).date() != reservation.day:
         return state
     return replace(state, reserved=max(0, state.reserved - reservation.tokens))
 
 
 def pressing(states: Sequence[BudgetState]) -> BudgetState:
-    """The day of which the largest share is spent or set aside."""
+    """Return the day of which the largest share is used or reserved."""
     return max(states, key=lambda state: (state.used + state.reserved) / max(state.limit, 1))
 
 
 def answer_tokens(states: Sequence[BudgetState], prompt_tokens: int, wanted: int) -> int:
-    """The tokens the answer may take: ``wanted``, less where little is left. Raises OverBudget where too little is."""
+    """Return the tokens the answer may take: ``wanted``, or less if little is left. Raises OverBudget."""
     scarcest = min(states, key=lambda state: state.left)
     left = scarcest.left - prompt_tokens
     if left >= wanted:
@@ -65,13 +65,13 @@ def answer_tokens(states: Sequence[BudgetState], prompt_tokens: int, wanted: int
 
 
 def is_close(states: Sequence[BudgetState], prompt_tokens: int, wanted: int) -> bool:
-    """Whether so little is left that the prompt should be counted exactly, and not so little that it cannot matter."""
+    """Return whether the limit is close enough that an exact count of the prompt decides."""
     left = min(state.left for state in states)
-    return prompt_tokens + wanted >= NEAR * left and left >= prompt_tokens * FARTHEST_OFF
+    return prompt_tokens + wanted >= NEAR * left and left >= prompt_tokens * MIN_REAL_SHARE
 
 
 def crossed(before: Sequence[BudgetState], spent: int) -> list[BudgetState]:
-    """The days, as they stand now, that ``spent`` tokens took over the warning line."""
+    """Return the days, as they stand now, that ``spent`` tokens took over the warning line."""
     return [
         replace(state, used=state.used + spent)
         for state in before

@@ -1,122 +1,160 @@
-"""An earlier answer in place of a call: the same words, the same question in other words, or one being given now."""
+"""Reuses an earlier answer instead of asking a model: to the same words, to the same question, or one being written.
+
+Only a question that opens a thread is looked up: later ones may mean something else.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import uuid
+from dataclasses import dataclass, field, replace
 
-from bot.engine import cache, user_messages
+from bot.engine import cache
+from bot.engine.answer import prompt
+from bot.engine.answer.attachments import Attachments
+from bot.engine.answer.attempt import Attempt
 from bot.engine.answer.context import Context
-from bot.engine.answer.run import Run
+from bot.engine.answer.query import Query
 from bot.engine.cache.matching import agree, is_hit
-from bot.engine.cache.near_answers import SimilarAnswer, SimilarAnswers
+from bot.engine.ports.answer_cache import SimilarAnswer, SimilarAnswers
 from bot.errors import ParleyError
 from bot.types.answer_cache import CachedAnswer, CacheNote
+from bot.types.turns import Outcome, Turn, TurnRecord
+from bot.types.usage import Route
 from knowledge.errors import KnowledgeError
 from knowledge.types import Found
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.2
-"""Seconds between two looks for an answer that another turn is about to give."""
+POLL_SECONDS = 0.2
+"""Seconds between two looks for an answer that another turn is writing."""
 
 
-async def earlier(context: Context, run: Run, key: str, ground: str) -> bool:
-    """Whether the run has its answer now. A hit of the shadow sample is answered anew, and compared afterwards."""
-    if await _exact(context, run, key):
+@dataclass(frozen=True, slots=True)
+class CacheLookup:
+    """The result of a lookup. ``key`` names the entry to store the answer under, None to store none.
+
+    ``hit`` is the answer to give. ``shadow`` is a hit of the shadow sample: the question is answered again and the
+    two answers are compared. ``found`` is what the question finds, if that had to be looked up.
+    """
+
+    key: str | None = None
+    ground: str = ""
+    hit: CachedAnswer | None = None
+    shadow: SimilarAnswer | None = None
+    found: Found | None = None
+
+
+@dataclass(slots=True)
+class _Lookup:
+    """A lookup under way; the question's own search result is fetched once."""
+
+    context: Context
+    turn: Turn
+    query: Query
+    key: str
+    ground: str
+    found: Found | None = field(default=None)
+
+    async def exact(self) -> CachedAnswer | None:
+        known = await self.context.stores.answers.cached(self.query.scope.tenant_id, self.key)
+        return known if known is not None and await self._holds(known) else None
+
+    async def similar(self, similar: SimilarAnswers) -> SimilarAnswer | None:
+        for one in await similar.near(self.turn, self.ground):
+            same = is_hit(self.turn.question, one.question, one.similarity, one.observed)
+            if same and await self._holds(one.answer):
+                return one
+        return None
+
+    async def shared(self, similar: SimilarAnswers) -> CachedAnswer | None:
+        """Wait for the turn that is answering the same question, if any; None if this turn must answer."""
+        while not await similar.take_off(self.turn, self.key):
+            await asyncio.sleep(POLL_SECONDS)
+            if (known := await self.exact()) is not None:
+                return known
+        return await self.exact()
+
+    async def _holds(self, known: CachedAnswer) -> bool:
+        """Return whether a fresh answer would rest on the same evidence. An answer that cites a changed document does
+        not hold, whatever its question finds now."""
+        if known.current or not known.intact or not known.evidence:
+            return known.current
+        try:
+            found = await self._find(known.question)
+        except KnowledgeError as error:
+            log.warning("turn %s: a cached answer cannot be checked: %s", self.turn.id, error)
+            return False
+        if cache.evidence(found) != known.evidence:
+            return False
+        answers = self.context.stores.answers
+        await answers.mark_current(self.query.scope.tenant_id, known, found.knowledge_version)
         return True
-    near = context.near
-    if near is None:
-        return False
-    hit = await _hit(context, near, run, ground)
-    if hit is not None and is_sampled(run.turn.id, context.settings.cache_shadow):
-        run.shadowed = hit
-    elif hit is not None:
-        await near.note(run.turn, hit, shadow=False)
-        _give(run, hit.answer)
-        return True
-    return await _shared(context, near, run, key)
+
+    async def _find(self, question: str) -> Found:
+        search, passages = self.context.search, self.context.settings.passages
+        if question != self.turn.question:
+            return await search(question, self.query.scope, k=passages)
+        if self.found is None:
+            self.found = await search(question, self.query.scope, k=passages)
+        return self.found
 
 
-async def keep(context: Context, run: Run) -> None:
-    """After the answer: let it be found by other words, and say whether a shadow hit would have been right."""
-    if context.near is None or run.cache_key is None or run.state != "done" or run.cached_from is not None:
-        return
-    try:
-        await context.near.keep(run.turn, run.cache_key, run.ground)
-        if run.shadowed is not None:
-            right = agree(run.answer, run.citations, run.shadowed.answer.answer, run.shadowed.answer.citations)
-            await context.near.note(run.turn, run.shadowed, shadow=True, right=right)
-    except ParleyError as error:
-        log.warning("answer of turn %s cannot be found by other words: %s", run.turn.id, error)
+async def look_up(
+    context: Context, attempt: Attempt, query: Query, route: Route, record: TurnRecord, attachments: Attachments
+) -> CacheLookup:
+    """Look for an earlier answer to the question, or wait for one that another turn is writing."""
+    turn, similar, history = attempt.turn, context.similar, record.history
+    if turn.fresh and similar is not None:
+        await similar.asked_afresh(turn)
+    if history.messages or history.summary or attachments.context or not context.settings.answer_cache_hours:
+        return CacheLookup()
+    ground = cache.ground(
+        scope=query.scope, prompt_version=prompt.VERSION, model=route.model, persona=record.settings.persona
+    )
+    lookup = _Lookup(context, turn, query, cache.key(turn.question, ground), ground)
+    if turn.fresh:
+        return CacheLookup(lookup.key, ground)
+    result = await _search(context, similar, lookup)
+    return replace(result, key=lookup.key, ground=ground, found=lookup.found)
 
 
-def keeping(run: Run) -> CacheNote:
-    """What is noted with the run's answer, should it be kept."""
-    if run.found is None:
-        return CacheNote(run.turn.question)
-    lasting = cache.lasting(run.turn.question, run.answer, run.citations)
-    return CacheNote(run.turn.question, cache.evidence(run.found), run.found.knowledge_version, lasting)
+async def _search(context: Context, similar: SimilarAnswers | None, lookup: _Lookup) -> CacheLookup:
+    if (known := await lookup.exact()) is not None or similar is None:
+        return CacheLookup(hit=known)
+    close, shadow = await lookup.similar(similar), None
+    if close is not None and is_sampled(lookup.turn.id, context.settings.cache_shadow):
+        shadow = close
+    elif close is not None:
+        await similar.note(lookup.turn, close, shadow=False)
+        return CacheLookup(hit=close.answer)
+    return CacheLookup(hit=await lookup.shared(similar), shadow=shadow)
 
 
 def is_sampled(turn_id: str, share: float) -> bool:
-    """Whether a turn is of the sample that is answered anew in spite of a hit: its id decides, the same every time."""
+    """Return whether a turn is in the shadow sample. Decided by its id, so it is the same on every retry."""
     return uuid.uuid5(uuid.NAMESPACE_OID, turn_id).int % 10_000 < share * 10_000
 
 
-async def _exact(context: Context, run: Run, key: str) -> bool:
-    known = await context.store.cached(run.scope.tenant_id, key)
-    if known is None or not await _stands(context, run, known):
-        return False
-    _give(run, known)
-    return True
+def note_for(turn: Turn, found: Found | None, outcome: Outcome) -> CacheNote:
+    """Return what to store with the answer, so that a later lookup can tell whether it still holds."""
+    if found is None:
+        return CacheNote(turn.question)
+    lifetime = cache.lasting(turn.question, outcome.answer, outcome.citations)
+    return CacheNote(turn.question, cache.evidence(found), found.knowledge_version, lifetime)
 
 
-async def _stands(context: Context, run: Run, known: CachedAnswer) -> bool:
-    """Whether a new answer would be made from the same ground: nothing has changed, or nothing that its question finds.
-
-    An answer that cites a changed document is gone whatever its question finds.
-    """
-    if known.current or not known.intact or not known.evidence:
-        return known.current
+async def index(context: Context, turn: Turn, lookup: CacheLookup, outcome: Outcome) -> None:
+    """After the answer, make it findable by meaning, and record whether a shadow hit would have been right."""
+    similar = context.similar
+    if similar is None or lookup.key is None or outcome.state != "done" or outcome.cached:
+        return
     try:
-        found = await _finds(context, run, known.question)
-    except KnowledgeError as error:
-        log.warning("turn %s: an earlier answer cannot be checked: %s", run.turn.id, error)
-        return False
-    if cache.evidence(found) != known.evidence:
-        return False
-    await context.store.still_stands(run.scope.tenant_id, known, found.knowledge_version)
-    return True
-
-
-async def _hit(context: Context, near: SimilarAnswers, run: Run, ground: str) -> SimilarAnswer | None:
-    for one in await near.near(run.turn, ground):
-        same = is_hit(run.turn.question, one.question, one.similarity, one.observed)
-        if same and await _stands(context, run, one.answer):
-            return one
-    return None
-
-
-async def _shared(context: Context, near: SimilarAnswers, run: Run, key: str) -> bool:
-    """Wait for the turn that is answering the same question, if there is one; where it fails, this one answers."""
-    while not await near.take_off(run.turn, key):
-        await asyncio.sleep(LOOK)
-        if await _exact(context, run, key):
-            return True
-    return await _exact(context, run, key)
-
-
-async def _finds(context: Context, run: Run, question: str) -> Found:
-    """What the question finds now; the run's own is looked up once."""
-    if question != run.turn.question:
-        return await context.search(question, run.scope, k=context.settings.passages)
-    if run.ahead is None:
-        run.ahead = await context.search(question, run.scope, k=context.settings.passages)
-    return run.ahead
-
-
-def _give(run: Run, known: CachedAnswer) -> None:
-    run.answer, run.citations, run.cached_from = known.answer, known.citations, known.turn_id
-    run.notes.append(user_messages.FROM_CACHE)
+        await similar.keep(turn, lookup.key, lookup.ground)
+        if lookup.shadow is not None:
+            shadow = lookup.shadow.answer
+            right = agree(outcome.answer, outcome.citations, shadow.answer, shadow.citations)
+            await similar.note(turn, lookup.shadow, shadow=True, right=right)
+    except ParleyError as error:
+        log.warning("answer of turn %s cannot be found by meaning: %s", turn.id, error)

@@ -1,6 +1,6 @@
-"""Citations that hold: markers are counted anew, and each is tied to the words of its passage that support the claim.
+"""Checks an answer's citations: renumbers the markers and finds the words of each passage that support the claim.
 
-Pure. The prompt numbers the passages from 1; what the reader sees is numbered by first appearance.
+Pure. The prompt numbers passages from 1; the reader sees numbers by first appearance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Numbering = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The final answer and its citations; every marker in ``text`` has its citation, numbered from 1 without gaps."""
+    """The final answer and its citations. Every marker in ``text`` has a citation, numbered from 1 without gaps."""
 
     text: str
     citations: tuple[Citation, ...]
@@ -39,7 +39,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Adjacent markers, ``text[start:end]`` with the white space before them, and the passages they name, from 0."""
+    """Adjacent markers ``text[start:end]`` with the white space before them, and the passages they name, from 0."""
 
     start: int
     end: int
@@ -47,21 +47,21 @@ class _Group:
 
 
 def renumber(text: str, count: int) -> str:
-    """The text with markers in one form, ``[1][2]``, numbered by first appearance among ``count`` passages.
+    """Return the text with markers in the form ``[1][2]``, numbered by first appearance among ``count`` passages.
 
-    ``[1, 3]``, ``[1-3]``, ``[^1]`` and ``【1】`` are understood; a number that names no passage is taken out; code and
-    links stay as they are. While the text grows by appending, what was numbered keeps its number.
+    Understands ``[1, 3]``, ``[1-3]``, ``[^1]`` and ``【1】``. Removes numbers that name no passage. Leaves code and
+    links alone. Numbers stay the same while the text grows at its end.
     """
     order: dict[int, int] = {}
     return _rewritten(text, _groups(text, count), lambda passage: order.setdefault(passage, len(order) + 1))
 
 
 def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
-    """Check each marker of the model's own text against its passage, and find the quote that supports it.
+    """Check each marker of the model's text against its passage and find the quote that supports it.
 
-    ``answer`` is numbered as the prompt was. A marker stays where its passage has a sentence or two, a list item or a
-    table row with enough of the claim in it; the best such span over all claims of a passage is the quote. Quotation
-    marks around words that no passage has are dropped from claims that cite.
+    ``answer`` uses the prompt's numbers. A marker stays if its passage has one or two sentences, a list item or a table
+    row that contains enough of the claim; the best such span over all claims of a passage is the quote. Quotation marks
+    around words that stand in no passage are removed from claims that cite.
     """
     groups = _groups(answer, len(passages))
     best: dict[int, Support] = {}
@@ -122,7 +122,7 @@ def _in_code(found: re.Match[str], code: Sequence[tuple[int, int]]) -> bool:
 
 
 def _defines(text: str, found: re.Match[str]) -> bool:
-    """Whether this is the head of a link definition: ``[1]: https://...``."""
+    """Return whether this is the label of a link definition: ``[1]: https://...``."""
     return text[found.end() : found.end() + 1] == ":" and text[: found.start()].rpartition("\n")[2] == ""
 
 
@@ -134,7 +134,7 @@ def _named(markers: str, count: int) -> Iterable[int]:
 
 
 def _rewritten(text: str, groups: Sequence[_Group], number: Numbering, drop: Iterable[int] = ()) -> str:
-    """The text with its markers numbered anew and the characters at ``drop`` left out."""
+    """Return the text with renumbered markers, without the characters at ``drop``."""
     out, position = "", 0
     dropped = set(drop)
 
@@ -157,7 +157,7 @@ def _rewritten(text: str, groups: Sequence[_Group], number: Numbering, drop: Ite
 
 @dataclass(frozen=True, slots=True)
 class _Prose:
-    """An answer with its markers blanked out, and the places where its sentences and its markers end."""
+    """An answer with its markers blanked out, and the positions where its sentences and markers end."""
 
     text: str
     ends: list[int]
@@ -173,10 +173,10 @@ class _Prose:
         return cls(text, [found.end() for found in _SENTENCE_END.finditer(text)], [group.end for group in groups])
 
     def claim(self, marker: int) -> Claim:
-        """What the marker at this place vouches for.
+        """Return the claim that the marker at this position supports.
 
-        The words since the marker before it, if there are some in the same sentence; else the sentence; with those
-        before it where that says too little alone.
+        That is the text since the previous marker, if it is in the same sentence; else the sentence; plus the
+        sentences before it if that says too little alone.
         """
         ends = self.ends[: bisect_right(self.ends, marker)]
         while ends and not self.text[ends[-1] : marker].strip():
@@ -210,7 +210,7 @@ def _says_enough(claim: Claim) -> bool:
 
 
 def _unquoted(text: str, groups: Sequence[_Group], passages: Sequence[Passage]) -> set[int]:
-    """Places of quotation marks around words that are claimed from a passage and stand in none."""
+    """Return the positions of quotation marks around words that are cited but stand in no passage."""
     wrong: set[int] = set()
     code = code_ranges(text)
     for found in _QUOTED.finditer(text):
@@ -223,7 +223,7 @@ def _unquoted(text: str, groups: Sequence[_Group], passages: Sequence[Passage]) 
 
 
 def _cites(text: str, quoted: re.Match[str], groups: Sequence[_Group]) -> bool:
-    """Whether the sentence around the quoted words carries a marker."""
+    """Return whether the sentence around the quoted words has a marker."""
     near = max(0, quoted.start() - _NEAR)
     start = max((found.end() for found in _SENTENCE_END.finditer(text, near, quoted.start())), default=near)
     end = _SENTENCE_END.search(text, quoted.end())

@@ -1,4 +1,4 @@
-"""Does a passage say what a claim says, and where: overlap of stemmed words, numbers weighing more. Pure."""
+"""Finds the words of a passage that support a claim, by overlap of stemmed words; numbers weigh more. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _NUMBER_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The span ``passage.text[start:end]`` that says what the claim says, and how much of it (0..1)."""
+    """The span ``passage.text[start:end]`` that supports a claim, and how much of the claim it covers (0..1)."""
 
     start: int
     end: int
@@ -65,7 +65,7 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A statement, as the weights of its stemmed words."""
+    """A statement as the weights of its stemmed words."""
 
     text: str
     language: str
@@ -78,10 +78,10 @@ class Claim:
 
 
 def support(claim: Claim, passage: str) -> Support | None:
-    """The sentence or two, list item or table row of the passage that best supports the claim; None where none does.
+    """Return the sentences (one or two), list item or table row that best supports the claim, or None.
 
-    A span with other numbers than the claim's supports nothing. Between two languages only names, numbers and kindred
-    words can meet, so less of them is asked for.
+    A span with other numbers than the claim's supports nothing. Across languages only names, numbers and cognates can
+    match, so the threshold is lower.
     """
     if not claim.weights:
         return None
@@ -104,15 +104,15 @@ def support(claim: Claim, passage: str) -> Support | None:
 
 
 def shares_words(question: str, text: str) -> bool:
-    """Whether the text has a content word of the question, in any of its forms."""
+    """Return whether the text has a content word of the question, in any inflection."""
     language = _language(question)
     return not _terms(question, language).isdisjoint(_terms(text, language))
 
 
 def literal(quote: str, passage: str) -> bool:
-    """Whether the quoted words stand in the passage; white space, case and the kind of quotes and dashes do not count.
+    """Return whether the quoted words stand in the passage, ignoring white space, case, quote and dash styles.
 
-    An ellipsis stands for anything between two pieces that both stand there, in order.
+    An ellipsis matches anything between two pieces that both stand there, in order.
     """
     text, position = _folded(passage), 0
     for piece in _ELLIPSIS.split(quote):
@@ -131,7 +131,7 @@ def _folded(text: str) -> str:
 
 
 def _spans(text: str) -> Iterator[tuple[int, int, int]]:
-    """Spans to quote, each with the number of its sentences: one, or two neighbours of one paragraph."""
+    """Yield quotable spans with their number of sentences: one, or two adjacent ones of a paragraph."""
     for block in re.finditer(r"(?:[^\n]|\n(?!\s*\n)(?!\s*(?:[-*+•|#]|\d{1,3}[.)]\s)))+", text):
         sentences = list(_sentences(text, block.start(), block.end()))
         if _LIST_OR_ROW.match(block.group()):
@@ -178,7 +178,7 @@ def _weight(term: str) -> float:
 
 
 def _language(text: str) -> str:
-    """The language of the text by its small words; empty where they do not tell."""
+    """Return the language of the text by its stop words, or empty if they do not tell."""
     words = _WORD.findall(text.casefold())
     counts = sorted(((sum(word in _stop_words(name) for word in words), name) for name in _STOP), reverse=True)
     return counts[0][1] if counts[0][0] > counts[1][0] else ""

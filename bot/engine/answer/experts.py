@@ -1,4 +1,4 @@
-"""Who might know what no document says: those who wrote about it in channels that were read. Pure."""
+"""Suggests people who may know what no document says: those who wrote about it in indexed channels. Pure."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from bot.engine.answer.evidence import shares_words
 from bot.engine.cache.validity import CHAT
 from knowledge.types import Passage
 
-MOST = 2
-_SAID = re.compile(r"^(?P<name>[^\n]{1,80}?), \d{4}-\d\d-\d\d \d\d:\d\d: (?P<text>.*)$", re.MULTILINE)
-"""A message as the history of a channel is written down."""
+MAX_PEOPLE = 2
+_MESSAGE = re.compile(r"^(?P<name>[^\n]{1,80}?), \d{4}-\d\d-\d\d \d\d:\d\d: (?P<text>.*)$", re.MULTILINE)
+"""A message as an indexed channel history contains it."""
 
 
 def people(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
-    """The names of those who wrote most of what shares words with the question, in the passages that were found.
+    """Return the names of the people whose messages share most words with the question.
 
-    The passages are those that the asker may read, so nobody is named to people who could not read it themselves.
+    ``passages`` are those that the asker may read, so nobody is named to people who could not read their messages.
     """
     wrote = Counter(
-        said["name"]
+        message["name"]
         for one in passages
         if one.source.startswith(CHAT)
-        for said in _SAID.finditer(one.text)
-        if shares_words(question, said["text"])
+        for message in _MESSAGE.finditer(one.text)
+        if shares_words(question, message["text"])
     )
-    return tuple(name for name, _ in wrote.most_common(MOST))
+    return tuple(name for name, _ in wrote.most_common(MAX_PEOPLE))

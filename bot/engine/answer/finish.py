@@ -1,4 +1,4 @@
-"""How a turn ends: shown and stored with all it cost, or left to another process."""
+"""Ends a turn: shows and stores the answer with all it cost, or leaves the turn to another process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import contextlib
 import logging
 
 from bot.engine import user_messages
-from bot.engine.answer import budget, cached
+from bot.engine.aio import finish_although_cancelled
+from bot.engine.answer import budget, cached, trace
+from bot.engine.answer.accounting import cost_of
+from bot.engine.answer.attempt import Attempt
 from bot.engine.answer.context import Context
-from bot.engine.answer.lease import whole
-from bot.engine.answer.run import Run
-from bot.engine.display.retraction import make_way
+from bot.engine.answer.results import Ending, Results
+from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
 from bot.errors import LeaseLost, MessageGone, ParleyError, SurfaceError
 from bot.types.display import Action
@@ -19,76 +21,112 @@ from bot.types.turns import Outcome
 
 log = logging.getLogger(__name__)
 
-LAST_WORD = 2.0
-"""Seconds for telling, at a shutdown, that the answer goes on later."""
-AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
+GOODBYE_SECONDS = 2.0
+"""Timeout for saying, at a shutdown, that the answer goes on later."""
+ACTIONS_AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
 
 
-async def finish(context: Context, run: Run, display: Display) -> Outcome:
-    """Show the last word, then store it with everything it cost. Raises LeaseLost."""
-    _warn_of_budget(context, run)
+async def finish(context: Context, attempt: Attempt, results: Results, ending: Ending, display: Display) -> Outcome:
+    """Show the final text, then store it with everything it cost. Raises LeaseLost."""
+    turn, accounting, journal, stores = attempt.turn, attempt.accounting, attempt.journal, context.stores
+    _warn_of_budget(context, attempt)
     try:
         await display.close(
-            _last_word(run),
-            sources=run.citations,
-            notes=tuple(run.notes),
-            actions=_actions(context, run),
+            _final_text(attempt, ending),
+            sources=ending.answer.citations,
+            notes=tuple(journal.notes),
+            actions=_actions(context, results, ending),
         )
     except LeaseLost:
-        await make_way(context.store, run.turn, display)
-        await context.store.bill(run.turn, run.calls, run.reservation)
+        await retract_or_offer(stores, turn, display)
+        await stores.budgets.bill(turn, accounting.calls, accounting.reservation)
         raise
     except (MessageGone, SurfaceError) as error:
-        log.warning("turn %s cannot be shown: %s", run.turn.id, error)
-        run.notes.append(f"Not shown: {error}")
-    run.timings_ms["total"] = context.since(run.started)
-    outcome = run.outcome()
-    await context.store.finish(
-        run.turn, run.lease, outcome, reservation=run.reservation, cache_key=run.cache_key, keeping=cached.keeping(run)
+        log.warning("turn %s cannot be shown: %s", turn.id, error)
+        journal.notes.append(f"Not shown: {error}")
+    journal.timings_ms["total"] = context.since(attempt.started)
+    outcome = outcome_of(attempt, results, ending)
+    evidence = results.evidence
+    await stores.leases.finish(
+        turn,
+        attempt.lease.lease,
+        outcome,
+        reservation=accounting.reservation,
+        cache_key=cache_key(results),
+        cache_note=cached.note_for(turn, evidence.found if evidence else None, outcome),
     )
     return outcome
 
 
-async def give_up(context: Context, run: Run, display: Display, word: str = user_messages.INTERRUPTED) -> None:
-    """Leave the turn to another process: what was spent is settled, nothing is marked as answered."""
-    store = context.store
+async def hand_over(
+    context: Context, attempt: Attempt, display: Display, text: str = user_messages.INTERRUPTED
+) -> None:
+    """Leave the turn to another process: settle what was spent, mark nothing as answered."""
+    stores, turn, accounting = context.stores, attempt.turn, attempt.accounting
+    calls, reservation = accounting.calls, accounting.reservation
     await display.abandon()
-    if run.lost:
-        await whole(make_way(store, run.turn, display))
-    else:
-        with contextlib.suppress(ParleyError, TimeoutError):
-            async with asyncio.timeout(LAST_WORD):
-                await display.close(word)
-    try:
-        if run.lost:
-            await whole(store.bill(run.turn, run.calls, run.reservation))
-        else:
-            await whole(store.hand_back(run.turn, run.lease, run.calls, reservation=run.reservation))
-    except LeaseLost:
-        await whole(store.bill(run.turn, run.calls, run.reservation))
-
-
-def _last_word(run: Run) -> str:
-    if run.refused is not None:
-        return run.refused if run.state == "refused" else user_messages.failed(run.refused, run.turn.id)
-    if run.state == "cancelled":
-        return f"{run.answer}\n\n{user_messages.STOPPED}".strip()
-    return run.answer
-
-
-def _actions(context: Context, run: Run) -> tuple[Action, ...]:
-    """The buttons under the last word; the stronger model is offered where it has not answered already."""
-    if run.state != "done":
-        return AFTER_FAILURE
-    here: tuple[Action, ...] = ("sources",) if run.citations else ()
-    answered = None if run.cached_from or run.route is None else run.route.model
-    more: tuple[Action, ...] = ("strong",) if answered != context.llm.model("strong") else ()
-    return (*here, "why", "up", "down", "again", *more)
-
-
-def _warn_of_budget(context: Context, run: Run) -> None:
-    if run.reservation is None:
+    if attempt.lease.lost:
+        await finish_although_cancelled(retract_or_offer(stores, turn, display))
+        await finish_although_cancelled(stores.budgets.bill(turn, calls, reservation))
         return
-    spent = sum(call.usage.total_tokens for call in run.calls)
-    for state in budget.crossed(run.budgets, spent):
-        run.notes.append(user_messages.budget_warning(state, context.clock()))
+    with contextlib.suppress(ParleyError, TimeoutError):
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await display.close(text)
+    try:
+        back = stores.leases.hand_back(turn, attempt.lease.lease, calls, reservation=reservation)
+        await finish_although_cancelled(back)
+    except LeaseLost:
+        await finish_although_cancelled(stores.budgets.bill(turn, calls, reservation))
+
+
+def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
+    """Return the outcome as it is stored and reported."""
+    accounting = attempt.accounting
+    return Outcome(
+        turn_id=attempt.turn.id,
+        thread=attempt.turn.thread,
+        state=ending.state,
+        answer=ending.answer.text,
+        citations=ending.answer.citations,
+        route=results.route,
+        usage=accounting.usage,
+        cost_usd=cost_of(accounting.calls),
+        cached=results.lookup.hit is not None,
+        refused=ending.reason,
+        timings_ms=dict(attempt.journal.timings_ms),
+        calls=tuple(accounting.calls),
+        trace=trace.build(attempt, results),
+    )
+
+
+def cache_key(results: Results) -> str | None:
+    """Return the key to cache the answer under; a message that asks nothing has no answer to reuse."""
+    evidence = results.evidence
+    return None if evidence is not None and evidence.query.asks_nothing else results.lookup.key
+
+
+def _final_text(attempt: Attempt, ending: Ending) -> str:
+    if ending.reason is not None:
+        refused = ending.state == "refused"
+        return ending.reason if refused else user_messages.failed(ending.reason, attempt.turn.id)
+    if ending.state == "cancelled":
+        return f"{ending.answer.text}\n\n{user_messages.STOPPED}".strip()
+    return ending.answer.text
+
+
+def _actions(context: Context, results: Results, ending: Ending) -> tuple[Action, ...]:
+    """Return the buttons under the final text. The stronger model is offered unless it has already answered."""
+    if ending.state != "done":
+        return ACTIONS_AFTER_FAILURE
+    sources: tuple[Action, ...] = ("sources",) if ending.answer.citations else ()
+    answered_by = None if results.lookup.hit or results.route is None else results.route.model
+    stronger: tuple[Action, ...] = ("strong",) if answered_by != context.llm.model("strong") else ()
+    return (*sources, "why", "up", "down", "again", *stronger)
+
+
+def _warn_of_budget(context: Context, attempt: Attempt) -> None:
+    accounting = attempt.accounting
+    if accounting.reservation is None:
+        return
+    for state in budget.crossed(accounting.limits, accounting.spent):
+        attempt.journal.notes.append(user_messages.budget_warning(state, context.clock()))

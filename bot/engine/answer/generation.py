@@ -1,149 +1,143 @@
-"""The writing of an answer: set tokens aside, stream the model's text, try again where that may help."""
+"""Generates an answer: builds the prompt, reserves tokens, streams the model's text, and retries if that may help."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot.engine import memory, user_messages
-from bot.engine.answer import budget, prompt, prompt_cache
+from bot.engine.aio import closing
+from bot.engine.answer import prompt, prompt_cache, reservation
+from bot.engine.answer.attachments import Attachments
+from bot.engine.answer.attempt import Attempt, cache_key_of
 from bot.engine.answer.budget import PASSAGE_SHARE
 from bot.engine.answer.citations import renumber
 from bot.engine.answer.context import HISTORY_SHARE, Context
-from bot.engine.answer.lease import closing
-from bot.engine.answer.run import Run, cache_key_of
+from bot.engine.answer.prompt import SentPrompt
+from bot.engine.answer.retrieval import Evidence
 from bot.engine.display.stream import Display
+from bot.engine.memory import Remembered
 from bot.engine.ports.llm import Ended, Prompt, Restarted
-from bot.errors import ContextTooLong, LLMError, OverBudget, Refused
-from bot.types.conversation import History
-from bot.types.settings import ChannelSettings
+from bot.errors import ContextTooLong, LLMError, Refused
+from bot.types.conversation import Fact
+from bot.types.turns import TurnRecord
+from bot.types.usage import Route
 from knowledge.passage_compression import compress
 from knowledge.types import Passage
 
-KEPT_SHARE = 0.5
-"""How much of the passages is shown where they are compressed."""
+COMPRESSED_SHARE = 0.5
+"""The share of the passages' tokens that is kept when they are compressed."""
 
 
-async def write(context: Context, run: Run, display: Display, settings: ChannelSettings, history: History) -> None:
-    """Reserve and stream; a prompt that proves too long is halved, an empty answer asked for again, once each."""
-    share, empty = 1.0, False
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything that an answer's prompt is built from."""
+
+    record: TurnRecord
+    route: Route
+    attachments: Attachments
+    evidence: Evidence
+    recalled: tuple[Remembered, ...]
+    facts: tuple[Fact, ...]
+
+
+async def generate(context: Context, attempt: Attempt, material: Material, display: Display) -> None:
+    """Stream the answer into the attempt's journal and the display.
+
+    A prompt that proves too long is halved once; an empty answer is asked for again once. Raises Refused, LLMError.
+    """
+    journal, share, was_empty = attempt.journal, 1.0, False
     while True:
-        request = _prompt(context, run, settings, history, share)
-        request = await _reserve(context, run, request)
+        request = _build(context, attempt, material, share)
+        images = _image_tokens(context, material)
+        request = await reservation.for_prompt(context, attempt, request, images)
         try:
-            ended = await _stream(context, run, display, request)
+            ended = await _stream(context, attempt, request, display)
         except ContextTooLong:
             if share < 1.0:
                 raise
             share = 0.5
-            run.restarts.append("the prompt was too long for the model and was halved")
+            journal.events.append("the prompt was too long for the model and was halved")
             continue
-        if run.draft.strip() or ended.reason == "refused" or empty:
+        if journal.text.strip() or ended.reason == "refused" or was_empty:
             break
-        empty = True
-        run.restarts.append("the model returned nothing")
+        was_empty = True
+        journal.events.append("the model returned nothing")
     if ended.reason == "cut":
-        run.notes.append(user_messages.CUT)
+        journal.notes.append(user_messages.CUT)
     if ended.reason == "refused":
-        run.notes.append(user_messages.DECLINED)
-    if not run.draft.strip():
+        journal.notes.append(user_messages.DECLINED)
+    if not journal.text.strip():
         raise Refused(user_messages.DECLINED if ended.reason == "refused" else user_messages.NO_ANSWER)
 
 
-def _prompt(context: Context, run: Run, settings: ChannelSettings, history: History, share: float) -> Prompt:
-    assert run.route is not None
-    past = run.past = memory.compose(
-        history, run.remembered, int(share * context.share(HISTORY_SHARE)), context.count, facts=run.facts
+def _build(context: Context, attempt: Attempt, material: Material, share: float) -> Prompt:
+    """Build the prompt from ``share`` of the usual history and passages, and note in the journal what it holds."""
+    turn, evidence, history = attempt.turn, material.evidence, material.record.history
+    past = memory.compose(
+        history, material.recalled, int(share * context.share(HISTORY_SHARE)), context.count, facts=material.facts
     )
-    run.left_out = past.left_out
-    terms = context.memory.terms if context.memory else None
+    passages = evidence.passages
     if share < 1.0:
-        run.passages = prompt.fitting(run.passages, int(share * context.share(PASSAGE_SHARE)), context.count)
+        passages = prompt.fitting(passages, int(share * context.share(PASSAGE_SHARE)), context.count)
+    passages, shown = _compressed(context, evidence.query.standalone, passages)
+    terms = context.memory.terms if context.memory else None
     request = prompt.build(
-        question=run.turn.question,
-        searched=run.query,
-        author=run.turn.author.name,
+        question=turn.question,
+        searched=evidence.query.standalone,
+        author=turn.author.name,
         past=past,
-        passages=_shown(context, run),
-        tier=run.route.tier,
+        passages=shown,
+        tier=material.route.tier,
         max_tokens=context.settings.answer_tokens,
-        persona=settings.persona,
-        cache_key=cache_key_of(run.turn),
-        life=prompt_cache.life(prompt_cache.pauses(history, run.turn.created_at)),
-        language=run.language,
-        beside=run.beside,
-        looked_up=run.looked_up,
-        told=run.told,
-        bearing=memory.about(run.turn.question, run.facts, terms) if terms else (),
-        said=memory.said_before(run.turn.question, (*past.recalled, *past.messages), terms) if terms else (),
+        persona=material.record.settings.persona,
+        cache_key=cache_key_of(turn.thread),
+        life=prompt_cache.life(prompt_cache.pauses(history, turn.created_at)),
+        language=evidence.query.language,
+        attached=material.attachments.context,
+        looked_up=evidence.query.needs_search,
+        told=evidence.query.statements,
+        bearing=memory.about(turn.question, material.facts, terms) if terms else (),
+        said=memory.said_before(turn.question, (*past.recalled, *past.messages), terms) if terms else (),
     )
-    if run.weak:
-        request = prompt.hinted(request, prompt.WEAK)
-    run.parts = prompt.parts(request, past, context.count)
+    if evidence.low_confidence:
+        request = prompt.hinted(request, prompt.LOW_CONFIDENCE)
+    attempt.journal.sent = SentPrompt(passages, past, prompt.parts(request, past, context.count))
     return request
 
 
-def _shown(context: Context, run: Run) -> tuple[Passage, ...]:
-    """The passages as the model reads them. Citations are checked against the originals, which keep their numbers."""
+def _compressed(
+    context: Context, query: str, passages: tuple[Passage, ...]
+) -> tuple[tuple[Passage, ...], tuple[Passage, ...]]:
+    """Return the originals, which citations are checked against, and the passages as the model reads them."""
     if not context.settings.compression:
-        return run.passages
-    extracts = compress(run.query, run.passages, share=KEPT_SHARE, count=context.count)
-    run.passages = tuple(extract.passage for extract in extracts)
-    return tuple(replace(extract.passage, text=extract.text) for extract in extracts)
+        return passages, passages
+    extracts = compress(query, passages, share=COMPRESSED_SHARE, count=context.count)
+    shown = tuple(replace(extract.passage, text=extract.text) for extract in extracts)
+    return tuple(extract.passage for extract in extracts), shown
 
 
-async def _reserve(context: Context, run: Run, request: Prompt) -> Prompt:
-    """Set aside what the prompt and its answer may take; a shorter answer where little is left of the day.
-
-    What was set aside when the question was accepted is given back, as far as it is not needed, with the call itself.
-    """
-    if run.answer_tokens:
-        return prompt.shortened(request, run.answer_tokens)
-    run.prompt_tokens = prompt.size(request, context.count) + _seen(context, run)
-    run.spent_before = sum(call.usage.total_tokens for call in run.calls)
-    held = run.reservation
-    if held is not None and run.prompt_tokens + run.spent_before + request.max_tokens <= held.tokens:
-        run.answer_tokens = request.max_tokens
-        return request
-    try:
-        await _fit(context, run, request)
-    except OverBudget as spent:
-        raise Refused(user_messages.over_budget(spent, context.clock())) from None
-    return prompt.shortened(request, run.answer_tokens)
-
-
-async def _fit(context: Context, run: Run, request: Prompt) -> None:
-    """Set more aside, or for the first time, by what is left of the day now. Raises OverBudget."""
-    turn, store, held = run.turn, context.store, run.reservation
-    states = await store.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
-    run.budgets = tuple(budget.without(state, held) for state in states)
-    if budget.is_close(run.budgets, run.prompt_tokens + run.spent_before, request.max_tokens):
-        run.prompt_tokens = await context.llm.count(request) or run.prompt_tokens
-    need = run.prompt_tokens + run.spent_before
-    run.answer_tokens = budget.answer_tokens(run.budgets, need, request.max_tokens)
-    wanted = need + run.answer_tokens
-    run.reservation = await (store.reserve(turn, wanted) if held is None else store.change(turn, held, wanted))
-
-
-def _seen(context: Context, run: Run) -> int:
-    """Tokens of the images."""
-    if context.reader is None or run.route is None:
+def _image_tokens(context: Context, material: Material) -> int:
+    reader = context.reader
+    if reader is None:
         return 0
-    return sum(context.reader.tokens(image, run.route.model) for image in run.beside.images)
+    return sum(reader.tokens(image, material.route.model) for image in material.attachments.context.images)
 
 
-async def _stream(context: Context, run: Run, display: Display, request: Prompt) -> Ended:
-    """Show the text as it comes. Raises LLMError where the stream ends without its terminal event."""
-    run.draft = ""
-    async with closing(context.llm.stream(request, meter=run.meter)) as events:
+async def _stream(context: Context, attempt: Attempt, request: Prompt, display: Display) -> Ended:
+    """Show the text as it arrives. Raises LLMError if the stream ends without its last event."""
+    journal = attempt.journal
+    journal.text = ""
+    count = len(journal.sent.passages) if journal.sent else 0
+    async with closing(context.llm.stream(request, meter=attempt.accounting)) as events:
         async for event in events:
             if isinstance(event, Ended):
                 return event
             if isinstance(event, Restarted):
-                run.draft = ""
-                run.restarts.append(event.reason)
+                journal.text = ""
+                journal.events.append(event.reason)
                 continue
-            if "ttft" not in run.timings_ms:
-                run.timings_ms["ttft"] = context.since(run.started)
-            run.draft += event.text
-            display.show(lambda: renumber(run.draft, len(run.passages)))
-    raise LLMError("The model's answer broke off before its end; ask again.")
+            if "ttft" not in journal.timings_ms:
+                journal.timings_ms["ttft"] = context.since(attempt.started)
+            journal.text += event.text
+            display.show(lambda: renumber(journal.text, count))
+    raise LLMError("The model's answer broke off before its end. Ask again.")

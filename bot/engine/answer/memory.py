@@ -1,12 +1,13 @@
-"""What of the thread's memory belongs to the question: old messages about it, and the facts that people stated."""
+"""Recalls a thread's old messages for a question, and remembers what people state in it."""
 
 from __future__ import annotations
 
 import logging
 
 from bot.engine import memory
+from bot.engine.answer.attempt import Attempt
 from bot.engine.answer.context import HISTORY_SHARE, Context
-from bot.engine.answer.run import Run
+from bot.engine.memory import Remembered
 from bot.errors import ParleyError
 from bot.types.conversation import History
 from bot.types.turns import Turn
@@ -15,38 +16,43 @@ from knowledge.errors import KnowledgeError
 log = logging.getLogger(__name__)
 
 
-async def remember(context: Context, run: Run, history: History) -> None:
-    """Old messages, where the thread has more of them than are shown anyway. A failure is told in the trace, and the
-    answer does without."""
+async def recall(context: Context, attempt: Attempt, query: str, history: History) -> tuple[Remembered, ...]:
+    """Return the thread's old messages scored against ``query``; none if the prompt shows them all anyway.
+
+    If the search fails, the trace says so and the answer does without.
+    """
     if context.memory is None or memory.fits(history, context.share(HISTORY_SHARE)):
-        return
+        return ()
     start = context.monotonic()
     try:
-        run.remembered = tuple(await context.memory.older(run.turn, run.query or run.turn.question))
+        return tuple(await context.memory.older(attempt.turn, query or attempt.turn.question))
     except (ParleyError, KnowledgeError) as error:
-        log.warning("turn %s: nothing recalled: %s", run.turn.id, error)
-        run.restarts.append(f"old messages could not be searched: {error}")
-    run.timings_ms["recall"] = context.since(start)
+        log.warning("turn %s: nothing recalled: %s", attempt.turn.id, error)
+        attempt.journal.events.append(f"old messages could not be searched: {error}")
+        return ()
+    finally:
+        attempt.journal.timings_ms["recall"] = context.since(start)
 
 
-async def keep_told(context: Context, run: Run) -> None:
-    """Keep what the message states while it is answered, so that the answer can say that it is kept."""
+async def keep_statements(context: Context, attempt: Attempt) -> None:
+    """Store what the message states before it is answered, so that the answer can say that it is stored."""
     assert context.memory is not None
-    said = memory.stated(run.turn.question, run.turn.author.name, context.memory.terms)
+    turn = attempt.turn
+    stated = memory.stated(turn.question, turn.author.name, context.memory.terms)
     try:
-        await context.memory.learn(run.turn, said)
+        await context.memory.learn(turn, stated)
     except ParleyError as error:
-        log.warning("turn %s: what it tells is kept after the answer: %s", run.turn.id, error)
-        run.restarts.append(f"what was told is kept later: {error}")
+        log.warning("turn %s: its statements are stored after the answer: %s", turn.id, error)
+        attempt.journal.events.append(f"statements are stored later: {error}")
 
 
 async def learn(context: Context, turn: Turn) -> None:
-    """After the answer: keep what the person stated, and make the new messages searchable."""
+    """After the answer, store what the author stated and make the new messages searchable."""
     if context.memory is None:
         return
-    said = memory.stated(turn.question, turn.author.name, context.memory.terms)
+    stated = memory.stated(turn.question, turn.author.name, context.memory.terms)
     try:
-        await context.memory.learn(turn, said)
+        await context.memory.learn(turn, stated)
         await context.memory.index(turn)
     except (ParleyError, KnowledgeError) as error:
         log.warning("turn %s: not all of it is remembered: %s", turn.id, error)

@@ -1,7 +1,7 @@
-"""How long a provider should keep a thread's prefix, chosen by the thread's own pace. Pure.
+"""Chooses how long a provider should cache a thread's prefix, by the thread's own pace. Pure.
 
-A written token costs more than a plain one and a read token much less, so writing pays only if somebody reads before
-the entry expires: one read within five minutes, or two within the hour, are the break-even.
+Writing to the cache costs more than a plain token and reading much less, so writing pays only if a follow-up comes
+before the entry expires: one read within five minutes, or two within the hour, break even.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from bot.engine.ports.llm import CacheLife
 from bot.types.conversation import History
 
 READ = 0.1
-"""A read token by the price of a plain one: the dearest of the models in use."""
+"""Price of a read token relative to a plain one, for the most expensive model in use."""
 WRITE: Mapping[CacheLife, float] = {"5m": 1.25, "1h": 2.0}
 SECONDS: Mapping[CacheLife, float] = {"5m": 300.0, "1h": 3600.0}
 
 _USUAL: Mapping[CacheLife, float] = {"5m": 0.8, "1h": 0.95}
-"""The share of follow-ups that come in time, before anything is known of the thread's pace."""
+"""Assumed share of follow-ups that come in time, before the thread's pace is known."""
 _USUAL_WEIGHT = 1.0
 
 
 def pauses(history: History, asked_at: datetime) -> tuple[float, ...]:
-    """Seconds between the thread's questions, the one just asked included."""
+    """Return the seconds between the thread's questions, including the one just asked."""
     times = [message.at for message in history.messages if message.role == "user"] + [asked_at]
     return tuple(max(0.0, (later - before).total_seconds()) for before, later in pairwise(times))
 
 
 def life(pauses: Sequence[float]) -> CacheLife | None:
-    """The life that makes the rest of the thread cheapest; None where plain tokens are cheapest.
+    """Return the cache life that makes the rest of the thread cheapest, or None if plain tokens are cheapest.
 
-    ``pauses`` are those of the thread so far. It is expected to go on for as many turns as it had, at the same pace,
-    each turn adding as much as those before. Costs are in prefixes at the price of plain tokens.
+    ``pauses`` are those so far, in seconds. The thread is expected to continue for as many turns as it had, at the same
+    pace and with as much text a turn. Costs are in prefixes at the price of plain tokens.
     """
     in_time = dict.fromkeys(SECONDS, 0)
     choice = _cheapest(0, in_time, 1.0)
@@ -46,8 +46,11 @@ def life(pauses: Sequence[float]) -> CacheLife | None:
 
 
 def _cheapest(pauses: int, in_time: Mapping[CacheLife, int], to_write: float) -> CacheLife | None:
-    """The choice after so many pauses, of which so many were within each life; ``to_write`` is the share of the prefix
-    that no cache holds now: what the last turn added, or all after too long a pause."""
+    """Return the cheapest life after ``pauses``, of which ``in_time`` were within each life.
+
+    ``to_write`` is the share of the prefix that no cache holds now: what the last turn added, or all of it after too
+    long a pause.
+    """
     turns = pauses + 1
     costs: dict[CacheLife | None, float] = {None: to_write + turns + 1}
     for known, write in WRITE.items():

@@ -1,8 +1,8 @@
-"""What a question of a thread means, and what is found for it.
+"""Works out what a question in a thread means, and searches the documents for it.
 
-The question is searched for with the thread before it at once; where it leans on the thread and a cheap model is there,
-the model makes it stand alone meanwhile, so that little time is lost. A model that fails costs nothing but a line in
-the trace. Its answer is a query, a yes or no, and a language: whatever old messages tell it, it can do no more.
+The search with the thread's context starts at once; if the question depends on the thread and a cheap model is there,
+the model rewrites it meanwhile, so little time is lost. A model that fails costs nothing but a line in the trace. Its
+result is a query, a yes or no, and a language: whatever old messages tell it to do, it can do no more.
 """
 
 from __future__ import annotations
@@ -10,81 +10,110 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from bot.engine import memory
-from bot.engine.answer import memory as recalling
 from bot.engine.answer import prompt
+from bot.engine.answer.attachments import Attachments
+from bot.engine.answer.attempt import Attempt, cache_key_of
 from bot.engine.answer.context import Context
-from bot.engine.answer.run import Run, cache_key_of
+from bot.engine.answer.memory import keep_statements
 from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
 from bot.types.conversation import History
-from knowledge.types import Found
+from knowledge.types import Found, Scope
 
 log = logging.getLogger(__name__)
 
 
-async def search(context: Context, run: Run, history: History) -> Found | None:
-    """The passages for the question; None where nothing is to be looked up. Raises knowledge errors."""
-    if await _asks_nothing(context, run):
-        run.looked_up, run.cache_key = False, None
-        return None
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked. ``scope`` limits the search; ``language`` is an ISO 639-1 code, or empty if unknown.
+
+    ``needs_search`` is False if documents cannot help; ``asks_nothing`` if the message is small talk or only makes
+    ``statements``. ``found_ahead`` is what the question finds, if the answer cache had to look that up.
+    """
+
+    standalone: str
+    scope: Scope
+    language: str = ""
+    needs_search: bool = True
+    asks_nothing: bool = False
+    statements: tuple[str, ...] = ()
+    found_ahead: Found | None = None
+
+    def with_found(self, found: Found | None) -> Query:
+        """Return the query with what the question is already known to find."""
+        return replace(self, found_ahead=found)
+
+
+async def search(
+    context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History
+) -> tuple[Query, Found | None]:
+    """Return the query as it was understood and what it finds, None without a search. Raises knowledge errors."""
+    question = attempt.turn.question
+    silent = await _understand_statement(context, attempt, query, attachments)
+    if silent is not None:
+        return silent, None
     earlier = memory.asked_before(history)
-    plain = asyncio.ensure_future(_search(context, run, run.turn.question, earlier))
+    plain = asyncio.ensure_future(_search(context, query, question, question, earlier))
     try:
-        rewritten = await _rewritten(context, run, history)
+        rewritten = await _rewrite(context, attempt, history)
         if rewritten is None:
-            return await plain
-        run.query, run.language = rewritten.question, rewritten.language
+            return query, await plain
+        query = replace(query, standalone=rewritten.question, language=rewritten.language)
         if not rewritten.needs_search:
-            run.looked_up = False
-            run.restarts.append("the model says that nothing is to be looked up for this")
-            return None
-        if _same(rewritten.question, run.turn.question):
-            return await plain
-        return max(await _search(context, run, rewritten.question), await plain, key=lambda found: found.confidence)
+            attempt.journal.events.append("the model says that nothing has to be looked up for this")
+            return replace(query, needs_search=False), None
+        if _same(rewritten.question, question):
+            return query, await plain
+        found = await _search(context, query, question, rewritten.question)
+        return query, max(found, await plain, key=lambda one: one.confidence)
     finally:
         if not plain.done():
             plain.cancel()
         await asyncio.gather(plain, return_exceptions=True)
 
 
-async def _asks_nothing(context: Context, run: Run) -> bool:
-    """Whether the message tells something, which is kept before the answer says so, or is small talk."""
-    if run.beside:
-        return False
-    if context.memory is not None and (told := memory.only_told(run.turn.question)):
-        run.told = told
-        await recalling.keep_told(context, run)
-        return True
-    return memory.is_small_talk(run.turn.question)
-
-
-async def _search(context: Context, run: Run, question: str, earlier: Sequence[str] = ()) -> Found:
-    if run.ahead is not None and question == run.turn.question and not earlier:
-        return run.ahead
-    return await context.search(question, run.scope, k=context.settings.passages, earlier=earlier)
-
-
-async def _rewritten(context: Context, run: Run, history: History) -> Rewritten | None:
-    """The question made to stand alone; None where it does so already, and where the model does not serve."""
-    rewriter = context.rewriter
-    if rewriter is None or not history.messages or not memory.leans_on_thread(run.turn.question):
+async def _understand_statement(
+    context: Context, attempt: Attempt, query: Query, attachments: Attachments
+) -> Query | None:
+    """Return the query of a message that asks nothing: small talk, or statements, which are kept before the answer."""
+    if attachments.context:
         return None
-    request = rewriter.prompt(run.turn.question, history.messages, cache_key=cache_key_of(run.turn))
+    silent = replace(query, needs_search=False, asks_nothing=True)
+    if context.memory is not None and (statements := memory.only_told(attempt.turn.question)):
+        await keep_statements(context, attempt)
+        return replace(silent, statements=statements)
+    return silent if memory.is_small_talk(attempt.turn.question) else None
+
+
+async def _search(context: Context, query: Query, asked: str, question: str, earlier: Sequence[str] = ()) -> Found:
+    if query.found_ahead is not None and question == asked and not earlier:
+        return query.found_ahead
+    return await context.search(question, query.scope, k=context.settings.passages, earlier=earlier)
+
+
+async def _rewrite(context: Context, attempt: Attempt, history: History) -> Rewritten | None:
+    """Rewrite the question to stand alone; None if it already does, or if the model cannot be used."""
+    rewriter, turn, journal = context.rewriter, attempt.turn, attempt.journal
+    if rewriter is None or not history.messages or not memory.leans_on_thread(turn.question):
+        return None
+    request = rewriter.prompt(turn.question, history.messages, cache_key=cache_key_of(turn.thread))
     need = prompt.size(request, context.count) + request.max_tokens
-    if run.reservation is None or any(state.left < 2 * need for state in run.budgets):
-        run.restarts.append("the question was not rewritten by a model: too little is left of today's tokens")
+    accounting = attempt.accounting
+    if accounting.reservation is None or any(state.left < 2 * need for state in accounting.limits):
+        journal.events.append("the question was not rewritten by a model: too little is left of today's tokens")
         return None
     start = context.monotonic()
     try:
-        return await rewriter(request, meter=run.meter)
+        return await rewriter(request, meter=accounting)
     except LLMError as error:
-        log.info("turn %s: not rewritten: %s", run.turn.id, error)
-        run.restarts.append(f"the question was not rewritten by a model ({error.kind})")
+        log.info("turn %s: not rewritten: %s", turn.id, error)
+        journal.events.append(f"the question was not rewritten by a model ({error.kind})")
         return None
     finally:
-        run.timings_ms["rewrite"] = context.since(start)
+        journal.timings_ms["rewrite"] = context.since(start)
 
 
 def _same(one: str, other: str) -> bool:

@@ -1,45 +1,85 @@
-"""Tokens set aside before a question's prompt is known: nothing that costs is begun without."""
+"""Reserves tokens for an answer: when its question is accepted, and again once its prompt is measured."""
 
 from __future__ import annotations
 
 from bot.engine import user_messages
 from bot.engine.answer import budget, prompt
+from bot.engine.answer.accounting import Accounting
+from bot.engine.answer.attempt import Attempt
 from bot.engine.answer.context import Context
-from bot.engine.answer.run import Run
 from bot.engine.ports.classifier import Verdict
-from bot.engine.ports.llm import Meter
+from bot.engine.ports.llm import Meter, Prompt
 from bot.errors import OverBudget, Refused
 from bot.types.turns import TurnRecord
 
 
-async def begin(context: Context, run: Run, brief: TurnRecord) -> None:
-    """Take what was set aside when the question was accepted; set it aside now where that is gone, or never was.
+async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
+    """Take over the reservation made when the question was accepted, or make it now if there is none.
 
-    Where too little is left for it, nothing is: the prompt may yet fit when it is known.
+    If too little is left for the estimate, nothing is reserved yet: the measured prompt may still fit.
     """
-    run.budgets, run.reservation = brief.budgets, brief.reservation
-    expected = budget.expected(context.count(run.turn.question), system=_system(context), settings=context.settings)
-    if run.reservation is None and all(state.left >= expected for state in run.budgets):
+    accounting, turn = attempt.accounting, attempt.turn
+    accounting.limits, accounting.reservation = record.budgets, record.reservation
+    expected = budget.expected(context.count(turn.question), system=_system(context), settings=context.settings)
+    if accounting.reservation is None and all(state.left >= expected for state in accounting.limits):
         try:
-            run.reservation = await context.store.reserve(run.turn, expected)
-        except OverBudget as spent:
-            run.restarts.append(f"nothing was set aside ahead: {spent}")
+            accounting.reservation = await context.stores.budgets.reserve(turn, expected)
+        except OverBudget as error:
+            attempt.journal.events.append(f"nothing was reserved ahead: {error}")
 
 
-def check(context: Context, run: Run) -> None:
-    """Tell at once who has too little left for any answer. Raises Refused."""
-    if run.reservation is not None:
+def check(context: Context, attempt: Attempt) -> None:
+    """Raise Refused at once if too little is left of the day for any answer."""
+    accounting = attempt.accounting
+    if accounting.reservation is not None:
         return
-    least = int(budget.FARTHEST_OFF * (_system(context) + context.count(run.turn.question)))
+    least = int(budget.MIN_REAL_SHARE * (_system(context) + context.count(attempt.turn.question)))
     try:
-        budget.answer_tokens(run.budgets, least, context.settings.answer_tokens)
-    except OverBudget as spent:
-        raise Refused(user_messages.over_budget(spent, context.clock())) from None
+        budget.answer_tokens(accounting.limits, least, context.settings.answer_tokens)
+    except OverBudget as error:
+        raise Refused(user_messages.over_budget(error, context.clock())) from None
 
 
-async def unrated(question: str, *, query: str, meter: Meter) -> Verdict:
-    """The classifier of a question for which nothing could be set aside: rating it might cost, too."""
-    return Verdict("cheap", True, "too little is left of today's tokens to set an answer aside")
+async def for_prompt(context: Context, attempt: Attempt, request: Prompt, image_tokens: int) -> Prompt:
+    """Reserve what the measured prompt and its answer may take; shorten the answer if little is left of the day.
+
+    What was reserved at acceptance and is not needed is given back with the call itself. Raises Refused.
+    """
+    accounting = attempt.accounting
+    if accounting.answer_tokens:
+        return prompt.shortened(request, accounting.answer_tokens)
+    accounting.prompt_tokens = prompt.size(request, context.count) + image_tokens
+    accounting.spent_before = accounting.spent
+    held = accounting.reservation
+    if held is not None and accounting.prompt_tokens + accounting.spent_before + request.max_tokens <= held.tokens:
+        accounting.answer_tokens = request.max_tokens
+        return request
+    try:
+        await _extend(context, accounting, request)
+    except OverBudget as error:
+        raise Refused(user_messages.over_budget(error, context.clock())) from None
+    return prompt.shortened(request, accounting.answer_tokens)
+
+
+async def _extend(context: Context, accounting: Accounting, request: Prompt) -> None:
+    """Reserve more, or for the first time, by what is left of the day now. Raises OverBudget."""
+    turn, budgets, held = accounting.turn, context.stores.budgets, accounting.reservation
+    states = await budgets.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
+    accounting.limits = tuple(budget.without(state, held) for state in states)
+    if budget.is_close(accounting.limits, accounting.prompt_tokens + accounting.spent_before, request.max_tokens):
+        accounting.prompt_tokens = await context.llm.count(request) or accounting.prompt_tokens
+    need = accounting.prompt_tokens + accounting.spent_before
+    accounting.answer_tokens = budget.answer_tokens(accounting.limits, need, request.max_tokens)
+    wanted = need + accounting.answer_tokens
+    if held is None:
+        accounting.reservation = await budgets.reserve(turn, wanted)
+    else:
+        accounting.reservation = await budgets.change_reservation(turn, held, wanted)
+
+
+async def cheap_without_rating(question: str, *, query: str, meter: Meter) -> Verdict:
+    """Stand in for the classifier when nothing could be reserved: rating the question might cost tokens too."""
+    return Verdict("cheap", True, "too little is left of today's tokens to reserve an answer")
 
 
 def _system(context: Context) -> int:

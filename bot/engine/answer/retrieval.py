@@ -1,68 +1,71 @@
-"""What the answer rests on: an earlier answer to the same question, or passages of the documents."""
+"""Finds the passages that an answer rests on, and judges whether they are likely to hold it."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
-from bot.engine import cache, user_messages
-from bot.engine.answer import cached, experts, prompt, query
+from bot.engine import user_messages
+from bot.engine.answer import experts, prompt
+from bot.engine.answer.attachments import Attachments
+from bot.engine.answer.attempt import Attempt
 from bot.engine.answer.budget import PASSAGE_SHARE
 from bot.engine.answer.context import Context
-from bot.engine.answer.run import Run
+from bot.engine.answer.query import Query, search
 from bot.types.conversation import History
-from bot.types.settings import ChannelSettings
 from knowledge.errors import KnowledgeError
-from knowledge.types import Found
+from knowledge.types import Found, Passage
 
 log = logging.getLogger(__name__)
 
 
-async def from_cache(context: Context, run: Run, settings: ChannelSettings, history: History) -> bool:
-    """Only a question that opens a thread is looked up: later ones may mean something else."""
-    if run.turn.fresh and context.near is not None:
-        await context.near.asked_afresh(run.turn)
-    stands_alone = not (history.messages or history.summary or run.beside)
-    if not stands_alone or not run.route or not context.settings.answer_cache_hours:
-        return False
-    run.ground = ground = cache.ground(
-        scope=run.scope,
-        prompt_version=prompt.VERSION,
-        model=run.route.model,
-        persona=settings.persona,
-    )
-    run.cache_key = cache.key(run.turn.question, ground)
-    if run.turn.fresh:
-        return False
-    return await cached.earlier(context, run, run.cache_key, ground)
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the answer rests on. ``found`` is the whole search result, ``passages`` what of it the prompt gets.
+
+    ``low_confidence`` tells the model that the passages may not hold the answer.
+    """
+
+    query: Query
+    found: Found | None = None
+    passages: tuple[Passage, ...] = ()
+    low_confidence: bool = False
 
 
-async def retrieve(context: Context, run: Run, history: History) -> None:
-    """Passages for the question; a search that fails is told in a note, and the answer does without."""
+async def retrieve(
+    context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History
+) -> Evidence:
+    """Find the passages for a query. If the search fails, a note says so and the answer does without."""
     start = context.monotonic()
     try:
-        run.found = await query.search(context, run, history)
-        if run.found is not None:
-            _judge(context, run, run.found)
+        query, found = await search(context, attempt, query, attachments, history)
+        return Evidence(query) if found is None else _judge(context, attempt, query, found, attachments)
     except KnowledgeError as error:
-        log.warning("turn %s: search failed: %s", run.turn.id, error)
-        run.notes.append(user_messages.NO_KNOWLEDGE)
-        run.passages = run.attached
-    run.timings_ms["search"] = context.since(start)
+        log.warning("turn %s: search failed: %s", attempt.turn.id, error)
+        attempt.journal.notes.append(user_messages.NO_KNOWLEDGE)
+        return Evidence(query, passages=attachments.passages)
+    finally:
+        attempt.journal.timings_ms["search"] = context.since(start)
 
 
-def _judge(context: Context, run: Run, found: Found) -> None:
-    """Passages that do not hold the answer are not shown to the model; of weak ones it is told to say that they are."""
-    if found.confidence < found.decline_below and (run.attached or (run.beside and not run.read)):
-        run.passages = run.attached
-        return
-    if run.read and not run.attached:
-        run.notes.append(user_messages.not_in_files(run.read))
-    if found.confidence < found.decline_below:
-        near = [one.place for one in found.passages]
-        run.notes.append(
-            user_messages.nothing_found(run.query, found.documents, near, experts.people(run.query, found.passages))
-        )
-        return
-    own, earlier = (run.attached, ()) if run.read else ((), run.attached)
-    run.passages = prompt.fitting((*own, *found.passages, *earlier), context.share(PASSAGE_SHARE), context.count)
-    run.weak = found.confidence < found.weak_below
+def is_confident(found: Found) -> bool:
+    """Return whether the evidence is strong: more than halfway between the low-confidence threshold and certainty."""
+    return bool(found.passages) and found.confidence >= (1 + max(found.weak_below, found.decline_below)) / 2
+
+
+def _judge(context: Context, attempt: Attempt, query: Query, found: Found, attachments: Attachments) -> Evidence:
+    """Withhold passages that do not hold the answer; mark those that may not."""
+    notes, files_read = attempt.journal.notes, attachments.files_read
+    declined = found.confidence < found.decline_below
+    if declined and (attachments.passages or (attachments.context and not files_read)):
+        return Evidence(query, found, attachments.passages)
+    if files_read and not attachments.passages:
+        notes.append(user_messages.not_in_files(files_read))
+    if declined:
+        places = [one.place for one in found.passages]
+        people = experts.people(query.standalone, found.passages)
+        notes.append(user_messages.nothing_found(query.standalone, found.documents, places, people))
+        return Evidence(query, found)
+    own, earlier = (attachments.passages, ()) if files_read else ((), attachments.passages)
+    passages = prompt.fitting((*own, *found.passages, *earlier), context.share(PASSAGE_SHARE), context.count)
+    return Evidence(query, found, passages, found.confidence < found.weak_below)

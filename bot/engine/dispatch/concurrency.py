@@ -1,7 +1,7 @@
-"""How many turns run at once in this process, and who is next: tenants take turns, and within a tenant its people.
+"""Bounds the turns that run at once in this process and picks the next fairly: by tenant, then by person.
 
-Beginning a turn is work, and a process that begins all it could at once, as after a restart, ends none of them soon.
-So turns that others left are taken up a few at a time, and while the event loop is late, very few run at all.
+Starting a turn is work, and a process that starts all it could at once, as after a restart, finishes none of them soon.
+So turns of dead processes are started a few at a time, and while the event loop is late, very few run at all.
 """
 
 from __future__ import annotations
@@ -13,73 +13,73 @@ from dataclasses import dataclass
 
 from bot.types.turns import Turn
 
-BEAT = 0.1
-"""Seconds between two looks at how late the event loop is."""
-AT_ONCE = 8
-"""Turns of others that may be taken up between two looks."""
-LATE = 0.15
-"""Seconds, smoothed over about half a second, from which on the event loop counts as late."""
-FEW = 16
+PROBE_SECONDS = 0.1
+"""Seconds between two measurements of how late the event loop is."""
+STARTS_PER_PROBE = 8
+"""Turns of other processes that may be started between two measurements."""
+LATE_SECONDS = 0.15
+"""Delay, smoothed over about half a second, from which the event loop counts as late."""
+MAX_WHEN_LATE = 16
 """Turns that may run in a process whose event loop is late."""
 
 
 def fairest(waiting: Sequence[Turn], running: Iterable[Turn], served: Mapping[str, int]) -> Turn:
-    """Who is next among ``waiting``, which stand in the order in which they came and are at least one.
+    """Return the next of ``waiting``, which is in order of arrival and not empty.
 
-    First the tenant, then its person, with the fewest running turns; among equals the one that was served longest ago.
-    ``served`` says when tenants, and people as ``TENANT/PERSON``, were last given a place, in any growing number.
+    The tenant with the fewest running turns comes first, then its person with the fewest; ties go to the one served
+    longest ago. ``served`` holds when tenants, and people as ``TENANT/PERSON``, last got a slot, as a growing number.
     """
-    at_work: Counter[str] = Counter()
+    active: Counter[str] = Counter()
     for turn in running:
-        at_work[tenant_of(turn)] += 1
-        at_work[person_of(turn)] += 1
+        active[tenant_of(turn)] += 1
+        active[person_of(turn)] += 1
 
     def key(turn: Turn) -> tuple[int, int, int, int]:
         tenant, person = tenant_of(turn), person_of(turn)
-        return at_work[tenant], served.get(tenant, 0), at_work[person], served.get(person, 0)
+        return active[tenant], served.get(tenant, 0), active[person], served.get(person, 0)
 
     return min(waiting, key=key)
 
 
 def tenant_of(turn: Turn) -> str:
-    """Names the turn's tenant."""
+    """Return the turn's tenant."""
     return turn.thread.tenant_id
 
 
 def person_of(turn: Turn) -> str:
-    """Names the turn's asker."""
+    """Return a key for the turn's asker."""
     return f"{turn.thread.tenant_id}/{turn.author.id}"
 
 
 @dataclass(slots=True)
-class Ease:
-    """How late the event loop is, in seconds, smoothed; and how many were let in since it was last looked at."""
+class LoopDelay:
+    """The event loop's smoothed delay in seconds, and how many turns started since it was last measured."""
 
     late: float = 0.0
-    begun: int = 0
+    started: int = 0
 
-    def looked(self, late: float) -> None:
-        """Take note of how late the event loop was this time, in seconds."""
+    def measured(self, late: float) -> None:
+        """Record a measured delay, in seconds."""
         self.late = max(late, 0.8 * self.late)
-        self.begun = 0
+        self.started = 0
 
     def room(self, running: int, most: int) -> int:
-        """How many may run beside ``running`` turns."""
-        return max(0, (most if self.late < LATE else min(most, FEW)) - running)
+        """Return how many more turns may run beside ``running``."""
+        return max(0, (most if self.late < LATE_SECONDS else min(most, MAX_WHEN_LATE)) - running)
 
     def admits(self, running: int, most: int) -> int:
-        """How many of those may begin now: one at a time where the loop is late."""
+        """Return how many of those may start now: one at a time while the loop is late."""
         room = self.room(running, most)
-        return room if self.late < LATE else min(room, int(not self.begun))
+        return room if self.late < LATE_SECONDS else min(room, int(not self.started))
 
 
 class TurnSlots:
-    """A bounded number of places. Whoever waits is let in fairly; one that gives up waiting leaves nothing behind."""
+    """A bounded number of slots, given out fairly. A waiter that is cancelled leaves nothing behind."""
 
     def __init__(self, most: int, *, changed: Callable[[], None] = lambda: None) -> None:
         self._most = most
         self._changed = changed
-        self._ease = Ease()
+        self._delay = LoopDelay()
         self._due: float | None = None
         self._taken: dict[str, Turn] = {}
         self._waiting: dict[str, tuple[Turn, asyncio.Future[None]]] = {}
@@ -88,73 +88,73 @@ class TurnSlots:
 
     @property
     def free(self) -> int:
-        """Places for turns that nobody runs yet: few at a time, and none while somebody here waits for one."""
+        """Slots for turns that no process runs: a few at a time, none while a turn here waits for one."""
         return (
             0
             if self._waiting
-            else max(0, min(self._ease.room(len(self._taken), self._most), AT_ONCE - self._ease.begun))
+            else max(0, min(self._delay.room(len(self._taken), self._most), STARTS_PER_PROBE - self._delay.started))
         )
 
     def ahead(self, turn: Turn) -> int:
-        """About how many come before this one: all that have waited longer, unless they are of a busier tenant."""
+        """Return about how many turns come before this one: those that have waited longer."""
         return next((n for n, other in enumerate(self._waiting) if other == turn.id), 0)
 
     async def take(self, turn: Turn) -> None:
-        """Wait for a place; a turn that has one keeps it."""
+        """Wait for a slot; a turn that has one keeps it."""
         if turn.id in self._taken:
             return
-        if not self._waiting and self._to_give():
-            self._let_in(turn)
+        if not self._waiting and self._grantable():
+            self._grant(turn)
             return
-        self._watch()
-        let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[turn.id] = (turn, let_in)
+        self._schedule_probe()
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[turn.id] = (turn, granted)
         try:
-            await let_in
+            await granted
         except asyncio.CancelledError:
             self._waiting.pop(turn.id, None)
             self.give(turn)
             raise
 
     def give(self, turn: Turn) -> None:
-        """Give the place back, if the turn has one."""
+        """Give the slot back, if the turn has one."""
         if self._taken.pop(turn.id, None) is not None:
             self._fill()
 
-    def _to_give(self) -> int:
-        return self._ease.admits(len(self._taken), self._most)
+    def _grantable(self) -> int:
+        return self._delay.admits(len(self._taken), self._most)
 
     def _fill(self) -> None:
-        while self._waiting and self._to_give():
+        while self._waiting and self._grantable():
             waiting = [waits for waits, _ in self._waiting.values()]
             chosen = fairest(waiting, self._taken.values(), self._served)
-            _, let_in = self._waiting.pop(chosen.id)
-            self._let_in(chosen)
-            if not let_in.done():
-                let_in.set_result(None)
+            _, granted = self._waiting.pop(chosen.id)
+            self._grant(chosen)
+            if not granted.done():
+                granted.set_result(None)
         if self.free:
             self._changed()
 
-    def _let_in(self, turn: Turn) -> None:
+    def _grant(self, turn: Turn) -> None:
         self._taken[turn.id] = turn
         self._count += 1
-        self._ease.begun += 1
+        self._delay.started += 1
         self._served[tenant_of(turn)] = self._served[person_of(turn)] = self._count
-        self._watch()
+        self._schedule_probe()
 
-    def _watch(self) -> None:
-        """Look at the event loop for as long as anything runs or waits."""
+    def _schedule_probe(self) -> None:
+        """Measure the event loop's delay for as long as a turn runs or waits."""
         if self._due is None:
             loop = asyncio.get_running_loop()
-            self._due = loop.time() + BEAT
-            loop.call_at(self._due, self._look)
+            self._due = loop.time() + PROBE_SECONDS
+            loop.call_at(self._due, self._probe)
 
-    def _look(self) -> None:
+    def _probe(self) -> None:
         assert self._due is not None
-        self._ease.looked(max(0.0, asyncio.get_running_loop().time() - self._due))
+        self._delay.measured(max(0.0, asyncio.get_running_loop().time() - self._due))
         self._due = None
         if self._taken or self._waiting:
-            self._watch()
+            self._schedule_probe()
         else:
-            self._ease = Ease()
+            self._delay = LoopDelay()
         self._fill()

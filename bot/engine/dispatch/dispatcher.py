@@ -1,7 +1,6 @@
-"""The desk: takes messages in, runs their turns, and knows which are running in this process.
+"""The dispatcher: accepts messages as turns, starts and stops them, and answers platforms' questions about them.
 
-Platforms talk to the engine through it alone: ``accept`` before they acknowledge, ``start`` after. Other processes are
-heard through ``notice``.
+Platforms talk to the engine through it alone: ``accept`` before they acknowledge an event, ``start`` after.
 """
 
 from __future__ import annotations
@@ -9,23 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from bot.engine import user_messages
-from bot.engine.answer.poison import is_suspect
 from bot.engine.dispatch.auto_answer import AutoAnswer
-from bot.engine.dispatch.concurrency import TurnSlots
 from bot.engine.dispatch.permissions import may_act
-from bot.engine.dispatch.running import QueuePoller, RunningTurn, SurfaceFor
-from bot.engine.display.retraction import Retractions
+from bot.engine.dispatch.running_turn import SurfaceFor
+from bot.engine.dispatch.turn_runner import TurnRunner
 from bot.engine.engine import Engine
 from bot.engine.ports.clock import Clock
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
-from bot.errors import LeaseLost, NotAllowed, ParleyError, StoreAway, UsageError, for_operator, unforeseen
+from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
@@ -36,96 +32,86 @@ __all__ = ["Dispatcher", "SurfaceFor"]
 log = logging.getLogger(__name__)
 
 ACCEPT_SECONDS = 2.4
-"""Slack waits 3 s for the acknowledgement that follows an acceptance."""
-TOO_SLOW = f"The database took longer than {ACCEPT_SECONDS} s to store a message; see to its load."
+"""Timeout of an acceptance. Slack waits 3 s for the acknowledgement that follows it."""
+TOO_SLOW = f"The database took longer than {ACCEPT_SECONDS} s to store a message. Check its load."
 MAX_TURNS = 64
-TO_START = 5.0
-"""Seconds that a turn that was taken in here is left to whoever took it in."""
 
 
 class Dispatcher:
-    """Runs turns as tasks: one at a time in a thread, a bounded number in all."""
+    """Accepts messages and controls their turns. ``max_turns`` bounds the turns that run at once in this process."""
 
     def __init__(
         self,
         *,
         engine: Engine,
-        store: Store,
+        stores: Stores,
         max_question_chars: int,
         clock: Clock = lambda: datetime.now(UTC),
         max_turns: int = MAX_TURNS,
     ) -> None:
-        self._engine = engine
-        self._store = store
+        self._stores = stores
         self._max_chars = max_question_chars
         self._clock = clock
-        self._running: dict[str, RunningTurn] = {}
-        self._after: set[asyncio.Task[object]] = set()
-        self._fresh: set[str] = set()
-        self._closing = False
-        self._full = False
-        self._places = TurnSlots(max_turns, changed=self._place_free)
-        self._rounds = QueuePoller(self._round)
-        self._removals = Retractions(store, self._in_background)
-        self._auto_answer = AutoAnswer(store, engine.is_confident)
+        self._runner = TurnRunner(engine, stores, max_turns)
+        self._auto_answer = AutoAnswer(stores, engine.is_confident)
 
-    # --- taking in
+    # --- accepting
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        """Store the message and its turn; None when it was accepted before. Files without a word ask what is in them.
+        """Store the message and its turn. Return None if it was accepted before.
 
-        Raises UsageError (empty, too long), and StoreAway where the database does not answer in time.
+        Raises UsageError (empty, too long), and StoreAway if the database does not answer in time.
         """
         incoming = self._checked(incoming)
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
-                turn = await self._store.accept(incoming)
+                turn = await self._stores.inbox.accept(incoming)
         except TimeoutError:
             raise StoreAway(TOO_SLOW) from None
         if turn is not None:
-            self._to_start(turn)
+            self._runner.expect(turn)
         return turn
 
     async def overheard(self, incoming: Incoming) -> Turn | None:
-        """A message that mentions nobody: its turn, to be started, where the channel wants such answered and the
-        documents surely hold the answer; else None, and nothing is kept.
+        """Accept a message without a mention if its channel wants such answers and the documents certainly hold one.
 
-        Not for before an acknowledgement: it searches. A failure is silence, told in the log.
+        Return its turn, to be started, or None; then nothing is stored. Call it after the acknowledgement: it
+        searches. A failure is silent except in the log.
         """
         try:
             return await self.accept(incoming) if await self._auto_answer.wants(incoming) else None
         except (ParleyError, KnowledgeError) as error:
-            log.warning("a message that mentions nobody was let pass: %s", error)
+            log.warning("a message without a mention was ignored: %s", error)
             return None
 
     async def first(self, thread: ThreadKey, message_id: str) -> bool:
-        """Note a message that is a command; False where any process has noted it before. Raises StoreAway."""
+        """Record a message that is a command. Return False if any process recorded it before. Raises StoreAway."""
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
-                return await self._store.first(thread, message_id)
+                return await self._stores.inbox.note_command(thread, message_id)
         except TimeoutError:
             raise StoreAway(TOO_SLOW) from None
 
     async def edited(self, incoming: Incoming) -> Turn | None:
-        """A message was changed: its turn, to be started, where that asks something else now; else None.
+        """Handle an edited message. Return its turn, to be started, if it asks something else now, or None.
 
         The turn answers in the messages of its first answer. A message that was no question is accepted as one.
         Raises like ``accept``.
         """
-        known = await self._store.turns_of(incoming.thread, incoming.message_id)
+        known = await self._stores.inbox.turns_of(incoming.thread, incoming.message_id)
         if not known:
             return await self.accept(incoming)
         incoming = self._checked(incoming)
-        turn = await self._store.begin_anew(known[0], incoming.text)
+        turn = await self._stores.inbox.replace_question(known[0], incoming.text)
         if turn is not None:
-            self._lose(turn.id)
-            self._to_start(turn)
+            self._runner.lose(turn.id)
+            self._runner.expect(turn)
         return turn
 
     async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None:
-        """Ask something else in the place of an earlier turn; None where it asks just that already.
+        """Replace the question of an earlier turn. Return None if the text is unchanged.
 
-        Raises UsageError, NotAllowed unless its asker.
+        Raises UsageError, and NotAllowed unless ``by`` is the asker.
         """
         turn = await self._known(tenant_id, turn_id)
         if by.id != turn.author.id:
@@ -136,30 +122,33 @@ class Dispatcher:
         return await self.edited(Incoming(turn.thread, asked, by, text.strip(), "ask", self._clock()))
 
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
-        """A message was deleted: stop and forget what it asked; the turns forgotten. Raises StoreAway.
+        """Handle a deleted message: stop and forget its turns and return them. Raises StoreAway.
 
-        Their ledger rows stay. Their answers are taken away in the background, by another process where this one dies.
-        A message that comes only afterwards, as after a redelivery, is not accepted any more.
+        Their ledger rows stay. Their answers are removed in the background, by another process if this one dies. If
+        the deletion arrives before the message, as with a redelivery, the message is not accepted any more.
         """
-        known = await self._store.turns_of(thread, message_id)
-        if not known and not await self._store.first(thread, message_id):
-            known = await self._store.turns_of(thread, message_id)
+        inbox = self._stores.inbox
+        known = await inbox.turns_of(thread, message_id)
+        if not known and not await inbox.note_command(thread, message_id):
+            known = await inbox.turns_of(thread, message_id)
         for turn in known:
-            await self._store.forget(turn)
-            self._removals.begin(turn, surface_for(turn), after=self._lose(turn.id))
+            await self._stores.retractions.forget(turn)
+            self._runner.retract(turn, surface_for(turn))
         return known
 
     async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
-        """Forget a turn, and those that asked it again; which they are. Raises UsageError, NotAllowed unless its asker
-        or an admin."""
+        """Forget a turn and those that asked it again, and return them.
+
+        Raises UsageError, and NotAllowed unless ``by`` is the asker or an admin.
+        """
         turn = await self._known(tenant_id, turn_id)
-        if not await may_act(self._store, turn, by):
+        if not await may_act(self._stores.settings, turn, by):
             raise NotAllowed(user_messages.NOT_YOURS_TO_FORGET)
         asked = turn.message_id if turn.message_id.startswith("ask:") else turn.message_id.partition(":")[0]
         return await self.deleted(turn.thread, asked, surface_for)
 
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
-        """Accept the question of an earlier turn once more, past the answer cache. Raises UsageError."""
+        """Accept the question of an earlier turn again, bypassing the answer cache. Raises UsageError."""
         earlier = await self._known(tenant_id, turn_id)
         accepted = await self.accept(
             Incoming(
@@ -176,12 +165,8 @@ class Dispatcher:
         assert accepted is not None
         return accepted
 
-    def _to_start(self, turn: Turn) -> None:
-        """Whoever took the turn in has a moment to start it in its own place."""
-        self._fresh.add(turn.id)
-        asyncio.get_running_loop().call_later(TO_START, self._fresh.discard, turn.id)
-
     def _checked(self, incoming: Incoming) -> Incoming:
+        """Give files without text a question, and reject empty and overlong ones."""
         files = [file.name for file in incoming.attachments if file.ref]
         if not incoming.text.strip() and files:
             incoming = replace(incoming, text=user_messages.what_is_in(files))
@@ -191,240 +176,81 @@ class Dispatcher:
             raise UsageError(user_messages.too_long(self._max_chars))
         return incoming
 
+    async def _known(self, tenant_id: str, turn_id: str) -> Turn:
+        turn = await self._stores.inbox.turn(tenant_id, turn_id)
+        if turn is None:
+            raise UsageError(user_messages.UNKNOWN_TURN)
+        return turn
+
     # --- running
 
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
-        """Run the turn in the background. The task's outcome says how it ended; it raises only for a lost lease,
-        a shutdown, or a database that is gone."""
-        earlier = self._running.get(turn.id)
-        if earlier is not None and not earlier.lost:
-            return earlier.task
-        self._fresh.discard(turn.id)
-        pace = self._engine.pace(turn, surface)
-        waiting = RunningTurn(turn, surface, after=earlier.task if earlier else None, pace=pace)
-        waiting.task = asyncio.create_task(self._run(waiting), name=f"turn {turn.id}")
-        self._running[turn.id] = waiting
-        waiting.task.add_done_callback(lambda done: self._ended(waiting, done))
-        return waiting.task
+        """Run the turn in the background and return its task, whose result says how it ended.
+
+        The task raises only for a lost lease, a shutdown, or a database that stays away.
+        """
+        return self._runner.start(turn, surface)
 
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
-        """Start the platform's turns that this process may run, now and whenever one comes; the number started now."""
-        self._rounds.serve(platform, surface_for)
-        return await self._round(platform)
+        """Start the platform's turns that this process may run, now and whenever one comes. Return how many now."""
+        return await self._runner.serve(platform, surface_for)
 
     async def serves(self, platform: Platform) -> None:
-        """Tell the others that this process hears the platform and has heard what was said before. Raises StoreAway."""
-        await self._store.serves(platform)
+        """Tell other processes that this one serves the platform and has caught up with it. Raises StoreAway."""
+        await self._stores.queue.serves(platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
-        """When another process last served the platform; None where none did within a day."""
-        return await self._store.last_served(platform)
+        """Return when another process last served the platform, or None if none did within a day."""
+        return await self._stores.queue.last_served(platform)
 
     async def direct_channels(self, platform: Platform) -> Sequence[str]:
-        """Direct messages in which the bot was asked lately, the latest first."""
-        return await self._store.direct_channels(platform)
+        """Return the direct-message channels with recent questions, the latest first."""
+        return await self._stores.queue.direct_channels(platform)
 
     def notice(self, notice: Notice) -> None:
-        """Hear of what happened in other processes. Never blocks."""
-        waiting = self._running.get(notice.turn_id)
-        match notice.kind:
-            case "ready" if waiting is not None:
-                waiting.moves_on.set()
-            case "ready" if notice.holder == 0:
-                self._rounds.soon(notice.platform)
-            case "stop" if waiting is not None:
-                self._halt(waiting)
-            case "moved" if waiting is not None:
-                waiting.doubt.set()
-            case "dead":
-                self._rounds.soon()
-            case "connected":
-                for one in self._running.values():
-                    one.moves_on.set()
-                    one.doubt.set()
-                self._rounds.soon()
+        """React to what happened in other processes. Never blocks."""
+        self._runner.notice(notice)
 
     async def follows(self, thread: ThreadKey) -> bool:
-        """Whether the bot answers in this thread without being mentioned: it is in it, and the channel allows it."""
-        return await self._store.knows(thread) and (await self._store.settings(thread)).follow_ups
+        """Return whether the bot answers in this thread without a mention: it takes part, and the channel allows it."""
+        stores = self._stores
+        return await stores.inbox.knows(thread) and (await stores.settings.channel_settings(thread)).follow_ups
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
-        """Keep a thumb: ``value`` is 1 or -1; a later thumb of the same person replaces it."""
-        await self._store.rate(await self._known(tenant_id, turn_id), by, value, reason)
+        """Store a rating, 1 or -1. A later rating by the same person replaces it."""
+        await self._stores.conversation.rate(await self._known(tenant_id, turn_id), by, value, reason)
 
     # --- stopping
 
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:
-        """Stop a turn, wherever it runs where ``tenant_id`` is given.
+        """Stop a turn of this process or, with ``tenant_id``, of any process.
 
-        Raises NotAllowed unless ``by`` asked it or is an admin; UsageError if it has ended.
+        Raises NotAllowed unless ``by`` is the asker or an admin; UsageError if it has ended.
         """
-        waiting = self._running.get(turn_id)
-        turn = waiting.turn if waiting else await self._store.turn(tenant_id, turn_id) if tenant_id else None
+        turn = self._runner.running(turn_id)
+        if turn is None and tenant_id:
+            turn = await self._stores.inbox.turn(tenant_id, turn_id)
         if turn is None:
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
-        if not await may_act(self._store, turn, by):
+        if not await may_act(self._stores.settings, turn, by):
             raise NotAllowed(user_messages.NOT_YOURS_TO_STOP)
-        if waiting is not None:
-            self._halt(waiting)
-        elif not await self._store.ask_to_stop(turn):
+        if not self._runner.stop(turn_id) and not await self._stores.queue.ask_to_stop(turn):
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
 
     async def stop_thread(self, thread: ThreadKey, by: Author) -> int:
-        """Stop what waits or runs in the thread; the number of turns stopped. Raises like ``stop``."""
-        found = {one.turn.id for one in self._running.values() if one.turn.thread == thread}
-        found |= {turn.id for turn in await self._store.open_turns(thread)}
+        """Stop the thread's waiting and running turns and return their number. Raises like ``stop``."""
+        found = self._runner.running_in(thread)
+        found |= {turn.id for turn in await self._stores.queue.open_turns(thread)}
         if not found:
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
         for turn_id in found:
             await self.stop(turn_id, by, tenant_id=thread.tenant_id)
         return len(found)
 
-    def _halt(self, waiting: RunningTurn) -> None:
-        waiting.stopped = True
-        if waiting.begun:
-            waiting.task.cancel()
-
-    def _lose(self, turn_id: str) -> asyncio.Task[Outcome] | None:
-        """Let go of a turn that was taken from this process; the task that does, if there is one."""
-        waiting = self._running.get(turn_id)
-        if waiting is None:
-            return None
-        waiting.lost = True
-        waiting.doubt.set()
-        if waiting.idle:
-            waiting.task.cancel()
-        return waiting.task
-
-    # --- ending
-
     async def settled(self) -> None:
-        """Wait until nothing runs, what follows an answer included."""
-        while self._running or self._after:
-            await asyncio.wait([*(one.task for one in self._running.values()), *self._after])
-            await asyncio.sleep(0)
+        """Wait until nothing runs, including the work that follows an answer."""
+        await self._runner.settled()
 
     async def close(self, grace: float = 10.0) -> None:
-        """Take no more, let running turns finish for ``grace`` seconds, then cancel what is left and hand it back."""
-        self._closing = True
-        await self._rounds.close()
-        waits = [one for one in self._running.values() if one.idle]
-        for one in waits:
-            one.task.cancel()
-        for one in waits:
-            await self._let_go(one)
-        tasks: list[asyncio.Task[Any]] = [one.task for one in self._running.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace)
-        for task in (*tasks, *self._after):
-            task.cancel()
-        await asyncio.gather(*tasks, *self._after, return_exceptions=True)
-
-    # --- inside
-
-    async def _run(self, waiting: RunningTurn) -> Outcome:
-        """A stop that comes before the turn holds its lease lets it go on, to be ended as stopped."""
-        turn, waiting.begun = waiting.turn, True
-        if waiting.after is not None:
-            await asyncio.wait({waiting.after})
-        while True:
-            try:
-                shared = turn.thread.platform in self._rounds.surfaces
-                await waiting.admitted(self._places, self._store, shared=shared)
-                return await self._engine.handle(
-                    turn,
-                    waiting.surface,
-                    stopped=lambda: waiting.stopped,
-                    turned_away=lambda: waiting.turned_away(self._places),
-                    doubt=waiting.doubt,
-                )
-            except asyncio.CancelledError:
-                current = asyncio.current_task()
-                if not waiting.stopped or self._closing or current is None:
-                    raise
-                current.uncancel()
-            finally:
-                self._places.give(turn)
-
-    async def _let_go(self, waiting: RunningTurn) -> None:
-        """A turn that waited here may wait elsewhere."""
-        await asyncio.gather(waiting.task, return_exceptions=True)
-        if not waiting.surface.limits.here_only:
-            try:
-                await self._store.release(waiting.turn)
-            except ParleyError as error:
-                log.warning("turn %s stays until this process is seen to be gone: %s", waiting.turn.id, error)
-
-    async def _round(self, platform: Platform) -> int:
-        """Start turns of the platform that nobody runs, as many as there are places; the number started."""
-        surface_for = self._rounds.surfaces.get(platform)
-        if self._closing or surface_for is None:
-            return 0
-        started, free = 0, self._places.free
-        self._full = not free
-        if free:
-            found = await self._store.unfinished(
-                platform, known=[*self._running, *self._fresh], most=free, suspects=not self._runs_a_suspect
-            )
-            self._full = len(found) >= free
-            for turn in found:
-                started += await self._take_up(turn, surface_for)
-        await self._removals.look(platform, surface_for, self._running.keys())
-        return started
-
-    async def _take_up(self, turn: Turn, surface_for: SurfaceFor) -> bool:
-        if turn.id in self._running or turn.id in self._fresh:
-            return False
-        if self._closing or (is_suspect(turn.takeovers) and self._runs_a_suspect):
-            await self._store.release(turn)
-            return False
-        self.start(turn, surface_for(turn))
-        return True
-
-    @property
-    def _runs_a_suspect(self) -> bool:
-        return any(is_suspect(one.turn.takeovers) for one in self._running.values())
-
-    def _place_free(self) -> None:
-        if self._full and not self._closing:
-            self._rounds.soon()
-
-    def _ended(self, waiting: RunningTurn, task: asyncio.Task[Outcome]) -> None:
-        turn = waiting.turn
-        if self._running.get(turn.id) is waiting:
-            del self._running[turn.id]
-        for other in self._running.values():
-            if other.turn.thread == turn.thread:
-                other.moves_on.set()
-        if is_suspect(turn.takeovers) and not self._closing:
-            self._rounds.soon()
-        if task.cancelled():
-            return
-        error = task.exception()
-        if isinstance(error, LeaseLost):
-            log.info("turn %s is answered elsewhere", turn.id)
-            self._rounds.soon(turn.thread.platform)
-        elif error is not None:
-            log.error("turn %s was interrupted: %s", turn.id, for_operator(error), exc_info=unforeseen(error))
-        elif task.result().state == "done" and not self._closing:
-            self._in_background(self._engine.reflect(turn), f"reflect on turn {turn.id}")
-
-    def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._after.add(task)
-        task.add_done_callback(self._over)
-
-    def _over(self, task: asyncio.Task[object]) -> None:
-        """What goes on in the background has ended; a failure is told in the log alone."""
-        self._after.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, ParleyError):
-            log.warning("%s: %s", task.get_name(), for_operator(error))
-        elif error is not None:
-            log.error("%s failed", task.get_name(), exc_info=error)
-
-    async def _known(self, tenant_id: str, turn_id: str) -> Turn:
-        turn = await self._store.turn(tenant_id, turn_id)
-        if turn is None:
-            raise UsageError(user_messages.UNKNOWN_TURN)
-        return turn
+        """Accept no more; let running turns finish for ``grace`` seconds; cancel and hand back the rest."""
+        await self._runner.close(grace)

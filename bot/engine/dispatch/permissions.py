@@ -1,21 +1,21 @@
-"""Who a person is where it matters whether they are an admin."""
+"""Checks whether a person is an admin or may act on a turn."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.engine.ports.store import Store
+from bot.engine.ports.settings import SettingsStore
 from bot.types.conversation import Author
 from bot.types.turns import Turn
 
 
-async def in_full(store: Store, by: Author, tenant_id: str) -> Author:
-    """The person, an admin also where one has been made here with ``/admin grant``. Raises StoreAway."""
+async def with_granted_role(settings: SettingsStore, by: Author, tenant_id: str) -> Author:
+    """Return the person as an admin if ``/admin grant`` made them one. Raises StoreAway."""
     if by.is_admin:
         return by
-    return replace(by, is_admin=by.id in await store.admins(tenant_id))
+    return replace(by, is_admin=by.id in await settings.admins(tenant_id))
 
 
-async def may_act(store: Store, turn: Turn, by: Author) -> bool:
-    """Whether it is the person's own turn, or they are an admin. Raises StoreAway."""
-    return by.id == turn.author.id or (await in_full(store, by, turn.thread.tenant_id)).is_admin
+async def may_act(settings: SettingsStore, turn: Turn, by: Author) -> bool:
+    """Return whether the turn is the person's own, or they are an admin. Raises StoreAway."""
+    return by.id == turn.author.id or (await with_granted_role(settings, by, turn.thread.tenant_id)).is_admin

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.engine import user_messages
 from bot.engine.display.stream import Display
-from bot.engine.ports.store import Store
+from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
 from bot.errors import MessageGone, ParleyError, SurfaceError
 from bot.types.conversation import Platform
@@ -28,22 +28,24 @@ AT_ONCE = 20
 """Replies that are taken away by one look."""
 
 
-async def make_way(store: Store, turn: Turn, display: Display) -> None:
+async def retract_or_offer(stores: Stores, turn: Turn, display: Display) -> None:
     """After the turn was lost: what was posted meanwhile is left to the next holder, or taken away.
 
     Where the question was deleted, every message goes.
     """
     try:
         await display.landed()
-        if not await store.is_forgotten(turn):
-            await display.offer(partial(store.offer_part, turn))
+        if not await stores.retractions.is_forgotten(turn):
+            await display.offer(partial(stores.retractions.offer_part, turn))
         elif await display.remove():
-            await store.taken_away(turn)
+            await stores.retractions.mark_removed(turn)
     except ParleyError as error:
         log.warning("turn %s was lost; what it showed is left to others: %s", turn.id, error)
 
 
-async def take_away(store: Store, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None) -> bool:
+async def take_away(
+    stores: Stores, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None
+) -> bool:
     """Delete the reply's messages once ``after`` has let go of the turn; whether none is left.
 
     One that the platform does not let go says instead that it was deleted. A message that is on record without a
@@ -51,9 +53,9 @@ async def take_away(store: Store, turn: Turn, surface: Surface, *, after: asynci
     """
     if after is not None:
         await asyncio.wait({after}, timeout=LETTING_GO)
-    known = await store.turn(turn.thread.tenant_id, turn.id) or turn
+    known = await stores.inbox.turn(turn.thread.tenant_id, turn.id) or turn
     gone = [await _is_gone(surface, known, index) for index in range(max(known.recorded, len(known.parts)))]
-    return all(gone) and await store.taken_away(turn)
+    return all(gone) and await stores.retractions.mark_removed(turn)
 
 
 async def _is_gone(surface: Surface, turn: Turn, index: int) -> bool:
@@ -83,11 +85,11 @@ async def _says_so(surface: Surface, ref: str, part: Part) -> bool:
     return True
 
 
-class Retractions:
+class Retracting:
     """The replies to deleted questions that this process is taking away."""
 
-    def __init__(self, store: Store, in_background: Callable[[Coroutine[Any, Any, object], str], None]) -> None:
-        self._store = store
+    def __init__(self, stores: Stores, in_background: Callable[[Coroutine[Any, Any, object], str], None]) -> None:
+        self._stores = stores
         self._in_background = in_background
         self._under_way: set[str] = set()
 
@@ -96,15 +98,15 @@ class Retractions:
         self._under_way.add(turn.id)
         self._in_background(self._take_away(turn, surface, after), f"take away turn {turn.id}")
 
-    async def look(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
+    async def poll(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
         """Take away what others left standing; ``known`` are turns that run here and see to it themselves."""
-        found = await self._store.withdrawn(platform, known=[*known, *self._under_way], most=AT_ONCE)
+        found = await self._stores.retractions.withdrawn(platform, known=[*known, *self._under_way], most=AT_ONCE)
         for turn in found:
             if turn.id not in self._under_way:
                 self.begin(turn, surface_for(turn))
 
     async def _take_away(self, turn: Turn, surface: Surface, after: asyncio.Task[Outcome] | None) -> None:
         try:
-            await take_away(self._store, turn, surface, after=after)
+            await take_away(self._stores, turn, surface, after=after)
         finally:
             self._under_way.discard(turn.id)

@@ -8,9 +8,9 @@ from bot.engine.ports.llm import Image
 
 
 class AttachmentReader(Protocol):
-    """Makes text or an image of a file's bytes. Raises ParseError or UsageError with one line."""
+    """Turns a file's bytes into text or an image. Raises ParseError or UsageError with one line."""
 
     async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image: ...
 
     def tokens(self, image: Image, model: str) -> int:
-        """What the model is billed for the image."""
+        """Return the tokens that the model bills for the image."""

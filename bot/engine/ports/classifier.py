@@ -11,7 +11,7 @@ from bot.types.usage import Tier
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The tier that a question wants, and why; ``sure`` where that is worth leaving a warm thread for."""
+    """The tier a question needs and why. ``sure``: certain enough to leave a thread's warm prompt cache."""
 
     tier: Tier
     sure: bool
@@ -19,9 +19,9 @@ class Verdict:
 
 
 class Classifier(Protocol):
-    """Judges a question; ``query`` is the question as it is searched for, made to stand alone.
+    """Rates a question; ``query`` is its standalone form, as it is searched for.
 
-    Raises nothing of a provider: one that asks a model has another to fall back on.
+    Never raises provider errors: a classifier that asks a model falls back to a local one.
     """
 
     async def __call__(self, question: str, *, query: str, meter: Meter) -> Verdict: ...

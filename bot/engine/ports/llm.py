@@ -14,7 +14,7 @@ from bot.types.usage import Call, Purpose, Tier
 from knowledge.types import Passage
 
 CacheLife = Literal["5m", "1h"]
-"""How long a provider keeps a prefix since it was last read; the longer life costs more to write."""
+"""How long a provider caches a prefix after its last read. The longer life costs more to write."""
 
 
 ImageType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
@@ -22,7 +22,7 @@ ImageType = Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as providers take it, checked; ``width`` and ``height`` in pixels. ``bot.llm.images.read`` makes it."""
+    """A checked image as providers accept it, made by ``bot.llm.images.read``. ``width`` and ``height`` in pixels."""
 
     media_type: ImageType
     data: bytes = field(repr=False)
@@ -32,23 +32,22 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a prompt. ``cache`` asks for a prompt-cache breakpoint after it, of that life."""
+    """One message of a prompt. ``cache`` requests a prompt-cache breakpoint with that life after it."""
 
     role: Literal["user", "assistant"]
     text: str
     cache: CacheLife | None = None
     images: tuple[Image, ...] = ()
-    """Shown before the text."""
+    """Placed before the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One request to a model. ``system`` is stable and cached where it is long enough, ``system_cache`` long at least.
+    """One request to a model. ``system`` is stable; providers cache it for at least ``system_cache`` if long enough.
 
-    The extractive answerer reads ``question``, as it stands alone, ``passages``, what the message ``told`` where it
-    asks for nothing, and of the thread the ``facts`` and sentences ``said`` before that bear on the question;
-    ``looked_up`` is false where there was nothing to look for.
-    ``cache_key`` names the thread for providers that route by it.
+    ``cache_key`` names the thread for providers that route by it. The rest is for the extractive answerer, which
+    sends nothing: the standalone ``question``, the ``passages``, the statements ``told`` by a message that asks
+    nothing, the thread's relevant ``facts`` and earlier messages ``said``, and whether documents were ``looked_up``.
     """
 
     purpose: Purpose
@@ -65,7 +64,7 @@ class Prompt:
     said: tuple[PastMessage, ...] = ()
     looked_up: bool = True
     schema: Mapping[str, Any] | None = None
-    """The JSON schema that the answer must fit, for providers that can hold a model to it."""
+    """JSON schema that the answer must match, for providers that can enforce it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +76,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """Another attempt began: all text so far is void. ``reason`` is for the trace."""
+    """A retry began: discard all text so far. ``reason`` goes to the trace."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The terminal event. ``cut`` when max_tokens ended the text, ``refused`` when the model or a filter did."""
+    """The last event. ``cut``: max_tokens ended the text; ``refused``: the model or a filter declined."""
 
     reason: Literal["complete", "cut", "refused"]
     model: str
@@ -95,31 +94,34 @@ Event = TextDelta | Restarted | Ended
 
 
 Meter = Callable[[Call], None]
-"""Told of every provider call once it is over, however it ended: cancelled and failed ones too."""
+"""Receives every provider call when it is over, including cancelled and failed ones."""
 
 
 @runtime_checkable
 class RecordingMeter(Protocol):
-    """A meter that is also told of a call before it is sent, so that no call goes unrecorded where a process dies."""
+    """A meter that also receives each call before it is sent, so that a crash leaves no unrecorded call."""
 
-    def __call__(self, call: Call) -> None: ...
+    def __call__(self, call: Call) -> None:
+        """Record a call that is over."""
 
     async def opens(self, call: Call) -> None:
-        """Put an ``open`` call on record. Raises OverBudget or StoreAway: the call must not be sent then."""
+        """Record a call about to be sent. Raises OverBudget or StoreAway; the call must not be sent then."""
 
 
 class LLM(Protocol):
-    """Writes. The stream ends with exactly one Ended, or raises LLMError; closing it early stops the provider."""
+    """Writes text. A stream ends with exactly one Ended or raises LLMError; closing it early stops the provider."""
 
     def model(self, tier: Tier) -> str:
-        """The name of the model that answers first for this tier."""
+        """Return the name of the model that is tried first for this tier."""
 
     async def ready(self) -> None:
-        """Load what the first call needs, so that nobody waits for it."""
+        """Load what the first call needs, so that the first asker does not wait for it."""
 
     async def count(self, prompt: Prompt) -> int | None:
-        """Tokens of the prompt by the provider's own count, free; None where there is none. Raises nothing."""
+        """Return the provider's own free count of the prompt's tokens, or None if it has none. Never raises."""
 
-    def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]: ...
+    def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
+        """Stream the model's answer."""
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Close connections."""

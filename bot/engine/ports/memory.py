@@ -13,19 +13,19 @@ from bot.types.turns import Turn
 
 
 class Memory(Protocol):
-    """Always inside the turn's thread. Raises knowledge errors and ParleyError."""
+    """Searches old messages and facts of the turn's own thread. Raises knowledge errors and ParleyError."""
 
     async def older(self, turn: Turn, query: str) -> Sequence[Remembered]:
-        """The messages before the turn, oldest first, each with what it says about the query."""
+        """Return the messages before the turn, oldest first, each scored against the query."""
 
     async def facts(self, turn: Turn) -> Sequence[Fact]:
-        """What people stated in the thread and nobody stated otherwise later, oldest first."""
+        """Return the facts stated in the thread that no later statement replaced, oldest first."""
 
     async def learn(self, turn: Turn, said: Sequence[Said]) -> None:
-        """Keep what the turn's author stated in it, in place of what was kept of the turn before."""
+        """Store what the author stated in this turn, replacing what was stored for it before."""
 
     async def index(self, turn: Turn) -> None:
         """Make the thread's messages up to the turn's answer searchable."""
 
     def terms(self, text: str) -> list[str]:
-        """The telling words of a text, stemmed."""
+        """Return the content words of a text, stemmed."""

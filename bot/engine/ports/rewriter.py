@@ -14,9 +14,9 @@ from bot.types.conversation import (
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A question as it stands alone, whether documents must be searched for it, and the language to answer in.
+    """A standalone question, whether it needs a document search, and the language to answer in.
 
-    ``language`` is an ISO 639-1 code, empty where it was not told.
+    ``language`` is an ISO 639-1 code, or empty if unknown.
     """
 
     question: str
@@ -25,9 +25,9 @@ class Rewritten:
 
 
 class Rewriter(Protocol):
-    """Makes a question stand alone by asking a model. Raises LLMError."""
+    """Rewrites a follow-up into a standalone question by asking a model. Raises LLMError."""
 
     def prompt(self, question: str, past: Sequence[PastMessage], *, cache_key: str = "") -> Prompt:
-        """The request, for counting what it may cost. ``past`` are the last messages of the thread, oldest first."""
+        """Return the request, so that its cost can be counted. ``past``: the last messages, oldest first."""
 
     async def __call__(self, request: Prompt, *, meter: Meter) -> Rewritten: ...

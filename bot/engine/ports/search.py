@@ -9,10 +9,10 @@ from knowledge.types import Found, Scope
 
 
 class Search(Protocol):
-    """Finds passages. Raises knowledge errors; an empty knowledge base gives an empty Found."""
+    """Finds passages. Raises knowledge errors; an empty knowledge base returns an empty Found."""
 
     async def version(self, tenant_id: str) -> int:
-        """The tenant's knowledge version: it grows with every change of its documents."""
+        """Return the tenant's knowledge version, which grows with every change to its documents."""
 
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
-        """The k best passages; ``earlier`` are the questions asked before in the thread, oldest first."""
+        """Return the ``k`` best passages. ``earlier``: the thread's previous questions, oldest first."""

@@ -16,6 +16,6 @@ class Summarizer(Protocol):
     """Asks a model for the next piece of a thread's summary and for the facts in it. Raises LLMError."""
 
     def prompt(self, request: Prompt, known: Sequence[Fact]) -> Prompt:
-        """The request for a summary, asking for facts too; its prefix stays what it is."""
+        """Return the summary request extended to ask for facts, with an unchanged prefix for the prompt cache."""
 
     async def __call__(self, request: Prompt, *, meter: Meter) -> Report: ...

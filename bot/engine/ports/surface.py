@@ -12,50 +12,52 @@ from bot.types.display import Limits, Part
 
 
 class Surface(Protocol):
-    """A place in a channel where one reply appears. Raises RateLimited, MessageGone or SurfaceError."""
+    """A place in a channel that shows one reply. Its methods raise RateLimited, MessageGone or SurfaceError."""
 
     @property
     def limits(self) -> Limits:
-        """What the place allows just now."""
+        """Return what the place allows at this moment."""
 
     async def post(self, part: Part) -> str:
         """Post a message and return the platform's reference to it."""
 
     async def edit(self, ref: str, part: Part) -> None:
-        """Make the message read as ``part`` says."""
+        """Replace the content of the message."""
 
     async def delete(self, ref: str) -> None:
-        """Take the message away; one that is gone already is no error."""
+        """Delete the message. A message that is already gone is no error."""
 
     async def find(self, nonce: str) -> str | None:
-        """The reference of a message posted earlier under that nonce; None where there is none or it cannot be told.
+        """Return the reference of a message posted earlier with this nonce, or None.
 
-        Asked only after a post of which nobody knows whether it went through.
+        Called only when it is unknown whether a post succeeded.
         """
 
 
 @runtime_checkable
 class ContextReader(Protocol):
-    """A Surface that can also tell what stands around the question. Raises UsageError, RateLimited or SurfaceError."""
+    """A surface that can also read the question's context. Raises UsageError, RateLimited or SurfaceError."""
 
     async def fetch(self, file: StoredAttachment) -> bytes:
-        """The bytes of a file that was attached to the question."""
+        """Return the bytes of a file attached to the question."""
 
     async def above(self) -> ThreadAbove | None:
-        """The thread above the question, its authors named; None where there is nothing above it."""
+        """Return the thread above the question with its authors, or None if there is none."""
 
 
 @runtime_checkable
 class FileDelivery(Protocol):
-    """A Surface that can hand over a file beside the reply. Raises RateLimited, MessageGone or SurfaceError."""
+    """A surface that can attach a file to the reply. Raises RateLimited, MessageGone or SurfaceError."""
 
-    async def hand_over(self, name: str, data: bytes) -> None: ...
+    async def hand_over(self, name: str, data: bytes) -> None:
+        """Upload the file next to the reply."""
 
 
 class PartRecorder(Protocol):
-    """Remembers each reply message before it is posted, and its reference after; the one that is on record then.
+    """Records each reply message before it is posted (``ref`` None) and its reference after.
 
-    A reference that is known stays: another process may have posted the same message. Raises LeaseLost.
+    Returns the reference on record. The first reference wins: another process may have posted the same message.
+    Raises LeaseLost.
     """
 
     async def __call__(self, index: int, ref: str | None) -> str | None: ...

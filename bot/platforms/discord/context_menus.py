@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot.engine.dispatch.permissions import in_full
+from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.discord import parse, render, user_messages
 from bot.platforms.discord.buttons import whisper
@@ -54,8 +54,10 @@ async def forget(
     surface_for: Callable[[Turn], Surface],
 ) -> str:
     """Forget the question that the message is, or that it answers. Raises NotAllowed, UsageError, StoreAway."""
-    by = await in_full(services.store, by, thread.tenant_id)
-    named = [await services.store.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turns_of(message))]
+    by = await with_granted_role(services.stores.settings, by, thread.tenant_id)
+    named = [
+        await services.stores.inbox.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turns_of(message))
+    ]
     turns = [turn for turn in named if turn is not None]
     if turns:
         if any(turn.author.id != by.id for turn in turns) and not by.is_admin:

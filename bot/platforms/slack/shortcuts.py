@@ -10,7 +10,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.commands import ask
-from bot.engine.dispatch.permissions import in_full
+from bot.engine.dispatch.permissions import with_granted_role
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.platforms.slack import errors, manifest, parse, render, user_messages
@@ -94,7 +94,10 @@ class Menus:
             await self._dispatcher.forget(turn_id, by, tenant_id=tenant_id, surface_for=self._surface_for)
         if answered:
             return
-        if message.get("user") != by.id and not (await in_full(self._commands.services.store, by, tenant_id)).is_admin:
+        if (
+            message.get("user") != by.id
+            and not (await with_granted_role(self._commands.services.stores.settings, by, tenant_id)).is_admin
+        ):
             raise NotAllowed(user_messages.NOT_YOURS_TO_FORGET)
         thread = ThreadKey(tenant_id, "slack", body["channel"]["id"], message.get("thread_ts") or message["ts"])
         if not await self._dispatcher.deleted(thread, message["ts"], self._surface_for):

@@ -1,4 +1,4 @@
-"""The engine's NearAnswers on Postgres. The vector is the one that the search for the question needs anyway."""
+"""Finds similar answers on PostgreSQL. The question's vector is the one that its search needs anyway."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from bot.engine.cache.matching import Observation
-from bot.engine.cache.near_answers import SimilarAnswer
+from bot.engine.ports.answer_cache import SimilarAnswer
 from bot.store.answer_cache import similar
 from bot.store.session import Database
 from bot.types.turns import Turn
@@ -16,12 +16,12 @@ from knowledge.errors import KnowledgeError
 log = logging.getLogger(__name__)
 
 FLIGHT = timedelta(seconds=60)
-"""Others wait so long at most for a turn that answers their question: a process that died answers nothing."""
+"""How long turns wait for another that answers the same question: a dead process answers nothing."""
 MOST_KEPT = 256
 
 
 class PostgresSimilarAnswers:
-    """See ``bot.engine.cache.near_answers.NearAnswers``. ``encode`` gives the vector of a question by ``model``."""
+    """See ``bot.engine.ports.answer_cache.SimilarAnswers``. ``encode`` returns a question's vector by ``model``."""
 
     def __init__(self, database: Database, encode: Callable[[str], Awaitable[Sequence[float]]], model: str) -> None:
         self._database = database

@@ -1,0 +1,71 @@
+"""Accounts for one answer: its provider calls and the tokens reserved for it. Survives every failure of the answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from bot.engine.ports.budgets import Budgets
+from bot.types.turns import Turn
+from bot.types.usage import BudgetState, Call, Reservation, Usage
+
+
+@dataclass(slots=True)
+class Accounting:
+    """Records the turn's provider calls, before they are sent and when they are over; a ``RecordingMeter``.
+
+    ``limits`` are the days that limit the turn, without its own reservation. ``prompt_tokens``, ``spent_before`` (the
+    tokens of calls over by then) and ``answer_tokens`` are set when the answer's prompt is measured.
+    """
+
+    turn: Turn
+    budgets: Budgets
+    calls: list[Call] = field(default_factory=list)
+    reservation: Reservation | None = None
+    limits: tuple[BudgetState, ...] = ()
+    prompt_tokens: int = 0
+    spent_before: int = 0
+    answer_tokens: int = 0
+
+    def __call__(self, call: Call) -> None:
+        """Record a call that is over, however it ended."""
+        self.calls.append(call if call.id else replace(call, id=uuid.uuid4().hex))
+
+    async def opens(self, call: Call) -> None:
+        """Store a call that is about to be sent. Raises OverBudget or StoreAway; then it must not be sent."""
+        held, tokens = self.reservation, self.tokens_needed(call)
+        await self.budgets.open_call(self.turn, call, held, tokens=tokens)
+        if held is not None and tokens is not None:
+            self.reservation = replace(held, tokens=tokens)
+
+    def tokens_needed(self, call: Call) -> int | None:
+        """Return the tokens to keep reserved while the call runs, or None if nothing is reserved.
+
+        The first attempt at an answer takes what its measured prompt needs and gives the rest back. Every other call
+        leaves the reservation as it is, as long as that covers it.
+        """
+        if self.reservation is None:
+            return None
+        spent = self.spent
+        if call.purpose != "answer" or not self.answer_tokens:
+            return max(self.reservation.tokens, spent + call.usage.total_tokens if spent else 0)
+        retry = spent + call.usage.total_tokens + self.answer_tokens if spent else 0
+        return max(self.prompt_tokens + self.spent_before + self.answer_tokens, retry)
+
+    @property
+    def spent(self) -> int:
+        """Tokens of all calls that are over."""
+        return sum(call.usage.total_tokens for call in self.calls)
+
+    @property
+    def usage(self) -> Usage:
+        """Usage of all calls that are over."""
+        return sum((call.usage for call in self.calls), Usage())
+
+
+def cost_of(calls: Sequence[Call]) -> Decimal | None:
+    """Return the dollars of all calls, or None if the price of one is unknown."""
+    costs = [call.cost_usd for call in calls]
+    return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))

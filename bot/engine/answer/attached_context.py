@@ -1,0 +1,59 @@
+"""Fits attached files and the thread above a question into the prompt's token budget. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bot.engine.ports.llm import Image
+from bot.types.conversation import StoredAttachment
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedContext:
+    """What surrounds the question, as the prompt shows it. ``files`` are (name, text); the question's own come last."""
+
+    above: str = ""
+    files: tuple[tuple[str, str], ...] = ()
+    images: tuple[Image, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.above or self.files or self.images)
+
+
+NO_ATTACHED_CONTEXT = AttachedContext()
+
+
+def fit(
+    known: Sequence[StoredAttachment], budget: int, count: Callable[[str], int], images: tuple[Image, ...] = ()
+) -> AttachedContext:
+    """Cut attachments to ``budget`` tokens: the question's own files first, then the thread above, then older files."""
+    texts = [one for one in known if one.text]
+    newest = list(reversed(texts))
+    ranked = sorted(newest, key=lambda one: (not one.own, one.kind != "thread"))
+    fitted: dict[tuple[str, int], str] = {}
+    own = max(1, sum(one.own for one in texts))
+    for one in ranked:
+        room = min(budget, max(budget // own, 200)) if one.own else budget
+        text = cut(one.text or "", room, count, end=one.kind == "thread")
+        if text:
+            fitted[one.turn_id, one.position] = text
+            budget -= count(text)
+        own = max(1, own - one.own)
+    above = "".join(fitted.get((one.turn_id, one.position), "") for one in texts if one.kind == "thread")
+    files = [one for one in texts if one.kind == "file" and (one.turn_id, one.position) in fitted]
+    files.sort(key=lambda one: one.own)
+    return AttachedContext(above, tuple((one.name, fitted[one.turn_id, one.position]) for one in files), images)
+
+
+def cut(text: str, budget: int, count: Callable[[str], int], *, end: bool = False) -> str:
+    """Return the beginning of a text, or its ``end``, within ``budget`` tokens; empty if little would be left."""
+    tokens = count(text)
+    if tokens <= budget:
+        return text
+    if budget < 50:
+        return ""
+    kept = int(len(text) * budget / tokens * 0.95)
+    while kept and count(text[:kept] if not end else text[-kept:]) > budget - 10:
+        kept = int(kept * 0.9)
+    return f"(earlier messages left out)\n{text[-kept:]}" if end else f"{text[:kept]}\n(cut here: the file goes on)"

@@ -1,0 +1,44 @@
+"""Collects what the steps of one attempt have returned so far, so that a failed answer can be stored and explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.engine.answer.attachments import Attachments
+from bot.engine.answer.cached import CacheLookup
+from bot.engine.answer.citations import Resolved
+from bot.engine.answer.query import Query
+from bot.engine.answer.retrieval import Evidence
+from bot.types.turns import TurnRecord, TurnState
+from bot.types.usage import Route
+from knowledge.types import Passage
+
+NO_ATTACHMENTS = Attachments()
+NO_LOOKUP = CacheLookup()
+NOTHING_RESOLVED = Resolved("", ())
+
+
+@dataclass(slots=True)
+class Results:
+    """The frozen result of each step, None or empty until the step has returned. Set by ``Engine`` alone."""
+
+    record: TurnRecord | None = None
+    query: Query | None = None
+    route: Route | None = None
+    attachments: Attachments = NO_ATTACHMENTS
+    lookup: CacheLookup = NO_LOOKUP
+    evidence: Evidence | None = None
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The passages that the answer may cite."""
+        return self.evidence.passages if self.evidence else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended. ``reason`` is for the asker, where there is no answer."""
+
+    state: TurnState
+    answer: Resolved = NOTHING_RESOLVED
+    reason: str | None = None

@@ -1,0 +1,75 @@
+"""Polls the turn queue for turns that no process runs: at once when notified, and again if notified meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from bot.engine.dispatch.running_turn import SurfaceFor
+from bot.errors import ParleyError, for_operator
+from bot.types.conversation import Platform
+
+log = logging.getLogger(__name__)
+
+MIN_PAUSE, REST = 0.05, 4.0
+"""Seconds between two polls, at least, and the pause as a multiple of the last poll's duration: polling takes a fifth
+of the time at most, however long the queue is."""
+
+
+class QueuePoller:
+    """Runs at most one poll per platform at a time. ``poll`` starts turns and returns their number."""
+
+    def __init__(
+        self,
+        poll: Callable[[Platform], Awaitable[int]],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._poll = poll
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._tasks: dict[Platform, asyncio.Task[None]] = {}
+        self._again: set[Platform] = set()
+        self.surfaces: dict[Platform, SurfaceFor] = {}
+
+    def serve(self, platform: Platform, surface_for: SurfaceFor) -> None:
+        """Start serving a platform: its turns can be shown by this process from now on."""
+        self.surfaces[platform] = surface_for
+
+    def soon(self, platform: str = "") -> None:
+        """Poll for turns of the platform, or of every platform served."""
+        for served in list(self.surfaces):
+            if platform not in ("", served):
+                continue
+            if served in self._tasks:
+                self._again.add(served)
+                continue
+            self._tasks[served] = asyncio.create_task(self._run(served), name=f"turns of {served}")
+
+    async def close(self) -> None:
+        """Stop polling."""
+        self.surfaces.clear()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, platform: Platform) -> None:
+        try:
+            while True:
+                self._again.discard(platform)
+                began = self._monotonic()
+                try:
+                    await self._poll(platform)
+                except ParleyError as error:
+                    log.warning("could not poll for turns of %s: %s", platform, for_operator(error))
+                except Exception:
+                    log.exception("polling for turns of %s failed", platform)
+                await self._sleep(max(MIN_PAUSE, REST * (self._monotonic() - began)))
+                if platform not in self._again:
+                    return
+        finally:
+            self._tasks.pop(platform, None)

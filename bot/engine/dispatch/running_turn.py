@@ -1,0 +1,149 @@
+"""A turn that waits or runs in this process: waits for a slot and for its thread, and shows its place in the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from bot.engine import user_messages
+from bot.engine.aio import finish_although_cancelled
+from bot.engine.dispatch.concurrency import TurnSlots
+from bot.engine.display.edit_pacing import SharedPacing
+from bot.engine.display.retraction import retract_or_offer
+from bot.engine.display.stream import Display
+from bot.engine.ports.stores import Stores
+from bot.engine.ports.surface import Surface
+from bot.errors import LeaseLost, StoreAway
+from bot.types.turns import Outcome, Turn
+
+log = logging.getLogger(__name__)
+
+SurfaceFor = Callable[[Turn], Surface]
+"""Builds the surface on which a stored turn is answered. Used after a restart."""
+
+QUIET_SECONDS = 1.5
+"""Seconds a question waits for a slot before its asker is told."""
+UPDATE_SECONDS = 5.0
+"""Seconds between two updates of the place in the queue; more for places far behind."""
+RECHECK_SECONDS = 5.0
+"""Seconds after which a busy thread is checked again even without a notice."""
+
+
+@dataclass(slots=True)
+class RunningTurn:
+    """A turn of this process and its task.
+
+    ``thread_moved`` is set when the thread may be free, ``doubt`` when the turn may have been taken from this process,
+    ``lost`` when it has been. ``idle`` until this process tries to lease it. ``after`` is an earlier task of the same
+    turn. ``pace`` is the pacing shared by the workspace.
+    """
+
+    turn: Turn
+    surface: Surface
+    thread_moved: asyncio.Event = field(default_factory=asyncio.Event)
+    doubt: asyncio.Event = field(default_factory=asyncio.Event)
+    after: asyncio.Task[Outcome] | None = None
+    begun: bool = False
+    stopped: bool = False
+    lost: bool = False
+    idle: bool = True
+    quiet_seconds: float = QUIET_SECONDS
+    pace: SharedPacing = field(default_factory=SharedPacing)
+    _task: asyncio.Task[Outcome] | None = None
+
+    @property
+    def task(self) -> asyncio.Task[Outcome]:
+        """The task that runs the turn."""
+        assert self._task is not None
+        return self._task
+
+    @task.setter
+    def task(self, task: asyncio.Task[Outcome]) -> None:
+        self._task = task
+
+    async def wait_for_slot(self, slots: TurnSlots, stores: Stores, *, shared: bool) -> None:
+        """Wait for a slot. If that takes long, tell the asker and, if ``shared``, let other processes take the turn.
+
+        Raises LeaseLost if another process took it meanwhile.
+        """
+        taking = asyncio.ensure_future(slots.take(self.turn))
+        try:
+            done, _ = await asyncio.wait({taking}, timeout=self.quiet_seconds)
+            if not done:
+                await self._show_place(taking, slots, stores, shared=shared)
+            await taking
+        except BaseException:
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            raise
+        self._check()
+        self.idle = False
+
+    async def wait_for_thread(self, slots: TurnSlots) -> None:
+        """Wait without a slot until the thread may be free. Raises LeaseLost."""
+        self.idle = True
+        slots.give(self.turn)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECHECK_SECONDS):
+                await self.thread_moved.wait()
+        self.thread_moved.clear()
+        await slots.take(self.turn)
+        self._check()
+        self.idle = False
+
+    def _check(self) -> None:
+        if self.lost:
+            raise LeaseLost("This question was edited or deleted.")
+
+    async def _show_place(
+        self, taking: asyncio.Future[None], slots: TurnSlots, stores: Stores, *, shared: bool
+    ) -> None:
+        display = Display(
+            self.surface,
+            turn_id=self.turn.id,
+            record=partial(stores.queue.record_waiting, self.turn),
+            parts=self.turn.parts,
+            recorded=self.turn.recorded,
+            shared=self.pace,
+        )
+        try:
+            await self._update_place(display, taking, slots, stores, shared=shared)
+        except (LeaseLost, asyncio.CancelledError) as error:
+            if self.lost or isinstance(error, LeaseLost):
+                await finish_although_cancelled(retract_or_offer(stores, self.turn, display))
+            raise
+
+    async def _update_place(
+        self, display: Display, taking: asyncio.Future[None], slots: TurnSlots, stores: Stores, *, shared: bool
+    ) -> None:
+        shown = 0
+        while not taking.done() and not self.lost:
+            place = slots.ahead(self.turn) + 1
+            if place != shown and display.may_say():
+                shown = place
+                try:
+                    await self._say(display, user_messages.queued(place), stores, shared=shared)
+                except StoreAway as away:
+                    log.info("turn %s waits; its place could not be shown: %s", self.turn.id, away)
+            await asyncio.wait({taking}, timeout=max(UPDATE_SECONDS, place / 4))
+
+    async def _say(self, display: Display, status: str, stores: Stores, *, shared: bool) -> None:
+        """Write the status while holding the turn, so that no other process answers in the same message meanwhile.
+
+        A later question of a thread gets no status before the earlier ones have ended: its message would stand above
+        their answers.
+        """
+        before = await stores.queue.open_turns(self.turn.thread)
+        if before and before[0].id != self.turn.id:
+            return
+        if not await stores.queue.hold(self.turn):
+            raise LeaseLost("Another process answers this question now.")
+        try:
+            await display.say(status)
+        finally:
+            if shared and not self.surface.limits.here_only:
+                await stores.queue.release(self.turn)

@@ -1,0 +1,34 @@
+"""Port to token budgets and the ledger: limits, reservations and provider calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bot.types.conversation import Author
+from bot.types.turns import Turn
+from bot.types.usage import BudgetState, Call, Reservation
+
+
+class Budgets(Protocol):
+    """Reserves tokens of the day and records every provider call. Every method may raise StoreAway."""
+
+    async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
+        """Return a person's own day."""
+
+    async def budgets(self, tenant_id: str, channel_id: str, author: Author) -> tuple[BudgetState, ...]:
+        """Return every limit on the author in the channel: their own day, the channel's and the tenant's."""
+
+    async def reserve(self, turn: Turn, tokens: int) -> Reservation:
+        """Reserve tokens for the asker, the channel and the tenant, for all or for none. Raise OverBudget."""
+
+    async def change_reservation(self, turn: Turn, reservation: Reservation, tokens: int) -> Reservation:
+        """Resize a reservation to ``tokens``. Raise OverBudget and leave it unchanged if that is too much."""
+
+    async def open_call(
+        self, turn: Turn, call: Call, reservation: Reservation | None, *, tokens: int | None = None
+    ) -> None:
+        """Record a call before it is sent and resize the reservation to ``tokens``. Raise OverBudget."""
+
+    async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
+        """Record calls made outside a turn's answer, such as summaries, and settle them at once."""

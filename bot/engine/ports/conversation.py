@@ -1,0 +1,37 @@
+"""Port to a thread's conversation: its history, rolling summary and ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bot.engine.memory import Quoted
+from bot.types.conversation import Author, History, PastMessage
+from bot.types.turns import Turn, TurnRecord
+
+
+class Conversation(Protocol):
+    """Reads what a thread remembers and appends to it. Every method may raise StoreAway."""
+
+    async def turn_record(self, turn: Turn) -> TurnRecord:
+        """Return everything stored that an answer needs, in one read."""
+
+    async def history(self, turn: Turn) -> History:
+        """Return the messages and summary before the turn."""
+
+    async def summarize(
+        self,
+        turn: Turn,
+        *,
+        since: int,
+        due: Sequence[PastMessage],
+        summary: str,
+        quoted: Sequence[Quoted] = (),
+    ) -> bool:
+        """Append a summary of the ``due`` messages and keep the facts quoted from them, in one transaction.
+
+        Return False, and store nothing, if the summary moved on from ``since`` or a message was edited or deleted.
+        """
+
+    async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:
+        """Store a rating of the turn's answer: 1 or -1. A later rating by the same person replaces it."""

@@ -1,0 +1,37 @@
+"""Port to the inbox: stores incoming questions once, and finds their turns again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bot.types.conversation import Incoming, ThreadKey
+from bot.types.turns import Turn
+
+
+class Inbox(Protocol):
+    """Stores questions and their turns. Every method may raise StoreAway."""
+
+    async def accept(self, incoming: Incoming) -> Turn | None:
+        """Store the message and its turn and reserve the tokens it will likely use, in one transaction.
+
+        Return None if the message was accepted before.
+        """
+
+    async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
+        """Record a message that becomes no turn. Return False if any process recorded or accepted it before."""
+
+    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+        """Return a stored turn with the reply messages known so far."""
+
+    async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
+        """Return the turn that a message became, then the turns that asked it again."""
+
+    async def replace_question(self, turn: Turn, question: str) -> Turn | None:
+        """Queue the turn again with an edited question; the process that runs it loses its lease.
+
+        Return None if the text is unchanged.
+        """
+
+    async def knows(self, thread: ThreadKey) -> bool:
+        """Return whether the bot was ever asked in this thread."""

@@ -1,0 +1,43 @@
+"""Port to leases: the exclusive right to answer a turn, and the ways in which a leased turn ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bot.types.answer_cache import NO_CACHE_NOTE, CacheNote
+from bot.types.turns import Lease, Outcome, Turn
+from bot.types.usage import Call, Reservation
+
+
+class Leases(Protocol):
+    """Every write names the lease's fencing token and raises LeaseLost once another process has the turn."""
+
+    async def lease(self, turn: Turn) -> Lease | None:
+        """Lease the turn to this process. Return None while the thread is busy; raise LeaseLost if the turn ended."""
+
+    async def renew(self, turn: Turn, lease: Lease) -> None:
+        """Extend the lease."""
+
+    async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
+        """Record a reply message as ``PartRecorder`` describes. Return the reference on record."""
+
+    async def finish(
+        self,
+        turn: Turn,
+        lease: Lease,
+        outcome: Outcome,
+        *,
+        reservation: Reservation | None,
+        cache_key: str | None,
+        cache_note: CacheNote = NO_CACHE_NOTE,
+    ) -> None:
+        """Store the reply, ledger rows and cache entry, settle the reservation and release the lease.
+
+        All of it is one transaction.
+        """
+
+    async def hand_back(
+        self, turn: Turn, lease: Lease, calls: Sequence[Call], *, reservation: Reservation | None
+    ) -> None:
+        """Queue an interrupted turn again and settle what its calls cost."""

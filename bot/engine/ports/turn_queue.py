@@ -1,0 +1,46 @@
+"""Port to the turn queue: which process runs which waiting turn."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bot.types.conversation import Platform, ThreadKey
+from bot.types.turns import Turn
+
+
+class TurnQueue(Protocol):
+    """Hands queued turns to processes. Every method may raise StoreAway."""
+
+    async def ready_turns(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+    ) -> Sequence[Turn]:
+        """Claim up to ``most`` turns for this process, the most urgent first; also free turns of dead processes.
+
+        Turns in ``known`` are skipped. At most one poison suspect is returned, none unless ``suspects``.
+        """
+
+    async def hold(self, turn: Turn) -> bool:
+        """Reserve a queued turn for this process. Return False if it runs, has ended, or another process holds it."""
+
+    async def release(self, turn: Turn) -> None:
+        """Let any process run a queued turn that this process held."""
+
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
+        """Do as ``Leases.record_part`` for a queued turn held by this process. Raise LeaseLost if it no longer is."""
+
+    async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
+        """Return the queued and running turns of a thread, oldest first."""
+
+    async def ask_to_stop(self, turn: Turn) -> bool:
+        """Tell the process that runs the turn, now or later, to stop. Return False if the turn has ended."""
+
+    async def serves(self, platform: Platform) -> None:
+        """Record that this process serves the platform and has caught up with its messages."""
+
+    async def last_served(self, platform: Platform) -> datetime | None:
+        """Return when another process last served the platform, or None if none did within a day."""
+
+    async def direct_channels(self, platform: Platform) -> Sequence[str]:
+        """Return the direct-message channels in which the bot was asked within a week, the latest first."""

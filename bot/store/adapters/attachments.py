@@ -1,0 +1,21 @@
+"""Stored attachments on PostgreSQL: see ``bot.engine.ports.attachments.AttachmentStore``."""
+
+from __future__ import annotations
+
+from bot.store import attachments
+from bot.store.adapters.transactions import Transactions
+from bot.types.conversation import StoredAttachment
+from bot.types.turns import Turn
+
+
+class PostgresAttachments:
+    """Keeps what was read of files and of the thread above a question."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    async def keep_attachment(self, turn: Turn, attached: StoredAttachment) -> None:
+        tenant_id = turn.thread.tenant_id
+        await self._transactions.session(
+            tenant_id, lambda session, _: attachments.keep(session, tenant_id=tenant_id, attached=attached)
+        )

@@ -1,0 +1,91 @@
+"""The turn queue on PostgreSQL: see ``bot.engine.ports.turn_queue.TurnQueue``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from bot.errors import StoreAway
+from bot.store import processes, turn_queue, turns
+from bot.store.session import Database
+from bot.types.conversation import Platform, ThreadKey
+from bot.types.turns import Notice, Turn
+
+
+class PostgresTurnQueue:
+    """``holder`` returns the number under which this process may hold turns, None while it may not.
+
+    A process counts as dead ``settling`` seconds after its connection ended.
+    """
+
+    def __init__(
+        self, database: Database, *, holder: Callable[[], int | None], settling: float = processes.SETTLING
+    ) -> None:
+        self._database = database
+        self._holder = holder
+        self._settling = settling
+
+    async def ready_turns(
+        self, platform: Platform, *, known: Collection[str] = (), most: int = 100, suspects: bool = True
+    ) -> Sequence[Turn]:
+        await self._free_turns_of_dead_processes()
+        async with self._database.queue() as session:
+            found = await turn_queue.ready(
+                session, platform=platform, holder=self._holder(), known=known, most=most, suspects=suspects
+            )
+        claimed = [await self._claim(one) for one in found]
+        return [turn for turn in claimed if turn is not None]
+
+    async def _claim(self, found: turn_queue.Ready) -> Turn | None:
+        """Hold the turn for this process if it waits. Return None if another process was faster."""
+        async with self._database.tenant(found.tenant_id) as session:
+            turn = await turns.get(session, tenant_id=found.tenant_id, turn_id=found.turn_id)
+            if turn is None or found.running or self._holder() is None:
+                return turn
+            return turn if await turn_queue.hold(session, turn=turn, holder=self._holder()) else None
+
+    async def _free_turns_of_dead_processes(self) -> None:
+        async with self._database.queue() as session:
+            left = await turn_queue.left_behind(session, holder=self._holder(), settling=self._settling)
+        for (tenant_id, _), of_tenant in groupby(left, key=lambda one: (one.tenant_id, one.suspect)):
+            async with self._database.tenant(tenant_id) as session:
+                await turn_queue.set_free(session, tenant_id=tenant_id, left=list(of_tenant))
+
+    async def hold(self, turn: Turn) -> bool:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            return await turn_queue.hold(session, turn=turn, holder=self._holder())
+
+    async def release(self, turn: Turn) -> None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            await turn_queue.release(session, turn=turn, holder=self._holder())
+
+    async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            return await turn_queue.record_waiting(session, turn=turn, holder=self._holder(), index=index, ref=ref)
+
+    async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
+        async with self._database.tenant(thread.tenant_id) as session:
+            return await turns.open_turns(session, thread=thread)
+
+    async def ask_to_stop(self, turn: Turn) -> bool:
+        async with self._database.tenant(turn.thread.tenant_id) as session:
+            asked = await turns.ask_to_stop(session, turn=turn)
+            if asked:
+                await turn_queue.tell(session, Notice("stop", turn.id))
+            return asked
+
+    async def serves(self, platform: Platform) -> None:
+        holder = self._holder()
+        if holder is None:
+            raise StoreAway("the connection for notifications is down")
+        async with self._database.queue() as session:
+            await processes.serves(session, process_id=holder, platform=platform)
+
+    async def last_served(self, platform: Platform) -> datetime | None:
+        async with self._database.queue() as session:
+            return await processes.last_served(session, process_id=self._holder() or 0, platform=platform)
+
+    async def direct_channels(self, platform: Platform) -> Sequence[str]:
+        async with self._database.queue() as session:
+            return await turn_queue.direct_channels(session, platform=platform)

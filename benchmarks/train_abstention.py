@@ -28,7 +28,15 @@ from bot.errors import UsageError
 from bot.evals.abstention import Case, auc, encoded
 from knowledge import evidence_confidence as shipped
 from knowledge.embedders import OFFLINE_MODEL, build_embedder
-from knowledge.evidence_confidence import MEANING, WORDS, Evidence, Linear, Weights, seen_meaning, seen_words
+from knowledge.evidence_confidence import (
+    EMBEDDING_FEATURES,
+    WORD_FEATURES,
+    Evidence,
+    LogisticModel,
+    Weights,
+    embedding_features,
+    word_features,
+)
 
 FOLDS = 5
 PENALTY = 10.0
@@ -64,7 +72,7 @@ class Data:
 def seen(shown: Sequence[Shown], evidence: Sequence[Sequence[Evidence]]) -> Data:
     """What the models read."""
     rows = [
-        [*seen_words(one.question, found), *(seen_meaning(found) or ())]
+        [*word_features(one.question, found), *(embedding_features(found) or ())]
         for one, found in zip(shown, evidence, strict=True)
     ]
     return Data(
@@ -75,7 +83,7 @@ def seen(shown: Sequence[Shown], evidence: Sequence[Sequence[Evidence]]) -> Data
     )
 
 
-def train(data: Data, rows: Rows, columns: int) -> Linear:
+def train(data: Data, rows: Rows, columns: int) -> LogisticModel:
     """Logistic regression on the first columns, every set and both answers weighing the same."""
     values, right = data.seen[rows, :columns], data.answerable[rows].astype(float)
     weights = np.zeros(len(right))
@@ -92,13 +100,15 @@ def train(data: Data, rows: Rows, columns: int) -> Linear:
         curve = inputs.T @ (inputs * (weights * chance * (1 - chance))[:, None]) + penalty
         found -= np.linalg.solve(curve, inputs.T @ (weights * (chance - right)) + penalty @ found)
     slopes = found[1:] / spread
-    named = {name: round(float(slope), 4) for name, slope in zip((*WORDS, *MEANING), slopes, strict=False)}
-    return Linear(round(float(found[0] - slopes @ centre), 4), named)
+    named = {
+        name: round(float(slope), 4) for name, slope in zip((*WORD_FEATURES, *EMBEDDING_FEATURES), slopes, strict=False)
+    }
+    return LogisticModel(round(float(found[0] - slopes @ centre), 4), named)
 
 
-def scores(model: Linear, data: Data, rows: Rows) -> Floats:
+def scores(model: LogisticModel, data: Data, rows: Rows) -> Floats:
     """What a model says of some cases."""
-    return np.array([model.chance(row[: len(model.slopes)]) for row in data.seen[rows]])
+    return np.array([model.probability(row[: len(model.slopes)]) for row in data.seen[rows]])
 
 
 def folded(data: Data, columns: int) -> Floats:
@@ -140,7 +150,10 @@ def threshold(said: Floats, data: Data, share: float) -> float:
 def measure(data: Data) -> Weights:
     """Show how far the models carry, and make the weights of all cases."""
     everything = np.ones(len(data.sets), dtype=bool)
-    for title, columns in (("words", len(WORDS)), ("words and meaning", len(WORDS) + len(MEANING))):
+    for title, columns in (
+        ("words", len(WORD_FEATURES)),
+        ("words and meaning", len(WORD_FEATURES) + len(EMBEDDING_FEATURES)),
+    ):
         if len(data.names) > 1:
             show(f"{title}, set unseen", left_out(data, columns), data)
         said = folded(data, columns)
@@ -150,8 +163,8 @@ def measure(data: Data) -> Weights:
         OFFLINE_MODEL,
         round(threshold(said, data, DECLINED), 3),
         round(threshold(said, data, WEAK), 3),
-        train(data, everything, len(WORDS) + len(MEANING)),
-        train(data, everything, len(WORDS)),
+        train(data, everything, len(WORD_FEATURES) + len(EMBEDDING_FEATURES)),
+        train(data, everything, len(WORD_FEATURES)),
     )
 
 

@@ -17,7 +17,7 @@ from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
-from knowledge.reembed import Standing, standing
+from knowledge.reembed import ReembedProgress, read_progress
 
 OLDEST_POSTGRES = 140000
 OLDEST_PGVECTOR = (0, 7)
@@ -136,7 +136,7 @@ def _isolation(facts: Any) -> Check:
 
 async def _embedder(settings: Settings) -> list[Check]:
     from bot.app import build_models
-    from knowledge.search import INDEXED_DIMENSIONS
+    from knowledge.vector_search import INDEXED_DIMENSIONS
 
     models = build_models(settings)
     try:
@@ -170,13 +170,13 @@ async def _reembedding(settings: Settings) -> list[Check]:
         stack.push_async_callback(models.aclose)
         for tenant_id in await every_tenant(database):
             async with database.tenant(tenant_id) as session:
-                at = await standing(session, tenant_id)
+                at = await read_progress(session, tenant_id)
             if at is not None:
                 checks.append(await _reembedding_check(models, tenant_id, at))
     return checks
 
 
-async def _reembedding_check(models: Models, tenant_id: str, at: Standing) -> Check:
+async def _reembedding_check(models: Models, tenant_id: str, at: ReembedProgress) -> Check:
     name = f"embedding model of {tenant_id}"
     try:
         await models.load(at.model)

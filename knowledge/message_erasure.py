@@ -14,7 +14,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25, store
+from knowledge import bm25
+from knowledge.document_writes import delete_documents
+from knowledge.knowledge_version import lock_and_increment
 
 Entry = Mapping[str, Any]
 
@@ -38,10 +40,10 @@ async def erase_messages(session: AsyncSession, *, tenant_id: str, user_id: str)
     affected = {number: posts async for number, _, posts in _months_with_messages_by(session, tenant_id, user_id)}
     if not affected:
         return 0
-    await store.bump(session, tenant_id)
+    await lock_and_increment(session, tenant_id)
     remaining = {number: [_without_messages_by(post, user_id) for post in posts] for number, posts in affected.items()}
     empty = [number for number, posts in remaining.items() if not any(_entries(posts))]
-    await store.delete_documents(session, tenant_id, empty)
+    await delete_documents(session, tenant_id, empty)
     for number in remaining.keys() - set(empty):
         await _clear_document(session, tenant_id, number, json.dumps(remaining[number]))
     return len(affected)

@@ -1,4 +1,4 @@
-"""Runs the migrations against the database that Parley uses: DATABASE_URL, or the embedded Postgres."""
+"""Runs the migrations on the database that Parley uses: DATABASE_URL, or the embedded Postgres."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.store.session import driver_url
 from knowledge.schema import metadata as knowledge
 
 LOCK = 7261093
-"""Names the advisory lock that lets one process at a time migrate."""
+"""The key of the advisory lock that lets one process migrate at a time."""
 
 
 def _url() -> str:
@@ -28,9 +28,9 @@ def _url() -> str:
 
 
 def _compared(item: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
-    """What ``alembic check`` and ``--autogenerate`` look at.
+    """Return whether ``alembic check`` and ``--autogenerate`` compare an object.
 
-    Indexes over expressions stand in the migrations alone, and the tables of the queue belong to procrastinate.
+    Indexes on expressions are defined in the migrations only, and the tables of the queue belong to procrastinate.
     """
     if kind == "table" and (name or "").startswith("procrastinate_"):
         return False

@@ -12,7 +12,7 @@ from bot.commands.ingest import follow_runs
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
-from knowledge import document_catalog, ingest_runs
+from knowledge import document_catalog, source_records
 from knowledge.errors import KnowledgeError
 from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure
 
@@ -99,7 +99,7 @@ async def set_interval(database: Database, tenant_id: str, row: document_catalog
     if not row.can_be_read_again:
         raise UsageError(user_messages.uploaded_source(row.uri))
     async with database.tenant(tenant_id) as session:
-        await ingest_runs.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
+        await source_records.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
     return user_messages.refresh_interval(row.uri, period, seconds)
 
 

@@ -103,7 +103,7 @@ async def follow_runs(
                 shown = now
                 await context.update(*shown)
         for ended in runs:
-            report = combined(report, ingest_runs.unpacked(ended))
+            report = combined(report, ingest_runs.report_of(ended))
     running = [request.run for request in requested if not request.new]
     parts = [ingest_messages.already_running(one.uri, one.progress) for one in running]
     if ids or failed:

@@ -23,7 +23,7 @@ from bot.evals.scratch_schema import scratch_schema
 from bot.llm import extractive
 from bot.llm.query_rewriting import ModelRewriter
 from bot.types.conversation import PastMessage
-from knowledge import search
+from knowledge.chunk_lookup import chunk_spans
 from knowledge.types import Scope
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ async def evaluate(data: Path, app: retrieval.Running, *, rewrites: Rewrites | N
         await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens)
         retriever, scope = app.retriever.on(database.tenant), Scope(retrieval.TENANT)
         async with database.tenant(retrieval.TENANT) as session:
-            names = retrieval.judged(dataset.corpus, await search.places(session, scope))
+            names = retrieval.judged(dataset.corpus, await chunk_spans(session, scope))
         found: dict[str, list[tuple[list[str], Mapping[str, int]]]] = {way: [] for way in WAYS}
         for follow_up in asked:
             last_turn, previous = follow_up.last_turn, follow_up.earlier

@@ -21,7 +21,7 @@ from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.types.conversation import History, PastMessage
 from knowledge.date_expressions import spans
-from knowledge.message_relevance import Said, relevance
+from knowledge.message_relevance import ConversationMessage, relevance
 from knowledge.ports import Embedder
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ Count = Callable[[str], int]
 class Conversation:
     """Turns in order, and questions with the indexes of their evidence turns."""
 
-    turns: tuple[Said, ...]
+    turns: tuple[ConversationMessage, ...]
     questions: tuple[tuple[str, frozenset[int]], ...]
 
 
@@ -81,7 +81,7 @@ async def _ask(conversation: Conversation, embedder: Embedder, budget: int, coun
     older, last = messages[:-VERBATIM_MESSAGES], messages[-VERBATIM_MESSAGES:]
     results = []
     for (text, evidence), vector in zip(conversation.questions, questions, strict=True):
-        scores = relevance(text, turns, vectors=vectors, asked=vector, today=today)
+        scores = relevance(text, turns, vectors=vectors, question_vector=vector, today=today)
         remembered = [Remembered(message, float(scores[message.seq])) for message in older]
         past = compose(History("", 0, tuple(last)), remembered, budget, count)
         places = {message.seq for message in (*past.messages, *past.recalled)}
@@ -150,10 +150,12 @@ def _conversation(row: Any, where: str) -> Conversation:
     return Conversation(parsed, tuple(questions))
 
 
-def _turn(turn: Any, where: str) -> Said:
+def _turn(turn: Any, where: str) -> ConversationMessage:
     if not isinstance(turn, dict) or "id" not in turn:
         raise UsageError(f"{where}: must be an object with id, author, time and text.")
-    return Said(jsonl.text(turn, "author", where), jsonl.text(turn, "text", where), parse_time(turn.get("time")))
+    return ConversationMessage(
+        jsonl.text(turn, "author", where), jsonl.text(turn, "text", where), parse_time(turn.get("time"))
+    )
 
 
 def parse_time(value: object) -> datetime | None:

@@ -20,11 +20,12 @@ from bot.errors import UsageError
 from bot.evals.metrics import means, percentile
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
-from knowledge import search
+from knowledge.chunk_lookup import chunk_spans
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text
 from knowledge.ports import Embedder
-from knowledge.retriever import Ranking, Retriever
+from knowledge.ranking import Ranking
+from knowledge.retriever import Retriever
 from knowledge.types import NOTHING_KNOWN, Document, Fetched, IngestReport, Known, Scope
 
 TENANT = "eval"
@@ -80,7 +81,7 @@ async def evaluate(data: Path, app: Running) -> dict[str, Any]:
         retriever = app.retriever.on(database.tenant)
         scope = Scope(TENANT)
         async with database.tenant(TENANT) as session:
-            names = judged(dataset.corpus, await search.places(session, scope))
+            names = judged(dataset.corpus, await chunk_spans(session, scope))
         asked = [query for query in dataset.queries if dataset.relevance.get(query)]
         rankings = [await retriever.rank(dataset.queries[query], scope) for query in asked]
     runs = zip(asked, rankings, strict=True)

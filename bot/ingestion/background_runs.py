@@ -12,7 +12,7 @@ from bot.ingestion.runner import lock_name
 from bot.store.advisory_locks import is_free
 from bot.store.job_queue import Queue
 from bot.store.session import Database
-from knowledge import ingest_runs
+from knowledge import ingest_runs, source_records
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
 from knowledge.types import Fetched
@@ -58,7 +58,7 @@ class Ingestion:
         """
         upload = await _uploaded(source)
         async with self._database.tenant(tenant_id) as session:
-            source_id = await ingest_runs.find_or_add_source(
+            source_id = await source_records.find_or_add_source(
                 session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=self._clock()
             )
             content_type = upload.content_type if upload else ""
@@ -107,7 +107,7 @@ class Ingestion:
                 found = await ingest_runs.active(session, tenant_id, asked_by=asked_by)
             if asked_by is not None and any(run.asked_by != asked_by for run in found):
                 raise NotAllowed(NOT_YOURS)
-            await ingest_runs.ask_to_stop(session, tenant_id, [run.id for run in found])
+            await ingest_runs.request_stop(session, tenant_id, [run.id for run in found])
         return found
 
     async def has_worker(self) -> bool:

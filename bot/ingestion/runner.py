@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from bot.errors import ParleyError
 from bot.store.advisory_locks import only_one
 from bot.store.session import Database
-from knowledge import ingest_runs
+from knowledge import ingest_runs, source_records
 from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
 from knowledge.ingest_runs import Run
@@ -95,7 +95,7 @@ class IngestRunner:
     async def postpone(self, tenant_id: str, run_id: str, error: str) -> None:
         """Make the run wait for its next attempt; ``error`` is the reason."""
         async with self.database.tenant(tenant_id) as session:
-            await ingest_runs.hand_back(session, tenant_id=tenant_id, run_id=run_id, error=error)
+            await ingest_runs.return_to_queue(session, tenant_id=tenant_id, run_id=run_id, error=error)
 
 
 async def ingest_in_process(
@@ -115,7 +115,7 @@ async def ingest_in_process(
     not started ends together with this one. Raises SourceBusy, EmbeddingError.
     """
     async with runner.database.tenant(tenant_id) as session:
-        source_id = await ingest_runs.find_or_add_source(
+        source_id = await source_records.find_or_add_source(
             session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=now
         )
     async with only_one(runner.database, lock_name(tenant_id, source_id)) as acquired:
@@ -151,7 +151,9 @@ async def _ingest_with_progress(
 
     async def store_progress() -> None:
         async with runner.database.tenant(tenant_id) as session:
-            if await ingest_runs.note(session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None):
+            if await ingest_runs.record_progress(
+                session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None
+            ):
                 stop.set()
 
     await store_progress()
@@ -175,7 +177,7 @@ async def _ingest_with_progress(
     state: ingest_runs.RunState = "stopped" if report.stopped else "done"
     async with runner.database.tenant(tenant_id) as session:
         if latest:
-            await ingest_runs.note(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
+            await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
         await ingest_runs.end(session, tenant_id=tenant_id, run_id=run.id, state=state, report=report)
     return report
 

@@ -15,8 +15,8 @@ from bot.store.pipeline import send
 from bot.store.schema import answers, reservations, tenants, turns
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT
-from knowledge import ingest_runs
-from knowledge.reembed import behind
+from knowledge import ingest_runs, source_records
+from knowledge.reembed import needs_reembedding
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def run_maintenance(services: Services) -> None:
         await reembed_if_needed(services, tenant_id)
         await services.ingestion.revive(tenant_id)
         async with services.database.tenant(tenant_id) as session:
-            await ingest_runs.forget_ended(session, tenant_id, before=services.clock() - RUN_RETENTION)
+            await ingest_runs.delete_ended(session, tenant_id, before=services.clock() - RUN_RETENTION)
 
 
 async def refresh_due(services: Services) -> int:
@@ -56,7 +56,9 @@ async def refresh_due(services: Services) -> int:
         async with services.database.tenant(tenant_id) as session:
             if await slack_workspaces.was_removed(session, tenant_id):
                 continue
-            due = await ingest_runs.due(session, tenant_id, now=services.clock(), every_seconds=default_seconds)
+            due = await source_records.due_for_refresh(
+                session, tenant_id, now=services.clock(), every_seconds=default_seconds
+            )
         for source_id, has_own_interval in due:
             await services.ingestion.refresh(tenant_id, source_id, asked_by=SCHEDULE, files=has_own_interval)
             started += 1
@@ -65,7 +67,7 @@ async def refresh_due(services: Services) -> int:
 
 async def reembed_if_needed(services: Services, tenant_id: str) -> bool:
     """Start re-embedding if the embedding model has changed; return whether it was started."""
-    if not await behind(services.database.tenant, services.models, tenant_id):
+    if not await needs_reembedding(services.database.tenant, services.models, tenant_id):
         return False
     log.info("re-embedding the passages of %s with %s", tenant_id, services.models.current.model)
     await services.queue.defer("reembed", tenant_id=tenant_id, lock="reembed", once="reembed")

@@ -46,11 +46,16 @@ class ThreadMemory:
             rows = await _messages(session, turn, self._embedder.model)
         if not rows:
             return ()
-        said = [message_relevance.Said(row.author, row.text, row.created_at) for row in rows]
+        said = [message_relevance.ConversationMessage(row.author, row.text, row.created_at) for row in rows]
         asked = await self._asked(query)
         vectors = None if asked is None else _stacked([row.vector for row in rows], len(asked))
         scores = await asyncio.to_thread(
-            message_relevance.relevance, query, said, vectors=vectors, asked=asked, today=turn.created_at.date()
+            message_relevance.relevance,
+            query,
+            said,
+            vectors=vectors,
+            question_vector=asked,
+            today=turn.created_at.date(),
         )
         return [Remembered(_past(row), float(score)) for row, score in zip(rows, scores, strict=True)]
 
@@ -71,7 +76,7 @@ class ThreadMemory:
         if not rows:
             return
         rows = rows[-AT_ONCE:]
-        lines = [message_relevance.Said(row.author, row.text).line for row in rows]
+        lines = [message_relevance.ConversationMessage(row.author, row.text).line for row in rows]
         encoded = await self._embedder.encode(lines, "passage")
         async with self._database.tenant(turn.thread.tenant_id) as session:
             for row, vector in zip(rows, encoded.vectors, strict=True):

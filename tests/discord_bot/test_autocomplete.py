@@ -10,7 +10,7 @@ from bot.app import App
 from bot.engine.memory import StatedFact
 from bot.store import facts
 from bot.types.conversation import LOCAL_TENANT
-from knowledge import ingest_runs
+from knowledge import source_records
 from knowledge.types import TENANT_AUDIENCE
 from tests.discord_bot.conftest import FAST_LIMITS
 from tests.discord_bot.test_end_to_end import finished, running
@@ -21,7 +21,7 @@ LONG = "https://handbook.example/" + "a" * 90
 
 async def add_source(app: App, uri: str, audience: str = TENANT_AUDIENCE) -> None:
     async with app.database.tenant(LOCAL_TENANT) as session:
-        await ingest_runs.find_or_add_source(
+        await source_records.find_or_add_source(
             session, tenant_id=LOCAL_TENANT, uri=uri, kind="url", audience=audience, now=app.services.clock()
         )
 

@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from bot.store.advisory_locks import is_free
 from bot.store.session import Database
-from knowledge import ingest, ingest_runs
+from knowledge import ingest_runs
+from knowledge.ingest.document_pipeline import BATCH_CHUNKS
 from tests.ingestion.slow_sources import TENANT
 
 DOCUMENTS = 40
@@ -93,7 +94,7 @@ async def test_a_killed_reading_leaves_whole_documents_and_goes_on_with_the_rest
     assert f"documents {DOCUMENTS} chunks {total} unchanged {len(whole)}" in out.decode()
     assert len(now) == total - chunks
     lost = sum((Counter(before) & Counter(now)).values())
-    # Two waves are being encoded, one is being stored, and one holds documents that are not complete yet.
-    assert lost == len(before) + len(now) - total <= 4 * ingest.WAVE
+    # Two batches are being encoded, one is being stored, and one consists of documents that are not complete yet.
+    assert lost == len(before) + len(now) - total <= 4 * BATCH_CHUNKS
     async with database.tenant(TENANT) as session:
         assert await ingest_runs.active(session, TENANT) == []

@@ -22,7 +22,7 @@ from bot.jobs import maintenance, working
 from bot.jobs.retries import retry_delay
 from bot.jobs.worker import _app, retry_stalled_jobs
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge import document_catalog, ingest_runs
+from knowledge import document_catalog, ingest_runs, source_records
 from knowledge.errors import EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
@@ -111,7 +111,7 @@ async def test_a_source_that_is_being_read_is_not_read_twice(services: Services,
         for _ in range(3):
             slow.let.release()
         ended = await seen(services, run, state="done")
-    assert (ended.done, ingest_runs.unpacked(ended).documents, slow.opened) == (4, 4, 1)
+    assert (ended.done, ingest_runs.report_of(ended).documents, slow.opened) == (4, 4, 1)
 
 
 async def test_a_reading_is_stopped_by_whoever_asked_and_keeps_what_it_took_in(
@@ -125,7 +125,7 @@ async def test_a_reading_is_stopped_by_whoever_asked_and_keeps_what_it_took_in(
         assert await services.ingestion.stop(LOCAL_TENANT, asked_by="bob") == []
         assert [one.id for one in await services.ingestion.stop(LOCAL_TENANT, asked_by="ann")] == [run.id]
         ended = await seen(services, run, state="stopped")
-    assert ingest_runs.unpacked(ended).stopped
+    assert ingest_runs.report_of(ended).stopped
     async with services.database.tenant(LOCAL_TENANT) as session:
         assert len(await document_catalog.list_documents(session, LOCAL_TENANT)) == 2
 
@@ -206,7 +206,7 @@ async def test_a_shutdown_hands_back_and_another_worker_goes_on(services: Servic
         for _ in range(4):
             slow.let.release()
         ended = await seen(services, run, state="done")
-    assert ingest_runs.unpacked(ended).unchanged == 1
+    assert ingest_runs.report_of(ended).unchanged == 1
     assert slow.opened == 2
 
 
@@ -264,12 +264,12 @@ async def test_sources_come_up_again_when_their_time_has_come(services: Services
     now = services.clock()
     async with services.database.tenant(LOCAL_TENANT) as session:
         for source in (folder, page, UploadSource("a.md", b"# A")):
-            await ingest_runs.find_or_add_source(
+            await source_records.find_or_add_source(
                 session, tenant_id=LOCAL_TENANT, uri=source.uri, kind=source.kind, audience="tenant", now=now
             )
         await session.execute(text("UPDATE sources SET fetched_at = now() - interval '25 hours'"))
         rows = {row.uri: row for row in await document_catalog.sources(session, LOCAL_TENANT)}
-        await ingest_runs.set_refresh(session, tenant_id=LOCAL_TENANT, source_id=rows[folder.uri].id, seconds=3600)
+        await source_records.set_refresh(session, tenant_id=LOCAL_TENANT, source_id=rows[folder.uri].id, seconds=3600)
     assert await maintenance.refresh_due(services) == 2
     assert await maintenance.refresh_due(services) == 0
     async with services.database.tenant(LOCAL_TENANT) as session:

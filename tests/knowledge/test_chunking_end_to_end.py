@@ -8,7 +8,7 @@ from sqlalchemy import text
 from knowledge.chunking import METHODS, Method
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
-from knowledge.passage_merging import joined_spans
+from knowledge.passage_merging import group_neighbors
 from knowledge.ports import Sessions
 from knowledge.retriever import Retriever
 from knowledge.types import Passage, Scope
@@ -95,7 +95,7 @@ def passage(start: int, end: int, score: float = 0.0, document: str = "d") -> Pa
 
 def test_overlapping_passages_are_merged() -> None:
     def spans(*passages: Passage, k: int = 5) -> list[tuple[int, int]]:
-        return [(group[0].start, group[-1].end) for group in joined_spans(passages, k)]
+        return [(group[0].start, group[-1].end) for group in group_neighbors(passages, k)]
 
     assert spans(passage(0, 5000), passage(4000, 9000)) == [(0, 9000)]
     assert spans(passage(0, 5000), passage(4000, 9000, document="other")) == [(0, 5000), (4000, 9000)]

@@ -1,4 +1,4 @@
-"""Work that is cheaper together: what many tasks ask for while a batch is being worked on makes the next batch."""
+"""Micro-batching: items that many tasks submit while a batch is being worked on form the next batch."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Gatherer(Generic[Item, Result]):
-    """Hands items to ``work`` in batches of at most ``most`` by weight, ``at_once`` batches at a time, in order.
+class MicroBatcher(Generic[Item, Result]):
+    """Passes items to ``work`` in order, in batches of at most ``max_weight``, ``concurrency`` batches at a time.
 
-    An item that weighs more goes alone. An error of ``work`` is raised to each item of its batch. Waits for nothing: a
-    batch is what has come together while those before it were worked on.
+    An item that weighs more forms a batch of its own. An error of ``work`` is raised to every item of its batch. There
+    is no waiting time: a batch is what came together while the batches before it were worked on.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int, at_once: int = 1
+        self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, max_weight: int, concurrency: int = 1
     ) -> None:
         self._work = work
-        self._most = most
-        self._free = at_once
+        self._max_weight = max_weight
+        self._free = concurrency
         self._waiting: list[tuple[Item, int, asyncio.Future[Result]]] = []
         self._running: set[asyncio.Task[None]] = set()
 
     async def put(self, item: Item, weight: int) -> Result:
-        """What ``work`` made of the item."""
+        """Submit an item and return what ``work`` returned for it."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, weight, future))
         self._start()
         return await future
 
     async def aclose(self) -> None:
-        """Break off what runs and forget what waits."""
+        """Cancel the running batches and the waiting items."""
         for _, _, future in self._waiting:
             future.cancel()
         self._waiting.clear()
@@ -45,14 +45,14 @@ class Gatherer(Generic[Item, Result]):
     def _start(self) -> None:
         while self._free and self._waiting:
             self._free -= 1
-            task = asyncio.create_task(self._batch())
+            task = asyncio.create_task(self._run_batch())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             if self._free and len(self._waiting) < 2:
                 return
 
-    async def _batch(self) -> None:
-        # The tasks that are about to ask as well get their turn first.
+    async def _run_batch(self) -> None:
+        # Yield once, so that tasks that are about to submit an item join this batch.
         await asyncio.sleep(0)
         batch = self._take()
         try:
@@ -72,9 +72,10 @@ class Gatherer(Generic[Item, Result]):
                 self._start()
 
     def _take(self) -> list[tuple[Item, int, asyncio.Future[Result]]]:
+        """Take the next batch from the waiting items, without those that were canceled."""
         batch: list[tuple[Item, int, asyncio.Future[Result]]] = []
         total = 0
-        while self._waiting and (not batch or total + self._waiting[0][1] <= self._most):
+        while self._waiting and (not batch or total + self._waiting[0][1] <= self._max_weight):
             entry = self._waiting.pop(0)
             if not entry[2].done():
                 batch.append(entry)

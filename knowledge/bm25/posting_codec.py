@@ -1,8 +1,8 @@
-"""How BM25's postings are packed into bytes. Pure.
+"""Encodes and decodes BM25 postings as bytes. Pure.
 
-A chunk's number is split into a segment (the high bits) and a place in it (the low 16). An entry of a term in a
-segment is three little-endian u16: place, frequency of the term, length of the chunk in terms. Entries of one term
-are simply joined to merge them. A mask is one bit for each place of a segment.
+The high bits of a chunk's number are its segment, the low 16 bits its place in the segment. An entry of a term in a
+segment has three little-endian u16: place, frequency of the term, length of the chunk in terms. Entries of one term are
+merged by concatenating them. A mask has one bit for each place of a segment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Bits = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class IndexedChunk:
-    """A chunk as BM25 sees it."""
+    """A chunk as BM25 indexes it."""
 
     chunk_id: int
     audience: str
@@ -45,7 +45,7 @@ def place_of(chunk_id: int) -> int:
 
 
 def pack(chunks: Iterable[IndexedChunk]) -> dict[int, dict[str, bytes]]:
-    """The entries of each segment and term. Frequencies and lengths beyond 65,535 are held at that."""
+    """Return the entries by segment and term. Frequencies and lengths are limited to 65,535."""
     rows: dict[int, dict[str, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
     for chunk in chunks:
         length = min(len(chunk.terms), U16_MAX)
@@ -63,7 +63,7 @@ def unpack(entries: bytes) -> Entries:
 
 
 def bits(mask: bytes) -> Bits:
-    """The flags of a stored mask, which ends with its last living byte."""
+    """Return the flags of a stored mask, which ends with its last byte that is not zero."""
     flags = np.zeros(SEGMENT, dtype=np.bool_)
     stored = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), bitorder="little")
     flags[: len(stored)] = stored
@@ -71,12 +71,12 @@ def bits(mask: bytes) -> Bits:
 
 
 def mask(flags: Bits) -> bytes:
-    """The bytes of the flags, without empty bytes at the end."""
+    """Return the bytes of the flags, without zero bytes at the end."""
     return np.packbits(flags, bitorder="little").tobytes().rstrip(b"\0")
 
 
 def keep_alive(terms: Mapping[str, bytes], alive: Bits) -> dict[str, bytes]:
-    """The entries without those of dead chunks; terms that only dead chunks had are left out."""
+    """Return the entries without those of dead chunks; terms that only dead chunks had are left out."""
     kept = {}
     for term, entries in terms.items():
         rows = unpack(entries)

@@ -28,6 +28,7 @@ from bot.engine.ports.stores import Stores
 from bot.store.notifications import Notifications
 from bot.store.session import Database
 from bot.store.stores import open_stores
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn
@@ -169,7 +170,7 @@ async def ask(dispatcher: Dispatcher, marks: Marks, *, turns: int, at_once: int)
             name = f"question {number}?"
             thread = ThreadKey("benchmark", "web", f"C{number % PEOPLE}", f"T{number}-{at_once}")
             author = Author(f"U{number % PEOPLE}", "Ann")
-            asked = Incoming(thread, uuid.uuid4().hex, author, name, "mention", datetime.now(UTC))
+            asked = Incoming(thread, uuid.uuid4().hex, author, name, "mention", datetime.now(UTC), audience=MEMBERS)
             marks.taken[name] = time.perf_counter()
             turn = await dispatcher.accept(asked)
             assert turn is not None

@@ -33,6 +33,7 @@ from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.store.turns import ANYBODY
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Lease, Outcome, Turn, TurnState
 from bot.types.usage import Call, Reservation, Usage
@@ -131,7 +132,7 @@ class TurnMachine(RuleBasedStateMachine):
         """A question is changed, whatever has become of its turn: it is asked anew, in its old place."""
         known, process = self._pick(self._known, which), self._process(which)
         question = f"What of wording {wording}?"
-        anew = self._run(self._stores(process).inbox.replace_question(known.turn, question))
+        anew = self._run(self._stores(process).inbox.replace_question(known.turn, question, MEMBERS))
         assert (anew is None) == (known.turn.question in ("", question)), "what was deleted does not come back"
         if anew is not None:
             known.turn, known.state, known.holder, known.fence = anew, "queued", process, known.fence + 1
@@ -395,7 +396,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     def _incoming(self, thread: int, message: str) -> Incoming:
         key = ThreadKey(self._tenant, "slack", "C1", f"t{thread}")
-        return Incoming(key, message, Author("U1", "Ann"), f"What of {message}?", "mention", NOW)
+        return Incoming(key, message, Author("U1", "Ann"), f"What of {message}?", "mention", NOW, audience=MEMBERS)
 
     def _row(self, known: Known) -> Any:
         (row,) = self._sql(

@@ -18,6 +18,7 @@ from bot.commands.ingest import describe_run
 from bot.commands.ingest_messages import counted
 from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import money
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, ThreadKey
 from knowledge.ingest_runs import Run
 from knowledge.types import Progress
@@ -28,7 +29,7 @@ BOSS = Author("U9", "Boss", is_admin=True)
 
 
 def by(app: App, author: Author = ANN, channel: str = "C1") -> Context:
-    return Context(LOCAL_TENANT, "slack", channel, "1.0", author, app.services)
+    return Context(LOCAL_TENANT, "slack", channel, "1.0", author, app.services, audience=MEMBERS)
 
 
 def upload(name: str, text: str) -> Attachment:

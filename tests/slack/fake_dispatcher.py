@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, UsageError
+from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.display import Citation, Part
 from bot.types.turns import Outcome, Turn
@@ -101,7 +102,7 @@ class ScriptedDispatcher:
             raise NotAllowed("Only alice or an admin can stop this answer.")
         self.stopped.append((turn_id, by.name))
 
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
+    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         earlier = next((turn for turn in self.started if turn.id == turn_id), None)
         if earlier is None or earlier.thread.tenant_id != tenant_id:
             raise UsageError("I no longer have that answer.")

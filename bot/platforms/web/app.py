@@ -18,6 +18,7 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
 from bot.platforms.web.playground import CommandRunner, DispatcherPort, Playground
 from bot.platforms.web.request_guard import allowed_hosts
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
 from knowledge import sample
 
@@ -43,7 +44,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         attachments: tuple[Attachment, ...],
         update: OnUpdate,
     ) -> Context:
-        return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, services, attachments, update)
+        return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, services, attachments, update, audience=MEMBERS)
 
     return Playground(
         dispatcher=dispatcher,

@@ -164,8 +164,9 @@ async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) ->
     reply = await commands.run("why", "", inside)
     assert "Searched for: When are dogs welcome?" in reply.text
     turn_id = reply.text.split()[1].strip("*")
-    with pytest.raises(NotAllowed, match="another channel"):
-        await commands.run("why", turn_id, by(app, Author("U2", "Bob"), "C2"))
+    for other in (by(app, Author("U2", "Bob"), "C2"), by(app, Author("U2", "Bob")), by(app, BOSS)):
+        with pytest.raises(UsageError, match="No answer has the id"):
+            await commands.run("why", turn_id, other)
 
 
 async def test_stop_without_an_answer_says_so(app: App) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from bot.engine.dispatch.permissions import with_granted_role
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.command_options import Suggested
 from bot.store import facts, tenants
@@ -63,10 +62,10 @@ async def _matching(
             if choices:
                 choices.append((user_messages.ALL_FACTS, "all"))
             return _containing(typed, choices)
-        by = await with_granted_role(services.stores.settings, by, tenant)
+        granted = by.standing == "member" and by.id in (await tenants.settings(session, tenant_id=tenant)).admins
         made = await tenants.channel_settings(session, tenant_id=tenant, channel_id=thread.channel_id)
         wide = audience.given(made.external).tenant_wide
-        readable = None if by.is_admin else audiences(thread.channel_id, tenant_wide=wide)
+        readable = None if by.is_admin or granted else audiences(thread.channel_id, tenant_wide=wide)
         if what == "sources":
             uris = [row.uri for row in await document_catalog.sources(session, tenant, audiences=readable)]
             return _containing(typed, [(user_messages.ALL_SOURCES, "all"), *((uri, uri) for uri in uris)])

@@ -118,11 +118,14 @@ def standing_of(member: discord.Member) -> Standing:
 
 
 def readers_of(guild: discord.Guild | None, channel: Place) -> Readers:
-    """Return who reads a channel of a server; unknown if the bot does not see the channel."""
-    if guild is None or channel is None:
+    """Return who reads a channel of a server; unknown if the bot does not see what decides it."""
+    if guild is None:
         return "unknown"
-    seen_by_everyone = channel.permissions_for(guild.default_role).view_channel
-    return "public" if seen_by_everyone and can_be_joined_by_anybody(guild) else "members"
+    if not can_be_joined_by_anybody(guild):
+        return "members"
+    if channel is None:
+        return "unknown"
+    return "public" if channel.permissions_for(guild.default_role).view_channel else "members"
 
 
 def can_be_joined_by_anybody(guild: discord.Guild) -> bool:

@@ -34,6 +34,7 @@ class ScriptedDispatcher:
         self.stopped: list[tuple[str, str]] = []
         self.ratings: list[tuple[str, str, int, str]] = []
         self.repeats: list[tuple[str, Tier | None]] = []
+        self.repeated_for: list[Audience] = []
         self.pause: asyncio.Event | None = None
         self._tasks: list[asyncio.Task[Outcome]] = []
 
@@ -107,6 +108,7 @@ class ScriptedDispatcher:
         if earlier is None or earlier.thread.tenant_id != tenant_id:
             raise UsageError("I no longer have that answer.")
         self.repeats.append((turn_id, wish))
+        self.repeated_for.append(audience)
         return self.turn(earlier.thread, by, earlier.question, f"{earlier.message_id}-again")
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -17,8 +19,29 @@ from bot.store import embedded_postgres, migrate
 from bot.store.session import Database
 from knowledge.ports import Sessions
 
+TESTS = Path(__file__).parent
 TEMPLATE = "parley_template"
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNIT_TESTS = (
+    *("cli/*", "commands/*", "engine/*", "evals/*", "ingestion/*", "knowledge/*", "store/*"),
+    *("*/test_parse.py", "*/test_render.py", "test_settings.py", "test_frozen_clock.py"),
+)
+"""Files of `make test-fast`, of whose tests those with a database are left out."""
+SLOW = ("knowledge/test_embedders.py",)
+"""Files that it leaves out: they measure how busy processors are, for half a minute."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests."""
+    for item in items:
+        file = item.path.relative_to(TESTS).as_posix()
+        if any(map(partial(fnmatch, file), UNIT_TESTS)) and file not in SLOW and "postgres" not in fixtures_of(item):
+            item.add_marker(pytest.mark.unit)
+
+
+def fixtures_of(item: pytest.Item) -> Collection[str]:
+    """Return the names of the fixtures that a test uses, directly or not."""
+    return item.fixturenames if isinstance(item, pytest.Function) else ()
 
 
 def _named(url: str, database: str) -> str:

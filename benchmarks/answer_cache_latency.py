@@ -1,10 +1,11 @@
-"""How long somebody waits for an answer that was given before.
+"""Measures how long a user waits for an answer from the answer cache.
 
     python -m benchmarks.answer_cache_latency [--questions 40] [--rounds 5]
 
-The whole product without a model over the sample handbook, from the acceptance of a message to the stored answer, each
-question in a thread of its own: first asked anew, then again in the same words, in other words, and after a document
-was taken in that has nothing to do with them, when a question is searched for once more to see that the answer stands.
+Runs the whole product without a model over the sample handbook. The time starts when a message is accepted and ends
+when its answer is stored; each question gets a thread of its own. Questions are asked for the first time, then again in
+the same words, in other words, and after an unrelated document was ingested. In the last case the search runs once more
+to confirm that the cached answer is still valid.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ UNRELATED = "# Mangroves\n\nThe mangrove in pot {} of the greenhouse is watered 
 
 
 async def _asked(app: App, text: str) -> tuple[float, Outcome]:
-    """Milliseconds from the message to its stored answer."""
+    """Ask a question; return the milliseconds from the message to its stored answer, and the outcome."""
     key = ThreadKey(LOCAL_TENANT, "web", "general", uuid.uuid4().hex)
     message = Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC))
     start = time.perf_counter()
@@ -60,7 +61,7 @@ async def _round(app: App, form: str, subjects: Sequence[str]) -> dict[str, obje
 
 
 def percentile(waits: Sequence[float], share: float) -> float:
-    """The wait that ``share`` of all do not exceed."""
+    """Return the wait that ``share`` of all waits do not exceed."""
     ordered = sorted(waits)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -74,7 +75,7 @@ async def _unrelated(app: App, folder: Path, number: int) -> None:
 async def measured(
     url: str, subjects: Sequence[str], rounds: int, *, told: Callable[[str, dict[str, object]], None]
 ) -> None:
-    """Ask everything; each kind's figures are ``told``, waits in milliseconds."""
+    """Ask all questions and report each kind's figures; waits are in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
         made = Settings(
             _env_file=None, database_url=SecretStr(url), data_dir=Path(folder), cache_shadow=0.0, daily_tokens=0

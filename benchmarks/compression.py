@@ -1,14 +1,17 @@
-"""How much of the evidence is left when passages are cut down to a share of their tokens.
+"""Measures how much evidence is left after passages are compressed to a share of their tokens.
 
     python -m benchmarks.compression DIR [--share 0.5] [--passages 5] [--words]
 
-DIR has ``questions.jsonl`` (``question``, ``corpus`` and ``references`` with ``start_index`` and ``end_index``) and a
-document ``CORPUS.md`` for each corpus. Documents are chunked as they are for the index, the passages are those that
-BM25 finds, with the vectors of their sentences but for ``--words``, and tokens are counted as the offline model counts
-them. Printed is the share of the evidence characters in the passages that is kept, and the tokens that are, beside
-keeping the front of every passage and keeping the best passages whole: for each document, all questions, and apart for
-those with an even and an odd number among the questions whose passages hold evidence. Last comes how much of all
-evidence, found or not, is read in that many passages, and in twice as many cut down to the same number of tokens.
+DIR contains ``questions.jsonl`` (``question``, ``corpus`` and ``references`` with ``start_index`` and ``end_index``)
+and a document ``CORPUS.md`` for each corpus. Documents are chunked as for the index, and BM25 finds the passages.
+Compression uses the vectors of their sentences, or only words with ``--words``. Tokens are counted with the tokenizer
+of the offline model.
+
+The first table prints the share of the evidence characters that is kept, and of the tokens, compared with two
+baselines: the beginning of every passage, and the best passages in full. It has a row for each document, for all
+questions, and for the even-numbered and odd-numbered questions, among questions whose passages contain evidence. The
+second table prints how much of all evidence, found or not, is read in that many full passages, and in twice as many
+compressed to the same number of tokens.
 """
 
 from __future__ import annotations
@@ -41,20 +44,21 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True)
 class Index:
-    """A document in chunks, searched by BM25."""
+    """A document in chunks with a BM25 index."""
 
     chunks: Sequence[Passage]
     scores: BM25Okapi
 
     def best(self, question: str, k: int) -> list[Passage]:
-        """The k best chunks."""
+        """Return the k best chunks."""
         scores = self.scores.get_scores(query_terms(question))
         return [self.chunks[place] for place in sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]]
 
 
 @dataclass(frozen=True)
 class One:
-    """One question: the share of the evidence that each way keeps, and of the tokens that compression does."""
+    """Results for one question: the share of the evidence that each method keeps, and the share of tokens after
+    compression."""
 
     shares: dict[str, float]
     tokens: float
@@ -63,14 +67,14 @@ class One:
 
 @dataclass
 class Kept:
-    """The same, question by question."""
+    """Results of several questions."""
 
     shares: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     tokens: list[float] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
 
     def add(self, one: One) -> None:
-        """Count one question more."""
+        """Add the results of a question."""
         for way, share in one.shares.items():
             self.shares[way].append(share)
         self.tokens.append(one.tokens)
@@ -78,7 +82,7 @@ class Kept:
 
 
 def index(name: str, text: str, embedder: SentenceTransformerEmbedder) -> Index:
-    """A document as it is indexed."""
+    """Chunk and index a document."""
     parsed = plain_text.parse(plain_text.decode(text.encode()))
     chunks = chunk(Document(name, "", parsed.text, parsed.blocks), count=embedder.count_tokens)
     passages = [
@@ -88,17 +92,17 @@ def index(name: str, text: str, embedder: SentenceTransformerEmbedder) -> Index:
 
 
 def spans(extracts: Sequence[Extract]) -> list[Span]:
-    """What is kept, in places of the document."""
+    """Return the kept spans as offsets in the document."""
     return [(e.passage.start + start, e.passage.start + end) for e in extracts for start, end in e.spans]
 
 
 def fronts(passages: Sequence[Passage], share: float) -> list[Span]:
-    """The front of every passage."""
+    """Return the beginning of every passage."""
     return [(one.start, one.start + int(share * len(one.text))) for one in passages]
 
 
 def first(passages: Sequence[Passage], share: float) -> list[Span]:
-    """The best passages whole, and the front of the last that fits."""
+    """Return the best passages in full, and the beginning of the last one that fits."""
     room, kept = int(share * sum(len(one.text) for one in passages)), []
     for one in passages:
         kept.append((one.start, one.start + min(room, len(one.text))))
@@ -107,14 +111,14 @@ def first(passages: Sequence[Passage], share: float) -> list[Span]:
 
 
 def characters(kept: Sequence[Span], evidence: Sequence[Span]) -> int:
-    """How many characters of the evidence are kept."""
+    """Return how many characters of the evidence are kept."""
     wanted = {place for start, end in evidence for place in range(start, end)}
     return len(wanted & {place for start, end in kept for place in range(start, end)})
 
 
 @dataclass
 class Read:
-    """Shares of all evidence, and tokens: of passages read whole, and of twice as many cut down to as many tokens."""
+    """Shares of all evidence, with tokens: for full passages, and for twice as many compressed to as many tokens."""
 
     whole: list[tuple[float, int]] = field(default_factory=list)
     cut: list[tuple[float, int]] = field(default_factory=list)
@@ -127,7 +131,7 @@ class Read:
         evidence: Sequence[Span],
         count: Count,
     ) -> None:
-        """Count one question more."""
+        """Add the results of a question."""
         everything = characters(evidence, evidence)
         tokens, room = (sum(count(one.text) for one in group) for group in (passages, twice))
         extracts = compress(question, twice, share=tokens / room, count=count)
@@ -137,7 +141,7 @@ class Read:
 
 
 class Near:
-    """Passages with the cosines of their sentences to a question; every chunk is encoded once."""
+    """Adds the cosines of sentences to a question to passages; encodes every chunk once."""
 
     def __init__(self, embedder: SentenceTransformerEmbedder) -> None:
         self._embedder = embedder
@@ -155,7 +159,8 @@ class Near:
 
 
 async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[dict[str, Kept], Read]:
-    """Every question of the folder. Raises OSError and KeyError where it is no such folder."""
+    """Measure every question of the folder. Raises OSError or KeyError when the folder does not have the expected
+    files."""
     embedder = SentenceTransformerEmbedder()
     near, read = Near(embedder), Read()
     found: dict[str, Kept] = defaultdict(Kept)

@@ -1,9 +1,10 @@
-"""What durability costs: from a message's acceptance to its sign of life and to the model's call, with and without.
+"""Measures the latency that durability adds: until the first message, and until the model call.
 
     python -m benchmarks.durability [--turns 300] [--at-once 1 8]
 
-The same desk and engine, once over Postgres, with its line for notices, and once over a store that only remembers; the
-surface and the model answer at once, so that the difference is what the store takes. Milliseconds.
+Runs the same dispatcher and engine twice: over Postgres with its notifications, and over a store in memory. The surface
+and the model respond at once, so the difference is the time that the store takes. All times are milliseconds from the
+acceptance of a message.
 """
 
 from __future__ import annotations
@@ -37,25 +38,25 @@ from tests.engine.fakes import FakeStores
 
 PEOPLE = 20
 WARM = 20
-"""Turns before the first that counts: connections and statements are then known."""
+"""Turns that are not measured: they open connections and prepare statements."""
 
 
 @dataclass
 class Marks:
-    """When a question was taken in, when its first message was shown, and when the model was asked; in seconds."""
+    """Times in seconds at which a question was accepted, its first message was shown, and the model was called."""
 
     taken: dict[str, float] = field(default_factory=dict)
     shown: dict[str, float] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
 
     def until(self, moment: dict[str, float]) -> list[float]:
-        """Milliseconds from the acceptance until then, without the first ones."""
+        """Return the milliseconds from acceptance to each moment, without the warm-up turns."""
         return [1000 * (moment[name] - at) for name, at in self.taken.items()][WARM:]
 
 
 @dataclass
 class Place:
-    """A surface that answers at once."""
+    """A surface that responds at once."""
 
     marks: Marks
     name: str
@@ -77,7 +78,7 @@ class Place:
 
 @dataclass
 class Model:
-    """A model that says one word at once."""
+    """A model that answers one word at once."""
 
     marks: Marks
 
@@ -114,7 +115,7 @@ class Library:
 
 
 class Forgetful(FakeStores):
-    """A store without durability."""
+    """Stores in memory, without durability."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
         known = (incoming.thread, incoming.message_id, incoming.author, incoming.text)
@@ -129,7 +130,7 @@ def _dispatcher(stores: Stores, marks: Marks) -> Dispatcher:
 
 @asynccontextmanager
 async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
-    """A desk over Postgres, as the application wires it."""
+    """Yield a dispatcher over Postgres, wired as in the application."""
     database, notifications = Database(url), Notifications(url)
     made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
     stores = open_stores(
@@ -154,14 +155,14 @@ async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
 
 @asynccontextmanager
 async def plain(marks: Marks) -> AsyncIterator[Dispatcher]:
-    """The same over a store that only remembers."""
+    """Yield a dispatcher over stores in memory."""
     dispatcher = _dispatcher(Forgetful(limit=10**12).stores, marks)
     yield dispatcher
     await dispatcher.close()
 
 
 async def ask(dispatcher: Dispatcher, marks: Marks, *, turns: int, at_once: int) -> None:
-    """Put the questions, each in a thread of its own."""
+    """Ask the questions, each in a thread of its own."""
     free = asyncio.Semaphore(at_once)
 
     async def one(number: int) -> None:
@@ -180,7 +181,7 @@ async def ask(dispatcher: Dispatcher, marks: Marks, *, turns: int, at_once: int)
 
 
 async def measure(url: str, *, turns: int, at_once: int) -> dict[str, float]:
-    """Medians and 95th percentiles with and without, and the difference of the medians."""
+    """Return medians and 95th percentiles with and without durability, and the difference of the medians."""
     kept, forgotten = Marks(), Marks()
     async with durable(url, kept) as dispatcher:
         await ask(dispatcher, kept, turns=turns, at_once=at_once)
@@ -197,7 +198,7 @@ async def measure(url: str, *, turns: int, at_once: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--turns", type=int, default=300)
     options.add_argument("--at-once", type=int, nargs="+", default=[1, 8])

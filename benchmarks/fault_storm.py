@@ -1,10 +1,11 @@
-"""A thousand turns under random faults, stops, shutdowns and fallbacks: the ledger against the providers' own bill.
+"""Compares the ledger with the providers' bill after a thousand turns under random faults, stops, shutdowns and
+fallbacks.
 
     python -m benchmarks.fault_storm [--turns 1000]
 
-Every turn goes the whole way: desk, engine, real SDKs over sockets to the double of the providers, Postgres. Each row
-of the ledger that is not marked as estimated must be a line of the bill, token for token and dollar for dollar; each
-line of the bill must have its row; afterwards nothing may stay reserved, and every budget must have counted its rows.
+Every turn runs the full path: dispatcher, engine, real SDKs over sockets to the provider double, Postgres. Each ledger
+row that is not marked as estimated must equal a line of the bill, token for token and dollar for dollar. Each line of
+the bill must have its row. Afterwards no tokens may stay reserved, and every budget must equal the sum of its rows.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ Numbers = tuple[str, str, int, int, int, int, int, Decimal | None]
 
 
 class Library:
-    """A Search that finds the same rule for everybody."""
+    """A search that finds the same rule for every question."""
 
     async def version(self, tenant_id: str) -> int:
         return 1
@@ -74,7 +75,7 @@ class Library:
 
 @dataclass
 class Weather:
-    """What happens by chance: how providers answer, and what people and operators do meanwhile."""
+    """Random events: provider faults, and stops and shutdowns meanwhile."""
 
     chance: random.Random
 
@@ -94,7 +95,7 @@ class Weather:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one storm showed. Tokens are prompt and answer together."""
+    """Results of one storm. Token counts include prompt and answer."""
 
     ends: Counter[str]
     calls: Counter[str]
@@ -103,13 +104,13 @@ class Result:
     exact_tokens: int
     exact_usd: Decimal
     billed_usd: Decimal
-    """What the providers billed for the calls behind the exact rows."""
+    """What the providers billed for the calls with exact rows."""
     estimated: int
     estimated_tokens: int
     billed_beside: int
-    """Tokens that the providers billed for the calls behind the estimated rows."""
+    """Tokens that the providers billed for the calls with estimated rows."""
     missing: int
-    """Lines of the bill that no row stands for."""
+    """Lines of the bill without a row."""
     reserved: int
     miscounted: Sequence[str]
     """Budgets whose count is not the sum of their rows."""
@@ -146,7 +147,7 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
 
 
 def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple[ResilientLLM, TokenCounter]:
-    """Both providers, either first, with little patience and a pretended clock for breakers and pauses."""
+    """Return an LLM with both providers, each first for one tier, with short timeouts and a simulated clock."""
 
     async def sleep(seconds: float) -> None:
         moment[0] += seconds
@@ -172,7 +173,7 @@ def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) ->
 
 
 async def _limit(database: Database) -> None:
-    """One person is held short, so that answers are shortened and refused."""
+    """Give one user a low limit, so that answers are shortened and refused."""
     async with database.tenant(TENANT) as session:
         await budgets.set_limit(
             session, tenant_id=TENANT, subject=budgets.of_user("U0"), daily_tokens=60_000, set_by="storm"
@@ -184,7 +185,7 @@ def _key(thread: str) -> ThreadKey:
 
 
 async def _turn(dispatcher: Dispatcher, thread: str, at: int, weather: Weather) -> str:
-    """One question to its end, which may be a person's stop, or a shutdown and a second start."""
+    """Run one question to its end, which can be a user's stop, or a shutdown and a restart."""
     author = Author(f"U{int(thread[1:]) % PEOPLE}", "Ann")
     question = f"Why, and how many days of leave are there, question {at} of {thread}?"
     wish = weather.chance.choice([None, None, "strong"])
@@ -214,7 +215,7 @@ async def _after_shutdown(dispatcher: Dispatcher, turn: Turn, task: asyncio.Task
 
 
 async def _quiet(double: ModelDouble) -> None:
-    """Wait until the double has closed the books of every stream that it began."""
+    """Wait until the double has billed every stream that it started."""
     for _ in range(500):
         billed = {line.request for line in double.bill}
         if all(seen.number in billed or seen.closed.is_set() for seen in double.requests if seen.pieces_sent):
@@ -222,7 +223,7 @@ async def _quiet(double: ModelDouble) -> None:
         await asyncio.sleep(0.02)
 
 
-# --- the comparison
+# --- comparison of ledger and bill
 
 
 async def _compare(database: Database, double: ModelDouble, ends: Counter[str], seconds: float) -> Result:
@@ -268,7 +269,7 @@ def _tokens(row: Any) -> int:
 
 
 def _take(lines: list[Billed], row: Any) -> Billed | None:
-    """The line that is this row, token for token, taken out of the thread's lines."""
+    """Remove and return the line that equals the row token for token, or None."""
     wanted = (row.provider, row.model, row.input_tokens, row.cached_tokens, row.cache_write_tokens,
               row.cache_write_long_tokens, row.completion_tokens, row.cost_usd)  # fmt: skip
     for line in lines:
@@ -294,7 +295,7 @@ def _miscounted(rows: Sequence[Any], used: dict[str, int]) -> list[str]:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--turns", type=int, default=1000)
     options.add_argument("--seed", type=int, default=1)

@@ -1,10 +1,11 @@
-"""How fast documents come in, against the bare model on the same chunks, in one run.
+"""Measures ingestion speed against the bare embedding model on the same chunks, in one run.
 
     python -m benchmarks.ingest [FOLDER] [--documents 200]
 
-Without a folder it writes a corpus of its own. Prints chunks per second of the whole ingest (read, parse, chunk, embed,
-store, index; the model is loaded before) beside ``SentenceTransformer.encode`` of the same chunk texts: as it comes, in
-fp32, and in the precision that the product uses. The bare model runs before and after, as the machine may be shared.
+Without a folder, it writes a corpus of its own. Prints the chunks per second of the whole ingestion (read, parse,
+chunk, embed, store, index; the model is already loaded), and of ``SentenceTransformer.encode`` with the same chunk
+texts: in fp32, and in the precision that the product uses. The bare model runs twice, because the machine may be
+shared.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ WORDS = (
 
 
 def write_corpus(folder: Path, documents: int, seed: int = 1) -> None:
-    """Markdown pages of very different length, as documentation has them."""
+    """Write Markdown pages of very different length, as in real documentation."""
     chance = random.Random(seed)
     for number in range(documents):
         lines = [f"# Page {number} about {chance.choice(WORDS)}"]
@@ -54,7 +55,7 @@ def write_corpus(folder: Path, documents: int, seed: int = 1) -> None:
 
 
 async def measure(folder: Path, data: Path) -> dict[str, Any]:
-    """The figures."""
+    """Ingest the folder and return the figures."""
     embedder = SentenceTransformerEmbedder()
     await embedder.encode(["warm"], "passage")
     server = await asyncio.to_thread(embedded_postgres.start, data)
@@ -86,7 +87,7 @@ async def measure(folder: Path, data: Path) -> dict[str, Any]:
 
 
 def bare(model: Any, texts: Sequence[str]) -> float:
-    """Texts a second."""
+    """Return the texts encoded per second."""
     began = time.perf_counter()
     model.encode(list(texts), show_progress_bar=False)
     return len(texts) / (time.perf_counter() - began)

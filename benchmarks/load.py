@@ -1,11 +1,11 @@
-"""One process under load: how soon it acknowledges and starts, how late its event loop is, whether its memory grows.
+"""Loads one process and measures its response times, event loop delay, memory growth and resource use.
 
     python -m benchmarks.load --minutes 10 --events 50 --streams 200
 
-People write ``events`` messages a second as the platforms deliver them; some are questions, a Slack mention being two
-events, the rest is talk that the bot hears and leaves alone. Each answer streams long enough that ``streams`` of them
-are under way at any time. The platforms, the providers and the people are in this process; the bot is in another one,
-and Postgres in its own: what each of the three takes of the machine is told apart.
+Simulated users send ``events`` messages a second as the platforms deliver them. Some are questions (a Slack mention is
+two events), the others are messages between users that the bot ignores. Each answer streams long enough that
+``streams`` of them run at any time. The platforms, the providers and the users are in this process, the bot is in
+another one, and Postgres has its own. The CPU use of the three is reported separately.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.doubles.slack_world import Message
 
 ANSWER_CHARS = 1600
 WARM_UP = 15.0
-"""Seconds in which streams begin and nothing is measured yet."""
+"""Seconds in which streams start and nothing is measured."""
 
 _BOOKS = text(
     "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS wal, pg_database_size(current_database())::float8"
@@ -58,7 +58,7 @@ class Database:
 
     @classmethod
     def of(cls, postgres: Postgres) -> Database:
-        """Read it now; ``cpu`` are the seconds of the server's processes that still run."""
+        """Read the current counters. ``cpu`` is the seconds used by the server processes that still run."""
         engine = create_engine(driver_url(postgres.url))
         with engine.connect() as connection:
             row = connection.execute(_BOOKS).one()
@@ -68,14 +68,14 @@ class Database:
         return cls(row.wal, row.size, row.commits, spent)
 
     def since(self, before: Database) -> Database:
-        """The difference."""
+        """Return the difference between two readings."""
         return Database(
             self.wal - before.wal, self.size - before.size, self.commits - before.commits, self.cpu - before.cpu
         )
 
 
 def _cpu(process: psutil.Process) -> float:
-    """Seconds that it used; 0 for a backend that has just gone."""
+    """Return the CPU seconds of a process; 0 for a backend that has just ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         times = process.cpu_times()
         return float(times.user + times.system)
@@ -84,17 +84,17 @@ def _cpu(process: psutil.Process) -> float:
 
 @dataclass
 class Watched:
-    """What was measured from the end of the warm-up on."""
+    """Measurements since the end of the warm-up."""
 
     streams: list[int] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
     around: float = 0.0
-    """Seconds of CPU that the platforms, the providers and the people took."""
+    """CPU seconds of the platforms, the providers and the users."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The figures. Milliseconds, megabytes."""
+    """The figures, in milliseconds and megabytes."""
 
     seconds: float
     questions: int
@@ -112,7 +112,7 @@ class Result:
     database: Database
 
     def rows(self) -> dict[str, object]:
-        """Names and figures as they are printed."""
+        """Return the printed names and figures."""
         middle = len(self.rss) // 2
         memory = ", ".join(f"{self.rss[at]:.0f}" for at in (0, middle, -1)) if self.rss else "none"
         return {
@@ -145,7 +145,7 @@ def _pair(values: Sequence[float], share: float) -> str:
 
 
 def streaming(seconds: float, pace: float, chance: random.Random) -> Callable[[Seen], Reply]:
-    """A model that writes about ``seconds`` long, ``pace`` pieces a second."""
+    """Return a model that writes for about ``seconds``, ``pace`` pieces a second."""
 
     def script(seen: Seen) -> Reply:
         tag = (TAG.findall(seen.messages[-1][1]) or ["Q000000"])[-1]
@@ -207,9 +207,10 @@ async def measure(
 
 
 async def _talk(stage: Environment, events: float, questions: float, talk: list[float]) -> None:
-    """Questions at their rate, evenly by platform, and talk until the events are as many as asked for.
+    """Ask questions at their rate, evenly by platform, and send other messages until the total number of events is
+    reached.
 
-    ``talk`` takes the moments at which somebody just talked.
+    ``talk`` receives the times at which such messages were sent.
     """
     start, crowd, chance = time.monotonic(), stage.crowd, stage.chance
     asked = 0
@@ -230,7 +231,7 @@ async def _talk(stage: Environment, events: float, questions: float, talk: list[
 
 
 def _chatter(stage: Environment) -> None:
-    """Somebody says something to somebody else in a channel of Slack."""
+    """Send a message from one user to another in a Slack channel."""
     world = stage.slack.world
     user = stage.chance.choice([name for name in world.users if name.startswith("U0CROWD")])
     said = world.version("shall we have lunch at noon?")
@@ -248,7 +249,7 @@ async def _watch(stage: Environment, seconds: float) -> Watched:
 
 
 def _sent(stage: Environment) -> int:
-    """Messages and edits that the bot has sent."""
+    """Return the number of messages and edits that the bot has sent."""
     slack = sum(len(message.versions) for message in stage.slack.world.messages if message.bot_id)
     channels = stage.discord.world.channels.values()
     bot = stage.discord.bot
@@ -297,7 +298,7 @@ def _result(
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=float, default=10.0)
     options.add_argument("--events", type=float, default=50.0, help="a second")

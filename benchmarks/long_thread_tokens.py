@@ -1,9 +1,9 @@
-"""Tokens sent with the last question of a long thread, against sending everything that was said and found.
+"""Measures the tokens sent with the last question of a long thread, compared with sending all messages and passages.
 
     python -m benchmarks.long_thread_tokens --turns 30
 
-One thread over the sample handbook, through the whole product without a model: a question for each heading, every third
-one a follow-up that leans on the one before. The answers are those of the extractive answerer.
+Runs one thread over the sample handbook through the whole product without a model. It asks a question for each heading;
+every third one is a follow-up to the previous one. The answers come from the extractive answerer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LEANING = ("And who decides on that?", "How long does it take?", "What was it be
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Tokens of one turn: what Parley sent, and the question, the passages and the answer that there were."""
+    """Tokens of one turn: the prompt that Parley sent, and its question, passages and answer."""
 
     prompt: int
     system: int
@@ -43,7 +43,7 @@ class Sent:
 
 
 def headings() -> list[str]:
-    """The headings of the sample handbook."""
+    """Return the headings of the sample handbook."""
     return [
         line.lstrip("# ").strip()
         for page in sorted(sample.path().rglob("*.md"))
@@ -53,7 +53,7 @@ def headings() -> list[str]:
 
 
 def questions(turns: int) -> list[str]:
-    """A question for each heading of the handbook, every third one a follow-up."""
+    """Return a question for each heading of the handbook; every third one is a follow-up."""
     subjects = headings()
     return [
         LEANING[n // 3 % len(LEANING)]
@@ -91,7 +91,7 @@ def _sent(outcome: Outcome, question: str, count: Callable[[str], int]) -> Sent:
 
 
 def figures(sent: Sequence[Sent]) -> dict[str, object]:
-    """The last turn against everything."""
+    """Compare the last turn with sending everything."""
     last, before = sent[-1], sent[:-1]
     messages = last.system + last.question + last.passages + sum(one.question + one.answer for one in before)
     everything = messages + sum(one.passages for one in before)

@@ -1,4 +1,4 @@
-"""Prompt layouts and cache breakpoints by the double's bill, without sending anything."""
+"""Computes the cost of other prompt layouts and cache breakpoints from a recorded bill, without sending anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Layout = Callable[[Prompt, list[Block]], list[Block]]
 class Repeated:
     """Tokens of prefixes that had been sent before, and how many of them the provider read from its cache.
 
-    What it did not read: prefixes that only another model had seen, and those that had expired or were never written.
+    The rest are prefixes that only the other model had seen, and prefixes that had expired or were never written.
     """
 
     tokens: int
@@ -43,7 +43,7 @@ class Repeated:
 
 
 def repeated(requests: Sequence[Seen], bill: Sequence[Billed]) -> Repeated:
-    """Compare the longest prefix that any earlier request had with what was read."""
+    """Compare the longest prefix that any earlier request had with the prefix that was read from the cache."""
     anywhere: set[str] = set()
     by_model: set[str] = set()
     tokens = read = other = 0
@@ -63,7 +63,7 @@ def repeated(requests: Sequence[Seen], bill: Sequence[Billed]) -> Repeated:
 def compare(
     sent: Sequence[tuple[float, Prompt]], requests: Sequence[Seen], bill: Sequence[Billed]
 ) -> dict[str, Decimal]:
-    """The bill of the same answers under other breakpoints and layouts; ``sent`` in the order of the bill."""
+    """Return the bill of the same answers with other breakpoints and layouts. ``sent`` is in the order of the bill."""
     ways: dict[str, Layout] = {
         "as shipped": _as_sent,
         "5 minutes always": _marked("5m", "5m"),
@@ -91,7 +91,7 @@ def _as_sent(_: Prompt, blocks: list[Block]) -> list[Block]:
 
 
 def _marked(system: CacheLife | None, history: CacheLife | None) -> Layout:
-    """The shipped layout with these breakpoints: after the system, and after the last message of the history."""
+    """Return the shipped layout with breakpoints after the system prompt and after the last message of the history."""
 
     def way(_: Prompt, blocks: list[Block]) -> list[Block]:
         bare = [Block(block.text) for block in blocks]
@@ -104,7 +104,7 @@ def _marked(system: CacheLife | None, history: CacheLife | None) -> Layout:
 
 
 def _system(life: CacheLife) -> Layout:
-    """The shipped breakpoints, with the system's life as given unless the history asks for an hour."""
+    """Return the shipped breakpoints with another lifetime for the system prompt, unless the history uses one hour."""
 
     def way(_: Prompt, blocks: list[Block]) -> list[Block]:
         longer = any(block.ttl == "1h" for block in blocks[1:])
@@ -114,7 +114,7 @@ def _system(life: CacheLife) -> Layout:
 
 
 def _passages_first(prompt: Prompt, blocks: list[Block]) -> list[Block]:
-    """System, passages, history, question: passages that change each turn stand before the history."""
+    """Put the passages, which change each turn, before the history: system, passages, history, question."""
     system, *history, last = blocks
     passages, _, question = last.text.partition(_CLOSE)
     marked = [Block(block.text) for block in history]

@@ -1,9 +1,9 @@
-"""Ten minutes in which providers fail: how many calls each request makes.
+"""Measures how many calls each request makes during ten minutes in which providers fail.
 
     python -m benchmarks.provider_outage [--minutes 10]
 
-The clock is a pretended one: ten minutes pass in seconds. A question comes every second, and every tenth second ten at
-once. Calls are counted by the double of the providers, over real sockets and the real SDKs.
+The clock is simulated: ten minutes pass in seconds. One question arrives every second, and ten at once every ten
+seconds. The provider double counts the calls, over real sockets and the real SDKs.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ DOWN: dict[str, Reply] = {
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One outage as it was seen by the providers and by the people.
+    """Results of one outage.
 
-    ``back_after`` is the number of seconds from its end to the first answer of a provider that was down.
+    ``back_after`` is the seconds from its end to the first answer of a provider that was down.
     """
 
     requests: int
@@ -52,7 +52,7 @@ class Outage:
 
 
 class Moments:
-    """A clock that moves when it is told, or when somebody sleeps."""
+    """A clock that advances when it is set, or when a task sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -66,7 +66,7 @@ class Moments:
 
 
 async def measure(fault: Reply, *, down: Sequence[ProviderName], asked: Sequence[ProviderName], seconds: int) -> Outage:
-    """Let the providers in ``down`` fail for so many seconds; those in ``asked`` are configured."""
+    """Let the providers in ``down`` fail for ``seconds``; those in ``asked`` are configured."""
     async with ModelDouble() as double:
 
         def script(seen: Seen) -> Reply:
@@ -89,7 +89,7 @@ async def measure(fault: Reply, *, down: Sequence[ProviderName], asked: Sequence
 
 
 async def _back(llm: ResilientLLM, double: ModelDouble, down: Sequence[ProviderName], moments: Moments) -> int:
-    """Ask on, one question a second, until a provider that was down answers."""
+    """Ask one question a second until a provider that was down answers; return the seconds."""
     for second in range(LONGEST_RETURN):
         before = len(double.bill)
         await _ask(llm)
@@ -118,7 +118,7 @@ async def _ask(llm: ResilientLLM) -> bool:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=int, default=10)
     logging.getLogger("bot").setLevel(logging.CRITICAL)

@@ -1,10 +1,10 @@
-"""Many reservations at once from several processes on one budget: how far it is passed, and what stays reserved.
+"""Makes many concurrent reservations from several processes on one budget; checks the limit and what stays reserved.
 
     python -m benchmarks.reservations [--requests 2000] [--processes 4]
 
-Every request wants tokens of the same person, in the same channel, of the same tenant. Those that are granted end in
-one of three ways: settled with what was used, cancelled half-way, or left behind by a process that died, to be given
-back when the turn is leased again. Tokens over the limit are looked for in the database all the time.
+All requests reserve tokens of the same user, channel and tenant. A granted reservation ends in one of three ways: it is
+settled with the tokens used, it is canceled half-way, or its process dies and it is released when the turn is leased
+again. Meanwhile, the benchmark reads the database all the time to find tokens over the limit.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ TENANT = "benchmark"
 ASKER = Author("U1", "Ann")
 LIMIT = 100_000
 CONNECTIONS = 15
-"""Of one process: all its requests wait at once, and so many of them talk to the database."""
+"""Connections of one process. All its requests wait at once; this many of them use the database."""
 PATIENCE = 240.0
-"""Seconds after which the run is given up."""
+"""Seconds after which the run fails."""
 
 _DAYS = text("SELECT subject, used, reserved FROM budget_days")
 _EXPIRE = text("UPDATE turns SET lease_until = now() - interval '1 second' WHERE state = 'running' RETURNING turn_id")
@@ -47,7 +47,7 @@ _EXPIRE = text("UPDATE turns SET lease_until = now() - interval '1 second' WHERE
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run did. ``over`` is the most that used and reserved tokens ever were above the limit."""
+    """Results of one run. ``over`` is the most that used and reserved tokens ever exceeded the limit."""
 
     ended: Counter[str]
     settled_tokens: int
@@ -76,7 +76,7 @@ def _call(tokens: int, *, cancelled: bool) -> Call:
 
 
 async def _request(stores: Stores, chance: random.Random) -> tuple[str, int]:
-    """How one request ended, and the tokens it used."""
+    """Run one request; return how it ended and the tokens it used."""
     tokens, dies, cancelled = chance.randint(200, 600), chance.random() < 0.05, chance.random() < 0.2
     turn = Turn(str(uuid.uuid4()), _incoming("x").thread, "x", ASKER, "?", None, False, datetime.now(UTC))
     if dies:
@@ -125,7 +125,7 @@ def _process(url: str, seed: int, number: int, barrier: Barrier, results: Any) -
 
 
 async def _watch(database: Database, until: asyncio.Event) -> tuple[int, int]:
-    """The most that any day was over its limit, and the number of looks at it."""
+    """Return the most that any budget exceeded its limit, and the number of readings."""
     over, samples = -LIMIT, 0
     limits = {"user": LIMIT, "channel": LIMIT + 500, "tenant": LIMIT + 1000}
     while not until.is_set():
@@ -138,7 +138,7 @@ async def _watch(database: Database, until: asyncio.Event) -> tuple[int, int]:
 
 
 async def _take_over(database: Database) -> None:
-    """What another process does with the turns of one that died."""
+    """Lease the turns of a dead process, as another process does."""
     stores = _store(database)
     async with database.tenant(TENANT) as session:
         left = [str(turn_id) for turn_id in await session.scalars(_EXPIRE)]
@@ -149,7 +149,7 @@ async def _take_over(database: Database) -> None:
 
 
 async def measure(url: str, *, requests: int, processes: int) -> Result:
-    """Run the storm on a migrated database."""
+    """Run the requests on a migrated database."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(processes), context.Queue()
     workers = [
@@ -179,7 +179,7 @@ async def measure(url: str, *, requests: int, processes: int) -> Result:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--requests", type=int, default=2000)
     options.add_argument("--processes", type=int, default=4)

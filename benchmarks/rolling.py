@@ -1,6 +1,8 @@
-"""Rolling restarts under load: each time the next process is up before the old one gets SIGTERM; nothing is lost.
+"""Restarts all processes one by one under load and checks that nothing is lost.
 
-python -m benchmarks.rolling --restarts 50 --events-per-second 8 --seed 1
+    python -m benchmarks.rolling --restarts 50 --events-per-second 8 --seed 1
+
+Each time, the next process is ready before the old one gets SIGTERM.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ async def roll(
     patience: float = PATIENCE,
     note: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Restart one process after the other while people ask ``rate`` events a second."""
+    """Restart one process after the other while users send ``rate`` events a second."""
     began = time.monotonic()
     async with staged(seed, folder=logs) as stage:
         fleet = stage.fleet(processes)
@@ -52,7 +54,7 @@ async def _restart(fleet: ProcessPool, restarts: int, note: Callable[[str], None
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--restarts", type=int, default=50)
     options.add_argument("--events-per-second", type=float, default=8.0)

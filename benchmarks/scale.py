@@ -1,11 +1,11 @@
-"""Both legs and the whole search on a large tenant: latency, recall under a filter, and the memory of the process.
+"""Measures search on a large tenant: latency of both legs and of the whole search, filtered recall, and memory.
 
     python -m benchmarks.scale --database-url URL --chunks 100000
 
-Fills a scratch schema, dropped afterwards, with made-up texts whose words are as frequent as those of an encyclopedia,
-and with vectors that stand around centres, as those of texts on some subjects do. One chunk in a hundred belongs to
-one channel alone: the filter. A small tenant of 10,000 chunks stands beside the large one. Filling happens in a process
-of its own, so that the memory is that of searching.
+Fills a scratch schema that is dropped afterwards. Word frequencies of the generated texts are those of an encyclopedia;
+the vectors are clustered around centers, as for texts on a few subjects. One chunk in a hundred belongs to a single
+channel: the filter. A small tenant of 10,000 chunks shares the tables with the large one. Another process fills the
+schema, so that the memory figure is that of searching.
 """
 
 from __future__ import annotations
@@ -52,17 +52,18 @@ CENTRES = 500
 SPREAD = 0.06
 BATCH = 2000
 TERMS = 70
-"""Mean length of a text in words, stop words left out."""
+"""Mean length of a text in words, without stop words."""
 QUESTION_TERMS = 5
 COMPARED = 40
-"""Questions that are answered by an exact scan too; of a million vectors that takes seconds."""
+"""Questions that are also answered by an exact scan, which takes seconds for a million vectors."""
 TOKENS, SENTENCES = 96, 6
 """Tokens of a chunk that late interaction reads, and sentences that it is compared by."""
 FREQUENCIES = (
     (1, 5.1e-3), (10, 2.9e-3), (50, 1.4e-3), (200, 7.4e-4), (1000, 2.2e-4), (5000, 2.55e-5), (20_000, 1.7e-6),
     (500_000, 2e-9),
 )  # fmt: skip
-"""Rank of a word and its share of all words, as counted over 8,371 passages of an encyclopedia; the last is a guess."""
+"""Rank of a word and its share of all words, counted over 8,371 passages of an encyclopedia; the last one is a
+guess."""
 
 LETTERS = str.maketrans("0123456789", "bcdfghjklm")
 
@@ -95,7 +96,7 @@ def centres() -> Floats:
 
 
 def around(middles: Floats, random: np.random.Generator, number: int) -> npt.NDArray[np.float32]:
-    """Unit vectors, shape ``(number, DIMENSIONS)``."""
+    """Return unit vectors, shape ``(number, DIMENSIONS)``."""
     drawn = middles[random.integers(len(middles), size=number)] + random.normal(size=(number, DIMENSIONS)) * SPREAD
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
 
@@ -197,7 +198,7 @@ def _fill(url: str, chunks: int, with_tokens: bool) -> None:
 
 
 class Placed(SentenceTransformerEmbedder):
-    """Encodes for real, and then puts the question among the made-up vectors."""
+    """Encodes for real, then moves the question's vector among the generated ones."""
 
     def __init__(self, middles: Floats) -> None:
         super().__init__()
@@ -211,7 +212,8 @@ class Placed(SentenceTransformerEmbedder):
 
 
 async def legs(database: Database, scope: Scope, questions: int) -> dict[str, float]:
-    """Milliseconds of each leg and of both side by side, and the dense leg's recall@10 against an exact scan."""
+    """Return the milliseconds of each leg and of both in parallel, and the dense leg's recall@10 against an exact
+    scan."""
     language, middles, random = Language(), centres(), np.random.default_rng(99)
     spent: dict[str, list[float]] = {"dense": [], "sparse": [], "both": []}
     recalls = []
@@ -245,7 +247,7 @@ PERCENTILES = (("p50", 0.5), ("p95", 0.95))
 
 
 async def whole(database: Database, questions: int) -> dict[str, float]:
-    """Milliseconds of the whole search of the large tenant, the question encoded and 20 chunks reranked."""
+    """Return the milliseconds of a whole search of the large tenant: encode the question and rerank 20 chunks."""
     language, random = Language(), np.random.default_rng(5)
     embedder = Placed(centres())
     retriever = Retriever(database.tenant, embedder, LateInteraction(embedder), reranked=20)
@@ -260,13 +262,13 @@ async def whole(database: Database, questions: int) -> dict[str, float]:
 
 
 def resident_mb() -> float:
-    """The memory that this process holds, in MB."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def measure(url: str, chunks: int, questions: int, *, with_tokens: bool) -> dict[str, Any]:
-    """Every figure of one run, for a tenant of ``chunks`` chunks."""
+    """Return all figures of one run, for a tenant of ``chunks`` chunks."""
     async with scratch_schema(url) as database:
         began = time.perf_counter()
         inside = database.engine.url.render_as_string(hide_password=False)

@@ -1,12 +1,12 @@
-"""Months of small talk between two people with questions in other words, as ``parley eval memory`` reads.
+"""Builds months of small talk between two people with questions about it, as input for ``parley eval memory``.
 
     python -m benchmarks.smalltalk_data FOLDER > smalltalk.json
 
-What they tell each other stands in ``smalltalk.txt``, with questions that avoid its words; some need several messages
-of different months. Between lie exchanges of the dated chat logs in FOLDER (BEIR form, as
-``benchmarks.conversation_data`` reads them) under the names of the two. A session of some twenty messages has one
-time, and speaks of several things. Three conversations have two exchanges a session, the fourth has four.
-Deterministic.
+``smalltalk.txt`` contains the facts that the two tell each other, and questions that avoid their words; some questions
+need several messages of different months. Exchanges from the dated chat logs in FOLDER (BEIR format, as
+``benchmarks.conversation_data`` reads them) are inserted between them under the same two names. A session of some
+twenty messages has one time and several subjects. Three conversations have two inserted exchanges a session, the fourth
+has four. Deterministic.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ NAMES = {"M": "Maya", "T": "Tomas"}
 SESSIONS = 26
 BEGUN = datetime(2023, 1, 22, 13, 56)
 BUSY = (2, 2, 2, 4)
-"""Exchanges of the chat logs in each session of the conversations."""
+"""Exchanges of the chat logs in each session, by conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message; ``known`` is its id in the text file, empty for one of the chat logs."""
+    """A message. ``known`` is its ID in the text file, empty for a message of the chat logs."""
 
     known: str
     who: str
@@ -40,7 +40,7 @@ class Line:
 
 
 def told() -> tuple[list[list[Line]], list[tuple[str, list[str]]]]:
-    """What the two tell each other, in order, and the questions with the ids of their evidence."""
+    """Return the messages with facts, in order and in groups, and the questions with the IDs of their evidence."""
     spoken, asked = TOLD.read_text(encoding="utf-8").split("\n\n")
     lines = [Line(*row.split("|", 2)) for row in spoken.splitlines() if not row.startswith("#")]
     groups: dict[str, list[Line]] = {}
@@ -51,7 +51,7 @@ def told() -> tuple[list[list[Line]], list[tuple[str, list[str]]]]:
 
 
 def fillers(folder: Path) -> list[list[Line]]:
-    """Exchanges of the chat logs, of four to fourteen messages."""
+    """Return exchanges of the chat logs with four to fourteen messages."""
     found = exchanges(folder).values()
     return [
         [Line("", "MT"[place % 2], turn["text"]) for place, turn in enumerate(turns)]
@@ -61,7 +61,7 @@ def fillers(folder: Path) -> list[list[Line]]:
 
 
 def sessions(filling: Sequence[list[Line]], busy: int, draw: random.Random) -> Iterator[list[Line]]:
-    """What is said in each session: a filler first, what they tell each other somewhere after it."""
+    """Yield the messages of each session: an exchange first, and the facts somewhere after it."""
     groups, _ = told()
     drawn = iter(draw.sample(list(filling), SESSIONS * busy))
     for number in range(SESSIONS):
@@ -73,7 +73,7 @@ def sessions(filling: Sequence[list[Line]], busy: int, draw: random.Random) -> I
 
 
 def conversation(number: int, filling: Sequence[list[Line]]) -> dict[str, Any]:
-    """One conversation with all questions."""
+    """Return one conversation with all questions."""
     draw, day = random.Random(number), BEGUN
     turns, places = [], {}
     for session, lines in enumerate(sessions(filling, BUSY[number], draw), 1):

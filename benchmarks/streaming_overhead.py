@@ -1,10 +1,11 @@
-"""What Parley itself costs for each streamed piece of an answer, and how soon a stopped stream stops.
+"""Measures Parley's own CPU time for each streamed piece of an answer, and how soon a stopped stream stops.
 
     python -m benchmarks.streaming_overhead [--pieces 2000]
 
-The first part streams the same answer twice from the double, which runs in a process of its own: once through the
-provider's SDK alone, once through the whole engine with adapter, clocks, retries and display. The difference in CPU
-time by pieces is Parley's own. The second part stops answers in the middle and counts what the double still sent.
+The first part streams the same answer twice from the provider double, which runs in another process: once with the
+provider's SDK alone, once through the whole engine with adapter, timeouts, retries and display. The difference in CPU
+time, divided by the number of pieces, is Parley's own. The second part stops answers in the middle and counts the
+pieces that the double still sent.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Overhead:
 
 
 def _serve(pieces: int, ready: Connection) -> None:
-    """The double, until the other side closes."""
+    """Run the double until the connection closes."""
 
     async def serve() -> None:
         async with ModelDouble() as double:
@@ -88,7 +89,8 @@ async def _through_sdk(url: str) -> tuple[int, float]:
 
 
 async def _through_parley(url: str) -> float:
-    """The whole of ``Engine.handle``, with a store in memory: search, prompt, citations and the last edit too."""
+    """Return the CPU seconds of ``Engine.handle`` with stores in memory, including search, prompt, citations and the
+    last edit."""
     llm, adapter = _resilient(url)
     await adapter.ready()
     made = Settings(_env_file=None, answer_tokens=32_000, daily_tokens=0)
@@ -113,7 +115,7 @@ def _resilient(url: str) -> tuple[ResilientLLM, AnthropicLLM]:
 
 
 async def overhead(url: str, *, rounds: int = 3) -> Overhead:
-    """The least of a few rounds of each: everything above it is the machine's noise."""
+    """Return the lowest of a few rounds of each; the rest is noise of the machine."""
     await _through_sdk(url), await _through_parley(url)
     alone = [await _through_sdk(url) for _ in range(rounds)]
     whole = [await _through_parley(url) for _ in range(rounds)]
@@ -122,7 +124,7 @@ async def overhead(url: str, *, rounds: int = 3) -> Overhead:
 
 
 async def sent_after_stop(stops: Sequence[int] = STOPS_AFTER, *, pause: float = 0.02) -> list[int]:
-    """For each stop, the pieces that the double sent after it; ``pause`` seconds lie between two pieces."""
+    """Return the pieces that the double sent after each stop. ``pause`` is the seconds between two pieces."""
     async with ModelDouble() as double:
         double.script = lambda _: Reply(_text(400), piece=PIECE, pause=pause)
         llm, _ = _resilient(double.anthropic_url)
@@ -153,7 +155,7 @@ async def _stopped(llm: ResilientLLM, double: ModelDouble, stop: int) -> int:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--pieces", type=int, default=1000)
     given = options.parse_args()

@@ -1,11 +1,11 @@
-"""Threads replayed: dollars of an answer by Parley against a naive bot, on one double of the providers in one run.
+"""Replays threads and compares the dollars per answer of Parley with a naive bot, on one provider double in one run.
 
     python -m benchmarks.thread_costs --data FOLDER [--threads 200]
 
-FOLDER holds ``corpus.jsonl``, ``queries.jsonl`` (with ``user_turns``) and ``qrels.tsv``. Parley answers through its
-engine, real SDK and Postgres. The naive bot asks the strong model with the whole history, the passages of every turn
-in it, and no caching; a second one leaves the passages of earlier turns out. Both get the same passages and write the
-same answers, so that only what is sent, to which model, and what is cached differ. Quality is not measured here.
+FOLDER contains ``corpus.jsonl``, ``queries.jsonl`` (with ``user_turns``) and ``qrels.tsv``. Parley answers with its
+engine, the real SDK and Postgres. The naive bot sends the whole history and the passages of every turn to the strong
+model, without caching. A second naive bot leaves out the passages of earlier turns. All get the same passages and write
+the same answers, so that only the prompt, the model and caching differ. Answer quality is not measured.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 TENANT = "benchmark"
 MORNING = datetime(2026, 11, 23, 9, tzinfo=UTC)
 BETWEEN = 30 * 86_400.0
-"""Seconds of the double's clock between two bots: nothing of one is cached for the next."""
+"""Seconds of the double's clock between two bots, so that no bot reads what another one cached."""
 SUMMARY = "They asked about several things and were told what the documents say, with numbers and names. " * 5
 
 _SET_TIME = text("UPDATE messages SET created_at = :at WHERE turn_id = :turn")
@@ -58,7 +58,7 @@ _PASSAGE = re.compile(r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\n\[\d+\] |\n</passages>|\Z
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """One bot's bill."""
+    """The bill of one bot."""
 
     usd: Decimal
     answers: int
@@ -72,7 +72,7 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The bills, from the naive bot to Parley, and what of Parley's repeated prefixes came from the cache."""
+    """The bills, from the naive bot to Parley, and how much of Parley's repeated prefixes came from the cache."""
 
     threads: int
     bots: dict[str, Bot]
@@ -82,13 +82,13 @@ class Result:
     left_out: int
 
     def cheaper(self, than: str) -> float:
-        """The share that Parley saves."""
+        """Return the share of the other bot's cost that Parley saves."""
         return float(1 - self.bots["parley"].usd / self.bots[than].usd)
 
 
 @dataclass
 class Shelf:
-    """A Search that finds what it was given."""
+    """A search that finds the passages it was given."""
 
     passages: tuple[Passage, ...] = ()
 
@@ -101,7 +101,7 @@ class Shelf:
 
 @dataclass
 class Recorder:
-    """An LLM that keeps every prompt with the moment it was sent."""
+    """An LLM that records every prompt with the time it was sent."""
 
     llm: LLM
     now: float = 0.0
@@ -126,14 +126,14 @@ class Recorder:
 
 
 class Uncached(AnthropicLLM):
-    """Asks for no breakpoint at all."""
+    """An adapter without cache breakpoints."""
 
     def _system(self, prompt: Prompt, model: str):  # type: ignore[no-untyped-def]
         return [{"type": "text", "text": prompt.system}]
 
 
 def answer(last_message: str) -> str:
-    """The same answer for every bot: the first two sentences of up to three passages, cited."""
+    """Return the same answer for every bot: the first two sentences of up to three passages, cited."""
     said = []
     for match in list(_PASSAGE.finditer(last_message))[:3]:
         sentences = re.split(r"(?<=[.!?])\s+", match[2].split("\n", 1)[-1].strip())
@@ -142,7 +142,7 @@ def answer(last_message: str) -> str:
 
 
 def script(seen: Seen) -> Reply:
-    """Summaries get a summary, questions their answer."""
+    """Return a summary for a summary request, and the answer for a question."""
     about_memory = "You keep the memory of this conversation" in seen.messages[-1][1]
     return Reply(SUMMARY if about_memory else answer(seen.messages[-1][1]), piece=400)
 
@@ -207,7 +207,7 @@ async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tupl
 
 
 async def _naive(turns: Sequence[Asked], double: ModelDouble, *, whole: bool) -> Bot:
-    """Every question with all that was said before; ``whole`` with the passages of all earlier turns as well."""
+    """Send every question with all earlier messages; with ``whole``, also with the passages of all earlier turns."""
     past: dict[int, list[Message]] = {}
     sent = []
     for asked in turns:
@@ -224,7 +224,7 @@ async def _naive(turns: Sequence[Asked], double: ModelDouble, *, whole: bool) ->
 
 
 async def _on_strong(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, *, cached: bool) -> Bot:
-    """The same prompts to the strong model; summaries stay with the cheap one."""
+    """Send the same prompts to the strong model; summaries stay with the cheap one."""
     adapter = provider("anthropic", double)
     assert isinstance(adapter, AnthropicLLM)
     if not cached:
@@ -243,7 +243,7 @@ async def _on_strong(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, 
 
 
 def _author(asked: Asked) -> Author:
-    """Somebody else in each thread: threads share nothing but the system prompt."""
+    """Return a different author for each thread, so that threads share only the system prompt."""
     return Author(f"U{asked.thread}", f"Person {asked.thread}")
 
 
@@ -279,7 +279,7 @@ def _print(result: Result) -> None:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--threads", type=int, default=200)

@@ -1,4 +1,4 @@
-"""The threads of a data set as they are replayed: questions with their passages, and the times at which they come."""
+"""Loads the threads of a data set for replay: questions with their passages, and the times at which they are asked."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from knowledge.types import Passage
 PASSAGES = 5
 DAY = 8 * 3600.0
 SLOW = 0.25
-"""The share of threads whose people take their time."""
+"""The share of threads with slow users."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One turn of a thread: ``at`` in seconds from the start."""
+    """One turn of a thread. ``at`` is in seconds from the start."""
 
     thread: int
     turn: int
@@ -34,11 +34,11 @@ class Asked:
 
 
 def read(folder: Path, *, threads: int, seed: int = 1) -> list[Asked]:
-    """The first ``threads`` follow-ups of ``queries.jsonl``, each with the turns before it as a thread of its own.
+    """Return the first ``threads`` follow-ups of ``queries.jsonl``, each with its earlier turns as a thread of its own.
 
-    A turn's passages are those that ``qrels.tsv`` names, filled up to five by BM25. The data set has no times, so they
-    are made up: threads begin all through two days of eight hours; three in four are quick (a question a minute, one
-    in seven later than five minutes), one in four is slow (one in a quarter of an hour).
+    A turn's passages are those that ``qrels.tsv`` names, filled up to five with results of BM25. The data set has no
+    times, so they are generated: threads start throughout two days of eight hours. Three in four are quick (a question
+    a minute, one in seven later than five minutes), one in four is slow (one in a quarter of an hour).
     """
     queries = _jsonl(folder / "queries.jsonl")[:threads]
     chance, passages_of = random.Random(seed), _Passages(folder)
@@ -54,7 +54,7 @@ def read(folder: Path, *, threads: int, seed: int = 1) -> list[Asked]:
 
 
 class _Passages:
-    """Finds the passages of a turn: those known to be right first."""
+    """Finds the passages of a turn, relevant ones first."""
 
     def __init__(self, folder: Path) -> None:
         self._corpus = _jsonl(folder / "corpus.jsonl")

@@ -1,13 +1,16 @@
-"""Train the score that tells weak evidence, and show how far it carries.
+"""Trains the score that detects weak evidence, and measures how well it generalizes.
 
     python -m benchmarks.train_abstention TURNS.jsonl [BEIR_DIR ...] [--kept FILE.pickle] [--write]
 
-TURNS has conversations with ``answerability``, ``collection`` and the passages that answer; a turn is shown the best
-passages of its collection, an answerable one with an answering passage among them. A folder in BEIR form gives two
-cases for each question: with what BM25 finds, and with what it finds once every document that answers, with all its
-other chunks, is taken away. Printed is what is declined of each set by a model trained on the other sets, and by one
-trained on all with the same questions left out (5 folds), each at 5 % wrongly declined, then at one threshold for all
-sets, which is what is shipped. Every set counts the same. ``--write`` replaces the shipped weights. Deterministic.
+TURNS contains conversations with ``answerability``, ``collection`` and the passages that answer. Each turn gets the
+best passages of its collection; an answerable one always gets an answering passage. A folder in BEIR format gives two
+cases for each question: with the results of BM25, and with its results after every answering document, with all its
+chunks, is removed.
+
+Prints the share of declined questions in each set, for a model trained on the other sets and for one trained on all
+sets with the same questions left out (5 folds). Both use 5 % wrongly declined as the threshold of each set, then one
+threshold for all sets, which is what ships. Every set has the same weight. ``--write`` replaces the shipped weights.
+Deterministic.
 """
 
 from __future__ import annotations
@@ -33,9 +36,9 @@ from knowledge.evidence_confidence import MEANING, WORDS, Evidence, Linear, Weig
 FOLDS = 5
 PENALTY = 10.0
 DECLINED = 0.05
-"""The share of answerable questions that may be declined, in any set."""
+"""The share of answerable questions in any set that may be declined."""
 WEAK = 0.25
-"""The share of answerable questions whose answer is told to be of weak evidence."""
+"""The share of answerable questions whose answer is marked as low confidence."""
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
@@ -43,7 +46,7 @@ Rows = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Data:
-    """What is seen of every case; ``questions`` name what must not stand on both sides of a fold."""
+    """Features of every case. ``questions`` names the groups that must not be on both sides of a fold."""
 
     sets: npt.NDArray[np.str_]
     questions: npt.NDArray[np.str_]
@@ -51,18 +54,18 @@ class Data:
     seen: Floats
 
     def rows(self, name: str) -> Rows:
-        """The cases of one set."""
+        """Return the cases of one set."""
         found: Rows = self.sets == name
         return found
 
     @property
     def names(self) -> list[str]:
-        """The sets."""
+        """Return the names of the sets."""
         return sorted(set(self.sets.tolist()))
 
 
 def seen(shown: Sequence[Shown], evidence: Sequence[Sequence[Evidence]]) -> Data:
-    """What the models read."""
+    """Return the features that the models read."""
     rows = [
         [*seen_words(one.question, found), *(seen_meaning(found) or ())]
         for one, found in zip(shown, evidence, strict=True)
@@ -76,7 +79,7 @@ def seen(shown: Sequence[Shown], evidence: Sequence[Sequence[Evidence]]) -> Data
 
 
 def train(data: Data, rows: Rows, columns: int) -> Linear:
-    """Logistic regression on the first columns, every set and both answers weighing the same."""
+    """Train a logistic regression on the first columns; every set and both classes have the same weight."""
     values, right = data.seen[rows, :columns], data.answerable[rows].astype(float)
     weights = np.zeros(len(right))
     for name in set(data.sets[rows].tolist()):
@@ -97,12 +100,12 @@ def train(data: Data, rows: Rows, columns: int) -> Linear:
 
 
 def scores(model: Linear, data: Data, rows: Rows) -> Floats:
-    """What a model says of some cases."""
+    """Return the model's scores of some cases."""
     return np.array([model.chance(row[: len(model.slopes)]) for row in data.seen[rows]])
 
 
 def folded(data: Data, columns: int) -> Floats:
-    """What models say of every case that did not see its question."""
+    """Return the score of every case by a model that was not trained on its question."""
     names = np.unique(data.questions)
     fold = dict(zip(names.tolist(), np.random.default_rng(0).integers(0, FOLDS, len(names)).tolist(), strict=True))
     of = np.array([fold[name] for name in data.questions.tolist()])
@@ -113,7 +116,7 @@ def folded(data: Data, columns: int) -> Floats:
 
 
 def left_out(data: Data, columns: int) -> Floats:
-    """What models say of every case that saw nothing of its set."""
+    """Return the score of every case by a model that was not trained on its set."""
     made = np.zeros(len(data.sets))
     for name in data.names:
         made[data.rows(name)] = scores(train(data, ~data.rows(name), columns), data, data.rows(name))
@@ -121,7 +124,7 @@ def left_out(data: Data, columns: int) -> Floats:
 
 
 def show(title: str, said: Floats, data: Data, threshold: float | None = None) -> None:
-    """What is declined of each set, at its own threshold or a common one."""
+    """Print the share of declined cases in each set, at its own threshold or a common one."""
     parts = []
     for name in data.names:
         right = said[data.rows(name) & data.answerable]
@@ -133,12 +136,12 @@ def show(title: str, said: Floats, data: Data, threshold: float | None = None) -
 
 
 def threshold(said: Floats, data: Data, share: float) -> float:
-    """The highest score below which no set has more than ``share`` of its answerable questions."""
+    """Return the highest score below which no set has more than ``share`` of its answerable questions."""
     return min(float(np.quantile(said[data.rows(name) & data.answerable], share)) for name in data.names)
 
 
 def measure(data: Data) -> Weights:
-    """Show how far the models carry, and make the weights of all cases."""
+    """Print how well the models generalize, and train the weights on all cases."""
     everything = np.ones(len(data.sets), dtype=bool)
     for title, columns in (("words", len(WORDS)), ("words and meaning", len(WORDS) + len(MEANING))):
         if len(data.names) > 1:
@@ -156,7 +159,7 @@ def measure(data: Data) -> Weights:
 
 
 def load(shown: Sequence[Shown], kept: Path | None) -> list[list[Evidence]]:
-    """The evidence of every case, encoded now or kept from an earlier run."""
+    """Return the evidence of every case, encoded now or loaded from an earlier run."""
     if kept is not None and kept.is_file():
         found: list[list[Evidence]] = pickle.loads(kept.read_bytes())
         if len(found) == len(shown):

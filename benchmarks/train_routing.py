@@ -1,11 +1,11 @@
-"""Train the local router and show how far what it learned carries.
+"""Trains the local router, and measures how well it generalizes.
 
     python -m benchmarks.train_routing OUTCOMES.jsonl [--vectors KEPT.npy] [--write]
 
-Each line has ``set`` and ``subject`` beside ``prompt``, ``strong_correct`` and ``weak_correct``. Printed is APGR in
-each set (5 folds), on subjects that were not trained on (5 folds, 3 times) and on the other set, beside the prompt's
-length on the very same rows. ``--write`` replaces the shipped weights by ones trained on all lines; ``--vectors`` keeps
-the prompts' vectors, which take minutes, from one run to the next. Deterministic.
+Each line has ``set``, ``subject``, ``prompt``, ``strong_correct`` and ``weak_correct``. Prints APGR in each set (5
+folds), on subjects that were not trained on (5 folds, 3 times) and on the other set, and for comparison APGR by the
+length of the prompt on the same rows. ``--write`` replaces the shipped weights with ones trained on all lines.
+``--vectors`` saves the prompts' vectors, which take minutes to compute, for the next run. Deterministic.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Names = npt.NDArray[np.str_]
 
 @dataclass(frozen=True)
 class Penalties:
-    """How strongly the slopes are held down; those of the vector only where it is read at all."""
+    """Regularization of the slopes. ``vector`` is None if the vector is not used."""
 
     shape: float
     vector: float | None = None
@@ -51,12 +51,12 @@ MODELS = {
     "form": Penalties(40000.0),
     "meaning": Penalties(20000.0, 150.0),
 }
-"""What is trained. A strong penalty costs a little in domain and carries further."""
+"""The models to train. A strong penalty costs a little in domain and generalizes better."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """The outcomes, row by row, with what is seen of each prompt."""
+    """The outcomes, row by row, with the features of each prompt."""
 
     outcomes: Sequence[Outcome]
     sets: Names
@@ -66,17 +66,17 @@ class Data:
     gains: Floats
 
     def seen(self, rows: Ints, penalties: Penalties) -> Floats:
-        """What a model reads of some rows."""
+        """Return the features that a model reads for some rows."""
         shapes = self.shapes[rows]
         return shapes if penalties.vector is None else np.hstack([shapes, self.vectors[rows]])
 
     def apgr(self, scores: Floats, rows: Ints) -> float:
-        """APGR of the scores of some rows."""
+        """Return the APGR of the scores of some rows."""
         return apgr(scores.tolist(), [self.outcomes[row] for row in rows])
 
     @property
     def lengths(self) -> Floats:
-        """The characters of each prompt."""
+        """Return the characters of each prompt."""
         return np.array([float(len(outcome.prompt)) for outcome in self.outcomes])
 
 
@@ -89,13 +89,13 @@ class Trained:
     penalties: Penalties
 
     def gains(self, data: Data, rows: Ints) -> Floats:
-        """What the strong model is expected to add on each row."""
+        """Return the expected gain of the strong model on each row."""
         found: Floats = self.bias + data.seen(rows, self.penalties) @ self.slopes
         return found
 
 
 def load(path: Path, kept: Path | None) -> Data:
-    """The data of a file. Raises UsageError."""
+    """Load the data of a file. Raises UsageError."""
     outcomes = read(path)
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     try:
@@ -127,7 +127,8 @@ def _vectors(prompts: Sequence[str], kept: Path | None) -> Floats:
 
 
 def train(data: Data, rows: Ints, penalties: Penalties) -> Trained:
-    """Ridge regression of what the length leaves over, so that nothing learned pulls towards no length at all."""
+    """Train a ridge regression on what the length does not explain, so that the penalty does not shrink the length's
+    slope."""
     seen, gains = data.seen(rows, penalties), data.gains[rows]
     centre, mean = seen.mean(axis=0), gains.mean()
     centred = seen - centre
@@ -142,7 +143,7 @@ def train(data: Data, rows: Ints, penalties: Penalties) -> Trained:
 
 
 def folds(keys: Names, seed: int = 0) -> Iterator[tuple[Ints, Ints]]:
-    """Five ways to train and test, of equal size; rows of one key stand on the same side."""
+    """Yield five train and test splits of equal size; rows with the same key are on the same side."""
     names, sizes = np.unique(keys, return_counts=True)
     drawn = np.random.default_rng(seed).permutation(len(names))
     full, fold_of = [0] * FOLDS, {}
@@ -155,7 +156,7 @@ def folds(keys: Names, seed: int = 0) -> Iterator[tuple[Ints, Ints]]:
 
 
 def splits(data: Data) -> Iterator[tuple[str, list[tuple[Ints, Ints]]]]:
-    """Each way to measure by name: the rows trained on and the rows measured, as often as it is done."""
+    """Yield each evaluation by name, with the training and test rows of every repetition."""
     each = {str(name): np.flatnonzero(data.sets == name) for name in np.unique(data.sets)}
     for name, rows in each.items():
         yield f"{name}, in domain", [(rows[seen], rows[rest]) for seen, rest in folds(rows.astype(str))]
@@ -171,7 +172,7 @@ def splits(data: Data) -> Iterator[tuple[str, list[tuple[Ints, Ints]]]]:
 
 
 def show_carry(data: Data) -> None:
-    """APGR of each model in each way to measure, averaged over its folds."""
+    """Print the APGR of each model in each evaluation, averaged over the folds."""
     lengths = data.lengths
     print(f"\n{'APGR (0.5 by lot)':32}{'length':>9}" + "".join(f"{name:>9}" for name in MODELS))
     for title, pairs in splits(data):
@@ -183,7 +184,7 @@ def show_carry(data: Data) -> None:
 
 
 def show_curve(data: Data) -> None:
-    """Right answers at each share of strong calls on rows whose subject was not trained on, averaged over the folds."""
+    """Print the correct answers at each share of strong calls, on unseen subjects, averaged over the folds."""
     keys = np.array([subject if subject != name else f"{name} {row % FOLDS}" for row, (subject, name) in _named(data)])
     shares = (0.0, *SHARES, 1.0)
     lines: dict[str, Floats] = {}
@@ -207,7 +208,7 @@ def _named(data: Data) -> Iterator[tuple[int, tuple[str, str]]]:
 
 
 def final(data: Data, penalties: Penalties) -> Linear:
-    """A model of all rows, calibrated by the gains that models of four folds expect of the fifth."""
+    """Train a model on all rows, calibrated by the gains that models of four folds predict for the fifth."""
     everything = np.arange(len(data.gains))
     model = train(data, everything, penalties)
     unseen = np.zeros(len(everything))

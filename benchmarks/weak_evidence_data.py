@@ -1,5 +1,5 @@
-"""Questions with passages that hold their answer and passages that do not, made of conversations and of data sets in
-BEIR form."""
+"""Builds questions with passages that contain the answer and passages that do not, from conversations and BEIR
+folders."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from knowledge.types import Document
 
 PASSAGES = 5
 MOST_QUESTIONS = 80
-"""Questions taken of a folder, evenly from its beginning to its end."""
+"""Questions used of a folder, evenly from its beginning to its end."""
 ANSWERABLE = {"ANSWERABLE": True, "UNANSWERABLE": False}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A case of a set. Cases of one ``group`` have a question or a conversation in common."""
+    """A case of a set. Cases of one ``group`` share a question or a conversation."""
 
     set: str
     group: str
@@ -42,7 +42,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Piece:
-    """A chunk, of which document it is, and of which larger whole."""
+    """A chunk with the document and the larger document that it belongs to."""
 
     text: str
     document: str
@@ -50,14 +50,14 @@ class Piece:
 
 
 class Pool:
-    """Chunks searched by BM25."""
+    """Chunks with a BM25 index."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self.pieces = pieces
         self._scores = BM25Okapi([document_terms(piece.text) for piece in pieces])
 
     def best(self, question: str, without: Collection[str] = ()) -> list[Piece]:
-        """The best passages that are of none of these wholes."""
+        """Return the best passages that belong to none of the documents in ``without``."""
         order = np.argsort(-self._scores.get_scores(query_terms(question)), kind="stable")
         found = (self.pieces[int(place)] for place in order)
         kept: list[Piece] = []
@@ -70,7 +70,7 @@ class Pool:
 
 
 def turns(path: Path) -> list[Shown]:
-    """The last questions of conversations, with passages of their collection. Raises UsageError."""
+    """Return the last questions of conversations, with passages of their collection. Raises UsageError."""
     rows = _rows(path)
     pools: dict[str, dict[str, str]] = defaultdict(dict)
     for row in rows:
@@ -97,7 +97,7 @@ def _message(seq: int, one: Mapping[str, str]) -> PastMessage:
 
 
 def beir(folder: Path) -> list[Shown]:
-    """Two cases for each question: with its answers, where they are found, and without them. Raises UsageError."""
+    """Return two cases for each question: with its answers, if they are found, and without them. Raises UsageError."""
     embedder = SentenceTransformerEmbedder()
     pieces = [piece for row in _rows(folder / "corpus.jsonl") for piece in _pieces(row, embedder)]
     pool = Pool(pieces)
@@ -126,7 +126,7 @@ def _both(
 
 
 def _pieces(row: Mapping[str, Any], embedder: SentenceTransformerEmbedder) -> list[Piece]:
-    """A document of the corpus in chunks; one that is a chunk already names what it is of."""
+    """Split a document of the corpus into chunks; a document that is a chunk names its larger document."""
     name, title, text = str(row["_id"]), str(row.get("title") or ""), str(row["text"])
     whole = str(row.get("document") or title or name)
     parsed = plain_text.parse(plain_text.decode(text.encode()))

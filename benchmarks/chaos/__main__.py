@@ -1,11 +1,11 @@
-"""Kill processes and Postgres at random while people ask; nothing may be lost, answered twice or out of order.
+"""Kills processes and Postgres at random while users ask; no answer may be lost, repeated or out of order.
 
     python -m benchmarks.chaos --events 20000 --seed 1 --minutes 20
     python -m benchmarks.chaos --edges 50 --seed 1
 
-Several processes of the bot, any mix of Slack and Discord, run the real composition with the real SDKs on one Postgres
-against the project's doubles of the platforms and the providers, which outlive every kill and are the witness. Their
-search alone is replaced. The exit status is 1 if anything is not as it must be.
+Several processes of the bot, with any mix of Slack and Discord, run the real application with the real SDKs on one
+Postgres. The doubles of the platforms and the providers outlive every kill and provide the evidence. Only the search is
+replaced. The exit status is 1 if any check fails.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.chaos.state_edges import storm_edges
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--events", type=int, default=2000)
     options.add_argument("--minutes", type=float, default=2.0)
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def print_result(result: Result) -> None:
-    """The figures, and a few examples of each fault."""
+    """Print the figures, and a few examples of each failure."""
     print(table(result.rows()))
     verdict = result.verdict
     for name, found in (

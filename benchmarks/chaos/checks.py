@@ -1,4 +1,4 @@
-"""What the platforms, the providers and the database say in the end: was anything lost, said twice or out of order?"""
+"""Compares what users asked with the platforms' messages, the providers' bill and the database after a chaos run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 
 AFTER_RESTART, AFTER_DEATH = 15.0, 45.0
-"""Seconds within which a turn whose process died must go on: after that process is back, and where it is not."""
+"""Seconds within which a turn of a dead process must go on: after that process restarts, and while it stays away."""
 
 OPEN = ("queued", "running")
 TO_WAIT = (NOT_STORED, NOT_STORED_YET)
@@ -29,7 +29,8 @@ TO_WAIT = (NOT_STORED, NOT_STORED_YET)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A message of the bot as it stands. ``place`` and ``order`` sort the messages of a thread; ``at`` is monotonic."""
+    """A message of the bot in its final state. ``place`` and ``order`` sort the messages of a thread; ``at`` is
+    monotonic."""
 
     platform: PlatformName
     place: str
@@ -38,17 +39,17 @@ class Shown:
     draft: bool
     at: float
     reply_to: str = ""
-    """The message that it answers by a reply."""
+    """ID of the message that it replies to."""
 
     @property
     def sentences(self) -> list[tuple[str, int]]:
-        """Tag and number of every sentence of an answer that stands in it."""
+        """Return the tag and number of every answer sentence in the message."""
         return [(tag, int(number)) for tag, number, _ in SENTENCE.findall(self.text)]
 
 
 @dataclass
 class Verdict:
-    """What went wrong; each list names questions by their tags, or messages by their texts."""
+    """Results of the checks. Each list contains the tags of questions or the texts of messages."""
 
     questions: int = 0
     answered: int = 0
@@ -60,28 +61,28 @@ class Verdict:
     drafts: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
-    """Answers to a question that was changed or deleted."""
+    """Questions that were edited or deleted and whose old answer is still shown."""
     withdrawn: int = 0
     told_again: int = 0
-    """Times that somebody was told once more, by another process, to wait for the database."""
+    """Notices to wait for the database that another process repeats to the same user."""
     unfinished: int = 0
     reserved: int = 0
     under_way: int = 0
-    """Calls of which the ledger still says that they are under way."""
+    """Calls that the ledger still shows as open."""
     unbilled: int = 0
-    """Calls that the providers billed in full and no exact row of the ledger stands for."""
+    """Calls that the providers billed in full and that have no exact row in the ledger."""
     unexplained: int = 0
-    """Of those, more than there are rows marked as estimated."""
+    """The number of those calls that exceeds the number of estimated rows."""
     orphans_after_restart: int = 0
     orphans_after_death: int = 0
     waits: list[float] = field(default_factory=list)
-    """Seconds from a process's death until each turn that it held was taken up."""
+    """Seconds from a process's death until each of its turns was taken over."""
     delays: list[float] = field(default_factory=list)
     """Seconds from a question to the last change of its answer."""
 
     @property
     def failures(self) -> dict[str, int]:
-        """What must be 0."""
+        """Return the figures that must be 0."""
         return {
             "lost": len(self.lost),
             "answered twice": len(self.twice),
@@ -99,11 +100,11 @@ class Verdict:
         }
 
 
-# --- what stands on the platforms
+# --- messages on the platforms
 
 
 def slack_messages(slack: SlackDouble) -> list[Shown]:
-    """Every message of the bot that everybody sees."""
+    """Return every message of the bot that is visible to everybody."""
     found = []
     for message in slack.world.messages:
         if not message.bot_id or message.deleted or message.only_for:
@@ -117,7 +118,7 @@ def slack_messages(slack: SlackDouble) -> list[Shown]:
 
 
 def discord_messages(discord: DiscordDouble) -> list[Shown]:
-    """Every message of the bot."""
+    """Return every message of the bot."""
     found = []
     for channel in discord.world.channels.values():
         for message in channel.messages.values():
@@ -130,7 +131,7 @@ def discord_messages(discord: DiscordDouble) -> list[Shown]:
     return found
 
 
-# --- what the database says
+# --- rows of the database
 
 
 _TURNS = text(
@@ -146,7 +147,7 @@ _LEDGER = text(
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The database's side, read once."""
+    """The turns, the ledger and the reserved tokens of the database."""
 
     turns: Sequence[Any]
     ledger: Sequence[Any]
@@ -154,7 +155,7 @@ class Books:
 
 
 def read_books(url: str, *, tries: int = 20) -> Books:
-    """Read as the superuser, who sees every tenant; again after a second where there is no connection to be had."""
+    """Read the database as the superuser, who sees every tenant. Retry each second while it cannot be reached."""
     for _ in range(tries - 1):
         try:
             return _read_books(url)
@@ -174,11 +175,11 @@ def _read_books(url: str) -> Books:
         engine.dispose()
 
 
-# --- the comparison
+# --- comparison
 
 
 def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, models: ModelDouble) -> Verdict:
-    """Compare what was asked with what stands."""
+    """Compare the questions with the messages, the database and the bill."""
     verdict = Verdict(questions=len(questions))
     turn_of = {row.message_id: row for row in books.turns}
     said: dict[str, list[tuple[Shown, int]]] = defaultdict(list)
@@ -231,9 +232,11 @@ def _many(tag: str, said: list[tuple[Shown, int]]) -> int:
 
 
 def _strays(shown: Sequence[Shown], books: Books) -> tuple[list[str], int]:
-    """Messages that are neither an answer, nor a draft, nor why there is none; a reason said twice is one of them.
+    """Return the messages that are not an answer, a draft or a reason for having none, and the number of repeated
+    notices.
 
-    In Slack's direct messages, and on Discord, the asker is told where the database is away that it is tried again.
+    A repeated reason is a stray message too. While the database is away, askers on Discord and in Slack's direct
+    messages are asked to wait.
     """
     reasons = [row.refused.rstrip(".")[:80] for row in books.turns if row.refused]
     told = {row.message_id for row in books.turns if not row.refused}
@@ -254,9 +257,9 @@ def _strays(shown: Sequence[Shown], books: Books) -> tuple[list[str], int]:
 def _disordered(
     questions: Sequence[Question], said: dict[str, list[tuple[Shown, int]]], turn_of: dict[str, Any]
 ) -> list[str]:
-    """Of two questions of a thread, asked and accepted one after the other, the later was answered first.
+    """Return pairs of questions of one thread, asked and accepted in order, of which the later was answered first.
 
-    A question that was changed is answered anew, in its old place.
+    An edited question is answered again in its old place.
     """
     threads: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
@@ -294,8 +297,8 @@ def _unbilled(books: Books, models: ModelDouble) -> tuple[int, int]:
 
 
 def left_by_the_dead(interrupted: Iterable[Interrupted], turns: Iterable[Any]) -> list[Interrupted]:
-    """The turns that another process had to go on with: all but those that theirs had ended under its own fence, and
-    then died before it could say so."""
+    """Return the turns that another process had to take over. Turns that their process had ended under its own fence
+    before it died are left out."""
     ended = {(row.turn_id, row.fence) for row in turns if row.state not in OPEN}
     return [one for one in interrupted if (one.turn_id, one.fence) not in ended]
 
@@ -307,7 +310,7 @@ def judge_orphans(
     outages: Sequence[tuple[float, float]],
     now: float,
 ) -> None:
-    """Count the turns that waited too long for another process after theirs had died."""
+    """Count the turns that waited too long for another process after theirs died."""
     for one in interrupted:
         until = one.taken_at or now
         verdict.waits.append(until - one.at)
@@ -324,6 +327,6 @@ def _lived(process: Process, now: float) -> float:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which ``share`` of them lie; 0 where there are none."""
+    """Return the value below which ``share`` of the values are; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

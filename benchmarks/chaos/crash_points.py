@@ -1,4 +1,4 @@
-"""Named points of a turn's way, at which a process can be made to die. They are put around the ports from outside."""
+"""Defines named crash points in a turn, and wraps the ports so that a process can kill itself at one of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from knowledge.types import Found, Passage, Scope
 Tell = Callable[[Mapping[str, object]], None]
 
 MIDDLE = 4
-"""The delta that stands for the middle of a stream."""
+"""The delta that counts as the middle of a stream."""
 
 EDGES = (
     "store.accept.before",
@@ -52,7 +52,7 @@ EDGES = (
     "store.bill.before",
     "store.bill.after",
 )
-"""The edges between the states of a turn, in their order."""
+"""The edges between the states of a turn, in order."""
 
 RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year."
 
@@ -65,7 +65,7 @@ _TURNS = {
 
 
 class Watch:
-    """Sees every point that is passed; dies by SIGKILL at the ``at``-th passage of ``point``."""
+    """Counts the points that a process passes; kills it by SIGKILL at the ``at``-th passage of ``point``."""
 
     def __init__(self, tell: Tell, point: str = "", at: int = 1) -> None:
         self._tell = tell
@@ -74,7 +74,7 @@ class Watch:
         self._passed: Counter[str] = Counter()
 
     def passed(self, point: str, arguments: tuple[Any, ...] = (), result: object = None) -> None:
-        """Tell of what begins and ends a turn; die where it was asked for."""
+        """Report the start and end of a turn; kill the process at its crash point."""
         said = _TURNS.get(point)
         if said and arguments and (said != "leased" or result is not None):
             fence = result.fence if isinstance(result, Lease) else 0
@@ -86,7 +86,7 @@ class Watch:
 
 
 class Watched:
-    """A port whose every call passes ``NAME.METHOD.before`` and ``NAME.METHOD.after``."""
+    """A port that passes the points ``NAME.METHOD.before`` and ``NAME.METHOD.after`` at every call."""
 
     def __init__(self, port: object, name: str, watch: Watch) -> None:
         self._port = port
@@ -108,7 +108,7 @@ class Watched:
 
 
 class WatchedLLM:
-    """An LLM whose streams pass points, each under the purpose it is asked for."""
+    """An LLM whose streams pass points, named by the purpose of the prompt."""
 
     def __init__(self, llm: LLM, watch: Watch) -> None:
         self._llm = llm
@@ -142,7 +142,7 @@ class WatchedLLM:
 
 
 class Library:
-    """A Search that finds the same rule for everybody, and costs nothing."""
+    """A search that finds the same rule for every question, at no cost."""
 
     async def version(self, tenant_id: str) -> int:
         return 1
@@ -153,7 +153,7 @@ class Library:
 
 
 def overrides(watch: Watch) -> Overrides:
-    """The ports of a process, watched; its search replaced."""
+    """Return a process's ports with crash points, and a search that costs nothing."""
 
     class WatchedEngine(Engine):
         async def handle(self, turn: Turn, surface: Surface, **more: Any) -> Outcome:

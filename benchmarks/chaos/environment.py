@@ -1,4 +1,4 @@
-"""Everything around the processes: the platforms, the providers, Postgres, the people; it outlives every kill."""
+"""Sets up what outlives every killed process: the platform and provider doubles, Postgres, and the simulated users."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 
 SLACK_PACE = 120.0
-"""Slack's seconds in a real one, for its rate limits: the run has the traffic of many workspaces."""
+"""Seconds of Slack's rate limits in a real second: the run has the traffic of many workspaces."""
 
 REDELIVERY = (0.0, 15 * SLACK_PACE, 75 * SLACK_PACE)
-"""Slack's own attempts come at once, after 1 minute and after 5: here a quarter of that."""
+"""Slack delivers again at once, after 1 minute and after 5 minutes; here after a quarter of that."""
 
 DISCORD_LIMITS = {
     "POST /channels/{channel_id}/messages": (5, 0.5),
@@ -52,7 +52,7 @@ MIXES: tuple[tuple[PlatformName, ...], ...] = (("slack",), ("discord",), ("slack
 
 @dataclass
 class Environment:
-    """The scene of one run."""
+    """The environment of one run."""
 
     slack: SlackDouble
     discord: DiscordDouble
@@ -67,7 +67,7 @@ class Environment:
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
     def settings(self) -> dict[str, Any]:
-        """Settings of every process."""
+        """Return the settings of every process."""
         return {
             "database_url": self.postgres.url,
             "anthropic_api_key": self.models.anthropic_key,
@@ -91,7 +91,7 @@ class Environment:
     def specs(
         self, processes: int, *, mixes: Sequence[tuple[PlatformName, ...]] = MIXES, **more: Any
     ) -> list[Callable[[], Spec]]:
-        """What each slot of a fleet runs; asked anew at each start."""
+        """Return what each slot of a process pool runs; called again at each start."""
 
         def one(number: int) -> Callable[[], Spec]:
             def make() -> Spec:
@@ -105,11 +105,11 @@ class Environment:
         return [one(number) for number in range(processes)]
 
     def fleet(self, processes: int, **more: Any) -> ProcessPool:
-        """Processes of this stage."""
+        """Return a process pool in this environment."""
         return ProcessPool(self.zygote, self.specs(processes, **more))
 
     async def greeted(self) -> None:
-        """Let the people say their first words, and wait until they are stored."""
+        """Let users send their first direct messages, and wait until they are stored."""
         await self.crowd.greet(self.on_discord)
         until = time.monotonic() + 30
         while len((await asyncio.to_thread(read_books, self.postgres.url)).turns) < len(self.crowd.questions):
@@ -118,14 +118,14 @@ class Environment:
             await asyncio.sleep(0.3)
 
     def look(self) -> Verdict:
-        """What stands now."""
+        """Run the checks now."""
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
         return judge(self.crowd.questions, shown, read_books(self.postgres.url), self.models)
 
     async def verdict(self, fleets: Sequence[ProcessPool], *, armed_until: float = 0.0) -> Verdict:
-        """What stands in the end, with the turns that waited too long.
+        """Run the checks at the end, including those for turns that waited too long.
 
-        ``armed_until``: until then every process was made to die, and there was none to take a turn over.
+        Until ``armed_until``, every process was set to die, and none could take a turn over.
         """
         await self.keep_house()
         found = await asyncio.to_thread(self.look)
@@ -137,7 +137,7 @@ class Environment:
         return found
 
     async def keep_house(self) -> None:
-        """The background work's round, as if its minutes had passed: it settles what died after an answer."""
+        """Run the maintenance jobs as if their time had come; they settle the calls that died after an answer."""
         database = Database(self.postgres.url)
         try:
             async with database.engine.begin() as connection:
@@ -154,7 +154,8 @@ class Environment:
 async def staged(
     seed: int, *, database: dict[str, str] | None = None, folder: Path | None = None, **settings: Any
 ) -> AsyncIterator[Environment]:
-    """Open the scene. ``folder`` keeps the processes' logs; ``settings`` are further ones of every process."""
+    """Open the environment. ``folder`` keeps the logs of the processes; ``settings`` are added to those of every
+    process."""
     chance = random.Random(seed)
     logs = folder or Path(tempfile.mkdtemp(prefix="parley-chaos-logs-"))
     logs.mkdir(parents=True, exist_ok=True)
@@ -175,5 +176,5 @@ async def staged(
             people = DiscordPeople(discord, chance)
             crowd = SimulatedUsers({"slack": SlackPeople(slack, chance), "discord": people}, chance)
             yield Environment(slack, discord, models, postgres, zygote, crowd, people, logs, chance, settings)
-        # Leaving without an error would assert that no rule was broken; a kill breaks Retry-After.
+        # Leaving without an error would assert that no platform rule was broken; a kill breaks Retry-After.
         await slack.__aexit__(KeyboardInterrupt, None, None)

@@ -1,4 +1,4 @@
-"""Who breaks things: processes die by SIGKILL or stand still for a while, Postgres stops as in a crash."""
+"""Injects faults: kills processes by SIGKILL, pauses them by SIGSTOP, and stops Postgres as in a crash."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import ProcessPool
 
 LONG_AWAY = 0.1
-"""Share of the killed processes that stay away for longer than a lease lasts: their peers go on alone."""
+"""Share of the killed processes that stay away for longer than a lease lasts, so that the others go on alone."""
 LONG_PAUSE = 50.0
 
 
 @dataclass
 class Faults:
-    """Kills and stops by chance. The pairs are the least and the most seconds between two of a kind."""
+    """Injects faults at random times. The pairs are the minimum and maximum seconds between two faults of a kind."""
 
     fleet: ProcessPool
     postgres: Postgres
@@ -26,13 +26,13 @@ class Faults:
     crash_every: tuple[float, float] = (20.0, 40.0)
     freeze_every: tuple[float, float] | None = None
     frozen_for: tuple[float, float] = (35.0, 60.0)
-    """Longer than a lease lasts: a peer goes on with what the process held."""
+    """Longer than a lease lasts, so that another process takes over the turns."""
     kills: int = 0
     crashes: int = 0
     freezes: int = 0
 
     async def run(self) -> None:
-        """Wreck until cancelled; an outage that has begun is brought to its end."""
+        """Inject faults until canceled; Postgres is restarted first if it is down."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._kill())
             group.create_task(self._crash())

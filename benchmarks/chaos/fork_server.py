@@ -1,10 +1,10 @@
-"""A process that has imported everything and forks workers, so that a restart takes a fraction of a second.
+"""Forks worker processes from a process that has imported everything, so that a restart takes a fraction of a second.
 
     python -m benchmarks.chaos.fork_server
 
-It reads one JSON document a line: ``{"fork": N, "spec": {...}}``. On standard output it says ``{"fork": N, "pid": P}``,
-``{"pid": P, "gone": STATUS}``, and passes on what its children say of themselves, ``{"pid": P, ...}``. At the end of
-its input it kills its children and ends. It has no thread, no event loop and no connection, so a fork is safe.
+Reads one JSON document a line: ``{"fork": N, "spec": {...}}``. Writes ``{"fork": N, "pid": P}`` and ``{"pid": P,
+"gone": STATUS}`` to standard output, where the workers also report their state: ``{"pid": P, ...}``. At the end of its
+input, it kills the workers and ends. It has no thread, no event loop and no connection, so forking is safe.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def tell(said: Mapping[str, object], pid: int | None = None) -> None:
-    """One line to the parent; short enough to be written whole."""
+    """Write one line to the parent, short enough to be written atomically."""
     line = json.dumps({"pid": pid or os.getpid(), **said}, separators=(",", ":"))
     os.write(1, line.encode() + b"\n")
 
@@ -88,7 +88,7 @@ def _bury(children: set[int]) -> None:
 
 
 def _become(given: Mapping[str, object]) -> None:
-    """The child: serve, and leave without the parent's clean-up."""
+    """Serve in the child, and exit without the parent's cleanup."""
     status = 1
     try:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)

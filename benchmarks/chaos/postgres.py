@@ -1,4 +1,4 @@
-"""A Postgres that can be stopped the hard way and started again, at the same address."""
+"""Runs a Postgres that can be crashed and restarted at the same address."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import Any
 from bot.store import embedded_postgres, migrate
 
 CALM = {"fsync": "off", "full_page_writes": "off"}
-"""The machine itself does not crash here: what is committed is in its memory. Commits stay synchronous."""
+"""The machine itself does not crash, so committed data stays in its memory. Commits stay synchronous."""
 
 CONNECTIONS = 300
-"""A process may have 20 in its pool and a few beside it; the 100 that Postgres ships with are four of them."""
+"""A process may have 20 connections in its pool and a few more. The default of 100 is used up by four processes."""
 
 
 @dataclass
 class Postgres:
-    """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was away."""
+    """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was down."""
 
     url: str
     folder: Path
@@ -32,7 +32,7 @@ class Postgres:
     outages: list[tuple[float, float]] = field(default_factory=list)
 
     async def crash(self, away: float) -> None:
-        """Stop it in immediate mode, as a crash would, and start it after ``away`` seconds."""
+        """Stop the server in immediate mode, as in a crash, and start it after ``away`` seconds."""
         start = time.monotonic()
         await asyncio.to_thread(self._control, "-m", "immediate", "stop")
         await asyncio.sleep(away)
@@ -40,16 +40,16 @@ class Postgres:
         self.outages.append((start, time.monotonic()))
 
     async def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start the server and wait until it accepts connections."""
         await asyncio.to_thread(self.run)
 
     def run(self) -> None:
-        """The same, in this thread."""
+        """Start the server, blocking the thread."""
         options = f'-h "" -k {self.folder} -c max_connections={CONNECTIONS}'
         self._control("-w", "-t", "60", "-o", options, "-l", f"{self.folder}/log", "start")
 
     def stop(self) -> None:
-        """Stop it for good."""
+        """Stop the server for good."""
         self._control("-m", "fast", "stop", check=False)
 
     def _control(self, *arguments: str, check: bool = True) -> None:
@@ -67,7 +67,7 @@ class Postgres:
 
 @contextmanager
 def crashing_postgres(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
-    """A migrated database on a server of its own in a temporary folder, which is gone afterwards."""
+    """Yield a migrated database on a server of its own in a temporary folder; delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="parley-chaos-"))
     started = embedded_postgres.start(folder, settings=CALM if settings is None else settings, keep=True)
     postgres = Postgres(started.url, folder.resolve() / "postgres", started.server)

@@ -1,4 +1,4 @@
-"""The processes of the bot: forked, watched, killed and started again."""
+"""Starts, watches, kills and restarts the worker processes of the bot."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Process:
     gauges: list[dict[str, Any]] = field(default_factory=list)
 
     def signal(self, number: int) -> None:
-        """Send a signal, unless it is gone."""
+        """Send a signal, unless the process has ended."""
         if not self.gone.is_set():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -47,7 +47,7 @@ class Process:
 
 @dataclass
 class Interrupted:
-    """A turn whose process died, with the fence it ran under. ``taken_at`` is when another began to go on with it."""
+    """A turn whose process died, with its fence. ``taken_at`` is when another process took it over."""
 
     turn_id: str
     by: Process
@@ -57,7 +57,7 @@ class Interrupted:
 
 
 class Zygote:
-    """Forks workers. An async context manager; leaving it kills them all."""
+    """Forks workers through the fork server. An async context manager that kills them all on exit."""
 
     def __init__(self) -> None:
         self.processes: dict[int, Process] = {}
@@ -136,7 +136,7 @@ class Zygote:
             self._buried(process, said["gone"], now)
 
     def _nobody_holds(self, turn_id: str) -> None:
-        """A process that lost a turn to another does not hear of it before it writes."""
+        """Remove the turn from every process: one that lost it learns this only when it writes."""
         for process in self.processes.values():
             process.holds.pop(turn_id, None)
 
@@ -152,12 +152,12 @@ class Zygote:
 
 @dataclass
 class Slot:
-    """A place in the fleet that is always to be filled: what a supervisor keeps running."""
+    """A place in the pool that is always filled, as a supervisor does."""
 
     spec: Callable[[], Spec]
     process: Process | None = None
     pause: float = SOON
-    """Seconds until the next one is started after one has gone."""
+    """Seconds between the end of a process and the start of the next one."""
 
 
 class ProcessPool:
@@ -172,12 +172,12 @@ class ProcessPool:
 
     @property
     def ready(self) -> list[Process]:
-        """The processes that serve."""
+        """Return the processes that serve."""
         found = [slot.process for slot in self.slots if slot.process is not None]
         return [process for process in found if process.ready_at and not process.gone.is_set()]
 
     async def start(self) -> None:
-        """Fill every slot and wait until all serve."""
+        """Fill every slot and wait until all processes serve."""
         self._tasks = [asyncio.create_task(self._keep(slot)) for slot in self.slots]
         until = time.monotonic() + PATIENCE
         while len(self.ready) < len(self.slots) and time.monotonic() < until:  # noqa: ASYNC110
@@ -200,7 +200,8 @@ class ProcessPool:
         return process
 
     async def replace(self, slot: Slot) -> Process:
-        """A rolling restart of one slot: the next one up first, then SIGTERM to the old one; returns the old one."""
+        """Replace a process without downtime: start the next one, then send SIGTERM to the old one. Return the old
+        one."""
         old = slot.process
         assert old is not None
         slot.process = await self._forked(slot)

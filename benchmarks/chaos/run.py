@@ -1,4 +1,5 @@
-"""One run of chaos: the scene, the people, the wreck, the rest until everything is settled, the verdict."""
+"""Runs one chaos test: sets up the environment, injects faults while users ask, waits until all is settled, and
+reports."""
 
 from __future__ import annotations
 
@@ -16,12 +17,12 @@ from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
 
 PATIENCE = 150.0
-"""Seconds that everything may take to settle once nothing breaks any more; Slack's last redelivery lies in it."""
+"""Seconds in which everything must settle after the last fault; Slack's last redelivery is within them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run's figures."""
+    """The figures of a run."""
 
     seed: int
     seconds: float
@@ -36,7 +37,7 @@ class Result:
     verdict: Verdict
 
     def rows(self) -> dict[str, object]:
-        """Names and figures as they are printed."""
+        """Return the printed names and figures."""
         seen = self.verdict
         return {
             "seed": self.seed,
@@ -79,7 +80,7 @@ async def storm(
     patience: float = PATIENCE,
     note: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Ask ``events`` events' worth of questions within ``seconds`` while things break."""
+    """Send ``events`` events within ``seconds`` while faults are injected."""
     began = time.monotonic()
     async with staged(seed, folder=logs) as stage:
         fleet = stage.fleet(processes)
@@ -118,7 +119,7 @@ async def report(
     freezes: int = 0,
     armed_until: float = 0.0,
 ) -> Result:
-    """The figures of what stands."""
+    """Return the figures of the final state."""
     return Result(
         seed=seed,
         seconds=seconds,
@@ -135,7 +136,7 @@ async def report(
 
 
 async def settled(stage: Environment, fleet: ProcessPool, patience: float) -> None:
-    """Wait until every question has its end, or the patience is over."""
+    """Wait until every question is settled, or until the timeout."""
     until, before = time.monotonic() + patience, -1
     while time.monotonic() < until:
         await asyncio.sleep(2.0)

@@ -1,4 +1,4 @@
-"""The people: they ask in threads, channels and direct messages; what they say arrives twice, late and out of order."""
+"""Simulates users who ask in threads, channels and direct messages; messages arrive twice, late and out of order."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TAG = re.compile(r"Q\d{6}")
 SENTENCE = re.compile(r"(Q\d{6}) s(\d+) of (\d+)\b")
 DUPLICATES = 0.3
 LATE = 0.3
-"""Share of the messages that arrive up to ``LATE_SECONDS`` later than they were said."""
+"""Share of the messages that arrive up to ``LATE_SECONDS`` late."""
 LATE_SECONDS = 1.0
 DUPLICATE_WITHIN = 20.0
 LINKED = 0.05
 EDITED, DELETED = 0.03, 0.02
-"""Shares of Slack's questions that are changed or taken back within ``CHANGED_WITHIN`` seconds. Discord tells such
-things once and never again, so a run in which processes die cannot promise them there."""
+"""Shares of Slack's questions that are edited or deleted within ``CHANGED_WITHIN`` seconds. Discord reports such
+changes only once, so they can be lost while processes die."""
 CHANGED_WITHIN = 6.0
 CHANNELS, PEOPLE, GREETED = 8, 24, 6
 
@@ -38,7 +38,7 @@ PlatformName = Literal["slack", "discord"]
 
 @dataclass
 class Question:
-    """What somebody asked. ``thread`` names the conversation; ``asked_at`` is monotonic."""
+    """A question of a user. ``thread`` names the conversation; ``asked_at`` is monotonic."""
 
     tag: str
     platform: PlatformName
@@ -48,49 +48,49 @@ class Question:
     asked_at: float
     message: Message | DiscordMessage
     changed_from: str = ""
-    """The tag that it had before it was edited: nothing of an answer to that may stand."""
+    """The tag before the question was edited; no answer to that may be shown."""
     withdrawn: bool = False
-    """It was deleted: no answer may stand."""
+    """The question was deleted; no answer may be shown."""
 
 
 @dataclass
 class Conversation:
-    """A thread in the making."""
+    """A thread with its questions so far."""
 
     first: Question
     questions: list[Question] = field(default_factory=list)
 
 
 class People(Protocol):
-    """The people of one platform."""
+    """The users of one platform."""
 
     def open(self, tag: str) -> Question:
-        """Say something to the bot in a channel or a DM; it is not announced yet."""
+        """Write a message to the bot in a channel or a DM, without announcing it yet."""
 
     def follow(self, first: Question, tag: str) -> Question | None:
-        """Say something more in the same thread; None while that is not possible yet."""
+        """Write another message in the same thread; return None while that is not possible yet."""
 
     async def announce(self, question: Question) -> int:
-        """Tell the bot, as the platform does; the number of events. Twice is a duplicate."""
+        """Send the events of a message as the platform does; return their number. A second call makes duplicates."""
 
     async def change(self, question: Question, tag: str) -> int:
-        """Ask something else in the same message; the number of events."""
+        """Edit the message to ask something else; return the number of events."""
 
     async def withdraw(self, question: Question) -> int:
-        """Delete the message; the number of events."""
+        """Delete the message; return the number of events."""
 
     def tidy(self) -> None:
-        """Forget what only grows."""
+        """Discard records that only grow."""
 
 
 def sentences(tag: str) -> int:
-    """How long the answer to a question is."""
+    """Return the number of sentences of the answer to a question."""
     chance = random.Random(tag).random()
     return random.Random(tag + "n").randint(3, 8) if chance < 0.75 else 20 if chance < 0.92 else 70
 
 
 def script(seen: Seen) -> Reply:
-    """The model: every sentence of an answer carries the tag of its question and its number."""
+    """Return the model's answer: every sentence has the tag of its question and its number."""
     last = seen.messages[-1][1] if seen.messages else ""
     if last.rstrip().endswith("</messages>"):
         return Reply("They asked for rules and were told them.", piece=20, pause=0.01)
@@ -103,7 +103,7 @@ def script(seen: Seen) -> Reply:
 
 
 class SlackPeople:
-    """People in a Slack workspace."""
+    """Users in a Slack workspace."""
 
     def __init__(self, slack: SlackDouble, chance: random.Random) -> None:
         self._slack = slack
@@ -169,7 +169,7 @@ def _slack(question: Question) -> Message:
 
 
 class DiscordPeople:
-    """People on a Discord server."""
+    """Users on a Discord server."""
 
     def __init__(self, discord: DiscordDouble, chance: random.Random) -> None:
         self._discord = discord
@@ -177,11 +177,11 @@ class DiscordPeople:
         self._people = [discord.world.add_user(f"Person {number}") for number in range(PEOPLE)]
         self._channels = [discord.world.add_channel(f"chaos-{number}") for number in range(CHANNELS)]
         self.greeted: list[DiscordUser] = []
-        """Who has had an answer in a direct message. A bot cannot ask Discord who else wrote to it: the very first
-        message of somebody that comes while no process can store it is out of reach."""
+        """Users who have an answer in a direct message. A bot cannot ask Discord who else wrote to it, so a user's very
+        first direct message is lost if no process can store it."""
 
     def greet(self, number: int, tag: str) -> Question:
-        """The first direct message of a person."""
+        """Write the first direct message of a user."""
         user = self._people[number]
         self.greeted.append(user)
         return self._say(self._discord.world.dm(user), user, f"what is the rule in case {tag}?", tag)
@@ -220,7 +220,7 @@ class DiscordPeople:
         return 1
 
     def tidy(self) -> None:
-        """Close the books of sessions that ended, and archive threads that are done, as Discord does."""
+        """Remove closed gateway sessions and recorded calls."""
         sessions = self._discord.gateway.sessions
         for session in [session for session in sessions.values() if session.socket is None]:
             del sessions[session.id]
@@ -239,10 +239,10 @@ def _discord(question: Question) -> DiscordMessage:
 
 
 class SimulatedUsers:
-    """Asks until as many events were sent as were asked for, spread evenly over the time.
+    """Asks questions until the given number of events is reached, spread evenly over the time.
 
-    ``conversations`` go on at once, each for at most ``longest`` questions; ``follows`` is the share of the questions
-    that go on with one.
+    ``conversations`` go on at once, each with at most ``longest`` questions. ``follows`` is the share of the questions
+    that continue one.
     """
 
     def __init__(self, people: dict[PlatformName, People], chance: random.Random) -> None:
@@ -256,14 +256,14 @@ class SimulatedUsers:
         self._saying: set[asyncio.Task[None]] = set()
 
     async def greet(self, people: DiscordPeople) -> None:
-        """Some people say their first word to the bot while nothing breaks yet."""
+        """Let some users write their first direct messages before faults are injected."""
         for number in range(GREETED):
             question = people.greet(number, f"Q{len(self.questions) + 1:06}")
             self.questions.append(question)
             self.events += await people.announce(question)
 
     async def ask(self, events: int, seconds: float) -> None:
-        """Ask for ``seconds``; returns once everything was announced, its duplicates included."""
+        """Ask for ``seconds``; return after everything was announced, including duplicates."""
         start, before = time.monotonic(), self.events
         while self.events - before < events:
             due = events * (time.monotonic() - start) / seconds
@@ -296,7 +296,7 @@ class SimulatedUsers:
             self._later(question, self._chance.uniform(0, DUPLICATE_WITHIN))
 
     def _perhaps_changed(self, question: Question) -> None:
-        """Some questions are edited or deleted while they are answered, or after."""
+        """Edit or delete some questions while they are answered, or afterwards."""
         roll, wait = self._chance.random(), LATE_SECONDS + self._chance.uniform(0, CHANGED_WITHIN)
         people = self.people[question.platform]
         opens = question.thread.endswith(f"/{question.message_id}")

@@ -1,4 +1,4 @@
-"""Every edge between two states of a turn: processes that die exactly there, again and again."""
+"""Kills processes exactly at each edge between two states of a turn, many times."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from benchmarks.chaos.simulated_users import PlatformName
 from benchmarks.chaos.worker import Spec
 
 SHORT = 2000
-"""Tokens of a prompt, which threads outgrow early: summaries are made, and their edges are passed too."""
+"""Tokens of a prompt. Threads soon exceed it, so that summaries are made and their edges are passed too."""
 FEW, LONG, OFTEN = 12, 40, 0.95
-"""Conversations at once, questions of one at most, and how many of all go on with one: long threads, for that too."""
+"""Concurrent conversations, questions in each, and the share of follow-ups: threads must be long for summaries."""
 
 
 async def storm_edges(
@@ -35,9 +35,9 @@ async def storm_edges(
     mixed: bool = False,
     note: Callable[[str], None] = print,
 ) -> Result:
-    """Kill ``times`` processes at each edge; ``rate`` are events a second, ``most`` seconds an edge may take.
+    """Kill ``times`` processes at each edge. ``rate`` is events a second; ``most`` is the maximum seconds for an edge.
 
-    ``mixed``: all edges at once, each process dying at the next of them.
+    With ``mixed``, all edges run at once, and each process dies at the next of them.
     """
     began, kills = time.monotonic(), 0
     fleets: list[ProcessPool] = []
@@ -62,7 +62,7 @@ async def storm_edges(
 def armed(
     stage: Environment, processes: int, edges: Sequence[str], mixes: Sequence[tuple[PlatformName, ...]] = MIXES
 ) -> ProcessPool:
-    """Processes that die at one of the edges each, at its first passage or one soon after."""
+    """Return a pool of processes that die at one of the edges each, at its first passage or one soon after."""
 
     def arm(make: Callable[[], Spec]) -> Callable[[], Spec]:
         return lambda: replace(make(), point=next(points), at=next(passages))
@@ -72,7 +72,7 @@ def armed(
 
 
 async def _at(stage: Environment, fleet: ProcessPool, times: int, rate: float, most: float) -> int:
-    """Ask until enough processes have died there; the number that did."""
+    """Ask until enough processes have died at the edge; return how many did."""
     asking = asyncio.create_task(stage.crowd.ask(10**6, 10**6 / rate))
     starting = asyncio.create_task(fleet.start())
     until, deaths = time.monotonic() + most, 0

@@ -1,4 +1,4 @@
-"""One process of the bot, as ``parley slack`` and ``parley discord`` run it, but for its search, which is free."""
+"""Runs one process of the bot like ``parley slack`` and ``parley discord``, with a search that costs nothing."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from bot.platforms.slack.app import serve as serve_slack
 from bot.store import leases
 
 PULSE = 0.02
-"""Seconds between two looks at how late the event loop is."""
+"""Seconds between two checks of the event loop's delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a process is to be. ``platforms``: slack, discord. It dies at the ``at``-th passage of ``point``."""
+    """What a process runs. ``platforms``: slack, discord. It dies at the ``at``-th passage of ``point``."""
 
     name: str
     platforms: tuple[str, ...]
@@ -38,13 +38,14 @@ class Spec:
     gauged: bool = False
     profile: str = ""
     lease: float = 0.0
-    """Seconds that a lease lasts, with all that follows from it; 0: as it is shipped."""
+    """Seconds that a lease lasts, which other timeouts follow; 0 keeps the default."""
     workspaces: float = 1.0
-    """As many workspaces' worth of edits and of starts of streams as Slack allows; see ``stage.SLACK_PACE``."""
+    """Factor for Slack's limits on edits and started streams, as if for that many workspaces; see
+    ``environment.SLACK_PACE``."""
 
 
 async def work(spec: Spec, tell: Tell) -> None:
-    """Serve until cancelled; tells ``ready`` once every platform is connected."""
+    """Serve until canceled; report ``ready`` when every platform is connected."""
     if spec.lease:
         _shorten_leases(spec.lease)
     _allow_as_many(spec.workspaces)
@@ -62,7 +63,7 @@ async def work(spec: Spec, tell: Tell) -> None:
 
 
 def _shorten_leases(seconds: float) -> None:
-    """So that a run need not wait for half a minute wherever a process is paused."""
+    """Shorten leases, so that a run does not wait half a minute whenever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
     lease.HEARTBEAT_SECONDS, lease.CONFIRM_SECONDS, reply_messages.SHOWN_WITHIN = (
         seconds / 4,
@@ -72,7 +73,7 @@ def _shorten_leases(seconds: float) -> None:
 
 
 def _allow_as_many(workspaces: float) -> None:
-    """The people are those of many workspaces in one: each would have a budget of its own."""
+    """Raise the rate limits: the users stand for many workspaces, each of which has limits of its own."""
     surface.LIMITS = replace(surface.LIMITS, edits_per_minute=(surface.LIMITS.edits_per_minute or 0) * workspaces)
     native_streams.STARTS_A_MINUTE = int(native_streams.STARTS_A_MINUTE * workspaces)
 
@@ -83,7 +84,7 @@ async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:
 
 
 async def _gauge(tell: Tell) -> None:
-    """Tell every second how late the loop was, in milliseconds, and what the process uses."""
+    """Report every second how late the loop was, in milliseconds, and what the process uses."""
     late: list[float] = []
     next_tell = time.monotonic() + 1
     while True:

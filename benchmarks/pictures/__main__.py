@@ -1,9 +1,9 @@
-"""Pictures of what Parley shows in Slack and Discord, from the payloads that it sends.
+"""Draws pictures of what Parley shows in Slack and Discord, from the payloads that it sends.
 
     python -m benchmarks.pictures FOLDER
 
-Answers are written by the real display and surface into the project's double of Slack, and rendered for Discord by the
-adapter's own code; the look of the platforms is drawn here, so it is near, not theirs. Needs Chromium.
+The real display and surface write answers into the Slack double, and the Discord adapter renders them for Discord. The
+look of the platforms is drawn here and only approximates theirs. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ LONG = "Deploying takes three steps.\n\n```python\n" + "\n".join(
     f"release.step({n}, wait={n * 5})  # stage {n}" for n in range(1, 26)
 )
 PART_CHARS = 500
-"""Characters of a message where one is shown in parts; the platforms take many more."""
+"""Characters of a message in the picture of an answer in parts; the platforms allow many more."""
 READING = ("crawl:https://handbook.example/: 142 pages, 12 more found, 2 failed", "1f2e3d4c")
 REPLIES = {
     "costs": replies.by_model,
@@ -74,7 +74,7 @@ REPLIES = {
 
 
 async def slack_scenes() -> dict[str, str]:
-    """The pages of Slack by name."""
+    """Return the pages of Slack by name."""
     async with SlackDouble() as slack, aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[])
         draft, answer = await _answered(slack, client, QUESTION, ANSWER)
@@ -109,7 +109,7 @@ async def _answered(
     cited: Sequence[Citation] = CITED,
     message_chars: int = LIMITS.message_chars,
 ) -> list[str]:
-    """The messages of an answer: the first as a draft, then all as they stand in the end."""
+    """Return the messages of an answer: the first one as a draft, then the final messages."""
     asked = await slack.say("general", "alice", question)
 
     async def team(user_id: str) -> str:
@@ -137,7 +137,7 @@ async def _answered(
 
 
 async def discord_scenes() -> dict[str, str]:
-    """The pages of Discord by name."""
+    """Return the pages of Discord by name."""
     asked = discord_html.message(f"@Parley {QUESTION}", who="alice", person=True)
     draft = Part(ANSWER.split("\n\n")[0] + "\n\n- Ask for it two weeks ahead.", "n", "turn-1", actions=STOP)
     notes = ("You have used 82 % of today's tokens.",)
@@ -167,7 +167,7 @@ def _spent() -> OverBudget:
 
 
 def photograph(chromium: str, page: str, style: str, target: Path) -> None:
-    """Draw the page and cut the empty space away."""
+    """Draw the page with Chromium and crop the empty space."""
     with tempfile.TemporaryDirectory() as folder:
         source, shot = Path(folder) / "page.html", Path(folder) / "shot.png"
         source.write_text(f'<!doctype html><meta charset="utf-8"><style>{style}</style>{page}', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Discord's content, embeds and components as HTML that looks like Discord. An approximation."""
+"""Renders Discord's content, embeds and components as HTML that approximates the look of Discord."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def message(
     who: str = "Parley",
     person: bool = False,
 ) -> str:
-    """One message of the bot, or of a person."""
+    """Return a message of the bot, or of a user."""
     face, app = ("face person", "") if person else ("face", '<span class="app">APP</span>')
     head = f'<span class="who">{who}</span>{app}<span class="at">Today at 10:42</span>'
     below = "".join(picture(one, 480) for one in files if one.content_type.startswith("image/"))

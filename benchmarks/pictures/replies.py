@@ -1,4 +1,4 @@
-"""Replies of commands as the commands themselves make them, from figures that are made up."""
+"""Builds replies of commands from made-up figures, with the commands' own code."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FIRST = date(2026, 11, 2)
 
 
 def by_model() -> Reply:
-    """``/costs 30d by model``."""
+    """Return the reply to ``/costs 30d by model``."""
     rows = [_row(name, answers, tokens, cached, out, usd) for name, answers, tokens, cached, out, usd in MODELS]
     made = CostReport(rows, _total(rows), SAVINGS, (), NO_REUSE)
     return Reply(costs.summary(made), costs.table_of(made, "model"))
 
 
 def by_day() -> Reply:
-    """``/costs 14d chart``; the picture alone."""
+    """Return the picture of ``/costs 14d chart``, without its text."""
     rows = [
         _row(str(FIRST + timedelta(days=n)), round(usd * 90), round(usd * 2e5), round(usd * 1e5), 900, str(usd))
         for n, usd in enumerate(DAYS)
@@ -58,7 +58,7 @@ def _total(rows: list[CostRow]) -> CostRow:
 
 
 def in_this_channel() -> Reply:
-    """``/settings show``."""
+    """Return the reply to ``/settings show``."""
     return settings.shown(
         ChannelSettings(
             persona="Answer in two sentences, and name who to ask.",
@@ -70,7 +70,7 @@ def in_this_channel() -> Reply:
 
 
 def quotes() -> Reply:
-    """``/sources``."""
+    """Return the reply to ``/sources``."""
     leave = (
         "Plan it with your team. Everybody has 30 days of paid leave a year. Interns have 20. What is left in December "
         "moves to the next year, until the end of March."
@@ -90,7 +90,7 @@ def quotes() -> Reply:
 
 
 def trace() -> Reply:
-    """``/why``."""
+    """Return the reply to ``/why``."""
     at = datetime(2026, 11, 16, 10, 42, tzinfo=UTC)
     legs = (
         ("Leave › Paid leave", 0.71, 8.4, 0.033, 0.98),

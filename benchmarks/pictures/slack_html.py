@@ -1,4 +1,4 @@
-"""Slack's blocks as HTML that looks like Slack. An approximation, drawn from what Slack's documentation shows."""
+"""Renders Slack's blocks as HTML that approximates the look in Slack's documentation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def message(blocks: Sequence[Block], *, who: str = "Parley", person: bool = False, text: str = "") -> str:
-    """One message of the bot, or of a person."""
+    """Return a message of the bot, or of a user."""
     shown = "".join(_block(block) for block in blocks) or f"<p>{html.escape(text)}</p>"
     face, app = ("face person", "") if person else ("face", '<span class="app">APP</span>')
     head = f'<span class="who">{who}</span>{app}<span class="at">10:42</span>'
@@ -69,18 +69,18 @@ def message(blocks: Sequence[Block], *, who: str = "Parley", person: bool = Fals
 
 
 def file(shared: File) -> str:
-    """A file that was uploaded: an image as itself, any other by its name."""
+    """Return an uploaded file: an image as itself, any other by its name."""
     return message([{"type": "file", "file": shared}])
 
 
 def picture(shown: File, width: int) -> str:
-    """An image in the page itself."""
+    """Return an image embedded in the page."""
     data = base64.b64encode(shown.data).decode()
     return f'<img width="{width}" src="data:{shown.content_type};base64,{data}">'
 
 
 def modal(view: Block) -> str:
-    """A modal."""
+    """Return a modal."""
     inside = "".join(_block(block) for block in view["blocks"])
     buttons = [f'<span class="button">{_plain(view["close"])}</span>'] if "close" in view else []
     buttons += [f'<span class="button primary">{_plain(view["submit"])}</span>'] if "submit" in view else []
@@ -116,7 +116,7 @@ def _button(element: Block) -> str:
 
 
 def thumbs(label: str) -> str:
-    """A label whose thumbs are drawn: a machine without a font of emoji has none."""
+    """Return a label with drawn thumbs, because a machine may have no emoji font."""
     for sign, turn in (("👍", 0), ("👎", 180)):
         hand = (
             f'<svg width="15" viewBox="0 0 16 16" transform="rotate({turn})"><path fill="#e8a317" d="{_THUMB}"/></svg>'

@@ -70,7 +70,7 @@ class Texts:
 
     def __init__(self, texts: Mapping[str, str], count: CountTokens) -> None:
         self.texts = texts
-        self._until = {name: _until(body, count) for name, body in texts.items()}
+        self._cumulative_tokens = {name: _cumulative_tokens(body, count) for name, body in texts.items()}
 
     def count(self) -> int | None:
         return len(self.texts)
@@ -89,16 +89,20 @@ class Texts:
 
     def cost(self, span: Span) -> int:
         name, start, end = span
-        return int(self._until[name][end] - self._until[name][start])
+        return int(self._cumulative_tokens[name][end] - self._cumulative_tokens[name][start])
 
     def cut(self, span: Span, tokens: int) -> Span:
         """Return the beginning of a span that has the given number of tokens."""
         name, start, end = span
-        until = self._until[name]
-        return name, start, start + int(np.searchsorted(until[start : end + 1], until[start] + tokens, "right")) - 1
+        cumulative = self._cumulative_tokens[name]
+        return (
+            name,
+            start,
+            start + int(np.searchsorted(cumulative[start : end + 1], cumulative[start] + tokens, "right")) - 1,
+        )
 
 
-def _until(body: str, count: CountTokens) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _cumulative_tokens(body: str, count: CountTokens) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the number of tokens in the first n characters at index n. A word's tokens count with its last
     character."""
     words = body.split()
@@ -177,21 +181,23 @@ async def measure(
         report = await ingestor.ingest([texts], tenant_id=TENANT)
         spans = await _spans(database)
         retriever = Retriever(database.tenant, embedder)
-        told: dict[str, dict[int, list[float]]] = {stage: {budget: [] for budget in BUDGETS} for stage in STAGES}
+        evidence_read: dict[str, dict[int, list[float]]] = {
+            stage: {budget: [] for budget in BUDGETS} for stage in STAGES
+        }
         for question in asked:
             ranking = await retriever.rank(question.asked, Scope(TENANT))
             for stage, pairs in (("sparse", ranking.sparse), ("dense", ranking.dense), ("fused", ranking.fused)):
                 ranked = [spans[number] for number, _ in pairs]
                 for budget in BUDGETS:
-                    told[stage][budget].append(share(question, read(ranked, texts, budget)))
+                    evidence_read[stage][budget].append(share(question, read(ranked, texts, budget)))
     return {
         "chunking": chunking.recipe("the model"),
         "chunks": report.chunks,
         "tokens": round(sum(map(texts.cost, spans.values())) / max(1, len(spans))),
         "seconds": round(report.seconds, 1),
-        "told": {
+        "evidence_read": {
             stage: {str(budget): round(float(np.mean(values)), 3) for budget, values in by_budget.items()}
-            for stage, by_budget in told.items()
+            for stage, by_budget in evidence_read.items()
         },
     }
 
@@ -215,7 +221,7 @@ def show(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         cells = [row["chunking"], str(row["chunks"]), str(row["tokens"]), str(row["seconds"])]
-        cells += [f"{row['told'][stage][str(budget)]:.3f}" for budget in BUDGETS for stage in STAGES]
+        cells += [f"{row['evidence_read'][stage][str(budget)]:.3f}" for budget in BUDGETS for stage in STAGES]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -248,7 +254,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--only", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--every", type=int, default=1, help="ask each Nth question")
-    parser.add_argument("--database-url", help="an embedded server where there is none")
+    parser.add_argument("--every", type=int, default=1, help="ask every Nth question")
+    parser.add_argument("--database-url", help="default: an embedded server")
     parser.add_argument("--json", action="store_true")
     asyncio.run(main(parser.parse_args()))

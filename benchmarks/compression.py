@@ -56,7 +56,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class One:
+class QuestionResult:
     """Results for one question: the share of the evidence that each method keeps, and the share of tokens after
     compression."""
 
@@ -66,17 +66,17 @@ class One:
 
 
 @dataclass
-class Kept:
+class Results:
     """Results of several questions."""
 
     shares: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     tokens: list[float] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
 
-    def add(self, one: One) -> None:
+    def add(self, one: QuestionResult) -> None:
         """Add the results of a question."""
-        for way, share in one.shares.items():
-            self.shares[way].append(share)
+        for method, share in one.shares.items():
+            self.shares[method].append(share)
         self.tokens.append(one.tokens)
         self.milliseconds.append(one.milliseconds)
 
@@ -117,7 +117,7 @@ def characters(kept: Sequence[Span], evidence: Sequence[Span]) -> int:
 
 
 @dataclass
-class Read:
+class ReadShares:
     """Shares of all evidence, with tokens: for full passages, and for twice as many compressed to as many tokens."""
 
     whole: list[tuple[float, int]] = field(default_factory=list)
@@ -140,7 +140,7 @@ class Read:
         self.cut.append((characters(spans(extracts), evidence) / everything, sum(count(one.text) for one in extracts)))
 
 
-class Near:
+class SentenceScorer:
     """Adds the cosines of sentences to a question to passages; encodes every chunk once."""
 
     def __init__(self, embedder: SentenceTransformerEmbedder) -> None:
@@ -158,12 +158,12 @@ class Near:
         ]
 
 
-async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[dict[str, Kept], Read]:
+async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[dict[str, Results], ReadShares]:
     """Measure every question of the folder. Raises OSError or KeyError when the folder does not have the expected
     files."""
     embedder = SentenceTransformerEmbedder()
-    near, read = Near(embedder), Read()
-    found: dict[str, Kept] = defaultdict(Kept)
+    near, read = SentenceScorer(embedder), ReadShares()
+    found: dict[str, Results] = defaultdict(Results)
 
     def count(text: str) -> int:
         return embedder.count_tokens([text])[0]
@@ -192,25 +192,25 @@ async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[d
 
 def _compressed(
     question: str, passages: Sequence[Passage], evidence: Sequence[Span], share: float, count: Count
-) -> One:
+) -> QuestionResult:
     there = characters([(one.start, one.end) for one in passages], evidence)
     began = time.perf_counter()
     extracts = compress(question, passages, share=share, count=count)
     milliseconds = 1000 * (time.perf_counter() - began)
-    ways = {"compressed": spans(extracts), "fronts": fronts(passages, share), "best whole": first(passages, share)}
-    return One(
-        {way: characters(kept, evidence) / there for way, kept in ways.items()},
+    methods = {"compressed": spans(extracts), "start": fronts(passages, share), "best full": first(passages, share)}
+    return QuestionResult(
+        {method: characters(kept, evidence) / there for method, kept in methods.items()},
         sum(count(one.text) for one in extracts) / sum(count(one.text) for one in passages),
         milliseconds,
     )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure what compression keeps of the evidence.")
+    parser = argparse.ArgumentParser(description="Measure how much evidence compression keeps.")
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--passages", type=int, default=5)
-    parser.add_argument("--words", action="store_true", help="without the vectors of sentences")
+    parser.add_argument("--words", action="store_true", help="compress by words, without sentence vectors")
     options = parser.parse_args()
     if options.folder is None:
         print("Nothing measured: give a folder with questions.jsonl and its documents.")
@@ -218,21 +218,22 @@ def main() -> int:
     try:
         found, read = asyncio.run(measure(options.folder, options.share, options.passages, words=options.words))
     except (OSError, KeyError, ValueError) as error:
-        print(f"{options.folder} is no such data set ({error}).", file=sys.stderr)
+        print(f"{options.folder} is not a data set for this benchmark ({error}).", file=sys.stderr)
         return 2
-    print(f"{'document':22}{'questions':>10}{'compressed':>12}{'fronts':>9}{'best whole':>12}{'tokens':>9}{'ms':>8}")
+    print(f"{'document':22}{'questions':>10}{'compressed':>12}{'start':>9}{'best full':>12}{'tokens':>9}{'ms':>8}")
     order = {"all": 1, "even": 2, "odd": 3}
     for name, kept in sorted(found.items(), key=lambda pair: order.get(pair[0], 0)):
-        values = [fmean(kept.shares[way]) for way in ("compressed", "fronts", "best whole")]
+        values = [fmean(kept.shares[method]) for method in ("compressed", "start", "best full")]
         print(
             f"{name:22}{len(kept.tokens):10}{values[0]:12.4f}{values[1]:9.4f}{values[2]:12.4f}"
             f"{fmean(kept.tokens):9.3f}{fmean(kept.milliseconds):8.2f}"
         )
-    for told, of in (
-        (f"{options.passages} passages whole", read.whole),
-        (f"{2 * options.passages} passages cut down", read.cut),
+    for label, shares in (
+        (f"{options.passages} full passages", read.whole),
+        (f"{2 * options.passages} compressed passages", read.cut),
     ):
-        print(f"{told:22}{fmean(share for share, _ in of):.4f} of all evidence, {fmean(n for _, n in of):.0f} tokens")
+        evidence, tokens = fmean(share for share, _ in shares), fmean(n for _, n in shares)
+        print(f"{label:22}{evidence:.4f} of all evidence, {tokens:.0f} tokens")
     return 0
 
 

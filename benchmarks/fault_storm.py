@@ -46,7 +46,7 @@ from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 from tests.doubles.models_replies import Fault
 
 TENANT = "benchmark"
-TURNS_OF_A_THREAD = 6
+TURNS_PER_THREAD = 6
 THREADS_AT_ONCE = 16
 PEOPLE, CHANNELS = 5, 3
 RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year. "
@@ -62,7 +62,7 @@ _DAYS = text("SELECT subject, used, reserved FROM budget_days")
 Numbers = tuple[str, str, int, int, int, int, int, Decimal | None]
 
 
-class Library:
+class FixedSearch:
     """A search that finds the same rule for every question."""
 
     async def version(self, tenant_id: str) -> int:
@@ -74,22 +74,22 @@ class Library:
 
 
 @dataclass
-class Weather:
+class RandomEvents:
     """Random events: provider faults, and stops and shutdowns meanwhile."""
 
-    chance: random.Random
+    rng: random.Random
 
     def script(self, _: Seen) -> Reply:
-        roll, answer = self.chance.random(), RULE + "[1]\n" * self.chance.randint(1, 3)
+        roll, answer = self.rng.random(), RULE + "[1]\n" * self.rng.randint(1, 3)
         if roll < 0.55:
-            return Reply(answer * self.chance.randint(1, 6), piece=24, pause=0.002 if roll < 0.3 else 0.0)
+            return Reply(answer * self.rng.randint(1, 6), piece=24, pause=0.002 if roll < 0.3 else 0.0)
         if roll < 0.60:
-            return Reply(answer, fault="stall", after=self.chance.randint(0, 4))
-        status = self.chance.choice([429, 500, 529, 401, 404])
-        return Reply(answer, fault=self.chance.choice(FAULTS), after=self.chance.randint(0, 6), status=status)
+            return Reply(answer, fault="stall", after=self.rng.randint(0, 4))
+        status = self.rng.choice([429, 500, 529, 401, 404])
+        return Reply(answer, fault=self.rng.choice(FAULTS), after=self.rng.randint(0, 6), status=status)
 
     def interruption(self) -> str:
-        roll = self.chance.random()
+        roll = self.rng.random()
         return "stop" if roll < 0.12 else "shutdown" if roll < 0.15 else ""
 
 
@@ -107,7 +107,7 @@ class Result:
     """What the providers billed for the calls with exact rows."""
     estimated: int
     estimated_tokens: int
-    billed_beside: int
+    estimated_billed_tokens: int
     """Tokens that the providers billed for the calls with estimated rows."""
     missing: int
     """Lines of the bill without a row."""
@@ -119,26 +119,26 @@ class Result:
 
 async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
     """Run the storm on a migrated database."""
-    start, weather, moment = time.monotonic(), Weather(random.Random(seed)), [0.0]
+    start, random_events, clock = time.monotonic(), RandomEvents(random.Random(seed)), [0.0]
     database = Database(url)
     async with ModelDouble() as double:
-        double.script = weather.script
-        llm, counter = _models(double, weather, moment)
+        double.script = random_events.script
+        llm, counter = _models(double, random_events, clock)
         dispatcher = _dispatcher(database, llm, counter)
-        await _limit(database)
+        await _limit_one_user(database)
         ends: Counter[str] = Counter()
-        free = asyncio.Semaphore(THREADS_AT_ONCE)
+        slots = asyncio.Semaphore(THREADS_AT_ONCE)
 
         async def thread(number: int) -> None:
-            async with free:
-                for at in range(TURNS_OF_A_THREAD):
-                    if number * TURNS_OF_A_THREAD + at < turns:
-                        moment[0] += 60
-                        ends[await _turn(dispatcher, f"T{number}", at, weather)] += 1
+            async with slots:
+                for at in range(TURNS_PER_THREAD):
+                    if number * TURNS_PER_THREAD + at < turns:
+                        clock[0] += 60
+                        ends[await _turn(dispatcher, f"T{number}", at, random_events)] += 1
 
-        await asyncio.gather(*(thread(number) for number in range(-(-turns // TURNS_OF_A_THREAD))))
+        await asyncio.gather(*(thread(number) for number in range(-(-turns // TURNS_PER_THREAD))))
         await dispatcher.settled()
-        await _quiet(double)
+        await _wait_until_billed(double)
         await dispatcher.close()
         await llm.aclose()
         result = await _compare(database, double, ends, time.monotonic() - start)
@@ -146,11 +146,11 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
     return result
 
 
-def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple[ResilientLLM, TokenCounter]:
+def _models(double: ModelDouble, random_events: RandomEvents, clock: list[float]) -> tuple[ResilientLLM, TokenCounter]:
     """Return an LLM with both providers, each first for one tier, with short timeouts and a simulated clock."""
 
     async def sleep(seconds: float) -> None:
-        moment[0] += seconds
+        clock[0] += seconds
         await asyncio.sleep(0)
 
     counter = TokenCounter()
@@ -158,21 +158,21 @@ def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple
     llm = ResilientLLM(
         {"cheap": both, "strong": both[::-1]},
         Patience(first_token=1.0, idle=0.4, total=36_000),
-        clock=lambda: moment[0],
+        clock=lambda: clock[0],
         sleep=sleep,
-        rand=weather.chance.random,
+        rand=random_events.rng.random,
     )
     return llm, counter
 
 
 def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) -> Dispatcher:
-    made = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
-    stores = open_stores(database, made, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
-    engine = Engine(stores=stores, search=Library(), llm=llm, settings=made, count_tokens=counter.count)
+    settings = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
+    stores = open_stores(database, settings, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
+    engine = Engine(stores=stores, search=FixedSearch(), llm=llm, settings=settings, count_tokens=counter.count)
     return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 
 
-async def _limit(database: Database) -> None:
+async def _limit_one_user(database: Database) -> None:
     """Give one user a low limit, so that answers are shortened and refused."""
     async with database.tenant(TENANT) as session:
         await budgets.set_limit(
@@ -184,17 +184,17 @@ def _key(thread: str) -> ThreadKey:
     return ThreadKey(TENANT, "web", f"C{int(thread[1:]) % CHANNELS}", thread)
 
 
-async def _turn(dispatcher: Dispatcher, thread: str, at: int, weather: Weather) -> str:
+async def _turn(dispatcher: Dispatcher, thread: str, at: int, random_events: RandomEvents) -> str:
     """Run one question to its end, which can be a user's stop, or a shutdown and a restart."""
     author = Author(f"U{int(thread[1:]) % PEOPLE}", "Ann")
     question = f"Why, and how many days of leave are there, question {at} of {thread}?"
-    wish = weather.chance.choice([None, None, "strong"])
+    wish = random_events.rng.choice([None, None, "strong"])
     asked = Incoming(_key(thread), uuid.uuid4().hex, author, question, "mention", datetime.now(UTC))
     turn = await dispatcher.accept(replace(asked, wish=wish))  # type: ignore[arg-type]
     assert turn is not None
-    task, event = dispatcher.start(turn, Unseen()), weather.interruption()
+    task, event = dispatcher.start(turn, Unseen()), random_events.interruption()
     if event:
-        await asyncio.wait({task}, timeout=weather.chance.random() * 0.2)
+        await asyncio.wait({task}, timeout=random_events.rng.random() * 0.2)
     if event == "stop" and not task.done():
         await dispatcher.stop(turn.id, author)
     if event == "shutdown" and not task.done():
@@ -214,7 +214,7 @@ async def _after_shutdown(dispatcher: Dispatcher, turn: Turn, task: asyncio.Task
         return "over before the shutdown"
 
 
-async def _quiet(double: ModelDouble) -> None:
+async def _wait_until_billed(double: ModelDouble) -> None:
     """Wait until the double has billed every stream that it started."""
     for _ in range(500):
         billed = {line.request for line in double.bill}
@@ -235,23 +235,23 @@ async def _compare(database: Database, double: ModelDouble, ends: Counter[str], 
     for line in double.bill:
         lines[_thread_of(double.requests[line.request])].append(line)
     exact = [row for row in rows if not row.estimated and _tokens(row)]
-    equal = [_take(lines[uid_of[str(row.thread_uid)]], row) for row in exact]
+    matched = [_take_matching_line(lines[uid_of[str(row.thread_uid)]], row) for row in exact]
     estimated = [row for row in rows if row.estimated]
-    beside = {name: len(left) for name, left in lines.items()}
+    unmatched = {name: len(left) for name, left in lines.items()}
     for row in estimated:
-        beside[uid_of.get(str(row.thread_uid), "")] = beside.get(uid_of.get(str(row.thread_uid), ""), 0) - 1
+        unmatched[uid_of.get(str(row.thread_uid), "")] = unmatched.get(uid_of.get(str(row.thread_uid), ""), 0) - 1
     return Result(
         ends=ends,
         calls=Counter(f"{row.provider} {row.purpose} {row.status}" for row in rows),
         exact=len(exact),
-        exact_equal=sum(line is not None for line in equal),
+        exact_equal=sum(line is not None for line in matched),
         exact_tokens=sum(map(_tokens, exact)),
         exact_usd=sum((row.cost_usd for row in exact), Decimal(0)),
-        billed_usd=sum((line.usd or Decimal(0) for line in equal if line), Decimal(0)),
+        billed_usd=sum((line.usd or Decimal(0) for line in matched if line), Decimal(0)),
         estimated=len(estimated),
         estimated_tokens=sum(map(_tokens, estimated)),
-        billed_beside=sum(line.prompt.total + line.output for left in lines.values() for line in left),
-        missing=sum(max(0, left) for left in beside.values()),
+        estimated_billed_tokens=sum(line.prompt.total + line.output for left in lines.values() for line in left),
+        missing=sum(max(0, left) for left in unmatched.values()),
         reserved=sum(reserved for _, reserved in days.values()),
         miscounted=_miscounted(rows, {subject: used for subject, (used, _) in days.items()}),
         seconds=seconds,
@@ -268,7 +268,7 @@ def _tokens(row: Any) -> int:
     return int(prompt + row.completion_tokens)
 
 
-def _take(lines: list[Billed], row: Any) -> Billed | None:
+def _take_matching_line(lines: list[Billed], row: Any) -> Billed | None:
     """Remove and return the line that equals the row token for token, or None."""
     wanted = (row.provider, row.model, row.input_tokens, row.cached_tokens, row.cache_write_tokens,
               row.cache_write_long_tokens, row.completion_tokens, row.cost_usd)  # fmt: skip
@@ -308,16 +308,16 @@ def main() -> None:
     rows |= {f"calls {kind}": number for kind, number in sorted(result.calls.items())}
     rows |= {
         "exact rows": result.exact,
-        "exact rows that are a line of the bill": f"{result.exact_equal:,} ({share:.2f} %)",
+        "exact rows that match the bill": f"{result.exact_equal:,} ({share:.2f} %)",
         "tokens of exact rows": result.exact_tokens,
         "dollars of exact rows": f"{result.exact_usd:.6f}",
-        "dollars of the same calls by the bill": f"{result.billed_usd:.6f}",
-        "rows marked as estimated": result.estimated,
+        "billed dollars of the same calls": f"{result.billed_usd:.6f}",
+        "estimated rows": result.estimated,
         "tokens of estimated rows": result.estimated_tokens,
-        "tokens of the same calls by the bill": result.billed_beside,
-        "lines of the bill without a row": result.missing,
+        "billed tokens of the same calls": result.estimated_billed_tokens,
+        "bill lines without a row": result.missing,
         "tokens still reserved": result.reserved,
-        "budgets that miscounted": ", ".join(result.miscounted) or "none",
+        "budgets with a wrong count": ", ".join(result.miscounted) or "none",
         "seconds": result.seconds,
     }
     print(table(rows))

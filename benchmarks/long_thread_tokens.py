@@ -28,7 +28,7 @@ from bot.types.turns import Outcome
 from knowledge import sample
 from knowledge.sources import open_source
 
-LEANING = ("And who decides on that?", "How long does it take?", "What was it before?")
+FOLLOW_UPS = ("And who decides on that?", "How long does it take?", "What was it before?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def questions(turns: int) -> list[str]:
     """Return a question for each heading of the handbook; every third one is a follow-up."""
     subjects = headings()
     return [
-        LEANING[n // 3 % len(LEANING)]
+        FOLLOW_UPS[n // 3 % len(FOLLOW_UPS)]
         if n % 3 == 2
         else f"What does the handbook say about {subjects[n % len(subjects)]}?"
         for n in range(turns)
@@ -104,10 +104,10 @@ def figures(sent: Sequence[Sent]) -> dict[str, object]:
     }
 
 
-async def _measured(url: str, turns: int) -> dict[str, object]:
+async def _measure(url: str, turns: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
-        made = Settings(_env_file=None, database_url=SecretStr(url), data_dir=Path(folder))
-        async with open_app(made) as app:
+        settings = Settings(_env_file=None, database_url=SecretStr(url), data_dir=Path(folder))
+        async with open_app(settings) as app:
             source = open_source(str(sample.path()), fetch_allow=(), max_bytes=10**7, files=True)
             await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
             return figures(await _thread(app, turns))
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=30)
     given = parser.parse_args()
     with fresh_postgres() as url:
-        print(table(run(_measured(url, given.turns))))
+        print(table(run(_measure(url, given.turns))))
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def _line(kind: str, a: str, b: str, *, same: bool) -> Line:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write pairs of questions that look alike.")
+    parser = argparse.ArgumentParser(description="Write pairs of paraphrased and of similar-looking questions.")
     parser.add_argument("path", type=Path, nargs="?")
     parser.add_argument("--pairs", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=7)

@@ -38,7 +38,7 @@ ASKER = Author("U1", "Ann")
 LIMIT = 100_000
 CONNECTIONS = 15
 """Connections of one process. All its requests wait at once; this many of them use the database."""
-PATIENCE = 240.0
+TIMEOUT = 240.0
 """Seconds after which the run fails."""
 
 _DAYS = text("SELECT subject, used, reserved FROM budget_days")
@@ -58,10 +58,10 @@ class Result:
 
 
 def _store(database: Database) -> Stores:
-    made = Settings(
+    settings = Settings(
         _env_file=None, daily_tokens=LIMIT, channel_daily_tokens=LIMIT + 500, tenant_daily_tokens=LIMIT + 1000
     )
-    return open_stores(database, made, count_tokens=len, clock=lambda: datetime.now(UTC))
+    return open_stores(database, settings, count_tokens=len, clock=lambda: datetime.now(UTC))
 
 
 def _incoming(number: str) -> Incoming:
@@ -75,11 +75,11 @@ def _call(tokens: int, *, cancelled: bool) -> Call:
     return Call("answer", "double", "double", "cheap", usage, None, "", status, 1.0, estimated=cancelled)  # type: ignore[arg-type]
 
 
-async def _request(stores: Stores, chance: random.Random) -> tuple[str, int]:
+async def _request(stores: Stores, rng: random.Random) -> tuple[str, int]:
     """Run one request; return how it ended and the tokens it used."""
-    tokens, dies, cancelled = chance.randint(200, 600), chance.random() < 0.05, chance.random() < 0.2
+    tokens, process_dies, cancelled = rng.randint(200, 600), rng.random() < 0.05, rng.random() < 0.2
     turn = Turn(str(uuid.uuid4()), _incoming("x").thread, "x", ASKER, "?", None, False, datetime.now(UTC))
-    if dies:
+    if process_dies:
         accepted = await stores.inbox.accept(_incoming(uuid.uuid4().hex))
         assert accepted is not None
         assert await stores.leases.lease(accepted) is not None
@@ -88,28 +88,28 @@ async def _request(stores: Stores, chance: random.Random) -> tuple[str, int]:
         reservation = await stores.budgets.reserve(turn, tokens)
     except OverBudget:
         return "refused", 0
-    await asyncio.sleep(chance.random() * 0.05)
-    if dies:
-        return "left behind", 0
-    used = int(tokens * chance.uniform(0.1, 0.5 if cancelled else 1.0))
+    await asyncio.sleep(rng.random() * 0.05)
+    if process_dies:
+        return "left by a dead process", 0
+    used = int(tokens * rng.uniform(0.1, 0.5 if cancelled else 1.0))
     await stores.budgets.bill(turn, [_call(used, cancelled=cancelled)], reservation)
-    if chance.random() < 0.1:
+    if rng.random() < 0.1:
         await stores.budgets.bill(turn, [], reservation)
     return ("cancelled" if cancelled else "settled"), used
 
 
 async def _requests(url: str, seed: int, number: int, barrier: Barrier | None) -> tuple[Counter[str], int]:
-    database, chance = Database(url), random.Random(seed)
+    database, rng = Database(url), random.Random(seed)
     try:
         async with database.tenant(TENANT) as session:
             await session.execute(text("SELECT 1"))
         if barrier:
-            await asyncio.to_thread(barrier.wait, PATIENCE)
+            await asyncio.to_thread(barrier.wait, TIMEOUT)
         connections = asyncio.Semaphore(CONNECTIONS)
 
         async def request() -> tuple[str, int]:
             async with connections:
-                return await _request(_store(database), chance)
+                return await _request(_store(database), rng)
 
         ends = await asyncio.gather(*(request() for _ in range(number)))
     finally:
@@ -124,11 +124,11 @@ def _process(url: str, seed: int, number: int, barrier: Barrier, results: Any) -
         results.put(error)
 
 
-async def _watch(database: Database, until: asyncio.Event) -> tuple[int, int]:
+async def _watch_limit(database: Database, done: asyncio.Event) -> tuple[int, int]:
     """Return the most that any budget exceeded its limit, and the number of readings."""
     over, samples = -LIMIT, 0
     limits = {"user": LIMIT, "channel": LIMIT + 500, "tenant": LIMIT + 1000}
-    while not until.is_set():
+    while not done.is_set():
         async with database.tenant(TENANT) as session:
             for subject, used, reserved in await session.execute(_DAYS):
                 over = max(over, used + reserved - limits[subject.partition(":")[0]])
@@ -157,25 +157,25 @@ async def measure(url: str, *, requests: int, processes: int) -> Result:
         for seed in range(processes)
     ]
     database, over = Database(url), asyncio.Event()
-    watching = asyncio.create_task(_watch(database, over))
+    watcher = asyncio.create_task(_watch_limit(database, over))
     start = time.monotonic()
     for worker in workers:
         worker.start()
     ended: list[tuple[Counter[str], int]] = []
     for _ in workers:
-        came = await asyncio.to_thread(results.get, True, PATIENCE)
-        if isinstance(came, Exception):
-            raise came
-        ended.append(came)
+        result = await asyncio.to_thread(results.get, True, TIMEOUT)
+        if isinstance(result, Exception):
+            raise result
+        ended.append(result)
     seconds = time.monotonic() - start
     over.set()
-    most, samples = await watching
+    most, samples = await watcher
     await _take_over(database)
     async with database.tenant(TENANT) as session:
         days = {subject: (used, reserved) for subject, used, reserved in await session.execute(_DAYS)}
     await database.aclose()
-    total: Counter[str] = sum((counts for counts, _ in ended), Counter())
-    return Result(total, sum(used for _, used in ended), max(most, 0), samples, days, seconds)
+    ends: Counter[str] = sum((counts for counts, _ in ended), Counter())
+    return Result(ends, sum(used for _, used in ended), max(most, 0), samples, days, seconds)
 
 
 def main() -> None:
@@ -189,10 +189,10 @@ def main() -> None:
     rows: dict[str, object] = {"requests": sum(result.ended.values()), "processes": given.processes, "limit": LIMIT}
     rows |= dict(sorted(result.ended.items()))
     rows |= {
-        "looks at the budget meanwhile": result.samples,
-        "tokens over the limit, at most": result.over,
+        "readings of the budget": result.samples,
+        "most tokens over the limit": result.over,
         "tokens settled by the requests": result.settled_tokens,
-        "tokens used by the books": result.days[f"user:{ASKER.id}"][0],
+        "tokens used in the budget": result.days[f"user:{ASKER.id}"][0],
         "tokens still reserved": sum(reserved for _, reserved in result.days.values()),
         "seconds": result.seconds,
     }

@@ -54,7 +54,7 @@ BATCH = 2000
 TERMS = 70
 """Mean length of a text in words, without stop words."""
 QUESTION_TERMS = 5
-COMPARED = 40
+EXACT_SCANS = 40
 """Questions that are also answered by an exact scan, which takes seconds for a million vectors."""
 TOKENS, SENTENCES = 96, 6
 """Tokens of a chunk that late interaction reads, and sentences that it is compared by."""
@@ -90,14 +90,14 @@ class Language:
         return [words[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
-def centres() -> Floats:
+def cluster_centers() -> Floats:
     drawn = np.random.default_rng(1).normal(size=(CENTRES, DIMENSIONS))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-def around(middles: Floats, random: np.random.Generator, number: int) -> npt.NDArray[np.float32]:
+def clustered_vectors(centers: Floats, random: np.random.Generator, number: int) -> npt.NDArray[np.float32]:
     """Return unit vectors, shape ``(number, DIMENSIONS)``."""
-    drawn = middles[random.integers(len(middles), size=number)] + random.normal(size=(number, DIMENSIONS)) * SPREAD
+    drawn = centers[random.integers(len(centers), size=number)] + random.normal(size=(number, DIMENSIONS)) * SPREAD
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -138,7 +138,7 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
             "FROM sources WHERE tenant_id = :tenant",
         ):
             await session.execute(text(statement), {"tenant": tenant})
-    language, middles = Language(), centres()
+    language, centers = Language(), cluster_centers()
     for start in range(0, chunks, BATCH):
         random = np.random.default_rng((start, len(tenant)))
         size = min(BATCH, chunks - start)
@@ -146,7 +146,7 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
         rows = [IndexedChunk(start + n, audiences[n], words) for n, words in enumerate(language.texts(random, size))]
         async with database.tenant(tenant) as session:
             await store.bump(session, tenant)
-            await _batch(session, tenant, rows, around(middles, random, size))
+            await _batch(session, tenant, rows, clustered_vectors(centers, random, size))
             if with_tokens:
                 await _tokens(session, tenant, rows, random)
             await bm25.index(session, tenant, rows)
@@ -197,24 +197,24 @@ def _fill(url: str, chunks: int, with_tokens: bool) -> None:
 # --- searching
 
 
-class Placed(SentenceTransformerEmbedder):
+class ClusteredEmbedder(SentenceTransformerEmbedder):
     """Encodes for real, then moves the question's vector among the generated ones."""
 
-    def __init__(self, middles: Floats) -> None:
+    def __init__(self, centers: Floats) -> None:
         super().__init__()
-        self._middles = middles
+        self._centers = centers
         self._random = np.random.default_rng(7)
 
     async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         rows = await super().encode_tokens(texts, kind)
-        placed = around(self._middles, self._random, len(rows))
+        placed = clustered_vectors(self._centers, self._random, len(rows))
         return [TokenVectors(vector, row.tokens, row.signs) for vector, row in zip(placed, rows, strict=True)]
 
 
 async def legs(database: Database, scope: Scope, questions: int) -> dict[str, float]:
     """Return the milliseconds of each leg and of both in parallel, and the dense leg's recall@10 against an exact
     scan."""
-    language, middles, random = Language(), centres(), np.random.default_rng(99)
+    language, centers, random = Language(), cluster_centers(), np.random.default_rng(99)
     spent: dict[str, list[float]] = {"dense": [], "sparse": [], "both": []}
     recalls = []
 
@@ -226,7 +226,7 @@ async def legs(database: Database, scope: Scope, questions: int) -> dict[str, fl
         return found
 
     for number in range(questions):
-        vector: Vector = around(middles, random, 1)[0]
+        vector: Vector = clustered_vectors(centers, random, 1)[0]
         words = language.words(random, QUESTION_TERMS)
         began = time.perf_counter()
         found, _ = await asyncio.gather(
@@ -234,7 +234,7 @@ async def legs(database: Database, scope: Scope, questions: int) -> dict[str, fl
             timed("sparse", lambda session, asked=words: bm25.candidates(session, asked, scope, 100)),  # type: ignore[misc]
         )
         spent["both"].append((time.perf_counter() - began) * 1000)
-        if number >= COMPARED:
+        if number >= EXACT_SCANS:
             continue
         async with database.tenant(scope.tenant_id) as session:
             exact = await search.scan(session, vector, scope, 10, model=MODEL)
@@ -246,10 +246,10 @@ async def legs(database: Database, scope: Scope, questions: int) -> dict[str, fl
 PERCENTILES = (("p50", 0.5), ("p95", 0.95))
 
 
-async def whole(database: Database, questions: int) -> dict[str, float]:
+async def whole_search(database: Database, questions: int) -> dict[str, float]:
     """Return the milliseconds of a whole search of the large tenant: encode the question and rerank 20 chunks."""
     language, random = Language(), np.random.default_rng(5)
-    embedder = Placed(centres())
+    embedder = ClusteredEmbedder(cluster_centers())
     retriever = Retriever(database.tenant, embedder, LateInteraction(embedder), reranked=20)
     spent: dict[str, list[float]] = {}
     for number in range(questions + 3):
@@ -285,7 +285,7 @@ async def measure(url: str, chunks: int, questions: int, *, with_tokens: bool) -
         result["one_percent"] = await legs(database, Scope(LARGE, (CHANNEL,)), questions)
         result["memory_mb"] = {"at 10,000 chunks": round(before), f"at {chunks:,}": round(resident_mb())}
         if with_tokens:
-            result["whole"] = await whole(database, questions)
+            result["whole"] = await whole_search(database, questions)
         result["load"] = os.getloadavg()[0]
         return result
 

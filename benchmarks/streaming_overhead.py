@@ -93,10 +93,14 @@ async def _through_parley(url: str) -> float:
     last edit."""
     llm, adapter = _resilient(url)
     await adapter.ready()
-    made = Settings(_env_file=None, answer_tokens=32_000, daily_tokens=0)
+    settings = Settings(_env_file=None, answer_tokens=32_000, daily_tokens=0)
     rule = passage("Everybody has thirty days of leave a year.")
     engine = Engine(
-        stores=FakeStores(limit=UNLIMITED).stores, search=Library((rule,)), llm=llm, settings=made, count_tokens=words
+        stores=FakeStores(limit=UNLIMITED).stores,
+        search=Library((rule,)),
+        llm=llm,
+        settings=settings,
+        count_tokens=words,
     )
     start = time.process_time()
     outcome = await engine.handle(turn(), Unseen())
@@ -170,9 +174,9 @@ def main() -> None:
         rows = {
             "pieces": seen.pieces,
             "characters": seen.pieces * PIECE,
-            "CPU us a piece, SDK alone": seen.sdk,
-            "CPU us a piece, SDK and Parley": seen.whole,
-            "CPU us a piece, Parley's own": seen.own,
+            "CPU µs per piece, SDK alone": seen.sdk,
+            "CPU µs per piece, SDK and Parley": seen.whole,
+            "CPU µs per piece, Parley alone": seen.own,
         }
         print(f"{table(rows)}\n")
     late = asyncio.run(sent_after_stop())

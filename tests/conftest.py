@@ -1,4 +1,4 @@
-"""A real Postgres for every test that asks: one server a session, one migrated template, one clone a test."""
+"""Provides a real Postgres to tests: one server a session, one migrated template, one clone a test."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from knowledge.ports import Sessions
 
 TESTS = Path(__file__).parent
 TEMPLATE = "parley_template"
-QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 UNIT_TESTS = (
     *("cli/*", "commands/*", "engine/*", "evals/*", "ingestion/*", "knowledge/*", "store/*"),
     *("*/test_parse.py", "*/test_render.py", "test_settings.py", "test_frozen_clock.py"),
 )
-"""Files of `make test-fast`, of whose tests those with a database are left out."""
+"""Files of `make test-fast`; their tests that use a database are left out."""
 SLOW = ("knowledge/test_embedders.py",)
-"""Files that it leaves out: they measure how busy processors are, for half a minute."""
+"""Files that `make test-fast` leaves out: they measure processor use for half a minute."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,38 +44,38 @@ def fixtures_of(item: pytest.Item) -> Collection[str]:
     return item.fixturenames if isinstance(item, pytest.Function) else ()
 
 
-def _named(url: str, database: str) -> str:
+def _with_database(url: str, database: str) -> str:
     return make_url(url).set(database=database).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The address of the server's ``postgres`` database; a superuser connects."""
+    """Return the URL of the server's ``postgres`` database; connect as a superuser."""
     folder = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    server = embedded_postgres.start(folder, settings=QUICK)
-    yield _named(server.url, "postgres")
+    server = embedded_postgres.start(folder, settings=FAST_SETTINGS)
+    yield _with_database(server.url, "postgres")
     server.release()
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def template(postgres: str) -> str:
-    """The name of a migrated database to clone."""
+    """Return the name of a migrated database to clone."""
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    migrate.upgrade(_named(postgres, TEMPLATE))
+    migrate.upgrade(_with_database(postgres, TEMPLATE))
     return TEMPLATE
 
 
 @pytest.fixture
 def empty_database_url(postgres: str) -> Iterator[str]:
-    """A database without a schema."""
+    """Return the URL of a database without a schema."""
     yield from _database(postgres, "template1")
 
 
 @pytest.fixture
 def database_url(postgres: str, template: str) -> Iterator[str]:
-    """A fresh migrated database."""
+    """Return the URL of a fresh migrated database."""
     yield from _database(postgres, template)
 
 
@@ -86,7 +86,7 @@ def _database(postgres: str, template: str) -> Iterator[str]:
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
         try:
-            yield _named(postgres, name)
+            yield _with_database(postgres, name)
         finally:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 

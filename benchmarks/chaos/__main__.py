@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from benchmarks.benchmark_database import run, table
-from benchmarks.chaos.run import Result, storm
-from benchmarks.chaos.state_edges import storm_edges
+from benchmarks.chaos.run import Result, run_chaos
+from benchmarks.chaos.state_edges import kill_at_edges
 
 
 def main() -> None:
@@ -34,16 +34,16 @@ def main() -> None:
         type=float,
         nargs=2,
         metavar="SECONDS",
-        help="also stop a process by SIGSTOP, and let it go on when its leases have lapsed",
+        help="also pause processes by SIGSTOP until their leases have expired",
     )
     options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")
-    options.add_argument("--logs", type=Path, help="a folder that keeps the logs of the processes")
+    options.add_argument("--logs", type=Path, help="folder for the logs of the processes")
     given = options.parse_args()
     if given.edges:
-        result = run(storm_edges(given.seed, given.edges, processes=given.processes, logs=given.logs))
+        result = run(kill_at_edges(given.seed, given.edges, processes=given.processes, logs=given.logs))
     else:
         result = run(
-            storm(
+            run_chaos(
                 given.seed,
                 events=given.events,
                 seconds=60 * given.minutes,
@@ -65,17 +65,17 @@ def print_result(result: Result) -> None:
     verdict = result.verdict
     for name, found in (
         ("lost", verdict.lost),
-        ("twice", verdict.twice),
-        ("torn", verdict.torn),
-        ("out of order", verdict.disordered),
-        ("drafts", verdict.drafts),
-        ("strays", verdict.strays),
-        ("outdated", verdict.outdated),
+        ("answered twice", verdict.answered_twice),
+        ("incomplete answers", verdict.incomplete),
+        ("out of order", verdict.out_of_order),
+        ("unfinished drafts", verdict.drafts),
+        ("stray messages", verdict.stray_messages),
+        ("answers to edited or deleted questions", verdict.outdated_answers),
     ):
         if found:
             print(f"{name}: " + "; ".join(" ".join(one.split()) for one in found[:8]))
     for broken, times in result.violations.most_common(8):
-        print(f"rule broken {times} times: {broken[:200]}")
+        print(f"platform rule broken {times} times: {broken[:200]}")
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ class Postgres:
 
     async def start(self) -> None:
         """Start the server and wait until it accepts connections."""
-        await asyncio.to_thread(self.run)
+        await asyncio.to_thread(self.start_blocking)
 
-    def run(self) -> None:
+    def start_blocking(self) -> None:
         """Start the server, blocking the thread."""
         options = f'-h "" -k {self.folder} -c max_connections={CONNECTIONS}'
         self._control("-w", "-t", "60", "-o", options, "-l", f"{self.folder}/log", "start")
@@ -73,7 +73,7 @@ def crashing_postgres(settings: dict[str, str] | None = None) -> Iterator[Postgr
     postgres = Postgres(started.url, folder.resolve() / "postgres", started.server)
     try:
         postgres.stop()
-        postgres.run()
+        postgres.start_blocking()
         migrate.upgrade(postgres.url)
         yield postgres
     finally:

@@ -108,7 +108,7 @@ def _block(block: Block) -> str:
         case "input":
             return f'<b>{_plain(block["label"])}</b><div class="field"></div>'
         case kind:
-            raise ValueError(f"no look for a {kind} block")
+            raise ValueError(f"cannot draw a {kind} block")
 
 
 def _button(element: Block) -> str:

@@ -1,4 +1,4 @@
-"""The whole app on a fresh database, with a small handbook of its own and, where asked for, real SDKs on a double."""
+"""Provides the whole app on a fresh database with a small handbook, without a model or with real SDKs and a double."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ async def models() -> AsyncIterator[ModelDouble]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    """No key, no token."""
+    """Return settings without keys and tokens."""
     return Settings(_env_file=None, database_url=SecretStr(database_url), data_dir=tmp_path)
 
 
 @pytest.fixture
 def both(settings: Settings, models: ModelDouble) -> Settings:
-    """Both providers, at the double."""
+    """Return settings with both providers, at the double."""
     return settings.model_copy(
         update={
             "anthropic_api_key": SecretStr(models.anthropic_key),
@@ -63,7 +63,7 @@ def both(settings: Settings, models: ModelDouble) -> Settings:
     )
 
 
-async def opened(settings: Settings, handbook: Path) -> AsyncIterator[App]:
+async def open_ingested_app(settings: Settings, handbook: Path) -> AsyncIterator[App]:
     async with open_app(settings) as app:
         source = open_source(str(handbook), fetch_allow=(), max_bytes=10**6, files=True)
         report = await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
@@ -73,14 +73,14 @@ async def opened(settings: Settings, handbook: Path) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def app(settings: Settings, handbook: Path) -> AsyncIterator[App]:
-    async for made in opened(settings, handbook):
-        yield made
+    async for opened_app in open_ingested_app(settings, handbook):
+        yield opened_app
 
 
 @pytest.fixture
 async def app_with_models(both: Settings, handbook: Path) -> AsyncIterator[App]:
-    async for made in opened(both, handbook):
-        yield made
+    async for opened_app in open_ingested_app(both, handbook):
+        yield opened_app
 
 
 def key(thread: str = "t1", channel: str = "general") -> ThreadKey:
@@ -94,7 +94,7 @@ def incoming(text: str, thread: ThreadKey, *, user: str = "ann", wish: Tier | No
 async def ask(
     app: App, text: str, thread: str = "t1", *, user: str = "ann", channel: str = "general", wish: Tier | None = None
 ) -> Outcome:
-    """Ask, and wait for the end and for what follows it."""
+    """Ask a question, and wait for its answer and the background work after it."""
     turn = await app.dispatcher.accept(incoming(text, key(thread, channel), user=user, wish=wish))
     assert turn is not None
     outcome = await app.dispatcher.start(turn, Unseen())

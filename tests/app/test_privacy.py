@@ -1,4 +1,5 @@
-"""Erasing a person leaves no word of theirs anywhere in the database; the books still add up."""
+"""Tests that erasing a person's data leaves none of their words in the database, while the cost records still add
+up."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ CANARY = "zanzibarquokka"
 
 
 async def everything(app: App) -> str:
-    """Every row of every table as text."""
+    """Return every row of every table as text."""
     async with app.database.engine.connect() as connection:
         names = [
             row[0]
@@ -28,7 +29,9 @@ async def everything(app: App) -> str:
     return "\n".join(rows)
 
 
-async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble) -> None:
+async def test_erasing_a_user_removes_a_canary_word_from_the_database(
+    app_with_models: App, models: ModelDouble
+) -> None:
     def script(seen: Seen) -> Reply:
         if "memory of this conversation" in seen.messages[-1][1]:
             return Reply(f"Ann spoke of {CANARY}.")

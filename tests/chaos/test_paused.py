@@ -1,4 +1,4 @@
-"""A process that stands still in the middle of an answer, as a paused machine does: a peer goes on, it wakes late."""
+"""Tests a process that is paused in the middle of an answer: another one takes over, and the first resumes late."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from benchmarks.chaos.checks import OPEN, read_books
-from benchmarks.chaos.environment import Environment, staged
+from benchmarks.chaos.checks import OPEN, read_database
+from benchmarks.chaos.environment import Environment, open_environment
 from benchmarks.chaos.process_pool import Process, ProcessPool
-from benchmarks.chaos.simulated_users import Question, sentences
+from benchmarks.chaos.simulated_users import Question, sentence_count
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
 LEASE = 5.0
-AWAKE = 3.0
-"""Seconds in which a process that woke would write what it still wants to."""
+AFTER_WAKING = 3.0
+"""Seconds in which a resumed process would write what it still has to write."""
 
 
 async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60.0) -> None:
@@ -28,56 +28,56 @@ async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60.
         await asyncio.sleep(0.1)
 
 
-async def held(fleet: ProcessPool) -> Process | None:
-    """The process that runs a turn."""
-    return next((process for process in fleet.ready if process.holds), None)
+async def running_process(pool: ProcessPool) -> Process | None:
+    """Return the process that runs a turn."""
+    return next((process for process in pool.ready if process.running), None)
 
 
-async def asked(stage: Environment) -> Question:
-    """A question with a long answer, announced."""
-    tag = next(tag for number in range(1, 1000) if sentences(tag := f"Q{number:06}") == 70)
-    question = stage.crowd.people["slack"].open(tag)
-    stage.crowd.questions.append(question)
-    await stage.crowd.people["slack"].announce(question)
+async def asked(environment: Environment) -> Question:
+    """Ask a question with a long answer, and announce it."""
+    tag = next(tag for number in range(1, 1000) if sentence_count(tag := f"Q{number:06}") == 70)
+    question = environment.users.people["slack"].open(tag)
+    environment.users.questions.append(question)
+    await environment.users.people["slack"].announce(question)
     return question
 
 
-def versions(stage: Environment) -> list[tuple[str, int]]:
-    return [(message.ts, len(message.versions)) for message in stage.slack.world.messages if message.bot_id]
+def versions(environment: Environment) -> list[tuple[str, int]]:
+    return [(message.ts, len(message.versions)) for message in environment.slack.world.messages if message.bot_id]
 
 
-@pytest.mark.parametrize("deep", ["streaming", "posting"])
-async def test_who_wakes_after_a_peer_has_answered_writes_nothing_and_leaves_one_answer(deep: str) -> None:
-    async with staged(7) as stage:
-        fleet = stage.fleet(2, mixes=(("slack",),), lease=LEASE)
-        await fleet.start()
-        question = await asked(stage)
+@pytest.mark.parametrize("phase", ["streaming", "posting"])
+async def test_a_process_that_resumes_after_a_takeover_writes_nothing(phase: str) -> None:
+    async with open_environment(7) as environment:
+        pool = environment.pool(2, mixes=(("slack",),), lease=LEASE)
+        await pool.start()
+        question = await asked(environment)
 
         async def is_shown() -> bool:
-            return any(question.tag in message.shown for message in stage.slack.world.messages if message.bot_id)
+            return any(question.tag in message.shown for message in environment.slack.world.messages if message.bot_id)
 
-        async def is_held() -> object:
-            return await held(fleet)
+        async def is_running() -> object:
+            return await running_process(pool)
 
         async def is_over() -> bool:
-            books = await asyncio.to_thread(read_books, stage.postgres.url)
-            return bool(books.turns) and not any(row.state in OPEN for row in books.turns)
+            database = await asyncio.to_thread(read_database, environment.postgres.url)
+            return bool(database.turns) and not any(row.state in OPEN for row in database.turns)
 
-        await until(is_shown if deep == "streaming" else is_held)
-        frozen = await held(fleet)
+        await until(is_shown if phase == "streaming" else is_running)
+        frozen = await running_process(pool)
         assert frozen is not None
         frozen.signal(signal.SIGSTOP)
         try:
             await until(is_over)
-            before = versions(stage)
+            before = versions(environment)
         finally:
             frozen.signal(signal.SIGCONT)
-        await asyncio.sleep(AWAKE)
-        after = versions(stage)
-        await fleet.close()
-        seen = await stage.verdict([fleet])
-        found = {name: count for name, count in seen.failures.items() if count and not name.startswith("orphans")}
+        await asyncio.sleep(AFTER_WAKING)
+        after = versions(environment)
+        await pool.close()
+        seen = await environment.verdict([pool])
+        found = {name: count for name, count in seen.failures.items() if count and not name.startswith("orphaned")}
         assert found == {}
         assert seen.answered == 1
-        if deep == "streaming":
+        if phase == "streaming":
             assert after == before, "the one that woke wrote over the answer"

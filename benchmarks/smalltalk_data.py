@@ -22,10 +22,10 @@ from typing import Any
 
 from benchmarks.conversation_data import exchanges
 
-TOLD = Path(__file__).with_name("smalltalk.txt")
+SCRIPT_FILE = Path(__file__).with_name("smalltalk.txt")
 NAMES = {"M": "Maya", "T": "Tomas"}
 SESSIONS = 26
-BEGUN = datetime(2023, 1, 22, 13, 56)
+START = datetime(2023, 1, 22, 13, 56)
 EXCHANGES_PER_SESSION = (2, 2, 2, 4)
 """Exchanges of the chat logs in each session, by conversation."""
 
@@ -41,7 +41,7 @@ class Line:
 
 def read_script() -> tuple[list[list[Line]], list[tuple[str, list[str]]]]:
     """Return the messages with facts, in order and in groups, and the questions with the IDs of their evidence."""
-    spoken, asked = TOLD.read_text(encoding="utf-8").split("\n\n")
+    spoken, asked = SCRIPT_FILE.read_text(encoding="utf-8").split("\n\n")
     lines = [Line(*row.split("|", 2)) for row in spoken.splitlines() if not row.startswith("#")]
     groups: dict[str, list[Line]] = {}
     for line in lines:
@@ -60,12 +60,12 @@ def fillers(folder: Path) -> list[list[Line]]:
     ]
 
 
-def sessions(filling: Sequence[list[Line]], exchanges: int, rng: random.Random) -> Iterator[list[Line]]:
+def sessions(filling: Sequence[list[Line]], per_session: int, rng: random.Random) -> Iterator[list[Line]]:
     """Yield the messages of each session: an exchange first, and the facts somewhere after it."""
     groups, _ = read_script()
-    drawn = iter(rng.sample(list(filling), SESSIONS * exchanges))
+    drawn = iter(rng.sample(list(filling), SESSIONS * per_session))
     for number in range(SESSIONS):
-        first, *others = [next(drawn) for _ in range(exchanges)]
+        first, *others = [next(drawn) for _ in range(per_session)]
         own = [one for place, one in enumerate(groups) if place * SESSIONS // len(groups) == number]
         rest = [*others, *own]
         rng.shuffle(rest)
@@ -74,7 +74,7 @@ def sessions(filling: Sequence[list[Line]], exchanges: int, rng: random.Random) 
 
 def conversation(number: int, filling: Sequence[list[Line]]) -> dict[str, Any]:
     """Return one conversation with all questions."""
-    rng, day = random.Random(number), BEGUN
+    rng, day = random.Random(number), START
     turns, places = [], {}
     for session, lines in enumerate(sessions(filling, EXCHANGES_PER_SESSION[number], rng), 1):
         day += timedelta(days=rng.randint(6, 16), minutes=rng.randint(-180, 180))

@@ -120,8 +120,8 @@ def characters(kept: Sequence[Span], evidence: Sequence[Span]) -> int:
 class ReadShares:
     """Shares of all evidence, with tokens: for full passages, and for twice as many compressed to as many tokens."""
 
-    whole: list[tuple[float, int]] = field(default_factory=list)
-    cut: list[tuple[float, int]] = field(default_factory=list)
+    full: list[tuple[float, int]] = field(default_factory=list)
+    compressed: list[tuple[float, int]] = field(default_factory=list)
 
     def add(
         self,
@@ -136,8 +136,10 @@ class ReadShares:
         tokens, room = (sum(count(one.text) for one in group) for group in (passages, twice))
         extracts = compress(question, twice, share=tokens / room, count=count)
         shown = characters([(one.start, one.end) for one in passages], evidence)
-        self.whole.append((shown / everything, tokens))
-        self.cut.append((characters(spans(extracts), evidence) / everything, sum(count(one.text) for one in extracts)))
+        self.full.append((shown / everything, tokens))
+        self.compressed.append(
+            (characters(spans(extracts), evidence) / everything, sum(count(one.text) for one in extracts))
+        )
 
 
 class SentenceScorer:
@@ -229,8 +231,8 @@ def main() -> int:
             f"{fmean(kept.tokens):9.3f}{fmean(kept.milliseconds):8.2f}"
         )
     for label, shares in (
-        (f"{options.passages} full passages", read.whole),
-        (f"{2 * options.passages} compressed passages", read.cut),
+        (f"{options.passages} full passages", read.full),
+        (f"{2 * options.passages} compressed passages", read.compressed),
     ):
         evidence, tokens = fmean(share for share, _ in shares), fmean(n for _, n in shares)
         print(f"{label:22}{evidence:.4f} of all evidence, {tokens:.0f} tokens")

@@ -50,28 +50,35 @@ def _exchange(document: Mapping[str, Any]) -> tuple[str, str, list[Turn]]:
 
 def conversations(folder: Path, most: int) -> Iterator[dict[str, Any]]:
     """Yield conversations of about ``most`` turns, with the questions whose evidence is in one of them."""
-    said = exchanges(folder)
-    rarity = _rarity([turn["text"] for turns in said.values() for turn in turns])
+    turns_by_exchange = exchanges(folder)
+    rarity = _rarity([turn["text"] for turns in turns_by_exchange.values() for turn in turns])
     relevance: dict[str, list[str]] = defaultdict(list)
     for line in (folder / "qrels.tsv").read_text().splitlines()[1:]:
         question, document, grade = line.split("\t")
         if int(grade) > 0:
             relevance[question].append(document)
     asked = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
-    for n, names in enumerate(_blocks(said, most)):
+    for n, names in enumerate(_blocks(turns_by_exchange, most)):
         questions = [
-            {"text": row["text"], "evidence": [_evidence(row, said[name], rarity) for name in relevance[row["_id"]]]}
+            {
+                "text": row["text"],
+                "evidence": [_evidence(row, turns_by_exchange[name], rarity) for name in relevance[row["_id"]]],
+            }
             for row in asked
             if relevance[row["_id"]] and set(relevance[row["_id"]]) <= set(names)
         ]
         if questions:
-            yield {"id": str(n), "turns": [turn for name in names for turn in said[name]], "questions": questions}
+            yield {
+                "id": str(n),
+                "turns": [turn for name in names for turn in turns_by_exchange[name]],
+                "questions": questions,
+            }
 
 
-def _blocks(said: Mapping[str, Sequence[Turn]], most: int) -> Iterator[list[str]]:
+def _blocks(turns_by_exchange: Mapping[str, Sequence[Turn]], most: int) -> Iterator[list[str]]:
     block: list[str] = []
     size = 0
-    for name, turns in said.items():
+    for name, turns in turns_by_exchange.items():
         block.append(name)
         size += len(turns)
         if size >= most:

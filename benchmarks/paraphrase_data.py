@@ -107,13 +107,13 @@ def pairs(count: int, seed: int = 7) -> list[Line]:
 
 
 def _distinct(lines: Iterator[Line], count: int) -> list[Line]:
-    kept: dict[tuple[object, object], Line] = {}
+    unique: dict[tuple[object, object], Line] = {}
     for _ in range(50 * count):
         line = next(lines)
-        kept.setdefault((line["a"], line["b"]), line)
-        if len(kept) == count:
+        unique.setdefault((line["a"], line["b"]), line)
+        if len(unique) == count:
             break
-    return list(kept.values())
+    return list(unique.values())
 
 
 def _paraphrases(draw: random.Random) -> Iterator[Line]:
@@ -164,12 +164,12 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    made = pairs(options.pairs, options.seed)
+    written = pairs(options.pairs, options.seed)
     if options.path is None:
-        print(f"Nothing written: give a file for the {len(made)} pairs.")
+        print(f"Nothing written: give a file for the {len(written)} pairs.")
         return 0
-    options.path.write_text("".join(json.dumps(line) + "\n" for line in made), encoding="utf-8")
-    print(f"{len(made)} pairs, {sum(bool(line['same']) for line in made)} the same")
+    options.path.write_text("".join(json.dumps(line) + "\n" for line in written), encoding="utf-8")
+    print(f"{len(written)} pairs, {sum(bool(line['same']) for line in written)} the same")
     return 0
 
 

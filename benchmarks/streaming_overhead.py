@@ -43,11 +43,11 @@ class Overhead:
 
     pieces: int
     sdk: float
-    whole: float
+    with_parley: float
 
     @property
     def own(self) -> float:
-        return self.whole - self.sdk
+        return self.with_parley - self.sdk
 
 
 def _serve(pieces: int, ready: Connection) -> None:
@@ -122,9 +122,9 @@ async def overhead(url: str, *, rounds: int = 3) -> Overhead:
     """Return the lowest of a few rounds of each; the rest is noise of the machine."""
     await _through_sdk(url), await _through_parley(url)
     alone = [await _through_sdk(url) for _ in range(rounds)]
-    whole = [await _through_parley(url) for _ in range(rounds)]
+    with_parley = [await _through_parley(url) for _ in range(rounds)]
     pieces = alone[0][0]
-    return Overhead(pieces, 1e6 * min(spent for _, spent in alone) / pieces, 1e6 * min(whole) / pieces)
+    return Overhead(pieces, 1e6 * min(spent for _, spent in alone) / pieces, 1e6 * min(with_parley) / pieces)
 
 
 async def sent_after_stop(stops: Sequence[int] = STOPS_AFTER, *, pause: float = 0.02) -> list[int]:
@@ -175,7 +175,7 @@ def main() -> None:
             "pieces": seen.pieces,
             "characters": seen.pieces * PIECE,
             "CPU µs per piece, SDK alone": seen.sdk,
-            "CPU µs per piece, SDK and Parley": seen.whole,
+            "CPU µs per piece, SDK and Parley": seen.with_parley,
             "CPU µs per piece, Parley alone": seen.own,
         }
         print(f"{table(rows)}\n")

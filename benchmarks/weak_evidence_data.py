@@ -46,7 +46,7 @@ class DocumentChunk:
 
     text: str
     document: str
-    whole: str
+    parent: str
 
 
 class ChunkIndex:
@@ -62,7 +62,7 @@ class ChunkIndex:
         found = (self.pieces[int(place)] for place in order)
         kept: list[DocumentChunk] = []
         for piece in found:
-            if piece.whole not in without:
+            if piece.parent not in without:
                 kept.append(piece)
             if len(kept) == PASSAGES:
                 break
@@ -104,24 +104,24 @@ def beir(folder: Path) -> list[EvidenceCase]:
     embedder = SentenceTransformerEmbedder()
     pieces = [piece for row in _rows(folder / "corpus.jsonl") for piece in _pieces(row, embedder)]
     pool = ChunkIndex(pieces)
-    wholes = {piece.document: piece.whole for piece in pieces}
+    parents = {piece.document: piece.parent for piece in pieces}
     answers: dict[str, set[str]] = defaultdict(set)
     for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         question, document, grade = line.split("\t")
-        if int(grade) > 0 and document in wholes:
+        if int(grade) > 0 and document in parents:
             answers[question].add(document)
     asked = [row for row in _rows(folder / "queries.jsonl") if answers[str(row["_id"])]]
     asked = asked[:: max(1, -(-len(asked) // MOST_QUESTIONS))]
-    return [case for row in asked for case in _both(folder.name, row, pool, answers[str(row["_id"])], wholes)]
+    return [case for row in asked for case in _both(folder.name, row, pool, answers[str(row["_id"])], parents)]
 
 
 def _both(
-    name: str, row: Mapping[str, Any], pool: ChunkIndex, answers: Collection[str], wholes: Mapping[str, str]
+    name: str, row: Mapping[str, Any], pool: ChunkIndex, answers: Collection[str], parents: Mapping[str, str]
 ) -> list[EvidenceCase]:
     question = str(row.get("text") or row.get("standalone"))
     group = str(row["_id"]).split("<")[0]
     with_them = pool.best(question)
-    without = pool.best(question, {wholes[one] for one in answers})
+    without = pool.best(question, {parents[one] for one in answers})
     cases = [EvidenceCase(name, group, question, tuple(piece.text for piece in without), False)]
     if any(piece.document in answers for piece in with_them):
         cases.append(EvidenceCase(name, group, question, tuple(piece.text for piece in with_them), True))
@@ -131,10 +131,10 @@ def _both(
 def _pieces(row: Mapping[str, Any], embedder: SentenceTransformerEmbedder) -> list[DocumentChunk]:
     """Split a document of the corpus into chunks; a document that is a chunk names its larger document."""
     name, title, text = str(row["_id"]), str(row.get("title") or ""), str(row["text"])
-    whole = str(row.get("document") or title or name)
+    parent = str(row.get("document") or title or name)
     parsed = plain_text.parse(plain_text.decode(text.encode()))
     chunks = chunk(Document(name, title, parsed.text, parsed.blocks), count=embedder.count_tokens)
-    return [DocumentChunk(one.text, name, whole) for one in chunks]
+    return [DocumentChunk(one.text, name, parent) for one in chunks]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -184,23 +184,23 @@ def judge(
     """Compare the questions with the messages, the database and the bill."""
     verdict = Verdict(questions=len(questions))
     turn_of = {row.message_id: row for row in database.turns}
-    said: dict[str, list[tuple[BotMessage, int]]] = defaultdict(list)
+    answers: dict[str, list[tuple[BotMessage, int]]] = defaultdict(list)
     for message in sorted(shown, key=lambda one: one.order):
         for tag, number in message.sentences:
-            said[tag].append((message, number))
-    told = {message.reply_to for message in shown if message.reply_to and not message.sentences}
+            answers[tag].append((message, number))
+    replied_to = {message.reply_to for message in shown if message.reply_to and not message.sentences}
     for question in questions:
         row = turn_of.get(question.message_id)
-        refused = bool(row.refused) if row is not None else question.message_id in told
-        if said.get(question.edited_from) or (question.deleted and said.get(question.tag)):
+        refused = bool(row.refused) if row is not None else question.message_id in replied_to
+        if answers.get(question.edited_from) or (question.deleted and answers.get(question.tag)):
             verdict.outdated_answers.append(question.tag)
         if question.deleted:
             verdict.deleted += 1
             continue
-        _judge_one(verdict, question, said[question.tag], refused=refused)
+        _judge_one(verdict, question, answers[question.tag], refused=refused)
     verdict.drafts = [message.text[:120] for message in shown if message.draft]
     verdict.stray_messages, verdict.repeated_notices = _stray_messages(shown, database)
-    verdict.out_of_order = _out_of_order(questions, said, turn_of)
+    verdict.out_of_order = _out_of_order(questions, answers, turn_of)
     verdict.unfinished = sum(row.state in OPEN for row in database.turns)
     verdict.reserved = database.reserved
     verdict.open_calls = sum(row.is_open for row in database.ledger)
@@ -208,8 +208,8 @@ def judge(
     return verdict
 
 
-def _judge_one(verdict: Verdict, question: Question, said: list[tuple[BotMessage, int]], *, refused: bool) -> None:
-    numbers = [number for _, number in said]
+def _judge_one(verdict: Verdict, question: Question, answers: list[tuple[BotMessage, int]], *, refused: bool) -> None:
+    numbers = [number for _, number in answers]
     if not numbers:
         if refused:
             verdict.refused += 1
@@ -217,16 +217,16 @@ def _judge_one(verdict: Verdict, question: Question, said: list[tuple[BotMessage
             verdict.lost.append(f"{question.tag} in {question.platform} {question.thread} at {question.asked_at:.1f}")
         return
     verdict.answered += 1
-    total = _sentence_total(question.tag, said)
+    total = _sentence_total(question.tag, answers)
     if max(Counter(numbers).values()) > 1:
         verdict.answered_twice.append(question.tag)
     elif numbers != list(range(1, total + 1)):
         verdict.incomplete.append(question.tag)
-    verdict.answer_seconds.append(max(message.at for message, _ in said) - question.asked_at)
+    verdict.answer_seconds.append(max(message.at for message, _ in answers) - question.asked_at)
 
 
-def _sentence_total(tag: str, said: list[tuple[BotMessage, int]]) -> int:
-    for message, _ in said:
+def _sentence_total(tag: str, answers: list[tuple[BotMessage, int]]) -> int:
+    for message, _ in answers:
         for found, _, total in SENTENCE.findall(message.text):
             if found == tag:
                 return int(total)
@@ -241,7 +241,7 @@ def _stray_messages(shown: Sequence[BotMessage], database: DatabaseState) -> tup
     messages are asked to wait.
     """
     reasons = [row.refused.rstrip(".")[:80] for row in database.turns if row.refused]
-    told = {row.message_id for row in database.turns if not row.refused}
+    replied_to = {row.message_id for row in database.turns if not row.refused}
     waiting: set[str] = set()
     found, again = [], 0
     for one in shown:
@@ -250,14 +250,14 @@ def _stray_messages(shown: Sequence[BotMessage], database: DatabaseState) -> tup
         if any(word in one.text for word in WAIT_NOTICES):
             again += one.place in waiting
             waiting.add(one.place)
-        elif not one.reply_to or one.reply_to in told:
+        elif not one.reply_to or one.reply_to in replied_to:
             found.append(one.text[:120])
-        told.add(one.reply_to)
+        replied_to.add(one.reply_to)
     return found, again
 
 
 def _out_of_order(
-    questions: Sequence[Question], said: dict[str, list[tuple[BotMessage, int]]], turn_of: dict[str, Any]
+    questions: Sequence[Question], answers: dict[str, list[tuple[BotMessage, int]]], turn_of: dict[str, Any]
 ) -> list[str]:
     """Return pairs of questions of one thread, asked and accepted in order, of which the later was answered first.
 
@@ -265,14 +265,14 @@ def _out_of_order(
     """
     threads: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
-        if said.get(question.tag) and question.message_id in turn_of:
+        if answers.get(question.tag) and question.message_id in turn_of:
             threads[question.thread].append(question)
     found = []
     for asked in threads.values():
         for at, first in enumerate(asked):
             for second in asked[at + 1 :]:
                 if turn_of[first.message_id].seq < turn_of[second.message_id].seq:
-                    first_message, second_message = said[first.tag][0][0], said[second.tag][0][0]
+                    first_message, second_message = answers[first.tag][0][0], answers[second.tag][0][0]
                     later = first_message.at > second_message.at and not first.edited_from
                     if first_message.order > second_message.order or later:
                         at_first, at_second = turn_of[first.message_id].seq, turn_of[second.message_id].seq

@@ -113,9 +113,9 @@ class SlackPeople:
         self._people = [User(f"U0CROWD{number:02}", f"person{number}") for number in range(PEOPLE)]
         slack.world.users |= {user.id: user for user in self._people}
         members = {user.id for user in self._people} | {BOT_USER}
-        made = [SlackChannel(f"C0CHAOS{number}", f"chaos{number}", members=members) for number in range(CHANNELS)]
-        slack.world.channels |= {channel.id: channel for channel in made}
-        self._channels = made
+        channels = [SlackChannel(f"C0CHAOS{number}", f"chaos{number}", members=members) for number in range(CHANNELS)]
+        slack.world.channels |= {channel.id: channel for channel in channels}
+        self._channels = channels
 
     def open(self, tag: str) -> Question:
         user = self._rng.choice(self._people)
@@ -127,8 +127,8 @@ class SlackPeople:
         return self._say(self._rng.choice(self._channels).id, user.id, text, tag)
 
     def follow(self, first: Question, tag: str) -> Question | None:
-        known = any(f"{first.tag} s" in reply.shown for reply in self._slack.replies(_slack(first)))
-        mention = "" if known and self._rng.random() < 0.6 else f"{self._slack.bot} "
+        answered = any(f"{first.tag} s" in reply.shown for reply in self._slack.replies(_slack(first)))
+        mention = "" if answered and self._rng.random() < 0.6 else f"{self._slack.bot} "
         user, message = self._rng.choice(self._people).id, _slack(first)
         if message.channel.startswith("D"):
             user, mention = message.user, ""

@@ -88,7 +88,7 @@ async def slack_scenes() -> dict[str, str]:
         "slack-refusal": slack_html.message([], who="bob", person=True, text="and in 2025?") + refused,
         "slack-parts": "".join(parts),
         "slack-reading": slack_html.message(slack_render.progress(*READING)["blocks"]),
-        **{f"slack-{name}": _slack(made()) for name, made in REPLIES.items()},
+        **{f"slack-{name}": _slack(build_reply()) for name, build_reply in REPLIES.items()},
         "slack-reason": slack_html.modal(slack_render.reason_view("t", "C", "1.0")),
         "slack-about": slack_html.modal(slack_render.about_view("about", {"said": "The printer is on fire again."})),
     }
@@ -152,7 +152,7 @@ async def discord_scenes() -> dict[str, str]:
         "discord-answer": asked + _discord(discord_render.part(answer)),
         "discord-parts": "".join(_discord(discord_render.part(one)) for one in parts),
         "discord-reading": discord_html.message(READING[0], (), halt.to_components()),
-        **{f"discord-{name}": _discord(discord_render.reply(made())) for name, made in REPLIES.items()},
+        **{f"discord-{name}": _discord(discord_render.reply(build_reply())) for name, build_reply in REPLIES.items()},
     }
 
 

@@ -27,8 +27,8 @@ FIRST = date(2026, 11, 2)
 def by_model() -> Reply:
     """Return the reply to ``/costs 30d by model``."""
     rows = [_row(name, answers, tokens, cached, out, usd) for name, answers, tokens, cached, out, usd in MODELS]
-    made = CostReport(rows, _total(rows), SAVINGS, (), NO_REUSE)
-    return Reply(costs.summary(made), costs.table_of(made, "model"))
+    report = CostReport(rows, _total(rows), SAVINGS, (), NO_REUSE)
+    return Reply(costs.summary(report), costs.table_of(report, "model"))
 
 
 def by_day() -> Reply:
@@ -37,8 +37,8 @@ def by_day() -> Reply:
         _row(str(FIRST + timedelta(days=n)), round(usd * 90), round(usd * 2e5), round(usd * 1e5), 900, str(usd))
         for n, usd in enumerate(DAYS)
     ]
-    made = CostReport(rows, _total(rows), SAVINGS, (), NO_REUSE)
-    return Reply(costs.summary(made), file=File("costs-by-day.png", costs_by_day(made), "image/png"))
+    report = CostReport(rows, _total(rows), SAVINGS, (), NO_REUSE)
+    return Reply(costs.summary(report), file=File("costs-by-day.png", costs_by_day(report), "image/png"))
 
 
 def _row(key: str, answers: int, prompt: int, cached: int, completion: int, usd: str) -> CostRow:
@@ -82,11 +82,11 @@ def quotes() -> Reply:
         (1, "https://handbook.example/leave", "Leave", ("Paid leave",), None, leave, leave[24:85]),
         (2, "handbook.pdf", "Handbook", (), 12, signed, signed[21:82]),
     )
-    made = [
+    citations = [
         Citation(n, source, title, quote, str(n), heading, page, text.index(quote), text.index(quote) + len(quote))
         for n, source, title, heading, page, text, quote in cited
     ]
-    return cited_sources.shown(made, {"1": leave, "2": signed})
+    return cited_sources.shown(citations, {"1": leave, "2": signed})
 
 
 def trace() -> Reply:

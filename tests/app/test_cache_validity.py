@@ -40,7 +40,7 @@ async def reread(app: App, handbook: Path) -> None:
     assert (await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)).failed == ()
 
 
-async def kept(app: App) -> list[timedelta]:
+async def cached_lifetimes(app: App) -> list[timedelta]:
     async with app.database.tenant(LOCAL_TENANT) as session:
         return list(await session.scalars(text("SELECT expires_at - created_at FROM answers")))
 
@@ -75,7 +75,7 @@ async def test_a_cached_answer_is_dropped_when_a_cited_document_changes(app_with
     page.unlink()
     await reread(app_with_models, handbook)
     await drop_old_answers(app_with_models.database, LOCAL_TENANT)
-    assert await kept(app_with_models) == []
+    assert await cached_lifetimes(app_with_models) == []
 
 
 async def test_a_cached_answer_is_dropped_when_a_better_document_arrives(app_with_models: App, handbook: Path) -> None:
@@ -88,6 +88,6 @@ async def test_a_cached_answer_is_dropped_when_a_better_document_arrives(app_wit
 
 async def test_time_sensitive_answers_are_cached_for_an_hour_and_others_for_a_day(app_with_models: App) -> None:
     await ask(app_with_models, QUESTION, "a")
-    assert await kept(app_with_models) == [timedelta(hours=24)]
+    assert await cached_lifetimes(app_with_models) == [timedelta(hours=24)]
     await ask(app_with_models, "What may a hotel in Lisbon cost today?", "b")
-    assert sorted(await kept(app_with_models)) == [timedelta(hours=1), timedelta(hours=24)]
+    assert sorted(await cached_lifetimes(app_with_models)) == [timedelta(hours=1), timedelta(hours=24)]

@@ -30,10 +30,10 @@ async def test_again_asks_the_model_instead_of_the_cache(
     assert (first.cached, second.cached, fresh.cached) == (False, True, False)
     await app.dispatcher.settled()
     answer = await printed(app, monkeypatch, capsys, QUESTION, "/again", "/again strong")
-    before, _, anew = answer.partition(f"({FROM_CACHE})")
+    before, _, asked_again = answer.partition(f"({FROM_CACHE})")
     assert before.count("180 EUR") >= 1
-    assert anew.count("180 EUR") >= 2
-    assert FROM_CACHE not in anew
+    assert asked_again.count("180 EUR") >= 2
+    assert FROM_CACHE not in asked_again
 
 
 async def test_again_without_a_question_says_so(

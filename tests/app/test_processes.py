@@ -72,16 +72,16 @@ def channel() -> Channel:
 async def processes(settings: Settings, channel: Channel, count: int, **more: object) -> AsyncIterator[list[App]]:
     """Yield apps that serve the channel."""
     async with AsyncExitStack() as stack:
-        made = settings.model_copy(update={"reranker": "none", **more})
-        apps = [await stack.enter_async_context(open_app(made)) for _ in range(count)]
+        app_settings = settings.model_copy(update={"reranker": "none", **more})
+        apps = [await stack.enter_async_context(open_app(app_settings)) for _ in range(count)]
         for app in apps:
             await app.dispatcher.resume("slack", channel.surface)
         yield apps
 
 
 def question(text: str, thread: str = "1.0", message: str = "") -> Incoming:
-    made = incoming(text, replace(CHANNEL, thread_id=thread))
-    return replace(made, message_id=message or made.message_id)
+    asked = incoming(text, replace(CHANNEL, thread_id=thread))
+    return replace(asked, message_id=message or asked.message_id)
 
 
 async def accepted(app: App, question: Incoming) -> Turn:

@@ -200,7 +200,7 @@ async def test_stopping_is_for_the_asker_and_admins(app_with_models: App, models
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
     task = app_with_models.dispatcher.start(turn, NullSurface())
-    with pytest.raises(NotAllowed, match="Only the person who asked"):
+    with pytest.raises(NotAllowed, match="Only the asker"):
         await app_with_models.dispatcher.stop(turn.id, Author("bob", "Bob"))
     await app_with_models.dispatcher.stop(turn.id, Author("boss", "Boss", is_admin=True))
     assert (await task).state == "cancelled"

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from benchmarks.benchmark_database import fresh_postgres, run, table
 from benchmarks.long_thread_tokens import headings
 from bot.app import App, open_app
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
@@ -43,7 +43,7 @@ async def _ask(app: App, text: str) -> tuple[float, Outcome]:
     start = time.perf_counter()
     turn = await app.dispatcher.accept(message)
     assert turn is not None
-    outcome = await app.dispatcher.start(turn, Unseen())
+    outcome = await app.dispatcher.start(turn, NullSurface())
     milliseconds = 1000 * (time.perf_counter() - start)
     await app.dispatcher.settled()
     return milliseconds, outcome

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.store import embedded_postgres, migrate
+from bot.store import migrate
+from bot.store.embedded import server as embedded_server
 
 Result = TypeVar("Result")
 
@@ -20,7 +21,7 @@ Result = TypeVar("Result")
 def fresh_postgres() -> Iterator[str]:
     """Yield the URL of a migrated database in a temporary folder; delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
-    server = embedded_postgres.start(folder)
+    server = embedded_server.start(folder)
     try:
         migrate.upgrade(server.url)
         yield server.url

@@ -28,10 +28,10 @@ import numpy as np
 from sqlalchemy import text
 
 from bot.evals.scratch_schema import scratch_schema
-from bot.store import embedded_postgres
+from bot.store.embedded import server as embedded_server
 from bot.store.session import Database
 from knowledge.chunking import METHODS, Chunking
-from knowledge.chunking.units import CountTokens
+from knowledge.chunking.text_units import CountTokens
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text
@@ -233,7 +233,7 @@ async def main(arguments: argparse.Namespace) -> None:
     asked = questions(folder)[:: arguments.every]
     texts = Texts(documents(folder), embedder.count_tokens)
     home = Path(tempfile.mkdtemp(prefix="parley-chunking-"))
-    server = None if arguments.database_url else embedded_postgres.start(home)
+    server = None if arguments.database_url else embedded_server.start(home)
     rows = []
     try:
         for chunking in VARIANTS:

@@ -28,12 +28,13 @@ from sqlalchemy import text
 
 from benchmarks.benchmark_database import fresh_postgres, table
 from benchmarks.provider_clients import provider
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.engine import Engine
 from bot.errors import LeaseLost
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store import budgets
 from bot.store.session import Database
@@ -157,7 +158,7 @@ def _models(double: ModelDouble, random_events: RandomEvents, clock: list[float]
     both = [provider("anthropic", double, counter), provider("openai", double, counter)]
     llm = ResilientLLM(
         {"cheap": both, "strong": both[::-1]},
-        Patience(first_token=1.0, idle=0.4, total=36_000),
+        Timeouts(first_token=1.0, idle=0.4, total=36_000),
         clock=lambda: clock[0],
         sleep=sleep,
         rand=random_events.rng.random,
@@ -192,7 +193,7 @@ async def _turn(dispatcher: Dispatcher, thread: str, at: int, random_events: Ran
     asked = Incoming(_key(thread), uuid.uuid4().hex, author, question, "mention", datetime.now(UTC))
     turn = await dispatcher.accept(replace(asked, wish=wish))  # type: ignore[arg-type]
     assert turn is not None
-    task, event = dispatcher.start(turn, Unseen()), random_events.interruption()
+    task, event = dispatcher.start(turn, NullSurface()), random_events.interruption()
     if event:
         await asyncio.wait({task}, timeout=random_events.rng.random() * 0.2)
     if event == "stop" and not task.done():
@@ -209,7 +210,7 @@ async def _after_shutdown(dispatcher: Dispatcher, turn: Turn, task: asyncio.Task
         return task.result().state
     await asyncio.sleep(0)
     try:
-        return f"{(await dispatcher.start(turn, Unseen())).state} after a shutdown"
+        return f"{(await dispatcher.start(turn, NullSurface())).state} after a shutdown"
     except LeaseLost:
         return "over before the shutdown"
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from bot.store import embedded_postgres, migrate
+from bot.store import migrate
+from bot.store.embedded import server as embedded_server
 from bot.store.session import Database
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate
@@ -58,7 +59,7 @@ async def measure(folder: Path, data: Path) -> dict[str, Any]:
     """Ingest the folder and return the figures."""
     embedder = SentenceTransformerEmbedder()
     await embedder.encode(["warm"], "passage")
-    server = await asyncio.to_thread(embedded_postgres.start, data)
+    server = await asyncio.to_thread(embedded_server.start, data)
     await asyncio.to_thread(migrate.upgrade, server.url)
     database = Database(server.url)
     ingestor = Ingestor(database.tenant, embedder)

@@ -63,7 +63,7 @@ class PostgresCounters:
         with engine.connect() as connection:
             row = connection.execute(_COUNTERS).one()
         engine.dispose()
-        server = psutil.Process(int((postgres.folder / "postmaster.pid").read_text().split()[0]))
+        server = psutil.Process(postgres.server.pid() or 0)
         spent = sum(map(_cpu, (server, *server.children(recursive=True))))
         return cls(row.wal, row.size, row.commits, spent)
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from benchmarks.benchmark_database import fresh_postgres, run, table
 from bot.app import App, open_app
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.llm.tokens import TokenCounter
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
@@ -72,7 +72,7 @@ async def _thread(app: App, turns: int) -> list[Sent]:
             Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC))
         )
         assert turn is not None
-        outcome = await app.dispatcher.start(turn, Unseen())
+        outcome = await app.dispatcher.start(turn, NullSurface())
         await app.dispatcher.settled()
         sent.append(_sent(outcome, text, count))
     return sent

@@ -6,7 +6,7 @@ from functools import partial
 
 from bot.llm.anthropic import AnthropicLLM
 from bot.llm.build import DEFAULT_MODELS
-from bot.llm.call_metering import Books
+from bot.llm.call_metering import Accounting
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
@@ -18,9 +18,14 @@ Adapter = AnthropicLLM | OpenAILLM
 
 def provider(name: ProviderName, double: ModelDouble, counter: TokenCounter | None = None) -> Adapter:
     """Return the adapter of one provider with Parley's models and prices."""
-    books = Books(counter or TokenCounter(), partial(Prices().cost, name))
+    accounting = Accounting(counter or TokenCounter(), partial(Prices().cost, name))
     if name == "anthropic":
-        return AnthropicLLM(double.anthropic_key, DEFAULT_MODELS[name], books, base_url=double.anthropic_url)
+        return AnthropicLLM(double.anthropic_key, DEFAULT_MODELS[name], accounting, base_url=double.anthropic_url)
     return OpenAILLM(
-        double.openai_key, DEFAULT_MODELS[name], books, base_url=double.openai_url, compatible=True, usage_patience=0.5
+        double.openai_key,
+        DEFAULT_MODELS[name],
+        accounting,
+        base_url=double.openai_url,
+        compatible=True,
+        usage_timeout=0.5,
     )

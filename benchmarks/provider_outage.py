@@ -19,7 +19,8 @@ from benchmarks.benchmark_database import table
 from benchmarks.provider_clients import provider
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
-from bot.llm.resilient import Patience, Provider, ResilientLLM
+from bot.llm.provider_call import Provider, Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen
 from tests.doubles.models_billing import ProviderName
@@ -105,7 +106,7 @@ async def _recovery_seconds(
 
 def _resilient(chain: Sequence[Provider], clock: SimulatedClock) -> ResilientLLM:
     rng = random.Random(1)
-    return ResilientLLM({"cheap": chain, "strong": chain}, Patience(), clock=clock, sleep=clock.sleep, rand=rng.random)
+    return ResilientLLM({"cheap": chain, "strong": chain}, Timeouts(), clock=clock, sleep=clock.sleep, rand=rng.random)
 
 
 async def _ask(llm: ResilientLLM) -> bool:

@@ -30,17 +30,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.evals.metrics import percentile
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
-from knowledge import bm25, search, store
-from knowledge.binary_driver import driver
+from knowledge import bm25
+from knowledge.bm25 import IndexedChunk
 from knowledge.chunk_vectors import Vector
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.embedders.model_files import OFFLINE_MODEL
 from knowledge.embedders.token_vectors import TokenVectors
+from knowledge.knowledge_version import lock_and_increment
 from knowledge.ports import EncodeKind
-from knowledge.posting_codec import IndexedChunk
+from knowledge.psycopg_connection import psycopg_connection
 from knowledge.rerankers import LateInteraction
 from knowledge.retriever import Retriever
 from knowledge.types import TENANT_AUDIENCE, Scope
+from knowledge.vector_search import nearest_chunks, scan_exactly
 
 LARGE, SMALL = "large", "small"
 CHANNEL = "narrow"
@@ -145,7 +147,7 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
         audiences = np.where(random.random(size) < SHARE, CHANNEL, TENANT_AUDIENCE).tolist()
         rows = [IndexedChunk(start + n, audiences[n], words) for n, words in enumerate(language.texts(random, size))]
         async with database.tenant(tenant) as session:
-            await store.bump(session, tenant)
+            await lock_and_increment(session, tenant)
             await _batch(session, tenant, rows, clustered_vectors(centers, random, size))
             if with_tokens:
                 await _tokens(session, tenant, rows, random)
@@ -157,7 +159,7 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
 async def _batch(
     session: AsyncSession, tenant: str, rows: Sequence[IndexedChunk], vectors: npt.NDArray[np.float32]
 ) -> None:
-    connection = await driver(session)
+    connection = await psycopg_connection(session)
     await register_vector_async(connection)
     numbers, audiences = [row.chunk_id for row in rows], [row.audience for row in rows]
     await connection.execute(
@@ -177,7 +179,7 @@ async def _batch(
 async def _tokens(
     session: AsyncSession, tenant: str, rows: Sequence[IndexedChunk], random: np.random.Generator
 ) -> None:
-    connection, numbers = await driver(session), [row.chunk_id for row in rows]
+    connection, numbers = await psycopg_connection(session), [row.chunk_id for row in rows]
     for table, column, width in (
         ("token_signs", "signs", TOKENS * DIMENSIONS // 8),
         ("sentence_vectors", "vectors", SENTENCES * DIMENSIONS),
@@ -230,14 +232,14 @@ async def legs(database: Database, scope: Scope, questions: int) -> dict[str, fl
         words = language.words(random, QUESTION_TERMS)
         began = time.perf_counter()
         found, _ = await asyncio.gather(
-            timed("dense", lambda session, at=vector: search.dense(session, at, scope, 100, model=MODEL)),  # type: ignore[misc]
+            timed("dense", lambda session, at=vector: nearest_chunks(session, at, scope, 100, model=MODEL)),  # type: ignore[misc]
             timed("sparse", lambda session, asked=words: bm25.candidates(session, asked, scope, 100)),  # type: ignore[misc]
         )
         spent["both"].append((time.perf_counter() - began) * 1000)
         if number >= EXACT_SCANS:
             continue
         async with database.tenant(scope.tenant_id) as session:
-            exact = await search.scan(session, vector, scope, 10, model=MODEL)
+            exact = await scan_exactly(session, vector, scope, 10, model=MODEL)
         recalls.append(len({n for n, _ in exact} & {n for n, _ in found[:10]}) / len(exact))
     times = {f"{name}_{p}_ms": round(percentile(spent[name], s), 1) for name in spent for p, s in PERCENTILES}
     return {**times, "dense_recall@10": round(float(np.mean(recalls)), 4)}

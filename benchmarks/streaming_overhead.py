@@ -21,12 +21,13 @@ from multiprocessing.connection import Connection
 
 from benchmarks.benchmark_database import table
 from benchmarks.provider_clients import provider
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Message, Prompt, TextDelta
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.types.usage import UNLIMITED
 from tests.doubles.models import ModelDouble, Reply
 from tests.engine.fakes import FakeStores, Library, passage, turn, words
@@ -103,7 +104,7 @@ async def _through_parley(url: str) -> float:
         count_tokens=words,
     )
     start = time.process_time()
-    outcome = await engine.handle(turn(), Unseen())
+    outcome = await engine.handle(turn(), NullSurface())
     spent = time.process_time() - start
     await llm.aclose()
     assert outcome.state == "done", outcome.refused
@@ -114,8 +115,8 @@ def _resilient(url: str) -> tuple[ResilientLLM, AnthropicLLM]:
     double = ModelDouble()
     adapter = provider("anthropic", double)
     assert isinstance(adapter, AnthropicLLM)
-    adapter = AnthropicLLM(double.anthropic_key, adapter._models, adapter._books, base_url=url)
-    return ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Patience()), adapter
+    adapter = AnthropicLLM(double.anthropic_key, adapter._models, adapter._accounting, base_url=url)
+    return ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Timeouts()), adapter
 
 
 async def overhead(url: str, *, rounds: int = 3) -> Overhead:

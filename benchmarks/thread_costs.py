@@ -30,14 +30,15 @@ from benchmarks import prompt_layouts
 from benchmarks.benchmark_database import fresh_postgres, table
 from benchmarks.provider_clients import provider
 from benchmarks.thread_data import Asked, read
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.answer import prompt
 from bot.engine.engine import Engine
 from bot.engine.memory import Selected
 from bot.engine.ports.llm import LLM, Event, Message, Meter, Prompt
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store.session import Database
 from bot.store.stores import open_stores
@@ -182,7 +183,7 @@ def _bill(lines: Sequence[Billed], answers: int) -> Bot:
 async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tuple[list[tuple[float, Prompt]], int]:
     database, counter, search = Database(url), TokenCounter(), FixedSearch()
     adapter = provider("anthropic", double, counter)
-    llm = Recorder(ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Patience()))
+    llm = Recorder(ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Timeouts()))
     settings = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0)
     stores = open_stores(database, settings, count_tokens=counter.count, clock=lambda: MORNING)
     engine = Engine(stores=stores, search=search, llm=llm, settings=settings, count_tokens=counter.count)
@@ -197,7 +198,7 @@ async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tupl
         assert turn is not None
         async with database.tenant(TENANT) as session:
             await session.execute(_SET_TIME, {"at": at, "turn": turn.id})
-        outcome = await engine.handle(replace(turn, created_at=at), Unseen())
+        outcome = await engine.handle(replace(turn, created_at=at), NullSurface())
         assert outcome.state == "done", outcome.refused
         left_out += int(outcome.trace["messages_left_out"])
         await engine.reflect(turn)
@@ -228,7 +229,7 @@ async def _send_to_strong_model(sent: Sequence[tuple[float, Prompt]], double: Mo
     adapter = provider("anthropic", double)
     assert isinstance(adapter, AnthropicLLM)
     if not cached:
-        adapter = Uncached(double.anthropic_key, adapter._models, adapter._books, base_url=double.anthropic_url)
+        adapter = Uncached(double.anthropic_key, adapter._models, adapter._accounting, base_url=double.anthropic_url)
     start, before = double.now + GAP_SECONDS, len(double.bill)
     for at, recorded in sent:
         double.now = start + at

@@ -31,7 +31,15 @@ from bot.errors import UsageError
 from bot.evals.abstention import Case, auc, encoded
 from knowledge import evidence_confidence as shipped
 from knowledge.embedders import OFFLINE_MODEL, build_embedder
-from knowledge.evidence_confidence import MEANING, WORDS, Evidence, Linear, Weights, seen_meaning, seen_words
+from knowledge.evidence_confidence import (
+    EMBEDDING_FEATURES,
+    WORD_FEATURES,
+    Evidence,
+    LogisticModel,
+    Weights,
+    embedding_features,
+    word_features,
+)
 
 FOLDS = 5
 PENALTY = 10.0
@@ -67,7 +75,7 @@ class Data:
 def features(cases: Sequence[EvidenceCase], evidence: Sequence[Sequence[Evidence]]) -> Data:
     """Return the features that the models read."""
     rows = [
-        [*seen_words(one.question, found), *(seen_meaning(found) or ())]
+        [*word_features(one.question, found), *(embedding_features(found) or ())]
         for one, found in zip(cases, evidence, strict=True)
     ]
     return Data(
@@ -78,7 +86,7 @@ def features(cases: Sequence[EvidenceCase], evidence: Sequence[Sequence[Evidence
     )
 
 
-def train(data: Data, rows: Rows, columns: int) -> Linear:
+def train(data: Data, rows: Rows, columns: int) -> LogisticModel:
     """Train a logistic regression on the first columns; every set and both classes have the same weight."""
     values, right = data.features[rows, :columns], data.answerable[rows].astype(float)
     weights = np.zeros(len(right))
@@ -95,13 +103,15 @@ def train(data: Data, rows: Rows, columns: int) -> Linear:
         curve = inputs.T @ (inputs * (weights * chance * (1 - chance))[:, None]) + penalty
         found -= np.linalg.solve(curve, inputs.T @ (weights * (chance - right)) + penalty @ found)
     slopes = found[1:] / spread
-    named = {name: round(float(slope), 4) for name, slope in zip((*WORDS, *MEANING), slopes, strict=False)}
-    return Linear(round(float(found[0] - slopes @ centre), 4), named)
+    named = {
+        name: round(float(slope), 4) for name, slope in zip((*WORD_FEATURES, *EMBEDDING_FEATURES), slopes, strict=False)
+    }
+    return LogisticModel(round(float(found[0] - slopes @ centre), 4), named)
 
 
-def scores(model: Linear, data: Data, rows: Rows) -> Floats:
+def scores(model: LogisticModel, data: Data, rows: Rows) -> Floats:
     """Return the model's scores of some cases."""
-    return np.array([model.chance(row[: len(model.slopes)]) for row in data.features[rows]])
+    return np.array([model.probability(row[: len(model.slopes)]) for row in data.features[rows]])
 
 
 def predict_unseen_questions(data: Data, columns: int) -> Floats:
@@ -143,7 +153,10 @@ def threshold(predicted: Floats, data: Data, share: float) -> float:
 def measure(data: Data) -> Weights:
     """Print how well the models generalize, and train the weights on all cases."""
     everything = np.ones(len(data.sets), dtype=bool)
-    for title, columns in (("words", len(WORDS)), ("words and meaning", len(WORDS) + len(MEANING))):
+    for title, columns in (
+        ("words", len(WORD_FEATURES)),
+        ("words and meaning", len(WORD_FEATURES) + len(EMBEDDING_FEATURES)),
+    ):
         if len(data.names) > 1:
             show(f"{title}, set unseen", predict_unseen_sets(data, columns), data)
         predicted = predict_unseen_questions(data, columns)
@@ -153,8 +166,8 @@ def measure(data: Data) -> Weights:
         OFFLINE_MODEL,
         round(threshold(predicted, data, DECLINED), 3),
         round(threshold(predicted, data, WEAK), 3),
-        train(data, everything, len(WORDS) + len(MEANING)),
-        train(data, everything, len(WORDS)),
+        train(data, everything, len(WORD_FEATURES) + len(EMBEDDING_FEATURES)),
+        train(data, everything, len(WORD_FEATURES)),
     )
 
 

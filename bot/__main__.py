@@ -1,4 +1,4 @@
-"""``python -m bot`` is ``parley``."""
+"""Runs the ``parley`` command line as ``python -m bot``."""
 
 from bot.cli import main
 

@@ -1,4 +1,4 @@
-"""Chat channels as sources, by the name that a source was stored under: ``slack:ID``, ``discord:ID``."""
+"""Opens the history of chat channels as sources, by their stored names ``slack:ID`` and ``discord:ID``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from knowledge.sources import OpenChannel
 
 
 def channel_opener(settings: Settings, database: Database) -> Callable[[str], OpenChannel]:
-    """Opens the channels that a tenant's own token reaches; a platform's library is imported when it is first needed.
+    """Return a function that, for a tenant's id, returns what opens the channels that the tenant's token can read.
 
-    The token is the one of the settings, or of the Slack workspace that the tenant is.
+    The token is the configured one, or the one of the tenant's Slack workspace. A platform's library is imported when
+    it is first needed.
     """
 
     def of_tenant(tenant_id: str) -> OpenChannel:
         def open_channel(platform: str, channel_id: str) -> Source:
             try:
                 if platform == "slack":
-                    from bot.platforms.slack.history import source as slack_source
+                    from bot.platforms.slack.channel_history import channel_source as slack_source
 
                     return slack_source(settings, _slack_tokens(settings, database, tenant_id), channel_id)
                 from bot.platforms.discord.history import source as discord_source
@@ -38,16 +39,16 @@ def channel_opener(settings: Settings, database: Database) -> Callable[[str], Op
 
 
 def _slack_tokens(settings: Settings, database: Database, tenant_id: str) -> Callable[[Any], Any]:
-    from bot.platforms.slack import connection
-    from bot.platforms.slack.installations import Installations, Stored
-    from bot.platforms.slack.tokens import Fixed
+    from bot.platforms.slack import web_client
+    from bot.platforms.slack.bot_tokens import StaticToken
+    from bot.platforms.slack.installations import Installations, InstallationToken
 
     if not settings.many_workspaces:
-        token, _ = connection.tokens(settings)
-        return lambda _: Fixed(token)
+        token, _ = web_client.configured_tokens(settings)
+        return lambda _: StaticToken(token)
 
-    def stored(session: Any) -> Stored:
-        installations = Installations(database, settings, connection.bare(settings, session))
-        return Stored(installations, installations.of_tenant(tenant_id))
+    def stored(session: Any) -> InstallationToken:
+        installations = Installations(database, settings, web_client.tokenless_client(settings, session))
+        return InstallationToken(installations, installations.of_tenant(tenant_id))
 
     return stored

@@ -1,4 +1,7 @@
-"""Settings, read once from the environment and ``.env``. A wrong one stops the start with its name, fault and cure."""
+"""Settings, read once from the environment and ``.env``, and validated.
+
+An invalid setting stops the start with one line: its name, what is wrong, and how to fix it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from bot.types.usage import Tier
 from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+_DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 
 def _named(name: str) -> AliasChoices:
@@ -27,7 +31,7 @@ def _named(name: str) -> AliasChoices:
 
 
 class Settings(BaseSettings):
-    """Every setting of Parley. The field's alias is its name in the environment."""
+    """All settings of Parley. A field's alias is its name in the environment."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
 
@@ -48,7 +52,7 @@ class Settings(BaseSettings):
     answer_tokens: int = Field(1000, ge=50, le=32_000, validation_alias=_named("PARLEY_ANSWER_TOKENS"))
     prompt_tokens: int = Field(8000, ge=2000, le=500_000, validation_alias=_named("PARLEY_PROMPT_TOKENS"))
 
-    # patience with providers, seconds
+    # timeouts of model providers, in seconds
     connect_timeout: float = Field(5.0, gt=0, validation_alias=_named("PARLEY_CONNECT_TIMEOUT"))
     first_token_timeout: float = Field(30.0, gt=0, validation_alias=_named("PARLEY_FIRST_TOKEN_TIMEOUT"))
     idle_timeout: float = Field(20.0, gt=0, validation_alias=_named("PARLEY_IDLE_TIMEOUT"))
@@ -68,7 +72,7 @@ class Settings(BaseSettings):
     refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=_named("PARLEY_REFRESH_HOURS"))
     max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
 
-    # people and limits
+    # users and limits
     daily_tokens: int = Field(200_000, ge=0, validation_alias=_named("PARLEY_DAILY_TOKENS"))
     channel_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_CHANNEL_DAILY_TOKENS"))
     tenant_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
@@ -101,7 +105,7 @@ class Settings(BaseSettings):
     discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
     discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))
 
-    # how many at once
+    # concurrency
     max_turns: int = Field(64, ge=1, le=10_000, validation_alias=_named("PARLEY_MAX_TURNS"))
 
     # tenants
@@ -120,7 +124,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         for source in (env_settings, dotenv_settings):
-            # By name is for code alone: a variable such as HOME or TIMEZONE is no setting of ours.
+            # Only code sets fields by their names. Environment variables such as HOME or TIMEZONE are not settings.
             source.config = SettingsConfigDict(**{**source.config, "populate_by_name": False})
         return init_settings, env_settings, dotenv_settings
 
@@ -132,9 +136,11 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _workspaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [name for name in value if name not in ("auto", "none") and not name.startswith(("slack:", "discord:"))]
-        if wrong or (len(value) > 1 and {"auto", "none"} & set(value)):
-            raise ValueError("write auto, none, or workspaces such as slack:T0123,discord:4567")
+        invalid = [
+            name for name in value if name not in ("auto", "none") and not name.startswith(("slack:", "discord:"))
+        ]
+        if invalid or (len(value) > 1 and {"auto", "none"} & set(value)):
+            raise ValueError("use auto, none, or workspaces such as slack:T0123,discord:4567")
         return value
 
     @field_validator("log_level", mode="before")
@@ -148,14 +154,17 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("no such time zone; use a name such as Europe/Berlin or UTC") from None
+            raise ValueError("unknown time zone; use a name such as Europe/Berlin or UTC") from None
         return value
 
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-            raise ValueError("not a Postgres address; write postgresql://user:password@host:5432/database, or unset it")
+        if value and not value.get_secret_value().startswith(_DATABASE_SCHEMES):
+            raise ValueError(
+                "not a PostgreSQL address; use postgresql://user:password@host:5432/database, or unset it to use the "
+                "bundled server"
+            )
         return value
 
     @field_validator(
@@ -169,7 +178,7 @@ class Settings(BaseSettings):
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://", "ws://", "wss://")):
-            raise ValueError("not an address; it starts with http:// or https:// (the gateway with ws:// or wss://)")
+            raise ValueError("not an address; it must start with http:// or https:// (ws:// or wss:// for the gateway)")
         return value
 
     @field_validator("slack_bot_token")
@@ -187,23 +196,23 @@ class Settings(BaseSettings):
     def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for key in value:
             if not re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.get_secret_value()):
-                raise ValueError("not a key; make one with: openssl rand -base64 32 | tr '+/' '-_'")
+                raise ValueError("not a valid key; create one with: openssl rand -base64 32 | tr '+/' '-_'")
         return value
 
     @model_validator(mode="after")
     def _overlap_below_half(self) -> Settings:
         if 2 * self.chunk_overlap > self.chunk_tokens:
-            raise ValueError("PARLEY_CHUNK_OVERLAP is more than half of PARLEY_CHUNK_TOKENS; make it smaller")
+            raise ValueError("PARLEY_CHUNK_OVERLAP is more than half of PARLEY_CHUNK_TOKENS; reduce it")
         return self
 
     @model_validator(mode="after")
-    def _all_of_oauth(self) -> Settings:
+    def _complete_oauth(self) -> Settings:
         if not (self.slack_client_id or self.slack_client_secret):
             return self
         if self.slack_bot_token or self.slack_app_token:
             raise ValueError(
-                "SLACK_BOT_TOKEN is one workspace and SLACK_CLIENT_ID is for many; unset SLACK_BOT_TOKEN and "
-                "SLACK_APP_TOKEN, or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET"
+                "SLACK_BOT_TOKEN is for one workspace and SLACK_CLIENT_ID for many; unset SLACK_BOT_TOKEN and "
+                "SLACK_APP_TOKEN, or unset SLACK_CLIENT_ID and SLACK_CLIENT_SECRET"
             )
         needed = {
             "SLACK_CLIENT_ID": self.slack_client_id,
@@ -214,67 +223,71 @@ class Settings(BaseSettings):
         }
         missing = [name for name, value in needed.items() if not value]
         if missing:
-            raise ValueError(f"for many Slack workspaces, {' and '.join(missing)} must be set too; see docs/slack.md")
+            raise ValueError(f"to serve many Slack workspaces, also set {' and '.join(missing)}; see docs/slack.md")
         if len([name for name in self.home if name.startswith("slack:")]) > 1:
-            raise ValueError("PARLEY_HOME names several Slack workspaces; where many install the app, one may be home")
+            raise ValueError(
+                "PARLEY_HOME names several Slack workspaces; with SLACK_CLIENT_ID, only one of them can be the home"
+            )
         return self
 
     @model_validator(mode="after")
     def _both_slack_tokens(self) -> Settings:
         if self.slack_bot_token and not (self.slack_app_token or self.slack_signing_secret):
             raise ValueError(
-                "SLACK_APP_TOKEN is missing beside SLACK_BOT_TOKEN; make one under 'Basic Information' (or set "
-                "SLACK_SIGNING_SECRET to be reached over HTTP)"
+                "SLACK_APP_TOKEN is missing; SLACK_BOT_TOKEN needs it. Create one in Slack under 'Basic Information', "
+                "or set SLACK_SIGNING_SECRET to receive events over HTTP"
             )
         if self.slack_app_token and not self.slack_bot_token:
-            raise ValueError("SLACK_BOT_TOKEN is missing beside SLACK_APP_TOKEN; copy it from 'OAuth & Permissions'")
+            raise ValueError(
+                "SLACK_BOT_TOKEN is missing; SLACK_APP_TOKEN needs it. Copy it from 'OAuth & Permissions' in Slack"
+            )
         return self
 
     def tenant_of(self, workspace: str, *, alone: bool) -> str:
-        """The tenant of ``slack:TEAM`` or ``discord:GUILD``.
+        """Return the tenant of ``slack:TEAM`` or ``discord:GUILD``.
 
         The home tenant is the one of the terminal and the playground. PARLEY_HOME names the workspaces that belong to
-        it; ``auto`` takes a workspace that is ``alone``, the only one of its platform that the bot is in, so that a
-        stranger who adds the bot to a workspace of theirs never reads the team's documents.
+        it. ``auto`` includes a workspace only if it is ``alone``, the only workspace on its platform that the bot is
+        in. So a stranger who adds the bot to their own workspace never reads the team's documents.
         """
         at_home = workspace in self.home or (self.home == ("auto",) and alone)
         return LOCAL_TENANT if at_home else workspace
 
     @property
     def many_workspaces(self) -> bool:
-        """Whether Slack workspaces install the app themselves, each with a token of its own."""
+        """Return whether Slack workspaces install the app themselves, each with its own token."""
         return self.slack_client_id is not None
 
     @property
     def has_slack(self) -> bool:
-        """Whether Slack is set up."""
+        """Return whether Slack is configured."""
         return self.slack_bot_token is not None or self.many_workspaces
 
     @property
     def fixed_tier(self) -> Tier | None:
-        """The tier that the operator has set for every question; None where each is judged."""
+        """Return the tier that the operator set for all questions; None if the router chooses."""
         return self.router if self.router in ("cheap", "strong") else None
 
     @property
     def has_model(self) -> bool:
-        """Whether a real model can be asked; otherwise the extractive answerer quotes."""
+        """Return whether a language model is configured. Without one, the extractive answerer quotes documents."""
         return bool(self.anthropic_api_key or self.openai_api_key or self.openai_base_url)
 
 
-def _token_kind(value: SecretStr | None, prefix: str, what: str) -> SecretStr | None:
+def _token_kind(value: SecretStr | None, prefix: str, description: str) -> SecretStr | None:
     if value and not value.get_secret_value().startswith(prefix):
-        raise ValueError(f"a token of the wrong kind: it must start with {prefix} ({what})")
+        raise ValueError(f"wrong kind of token: it must start with {prefix} ({description})")
     return value
 
 
 def environment_name(field: str) -> str:
-    """The name of a field in the environment."""
+    """Return the environment variable of a field."""
     alias = Settings.model_fields[field].validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else field
 
 
 def load(**overrides: object) -> Settings:
-    """Read the settings. Raises ConfigError with one line: name, fault, cure."""
+    """Read and validate the settings. Raises ConfigError with one line: name, problem, fix."""
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -285,18 +298,18 @@ def load(**overrides: object) -> Settings:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    fault = first["msg"].removeprefix("Value error, ")
+    problem = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
-        return f"{fault}."
+        return f"{problem}."
     name = str(first["loc"][0])
     name = environment_name(name) if name in Settings.model_fields else name
-    return f"{name}: {fault[:1].lower() + fault[1:]}. Change it in the environment or in .env."
+    return f"{name}: {problem[:1].lower() + problem[1:]}. Change it in the environment or in .env."
 
 
 def _warn_of_unknown_names() -> None:
-    known = {environment_name(field) for field in Settings.model_fields}
+    existing = {environment_name(field) for field in Settings.model_fields}
     seen = {name for name in (*os.environ, *dotenv_values(".env")) if name.startswith("PARLEY_")}
-    for name in sorted(seen - known):
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+    for name in sorted(seen - existing):
+        similar = difflib.get_close_matches(name, existing, 1)
+        hint = f"; did you mean {similar[0]}?" if similar else ""
         print(f"parley: {name} is not a setting{hint}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""``parley doctor``: every check says what is wrong in one line and what to do about it."""
+"""Checks of ``parley doctor``: data folder, database, embedding model, language models and platforms, with fixes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
-from knowledge.reembed import Standing, standing
+from knowledge.reembed import ReembedProgress, read_progress
 
 OLDEST_POSTGRES = 140000
 OLDEST_PGVECTOR = (0, 7)
@@ -25,7 +25,7 @@ OLDEST_PGVECTOR = (0, 7)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. ``fix`` is empty where nothing is to be done."""
+    """The result of one check. ``fix`` is empty if there is nothing to do."""
 
     name: str
     ok: bool
@@ -33,34 +33,36 @@ class Check:
     fix: str = ""
 
 
-async def examine(settings: Settings) -> list[Check]:
-    """Every check, in the order of the set-up. Never raises."""
-    found = [_data_dir(settings)]
-    found += await _told("database", lambda: _database(settings))
-    found += await _told("embedding model", lambda: _embedder(settings))
-    found += await _told("embedding model", lambda: _reembedding(settings))
-    found += await _told("models", lambda: _models(settings))
-    found += await _told("slack", lambda: _slack(settings))
-    found += await _told("discord", lambda: _discord(settings))
-    return found
+async def run_checks(settings: Settings) -> list[Check]:
+    """Run all checks in the order of the set-up. Never raises."""
+    checks = [_data_dir(settings)]
+    checks += await _guarded("database", lambda: _database(settings))
+    checks += await _guarded("embedding model", lambda: _embedder(settings))
+    checks += await _guarded("embedding model", lambda: _reembedding(settings))
+    checks += await _guarded("models", lambda: _models(settings))
+    checks += await _guarded("slack", lambda: _slack(settings))
+    checks += await _guarded("discord", lambda: _discord(settings))
+    return checks
 
 
-async def _told(name: str, check: Callable[[], Awaitable[list[Check]]]) -> list[Check]:
+async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> list[Check]:
+    """Run one check; turn an error into a failed check."""
     try:
         return await check()
     except (ParleyError, KnowledgeError) as error:
-        fault, _, fix = str(error).partition(". ")
-        return [Check(name, False, fault, fix)]
+        detail, _, fix = str(error).partition(". ")
+        return [Check(name, False, detail, fix)]
     except Exception as error:
-        return [Check(name, False, f"{type(error).__name__}: {error}", "Run again with PARLEY_LOG_LEVEL=DEBUG.")]
+        fix = "Run it again with PARLEY_LOG_LEVEL=DEBUG for details."
+        return [Check(name, False, f"{type(error).__name__}: {error}", fix)]
 
 
 def _data_dir(settings: Settings) -> Check:
     folder = settings.data_dir.expanduser().resolve()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if os.access(there, os.W_OK):
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if os.access(existing, os.W_OK):
         return Check("data folder", True, str(folder))
-    return Check("data folder", False, f"{folder} cannot be written", "Set PARLEY_DATA_DIR to a folder that can be.")
+    return Check("data folder", False, f"{folder} is not writable", "Set PARLEY_DATA_DIR to a writable folder.")
 
 
 async def _database(settings: Settings) -> list[Check]:
@@ -72,13 +74,13 @@ async def _database(settings: Settings) -> list[Check]:
         database = Database(url)
         stack.push_async_callback(database.aclose)
         async with database.engine.connect() as connection:
-            facts = (await connection.execute(text(_FACTS), {"role": APP_ROLE})).one()
-    kind = "DATABASE_URL" if settings.database_url else "embedded"
+            facts = (await connection.execute(text(_SERVER_FACTS), {"role": APP_ROLE})).one()
+    origin = "DATABASE_URL" if settings.database_url else "bundled server"
     return [
         Check(
             "database",
             facts.version >= OLDEST_POSTGRES,
-            f"PostgreSQL {facts.shown} ({kind})",
+            f"PostgreSQL {facts.shown} ({origin})",
             "" if facts.version >= OLDEST_POSTGRES else "Use PostgreSQL 14 or later.",
         ),
         _pgvector(facts.pgvector or facts.available),
@@ -86,7 +88,7 @@ async def _database(settings: Settings) -> list[Check]:
     ]
 
 
-_FACTS = """
+_SERVER_FACTS = """
     SELECT current_setting('server_version_num')::int AS version,
            current_setting('server_version') AS shown,
            (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector,
@@ -96,14 +98,16 @@ _FACTS = """
                SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER')
            ) AS takes_role
 """
+"""Versions of PostgreSQL and pgvector (installed or available), and whether the connecting role bypasses row-level
+security or can take the app's role."""
 
 
 def _schema(current: str | None, newest: str | None, facts: Any) -> list[Check]:
     if current is None:
-        return [Check("schema", True, "none yet; the first start makes it")]
+        return [Check("schema", True, "not created yet; the first start creates it")]
     if current != newest:
         return [
-            Check("schema", False, f"at {current}, newest is {newest}", "Run: parley db upgrade"),
+            Check("schema", False, f"at revision {current}, the newest is {newest}", "Run: parley db upgrade"),
             _isolation(facts),
         ]
     return [Check("schema", True, f"at revision {current}"), _isolation(facts)]
@@ -118,20 +122,21 @@ def _pgvector(version: str | None) -> Check:
 
 def _isolation(facts: Any) -> Check:
     if facts.takes_role:
-        return Check("tenant isolation", True, f"every transaction takes the role {APP_ROLE}")
+        return Check("tenant isolation", True, f"every transaction runs with the role {APP_ROLE}")
     if facts.bypasses:
         return Check(
             "tenant isolation",
             False,
             "the connecting role bypasses row-level security",
-            f"Connect as an ordinary role, or run 'parley db upgrade' so that {APP_ROLE} exists.",
+            "Connect with a role that is not a superuser and lacks BYPASSRLS, "
+            f"or run 'parley db upgrade' to create the role {APP_ROLE}.",
         )
-    return Check("tenant isolation", True, "row-level security binds the connecting role")
+    return Check("tenant isolation", True, "row-level security applies to the connecting role")
 
 
 async def _embedder(settings: Settings) -> list[Check]:
     from bot.app import build_models
-    from knowledge.search import INDEXED_DIMENSIONS
+    from knowledge.vector_search import INDEXED_DIMENSIONS
 
     models = build_models(settings)
     try:
@@ -142,17 +147,17 @@ async def _embedder(settings: Settings) -> list[Check]:
     detail = f"{models.current.model}, {dimensions} dimensions"
     if dimensions in INDEXED_DIMENSIONS:
         return [Check("embedding model", True, detail)]
-    known = ", ".join(map(str, INDEXED_DIMENSIONS))
-    fix = f"Above 10,000 passages searches are slow: set PARLEY_EMBEDDING_DIMENSIONS to one of {known}."
-    return [Check("embedding model", True, f"{detail}, for which there is no index", fix)]
+    indexed = ", ".join(map(str, INDEXED_DIMENSIONS))
+    fix = f"Searches are slow above 10,000 passages. Set PARLEY_EMBEDDING_DIMENSIONS to one of {indexed}."
+    return [Check("embedding model", True, f"{detail}, a size without an index", fix)]
 
 
 async def _reembedding(settings: Settings) -> list[Check]:
-    """How far a change of the embedding model is, tenant by tenant, and whether the old model can still be used."""
+    """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
     from bot.app import build_models, open_database
     from bot.jobs.maintenance import every_tenant
 
-    found: list[Check] = []
+    checks: list[Check] = []
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
         current, newest = await asyncio.to_thread(migrate.revisions, url)
@@ -165,20 +170,20 @@ async def _reembedding(settings: Settings) -> list[Check]:
         stack.push_async_callback(models.aclose)
         for tenant_id in await every_tenant(database):
             async with database.tenant(tenant_id) as session:
-                at = await standing(session, tenant_id)
+                at = await read_progress(session, tenant_id)
             if at is not None:
-                found.append(await _changing(models, tenant_id, at))
-    return found
+                checks.append(await _reembedding_check(models, tenant_id, at))
+    return checks
 
 
-async def _changing(models: Models, tenant_id: str, at: Standing) -> Check:
+async def _reembedding_check(models: Models, tenant_id: str, at: ReembedProgress) -> Check:
     name = f"embedding model of {tenant_id}"
     try:
         await models.load(at.model)
     except KnowledgeError as error:
         detail = f"re-embedding {at.done:,} of {at.total:,} with {at.next_model}; {at.model} cannot be used: {error}"
-        return Check(name, False, detail, "Until it is done the other passages are found by their words alone.")
-    return Check(name, True, str(at), "A running 'parley up' or 'parley worker' goes on with it.")
+        return Check(name, False, detail, "Until it is done, the remaining passages are found only by keywords.")
+    return Check(name, True, str(at), "A running 'parley up' or 'parley worker' continues it.")
 
 
 async def _models(settings: Settings) -> list[Check]:
@@ -189,7 +194,7 @@ async def _models(settings: Settings) -> list[Check]:
 
 async def _slack(settings: Settings) -> list[Check]:
     if not settings.has_slack:
-        return [Check("slack", True, "no token is set", "docs/slack.md has the five steps.")]
+        return [Check("slack", True, "no token is set", "To connect Slack, see docs/slack.md.")]
     from bot.app import open_database
     from bot.platforms.slack.diagnostics import check
 
@@ -205,11 +210,11 @@ async def _slack(settings: Settings) -> list[Check]:
 
 async def _discord(settings: Settings) -> list[Check]:
     if not settings.discord_token:
-        return [Check("discord", True, "no token is set", "docs/discord.md has the five steps.")]
+        return [Check("discord", True, "no token is set", "To connect Discord, see docs/discord.md.")]
     from bot.platforms.discord.diagnostics import check
 
     return _checks(await check(settings))
 
 
-def _checks(found: Iterable[Any]) -> list[Check]:
-    return [Check(one.name, one.ok, one.detail, one.fix) for one in found]
+def _checks(results: Iterable[Any]) -> list[Check]:
+    return [Check(result.name, result.ok, result.detail, result.fix) for result in results]

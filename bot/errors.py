@@ -1,18 +1,18 @@
-"""The tree of errors. A message is one line for a person and says what to do.
+"""The exception hierarchy. Every message is one line that a user can read and that says what to do.
 
 ParleyError
-├── ConfigError        a setting is wrong, or a port, token or database cannot be used as set
-│   └── StoreAway      the database does not answer just now
-├── UsageError         the request itself is wrong: empty question, unknown command, bad argument
-├── Refused            the bot will not answer this, and says why
-│   ├── OverBudget     the daily token budget is spent; carries the reset time
-│   └── NotAllowed     the person may not do this
-├── LeaseLost          another process took the turn over: stop writing
-├── LLMError           a model provider failed; ``retryable`` and ``retry_after`` say how to go on
-│   └── ContextTooLong the prompt does not fit the model
-└── SurfaceError       a platform refused a post or an edit
-    ├── RateLimited    too many; carries ``retry_after`` in seconds
-    └── MessageGone    the message, channel or token is no longer there: nothing can be shown
+├── ConfigError              a setting is invalid, or a port, token or database cannot be used as configured
+│   └── StoreAway            the database does not answer at the moment
+├── UsageError               the request is invalid: empty question, unknown command, bad argument
+├── Refused                  the bot refuses to answer and says why
+│   ├── OverBudget           the daily token limit is reached; has the reset time
+│   └── NotAllowed           the user may not do this
+├── LeaseLost                another process took over the turn: stop writing
+├── LLMError                 a model provider failed; ``retryable`` and ``retry_after`` say how to continue
+│   └── ContextTooLong       the prompt does not fit the model's context
+└── SurfaceError             a platform rejected a post or an edit
+    ├── RateLimited          too many requests; has ``retry_after`` in seconds
+    └── MessageGone          the message, channel or token no longer exists: nothing can be shown
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ from bot.types.usage import BudgetOwner
 
 
 class ParleyError(Exception):
-    """Something failed; the message is fit for a person."""
+    """An error whose message can be shown to users."""
 
 
 class ConfigError(ParleyError):
-    """A setting is wrong or what it names cannot be used."""
+    """A setting is invalid, or what it names cannot be used."""
 
 
 class StoreAway(ConfigError):
-    """The database does not answer just now: stopped, unreachable, full or overloaded.
+    """The database does not answer at the moment: stopped, unreachable, full or overloaded.
 
-    The message is for whoever asked; ``detail`` is for the operator: the reason and the cure.
+    The message is for the asker. ``detail`` has the reason and the fix for the operator.
     """
 
     def __init__(self, detail: str = "") -> None:
-        super().__init__("My database does not answer just now. Try again in a minute; the operator finds the cause.")
+        super().__init__("My database does not answer at the moment. Try again in a minute. The log names the cause.")
         self.detail = detail
 
 
 def for_operator(error: BaseException) -> str:
-    """What the log says of it: the reason and the cure, where the person who asked is told less."""
+    """Return the message for the log, which may say more than the message for users."""
     return error.detail or str(error) if isinstance(error, StoreAway) else str(error)
 
 
 def unforeseen(error: BaseException | None) -> BaseException | None:
-    """The error if its traceback is worth a place in the log; None for one that says by itself what is wrong."""
+    """Return the error if the log needs its traceback; None if its message is enough."""
     return None if isinstance(error, ParleyError) else error
 
 
 class UsageError(ParleyError):
-    """The request itself is wrong."""
+    """The request is invalid."""
 
 
 class Refused(ParleyError):
-    """The bot will not answer this."""
+    """The bot refuses to answer."""
 
 
 class OverBudget(Refused):
-    """The daily token budget of a user, a channel or the tenant is spent: ``whose`` says which."""
+    """The daily token limit of a user, a channel or the tenant is reached; ``whose`` says which."""
 
     def __init__(
         self, message: str, *, used: int, limit: int, resets_at: datetime, whose: BudgetOwner = "user"
@@ -73,11 +73,11 @@ class OverBudget(Refused):
 
 
 class NotAllowed(Refused):
-    """The person may not do this."""
+    """The user may not do this."""
 
 
 class LeaseLost(ParleyError):
-    """Another process took the turn over."""
+    """Another process took over the turn."""
 
 
 class LLMError(ParleyError):
@@ -102,15 +102,15 @@ class LLMError(ParleyError):
 
 
 class ContextTooLong(LLMError):
-    """The prompt does not fit the model."""
+    """The prompt does not fit the model's context."""
 
 
 class SurfaceError(ParleyError):
-    """A platform refused a post or an edit."""
+    """A platform rejected a post or an edit."""
 
 
 class RateLimited(SurfaceError):
-    """The platform asks to wait ``retry_after`` seconds."""
+    """The platform asks the bot to wait ``retry_after`` seconds."""
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
@@ -118,4 +118,4 @@ class RateLimited(SurfaceError):
 
 
 class MessageGone(SurfaceError):
-    """Nothing can be shown there any more."""
+    """The message, channel or token no longer exists, so nothing can be shown there."""

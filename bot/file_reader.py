@@ -1,4 +1,4 @@
-"""Files that people attach to questions: text by the parser in its process apart, images as models take them."""
+"""Reads files attached to questions: text with the sandboxed parser, images in the form that models accept."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from bot.llm import images
 from knowledge.parsing.sandbox import Parser
 from knowledge.types import Fetched
 
-SECONDS = 20.0
+PARSE_TIMEOUT = 20.0
+"""Seconds for one file."""
 
 
 class FileReader:
-    """The engine's Reader. It holds the parser's process, which starts when it is needed."""
+    """Implements the engine's AttachmentReader. Owns the parser's process, which starts when it is needed."""
 
     def __init__(self) -> None:
-        self._parser = Parser(seconds=SECONDS)
+        self._parser = Parser(seconds=PARSE_TIMEOUT)
 
     async def __call__(self, name: str, content_type: str, data: bytes) -> str | Image:
-        """Raises ParseError or UsageError."""
+        """Return the text or image in a file. Raises ParseError, UsageError."""
         if content_type.startswith("image/"):
             return images.read(data, name)
         document = await self._parser.parse(Fetched(name, data, content_type=content_type))
         return document.text
 
     def tokens(self, image: Image, model: str) -> int:
-        """What the model is billed for the image."""
+        """Return the tokens that the model is billed for an image."""
         return images.tokens(image, model)
 
     async def aclose(self) -> None:
-        """End the parser's process."""
+        """Stop the parser's process."""
         await self._parser.aclose()

@@ -1,4 +1,4 @@
-"""What a model makes of chunks, and how it is stored."""
+"""Computes the vectors of chunks and stores them: chunk vectors, token signs and sentence vectors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What a model made of a chunk: its vector and, where the model shows them, the packed signs of its tokens and the
-    vectors of its sentences, one byte a dimension."""
+    """What a model computed for a chunk.
+
+    ``signs`` are the packed signs of its tokens and ``sentences`` the vectors of its sentences, one byte per dimension;
+    None if the model does not show them.
+    """
 
     vector: Vector
     signs: bytes | None = None
@@ -27,7 +30,7 @@ class Embedded:
 
 
 async def encode_passages(embedder: Embedder, texts: Sequence[str]) -> tuple[list[Embedded], int]:
-    """What the model makes of the texts, and how many tokens it read. Raises EmbeddingError."""
+    """Return what the model computes for each text, and how many tokens it read. Raises EmbeddingError."""
     if isinstance(embedder, TokenEmbedder):
         rows = await embedder.encode_tokens(texts, "passage")
         return [_embedded(row) for row in rows], sum(len(row.signs) for row in rows)
@@ -35,29 +38,56 @@ async def encode_passages(embedder: Embedder, texts: Sequence[str]) -> tuple[lis
     return [Embedded(vector) for vector in encoded.vectors], encoded.tokens
 
 
+# The join leaves out chunks that were deleted meanwhile.
+_INSERT_EMBEDDINGS = text("""
+    INSERT INTO embeddings (tenant_id, chunk_id, model, audience, dimensions, vector)
+    SELECT :tenant, number, :model, audience, :dimensions, CAST(vector AS halfvec)
+    FROM unnest(CAST(:numbers AS bigint[]), CAST(:vectors AS text[])) AS new (number, vector)
+    JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number
+    ON CONFLICT DO NOTHING
+""")
+
+# As above, for the packed signs of tokens.
+_INSERT_TOKEN_SIGNS = text("""
+    INSERT INTO token_signs (tenant_id, chunk_id, model, signs)
+    SELECT :tenant, number, :model, packed
+    FROM unnest(CAST(:numbers AS bigint[]), CAST(:packed AS bytea[])) AS new (number, packed)
+    JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number
+    ON CONFLICT DO NOTHING
+""")
+
+# As above, for the packed vectors of sentences.
+_INSERT_SENTENCE_VECTORS = text("""
+    INSERT INTO sentence_vectors (tenant_id, chunk_id, model, vectors)
+    SELECT :tenant, number, :model, packed
+    FROM unnest(CAST(:numbers AS bigint[]), CAST(:packed AS bytea[])) AS new (number, packed)
+    JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number
+    ON CONFLICT DO NOTHING
+""")
+
+
 async def add_embeddings(session: AsyncSession, tenant_id: str, model: str, embedded: Mapping[int, Embedded]) -> None:
-    """Store vectors and token signs by number of the chunk; chunks that are gone by now are passed over."""
+    """Store vectors, token signs and sentence vectors by chunk number; chunks that no longer exist are left out."""
     if not embedded:
         return
+    named = {"tenant": tenant_id, "model": model}
     await session.execute(
-        text(
-            "INSERT INTO embeddings (tenant_id, chunk_id, model, audience, dimensions, vector) "
-            "SELECT :tenant, number, :model, audience, :dimensions, CAST(vector AS halfvec) "
-            "FROM unnest(CAST(:numbers AS bigint[]), CAST(:vectors AS text[])) AS new (number, vector) "
-            "JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number ON CONFLICT DO NOTHING"
-        ),
-        {
-            "tenant": tenant_id,
-            "model": model,
+        _INSERT_EMBEDDINGS,
+        named
+        | {
             "dimensions": len(next(iter(embedded.values())).vector),
             "numbers": list(embedded),
             "vectors": [halfvec(one.vector) for one in embedded.values()],
         },
     )
     signs = {number: one.signs for number, one in embedded.items() if one.signs is not None}
-    await _add_packed(session, "token_signs", "signs", tenant_id, model, signs)
+    if signs:
+        await session.execute(_INSERT_TOKEN_SIGNS, named | {"numbers": list(signs), "packed": list(signs.values())})
     sentences = {number: one.sentences for number, one in embedded.items() if one.sentences is not None}
-    await _add_packed(session, "sentence_vectors", "vectors", tenant_id, model, sentences)
+    if sentences:
+        await session.execute(
+            _INSERT_SENTENCE_VECTORS, named | {"numbers": list(sentences), "packed": list(sentences.values())}
+        )
 
 
 def _embedded(row: TokenVectors) -> Embedded:
@@ -65,21 +95,6 @@ def _embedded(row: TokenVectors) -> Embedded:
     return Embedded(row.pooled, row.signs.tobytes(), sentences)
 
 
-async def _add_packed(
-    session: AsyncSession, table: str, column: str, tenant_id: str, model: str, packed: Mapping[int, bytes]
-) -> None:
-    if not packed:
-        return
-    await session.execute(
-        text(
-            f"INSERT INTO {table} (tenant_id, chunk_id, model, {column}) SELECT :tenant, number, :model, packed "  # noqa: S608
-            "FROM unnest(CAST(:numbers AS bigint[]), CAST(:packed AS bytea[])) AS new (number, packed) "
-            "JOIN chunks ON chunks.tenant_id = :tenant AND chunk_id = number ON CONFLICT DO NOTHING"
-        ),
-        {"tenant": tenant_id, "model": model, "numbers": list(packed), "packed": list(packed.values())},
-    )
-
-
 def halfvec(vector: Vector) -> str:
-    """A vector as pgvector reads it."""
+    """Return the vector in pgvector's text format."""
     return "[" + ",".join(f"{value:.5g}" for value in vector.tolist()) + "]"

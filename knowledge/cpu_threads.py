@@ -1,8 +1,8 @@
-"""How this process shares the processor with others.
+"""Configures the CPU threads of torch and numpy so that they do not slow each other down on a busy machine.
 
-Threads that compute a product together wait for each other, and torch's (GNU OpenMP) and numpy's (OpenBLAS) spin while
-they do. Where anything else wants the processor, the spinning keeps it from the thread that is waited for: on two busy
-cores a question took a second to encode and to rerank instead of twenty milliseconds.
+Threads that compute a product together wait for each other; those of torch (GNU OpenMP) and numpy (OpenBLAS) spin
+meanwhile. On a busy machine the spinning takes CPU time from the thread that they wait for. On two busy cores, encoding
+and reranking a question took a second instead of 20 milliseconds.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 
 @cache
 def share_the_processor() -> None:
-    """Let torch's threads sleep while they wait, and numpy compute in one thread; the second call does nothing.
+    """Let torch's threads sleep while they wait, and numpy use one thread; a second call does nothing.
 
-    What the operator has set (``OMP_WAIT_POLICY``, ``OPENBLAS_NUM_THREADS``) stays. OpenMP reads its setting once, when
-    torch is imported, so this comes before.
+    ``OMP_WAIT_POLICY`` and ``OPENBLAS_NUM_THREADS`` override this if they are set. Call it before torch is imported:
+    OpenMP reads its setting only then.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "OPENBLAS_NUM_THREADS" not in os.environ:

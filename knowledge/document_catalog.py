@@ -1,4 +1,4 @@
-"""What is known: list, show, delete documents, and open their source again. Raises KnowledgeError for unknown ids."""
+"""Lists, shows and deletes stored documents, and lists sources. Raises KnowledgeError for unknown ids."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import store
+from knowledge import document_writes
 from knowledge.errors import KnowledgeError
 from knowledge.types import DocumentRow
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """A document in full."""
+    """A document with its full text."""
 
     row: DocumentRow
     text: str
@@ -24,9 +24,9 @@ class DocumentText:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A source as it was taken in; ``uri`` opens it again, unless it is an upload.
+    """A stored source. ``uri`` opens the source again, unless it is an upload.
 
-    ``refresh_seconds`` is its own interval, None where the setting holds.
+    ``refresh_seconds`` is the source's own refresh interval; None means that the setting applies.
     """
 
     id: str
@@ -40,12 +40,30 @@ class SourceRow:
         return self.kind != "upload"
 
 
-_ROWS = """
-    SELECT CAST(id AS text), uri, title, (
-        SELECT count(*) FROM chunks WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
-    ), audience, fetched_at, state, error
-    FROM documents WHERE tenant_id = :tenant
+# The columns of DocumentRow, in its order.
+_DOCUMENT_ROWS = """
+    SELECT
+        CAST(id AS text), uri, title,
+        (
+            SELECT count(*) FROM chunks
+            WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
+        ),
+        audience, fetched_at, state, error
+    FROM documents
+    WHERE tenant_id = :tenant
 """
+
+# Audiences that are NULL match every document.
+_LIST_DOCUMENTS = text(f"""
+    {_DOCUMENT_ROWS}
+        AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))
+        AND (strpos(lower(uri), lower(:matching)) > 0 OR strpos(lower(title), lower(:matching)) > 0)
+    ORDER BY uri, id
+    LIMIT :limit
+""")
+
+# One document by id.
+_SHOW_DOCUMENT = text(f"{_DOCUMENT_ROWS} AND id = :id")
 
 
 async def list_documents(
@@ -56,16 +74,13 @@ async def list_documents(
     matching: str = "",
     limit: int = 1000,
 ) -> list[DocumentRow]:
-    """The tenant's documents by source, failed ones included. ``matching`` is a part of source or title.
+    """Return the tenant's documents by source, failed ones included.
 
-    ``audiences`` leaves out what others may not read; None shows all.
+    ``matching`` is a part of the source or title. ``audiences`` limits the list to documents that these audiences may
+    read; None lists all.
     """
     rows = await session.execute(
-        text(
-            _ROWS + " AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))"
-            " AND (strpos(lower(uri), lower(:matching)) > 0 OR strpos(lower(title), lower(:matching)) > 0)"
-            " ORDER BY uri, id LIMIT :limit"
-        ),
+        _LIST_DOCUMENTS,
         {
             "tenant": tenant_id,
             "audiences": None if audiences is None else list(audiences),
@@ -77,23 +92,33 @@ async def list_documents(
 
 
 async def show(session: AsyncSession, tenant_id: str, document_id: str) -> DocumentText:
-    """One document with its text."""
-    row = (
-        await session.execute(text(_ROWS + " AND id = :id"), {"tenant": tenant_id, "id": _uuid(document_id)})
-    ).one_or_none()
+    """Return one document with its text."""
+    values = {"tenant": tenant_id, "id": _uuid(document_id)}
+    row = (await session.execute(_SHOW_DOCUMENT, values)).one_or_none()
     if row is None:
         raise _unknown(document_id)
-    body = await session.scalar(
-        text("SELECT text FROM documents WHERE tenant_id = :tenant AND id = :id"),
-        {"tenant": tenant_id, "id": _uuid(document_id)},
-    )
+    body = await session.scalar(text("SELECT text FROM documents WHERE tenant_id = :tenant AND id = :id"), values)
     return DocumentText(DocumentRow(*row), str(body or ""))
 
 
 async def delete(session: AsyncSession, tenant_id: str, document_id: str) -> None:
-    """Take one document out, with chunks, vectors and postings."""
-    if not await store.delete_documents(session, tenant_id, [_uuid(document_id)]):
+    """Delete one document with its chunks, vectors and postings."""
+    if not await document_writes.delete_documents(session, tenant_id, [_uuid(document_id)]):
         raise _unknown(document_id)
+
+
+# A document or audiences that are NULL match every source.
+_LIST_SOURCES = text("""
+    SELECT CAST(id AS text), uri, kind, audience, refresh_seconds
+    FROM sources
+    WHERE tenant_id = :tenant
+        AND (
+            CAST(:document AS uuid) IS NULL
+            OR id = (SELECT source_id FROM documents WHERE tenant_id = :tenant AND id = :document)
+        )
+        AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences))
+    ORDER BY uri, id
+""")
 
 
 async def sources(
@@ -103,15 +128,10 @@ async def sources(
     document_id: str | None = None,
     audiences: Sequence[str] | None = None,
 ) -> list[SourceRow]:
-    """Every source, or the one of a document; of ``audiences`` alone, where they are given."""
+    """Return all sources, or the one of a document; only those of ``audiences`` if these are given."""
     wanted = _uuid(document_id) if document_id else None
     rows = await session.execute(
-        text(
-            "SELECT CAST(id AS text), uri, kind, audience, refresh_seconds FROM sources WHERE tenant_id = :tenant "
-            "AND (CAST(:document AS uuid) IS NULL OR id = "
-            "(SELECT source_id FROM documents WHERE tenant_id = :tenant AND id = :document)) "
-            "AND (CAST(:audiences AS text[]) IS NULL OR audience = ANY(:audiences)) ORDER BY uri, id"
-        ),
+        _LIST_SOURCES,
         {
             "tenant": tenant_id,
             "document": wanted,
@@ -132,4 +152,4 @@ def _uuid(document_id: str) -> uuid.UUID:
 
 
 def _unknown(document_id: str) -> KnowledgeError:
-    return KnowledgeError(f"There is no document {document_id}; `docs list` shows them with their ids.")
+    return KnowledgeError(f"There is no document {document_id}; `docs list` shows all documents and their ids.")

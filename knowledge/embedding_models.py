@@ -1,4 +1,4 @@
-"""The embedding model of the settings, and the one before it for as long as its vectors serve."""
+"""Opens the configured embedding model, and the previous one for as long as its vectors serve."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ RETRY_AFTER = 600.0
 """Seconds before a model that could not be loaded is tried again."""
 
 OpenEmbedder = Callable[[str], Embedder]
-"""The embedder of a model by the name that its vectors are stored under. Raises EmbeddingError."""
+"""Opens the embedder of a model by the name that its vectors are stored under. Raises EmbeddingError."""
 
 
-def _no_other(model: str) -> Embedder:
+def _open_none(model: str) -> Embedder:
     raise EmbeddingError(f"The embedding model {model} cannot be loaded here; set PARLEY_EMBEDDING_MODEL.")
 
 
 class Models:
-    """``current`` is the embedder of the settings; ``open_other`` makes those of other models when they are needed.
+    """The embedders of a process: ``current`` is the configured one, ``open_other`` opens others when they are needed.
 
-    Models opened here are closed here; ``current`` belongs to whoever made it. ``clock`` counts seconds.
+    Closes the models that it opened; the caller closes ``current``. ``clock`` returns seconds.
     """
 
     def __init__(
-        self, current: Embedder, open_other: OpenEmbedder = _no_other, *, clock: Callable[[], float] = time.monotonic
+        self, current: Embedder, open_other: OpenEmbedder = _open_none, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.current = current
         self._open = open_other
@@ -43,18 +43,23 @@ class Models:
         self._lock = asyncio.Lock()
 
     async def announce(self, sessions: Sessions, tenant_id: str) -> Serving:
-        """Tell the tenant, once a process, which model is configured; returns which ones serve."""
+        """Record the configured model for the tenant, once per process; return which models serve."""
         async with sessions(tenant_id) as session:
             if tenant_id in self._announced:
                 return await serving_model.read(session, tenant_id)
-            found = await serving_model.announce(session, tenant_id, self.current.model)
+            serving = await serving_model.announce(session, tenant_id, self.current.model)
         self._announced.add(tenant_id)
-        if found.next_model:
-            log.info("%s: %s serves until every passage has a vector of %s", tenant_id, found.model, found.next_model)
-        return found
+        if serving.next_model:
+            log.info(
+                "%s: %s serves until every passage has a vector of %s", tenant_id, serving.model, serving.next_model
+            )
+        return serving
 
     async def load(self, model: str) -> Embedder:
-        """The embedder of a model, ready to encode. Raises EmbeddingError, for a while without trying again."""
+        """Return the loaded embedder of a model.
+
+        Raises EmbeddingError; after a failure it is raised for RETRY_AFTER seconds without another attempt.
+        """
         if model == self.current.model:
             return self.current
         async with self._lock:
@@ -72,29 +77,35 @@ class Models:
             return embedder
 
     def give_up(self, model: str, error: EmbeddingError) -> None:
-        """Do without a model for a while, and say what follows."""
+        """Stop using a model for RETRY_AFTER seconds, and log what follows from that."""
         self._failed[model] = (self._clock(), error)
         self._others.pop(model, None)
         log.warning(
-            "the embedding model %s made the stored vectors and cannot be used (%s); until every passage has a vector "
-            "of %s, those that have none are found by their words alone",
+            "the stored vectors were made by the embedding model %s, which cannot be used (%s); until every passage "
+            "has a vector of %s, passages without one are found by their words alone",
             model,
             error,
             self.current.model,
         )
 
-    async def for_questions(self, state: Serving) -> Embedder:
-        """What questions are encoded with: the model that serves, or, where it cannot be loaded, the configured one,
-        whose vectors some passages have already."""
+    async def for_questions(self, serving: Serving) -> Embedder:
+        """Return the embedder to encode questions with.
+
+        That is the serving model. If it cannot be loaded, it is the configured one, of which some passages have vectors
+        already.
+        """
         try:
-            return await self.load(state.model or self.current.model)
+            return await self.load(serving.model or self.current.model)
         except EmbeddingError:
             return self.current
 
-    async def for_passages(self, state: Serving) -> list[Embedder]:
-        """What passages need vectors of, without models that cannot be loaded. Raises EmbeddingError for none."""
+    async def for_passages(self, serving: Serving) -> list[Embedder]:
+        """Return the embedders that passages need vectors of, without those that cannot be loaded.
+
+        If none can be loaded, returns the configured one.
+        """
         found: list[Embedder] = []
-        for model in state.models(self.current.model):
+        for model in serving.models(self.current.model):
             try:
                 found.append(await self.load(model))
             except EmbeddingError:
@@ -102,7 +113,7 @@ class Models:
         return found or [self.current]
 
     async def aclose(self) -> None:
-        """Close what was opened here."""
+        """Close the models that were opened here."""
         for embedder in self._others.values():
             await embedder.aclose()
         self._others.clear()

@@ -1,8 +1,8 @@
-"""Errors of the knowledge layer. Each message is one line for a person and says what to do.
+"""Errors of the knowledge layer. Each message is one line for the user and says what to do.
 
 KnowledgeError
-├── SourceError      the source cannot be read at all: no such path, no such host, refused address
-├── ParseError       one document cannot be turned into text
+├── SourceError      the source cannot be read at all: unknown path, unknown host, refused address
+├── ParseError       one document cannot be converted to text
 └── EmbeddingError   the embedding model cannot be loaded or does not answer
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 class KnowledgeError(Exception):
-    """Something in the knowledge layer failed; the message is fit for a person."""
+    """The base of all errors of the knowledge layer; its message can be shown to users."""
 
 
 class SourceError(KnowledgeError):
@@ -18,7 +18,7 @@ class SourceError(KnowledgeError):
 
 
 class ParseError(KnowledgeError):
-    """The document cannot be turned into text."""
+    """The document cannot be converted to text."""
 
 
 class EmbeddingError(KnowledgeError):

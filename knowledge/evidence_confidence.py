@@ -1,7 +1,8 @@
-"""How likely it is that passages hold the answer to a question at all: a small logistic model. Pure.
+"""Estimates how likely passages contain the answer to a question, with a small logistic model. Pure.
 
-Read are one pass of the embedding model (cosines, and for each token of the question its best match among a passage's
-tokens) and the words: which of the question's terms, names and numbers stand in one passage, and in one sentence of it.
+Its features come from one pass of the embedding model (cosines, and for each token of the question its best match among
+a passage's tokens) and from the words: which of the question's terms, names and numbers occur in one passage, and in
+one of its sentences.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from typing import Any
 
 import numpy as np
 
-from knowledge.embedders.token_vectors import Signs
+from knowledge.embedders.token_vectors import Signs, sign_cosines
 from knowledge.ports import Vectors
 from knowledge.search_terms import document_terms, query_terms
 from knowledge.sentence_splitter import sentence_spans
 
 _FILE = "confidence.json"
-READ = 20_000
-"""Characters of a passage that are read."""
-RARE_CHARS = 7
-"""A word of this length is as telling as a name or a number."""
+MAX_CHARS = 20_000
+"""Characters of a passage that are used."""
+SPECIFIC_CHARS = 7
+"""A word of at least this length counts as much as a name or a number."""
 
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w-]*|\b\w*\d\w*\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for one passage. ``cosine`` and ``matches`` are of the embedding model, None where it shows none.
+    """A passage as the model sees it. ``cosine`` and ``matches`` are None if the embedding model does not give them.
 
     ``matches`` has, for each token of the question, the best cosine among the passage's tokens.
     """
@@ -45,40 +46,39 @@ class Evidence:
 
 
 def matches(question: Vectors, signs: Signs) -> list[float]:
-    """For each token of the question its best match among the passage's tokens, which are signs alone."""
+    """Return for each token of the question its best cosine among the passage's tokens, which are signs only."""
     if not len(question) or not len(signs):
         return []
-    dimensions = question.shape[1]
-    on = question @ np.unpackbits(signs, axis=1, count=dimensions).T.astype(np.float32)
-    cosines = (2 * on - question.sum(axis=1, keepdims=True)) / np.sqrt(dimensions)
-    return [float(value) for value in cosines.max(axis=1)]
+    return [float(value) for value in sign_cosines(question, signs).max(axis=1)]
 
 
-# --- what is seen
+WORD_FEATURES = ("covered", "covered_by_sentence", "pairs", "named", "unnamed")
+"""The largest share of the question's terms that one passage, and two adjacent sentences, cover; of its pairs of terms;
+of its names; and whether it has no names."""
+EMBEDDING_FEATURES = ("cosine", "cosine_mean", "matched", "matched_weakest")
+"""The best cosine and the mean cosine; the best mean of the tokens' matches, and of the weakest third of them."""
 
-WORDS = ("covered", "covered_by_sentence", "pairs", "named", "unnamed")
-"""The most of the question's terms that one passage, and two sentences, cover; its pairs of terms; its names."""
-MEANING = ("cosine", "cosine_mean", "matched", "matched_weakest")
-"""The best cosine and their mean; the best mean of the tokens' matches, and of the weakest third of them."""
 
-
-def seen_words(question: str, evidence: Sequence[Evidence]) -> list[float]:
-    """What the words say, in the order of ``WORDS``."""
-    asked = _weights(question)
-    total = sum(asked.values()) or 1.0
-    terms = [_terms(one.text[:READ]) for one in evidence]
+def word_features(question: str, evidence: Sequence[Evidence]) -> list[float]:
+    """Return the features of the words, in the order of ``WORD_FEATURES``."""
+    weights = _term_weights(question)
+    total = sum(weights.values()) or 1.0
+    terms = [_terms(one.text[:MAX_CHARS]) for one in evidence]
     names = {term: 1.0 for name in _NAME.findall(question) for term in document_terms(name)}
     return [
-        max(_covered(asked, found) for found in terms) / total,
-        max(_by_sentence(asked, one.text[:READ]) for one in evidence) / total,
-        max(_pairs(question, one.text[:READ]) for one in evidence),
+        max(_covered(weights, found) for found in terms) / total,
+        max(_covered_by_sentence(weights, one.text[:MAX_CHARS]) for one in evidence) / total,
+        max(_shared_pairs(question, one.text[:MAX_CHARS]) for one in evidence),
         max(_covered(names, found) for found in terms) / len(names) if names else 0.0,
         float(not names),
     ]
 
 
-def seen_meaning(evidence: Sequence[Evidence]) -> list[float] | None:
-    """What the embedding model says, in the order of ``MEANING``; None where it does not say it of every passage."""
+def embedding_features(evidence: Sequence[Evidence]) -> list[float] | None:
+    """Return the features of the embedding model, in the order of ``EMBEDDING_FEATURES``.
+
+    Returns None if a passage has no cosine or no matches.
+    """
     cosines = [one.cosine for one in evidence if one.cosine is not None]
     rows = [one.matches for one in evidence if one.matches]
     if len(cosines) != len(evidence) or len(rows) != len(evidence):
@@ -93,72 +93,74 @@ def seen_meaning(evidence: Sequence[Evidence]) -> list[float] | None:
     ]
 
 
-# --- what it says
-
-
 @dataclass(frozen=True, slots=True)
-class Linear:
-    """A logistic model: a bias and a slope for each thing seen."""
+class LogisticModel:
+    """A bias, and a slope for each feature by name."""
 
     bias: float
     slopes: Mapping[str, float]
 
-    def chance(self, seen: Sequence[float]) -> float:
-        """0 to 1."""
-        value = self.bias + sum(slope * one for slope, one in zip(self.slopes.values(), seen, strict=True))
+    def probability(self, features: Sequence[float]) -> float:
+        """Return the probability, 0 to 1, for features in the order of the slopes."""
+        value = self.bias + sum(slope * one for slope, one in zip(self.slopes.values(), features, strict=True))
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, value))))
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Two models: one that reads words and meaning by ``embedding_model``, one that reads words alone.
+    """Two models: ``meaning`` uses the words and ``embedding_model``, ``words`` uses the words alone.
 
-    Below ``threshold`` the passages do not hold the answer; ``weak_below`` they may well not. Raises ValueError where
-    the parts do not fit.
+    Below ``threshold`` the passages do not contain the answer; below ``weak_below`` they may well not contain it.
+    Raises ValueError if the features do not match.
     """
 
     embedding_model: str
     threshold: float
     weak_below: float
-    meaning: Linear
-    words: Linear
+    meaning: LogisticModel
+    words: LogisticModel
 
     def __post_init__(self) -> None:
-        if tuple(self.meaning.slopes) != WORDS + MEANING or tuple(self.words.slopes) != WORDS:
+        if (
+            tuple(self.meaning.slopes) != WORD_FEATURES + EMBEDDING_FEATURES
+            or tuple(self.words.slopes) != WORD_FEATURES
+        ):
             raise ValueError("the weights were trained on other features; train them again")
 
     def confidence(self, question: str, evidence: Sequence[Evidence]) -> float:
-        """How likely the passages hold the answer, 0 to 1; 0 where there are none."""
+        """Return how likely the passages contain the answer, 0 to 1; 0 if there are no passages."""
         if not evidence:
             return 0.0
-        words, meaning = seen_words(question, evidence), seen_meaning(evidence)
-        return self.words.chance(words) if meaning is None else self.meaning.chance([*words, *meaning])
+        words, embedding = word_features(question, evidence), embedding_features(evidence)
+        if embedding is None:
+            return self.words.probability(words)
+        return self.meaning.probability([*words, *embedding])
 
     def dumps(self) -> str:
-        """As JSON, one entry a line, so that a change can be read."""
+        """Return the weights as JSON with one entry per line, so that a diff is readable."""
         return json.dumps(asdict(self), indent=0) + "\n"
 
     @classmethod
     def loads(cls, text: str) -> Weights:
-        """Read what ``dumps`` wrote. Raises ValueError."""
+        """Parse what ``dumps`` returned. Raises ValueError."""
         try:
             read: dict[str, Any] = json.loads(text)
-            return cls(**(read | {name: Linear(**read[name]) for name in ("meaning", "words")}))
+            return cls(**(read | {name: LogisticModel(**read[name]) for name in ("meaning", "words")}))
         except (TypeError, KeyError) as error:
-            raise ValueError(f"these are no weights of the score: {error}") from None
+            raise ValueError(f"these are not the weights of a confidence model: {error}") from None
 
 
 @cache
 def shipped() -> Weights:
-    """The weights that come with Parley."""
+    """Return the weights that are part of Parley."""
     return Weights.loads(resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
 
 
-def _weights(question: str) -> Mapping[str, float]:
-    """The terms of a question, telling ones twice: names, numbers, long words."""
+def _term_weights(question: str) -> Mapping[str, float]:
+    """Return the terms of a question; specific ones (names, numbers, long words) count twice."""
     names = {term for name in _NAME.findall(question) for term in document_terms(name)}
     return {
-        term: 2.0 if term in names or len(term) >= RARE_CHARS or any(map(str.isdigit, term)) else 1.0
+        term: 2.0 if term in names or len(term) >= SPECIFIC_CHARS or any(map(str.isdigit, term)) else 1.0
         for term in query_terms(question)
     }
 
@@ -168,24 +170,22 @@ def _terms(text: str) -> frozenset[str]:
     return frozenset(document_terms(text))
 
 
-def _covered(asked: Mapping[str, float], found: frozenset[str]) -> float:
-    return sum(weight for term, weight in asked.items() if term in found)
+def _covered(weights: Mapping[str, float], found: frozenset[str]) -> float:
+    return sum(weight for term, weight in weights.items() if term in found)
 
 
-def _by_sentence(asked: Mapping[str, float], text: str) -> float:
-    """The most that one sentence and the next cover together."""
+def _covered_by_sentence(weights: Mapping[str, float], text: str) -> float:
+    """Return the most that a sentence and the one after it cover together."""
     found = [_terms(text[start:end]) for start, end in sentence_spans(text)]
     return max(
-        (_covered(asked, one | other) for one, other in zip(found, [*found[1:], frozenset()], strict=False)),
+        (_covered(weights, one | other) for one, other in zip(found, [*found[1:], frozenset()], strict=False)),
         default=0.0,
     )
 
 
-def _pairs(question: str, text: str) -> float:
-    """The share of the question's neighbouring terms that are neighbours in the text as well."""
-    asked = query_terms(question)
-    wanted = set(pairwise(asked))
-    if not wanted:
+def _shared_pairs(question: str, text: str) -> float:
+    """Return the share of the question's adjacent terms that are adjacent in the text as well."""
+    pairs = set(pairwise(query_terms(question)))
+    if not pairs:
         return 0.0
-    terms = document_terms(text)
-    return len(wanted & set(pairwise(terms))) / len(wanted)
+    return len(pairs & set(pairwise(document_terms(text)))) / len(pairs)

@@ -1,4 +1,4 @@
-"""Two ranked lists into one. Pure: candidates are numbers with scores, best first."""
+"""Fuses the ranked lists of dense and sparse search. Pure: candidates are (chunk number, score) pairs, best first."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ Fusion = Literal["convex", "rrf"]
 RRF_K = 60
 SQUARE_PER_POINT = 8.0
 BM25_PER_POINT = 4.5
-"""A cosine four deviations above the corpus weighs as much as nine points of BM25."""
+"""Together: a cosine four deviations above the mean of the corpus counts as much as nine points of BM25."""
 DOCUMENT_SHARE = 0.5
+"""The weight of the mean score of a chunk's document."""
 RERANK_WEIGHT = 0.6
+"""The weight of the reranker's scores; the fused scores have 1."""
 
 
-def rrf(*legs: Candidates, k: int = RRF_K) -> dict[int, float]:
-    """Reciprocal rank fusion: the sum of 1 / (k + rank) over the legs, ranks from 1."""
+def rrf(*lists: Candidates, k: int = RRF_K) -> dict[int, float]:
+    """Return the reciprocal rank fusion: the sum of 1 / (k + rank) over the lists, with ranks from 1."""
     fused: dict[int, float] = {}
-    for leg in legs:
-        for rank, (number, _) in enumerate(leg, 1):
+    for candidates in lists:
+        for rank, (number, _) in enumerate(candidates, 1):
             fused[number] = fused.get(number, 0.0) + 1 / (k + rank)
     return fused
 
@@ -42,28 +44,31 @@ NO_SPREAD = Spread(0.0, 1.0)
 def convex(
     dense: Mapping[int, float], sparse: Candidates, *, spread: Spread = NO_SPREAD, limit: int | None = None
 ) -> dict[int, float]:
-    """The weighted sum of what both legs say, each on a scale that does not change with the list that it stands in.
+    """Return the weighted sum of the dense and sparse scores, each on a scale that does not depend on its list.
 
-    ``dense`` has a cosine for every candidate of either leg. It counts by the square of how many deviations it stands
-    above the mean of the corpus, as the log-odds of a normal distribution do; BM25 is a sum of log-odds by itself. So a
-    leg whose best hardly stand out decides little, and one that found something rare decides much.
-    ``limit`` is how many the sparse leg was asked for: what it did not bring scores no better than its last, and 0
-    where it brought fewer.
+    ``dense`` has a cosine for every candidate of either search. It counts by the square of its deviations above the
+    mean of the corpus, like the log-odds of a normal distribution; BM25 is a sum of log-odds already. So a search whose
+    best candidates hardly stand out decides little, and one that found something rare decides much.
+    ``limit`` is how many candidates the sparse search was asked for. If it returned that many, the others score as much
+    as its last candidate; if it returned fewer, they score 0.
     """
     lexical = dict(sparse)
-    unseen = 0.0 if not lexical or (limit is not None and len(lexical) < limit) else min(lexical.values())
+    unlisted = 0.0 if not lexical or (limit is not None and len(lexical) < limit) else min(lexical.values())
     farthest = min(dense.values(), default=0.0)
 
     def score(number: int) -> float:
-        above = (dense.get(number, farthest) - spread.mean) / (spread.deviation or 1.0)
-        meaning = above * abs(above) / SQUARE_PER_POINT
-        return meaning + lexical.get(number, unseen) / BM25_PER_POINT
+        deviations = (dense.get(number, farthest) - spread.mean) / (spread.deviation or 1.0)
+        semantic = deviations * abs(deviations) / SQUARE_PER_POINT
+        return semantic + lexical.get(number, unlisted) / BM25_PER_POINT
 
     return {number: score(number) for number in dense.keys() | lexical.keys()}
 
 
-def with_document(fused: Mapping[int, float], documents: Mapping[int, str]) -> dict[int, float]:
-    """Each chunk's score with half the mean score of its document's candidates: company speaks for it."""
+def add_document_scores(fused: Mapping[int, float], documents: Mapping[int, str]) -> dict[int, float]:
+    """Add to each chunk's score a share of the mean score of all candidates of its document.
+
+    A document with several good candidates is more likely to be the right one.
+    """
     scores: dict[str, list[float]] = defaultdict(list)
     for number, score in fused.items():
         scores[documents.get(number, "")].append(score)
@@ -71,23 +76,23 @@ def with_document(fused: Mapping[int, float], documents: Mapping[int, str]) -> d
     return {number: score + DOCUMENT_SHARE * means[documents.get(number, "")] for number, score in fused.items()}
 
 
-def both(fused: Sequence[float], reranker: Sequence[float]) -> list[float]:
-    """The scores of the same passages by fusion and by a reranker in one, the fused ones weighing more."""
-    first, second = dict(enumerate(fused)), dict(enumerate(reranker))
-    places = range(len(first))
-    before, after = standardised(first, places), standardised(second, places)
-    return [before[place] + RERANK_WEIGHT * after[place] for place in places]
+def combine_with_reranker(fused: Sequence[float], reranked: Sequence[float]) -> list[float]:
+    """Return the weighted sum of the fused and the reranker's scores of the same passages, both standardized."""
+    first, second = dict(enumerate(fused)), dict(enumerate(reranked))
+    indexes = range(len(first))
+    before, after = standardize(first, indexes), standardize(second, indexes)
+    return [before[index] + RERANK_WEIGHT * after[index] for index in indexes]
 
 
-def standardised(scores: Mapping[int, float], numbers: Iterable[int]) -> dict[int, float]:
-    """Scores with mean 0 and deviation 1; a number without a score gets the least."""
+def standardize(scores: Mapping[int, float], numbers: Iterable[int]) -> dict[int, float]:
+    """Return the scores with mean 0 and standard deviation 1; a number without a score gets the lowest."""
     values = list(scores.values())
     mean = statistics.fmean(values)
     deviation = statistics.pstdev(values) or 1.0
-    least = min(values)
-    return {number: (scores.get(number, least) - mean) / deviation for number in numbers}
+    lowest = min(values)
+    return {number: (scores.get(number, lowest) - mean) / deviation for number in numbers}
 
 
-def ranked(scores: Mapping[int, float]) -> list[tuple[int, float]]:
-    """Best first; ties by number."""
+def sort_scores(scores: Mapping[int, float]) -> list[tuple[int, float]]:
+    """Return (number, score) pairs, best first; ties are ordered by number."""
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

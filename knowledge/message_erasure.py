@@ -1,7 +1,7 @@
-"""One person's messages in the channel histories that were read: handed over, or taken out.
+"""Exports and erases one person's messages in the stored histories of chat channels.
 
-A month of a channel keeps its messages as its platform gave them, so that it can be put together again without asking
-the platform. What is taken out there is in no later version of the document.
+The memo of a channel month holds its messages as the platform sent them (``knowledge.sources.chat_channel``), so that
+the document can be built again without asking the platform. A message that is erased there is in no later version.
 """
 
 from __future__ import annotations
@@ -14,52 +14,58 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25, store
+from knowledge import bm25
+from knowledge.document_writes import delete_documents
+from knowledge.knowledge_version import lock_and_increment
 
 Entry = Mapping[str, Any]
 
 
-async def said_by(session: AsyncSession, *, tenant_id: str, user_id: str) -> list[dict[str, str]]:
-    """What the person said in channels that were read: the document of the month, and the text."""
+async def messages_by(session: AsyncSession, *, tenant_id: str, user_id: str) -> list[dict[str, str]]:
+    """Return the person's messages in stored channels, each with the document of its month and its text."""
     return [
         {"document": uri, "text": str(entry.get("text") or entry.get("content") or "")}
-        async for _, uri, posts in _months(session, tenant_id, user_id)
+        async for _, uri, posts in _months_with_messages_by(session, tenant_id, user_id)
         for entry in _entries(posts)
         if _is_by(entry, user_id)
     ]
 
 
-async def withdraw(session: AsyncSession, *, tenant_id: str, user_id: str) -> int:
-    """Take the person's messages out; the number of documents that held some.
+async def erase_messages(session: AsyncSession, *, tenant_id: str, user_id: str) -> int:
+    """Erase the person's messages in stored channels. Return the number of documents that had any.
 
-    Those answer nothing until their source is read again and puts them together from what is left; one that is left
-    with nothing goes.
+    These documents are not searchable until their source is read again, which builds them from the remaining messages.
+    A document without remaining messages is deleted.
     """
-    touched = [(number, posts) async for number, _, posts in _months(session, tenant_id, user_id)]
-    if not touched:
+    affected = {number: posts async for number, _, posts in _months_with_messages_by(session, tenant_id, user_id)}
+    if not affected:
         return 0
-    await store.bump(session, tenant_id)
-    left = {number: [_without(post, user_id) for post in posts] for number, posts in touched}
-    empty = [number for number, posts in left.items() if not any(_entries(posts))]
-    await store.delete_documents(session, tenant_id, empty)
-    for number in left.keys() - set(empty):
-        await _blank(session, tenant_id, number, json.dumps(left[number]))
-    return len(touched)
+    await lock_and_increment(session, tenant_id)
+    remaining = {number: [_without_messages_by(post, user_id) for post in posts] for number, posts in affected.items()}
+    empty = [number for number, posts in remaining.items() if not any(_entries(posts))]
+    await delete_documents(session, tenant_id, empty)
+    for number in remaining.keys() - set(empty):
+        await _clear_document(session, tenant_id, number, json.dumps(remaining[number]))
+    return len(affected)
 
 
-async def _months(
+_CHANNEL_MONTHS_NAMING = """
+    SELECT documents.id, documents.uri, documents.memo
+    FROM documents
+    JOIN sources ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id
+    WHERE documents.tenant_id = :tenant
+      AND sources.kind IN ('slack', 'discord')
+      AND position(:user_json IN documents.memo) > 0
+    ORDER BY documents.uri
+"""
+"""Channel months whose memo contains the person's ID, as the author or in any other place."""
+
+
+async def _months_with_messages_by(
     session: AsyncSession, tenant_id: str, user_id: str
 ) -> AsyncIterator[tuple[uuid.UUID, str, list[dict[str, Any]]]]:
-    """Months of channels in which the person said something: id, name, posts."""
-    rows = await session.execute(
-        text(
-            "SELECT documents.id, documents.uri, documents.memo FROM documents JOIN sources "
-            "ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id "
-            "WHERE documents.tenant_id = :tenant AND sources.kind IN ('slack', 'discord') "
-            "AND position(:named IN documents.memo) > 0 ORDER BY documents.uri"
-        ),
-        {"tenant": tenant_id, "named": json.dumps(user_id)},
-    )
+    """Yield the channel months in which the person wrote: document ID, document name and messages."""
+    rows = await session.execute(text(_CHANNEL_MONTHS_NAMING), {"tenant": tenant_id, "user_json": json.dumps(user_id)})
     for number, uri, memo in rows.all():
         posts = json.loads(memo)
         if any(_is_by(entry, user_id) for entry in _entries(posts)):
@@ -67,32 +73,36 @@ async def _months(
 
 
 def _entries(posts: list[dict[str, Any]]) -> Iterator[Entry]:
+    """Yield every message and reply that is not erased."""
     for post in posts:
         yield from (entry for entry in (post["entry"], *post["replies"]) if entry)
 
 
 def _is_by(entry: Entry, user_id: str) -> bool:
-    """Slack names the author as ``user``, Discord as ``author.id``."""
+    """Return whether the person wrote the message. Slack names the author as ``user``, Discord as ``author.id``."""
     return user_id in (entry.get("user"), (entry.get("author") or {}).get("id"))
 
 
-def _without(post: dict[str, Any], user_id: str) -> dict[str, Any]:
-    """The post with its thread, the person's words gone; the place that it had stays known."""
+def _without_messages_by(post: dict[str, Any], user_id: str) -> dict[str, Any]:
+    """Return the message and its thread without what the person wrote. The key and time of the message are kept."""
     entry = {} if _is_by(post["entry"], user_id) else post["entry"]
     return {**post, "entry": entry, "replies": [reply for reply in post["replies"] if not _is_by(reply, user_id)]}
 
 
-async def _blank(session: AsyncSession, tenant_id: str, number: uuid.UUID, memo: str) -> None:
-    named = {"tenant": tenant_id, "document": number}
+_CLEAR_DOCUMENT = """
+    UPDATE documents
+    SET memo = :memo, text = '', blocks = '[]', content_hash = '', recipe = ''
+    WHERE tenant_id = :tenant AND id = :document
+"""
+"""Empty hash and recipe make the next reading of the source build the document again."""
+
+
+async def _clear_document(session: AsyncSession, tenant_id: str, number: uuid.UUID, memo: str) -> None:
+    """Delete the text and chunks of a document, and store its remaining messages."""
+    parameters = {"tenant": tenant_id, "document": number}
     chunks = await session.execute(
-        text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = :document"), named
+        text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = :document"), parameters
     )
     await bm25.remove(session, tenant_id, dict(iter(chunks)))
-    await session.execute(text("DELETE FROM chunks WHERE tenant_id = :tenant AND document_id = :document"), named)
-    await session.execute(
-        text(
-            "UPDATE documents SET memo = :memo, text = '', blocks = '[]', content_hash = '', recipe = '' "
-            "WHERE tenant_id = :tenant AND id = :document"
-        ),
-        named | {"memo": memo},
-    )
+    await session.execute(text("DELETE FROM chunks WHERE tenant_id = :tenant AND document_id = :document"), parameters)
+    await session.execute(text(_CLEAR_DOCUMENT), parameters | {"memo": memo})

@@ -1,8 +1,8 @@
-"""How much each message of a conversation says about a question. Pure: vectors come from outside.
+"""Scores how relevant each message of a conversation is to a question. Pure: the caller computes the vectors.
 
-BM25 and cosine over single messages, standardised and mixed. A message is short and answers what stands before it, so
-each lends of its score to its neighbours, and the best two around it in its exchange lift it. Author and date are part
-of what is searched; messages of a time that the question names are lifted.
+Combines BM25 and cosine over single messages, both standardized. A message is short and often replies to the one before
+it, so each message shares a part of its score with its neighbors, and the best two messages around it in its exchange
+raise it. Author and date are part of the searched text. Messages of a time that the question names are raised.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from knowledge.date_expressions import Span, spans
 from knowledge.ports import Vectors
 from knowledge.search_terms import document_terms, query_terms
 
-LEXICAL = 0.35
-"""The share of BM25."""
-NEIGHBOUR = 0.2
-"""What a message lends to the one before it and to the one after it."""
-EXCHANGE = 0.6
-"""What the exchange around a message lends to it."""
-AROUND = 3
-"""So many messages before and after it are the exchange around a message: a long one speaks of many things."""
-TOLD_THEN = 1.0
-TOLD_SOON_AFTER = 0.5
-"""In deviations: a message of the time that is asked about, and one of the week after, when people tell of it."""
-SOON = timedelta(days=7)
-RELATED = 0.3
-"""A question that no message comes nearer to, that shares no word with any and names no day of theirs, asks of none."""
+LEXICAL_SHARE = 0.35
+"""The share of BM25 in the combined score."""
+NEIGHBOR_SHARE = 0.2
+"""The share of its score that a message gives to the one before it and to the one after it."""
+EXCHANGE_SHARE = 0.6
+"""The share of the score of its exchange that a message gets."""
+EXCHANGE_RADIUS = 3
+"""Messages before and after a message that count as its exchange; a longer exchange covers many subjects."""
+DATE_BONUS = 1.0
+AFTERWARDS_BONUS = 0.5
+"""In standard deviations: for a message of the time in question, and for one of the week after, when people report."""
+AFTERWARDS = timedelta(days=7)
+MIN_COSINE = 0.3
+"""If no cosine reaches this, and no message shares a word or a date with the question, the question is unrelated."""
 UNRELATED = -1.0
 PAUSE = timedelta(hours=1)
 """A silence of this length ends an exchange."""
-READ_CHARS = 2000
+MAX_CHARS = 2000
 """Characters of a message that are searched."""
 
 Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A message of a conversation; ``at`` is None where its time is not known."""
+class ConversationMessage:
+    """A message of a conversation; ``at`` is None if its time is unknown."""
 
     author: str
     text: str
@@ -56,44 +56,49 @@ class Said:
 
     @property
     def line(self) -> str:
-        """What is encoded and searched for words."""
-        return f"{self.author}: {self.text[:READ_CHARS]}"
+        """The text that is encoded and searched for words."""
+        return f"{self.author}: {self.text[:MAX_CHARS]}"
 
 
 def relevance(
-    question: str, said: Sequence[Said], *, vectors: Vectors | None, asked: Vector | None, today: date
+    question: str,
+    messages: Sequence[ConversationMessage],
+    *,
+    vectors: Vectors | None,
+    question_vector: Vector | None,
+    today: date,
 ) -> Scores:
-    """One number a message: 0 is the mean of the conversation, 1 a deviation above it; UNRELATED for all where the
-    question has nothing to do with it.
+    """Return one score per message, in standard deviations above the mean of the conversation.
 
-    ``vectors`` are those of the messages' lines, shape ``(messages, dimensions)``, and ``asked`` the question's;
-    without them the words alone decide. A message whose vector is all zeros has none and counts as the mean.
+    If the question is unrelated to the conversation, every score is UNRELATED. ``vectors`` are those of the messages'
+    lines, shape ``(messages, dimensions)``; without them the words alone decide. A message whose vector is all zeros
+    has none, and its cosine counts as the mean.
     """
-    if not said:
+    if not messages:
         return np.zeros(0)
-    lexical, dated = _lexical(question, said), _dated(spans(question, today), said)
-    cosines = None if vectors is None or asked is None else vectors @ asked
-    if not lexical.any() and not dated.any() and (cosines is None or cosines.max() < RELATED):
-        return np.full(len(said), UNRELATED)
-    fused = _standardised(lexical)
+    lexical, dated = _lexical_scores(question, messages), _date_bonuses(spans(question, today), messages)
+    cosines = None if vectors is None or question_vector is None else vectors @ question_vector
+    if not lexical.any() and not dated.any() and (cosines is None or cosines.max() < MIN_COSINE):
+        return np.full(len(messages), UNRELATED)
+    fused = _standardize(lexical)
     if vectors is not None and cosines is not None:
-        fused = (1 - LEXICAL) * _standardised(cosines, np.any(vectors != 0, axis=1)) + LEXICAL * fused
+        dense = _standardize(cosines, np.any(vectors != 0, axis=1))
+        fused = (1 - LEXICAL_SHARE) * dense + LEXICAL_SHARE * fused
     fused = fused + dated
-    lent = np.zeros_like(fused)
-    lent[:-1] += NEIGHBOUR * fused[1:]
-    lent[1:] += NEIGHBOUR * fused[:-1]
-    return fused + lent + EXCHANGE * _by_exchange(fused, said)
+    from_neighbors = np.zeros_like(fused)
+    from_neighbors[:-1] += NEIGHBOR_SHARE * fused[1:]
+    from_neighbors[1:] += NEIGHBOR_SHARE * fused[:-1]
+    return fused + from_neighbors + EXCHANGE_SHARE * _exchange_scores(fused, messages)
 
 
-def _lexical(question: str, said: Sequence[Said]) -> Scores:
-    terms = query_terms(question)
-    okapi = BM25Okapi([_terms(one) or [""] for one in said])
-    return np.asarray(okapi.get_scores(terms), dtype=np.float64)
+def _lexical_scores(question: str, messages: Sequence[ConversationMessage]) -> Scores:
+    okapi = BM25Okapi([_terms(message) or [""] for message in messages])
+    return np.asarray(okapi.get_scores(query_terms(question)), dtype=np.float64)
 
 
-def _terms(said: Said) -> list[str]:
-    when = f"{said.at:%Y-%m-%d %A %d %B %Y}" if said.at else ""
-    return list(_terms_of(f"{when} {said.line}"))
+def _terms(message: ConversationMessage) -> list[str]:
+    when = f"{message.at:%Y-%m-%d %A %d %B %Y}" if message.at else ""
+    return list(_terms_of(f"{when} {message.line}"))
 
 
 @lru_cache(maxsize=8192)
@@ -101,39 +106,46 @@ def _terms_of(text: str) -> tuple[str, ...]:
     return tuple(document_terms(text))
 
 
-def _standardised(scores: npt.NDArray[np.floating], known: Any = None) -> Scores:
+def _standardize(scores: npt.NDArray[np.floating], present: Any = None) -> Scores:
+    """Return the scores in standard deviations above their mean; where ``present`` is false, 0."""
     values = np.asarray(scores, dtype=np.float64)
-    there = values if known is None else values[known]
-    if not len(there):
+    sample = values if present is None else values[present]
+    if not len(sample):
         return np.zeros(len(values))
-    spread = (values - there.mean()) / (float(there.std()) or 1.0)
-    return spread if known is None else np.where(known, spread, 0.0)
+    deviations = (values - sample.mean()) / (float(sample.std()) or 1.0)
+    return deviations if present is None else np.where(present, deviations, 0.0)
 
 
-def _dated(asked: Sequence[Span], said: Sequence[Said]) -> Scores:
+def _date_bonuses(times: Sequence[Span], messages: Sequence[ConversationMessage]) -> Scores:
     return np.array(
-        [max((_near(one.at.date(), span) for span in asked), default=0.0) if one.at else 0.0 for one in said]
+        [
+            max((_date_bonus(message.at.date(), span) for span in times), default=0.0) if message.at else 0.0
+            for message in messages
+        ]
     )
 
 
-def _near(day: date, span: Span) -> float:
+def _date_bonus(day: date, span: Span) -> float:
     if span.first <= day <= span.last:
-        return TOLD_THEN
-    return TOLD_SOON_AFTER if span.last < day <= span.last + SOON else 0.0
+        return DATE_BONUS
+    return AFTERWARDS_BONUS if span.last < day <= span.last + AFTERWARDS else 0.0
 
 
-def _by_exchange(fused: Scores, said: Sequence[Said]) -> Scores:
-    """The mean of the two best of the messages around each one, itself among them, that no pause parts from it."""
+def _exchange_scores(fused: Scores, messages: Sequence[ConversationMessage]) -> Scores:
+    """Return for each message the mean of the two best scores in its exchange, its own included.
+
+    An exchange ends at a pause, or where the time of a message is unknown.
+    """
     numbers = [0]
-    for before, one in pairwise(said):
-        apart = before.at is None or one.at is None or abs(one.at - before.at) > PAUSE
+    for before, message in pairwise(messages):
+        apart = before.at is None or message.at is None or abs(message.at - before.at) > PAUSE
         numbers.append(numbers[-1] + apart)
     exchange, missing = np.array(numbers), float(fused.min()) - 1
-    around = np.full((2 * AROUND + 1, len(fused)), missing)
-    for row, away in enumerate(range(-AROUND, AROUND + 1)):
-        length = max(0, len(fused) - abs(away))
-        here, there = (slice(start, start + length) for start in (max(0, -away), max(0, away)))
+    around = np.full((2 * EXCHANGE_RADIUS + 1, len(fused)), missing)
+    for row, offset in enumerate(range(-EXCHANGE_RADIUS, EXCHANGE_RADIUS + 1)):
+        length = max(0, len(fused) - abs(offset))
+        here, there = (slice(start, start + length) for start in (max(0, -offset), max(0, offset)))
         around[row, here] = np.where(exchange[here] == exchange[there], fused[there], missing)
     second, best = np.sort(around, axis=0)[-2:]
-    lifted: Scores = np.where(second > missing, (best + second) / 2, best)
-    return lifted
+    means: Scores = np.where(second > missing, (best + second) / 2, best)
+    return means

@@ -1,7 +1,7 @@
-"""What is told of a document beside its text: names of the keys, and dates. Pure.
+"""Names the metadata keys of a document, and parses its dates. Pure.
 
-``format`` is how its bytes were read (``pdf``, ``markdown``), ``author`` a name, ``language`` a code such as ``de``,
-``date`` when it was written or last changed, in ISO 8601.
+``format`` is the format that its bytes were parsed as (``pdf``, ``markdown``), ``author`` a name, ``language`` a code
+such as ``de``, and ``date`` the time it was written or last changed, in ISO 8601.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from email.utils import parsedate_to_datetime
 
 FORMAT, AUTHOR, LANGUAGE, DATE = "format", "author", "language", "date"
 DATES = (DATE, "last-modified")
-"""The keys that tell how old a document is, the best first."""
+"""The keys that may hold a document's date, the most reliable first."""
 
 
 def dated_at(metadata: Mapping[str, str]) -> datetime | None:
-    """The date that a document gives itself; None where it gives none that can be read."""
+    """Return the date in a document's metadata; None if there is none that can be parsed."""
     for key in DATES:
         found = as_date(metadata.get(key, ""))
         if found is not None:
@@ -25,10 +25,10 @@ def dated_at(metadata: Mapping[str, str]) -> datetime | None:
 
 
 def as_date(written: str) -> datetime | None:
-    """A date of ISO 8601 or of an e-mail's or HTTP's head, in UTC where no zone is given."""
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
+    """Parse a date in ISO 8601 or in the format of e-mail and HTTP headers; without a time zone it is in UTC."""
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            found = read(written.strip())
+            found = parse(written.strip())
         except (ValueError, IndexError, TypeError):
             continue
         return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,8 +1,8 @@
-"""Passages cut down to the sentences that speak to the question. Pure; nothing is rewritten, offsets stay exact.
+"""Shortens passages to the sentences that matter for a question. Pure; nothing is rewritten, offsets stay exact.
 
-Code and tables are never cut. What is left out was the least likely to matter: a sentence counts by the question's
-terms in it and beside it, rare terms more, by how near it is in meaning where that is known, and by how well its
-passage was found. All passages share one budget.
+Code and tables are never shortened. A sentence scores by the question's terms in it and next to it, where rare terms
+count more, by its cosine to the question where that is known, and by the rank of its passage. All passages share one
+budget.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from knowledge.sentence_splitter import sentence_spans
 from knowledge.types import Passage
 
 LEFT_OUT = " […] "
-"""Stands where sentences of a passage are left out."""
-BESIDE = 0.5
-"""What a neighbour's score counts for a sentence; the neighbour's neighbour counts half of that."""
-OF_PASSAGE = 0.5
-"""What the passage's own coverage of the question counts for each of its sentences."""
-RANK = 0.15
-"""What being found first counts; the n-th passage gets the n-th part."""
-LENGTH = 40
-"""Terms of a sentence beside which longer ones count less."""
-MEANING = 0.05
-"""What each deviation counts that a sentence's cosine stands above the mean of all."""
-REPEATED = 0.2
-"""What a sentence loses that stands before in the same words: it tells nothing more."""
+"""Marks where sentences of a passage are left out."""
+NEIGHBOR_WEIGHT = 0.5
+"""The weight of a neighbor's score for a sentence; that of the neighbor after it is half of that."""
+COVERAGE_WEIGHT = 0.5
+"""The weight of how much of the question the whole passage covers, for each of its sentences."""
+RANK_WEIGHT = 0.15
+"""The weight of the passage's rank: the n-th passage gets the n-th part."""
+TYPICAL_TERMS = 40
+"""Sentences with more terms than this count less, those with fewer count more, as in BM25."""
+COSINE_WEIGHT = 0.05
+"""The weight of each standard deviation that a sentence's cosine is above the mean of all."""
+REPETITION_PENALTY = 0.2
+"""What a sentence loses if the same words occurred before."""
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
 _ROWS = re.compile(r"(?:^(?:[ \t]*\||[^\n]*\S[ \t]+\|[ \t]+\S|[^\n\t]*\t).*(?:\n|\Z)){2,}", re.MULTILINE)
@@ -41,19 +41,19 @@ _CODE_LINE = re.compile(
     r".*[(:;{]\s*.*$)"
 )
 CODE_SHARE = 0.35
-"""A passage with this share of lines of code is code."""
+"""A text with at least this share of code lines counts as code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What is kept of a passage: spans of its text in order, half open."""
+    """What is kept of a passage: ordered, half-open spans of its text."""
 
     passage: Passage
     spans: tuple[tuple[int, int], ...]
 
     @property
     def text(self) -> str:
-        """What is kept, with a mark wherever something between is not."""
+        """The kept text, with a mark wherever something between is left out."""
         shown, last = "", 0
         for start, end in self.spans:
             between = self.passage.text[last:start]
@@ -64,12 +64,15 @@ class Extract:
 
 @dataclass(slots=True)
 class _Unit:
-    """A sentence, or a table or code block as a whole."""
+    """A sentence, or a table or code block, which is ``indivisible`` and always kept.
+
+    ``passage`` is the index of its passage; ``start`` and ``end`` are offsets in the passage's text.
+    """
 
     passage: int
     start: int
     end: int
-    whole: bool
+    indivisible: bool
     size: int = 0
     score: float = 0.0
 
@@ -77,91 +80,97 @@ class _Unit:
 def compress(
     question: str, passages: Sequence[Passage], *, share: float, count: Callable[[str], int] = len
 ) -> tuple[Extract, ...]:
-    """The sentences that matter most, as many as ``share`` of the passages holds. Passages come best first.
+    """Return the most relevant sentences, up to ``share`` of the size of all passages. Passages are given best first.
 
-    ``count`` measures a text: by its characters, or in the tokens of a model. Every passage of which something is kept
-    stands in its place; a passage of which nothing is kept is left out. Tables and code stay even where they alone are
-    more than the share.
+    ``count`` measures a text, in characters or in the tokens of a model. The extracts keep the order of the passages;
+    a passage of which nothing is kept is left out. Tables and code are kept even if they alone exceed the share.
     """
-    units = [unit for place, one in enumerate(passages) for unit in _units(place, one.text)]
+    units = [unit for index, passage in enumerate(passages) for unit in _units(index, passage.text)]
     for unit in units:
         unit.size = count(passages[unit.passage].text[unit.start : unit.end])
     _score(question, passages, units)
-    chosen = _chosen(units, share * sum(unit.size for unit in units), count(LEFT_OUT))
+    chosen = _choose(units, share * sum(unit.size for unit in units), count(LEFT_OUT))
     return tuple(
         Extract(passage, spans)
-        for place, passage in enumerate(passages)
-        if (spans := _joined(passage.text, sorted((u.start, u.end) for u in chosen if u.passage == place)))
+        for index, passage in enumerate(passages)
+        if (spans := _join_spans(passage.text, sorted((u.start, u.end) for u in chosen if u.passage == index)))
     )
 
 
-def _chosen(units: Sequence[_Unit], room: float, mark: int) -> list[_Unit]:
-    """Tables and code, then the best sentences that fit, each with the marks that then stand beside it."""
-    kept = {place for place, unit in enumerate(units) if unit.whole}
-    room -= sum(units[place].size for place in kept)
-    shown = {units[place].passage for place in kept}
-    for place in sorted(set(range(len(units))) - kept, key=lambda place: (-units[place].score, place)):
-        closed = sum(not _beside(units, place, other) or other in kept for other in (place - 1, place + 1))
-        marks = 2 - closed - (units[place].passage in shown)
-        if units[place].size + marks * mark <= room:
-            kept.add(place)
-            shown.add(units[place].passage)
-            room -= units[place].size + marks * mark
-    return [units[place] for place in kept]
+def _choose(units: Sequence[_Unit], budget: float, mark_size: int) -> list[_Unit]:
+    """Return tables and code, then the best sentences that fit, each together with the marks that it needs."""
+    kept = {index for index, unit in enumerate(units) if unit.indivisible}
+    budget -= sum(units[index].size for index in kept)
+    shown = {units[index].passage for index in kept}
+    for index in sorted(set(range(len(units))) - kept, key=lambda index: (-units[index].score, index)):
+        unit = units[index]
+        closed_sides = sum(not _same_passage(units, index, other) or other in kept for other in (index - 1, index + 1))
+        marks = 2 - closed_sides - (unit.passage in shown)
+        if unit.size + marks * mark_size <= budget:
+            kept.add(index)
+            shown.add(unit.passage)
+            budget -= unit.size + marks * mark_size
+    return [units[index] for index in kept]
 
 
 def is_code(text: str) -> bool:
-    """Whether the text is source code without fences."""
+    """Return whether the text is source code without fences."""
     lines = [line for line in text.splitlines() if line.strip()]
     return len(lines) > 2 and sum(bool(_CODE_LINE.match(line)) for line in lines) >= CODE_SHARE * len(lines)
 
 
-def _units(place: int, text: str) -> list[_Unit]:
+def _units(passage: int, text: str) -> list[_Unit]:
+    """Split a passage into sentences, tables and code blocks."""
     if is_code(text):
-        return [_Unit(place, 0, len(text), True)]
-    kept = sorted(match.span() for pattern in (_FENCE, _ROWS) for match in pattern.finditer(text))
+        return [_Unit(passage, 0, len(text), True)]
+    blocks = sorted(match.span() for pattern in (_FENCE, _ROWS) for match in pattern.finditer(text))
     units: list[_Unit] = []
     position = 0
-    for start, end in kept:
+    for start, end in blocks:
         if start < position:
             continue
-        units += _sentences(place, text, position, start)
-        units.append(_Unit(place, start, end, True))
+        units += _sentences(passage, text, position, start)
+        units.append(_Unit(passage, start, end, True))
         position = end
-    return units + _sentences(place, text, position, len(text))
+    return units + _sentences(passage, text, position, len(text))
 
 
-def _sentences(place: int, text: str, start: int, end: int) -> list[_Unit]:
-    return [_Unit(place, a, b, False) for a, b in sentence_spans(text, start, end)]
+def _sentences(passage: int, text: str, start: int, end: int) -> list[_Unit]:
+    return [_Unit(passage, a, b, False) for a, b in sentence_spans(text, start, end)]
 
 
 def _score(question: str, passages: Sequence[Passage], units: Sequence[_Unit]) -> None:
+    """Set the score of each unit."""
     terms = [Counter(document_terms(passages[unit.passage].text[unit.start : unit.end])) for unit in units]
-    asked = _weights(query_terms(question), terms)
-    total = sum(asked.values()) or 1.0
-    own = [_match(asked, found) / total for found in terms]
-    covered = [
-        sum(w for t, w in asked.items() if any(t in f for f, u in zip(terms, units, strict=True) if u.passage == place))
-        / total
-        for place in range(len(passages))
-    ]
-    meaning, told = _meanings(passages, units), _told_before(passages, units)
-    for place, unit in enumerate(units):
-        near = max((own[i] for i in (place - 1, place + 1) if _beside(units, place, i)), default=0.0)
-        further = max((own[i] for i in (place - 2, place + 2) if _beside(units, place, i)), default=0.0)
+    weights = _term_weights(query_terms(question), terms)
+    total = sum(weights.values()) or 1.0
+    own = [_match(weights, found) / total for found in terms]
+    coverage = [_coverage(weights, index, units, terms) / total for index in range(len(passages))]
+    deviations, repeated = _cosine_deviations(passages, units), _repetitions(passages, units)
+    for index, unit in enumerate(units):
+        near = max((own[i] for i in (index - 1, index + 1) if _same_passage(units, index, i)), default=0.0)
+        further = max((own[i] for i in (index - 2, index + 2) if _same_passage(units, index, i)), default=0.0)
         unit.score = (
-            own[place]
-            + BESIDE * near
-            + BESIDE / 2 * further
-            + OF_PASSAGE * covered[unit.passage]
-            + RANK / (1 + unit.passage)
-            + MEANING * meaning[place]
-            - REPEATED * told[place]
+            own[index]
+            + NEIGHBOR_WEIGHT * near
+            + NEIGHBOR_WEIGHT / 2 * further
+            + COVERAGE_WEIGHT * coverage[unit.passage]
+            + RANK_WEIGHT / (1 + unit.passage)
+            + COSINE_WEIGHT * deviations[index]
+            - REPETITION_PENALTY * repeated[index]
         )
 
 
-def _meanings(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[float]:
-    """How many deviations each unit's cosine stands above the mean of all; 0 where it is not known."""
+def _coverage(
+    weights: Mapping[str, float], passage: int, units: Sequence[_Unit], terms: Sequence[Counter[str]]
+) -> float:
+    """Return the weight of the question's terms that occur anywhere in the passage."""
+    found = [unit_terms for unit_terms, unit in zip(terms, units, strict=True) if unit.passage == passage]
+    return sum(weight for term, weight in weights.items() if any(term in unit_terms for unit_terms in found))
+
+
+def _cosine_deviations(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[float]:
+    """Return how many standard deviations each unit's cosine is above the mean of all; 0 if it is unknown."""
     cosines = [_cosine(passages[unit.passage], unit) for unit in units]
     known = [cosine for cosine in cosines if cosine is not None]
     if not known:
@@ -171,7 +180,7 @@ def _meanings(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[float
 
 
 def _cosine(passage: Passage, unit: _Unit) -> float | None:
-    """The mean cosine of the unit's characters."""
+    """Return the mean cosine over the unit's characters; None if it is unknown."""
     start, end = passage.start + unit.start, passage.start + unit.end
     shared = [(min(end, one.end) - max(start, one.start), one.cosine) for one in passage.sentences]
     inside = [(length, cosine) for length, cosine in shared if length > 0]
@@ -179,35 +188,37 @@ def _cosine(passage: Passage, unit: _Unit) -> float | None:
     return sum(part * cosine for part, cosine in inside) / length if length else None
 
 
-def _told_before(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[bool]:
+def _repetitions(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[bool]:
+    """Return for each unit whether the same words occurred before."""
     seen: set[str] = set()
-    told = []
+    repeated = []
     for unit in units:
         words = " ".join(passages[unit.passage].text[unit.start : unit.end].split()).casefold()
-        told.append(words in seen)
+        repeated.append(words in seen)
         seen.add(words)
-    return told
+    return repeated
 
 
-def _beside(units: Sequence[_Unit], one: int, other: int) -> bool:
+def _same_passage(units: Sequence[_Unit], one: int, other: int) -> bool:
     return 0 <= other < len(units) and units[one].passage == units[other].passage
 
 
-def _weights(asked: Sequence[str], terms: Sequence[Counter[str]]) -> Mapping[str, float]:
-    """How telling each of the question's terms is among these sentences."""
-    having = Counter(term for one in terms for term in one)
-    return {term: math.log1p((len(terms) - having[term] + 0.5) / (having[term] + 0.5)) for term in asked}
+def _term_weights(question_terms: Sequence[str], terms: Sequence[Counter[str]]) -> Mapping[str, float]:
+    """Return the idf of each of the question's terms among these units."""
+    frequency = Counter(term for one in terms for term in one)
+    return {term: math.log1p((len(terms) - frequency[term] + 0.5) / (frequency[term] + 0.5)) for term in question_terms}
 
 
-def _match(asked: Mapping[str, float], found: Counter[str]) -> float:
-    length = 0.25 + 0.75 * sum(found.values()) / LENGTH
+def _match(weights: Mapping[str, float], found: Counter[str]) -> float:
+    """Return the BM25 score of a unit with these terms."""
+    length = 0.25 + 0.75 * sum(found.values()) / TYPICAL_TERMS
     return sum(
-        weight * 2.2 * found[term] / (found[term] + 1.2 * length) for term, weight in asked.items() if term in found
+        weight * 2.2 * found[term] / (found[term] + 1.2 * length) for term, weight in weights.items() if term in found
     )
 
 
-def _joined(text: str, spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Spans with nothing but white space between them as one."""
+def _join_spans(text: str, spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Join spans that only have white space between them."""
     joined: list[tuple[int, int]] = []
     for start, end in spans:
         if joined and not text[joined[-1][1] : start].strip():

@@ -1,4 +1,4 @@
-"""What a reader gets: duplicates merged, neighbours joined. Pure."""
+"""Merges found passages for the reader: removes duplicates and joins neighbors of one document. Pure."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from knowledge.chunking.chunk_headers import indexed_text
 from knowledge.sentence_splitter import sentence_windows
 from knowledge.types import Legs, Passage, Sentence
 
-JOIN_GAP = 400
-"""Two passages of one document are joined when at most this many characters lie between them."""
-JOINED_CHARS = 6000
-"""Passages that do not overlap are joined to no more than this."""
+MAX_GAP = 400
+"""Two passages of one document are joined if at most this many characters lie between them."""
+MAX_JOINED_CHARS = 6000
+"""Passages that do not overlap are joined to at most this length."""
 
 
 def with_sentences(passage: Passage, cosines: Sequence[float]) -> Passage:
-    """A chunk with its sentences, whose cosines are given in order.
+    """Return the passage with its sentences; ``cosines`` has those of the sentences in order.
 
-    It stays without them where there are others by number: they were cut by another rule.
+    If their number differs, the sentences were split by another rule, and the passage stays without them.
     """
-    whole = indexed_text(passage.title, passage.heading, passage.text)
-    first = passage.start - (len(whole) - len(passage.text))
-    windows = sentence_windows(whole)
+    indexed = indexed_text(passage.title, passage.heading, passage.text)
+    offset = passage.start - (len(indexed) - len(passage.text))
+    windows = sentence_windows(indexed)
     if not cosines or len(windows) != len(cosines):
         return passage
     sentences = (
-        Sentence(max(first + start, passage.start), first + end, cosine)
+        Sentence(max(offset + start, passage.start), offset + end, cosine)
         for (start, end), cosine in zip(windows, cosines, strict=True)
     )
     return replace(passage, sentences=tuple(one for one in sentences if one.start < one.end))
 
 
 def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
-    """The first of those that say the same, white space aside."""
+    """Return the passages without those whose text, apart from white space and case, occurred before."""
     seen: set[str] = set()
     kept = []
     for passage in passages:
@@ -44,37 +44,37 @@ def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
     return kept
 
 
-def joined_spans(passages: Sequence[Passage], k: int) -> list[list[Passage]]:
-    """At most k groups of passages that stand beside each other in one document, each in order of place.
+def group_neighbors(passages: Sequence[Passage], k: int) -> list[list[Passage]]:
+    """Return at most k groups of neighboring passages of one document, each in the order of the document.
 
-    The groups keep the order of their best passage. The first k passages are all among them; further ones only begin
-    a group where joining has left room for one.
+    The groups are ordered by their best passage. They contain all of the first k passages; a further passage only
+    starts a group of its own if grouping left room for one.
     """
     groups: list[list[Passage]] = []
     for rank, passage in enumerate(passages):
         if len(groups) == k and rank >= k:
             break
-        beside = next((group for group in groups if _fits(group, passage)), None)
-        if beside is None:
+        neighbors = next((group for group in groups if _fits(group, passage)), None)
+        if neighbors is None:
             groups.append([passage])
         elif rank < k:
-            beside.append(passage)
-            beside.sort(key=lambda one: one.start)
-    return _apart(groups)
+            neighbors.append(passage)
+            neighbors.sort(key=lambda one: one.start)
+    return _merge_overlapping(groups)
 
 
-def _apart(groups: list[list[Passage]]) -> list[list[Passage]]:
-    """The groups, those that have come to overlap made one in the place of the better."""
-    apart: list[list[Passage]] = []
+def _merge_overlapping(groups: list[list[Passage]]) -> list[list[Passage]]:
+    """Merge groups that overlap by now; the merged group takes the rank of the better one."""
+    separate: list[list[Passage]] = []
     for group in groups:
         merged = group
-        place = len(apart)
-        for at in reversed(range(len(apart))):
-            if _overlap(apart[at], merged):
-                merged = sorted([*apart.pop(at), *merged], key=lambda one: one.start)
-                place = at
-        apart.insert(place, merged)
-    return apart
+        rank = len(separate)
+        for index in reversed(range(len(separate))):
+            if _overlap(separate[index], merged):
+                merged = sorted([*separate.pop(index), *merged], key=lambda one: one.start)
+                rank = index
+        separate.insert(rank, merged)
+    return separate
 
 
 def _overlap(one: Sequence[Passage], other: Sequence[Passage]) -> bool:
@@ -88,12 +88,12 @@ def _fits(group: Sequence[Passage], passage: Passage) -> bool:
     if _overlap(group, [passage]):
         return True
     start, end = min(group[0].start, passage.start), max(group[-1].end, passage.end)
-    near = passage.start - group[-1].end <= JOIN_GAP and group[0].start - passage.end <= JOIN_GAP
-    return near and end - start <= JOINED_CHARS
+    near = passage.start - group[-1].end <= MAX_GAP and group[0].start - passage.end <= MAX_GAP
+    return near and end - start <= MAX_JOINED_CHARS
 
 
-def joined(group: Sequence[Passage], text: str) -> Passage:
-    """One passage over the whole span of the group; ``text`` is the document's between its ends."""
+def merge_group(group: Sequence[Passage], text: str) -> Passage:
+    """Return one passage over the whole span of the group; ``text`` is the document's text in that span."""
     best = max(group, key=lambda passage: passage.score)
     return replace(
         best,
@@ -101,18 +101,18 @@ def joined(group: Sequence[Passage], text: str) -> Passage:
         start=group[0].start,
         end=group[-1].end,
         page=group[0].page,
-        heading=_shared([passage.heading for passage in group]),
+        heading=_shared_heading([passage.heading for passage in group]),
         sentences=tuple(one for passage in group for one in passage.sentences),
         legs=Legs(
-            dense=_most([p.legs.dense for p in group]),
-            sparse=_most([p.legs.sparse for p in group]),
-            fused=_most([p.legs.fused for p in group]),
-            rerank=_most([p.legs.rerank for p in group]),
+            dense=_highest([p.legs.dense for p in group]),
+            sparse=_highest([p.legs.sparse for p in group]),
+            fused=_highest([p.legs.fused for p in group]),
+            rerank=_highest([p.legs.rerank for p in group]),
         ),
     )
 
 
-def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+def _shared_heading(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     shared = paths[0]
     for path in paths[1:]:
         same = 0
@@ -122,5 +122,5 @@ def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return shared
 
 
-def _most(scores: Sequence[float | None]) -> float | None:
+def _highest(scores: Sequence[float | None]) -> float | None:
     return max((score for score in scores if score is not None), default=None)

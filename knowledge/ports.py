@@ -1,4 +1,4 @@
-"""What the knowledge layer needs from outside: small protocols, each so narrow that a fake fits on a screen."""
+"""Protocols that the knowledge layer depends on: sessions, embedder, reranker, parser and source."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ OnProgress = Callable[[Progress], None]
 
 
 class Sessions(Protocol):
-    """Opens a transaction bound to one tenant; commits at the end, rolls back on an error."""
+    """Opens a transaction of one tenant; commits it at the end, or rolls it back on an error."""
 
     def __call__(self, tenant_id: str) -> AbstractAsyncContextManager[AsyncSession]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """``vectors`` of shape ``(texts, dimensions)``; ``tokens`` were read by the model."""
+    """Vectors of shape ``(texts, dimensions)``, and the number of tokens that the model read."""
 
     vectors: Vectors
     tokens: int
 
 
 class Embedder(Protocol):
-    """Turns text into unit vectors without blocking the event loop.
+    """Encodes text as unit vectors without blocking the event loop.
 
-    ``model`` names the vector space: vectors of different names are never compared.
-    ``billed`` says whether the tokens cost money at a provider.
+    ``model`` names the vector space; vectors of different names are never compared.
+    ``billed`` says whether a provider charges for the tokens.
     """
 
     model: str
@@ -52,19 +52,19 @@ class Embedder(Protocol):
     def max_tokens(self) -> int: ...
 
     def warm(self) -> None:
-        """Begin to load in the background, where there is something to load."""
+        """Start to load the model in the background, if there is anything to load."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """The length of each text in the model's own tokens, special tokens left out."""
+        """Return the length of each text in the model's tokens, without special tokens."""
 
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
-        """Raises EmbeddingError."""
+        """Encode queries or passages. Raises EmbeddingError."""
 
     async def aclose(self) -> None: ...
 
 
 class Reranker(Protocol):
-    """Scores passages against a query; higher is better, the scale is the reranker's own."""
+    """Scores passages for a query. Higher is better; the scale depends on the reranker."""
 
     name: str
 
@@ -74,7 +74,7 @@ class Reranker(Protocol):
 
 
 class Parses(Protocol):
-    """Turns fetched bytes into a document. Raises ParseError, in words that follow the document's name."""
+    """Parses fetched bytes into a document. Raises ParseError with a message that continues the document's name."""
 
     async def parse(self, fetched: Fetched) -> Document: ...
 
@@ -82,15 +82,15 @@ class Parses(Protocol):
 
 
 class Source(Protocol):
-    """Where documents come from. ``uri`` names the source and is its identity inside the tenant.
+    """A place that documents come from. ``uri`` names the source and is its identity within the tenant.
 
-    ``fetch`` yields every document it can read and a Failure for each it cannot. Of a document among
-    ``known.documents`` it may yield Unchanged instead, where it learned without reading it that nothing changed. It
-    raises SourceError only where the source as a whole cannot be read, or not to its end: what it brought before is
-    taken in, and nothing is held to have vanished.
+    ``fetch`` yields every document that it can read, and a Failure for each that it cannot. For a document among
+    ``known.documents`` it may yield Unchanged instead, if it finds out that nothing changed without reading it. It
+    raises SourceError only if the source as a whole cannot be read, or not to its end. The documents that it yielded
+    before are ingested then, and none is deleted.
 
-    ``count`` is the number of documents found so far, or None where that is not known. It is asked before ``fetch``,
-    in a thread of its own as it may look through a folder, and again while ``fetch`` runs, when it may have grown.
+    ``count`` returns the number of documents found so far, or None if it is unknown. It is called before ``fetch``, in
+    a thread because it may walk through a folder, and again while ``fetch`` runs, when it may have grown.
     """
 
     uri: str

@@ -1,26 +1,27 @@
-"""Another embedding model: vectors for what is stored already, without reading any source again, and the switch."""
+"""Re-embeds stored chunks after the embedding model changed, without reading any source, and then switches models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import serving_model
 from knowledge.chunk_vectors import add_embeddings, encode_passages
 from knowledge.embedders.token_vectors import TokenEmbedder
 from knowledge.embedding_models import Models
+from knowledge.knowledge_version import lock
 from knowledge.ports import Embedder, Sessions
 
 BATCH = 64
-_WHOLE = "CASE header WHEN '' THEN text ELSE header || E'\\n' || text END"
+"""Chunks that are embedded and stored in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a tenant is: ``done`` of ``total`` passages have a vector of ``next_model``; ``model`` serves."""
+class ReembedProgress:
+    """How many of ``total`` chunks have a vector of ``next_model``; ``model`` serves until all have."""
 
     model: str
     next_model: str
@@ -31,133 +32,157 @@ class Standing:
         return f"re-embedding {self.done:,} of {self.total:,} with {self.next_model}; {self.model} serves until then"
 
 
-async def standing(session: AsyncSession, tenant_id: str) -> Standing | None:
-    """How far the change of the embedding model is; None where there is none."""
-    state = await serving_model.read(session, tenant_id)
-    if state.model is None or state.next_model is None:
+# A chunk is embedded together with its header.
+_INDEXED_TEXT = "CASE header WHEN '' THEN text ELSE header || E'\\n' || text END"
+
+
+async def read_progress(session: AsyncSession, tenant_id: str) -> ReembedProgress | None:
+    """Return how far the change of the embedding model is; None if none is under way."""
+    serving = await serving_model.read(session, tenant_id)
+    if serving.model is None or serving.next_model is None:
         return None
-    total = await serving_model.chunks(session, tenant_id)
-    lacking = await serving_model.missing(session, tenant_id, state.next_model)
-    return Standing(state.model, state.next_model, total - lacking, total)
+    total = await serving_model.count_chunks(session, tenant_id)
+    missing = await serving_model.count_missing(session, tenant_id, serving.next_model)
+    return ReembedProgress(serving.model, serving.next_model, total - missing, total)
 
 
-async def behind(sessions: Sessions, models: Models, tenant_id: str) -> bool:
-    """Whether there may be anything to do for ``reembed``: vectors to make, a switch, or old vectors to drop."""
-    state = await models.announce(sessions, tenant_id)
+async def needs_reembedding(sessions: Sessions, models: Models, tenant_id: str) -> bool:
+    """Return whether ``reembed`` may have work: vectors to compute, a switch to make, or old vectors to delete."""
+    model = models.current.model
+    serving = await models.announce(sessions, tenant_id)
     async with sessions(tenant_id) as session:
-        if state.models(models.current.model)[-1] != models.current.model:
+        if serving.models(model)[-1] != model:
             return False
         if (
-            state.next_model is not None
-            or await serving_model.missing(session, tenant_id, models.current.model) > 0
-            or await serving_model.has_others(session, tenant_id, models.current.model)
+            serving.next_model is not None
+            or await serving_model.count_missing(session, tenant_id, model) > 0
+            or await serving_model.has_other_vectors(session, tenant_id, model)
         ):
             return True
     if not isinstance(models.current, TokenEmbedder):
         return False
-    return bool(await _without_sentences(sessions, tenant_id, models.current.model, after=-1, limit=1))
+    return bool(await _chunks_without_sentences(sessions, tenant_id, model, after=-1, limit=1))
 
 
 async def reembed(
     sessions: Sessions, models: Models, tenant_id: str, *, on_chunks: Callable[[int], None] | None = None
 ) -> int:
-    """Give every chunk that has none a vector of the configured model, let it serve, and drop the vectors of others.
+    """Compute the missing vectors of the configured model, let it serve, and delete the vectors of other models.
 
-    Chunks whose sentences have no vectors, though the model makes them, get those too. Returns how many chunks got
-    anything. The old model serves until the last one has. One transaction a batch, so that a run
-    that was broken off goes on where it stood. Where another process has started since with another model, there is
-    nothing to do. ``on_chunks`` is told the number of chunks done so far. Raises EmbeddingError.
+    Chunks without sentence vectors get those too, if the model makes them. Returns how many chunks were embedded.
+    The old model serves until the last chunk is done. Each batch has a transaction of its own, so that an interrupted
+    run continues where it stopped. Does nothing if another process has started since with another model.
+    ``on_chunks`` receives the number of chunks done so far. Raises EmbeddingError.
     """
     done = 0
     model = models.current.model
     while (await models.announce(sessions, tenant_id)).models(model)[-1] == model:
-        if given := await give_next(sessions, models.current, tenant_id):
-            done += given
+        if embedded := await embed_next_batch(sessions, models.current, tenant_id):
+            done += embedded
             if on_chunks is not None:
                 on_chunks(done)
-        elif await settle(sessions, tenant_id, model):
-            done += await give_sentences(sessions, models.current, tenant_id)
+        elif await switch_if_complete(sessions, tenant_id, model):
+            done += await embed_missing_sentences(sessions, models.current, tenant_id)
             break
     return done
 
 
-async def give_next(sessions: Sessions, embedder: Embedder, tenant_id: str) -> int:
-    """Give the next chunks without one a vector; returns how many, 0 once all have. Raises EmbeddingError."""
-    batch = await _next(sessions, tenant_id, embedder.model)
-    made, _ = await encode_passages(embedder, [whole for _, whole in batch])
-    async with sessions(tenant_id) as session:
-        await serving_model.lock(session, tenant_id)
-        numbers = [number for number, _ in batch]
-        await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, made, strict=True)))
+async def embed_next_batch(sessions: Sessions, embedder: Embedder, tenant_id: str) -> int:
+    """Embed the next chunks without a vector; return how many, 0 if none are left. Raises EmbeddingError."""
+    batch = await _chunks_without_vector(sessions, tenant_id, embedder.model)
+    await _embed(sessions, embedder, tenant_id, batch)
     return len(batch)
 
 
-async def give_sentences(sessions: Sessions, embedder: Embedder, tenant_id: str) -> int:
-    """Give chunks with a vector those of their sentences and tokens, where they were embedded before these were kept.
+async def embed_missing_sentences(sessions: Sessions, embedder: Embedder, tenant_id: str) -> int:
+    """Embed again the chunks that were embedded before sentence vectors and token signs were stored.
 
-    Returns how many it looked at. Raises EmbeddingError.
+    Returns how many chunks were embedded. Raises EmbeddingError.
     """
-    looked, last = 0, -1
-    while batch := await _without_sentences(sessions, tenant_id, embedder.model, after=last, limit=BATCH):
-        if not looked and not await _shows_sentences(embedder):
+    done, last = 0, -1
+    while batch := await _chunks_without_sentences(sessions, tenant_id, embedder.model, after=last, limit=BATCH):
+        if not done and not await _makes_sentence_vectors(embedder):
             return 0
-        made, _ = await encode_passages(embedder, [whole for _, whole in batch])
-        numbers = [number for number, _ in batch]
+        await _embed(sessions, embedder, tenant_id, batch)
+        done, last = done + len(batch), batch[-1][0]
+    return done
+
+
+async def switch_if_complete(sessions: Sessions, tenant_id: str, model: str) -> bool:
+    """Switch to the model if it is the next one, and delete the vectors of others; False while it lacks vectors."""
+    async with sessions(tenant_id) as session:
+        serving = await serving_model.read(session, tenant_id)
+        if serving.models(model)[-1] != model:
+            return False
+        if serving.next_model is not None and not await serving_model.switch(session, tenant_id, model):
+            return False
+    while True:
         async with sessions(tenant_id) as session:
-            await serving_model.lock(session, tenant_id)
-            await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, made, strict=True)))
-        looked, last = looked + len(batch), numbers[-1]
-    return looked
+            if not await serving_model.delete_other_vectors(session, tenant_id, model):
+                return True
 
 
-async def _shows_sentences(embedder: Embedder) -> bool:
+async def _embed(sessions: Sessions, embedder: Embedder, tenant_id: str, batch: list[tuple[int, str]]) -> None:
+    """Encode and store chunks; the lock keeps them from being deleted meanwhile."""
+    embedded, _ = await encode_passages(embedder, [body for _, body in batch])
+    numbers = [number for number, _ in batch]
+    async with sessions(tenant_id) as session:
+        await lock(session, tenant_id)
+        await add_embeddings(session, tenant_id, embedder.model, dict(zip(numbers, embedded, strict=True)))
+
+
+async def _makes_sentence_vectors(embedder: Embedder) -> bool:
     if not isinstance(embedder, TokenEmbedder):
         return False
     [row] = await embedder.encode_tokens(["One sentence."], "passage")
     return row.sentences is not None
 
 
-async def _without_sentences(
+# The next chunks without a vector of the model.
+_CHUNKS_WITHOUT_VECTOR = text(f"""
+    SELECT chunk_id, {_INDEXED_TEXT}
+    FROM chunks
+    WHERE tenant_id = :tenant AND NOT EXISTS (
+        SELECT FROM embeddings
+        WHERE embeddings.tenant_id = :tenant AND embeddings.chunk_id = chunks.chunk_id AND model = :model
+    )
+    ORDER BY chunk_id
+    LIMIT :limit
+""")  # noqa: S608 - an expression of this module
+
+
+async def _chunks_without_vector(sessions: Sessions, tenant_id: str, model: str) -> list[tuple[int, str]]:
+    values = {"tenant": tenant_id, "model": model, "limit": BATCH}
+    return await _select_chunks(sessions, tenant_id, _CHUNKS_WITHOUT_VECTOR, values)
+
+
+# The next chunks that have a vector of the model, but none of their sentences.
+_CHUNKS_WITHOUT_SENTENCES = text(f"""
+    SELECT chunk_id, {_INDEXED_TEXT}
+    FROM chunks
+    JOIN embeddings USING (tenant_id, chunk_id)
+    WHERE tenant_id = :tenant AND model = :model AND chunk_id > :after AND NOT EXISTS (
+        SELECT FROM sentence_vectors
+        WHERE sentence_vectors.tenant_id = :tenant
+            AND sentence_vectors.chunk_id = chunks.chunk_id
+            AND sentence_vectors.model = :model
+    )
+    ORDER BY chunk_id
+    LIMIT :limit
+""")  # noqa: S608 - an expression of this module
+
+
+async def _chunks_without_sentences(
     sessions: Sessions, tenant_id: str, model: str, *, after: int, limit: int
 ) -> list[tuple[int, str]]:
-    """Number and whole text of the next chunks with a vector of the model and none of their sentences."""
+    values = {"tenant": tenant_id, "model": model, "after": after, "limit": limit}
+    return await _select_chunks(sessions, tenant_id, _CHUNKS_WITHOUT_SENTENCES, values)
+
+
+async def _select_chunks(
+    sessions: Sessions, tenant_id: str, statement: TextClause, values: dict[str, object]
+) -> list[tuple[int, str]]:
+    """Return the number and the indexed text of each chunk."""
     async with sessions(tenant_id) as session:
-        rows = await session.execute(
-            text(
-                f"SELECT chunk_id, {_WHOLE} FROM chunks JOIN embeddings USING (tenant_id, chunk_id) "  # noqa: S608
-                "WHERE tenant_id = :tenant AND model = :model AND chunk_id > :after AND NOT EXISTS "
-                "(SELECT FROM sentence_vectors WHERE sentence_vectors.tenant_id = :tenant "
-                "AND sentence_vectors.chunk_id = chunks.chunk_id AND sentence_vectors.model = :model) "
-                "ORDER BY chunk_id LIMIT :limit"
-            ),
-            {"tenant": tenant_id, "model": model, "after": after, "limit": limit},
-        )
-        return [(row[0], row[1]) for row in rows]
-
-
-async def settle(sessions: Sessions, tenant_id: str, model: str) -> bool:
-    """Switch to the model where it is the next one, and drop the vectors of others; False while it lacks vectors."""
-    async with sessions(tenant_id) as session:
-        state = await serving_model.read(session, tenant_id)
-        if state.models(model)[-1] != model:
-            return False
-        if state.next_model is not None and not await serving_model.switch(session, tenant_id, model):
-            return False
-    while True:
-        async with sessions(tenant_id) as session:
-            if not await serving_model.drop_others(session, tenant_id, model):
-                return True
-
-
-async def _next(sessions: Sessions, tenant_id: str, model: str) -> list[tuple[int, str]]:
-    """Number and whole text of the next chunks without a vector."""
-    async with sessions(tenant_id) as session:
-        rows = await session.execute(
-            text(
-                f"SELECT chunk_id, {_WHOLE} FROM chunks "  # noqa: S608
-                "WHERE tenant_id = :tenant AND NOT EXISTS (SELECT FROM embeddings WHERE embeddings.tenant_id = :tenant "
-                "AND embeddings.chunk_id = chunks.chunk_id AND model = :model) ORDER BY chunk_id LIMIT :limit"
-            ),
-            {"tenant": tenant_id, "model": model, "limit": BATCH},
-        )
+        rows = await session.execute(statement, values)
         return [(row[0], row[1]) for row in rows]

@@ -1,4 +1,4 @@
-"""Rerankers: a cross-encoder, or late interaction with the token vectors of the embedder itself."""
+"""Rerankers: a cross-encoder, or late interaction (MaxSim) with the token vectors of the embedder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from knowledge.chunking import indexed_text
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.local import ONE_LOADS, computes_bf16
-from knowledge.embedders.token_vectors import Signs, TokenEmbedder, TokenVectors
+from knowledge.embedders.token_vectors import Signs, TokenEmbedder, TokenVectors, sign_cosines
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Vectors
 from knowledge.types import Passage
@@ -28,10 +28,10 @@ LATE_INTERACTION = "late-interaction"
 
 
 class LateInteraction:
-    """For each token of the question its best match among the passage's tokens, averaged (MaxSim).
+    """Scores a passage by the best match of each token of the question among the passage's tokens, averaged (MaxSim).
 
-    The passages' tokens are signs alone, 48 bytes a token of a 384-dimensional model: they are stored with the chunk,
-    so that nothing but the question is encoded.
+    The tokens of passages are signs only, 48 bytes per token of a 384-dimensional model. They are stored with the
+    chunk, so only the question has to be encoded.
     """
 
     name = LATE_INTERACTION
@@ -40,47 +40,43 @@ class LateInteraction:
         self._embedder = embedder
 
     async def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        """Between -1 and 1. Raises EmbeddingError."""
+        """Return scores between -1 and 1. Raises EmbeddingError."""
         if not passages:
             return []
-        asked = await self._embedder.encode_tokens([query], "query")
-        return await self.score_stored(asked[0], passages, {})
+        encoded = await self._embedder.encode_tokens([query], "query")
+        return await self.score_stored(encoded[0], passages, {})
 
     async def score_stored(
-        self, asked: TokenVectors, passages: Sequence[Passage], stored: Mapping[int, Signs]
+        self, question: TokenVectors, passages: Sequence[Passage], stored: Mapping[int, Signs]
     ) -> list[float]:
-        """The same for a question that is encoded already; passages not among ``stored`` are encoded."""
+        """Return the scores for an encoded question; passages without stored signs are encoded first."""
         missing = [passage for passage in passages if passage.chunk_id not in stored]
         texts = [indexed_text(p.title, p.heading, p.text) for p in missing]
         rows = await self._embedder.encode_tokens(texts, "passage")
-        made = iter([row.signs for row in rows])
-        known = [stored[p.chunk_id] if p.chunk_id in stored else next(made) for p in passages]
-        return max_sim(asked.tokens, known)
+        computed = iter([row.signs for row in rows])
+        signs = [stored[p.chunk_id] if p.chunk_id in stored else next(computed) for p in passages]
+        return max_sim(question.tokens, signs)
 
     async def aclose(self) -> None:
-        """The embedder belongs to whoever made it."""
+        """Do nothing: the caller closes the embedder."""
 
 
 def max_sim(query: Vectors, passages: Sequence[Signs]) -> list[float]:
-    """For each passage the mean over the query's tokens of the highest cosine to any of its tokens.
+    """Return for each passage the mean over the query's tokens of the highest cosine to any of its tokens.
 
-    A token of the passage counts as the unit vector of its signs.
+    A token of a passage counts as the unit vector of its signs.
     """
-    dimensions = query.shape[1] if len(query) else 1
     scores = []
     for signs in passages:
         if not len(query) or not len(signs):
             scores.append(0.0)
             continue
-        # q . (2b - 1) = 2 (q . b) - sum(q)
-        on = query @ np.unpackbits(signs, axis=1, count=dimensions).T.astype(np.float32)
-        cosines = (2 * on - query.sum(axis=1, keepdims=True)) / np.sqrt(dimensions)
-        scores.append(float(cosines.max(axis=1).mean()))
+        scores.append(float(sign_cosines(query, signs).max(axis=1).mean()))
     return scores
 
 
 class CrossEncoderReranker:
-    """A ``sentence_transformers.CrossEncoder``, loaded with the first use, on a thread of its own."""
+    """Scores with a ``sentence_transformers.CrossEncoder`` in one thread; loads the model at the first use."""
 
     def __init__(self, model: str = CROSS_ENCODER) -> None:
         self.name = model
@@ -89,7 +85,7 @@ class CrossEncoderReranker:
         self._loaded: CrossEncoder | None = None
 
     async def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        """The model's own scale. Raises EmbeddingError where it cannot be loaded."""
+        """Return scores on the model's own scale. Raises EmbeddingError if the model cannot be loaded."""
         if not passages:
             return []
         pairs = [(query, indexed_text(p.title, p.heading, p.text)) for p in passages]
@@ -99,10 +95,10 @@ class CrossEncoderReranker:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _predict(self, pairs: list[tuple[str, str]]) -> list[float]:
-        scores = self._ready().predict(pairs, batch_size=16, show_progress_bar=False, convert_to_numpy=True)
+        scores = self._model().predict(pairs, batch_size=16, show_progress_bar=False, convert_to_numpy=True)
         return [float(score) for score in np.asarray(scores, dtype=np.float32).reshape(len(pairs), -1)[:, -1]]
 
-    def _ready(self) -> CrossEncoder:
+    def _model(self) -> CrossEncoder:
         with self._lock:
             if self._loaded is None:
                 self._loaded = _load(self.name)
@@ -132,10 +128,11 @@ def _load(model: str) -> CrossEncoder:
 
 
 def build_reranker(name: str, embedder: Embedder) -> Reranker | None:
-    """``auto``: the standard cross-encoder where its weights are on this machine, else late interaction where the
-    embedder shows its tokens, else none. ``none``, ``late-interaction``, or a cross-encoder by name or folder.
+    """Build the reranker of the setting.
 
-    Raises EmbeddingError where late interaction is asked of an embedder that cannot.
+    ``auto`` chooses the standard cross-encoder if its weights are on this machine, else late interaction if the
+    embedder has token vectors, else none. Other values are ``none``, ``late-interaction``, and the name or folder of a
+    cross-encoder. Raises EmbeddingError if late interaction is set and the embedder has no token vectors.
     """
     if name == "none":
         return None
@@ -147,14 +144,13 @@ def build_reranker(name: str, embedder: Embedder) -> Reranker | None:
         if name == "auto":
             return None
         raise EmbeddingError(
-            f"The embedding model {embedder.model} shows no token vectors; "
-            "set PARLEY_RERANKER to auto, none or a model."
+            f"The embedding model {embedder.model} has no token vectors; set PARLEY_RERANKER to auto, none or a model."
         )
     return CrossEncoderReranker(name)
 
 
 def _is_cached(model: str) -> bool:
-    """Whether the weights lie in the local cache; nothing is downloaded to find out."""
+    """Return whether the weights are in the local cache, without downloading anything."""
     if importlib.util.find_spec("huggingface_hub") is None:
         return False
     from huggingface_hub import try_to_load_from_cache

@@ -1,6 +1,6 @@
-"""The tables of the knowledge layer. ``tenant_id`` leads every key; the migrations are the authority on the schema.
+"""The tables of the knowledge layer. Every key starts with ``tenant_id``. The migrations define the schema.
 
-A chunk's number counts up inside its tenant, so that BM25 can pack it into a segment and a place in the segment.
+Chunks are numbered within their tenant, so that BM25 can split a number into a segment and a place in the segment.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
-# One row a tenant: version grows with every change; chunks and terms are the sums that BM25 needs. Questions are
-# encoded with model; where next_model is set, its vectors are being made and model serves until all of them are there.
+# One row per tenant. version grows with every change. chunks and terms are the totals that BM25 needs. Questions are
+# encoded with model. If next_model is set, its vectors are being computed, and model serves until they are complete.
 knowledge_state = Table(
     "knowledge_state",
     metadata,
@@ -43,7 +43,7 @@ knowledge_state = Table(
     Column("next_model", Text),
 )
 
-# chunking is the one that was asked for; empty where the source follows the setting.
+# chunking and refresh_seconds are the source's own; NULL if it follows the setting. memo is its last mark.
 sources = Table(
     "sources",
     metadata,
@@ -59,9 +59,9 @@ sources = Table(
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 
-# recipe names how the text was cut: a document is unchanged only if content and recipe are. dated_at is the date that
-# the document gives itself, else when its content was first seen.
-# memo, here and with sources, is what the source is handed back when it is read again.
+# recipe names how the text was parsed and chunked: a document is unchanged only if its content and recipe are.
+# dated_at is the date from the document's metadata, else the time when its content was first seen. memo is text that
+# the source receives again at its next run.
 documents = Table(
     "documents",
     metadata,
@@ -87,7 +87,7 @@ documents = Table(
     Index("documents_dated", "tenant_id", "dated_at"),
 )
 
-# A sentence that is found is read with those around it: from window_start to window_end, where it has a window.
+# A found chunk that has a window is read as the text from window_start to window_end, such as the sentences around it.
 chunks = Table(
     "chunks",
     metadata,
@@ -110,7 +110,7 @@ chunks = Table(
     Index("chunks_document", "tenant_id", "document_id", "position"),
 )
 
-# Apart from chunks: updating a row under an HNSW index is dear even where the vector stays.
+# Separate from chunks: updating a row under an HNSW index is expensive even if the vector does not change.
 embeddings = Table(
     "embeddings",
     metadata,
@@ -124,7 +124,7 @@ embeddings = Table(
     Index("embeddings_scope", "tenant_id", "model", "audience", "chunk_id"),
 )
 
-# For late interaction: one bit a dimension of every token's vector, tokens in a row.
+# For late interaction: one bit per dimension of every token's vector, token after token.
 token_signs = Table(
     "token_signs",
     metadata,
@@ -135,7 +135,7 @@ token_signs = Table(
     ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
 )
 
-# One byte a dimension of every sentence's vector, sentences in a row; only their direction counts.
+# One byte per dimension of every sentence's vector, sentence after sentence; only their direction counts.
 sentence_vectors = Table(
     "sentence_vectors",
     metadata,
@@ -146,7 +146,7 @@ sentence_vectors = Table(
     ForeignKeyConstraint(["tenant_id", "chunk_id"], ["chunks.tenant_id", "chunks.chunk_id"], ondelete="CASCADE"),
 )
 
-# entries: three little-endian u16 a chunk: place in the segment, term frequency, length of the chunk.
+# entries has three little-endian u16 per chunk: place in the segment, term frequency, length of the chunk.
 postings = Table(
     "postings",
     metadata,
@@ -168,7 +168,7 @@ posting_parts = Table(
     Column("part", BigInteger, primary_key=True, autoincrement=False),
 )
 
-# One bit a chunk of the segment; audience '' marks every living chunk and counts the dead ones.
+# One bit per chunk of the segment. The row with audience '' marks every living chunk and counts the dead ones.
 posting_masks = Table(
     "posting_masks",
     metadata,
@@ -179,8 +179,8 @@ posting_masks = Table(
     Column("dead", Integer, nullable=False, server_default="0"),
 )
 
-# One row a reading of a source: asked for, going on, ended. files: asked for in the terminal, so that paths of the
-# server may be read.
+# One row per ingestion run over a source, from the request to the report. files: the run was requested in the terminal,
+# so it may read paths of the server.
 ingests = Table(
     "ingests",
     metadata,
@@ -211,7 +211,7 @@ ingests = Table(
     ),
 )
 
-# An uploaded file waits here, in parts, until the worker has read it.
+# The parts of an uploaded file, until the worker has read it.
 upload_parts = Table(
     "upload_parts",
     metadata,

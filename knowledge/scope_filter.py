@@ -1,4 +1,7 @@
-"""The filter of a scope as SQL: which chunks pass it. Both legs apply it inside their own search."""
+"""Translates the filter of a scope to SQL: which chunks and documents pass it.
+
+Dense search has the conditions in its WHERE clause; BM25 reads the passing chunk numbers as a mask.
+"""
 
 from __future__ import annotations
 
@@ -19,48 +22,52 @@ _LISTS = (
     ("languages", "lower(documents.metadata ->> 'language')"),
     ("authors", "lower(documents.metadata ->> 'author')"),
 )
-_FROM = """
+
+# The chunks of the audiences, with the documents and sources that conditions refer to.
+_CHUNKS_OF_SCOPE = """
     FROM chunks
     JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
     JOIN sources ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id
     WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences)
 """
 
+# Postgres compares with an empty text by its length alone, so no text is read.
+_COUNT_DOCUMENTS = """
+    SELECT count(*)
+    FROM documents
+    JOIN sources ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id
+    WHERE documents.tenant_id = :tenant AND documents.audience = ANY(:audiences) AND documents.text <> ''
+"""
 
-async def documents(session: AsyncSession, scope: Scope) -> int:
-    """How many documents are looked through in the scope: those of it that have a text and pass its filter."""
+
+async def count_documents(session: AsyncSession, scope: Scope) -> int:
+    """Return how many documents of the scope are searched: those that have a text and pass the filter."""
     conditions, values = _conditions(scope.filter) if scope.filter != EVERYTHING else ("true", {})
-    # Comparing with an empty text looks at its length alone: no text is read.
     counted = await session.scalar(
-        text(
-            "SELECT count(*) FROM documents "  # noqa: S608 - conditions of this module, values bound
-            "JOIN sources ON sources.tenant_id = documents.tenant_id AND sources.id = documents.source_id "
-            "WHERE documents.tenant_id = :tenant AND documents.audience = ANY(:audiences) AND documents.text <> '' "
-            f"AND {conditions}"
-        ),
+        text(f"{_COUNT_DOCUMENTS} AND {conditions}"),
         {"tenant": scope.tenant_id, "audiences": list(scope.audiences), **values},
     )
     return int(counted or 0)
 
 
 def passing_chunks(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """A condition on ``chunk_id``, to follow other conditions, and its values; empty for a filter that all pass.
+    """Return a condition on ``chunk_id`` that starts with AND, and its values; empty for the filter that passes all.
 
-    The statement has ``:tenant`` and ``:audiences`` already.
+    The statement must already have the parameters ``:tenant`` and ``:audiences``.
     """
     if scope.filter == EVERYTHING:
         return "", {}
     conditions, values = _conditions(scope.filter)
-    return f" AND chunk_id IN (SELECT chunks.chunk_id {_FROM} AND {conditions})", values
+    return f" AND chunk_id IN (SELECT chunks.chunk_id {_CHUNKS_OF_SCOPE} AND {conditions})", values
 
 
 async def passing(session: AsyncSession, scope: Scope) -> Numbers | None:
-    """The numbers of the chunks that pass the scope's filter; None where all do."""
+    """Return the numbers of the chunks that pass the scope's filter; None if all pass."""
     if scope.filter == EVERYTHING:
         return None
     conditions, values = _conditions(scope.filter)
     packed = await session.scalar(
-        text(f"SELECT string_agg(int8send(chunks.chunk_id), ''::bytea) {_FROM} AND {conditions}"),
+        text(f"SELECT string_agg(int8send(chunks.chunk_id), ''::bytea) {_CHUNKS_OF_SCOPE} AND {conditions}"),
         {"tenant": scope.tenant_id, "audiences": list(scope.audiences), **values},
     )
     return np.frombuffer(packed or b"", dtype=">i8").astype(np.int64)

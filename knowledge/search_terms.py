@@ -1,7 +1,8 @@
-"""The words that BM25 counts. Pure, and the same for documents and queries but for question words.
+"""Extracts the terms that BM25 counts: stemmed words without stop words, and parts of identifiers. Pure.
 
-Identifiers are indexed whole and in their parts: ``parse_config`` and ``HttpClient`` are found by either.
-A change of these rules makes stored postings stale: change ``VERSION`` with it.
+The rules are the same for documents and queries, except that queries leave out question words. An identifier such as
+``parse_config`` or ``HttpClient`` is indexed as a whole and by its parts. A change of the rules makes the stored
+postings stale, so change ``VERSION`` with it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ VERSION = "1"
 MAX_TERM_CHARS = 64
 MAX_QUERY_TERMS = 200
 
-_RUN = re.compile(r"\w+")
-_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
+_WORD = re.compile(r"\w+")
+_IDENTIFIER_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
+_UNSPACED_SCRIPT = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 
 STOP_WORDS = frozenset(
     """a about after again all also am an and any are as at be because been before being between both but by can could
@@ -38,46 +39,47 @@ _stemmer = threading.local()
 
 
 def document_terms(text: str) -> list[str]:
-    """The terms of a document in order, repeated as often as they stand there."""
+    """Return the terms of a document in order, with repetitions."""
     return list(_terms(text))
 
 
 def query_terms(text: str) -> list[str]:
-    """The first terms of a question. Question words are left out unless nothing else was asked."""
-    asked = [run for run in _RUN.findall(text) if run.lower() not in QUESTION_WORDS]
-    return (document_terms(" ".join(asked)) or document_terms(text))[:MAX_QUERY_TERMS]
+    """Return the first terms of a question, without question words if it has any other words."""
+    content_words = [run for run in _WORD.findall(text) if run.lower() not in QUESTION_WORDS]
+    return (document_terms(" ".join(content_words)) or document_terms(text))[:MAX_QUERY_TERMS]
 
 
 def _terms(text: str) -> Iterator[str]:
-    for run in _RUN.findall(text):
-        whole = run.lower()
-        if whole in STOP_WORDS:
+    for run in _WORD.findall(text):
+        word = run.lower()
+        if word in STOP_WORDS:
             continue
-        if _UNSPACED.search(run):
-            yield from _unspaced(run)
+        if _UNSPACED_SCRIPT.search(run):
+            yield from _character_pairs(run)
             continue
-        yield stem(whole)
-        parts = _parts(run)
+        yield stem(word)
+        parts = _identifier_parts(run)
         if len(parts) > 1:
             yield from (stem(part) for part in parts if part not in STOP_WORDS)
 
 
-def _parts(run: str) -> list[str]:
+def _identifier_parts(run: str) -> list[str]:
+    """Return the parts of an identifier in lower case; empty for an ordinary word."""
     if run.islower() and "_" not in run and not any(map(str.isdigit, run)):
         return []
-    return [part.lower() for part in _HUMP.findall(run)]
+    return [part.lower() for part in _IDENTIFIER_PART.findall(run)]
 
 
-def _unspaced(run: str) -> Iterator[str]:
-    """Scripts without spaces between words are counted by pairs of characters."""
-    for piece in _UNSPACED.findall(run):
+def _character_pairs(run: str) -> Iterator[str]:
+    """Yield pairs of characters for scripts that put no spaces between words."""
+    for piece in _UNSPACED_SCRIPT.findall(run):
         yield from (piece[i : i + 2] for i in range(max(1, len(piece) - 1)))
-    yield from (stem(rest.lower()) for rest in _UNSPACED.split(run) if rest)
+    yield from (stem(rest.lower()) for rest in _UNSPACED_SCRIPT.split(run) if rest)
 
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    """The stem of a lower-case word, cut to a length that an index can hold."""
+    """Return the stem of a lower-case word, cut to ``MAX_TERM_CHARS``."""
     word = word[:MAX_TERM_CHARS]
     if not word.isascii() or not word.isalpha():
         return word

@@ -1,4 +1,4 @@
-"""Where sentences end. Pure; offsets in characters of the given text."""
+"""Splits text into sentences. Pure. Offsets are in characters of the given text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 LEAST_CHARS, MOST_CHARS = 40, 400
-CAPITALS = 0.003
-"""Where fewer of the letters are capitals, sentences begin with small ones."""
+"""The shortest and the longest text that ``sentence_windows`` returns."""
+MIN_CAPITALS_SHARE = 0.003
+"""In a text with a smaller share of capital letters, a sentence may begin with a lower-case letter."""
 
 _LINE = re.compile(r"\S[^\n]*")
 _END = re.compile(r"[.!?…][\"'”’)\]»]*(?=\s)|[。！？](?:[」』）])?|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)])[ \t])")
@@ -19,15 +20,15 @@ _ABBREVIATION = re.compile(
 
 
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
-    """The sentences of ``text[start:end]`` in order, as half-open spans without surrounding white space.
+    """Return the sentences of ``text[start:end]`` in order, as half-open spans without surrounding white space.
 
     Together they cover every character that is not white space.
     """
     end = len(text) if end is None else end
     spans: list[tuple[int, int]] = []
-    begin, cased = start, _has_capitals(text[start:end])
+    begin, uses_capitals = start, _uses_capitals(text[start:end])
     for match in _END.finditer(text, start, end):
-        if _goes_on(text, begin, match.end(), end, cased):
+        if _is_inside_sentence(text, begin, match.end(), end, uses_capitals):
             continue
         _append(spans, text, begin, match.end())
         begin = match.end()
@@ -35,15 +36,16 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     return spans
 
 
-def _has_capitals(text: str) -> bool:
-    return sum(map(str.isupper, text)) > CAPITALS * len(text)
+def _uses_capitals(text: str) -> bool:
+    return sum(map(str.isupper, text)) > MIN_CAPITALS_SHARE * len(text)
 
 
-def _goes_on(text: str, begin: int, stop: int, end: int, cased: bool) -> bool:
+def _is_inside_sentence(text: str, begin: int, stop: int, end: int, uses_capitals: bool) -> bool:
+    """Return whether the sentence continues after ``stop``: after an abbreviation, or with a lower-case letter."""
     if text[stop - 1] == "\n" or text[stop - 1] in "。！？":
         return False
     following = text[stop:end].lstrip()[:1]
-    return (cased and following.islower()) or bool(_ABBREVIATION.search(text, max(begin, stop - 12), stop))
+    return (uses_capitals and following.islower()) or bool(_ABBREVIATION.search(text, max(begin, stop - 12), stop))
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
@@ -56,9 +58,10 @@ def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> No
 
 
 def sentence_windows(text: str, *, least: int = LEAST_CHARS, most: int = MOST_CHARS) -> list[tuple[int, int]]:
-    """Sentences and lines of a length that a vector can stand for, as half-open spans in order.
+    """Return sentences and lines of a length that one vector can represent, as half-open spans in order.
 
-    Shorter ones are joined with the next, longer ones cut at a space. They cover all that is not white space.
+    Sentences shorter than ``least`` characters are joined with the next, and those longer than ``most`` are split at a
+    space. Together the spans cover every character that is not white space.
     """
     pieces = [piece for start, end in sentence_spans(text) for piece in _lines(text, start, end) if piece[0] < piece[1]]
     joined: list[tuple[int, int]] = []
@@ -70,7 +73,7 @@ def sentence_windows(text: str, *, least: int = LEAST_CHARS, most: int = MOST_CH
     if len(joined) > 1 and joined[-1][1] - joined[-1][0] < least:
         _, end = joined.pop()
         joined[-1] = (joined[-1][0], end)
-    return [window for start, end in joined for window in _cut(text, start, end, most)]
+    return [window for start, end in joined for window in _split_long(text, start, end, most)]
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -78,7 +81,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield match.span()
 
 
-def _cut(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
+def _split_long(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
     while end - start > most:
         space = text.rfind(" ", start + most // 2, start + most)
         stop = start + most if space < 0 else space

@@ -1,6 +1,6 @@
-"""The nouns of the knowledge layer: frozen values, standard library only.
+"""The data types of the knowledge layer: frozen values that use the standard library only.
 
-Offsets are counted in characters of ``Document.text`` and are half open: ``text[start:end]``.
+Offsets count characters of ``Document.text`` and are half open: ``text[start:end]``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 TENANT_AUDIENCE = "tenant"
-"""The audience of a document that everybody of the tenant may read."""
+"""The audience of a document that every user of the tenant may read."""
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
 DocumentState = Literal["ready", "failed"]
@@ -19,18 +19,18 @@ ChunkingMethod = Literal["fixed", "sentence-window", "semantic", "packed"]
 
 
 def place(title: str, heading: tuple[str, ...], page: int | None = None) -> str:
-    """Where a piece of a document stands, for a person: title, headings, page."""
+    """Return where a part of a document is, for display: title, headings and page."""
     path = heading[1:] if heading[:1] == (title,) else heading
     return " › ".join((title, *path)) + (f", page {page}" if page else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which documents are looked through: those for which every condition holds that is given.
+    """Conditions on the documents that are searched. A document passes if it meets every condition that is set.
 
-    ``sources``: the name of the document, or of the source that brought it, begins with one of these; an empty tuple
-    lets none pass. ``kinds`` of source (``folder``, ``url``), ``formats`` (``pdf``, ``markdown``), ``languages``
-    (``de``) and ``authors`` in full, whatever their case. ``since`` and ``until``: not before, and before these dates.
+    ``sources``: the name of the document or of its source starts with one of these; an empty tuple lets none pass.
+    ``kinds`` of source (``folder``, ``url``), ``formats`` (``pdf``, ``markdown``), ``languages`` (``de``) and
+    ``authors`` match in full, ignoring case. ``since`` includes its date, ``until`` excludes it.
     """
 
     sources: tuple[str, ...] | None = None
@@ -42,7 +42,7 @@ class Filter:
     until: datetime | None = None
 
     def __and__(self, other: Filter) -> Filter:
-        """What passes both."""
+        """Return the filter that lets pass what passes both."""
         return Filter(
             _prefixes(self.sources, other.sources),
             _same(self.kinds, other.kinds),
@@ -55,7 +55,7 @@ class Filter:
 
 
 def _prefixes(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """What begins with one of both: the longer of each pair where it begins with the shorter."""
+    """Return the prefixes of what starts with one of each: the longer of each pair if it starts with the shorter."""
     if one is None or other is None:
         return other if one is None else one
     pairs = ((a, b) if len(a) >= len(b) else (b, a) for a in one for b in other)
@@ -65,8 +65,8 @@ def _prefixes(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tup
 def _same(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if one is None or other is None:
         return other if one is None else one
-    known = {value.casefold() for value in other}
-    return tuple(value for value in one if value.casefold() in known)
+    allowed = {value.casefold() for value in other}
+    return tuple(value for value in one if value.casefold() in allowed)
 
 
 EVERYTHING = Filter()
@@ -74,30 +74,32 @@ EVERYTHING = Filter()
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Who asks, and where to look: documents of this tenant whose audience is one of ``audiences`` may be seen, and of
-    them those that pass ``filter`` are looked through."""
+    """The documents that a search may use.
+
+    These are the documents of the tenant whose audience is one of ``audiences`` and that pass ``filter``.
+    """
 
     tenant_id: str
     audiences: tuple[str, ...] = (TENANT_AUDIENCE,)
     filter: Filter = EVERYTHING
 
     def narrowed(self, more: Filter) -> Scope:
-        """The same scope, with this to pass as well."""
+        """Return the same scope, limited by another filter as well."""
         return replace(self, filter=self.filter & more)
 
     @classmethod
     def of_channel(cls, tenant_id: str, channel_id: str | None) -> Scope:
-        """What everybody in the channel may read: tenant-wide documents and the channel's own."""
+        """Return what every member of the channel may read: tenant-wide documents and those of the channel."""
         return cls(tenant_id, (TENANT_AUDIENCE, channel_id) if channel_id else (TENANT_AUDIENCE,))
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a source brought: the bytes of one document, before anything is known of its form.
+    """The bytes of one document as a source read them, before they are parsed.
 
-    ``uri`` names the document for people and is its identity inside the tenant.
-    ``content_type`` is a hint only; the type is decided by the content. ``metadata`` is kept with the document, and so
-    is ``memo``, which only the source itself gets to see again.
+    ``uri`` names the document for people and is its identity within the tenant.
+    ``content_type`` is only a hint; the content decides the format. ``metadata`` is stored with the document, and so
+    is ``memo``, which only the source itself receives again.
     """
 
     uri: str
@@ -110,9 +112,9 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """Not modified: the document ``uri``, which is known, is at its source as it was read last.
+    """A known document that has not changed since it was read last.
 
-    ``metadata``, where it is given, takes the place of what was kept; the text stays.
+    ``metadata`` is merged into the stored metadata if it is given; the text stays.
     """
 
     uri: str
@@ -121,15 +123,17 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a source wants to know of this reading at the next one. It comes last, and is kept only where every document
-    could be taken in."""
+    """A bookmark that the source receives again at its next run.
+
+    The source yields it last. It is stored only if every document could be ingested.
+    """
 
     memo: str
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A document as it was read before: when, and what the source gave with it."""
+    """When a document was read last, and the metadata that the source gave with it."""
 
     fetched_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -141,11 +145,10 @@ async def _no_memo(_: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored of a source, by the names of its documents: those that are whole, so that only a document among
-    them may be told to be Unchanged.
+    """What is stored of a source: its complete documents, by name. Only these may be reported as Unchanged.
 
-    ``memo`` gives what came with a document as ``Fetched.memo``. ``mark`` is the last Mark; it is empty where any
-    document of the source is not among ``documents``.
+    ``memo`` returns the ``Fetched.memo`` of a document. ``mark`` is the last Mark; it is empty if any document of the
+    source is missing from ``documents``.
     """
 
     documents: Mapping[str, Earlier] = field(default_factory=dict)
@@ -158,7 +161,7 @@ NOTHING_KNOWN = Known()
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A run of text that belongs together: ``document.text[start:end]``.
+    """A coherent part of a document, such as a paragraph or table: ``document.text[start:end]``.
 
     ``heading`` is the path of headings above it, outermost first. ``page`` counts from 1.
     """
@@ -172,7 +175,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document. ``blocks`` lie in order and do not overlap."""
+    """A parsed document. ``blocks`` are in order and do not overlap."""
 
     uri: str
     title: str
@@ -183,9 +186,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document as it is indexed: ``document.text[start:end] == text``.
+    """A part of a document as it is indexed: ``document.text[start:end] == text``.
 
-    ``window``: from where to where it is read, where that is more than itself.
+    ``window`` is the start and end of the text that is read in its place, if that is larger.
     """
 
     position: int
@@ -199,7 +202,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """The score that each stage gave; ``None`` where the stage did not see the passage."""
+    """The score of a passage in each stage of the search; None if the stage did not score it."""
 
     dense: float | None = None
     sparse: float | None = None
@@ -209,7 +212,7 @@ class Legs:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """The characters ``start:end`` of a document, and the cosine of their vector to that of the question."""
+    """The characters ``start:end`` of a document, and the cosine of their vector to the question's."""
 
     start: int
     end: int
@@ -218,7 +221,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A found piece of a document, ready to be quoted: ``document.text[start:end] == text``."""
+    """A part of a document that was found for a question: ``document.text[start:end] == text``."""
 
     chunk_id: int
     document_id: str
@@ -232,24 +235,24 @@ class Passage:
     score: float
     legs: Legs = Legs()
     window: tuple[int, int] | None = None
-    """From where to where it is to be read, where that is more than itself."""
+    """The start and end of the text to read in its place, if that is larger."""
     sentences: tuple[Sentence, ...] = ()
-    """Its sentences in order, where their vectors are stored."""
+    """Its sentences in order, if their vectors are stored."""
 
     @property
     def place(self) -> str:
-        """Where it stands, for a person."""
+        """Where the passage is, for display."""
         return place(self.title or self.source, self.heading, self.page)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer of a search, best passage first.
+    """The result of a search, best passage first.
 
-    ``confidence`` in 0..1 says how likely the passages hold the answer at all.
+    ``confidence``, 0 to 1, says how likely the passages contain the answer.
     ``knowledge_version`` grows with every change of the tenant's documents.
-    ``embedding_model`` and ``embedding_tokens`` say what the query cost to encode.
-    ``searched`` is what was looked for: the question, and the words that it took from the thread.
+    ``embedding_model`` and ``embedding_tokens`` say what it cost to encode the query.
+    ``searched`` is the text that was searched for: the question and the words added from the thread.
     """
 
     passages: tuple[Passage, ...]
@@ -260,29 +263,30 @@ class Found:
     embedding_tokens: int = 0
     searched: str = ""
     decline_below: float = 0.1
-    """A confidence below this says that the passages do not hold the answer."""
+    """Below this confidence, the passages do not contain the answer."""
     weak_below: float = 0.0
-    """A confidence below this says that they may well not."""
+    """Below this confidence, they may well not contain it."""
     documents: int = 0
-    """How many documents were searched; counted only where the passages do not hold the answer."""
+    """The number of documents searched; counted only if the passages do not contain the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One document that could not be taken in, and why, in words for a person."""
+    """A document that could not be ingested, and the reason, as a text for users."""
 
     source: str
     error: str
 
 
 Item = Fetched | Unchanged | Failure | Mark
-"""What a source brings, one after the other."""
+"""What a source yields."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one ingestion did. ``documents`` counts those stored or found unchanged. ``stopped``: it was told to end
-    before everything was read; what it had taken in stays.
+    """The result of an ingestion. ``documents`` counts those that were stored or have not changed.
+
+    ``stopped`` says that a user stopped it before everything was read; documents stored until then stay.
     """
 
     documents: int
@@ -298,7 +302,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an ingestion stands; ``total`` are the documents found so far, ``None`` while none are counted."""
+    """The progress of an ingestion. ``total`` counts the documents found so far; None while it is unknown."""
 
     source: str
     done: int
@@ -310,7 +314,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A stored document as the document list shows it."""
+    """A stored document as the list of documents shows it."""
 
     id: str
     source: str

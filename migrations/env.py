@@ -1,4 +1,4 @@
-"""Runs the migrations against the database that Parley uses: DATABASE_URL, or the embedded Postgres."""
+"""Runs the migrations on the database that Parley uses: DATABASE_URL, or the embedded Postgres."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 from bot.config import load
-from bot.store import embedded_postgres
+from bot.store.embedded import server as embedded_server
 from bot.store.schema import metadata as conversations
 from bot.store.session import driver_url
 from knowledge.schema import metadata as knowledge
 
 LOCK = 7261093
-"""Names the advisory lock that lets one process at a time migrate."""
+"""The key of the advisory lock that lets one process migrate at a time."""
 
 
 def _url() -> str:
@@ -24,13 +24,13 @@ def _url() -> str:
     settings = load()
     if settings.database_url:
         return driver_url(settings.database_url.get_secret_value())
-    return driver_url(embedded_postgres.start(settings.data_dir).url)
+    return driver_url(embedded_server.start(settings.data_dir).url)
 
 
 def _compared(item: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
-    """What ``alembic check`` and ``--autogenerate`` look at.
+    """Return whether ``alembic check`` and ``--autogenerate`` compare an object.
 
-    Indexes over expressions stand in the migrations alone, and the tables of the queue belong to procrastinate.
+    Indexes on expressions are defined in the migrations only, and the tables of the queue belong to procrastinate.
     """
     if kind == "table" and (name or "").startswith("procrastinate_"):
         return False

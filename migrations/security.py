@@ -1,8 +1,8 @@
-"""Row-level security as every migration applies it.
+"""Row-level security and grants that every migration applies to its tables.
 
-Every table leads with ``tenant_id``. A transaction names its tenant with ``set_config('parley.tenant_id', ..., true)``;
-without it no row is seen or written. FORCE makes the rule bind the owner; a superuser is bound only after
-``SET LOCAL ROLE parley_app``, which exists where the connecting role may make roles.
+Every table starts with ``tenant_id``. A transaction sets its tenant with ``set_config('parley.tenant_id', ..., true)``;
+without it no row can be read or written. FORCE applies the policy to the owner of the table too. A superuser is bound
+only after ``SET LOCAL ROLE parley_app``; that role exists if the connecting role may create roles.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ APP_ROLE = "parley_app"
 
 
 def create_app_role() -> None:
-    """Make the role that transactions take, where the connecting role may; roles are shared by all databases."""
+    """Create the role that transactions use, if the connecting role may. All databases of a server share it."""
     op.execute(
         f"""
         DO $$ BEGIN
@@ -41,7 +41,7 @@ def create_app_role() -> None:
 
 
 def protect(table: str) -> None:
-    """Force row-level security on ``table`` and let the application role use it."""
+    """Force row-level security on ``table``, and let the application role use it."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute(

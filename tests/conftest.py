@@ -15,7 +15,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from bot.store import embedded_postgres, migrate
+from bot.store import migrate
+from bot.store.embedded import server as embedded_server
+from bot.store.embedded.roles import APPLICATION
+from bot.store.embedded.server import EmbeddedServer
 from bot.store.session import Database
 from knowledge.ports import Sessions
 
@@ -24,7 +27,7 @@ TEMPLATE = "parley_template"
 FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 UNIT_TESTS = (
     *("cli/*", "commands/*", "engine/*", "evals/*", "ingestion/*", "knowledge/*", "store/*"),
-    *("*/test_parse.py", "*/test_render.py", "test_settings.py", "test_frozen_clock.py"),
+    *("*/test_parse.py", "*/test_payloads.py", "*/test_render.py", "test_settings.py", "test_frozen_clock.py"),
 )
 """Files of `make test-fast`; their tests that use a database are left out."""
 SLOW = ("knowledge/test_embedders.py",)
@@ -49,46 +52,56 @@ def _with_database(url: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Return the URL of the server's ``postgres`` database; connect as a superuser."""
+def embedded() -> Iterator[EmbeddedServer]:
+    """Yield one server for the whole session."""
     folder = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    server = embedded_postgres.start(folder, settings=FAST_SETTINGS)
-    yield _with_database(server.url, "postgres")
+    server = embedded_server.start(folder, options=FAST_SETTINGS)
+    yield server
     server.release()
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def template(postgres: str) -> str:
-    """Return the name of a migrated database to clone."""
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    migrate.upgrade(_with_database(postgres, TEMPLATE))
+def postgres(embedded: EmbeddedServer) -> str:
+    """Return the URL of the server's ``postgres`` database, for the superuser."""
+    return _with_database(embedded.admin_url, "postgres")
+
+
+@pytest.fixture(scope="session")
+def template(embedded: EmbeddedServer, postgres: str) -> str:
+    """Return the name of a migrated database to clone. The application's role owns it, as in production."""
+    _create(postgres, TEMPLATE, "template1")
+    migrate.upgrade(_with_database(embedded.url, TEMPLATE))
     return TEMPLATE
 
 
 @pytest.fixture
-def empty_database_url(postgres: str) -> Iterator[str]:
+def empty_database_url(embedded: EmbeddedServer, postgres: str) -> Iterator[str]:
     """Return the URL of a database without a schema."""
-    yield from _database(postgres, "template1")
+    yield from _database(embedded, postgres, "template1")
 
 
 @pytest.fixture
-def database_url(postgres: str, template: str) -> Iterator[str]:
+def database_url(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
     """Return the URL of a fresh migrated database."""
-    yield from _database(postgres, template)
+    yield from _database(embedded, postgres, template)
 
 
-def _database(postgres: str, template: str) -> Iterator[str]:
+def _database(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
-        try:
-            yield _with_database(postgres, name)
-        finally:
+    _create(postgres, name, template)
+    try:
+        yield _with_database(embedded.url, name)
+    finally:
+        with psycopg.connect(postgres, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _create(postgres: str, name: str, template: str) -> None:
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+    names = (sql.Identifier(one) for one in (name, template, APPLICATION))
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(statement.format(*names))
 
 
 @pytest.fixture

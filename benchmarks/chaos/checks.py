@@ -110,7 +110,7 @@ def slack_messages(slack: SlackDouble) -> list[BotMessage]:
         if not message.bot_id or message.deleted or message.only_for:
             continue
         seconds, _, count = message.ts.partition(".")
-        at = slack.world._opened + message.versions[-1].at
+        at = slack.world.created_at + message.versions[-1].at
         place = f"{message.channel}/{message.thread_ts or message.ts}"
         draft = "parley_stop" in message.now.buttons
         found.append(BotMessage("slack", place, int(seconds) * 10**7 + int(count), message.shown, draft, at))

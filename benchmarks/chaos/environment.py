@@ -145,7 +145,7 @@ class Environment:
                     aged = f"UPDATE {table} SET created_at = created_at - interval '1 hour'"
                     await connection.execute(text(aged))
             for tenant_id in await maintenance.every_tenant(database):
-                await maintenance.release_left_behind(database, tenant_id)
+                await maintenance.release_orphaned_reservations(database, tenant_id)
         finally:
             await database.aclose()
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from tests.doubles.discord import DiscordDouble
-from tests.doubles.discord_world import Channel as DiscordChannel
-from tests.doubles.discord_world import Message as DiscordMessage
-from tests.doubles.discord_world import User as DiscordUser
+from tests.doubles.discord_models import Channel as DiscordChannel
+from tests.doubles.discord_models import Message as DiscordMessage
+from tests.doubles.discord_models import User as DiscordUser
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import BOT_USER, Message, User

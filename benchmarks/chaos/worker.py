@@ -65,7 +65,7 @@ async def work(spec: Spec, send: Send) -> None:
 def _shorten_leases(seconds: float) -> None:
     """Shorten leases, so that a run does not wait half a minute whenever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
-    lease.HEARTBEAT_SECONDS, lease.CONFIRM_SECONDS, reply_messages.SHOWN_WITHIN = (
+    lease.HEARTBEAT_SECONDS, lease.CONFIRM_SECONDS, reply_messages.SHOW_TIMEOUT = (
         seconds / 4,
         seconds * 0.45,
         seconds / 3,
@@ -75,7 +75,7 @@ def _shorten_leases(seconds: float) -> None:
 def _raise_rate_limits(workspaces: float) -> None:
     """Raise the rate limits: the users stand for many workspaces, each of which has limits of its own."""
     surface.LIMITS = replace(surface.LIMITS, edits_per_minute=(surface.LIMITS.edits_per_minute or 0) * workspaces)
-    native_streams.STARTS_A_MINUTE = int(native_streams.STARTS_A_MINUTE * workspaces)
+    native_streams.STARTS_PER_MINUTE = int(native_streams.STARTS_PER_MINUTE * workspaces)
 
 
 async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Builds replies of commands from made-up figures, with the commands' own code."""
+"""Builds command replies from sample figures, with the formatting code of the commands themselves."""
 
 from __future__ import annotations
 
@@ -15,30 +15,41 @@ from bot.types.display import Citation
 from bot.types.settings import ChannelSettings
 
 NO_REUSE = Tally(0, 0, 0, 0, 0)
-SAVINGS = Savings(Decimal("9.12"), Decimal("30.87"), Decimal("2.4031"))
+SAVINGS_30_DAYS = Savings(Decimal("6.8681"), Decimal("14.0920"), Decimal("2.3614"))
+SAVINGS_14_DAYS = Savings(Decimal("3.2110"), Decimal("6.5884"), Decimal("1.1040"))
 MODELS = (
-    ("claude-sonnet-4-5", 1204, 4_812_330, 3_377_904, 402_118, "28.3112"),
-    ("claude-haiku-4-5", 5310, 9_120_004, 5_001_220, 611_870, "12.9440"),
+    ("claude-sonnet-5-5", 1204, 4_812_330, 3_377_904, 402_118, "7.2278"),
+    ("claude-haiku-5-5", 5310, 9_120_004, 5_001_220, 611_870, "0.7678"),
 )
-DAYS = (0.8, 1.1, 1.3, 0.2, 0.1, 1.6, 1.9, 1.7, 2.2, 1.4, 0.3, 0.2, 2.4, 2.1)
-FIRST = date(2026, 11, 2)
+"""Model, answers, prompt tokens, cached tokens, output tokens, US dollars at the list prices of November 2026."""
+DAYS = (0.19, 0.26, 0.31, 0.05, 0.02, 0.38, 0.45, 0.40, 0.52, 0.33, 0.07, 0.05, 0.57, 0.50)
+"""US dollars of each day."""
+FIRST_DAY = date(2026, 11, 2)
+ANSWERS_PER_DOLLAR, PROMPT_PER_DOLLAR, CACHED_PER_DOLLAR, OUTPUT_PER_DOLLAR = 815, 1_740_000, 1_050_000, 127_000
 
 
-def by_model() -> Reply:
+def costs_by_model() -> Reply:
     """Return the reply to ``/costs 30d by model``."""
     rows = [_row(name, answers, tokens, cached, out, usd) for name, answers, tokens, cached, out, usd in MODELS]
-    report = CostReport(rows, _total(rows), SAVINGS, (), NO_REUSE)
-    return Reply(costs.summary(report), costs.table_of(report, "model"))
+    made = CostReport(rows, _total(rows), SAVINGS_30_DAYS, (), NO_REUSE)
+    return Reply(costs.summary(made), costs.table_of(made, "model"))
 
 
-def by_day() -> Reply:
-    """Return the picture of ``/costs 14d chart``, without its text."""
+def costs_chart() -> Reply:
+    """Return the reply to ``/costs 14d chart``, without its table."""
     rows = [
-        _row(str(FIRST + timedelta(days=n)), round(usd * 90), round(usd * 2e5), round(usd * 1e5), 900, str(usd))
+        _row(
+            str(FIRST_DAY + timedelta(days=n)),
+            round(usd * ANSWERS_PER_DOLLAR),
+            round(usd * PROMPT_PER_DOLLAR),
+            round(usd * CACHED_PER_DOLLAR),
+            round(usd * OUTPUT_PER_DOLLAR),
+            str(usd),
+        )
         for n, usd in enumerate(DAYS)
     ]
-    report = CostReport(rows, _total(rows), SAVINGS, (), NO_REUSE)
-    return Reply(costs.summary(report), file=File("costs-by-day.png", costs_by_day(report), "image/png"))
+    made = CostReport(rows, _total(rows), SAVINGS_14_DAYS, (), NO_REUSE)
+    return Reply(costs.summary(made), file=File("costs-by-day.png", costs_by_day(made), "image/png"))
 
 
 def _row(key: str, answers: int, prompt: int, cached: int, completion: int, usd: str) -> CostRow:
@@ -57,7 +68,7 @@ def _total(rows: list[CostRow]) -> CostRow:
     return total
 
 
-def in_this_channel() -> Reply:
+def channel_settings() -> Reply:
     """Return the reply to ``/settings show``."""
     return settings.shown(
         ChannelSettings(
@@ -69,7 +80,7 @@ def in_this_channel() -> Reply:
     )
 
 
-def quotes() -> Reply:
+def cited_passages() -> Reply:
     """Return the reply to ``/sources``."""
     leave = (
         "Plan it with your team. Everybody has 30 days of paid leave a year. Interns have 20. What is left in December "
@@ -82,14 +93,14 @@ def quotes() -> Reply:
         (1, "https://handbook.example/leave", "Leave", ("Paid leave",), None, leave, leave[24:85]),
         (2, "handbook.pdf", "Handbook", (), 12, signed, signed[21:82]),
     )
-    citations = [
+    made = [
         Citation(n, source, title, quote, str(n), heading, page, text.index(quote), text.index(quote) + len(quote))
         for n, source, title, heading, page, text, quote in cited
     ]
-    return cited_sources.shown(citations, {"1": leave, "2": signed})
+    return cited_sources.shown(made, {"1": leave, "2": signed})
 
 
-def trace() -> Reply:
+def answer_trace() -> Reply:
     """Return the reply to ``/why``."""
     at = datetime(2026, 11, 16, 10, 42, tzinfo=UTC)
     legs = (
@@ -103,7 +114,7 @@ def trace() -> Reply:
     ]
     details = {
         "searched": "how many days of leave do I have, and who signs?",
-        "route": {"model": "claude-haiku-4-5", "tier": "cheap", "reason": "a short question about one fact"},
+        "route": {"model": "claude-haiku-5-5", "tier": "cheap", "reason": "a short question about one fact"},
         "confidence": 0.87,
         "timings_ms": {"search": 41, "ttft": 610, "total": 2140},
         "prompt_parts": {"system": 866, "history": 0, "passages and question": 1243, "answer": 1200},
@@ -111,9 +122,9 @@ def trace() -> Reply:
     }
     call = {
         "purpose": "answer",
-        "model": "claude-haiku-4-5",
+        "model": "claude-haiku-5-5",
         "status": "ok",
-        "cost_usd": 0.001794,
+        "cost_usd": 0.000192,
         "estimated": False,
         "prompt_tokens": 2109,
         "cached_tokens": 866,

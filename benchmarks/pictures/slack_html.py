@@ -1,4 +1,4 @@
-"""Renders Slack's blocks as HTML that approximates the look in Slack's documentation."""
+"""Renders Slack blocks and modals as HTML that looks similar to Slack, after the examples in Slack's documentation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def message(blocks: Sequence[Block], *, who: str = "Parley", person: bool = False, text: str = "") -> str:
-    """Return a message of the bot, or of a user."""
+    """Return the HTML of a message of the bot or of a person."""
     shown = "".join(_block(block) for block in blocks) or f"<p>{html.escape(text)}</p>"
     face, app = ("face person", "") if person else ("face", '<span class="app">APP</span>')
     head = f'<span class="who">{who}</span>{app}<span class="at">10:42</span>'
@@ -69,18 +69,18 @@ def message(blocks: Sequence[Block], *, who: str = "Parley", person: bool = Fals
 
 
 def file(shared: File) -> str:
-    """Return an uploaded file: an image as itself, any other by its name."""
+    """Return the HTML of an uploaded file: its name, and the picture if it is one."""
     return message([{"type": "file", "file": shared}])
 
 
 def picture(shown: File, width: int) -> str:
-    """Return an image embedded in the page."""
+    """Return an ``img`` element that contains the image data."""
     data = base64.b64encode(shown.data).decode()
     return f'<img width="{width}" src="data:{shown.content_type};base64,{data}">'
 
 
 def modal(view: Block) -> str:
-    """Return a modal."""
+    """Return the HTML of a modal."""
     inside = "".join(_block(block) for block in view["blocks"])
     buttons = [f'<span class="button">{_plain(view["close"])}</span>'] if "close" in view else []
     buttons += [f'<span class="button primary">{_plain(view["submit"])}</span>'] if "submit" in view else []
@@ -116,12 +116,12 @@ def _button(element: Block) -> str:
 
 
 def thumbs(label: str) -> str:
-    """Return a label with drawn thumbs, because a machine may have no emoji font."""
-    for sign, turn in (("👍", 0), ("👎", 180)):
+    """Replace the thumb emoji in a label by drawings, because the machine may have no emoji font."""
+    for emoji, angle in (("👍", 0), ("👎", 180)):
         hand = (
-            f'<svg width="15" viewBox="0 0 16 16" transform="rotate({turn})"><path fill="#e8a317" d="{_THUMB}"/></svg>'
+            f'<svg width="15" viewBox="0 0 16 16" transform="rotate({angle})"><path fill="#e8a317" d="{_THUMB}"/></svg>'
         )
-        label = label.replace(sign, hand)
+        label = label.replace(emoji, hand)
     return label
 
 

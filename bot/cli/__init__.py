@@ -1,4 +1,7 @@
-"""The command line. An error is one line that says what to do; the exit status is 0 done, 1 failed, 2 wrong usage."""
+"""The ``parley`` command line: registers the commands, prints errors as one line, returns the exit status.
+
+The exit status is 0 for success, 1 for a failure and 2 for wrong usage.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 
 import click
 
-from bot.cli import ask, costs, documents, evaluate, operations, privacy, serve
+from bot.cli import ask, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve
 from bot.cli.command_runtime import explain
 from bot.errors import UsageError
 
@@ -14,30 +17,33 @@ from bot.errors import UsageError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="parley", message="parley %(version)s")
 def cli() -> None:
-    """Parley answers questions from your team's documents, in Slack, Discord, the browser and here."""
+    """Parley answers questions from your team's documents, in Slack, Discord, the browser and the terminal.
+
+    To try it, run 'parley up --sample' and open the address that it prints.
+    """
 
 
-for module in (serve, ask, documents, costs, privacy, evaluate, operations):
+for module in (serve, ask, ingest, docs, search, costs, privacy, evaluate, doctor, manifest, database):
     for command in module.COMMANDS:
         cli.add_command(command)
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit with its status."""
     sys.exit(run(args))
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line and return its exit status."""
     try:
         status = cli.main(args=args, prog_name="parley", standalone_mode=False)
         return status if isinstance(status, int) else 0
-    except click.exceptions.NoArgsIsHelpError as help_wanted:
-        click.echo(help_wanted.format_message())
+    except click.exceptions.NoArgsIsHelpError as no_command:
+        click.echo(no_command.format_message())
         return 2
     except click.ClickException as error:
-        where = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
-        return _fail(f"{' '.join(error.format_message().split()).rstrip('.')}{where}", 2)
+        hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        return _fail(f"{' '.join(error.format_message().split()).rstrip('.')}{hint}", 2)
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""``ask``, ``chat`` and ``why``."""
+"""The ``parley ask``, ``chat`` and ``why`` commands: ask questions and show the trace of an answer."""
 
 from __future__ import annotations
 
@@ -8,32 +8,45 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option, with_app
+from bot.cli import user_messages
+from bot.cli.command_runtime import json_option, print_json, tenant_option, with_app, with_database
 from bot.errors import ParleyError, UsageError
 from bot.types.conversation import LOCAL_TENANT, Incoming
 from bot.types.turns import Outcome
 
 if TYPE_CHECKING:
     from bot.app import App
+    from bot.reports.trace import Trace
+    from bot.store.session import Database
 
 USER = "you"
+thread_option = click.option(
+    "--thread", metavar="NAME", help="Continue the thread with this name, or start it.  [default: a new thread]"
+)
+user_option = click.option(
+    "--user",
+    default=USER,
+    show_default=True,
+    metavar="ID",
+    help="Id of the asker. Budgets and costs are counted by it.",
+)
 
 
 @click.command()
 @click.argument("question")
-@click.option("--thread", help="Go on in this thread; any name begins one.")
-@click.option("--user", default=USER, show_default=True, help="Who asks; budgets count by this id.")
+@thread_option
+@user_option
 @click.option("--strong", is_flag=True, help="Ask the strong model.")
-@click.option("--fresh", is_flag=True, help="Answer anew, also where the same was answered before.")
+@click.option("--fresh", is_flag=True, help="Do not use the answer cache.")
 @json_option
 def ask(question: str, thread: str | None, user: str, strong: bool, fresh: bool, as_json: bool) -> None:
     """Ask a question and print the answer with its sources."""
     from bot.platforms import console
 
-    asked = console.incoming(
+    message = console.incoming(
         question, thread=thread or _new_thread(), user=user, wish="strong" if strong else None, fresh=fresh
     )
-    outcome = with_app(lambda app: _answer(app, asked, quiet=as_json), warm=True)
+    outcome = with_app(lambda app: _answer(app, message, quiet=as_json), warm=True)
     if as_json:
         print_json(as_document(outcome))
     if outcome.refused is not None:
@@ -43,10 +56,14 @@ def ask(question: str, thread: str | None, user: str, strong: bool, fresh: bool,
 
 
 @click.command()
-@click.option("--thread", help="Go on in this thread; any name begins one.")
-@click.option("--user", default=USER, show_default=True, help="Who asks; budgets count by this id.")
+@thread_option
+@user_option
 def chat(thread: str | None, user: str) -> None:
-    """Talk in one thread; /help lists the commands, /again asks the last question anew, Ctrl-D ends."""
+    """Chat in one thread.
+
+    /help lists the commands. /again repeats the last question without the answer cache, /again strong asks the strong
+    model. Ctrl-D ends the chat.
+    """
     with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
 
 
@@ -55,19 +72,20 @@ def chat(thread: str | None, user: str) -> None:
 @tenant_option
 @json_option
 def why(turn_id: str, tenant: str, as_json: bool) -> None:
-    """Show the trace of one answer."""
-    made = settings()
+    """Show how an answer was made: search, passages, model calls, cost and timings.
 
-    async def traced() -> Any:
-        from bot.app import opened_database
+    'parley ask --json' prints the TURN_ID of an answer.
+    """
+
+    async def load(database: Database) -> Trace | None:
         from bot.reports.trace import trace_of
 
-        async with opened_database(made) as database, database.tenant(tenant) as session:
+        async with database.tenant(tenant) as session:
             return await trace_of(session, tenant_id=tenant, turn_id=turn_id)
 
-    trace = run(traced())
+    trace = with_database(load)
     if trace is None:
-        raise ParleyError(f"No answer has the id {turn_id}. 'parley ask --json' prints it as turn_id.")
+        raise ParleyError(user_messages.unknown_answer(turn_id))
     if as_json:
         print_json(trace.as_json())
         return
@@ -78,7 +96,7 @@ def why(turn_id: str, tenant: str, as_json: bool) -> None:
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:
-    """An answer as the contract has it."""
+    """Return an answer as the JSON document of the command line."""
     usage, route = outcome.usage, outcome.route
     return {
         "turn_id": outcome.turn_id,
@@ -115,22 +133,22 @@ def _new_thread() -> str:
     return uuid.uuid4().hex[:12]
 
 
-async def _answer(app: App, asked: Incoming, *, quiet: bool = False) -> Outcome:
-    from bot.commands.ask import Unseen
+async def _answer(app: App, message: Incoming, *, quiet: bool = False) -> Outcome:
+    from bot.commands.ask import NullSurface
     from bot.platforms import console
 
-    turn = await app.dispatcher.accept(asked)
+    turn = await app.dispatcher.accept(message)
     if turn is None:
-        raise UsageError("That question was asked already.")
-    return await app.dispatcher.start(turn, Unseen() if quiet else console.Terminal())
+        raise UsageError(user_messages.ASKED_ALREADY)
+    return await app.dispatcher.start(turn, NullSurface() if quiet else console.Terminal())
 
 
-async def _again(app: App, turn_id: str | None, user: str, *, strong: bool) -> Outcome:
-    """The last question of the chat, past the answer cache. Raises UsageError where there is none."""
+async def _repeat(app: App, turn_id: str | None, user: str, *, strong: bool) -> Outcome:
+    """Ask the last question of the chat again, bypassing the answer cache. Raises UsageError if there is none."""
     from bot.platforms import console
 
     if turn_id is None:
-        raise UsageError("Nothing was asked here yet; ask, and /again asks it anew.")
+        raise UsageError(user_messages.NOTHING_ASKED)
     turn = await app.dispatcher.repeat(
         turn_id, console.author(user), tenant_id=LOCAL_TENANT, wish="strong" if strong else None
     )
@@ -140,23 +158,23 @@ async def _again(app: App, turn_id: str | None, user: str, *, strong: bool) -> O
 async def _chat(app: App, thread: str, user: str) -> None:
     import asyncio
 
-    click.echo(f"Thread {thread}. Ask, or write /help; /again asks anew; Ctrl-D ends.", err=True)
+    click.echo(user_messages.chat_intro(thread), err=True)
     last: str | None = None
     while True:
         try:
-            line = await asyncio.to_thread(_read)
+            line = await asyncio.to_thread(_read_line)
         except (EOFError, KeyboardInterrupt):
             return
         if not line.strip():
             continue
         try:
-            last = await _say(app, line.strip(), thread, user, last) or last
+            last = await _handle_line(app, line.strip(), thread, user, last) or last
         except ParleyError as error:
             click.echo(str(error))
         click.echo()
 
 
-def _read() -> str:
+def _read_line() -> str:
     if sys.stdin.isatty():
         return input("> ")
     line = sys.stdin.readline()
@@ -165,15 +183,18 @@ def _read() -> str:
     return line
 
 
-async def _say(app: App, line: str, thread: str, user: str, last: str | None) -> str | None:
-    """Carry out a line; ``last`` is the turn before. The id of the turn that the line is, None where it is none."""
+async def _handle_line(app: App, line: str, thread: str, user: str, last: str | None) -> str | None:
+    """Run the command or answer the question in a line; ``last`` is the id of the previous turn.
+
+    Return the id of the new turn; None for a command.
+    """
     from bot import commands
     from bot.cli.output import show_reply
     from bot.platforms import console
 
     name, _, args = line[1:].partition(" ")
     if line.startswith("/") and name == "again":
-        return (await _again(app, last, user, strong=args.strip() == "strong")).turn_id
+        return (await _repeat(app, last, user, strong=args.strip() == "strong")).turn_id
     if line.startswith("/"):
         show_reply(await commands.run(name, args, console.context(app.services, thread=thread, user=user)))
         return None

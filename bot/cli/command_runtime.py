@@ -1,4 +1,4 @@
-"""How a command runs: settings, logging, the event loop, and errors in one line."""
+"""Runs a command: loads settings, sets up logging, opens app or database, runs the event loop, explains errors."""
 
 from __future__ import annotations
 
@@ -17,35 +17,43 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bot.cli import user_messages
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
 
 if TYPE_CHECKING:
     from bot.app import App
+    from bot.store.session import Database
 
 Result = TypeVar("Result")
 
-COLLECTED_AFTER = (50_000, 20, 50)
-"""New objects, and collections of the younger generation, after which garbage is looked for; Python's own are 700, 10
-and 10. Looking stops the process, the longer the more it has loaded."""
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Thresholds of the garbage collector; Python's defaults are 700, 10 and 10.
+
+A collection stops the process, and takes longer the more the process has loaded.
+"""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 tenant_option = click.option(
-    "--tenant", default="local", show_default=True, help="Whose documents: local, slack:TEAM or discord:GUILD."
+    "--tenant",
+    default="local",
+    show_default=True,
+    metavar="TENANT",
+    help="Whose data to use: local, slack:TEAM or discord:GUILD.",
 )
 
 
 def settings() -> Settings:
-    """The settings, with logging set up by them."""
-    made = load()
-    _set_up_logging(made.log_level)
-    return made
+    """Load the settings and set up logging."""
+    loaded = load()
+    _set_up_logging(loaded.log_level)
+    return loaded
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine; SIGTERM ends it as Ctrl-C does."""
+    """Run a coroutine to its end. SIGTERM cancels it like Ctrl-C."""
     gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
+    gc.set_threshold(*GC_THRESHOLDS)
 
     async def guarded() -> Result:
         task = asyncio.current_task()
@@ -61,33 +69,46 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def with_app(work: Callable[[App], Awaitable[Result]], *, warm: bool = False) -> Result:
-    """Open the app, run ``work`` with it, and close it. ``warm`` loads the embedding model meanwhile."""
-    made = settings()
+    """Open the app, run ``work`` with it, and close it. With ``warm``, load the embedding model in the background."""
+    loaded = settings()
 
-    async def opened() -> Result:
+    async def open_and_run() -> Result:
         from bot.app import open_app
 
-        async with open_app(made, warm=warm) as app:
+        async with open_app(loaded, warm=warm) as app:
             return await work(app)
 
-    return run(opened())
+    return run(open_and_run())
+
+
+def with_database(work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Open the database alone, run ``work`` with it, and close it."""
+    loaded = settings()
+
+    async def open_and_run() -> Result:
+        from bot.app import opened_database
+
+        async with opened_database(loaded) as database:
+            return await work(database)
+
+    return run(open_and_run())
 
 
 @contextmanager
 def stoppable() -> Iterator[asyncio.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets, so that the body ends in good order; a second one breaks off."""
+    """Yield an event that the first Ctrl-C or SIGTERM sets, for a graceful stop. A second signal cancels the task."""
     stop, loop, task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
 
-    def asked() -> None:
+    def on_signal() -> None:
         if stop.is_set() and task is not None:
             task.cancel()
         stop.set()
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, asked)
+            loop.add_signal_handler(number, on_signal)
     except (NotImplementedError, RuntimeError, ValueError):
-        # Only the main thread of Unix hears signals so; elsewhere Ctrl-C breaks off, and the next run goes on.
+        # Signal handlers work only in the main thread on Unix. Elsewhere Ctrl-C interrupts, and the next run continues.
         yield stop
         return
     try:
@@ -98,12 +119,12 @@ def stoppable() -> Iterator[asyncio.Event]:
 
 
 def print_json(document: object) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_jsonable))
 
 
 def explain(error: BaseException) -> str:
-    """One line for a person; a group of errors is told by its first."""
+    """Return an error as one line for the user; of a group of errors, the first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     line = " ".join(for_operator(error).split())
@@ -112,13 +133,10 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ParleyError | KnowledgeError) and line:
         return line
     logging.getLogger("bot").debug("unexpected error", exc_info=error)
-    return (
-        f"Something broke ({type(error).__name__}: {line[:300] or 'no message'}). "
-        "Run it again with PARLEY_LOG_LEVEL=DEBUG for the details."
-    )
+    return user_messages.unexpected_error(type(error).__name__, line)
 
 
-def _plain(value: object) -> object:
+def _jsonable(value: object) -> object:
     return float(value) if isinstance(value, Decimal) else str(value)
 
 
@@ -140,7 +158,7 @@ def _set_up_logging(level: str) -> None:
     ):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ("discord.client", "discord.state", "bot.platforms.slack.app.bolt"):
-        # What they warn of here is meant so: no voice, no server list for a token check, a client made beforehand.
+        # Their warnings are about intended behavior: no voice, no guild list for a token check, a client passed in.
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -1,4 +1,4 @@
-"""``costs`` and ``budget``."""
+"""The ``parley costs`` and ``parley budget`` commands: report model costs, show and set daily token budgets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option
+from bot.cli import user_messages
+from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option, with_database
 from bot.errors import ParleyError, UsageError
 
 if TYPE_CHECKING:
@@ -16,32 +17,42 @@ if TYPE_CHECKING:
     from bot.reports.costs import CostReport
     from bot.store.session import Database
 
+_OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.command()
-@click.option("--since", "period", default="30d", show_default=True, help="12h, 30d, 4w.")
-@click.option("--by", type=click.Choice(["user", "channel", "model", "purpose", "day"]), default="user")
-@click.option("--chart", type=click.Path(dir_okay=False, path_type=Path), help="Write a PNG chart of the days.")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows as CSV.")
+@click.option(
+    "--since", "period", default="30d", show_default=True, metavar="PERIOD", help="How far back: 12h, 30d, 4w."
+)
+@click.option(
+    "--by",
+    type=click.Choice(["user", "channel", "model", "purpose", "day"]),
+    default="user",
+    show_default=True,
+    help="How to group the costs.",
+)
+@click.option("--chart", type=_OUTPUT_FILE, help="Write a PNG chart of the costs by day to this file.")
+@click.option("--csv", "csv_file", type=_OUTPUT_FILE, help="Write the rows as CSV to this file.")
 @tenant_option
 @json_option
 def costs(period: str, by: Any, chart: Path | None, csv_file: Path | None, tenant: str, as_json: bool) -> None:
-    """Show what the models cost."""
+    """Show what the models cost, and what caching and routing saved."""
     from bot.commands.costs import csv_text, summary, table_of
 
-    made = _report(period, by, tenant)
+    report = _report(period, by, tenant)
     if csv_file:
-        _write(csv_file, csv_text(made).encode())
+        _write(csv_file, csv_text(report).encode())
     if chart:
         from bot.reports.charts import costs_by_day
 
         _write(chart, costs_by_day(_report(period, "day", tenant)))
     if as_json:
-        print_json(made.as_json())
+        print_json(report.as_json())
         return
     from bot.cli.output import show_table
 
-    click.echo(summary(made))
-    table = table_of(made, by)
+    click.echo(summary(report))
+    table = table_of(report, by)
     show_table(table.columns, table.rows)
 
 
@@ -55,20 +66,23 @@ def budget() -> None:
 @tenant_option
 @json_option
 def show(subject: str, tenant: str, as_json: bool) -> None:
-    """Show the day of SUBJECT: a person's id, channel:ID or tenant; * shows the limits that were set."""
+    """Show how many tokens SUBJECT used today, and its limit.
+
+    SUBJECT is a user's id, channel:ID or tenant; * shows all limits. Without SUBJECT, show the terminal's user.
+    """
     from bot.commands.budget import subject_of
 
-    made, who = settings(), subject_of(subject)
+    loaded, key = settings(), subject_of(subject)
 
-    async def shown() -> dict[str, Any]:
+    async def load() -> dict[str, Any]:
         from bot.app import opened_database, opened_stores
 
-        async with opened_database(made) as database:
-            if who == "*":
-                return await _limits(database, made, tenant)
-            return await _day(opened_stores(database, made), tenant, who)
+        async with opened_database(loaded) as database:
+            if key == "*":
+                return await _limits(database, loaded, tenant)
+            return await _usage_today(opened_stores(database, loaded), tenant, key)
 
-    document = run(shown())
+    document = run(load())
     if as_json:
         print_json(document)
         return
@@ -76,31 +90,32 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
         click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value if value else 'none'}")
 
 
-async def _limits(database: Database, made: Settings, tenant: str) -> dict[str, Any]:
+async def _limits(database: Database, configured: Settings, tenant: str) -> dict[str, Any]:
+    """Return the default limits and the limits that were set; None is no limit."""
     from bot.store import budgets
 
     async with database.tenant(tenant) as session:
         limits = await budgets.list_limits(session, tenant_id=tenant)
     return {
-        "default": made.daily_tokens or None,
-        "channel_default": made.channel_daily_tokens or None,
-        "tenant_default": made.tenant_daily_tokens or None,
+        "default": configured.daily_tokens or None,
+        "channel_default": configured.channel_daily_tokens or None,
+        "tenant_default": configured.tenant_daily_tokens or None,
         "limits": {subject: _limit(tokens) for subject, tokens in limits},
     }
 
 
-async def _day(stores: Stores, tenant: str, subject: str) -> dict[str, Any]:
-    """A limit of None is no limit."""
+async def _usage_today(stores: Stores, tenant: str, subject: str) -> dict[str, Any]:
+    """Return a subject's usage today and its limit; a limit of None is no limit. Raises UsageError for a role."""
     from bot.types.conversation import Author
 
     kind, _, name = subject.partition(":")
     if kind == "user":
         state = await stores.budgets.budget(tenant, name)
     elif kind in ("channel", "tenant"):
-        _, channel, whole = await stores.budgets.budgets(tenant, name, Author("terminal", "terminal"))
-        state = channel if kind == "channel" else whole
+        _, of_channel, of_tenant = await stores.budgets.budgets(tenant, name, Author("terminal", "terminal"))
+        state = of_channel if kind == "channel" else of_tenant
     else:
-        raise UsageError("A role has no day of its own; show a person, channel:ID, tenant, or * for every limit.")
+        raise UsageError(user_messages.NO_BUDGET_OF_ROLE)
     return {
         "subject": name or subject,
         "used": state.used,
@@ -122,36 +137,37 @@ def _limit(tokens: int) -> int | None:
 @tenant_option
 @json_option
 def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
-    """Give SUBJECT a limit of TOKENS a day.
+    """Limit SUBJECT to TOKENS a day.
 
-    SUBJECT is a person's id, channel:ID, role:admin, role:member, * for every person without a limit of their own,
-    channel:* for every such channel, or tenant. TOKENS is a number, unlimited, or default.
+    SUBJECT is a user's id, channel:ID, role:admin, role:member, * for every user without a limit of their own,
+    channel:* for every channel without a limit of its own, or tenant for all together.
+
+    TOKENS is a number such as 200000 or 200k, 'unlimited', or 'default' to remove the limit.
     """
-    from bot.commands.budget import set_in_words, subject_of, tokens_of
+    from bot.commands.budget import describe_change, subject_of, tokens_of
 
-    daily, who, made = tokens_of(tokens), subject_of(subject), settings()
+    daily, key = tokens_of(tokens), subject_of(subject)
 
-    async def stored() -> None:
-        from bot.app import opened_database
+    async def store_limit(database: Database) -> None:
         from bot.store import budgets
 
-        async with opened_database(made) as database, database.tenant(tenant) as session:
+        async with database.tenant(tenant) as session:
             if daily is None:
-                await budgets.remove_limit(session, tenant_id=tenant, subject=who)
+                await budgets.remove_limit(session, tenant_id=tenant, subject=key)
             else:
-                await budgets.set_limit(session, tenant_id=tenant, subject=who, daily_tokens=daily, set_by="terminal")
+                await budgets.set_limit(session, tenant_id=tenant, subject=key, daily_tokens=daily, set_by="terminal")
 
-    run(stored())
+    with_database(store_limit)
     if as_json:
         print_json({"subject": subject, "limit": None if daily is None else _limit(daily)})
         return
-    click.echo(set_in_words(who, daily))
+    click.echo(describe_change(key, daily))
 
 
 def _report(period: str, by: Any, tenant: str) -> CostReport:
-    made = settings()
+    loaded = settings()
 
-    async def reported() -> CostReport:
+    async def load() -> CostReport:
         from datetime import UTC, datetime
 
         from bot.app import opened_database
@@ -161,25 +177,25 @@ def _report(period: str, by: Any, tenant: str) -> CostReport:
         from bot.reports.costs import report
 
         start = start_of(period, datetime.now(UTC))
-        async with opened_database(made) as database, database.tenant(tenant) as session:
+        async with opened_database(loaded) as database, database.tenant(tenant) as session:
             return await report(
                 session,
                 tenant_id=tenant,
                 start=start,
                 by=by,
-                prices=Prices.load(made.prices_file),
-                strong_model=build(made).model("strong"),
+                prices=Prices.load(loaded.prices_file),
+                strong_model=build(loaded).model("strong"),
             )
 
-    return run(reported())
+    return run(load())
 
 
 def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise ParleyError(f"{path} cannot be written ({error.strerror}). Choose another file.") from None
-    click.echo(f"Written to {path}", err=True)
+        raise ParleyError(user_messages.not_writable(path, error.strerror)) from None
+    click.echo(user_messages.written(path), err=True)
 
 
 COMMANDS = (costs, budget)

@@ -1,13 +1,21 @@
-"""``eval``: measurements on data sets."""
+"""The ``parley eval`` commands: measure retrieval, follow-ups, routing, cache, abstention and memory on data sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.command_runtime import json_option, print_json, run, settings
+from bot.cli import user_messages
+from bot.cli.command_runtime import json_option, print_json, run, settings, with_app
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(name="eval")
@@ -16,102 +24,77 @@ def evaluate() -> None:
 
 
 @evaluate.command()
-@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, help="BEIR form.")
+@click.option("--data", type=_FOLDER, required=True, help="Folder with a data set in BEIR format.")
 @json_option
 def retrieval(data: Path, as_json: bool) -> None:
-    """Measure retrieval: each stage alone, latency and ingestion."""
-    made = settings()
+    """Measure retrieval quality after each stage, latency and ingestion time.
 
-    async def measured() -> dict[str, object]:
-        from bot.app import open_app
-        from bot.evals.retrieval import evaluate as measure
+    The data set is ingested into a schema of its own, which is dropped afterwards.
+    """
+    from bot.evals import retrieval as evals
 
-        async with open_app(made) as app:
-            return await measure(data, app)
-
-    document = run(measured())
-    if as_json:
-        print_json(document)
-        return
-    from bot.cli.output import show_table
-    from bot.evals.retrieval import table
-
-    show_table(*table(document))
+    document = with_app(lambda app: evals.evaluate(data, app))
+    _show(document, evals.table(document), as_json)
 
 
 @evaluate.command()
-@click.option(
-    "--data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="JSONL with prompt, strong_correct and weak_correct.",
-)
+@click.option("--data", type=_FILE, required=True, help="JSONL file with prompt, strong_correct and weak_correct.")
 @json_option
 def routing(data: Path, as_json: bool) -> None:
-    """Measure the local router: what is won at each share of strong calls."""
+    """Measure the local router: answer quality at each share of calls to the strong model."""
     from bot.engine.routing.weights import shipped
     from bot.evals import routing as evals
     from knowledge.embedders import build_embedder
 
-    made, outcomes, weights = settings(), evals.read(data), shipped()
+    loaded, outcomes, weights = settings(), evals.read(data), shipped()
     evals.gap(outcomes)
-    if made.embedding_model != weights.embedding_model:
-        click.echo(f"Measured without meaning: the router knows {weights.embedding_model} alone.", err=True)
+    if loaded.embedding_model != weights.embedding_model:
+        click.echo(user_messages.router_without_embeddings(weights.embedding_model), err=True)
         document = evals.evaluate(outcomes, weights)
     else:
-        click.echo(f"Encoding {len(outcomes)} prompts; thousands take minutes.", err=True)
-        vectors = run(evals.encoded([outcome.prompt for outcome in outcomes], build_embedder(made.embedding_model)))
+        click.echo(user_messages.encoding(len(outcomes)), err=True)
+        vectors = run(evals.encoded([outcome.prompt for outcome in outcomes], build_embedder(loaded.embedding_model)))
         document = evals.evaluate(outcomes, weights, vectors)
-    if as_json:
-        print_json(document)
-        return
-    from bot.cli.output import show_table
-
-    show_table(*evals.table(document))
-    click.echo(evals.summary(document))
+    _show(document, evals.table(document), as_json)
+    if not as_json:
+        click.echo(evals.summary(document))
 
 
 @evaluate.command()
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_FOLDER,
     required=True,
-    help="BEIR form; queries with last_turn, user_turns and standalone.",
+    help="Folder in BEIR format whose queries have last_turn, user_turns and standalone.",
 )
-@click.option("--model", "with_model", is_flag=True, help="Let the cheap model rewrite the questions.")
+@click.option(
+    "--model",
+    "with_model",
+    is_flag=True,
+    help="Rewrite the questions with the cheap model.  [default: the local method]",
+)
 @json_option
 def followups(data: Path, with_model: bool, as_json: bool) -> None:
-    """Measure how questions of a thread are searched for: alone, with the thread, and as a person rewrote them."""
-    made = settings()
+    """Measure search for follow-up questions.
 
-    async def measured() -> dict[str, object]:
-        from bot.app import open_app
-        from bot.evals.followups import by_model, read
-        from bot.evals.followups import evaluate as measure
+    Each question is searched for in three ways: as asked, rewritten, and as rewritten by a person.
+    """
+    from bot.evals import followups as evals
 
-        read(data)
-        async with open_app(made) as app:
-            rewrites = by_model(app.services.llm) if with_model else None
-            return await measure(data, app, rewrites=rewrites)
+    async def measure(app: App) -> dict[str, object]:
+        rewrites = evals.by_model(app.services.llm) if with_model else None
+        return await evals.evaluate(data, app, rewrites=rewrites)
 
-    document = run(measured())
-    if as_json:
-        print_json(document)
-        return
-    from bot.cli.output import show_table
-    from bot.evals.followups import table
-
-    show_table(*table(document))
-
-
-_JSONL = click.Path(exists=True, dir_okay=False, path_type=Path)
+    evals.read(data)
+    document = with_app(measure)
+    _show(document, evals.table(document), as_json)
 
 
 @evaluate.command()
-@click.option("--data", type=_JSONL, required=True, help="JSONL with a, b and same.")
+@click.option("--data", type=_FILE, required=True, help="JSONL file with a, b and same.")
 @json_option
 def cache(data: Path, as_json: bool) -> None:
-    """Measure the answer cache: how many of its hits would give the answer to another question."""
+    """Measure the answer cache: its hits, and how many of them answer another question."""
     from bot.evals import cache as evals
     from knowledge.embedders import build_embedder
 
@@ -121,19 +104,22 @@ def cache(data: Path, as_json: bool) -> None:
 
 
 @evaluate.command()
-@click.option("--data", type=_JSONL, required=True, help="JSONL with question, passages and answerable.")
+@click.option("--data", type=_FILE, required=True, help="JSONL file with question, passages and answerable.")
 @json_option
 def abstention(data: Path, as_json: bool) -> None:
-    """Measure when weak evidence is owned up to: what is declined of what could be answered and what could not."""
+    """Measure which questions are declined for low confidence.
+
+    Prints the share of answerable and of unanswerable questions that are declined.
+    """
     from bot.evals import abstention as evals
     from knowledge.embedders import build_embedder
     from knowledge.evidence_confidence import shipped
 
-    made, cases, weights = settings(), evals.read(data), shipped()
-    if made.embedding_model == weights.embedding_model:
-        evidence = run(evals.encoded(cases, build_embedder(made.embedding_model)))
+    loaded, cases, weights = settings(), evals.read(data), shipped()
+    if loaded.embedding_model == weights.embedding_model:
+        evidence = run(evals.encoded(cases, build_embedder(loaded.embedding_model)))
     else:
-        click.echo(f"Measured by words alone: the score knows {weights.embedding_model} alone.", err=True)
+        click.echo(user_messages.confidence_without_embeddings(weights.embedding_model), err=True)
         evidence = evals.from_words(cases)
     document = evals.evaluate(cases, evidence, weights)
     _show(document, evals.table(document), as_json)
@@ -152,43 +138,41 @@ def _show(
 
 @evaluate.command()
 @click.option(
-    "--data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="JSON: conversations with turns and questions with their evidence.",
+    "--data", type=_FILE, required=True, help="JSON file: conversations with turns, and questions with their evidence."
 )
-@click.option("--budget", type=click.IntRange(min=200), default=4000, show_default=True, help="Tokens.")
+@click.option(
+    "--budget",
+    type=click.IntRange(min=200),
+    default=4000,
+    show_default=True,
+    metavar="TOKENS",
+    help="Size of the history in the prompt, in tokens.",
+)
 @json_option
 def memory(data: Path, budget: int, as_json: bool) -> None:
-    """Measure how much of what a question about an old conversation needs is put before the model."""
-    made = settings()
+    """Measure how much evidence for questions about long conversations reaches the prompt."""
+    from bot.evals import memory as evals
 
-    async def measured() -> dict[str, object]:
+    loaded = settings()
+
+    async def measure() -> dict[str, object]:
         from contextlib import aclosing
 
-        from bot.evals.memory import evaluate as measure
-        from bot.evals.memory import read
         from bot.llm.tokens import TokenCounter
         from knowledge.embedders import build_embedder
 
-        conversations = read(data)
-        key = made.openai_api_key
+        conversations = evals.read(data)
+        key = loaded.openai_api_key
         embedder = build_embedder(
-            made.embedding_model,
+            loaded.embedding_model,
             openai_api_key=key.get_secret_value() if key else None,
-            openai_base_url=made.openai_base_url,
+            openai_base_url=loaded.openai_base_url,
         )
         async with aclosing(embedder):
-            return await measure(conversations, embedder, budget=budget, count=TokenCounter().count)
+            return await evals.evaluate(conversations, embedder, budget=budget, count=TokenCounter().count)
 
-    document = run(measured())
-    if as_json:
-        print_json(document)
-        return
-    from bot.cli.output import show_table
-    from bot.evals.memory import table
-
-    show_table(*table(document))
+    document = run(measure())
+    _show(document, evals.table(document), as_json)
 
 
 COMMANDS = (evaluate,)

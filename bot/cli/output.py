@@ -1,4 +1,4 @@
-"""Printing replies and tables on the terminal."""
+"""Prints replies and tables on the terminal."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from bot.cli import user_messages
 from bot.commands.base import Cell, Reply
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print rows under their columns, numbers to the right."""
+    """Print rows under their column names, with numbers aligned to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     lines = [list(row) for row in rows]
     for index, column in enumerate(columns):
@@ -25,13 +26,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
 
 
 def show_reply(reply: Reply) -> None:
-    """Print what a command answered; a file is written beside."""
+    """Print the reply of a command; write its file to the current folder."""
     click.echo(reply.text)
     if reply.table:
         show_table(reply.table.columns, reply.table.rows)
     if reply.file:
         Path(reply.file.name).write_bytes(reply.file.data)
-        click.echo(f"Written to {reply.file.name}")
+        click.echo(user_messages.written(reply.file.name))
 
 
 def _text(cell: Cell) -> str:

@@ -1,15 +1,19 @@
-"""``export`` and ``erase``: privacy requests."""
+"""The ``parley export`` and ``parley erase`` commands for privacy requests."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option
+from bot.cli import user_messages
+from bot.cli.command_runtime import json_option, print_json, tenant_option, with_database
 
-user_option = click.option("--user", required=True, help="The person's id on their platform.")
+if TYPE_CHECKING:
+    from bot.store.session import Database
+
+user_option = click.option("--user", required=True, metavar="ID", help="The user's id on their platform.")
 
 
 @click.command()
@@ -17,10 +21,10 @@ user_option = click.option("--user", required=True, help="The person's id on the
 @tenant_option
 @json_option
 def export(user: str, tenant: str, as_json: bool) -> None:
-    """Print everything that is kept of a person, as JSON."""
+    """Print all data stored about a user, as JSON."""
     from bot.store import privacy
 
-    print_json(_in_tenant(tenant, lambda session: privacy.export(session, tenant_id=tenant, user_id=user)))
+    print_json(_with_session(tenant, lambda session: privacy.export(session, tenant_id=tenant, user_id=user)))
 
 
 @click.command()
@@ -28,26 +32,22 @@ def export(user: str, tenant: str, as_json: bool) -> None:
 @tenant_option
 @json_option
 def erase(user: str, tenant: str, as_json: bool) -> None:
-    """Erase a person; the ledger stays, under nobody's name."""
+    """Erase a user's data. Cost records are kept, anonymized."""
     from bot.store import privacy
 
-    done = _in_tenant(tenant, lambda session: privacy.erase(session, tenant_id=tenant, user_id=user))
+    counts = _with_session(tenant, lambda session: privacy.erase(session, tenant_id=tenant, user_id=user))
     if as_json:
-        print_json({"user": user, "erased": done})
+        print_json({"user": user, "erased": counts})
     else:
-        click.echo(f"Erased {user}: " + ", ".join(f"{count} {name}" for name, count in done.items()))
+        click.echo(user_messages.erased(user, counts))
 
 
-def _in_tenant(tenant: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    made = settings()
-
-    async def opened() -> Any:
-        from bot.app import opened_database
-
-        async with opened_database(made) as database, database.tenant(tenant) as session:
+def _with_session(tenant: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def in_transaction(database: Database) -> Any:
+        async with database.tenant(tenant) as session:
             return await work(session)
 
-    return run(opened())
+    return with_database(in_transaction)
 
 
 COMMANDS = (export, erase)

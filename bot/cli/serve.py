@@ -1,93 +1,106 @@
-"""``up``, ``slack``, ``discord``, ``web`` and ``worker``: the parts that run until they are stopped."""
+"""The ``parley up``, ``slack``, ``discord``, ``web`` and ``worker`` commands, which run until they are stopped."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.config import Settings
 from bot.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from bot.app import App
+    from bot.cli.progress import Steps
 
 Part = Callable[["App"], Coroutine[Any, Any, None]]
 
-host_option = click.option("--host", default="127.0.0.1", show_default=True)
-port_option = click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+host_option = click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address that the playground listens on."
+)
+port_option = click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    metavar="NUMBER",
+    help="Port of the playground; 0 chooses a free one.",
+)
 
 
 @click.command()
 @host_option
 @port_option
-@click.option("--sample", is_flag=True, help="Take in the sample handbook first.")
+@click.option("--sample", is_flag=True, help="Add the sample handbook first.")
 def up(host: str, port: int, sample: bool) -> None:
-    """Run the playground, the worker and every platform that has a token."""
-    made = settings()
-    _until_stopped(_up(made, host, port, sample))
+    """Run the browser playground, the worker and every platform that has a token."""
+    _run_until_stopped(_up(settings(), host, port, sample))
 
 
 @click.command()
 def slack() -> None:
-    """Run the Slack part alone."""
-    made = settings()
-    if not made.has_slack:
-        raise ConfigError("SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set; 'parley manifest slack' begins the set-up.")
-    _until_stopped(_serve(made, [_slack]))
+    """Run only the Slack bot."""
+    loaded = settings()
+    if not loaded.has_slack:
+        raise ConfigError(user_messages.NO_SLACK_TOKENS)
+    _run_until_stopped(_serve(loaded, [_slack]))
 
 
 @click.command()
 def discord() -> None:
-    """Run the Discord part alone."""
-    made = settings()
-    if not made.discord_token:
-        raise ConfigError("DISCORD_TOKEN is not set; docs/discord.md shows where it comes from.")
-    _until_stopped(_serve(made, [_discord]))
+    """Run only the Discord bot."""
+    loaded = settings()
+    if not loaded.discord_token:
+        raise ConfigError(user_messages.NO_DISCORD_TOKEN)
+    _run_until_stopped(_serve(loaded, [_discord]))
 
 
 @click.command()
 @host_option
 @port_option
 def web(host: str, port: int) -> None:
-    """Run the browser playground alone."""
-    _until_stopped(_serve(settings(), [_web(host, port)]))
+    """Run only the browser playground."""
+    _run_until_stopped(_serve(settings(), [_web(host, port)]))
 
 
 @click.command()
 def worker() -> None:
-    """Run the background work alone."""
-    _until_stopped(_serve(settings(), [_worker]))
+    """Run only the worker, which ingests documents in the background."""
+    _run_until_stopped(_serve(settings(), [_worker]))
 
 
-def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Serve until Ctrl-C or SIGTERM, which is how serving ends: exit status 0."""
+def _run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run until Ctrl-C or SIGTERM. This is the normal end, so the exit status is 0."""
     try:
         run(work)
     except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
+        click.echo(user_messages.STOPPED, err=True)
 
 
-async def _up(made: Settings, host: str, port: int, sample: bool) -> None:
+async def _up(loaded: Settings, host: str, port: int, sample: bool) -> None:
     from bot.cli import progress
 
     parts: list[Part] = [_web(host, port, sample=sample), _worker]
-    if made.has_slack:
+    if loaded.has_slack:
         parts.append(_slack)
-    if made.discord_token:
+    if loaded.discord_token:
         parts.append(_discord)
     with progress.steps() as steps:
-        step = steps.begin("Starting the database and bringing its schema up to date")
-        await _serve(made, parts, before=_prepare(steps, step, sample), steps=nullcontext())
+        database_step = steps.begin(user_messages.STARTING_DATABASE)
+        await _serve(loaded, parts, before=_prepare(steps, database_step, sample))
 
 
-def _prepare(steps: Any, step: Any, sample: bool) -> Part:
+def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Part:
+    """Return what runs between the opening of the app and the start of its parts."""
+
     async def prepare(app: App) -> None:
-        steps.end(step)
+        steps.end(database_step)
         if sample:
             await steps.ingest_sample(app)
         steps.close()
@@ -95,45 +108,41 @@ def _prepare(steps: Any, step: Any, sample: bool) -> Part:
     return prepare
 
 
-async def _serve(
-    made: Settings, parts: list[Part], before: Part | None = None, steps: AbstractContextManager[Any] | None = None
-) -> None:
+async def _serve(loaded: Settings, parts: list[Part], before: Part | None = None) -> None:
+    """Run the parts of the app at the same time, after ``before`` has ended."""
     from bot.app import open_app
 
-    with steps or nullcontext():
-        async with open_app(made, warm=True) as app:
-            if before is not None:
-                await before(app)
-            async with asyncio.TaskGroup() as group:
-                for part in parts:
-                    group.create_task(part(app))
+    async with open_app(loaded, warm=True) as app:
+        if before is not None:
+            await before(app)
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part(app))
 
 
 async def _slack(app: App) -> None:
     from bot.platforms.slack.app import serve
 
-    await serve(app.dispatcher, app.services, app.settings, ready=_said("Slack is connected."))
+    await serve(app.dispatcher, app.services, app.settings, ready=_announcing(user_messages.SLACK_CONNECTED))
 
 
 async def _discord(app: App) -> None:
     from bot.platforms.discord.app import serve
 
-    await serve(app.dispatcher, app.services, app.settings, ready=_said("Discord is connected."))
+    await serve(app.dispatcher, app.services, app.settings, ready=_announcing(user_messages.DISCORD_CONNECTED))
 
 
 def _web(host: str, port: int, *, sample: bool = False) -> Part:
     async def part(app: App) -> None:
-        from bot.cli import progress
         from bot.platforms.web.app import serve
+        from knowledge import sample as handbook
 
-        await serve(
-            app.dispatcher,
-            app.services,
-            app.settings,
-            host=host,
-            port=port,
-            bound=lambda address: progress.welcome(address, app.settings, sample=sample),
-        )
+        def welcome(address: str) -> None:
+            questions = handbook.questions()[:3] if sample else ()
+            text = user_messages.welcome(address, has_model=app.settings.has_model, questions=questions)
+            click.echo(text, err=True)
+
+        await serve(app.dispatcher, app.services, app.settings, host=host, port=port, bound=welcome)
 
     return part
 
@@ -144,16 +153,16 @@ async def _worker(app: App) -> None:
     await work(app.services)
 
 
-def _said(line: str) -> asyncio.Event:
-    """An event that says ``line`` once it is set."""
+def _announcing(line: str) -> asyncio.Event:
+    """Return an event that prints ``line`` when it is set."""
 
-    class Said(asyncio.Event):
+    class Announcing(asyncio.Event):
         def set(self) -> None:
             if not self.is_set():
                 click.echo(line, err=True)
             super().set()
 
-    return Said()
+    return Announcing()
 
 
 COMMANDS = (up, slack, discord, web, worker)

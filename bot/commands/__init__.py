@@ -1,4 +1,4 @@
-"""The commands, once for every platform."""
+"""Registry of the slash commands, which are the same on every platform: run a command, recognize one in a mention."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import admin, ask, budget, cited_sources, costs, docs, ingest, memory, privacy, settings, stop, why
+from bot.commands import (
+    admin,
+    ask,
+    budget,
+    cited_sources,
+    costs,
+    docs,
+    ingest,
+    memory,
+    privacy,
+    settings,
+    stop,
+    user_messages,
+    why,
+)
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
@@ -23,85 +37,82 @@ COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, 
 """Every command by its name."""
 
 _NAME = re.compile(r"[a-z][\w-]{1,31}")
-_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
-"""In a usage: a word that the arguments may begin with."""
-_BARE = frozenset(("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory"))
-"""Commands that a mention may consist of alone."""
+_USAGE_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
+"""A word in a usage that the arguments may begin with."""
+_WITHOUT_ARGUMENTS = frozenset(("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory"))
+"""Commands that a mention can consist of without arguments."""
+_DOCUMENT_WORDS = frozenset(("show", "set", "list", "delete", "refresh", "export", "erase"))
+_FIRST_WORDS: Mapping[str, frozenset[str]] = {
+    "budget": _DOCUMENT_WORDS,
+    "docs": _DOCUMENT_WORDS,
+    "privacy": _DOCUMENT_WORDS,
+    "memory": frozenset(("show", "forget")),
+    "settings": frozenset(("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "reset")),
+    "admin": frozenset(("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models")),
+    "costs": frozenset(("by", "csv", "chart")),
+}
+"""Words that mark the text after a command's name as its arguments, not as a question."""
 
 
 async def run(name: str, args: str, ctx: Context) -> Reply:
-    """Run a command. Raises ParleyError with words for the person."""
+    """Run a command. Raises ParleyError with a message for the user."""
     command = COMMANDS.get(name.strip().lower().lstrip("/"))
     if command is None:
         raise no_such(name)
-    ctx = replace(ctx, author=await _in_full(ctx))
+    ctx = replace(ctx, author=await _with_granted_rights(ctx))
     if command.admin and not ctx.author.is_admin:
-        raise NotAllowed(f"Only an admin can use /{command.name}.")
+        raise NotAllowed(user_messages.admin_command(command.name))
     try:
         return await command.run(ctx, args.strip())
     except UsageError as error:
-        raise UsageError(f"{error}{_nearest(command, args)}") from error
+        raise UsageError(f"{error}{_suggestion(command, args)}") from error
     except KnowledgeError as error:
         raise ParleyError(str(error)) from error
 
 
 def no_such(name: str) -> UsageError:
-    """What is wrong with a command's name, with the nearest that there is."""
-    near = difflib.get_close_matches(name.lower().lstrip("/"), COMMANDS, 1)
-    hint = f"Did you mean /{near[0]}?" if near else "/help lists what there is."
-    return UsageError(f"There is no command “{name}”. {hint}")
+    """Return the error for an unknown command; it suggests the command with the most similar name."""
+    similar = difflib.get_close_matches(name.lower().lstrip("/"), COMMANDS, 1)
+    return UsageError(user_messages.unknown_command(name, similar[0] if similar else ""))
 
 
-def _nearest(command: Command, args: str) -> str:
-    """What a misspelled first word of the arguments may have been meant to be."""
-    known = _WORD.findall(command.usage)
+def _suggestion(command: Command, args: str) -> str:
+    """Return a suggestion for a misspelled first argument; empty if there is none."""
+    allowed = _USAGE_WORD.findall(command.usage)
     first = args.split()[0].lower() if args.split() else ""
-    near = [] if first in known else difflib.get_close_matches(first, known, 1)
-    return f" Did you mean /{command.name} {near[0]}?" if near else ""
+    similar = [] if first in allowed else difflib.get_close_matches(first, allowed, 1)
+    return user_messages.did_you_mean(command.name, similar[0]) if similar else ""
 
 
-async def _in_full(ctx: Context) -> Author:
-    """The author, an admin also where one has been made here with ``/admin grant``."""
+async def _with_granted_rights(ctx: Context) -> Author:
+    """Return the author, as an admin also if ``/admin grant`` made them one."""
     return await with_granted_role(ctx.services.stores.settings, ctx.author, ctx.tenant_id)
 
 
 def match(text: str) -> tuple[str, str] | None:
-    """The command that a mention is, and its arguments; None for a question.
+    """Return the command and arguments that a mention consists of; None for a question.
 
-    ``stop`` alone is a command and ``stop the deployment?`` a question; a slash makes it a command in any case, a
-    misspelled one too, so that ``run`` can name the nearest.
+    ``stop`` alone is a command, ``stop the deployment?`` is a question. A leading slash always makes it a command, even
+    a misspelled one, so that ``run`` can suggest the right name.
     """
     name, _, args = text.strip().partition(" ")
-    slashed, name = name.startswith("/"), name.lstrip("/").lower()
+    has_slash, name = name.startswith("/"), name.lstrip("/").lower()
     args = args.strip()
     if name not in COMMANDS:
-        return (name, args) if slashed and _NAME.fullmatch(name) else None
-    if slashed or (not args and name in _BARE):
-        return name, args
-    first = args.split(" ")[0].strip("<>").lower()
-    if name == "ingest" and (
-        first.startswith(("http://", "https://", "--here")) or args.lower() in ("", "stop", "stop mine")
-    ):
-        return name, args
-    if name in ("budget", "docs", "privacy") and first in (
-        "show",
-        "set",
-        "list",
-        "delete",
-        "refresh",
-        "export",
-        "erase",
-    ):
-        return name, args
-    if name == "memory" and first in ("show", "forget"):
-        return name, args
-    if name == "settings" and first in ("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "reset"):
-        return name, args
-    if name == "admin" and first in ("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models"):
-        return name, args
-    if name == "costs" and (first == "by" or first[:1].isdigit() or first in ("csv", "chart")):
+        return (name, args) if has_slash and _NAME.fullmatch(name) else None
+    if has_slash or (not args and name in _WITHOUT_ARGUMENTS) or _are_arguments(name, args):
         return name, args
     return None
+
+
+def _are_arguments(name: str, args: str) -> bool:
+    """Return whether the text after a command's name reads like its arguments."""
+    first = args.split(" ")[0].strip("<>").lower()
+    if name == "ingest":
+        return first.startswith(("http://", "https://", "--here")) or args.lower() in ("", "stop", "stop mine")
+    if name == "costs" and first[:1].isdigit():
+        return True
+    return first in _FIRST_WORDS.get(name, frozenset())
 
 
 __all__ = ["COMMANDS", "Command", "Context", "File", "Reply", "Services", "Table", "match", "run"]

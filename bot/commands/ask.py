@@ -1,4 +1,4 @@
-"""``ask``: a question whose answer only the asker sees."""
+"""The ``ask`` command: answers a question privately, and shares a private answer with the channel."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from bot.commands import help_text, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
-from bot.engine.display.citation_links import link, plainly
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.citation_links import as_plain_text, link
+from bot.engine.display.output_filter import sanitize, urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.store import turns
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.display import Citation, Limits, Part
 from bot.types.turns import Outcome
 
-USAGE = "QUESTION"
-SHARED = "shared:"
-"""Before the turn's id: what stands in the inbox for an answer that was shared."""
-SHARED_BEFORE = "This answer is in the channel already."
+_SHARED_PREFIX = "shared:"
+"""Prefix of the inbox entry that marks an answer as shared; the turn's id follows."""
 
 
-class Unseen:
-    """A Surface that shows nothing: the outcome alone is wanted."""
+class NullSurface:
+    """A Surface that shows nothing, for callers that only need the outcome."""
 
     limits = Limits(message_chars=100_000, edit_interval=3600.0, max_parts=1, here_only=True)
 
@@ -42,15 +41,15 @@ class Unseen:
 
 
 async def run(context: Context, line: str) -> Reply:
-    """Answer in private, in a thread of its own."""
+    """Answer privately, in a thread of its own."""
     if not line.strip():
-        raise UsageError(f"Write /ask {USAGE}.")
+        raise UsageError(user_messages.wrong_usage("ask", help_text.ASK_USAGE))
     services = context.services
-    own = uuid.uuid4().hex
+    unique_id = uuid.uuid4().hex
     turn = await services.dispatcher.accept(
         Incoming(
-            thread=ThreadKey(context.tenant_id, context.platform, context.channel_id, f"ask:{own}"),
-            message_id=f"ask:{own}",
+            thread=ThreadKey(context.tenant_id, context.platform, context.channel_id, f"ask:{unique_id}"),
+            message_id=f"ask:{unique_id}",
             author=context.author,
             text=line.strip(),
             kind="ask",
@@ -58,58 +57,59 @@ async def run(context: Context, line: str) -> Reply:
         )
     )
     assert turn is not None
-    outcome = await services.dispatcher.start(turn, Unseen())
+    outcome = await services.dispatcher.start(turn, NullSurface())
     return Reply(text_of(outcome, line), shareable=outcome.refused is None, turn_id=outcome.turn_id)
 
 
 @asynccontextmanager
 async def sharing(services: Services, tenant_id: str, turn_id: str, by: Author) -> AsyncIterator[Reply]:
-    """A private answer for everybody in the channel, once among all processes; the body shows it.
+    """Yield a private answer as a reply for the channel; the body posts it.
 
-    Where the body fails it can be shared again. Raises NotAllowed, UsageError.
+    Across all processes, an answer is shared once. If the body fails, the answer can be shared again.
+    Raises NotAllowed, UsageError.
     """
     async with services.database.tenant(tenant_id) as session:
         row = await turns.row_of(session, tenant_id=tenant_id, turn_id=turn_id)
         if row is None or not row.answer:
-            raise UsageError("There is nothing to share here any more; ask again.")
+            raise UsageError(user_messages.NOTHING_TO_SHARE)
         reply = _shared(row, by)
         thread = ThreadKey(tenant_id, row.platform, row.channel_id, row.thread_id)
-        if not await turns.first(session, thread=thread, message_id=f"{SHARED}{turn_id}"):
-            raise UsageError(SHARED_BEFORE)
+        if not await turns.first(session, thread=thread, message_id=f"{_SHARED_PREFIX}{turn_id}"):
+            raise UsageError(user_messages.ALREADY_SHARED)
     try:
         yield reply
     except BaseException:
         async with services.database.tenant(tenant_id) as session:
-            await turns.not_first(session, thread=thread, message_id=f"{SHARED}{turn_id}")
+            await turns.not_first(session, thread=thread, message_id=f"{_SHARED_PREFIX}{turn_id}")
         raise
 
 
 def _shared(row: Any, by: Author) -> Reply:
     if row.user_id != by.id:
-        raise NotAllowed("Only the person who asked can share this answer.")
-    citations = [Citation(**{**one, "heading": tuple(one["heading"])}) for one in row.citations]
-    asked = safe(row.question, frozenset())
-    text = _told(row.answer, citations, row.question)
-    return Reply(f"{by.name} asked: {asked}\n\n{text}", private=False)
+        raise NotAllowed(user_messages.ASKER_SHARES)
+    citations = [Citation(**{**stored, "heading": tuple(stored["heading"])}) for stored in row.citations]
+    question = sanitize(row.question, frozenset())
+    text = _with_sources(row.answer, citations, row.question)
+    return Reply(f"{by.name} asked: {question}\n\n{text}", private=False)
 
 
 def text_of(outcome: Outcome, question: str = "") -> str:
-    """An answer with its sources as one text, as it may be shown."""
+    """Return an answer with its sources as one sanitized text."""
     if outcome.refused is not None:
         return outcome.refused
-    return _told(outcome.answer, outcome.citations, question)
+    return _with_sources(outcome.answer, outcome.citations, question)
 
 
-def _told(answer: str, citations: Sequence[Citation], question: str) -> str:
+def _with_sources(answer: str, citations: Sequence[Citation], question: str) -> str:
     allowed = urls_in(question, *(citation.quote for citation in citations))
-    sources = "\n".join(f"[{citation.n}] {_opened(citation)}" for citation in citations)
-    return f"{safe(answer, allowed)}\n\n{safe(sources, urls_in(*(link(one) for one in citations)))}".strip()
+    sources = "\n".join(f"[{citation.n}] {_linked(citation)}" for citation in citations)
+    return f"{sanitize(answer, allowed)}\n\n{sanitize(sources, urls_in(*map(link, citations)))}".strip()
 
 
-def _opened(citation: Citation) -> str:
-    """The place of a source, to be opened where it has an address."""
-    place, address = plainly(citation.place).replace("[", "(").replace("]", ")"), link(citation)
+def _linked(citation: Citation) -> str:
+    """Return the place of a source, as a link if it has an address."""
+    place, address = as_plain_text(citation.place).replace("[", "(").replace("]", ")"), link(citation)
     return f"[{place}]({address})" if address else place
 
 
-COMMAND = Command("ask", "answers you alone", USAGE, run)
+COMMAND = Command("ask", help_text.ASK_SUMMARY, help_text.ASK_USAGE, run)

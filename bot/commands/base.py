@@ -1,4 +1,4 @@
-"""What a command is, free of any platform: arguments in, a Reply out."""
+"""Types of the slash commands, independent of platforms: command, context, reply, table and file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows for a person: every row is as long as ``columns``."""
+    """Rows to show to a user. Every row is as long as ``columns``."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
 
     def csv(self) -> bytes:
-        """The table as a file, its header first."""
+        """Return the table as CSV, header first."""
         out = io.StringIO()
         writer = csv.writer(out)
         writer.writerow(self.columns)
@@ -34,7 +34,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to hand over, a chart or a CSV."""
+    """A file to send with a reply, such as a chart or a CSV."""
 
     name: str
     data: bytes
@@ -43,9 +43,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a command answers. ``private`` replies are shown to the asker alone (ephemeral message, DM).
+    """The reply of a command.
 
-    ``shareable``: the asker may want to show it to the channel afterwards.
+    Only the user sees a ``private`` reply (ephemeral message, DM). The user may share a ``shareable`` reply with the
+    channel afterwards.
     """
 
     text: str
@@ -54,25 +55,25 @@ class Reply:
     private: bool = True
     shareable: bool = False
     turn_id: str = ""
-    """The turn whose answer this is, where it is one."""
+    """The turn that this reply answers; empty if it answers no question."""
 
 
 class OnUpdate(Protocol):
-    """Shows how far a long command is; each text replaces the one before. Never raises.
+    """Shows the progress of a long command; each text replaces the previous one. Never raises.
 
-    With ``stop`` a button stands below the text; pressed, it runs ``/ingest stop STOP``. At most 80 characters.
+    With ``stop``, a button below the text runs ``/ingest stop STOP``. ``stop`` has at most 80 characters.
     """
 
     async def __call__(self, text: str, /, stop: str = "") -> None: ...
 
 
-async def _silent(_: str, /, stop: str = "") -> None:
+async def _no_update(_: str, /, stop: str = "") -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class ChatChannel:
-    """A channel whose history may be taken in. ``public``: everybody of the workspace may read it."""
+    """A channel whose history can be ingested. Everyone in the workspace may read a ``public`` one."""
 
     id: str
     name: str
@@ -80,16 +81,18 @@ class ChatChannel:
 
 
 class Channels(Protocol):
-    """The channels of the platform that a command came from."""
+    """Access to the channels of the platform that a command came from."""
 
     async def readable(self, channel_id: str, by: Author) -> ChatChannel:
-        """The channel, if the bot is in it and ``by`` may read it. Raises NotAllowed, UsageError."""
+        """Return the channel if the bot is a member and ``by`` may read it. Raises NotAllowed, UsageError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who runs a command, where, and with what. ``thread_id`` is None outside threads, ``channels`` where the platform
-    has none."""
+    """The user who runs a command, the place, and the services it can use.
+
+    ``thread_id`` is None outside threads; ``channels`` is None on platforms without channels.
+    """
 
     tenant_id: str
     platform: Platform
@@ -98,13 +101,13 @@ class Context:
     author: Author
     services: Services
     attachments: tuple[Attachment, ...] = ()
-    update: OnUpdate = field(default=_silent)
+    update: OnUpdate = field(default=_no_update)
     channels: Channels | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. ``usage`` is the argument line; ``run`` raises UsageError or Refused with words for the person."""
+    """One command. ``usage`` describes the arguments; ``run`` raises UsageError or Refused with a message to show."""
 
     name: str
     summary: str

@@ -1,23 +1,19 @@
-"""``budget``: one's own tokens of the day and what else limits; admins see and set the limits of others."""
+"""The ``budget`` command: shows daily token budgets; admins see and set the limits of others."""
 
 from __future__ import annotations
 
-from bot.commands import arguments
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
-from bot.engine.user_messages import when
 from bot.errors import NotAllowed, UsageError
 from bot.store import budgets
-from bot.types.usage import UNLIMITED, BudgetState
-
-USAGE = "[show PERSON | set SUBJECT TOKENS | list]"
-SUBJECTS = "a person, a channel, here, role:admin, role:member, * for everybody, channel:* or tenant"
-_WHOSE = {"channel": "This channel has", "tenant": "The whole team has"}
+from bot.types.usage import UNLIMITED
 
 
 async def run(context: Context, line: str) -> Reply:
-    """Show or set. A subject is a person or a channel by the platform's id, a role, ``*``, ``channel:*`` or ``tenant``.
+    """Show budgets, or set a limit.
 
-    ``TOKENS`` is a number, ``unlimited``, or ``default`` to take the limit away again.
+    A subject is the platform's id of a person or channel, a role, ``*``, ``channel:*`` or ``tenant``. Tokens are a
+    number, ``unlimited``, or ``default`` to remove the limit.
     """
     match arguments.words(line):
         case [] | ["show"]:
@@ -33,84 +29,68 @@ async def run(context: Context, line: str) -> Reply:
             here = budgets.of_channel(context.channel_id)
             return await _set(context, here if subject == "here" else subject_of(subject), tokens_of(tokens))
         case _:
-            raise UsageError(f"Write /budget {USAGE}. SUBJECT is {SUBJECTS}.")
+            usage = user_messages.wrong_usage("budget", help_text.BUDGET_USAGE)
+            raise UsageError(f"{usage} {user_messages.BUDGET_SUBJECTS}")
 
 
-def person_id(written: str) -> str:
-    """The user id in what a person wrote: ``<@U1|ann>``, ``@U1``, ``user:U1`` or plain."""
-    inner = written.strip("<>").split("|")[0]
+def person_id(text: str) -> str:
+    """Return the user id in ``<@U1|ann>``, ``@U1``, ``user:U1`` or ``U1``."""
+    inner = text.strip("<>").split("|")[0]
     return inner.lstrip("@!").removeprefix("user:")
 
 
-def subject_of(written: str) -> str:
-    """The subject of a limit. Raises UsageError for a role that there is not."""
-    if written in ("*", "default", "everybody"):
+def subject_of(text: str) -> str:
+    """Return the subject of a limit. Raises UsageError for an unknown role."""
+    if text in ("*", "default", "everybody"):
         return budgets.EVERYBODY
-    if written in ("tenant", "team", "workspace"):
+    if text in ("tenant", "team", "workspace"):
         return budgets.TENANT
-    inner = written.strip("<>").split("|")[0]
+    inner = text.strip("<>").split("|")[0]
     if inner.startswith("role:"):
         if inner not in map(budgets.of_role, budgets.ROLES):
-            raise UsageError(f"There is no {inner}; write role:admin or role:member.")
+            raise UsageError(user_messages.unknown_role(inner))
         return inner
     if inner.startswith(("#", "channel:")):
         return budgets.of_channel(inner.lstrip("#").removeprefix("channel:"))
-    return budgets.of_user(person_id(written))
+    return budgets.of_user(person_id(text))
 
 
-def tokens_of(written: str) -> int | None:
-    """Tokens a day: a number, UNLIMITED, or None for the default. Raises UsageError."""
-    match written.lower():
+def tokens_of(text: str) -> int | None:
+    """Return the tokens a day: a number, UNLIMITED, or None for the default. Raises UsageError."""
+    match text.lower():
         case "unlimited" | "none":
             return UNLIMITED
         case "default":
             return None
         case _:
-            return min(arguments.whole_number(written, "a number of tokens, nor “unlimited” or “default”"), UNLIMITED)
-
-
-def in_words(tokens: int) -> str:
-    """Tokens a day for a person."""
-    return "no limit" if tokens >= UNLIMITED else f"{tokens:,} tokens a day"
+            return min(arguments.whole_number(text, user_messages.WANTED_TOKENS), UNLIMITED)
 
 
 def _admins_only(context: Context, person: str | None = None) -> None:
-    own = person is not None and person_id(person) == context.author.id
-    if not context.author.is_admin and not own:
-        raise NotAllowed("Only an admin can see or set the budget of others. /budget alone shows yours.")
+    is_own = person is not None and person_id(person) == context.author.id
+    if not context.author.is_admin and not is_own:
+        raise NotAllowed(user_messages.OTHERS_BUDGET)
 
 
 async def _own(context: Context) -> Reply:
     states = await context.services.stores.budgets.budgets(context.tenant_id, context.channel_id, context.author)
-    own, *shared = states
-    lines = [_used("You have", own)]
-    lines += [_used(_WHOSE[state.whose], state) for state in shared if not state.unlimited]
-    if not all(state.unlimited for state in states):
-        lines.append(f"Every budget resets {when(own.resets_at, context.services.clock())}.")
-    return Reply("\n".join(lines))
+    return Reply(user_messages.own_budget(states, context.services.clock()))
 
 
 async def _show(context: Context, user_id: str) -> Reply:
     state = await context.services.stores.budgets.budget(context.tenant_id, user_id)
-    reset = f" The budget resets {when(state.resets_at, context.services.clock())}."
-    return Reply(f"{_used(f'{user_id} has', state)}{'' if state.unlimited else reset}")
-
-
-def _used(whose: str, state: BudgetState) -> str:
-    held = f", {state.reserved:,} set aside for answers under way" if state.reserved else ""
-    if state.unlimited:
-        return f"{whose} used {state.used:,} tokens today{held}; there is no limit."
-    return f"{whose} used {state.used:,} of {state.limit:,} tokens today{held}; {state.left:,} are left."
+    return Reply(user_messages.budget_of(user_id, state, context.services.clock()))
 
 
 async def _list(context: Context) -> Reply:
     async with context.services.database.tenant(context.tenant_id) as session:
         limits = await budgets.list_limits(session, tenant_id=context.tenant_id)
-    made = context.services.settings
-    defaults = {"a person": made.daily_tokens, "a channel": made.channel_daily_tokens, "all": made.tenant_daily_tokens}
-    told = "; ".join(f"{who}: {in_words(tokens or UNLIMITED)}" for who, tokens in defaults.items())
-    rows = [(subject, in_words(tokens)) for subject, tokens in limits]
-    return Reply(f"Where nothing below says otherwise: {told}.", Table(("subject", "limit"), rows))
+    configured = context.services.settings
+    defaults = user_messages.default_limits(
+        person=configured.daily_tokens, channel=configured.channel_daily_tokens, team=configured.tenant_daily_tokens
+    )
+    rows = [(subject, user_messages.daily_limit(tokens)) for subject, tokens in limits]
+    return Reply(defaults, Table(user_messages.BUDGET_COLUMNS, rows))
 
 
 async def _set(context: Context, subject: str, tokens: int | None) -> Reply:
@@ -121,23 +101,20 @@ async def _set(context: Context, subject: str, tokens: int | None) -> Reply:
             await budgets.set_limit(
                 session, tenant_id=context.tenant_id, subject=subject, daily_tokens=tokens, set_by=context.author.id
             )
-    return Reply(set_in_words(subject, tokens))
+    return Reply(describe_change(subject, tokens))
 
 
-def set_in_words(subject: str, tokens: int | None) -> str:
-    """What was set, for a person."""
+def describe_change(subject: str, tokens: int | None) -> str:
+    """Return what changed for the subject of a limit; ``tokens`` is None if it has the default again."""
     kind, _, name = subject.partition(":")
-    who = {
-        budgets.EVERYBODY: "Everybody without a limit of their own",
+    described = {
+        budgets.EVERYBODY: "Everyone without a limit of their own",
         budgets.EVERY_CHANNEL: "Every channel without a limit of its own",
         budgets.TENANT: "The whole team together",
         budgets.of_role("admin"): "Each admin without a limit of their own",
         budgets.of_role("member"): "Each member without a limit of their own",
-    }.get(subject, f"Channel {name}, all its people together," if kind == "channel" else name)
-    if tokens is None:
-        return f"{who}: the default again."
-    may = "any number of tokens" if tokens >= UNLIMITED else f"{tokens:,} tokens"
-    return f"{who} may use {may} a day from now on."
+    }.get(subject, f"Everyone in channel {name} together" if kind == "channel" else name)
+    return user_messages.limit_changed(described, tokens)
 
 
-COMMAND = Command("budget", "shows your tokens of today; admins set limits", USAGE, run)
+COMMAND = Command("budget", help_text.BUDGET_SUMMARY, help_text.BUDGET_USAGE, run)

@@ -1,4 +1,4 @@
-"""``costs``: a table of what the models cost, for admins."""
+"""The ``costs`` command: reports what the models cost, as a table, a CSV or a chart. For admins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 
-from bot.commands import arguments
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.matching import upper_bound
 from bot.errors import NotAllowed, UsageError
@@ -14,37 +14,37 @@ from bot.reports import charts
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
 from bot.store.answer_cache.similar import Tally
 
-USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
 DEFAULT_PERIOD = "30d"
 COLUMNS = ("USD", "answers", "calls", "prompt", "cached", "written", "output")
+"""All but the first three count tokens; ``cached`` are read from the prompt cache, ``written`` are stored in it."""
 
 
 async def run(context: Context, line: str) -> Reply:
-    """The table of a period, grouped; ``csv`` adds it as a file, ``chart`` a picture of the days."""
+    """Return the costs of a period as a table; ``csv`` attaches the table, ``chart`` a chart of the days."""
     if not context.author.is_admin:
-        raise NotAllowed("Only an admin can see costs. /budget shows your own tokens.")
-    given = [word for word in arguments.words(line) if word not in ("by", "--by", "--since")]
-    as_csv = arguments.take_flag(given, "csv") or arguments.take_flag(given, "--csv")
-    as_chart = arguments.take_flag(given, "chart") or arguments.take_flag(given, "--chart")
-    by: Dimension = next((dimension for dimension in DIMENSIONS if dimension in given), "user")
-    periods = [word for word in given if word != by]
+        raise NotAllowed(user_messages.COSTS_ADMIN)
+    words = [word for word in arguments.words(line) if word not in ("by", "--by", "--since")]
+    as_csv = arguments.take_flag(words, "csv") or arguments.take_flag(words, "--csv")
+    as_chart = arguments.take_flag(words, "chart") or arguments.take_flag(words, "--chart")
+    by: Dimension = next((dimension for dimension in DIMENSIONS if dimension in words), "user")
+    periods = [word for word in words if word != by]
     if len(periods) > 1 or (as_csv and as_chart):
-        raise UsageError(f"Write /costs {USAGE}.")
+        raise UsageError(user_messages.wrong_usage("costs", help_text.COSTS_USAGE))
     period = periods[0] if periods else DEFAULT_PERIOD
-    made = await make_report(context, period, by)
-    file = _csv(made, by) if as_csv else None
+    costs = await make_report(context, period, by)
+    file = _csv(costs, by) if as_csv else None
     if as_chart:
-        file = await chart(made if by == "day" else await make_report(context, period, "day"))
-    return Reply(summary(made), table_of(made, by), file)
+        file = await chart(costs if by == "day" else await make_report(context, period, "day"))
+    return Reply(summary(costs), table_of(costs, by), file)
 
 
 async def chart(by_day: CostReport) -> File:
-    """A report by day as a picture."""
+    """Return a report by day as a PNG chart."""
     return File("costs-by-day.png", await asyncio.to_thread(charts.costs_by_day, by_day), "image/png")
 
 
 async def make_report(context: Context, period: str, by: Dimension) -> CostReport:
-    """The report of the context's tenant. Raises UsageError for a period that is none."""
+    """Return the report of the context's tenant. Raises UsageError for an invalid period."""
     services = context.services
     start = arguments.start_of(period, services.clock())
     async with services.database.tenant(context.tenant_id) as session:
@@ -59,34 +59,34 @@ async def make_report(context: Context, period: str, by: Dimension) -> CostRepor
 
 
 def dollars(row: CostRow) -> str:
-    """The known cost, and how many calls it leaves out."""
-    known = f"{row.cost_usd:.4f}"
-    return f"{known} + {row.unknown_calls} unknown" if row.unknown_calls else known
+    """Return the known cost, with the number of calls whose price is unknown."""
+    amount = f"{row.cost_usd:.4f}"
+    return f"{amount} + {row.unknown_calls} unknown" if row.unknown_calls else amount
 
 
-def summary(made: CostReport) -> str:
-    """The total and what was saved, in a sentence each."""
-    saved, total = made.savings, made.total
+def summary(costs: CostReport) -> str:
+    """Return the total and the savings, one sentence each."""
+    saved, total = costs.savings, costs.total
     text = (
         f"Answers: {total.answers:,}. Calls: {total.calls:,}. Cost: {_total(total)}. "
         f"Saved by prompt caching {money(saved.prompt_cache)}, by routing {money(saved.routing)}, "
         f"by the answer cache {money(saved.answer_cache)}."
     )
-    if made.unknown_prices:
-        models = ", ".join(f"{model} ({calls} calls)" for model, calls in made.unknown_prices)
-        text += f" Price unknown: {models}; PARLEY_PRICES_FILE can name it."
-    return f"{text} {reuse(made.reuse)}".strip()
+    if costs.unknown_prices:
+        models = ", ".join(f"{model} ({calls} calls)" for model, calls in costs.unknown_prices)
+        text += f" Price unknown: {models}. Add it to PARLEY_PRICES_FILE."
+    return f"{text} {reuse(costs.reuse)}".strip()
 
 
 def reuse(tally: Tally) -> str:
-    """What became of answers given again to the same question in other words; empty where there were none."""
+    """Return how cached answers to reworded questions did; empty if there were none."""
     if not tally.hits and not tally.sampled:
         return ""
-    text = f"Answered again in other words: {tally.hits}, rejected by people: {tally.wrong}."
+    text = f"Cached answers to reworded questions: {tally.hits}, rejected by users: {tally.wrong}."
     if tally.sampled:
         bound = upper_bound(tally.sampled_wrong, tally.sampled)
         text += (
-            f" Of {tally.sampled} compared with a new answer {tally.sampled_wrong} differed: at most {bound:.1%} do."
+            f" Of {tally.sampled} compared with a new answer, {tally.sampled_wrong} differed: at most {bound:.1%} do."
         )
     return text
 
@@ -108,24 +108,24 @@ def _cells(row: CostRow, label: str) -> tuple[str | int, ...]:
     )
 
 
-def table_of(made: CostReport, by: Dimension) -> Table:
-    """The rows and their total."""
-    rows = [_cells(row, row.name or row.key) for row in made.rows]
-    return Table((by, *COLUMNS), [*rows, _cells(made.total, "total")])
+def table_of(costs: CostReport, by: Dimension) -> Table:
+    """Return the rows and their total as a table."""
+    rows = [_cells(row, row.name or row.key) for row in costs.rows]
+    return Table((by, *COLUMNS), [*rows, _cells(costs.total, "total")])
 
 
-def csv_text(made: CostReport) -> str:
-    """The rows as CSV, a header first."""
+def csv_text(costs: CostReport) -> str:
+    """Return the rows and their total as CSV, header first."""
     out = io.StringIO()
-    lines = [row.as_json() for row in (*made.rows, made.total)]
+    lines = [row.as_json() for row in (*costs.rows, costs.total)]
     writer = csv.DictWriter(out, fieldnames=list(lines[0]))
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()
 
 
-def _csv(made: CostReport, by: Dimension) -> File:
-    return File(f"costs-by-{by}.csv", csv_text(made).encode(), "text/csv")
+def _csv(costs: CostReport, by: Dimension) -> File:
+    return File(f"costs-by-{by}.csv", csv_text(costs).encode(), "text/csv")
 
 
-COMMAND = Command("costs", "shows what the models cost", USAGE, run, admin=True)
+COMMAND = Command("costs", help_text.COSTS_SUMMARY, help_text.COSTS_USAGE, run, admin=True)

@@ -1,4 +1,4 @@
-"""``docs``: what the bot has read: list, show, delete, refresh."""
+"""The ``docs`` command: lists, shows, deletes and refreshes documents."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.commands import arguments
+from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
-from bot.commands.ingest import followed
+from bot.commands.ingest import follow_runs
 from bot.errors import NotAllowed, UsageError
-from bot.ingestion import Begun
+from bot.ingestion import RequestedRun
 from bot.store.session import Database
-from knowledge import document_catalog, ingest_runs
+from knowledge import document_catalog, source_records
 from knowledge.errors import KnowledgeError
 from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure
 
-USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
 SHOWN_CHARS = 1500
-MOST_ROWS = 100
+MAX_ROWS = 100
 COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
-    """Members see what their channel may read; deleting is for admins."""
+    """List, show, delete or refresh documents. Members see the documents of their channel; only admins delete."""
     match arguments.words(line):
         case [] | ["list"]:
             return await _list(context, "")
@@ -38,19 +37,19 @@ async def run(context: Context, line: str) -> Reply:
         case ["refresh", document_id]:
             return await _refresh(context, document_id)
         case ["refresh", document_id, period] | ["refresh", document_id, "every", period]:
-            return await _every(context, document_id, period)
+            return await _set_interval(context, document_id, period)
         case _:
-            raise UsageError(f"Write /docs {USAGE}.")
+            raise UsageError(user_messages.wrong_usage("docs", help_text.DOCS_USAGE))
 
 
 def cells(row: DocumentRow) -> tuple[Cell, ...]:
-    """A document as a row of the list."""
+    """Return a document as a row of the list."""
     state = row.state if not row.error else f"{row.state}: {row.error}"
     return (row.id, row.title, row.source, row.chunks, row.audience, age(row.fetched_at), state)
 
 
 def age(moment: datetime, now: datetime | None = None) -> str:
-    """How long ago, in the largest unit that fits."""
+    """Return the time since ``moment`` in the largest unit that fits: ``3 d``, ``5 h``, ``20 min``, ``9 s``."""
     seconds = max(0, int(((now or datetime.now(UTC)) - moment).total_seconds()))
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
@@ -59,13 +58,13 @@ def age(moment: datetime, now: datetime | None = None) -> str:
 
 
 async def _refresh(context: Context, document_id: str | None) -> Reply:
-    """Have the source of one document read again, or every source that this channel may read."""
+    """Ingest the source of one document again, or every source that this channel may read."""
     audiences = None if context.author.is_admin else (TENANT_AUDIENCE, context.channel_id)
     if document_id is not None:
         await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         rows = await document_catalog.sources(session, context.tenant_id, document_id=document_id, audiences=audiences)
-    begun: list[Begun] = []
+    requested: list[RequestedRun] = []
     failed: list[Failure] = []
     for row in rows:
         if not row.can_be_read_again and document_id is None:
@@ -75,17 +74,18 @@ async def _refresh(context: Context, document_id: str | None) -> Reply:
         except KnowledgeError as error:
             failed.append(Failure(row.uri, str(error)))
             continue
-        begun.append(
-            await context.services.ingestion.begin_again(context.tenant_id, row.id, asked_by=context.author.id)
+        requested.append(
+            await context.services.ingestion.refresh(context.tenant_id, row.id, asked_by=context.author.id)
         )
-    reply = await followed(context, begun, failed, here=False)
-    return replace(reply, text=f"{reply.text}\n{skipped}") if (skipped := skipped_of(rows, document_id)) else reply
+    reply = await follow_runs(context, requested, failed, here=False)
+    skipped = skipped_uploads(rows, document_id)
+    return replace(reply, text=f"{reply.text}\n{skipped}") if skipped else reply
 
 
-async def _every(context: Context, document_id: str, period: str) -> Reply:
-    """Set how often the source of a document is read again."""
+async def _set_interval(context: Context, document_id: str, period: str) -> Reply:
+    """Set how often the source of a document is refreshed."""
     if not context.author.is_admin:
-        raise NotAllowed("Only an admin can change how often a source is read again.")
+        raise NotAllowed(user_messages.REFRESH_ADMIN)
     await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         (row,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
@@ -94,38 +94,34 @@ async def _every(context: Context, document_id: str, period: str) -> Reply:
 
 
 async def set_interval(database: Database, tenant_id: str, row: document_catalog.SourceRow, period: str) -> str:
-    """Give a source an interval of its own and say so. Raises UsageError."""
+    """Set a source's refresh interval and return a confirmation. Raises UsageError."""
     seconds = arguments.interval(period)
     if not row.can_be_read_again:
-        raise UsageError(f"{row.uri} was uploaded, so it cannot be fetched again; upload it anew.")
+        raise UsageError(user_messages.uploaded_source(row.uri))
     async with database.tenant(tenant_id) as session:
-        await ingest_runs.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
-    if seconds is None:
-        return f"{row.uri} is read again as PARLEY_REFRESH_HOURS says."
-    return f"{row.uri} is read again every {period}." if seconds else f"{row.uri} is not read again by itself."
+        await source_records.set_refresh(session, tenant_id=tenant_id, source_id=row.id, seconds=seconds)
+    return user_messages.refresh_interval(row.uri, period, seconds)
 
 
-def skipped_of(rows: Sequence[document_catalog.SourceRow], document_id: str | None) -> str:
-    """What a refresh of everything leaves out, in words; empty where that is nothing."""
+def skipped_uploads(rows: Sequence[document_catalog.SourceRow], document_id: str | None) -> str:
+    """Return a note about the uploads that a refresh of all sources skips; empty if there are none."""
     uploads = sum(not row.can_be_read_again for row in rows)
     if document_id is not None or not uploads:
         return ""
-    return f"{uploads} uploaded {'file' if uploads == 1 else 'files'} cannot be fetched again; upload what has changed."
+    return user_messages.skipped_uploads(uploads)
 
 
 async def _list(context: Context, matching: str) -> Reply:
     audiences = None if context.author.is_admin else (TENANT_AUDIENCE, context.channel_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         rows = await document_catalog.list_documents(
-            session, context.tenant_id, audiences=audiences, matching=matching, limit=MOST_ROWS + 1
+            session, context.tenant_id, audiences=audiences, matching=matching, limit=MAX_ROWS + 1
         )
     if not rows:
-        return Reply(
-            "No documents are in. /ingest takes some in." if not matching else f"Nothing matches “{matching}”."
-        )
-    more = f" The first {MOST_ROWS} are shown; /docs list TEXT narrows it down." if len(rows) > MOST_ROWS else ""
-    shown = rows[:MOST_ROWS]
-    return Reply(f"{len(shown)} documents.{more}", Table(COLUMNS, [cells(row) for row in shown]))
+        return Reply(user_messages.no_match(matching) if matching else user_messages.NO_DOCUMENTS)
+    shown = rows[:MAX_ROWS]
+    heading = user_messages.documents(len(shown), more=len(rows) > MAX_ROWS)
+    return Reply(heading, Table(COLUMNS, [cells(row) for row in shown]))
 
 
 async def _show(context: Context, document_id: str) -> Reply:
@@ -136,19 +132,20 @@ async def _show(context: Context, document_id: str) -> Reply:
 
 async def _delete(context: Context, document_id: str) -> Reply:
     if not context.author.is_admin:
-        raise NotAllowed("Only an admin can delete documents.")
+        raise NotAllowed(user_messages.DELETE_ADMIN)
     found = await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         await document_catalog.delete(session, context.tenant_id, document_id)
-    return Reply(f"Deleted {found.row.title}.")
+    return Reply(user_messages.deleted(found.row.title))
 
 
 async def _readable(context: Context, document_id: str) -> document_catalog.DocumentText:
+    """Return a document that this channel may read. Raises UsageError, or KnowledgeError if it does not exist."""
     async with context.services.database.tenant(context.tenant_id) as session:
         found = await document_catalog.show(session, context.tenant_id, document_id)
     if found.row.audience not in (TENANT_AUDIENCE, context.channel_id) and not context.author.is_admin:
-        raise UsageError(f"There is no document {document_id} that this channel may read.")
+        raise UsageError(user_messages.unknown_document(document_id))
     return found
 
 
-COMMAND = Command("docs", "lists, shows, deletes and refreshes documents", USAGE, run)
+COMMAND = Command("docs", help_text.DOCS_SUMMARY, help_text.DOCS_USAGE, run)

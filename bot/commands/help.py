@@ -1,24 +1,22 @@
-"""``help``: what can be done here."""
+"""The ``help`` command: lists the commands that the user may run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.commands import help_text
 from bot.commands.base import Command, Context, Reply
 
 
 def make(commands: Iterable[Command]) -> Command:
-    """The help over these commands and itself."""
-    known = list(commands)
+    """Return the help command for ``commands`` and itself."""
+    listed = list(commands)
 
     async def run(context: Context, _: str) -> Reply:
-        visible = [command for command in known if context.author.is_admin or not command.admin]
-        lines = [f"- `/{c.name}{' ' + c.usage if c.usage else ''}` {c.summary}" for c in visible]
-        return Reply(
-            "Mention me with a question, or write to me directly; I answer from the team's documents and name the "
-            "places. In a thread I remember what was said.\n\n" + "\n".join(lines)
-        )
+        visible = [command for command in listed if context.author.is_admin or not command.admin]
+        lines = [f"- `/{c.name}{' ' + c.usage if c.usage else ''}`: {c.summary}" for c in visible]
+        return Reply(f"{help_text.HELP_INTRO}\n\n" + "\n".join(lines))
 
-    command = Command("help", "shows this", "", run)
-    known.append(command)
+    command = Command("help", help_text.HELP_SUMMARY, "", run)
+    listed.append(command)
     return command

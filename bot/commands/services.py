@@ -1,4 +1,4 @@
-"""What commands work with; built once in ``bot.app``."""
+"""The services that commands and background tasks use; ``bot.app`` builds them once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from knowledge.sources import OpenChannel, open_source
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a command or a task of the queue may reach."""
+    """Services that a command or a background task can use."""
 
     settings: Settings
     database: Database
@@ -41,23 +41,23 @@ class Services:
     clock: Callable[[], datetime]
     workspace_pacing: WorkspacePacing
     open_channel: Callable[[str], OpenChannel] | None = None
-    """Opens channels with the token of a tenant."""
+    """Returns, for a tenant's id, what opens channels with that tenant's token."""
 
     @property
-    def most_bytes(self) -> int:
-        """The size of a document at most."""
+    def max_file_bytes(self) -> int:
+        """Return the maximum size of a document in bytes."""
         return self.settings.max_file_mb * 1_000_000
 
     def open_source(self, spec: str, *, files: bool, channels: bool = True, tenant_id: str = LOCAL_TENANT) -> Source:
-        """The source of that name; ``files`` allows paths of this machine, ``channels`` the history of chat channels,
-        which is read with the tenant's own token.
+        """Return the source that ``spec`` names.
 
-        Raises SourceError.
+        ``files`` allows paths on this machine. ``channels`` allows the history of chat channels, which is read with the
+        tenant's own token. Raises SourceError.
         """
         return open_source(
             spec,
             fetch_allow=self.settings.fetch_allow,
-            max_bytes=self.most_bytes,
+            max_bytes=self.max_file_bytes,
             files=files,
             channel=self.open_channel(tenant_id) if channels and self.open_channel else None,
         )

@@ -1,19 +1,20 @@
-"""``stop``: ends the answer that is being written in this thread."""
+"""The ``stop`` command: stops the answer that is being written in a thread."""
 
 from __future__ import annotations
 
+from bot.commands import help_text, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import UsageError
 from bot.types.conversation import ThreadKey
 
 
 async def run(context: Context, _: str) -> Reply:
-    """Stop what runs in the thread; the asker and admins may."""
+    """Stop the running answer of the thread. Only its asker and admins can."""
     if context.thread_id is None:
-        raise UsageError("Use this in the thread of the answer, or press its Stop button.")
+        raise UsageError(user_messages.STOP_IN_THREAD)
     key = ThreadKey(context.tenant_id, context.platform, context.channel_id, context.thread_id)
     await context.services.dispatcher.stop_thread(key, context.author)
-    return Reply("Stopped.")
+    return Reply(user_messages.STOPPED)
 
 
-COMMAND = Command("stop", "stops the answer being written in this thread", "", run)
+COMMAND = Command("stop", help_text.STOP_SUMMARY, "", run)

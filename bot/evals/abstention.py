@@ -1,7 +1,8 @@
-"""How well weak evidence is told from an answer: which questions are declined for the passages that were found.
+"""Evaluates abstention: how many answerable and unanswerable questions are declined for low confidence.
 
-The data are JSONL: ``question``, ``passages`` (texts, or objects with ``text``) and ``answerable``; ``history`` where
-the question follows earlier messages (texts of the asker, or objects with ``text`` and ``speaker`` or ``role``).
+The data is JSONL with ``question``, ``passages`` (texts, or objects with ``text``) and ``answerable``. A question that
+follows earlier messages also has ``history`` (texts of the asker, or objects with ``text`` and ``speaker`` or
+``role``).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A question as it stands alone, what was found for it, and whether the answer is in there."""
+    """A standalone question, the passages found for it, and whether they hold the answer."""
 
     question: str
     passages: tuple[str, ...]
@@ -34,15 +35,15 @@ class Case:
 
 
 def read(path: Path) -> list[Case]:
-    """The cases of a file. Raises UsageError with the number of the line that is wrong."""
+    """Return the cases of a file. Raises UsageError with the number of the invalid line."""
     cases = jsonl.read(path, _case, of="questions")
     if not any(case.answerable for case in cases) or all(case.answerable for case in cases):
-        raise UsageError(f"{path} needs both answerable and unanswerable questions; nothing can be told apart.")
+        raise UsageError(f"{path} needs both answerable and unanswerable questions.")
     return cases
 
 
 def _case(row: Mapping[str, Any], where: str) -> Case:
-    question, answerable = jsonl.words(row, "question", where), jsonl.verdict(row, "answerable", where)
+    question, answerable = jsonl.text(row, "question", where), jsonl.boolean(row, "answerable", where)
     passages = _texts(row.get("passages"), f"{where}: passages")
     past = _history(row.get("history") or [], f"{where}: history")
     return Case(standalone(question, past), passages, answerable)
@@ -51,29 +52,33 @@ def _case(row: Mapping[str, Any], where: str) -> Case:
 def _texts(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise UsageError(f"{where} must be a list.")
-    texts = [one.get("text") if isinstance(one, dict) else one for one in value]
-    kept = tuple(text for text in texts if isinstance(text, str))
-    if len(kept) < len(texts):
+    texts = [item.get("text") if isinstance(item, dict) else item for item in value]
+    valid = tuple(text for text in texts if isinstance(text, str))
+    if len(valid) < len(texts):
         raise UsageError(f"{where} must be texts, or objects with text.")
-    return tuple(text for text in kept if text.strip())
+    return tuple(text for text in valid if text.strip())
 
 
 def _history(value: object, where: str) -> list[PastMessage]:
     texts = _texts(value, where)
-    spoken = (
-        [one for one in value if not isinstance(one, dict) or one["text"].strip()] if isinstance(value, list) else []
+    messages = (
+        [item for item in value if not isinstance(item, dict) or item["text"].strip()]
+        if isinstance(value, list)
+        else []
     )
     now = datetime.now(UTC)
     past = []
-    for seq, (one, text) in enumerate(zip(spoken, texts, strict=False)):
-        who = str(one.get("role") or one.get("speaker") or "user") if isinstance(one, dict) else "user"
-        past.append(PastMessage(seq, "user" if who == "user" else "assistant", who, text, 0, now))
+    for seq, (message, text) in enumerate(zip(messages, texts, strict=False)):
+        speaker = "user"
+        if isinstance(message, dict):
+            speaker = str(message.get("role") or message.get("speaker") or "user")
+        past.append(PastMessage(seq, "user" if speaker == "user" else "assistant", speaker, text, 0, now))
     return past
 
 
 def evaluate(cases: Sequence[Case], evidence: Sequence[Sequence[Evidence]], weights: Weights) -> dict[str, Any]:
-    """What the shipped threshold declines of each kind, and how well the score ranks them at all."""
-    scores = [weights.confidence(case.question, seen) for case, seen in zip(cases, evidence, strict=True)]
+    """Return the share of each kind that the shipped threshold declines, and the AUC of the confidence score."""
+    scores = [weights.confidence(case.question, found) for case, found in zip(cases, evidence, strict=True)]
     answerable = [score for score, case in zip(scores, cases, strict=True) if case.answerable]
     unanswerable = [score for score, case in zip(scores, cases, strict=True) if not case.answerable]
     return {
@@ -85,9 +90,9 @@ def evaluate(cases: Sequence[Case], evidence: Sequence[Sequence[Evidence]], weig
 
 
 def auc(high: Sequence[float], low: Sequence[float]) -> float:
-    """How often one of ``high`` stands above one of ``low``; a tie counts half."""
-    won = sum((one > other) + 0.5 * (one == other) for one in high for other in low)
-    return won / (len(high) * len(low))
+    """Return how often one of ``high`` is above one of ``low``; a tie counts half."""
+    wins = sum((one > other) + 0.5 * (one == other) for one in high for other in low)
+    return wins / (len(high) * len(low))
 
 
 def _declined(scores: Sequence[float], threshold: float) -> float:
@@ -95,23 +100,23 @@ def _declined(scores: Sequence[float], threshold: float) -> float:
 
 
 def from_words(cases: Sequence[Case]) -> list[list[Evidence]]:
-    """The evidence without an embedding model."""
+    """Return the evidence without an embedding model, by shared words only."""
     return [[Evidence(text) for text in case.passages] for case in cases]
 
 
 async def encoded(cases: Sequence[Case], embedder: Embedder) -> list[list[Evidence]]:
-    """The evidence as the embedding model sees it; the embedder is closed. Raises EmbeddingError."""
+    """Return the evidence with the embedding model's similarities; closes the embedder. Raises EmbeddingError."""
     if not isinstance(embedder, TokenEmbedder):
         return from_words(cases)
     async with aclosing(embedder):
-        asked = await _rows(embedder, [case.question for case in cases], "query")
-        found = await _rows(embedder, [text for case in cases for text in case.passages], "passage")
+        questions = await _vectors(embedder, [case.question for case in cases], "query")
+        passages = await _vectors(embedder, [text for case in cases for text in case.passages], "passage")
     return [
         [
             Evidence(
                 text,
-                float(asked[case.question].pooled @ found[text].pooled),
-                matches(asked[case.question].tokens, found[text].signs),
+                float(questions[case.question].pooled @ passages[text].pooled),
+                matches(questions[case.question].tokens, passages[text].signs),
             )
             for text in case.passages
         ]
@@ -119,16 +124,16 @@ async def encoded(cases: Sequence[Case], embedder: Embedder) -> list[list[Eviden
     ]
 
 
-async def _rows(embedder: TokenEmbedder, texts: Sequence[str], kind: EncodeKind) -> Mapping[str, TokenVectors]:
-    order = sorted(set(texts), key=lambda text: (len(text), text))
-    rows: dict[str, TokenVectors] = {}
-    for start in range(0, len(order), BATCH):
-        part = order[start : start + BATCH]
-        rows |= dict(zip(part, await embedder.encode_tokens(part, kind), strict=True))
-    return rows
+async def _vectors(embedder: TokenEmbedder, texts: Sequence[str], kind: EncodeKind) -> Mapping[str, TokenVectors]:
+    shortest_first = sorted(set(texts), key=lambda text: (len(text), text))
+    vectors: dict[str, TokenVectors] = {}
+    for start in range(0, len(shortest_first), BATCH):
+        batch = shortest_first[start : start + BATCH]
+        vectors |= dict(zip(batch, await embedder.encode_tokens(batch, kind), strict=True))
+    return vectors
 
 
 def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
-    """A measurement as a table for a person."""
+    """Return the result as a table."""
     names = ("threshold", "declined_unanswerable", "declined_answerable", "auc")
     return names, [tuple(float(document[name]) for name in names)]

@@ -1,6 +1,6 @@
-"""How often the answer cache would give the answer to another question.
+"""Evaluates the answer cache: hits, false hits (the answer to another question) and recall.
 
-The data are JSONL: two questions ``a`` and ``b``, and whether the answer to one is the answer to the other, ``same``.
+The data is JSONL: two questions ``a`` and ``b``, and ``same``, whether one answer serves both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two questions; ``same`` where one answer serves both."""
+    """Two questions. They are the ``same`` if one answer serves both."""
 
     a: str
     b: str
@@ -31,35 +31,35 @@ class Pair:
 
 
 def read(path: Path) -> list[Pair]:
-    """The pairs of a file. Raises UsageError with the number of the line that is wrong."""
+    """Return the pairs of a file. Raises UsageError with the number of the invalid line."""
     pairs = jsonl.read(path, _pair, of="pairs")
     if not pairs:
-        raise UsageError(f"{path} has no pairs; each line is a JSON object with a, b and same.")
+        raise UsageError(f"{path} has no pairs. Each line must be a JSON object with a, b and same.")
     return pairs
 
 
 def _pair(row: Mapping[str, Any], where: str) -> Pair:
-    a, b = jsonl.words(row, "a", where), jsonl.words(row, "b", where)
-    return Pair(a, b, jsonl.verdict(row, "same", where))
+    a, b = jsonl.text(row, "a", where), jsonl.text(row, "b", where)
+    return Pair(a, b, jsonl.boolean(row, "same", where))
 
 
 async def evaluate(pairs: Sequence[Pair], embedder: Embedder) -> dict[str, Any]:
-    """Hits, wrong ones among them, and the share of the same questions that were hits; the embedder is closed.
+    """Return the number of hits and false hits, and the share of ``same`` pairs that were hits. Closes the embedder.
 
-    Only pairs whose wording lets them be a hit are encoded. Raises EmbeddingError.
+    Only pairs whose wording allows a hit are encoded. Raises EmbeddingError.
     """
     candidates = [pair for pair in pairs if same_wording(pair.a, pair.b)]
     async with aclosing(embedder):
         similar = await _similarities(candidates, embedder)
     hits = [pair for pair, cosine in zip(candidates, similar, strict=True) if is_hit(pair.a, pair.b, cosine)]
-    wrong = sum(not pair.same for pair in hits)
+    false_hits = sum(not pair.same for pair in hits)
     same = sum(pair.same for pair in pairs)
     return {
         "pairs": len(pairs),
         "hits": len(hits),
-        "false_hits": wrong,
-        "false_hit_rate": round(wrong / len(hits), 4) if hits else 0.0,
-        "recall": round((len(hits) - wrong) / same, 4) if same else 0.0,
+        "false_hits": false_hits,
+        "false_hit_rate": round(false_hits / len(hits), 4) if hits else 0.0,
+        "recall": round((len(hits) - false_hits) / same, 4) if same else 0.0,
     }
 
 
@@ -67,12 +67,12 @@ async def _similarities(pairs: Sequence[Pair], embedder: Embedder) -> list[float
     texts = sorted({text for pair in pairs for text in (pair.a, pair.b)}, key=lambda text: (len(text), text))
     vectors: dict[str, np.ndarray[Any, np.dtype[np.float32]]] = {}
     for start in range(0, len(texts), BATCH):
-        part = texts[start : start + BATCH]
-        vectors |= dict(zip(part, (await embedder.encode(part, "query")).vectors, strict=True))
+        batch = texts[start : start + BATCH]
+        vectors |= dict(zip(batch, (await embedder.encode(batch, "query")).vectors, strict=True))
     return [float(vectors[pair.a] @ vectors[pair.b]) for pair in pairs]
 
 
 def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
-    """A measurement as a table for a person."""
+    """Return the result as a table."""
     names = ("pairs", "hits", "false_hits", "false_hit_rate", "recall")
     return names, [tuple(float(document[name]) for name in names)]

@@ -1,7 +1,8 @@
-"""How well questions of a thread are searched for: the last turn alone, as the thread explains it, and as a person did.
+"""Evaluates search for follow-up questions: the last turn alone, rewritten, and as rewritten by a person.
 
-A folder in BEIR form whose queries have ``last_turn``, ``user_turns`` (oldest first, the last turn among them) and
-``standalone``, the question as a person rewrote it. Each is scored like the last stage of ``eval retrieval``.
+The data is a folder in BEIR format whose queries have ``last_turn``, ``user_turns`` (oldest first, including the last
+turn) and ``standalone``, the question as rewritten by a person. Each way is scored like the last stage of ``eval
+retrieval``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from bot.evals.scratch_schema import scratch_schema
 from bot.llm import extractive
 from bot.llm.query_rewriting import ModelRewriter
 from bot.types.conversation import PastMessage
-from knowledge import search
-from knowledge.ports import OnProgress
+from knowledge.chunk_lookup import chunk_spans
 from knowledge.types import Scope
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """A question of a thread; ``earlier`` are those before it, oldest first."""
+    """A question in a thread. ``earlier`` are the questions before it, oldest first."""
 
     id: str
     last_turn: str
@@ -44,13 +44,13 @@ class FollowUp:
 
 
 class Rewrites(Protocol):
-    """Makes a question stand alone by what was asked before it; None where that failed."""
+    """Rewrites a follow-up as a standalone question; returns None on failure."""
 
     async def __call__(self, question: str, earlier: Sequence[str]) -> str | None: ...
 
 
 def by_model(llm: LLM) -> Rewrites:
-    """Rewriting by the cheap model, as in the product. Raises UsageError where no model is configured."""
+    """Return a rewriter that uses the cheap model, as in production. Raises UsageError if no model is configured."""
     if llm.model("cheap") == extractive.NAME:
         raise UsageError("--model needs a model: set ANTHROPIC_API_KEY or OPENAI_API_KEY.")
     rewriter = ModelRewriter(llm)
@@ -58,56 +58,54 @@ def by_model(llm: LLM) -> Rewrites:
     async def rewrite(question: str, earlier: Sequence[str]) -> str | None:
         past = [PastMessage(n, "user", "user", text, 0, _UNDATED) for n, text in enumerate(earlier)]
         try:
-            made = await rewriter(rewriter.prompt(question, past), meter=lambda call: None)
+            rewritten = await rewriter(rewriter.prompt(question, past), meter=lambda call: None)
         except LLMError as error:
-            log.warning("not rewritten: %s", error)
+            log.warning("question was not rewritten: %s", error)
             return None
-        return made.question
+        return rewritten.question
 
     return rewrite
 
 
-async def evaluate(
-    data: Path, app: retrieval.Running, *, rewrites: Rewrites | None = None, on_progress: OnProgress | None = None
-) -> dict[str, Any]:
-    """Ingest the corpus into a scratch schema and ask every question in three ways.
+async def evaluate(data: Path, app: retrieval.Running, *, rewrites: Rewrites | None = None) -> dict[str, Any]:
+    """Ingest the corpus into a scratch schema and search for every question in three ways.
 
-    Without ``rewrites`` the question is searched for with the thread before it, by the local method; so it is where
-    rewriting failed. Raises UsageError where the folder is no such data set, ConfigError where the database cannot be
-    used.
+    Without ``rewrites``, or if rewriting fails, the local method searches for the question together with the thread.
+    Raises UsageError if the folder is not such a data set, ConfigError if the database cannot be used.
     """
     dataset, asked = retrieval.read(data), read(data)
-    asked = [one for one in asked if dataset.relevance.get(one.id)]
+    asked = [follow_up for follow_up in asked if dataset.relevance.get(follow_up.id)]
     async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
-        await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
+        await retrieval.ingest(dataset, database, app.embedder, app.settings.chunk_tokens)
         retriever, scope = app.retriever.on(database.tenant), Scope(retrieval.TENANT)
         async with database.tenant(retrieval.TENANT) as session:
-            names = retrieval.judged(dataset.corpus, await search.places(session, scope))
+            names = retrieval.judged(dataset.corpus, await chunk_spans(session, scope))
         found: dict[str, list[tuple[list[str], Mapping[str, int]]]] = {way: [] for way in WAYS}
-        for one in asked:
-            rewritten = await rewrites(one.last_turn, one.earlier) if rewrites and one.earlier else None
+        for follow_up in asked:
+            last_turn, previous = follow_up.last_turn, follow_up.earlier
+            rewritten = await rewrites(last_turn, previous) if rewrites and previous else None
             for way, query, earlier in (
-                ("last_turn", one.last_turn, ()),
-                ("rewritten", rewritten or one.last_turn, () if rewritten else one.earlier),
-                ("standalone", one.standalone, ()),
+                ("last_turn", last_turn, ()),
+                ("rewritten", rewritten or last_turn, () if rewritten else previous),
+                ("standalone", follow_up.standalone, ()),
             ):
                 ranking = await retriever.rank(query, scope, earlier=earlier)
                 documents = list(dict.fromkeys(name for number, _ in ranking.reranked for name in names[number]))
-                found[way].append((documents, dataset.relevance[one.id]))
+                found[way].append((documents, dataset.relevance[follow_up.id]))
     return {way: means(runs) for way, runs in found.items()}
 
 
 def read(data: Path) -> list[FollowUp]:
-    """The questions of a folder. Raises UsageError."""
+    """Return the follow-up questions of a folder. Raises UsageError."""
     try:
         lines = [line for line in (data / "queries.jsonl").read_text().splitlines() if line.strip()]
         return [_follow_up(json.loads(line)) for line in lines]
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read; give a folder with a data set in BEIR form.") from None
+        raise UsageError(f"{error.filename} cannot be read. Name a folder with a data set in BEIR format.") from None
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{data} has no follow-ups ({type(error).__name__}: {error}); "
-            "its queries need last_turn, user_turns and standalone."
+            f"{data} has no follow-up questions ({type(error).__name__}: {error}). "
+            "Its queries need last_turn, user_turns and standalone."
         ) from None
 
 
@@ -119,7 +117,7 @@ def _follow_up(row: Mapping[str, Any]) -> FollowUp:
 
 
 def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
-    """A measurement as a table for a person."""
+    """Return the result as a table."""
     rows: list[tuple[str | float, ...]] = [
         (way.replace("_", " "), *(float(document[way][metric]) for metric in METRICS)) for way in WAYS
     ]

@@ -1,4 +1,4 @@
-"""Data of an evaluation, one JSON object a line."""
+"""Reads JSONL data of evaluations and validates its fields."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bot.errors import UsageError
 Row = TypeVar("Row")
 
 
-def read(path: Path, row: Callable[[Mapping[str, Any], str], Row], *, of: str) -> list[Row]:
-    """What ``row`` makes of each object and of where it stands (file and line); empty lines are passed over.
+def read(path: Path, parse: Callable[[Mapping[str, Any], str], Row], *, of: str) -> list[Row]:
+    """Return ``parse(object, place)`` for each line; ``place`` names file and line. Empty lines are skipped.
 
-    Raises UsageError where the file is no text or a line no object; ``of`` names what the lines are, for a person.
+    Raises UsageError if the file is not text or a line is not a JSON object. ``of`` names the content for the message.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{path} cannot be read as text; give a JSONL file of {of}.") from None
+        raise UsageError(f"{path} cannot be read as text. Name a JSONL file of {of}.") from None
     places = [(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    return [row(_object(line, where), where) for line, where in places]
+    return [parse(_object(line, where), where) for line, where in places]
 
 
 def _object(line: str, where: str) -> Mapping[str, Any]:
@@ -35,16 +35,16 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
     return value
 
 
-def words(row: Mapping[str, Any], name: str, where: str) -> str:
-    """A value that is a text. Raises UsageError."""
+def text(row: Mapping[str, Any], name: str, where: str) -> str:
+    """Return a text field. Raises UsageError."""
     value = row.get(name)
     if not isinstance(value, str):
         raise UsageError(f"{where}: {name} must be a text.")
     return value
 
 
-def verdict(row: Mapping[str, Any], name: str, where: str) -> bool:
-    """A value that is true or false. Raises UsageError."""
+def boolean(row: Mapping[str, Any], name: str, where: str) -> bool:
+    """Return a boolean field. Raises UsageError."""
     value = row.get(name)
     if not isinstance(value, bool):
         raise UsageError(f"{where}: {name} must be true or false.")

@@ -1,8 +1,7 @@
-"""How much of what a question about an old conversation needs stands in the prompt, at a budget of tokens.
+"""Evaluates memory: how much evidence for a question about a long conversation reaches the prompt within a budget.
 
-A JSON file: ``{"conversations": [{"id", "turns": [{"id", "author", "time", "text"}], "questions": [{"text", "evidence":
-[turn ids]}]}]}``. Every question is asked after the last turn. What the product's own selection shows is compared with
-the evidence, and with showing the last turns alone.
+The data is a JSON file: ``{"conversations": [{"id", "turns": [{"id", "author", "time", "text"}], "questions": [{"text",
+"evidence": [turn ids]}]}]}``. Every question is asked after the last turn. The baseline shows only the last turns.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from bot.errors import UsageError
 from bot.evals import jsonl
 from bot.types.conversation import History, PastMessage
 from knowledge.date_expressions import spans
-from knowledge.message_relevance import Said, relevance
+from knowledge.message_relevance import ConversationMessage, relevance
 from knowledge.ports import Embedder
 
 log = logging.getLogger(__name__)
@@ -36,18 +35,18 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """``said`` are the turns in order; each question has the places of its evidence among them."""
+    """Turns in order, and questions with the indexes of their evidence turns."""
 
-    said: tuple[Said, ...]
+    turns: tuple[ConversationMessage, ...]
     questions: tuple[tuple[str, frozenset[int]], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One question's outcome: how many of its evidence turns were shown, and what that took."""
+class QuestionResult:
+    """How many evidence turns of one question were selected, and how many tokens the selection has."""
 
     evidence: int
-    found: int
+    selected: int
     recent: int
     tokens: int
 
@@ -55,43 +54,44 @@ class Shown:
 async def evaluate(
     conversations: Sequence[Conversation], embedder: Embedder, *, budget: int, count: Count
 ) -> dict[str, Any]:
-    """Raises EmbeddingError."""
-    shown: list[Shown] = []
+    """Return the share of evidence that is selected within ``budget`` tokens. Raises EmbeddingError."""
+    results: list[QuestionResult] = []
     for conversation in conversations:
-        shown += await _ask(conversation, embedder, budget, count)
-    evidence = sum(one.evidence for one in shown)
+        results += await _ask(conversation, embedder, budget, count)
+    evidence = sum(result.evidence for result in results)
     return {
-        "questions": len(shown),
-        "evidence_recall": round(sum(one.found for one in shown) / evidence, 4),
-        "all_evidence": round(fmean(one.found == one.evidence for one in shown), 4),
-        "tokens_mean": round(fmean(one.tokens for one in shown), 1),
-        "baselines": {"recent": round(sum(one.recent for one in shown) / evidence, 4)},
+        "questions": len(results),
+        "evidence_recall": round(sum(result.selected for result in results) / evidence, 4),
+        "all_evidence": round(fmean(result.selected == result.evidence for result in results), 4),
+        "tokens_mean": round(fmean(result.tokens for result in results), 1),
+        "baselines": {"recent": round(sum(result.recent for result in results) / evidence, 4)},
     }
 
 
-async def _ask(conversation: Conversation, embedder: Embedder, budget: int, count: Count) -> list[Shown]:
-    said = conversation.said
+async def _ask(conversation: Conversation, embedder: Embedder, budget: int, count: Count) -> list[QuestionResult]:
+    turns = conversation.turns
     messages = [
-        PastMessage(n, "user", one.author, one.text, count(one.text), one.at or _UNDATED) for n, one in enumerate(said)
+        PastMessage(n, "user", turn.author, turn.text, count(turn.text), turn.at or _UNDATED)
+        for n, turn in enumerate(turns)
     ]
-    vectors = await _encoded([one.line for one in said], embedder, "passage")
-    asked = await _encoded([text for text, _ in conversation.questions], embedder, "query")
-    today = next((one.at for one in reversed(said) if one.at), _UNDATED).date()
+    vectors = await _encoded([turn.line for turn in turns], embedder, "passage")
+    questions = await _encoded([text for text, _ in conversation.questions], embedder, "query")
+    today = next((turn.at for turn in reversed(turns) if turn.at), _UNDATED).date()
     recent = _recent(messages, budget, count)
     older, last = messages[:-VERBATIM_MESSAGES], messages[-VERBATIM_MESSAGES:]
-    shown = []
-    for (text, evidence), vector in zip(conversation.questions, asked, strict=True):
-        scores = relevance(text, said, vectors=vectors, asked=vector, today=today)
+    results = []
+    for (text, evidence), vector in zip(conversation.questions, questions, strict=True):
+        scores = relevance(text, turns, vectors=vectors, question_vector=vector, today=today)
         remembered = [Remembered(message, float(scores[message.seq])) for message in older]
         past = compose(History("", 0, tuple(last)), remembered, budget, count)
         places = {message.seq for message in (*past.messages, *past.recalled)}
         tokens = past.tokens(count) + count(transcript(past.recalled))
-        shown.append(Shown(len(evidence), len(evidence & places), len(evidence & recent), tokens))
-    return shown
+        results.append(QuestionResult(len(evidence), len(evidence & places), len(evidence & recent), tokens))
+    return results
 
 
 def _recent(messages: Sequence[PastMessage], budget: int, count: Count) -> set[int]:
-    """The last turns that the budget holds."""
+    """Return the indexes of the last turns that fit into the budget."""
     places: set[int] = set()
     for message in reversed(messages):
         budget -= count(transcript([message]))
@@ -111,23 +111,23 @@ async def _encoded(texts: Sequence[str], embedder: Embedder, kind: Any) -> Any:
 
 
 def read(path: Path) -> list[Conversation]:
-    """The conversations with a question. Raises UsageError where the file is something else, and says where."""
+    """Return the conversations that have questions. Raises UsageError with the place of the invalid value."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{path} cannot be read as text; give a JSON file of conversations.") from None
+        raise UsageError(f"{path} cannot be read as text. Name a JSON file of conversations.") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no JSON ({error}); give a JSON file of conversations.") from None
+        raise UsageError(f"{path} is not JSON ({error}). Name a JSON file of conversations.") from None
     rows = _listed(document, "conversations", str(path))
     conversations = [_conversation(row, f"{path}, conversation {n}") for n, row in enumerate(rows, 1)]
-    conversations = [one for one in conversations if one.questions]
+    conversations = [conversation for conversation in conversations if conversation.questions]
     if not conversations:
         raise UsageError(f"{path} has no question whose evidence is among the turns.")
     return conversations
 
 
 def _listed(value: object, name: str, where: str) -> list[Any]:
-    """The list ``name`` of an object. Raises UsageError."""
+    """Return a list field. Raises UsageError."""
     found = value.get(name) if isinstance(value, dict) else None
     if not isinstance(found, list):
         raise UsageError(f"{where}: {name} must be a list.")
@@ -136,28 +136,30 @@ def _listed(value: object, name: str, where: str) -> list[Any]:
 
 def _conversation(row: Any, where: str) -> Conversation:
     turns = _listed(row, "turns", where)
-    said = tuple(_said(turn, f"{where}, turn {n}") for n, turn in enumerate(turns, 1))
+    parsed = tuple(_turn(turn, f"{where}, turn {n}") for n, turn in enumerate(turns, 1))
     places = {str(turn.get("id")): n for n, turn in enumerate(turns)}
     questions = []
     for number, question in enumerate(_listed(row, "questions", where), 1):
-        at = f"{where}, question {number}"
-        named = [str(turn) for turn in _listed(question, "evidence", at)]
-        evidence = frozenset(places[turn] for turn in named if turn in places)
-        if len(evidence) < len(set(named)):
-            log.warning("%s: evidence that is no turn of it is left out: %s", at, named)
+        place = f"{where}, question {number}"
+        ids = [str(turn) for turn in _listed(question, "evidence", place)]
+        evidence = frozenset(places[turn] for turn in ids if turn in places)
+        if len(evidence) < len(set(ids)):
+            log.warning("%s: ignored evidence that is not a turn of the conversation: %s", place, ids)
         if evidence:
-            questions.append((jsonl.words(question, "text", at), evidence))
-    return Conversation(said, tuple(questions))
+            questions.append((jsonl.text(question, "text", place), evidence))
+    return Conversation(parsed, tuple(questions))
 
 
-def _said(turn: Any, where: str) -> Said:
+def _turn(turn: Any, where: str) -> ConversationMessage:
     if not isinstance(turn, dict) or "id" not in turn:
         raise UsageError(f"{where}: must be an object with id, author, time and text.")
-    return Said(jsonl.words(turn, "author", where), jsonl.words(turn, "text", where), when(turn.get("time")))
+    return ConversationMessage(
+        jsonl.text(turn, "author", where), jsonl.text(turn, "text", where), parse_time(turn.get("time"))
+    )
 
 
-def when(value: object) -> datetime | None:
-    """A time as data sets write it: ISO 8601, seconds since 1970, or words such as ``1:56 pm on 8 May, 2023``."""
+def parse_time(value: object) -> datetime | None:
+    """Parse ISO 8601, seconds since 1970, or words such as ``1:56 pm on 8 May, 2023``; None if there is no time."""
     text = str(value or "").strip()
     try:
         if isinstance(value, int | float):
@@ -166,8 +168,8 @@ def when(value: object) -> datetime | None:
         return stated if stated.tzinfo else stated.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    named = spans(text, datetime.max.date())
-    days = [span.first for span in named if span.first == span.last] or [span.first for span in named]
+    mentioned = spans(text, datetime.max.date())
+    days = [span.first for span in mentioned if span.first == span.last] or [span.first for span in mentioned]
     if not days:
         return None
     clock = _CLOCK.search(text)
@@ -179,8 +181,8 @@ def when(value: object) -> datetime | None:
 
 
 def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
-    """A measurement as a table for a person."""
-    return ("shown", "evidence", "all of it", "tokens"), [
+    """Return the result as a table."""
+    return ("selection", "evidence recall", "all evidence", "tokens"), [
         ("selected", document["evidence_recall"], document["all_evidence"], document["tokens_mean"]),
         ("last turns", document["baselines"]["recent"], "", ""),
     ]

@@ -1,8 +1,8 @@
-"""How well each stage of retrieval finds, measured on a data set in BEIR form.
+"""Evaluates retrieval: nDCG and recall of each stage, latency and ingestion time, on a data set in BEIR format.
 
-A folder has ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``) and ``qrels.tsv``
-(query, document, grade). Rows that name the ``document`` that they are a piece of, and their ``position`` in it, are
-taken in as that document and cut anew, as the product would. A row counts as found by its best chunk.
+The folder has ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``) and ``qrels.tsv``
+(query, document, grade). Rows can name the ``document`` that they are a part of, and their ``position`` in it. They are
+then ingested as that document and chunked as in production. A row counts as found by its best chunk.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from bot.errors import UsageError
 from bot.evals.metrics import means, percentile
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
-from knowledge import search
+from knowledge.chunk_lookup import chunk_spans
 from knowledge.ingest import Ingestor
 from knowledge.parsing import plain_text
-from knowledge.ports import Embedder, OnProgress
-from knowledge.retriever import Ranking, Retriever
+from knowledge.ports import Embedder
+from knowledge.ranking import Ranking
+from knowledge.retriever import Retriever
 from knowledge.types import NOTHING_KNOWN, Document, Fetched, IngestReport, Known, Scope
 
 TENANT = "eval"
@@ -33,7 +34,7 @@ STAGES = ("dense", "sparse", "fused", "reranked")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is judged: ``text`` is a whole document, or the piece of ``document`` at ``position``."""
+    """A judged row: ``text`` is a whole document, or the part of ``document`` at ``position``."""
 
     title: str
     text: str
@@ -54,7 +55,7 @@ class DataSet:
 
 
 class Running(Protocol):
-    """What of a running Parley is measured; the data set never touches its own tables."""
+    """The parts of an opened app that are measured. The data set never touches the app's own tables."""
 
     @property
     def settings(self) -> Settings: ...
@@ -69,18 +70,18 @@ class Running(Protocol):
     def retriever(self) -> Retriever: ...
 
 
-async def evaluate(data: Path, app: Running, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
-    """Ingest the corpus into a scratch schema, ask every question that has an answer, and score each stage.
+async def evaluate(data: Path, app: Running) -> dict[str, Any]:
+    """Ingest the corpus into a scratch schema, search for every judged question, and score each stage.
 
-    Raises UsageError where the folder is no such data set, ConfigError where the database cannot be used.
+    Raises UsageError if the folder is not such a data set, ConfigError if the database cannot be used.
     """
     dataset = read(data)
     async with scratch_schema(app.database.engine.url.render_as_string(hide_password=False)) as database:
-        report = await ingest(dataset, database, app.embedder, app.settings.chunk_tokens, on_progress)
+        report = await ingest(dataset, database, app.embedder, app.settings.chunk_tokens)
         retriever = app.retriever.on(database.tenant)
         scope = Scope(TENANT)
         async with database.tenant(TENANT) as session:
-            names = judged(dataset.corpus, await search.places(session, scope))
+            names = judged(dataset.corpus, await chunk_spans(session, scope))
         asked = [query for query in dataset.queries if dataset.relevance.get(query)]
         rankings = [await retriever.rank(dataset.queries[query], scope) for query in asked]
     runs = zip(asked, rankings, strict=True)
@@ -95,7 +96,7 @@ async def evaluate(data: Path, app: Running, *, on_progress: OnProgress | None =
 
 
 def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
-    """The stages of a measurement as a table for a person."""
+    """Return the metrics of each stage as a table."""
     metrics = ("ndcg@10", "recall@5", "recall@10", "recall@20")
     rows: list[tuple[str | float, ...]] = [
         (stage, *(float(document["stages"][stage][metric]) for metric in metrics)) for stage in STAGES
@@ -104,7 +105,7 @@ def table(document: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str 
 
 
 def read(data: Path) -> DataSet:
-    """The data set of a folder. Raises UsageError."""
+    """Return the data set of a folder. Raises UsageError."""
     try:
         corpus = {str(row["_id"]): _row(row) for row in _lines(data / "corpus.jsonl")}
         queries = {str(row["_id"]): _question(row) for row in _lines(data / "queries.jsonl")}
@@ -114,9 +115,9 @@ def read(data: Path) -> DataSet:
             if int(grade) > 0:
                 relevance[query][document] = int(grade)
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read; give a folder with a data set in BEIR form.") from None
+        raise UsageError(f"{error.filename} cannot be read. Name a folder with a data set in BEIR format.") from None
     except (KeyError, ValueError) as error:
-        raise UsageError(f"{data} is no data set in BEIR form ({type(error).__name__}: {error}).") from None
+        raise UsageError(f"{data} is not a data set in BEIR format ({type(error).__name__}: {error}).") from None
     return DataSet(corpus, queries, dict(relevance))
 
 
@@ -131,7 +132,7 @@ def _row(row: Mapping[str, Any]) -> Row:
 
 
 def documents(corpus: Mapping[str, Row]) -> dict[str, dict[str, Span]]:
-    """The documents by name, each with the rows that it is made of, in order, and where each stands."""
+    """Return the documents by name, each with its rows in order and the span of each row."""
     pieces: dict[str, list[str]] = defaultdict(list)
     for name, row in corpus.items():
         pieces[row.document or name].append(name)
@@ -144,24 +145,28 @@ def documents(corpus: Mapping[str, Row]) -> dict[str, dict[str, Span]]:
 
 
 def judged(corpus: Mapping[str, Row], places: Mapping[int, tuple[str, int, int]]) -> dict[int, list[str]]:
-    """The rows that each chunk finds: those that it shares at least half of the shorter of both with, longest first."""
-    made = documents(corpus)
+    """Return the rows that each chunk finds, longest overlap first.
+
+    A chunk finds a row if their overlap is at least half of the shorter one. If there is no such row, it finds the one
+    with the longest overlap.
+    """
+    spans = documents(corpus)
     result = {}
     for number, (document, start, end) in places.items():
-        shared = {name: min(end, last) - max(start, first) for name, (first, last) in made[document].items()}
-        length = {name: min(end - start, last - first) for name, (first, last) in made[document].items()}
+        shared = {name: min(end, last) - max(start, first) for name, (first, last) in spans[document].items()}
+        length = {name: min(end - start, last - first) for name, (first, last) in spans[document].items()}
         best = sorted((name for name in shared if shared[name] > 0), key=lambda name: -shared[name])
         result[number] = [name for name in best if 2 * shared[name] >= length[name]] or best[:1]
     return result
 
 
 def _question(row: Mapping[str, Any]) -> str:
-    """Sets of thread follow-ups give a person's rewrite in place of a text."""
+    """Return the text of a question. Data sets of follow-ups have the standalone question instead of ``text``."""
     return str(row.get("text") or row.get("standalone") or row["last_turn"])
 
 
 class _Corpus:
-    """The documents of a data set as a source."""
+    """A source with the documents of a data set."""
 
     kind = "data"
     uri = "corpus"
@@ -179,8 +184,8 @@ class _Corpus:
             yield Fetched(document, "".join(row.text for row in rows).encode(), rows[0].title)
 
 
-class _AsText:
-    """Takes every document for plain text: a data set's texts are what they are, whatever they look like."""
+class _PlainTextParser:
+    """Parses every document as plain text, even if it looks like another format."""
 
     async def parse(self, fetched: Fetched) -> Document:
         parsed = plain_text.parse(plain_text.decode(fetched.data))
@@ -190,12 +195,10 @@ class _AsText:
         return None
 
 
-async def ingest(
-    dataset: DataSet, database: Database, embedder: Embedder, chunk_tokens: int, on_progress: OnProgress | None
-) -> IngestReport:
-    """Take in the corpus as plain text, as the product would. Raises EmbeddingError."""
-    ingestor = Ingestor(database.tenant, embedder, chunk_tokens=chunk_tokens, parser=_AsText())
-    return await ingestor.ingest([_Corpus(dataset.corpus)], tenant_id=TENANT, on_progress=on_progress)
+async def ingest(dataset: DataSet, database: Database, embedder: Embedder, chunk_tokens: int) -> IngestReport:
+    """Ingest the corpus as plain text, otherwise as in production. Raises EmbeddingError."""
+    ingestor = Ingestor(database.tenant, embedder, chunk_tokens=chunk_tokens, parser=_PlainTextParser())
+    return await ingestor.ingest([_Corpus(dataset.corpus)], tenant_id=TENANT)
 
 
 def _by_stage(ranking: Ranking, names: Mapping[int, Sequence[str]]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""A schema of its own for a measurement, migrated like the real one and dropped afterwards."""
+"""Creates a temporary database schema for an evaluation, migrates it, and drops it afterwards."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from bot.store.session import Database, unreachable
 
 @asynccontextmanager
 async def scratch_schema(database_url: str) -> AsyncIterator[Database]:
-    """A database handle that sees the scratch schema and the extensions alone. Raises ConfigError."""
+    """Yield a database handle that sees only the scratch schema and the extensions. Raises ConfigError."""
     name = f"parley_eval_{uuid.uuid4().hex[:12]}"
     schema = sql.Identifier(name)
-    # Alembic looks for its table along the search path and would take the one of the real schema for this one's.
+    # Alembic looks for its version table along the search path and would otherwise find the real schema's.
     await _execute(
         database_url,
         sql.SQL("CREATE SCHEMA {} CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)").format(schema),
@@ -48,4 +48,4 @@ async def _execute(database_url: str, statement: sql.Composed) -> None:
     except psycopg.OperationalError as error:
         raise ConfigError(unreachable(error)) from error
     except psycopg.errors.InsufficientPrivilege:
-        raise ConfigError("The database user may not make a schema; GRANT CREATE ON DATABASE to it.") from None
+        raise ConfigError("The database user cannot create a schema. GRANT it CREATE ON DATABASE.") from None

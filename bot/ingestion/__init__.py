@@ -1,8 +1,8 @@
-"""Taking sources in, whoever asks and whichever process works: asked for, followed, stopped, kept up to date."""
+"""Ingestion of sources, in the background worker or in this process: start, follow, stop and refresh."""
 
 from __future__ import annotations
 
-from bot.ingestion.requests import Begun, Ingestion
-from bot.ingestion.runner import Busy, Worker, here, lock_name
+from bot.ingestion.background_runs import Ingestion, RequestedRun
+from bot.ingestion.runner import IngestRunner, SourceBusy, ingest_in_process, lock_name
 
-__all__ = ["Begun", "Busy", "Ingestion", "Worker", "here", "lock_name"]
+__all__ = ["IngestRunner", "Ingestion", "RequestedRun", "SourceBusy", "ingest_in_process", "lock_name"]

@@ -1,4 +1,7 @@
-"""Reading one source, in the worker or in the terminal: alone, stoppable, with progress that every process can see."""
+"""Ingests one source, in the worker or in the terminal.
+
+One process at a time ingests a source. Its progress is stored, so that every process can show it or stop the run.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from bot.errors import ParleyError
 from bot.store.advisory_locks import only_one
 from bot.store.session import Database
-from knowledge import ingest_runs
+from knowledge import ingest_runs, source_records
 from knowledge.errors import KnowledgeError
 from knowledge.ingest import Ingestor
 from knowledge.ingest_runs import Run
@@ -24,52 +27,54 @@ from knowledge.types import ChunkingMethod, IngestReport, Progress
 
 log = logging.getLogger(__name__)
 
-NOTE_EVERY = 1.0
-"""Seconds between two rows of progress, and so how soon a wish to stop is seen."""
+PROGRESS_SECONDS = 1.0
+"""Interval between two updates of the stored progress, and so the time until a request to stop is noticed."""
 TERMINAL = "terminal"
-NOTHING = IngestReport(0, 0, 0, (), 0.0)
+EMPTY_REPORT = IngestReport(0, 0, 0, (), 0.0)
 
 OpenSource = Callable[..., Source]
-"""``open_source(spec, files=..., tenant_id=...)``: the source that a name stands for. Raises KnowledgeError."""
+"""``open_source(spec, files=..., tenant_id=...)`` returns the source that ``spec`` names. Raises KnowledgeError."""
 
 
-class Busy(ParleyError):
-    """Another process reads this source."""
+class SourceBusy(ParleyError):
+    """Another process is ingesting this source."""
 
 
 def lock_name(tenant_id: str, source_id: str) -> str:
-    """What the process that reads a source holds."""
+    """Return the name of the lock that a process holds while it ingests the source."""
     return f"parley ingest {tenant_id} {source_id}"
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """What reading a source takes."""
+class IngestRunner:
+    """Ingests the source of a requested run and stores how the run ends."""
 
     database: Database
     ingestor: Ingestor
     open_source: OpenSource
-    note_every: float = NOTE_EVERY
+    progress_seconds: float = PROGRESS_SECONDS
 
     async def work(self, tenant_id: str, run_id: str) -> None:
-        """Read what was asked for. Nothing to do where it has ended. Raises Busy where another process is at it, and
-        whatever may pass; the reading then waits."""
+        """Ingest the source of a run; do nothing if the run has ended.
+
+        Raises SourceBusy if another process is ingesting the source, and transient errors. The run then stays open.
+        """
         async with self.database.tenant(tenant_id) as session:
             found = await ingest_runs.get(session, tenant_id, [run_id])
         for run in found:
             if run.active:
-                await self._alone(tenant_id, run)
+                await self._run_exclusively(tenant_id, run)
 
-    async def _alone(self, tenant_id: str, run: Run) -> None:
-        async with only_one(self.database, lock_name(tenant_id, run.source_id)) as alone:
-            if not alone:
-                raise Busy(f"{run.uri} is being read already.")
+    async def _run_exclusively(self, tenant_id: str, run: Run) -> None:
+        async with only_one(self.database, lock_name(tenant_id, run.source_id)) as acquired:
+            if not acquired:
+                raise SourceBusy(f"{run.uri} is already being added.")
             try:
                 source = await self._source(tenant_id, run)
             except KnowledgeError as error:
                 await self.fail(tenant_id, run.id, str(error))
                 return
-            await watched(self, tenant_id, run, source, None, asyncio.Event())
+            await _ingest_with_progress(self, tenant_id, run, source, None, asyncio.Event())
 
     async def _source(self, tenant_id: str, run: Run) -> Source:
         if run.kind != "upload":
@@ -81,20 +86,20 @@ class Worker:
         return UploadSource(run.uri.removeprefix("upload:"), data, content_type=run.content_type)
 
     async def fail(self, tenant_id: str, run_id: str, error: str) -> None:
-        """It ends with this failure."""
+        """End the run with this error."""
         async with self.database.tenant(tenant_id) as session:
             await ingest_runs.end(
-                session, tenant_id=tenant_id, run_id=run_id, state="failed", report=NOTHING, error=error
+                session, tenant_id=tenant_id, run_id=run_id, state="failed", report=EMPTY_REPORT, error=error
             )
 
-    async def put_off(self, tenant_id: str, run_id: str, error: str) -> None:
-        """It waits for another try, and says why."""
+    async def postpone(self, tenant_id: str, run_id: str, error: str) -> None:
+        """Make the run wait for its next attempt; ``error`` is the reason."""
         async with self.database.tenant(tenant_id) as session:
-            await ingest_runs.hand_back(session, tenant_id=tenant_id, run_id=run_id, error=error)
+            await ingest_runs.return_to_queue(session, tenant_id=tenant_id, run_id=run_id, error=error)
 
 
-async def here(
-    worker: Worker,
+async def ingest_in_process(
+    runner: IngestRunner,
     tenant_id: str,
     source: Source,
     *,
@@ -104,26 +109,31 @@ async def here(
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
 ) -> IngestReport:
-    """Read a source in this process, in the terminal. ``chunking`` is what it remembers. ``stop`` ends it early.
+    """Ingest a source in this process, for the terminal.
 
-    A reading that somebody asked the worker for and that has not begun is done with it. Raises Busy, EmbeddingError.
+    ``chunking`` is stored with the source. ``stop`` ends the run early. A run that was requested for the source and has
+    not started ends together with this one. Raises SourceBusy, EmbeddingError.
     """
-    async with worker.database.tenant(tenant_id) as session:
-        source_id = await ingest_runs.find_or_add_source(
+    async with runner.database.tenant(tenant_id) as session:
+        source_id = await source_records.find_or_add_source(
             session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=now
         )
-    async with only_one(worker.database, lock_name(tenant_id, source_id)) as alone:
-        if not alone:
-            raise Busy(f"{source.uri} is being read by another process; wait for it, or stop it with /ingest stop.")
-        async with worker.database.tenant(tenant_id) as session:
+    async with only_one(runner.database, lock_name(tenant_id, source_id)) as acquired:
+        if not acquired:
+            raise SourceBusy(
+                f"{source.uri} is being added by another process. Wait for it, or stop it with /ingest stop."
+            )
+        async with runner.database.tenant(tenant_id) as session:
             run, _ = await ingest_runs.begin(
                 session, tenant_id=tenant_id, source_id=source_id, asked_by=TERMINAL, files=True
             )
-        return await watched(worker, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking)
+        return await _ingest_with_progress(
+            runner, tenant_id, run, source, on_progress, stop or asyncio.Event(), chunking
+        )
 
 
-async def watched(
-    worker: Worker,
+async def _ingest_with_progress(
+    runner: IngestRunner,
     tenant_id: str,
     run: Run,
     source: Source,
@@ -131,49 +141,51 @@ async def watched(
     stop: asyncio.Event,
     chunking: ChunkingMethod | None = None,
 ) -> IngestReport:
-    """Ingest with the lock held; the run is told how far it is, and how it ended."""
+    """Ingest while the lock is held; store the progress, the end, and notice requests to stop."""
     latest: list[Progress] = []
 
-    def note(at: Progress) -> None:
-        latest[:] = [at]
+    def keep_latest(progress: Progress) -> None:
+        latest[:] = [progress]
         if on_progress is not None:
-            on_progress(at)
+            on_progress(progress)
 
-    async def tell() -> None:
-        async with worker.database.tenant(tenant_id) as session:
-            if await ingest_runs.note(session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None):
+    async def store_progress() -> None:
+        async with runner.database.tenant(tenant_id) as session:
+            if await ingest_runs.record_progress(
+                session, tenant_id=tenant_id, run_id=run.id, at=latest[0] if latest else None
+            ):
                 stop.set()
 
-    await tell()
-    telling = asyncio.create_task(_again_and_again(tell, worker.note_every))
+    await store_progress()
+    updates = asyncio.create_task(_repeat(store_progress, runner.progress_seconds))
     try:
-        report = await worker.ingestor.ingest(
-            [source], tenant_id=tenant_id, audience=run.audience, chunking=chunking, on_progress=note, stop=stop
+        report = await runner.ingestor.ingest(
+            [source], tenant_id=tenant_id, audience=run.audience, chunking=chunking, on_progress=keep_latest, stop=stop
         )
     except asyncio.CancelledError:
-        # The process shuts down: the queue gives the reading to another one, which goes on where this one stood.
+        # The process shuts down. The queue gives the run to another process, which continues where this one stopped.
         with suppress(Exception):
-            await worker.put_off(tenant_id, run.id, "")
+            await runner.postpone(tenant_id, run.id, "")
         raise
     except KnowledgeError as error:
         if run.asked_by == TERMINAL:
-            await worker.fail(tenant_id, run.id, str(error))
+            await runner.fail(tenant_id, run.id, str(error))
         raise
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        updates.cancel()
+        await asyncio.gather(updates, return_exceptions=True)
     state: ingest_runs.RunState = "stopped" if report.stopped else "done"
-    async with worker.database.tenant(tenant_id) as session:
+    async with runner.database.tenant(tenant_id) as session:
         if latest:
-            await ingest_runs.note(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
+            await ingest_runs.record_progress(session, tenant_id=tenant_id, run_id=run.id, at=latest[0])
         await ingest_runs.end(session, tenant_id=tenant_id, run_id=run.id, state=state, report=report)
     return report
 
 
-async def _again_and_again(tell: Callable[[], Awaitable[None]], every: float) -> None:
+async def _repeat(store_progress: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
-        await asyncio.sleep(every)
+        await asyncio.sleep(seconds)
         try:
-            await tell()
+            await store_progress()
         except (DBAPIError, ParleyError) as error:
-            log.warning("progress could not be noted: %s", error)
+            log.warning("ingestion progress could not be stored: %s", error)

@@ -1,4 +1,4 @@
-"""Background work: the tasks of the queue, and the worker that carries them out."""
+"""Background jobs: the tasks of the queue, and the worker that runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which failures of background work may pass, and how long to wait. Pure."""
+"""Decides whether a failed background job is retried, and after how many seconds. Pure."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from sqlalchemy.exc import DBAPIError
 
 from bot.errors import ParleyError
-from bot.ingestion import Busy
+from bot.ingestion import SourceBusy
 from knowledge.errors import EmbeddingError
 
-ATTEMPTS = 6
-FIRST_WAIT = 4
-LONGEST_WAIT = 600
-BUSY_WAIT = 5
+MAX_ATTEMPTS = 6
+FIRST_DELAY = 4
+MAX_DELAY = 600
+BUSY_DELAY = 5
 
 
-class Patience(BaseRetryStrategy):
-    """Backs off from 4 s, four times as long each time; a shutdown hands the job back at once."""
+class ExponentialBackoff(BaseRetryStrategy):
+    """Retries after 4 s and multiplies the delay by four each time. A shutdown returns the job at once."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        seconds = wait_after(exception, job.attempts)
+        seconds = retry_delay(exception, job.attempts)
         return None if seconds is None else RetryDecision(retry_in={"seconds": seconds})
 
 
-def wait_after(error: BaseException, attempts: int) -> int | None:
-    """Seconds until a job that failed so is tried again, after ``attempts`` earlier tries; None for never."""
+def retry_delay(error: BaseException, attempts: int) -> int | None:
+    """Return the seconds until a failed job is retried; None for never. ``attempts`` counts the earlier ones."""
     if isinstance(error, asyncio.CancelledError | JobAborted):
         return 0
-    if isinstance(error, Busy):
-        return BUSY_WAIT
-    if not may_pass(error) or attempts >= ATTEMPTS - 1:
+    if isinstance(error, SourceBusy):
+        return BUSY_DELAY
+    if not is_transient(error) or attempts >= MAX_ATTEMPTS - 1:
         return None
-    return min(LONGEST_WAIT, int(FIRST_WAIT ** (attempts + 1)))
+    return min(MAX_DELAY, int(FIRST_DELAY ** (attempts + 1)))
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether the same job may do better later: a database, a server or a model that did not answer."""
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same job may succeed later, because a database, a server or a model did not answer."""
     return isinstance(error, DBAPIError | OSError | EmbeddingError | ParleyError)

@@ -1,7 +1,7 @@
-"""What the queue can be asked to do. To add a task: a coroutine function here, and a line in TASKS.
+"""Tasks of the job queue. To add one, write a coroutine function here and add a line to TASKS.
 
-A task gets the services and the ids of its payload, and may run twice: a worker can die after the work and before it
-is noted as done.
+A task gets the services and the ids in its payload. It may run twice: a worker can die after the work is done and
+before the job is marked as done.
 """
 
 from __future__ import annotations
@@ -12,67 +12,68 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.commands.services import Services
-from bot.ingestion import Busy, Worker
+from bot.ingestion import IngestRunner, SourceBusy
 from bot.jobs import maintenance
-from bot.jobs.retries import wait_after
+from bot.jobs.retries import retry_delay
 from knowledge.errors import KnowledgeError
-from knowledge.reembed import reembed as give_vectors
+from knowledge.reembed import reembed as reembed_passages
 
 log = logging.getLogger(__name__)
 
 
 class Task(Protocol):
-    """Carries one job out. ``attempts`` earlier tries failed. Raises what may pass, and it is tried again."""
+    """Runs one job. ``attempts`` earlier attempts failed. A transient error that it raises is retried."""
 
     def __call__(self, services: Services, attempts: int, **ids: str) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
-    """A task that comes by itself: ``cron`` says when."""
+class PeriodicTask:
+    """A task that runs on a schedule."""
 
     cron: str
     task: Task
 
 
 async def ingest(services: Services, attempts: int, *, tenant_id: str, run_id: str) -> None:
-    """Read one source. Whoever asked is told in the run's row why it is tried again, or that it failed for good."""
-    reader = Worker(services.database, services.ingestor, services.open_source)
+    """Ingest one source. The run's row tells the user why it is retried or that it failed."""
+    runner = IngestRunner(services.database, services.ingestor, services.open_source)
     try:
-        await reader.work(tenant_id, run_id)
-    except Busy:
+        await runner.work(tenant_id, run_id)
+    except SourceBusy:
         raise
     except Exception as error:
-        words = str(error) if isinstance(error, KnowledgeError) else f"it broke off ({type(error).__name__})"
-        wait = wait_after(error, attempts)
-        if wait is not None:
-            log.warning("a reading is tried again in %d s: %s", wait, words)
-            await reader.put_off(tenant_id, run_id, words)
+        message = str(error) if isinstance(error, KnowledgeError) else f"unexpected error ({type(error).__name__})"
+        delay = retry_delay(error, attempts)
+        if delay is not None:
+            log.warning("ingestion is retried in %d s: %s", delay, message)
+            await runner.postpone(tenant_id, run_id, message)
             raise
-        log.error("a reading failed: %s", words, exc_info=not isinstance(error, KnowledgeError))
-        await reader.fail(tenant_id, run_id, words)
+        log.error("ingestion failed: %s", message, exc_info=not isinstance(error, KnowledgeError))
+        await runner.fail(tenant_id, run_id, message)
 
 
 async def reembed(services: Services, attempts: int, *, tenant_id: str) -> None:
-    """Vectors of the model in use for what was stored under another one."""
-    await give_vectors(services.database.tenant, services.models, tenant_id)
+    """Embed passages again that were embedded with another model."""
+    await reembed_passages(services.database.tenant, services.models, tenant_id)
 
 
-async def keep_house(services: Services, attempts: int) -> None:
-    """One round through every tenant: what is old goes, what was left behind is taken up."""
-    await maintenance.keep_house(services)
+async def run_maintenance(services: Services, attempts: int) -> None:
+    """Run maintenance for every tenant."""
+    await maintenance.run_maintenance(services)
 
 
 async def refresh_due(services: Services, attempts: int) -> None:
-    """Ask for every source whose time has come."""
+    """Start a refresh of every source that is due."""
     await maintenance.refresh_due(services)
 
 
 TASKS: Mapping[str, Task] = {"ingest": ingest, "reembed": reembed}  # type: ignore[dict-item]
-"""What can be deferred, by name."""
+"""Tasks that can be enqueued, by name."""
 
-PERIODIC: Mapping[str, Every] = {
-    "keep_house": Every("* * * * *", keep_house),  # type: ignore[arg-type]
-    "refresh_due": Every("* * * * *", refresh_due),  # type: ignore[arg-type]
+PERIODIC: Mapping[str, PeriodicTask] = {
+    # This name is stored in the queue. Another name would run beside it during a rolling upgrade.
+    "keep_house": PeriodicTask("* * * * *", run_maintenance),  # type: ignore[arg-type]
+    "refresh_due": PeriodicTask("* * * * *", refresh_due),  # type: ignore[arg-type]
 }
-"""What comes by itself, once for all workers together."""
+"""Tasks that run on a schedule, once for all workers together."""

@@ -1,4 +1,4 @@
-"""The worker: takes jobs from the queue until it is cancelled, and finds those that a dead worker left."""
+"""The background worker: runs jobs from the queue until it is cancelled, and recovers jobs of dead workers."""
 
 from __future__ import annotations
 
@@ -16,37 +16,40 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.commands.services import Services
 from bot.errors import ParleyError
-from bot.ingestion import Worker as AttachmentReader
-from bot.jobs.retries import Patience
+from bot.ingestion import IngestRunner
+from bot.jobs.retries import ExponentialBackoff
 from bot.jobs.tasks import PERIODIC, TASKS, Task
 from bot.store.job_queue import HEARTBEAT, STALLED_SECONDS, Lane, lane
 
 log = logging.getLogger(__name__)
 
 GRACE = 5.0
-"""Seconds that jobs have to end at a shutdown; the rest is handed back."""
-AT_ONCE: dict[Lane, int] = {"documents": 2, "chores": 4}
-LOOK_FOR_DEAD = 5.0
-MOST_DEATHS = 5
-"""A job that took so many workers with it is given up."""
-AFTER_A_FAULT = 5.0
+"""Seconds that running jobs have to end at a shutdown. Jobs that take longer return to the queue."""
+CONCURRENCY: dict[Lane, int] = {"documents": 2, "chores": 4}
+STALLED_CHECK_SECONDS = 5.0
+MAX_ATTEMPTS_OF_STALLED = 5
+"""A job whose workers died this many times fails for good."""
+RECONNECT_SECONDS = 5.0
 
 
 async def work(services: Services, *, grace: float = GRACE, ready: asyncio.Event | None = None) -> None:
-    """Work until cancelled; what does not end within ``grace`` seconds then is handed back. Raises ConfigError."""
+    """Run jobs until cancelled; jobs that do not end within ``grace`` seconds return to the queue.
+
+    Raises ConfigError.
+    """
     await services.queue.opened()
     app = _app(services)
     async with asyncio.TaskGroup() as group:
-        for name in AT_ONCE:
+        for name in CONCURRENCY:
             group.create_task(_serve(app, name, grace))
-        group.create_task(_find_dead(services, app))
+        group.create_task(_recover_stalled_jobs(services, app))
         if ready is not None:
             ready.set()
 
 
 @asynccontextmanager
 async def working(services: Services, *, grace: float = GRACE) -> AsyncIterator[None]:
-    """A worker in this process for the length of the body."""
+    """Run a worker in this process while the body runs."""
     ready = asyncio.Event()
     task = asyncio.create_task(work(services, grace=grace, ready=ready))
     waiting = asyncio.create_task(ready.wait())
@@ -62,35 +65,36 @@ async def working(services: Services, *, grace: float = GRACE) -> AsyncIterator[
 
 
 def _app(services: Services) -> App:
-    """The queue with every task, over the connections of the services' queue."""
+    """Return the queue's application with all tasks registered."""
     app = App(connector=services.queue.connector)
     for name, task in TASKS.items():
         _register(app, services, name, task)
-    for name, every in PERIODIC.items():
-        _register(app, services, name, every.task, cron=every.cron)
+    for name, periodic in PERIODIC.items():
+        _register(app, services, name, periodic.task, cron=periodic.cron)
     return app
 
 
 def _register(app: App, services: Services, name: str, task: Task, *, cron: str | None = None) -> None:
-    async def carry_out(context: JobContext, /, **ids: Any) -> None:
+    async def run_task(context: JobContext, /, **ids: Any) -> None:
         ids.pop("timestamp", None)
         await task(services, context.job.attempts, **ids)
 
-    once = f"periodic {name}" if cron else None
-    made = app.task(name=name, queue=lane(name), retry=Patience(), pass_context=True, lock=once, queueing_lock=once)
-    task_of_queue = made(carry_out)
+    lock = f"periodic {name}" if cron else None
+    registered = app.task(
+        name=name, queue=lane(name), retry=ExponentialBackoff(), pass_context=True, lock=lock, queueing_lock=lock
+    )(run_task)
     if cron:
-        app.periodic(cron=cron)(task_of_queue)  # type: ignore[arg-type]
+        app.periodic(cron=cron)(registered)  # type: ignore[arg-type]
 
 
 async def _serve(app: App, name: Lane, grace: float) -> None:
-    """One lane, taken up again after a fault of the database."""
+    """Run the jobs of one lane; reconnect after a database error."""
     while True:
         worker = Worker(
             app,
             queues=[name],
             name=name,
-            concurrency=AT_ONCE[name],
+            concurrency=CONCURRENCY[name],
             install_signal_handlers=False,
             shutdown_graceful_timeout=grace,
             delete_jobs="successful",
@@ -100,13 +104,16 @@ async def _serve(app: App, name: Lane, grace: float) -> None:
         try:
             await _until_cancelled(worker)
         except ConnectorException as error:
-            log.warning("the queue cannot be reached (%s); trying again in %.0f s", error, AFTER_A_FAULT)
-        await asyncio.sleep(AFTER_A_FAULT)
+            log.warning("the queue cannot be reached (%s); retrying in %.0f s", error, RECONNECT_SECONDS)
+        await asyncio.sleep(RECONNECT_SECONDS)
 
 
 async def _until_cancelled(worker: Worker) -> None:
-    """Run it; a cancellation stops it in good order. It is told to stop, and not cancelled: while it connects, the pool
-    may swallow a cancellation, and it forgets a wish to stop that comes before it runs."""
+    """Run the worker; on cancellation, stop it gracefully.
+
+    The worker is stopped, not cancelled, because its connection pool may swallow a cancellation while it connects. The
+    stop is repeated, because the worker ignores one that comes before it runs.
+    """
     running: asyncio.Task[None] = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]
     try:
         await asyncio.shield(running)
@@ -119,37 +126,38 @@ async def _until_cancelled(worker: Worker) -> None:
         running.cancel()
 
 
-async def _find_dead(services: Services, app: App) -> None:
-    # The pool may swallow a cancellation while it connects; the task remembers that there was one.
-    me = asyncio.current_task()
+async def _recover_stalled_jobs(services: Services, app: App) -> None:
+    # The connection pool may swallow a cancellation while it connects, so check for one explicitly.
+    task = asyncio.current_task()
     while True:
         try:
-            await take_up_stalled(services, app)
+            await retry_stalled_jobs(services, app)
         except (ConnectorException, DBAPIError, ParleyError) as error:
-            log.warning("jobs of dead workers could not be looked for: %s", error)
-        if me is not None and me.cancelling():
+            log.warning("jobs of dead workers could not be queried: %s", error)
+        if task is not None and task.cancelling():
             return
-        await asyncio.sleep(LOOK_FOR_DEAD)
+        await asyncio.sleep(STALLED_CHECK_SECONDS)
 
 
-async def take_up_stalled(services: Services, app: App, *, seconds: float = STALLED_SECONDS) -> int:
-    """Give jobs whose worker gave no sign of life for ``seconds`` to another worker; returns how many."""
+async def retry_stalled_jobs(services: Services, app: App, *, seconds: float = STALLED_SECONDS) -> int:
+    """Return jobs to the queue whose worker sent no heartbeat for ``seconds``; return how many."""
     stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=seconds))
     for job in stalled:
         log.warning("job %s (%s) lost its worker", job.id, job.task_name)
         try:
-            if job.attempts >= MOST_DEATHS:
-                await _give_up(services, app, job)
+            if job.attempts >= MAX_ATTEMPTS_OF_STALLED:
+                await _fail_job(services, app, job)
             else:
                 await app.job_manager.retry_job(job)
         except ConnectorException as error:
-            log.info("another worker was faster with job %s: %s", job.id, error)
+            log.info("another worker has recovered job %s already: %s", job.id, error)
     return len(stalled)
 
 
-async def _give_up(services: Services, app: App, job: Job) -> None:
+async def _fail_job(services: Services, app: App, job: Job) -> None:
     await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
     run_id, tenant_id = job.task_kwargs.get("run_id"), job.task_kwargs.get("tenant_id")
     if isinstance(run_id, str) and isinstance(tenant_id, str):
-        reader = AttachmentReader(services.database, services.ingestor, services.open_source)
-        await reader.fail(tenant_id, run_id, f"its process died {job.attempts} times; take something out of it")
+        runner = IngestRunner(services.database, services.ingestor, services.open_source)
+        message = f"the worker crashed {job.attempts} times on this source; remove large or damaged files and try again"
+        await runner.fail(tenant_id, run_id, message)

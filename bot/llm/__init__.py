@@ -1,4 +1,4 @@
-"""The models: adapters of real providers, the extractive answerer, and the LLM that keeps calm over all of them.
+"""Language models: adapters of providers, the extractive answerer, retries and fallback, prices and token counts.
 
-``build.build(settings)`` makes the LLM, ``check.check(settings)`` tries it, ``tokens.TokenCounter`` counts.
+``build.build(settings)`` returns the LLM, ``diagnostics.check(settings)`` tests it, ``tokens.TokenCounter`` counts.
 """

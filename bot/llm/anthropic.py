@@ -1,4 +1,4 @@
-"""Anthropic's Messages API, streamed."""
+"""Adapter of Anthropic's Messages API, with streaming and prompt caching."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from bot.engine.ports.llm import CacheLife, Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm import images, provider_errors
-from bot.llm.call_metering import Books, OpenCall
-from bot.llm.provider import ProviderLLM, read_rest
+from bot.llm.call_metering import Accounting, MeteredCall
+from bot.llm.provider import ProviderLLM, drain
 from bot.types.usage import Tier, Usage
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic, AsyncStream
     from anthropic.types import CacheControlEphemeralParam, RawMessageStreamEvent, TextBlockParam
 
-WHO = provider_errors.Who("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+ANTHROPIC = provider_errors.ProviderInfo("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
 API_URL = "https://api.anthropic.com"
 
-SMALLEST_CACHED_PREFIX = 512
-"""Tokens: a shorter prefix is not cached by the 5.5 family, and nothing says so."""
-MOST_BREAKPOINTS = 4
+MIN_CACHED_PREFIX = 512
+"""Tokens: the 5.5 family silently does not cache a shorter prefix."""
+MAX_BREAKPOINTS = 4
 
-_REST_PATIENCE = 1.0
-"""Seconds to wait for the end of a stream whose last event has come."""
+_DRAIN_SECONDS = 1.0
+"""Time to wait for the end of a stream after its last event."""
 
 Reason = Literal["complete", "cut", "refused"]
 _REASONS: Mapping[str, Reason] = {
@@ -35,21 +35,21 @@ _REASONS: Mapping[str, Reason] = {
 
 
 class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
-    """``base_url`` None is the provider itself; ``connect_timeout`` in seconds."""
+    """An LLM that uses Anthropic's API. Without ``base_url``, it calls Anthropic itself. Timeouts are in seconds."""
 
     def __init__(
         self,
         api_key: str,
         models: Mapping[Tier, str],
-        books: Books,
+        accounting: Accounting,
         *,
         base_url: str | None = None,
         connect_timeout: float = 5.0,
         read_timeout: float = 120.0,
     ) -> None:
-        super().__init__(WHO, models, books, count_patience=connect_timeout)
+        super().__init__(ANTHROPIC, models, accounting, count_timeout=connect_timeout)
         self._api_key = api_key
-        self._base_url = (base_url or API_URL).rstrip("/").removesuffix("/v1")  # the SDK puts /v1 in its paths
+        self._base_url = (base_url or API_URL).rstrip("/").removesuffix("/v1")  # The SDK's paths include /v1.
         self._timeouts = (connect_timeout, read_timeout)
 
     def _connect(self) -> AsyncAnthropic:
@@ -72,11 +72,11 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                 model=model, messages=[{"role": "user", "content": "Hello"}]
             )
         except Exception as error:
-            raise self.fault(model, error) from error
+            raise self.translate(model, error) from error
         if provider_errors.is_web_page(answer.headers.get("content-type", "")):
-            raise provider_errors.web_page(WHO)
+            raise provider_errors.web_page(ANTHROPIC)
 
-    async def _events(self, prompt: Prompt, call: OpenCall) -> AsyncGenerator[Event, None]:
+    async def _events(self, prompt: Prompt, call: MeteredCall) -> AsyncGenerator[Event, None]:
         client = await self.client()
         call.sent = True
         try:
@@ -91,7 +91,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
         async with response:
             if provider_errors.is_web_page(response.response.headers.get("content-type", "")):
                 call.sent = False
-                raise provider_errors.web_page(WHO)
+                raise provider_errors.web_page(ANTHROPIC)
             async for event in response:
                 match event.type:
                     case "message_start":
@@ -107,9 +107,9 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                         ended = True
                         break
             if not ended:
-                raise provider_errors.unfinished(WHO)
-            await read_rest(response, _REST_PATIENCE, lambda _: None)
-        yield Ended(reason_of(stop), call.model, WHO.provider)
+                raise provider_errors.unfinished(ANTHROPIC)
+            await drain(response, _DRAIN_SECONDS, lambda _: None)
+        yield Ended(reason_of(stop), call.model, ANTHROPIC.name)
 
     async def _count(self, prompt: Prompt, model: str) -> int:
         client = await self.client()
@@ -117,24 +117,23 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
         return (await client.messages.count_tokens(**body)).input_tokens
 
     def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
-        """The body of a call that is not streamed."""
-        head = {"model": model, "max_tokens": prompt.max_tokens}
-        return head | {"system": self._system(prompt, model), "messages": messages(prompt)} | _output_format(prompt)
+        body = {"model": model, "max_tokens": prompt.max_tokens}
+        return body | {"system": self._system(prompt, model), "messages": messages(prompt)} | _output_format(prompt)
 
     def _system(self, prompt: Prompt, model: str) -> list[TextBlockParam]:
         if not prompt.system:
             return []
         block: TextBlockParam = {"type": "text", "text": prompt.system}
-        if self._books.counter.count(prompt.system, model) >= SMALLEST_CACHED_PREFIX:
-            # An entry of an hour must not come after one of five minutes.
+        if self._accounting.counter.count(prompt.system, model) >= MIN_CACHED_PREFIX:
+            # Anthropic rejects a breakpoint of one hour after one of five minutes.
             long = prompt.system_cache == "1h" or any(message.cache == "1h" for message in prompt.messages)
             block["cache_control"] = _breakpoint("1h" if long else "5m")
         return [block]
 
-    def fault(self, model: str, error: Exception) -> LLMError:
+    def translate(self, model: str, error: Exception) -> LLMError:
         import anthropic
 
-        return provider_errors.of_exception(WHO, model, error, anthropic)
+        return provider_errors.from_exception(ANTHROPIC, model, error, anthropic)
 
     async def aclose(self) -> None:
         if self._client is not None:
@@ -142,7 +141,7 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
 
 
 def reason_of(stop: str | None) -> Reason:
-    """How an answer ended, by its ``stop_reason``."""
+    """Return how an answer ended, from its ``stop_reason``."""
     return _REASONS.get(stop or "", "complete")
 
 
@@ -153,47 +152,52 @@ def _output_format(prompt: Prompt) -> dict[str, Any]:
 
 
 def messages(prompt: Prompt) -> list[dict[str, Any]]:
-    """The messages with the last cache breakpoints asked for; one of the four is left to the system prompt."""
-    wanted = [place for place, message in enumerate(prompt.messages) if message.cache]
-    kept = wanted[-(MOST_BREAKPOINTS - 1) :]
-    # A breakpoint of five minutes must not come before one of an hour.
-    longest = max((place for place in kept if prompt.messages[place].cache == "1h"), default=-1)
-    lives: dict[int, CacheLife] = {place: "1h" if place <= longest else "5m" for place in kept}
+    """Return the messages with the last requested cache breakpoints; one of the four is left for the system prompt."""
+    requested = [place for place, message in enumerate(prompt.messages) if message.cache]
+    used = requested[-(MAX_BREAKPOINTS - 1) :]
+    # Anthropic rejects a breakpoint of five minutes before one of one hour.
+    last_long = max((place for place in used if prompt.messages[place].cache == "1h"), default=-1)
+    lives: dict[int, CacheLife] = {place: "1h" if place <= last_long else "5m" for place in used}
     return [_message(message, lives.get(place)) for place, message in enumerate(prompt.messages)]
 
 
 def _breakpoint(life: CacheLife) -> CacheControlEphemeralParam:
-    """Five minutes are the provider's default, which compatible servers know too."""
+    """Return a cache breakpoint. Five minutes is the default, so compatible servers that know no ``ttl`` accept it."""
     return {"type": "ephemeral"} if life == "5m" else {"type": "ephemeral", "ttl": "1h"}
 
 
 def _message(message: Message, life: CacheLife | None) -> dict[str, Any]:
     blocks: list[Any] = [images.anthropic_block(image) for image in message.images]
     if message.text.strip() or not blocks:
-        blocks.append({"type": "text", "text": message.text if message.text.strip() else "(empty)"})  # never empty
+        # Anthropic rejects empty text blocks.
+        blocks.append({"type": "text", "text": message.text if message.text.strip() else "(empty)"})
     if life:
         blocks[-1]["cache_control"] = _breakpoint(life)
     return {"role": message.role, "content": blocks}
 
 
 def usage_of(reported: Any, before: Usage | None = None) -> Usage:
-    """Anthropic's fields are disjoint already, and those of a delta cumulative: they replace what was known."""
-    known = before or Usage()
+    """Return the reported usage; fields that are missing come from ``before``.
+
+    Anthropic's fields do not overlap. The fields of a delta are cumulative, so they replace earlier ones.
+    """
+    earlier = before or Usage()
     created = getattr(reported, "cache_creation", None)
     long = getattr(created, "ephemeral_1h_input_tokens", None) if created else None
-    long = known.cache_write_long_tokens if long is None else long
-    written = _or(reported, "cache_creation_input_tokens", known.cache_write_tokens + known.cache_write_long_tokens)
+    long = earlier.cache_write_long_tokens if long is None else long
+    earlier_written = earlier.cache_write_tokens + earlier.cache_write_long_tokens
+    written = _field(reported, "cache_creation_input_tokens", earlier_written)
     details = getattr(reported, "output_tokens_details", None)
     return Usage(
-        input_tokens=_or(reported, "input_tokens", known.input_tokens),
-        cached_tokens=_or(reported, "cache_read_input_tokens", known.cached_tokens),
+        input_tokens=_field(reported, "input_tokens", earlier.input_tokens),
+        cached_tokens=_field(reported, "cache_read_input_tokens", earlier.cached_tokens),
         cache_write_tokens=written - long,
         cache_write_long_tokens=long,
-        completion_tokens=_or(reported, "output_tokens", known.completion_tokens),
-        reasoning_tokens=_or(details, "thinking_tokens", known.reasoning_tokens),
+        completion_tokens=_field(reported, "output_tokens", earlier.completion_tokens),
+        reasoning_tokens=_field(details, "thinking_tokens", earlier.reasoning_tokens),
     )
 
 
-def _or(reported: Any, name: str, otherwise: int) -> int:
+def _field(reported: Any, name: str, default: int) -> int:
     value = getattr(reported, name, None)
-    return value if isinstance(value, int) else otherwise
+    return value if isinstance(value, int) else default

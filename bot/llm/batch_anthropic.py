@@ -1,4 +1,4 @@
-"""Anthropic's message batches."""
+"""Anthropic's batch API for messages."""
 
 from __future__ import annotations
 
@@ -6,103 +6,100 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bot.engine.ports.llm import Meter, Prompt
-from bot.llm import provider_errors
-from bot.llm.anthropic import WHO, AnthropicLLM, reason_of, usage_of
-from bot.llm.batch import (
-    BatchId,
-    Line,
-    Progress,
-    Result,
-    State,
-    Ticket,
-    Written,
-    check,
-    lost,
-    model_of,
-    no_api,
-    running,
-    settle,
-    translated,
-    undone,
+from bot.llm import provider_errors, user_messages
+from bot.llm.anthropic import ANTHROPIC, AnthropicLLM, reason_of, usage_of
+from bot.llm.batch import BatchId, Completion, Progress, Result, State, check_prompts
+from bot.llm.batch_results import (
+    CustomId,
+    ResultLine,
+    configured_name,
+    meter_results,
+    no_result,
+    still_running,
+    translate_errors,
 )
 
 if TYPE_CHECKING:
     from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
 
 _STATES: dict[str, State] = {"in_progress": "running", "canceling": "cancelling", "ended": "ended"}
+_NOT_FOUND = user_messages.batch_unknown(ANTHROPIC.label)
 
 
 class AnthropicBatch:
-    """A Batch over the adapter's client, models and books."""
+    """Implements ``Batch`` with the client, models and accounting of an adapter."""
 
     def __init__(self, llm: AnthropicLLM) -> None:
         self._llm = llm
 
     async def submit(self, prompts: Sequence[Prompt]) -> BatchId:
-        check(prompts)
+        check_prompts(prompts)
         requests: list[Any] = [
             {
-                "custom_id": str(Ticket(place, prompt.purpose, prompt.tier)),
+                "custom_id": str(CustomId(place, prompt.purpose, prompt.tier)),
                 "params": self._llm.request(prompt, self._llm.model(prompt.tier)),
             }
             for place, prompt in enumerate(prompts)
         ]
-        with translated(self._llm, no_api(WHO)):
+        with translate_errors(self._llm, user_messages.no_batch_api(ANTHROPIC.label, ANTHROPIC.url_setting)):
             client = await self._llm.client()
-            made = await client.messages.batches.create(requests=requests)
-            return BatchId(WHO.provider, made.id)
+            created = await client.messages.batches.create(requests=requests)
+            return BatchId(ANTHROPIC.name, created.id)
 
     async def poll(self, batch: BatchId) -> Progress:
-        known = await self._known(batch)
-        counts = known.request_counts
+        remote = await self._retrieve(batch)
+        counts = remote.request_counts
         failed = counts.errored + counts.canceled + counts.expired
-        return Progress(_STATES[known.processing_status], _total(known), counts.succeeded, failed)
+        return Progress(_STATES[remote.processing_status], _total(remote), counts.succeeded, failed)
 
     async def results(self, batch: BatchId, *, meter: Meter) -> list[Result]:
-        known = await self._known(batch)
-        if known.processing_status != "ended":
-            raise running(WHO)
-        if not known.results_url:  # results go after 29 days
-            raise undone(WHO, "missing")
-        with translated(self._llm, lost(WHO)):
+        remote = await self._retrieve(batch)
+        if remote.processing_status != "ended":
+            raise still_running(ANTHROPIC)
+        missing = no_result(ANTHROPIC, "missing")
+        if not remote.results_url:  # Anthropic deletes results after 29 days.
+            raise missing
+        with translate_errors(self._llm, _NOT_FOUND):
             client = await self._llm.client()
             found = await client.messages.batches.results(batch.id)
             lines = [self._line(line) async for line in found]
-        seconds = (known.ended_at - known.created_at).total_seconds() if known.ended_at else 0.0
-        return settle(self._llm, lines, _total(known), undone(WHO, "missing"), seconds=seconds, meter=meter)
+        seconds = (remote.ended_at - remote.created_at).total_seconds() if remote.ended_at else 0.0
+        return meter_results(self._llm, lines, _total(remote), missing, seconds=seconds, meter=meter)
 
     async def cancel(self, batch: BatchId) -> None:
-        with translated(self._llm, lost(WHO)):
+        with translate_errors(self._llm, _NOT_FOUND):
             client = await self._llm.client()
             await client.messages.batches.cancel(batch.id)
 
     async def aclose(self) -> None:
         await self._llm.aclose()
 
-    async def _known(self, batch: BatchId) -> MessageBatch:
-        with translated(self._llm, lost(WHO)):
+    async def _retrieve(self, batch: BatchId) -> MessageBatch:
+        with translate_errors(self._llm, _NOT_FOUND):
             client = await self._llm.client()
-            known = await client.messages.batches.retrieve(batch.id)
-            known.request_counts.processing  # noqa: B018  a web page has no such thing and is told as unreadable
-            return known
+            remote = await client.messages.batches.retrieve(batch.id)
+            remote.request_counts.processing  # noqa: B018  fails for a web page, which becomes an unreadable response
+            return remote
 
-    def _line(self, line: MessageBatchIndividualResponse) -> Line:
-        ticket = Ticket.parse(line.custom_id)
+    def _line(self, line: MessageBatchIndividualResponse) -> ResultLine:
+        custom_id = CustomId.parse(line.custom_id)
         match line.result.type:
             case "succeeded":
                 message = line.result.message
                 text = "".join(block.text for block in message.content if block.type == "text")
-                model = model_of(self._llm, ticket, message.model)
-                return Line(ticket, Written(text, reason_of(message.stop_reason), model), usage_of(message.usage))
+                model = configured_name(self._llm, custom_id, message.model)
+                completion = Completion(text, reason_of(message.stop_reason), model)
+                return ResultLine(custom_id, completion, usage_of(message.usage))
             case "errored":
-                said = provider_errors.Said.of(line.result.error.model_dump())
-                return Line(ticket, provider_errors.of_said(WHO, self._llm.model(ticket.tier), said))
+                body = provider_errors.ErrorBody.parse(line.result.error.model_dump())
+                model = self._llm.model(custom_id.tier)
+                return ResultLine(custom_id, provider_errors.from_error_body(ANTHROPIC, model, body))
             case "canceled":
-                return Line(ticket, undone(WHO, "cancelled"))
+                return ResultLine(custom_id, no_result(ANTHROPIC, "cancelled"))
             case _:
-                return Line(ticket, undone(WHO, "expired"))
+                return ResultLine(custom_id, no_result(ANTHROPIC, "expired"))
 
 
-def _total(known: MessageBatch) -> int:
-    counts = known.request_counts
+def _total(remote: MessageBatch) -> int:
+    counts = remote.request_counts
     return counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired

@@ -1,4 +1,4 @@
-"""Which models there are, given the keys."""
+"""Builds the LLM from the settings: chooses providers and models by the configured keys and model names."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Literal
 from bot.config import Settings
 from bot.engine.ports.llm import LLM
 from bot.errors import ConfigError
+from bot.llm import user_messages
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.batch import AtOnce, Batch
+from bot.llm.batch import Batch
 from bot.llm.batch_anthropic import AnthropicBatch
 from bot.llm.batch_openai import OpenAIBatch
-from bot.llm.call_metering import Books
+from bot.llm.batch_sequential import SequentialBatch
+from bot.llm.call_metering import Accounting
 from bot.llm.extractive import ExtractiveLLM
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Tier
 
@@ -36,63 +39,64 @@ _KEY: Mapping[ProviderName, str] = {"anthropic": "ANTHROPIC_API_KEY", "openai": 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The models of each provider, and the order in which a tier asks the providers."""
+    """The models of each provider, and for each tier the order of providers; the first is asked, the others are
+    fallbacks."""
 
     models: Mapping[ProviderName, Mapping[Tier, str]]
     order: Mapping[Tier, tuple[ProviderName, ...]]
 
 
 def build(settings: Settings, *, counter: TokenCounter | None = None, prices: Prices | None = None) -> LLM:
-    """The LLM of these settings; without a key the extractive answerer. Raises ConfigError. Imports no SDK."""
+    """Return the configured LLM; without a key, the extractive answerer. Imports no SDK. Raises ConfigError."""
     counter = counter or TokenCounter()
     prices = prices or Prices.load(settings.prices_file)
-    made = plan(settings)
-    if not made.models:
+    chosen = plan(settings)
+    if not chosen.models:
         return ExtractiveLLM(counter)
-    providers = {name: adapter(settings, name, models, counter, prices) for name, models in made.models.items()}
-    chains = {tier: [providers[name] for name in made.order[tier]] for tier in TIERS}
-    patience = Patience(settings.first_token_timeout, settings.idle_timeout, settings.total_timeout)
-    return ResilientLLM(chains, patience)
+    providers = {name: adapter(settings, name, models, counter, prices) for name, models in chosen.models.items()}
+    chains = {tier: [providers[name] for name in chosen.order[tier]] for tier in TIERS}
+    timeouts = Timeouts(settings.first_token_timeout, settings.idle_timeout, settings.total_timeout)
+    return ResilientLLM(chains, timeouts)
 
 
 def build_batch(settings: Settings, *, counter: TokenCounter | None = None, prices: Prices | None = None) -> Batch:
-    """A batch at the provider that the cheap tier asks first; where it has no API, one that asks it one by one."""
+    """Return the batch API of the cheap tier's first provider, or a sequential batch if it has none."""
     counter = counter or TokenCounter()
     prices = prices or Prices.load(settings.prices_file)
-    made = plan(settings)
+    chosen = plan(settings)
     compatible = settings.openai_base_url and not is_openai(settings.openai_base_url)
-    first = next(iter(made.order["cheap"]), None)
+    first = next(iter(chosen.order["cheap"]), None)
     if first is None or (first == "openai" and compatible):
-        return AtOnce(build(settings, counter=counter, prices=prices))
-    llm = adapter(settings, first, made.models[first], counter, prices)
+        return SequentialBatch(build(settings, counter=counter, prices=prices))
+    llm = adapter(settings, first, chosen.models[first], counter, prices)
     return AnthropicBatch(llm) if isinstance(llm, AnthropicLLM) else OpenAIBatch(llm)
 
 
 def plan(settings: Settings) -> Plan:
-    """Decide by keys and model names. Raises ConfigError for a model whose provider has no key."""
-    present = keyed(settings)
-    wished: dict[Tier, tuple[ProviderName, str]] = {}
+    """Choose providers and models by keys and model names. Raises ConfigError for a model whose provider has no key."""
+    available = available_providers(settings)
+    named: dict[Tier, tuple[ProviderName, str]] = {}
     for tier in TIERS:
         name = settings.cheap_model if tier == "cheap" else settings.strong_model
         if name:
-            wished[tier] = _wish(tier, name, settings, present)
+            named[tier] = _parse_model(tier, name, available)
     models: dict[ProviderName, Mapping[Tier, str]] = {
         provider: {
-            tier: wished[tier][1] if tier in wished and wished[tier][0] == provider else DEFAULT_MODELS[provider][tier]
+            tier: named[tier][1] if tier in named and named[tier][0] == provider else DEFAULT_MODELS[provider][tier]
             for tier in TIERS
         }
-        for provider in present
+        for provider in available
     }
     if settings.openai_base_url and "openai" in models and not is_openai(settings.openai_base_url):
-        models["openai"] = _served(wished, models["openai"])
+        models["openai"] = _self_hosted(named, models["openai"])
     order = {
-        tier: tuple(sorted(present, key=lambda name: tier in wished and name != wished[tier][0])) for tier in TIERS
+        tier: tuple(sorted(available, key=lambda name: tier in named and name != named[tier][0])) for tier in TIERS
     }
     return Plan(models, order)
 
 
-def keyed(settings: Settings) -> tuple[ProviderName, ...]:
-    """The providers that can be asked. A server of one's own needs no key."""
+def available_providers(settings: Settings) -> tuple[ProviderName, ...]:
+    """Return the configured providers. A self-hosted server needs no key."""
     found: list[ProviderName] = []
     if settings.anthropic_api_key:
         found.append("anthropic")
@@ -102,48 +106,45 @@ def keyed(settings: Settings) -> tuple[ProviderName, ...]:
 
 
 def is_openai(base_url: str) -> bool:
-    """Whether an address is OpenAI's own."""
+    """Return whether an address is OpenAI's own."""
     return "//api.openai.com" in base_url
 
 
 def adapter(
     settings: Settings, name: ProviderName, models: Mapping[Tier, str], counter: TokenCounter, prices: Prices
 ) -> Adapter:
-    """The adapter of one provider."""
+    """Return the adapter of one provider."""
     base_url = settings.anthropic_base_url if name == "anthropic" else settings.openai_base_url
     secret = settings.anthropic_api_key if name == "anthropic" else settings.openai_api_key
     key = secret.get_secret_value() if secret else "none"
     price, context = partial(prices.cost, name, base_url=base_url), partial(prices.context, name)
-    books = Books(counter, price, context=context)
     make = AnthropicLLM if name == "anthropic" else OpenAILLM
     return make(
         key,
         models,
-        books,
+        Accounting(counter, price, context=context),
         base_url=base_url,
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.total_timeout,
     )
 
 
-def _wish(tier: Tier, name: str, settings: Settings, present: tuple[ProviderName, ...]) -> tuple[ProviderName, str]:
-    """The provider and model that a setting names: ``NAME``, ``anthropic:NAME`` or ``openai:NAME``."""
+def _parse_model(tier: Tier, name: str, available: tuple[ProviderName, ...]) -> tuple[ProviderName, str]:
+    """Return the provider and model that a setting names: ``NAME``, ``anthropic:NAME`` or ``openai:NAME``."""
     provider: ProviderName
     head, colon, rest = name.partition(":")
     if colon and head in ("anthropic", "openai") and rest:
         provider, model = ("anthropic" if head == "anthropic" else "openai"), rest
     else:
         provider, model = ("anthropic" if name.startswith("claude") else "openai"), name
-    if provider not in present:
-        raise ConfigError(
-            f"{_SETTING[tier]}: {model} needs {_KEY[provider]}, which is not set. Set it, or change the model."
-        )
+    if provider not in available:
+        raise ConfigError(user_messages.key_missing(_SETTING[tier], model, _KEY[provider]))
     return provider, model
 
 
-def _served(wished: Mapping[Tier, tuple[ProviderName, str]], models: Mapping[Tier, str]) -> Mapping[Tier, str]:
-    """A server of one's own has the models that were named: one such name serves both tiers."""
-    named = [model for provider, model in wished.values() if provider == "openai"]
-    if len(named) != 1 or named[0] in DEFAULT_MODELS["openai"].values():
+def _self_hosted(named: Mapping[Tier, tuple[ProviderName, str]], models: Mapping[Tier, str]) -> Mapping[Tier, str]:
+    """Return a self-hosted server's models. It has only named models, so a single one serves both tiers."""
+    names = [model for provider, model in named.values() if provider == "openai"]
+    if len(names) != 1 or names[0] in DEFAULT_MODELS["openai"].values():
         return models
-    return dict.fromkeys(TIERS, named[0])
+    return dict.fromkeys(TIERS, names[0])

@@ -1,4 +1,4 @@
-"""One provider call from its start to its ledger row, reported exactly once, however it ends."""
+"""Meters provider calls: each call is reported to the ledger exactly once, with usage and cost, however it ends."""
 
 from __future__ import annotations
 
@@ -11,65 +11,66 @@ from dataclasses import dataclass, field
 from bot.engine.ports.llm import Meter, Prompt, RecordingMeter
 from bot.llm import images
 from bot.llm.prices import Cost
-from bot.llm.tokens import MOST_A_CHARACTER, TokenCounter, is_near
+from bot.llm.tokens import MAX_TOKENS_PER_CHARACTER, TokenCounter, is_near
 from bot.types.usage import Call, CallStatus, Usage
 
 MESSAGE_OVERHEAD = 5
-"""Tokens that a message costs beside its text: role and separators."""
+"""Tokens of a message in addition to its text: role and separators."""
 
-_LARGEST_PROMPT = 5_000_000
+_MAX_PROMPT_TOKENS = 5_000_000
+"""A provider that reports more is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
-    """What every call is booked with."""
+class Accounting:
+    """What metering a call needs: token counter, prices, clock and context windows."""
 
     counter: TokenCounter
     price: Callable[[str, Usage], Cost]
     clock: Callable[[], float] = time.perf_counter
     context: Callable[[str], int | None] = lambda _: None
-    """Tokens that a model holds; None where it is not known."""
+    """Returns the context window of a model in tokens; None if it is unknown."""
 
 
 @dataclass(slots=True)
-class OpenCall:
-    """Follows one call. ``sent`` turns true once the provider may charge for the prompt."""
+class MeteredCall:
+    """Tracks one call until it is settled. ``sent`` is true once the provider may charge for the prompt."""
 
     prompt: Prompt
     provider: str
     model: str
     meter: Meter
-    books: Books
+    accounting: Accounting
     sent: bool = False
     usage: Usage | None = None
     complete: bool = False
-    """Whether ``usage`` is the final word of the provider, not a first part of it."""
+    """Whether ``usage`` is final, not a partial count."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _text: list[str] = field(default_factory=list)
     _started: float = 0.0
-    _first: float | None = None
+    _first_text: float | None = None
     _settled: bool = False
 
     def __post_init__(self) -> None:
-        self._started = self.books.clock()
+        self._started = self.accounting.clock()
 
-    def wrote(self, text: str) -> None:
-        """More text came."""
-        if self._first is None:
-            self._first = self.books.clock()
+    def add_text(self, text: str) -> None:
+        """Record text that the provider sent."""
+        if self._first_text is None:
+            self._first_text = self.accounting.clock()
         self._text.append(text)
 
     @property
     def prompt_estimate(self) -> int:
-        """Tokens of the prompt by the local count."""
-        return estimate_prompt(self.prompt, self.model, self.books.counter)
+        """Return the prompt's tokens by the local count."""
+        return estimate_prompt(self.prompt, self.model, self.accounting.counter)
 
-    async def open(self) -> None:
-        """Put the call on record before it is sent, where the meter wants that."""
+    async def record_start(self) -> None:
+        """Record the call before it is sent, if the meter records starts."""
         if not isinstance(self.meter, RecordingMeter):
             return
         usage = Usage(input_tokens=self.prompt_estimate)
-        cost = self.books.price(self.model, usage)
+        cost = self.accounting.price(self.model, usage)
         await self.meter.opens(
             Call(
                 purpose=self.prompt.purpose,
@@ -85,16 +86,16 @@ class OpenCall:
                 id=self.id,
             )
         )
-        self._started = self.books.clock()
+        self._started = self.accounting.clock()
 
     def settle(self, status: CallStatus, error: str = "") -> None:
-        """Report the call; every later settlement is ignored."""
+        """Report the call. Later calls of this method do nothing."""
         if self._settled:
             return
         self._settled = True
         usage, estimated = self._final_usage()
-        cost = self.books.price(self.model, usage)
-        ended = self.books.clock()
+        cost = self.accounting.price(self.model, usage)
+        ended = self.accounting.clock()
         self.meter(
             Call(
                 purpose=self.prompt.purpose,
@@ -106,7 +107,7 @@ class OpenCall:
                 price_version=cost.version,
                 status=status,
                 latency_ms=(ended - self._started) * 1000,
-                ttft_ms=None if self._first is None else (self._first - self._started) * 1000,
+                ttft_ms=None if self._first_text is None else (self._first_text - self._started) * 1000,
                 estimated=estimated,
                 error=error,
                 id=self.id,
@@ -114,42 +115,43 @@ class OpenCall:
         )
 
     def _final_usage(self) -> tuple[Usage, bool]:
+        """Return the usage to report, and whether it is an estimate."""
         text = "".join(self._text)
-        if self.usage is not None and self.complete and plausible(self.usage, text, self.prompt.max_tokens):
+        if self.usage is not None and self.complete and is_plausible(self.usage, text, self.prompt.max_tokens):
             if not has_images(self.prompt):
-                self.books.counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
+                self.accounting.counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
             return self.usage, False
         if not self.sent:
             return Usage(), False
-        written = self.books.counter.count(text, self.model)
-        known = self.usage
-        if known is not None and 0 < known.prompt_tokens <= _LARGEST_PROMPT and min(_numbers(known)) >= 0:
-            return Usage(*_numbers(known)[:4], completion_tokens=max(written, known.completion_tokens)), True
+        written = self.accounting.counter.count(text, self.model)
+        partial = self.usage
+        if partial is not None and 0 < partial.prompt_tokens <= _MAX_PROMPT_TOKENS and min(_numbers(partial)) >= 0:
+            return Usage(*_numbers(partial)[:4], completion_tokens=max(written, partial.completion_tokens)), True
         return Usage(input_tokens=self.prompt_estimate, completion_tokens=written), True
 
 
 def estimate_prompt(prompt: Prompt, model: str, counter: TokenCounter) -> int:
-    """Tokens of a whole prompt by the local count."""
+    """Return the tokens of a prompt, including its images, by the local count."""
     texts = [prompt.system, *(message.text for message in prompt.messages)]
-    shown = [image for message in prompt.messages for image in message.images]
-    text = sum(counter.count(text, model) + MESSAGE_OVERHEAD for text in texts)
-    return text + sum(images.tokens(image, model) + MESSAGE_OVERHEAD for image in shown)
+    attached = [image for message in prompt.messages for image in message.images]
+    text_tokens = sum(counter.count(text, model) + MESSAGE_OVERHEAD for text in texts)
+    return text_tokens + sum(images.tokens(image, model) + MESSAGE_OVERHEAD for image in attached)
 
 
 def has_images(prompt: Prompt) -> bool:
-    """Whether the estimate rests on more than text, which is all that a counter learns."""
+    """Return whether the prompt has images. A token counter must learn from text alone."""
     return any(message.images for message in prompt.messages)
 
 
 def may_be_near(prompt: Prompt, limit: int) -> bool:
-    """A first look that costs nothing: a prompt of few characters is far from any limit."""
+    """Return whether the prompt may be near ``limit`` tokens, by a cheap check of its length in characters."""
     characters = len(prompt.system) + sum(len(message.text) for message in prompt.messages)
-    return has_images(prompt) or is_near(math.ceil(characters * MOST_A_CHARACTER), limit)
+    return has_images(prompt) or is_near(math.ceil(characters * MAX_TOKENS_PER_CHARACTER), limit)
 
 
-def plausible(usage: Usage, text: str, max_tokens: int) -> bool:
-    """Whether reported numbers can be true; proxies and local servers report zeros and worse."""
-    if min(_numbers(usage)) < 0 or not 0 < usage.prompt_tokens <= _LARGEST_PROMPT:
+def is_plausible(usage: Usage, text: str, max_tokens: int) -> bool:
+    """Return whether reported usage can be true. Some proxies and local servers report zeros or nonsense."""
+    if min(_numbers(usage)) < 0 or not 0 < usage.prompt_tokens <= _MAX_PROMPT_TOKENS:
         return False
     if text and usage.completion_tokens == 0:
         return False

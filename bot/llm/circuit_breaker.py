@@ -1,4 +1,4 @@
-"""When not to call: a circuit breaker for each provider, and a budget for every call beyond a request's first."""
+"""Circuit breaker for a provider, and a retry budget for calls beyond a request's first."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class Breaker:
-    """Opens after ``threshold`` failures in a row and then lets one probe through per cooldown, which doubles.
+    """Opens after ``threshold`` failures in a row. It then allows one probe per cooldown, which doubles each time.
 
-    Times are seconds of ``clock``.
+    Times are in seconds of ``clock``.
     """
 
     clock: Clock
@@ -26,32 +26,32 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the provider counts as down, a probe aside."""
+        """Return whether the provider counts as down; a probe may still be allowed."""
         return self._opened > 0 or self._until > self.clock()
 
     @property
     def wait(self) -> float:
-        """Seconds until the next call may go out."""
+        """Return the seconds until the next call is allowed."""
         return max(0.0, self._until - self.clock())
 
     @property
     def allows(self) -> bool:
-        """Whether a call may go out now."""
+        """Return whether a call is allowed now."""
         return self.wait == 0.0 and not (self._opened and self._probing)
 
     def begin(self) -> None:
-        """A call goes out; while open it is the one probe."""
+        """Record the start of a call. While the breaker is open, this call is the probe."""
         self._probing = self._opened > 0
 
     def succeeded(self) -> None:
-        """The provider works."""
+        """Record a success and close the breaker."""
         self._failures = self._opened = 0
         self._until = 0.0
         self._probing = False
 
     def failed(self, retry_after: float | None = None) -> None:
-        """A failure, stall or broken stream; ``retry_after`` keeps everybody away for so long."""
-        late = self._opened > 0 and self.wait > 0  # a call that began before the breaker opened
+        """Record a failure, stall or broken stream; ``retry_after`` blocks all calls for that many seconds."""
+        late = self._opened > 0 and self.wait > 0  # This call began before the breaker opened.
         self._failures += 0 if late else 1
         if not late and (self._opened or self._failures >= self.threshold):
             pause = min(self.longest, self.cooldown * 2**self._opened)
@@ -62,23 +62,23 @@ class Breaker:
         self._probing = False
 
     def dismiss(self) -> None:
-        """The call was stopped by us and says nothing of the provider."""
+        """Record that we stopped the call, so it neither succeeded nor failed."""
         self._probing = False
 
 
 @dataclass(slots=True)
 class RetryBudget:
-    """Every request earns a share of one extra call, so that an outage costs at most that share more calls."""
+    """Limits retries. Every request earns a share of one retry, so an outage adds at most that share of calls."""
 
     share: float = 0.2
-    most: float = 10.0
+    limit: float = 10.0
     _balance: float = field(default=3.0)
 
     def earn(self) -> None:
-        self._balance = min(self.most, self._balance + self.share)
+        self._balance = min(self.limit, self._balance + self.share)
 
     def spend(self) -> bool:
-        """Take one extra call; False when there is none left."""
+        """Take one retry from the budget; return False if none is left."""
         if self._balance < 1.0:
             return False
         self._balance -= 1.0

@@ -1,4 +1,4 @@
-"""Whether the configured models can be used, told in one line each."""
+"""Checks of the configured models for ``parley doctor``: reachable, key accepted, model available, price known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Usage
 
-ENDING = {
+RETIRED_ON = {
     "claude-sonnet-4-5": "2026-11-30",
     "gpt-5": "2026-12-11",
     "gpt-5-mini": "2026-12-11",
@@ -22,15 +22,15 @@ ENDING = {
     "gpt-4.1": "2027-01-14",
     "gpt-4.1-mini": "2027-01-14",
 }
-"""Models that their providers have announced to switch off, as of November 2026."""
+"""Models that their providers retire, with the announced day; as of November 2026."""
 
-_LONGEST = 20.0
+_PROBE_TIMEOUT = 20.0
 """Seconds for one model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding for the operator; ``fix`` is empty where there is nothing to do."""
+    """The result of one check. ``fix`` is empty if there is nothing to do."""
 
     name: str
     ok: bool
@@ -39,53 +39,52 @@ class Check:
 
 
 async def check(settings: Settings) -> list[Check]:
-    """Try every configured provider with its models, and look up their prices. Never raises."""
+    """Check every configured provider with its models, and look up their prices. Never raises."""
     try:
         plan = build.plan(settings)
         prices = Prices.load(settings.prices_file)
     except ConfigError as error:
-        return [_finding("models", str(error))]
+        return [_failed("models", str(error))]
     if not plan.models:
-        return [Check("models", True, "no key is set: answers quote the documents and no model writes")]
-    found: list[Check] = []
+        return [Check("models", True, "no key is set, so answers quote the documents")]
+    checks: list[Check] = []
     for name, models in plan.models.items():
         provider = build.adapter(settings, name, models, TokenCounter(), prices)
         base_url = settings.anthropic_base_url if name == "anthropic" else settings.openai_base_url
         try:
             for model in dict.fromkeys(models.values()):
-                found.append(await _tried(provider, model))
-                found.append(_priced(prices, name, model, base_url))
+                checks.append(await _probe(provider, model))
+                checks.append(_price_check(prices, name, model, base_url))
         finally:
             await provider.aclose()
-    return found
+    return checks
 
 
-async def _tried(provider: build.Adapter, model: str) -> Check:
-    name = f"model {model}"
+async def _probe(provider: build.Adapter, model: str) -> Check:
+    name, info = f"model {model}", provider.info
     try:
-        async with asyncio.timeout(_LONGEST):
+        async with asyncio.timeout(_PROBE_TIMEOUT):
             await provider.probe(model)
     except TimeoutError:
-        who = provider.who
-        return Check(
-            name, False, f"{who.label} did not answer in {_LONGEST:.0f} s", f"Check the network and {who.url}."
-        )
-    except LLMError as fault:
-        return _finding(name, str(fault))
-    if model in ENDING:
-        words = f"{provider.who.label} answers, and switches this model off on {ENDING[model]}"
-        return Check(name, True, words, "Change PARLEY_CHEAP_MODEL or PARLEY_STRONG_MODEL before that day.")
-    return Check(name, True, f"{provider.who.label} answers")
+        problem = f"{info.label} did not answer within {_PROBE_TIMEOUT:.0f} s"
+        return Check(name, False, problem, f"Check the network and {info.url_setting}.")
+    except LLMError as error:
+        return _failed(name, str(error))
+    if model in RETIRED_ON:
+        detail = f"{info.label} answers, but retires this model on {RETIRED_ON[model]}"
+        return Check(name, True, detail, "Change PARLEY_CHEAP_MODEL or PARLEY_STRONG_MODEL before that day.")
+    return Check(name, True, f"{info.label} answers")
 
 
-def _priced(prices: Prices, provider: str, model: str, base_url: str | None) -> Check:
+def _price_check(prices: Prices, provider: str, model: str, base_url: str | None) -> Check:
     cost = prices.cost(provider, model, Usage(input_tokens=1000, completion_tokens=1000), base_url=base_url)
     if cost.usd is not None:
         return Check(f"price of {model}", True, f"known ({cost.version})")
-    return Check(f"price of {model}", True, "unknown, and shown as such", "PARLEY_PRICES_FILE can name it.")
+    fix = "To include it in cost reports, add its price to PARLEY_PRICES_FILE."
+    return Check(f"price of {model}", True, "unknown", fix)
 
 
-def _finding(name: str, line: str) -> Check:
-    """A fault and its cure from the one line that says both."""
-    fault, _, cure = line.partition(". ")
-    return Check(name, False, fault.rstrip("."), cure)
+def _failed(name: str, message: str) -> Check:
+    """Return a failed check. The first sentence of the message is the problem, the rest is the fix."""
+    problem, _, fix = message.partition(". ")
+    return Check(name, False, problem.rstrip("."), fix)

@@ -1,4 +1,4 @@
-"""Answers without a model: quotes the sentences of the passages that fit the question best."""
+"""Answers without a language model: quotes the sentences of the passages that match the question best."""
 
 from __future__ import annotations
 
@@ -10,34 +10,32 @@ from datetime import datetime
 from decimal import Decimal
 
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
+from bot.llm import user_messages
 from bot.llm.call_metering import estimate_prompt
-from bot.llm.sentence_ranking import Quote, best_quotes, telling_sentences
+from bot.llm.sentence_ranking import Quote, best_quotes, key_sentences
 from bot.llm.tokens import TokenCounter
 from bot.types.conversation import Fact
 from bot.types.usage import Call, CallStatus, Tier, Usage
 
 NAME = "extractive"
-OPENING = "No model is configured, so this quotes the documents and writes nothing of its own."
-BLIND = "No model is configured, so I cannot see the image: this goes by the words alone."
-NOTHING = (
-    "I found nothing about this in the documents. "
-    "No model is configured, so I can only quote what is there: add a document about it, or ask in other words."
+_FIXED_PHRASES = (
+    user_messages.EXTRACTIVE_INTRO,
+    user_messages.CANNOT_SEE_IMAGE,
+    user_messages.NOTHING_FOUND,
+    user_messages.FACT_SAVED,
+    user_messages.SAID_IN_THREAD,
+    user_messages.NO_SEARCH_NEEDED,
 )
+"""Phrases of earlier answers that a summary must not quote."""
 
-KEPT = "I keep this for the thread; `/memory` shows and forgets it."
-SAID = "Said in this thread:"
-GLAD = "Glad to help. Ask, and I look it up in the documents."
-_OWN = (OPENING, BLIND, NOTHING, KEPT, SAID, GLAD)
-"""The answerer's own words, which a summary is not made of."""
-
-_PIECE = re.compile(r"\S+\s*|\s+")
-_WORDS_A_PIECE = 6
-_SUMMARY_CHARS_A_TOKEN = 3
-_LONGEST_SUMMARY = 1500
+_WORD = re.compile(r"\S+\s*|\s+")
+_WORDS_PER_DELTA = 6
+_SUMMARY_CHARS_PER_TOKEN = 3
+_MAX_SUMMARY_CHARS = 1500
 
 
 class ExtractiveLLM:
-    """An LLM that copies. Costs nothing; its tokens are the local count."""
+    """An LLM that only quotes. It costs nothing; its tokens are counted locally."""
 
     name = "The extractive answerer"
 
@@ -49,10 +47,10 @@ class ExtractiveLLM:
         return NAME
 
     async def ready(self) -> None:
-        """There is nothing to load."""
+        """Do nothing: there is nothing to load."""
 
     async def count(self, prompt: Prompt) -> int | None:
-        """The local count is all there is."""
+        """Return None: there is only the local count."""
         return None
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
@@ -61,10 +59,10 @@ class ExtractiveLLM:
         sent: list[str] = []
         status: CallStatus = "ok"
         try:
-            for piece in _pieces(compose(prompt)):
+            for delta in _deltas(compose(prompt)):
                 first = first or self._clock()
-                sent.append(piece)
-                yield TextDelta(piece)
+                sent.append(delta)
+                yield TextDelta(delta)
                 await asyncio.sleep(0)
         except (asyncio.CancelledError, GeneratorExit):
             status = "cancelled"
@@ -95,42 +93,47 @@ class ExtractiveLLM:
 
 
 def compose(prompt: Prompt) -> str:
-    """The whole text: quotes for an answer, the most telling sentences for a summary, the question itself otherwise."""
+    """Return the whole text: quotes for an answer, the key sentences for a summary, otherwise the question itself."""
     if prompt.purpose == "summary":
-        room = min(_LONGEST_SUMMARY, prompt.max_tokens * _SUMMARY_CHARS_A_TOKEN)
-        return " ".join(telling_sentences([_without_own(prompt.question or prompt.messages[-1].text)], room))
+        limit = min(_MAX_SUMMARY_CHARS, prompt.max_tokens * _SUMMARY_CHARS_PER_TOKEN)
+        return " ".join(key_sentences([_without_fixed_phrases(prompt.question or prompt.messages[-1].text)], limit))
     if prompt.purpose != "answer":
         return prompt.question
-    blind = [BLIND] if any(message.images for message in prompt.messages) else []
+    notes = [user_messages.CANNOT_SEE_IMAGE] if any(message.images for message in prompt.messages) else []
     if prompt.told:
-        return "\n\n".join([*blind, KEPT, *(f"“{one}”" for one in prompt.told)])
+        return "\n\n".join([*notes, user_messages.FACT_SAVED, *(f"“{one}”" for one in prompt.told)])
     if not prompt.looked_up:
-        return "\n\n".join([*blind, GLAD])
-    stated = [_quoted(fact.text, fact.author, fact.said_at) for fact in prompt.facts]
-    told = [_quoted(one.text, one.author, one.at) for one in prompt.said if not _is_stated(one.text, prompt.facts)]
-    said = [SAID, *stated, *told] if stated or told else []
+        return "\n\n".join([*notes, user_messages.NO_SEARCH_NEEDED])
+    facts = [_attributed(fact.text, fact.author, fact.said_at) for fact in prompt.facts]
+    messages = [
+        _attributed(one.text, one.author, one.at) for one in prompt.said if not _is_fact(one.text, prompt.facts)
+    ]
+    from_thread = [user_messages.SAID_IN_THREAD, *facts, *messages] if facts or messages else []
     quotes = best_quotes(prompt.question, prompt.passages)
-    quoted = [OPENING, *map(_shown, quotes)] if quotes else []
-    return "\n\n".join([*blind, *((said + quoted) or [NOTHING])])
+    from_documents = [user_messages.EXTRACTIVE_INTRO, *map(_format_quote, quotes)] if quotes else []
+    return "\n\n".join([*notes, *((from_thread + from_documents) or [user_messages.NOTHING_FOUND])])
 
 
-def _without_own(text: str) -> str:
-    for own in _OWN:
-        text = text.replace(own, "")
+def _without_fixed_phrases(text: str) -> str:
+    for phrase in _FIXED_PHRASES:
+        text = text.replace(phrase, "")
     return text
 
 
-def _is_stated(sentence: str, facts: Sequence[Fact]) -> bool:
-    """Whether one of the facts is what the sentence says."""
+def _is_fact(sentence: str, facts: Sequence[Fact]) -> bool:
+    """Return whether the sentence states one of the facts."""
     return any(fact.text.casefold() in sentence.casefold() for fact in facts)
 
 
-def _quoted(text: str, author: str, at: datetime) -> str:
+def _attributed(text: str, author: str, at: datetime) -> str:
     return f"“{text}” ({author}, {at:%d %B %Y})"
 
 
-def _shown(quote: Quote) -> str:
-    """A quote with its marker: code as a block, all else between quotation marks on one line, a row with its header."""
+def _format_quote(quote: Quote) -> str:
+    """Return a quote with its marker: code as a block, anything else in quotation marks on one line.
+
+    A table row is preceded by its header.
+    """
     if quote.kind == "code":
         return f"{quote.text}\n[{quote.n}]"
     line = " ".join(quote.text.split())
@@ -140,7 +143,7 @@ def _shown(quote: Quote) -> str:
     return f"{', '.join(cells)}: “{line}” [{quote.n}]" if cells else f"“{line}” [{quote.n}]"
 
 
-def _pieces(text: str) -> list[str]:
-    """The text in small pieces, as a model would send it."""
-    words = _PIECE.findall(text)
-    return ["".join(words[at : at + _WORDS_A_PIECE]) for at in range(0, len(words), _WORDS_A_PIECE)]
+def _deltas(text: str) -> list[str]:
+    """Return the text in small pieces, as a model would stream it."""
+    words = _WORD.findall(text)
+    return ["".join(words[at : at + _WORDS_PER_DELTA]) for at in range(0, len(words), _WORDS_PER_DELTA)]

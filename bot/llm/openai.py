@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, streamed; Ollama, vLLM, llama.cpp and proxies speak the same."""
+"""Adapter of OpenAI's chat completions, with streaming; also for compatible servers (Ollama, vLLM, llama.cpp)."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ from typing import TYPE_CHECKING, Any, Literal
 from bot.engine.ports.llm import Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm import images, provider_errors
-from bot.llm.call_metering import Books, OpenCall
-from bot.llm.provider import ProviderLLM, read_rest
-from bot.llm.structured import in_words
+from bot.llm.call_metering import Accounting, MeteredCall
+from bot.llm.provider import ProviderLLM, drain
+from bot.llm.structured import schema_instruction
 from bot.types.usage import Tier, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
-WHO = provider_errors.Who("openai", "OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-COMPATIBLE = provider_errors.Who("openai", "The model server", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+OPENAI = provider_errors.ProviderInfo("openai", "OpenAI", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+COMPATIBLE = provider_errors.ProviderInfo("openai", "The model server", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 API_URL = "https://api.openai.com/v1"
 
-_USAGE_PATIENCE = 5.0
-"""Seconds that a finished answer waits for its usage, which comes after it and may never come."""
+_USAGE_TIMEOUT = 5.0
+"""Seconds that a finished answer waits for its usage, which comes last and may be missing."""
 
 Reason = Literal["complete", "cut", "refused"]
 _REASONS: Mapping[str, Reason] = {"length": "cut", "content_filter": "refused"}
 
 
 class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
-    """``base_url`` None is the provider itself. ``compatible`` servers get no field that only OpenAI knows."""
+    """An LLM that uses OpenAI's API. Without ``base_url``, it calls OpenAI itself. Timeouts are in seconds.
+
+    ``compatible`` servers get no fields that only OpenAI supports; by default, every other address is one.
+    """
 
     def __init__(
         self,
         api_key: str,
         models: Mapping[Tier, str],
-        books: Books,
+        accounting: Accounting,
         *,
         base_url: str | None = None,
         compatible: bool | None = None,
         connect_timeout: float = 5.0,
         read_timeout: float = 120.0,
-        usage_patience: float = _USAGE_PATIENCE,
+        usage_timeout: float = _USAGE_TIMEOUT,
     ) -> None:
         self._base_url = base_url or API_URL
         self._compatible = self._base_url.rstrip("/") != API_URL if compatible is None else compatible
-        super().__init__(COMPATIBLE if self._compatible else WHO, models, books)
+        super().__init__(COMPATIBLE if self._compatible else OPENAI, models, accounting)
         self._api_key = api_key
         self._timeouts = (connect_timeout, read_timeout)
-        self._usage_patience = usage_patience
+        self._usage_timeout = usage_timeout
 
     def _connect(self) -> AsyncOpenAI:
         import httpx2
@@ -74,25 +77,25 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         except LLMError:
             raise
         except Exception as error:
-            raise self.fault(model, error) from error
+            raise self.translate(model, error) from error
         if offered is not None and not {model, f"{model}:latest"} & offered:
-            raise provider_errors.of_status(self.who, model, 404, provider_errors.Said("", "", ""))
+            raise provider_errors.from_status(self.info, model, 404, provider_errors.ErrorBody())
 
     async def _offered(self, client: AsyncOpenAI) -> set[str] | None:
-        """The models that the server lists; None where it keeps no such list."""
+        """Return the models that the server lists; None if it has no list."""
         import openai
 
         try:
             answer = await client.models.with_raw_response.list()
         except openai.NotFoundError as error:
             if provider_errors.is_web_page(error.response.headers.get("content-type", "")):
-                raise provider_errors.web_page(self.who, 404) from error
+                raise provider_errors.web_page(self.info, 404) from error
             return None
         if provider_errors.is_web_page(answer.headers.get("content-type", "")):
-            raise provider_errors.web_page(self.who)
+            raise provider_errors.web_page(self.info)
         return {model.id for model in answer.parse().data}
 
-    async def _events(self, prompt: Prompt, call: OpenCall) -> AsyncGenerator[Event, None]:
+    async def _events(self, prompt: Prompt, call: MeteredCall) -> AsyncGenerator[Event, None]:
         client = await self.client()
         call.sent = True
         try:
@@ -105,26 +108,25 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         async with response:
             if provider_errors.is_web_page(response.response.headers.get("content-type", "")):
                 call.sent = False
-                raise provider_errors.web_page(self.who)
+                raise provider_errors.web_page(self.info)
             reason: Reason | None = None
             async for chunk in response:
-                text, reason = _read(chunk)
-                self._note_usage(chunk, call, final=reason is not None)
+                text, reason = _parse(chunk)
+                self._record_usage(chunk, call, final=reason is not None)
                 if text:
                     yield TextDelta(text)
                 if reason is not None:
                     break
             if reason is None:
-                raise provider_errors.unfinished(self.who)
+                raise provider_errors.unfinished(self.info)
             await self._await_usage(response, call)
-        yield Ended(reason, call.model, self.who.provider)
+        yield Ended(reason, call.model, self.info.name)
 
     def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
-        """The body of a call that is not streamed."""
         schema = prompt.schema
         instructions = prompt.system
         if schema is not None and self._compatible:
-            instructions = f"{instructions}\n\n{in_words(schema)}".strip()
+            instructions = f"{instructions}\n\n{schema_instruction(schema)}".strip()
         system = [{"role": "system", "content": instructions}] if instructions else []
         request: dict[str, Any] = {
             "model": model,
@@ -136,24 +138,24 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         if prompt.cache_key:
             request["prompt_cache_key"] = prompt.cache_key
         if schema is not None:
-            held = {"name": "answer", "schema": dict(schema), "strict": True}
-            request["response_format"] = {"type": "json_schema", "json_schema": held}
+            json_schema = {"name": "answer", "schema": dict(schema), "strict": True}
+            request["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         return request
 
-    def _note_usage(self, chunk: ChatCompletionChunk, call: OpenCall, *, final: bool) -> None:
-        """Some servers report the usage so far with every piece: only what comes with the end or after is final."""
+    def _record_usage(self, chunk: ChatCompletionChunk, call: MeteredCall, *, final: bool) -> None:
+        """Record reported usage. Some servers report partial usage with every chunk; only the last report is final."""
         if chunk.usage is not None:
             call.usage = usage_of(chunk.usage)
             call.complete = final
 
-    async def _await_usage(self, response: AsyncStream[ChatCompletionChunk], call: OpenCall) -> None:
-        """The answer is whole: whatever happens to the rest of the stream costs the usage and nothing else."""
-        await read_rest(response, self._usage_patience, lambda chunk: self._note_usage(chunk, call, final=True))
+    async def _await_usage(self, response: AsyncStream[ChatCompletionChunk], call: MeteredCall) -> None:
+        """Read the rest of the stream. The answer is complete, so an error here only loses the usage."""
+        await drain(response, self._usage_timeout, lambda chunk: self._record_usage(chunk, call, final=True))
 
-    def fault(self, model: str, error: Exception) -> LLMError:
+    def translate(self, model: str, error: Exception) -> LLMError:
         import openai
 
-        return provider_errors.of_exception(self.who, model, error, openai)
+        return provider_errors.from_exception(self.info, model, error, openai)
 
     async def aclose(self) -> None:
         if self._client is not None:
@@ -167,8 +169,8 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": [*map(images.openai_part, message.images), *text]}
 
 
-def _read(chunk: ChatCompletionChunk) -> tuple[str, Reason | None]:
-    """Text and, in the last piece, how the answer ended."""
+def _parse(chunk: ChatCompletionChunk) -> tuple[str, Reason | None]:
+    """Return the text of a chunk and, for the last one, how the answer ended."""
     if not chunk.choices:
         return "", None
     choice = chunk.choices[0]
@@ -181,20 +183,20 @@ def _read(chunk: ChatCompletionChunk) -> tuple[str, Reason | None]:
 
 
 def reason_of(stop: str | None, *, refused: bool) -> Reason:
-    """How an answer ended, by its ``finish_reason`` and whether the model wrote a refusal."""
+    """Return how an answer ended, from its ``finish_reason`` and whether the model refused."""
     return "refused" if refused else _REASONS.get(stop or "", "complete")
 
 
 def usage_of(reported: Any) -> Usage:
-    """OpenAI's prompt count holds the cached and the written tokens: take them out."""
+    """Return the reported usage. OpenAI's prompt count includes the cached and the written tokens; subtract them."""
     details = reported.prompt_tokens_details
     cached = (details.cached_tokens if details else None) or 0
     written = (details.cache_write_tokens if details else None) or 0
-    made = reported.completion_tokens_details
+    completion_details = reported.completion_tokens_details
     return Usage(
         input_tokens=(reported.prompt_tokens or 0) - cached - written,
         cached_tokens=cached,
         cache_write_tokens=written,
         completion_tokens=reported.completion_tokens or 0,
-        reasoning_tokens=(made.reasoning_tokens if made else None) or 0,
+        reasoning_tokens=(completion_details.reasoning_tokens if completion_details else None) or 0,
     )

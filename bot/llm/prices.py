@@ -1,4 +1,4 @@
-"""What tokens cost: the operator's price file first, then genai-prices. An unknown model has no price, never 0."""
+"""Prices of model calls: the operator's price file first, then genai-prices. An unknown price is None, never 0."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from bot.types.usage import Usage
 
 _MILLION = Decimal(1_000_000)
 _FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_long")
-_DEAREST = 10_000
-"""USD per million tokens; a higher price in a file is a slip of the unit."""
+_MAX_PRICE = 10_000
+"""USD per million tokens. A higher price in a file is probably in the wrong unit."""
 
 _LONG_WRITE_SURCHARGE = {"gpt-6-luna": "0.125", "gpt-6.1-terra": "1.25", "gpt-6.1-sol": "2.5"}
-"""What a 12-hour cache write at OpenAI costs above a 30-minute one, which is what genai-prices charges for both.
+"""USD per million tokens that a 12-hour cache write at OpenAI costs more than a 30-minute one.
 
-As of November 2026; doubled, like every input price, in requests above 272,000 tokens.
+genai-prices has only the 30-minute price. As of November 2026. The surcharge doubles, like every input price, in
+requests above 272,000 tokens.
 """
 _LONG_PROMPT = 272_000
 
 _OPEN_WEIGHTS = ("gpt-oss",)
-"""Names that OpenAI lists and anybody can run."""
+"""Models that OpenAI lists, but that anyone can run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``usd`` is None where the price is unknown; ``version`` says which table was used."""
+    """The cost of a call. ``usd`` is None if the price is unknown; ``version`` names the price table."""
 
     usd: Decimal | None
     version: str
 
     @property
     def batched(self) -> Cost:
-        """The same call in a batch: both providers take half off everything."""
+        """Return the cost of the same call in a batch: both providers charge half."""
         return Cost(None if self.usd is None else self.usd / 2, f"{self.version} batch")
 
 
@@ -70,7 +71,7 @@ class Rates:
 
 
 class Prices:
-    """The one price table. ``cost`` never raises: what it cannot price is unknown."""
+    """The price table. ``cost`` never raises; what it cannot price is unknown."""
 
     def __init__(self, overrides: Mapping[str, Rates] | None = None, version: str = "") -> None:
         self._overrides = dict(overrides or {})
@@ -78,7 +79,7 @@ class Prices:
 
     @classmethod
     def load(cls, path: Path | None) -> Prices:
-        """Read the price file, if there is one. Raises ConfigError with one line."""
+        """Load the price file, if there is one. Raises ConfigError."""
         if path is None:
             return cls()
         try:
@@ -88,15 +89,15 @@ class Prices:
             reason = error.strerror if isinstance(error, OSError) else f"not JSON, {error}"
             raise ConfigError(f"PARLEY_PRICES_FILE: {path} cannot be read ({reason}). Correct or unset it.") from None
         if not isinstance(table, dict):
-            raise _nonsense("the file must be an object of models, each with input and output in USD per million")
+            raise _invalid("the file must be an object of models, each with input and output in USD per million")
         overrides = {str(model): _rates(str(model), row) for model, row in table.items()}
         return cls(overrides, f"file {hashlib.sha256(raw).hexdigest()[:8]}")
 
     def cost(self, provider: str, model: str, usage: Usage, *, base_url: str | None = None) -> Cost:
-        """The price of one call. ``base_url`` is where it went, if not to the provider itself.
+        """Return the cost of one call; ``base_url`` is its address if it did not go to the provider itself.
 
-        A server on a private address may relay a provider's own models, which keep their price; a model that the
-        provider does not sell runs there for a price nobody can look up.
+        A server on a private address may relay a provider's models, which keep their price. For a model that the
+        provider does not sell, the price is unknown.
         """
         rates = self._overrides.get(model)
         if rates is not None:
@@ -110,7 +111,7 @@ class Prices:
         return self._listed(usage, model, provider_id=provider) or UNKNOWN
 
     def context(self, provider: str, model: str) -> int | None:
-        """Tokens that a model holds, prompt and answer together; None where nobody lists them."""
+        """Return a model's context window in tokens, prompt and answer together; None if it is unknown."""
         try:
             listed = self._package.calc_price(self._package.Usage(input_tokens=1), model, provider_id=provider)
         except (LookupError, ValueError):
@@ -132,7 +133,7 @@ class Prices:
         return genai_prices
 
     def _as_listed(self, usage: Usage) -> Any:
-        """genai-prices counts inclusively: input_tokens holds the cached and the written ones."""
+        """Convert usage for genai-prices, where input_tokens includes the cached and the written tokens."""
         return self._package.Usage(
             input_tokens=usage.prompt_tokens,
             output_tokens=usage.completion_tokens,
@@ -143,7 +144,7 @@ class Prices:
 
 
 def is_private(url: str) -> bool:
-    """Whether an address names this machine or a private network, where models run unpriced."""
+    """Return whether an address is on this machine or a private network, where models have no price."""
     host = urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)
@@ -158,34 +159,34 @@ def _surcharge(model: str, usage: Usage) -> Decimal:
 
 
 def _rates(model: str, row: object) -> Rates:
-    """One row of the file. Cache prices that are missing are the input price, which errs high for reads."""
+    """Parse one row of the file. A missing cache price is the input price, which is too high for reads."""
     if not isinstance(row, dict):
-        raise _nonsense(f"{model} must be an object with input and output in USD per million tokens")
+        raise _invalid(f"{model} must be an object with input and output in USD per million tokens")
     unknown = sorted(set(map(str, row)) - set(_FIELDS))
     if unknown:
-        raise _nonsense(f"{model} has an unknown field {unknown[0]}; known are {', '.join(_FIELDS)}")
+        raise _invalid(f"{model} has an unknown field {unknown[0]}; the fields are {', '.join(_FIELDS)}")
     missing = [name for name in ("input", "output") if name not in row]
     if missing:
-        raise _nonsense(f"{model} has no {missing[0]} price")
+        raise _invalid(f"{model} has no {missing[0]} price")
     numbers = {name: _number(model, name, value) for name, value in row.items()}
-    paid = numbers["input"]
-    write = numbers.get("cache_write", paid)
+    uncached = numbers["input"]
+    write = numbers.get("cache_write", uncached)
     return Rates(
-        paid,
+        uncached,
         numbers["output"],
-        numbers.get("cache_read", paid),
+        numbers.get("cache_read", uncached),
         write,
-        numbers.get("cache_write_long", max(write, paid)),
+        numbers.get("cache_write_long", max(write, uncached)),
     )
 
 
 def _number(model: str, name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _nonsense(f"the {name} price of {model} is not a number")
-    if not 0 <= value <= _DEAREST:
-        raise _nonsense(f"the {name} price of {model} is {value}; it must lie between 0 and {_DEAREST} USD per million")
+        raise _invalid(f"the {name} price of {model} is not a number")
+    if not 0 <= value <= _MAX_PRICE:
+        raise _invalid(f"the {name} price of {model} is {value}; it must be between 0 and {_MAX_PRICE} USD per million")
     return Decimal(str(value))
 
 
-def _nonsense(fault: str) -> ConfigError:
-    return ConfigError(f"PARLEY_PRICES_FILE: {fault}. Correct or unset it.")
+def _invalid(problem: str) -> ConfigError:
+    return ConfigError(f"PARLEY_PRICES_FILE: {problem}. Correct or unset it.")

@@ -1,4 +1,4 @@
-"""What the adapters of real providers share: one ledger row for every call, and LLMError for every failure."""
+"""Base class of the provider adapters: meters every call and translates every failure into LLMError."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError, ParleyError
-from bot.llm import provider_errors
-from bot.llm.call_metering import Books, OpenCall, estimate_prompt, has_images, may_be_near
-from bot.llm.provider_errors import Who
+from bot.llm import provider_errors, user_messages
+from bot.llm.call_metering import Accounting, MeteredCall, estimate_prompt, has_images, may_be_near
+from bot.llm.provider_errors import ProviderInfo
 from bot.llm.tokens import is_near
 from bot.types.usage import Tier, Usage
 
@@ -23,14 +23,16 @@ Client = TypeVar("Client")
 
 
 class ProviderLLM(ABC, Generic[Client]):
-    """An LLM over one SDK. The SDK is imported and its client built, off the event loop, at the first call."""
+    """An LLM that uses one SDK. The first call imports the SDK and builds its client, off the event loop."""
 
-    def __init__(self, who: Who, models: Mapping[Tier, str], books: Books, *, count_patience: float = 5.0) -> None:
-        self.who = who
-        self._count_patience = count_patience
-        self.name = who.label
+    def __init__(
+        self, info: ProviderInfo, models: Mapping[Tier, str], accounting: Accounting, *, count_timeout: float = 5.0
+    ) -> None:
+        self.info = info
+        self._count_timeout = count_timeout
+        self.name = info.label
         self._models = dict(models)
-        self._books = books
+        self._accounting = accounting
         self._client: Client | None = None
         self._building = asyncio.Lock()
 
@@ -38,81 +40,76 @@ class ProviderLLM(ABC, Generic[Client]):
         return self._models[tier]
 
     @property
-    def books(self) -> Books:
-        """What its calls are booked with."""
-        return self._books
+    def accounting(self) -> Accounting:
+        """Return what the calls are metered with."""
+        return self._accounting
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
-        call = OpenCall(prompt, self.who.provider, self.model(prompt.tier), meter, self._books)
+        call = MeteredCall(prompt, self.info.name, self.model(prompt.tier), meter, self._accounting)
         try:
             await self._check_length(call)
-            await call.open()
+            await call.record_start()
             async with aclosing(self._events(prompt, call)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
-                        call.wrote(event.text)
+                        call.add_text(event.text)
                     elif isinstance(event, Ended):
                         call.settle("ok")
                     yield event
-        except LLMError as fault:
-            call.settle("error", _brief(fault))
+        except LLMError as error:
+            call.settle("error", _ledger_error(error))
             raise
         except (asyncio.CancelledError, GeneratorExit):
             call.settle("cancelled")
             raise
         except ParleyError:
-            # The call was not put on record, so it was not sent.
+            # The start of the call could not be recorded, so it was not sent.
             call.settle("cancelled")
             raise
         except Exception as error:
-            translated = self.fault(call.model, error)
+            translated = self.translate(call.model, error)
             call.sent = call.sent or translated.kind == "timeout"
-            call.settle("error", _brief(translated))
+            call.settle("error", _ledger_error(translated))
             raise translated from error
 
     async def count(self, prompt: Prompt) -> int | None:
-        """Tokens of the prompt by the provider's own count, free of charge; None where there is none or no answer.
-
-        It takes no longer than a connection may.
-        """
+        """Return the prompt's tokens by the provider's own count, which is free; None if it has none or fails."""
         model = self.model(prompt.tier)
         try:
-            async with asyncio.timeout(self._count_patience):
+            async with asyncio.timeout(self._count_timeout):
                 tokens = await self._count(prompt, model)
         except Exception as error:
-            log.warning("%s did not count a prompt (%s); the estimate stands", self.who.label, type(error).__name__)
+            log.warning("%s did not count a prompt (%s); using the estimate", self.info.label, type(error).__name__)
             return None
         if tokens is not None and not has_images(prompt):
-            counter = self._books.counter
+            counter = self._accounting.counter
             counter.learn(model, estimate_prompt(prompt, model, counter), tokens)
         return tokens
 
     async def _count(self, prompt: Prompt, model: str) -> int | None:
-        """Ask the provider's endpoint for it, if it has one."""
+        """Count with the provider's endpoint, if it has one."""
         return None
 
-    async def _check_length(self, call: OpenCall) -> None:
-        """Raises ContextTooLong before anything is sent; where nobody counts, the provider has the last word."""
-        limit = self._books.context(call.model)
+    async def _check_length(self, call: MeteredCall) -> None:
+        """Raise ContextTooLong before anything is sent. Without an exact count, the provider decides."""
+        limit = self._accounting.context(call.model)
         if limit is None or not may_be_near(call.prompt, limit) or not is_near(call.prompt_estimate, limit):
             return
         exact = await self.count(call.prompt)
         if exact is not None and exact > limit:
-            raise provider_errors.too_long(self.who, call.model)
+            raise provider_errors.too_long(self.info, call.model)
 
     async def ready(self) -> None:
-        """Load SDK and price list and build the client, which takes a second once and is not the provider's delay."""
+        """Load the SDK and the prices, and build the client. This takes about a second, once."""
         try:
             await self.client()
         except Exception as error:
-            raise LLMError(
-                f"{self.who.label} cannot be asked ({type(error).__name__}). Check {self.who.url} and {self.who.key}.",
-                provider=self.who.provider,
-                kind="setting",
-            ) from error
+            info = self.info
+            message = user_messages.cannot_connect(info.label, type(error).__name__, info.url_setting, info.key_setting)
+            raise LLMError(message, provider=info.name, kind="setting") from error
 
     async def client(self) -> Client:
-        """The SDK's client, built once."""
+        """Return the SDK's client, building it at the first call."""
         async with self._building:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._prepare)
@@ -120,28 +117,28 @@ class ProviderLLM(ABC, Generic[Client]):
 
     def _prepare(self) -> Client:
         for model in self._models.values():
-            self._books.price(model, Usage())
+            self._accounting.price(model, Usage())
         return self._connect()
 
     @abstractmethod
     async def probe(self, model: str) -> None:
-        """Ask whether address, key and model are right, free of charge where that is possible. Raises LLMError."""
+        """Check address, key and model, free of charge if possible. Raises LLMError."""
 
     @abstractmethod
     def _connect(self) -> Client:
-        """Import the SDK and build its client; runs in a thread."""
+        """Import the SDK and build its client. Runs in a thread."""
 
     @abstractmethod
-    def _events(self, prompt: Prompt, call: OpenCall) -> AsyncGenerator[Event, None]:
-        """The provider's stream as events; notes in ``call`` what was sent and what usage was reported."""
+    def _events(self, prompt: Prompt, call: MeteredCall) -> AsyncGenerator[Event, None]:
+        """Yield the provider's stream as events; record in ``call`` what was sent and the reported usage."""
 
     @abstractmethod
     def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
-        """The body of a call that is not streamed."""
+        """Return the body of a request without streaming."""
 
     @abstractmethod
-    def fault(self, model: str, error: Exception) -> LLMError:
-        """Translate what the SDK raised."""
+    def translate(self, model: str, error: Exception) -> LLMError:
+        """Translate an exception of the SDK."""
 
     @abstractmethod
     async def aclose(self) -> None: ...
@@ -150,16 +147,15 @@ class ProviderLLM(ABC, Generic[Client]):
 Item = TypeVar("Item")
 
 
-async def read_rest(rest: AsyncIterator[Item], seconds: float, see: Callable[[Item], None]) -> None:
-    """Read a finished answer's stream to its end, so that the connection can be used again. Never raises."""
+async def drain(stream: AsyncIterator[Item], seconds: float, handle: Callable[[Item], None]) -> None:
+    """Read a finished answer's stream to its end, so that the connection can be reused. Never raises."""
     try:
         async with asyncio.timeout(seconds):
-            async for item in rest:
-                see(item)
+            async for item in stream:
+                handle(item)
     except Exception:  # noqa: S110
         pass
 
 
-def _brief(fault: LLMError) -> str:
-    """What the ledger keeps of a failure."""
-    return f"{fault.kind} ({fault.status})" if fault.status else fault.kind
+def _ledger_error(error: LLMError) -> str:
+    return f"{error.kind} ({error.status})" if error.status else error.kind

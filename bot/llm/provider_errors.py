@@ -1,4 +1,4 @@
-"""What providers say when they fail, in words for a person: every SDK and network error becomes one LLMError."""
+"""Translates errors of provider SDKs and the network into LLMError: kind, retry hint and a message for users."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from bot.errors import ContextTooLong, LLMError
+from bot.llm import user_messages
 
-_LONGEST_WAIT = 3600.0
+_MAX_RETRY_AFTER = 3600.0
 _TOO_LONG = (
     "prompt is too long",
     "maximum context length",
@@ -18,7 +19,7 @@ _TOO_LONG = (
     "exceed context",
     "context window",
 )
-_BLIND = (
+_NO_VISION = (
     "image input",
     "image_url is only supported",
     "support image",
@@ -26,7 +27,7 @@ _BLIND = (
     "not a multimodal model",
     "at most 0 image",
 )
-_NO_MONEY = ("insufficient_quota", "credit balance", "billing_error", "billing", "spend limit")
+_NO_CREDIT = ("insufficient_quota", "credit balance", "billing_error", "billing", "spend limit")
 _STATUS_OF_TYPE = {
     "authentication_error": 401,
     "permission_error": 403,
@@ -41,153 +42,135 @@ _STATUS_OF_TYPE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """A provider as its errors name it, with the settings that cure them."""
+class ProviderInfo:
+    """A provider's name, its label in messages, and the settings that configure it."""
 
-    provider: str
+    name: str
     label: str
-    key: str
-    url: str
+    key_setting: str
+    url_setting: str
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The parts of a provider's error body that matter."""
+class ErrorBody:
+    """The relevant fields of a provider's error body."""
 
-    type: str
-    code: str
-    message: str
+    type: str = ""
+    code: str = ""
+    message: str = ""
 
     @classmethod
-    def of(cls, body: object) -> Said:
-        """Reads both shapes: Anthropic's ``{"error": {...}}`` and the inner object that the OpenAI SDK hands over."""
+    def parse(cls, body: object) -> ErrorBody:
+        """Parse both shapes: Anthropic's ``{"error": {...}}`` and the inner object that the OpenAI SDK passes on."""
         inner = body.get("error", body) if isinstance(body, Mapping) else body
         if not isinstance(inner, Mapping):
             return cls("", "", str(inner or "")[:300])
         return cls(*(str(inner.get(name) or "") for name in ("type", "code", "message")))
 
-    def mentions(self, words: tuple[str, ...]) -> bool:
+    def mentions(self, phrases: tuple[str, ...]) -> bool:
         text = f"{self.type} {self.code} {self.message}".lower()
-        return any(word in text for word in words)
+        return any(phrase in text for phrase in phrases)
 
     @property
     def excerpt(self) -> str:
-        """The provider's own words on one short line."""
+        """Return the provider's message on one line of at most 160 characters."""
         line = " ".join(self.message.split())
         return line if len(line) <= 160 else f"{line[:157]}..."
 
 
-def of_exception(who: Who, model: str, error: Exception, sdk: ModuleType) -> LLMError:
-    """Translate whatever the SDK raised; ``sdk`` is the module of the SDK, both have the same names."""
+def from_exception(info: ProviderInfo, model: str, error: Exception, sdk: ModuleType) -> LLMError:
+    """Translate an exception of the SDK. Both SDKs, given as the module ``sdk``, use the same names."""
     if isinstance(error, sdk.APIStatusError):
-        return _of_answer(who, model, error)
+        return _from_response(info, model, error)
     if _is_timeout(error, sdk):
-        return _timeout(who, error)
+        return _timeout(info, error)
     if isinstance(error, sdk.APIConnectionError) or type(error).__module__.startswith("httpx2"):
-        reason = _innermost(error)
         return LLMError(
-            f"{who.label} could not be reached ({reason}). Check the network and {who.url}.",
-            provider=who.provider,
+            user_messages.unreachable(info.label, _root_message(error), info.url_setting),
+            provider=info.name,
             retryable=True,
             kind="connection",
         )
     if isinstance(error, sdk.APIError):
-        said = Said.of(getattr(error, "body", None) or str(error))
-        return of_said(who, model, said)
-    return unreadable(who, f"{type(error).__name__}")
+        return from_error_body(info, model, ErrorBody.parse(getattr(error, "body", None) or str(error)))
+    return unreadable(info, type(error).__name__)
 
 
-def of_status(who: Who, model: str, status: int, said: Said, retry_after: float | None = None) -> LLMError:
-    """What a status code and an error body mean."""
-    if status == 413 or (status in (400, 422, 500) and said.mentions(_TOO_LONG)):
-        return too_long(who, model, status)
-    if status in (400, 404, 415, 422, 500, 501) and said.mentions(_BLIND):
-        words, kind, retryable = _blind(model), "images", False
+def from_status(
+    info: ProviderInfo, model: str, status: int, body: ErrorBody, retry_after: float | None = None
+) -> LLMError:
+    """Translate a status code and an error body."""
+    if status == 413 or (status in (400, 422, 500) and body.mentions(_TOO_LONG)):
+        return too_long(info, model, status)
+    if status in (400, 404, 415, 422, 500, 501) and body.mentions(_NO_VISION):
+        message, kind, retryable = user_messages.cannot_see_images(model), "images", False
     else:
-        words, kind, retryable = _words(who, model, status, said)
-    return LLMError(
-        words, provider=who.provider, retryable=retryable, retry_after=retry_after, status=status, kind=kind
-    )
+        message, kind, retryable = _classify(info, model, status, body)
+    return LLMError(message, provider=info.name, retryable=retryable, retry_after=retry_after, status=status, kind=kind)
 
 
-def _blind(model: str) -> str:
-    return f"{model} cannot see images. Ask without the image, or let PARLEY_STRONG_MODEL name a model that sees."
+def too_long(info: ProviderInfo, model: str, status: int | None = None) -> ContextTooLong:
+    """Return the error for a prompt that does not fit; ``status`` is None if the prompt was counted and not sent."""
+    return ContextTooLong(user_messages.too_long(model), provider=info.name, status=status, kind="context")
 
 
-def too_long(who: Who, model: str, status: int | None = None) -> ContextTooLong:
-    """The prompt does not fit; ``status`` None where it was counted before it was sent."""
-    return ContextTooLong(
-        f"The question with its context is too long for {model}. Ask more briefly or in a new thread.",
-        provider=who.provider,
-        status=status,
-        kind="context",
-    )
+def from_error_body(info: ProviderInfo, model: str, body: ErrorBody) -> LLMError:
+    """Translate an error body that came without a status code."""
+    return from_status(info, model, _status_of(body, 500), body)
 
 
-def of_said(who: Who, model: str, said: Said) -> LLMError:
-    """What an error body means that came without a status code."""
-    return of_status(who, model, _status_of(said, 500), said)
-
-
-def _words(who: Who, model: str, status: int, said: Said) -> tuple[str, str, bool]:
-    """Sentence, kind, and whether another try may help."""
-    if status in (400, 402, 403, 429) and (status == 402 or said.mentions(_NO_MONEY)):
-        return f"The credit at {who.label} is spent. Raise it in the provider's billing settings.", "quota", False
+def _classify(info: ProviderInfo, model: str, status: int, body: ErrorBody) -> tuple[str, str, bool]:
+    """Return the message, the kind, and whether a retry may help."""
+    label = info.label
+    if status in (400, 402, 403, 429) and (status == 402 or body.mentions(_NO_CREDIT)):
+        return user_messages.no_credit(label), "quota", False
     if status == 401:
-        return f"{who.label} refused the key (401). Check {who.key}.", "auth", False
+        return user_messages.key_rejected(label, info.key_setting), "auth", False
     if status == 403:
-        return f"{who.label} does not let this key use {model} (403). Check {who.key} and its rights.", "auth", False
+        return user_messages.model_forbidden(label, model, info.key_setting), "auth", False
     if status in (404, 405):
-        settings = f"PARLEY_CHEAP_MODEL and PARLEY_STRONG_MODEL, and {who.url} if it is set"
-        return f"{who.label} does not know {model} ({status}). Check {settings}.", "model", False
+        return user_messages.unknown_model(label, model, status, info.url_setting), "model", False
     if status == 429:
-        return f"{who.label} is limiting requests (429). Try again in a minute.", "rate_limit", True
+        return user_messages.rate_limited(label), "rate_limit", True
     if status in (503, 529):
-        return f"{who.label} is overloaded ({status}). Try again in a minute.", "overloaded", True
+        return user_messages.overloaded(label, status), "overloaded", True
     if status >= 500 or status in (408, 409, 425):
-        return f"{who.label} failed ({status}). Try again in a minute.", "server", True
-    said_so = f": {said.excerpt}" if said.excerpt else ""
-    return f"{who.label} rejected the request ({status}){said_so}.", "request", False
+        return user_messages.server_error(label, status), "server", True
+    return user_messages.request_rejected(label, status, body.excerpt), "request", False
 
 
-def web_page(who: Who, status: int | None = None) -> LLMError:
-    """A wrong base URL answers with a web page."""
+def web_page(info: ProviderInfo, status: int | None = None) -> LLMError:
+    """Return the error for a web page in place of an API response, which a wrong base URL causes."""
     return LLMError(
-        f"{who.label} answered with a web page instead of its API. Check {who.url}: it must be the API's address"
-        + (" and usually ends in /v1." if who.provider == "openai" else "."),
-        provider=who.provider,
+        user_messages.web_page(info.label, info.url_setting, openai=info.name == "openai"),
+        provider=info.name,
         status=status,
         kind="web_page",
     )
 
 
-def unreadable(who: Who, reason: str) -> LLMError:
-    """Broken JSON, bytes that are no text, or events that make no sense."""
+def unreadable(info: ProviderInfo, reason: str) -> LLMError:
+    """Return the error for broken JSON, undecodable bytes or unexpected events."""
     return LLMError(
-        f"{who.label} sent something unreadable ({reason}). Try again; if it stays, check {who.url}.",
-        provider=who.provider,
+        user_messages.unreadable(info.label, reason, info.url_setting),
+        provider=info.name,
         retryable=True,
         kind="protocol",
     )
 
 
-def unfinished(who: Who) -> LLMError:
-    """The stream ended without its terminal event: the text may lack its end."""
-    return LLMError(
-        f"{who.label} broke off in the middle of its answer. Try again.",
-        provider=who.provider,
-        retryable=True,
-        kind="unfinished",
-    )
+def unfinished(info: ProviderInfo) -> LLMError:
+    """Return the error for a stream that ended without its terminal event, so that its text may be incomplete."""
+    return LLMError(user_messages.unfinished(info.label), provider=info.name, retryable=True, kind="unfinished")
 
 
 def is_web_page(content_type: str, text: str = "") -> bool:
-    """Whether an answer is HTML."""
+    """Return whether a response is HTML."""
     return "html" in content_type.lower() or text.lstrip()[:15].lower().startswith(("<!doctype", "<html"))
 
 
-def wait_asked(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that ``retry-after`` asks for, as number or date; None where it is missing or nonsense."""
+def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that ``retry-after`` asks for, as number or date; None if it is missing or invalid."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
@@ -200,55 +183,56 @@ def wait_asked(headers: Mapping[str, str], now: float) -> float | None:
                 continue
             seconds = email.utils.mktime_tz(date) - now
         if seconds == seconds:  # not NaN
-            return min(max(seconds, 0.0), _LONGEST_WAIT)
+            return min(max(seconds, 0.0), _MAX_RETRY_AFTER)
     return None
 
 
-def _of_answer(who: Who, model: str, error: Exception) -> LLMError:
+def _from_response(info: ProviderInfo, model: str, error: Exception) -> LLMError:
     response = error.response  # type: ignore[attr-defined]
-    body = error.body  # type: ignore[attr-defined]
+    content = error.body  # type: ignore[attr-defined]
     status: int = response.status_code
-    page = is_web_page(response.headers.get("content-type", ""), body if isinstance(body, str) else "")
-    if page and status < 500 and status not in (408, 429):
-        return web_page(who, status)
-    said = Said.of(body)
+    is_page = is_web_page(response.headers.get("content-type", ""), content if isinstance(content, str) else "")
+    if is_page and status < 500 and status not in (408, 429):
+        return web_page(info, status)
+    body = ErrorBody.parse(content)
     # Anthropic reports an error inside a started stream with the status 200 of the stream.
-    status = _status_of(said, 500) if status < 400 else status
-    return of_status(who, model, status, said, wait_asked(response.headers, time.time()))
+    status = _status_of(body, 500) if status < 400 else status
+    return from_status(info, model, status, body, retry_after_of(response.headers, time.time()))
 
 
-def _status_of(said: Said, default: int) -> int:
-    for name in (said.type, said.code):
+def _status_of(body: ErrorBody, default: int) -> int:
+    for name in (body.type, body.code):
         if name in _STATUS_OF_TYPE:
             return _STATUS_OF_TYPE[name]
-    return 400 if said.mentions(_TOO_LONG) or said.type == "invalid_request_error" else default
+    return 400 if body.mentions(_TOO_LONG) or body.type == "invalid_request_error" else default
 
 
 def _is_timeout(error: Exception, sdk: ModuleType) -> bool:
-    """Their aiohttp transport also reports a refused connection as one that took too long."""
+    """Return whether the provider timed out. The SDKs' aiohttp transport also reports a refused connection as one."""
     if isinstance(error, sdk.APITimeoutError) or type(error).__name__.endswith("Timeout"):
-        return not isinstance(_first(error), OSError) or isinstance(_first(error), TimeoutError)
+        root = _root_cause(error)
+        return not isinstance(root, OSError) or isinstance(root, TimeoutError)
     return False
 
 
-def _timeout(who: Who, error: Exception) -> LLMError:
-    reason = type(error.__cause__ or error).__name__
-    connecting = reason in ("ConnectTimeout", "PoolTimeout")
+def _timeout(info: ProviderInfo, error: Exception) -> LLMError:
+    cause = type(error.__cause__ or error).__name__
+    while_connecting = cause in ("ConnectTimeout", "PoolTimeout")
     return LLMError(
-        f"{who.label} did not answer in time. Try again in a minute.",
-        provider=who.provider,
+        user_messages.no_answer_in_time(info.label),
+        provider=info.name,
         retryable=True,
-        kind="connection" if connecting else "timeout",
+        kind="connection" if while_connecting else "timeout",
     )
 
 
-def _innermost(error: BaseException) -> str:
-    first = _first(error)
-    line = " ".join(str(first).split())
-    return line[:120] or type(first).__name__
+def _root_message(error: BaseException) -> str:
+    root = _root_cause(error)
+    line = " ".join(str(root).split())
+    return line[:120] or type(root).__name__
 
 
-def _first(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -1,4 +1,7 @@
-"""A cheap model that makes a follow-up stand alone, says whether anything must be looked up, and in which language."""
+"""Rewrites a follow-up as a standalone question with the cheap model.
+
+The same call decides whether documents must be searched, and in which language to answer.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from pydantic import BaseModel, Field
 from bot.engine.ports.llm import LLM, Message, Meter, Prompt
 from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
+from bot.llm import user_messages
 from bot.llm.structured import complete
 from bot.types.conversation import PastMessage
 
-PATIENCE = 4.0
-"""Seconds after which the question is searched for as the local method has it."""
+TIMEOUT = 4.0
+"""Seconds after which the local method rewrites the query instead."""
 MESSAGES = 6
 MESSAGE_CHARS = 600
 QUESTION_CHARS = 4000
-LONGEST = 400
-"""Characters of a rewritten question: it is a query and no essay."""
+MAX_QUERY_CHARS = 400
 MAX_TOKENS = 200
 SYSTEM = """\
 You prepare the search of a chat assistant. You are given a JSON object with the last messages of a thread and the
@@ -46,35 +49,33 @@ class _Rewriting(BaseModel):
 class ModelRewriter:
     """Asks the cheap model. Every call is metered."""
 
-    def __init__(self, llm: LLM, *, patience: float = PATIENCE) -> None:
+    def __init__(self, llm: LLM) -> None:
         self._llm = llm
-        self._patience = patience
 
     def prompt(self, question: str, past: Sequence[PastMessage], *, cache_key: str = "") -> Prompt:
-        """The request, for counting what it may cost."""
-        said = [
+        """Return the prompt, so that its cost can be estimated before the call."""
+        messages = [
             {"from": message.author if message.role == "user" else "assistant", "text": message.text[:MESSAGE_CHARS]}
             for message in past[-MESSAGES:]
         ]
-        asked = json.dumps({"messages": said, "question": question[:QUESTION_CHARS]}, ensure_ascii=False)
+        data = json.dumps({"messages": messages, "question": question[:QUESTION_CHARS]}, ensure_ascii=False)
         return Prompt(
             "rewrite",
             "cheap",
             SYSTEM,
-            (Message("user", asked),),
+            (Message("user", data),),
             max_tokens=MAX_TOKENS,
             question=question,
             cache_key=cache_key,
         )
 
     async def __call__(self, request: Prompt, *, meter: Meter) -> Rewritten:
-        """Raises LLMError, of kind ``timeout`` where the model takes too long."""
+        """Return the rewritten question. Raises LLMError; of kind ``timeout`` if the model takes too long."""
         try:
-            async with asyncio.timeout(self._patience):
-                made = await complete(self._llm, request, _Rewriting, meter=meter)
+            async with asyncio.timeout(TIMEOUT):
+                rewriting = await complete(self._llm, request, _Rewriting, meter=meter)
         except TimeoutError:
-            fault = f"The model did not rewrite the question within {self._patience:g} s; ask again."
-            raise LLMError(fault, kind="timeout") from None
-        question = " ".join(made.question.split())[:LONGEST] or request.question
-        language = made.language.strip().lower()[:2]
-        return Rewritten(question, made.needs_search, language if language.isalpha() else "")
+            raise LLMError(user_messages.not_rewritten_in_time(TIMEOUT), kind="timeout") from None
+        question = " ".join(rewriting.question.split())[:MAX_QUERY_CHARS] or request.question
+        language = rewriting.language.strip().lower()[:2]
+        return Rewritten(question, rewriting.needs_search, language if language.isalpha() else "")

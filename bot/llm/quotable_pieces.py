@@ -1,4 +1,4 @@
-"""Cuts a passage into what is quoted whole: sentences, list items, table rows, short code blocks. Pure."""
+"""Splits a passage into units to quote as a whole: sentences, list items, table rows, short code blocks. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Literal
 Kind = Literal["sentence", "item", "row", "code"]
 _Block = Literal["heading", "code", "item", "header", "row", "paragraph"]
 
-LONGEST_CODE = 800
-_LONGEST_HEADING = 50
+MAX_CODE_CHARS = 800
+_MAX_HEADING_CHARS = 50
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s|^\s{0,3}(=+|-{3,})\s*$")
@@ -29,18 +29,20 @@ _ABBREVIATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A literal piece of the text. ``lead`` is what stands above it and says what it is about: heading, table header,
-    the question that it answers."""
+    """A literal piece of the text.
+
+    ``lead`` is the text above it that says what it is about: heading, table header, or the question that it answers.
+    """
 
     text: str
     kind: Kind
     lead: str
     header: str = ""
-    """The header of the table, for a row."""
+    """The table's header, if this is a row."""
 
 
 def pieces(text: str, *, questions: bool = False) -> list[Piece]:
-    """In order. Headings and table headers are no pieces; nor are questions, unless asked for."""
+    """Return the pieces in order, without headings and table headers, and without questions unless ``questions``."""
     found: list[Piece] = []
     heading = header = question = ""
     for block, content in _blocks(text.split("\n")):
@@ -66,7 +68,7 @@ def pieces(text: str, *, questions: bool = False) -> list[Piece]:
 
 
 def sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph; abbreviations and ordinals do not end one."""
+    """Return the sentences of a paragraph. Abbreviations and ordinals do not end a sentence."""
     text = paragraph.strip()
     cuts = [0]
     for match in _SENTENCE_END.finditer(text):
@@ -84,7 +86,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str]]:
         if _FENCE.match(line):
             end = _end_of_code(lines, at)
             block = "\n".join(lines[at:end])
-            if end - at > 1 and _FENCE.match(lines[end - 1]) and len(block) <= LONGEST_CODE:
+            if end - at > 1 and _FENCE.match(lines[end - 1]) and len(block) <= MAX_CODE_CHARS:
                 yield "code", block
         elif _HEADING.match(line):
             yield "heading", line
@@ -100,7 +102,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[_Block, str]]:
 
 
 def _running_text(lines: list[str]) -> Iterator[tuple[_Block, str]]:
-    """A list item with its further lines, or a paragraph; plain text and PDF have headings without marks."""
+    """Yield a list item with its continuation lines, or a paragraph. Plain text and PDF have headings without marks."""
     if _BULLET.match(lines[0]):
         yield "item", "\n".join(lines)
         return
@@ -114,8 +116,9 @@ def _running_text(lines: list[str]) -> Iterator[tuple[_Block, str]]:
 def _looks_like_heading(lines: list[str]) -> bool:
     first = lines[0].strip()
     following = lines[1].strip() if len(lines) > 1 else "X"
-    bare = len(first) <= _LONGEST_HEADING and first[-1] not in '.!?:;,…。！？"”*`)' + "'"
-    return (bare or (first.isupper() and len(first) <= _LONGEST_HEADING)) and not following[:1].islower()
+    is_short = len(first) <= _MAX_HEADING_CHARS
+    without_end_mark = is_short and first[-1] not in '.!?:;,…。！？"”*`)' + "'"
+    return (without_end_mark or (first.isupper() and is_short)) and not following[:1].islower()
 
 
 def _starts_block(line: str) -> bool:
@@ -123,5 +126,5 @@ def _starts_block(line: str) -> bool:
 
 
 def _end_of_code(lines: list[str], at: int) -> int:
-    """The line after the closing fence, or the end."""
+    """Return the index of the line after the closing fence, or of the end."""
     return next((i + 1 for i in range(at + 1, len(lines)) if _FENCE.match(lines[i])), len(lines))

@@ -1,4 +1,4 @@
-"""Which sentences to quote: pure, by words that the question and a sentence share."""
+"""Ranks the sentences of passages by the words they share with a question, and selects the best quotes. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bot.llm.quotable_pieces import LONGEST_CODE, Kind, Piece, pieces
+from bot.llm.quotable_pieces import MAX_CODE_CHARS, Kind, Piece, pieces
 from knowledge.types import Passage
 
-MOST_QUOTES = 4
-FEWEST_QUOTES = 2
-_LONGEST_UNIT = 600
-_WORTH = 0.5
-"""A further quote scores at least this share of the best one ..."""
-_WORTH_REPEATED = 0.85
-"""... or this one, where two are chosen already and it has no word of the question that they lack."""
+MAX_QUOTES = 4
+MIN_QUOTES = 2
+_MAX_UNIT_CHARS = 600
+_MIN_SCORE_SHARE = 0.5
+"""A further quote must score at least this share of the best one."""
+_MIN_SCORE_SHARE_REPEATED = 0.85
+"""The share after two quotes, for a quote that adds no new word of the question."""
 _HEADING_SHARE = 0.75
 _NUMBER_BONUS = 0.2
 _RANK_DECAY = 0.15
@@ -47,7 +47,7 @@ _STOP_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A literal piece of passage ``n``, counted from 1. ``header`` is the table's, for a row."""
+    """A literal piece of passage number ``n``, counted from 1. A row has its table's ``header``."""
 
     n: int
     text: str
@@ -57,7 +57,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What is quoted whole or not at all; ``place`` is its position among all units."""
+    """A piece that is quoted as a whole or not at all. ``place`` is its position among all units."""
 
     n: int
     place: int
@@ -65,32 +65,34 @@ class _Unit:
     kind: Kind
     terms: frozenset[str]
     context: frozenset[str]
-    """Terms of the headings and the title above it."""
+    """Terms of the title and the headings above it."""
     header: str
 
 
 def terms(text: str) -> list[str]:
-    """Stemmed words without stop words, in order."""
+    """Return the stemmed words of a text in order, without stop words."""
     words = (word.lower().replace("’", "'").removesuffix("'s") for word in _WORD.findall(text))
     return [_stem(word) for word in words if word not in _STOP_WORDS]
 
 
 def best_quotes(question: str, passages: Sequence[Passage]) -> list[Quote]:
-    """One to four pieces that answer best, the best first. If no word is shared: the opening of the best passage, or,
-    where that is of an attached file, what the files begin with."""
+    """Return one to four pieces that answer the question best, the best first.
+
+    If no word is shared, return the opening of the best passage or, if that is from an attached file, of all files.
+    """
     units = _units(passages)
     if not units:
         return []
-    asked = frozenset(terms(question))
-    scores = _scores(asked, units, wants_number=bool(_QUANTITY.search(question)))
-    chosen = _with_followers(_choose(asked, units, scores) or _opening(passages, units), units)
+    query = frozenset(terms(question))
+    scores = _scores(query, units, wants_number=bool(_QUANTITY.search(question)))
+    chosen = _with_followers(_choose(query, units, scores) or _opening(passages, units), units)
     return [Quote(unit.n, unit.text, unit.kind, unit.header) for unit in chosen]
 
 
-def telling_sentences(texts: Iterable[str], room: int) -> list[str]:
-    """The sentences that carry the most frequent content words, in order, in at most ``room`` characters."""
+def key_sentences(texts: Iterable[str], max_chars: int) -> list[str]:
+    """Return the sentences with the most frequent content words, in order, in at most ``max_chars`` characters."""
     found = list(
-        dict.fromkeys(piece.text for whole in texts for piece in pieces(whole, questions=True) if piece.kind != "code")
+        dict.fromkeys(piece.text for text in texts for piece in pieces(text, questions=True) if piece.kind != "code")
     )
     words = {text: terms(text) for text in found}
     frequency = Counter(word for listed in words.values() for word in set(listed))
@@ -98,12 +100,12 @@ def telling_sentences(texts: Iterable[str], room: int) -> list[str]:
         text: sum(frequency[word] for word in set(listed)) / math.sqrt(len(listed) + 4)
         for text, listed in words.items()
     }
-    kept: set[str] = set()
+    chosen: set[str] = set()
     for text in sorted(found, key=lambda text: -weight[text]):
-        if len(text) + 1 <= room and words[text]:
-            kept.add(text)
-            room -= len(text) + 1
-    return [text for text in found if text in kept]
+        if len(text) + 1 <= max_chars and words[text]:
+            chosen.add(text)
+            max_chars -= len(text) + 1
+    return [text for text in found if text in chosen]
 
 
 def _units(passages: Sequence[Passage]) -> list[_Unit]:
@@ -112,10 +114,10 @@ def _units(passages: Sequence[Passage]) -> list[_Unit]:
     for n, passage in enumerate(passages, 1):
         above = (passage.title, *passage.heading)
         headings = {" ".join(terms(heading)) for heading in above}
-        for piece in pieces(passage.text) or [Piece(passage.text.strip()[:_LONGEST_UNIT], "sentence", "")]:
+        for piece in pieces(passage.text) or [Piece(passage.text.strip()[:_MAX_UNIT_CHARS], "sentence", "")]:
             words = terms(piece.text)
             key = " ".join(words)
-            too_long = len(piece.text) > (LONGEST_CODE if piece.kind == "code" else _LONGEST_UNIT)
+            too_long = len(piece.text) > (MAX_CODE_CHARS if piece.kind == "code" else _MAX_UNIT_CHARS)
             if not words or key in seen or key in headings or too_long:
                 continue
             seen.add(key)
@@ -124,18 +126,18 @@ def _units(passages: Sequence[Passage]) -> list[_Unit]:
     return units
 
 
-def _weights(asked: frozenset[str], units: Sequence[_Unit]) -> dict[str, float]:
-    """How much each word of the question says: rare among the units weighs more."""
-    count = Counter(term for unit in units for term in unit.terms & asked)
-    return {term: math.log(1 + (len(units) + 1) / (count[term] + 0.5)) for term in asked}
+def _weights(query: frozenset[str], units: Sequence[_Unit]) -> dict[str, float]:
+    """Return the weight of each word of the question; rare words weigh more."""
+    count = Counter(term for unit in units for term in unit.terms & query)
+    return {term: math.log(1 + (len(units) + 1) / (count[term] + 0.5)) for term in query}
 
 
-def _scores(asked: frozenset[str], units: Sequence[_Unit], *, wants_number: bool) -> list[float]:
-    weight = _weights(asked, units)
+def _scores(query: frozenset[str], units: Sequence[_Unit], *, wants_number: bool) -> list[float]:
+    weight = _weights(query, units)
     scores = []
     for unit in units:
-        own = sum(weight[term] for term in unit.terms & asked)
-        above = sum(weight[term] for term in (unit.context & asked) - unit.terms) * _HEADING_SHARE
+        own = sum(weight[term] for term in unit.terms & query)
+        above = sum(weight[term] for term in (unit.context & query) - unit.terms) * _HEADING_SHARE
         score = own + above if own else above / 2
         if wants_number and score and any(character.isdigit() for character in unit.text):
             score *= 1 + _NUMBER_BONUS
@@ -145,47 +147,47 @@ def _scores(asked: frozenset[str], units: Sequence[_Unit], *, wants_number: bool
     return scores
 
 
-def _choose(asked: frozenset[str], units: Sequence[_Unit], scores: Sequence[float]) -> list[_Unit]:
-    """The best unit, then whatever adds words of the question that are not yet covered, or scores nearly as well."""
+def _choose(query: frozenset[str], units: Sequence[_Unit], scores: Sequence[float]) -> list[_Unit]:
+    """Return the best unit, then units that cover further words of the question or score nearly as well."""
     best = max(scores, default=0.0)
     if best <= 0:
         return []
     chosen: list[_Unit] = []
     covered: set[str] = set()
     for unit, score in sorted(zip(units, scores, strict=True), key=lambda pair: -pair[1]):
-        adds = bool((unit.terms & asked) - covered)
-        floor = best * (_WORTH if adds or len(chosen) < FEWEST_QUOTES else _WORTH_REPEATED)
-        if score < floor:
+        adds_word = bool((unit.terms & query) - covered)
+        share = _MIN_SCORE_SHARE if adds_word or len(chosen) < MIN_QUOTES else _MIN_SCORE_SHARE_REPEATED
+        if score < best * share:
             continue
         chosen.append(unit)
-        covered |= unit.terms & asked
-        if len(chosen) == MOST_QUOTES:
+        covered |= unit.terms & query
+        if len(chosen) == MAX_QUOTES:
             break
     return chosen
 
 
 def _opening(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[_Unit]:
-    """The first unit; of attached files, which belong to no document, the first ones of each, file after file."""
+    """Return the first unit; for attached files, which belong to no document, the first units of each file."""
     if passages[units[0].n - 1].document_id:
         return list(units[:1])
-    sources = list(dict.fromkeys(passages[unit.n - 1].source for unit in units))[:MOST_QUOTES]
-    each = MOST_QUOTES // len(sources)
-    begun = [[unit for unit in units if passages[unit.n - 1].source == source][:each] for source in sources]
-    return [unit for units_ in begun for unit in units_]
+    sources = list(dict.fromkeys(passages[unit.n - 1].source for unit in units))[:MAX_QUOTES]
+    per_source = MAX_QUOTES // len(sources)
+    openings = [[unit for unit in units if passages[unit.n - 1].source == source][:per_source] for source in sources]
+    return [unit for opening in openings for unit in opening]
 
 
 def _with_followers(chosen: Sequence[_Unit], units: Sequence[_Unit]) -> list[_Unit]:
-    """A sentence that ends in a colon brings the code or the items it announces."""
-    kept: dict[int, _Unit] = {}
+    """Return the chosen units, with the code or items after a sentence that announces them with a colon."""
+    result: dict[int, _Unit] = {}
     for unit in chosen:
-        kept[unit.place] = unit
-        announced = unit.text.rstrip().endswith(":")
+        result[unit.place] = unit
+        announces = unit.text.rstrip().endswith(":")
         for follower in units[unit.place + 1 :]:
-            if not announced or follower.n != unit.n or follower.kind == "sentence" or len(kept) >= MOST_QUOTES:
+            if not announces or follower.n != unit.n or follower.kind == "sentence" or len(result) >= MAX_QUOTES:
                 break
-            kept[follower.place] = follower
-            announced = follower.kind == "item"
-    return list(kept.values())[:MOST_QUOTES]
+            result[follower.place] = follower
+            announces = follower.kind == "item"
+    return list(result.values())[:MAX_QUOTES]
 
 
 @lru_cache(maxsize=20_000)

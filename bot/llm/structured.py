@@ -1,4 +1,4 @@
-"""Answers that fit a schema: by the provider's own format, and by showing the model where its text does not fit."""
+"""Structured output: asks for JSON that fits a schema, and asks the model to correct an answer that does not."""
 
 from __future__ import annotations
 
@@ -13,60 +13,59 @@ from pydantic import BaseModel, ValidationError
 
 from bot.engine.ports.llm import LLM, Ended, Event, Message, Meter, Prompt, Restarted, TextDelta
 from bot.errors import LLMError
+from bot.llm import user_messages
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-_MOST_RETRIES = 2
-_KEPT = ("$ref", "anyOf", "const", "description", "enum", "type")
+_MAX_RETRIES = 2
+_SUPPORTED_KEYWORDS = ("$ref", "anyOf", "const", "description", "enum", "type")
 _FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?```\s*$", re.DOTALL)
 
 
 async def complete(llm: LLM, prompt: Prompt, schema: type[Answer], *, meter: Meter) -> Answer:
-    """Ask for ``schema``; a text that does not fit is shown to the model with its fault, at most twice.
+    """Ask for an answer that fits ``schema``; on a validation error, ask for a correction, at most twice.
 
     Raises LLMError: what the provider raised, or kind ``refused``, ``cut`` or ``schema``.
     """
-    asked = replace(prompt, schema=strict(schema.model_json_schema()))
-    for attempt in range(_MOST_RETRIES + 1):
-        text = await whole(llm, asked, meter)
+    request = replace(prompt, schema=strict(schema.model_json_schema()))
+    for attempt in range(_MAX_RETRIES + 1):
+        text = await complete_text(llm, request, meter)
         try:
-            return schema.model_validate_json(unfenced(text))
+            return schema.model_validate_json(without_fence(text))
         except ValidationError as error:
-            fault = in_short(error)
-            if attempt == _MOST_RETRIES:
-                raise LLMError(
-                    f"The model's answer does not have the form that was asked for ({fault}). Try again.", kind="schema"
-                ) from None
-        asked = replace(asked, messages=(*asked.messages, *correction(text, fault)))
+            problem = first_problem(error)
+            if attempt == _MAX_RETRIES:
+                raise LLMError(user_messages.wrong_format(problem), kind="schema") from None
+        request = replace(request, messages=(*request.messages, *correction(text, problem)))
     raise AssertionError("the last attempt returns or raises")
 
 
 def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema as both providers take it: closed objects, every property required, no bounds that they refuse.
+    """Return the schema in the form that both providers accept: closed objects, all properties required, no bounds.
 
-    The bounds are checked afterwards, by pydantic.
+    Pydantic checks the bounds afterwards.
     """
-    kept: dict[str, Any] = {name: schema[name] for name in _KEPT if name in schema}
-    if "anyOf" in kept:
-        kept["anyOf"] = [strict(option) for option in kept["anyOf"]]
+    result: dict[str, Any] = {name: schema[name] for name in _SUPPORTED_KEYWORDS if name in schema}
+    if "anyOf" in result:
+        result["anyOf"] = [strict(option) for option in result["anyOf"]]
     if "items" in schema:
-        kept["items"] = strict(schema["items"])
+        result["items"] = strict(schema["items"])
     if "properties" in schema:
-        kept["properties"] = {name: strict(part) for name, part in schema["properties"].items()}
-        kept["required"] = list(schema["properties"])
-        kept["additionalProperties"] = False
+        result["properties"] = {name: strict(part) for name, part in schema["properties"].items()}
+        result["required"] = list(schema["properties"])
+        result["additionalProperties"] = False
     if "$defs" in schema:
-        kept["$defs"] = {name: strict(part) for name, part in schema["$defs"].items()}
-    return kept
+        result["$defs"] = {name: strict(part) for name, part in schema["$defs"].items()}
+    return result
 
 
-def in_words(schema: Mapping[str, Any]) -> str:
-    """The schema as an instruction, for servers without a format of their own."""
+def schema_instruction(schema: Mapping[str, Any]) -> str:
+    """Return the schema as an instruction for models, for servers without structured output."""
     return f"Answer with one JSON object that fits this JSON schema, and with nothing else:\n{json.dumps(schema)}"
 
 
-async def whole(llm: LLM, prompt: Prompt, meter: Meter) -> str:
-    """The model's text in one piece. Raises LLMError, of kind ``refused`` or ``cut`` where it is not complete."""
+async def complete_text(llm: LLM, prompt: Prompt, meter: Meter) -> str:
+    """Return the model's whole text. Raises LLMError, of kind ``refused`` or ``cut`` if the text is incomplete."""
     pieces: list[str] = []
     async with aclosing(cast(AsyncGenerator[Event, None], llm.stream(prompt, meter=meter))) as events:
         async for event in events:
@@ -75,29 +74,27 @@ async def whole(llm: LLM, prompt: Prompt, meter: Meter) -> str:
             elif isinstance(event, Restarted):
                 pieces.clear()
             elif isinstance(event, Ended) and event.reason != "complete":
-                words = (
-                    "refused to answer" if event.reason == "refused" else "ran out of tokens before its answer's end"
-                )
-                raise LLMError(f"The model {words}. Try another question.", provider=event.provider, kind=event.reason)
+                message = user_messages.incomplete(event.reason)
+                raise LLMError(message, provider=event.provider, kind=event.reason)
     return "".join(pieces)
 
 
-def correction(text: str, fault: str) -> tuple[Message, Message]:
-    """What the model said, and the wish to have it once more without the fault."""
+def correction(text: str, problem: str) -> tuple[Message, Message]:
+    """Return the model's answer and a request to correct it, as messages to append."""
     return (
         Message("assistant", text.strip() or "(nothing)"),
-        Message("user", f"That does not fit: {fault}. Answer once more with the corrected JSON object alone."),
+        Message("user", f"That does not fit: {problem}. Answer once more with the corrected JSON object alone."),
     )
 
 
-def unfenced(text: str) -> str:
-    """JSON without the code fence around it."""
+def without_fence(text: str) -> str:
+    """Return JSON without the code fence around it."""
     match = _FENCED.match(text)
     return match[1] if match else text.strip()
 
 
-def in_short(error: ValidationError) -> str:
-    """The first fault, and where it is."""
+def first_problem(error: ValidationError) -> str:
+    """Return the first validation error with its place."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else first["msg"]

@@ -1,4 +1,4 @@
-"""A cheap model that keeps the memory of a thread: the next piece of its summary, and the facts that people stated."""
+"""Summarizes a thread with the cheap model, and extracts the facts that people stated."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field, ValidationError
 from bot.engine.memory import Claim, Report
 from bot.engine.ports.llm import LLM, Meter, Prompt
 from bot.errors import LLMError
-from bot.llm import structured
+from bot.llm import structured, user_messages
 from bot.types.conversation import Fact, FactKind
 
 FACT_TOKENS = 500
-"""Tokens that the facts may take beside the summary."""
-ASKED = """\
+"""Tokens for the facts, in addition to the summary."""
+FACTS_INSTRUCTION = """\
 List as well what people stated in just these messages and will matter later. For each fact:
 - kind: preference, decision, name (what somebody wants to be called), open question, or note (whatever else they want \
 remembered);
@@ -52,42 +52,44 @@ class ModelSummarizer:
         self._llm = llm
 
     def prompt(self, request: Prompt, known: Sequence[Fact]) -> Prompt:
-        """The request for a summary, asking for facts too. ``known`` are numbered from 1.
+        """Return the prompt for a summary, extended by a request for facts. Known facts are numbered from 1.
 
-        The form is asked for in words: a format of the provider's stands before the prompt, whose prefix would no
-        longer be the one that the provider's cache holds.
+        The schema is part of the text. A provider's structured output would put it before the prompt, and the prompt's
+        prefix would then no longer match the provider's cache.
         """
         facts = [
             {"number": n, "kind": fact.kind, "author": fact.author, "said": fact.text}
             for n, fact in enumerate(known, 1)
         ]
-        told = ASKED.format(
+        instruction = FACTS_INSTRUCTION.format(
             known=json.dumps(facts, ensure_ascii=False),
-            form=structured.in_words(structured.strict(_Report.model_json_schema())),
+            form=structured.schema_instruction(structured.strict(_Report.model_json_schema())),
         )
         *before, last = request.messages
-        asked = replace(last, text=f"{last.text}\n\n{told}")
-        return replace(request, messages=(*before, asked), max_tokens=request.max_tokens + FACT_TOKENS)
+        extended = replace(last, text=f"{last.text}\n\n{instruction}")
+        return replace(request, messages=(*before, extended), max_tokens=request.max_tokens + FACT_TOKENS)
 
     async def __call__(self, request: Prompt, *, meter: Meter) -> Report:
-        """Raises LLMError. Text that is no JSON at all is a summary without facts; broken JSON is shown once more."""
-        text = await structured.whole(self._llm, request, meter)
+        """Return the summary and the facts. Raises LLMError.
+
+        Text without JSON counts as a summary without facts. For invalid JSON, the model is asked once for a correction.
+        """
+        text = await structured.complete_text(self._llm, request, meter)
         if "{" not in text:
             return Report(text.strip())
         try:
-            return _read(text)
+            return _parse(text)
         except ValidationError as error:
-            fault = structured.in_short(error)
-        again = replace(request, messages=(*request.messages, *structured.correction(text, fault)))
+            problem = structured.first_problem(error)
+        retry = replace(request, messages=(*request.messages, *structured.correction(text, problem)))
         try:
-            return _read(await structured.whole(self._llm, again, meter))
+            return _parse(await structured.complete_text(self._llm, retry, meter))
         except ValidationError as error:
-            told = f"The model's report does not have the form that was asked for ({structured.in_short(error)})."
-            raise LLMError(f"{told} It is asked for again later.", kind="schema") from None
+            message = user_messages.wrong_format(structured.first_problem(error), retried_later=True)
+            raise LLMError(message, kind="schema") from None
 
 
-def _read(text: str) -> Report:
-    made = _Report.model_validate_json(structured.unfenced(text))
-    return Report(
-        made.summary.strip(), tuple(Claim(one.kind, one.author, one.quote, one.replaces) for one in made.facts)
-    )
+def _parse(text: str) -> Report:
+    report = _Report.model_validate_json(structured.without_fence(text))
+    facts = tuple(Claim(fact.kind, fact.author, fact.quote, fact.replaces) for fact in report.facts)
+    return Report(report.summary.strip(), facts)

@@ -1,7 +1,7 @@
-"""Counts tokens without a provider: a base count by script, times a ratio learned from what providers reported.
+"""Counts tokens locally: a base count by script, times a ratio learned from the usage that providers report.
 
-No tokenizer is downloaded. The count errs high: a budget that is reserved too large is settled down, one that is too
-small is overspent.
+No tokenizer is downloaded. The count is rather too high: a reservation that is too large is corrected at settlement,
+one that is too small overspends the budget.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _PIECES = re.compile(
 )
 
 _START_RATIO = 1.25
-_LOWEST, _HIGHEST = 0.5, 4.0
+_MIN_RATIO, _MAX_RATIO = 0.5, 4.0
 _MARGIN = 1.05
-_NEAR = 0.9
-MOST_A_CHARACTER = 2 * _HIGHEST * _MARGIN
-"""Tokens: no text is counted higher."""
+_NEAR_SHARE = 0.9
+MAX_TOKENS_PER_CHARACTER = 2 * _MAX_RATIO * _MARGIN
+"""No text is counted higher."""
 
 
 def is_near(estimate: int, limit: int) -> bool:
-    """Whether an estimate comes so close to a limit that only an exact count can tell."""
-    return estimate >= _NEAR * limit
+    """Return whether an estimate is so close to a limit that an exact count is needed."""
+    return estimate >= _NEAR_SHARE * limit
 
 
 def base_count(text: str) -> int:
-    """A tokenizer-like count: about one for a short Latin word, a CJK character, three digits or a sign."""
+    """Return an approximate count: about one for a short Latin word, a CJK character, three digits or a sign."""
     total = 0
     for match in _PIECES.finditer(text):
         length = match.end() - match.start()
@@ -53,36 +53,36 @@ def base_count(text: str) -> int:
     return total
 
 
-LONG = 400
-"""Characters from which on a text's count is remembered: the same prompts and passages are counted again and again."""
+CACHED_FROM_CHARS = 400
+"""Counts of longer texts are cached, because the same prompts and passages are counted repeatedly."""
 
-_remembered = lru_cache(maxsize=64)(base_count)
+_cached_count = lru_cache(maxsize=64)(base_count)
 
 
 class TokenCounter:
-    """Counts for every model: ``count`` is an estimate that errs high, ``learn`` corrects it with a real number."""
+    """Counts tokens for any model. ``count`` estimates, rather too high; ``learn`` corrects it with reported usage."""
 
     def __init__(self) -> None:
         self._ratios: dict[str, float] = {}
 
     def count(self, text: str, model: str | None = None) -> int:
-        """Tokens of ``text`` for ``model``; without a model, for the hungriest of those known."""
+        """Return the tokens of ``text`` for ``model``; without a model, for the known model with the highest ratio."""
         if not text:
             return 0
-        counted = _remembered(text) if len(text) >= LONG else base_count(text)
-        return max(1, math.ceil(counted * self._ratio(model) * _MARGIN))
+        base = _cached_count(text) if len(text) >= CACHED_FROM_CHARS else base_count(text)
+        return max(1, math.ceil(base * self._ratio(model) * _MARGIN))
 
     def learn(self, model: str, estimated: int, real: int) -> None:
-        """``estimated`` is what ``count`` said for a text of which the provider then reported ``real`` tokens.
+        """Learn that a text of ``estimated`` tokens, by ``count``, has ``real`` tokens by the provider's report.
 
-        A ratio rises quickly and falls slowly, and never leaves a sane range.
+        The ratio rises quickly, falls slowly and stays within fixed bounds.
         """
         if estimated <= 0 or real <= 0:
             return
         before = self._ratio(model)
-        seen = before * _MARGIN * real / estimated
-        weight = 0.5 if seen > before else 0.1
-        self._ratios[model] = min(_HIGHEST, max(_LOWEST, before + weight * (seen - before)))
+        observed = before * _MARGIN * real / estimated
+        weight = 0.5 if observed > before else 0.1
+        self._ratios[model] = min(_MAX_RATIO, max(_MIN_RATIO, before + weight * (observed - before)))
 
     def _ratio(self, model: str | None) -> float:
         if model is None:

@@ -1,4 +1,4 @@
-"""The console: one answer on the terminal, printed as it grows."""
+"""Shows answers on the terminal, printed while they are generated, and builds requests from typed text."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from bot.types.display import Limits, Part
 from bot.types.usage import Tier
 
 CHANNEL = "console"
-FROM_CACHE = "Answered before from the same documents; --fresh, or /again in a chat, asks anew."
+FROM_CACHE = "Cached answer from the same documents. Use --fresh, or /again in a chat, for a new one."
+TERMINAL_CLOSED = "The terminal was closed."
 
 
 class Terminal:
-    """A Surface that prints what has been added to the answer since the last edit.
+    """A Surface that prints what was added to the answer since the last edit.
 
-    A terminal cannot take words back: where the text was rewritten, the whole of it is printed anew.
+    A terminal cannot erase printed text: a rewritten answer is printed again in full.
     """
 
     limits = Limits(message_chars=200_000, edit_interval=0.05, max_parts=1, here_only=True)
@@ -33,26 +34,26 @@ class Terminal:
         self._shown = ""
 
     async def post(self, part: Part) -> str:
-        """Print nothing for the placeholder: the answer follows on the same line."""
+        """Print nothing for the placeholder, because the answer follows on the same line. Return the nonce."""
         return part.nonce
 
     async def edit(self, ref: str, part: Part) -> None:
-        """Print what is new. The last words wait for the final edit, since citations may still change them.
+        """Print the new text. The last line waits for the final edit, because citations may still change it.
 
-        Raises MessageGone where nobody reads it any more, as behind ``| head``.
+        Raises MessageGone if the output was closed, for example by ``| head``.
         """
         try:
-            self._print(part.text if part.final else _settled(part.text))
+            self._print(part.text if part.final else _complete_lines(part.text))
             if part.final:
                 self._finish(part)
         except (BrokenPipeError, ValueError) as closed:
-            raise MessageGone("Nobody reads this terminal any more.") from closed
+            raise MessageGone(TERMINAL_CLOSED) from closed
 
     async def delete(self, ref: str) -> None:
-        """Nothing that was printed can be taken away."""
+        """Do nothing: printed text cannot be erased."""
 
     async def find(self, nonce: str) -> str | None:
-        """What was posted has its nonce for a reference."""
+        """Return the nonce, which is also the reference."""
         return nonce
 
     def _print(self, text: str) -> None:
@@ -70,8 +71,8 @@ class Terminal:
         self._out.flush()
 
 
-def _settled(text: str) -> str:
-    """The text without its last, possibly unfinished line."""
+def _complete_lines(text: str) -> str:
+    """Return the text without its last line, which may be unfinished."""
     return text[: text.rfind("\n") + 1]
 
 
@@ -84,7 +85,7 @@ def incoming(
     fresh: bool = False,
     clock: Callable[[], datetime] | None = None,
 ) -> Incoming:
-    """A question typed on the terminal; ``fresh`` asks for a new answer."""
+    """Return a question typed on the terminal; ``fresh`` asks for a new answer instead of a cached one."""
     return Incoming(
         thread=ThreadKey(LOCAL_TENANT, "console", CHANNEL, thread),
         message_id=uuid.uuid4().hex,
@@ -98,7 +99,7 @@ def incoming(
 
 
 def context(services: Services, *, thread: str | None, user: str) -> Context:
-    """A command typed on the terminal."""
+    """Return the context of a command typed on the terminal."""
     return Context(
         tenant_id=LOCAL_TENANT,
         platform="console",
@@ -110,7 +111,7 @@ def context(services: Services, *, thread: str | None, user: str) -> Context:
 
 
 def author(user: str) -> Author:
-    """Whoever has the terminal is an admin."""
+    """Return the author of typed text. The user of the terminal is an admin."""
     return Author(user, user, is_admin=True)
 
 

@@ -1,4 +1,4 @@
-"""Charts as PNG, drawn without a screen."""
+"""Draws charts as PNG images, without a display."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bot.reports.costs import CostReport, money
 
 
 def costs_by_day(report: CostReport) -> bytes:
-    """A bar for each day, in dollars; a report grouped by day is expected."""
+    """Return a bar chart of the costs by day, in US dollars. The report must be grouped by day."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

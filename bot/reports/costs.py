@@ -1,4 +1,4 @@
-"""What the models cost: by person, channel, model, purpose or day, and what each way of saving saved."""
+"""Cost reports by user, channel, model, purpose or day, with the savings of caches and routing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 @dataclass(slots=True)
 class CostRow:
-    """Sums of one group. ``cost_usd`` holds the known prices; ``unknown_calls`` have none."""
+    """Totals of one group. ``cost_usd`` excludes the ``unknown_calls``, whose price is unknown."""
 
     key: str
     name: str = ""
@@ -40,7 +40,7 @@ class CostRow:
     turns: set[str] = field(default_factory=set, repr=False)
 
     def add(self, row: Any) -> None:
-        """Count one ledger row."""
+        """Add one ledger row."""
         usage = usage_of(row)
         self.calls += 1
         self.prompt_tokens += usage.prompt_tokens
@@ -55,7 +55,7 @@ class CostRow:
             self.answers = len(self.turns)
 
     def as_json(self) -> dict[str, Any]:
-        """The row as the command line prints it."""
+        """Return the row as the command line prints it."""
         return {
             "key": self.key,
             "name": self.name,
@@ -73,7 +73,7 @@ class CostRow:
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """Dollars not spent, each counted once: cached reads, cheap instead of strong, answers given again."""
+    """US dollars saved, each counted once: by cached prompts, by the cheap model, by cached answers."""
 
     prompt_cache: Decimal
     routing: Decimal
@@ -82,17 +82,17 @@ class Savings:
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """Rows, dearest first (days in order), their total, and the models whose price is unknown."""
+    """Rows, most expensive first (days in order), their total, savings, and the models whose price is unknown."""
 
     rows: Sequence[CostRow]
     total: CostRow
     savings: Savings
     unknown_prices: Sequence[tuple[str, int]]
     reuse: similar.Tally
-    """What became of answers given again to the same question in other words."""
+    """How cached answers to reworded questions did."""
 
     def as_json(self) -> dict[str, Any]:
-        """The report as the contract of the command line has it."""
+        """Return the report as the JSON document of the command line."""
         return {
             "rows": [row.as_json() for row in self.rows],
             "total": self.total.as_json(),
@@ -108,7 +108,7 @@ class CostReport:
 async def report(
     session: AsyncSession, *, tenant_id: str, start: datetime, by: Dimension, prices: Prices, strong_model: str
 ) -> CostReport:
-    """The costs of a tenant from ``start`` on."""
+    """Return the costs of a tenant since ``start``."""
     calls = await ledger_store.since(session, tenant_id=tenant_id, start=start)
     names = await _names(session, tenant_id) if by == "user" else {}
     rows: dict[str, CostRow] = {}
@@ -139,13 +139,13 @@ _KEY: dict[Dimension, Callable[[Any], str]] = {
 
 
 def money(amount: Decimal) -> str:
-    """Dollars as a person reads them: to the cent from one dollar on, else to a hundredth of it."""
+    """Return an amount in US dollars: with two decimals from one dollar on, otherwise with four."""
     shown = f"{abs(amount):.2f}" if abs(amount) >= 1 else f"{abs(amount):.4f}"
     return f"-${shown}" if amount < 0 and float(shown) else f"${shown}"
 
 
 def usage_of(row: Any) -> Usage:
-    """The tokens of a ledger row."""
+    """Return the tokens of a ledger row."""
     return Usage(
         row.input_tokens,
         row.cached_tokens,
@@ -157,18 +157,18 @@ def usage_of(row: Any) -> Usage:
 
 
 def _saved_by_prompt_cache(calls: Iterable[Any], prices: Prices) -> Decimal:
-    """What the same calls had cost with nothing cached, less what they cost; a write that nobody read is a loss."""
+    """Return the cost of the calls without a prompt cache, minus their real cost. An unused cache write is a loss."""
     saved = Decimal(0)
     for row in calls:
         usage = usage_of(row)
-        plain = Usage(usage.prompt_tokens, 0, 0, 0, usage.completion_tokens)
+        uncached = Usage(usage.prompt_tokens, 0, 0, 0, usage.completion_tokens)
         if usage.prompt_tokens != usage.input_tokens and row.cost_usd is not None:
-            saved += (prices.cost(row.provider, row.model, plain).usd or row.cost_usd) - row.cost_usd
+            saved += (prices.cost(row.provider, row.model, uncached).usd or row.cost_usd) - row.cost_usd
     return saved
 
 
 def _saved_by_routing(calls: Iterable[Any], prices: Prices, strong_model: str) -> Decimal:
-    """What the cheap answers had cost with the strong model, token for token, less what they cost."""
+    """Return the cost of the cheap answers at the strong model's price, token for token, minus their real cost."""
     saved = Decimal(0)
     for row in calls:
         if row.tier == "cheap" and row.purpose == "answer" and row.cost_usd is not None and row.model != strong_model:
@@ -182,7 +182,7 @@ def _provider(model: str, other: str) -> str:
 
 
 async def _saved_by_answer_cache(session: AsyncSession, tenant_id: str, start: datetime) -> Decimal:
-    """What the answers that were given again had cost the first time."""
+    """Return what the cached answers cost the first time, once for each time they were reused."""
     origin = turns.c.trace["cached_from"].astext
     again = (
         select(origin.label("turn_id"), func.count().label("times"))

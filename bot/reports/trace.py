@@ -1,4 +1,4 @@
-"""The trace of one answer: what was searched, found, routed, called and paid."""
+"""Loads the trace of one answer: search, passages, route, model calls and cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.store import ledger, turns
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One turn with its calls; ``details`` is what the engine noted."""
+    """One turn with its model calls. ``details`` is what the engine recorded."""
 
     turn_id: str
     thread: str
@@ -33,20 +33,20 @@ class Trace:
     calls: list[dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
-        """The trace as the command line prints it."""
+        """Return the trace as the command line prints it."""
         flat = asdict(self)
         costs = [call["cost_usd"] for call in self.calls]
         return {**flat, **flat.pop("details"), "cost_usd": None if None in costs else sum(costs)}
 
 
 async def trace_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Trace | None:
-    """The trace of a turn; None where there is none of that id."""
+    """Return the trace of a turn; None if no turn has this id."""
     row = await turns.row_of(session, tenant_id=tenant_id, turn_id=turn_id)
     return None if row is None else await trace_of_row(session, row)
 
 
 async def trace_of_row(session: AsyncSession, row: Any) -> Trace:
-    """The trace of a turn that was read already."""
+    """Return the trace of a turn whose row is already loaded."""
     calls = await ledger.of_turn(session, tenant_id=row.tenant_id, turn_id=str(row.turn_id))
     return Trace(
         turn_id=str(row.turn_id),

@@ -1,4 +1,4 @@
-"""Locks between processes that a dead one cannot keep: Postgres gives them back when the connection ends."""
+"""Locks between processes that a dead process cannot keep: PostgreSQL releases them when the connection ends."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _GIVE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 
 @asynccontextmanager
 async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
-    """Whether this is the only holder of ``name`` among all processes, for the length of the body.
+    """Hold ``name`` during the body; yield whether this is its only holder among all processes.
 
-    Holds a connection and no transaction. A pooler between here and Postgres has to keep the session.
+    Uses a connection but no transaction. A pooler in between must keep the session.
     """
     async with database.engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
@@ -38,6 +38,6 @@ async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
 
 
 async def is_free(database: Database, name: str) -> bool:
-    """Whether nobody holds ``name`` at this moment."""
+    """Return whether nobody holds ``name`` at this moment."""
     async with only_one(database, name) as taken:
         return taken

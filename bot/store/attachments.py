@@ -1,4 +1,4 @@
-"""What stands beside questions: attached files, read once, and the thread above the first one."""
+"""Stores attachments of questions, and the thread above the first question of a thread."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from bot.store.schema import attachments, turns
 from bot.types.conversation import Attachment, StoredAttachment
 from bot.types.turns import Turn
 
+_NOTE = """
+INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref)
+SELECT tenant_id, turn_id, %(position)s, 'file', %(name)s, %(content_type)s, %(size)s, %(ref)s
+FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
+"""
+"""One row for each file of a question, if the question was stored in this transaction."""
+
 
 def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -> list[Statement]:
-    """Note the files of a question that is stored in the same transaction; none where it was stored before."""
+    """Record the files of a question stored in the same transaction; none if it was stored before."""
     return [
         Statement(
             _NOTE,
@@ -37,24 +44,17 @@ def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -
     ]
 
 
-_NOTE = """
-INSERT INTO attachments (tenant_id, turn_id, position, kind, name, content_type, size, ref)
-SELECT tenant_id, turn_id, %(position)s, 'file', %(name)s, %(content_type)s, %(size)s, %(ref)s
-FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
-"""
-
-
 async def of_thread(session: AsyncSession, *, turn: Turn) -> list[StoredAttachment]:
-    """What stands beside the turn and the turns before it in its thread, oldest first.
+    """Return the attachments of the turn and of the turns before it in its thread, oldest first.
 
-    Files of a turn that asked the very same count as the turn's own: it is being asked again.
+    Files of a turn that asked exactly the same count as the turn's own: it is being asked again.
     """
     (rows,) = await send(session, of_thread_read(turn))
     return of_thread_in(rows)
 
 
 def of_thread_read(turn: Turn) -> Statement:
-    """The rows that ``of_thread_in`` reads."""
+    """Read the rows that ``of_thread_in`` takes."""
     return _OF_THREAD(
         tenant=turn.thread.tenant_id,
         thread=threads.thread_uid(turn.thread),
@@ -64,7 +64,7 @@ def of_thread_read(turn: Turn) -> Statement:
 
 
 def of_thread_in(rows: Sequence[Any]) -> list[StoredAttachment]:
-    """What stands beside a turn, oldest first."""
+    """Return the attachments from their rows, oldest first."""
     return [
         StoredAttachment(
             turn_id=str(row.turn_id),
@@ -101,7 +101,7 @@ _OF_THREAD = _of_thread()
 
 
 async def keep(session: AsyncSession, *, tenant_id: str, attached: StoredAttachment) -> None:
-    """Write down what was read; once, whoever reads it first."""
+    """Store what was read of an attachment. The first reader wins."""
     statement = insert(attachments).values(
         tenant_id=tenant_id,
         turn_id=uuid.UUID(attached.turn_id),

@@ -1,8 +1,8 @@
-"""Reservations as single statements: made, changed, settled and read for person, channel and tenant at once.
+"""Reserves, changes, settles and reads tokens for person, channel and tenant at once, each as one SQL statement.
 
-The three days are locked one after the other in this order, whatever the statement, so that no two transactions wait
-for each other: each step of a chain reads from the one before it. A step that does not fit ends the chain, and what was
-taken before it stands in ``reservations`` like everything that is held.
+Every statement locks the three days in this order, so no two transactions wait for each other: each step of a chain
+reads from the one before it. A step that does not fit ends the chain; what was taken before it stands in
+``reservations`` like everything that is held.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ limits AS (
     FROM budgets WHERE tenant_id = %(tenant)s
         AND subject IN (%(of_user)s, %(of_role)s, '{EVERYBODY}', %(of_channel)s, '{EVERY_CHANNEL}', '{TENANT}')
 )"""  # noqa: S608
-"""A step for ``Owners.given``: the caps of the three accounts, those set before those by default."""
+"""SQL step: the limits of the three accounts, set ones before defaults. Takes ``Owners.given``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Whose days a turn counts on. ``day`` is a date in the tenant's time zone."""
+    """The accounts that a turn counts against. ``day`` is a date in the tenant's time zone."""
 
     tenant_id: str
     user_id: str
@@ -49,7 +49,7 @@ class Owners:
 
     @property
     def given(self) -> dict[str, object]:
-        """What every statement here is given."""
+        """The parameters that every statement here takes."""
         return {
             "tenant": self.tenant_id,
             "of_user": of_user(self.user_id),
@@ -63,10 +63,10 @@ class Owners:
 
 
 def taking(gate: str = "") -> str:
-    """Steps that set ``need`` tokens aside on each account, the last being ``held``: what is, for whoever asks.
+    """Return SQL steps that reserve ``need`` tokens on each account; the last step, ``held``, holds what was reserved.
 
-    ``gate`` is the name of an earlier step without whose row nothing is taken. To be given ``reservation``, ``turn``
-    and ``need`` beside those of the owners.
+    ``gate`` names an earlier step without whose row nothing is taken. The statement needs the parameters
+    ``reservation``, ``turn`` and ``need`` in addition to those of the owners.
     """
     before, steps = (f", {gate}" if gate else ""), []
     for owner, subject in _SUBJECTS.items():
@@ -90,43 +90,62 @@ held AS (
 
 
 def reserve(owners: Owners, *, reservation_id: str, turn_id: str, tokens: int) -> Statement:
-    """Set tokens aside; the one row says on how ``many`` of the accounts that was possible."""
+    """Reserve tokens. The one row tells on how ``many`` of the accounts that was possible."""
     return Statement(_RESERVE, owners.given | taken(reservation_id, turn_id, tokens))
 
 
 def taken(reservation_id: str, turn_id: str, tokens: int) -> dict[str, object]:
-    """What ``taking`` is given beside the owners."""
+    """Return the parameters of ``taking`` in addition to those of the owners."""
     return {**_named(reservation_id), "turn": uuid.UUID(turn_id), "need": tokens}
 
 
 def change(owners: Owners, *, reservation_id: str, tokens: int) -> Statement:
-    """Let a reservation stand at so many tokens; the one row says how many accounts ``were`` held, and how ``many``
-    hold what they should now: fewer where more is wanted than there is."""
+    """Resize a reservation to ``tokens``.
+
+    The one row tells how many accounts ``were`` held, and how ``many`` now hold the wanted number: fewer if the
+    accounts lack room.
+    """
     return Statement(_CHANGE, {**owners.given, **_named(reservation_id), "tokens": tokens})
 
 
 def settle(owners: Owners, reservation_id: str | None, calls: Sequence[uuid.UUID], tokens: int) -> Statement:
-    """Give a reservation back and count the ``tokens`` of calls, less what was counted for them before.
+    """Release a reservation and count the ``tokens`` of calls, less what was counted for them before.
 
-    To be sent before the calls' own rows are written: what was counted is read from the ledger. Where the reservation
-    is not held any more, the tokens count on the owners' day.
+    Send this before the calls' own rows are written: what was counted is read from the ledger. If the reservation is
+    no longer held, the tokens count on the owners' day.
     """
     given = {**owners.given, **_named(reservation_id), "calls": list(calls), "tokens": tokens}
     return Statement(_SETTLE, given)
 
 
 def release(tenant_id: str, turn_id: str) -> Statement:
-    """Give back whatever is held for a turn."""
+    """Release everything that is held for a turn."""
     return Statement(_RELEASE, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
+_READ = f"""
+WITH{LIMITS}
+SELECT limits.*,
+    coalesce(of_user.used, 0) AS user_used, coalesce(of_user.reserved, 0) AS user_reserved,
+    coalesce(of_channel.used, 0) AS channel_used, coalesce(of_channel.reserved, 0) AS channel_reserved,
+    coalesce(of_tenant.used, 0) AS tenant_used, coalesce(of_tenant.reserved, 0) AS tenant_reserved
+FROM limits
+LEFT JOIN budget_days of_user
+    ON of_user.tenant_id = %(tenant)s AND of_user.subject = %(of_user)s AND of_user.day = %(day)s
+LEFT JOIN budget_days of_channel
+    ON of_channel.tenant_id = %(tenant)s AND of_channel.subject = %(of_channel)s AND of_channel.day = %(day)s
+LEFT JOIN budget_days of_tenant
+    ON of_tenant.tenant_id = %(tenant)s AND of_tenant.subject = '{TENANT}' AND of_tenant.day = %(day)s"""  # noqa: S608
+"""The three accounts of a turn in one row."""
+
+
 def read(owners: Owners) -> Statement:
-    """The one row that ``accounts`` reads."""
+    """Read the one row that ``accounts`` takes."""
     return Statement(_READ, owners.given)
 
 
 def accounts(row: Any) -> tuple[Account, Account, Account]:
-    """The day of the person, the channel and the tenant."""
+    """Return the day of the person, the channel and the tenant."""
     return (
         Account("user", "user", row.user_cap, row.user_used, row.user_reserved),
         Account("channel", "channel", row.channel_cap, row.channel_used, row.channel_reserved),
@@ -135,12 +154,12 @@ def accounts(row: Any) -> tuple[Account, Account, Account]:
 
 
 def held(tenant_id: str, turn_id: str) -> Statement:
-    """The rows that ``reservation`` reads: what is held for a turn."""
+    """Read the rows that ``reservation`` takes: what is held for a turn."""
     return Statement(_HELD, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
 def reservation(rows: Sequence[Any]) -> Reservation | None:
-    """The turn's reservation, the latest where there are several; None where it is not held on every account."""
+    """Return the turn's reservation, the latest of several; None unless it is held on every account."""
     if len(rows) < ACCOUNTS or len({row.reservation_id for row in rows[:ACCOUNTS]}) > 1:
         return None
     return Reservation(rows[0].reservation_id.hex, int(rows[0].tokens), rows[0].day)
@@ -212,6 +231,8 @@ changed AS (
     RETURNING subject
 )
 SELECT (SELECT count(*) FROM were) AS were, (SELECT count(*) FROM changed) AS many"""  # noqa: S608
+"""Resizes a reservation on its three accounts, in lock order."""
+
 
 _SETTLE = f"""
 WITH counted AS (
@@ -224,6 +245,8 @@ WITH counted AS (
     WHERE tenant_id = %(tenant)s AND reservation_id = %(reservation)s AND state = 'held'
     RETURNING subject, day, tokens
 ),{_settling()} SELECT count(*) AS many FROM at_tenant"""  # noqa: S608
+"""Releases a reservation and counts the calls' tokens, in lock order."""
+
 
 _RELEASE = f"""
 WITH closed AS (
@@ -231,20 +254,8 @@ WITH closed AS (
     WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'held'
     RETURNING subject, day, tokens
 ),{_releasing()} SELECT count(*) AS many FROM closed"""  # noqa: S608
+"""Releases everything held for a turn, in lock order."""
 
-_READ = f"""
-WITH{LIMITS}
-SELECT limits.*,
-    coalesce(of_user.used, 0) AS user_used, coalesce(of_user.reserved, 0) AS user_reserved,
-    coalesce(of_channel.used, 0) AS channel_used, coalesce(of_channel.reserved, 0) AS channel_reserved,
-    coalesce(of_tenant.used, 0) AS tenant_used, coalesce(of_tenant.reserved, 0) AS tenant_reserved
-FROM limits
-LEFT JOIN budget_days of_user
-    ON of_user.tenant_id = %(tenant)s AND of_user.subject = %(of_user)s AND of_user.day = %(day)s
-LEFT JOIN budget_days of_channel
-    ON of_channel.tenant_id = %(tenant)s AND of_channel.subject = %(of_channel)s AND of_channel.day = %(day)s
-LEFT JOIN budget_days of_tenant
-    ON of_tenant.tenant_id = %(tenant)s AND of_tenant.subject = '{TENANT}' AND of_tenant.day = %(day)s"""  # noqa: S608
 
 _HELD = """
 SELECT reservation_id, tokens, day FROM reservations

@@ -1,8 +1,8 @@
-"""Daily token budgets: whose they are, what limits them, and counting on them.
+"""Stores daily token limits and counts tokens on days.
 
-What a turn uses counts on three days at once: those of ``user:ID``, ``channel:ID`` and ``tenant``, always locked in
-this order (``bot.store.budget_reservations``). Limits are kept by subject: those three, ``role:ROLE``, and ``*`` and
-``channel:*`` for everybody and every channel without a limit of their own. A day is a date in the tenant's time zone.
+A turn's tokens count on three days at once: those of ``user:ID``, ``channel:ID`` and ``tenant``, always locked in this
+order (``bot.store.budget_reservations``). Limits are stored by subject: those three, ``role:ROLE``, and ``*`` and
+``channel:*`` for all people and channels without a limit of their own. A day is a date in the tenant's time zone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROLES: tuple[Role, ...] = ("admin", "member")
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Tokens a day where nothing was set; 0 is no limit."""
+    """Daily tokens if no limit was set; 0 means no limit."""
 
     user: int
     channel: int
@@ -37,7 +37,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One subject's day: tokens ``used`` and ``reserved`` of ``cap``."""
+    """One subject's day: ``used`` and ``reserved`` of ``cap`` tokens."""
 
     owner: BudgetOwner
     subject: str
@@ -50,27 +50,27 @@ class Account:
 
 
 def of_user(user_id: str) -> str:
-    """A person as the subject of a budget."""
+    """Return the subject of a person's budget."""
     return f"user:{user_id}"
 
 
 def of_channel(channel_id: str) -> str:
-    """A channel as the subject of a budget."""
+    """Return the subject of a channel's budget."""
     return f"channel:{channel_id}"
 
 
 def of_role(role: Role) -> str:
-    """Everybody of a role, each with a budget of their own."""
+    """Return the subject for everybody of a role; each person has a budget of their own."""
     return f"role:{role}"
 
 
 def subjects(user_id: str, channel_id: str) -> tuple[str, str, str]:
-    """Whose days a turn counts on, in the order in which they are locked."""
+    """Return the subjects that a turn counts against, in the order in which they are locked."""
     return of_user(user_id), of_channel(channel_id), TENANT
 
 
 async def set_limit(session: AsyncSession, *, tenant_id: str, subject: str, daily_tokens: int, set_by: str) -> None:
-    """Set the tokens a day of a subject; from UNLIMITED on there is no limit."""
+    """Set the daily tokens of a subject. UNLIMITED or more means no limit."""
     statement = insert(budgets).values(tenant_id=tenant_id, subject=subject, daily_tokens=daily_tokens, set_by=set_by)
     await session.execute(
         statement.on_conflict_do_update(
@@ -81,7 +81,7 @@ async def set_limit(session: AsyncSession, *, tenant_id: str, subject: str, dail
 
 
 async def list_limits(session: AsyncSession, *, tenant_id: str) -> list[tuple[str, int]]:
-    """Every limit that was set."""
+    """Return every limit that was set."""
     rows = await session.execute(
         select(budgets.c.subject, budgets.c.daily_tokens)
         .where(budgets.c.tenant_id == tenant_id)
@@ -91,12 +91,12 @@ async def list_limits(session: AsyncSession, *, tenant_id: str) -> list[tuple[st
 
 
 async def remove_limit(session: AsyncSession, *, tenant_id: str, subject: str) -> None:
-    """Let the subject fall back to the default."""
+    """Remove the subject's limit, so that the default applies."""
     await session.execute(delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == subject))
 
 
 async def role_of(session: AsyncSession, *, tenant_id: str, user_id: str) -> Role:
-    """The role with which a person asked last."""
+    """Return the role with which the person asked last."""
     stored = await session.scalar(
         select(turns.c.user_role)
         .where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
@@ -110,7 +110,7 @@ async def role_of(session: AsyncSession, *, tenant_id: str, user_id: str) -> Rol
 
 
 async def charge(session: AsyncSession, *, tenant_id: str, subjects: Sequence[str], day: date, tokens: int) -> None:
-    """Count tokens that no reservation covers; ``subjects`` in the order in which they are locked."""
+    """Count tokens that no reservation covers, on ``subjects`` in the order in which they are locked."""
     for subject in subjects:
         statement = insert(budget_days).values(tenant_id=tenant_id, subject=subject, day=day, used=tokens)
         await session.execute(

@@ -1,7 +1,7 @@
-"""Secrets as they lie in the database: encrypted, and bound to the one whose they are.
+"""Encrypts secrets for storage in the database, bound to their owner.
 
-Fernet (AES-128-CBC with HMAC-SHA256) under the first of several keys; the others open what they closed before, so that
-a key is changed by putting a new one in front.
+Fernet (AES-128-CBC with HMAC-SHA256) under the first of several keys. The other keys decrypt what they encrypted
+before, so a key is rotated by putting a new one in front.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ OWNER = "owner"
 
 
 class Seal:
-    """Closes and opens small sets of secrets."""
+    """Encrypts and decrypts small sets of secrets."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._first = Fernet(keys[0])
         self._all = MultiFernet([Fernet(key) for key in keys])
 
     def close(self, owner: str, secrets: Mapping[str, str]) -> str:
-        """The secrets of ``owner``, encrypted under the first key."""
+        """Return the secrets of ``owner``, encrypted under the first key."""
         return self._all.encrypt(json.dumps({**secrets, OWNER: owner}).encode()).decode()
 
     def open(self, owner: str, sealed: str) -> dict[str, str]:
-        """What was closed for that owner. Raises ConfigError where no key fits, or it was another's."""
+        """Decrypt the secrets of ``owner``. Raises ConfigError if no key fits, or if they belong to another owner."""
         try:
             found: dict[str, str] = json.loads(self._all.decrypt(sealed))
         except InvalidToken:
@@ -41,7 +41,7 @@ class Seal:
         return found
 
     def is_current(self, sealed: str) -> bool:
-        """Whether it lies under the first key."""
+        """Return whether they are encrypted under the first key."""
         try:
             self._first.decrypt(sealed)
         except InvalidToken:

@@ -1,4 +1,4 @@
-"""Which kinds of events have come from a platform, and when last: what a subscription that is missing shows by."""
+"""Records which kinds of events a platform has sent, and when last, so that a missing subscription shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.types.conversation import Platform
 
 
 async def note(session: AsyncSession, *, tenant_id: str, platform: Platform, kind: str) -> None:
-    """An event of that kind came."""
+    """Record that an event of this kind arrived."""
     heard = insert(events_heard).values(tenant_id=tenant_id, platform=platform, kind=kind)
     await session.execute(
         heard.on_conflict_do_update(index_elements=["tenant_id", "platform", "kind"], set_={"last_at": func.now()})
@@ -21,7 +21,7 @@ async def note(session: AsyncSession, *, tenant_id: str, platform: Platform, kin
 
 
 async def heard(session: AsyncSession, *, tenant_id: str, platform: Platform) -> dict[str, datetime]:
-    """When each kind of event came last; kinds that never came are not in it."""
+    """Return when each kind of event arrived last, without kinds that never did."""
     found = await session.execute(
         select(events_heard.c.kind, events_heard.c.last_at).where(
             events_heard.c.tenant_id == tenant_id, events_heard.c.platform == platform

@@ -1,4 +1,4 @@
-"""Facts that people stated in threads. Of two about one subject the later holds; the earlier is kept until both go."""
+"""Stores facts that people stated in threads. The latest about a subject holds; earlier ones stay until both go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.engine.memory import Quoted, Said
+from bot.engine.memory import StatedFact, VerifiedFact
 from bot.store.pipeline import Statement, Template, send
 from bot.store.schema import facts, turns
 from bot.store.threads import thread_uid
@@ -19,12 +19,14 @@ from bot.types.conversation import Author, Fact, ThreadKey
 from bot.types.turns import Turn
 
 MOST = 200
-"""Facts of a thread that are read, the latest ones."""
+"""The latest facts of a thread that are read."""
 
 
-async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[Said]) -> None:
-    """Keep what the turn's author stated in it, in place of what was kept of the turn before; nothing where the
-    question was changed or deleted meanwhile."""
+async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[StatedFact]) -> None:
+    """Store what the turn's author stated in it, replacing what was stored for the turn before.
+
+    Nothing is stored if the question was edited or deleted meanwhile.
+    """
     tenant_id = turn.thread.tenant_id
     asked = select(turns.c.question).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == uuid.UUID(turn.id))
     if await session.scalar(asked.with_for_update(read=True)) != turn.question:
@@ -35,8 +37,8 @@ async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[Said]) -> N
         await _keep(session, turn.thread, turn.id, turn.author, turn.created_at, one)
 
 
-async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[Quoted]) -> None:
-    """Keep facts that stand in questions of the thread, each with its question's author and date; none twice."""
+async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[VerifiedFact]) -> None:
+    """Store facts quoted from questions of the thread, each with the question's author and date, none twice."""
     for one in quoted:
         asked = (
             await session.execute(
@@ -52,8 +54,8 @@ async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[Qu
             await _keep(session, thread, str(asked.turn_id), author, asked.created_at, one.said)
 
 
-async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID, said: Said) -> bool:
-    """Whether the question's fact is kept already, in the same words or in those that a pattern found."""
+async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID, said: StatedFact) -> bool:
+    """Return whether the question's fact is stored already, in the same words or as a pattern found it."""
     rows = await session.execute(
         select(facts.c.subject, facts.c.text).where(facts.c.tenant_id == thread.tenant_id, facts.c.turn_id == turn_id)
     )
@@ -62,7 +64,7 @@ async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID,
 
 
 async def _keep(
-    session: AsyncSession, thread: ThreadKey, turn_id: str, author: Author, said_at: datetime, one: Said
+    session: AsyncSession, thread: ThreadKey, turn_id: str, author: Author, said_at: datetime, one: StatedFact
 ) -> None:
     await session.execute(
         insert(facts).values(
@@ -81,18 +83,18 @@ async def _keep(
 
 
 async def current(session: AsyncSession, *, thread: ThreadKey) -> list[Fact]:
-    """The facts that hold in the thread, oldest first."""
+    """Return the facts that hold in the thread, oldest first."""
     (rows,) = await send(session, current_read(thread))
     return current_in(rows)
 
 
 def current_read(thread: ThreadKey) -> Statement:
-    """The rows that ``current_in`` reads."""
+    """Read the rows that ``current_in`` takes."""
     return _CURRENT(tenant=thread.tenant_id, thread=thread_uid(thread))
 
 
 def current_in(rows: Sequence[Any]) -> list[Fact]:
-    """The facts that hold, oldest first."""
+    """Return the facts that hold, oldest first, from their rows."""
     latest: dict[str, Fact] = {}
     for row in rows:
         latest.setdefault(row.subject, _fact(row))
@@ -108,7 +110,7 @@ _CURRENT = Template(
 
 
 async def forget(session: AsyncSession, *, thread: ThreadKey, subjects: Collection[str]) -> int:
-    """Delete everything stated about these subjects in the thread, superseded facts too; the number deleted."""
+    """Delete all facts about these subjects in the thread, superseded ones included. Return their number."""
     gone = await session.execute(
         delete(facts)
         .where(

@@ -1,4 +1,4 @@
-"""The queue of background work: procrastinate on the same Postgres. A job's payload is ids, never text or secrets."""
+"""The queue of background jobs: procrastinate on the same database. A job's payload is ids, never text or secrets."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sqlalchemy.engine import make_url
 from bot.errors import ConfigError
 
 Lane = Literal["documents", "chores"]
-"""Readings of sources take long and have workers of their own, so that they hold nothing up."""
+"""Reading sources takes long and has workers of its own, so that it delays nothing else."""
 LONG: frozenset[str] = frozenset(("ingest", "reembed"))
 STALLED_SECONDS = 20.0
-"""A worker that gave no sign of life for so long is dead; each gives one every ``HEARTBEAT`` seconds."""
+"""A worker is dead after so long without a heartbeat. Each sends one every ``HEARTBEAT`` seconds."""
 HEARTBEAT = 5.0
 
 
 class Queue:
-    """Where background work is handed in. Opens nothing until it is first used."""
+    """Submits background jobs. Opens nothing until its first use."""
 
     def __init__(self, url: str, *, connections: int = 6) -> None:
         address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -33,7 +33,7 @@ class Queue:
         self._opening = asyncio.Lock()
 
     async def opened(self) -> App:
-        """The queue, connected. It knows no tasks: those are the worker's. Raises ConfigError."""
+        """Return the connected queue. It knows no tasks: those are the worker's. Raises ConfigError."""
         async with self._opening:
             try:
                 await self.connector.open_async()
@@ -51,10 +51,10 @@ class Queue:
         after: timedelta | None = None,
         **ids: str,
     ) -> int | None:
-        """Hand in a job and return its number; None where a job of the same ``once`` waits already.
+        """Submit a job and return its number, or None if a job with the same ``once`` waits already.
 
-        Jobs of one ``lock`` run one after the other. ``after`` is how long it waits at least. Locks of different
-        tenants never meet.
+        Jobs with one ``lock`` run one after the other. ``after`` is the minimum delay. Locks of different tenants
+        never collide.
         """
         app = await self.opened()
         job = app.configure_task(
@@ -70,13 +70,13 @@ class Queue:
             return None
 
     async def waits_or_runs(self, job_id: int) -> bool:
-        """Whether the job is still to be done, or being done, or found again once its worker is known to be dead."""
+        """Return whether the job waits, runs, or will be found again once its worker is known to be dead."""
         app = await self.opened()
         jobs = await app.job_manager.list_jobs_async(id=job_id)
         return any(Status(job.status) in (Status.TODO, Status.DOING) for job in jobs)
 
     async def has_worker(self) -> bool:
-        """Whether any worker that takes jobs gave a sign of life lately."""
+        """Return whether any worker that takes jobs sent a heartbeat recently."""
         await self.opened()
         row = await self.connector.execute_query_one_async(
             "SELECT EXISTS (SELECT FROM procrastinate_workers "
@@ -91,5 +91,5 @@ class Queue:
 
 
 def lane(task: str) -> Lane:
-    """Which workers a task belongs to."""
+    """Return the queue name whose workers run a task."""
     return "documents" if task in LONG else "chores"

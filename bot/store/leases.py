@@ -1,4 +1,4 @@
-"""The right to write for a turn: one process at a time has it, and every write of a run names its fence."""
+"""Leases: the exclusive right to answer a turn. Every write of an attempt names its fencing token."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from bot.store.turns import ANYBODY, OPEN
 from bot.types.turns import Lease, Outcome, Turn
 
 LEASE = timedelta(seconds=30)
-"""How long a process may stay silent before another may take its turn."""
+"""How long a process may stay silent before another may take over its turn."""
 
 TAKEN = "Another process answers this question now."
+
+_STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
+
 
 _TAKE = """
 WITH taken AS (
@@ -44,21 +47,21 @@ WITH taken AS (
 )
 SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS announced FROM taken
 """
-_STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
+"""Leases a turn that waits or whose lease has expired, if no earlier turn of its thread is open."""
 
 
 def taking(turn: Turn, holder: int | None) -> tuple[Statement, Statement]:
-    """Take the turn; ``taken`` reads the rows. A first run's first message is put on record with it.
+    """Lease the turn; ``taken`` reads the rows. The first attempt's first message is recorded with it.
 
-    A turn that runs in this very process's name was leased in a transaction whose commit nobody heard of. Fails with a
-    UniqueViolation where another turn of the thread was leased in the same moment.
+    A turn that already runs under this process's number was leased in a transaction whose commit was not confirmed.
+    Fails with a UniqueViolation if another turn of the thread was leased in the same moment.
     """
     named = _named(turn)
     return Statement(_TAKE, {**named, "holder": holder, "lease": LEASE}), Statement(_STATE, named)
 
 
 def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | None:
-    """The lease; None while the thread is busy with the turn or an earlier one. Raises LeaseLost once it ended."""
+    """Return the lease, or None while the thread is busy. Raises LeaseLost if the turn has ended."""
     for row in lease:
         return Lease(turn.id, row.fence, row.takeovers, row.recorded, row.stopping, row.announced)
     if not state or state[0].state not in OPEN:
@@ -66,29 +69,25 @@ def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | Non
     return None
 
 
-def renewing(turn: Turn, lease: Lease, holder: int | None) -> Statement:
-    """Prolong the lease; no row where it was lost.
-
-    A turn that was leased while this process could not be seen to live is put under its number: where the process
-    dies, nobody waits for the lease to lapse.
-    """
-    return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE, "holder": holder})
-
-
 _RENEW = """
 UPDATE turns SET lease_until = now() + %(lease)s, holder = coalesce(CAST(%(holder)s AS integer), holder)
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
+"""Extends a lease."""
+
+
+def renewing(turn: Turn, lease: Lease, holder: int | None) -> Statement:
+    """Extend the lease; returns no row if it was lost.
+
+    A turn leased while this process could not be seen to live gets its number now, so that nobody has to wait for the
+    lease to expire if the process dies.
+    """
+    return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE, "holder": holder})
 
 
 def _named(turn: Turn) -> dict[str, object]:
     return {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id)}
-
-
-def handing_back(turn: Turn, lease: Lease) -> Statement:
-    """Put the turn back into the queue, for anybody; no row where the lease was lost."""
-    return Statement(_HAND_BACK, {**_named(turn), "fence": lease.fence, "anybody": ANYBODY})
 
 
 _HAND_BACK = """
@@ -96,10 +95,25 @@ UPDATE turns SET state = 'queued', lease_until = NULL, holder = %(anybody)s
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
+"""Queues a leased turn again, for any process."""
+
+
+def handing_back(turn: Turn, lease: Lease) -> Statement:
+    """Queue the turn again for any process; returns no row if the lease was lost."""
+    return Statement(_HAND_BACK, {**_named(turn), "fence": lease.fence, "anybody": ANYBODY})
+
+
+_END = """
+UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
+    citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s, finished_at = now()
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+RETURNING fence
+"""
+"""Stores the end of a leased turn."""
 
 
 def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
-    """Store how the turn ended; no row where the lease was lost."""
+    """Store how the turn ended; returns no row if the lease was lost."""
     return Statement(
         _END,
         {
@@ -115,31 +129,16 @@ def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
     )
 
 
-_END = """
-UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
-    citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s, finished_at = now()
-WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
-RETURNING fence
-"""
-
-
-def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
-    """A row where the turn ended so under this lease: a commit may go through though nobody hears of it."""
-    return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
-
-
 _ENDED = """
 SELECT fence FROM turns
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = %(state)s AND fence = %(fence)s
 """
+"""Finds a turn that ended under this lease."""
 
 
-def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
-    """Remember a reply message: before it is posted without, after with its reference; ``ref`` is on record then.
-
-    A reference that is known stays. No row where the lease was lost.
-    """
-    return Statement(_RECORD_PART, {**_named(turn), "fence": lease.fence, "lease": LEASE, "part": index, "ref": ref})
+def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
+    """Return a row if the turn ended like this under this lease: a commit may succeed without confirmation."""
+    return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
 
 
 _RECORD_PART = """
@@ -153,3 +152,12 @@ SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM held
 ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
 RETURNING ref
 """
+"""Records a reply message and extends the lease. The first reference wins."""
+
+
+def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
+    """Record a reply message: before it is posted without, after with its reference. Returns the one on record.
+
+    The first reference wins. Returns no row if the lease was lost.
+    """
+    return Statement(_RECORD_PART, {**_named(turn), "fence": lease.fence, "lease": LEASE, "part": index, "ref": ref})

@@ -1,7 +1,7 @@
-"""The ledger: one row for every call of a model provider, from before it is sent.
+"""The ledger: one row for every provider call, written before the call is sent.
 
-A row is ``open``, with the estimated prompt, until the call is settled. Where its process died it is settled as the
-estimate that it is, with the error LEFT_BEHIND; should that process turn out to live, its own figures replace that.
+A row is ``open``, with the estimated prompt, until the call is settled. If its process dies, the estimate is settled
+with the error LEFT_BEHIND; if that process turns out to live, its own figures replace it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEFT_BEHIND = "left behind"
 
 @dataclass(frozen=True, slots=True)
 class LeftCall:
-    """A call of a process that died: the tokens it is estimated at, and whose day they count on."""
+    """A call of a dead process: its estimated tokens and the day they count on."""
 
     user_id: str
     channel_id: str
@@ -36,25 +36,25 @@ class LeftCall:
 
 
 def opened(key: ThreadKey, *, user_id: str, turn_id: str, day: date, call: Call) -> Statement:
-    """Put a call on record before it is sent; once more is no second row."""
+    """Record a call before it is sent. Recording it again adds no row."""
     return _OPENED(**_row(key, user_id, turn_id, day, call))
 
 
 def settled(
     key: ThreadKey, *, user_id: str, turn_id: str | None, day: date, calls: Sequence[Call]
 ) -> tuple[list[uuid.UUID], list[Statement]]:
-    """The ids of calls that are over, and what settles each one's row, or writes it where there was none."""
+    """Return the ids of calls that are over, and the statements that settle each one's row or write it."""
     rows = [_row(key, user_id, turn_id, day, call) for call in calls]
     return [row["call_id"] for row in rows], [_SETTLED(**row) for row in rows]
 
 
 def left(tenant_id: str, turn_id: str) -> Statement:
-    """Settle what the turn's earlier process had under way when it died; a row with ``tokens`` for each call."""
+    """Settle the calls that the turn's earlier process had under way when it died; a row with ``tokens`` for each."""
     return _LEFT(tenant=tenant_id, turn=uuid.UUID(turn_id))
 
 
 async def settle_old(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LeftCall]:
-    """Settle what has been under way for so long that its process must be gone."""
+    """Settle calls that have been under way for so long that their process must be gone."""
     return await _settle_left(session, ledger.c.tenant_id == tenant_id, ledger.c.created_at < func.now() - older)
 
 
@@ -137,7 +137,7 @@ def _values(call: Call) -> dict[str, Any]:
 
 
 async def of_turn(session: AsyncSession, *, tenant_id: str, turn_id: str) -> list[Any]:
-    """The calls of one turn, oldest first."""
+    """Return the calls of one turn, oldest first."""
     rows = await session.execute(
         select(ledger)
         .where(ledger.c.tenant_id == tenant_id, ledger.c.turn_id == uuid.UUID(turn_id))
@@ -147,6 +147,6 @@ async def of_turn(session: AsyncSession, *, tenant_id: str, turn_id: str) -> lis
 
 
 async def since(session: AsyncSession, *, tenant_id: str, start: datetime) -> list[Any]:
-    """Every call from ``start`` on."""
+    """Return every call from ``start`` on."""
     rows = await session.execute(select(ledger).where(ledger.c.tenant_id == tenant_id, ledger.c.created_at >= start))
     return list(rows)

@@ -1,4 +1,4 @@
-"""Alembic, called from code: the same migrations that ``alembic upgrade head`` runs."""
+"""Runs Alembic from code: the same migrations that ``alembic upgrade head`` runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def config(url: str) -> Config:
-    """Alembic's configuration for one database."""
+    """Return Alembic's configuration for one database."""
     settings = Config()
     settings.set_main_option("script_location", str(ROOT / "migrations"))
     settings.attributes["url"] = driver_url(url)
@@ -30,10 +30,10 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the schema up to ``revision``; one that a later version has brought further is left as it is.
+    """Upgrade the schema to ``revision``. A schema that a later version has upgraded further stays as it is.
 
-    Migrations only add what the version before can do without, so that both run side by side while a new one is
-    deployed. Raises ConfigError where the database does not answer.
+    Migrations only add what the previous version can do without, so both versions can run during a rolling upgrade.
+    Raises ConfigError if the database does not answer.
     """
     try:
         current, _ = revisions(url)
@@ -53,12 +53,12 @@ def _is_known(url: str, revision: str) -> bool:
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Take the schema down to ``revision``."""
+    """Downgrade the schema to ``revision``."""
     command.downgrade(config(url), revision)
 
 
 def revisions(url: str) -> tuple[str | None, str | None]:
-    """The revision the database has, and the newest there is."""
+    """Return the revision of the database, and the newest one there is."""
     engine = create_engine(driver_url(url), connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:

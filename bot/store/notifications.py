@@ -1,4 +1,7 @@
-"""A process's own connection to Postgres, beside the pool: it hears of the others, and they see by it that it lives."""
+"""Keeps a process's own connection for LISTEN/NOTIFY: it hears other processes, and they see that it lives.
+
+The connection is separate from the pool.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +30,25 @@ CHANNEL = "parley_turns"
 BEAT_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 _TELL = "SELECT pg_notify(%(channel)s, payload) FROM unnest(%(payloads)s::text[]) AS told (payload)"
+PACING = "pace"
+"""The first word of a report of edits. Versions that do not know it skip it."""
+_KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "moved"}
+
+
+def _unheard(_: Pacing) -> None:
+    """Ignore pacing: this process edits nothing."""
+
+
 _BIND = """
     SELECT set_config('parley.tenant_id', %(tenant)s, false),
            (SELECT set_config('role', rolname, false) FROM pg_roles
             WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
 """
-PACING = "pace"
-"""The first word of what a process tells of its edits; processes that do not know it pass it over."""
-_KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "moved"}
-
-
-def _unheard(_: Pacing) -> None:
-    """Nobody edits here."""
+"""Binds the connection's session to no tenant and to the role without rights to bypass row-level security."""
 
 
 class Notifications:
-    """Connects again by itself. ``heard`` is called with every notice, on the event loop, and must not block."""
+    """Reconnects by itself. ``heard`` is called with every notice, on the event loop, and must not block."""
 
     def __init__(
         self,
@@ -55,7 +61,7 @@ class Notifications:
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._beat = beat
         self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
-        """The number of this process, for as long as it lives."""
+        """The number of this process."""
         self._who = {"id": self.process_id, "host": socket.gethostname(), "pid": os.getpid(), "settling": settling}
         self._connected = asyncio.Event()
 
@@ -69,7 +75,7 @@ class Notifications:
         await self._connected.wait()
 
     async def serve(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None] = _unheard) -> None:
-        """Listen until cancelled; ``paced`` is called with what is told of edits, like ``heard``."""
+        """Listen until cancelled. ``paced`` is called with other processes' edits and must not block."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -117,23 +123,23 @@ class Notifications:
                 await connection.close()
 
     async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
-        """Take the lock that shows that this process lives; an earlier connection may still have it for a moment."""
+        """Take the advisory lock that shows that this process lives. An earlier connection may hold it for a moment."""
         row = await (await connection.execute(processes.LOCK, self._who)).fetchone()
         return row is not None and bool(row[0])
 
 
 def payload(notice: Notice) -> str:
-    """A notice as it travels."""
+    """Return the notice as a NOTIFY payload."""
     return f"{notice.kind} {notice.platform or '-'} {notice.turn_id or '-'} {notice.holder}"
 
 
 def telling(pacings: Sequence[Pacing]) -> Statement:
-    """Tell every process of this one's edits, for a transaction of its own."""
+    """Return the statement that reports this process's edits to every process, for a transaction of its own."""
     return Statement(_TELL, {"channel": CHANNEL, "payloads": [_written(pacing) for pacing in pacings]})
 
 
 def parsed(text: str) -> Notice | Pacing | None:
-    """What a payload says; None for one of another version."""
+    """Parse a payload. Return None for one of another version."""
     if text.startswith(f"{PACING} "):
         return _read(text)
     said = text.split()

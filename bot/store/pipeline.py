@@ -1,7 +1,7 @@
-"""Transactions of one tenant that travel whole: begin, bind, statements and commit go out together and come back so.
+"""Runs transactions of one tenant in one round trip: begin, bind, statements and commit travel together.
 
-For what a person waits for. Beside SQLAlchemy's sessions, which take a round trip a statement and several milliseconds
-of the process, it has connections of its own.
+For paths on which a person waits. SQLAlchemy's sessions take a round trip for each statement and several milliseconds
+of the process; this has connections of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bot.store.retry import is_away, unreachable
 
 APP_ROLE = "parley_app"
 SURELY_ALIVE = 1.0
-"""Seconds since its last use within which a connection is not asked whether it still stands."""
+"""Seconds since its last use within which a connection is assumed to be alive."""
 CONNECTIONS = 6
 
 _MAY_TAKE_ROLE = (
@@ -34,26 +34,26 @@ _MAY_TAKE_ROLE = (
 )
 
 Rows = list[Any]
-"""Of one statement, each a named tuple."""
+"""The rows of one statement, each a named tuple."""
 _Connection = psycopg.AsyncConnection[Any]
 
 
 class Statement(NamedTuple):
-    """SQL with ``%(name)s`` in place of what is given."""
+    """SQL with ``%(name)s`` placeholders, and their values."""
 
     sql: str
     given: Mapping[str, object] = {}
 
 
 class Template:
-    """A statement of SQLAlchemy's with its parameters left open: made SQL once, when it is first used."""
+    """A SQLAlchemy statement with open parameters, compiled once when it is first used."""
 
     def __init__(self, clause: ClauseElement) -> None:
         self.clause = clause
         self._made: Statement | None = None
 
     def __call__(self, **given: object) -> Statement:
-        """It, given these parameters."""
+        """Return the statement with these values."""
         if self._made is None:
             compiled = self.clause.compile(dialect=dialect(paramstyle="pyformat"))  # type: ignore[no-untyped-call]
             self._made = Statement(str(compiled), compiled.params)
@@ -61,7 +61,7 @@ class Template:
 
 
 async def send(session: AsyncSession, *statements: Statement) -> list[Rows]:
-    """Statements within a session's transaction, in one round trip; the rows of each."""
+    """Run statements within a session's transaction in one round trip. Return the rows of each."""
     pooled = (await session.connection()).sync_connection
     connection: Any = pooled.connection.driver_connection if pooled is not None else None
     return await _sent(connection, (), statements, ())
@@ -84,10 +84,10 @@ async def _sent(
 
 @lru_cache(maxsize=1024)
 def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
-    """What binds a transaction that has begun to one tenant.
+    """Return the commands that bind an open transaction to one tenant.
 
-    ``SET LOCAL`` and not ``set_config()``, for a Postgres that is several nodes hands only the former on to them. The
-    role has no right to bypass row-level security; None where the connecting role may not take it.
+    ``SET LOCAL`` instead of ``set_config()``, because a distributed PostgreSQL passes only the former on to its nodes.
+    The role cannot bypass row-level security; None if the connecting role may not take it.
     """
     named = sql.Literal(tenant_id).as_string(None)
     taken = (f"SET LOCAL ROLE {sql.Identifier(role).as_string(None)}",) if role else ()
@@ -101,14 +101,14 @@ class Work:
         self._connection = connection
         self._before: tuple[str, ...] = ("BEGIN", *binding(tenant_id, role))
         self.done = False
-        """Whether it has been committed."""
+        """Whether it was committed."""
 
     async def ask(self, *statements: Statement) -> list[Rows]:
-        """The rows of each statement. Raises what Postgres says of the first that fails."""
+        """Return the rows of each statement. Raises PostgreSQL's error for the first that fails."""
         return await self._send(statements)
 
     async def last(self, *statements: Statement) -> list[Rows]:
-        """The same, and the commit with it."""
+        """Do as ``ask``, and commit in the same round trip."""
         rows = await self._send(statements, "COMMIT")
         self.done = True
         return rows
@@ -119,7 +119,7 @@ class Work:
 
 
 class Pipelines:
-    """The connections. Opens nothing until the first transaction."""
+    """The pool of connections. Opens nothing until the first transaction."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Pipelines:
 
     @asynccontextmanager
     async def work(self, tenant_id: str) -> AsyncIterator[Work]:
-        """A transaction of one tenant: rolled back unless ``last`` was asked. Raises StoreAway."""
+        """Open a transaction of one tenant, rolled back unless ``last`` was awaited. Raises StoreAway."""
         try:
             async with asyncio.timeout(self._seconds):
                 await self._places.acquire()
@@ -162,7 +162,7 @@ class Pipelines:
                 self._places.release()
 
     async def aclose(self) -> None:
-        """Close every connection, those in use once they are given back."""
+        """Close every connection; those in use are closed when they are returned."""
         self._closed = True
         while self._idle:
             connection, _ = self._idle.pop()
@@ -182,7 +182,7 @@ class Pipelines:
         return connection
 
     async def _given_back(self, connection: _Connection) -> None:
-        """Kept, once it is in no transaction; closed where it broke or something is still under way."""
+        """Return a connection to the pool; close it if it broke or something is still under way."""
         status = connection.info.transaction_status
         try:
             if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
@@ -208,7 +208,7 @@ async def _stands(connection: _Connection) -> bool:
 
 @asynccontextmanager
 async def _or_closed(connection: _Connection) -> AsyncIterator[None]:
-    """Close the connection where the body fails or is cancelled: nobody else knows of it."""
+    """Close the connection if the body fails or is cancelled: nobody else knows of it."""
     try:
         yield
     except BaseException:

@@ -1,8 +1,8 @@
-"""What is kept of one person: handed over whole, or erased for good.
+"""Exports and erases everything stored about one person.
 
-Erasing takes questions and their answers, cached answers, summaries of threads the person wrote in, feedback, limits,
-and what the person said in channels whose history was read. The ledger stays, for the books must add up, under a name
-that leads to nobody.
+Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, and the
+person's messages in indexed channels. The ledger stays, because the books must add up, under a name that leads to
+nobody.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ERASED_TITLE = "(erased)"
 
 
 async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[str, Any]:
-    """Everything that is kept of the person in this tenant, oldest first."""
+    """Return everything stored about the person in this tenant, oldest first."""
     asked = await session.execute(
         select(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id).order_by(turns.c.seq)
     )
@@ -65,7 +65,7 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
             for r in stated
         ],
         "attachments": [{"turn_id": str(r.turn_id), "name": r.name, "text": r.text} for r in attached],
-        "channel_messages": await message_erasure.said_by(session, tenant_id=tenant_id, user_id=user_id),
+        "channel_messages": await message_erasure.messages_by(session, tenant_id=tenant_id, user_id=user_id),
         "feedback": [{"turn_id": str(r.turn_id), "value": r.value, "reason": r.reason} for r in rated],
         "budget_days": [{"day": str(r.day), "used": r.used, "reserved": r.reserved} for r in days],
         "calls": [
@@ -76,7 +76,7 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
 
 
 async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[str, int]:
-    """Erase the person in this tenant; how much of what went or was renamed."""
+    """Erase the person in this tenant. Return how much of each kind was deleted or renamed."""
     own = select(turns.c.turn_id).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
     places = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
     touched = list(await session.scalars(places.distinct()))
@@ -104,13 +104,13 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
     }
     done = {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
-    done["documents"] = await message_erasure.withdraw(session, tenant_id=tenant_id, user_id=user_id)
+    done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
     done["threads"] = await _forget_threads(session, tenant_id, touched)
     return done
 
 
 async def _lock(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> None:
-    """No summary that is being made of the person's words is kept after this."""
+    """Lock the person's threads, so that no summary of their messages is stored after this."""
     await session.execute(
         select(threads.c.thread_uid)
         .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid.in_(touched))
@@ -120,7 +120,7 @@ async def _lock(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID])
 
 
 async def _forget_threads(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> int:
-    """Threads without a turn go; the others lose title and summary, which may hold the person's words."""
+    """Delete threads without a turn; clear title and summary of the others, which may quote the person."""
     there = exists().where(turns.c.tenant_id == threads.c.tenant_id, turns.c.thread_uid == threads.c.thread_uid)
     mine = (threads.c.tenant_id == tenant_id) & threads.c.thread_uid.in_(touched)
     gone = await session.execute(delete(threads).where(mine, ~there).returning(threads.c.thread_uid))

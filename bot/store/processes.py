@@ -1,9 +1,9 @@
-"""Which processes live. Each holds an advisory lock for as long as its connection stands, and leaves a beat in a row.
+"""Tells which processes live. Each holds an advisory lock while its connection stands, and updates a heartbeat row.
 
-A process is dead when nobody holds its lock and its beat has stopped: the lock tells a killed process within a moment,
-the beat covers the moment in which a live one connects anew. Right after a start of the server nobody holds a lock,
-so nobody is taken for dead. A process that is paused or hangs keeps its lock: it counts as dead once it has been silent
-for as long as a lease lasts.
+A process is dead when nobody holds its lock and its heartbeat has stopped: the lock reveals a killed process within a
+moment, the heartbeat covers the moment in which a live one reconnects. Right after a start of the server nobody holds a
+lock, so no process counts as dead. A process that is paused or hangs keeps its lock; it counts as dead once it has been
+silent for as long as a lease lasts.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 LOCKS = 0x7061726C
-"""First half of the advisory locks of processes; the other half is the process's number."""
+"""First key of the processes' advisory locks. The second is the process's number."""
 
 NO_BEAT = 1.5
-"""Seconds after which a beat has stopped; it comes every second, and a connection is made anew in far less."""
+"""Seconds after which a heartbeat has stopped. It comes every second; reconnecting takes far less."""
 
 SILENT = 30.0
-"""Seconds without a beat after which a process that still holds its lock counts as dead: as long as a lease lasts."""
+"""Seconds without a heartbeat after which a process counts as dead although it holds its lock: a lease's length."""
 
 SETTLING = 5.0
 """Seconds after the start of the server within which live processes take their locks again."""
@@ -29,10 +29,10 @@ KEPT = "1 day"
 
 
 def dead(process: str) -> str:
-    """SQL that says of the process number in the expression ``process`` that it is dead.
+    """Return SQL that is true if the process whose number is in the expression ``process`` is dead.
 
-    For a transaction of ``Database.queue``; its parameter ``settling`` are the seconds after the start of the server
-    within which nobody is taken for dead.
+    For a transaction of ``Database.queue``. Its parameter ``settling`` is the number of seconds after the start of the
+    server during which no process counts as dead.
     """
     return f"""(
         pg_postmaster_start_time() < now() - make_interval(secs => :settling)
@@ -55,13 +55,15 @@ BEAT = """
     INSERT INTO processes (tenant_id, process_id, host, pid) VALUES ('*', %(id)s, %(host)s, %(pid)s)
     ON CONFLICT (tenant_id, process_id) DO UPDATE SET beat_at = now()
 """
+"""Updates the process's heartbeat."""
+
 
 LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
 
 _DEAD = dead("others.holder").replace(":settling", "%(settling)s")
 
 HELD = "(state IN ('queued', 'running') OR withdrawn_at IS NOT NULL)"
-"""SQL that says of a turn that somebody has to see to it."""
+"""SQL: the turn waits or runs."""
 
 LEFT = f"""
     SELECT EXISTS (
@@ -70,13 +72,14 @@ LEFT = f"""
         WHERE {_DEAD})
       OR EXISTS (SELECT 1 FROM turns WHERE state = 'running' AND lease_until < now())
 """  # noqa: S608
-"""Whether there are turns of a dead process, or one whose lease has lapsed."""
+"""SQL: turns of a dead process exist, or turns whose lease has expired."""
+
 
 FORGET = f"DELETE FROM processes WHERE tenant_id = '*' AND beat_at < now() - interval '{KEPT}'"  # noqa: S608
 
 
-async def serves(session: AsyncSession, *, process_id: int, platform: str) -> None:
-    """Note that the process serves the platform."""
+async def mark_serving(session: AsyncSession, *, process_id: int, platform: str) -> None:
+    """Record that the process serves the platform."""
     await session.execute(
         text(
             "UPDATE processes SET platforms = trim(platforms || ' ' || :platform) "
@@ -87,7 +90,7 @@ async def serves(session: AsyncSession, *, process_id: int, platform: str) -> No
 
 
 async def last_served(session: AsyncSession, *, process_id: int, platform: str) -> datetime | None:
-    """When another process last served the platform; None where none did within a day."""
+    """Return when another process last served the platform, or None if none did within a day."""
     found: datetime | None = await session.scalar(
         text(
             "SELECT max(beat_at) FROM processes "

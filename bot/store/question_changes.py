@@ -1,4 +1,4 @@
-"""A question that was changed or deleted: its turn begins anew, or is forgotten, with all that was made of it."""
+"""Handles edited and deleted questions: queues the turn again, or erases it, with everything derived from it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ FORGOTTEN = "The question was deleted."
 async def begin_anew(
     session: AsyncSession, *, tenant_id: str, turn_id: str, question: str, tokens: int, holder: int | None
 ) -> bool:
-    """Let the turn answer another question in the place of the first; False where it asks just that already, or where
-    the question was deleted: of two events the later may come first.
+    """Queue the turn again with an edited question and erase what came of the first one; its lease is lost.
 
-    Whoever runs it has lost it. What came of the first question is forgotten.
+    Return False if the text is unchanged, or if the question was deleted: of two events the later may come first.
     """
     changed = await session.scalar(
         update(turns)
@@ -71,9 +70,9 @@ async def begin_anew(
 
 
 async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None = None) -> None:
-    """End the turn and keep nothing of what was asked and answered; its ledger rows stay.
+    """End the turn and erase its question and answer. Its ledger rows stay.
 
-    The messages of its reply are still to be taken away: by whoever holds the turn, who may be posting one just now,
+    Its reply messages still have to be removed: by the process that holds the turn, which may be posting one just now,
     else by the process ``holder``.
     """
     uid = uuid.UUID(turn_id)
@@ -107,7 +106,7 @@ async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, ho
 
 
 async def taken_away(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None) -> bool:
-    """Note that nothing of a deleted question's reply stands any more; False where another process has to say so."""
+    """Record that a deleted question's reply is gone. Return False if another process has to say so."""
     ours = turns.c.holder.is_(None) | turns.c.holder.in_((ANYBODY, holder or ANYBODY))
     done = await session.execute(
         update(turns)
@@ -129,8 +128,11 @@ _EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refus
 
 
 async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> None:
-    """Cache entries and thumbs of the answer, the facts that its question stated, the vectors of its messages, what
-    later turns of its thread noted of it, and a summary that took it in: that is written anew from what is left."""
+    """Erase everything derived from the turn.
+
+    That is: cache entries and ratings of the answer, facts stated by the question, vectors of its messages, what later
+    turns of the thread noted of it, and a summary that includes it, which is written again from what is left.
+    """
     thread_uid = await _locked_thread(session, tenant_id, turn_id)
     for table in (answers, facts, feedback):
         await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == turn_id))
@@ -148,7 +150,7 @@ async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID
 
 
 async def _locked_thread(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> uuid.UUID:
-    """The turn's thread. A summary that is being made of its messages is kept before this, or not at all."""
+    """Lock the turn's thread and return its id, so that no summary of its messages is stored after this."""
     of = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
     locked = await session.execute(
         select(threads.c.thread_uid)
@@ -163,7 +165,7 @@ async def _locked_thread(session: AsyncSession, tenant_id: str, turn_id: uuid.UU
 async def forget_in_traces(
     session: AsyncSession, tenant_id: str, thread_uids: Sequence[uuid.UUID], *which: ColumnElement[bool]
 ) -> None:
-    """Take out of the traces of the threads' turns what each noted of the messages before it."""
+    """Remove from the traces of the threads' turns what each noted of the messages before it."""
     noted = cast(["query", "searched", "recalled", "facts"], ARRAY(Text))
     await session.execute(
         update(turns)
@@ -173,7 +175,7 @@ async def forget_in_traces(
 
 
 def _opened_by(turn_id: uuid.UUID) -> Any:
-    """Whether the turn is the one that its thread began with."""
+    """Return whether the thread started with this turn."""
     return turn_id == (
         select(turns.c.turn_id)
         .where(turns.c.tenant_id == threads.c.tenant_id, turns.c.thread_uid == threads.c.thread_uid)

@@ -1,6 +1,6 @@
-"""The messages of a reply: each is on record before it is posted, and after with its reference.
+"""Records the messages of a reply: each before it is posted, and its reference after.
 
-A reference that is known stays: of two processes that posted the same message, the later one learns of the other's.
+The first reference wins: of two processes that posted the same message, the later one learns of the other's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bot.types.turns import Turn
 
 
 async def refs(session: AsyncSession, *, tenant_id: str, turn_id: str) -> tuple[str, ...]:
-    """References of the reply messages that were posted, in order."""
+    """Return the references of the posted reply messages, in order."""
     rows = await session.scalars(
         select(reply_parts.c.ref)
         .where(
@@ -30,7 +30,7 @@ async def refs(session: AsyncSession, *, tenant_id: str, turn_id: str) -> tuple[
 
 
 async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> int:
-    """How many reply messages are on record, posted or about to be."""
+    """Return how many reply messages are on record, posted or about to be."""
     found = await session.scalar(
         select(func.count()).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
     )
@@ -38,7 +38,7 @@ async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> in
 
 
 async def note(session: AsyncSession, turn: Turn, index: int, ref: str | None) -> str | None:
-    """Write a reply message down; the reference that is on record then."""
+    """Record a reply message. Return the reference on record."""
     statement = insert(reply_parts).values(
         tenant_id=turn.thread.tenant_id, turn_id=uuid.UUID(turn.id), part=index, ref=ref
     )
@@ -60,12 +60,14 @@ _OFFER = text(
     RETURNING ref
     """
 )
+"""Records a reference for a turn that this process lost, unless its question was deleted."""
 
 
 async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str | None:
-    """For a process that lost the turn between a post and its record: the reference that is on record then.
+    """Record the message of a process that lost the turn between posting and recording it.
 
-    None where the question was deleted. Whoever gets another one than it offers has posted one too many.
+    Return the reference on record, or None if the question was deleted. A process that gets another reference than it
+    offers has posted one message too many.
     """
     asked = {"tenant": turn.thread.tenant_id, "turn": turn.id, "part": index, "ref": ref}
     found: str | None = await session.scalar(_OFFER, asked)
@@ -73,7 +75,7 @@ async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str 
 
 
 async def drop(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:
-    """Forget the reply messages of a turn: they are no longer there."""
+    """Delete the record of a turn's reply messages: they are gone."""
     await session.execute(
         delete(reply_parts).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
     )

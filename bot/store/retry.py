@@ -1,4 +1,4 @@
-"""Which failures of the database pass by themselves, and waiting for them."""
+"""Tells which database failures are temporary, and retries them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 _AWAY_CLASSES = ("08", "53", "57P", "58", "25006")
 """SQLSTATE: connections, resources (disk, memory, too many clients), shutdown and start, system errors, read only."""
 _AGAIN = ("40001", "40P01", "55P03")
-"""Serialisation failure, deadlock, lock not available: the same transaction may pass when it is run again."""
+"""Serialization failure, deadlock, lock not available: the same transaction may succeed when run again."""
 
 
 def unreachable(error: Exception) -> str:
-    """One line for a database that does not answer."""
+    """Return one line that says that the database cannot be reached, why, and what to do."""
     reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
     return (
         f"The database cannot be reached ({reason}). "
@@ -36,7 +36,7 @@ def unreachable(error: Exception) -> str:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the database does not answer just now, as opposed to not liking what it was asked."""
+    """Return whether the database is not responding, as opposed to rejecting a statement."""
     if isinstance(error, PoolTimeout):
         return True
     if isinstance(error, DBAPIError):
@@ -50,7 +50,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same transaction may succeed a little later."""
+    """Return whether the same transaction may succeed a little later."""
     return isinstance(error, StoreAway) or getattr(getattr(error, "orig", error), "sqlstate", None) in _AGAIN
 
 
@@ -61,9 +61,9 @@ async def patiently(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Result:
-    """Run ``work`` until it succeeds or fails for good, at most ``seconds`` long; raises what it raised last.
+    """Run ``work`` until it succeeds or fails for good, for at most ``seconds``. Raises its last error.
 
-    ``work`` is told whether it was tried before: its transaction may have been committed though nobody heard of it.
+    ``work`` is told whether it runs again: its first transaction may have been committed although the reply was lost.
     """
     until, pause, again = monotonic() + seconds, FIRST_PAUSE, False
     while True:

@@ -1,4 +1,4 @@
-"""The bot's tables. ``tenant_id`` leads every key; the migrations are checked against this page by a test."""
+"""The bot's tables. ``tenant_id`` leads every key. A test compares this file with the migrations."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ processes = Table(
     _now("started_at"),
     _now("beat_at"),
 )
-"""Belongs to no tenant: its rows are those of ``*``, which ``Database.queue`` names."""
+"""Belongs to no tenant: its rows have the tenant ``*``, which ``Database.queue`` sets."""
 
 reply_parts = Table(
     "reply_parts",
@@ -374,8 +374,8 @@ slack_installations = Table(
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("removed_at", DateTime(timezone=True)),
 )
-"""A workspace, or an organisation as a whole, that installed the app: ``tenant_id`` is ``slack:`` and its id, wherever
-its documents belong. ``sealed`` holds the tokens, encrypted; it is NULL once the app was removed."""
+"""A workspace or organization that installed the app. ``tenant_id`` is ``slack:`` and its id, wherever its documents
+belong. ``sealed`` holds the encrypted tokens, NULL once the app was removed."""
 
 oauth_states = Table(
     "oauth_states",
@@ -384,7 +384,7 @@ oauth_states = Table(
     Column("digest", Text, primary_key=True),
     Column("expires_at", DateTime(timezone=True), nullable=False),
 )
-"""Belongs to no tenant yet: an installation that somebody began. The state itself is not kept, only its digest."""
+"""An installation that has begun; it belongs to no tenant yet. Only a digest of the state is stored."""
 
 events_heard = Table(
     "events_heard",

@@ -1,7 +1,7 @@
-"""The one place that opens transactions. Each is bound to one tenant before its first statement.
+"""Opens all transactions. Each is bound to one tenant before its first statement.
 
-``SET LOCAL ROLE parley_app`` takes the role without rights to bypass row-level security for the length of the
-transaction; it is left out where the connecting role may not take it, and then FORCE binds the owner.
+``SET LOCAL ROLE parley_app`` takes a role that cannot bypass row-level security, for the length of the transaction. It
+is left out if the connecting role may not take it; then FORCE binds the owner.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ from bot.store.retry import is_away
 from bot.store.retry import unreachable as unreachable
 
 POOL_SECONDS = 10.0
-"""How long a transaction waits for a free connection before it is tried again or given up."""
+"""How long a transaction waits for a free connection before it is retried or given up."""
 ALL_TENANTS = "*"
-"""Names no tenant: the queue of turns alone may be read under it."""
+"""Names no tenant. Only the turn queue may be read under it."""
 
 _MAY_TAKE_ROLE = text("SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role")
 
 
 def driver_url(url: str) -> str:
-    """The same database address, naming the psycopg driver that SQLAlchemy is to use."""
+    """Return the database URL with the psycopg driver that SQLAlchemy needs."""
     return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 def plain_url(url: str) -> str:
-    """The same database address as psycopg itself takes it."""
+    """Return the database URL as psycopg itself takes it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 class Database:
-    """Two pools of connections and the transactions on them: sessions of SQLAlchemy, and pipelines for what is hot.
+    """Two connection pools and the transactions on them: SQLAlchemy sessions, and pipelines for hot paths.
 
-    Opens nothing until the first transaction.
+    Use a pipeline (``work``, ``flush``) where a person waits: few round trips, SQL as ``Statement``. Use a session
+    (``tenant``, ``queue``) everywhere else. Opens nothing until the first transaction.
     """
 
     def __init__(self, url: str, *, pool_size: int = 6, pool_seconds: float = POOL_SECONDS) -> None:
@@ -63,9 +64,9 @@ class Database:
 
     @asynccontextmanager
     async def tenant(self, tenant_id: str) -> AsyncIterator[AsyncSession]:
-        """One transaction of one tenant: committed at the end, rolled back on an error.
+        """Open a session with one transaction of one tenant: committed at the end, rolled back on an error.
 
-        Raises StoreAway where the database does not answer, at whatever point.
+        Raises StoreAway whenever the database does not answer.
         """
         try:
             async with self._sessions() as session, session.begin():
@@ -78,16 +79,16 @@ class Database:
 
     @asynccontextmanager
     async def queue(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that sees the turns of every tenant, and nothing else, read only."""
+        """Open a read-only transaction that sees the turns of every tenant, and nothing else."""
         async with self.tenant(ALL_TENANTS) as session:
             yield session
 
     def work(self, tenant_id: str) -> AbstractAsyncContextManager[Work]:
-        """A transaction of one tenant in few round trips, rolled back unless its ``last`` was asked. StoreAway."""
+        """Open a transaction in few round trips, rolled back unless ``last`` was awaited. Raises StoreAway."""
         return self._pipelines.work(tenant_id)
 
     async def flush(self, tenant_id: str, *statements: Statement) -> list[Rows]:
-        """A whole transaction of one tenant in one round trip; the rows of each statement. Raises StoreAway."""
+        """Run a whole transaction in one round trip. Return the rows of each statement. Raises StoreAway."""
         async with self.work(tenant_id) as work:
             return await work.last(*statements)
 
@@ -111,7 +112,7 @@ class Database:
 
 
 def _look_at_idle_connections(engine: AsyncEngine) -> None:
-    """Have a connection that was not used for a while answer before it is used: most transactions save that way."""
+    """Ping a connection that was idle for a while before it is used. Busy ones are spared the round trip."""
 
     def used(connection: Any, record: Any) -> None:
         record.info["used"] = time.monotonic()

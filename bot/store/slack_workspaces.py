@@ -1,7 +1,7 @@
-"""Slack workspaces that installed the app themselves, and consents under way. Tokens are sealed before they come here.
+"""Stores Slack workspaces that installed the app themselves, and pending OAuth states. Tokens arrive here encrypted.
 
-A workspace's row stands under its own name, ``slack:T...`` or, where an organisation installed it as a whole,
-``slack:E...``. It outlives the removal of the app, without its tokens.
+A workspace's row has its own name, ``slack:T...`` or, if an organization installed the app as a whole, ``slack:E...``.
+The row outlives the removal of the app, without its tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bot.store.session import ALL_TENANTS, Database
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One installation. ``sealed`` is None once the app was removed; ``expires_at`` where its token never ends."""
+    """One installation. ``sealed`` is None once the app was removed, ``expires_at`` if its token never expires."""
 
     tenant_id: str
     team_id: str
@@ -41,7 +41,7 @@ class Installed:
 
 
 async def save(session: AsyncSession, made: Installed) -> None:
-    """Keep an installation, in place of an earlier one of the workspace."""
+    """Store an installation, replacing an earlier one of the workspace."""
     await tenants.ensure(session, tenant_id=made.tenant_id, platform="slack")
     values = asdict(made)
     anew = {name: value for name, value in values.items() if name not in ("tenant_id", "version")}
@@ -55,7 +55,7 @@ async def save(session: AsyncSession, made: Installed) -> None:
 
 
 async def get(session: AsyncSession, tenant_id: str) -> Installed | None:
-    """The installation of a workspace, also where the app was removed since."""
+    """Return the installation of a workspace, even if the app was removed since."""
     row = (
         await session.execute(select(slack_installations).where(slack_installations.c.tenant_id == tenant_id))
     ).one_or_none()
@@ -65,7 +65,7 @@ async def get(session: AsyncSession, tenant_id: str) -> Installed | None:
 async def renew(
     session: AsyncSession, known: Installed, *, sealed: str, expires_at: datetime | None, now: datetime
 ) -> bool:
-    """Put new tokens in place of those of ``known``; False where it was installed anew or renewed meanwhile."""
+    """Replace the tokens of ``known``. Return False if the app was reinstalled or the tokens renewed meanwhile."""
     done = await session.execute(
         update(slack_installations)
         .where(
@@ -80,7 +80,7 @@ async def renew(
 
 
 async def remove(session: AsyncSession, tenant_id: str, *, told_at: datetime, now: datetime) -> bool:
-    """Forget the tokens, unless the workspace installed the app again after ``told_at``; whether there were any."""
+    """Delete the tokens unless the app was reinstalled after ``told_at``. Return whether there were any."""
     done = await session.execute(
         update(slack_installations)
         .where(
@@ -95,7 +95,7 @@ async def remove(session: AsyncSession, tenant_id: str, *, told_at: datetime, no
 
 
 async def every(database: Database) -> list[Installed]:
-    """All installations, those that were removed among them, by name."""
+    """Return all installations, including removed ones, by name."""
     async with database.queue() as session:
         names = await session.scalars(select(tenants_table.c.tenant_id).where(tenants_table.c.platform == "slack"))
         known = list(names)
@@ -109,13 +109,13 @@ async def every(database: Database) -> list[Installed]:
 
 
 async def was_removed(session: AsyncSession, tenant_id: str) -> bool:
-    """Whether the workspace had the app and removed it."""
+    """Return whether the workspace had the app and removed it."""
     made = await get(session, tenant_id)
     return made is not None and made.sealed is None
 
 
 async def issue_state(session: AsyncSession, digest: str, *, expires_at: datetime, now: datetime) -> None:
-    """Note that somebody began to install the app; forget those who never came back."""
+    """Store the state of an installation that has begun, and delete expired states."""
     await session.execute(
         delete(oauth_states).where(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.expires_at < now)
     )
@@ -123,7 +123,7 @@ async def issue_state(session: AsyncSession, digest: str, *, expires_at: datetim
 
 
 async def consume_state(session: AsyncSession, digest: str, *, now: datetime) -> bool:
-    """Whether it was issued, is not over, and was not used before."""
+    """Return whether the state was issued, has not expired and was not used before."""
     where = and_(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.digest == digest)
     used = await session.execute(delete(oauth_states).where(where).returning(oauth_states.c.expires_at))
     row = used.one_or_none()

@@ -1,4 +1,4 @@
-"""Tenants and their channels."""
+"""Stores tenants and channels with their settings."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Settings = TypeVar("Settings", ChannelSettings, TenantSettings)
 
 
 async def ensure(session: AsyncSession, *, tenant_id: str, platform: Platform) -> None:
-    """Make the tenant's row where there is none."""
+    """Insert the tenant's row if there is none."""
     await session.execute(insert(tenants).values(tenant_id=tenant_id, platform=platform).on_conflict_do_nothing())
 
 
 def zone_read(tenant_id: str) -> Statement:
-    """The tenant's row with its own ``timezone``, or None for the operator's default."""
+    """Read the tenant's row with its own ``timezone``, NULL for the operator's default."""
     return _ZONE(tenant=tenant_id)
 
 
 async def settings(session: AsyncSession, *, tenant_id: str) -> TenantSettings:
-    """What holds for the whole tenant; the defaults where nothing was set."""
+    """Return the settings of the whole tenant."""
     stored: dict[str, Any] | None = await session.scalar(
         select(tenants.c.settings).where(tenants.c.tenant_id == tenant_id)
     )
@@ -39,7 +39,7 @@ async def settings(session: AsyncSession, *, tenant_id: str) -> TenantSettings:
 async def set_settings(
     session: AsyncSession, *, tenant_id: str, platform: Platform, change: Callable[[TenantSettings], TenantSettings]
 ) -> TenantSettings:
-    """Change what holds for the whole tenant; its row is locked meanwhile, so that no change is lost."""
+    """Change the tenant's settings. Its row is locked meanwhile, so no change is lost."""
     await ensure(session, tenant_id=tenant_id, platform=platform)
     where = tenants.c.tenant_id == tenant_id
     stored = await session.scalar(select(tenants.c.settings).where(where).with_for_update())
@@ -49,18 +49,18 @@ async def set_settings(
 
 
 async def channel_settings(session: AsyncSession, *, tenant_id: str, channel_id: str) -> ChannelSettings:
-    """How the bot behaves in the channel: what was set there, then what holds for the tenant, then the defaults."""
+    """Return the channel's settings: its own, then the tenant's, then the defaults."""
     ((row,),) = await send(session, settings_read(tenant_id, channel_id))
     return settings_in(row)
 
 
 def settings_read(tenant_id: str, channel_id: str) -> Statement:
-    """The one row that ``settings_in`` reads."""
+    """Read the one row that ``settings_in`` takes."""
     return _SETTINGS(tenant=tenant_id, channel=channel_id)
 
 
 def settings_in(row: Any) -> ChannelSettings:
-    """How the bot behaves in a channel."""
+    """Return the channel's settings from their row."""
     own, everywhere = _read(ChannelSettings, row.own), _read(TenantSettings, row.everywhere)
     return replace(own, tier=own.tier or everywhere.tier, paused=everywhere.paused)
 
@@ -79,7 +79,7 @@ _SETTINGS = Template(
 async def set_channel_settings(
     session: AsyncSession, *, tenant_id: str, channel_id: str, change: Callable[[ChannelSettings], ChannelSettings]
 ) -> ChannelSettings:
-    """Change the channel's own settings; its row is locked meanwhile, so that no change is lost."""
+    """Change the channel's own settings. Its row is locked meanwhile, so no change is lost."""
     key = {"tenant_id": tenant_id, "channel_id": channel_id}
     await session.execute(insert(channels).values(**key).on_conflict_do_nothing())
     where = and_(channels.c.tenant_id == tenant_id, channels.c.channel_id == channel_id)
@@ -90,12 +90,12 @@ async def set_channel_settings(
 
 
 def _own(made: ChannelSettings) -> dict[str, Any]:
-    """What belongs to the channel itself."""
+    """Return the settings stored for the channel itself."""
     return {name: value for name, value in asdict(made).items() if name != "paused"}
 
 
 def _read(kind: type[Settings], stored: Mapping[str, Any] | None) -> Settings:
-    """The stored values by name; a list is a tuple again, and a name that this code does not know is passed over."""
+    """Return the stored values by name. Lists become tuples; names unknown to this version are skipped."""
     known = {field.name for field in fields(kind)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The memory of threads on Postgres: facts, and all messages with their vectors, weighed against a question."""
+"""The memory of threads on PostgreSQL: facts, and all messages with their vectors, scored against a question."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.engine.memory import Remembered, Said
+from bot.engine.memory import Remembered, StatedFact
 from bot.store import facts
 from bot.store.schema import message_vectors, turns
 from bot.store.schema import messages as message_table
@@ -29,13 +29,13 @@ from knowledge.search_terms import document_terms
 log = logging.getLogger(__name__)
 
 MOST = 4000
-"""Messages of a thread that are searched, the latest ones."""
+"""The latest messages of a thread that are searched."""
 AT_ONCE = 64
-"""Messages that are encoded after one answer: a long thread catches up over several."""
+"""Messages encoded after one answer. A long thread catches up over several answers."""
 
 
 class ThreadMemory:
-    """See ``bot.engine.ports.Memory``. Where the embedder costs money, old messages are found by their words alone."""
+    """See ``bot.engine.ports.memory.Memory``. If the embedder costs money, old messages are found by words alone."""
 
     def __init__(self, database: Database, embedder: Embedder) -> None:
         self._database = database
@@ -46,11 +46,16 @@ class ThreadMemory:
             rows = await _messages(session, turn, self._embedder.model)
         if not rows:
             return ()
-        said = [message_relevance.Said(row.author, row.text, row.created_at) for row in rows]
+        said = [message_relevance.ConversationMessage(row.author, row.text, row.created_at) for row in rows]
         asked = await self._asked(query)
         vectors = None if asked is None else _stacked([row.vector for row in rows], len(asked))
         scores = await asyncio.to_thread(
-            message_relevance.relevance, query, said, vectors=vectors, asked=asked, today=turn.created_at.date()
+            message_relevance.relevance,
+            query,
+            said,
+            vectors=vectors,
+            question_vector=asked,
+            today=turn.created_at.date(),
         )
         return [Remembered(_past(row), float(score)) for row, score in zip(rows, scores, strict=True)]
 
@@ -58,7 +63,7 @@ class ThreadMemory:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             return await facts.current(session, thread=turn.thread)
 
-    async def learn(self, turn: Turn, said: Sequence[Said]) -> None:
+    async def learn(self, turn: Turn, said: Sequence[StatedFact]) -> None:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             await facts.learn(session, turn=turn, said=said)
 
@@ -71,7 +76,7 @@ class ThreadMemory:
         if not rows:
             return
         rows = rows[-AT_ONCE:]
-        lines = [message_relevance.Said(row.author, row.text).line for row in rows]
+        lines = [message_relevance.ConversationMessage(row.author, row.text).line for row in rows]
         encoded = await self._embedder.encode(lines, "passage")
         async with self._database.tenant(turn.thread.tenant_id) as session:
             for row, vector in zip(rows, encoded.vectors, strict=True):
@@ -92,7 +97,7 @@ class ThreadMemory:
 
 
 async def _messages(session: AsyncSession, turn: Turn, model: str, *, itself: bool = False) -> list[Any]:
-    """The thread's messages before the turn (or up to it) in order, each with its vector or None."""
+    """Return the thread's messages before the turn (or up to it) in order, each with its vector or None."""
     tenant_id, uid = turn.thread.tenant_id, thread_uid(turn.thread)
     own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn.id).scalar_subquery()
     rows = await session.execute(
@@ -117,7 +122,7 @@ async def _messages(session: AsyncSession, turn: Turn, model: str, *, itself: bo
 
 
 async def _keep_vector(session: AsyncSession, turn: Turn, seq: int, text: str, model: str, vector: bytes) -> None:
-    """Keep the vector of a message, unless the message is gone or reads otherwise by now."""
+    """Store the vector of a message, unless the message is gone or has been edited."""
     tenant_id, uid = turn.thread.tenant_id, thread_uid(turn.thread)
     there = await session.scalar(
         select(message_table.c.seq)
@@ -138,7 +143,7 @@ async def _keep_vector(session: AsyncSession, turn: Turn, seq: int, text: str, m
 
 
 def _stacked(packed: Sequence[bytes | None], dimensions: int) -> Any:
-    """Vectors as rows; zeros for a message without one, or with one of another length."""
+    """Stack vectors as rows, with zeros for a message without a vector or with one of another length."""
     vectors = np.zeros((len(packed), dimensions), np.float32)
     for row, stored in enumerate(packed):
         if stored is not None and len(stored) == 2 * dimensions:

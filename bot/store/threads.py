@@ -1,4 +1,4 @@
-"""Threads and their messages."""
+"""Reads and writes threads and their messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ThreadRow:
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message as it is shown again. ``state``, ``citations`` and the rest belong to an answer's turn."""
+    """A message as the playground shows it again. ``state``, ``citations`` and the rest belong to an answer's turn."""
 
     turn_id: str
     role: Literal["user", "assistant"]
@@ -45,27 +45,34 @@ class MessageRow:
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str | None = None
-    """Why the turn has no answer; with the question, for then there is no other message."""
+    """Why the turn has no answer. Stands with the question, since there is no other message then."""
 
 
 def thread_uid(key: ThreadKey) -> uuid.UUID:
-    """The stored identity of a thread: derived from the platform's ids, so it needs no look-up."""
+    """Return the stored identity of a thread. It is derived from the platform's ids, so it needs no look-up."""
     return uuid.uuid5(_NAMESPACE, "\x1f".join((key.tenant_id, key.platform, key.channel_id, key.thread_id)))
 
 
 def title(text: str) -> str:
-    """What a thread is called that begins with this question."""
+    """Return the title of a thread that starts with this question."""
     return " ".join(text.split())[:TITLE_CHARS]
 
 
 async def exists(session: AsyncSession, *, key: ThreadKey) -> bool:
-    """Whether the bot has ever been asked in this thread."""
+    """Return whether the bot was ever asked in this thread."""
     found = await session.scalar(
         select(threads.c.thread_uid).where(
             threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key)
         )
     )
     return found is not None
+
+
+_ANSWER = """
+INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
+VALUES (%(tenant)s, %(thread)s, %(turn)s, 'assistant', 'parley', 'Parley', %(text)s, %(tokens)s)
+"""
+"""Appends an answer to its thread."""
 
 
 def answering(key: ThreadKey, *, turn_id: str, text: str, tokens: int) -> Statement:
@@ -82,28 +89,22 @@ def answering(key: ThreadKey, *, turn_id: str, text: str, tokens: int) -> Statem
     )
 
 
-_ANSWER = """
-INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
-VALUES (%(tenant)s, %(thread)s, %(turn)s, 'assistant', 'parley', 'Parley', %(text)s, %(tokens)s)
-"""
-
-
 async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) -> History:
-    """What was said in the thread before the turn, from the summary on.
+    """Return the thread's messages before the turn, from the summary on, in the order of their turns.
 
-    A question may be stored before the answer to the one before it: the order is that of the turns.
+    A question may be stored before the answer to the previous one.
     """
     return history_in(*await send(session, *history_read(key, before_turn)))
 
 
 def history_read(key: ThreadKey, before_turn: str) -> tuple[Statement, Statement]:
-    """The rows that ``history_in`` reads: of the thread, and of its messages."""
+    """Read the rows that ``history_in`` takes: the thread and its messages."""
     named = {"tenant": key.tenant_id, "thread": thread_uid(key)}
     return _THREAD(**named), _SAID(**named, turn=uuid.UUID(before_turn))
 
 
 def history_in(thread: Sequence[Any], said: Sequence[Any]) -> History:
-    """What was said in a thread."""
+    """Build a history from its rows."""
     past = tuple(PastMessage(r.turn_seq, r.role, r.author, r.text, r.tokens, r.created_at) for r in said)
     return next((History(r.summary, r.summary_upto, past, r.tier) for r in thread), History("", 0, ()))
 
@@ -127,7 +128,7 @@ _SAID = Template(
 
 
 def answered_by(key: ThreadKey, tier: Tier) -> Statement:
-    """Remember which tier answered last."""
+    """Store which tier answered last."""
     return Statement(_TIER, {"tenant": key.tenant_id, "thread": thread_uid(key), "tier": tier})
 
 
@@ -137,9 +138,9 @@ UPDATE threads SET tier = %(tier)s, updated_at = now() WHERE tenant_id = %(tenan
 
 
 async def lock(session: AsyncSession, *, key: ThreadKey) -> int | None:
-    """Let nobody else change the thread's summary, or forget what it would say, until the transaction ends.
+    """Lock the thread's summary against changes until the transaction ends.
 
-    How far the summary goes; None where the thread is gone.
+    Return the turn up to which it goes, or None if the thread is gone.
     """
     upto = await session.scalar(
         select(threads.c.summary_upto)
@@ -150,7 +151,7 @@ async def lock(session: AsyncSession, *, key: ThreadKey) -> int | None:
 
 
 async def still_says(session: AsyncSession, *, key: ThreadKey, since: int, said: Sequence[PastMessage]) -> bool:
-    """Whether the thread holds after the turn ``since`` just these messages, up to the turn of the last of them."""
+    """Return whether the thread holds exactly these messages after the turn ``since``, up to the last one's turn."""
     rows = await session.execute(
         select(turns.c.seq, message_table.c.role, message_table.c.text)
         .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
@@ -166,7 +167,7 @@ async def still_says(session: AsyncSession, *, key: ThreadKey, since: int, said:
 
 
 async def append_summary(session: AsyncSession, *, key: ThreadKey, since: int, summary: str, upto: int) -> bool:
-    """Append to the summary, unless it has moved on from ``since``; whether it was appended."""
+    """Append to the summary unless it has moved on from ``since``. Return whether it was appended."""
     result = await session.execute(
         update(threads)
         .where(
@@ -181,7 +182,7 @@ async def append_summary(session: AsyncSession, *, key: ThreadKey, since: int, s
 
 
 async def summary(session: AsyncSession, *, key: ThreadKey) -> str:
-    """The summary of the thread's older turns; empty where there is none."""
+    """Return the summary of the thread's older turns, or an empty string."""
     found = await session.scalar(
         select(threads.c.summary).where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
     )
@@ -191,7 +192,7 @@ async def summary(session: AsyncSession, *, key: ThreadKey) -> str:
 async def list_threads(
     session: AsyncSession, *, tenant_id: str, platform: Platform, channel_id: str, limit: int = 50
 ) -> list[ThreadRow]:
-    """The threads of a channel, used last first."""
+    """Return the threads of a channel, the last used first."""
     rows = await session.execute(
         select(threads)
         .where(threads.c.tenant_id == tenant_id, threads.c.platform == platform, threads.c.channel_id == channel_id)
@@ -204,7 +205,7 @@ async def list_threads(
 
 
 async def messages(session: AsyncSession, *, tenant_id: str, thread: ThreadKey) -> list[MessageRow]:
-    """Everything said in the thread, oldest first, with what is shown under each answer."""
+    """Return all messages of the thread, oldest first, with what is shown under each answer."""
     rows = await session.execute(
         select(message_table, turns.c.state, turns.c.citations, turns.c.trace, turns.c.refused)
         .join(
@@ -233,5 +234,5 @@ def _message_row(row: Any) -> MessageRow:
 
 
 def citations_from(stored: list[dict[str, Any]]) -> tuple[Citation, ...]:
-    """Citations as they were stored."""
+    """Return citations from their stored form."""
     return tuple(Citation(**{**item, "heading": tuple(item.get("heading", ()))}) for item in stored)

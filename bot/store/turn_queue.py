@@ -1,4 +1,4 @@
-"""The queue of turns: who may run next, fairly; what a dead process left; and telling processes of each other's."""
+"""The turn queue: picks the next turns fairly, frees the turns of dead processes, and notifies processes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,32 @@ from bot.types.conversation import Platform, ThreadKey
 from bot.types.turns import Notice, Turn
 
 UNCLAIMED = "5 seconds"
-"""How long a queued turn of a process that does not say that it lives is left to it."""
+"""How long a queued turn is left to a process that does not show that it lives."""
 
 TRIED_FOR = "1 day"
-"""How long the messages of a deleted question are tried to be taken away."""
+"""How long removing the messages of a deleted question is retried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A turn of a dead process. ``charged``: the death counts against it if it was running."""
+
+    tenant_id: str
+    turn_id: str
+    platform: str
+    fence: int
+    suspect: bool
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A turn that a process may run. ``running`` if its lease has expired."""
+
+    tenant_id: str
+    turn_id: str
+    running: bool
+
 
 _NEXT = text(
     f"""
@@ -64,9 +86,29 @@ _NEXT = text(
     LIMIT :most
     """  # noqa: S608
 )
-"""What was interrupted comes first: a draft stands in its channel. The rest is round robin: the n-th turn of a tenant,
-running ones counted, comes after the first n-1 of every other; within a tenant its people take turns in the same way,
-and a person's questions stand in their order."""
+"""Interrupted turns come first: their draft stands in the channel. The rest is round robin: the n-th turn of a tenant,
+including running ones, comes after the first n-1 of every other tenant. People within a tenant alternate in the same
+way, and a person's questions keep their order."""
+
+
+async def ready(
+    session: AsyncSession,
+    *,
+    platform: Platform,
+    holder: int | None,
+    known: Collection[str],
+    most: int,
+    suspects: bool = True,
+) -> list[Ready]:
+    """Return the turns that this process may run, the most urgent first, with at most one suspect; needs
+    ``Database.queue``.
+
+    Turns in ``known`` are skipped: this process has them already.
+    """
+    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "suspects": suspects}
+    rows = await session.execute(_NEXT, asked)
+    return [Ready(row.tenant_id, str(row.turn_id), row.state == "running") for row in rows]
+
 
 _LEFT = text(
     f"""
@@ -82,7 +124,14 @@ _LEFT = text(
     ORDER BY suspect, tenant_id
     """  # noqa: S608
 )
-"""The suspects last: whoever sees the others of a dead process sees its suspect with them."""
+"""Suspects come last, so that a reader who sees a dead process's other turns sees its suspect with them."""
+
+
+async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
+    """Return the turns of dead processes, suspects last; needs ``Database.queue``."""
+    rows = await session.execute(_LEFT, {"holder": holder, "settling": settling})
+    return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence, row.suspect, row.charged) for row in rows]
+
 
 _SET_FREE = text(
     """
@@ -103,6 +152,20 @@ _SET_FREE = text(
     RETURNING platform
     """
 )
+"""Queues turns of dead processes again; rows that another process has locked are skipped."""
+
+
+async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left]) -> None:
+    """Queue a tenant's turns of dead processes again, for any process; skip those that another was faster with."""
+    asked = {
+        "tenant": tenant_id,
+        "turns": [one.turn_id for one in left],
+        "fences": [one.fence for one in left],
+        "charged": [one.charged for one in left],
+    }
+    for platform in sorted({row.platform for row in await session.execute(_SET_FREE, asked)}):
+        await tell(session, Notice("ready", "", platform))
+
 
 _WITHDRAWN = text(
     f"""
@@ -114,70 +177,13 @@ _WITHDRAWN = text(
     LIMIT :most
     """  # noqa: S608
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A turn of a dead process; ``charged``: the death is noted against it if it was running."""
-
-    tenant_id: str
-    turn_id: str
-    platform: str
-    fence: int
-    suspect: bool
-    charged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A turn that a process may run; one whose lease has lapsed is ``running``."""
-
-    tenant_id: str
-    turn_id: str
-    running: bool
-
-
-async def ready(
-    session: AsyncSession,
-    *,
-    platform: Platform,
-    holder: int | None,
-    known: Collection[str],
-    most: int,
-    suspects: bool = True,
-) -> list[Ready]:
-    """Turns that this process may run, the most urgent first, at most one suspect among them; needs
-    ``Database.queue``.
-
-    ``known`` are left out: this process has them already.
-    """
-    asked = {"platform": platform, "holder": holder, "known": list(known), "most": most, "suspects": suspects}
-    rows = await session.execute(_NEXT, asked)
-    return [Ready(row.tenant_id, str(row.turn_id), row.state == "running") for row in rows]
-
-
-async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
-    """The turns of processes that are dead, suspects last; needs ``Database.queue``."""
-    rows = await session.execute(_LEFT, {"holder": holder, "settling": settling})
-    return [Left(row.tenant_id, str(row.turn_id), row.platform, row.fence, row.suspect, row.charged) for row in rows]
-
-
-async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left]) -> None:
-    """Put a tenant's turns of dead processes back into the queue for anybody, but those where somebody was faster."""
-    asked = {
-        "tenant": tenant_id,
-        "turns": [one.turn_id for one in left],
-        "fences": [one.fence for one in left],
-        "charged": [one.charged for one in left],
-    }
-    for platform in sorted({row.platform for row in await session.execute(_SET_FREE, asked)}):
-        await tell(session, Notice("ready", "", platform))
+"""Turns of deleted questions whose messages still have to be removed."""
 
 
 async def withdrawn(
     session: AsyncSession, *, platform: Platform, holder: int | None, known: Collection[str], most: int
 ) -> list[tuple[str, str]]:
-    """``(tenant_id, turn_id)`` of deleted questions whose replies are to be taken away; needs ``Database.queue``.
+    """Return ``(tenant_id, turn_id)`` of deleted questions whose replies must be removed; needs ``Database.queue``.
 
     Each is first left to the process that ran the turn when it was deleted, for as long as a lease lasts.
     """
@@ -186,7 +192,7 @@ async def withdrawn(
 
 
 async def direct_channels(session: AsyncSession, *, platform: Platform, most: int = 100) -> list[str]:
-    """Channels that are their own thread, asked in within a week, the latest first; needs ``Database.queue``."""
+    """Return direct-message channels with a question within a week, latest first; needs ``Database.queue``."""
     found = await session.scalars(
         select(turns.c.channel_id)
         .where(
@@ -202,7 +208,7 @@ async def direct_channels(session: AsyncSession, *, platform: Platform, most: in
 
 
 async def hold(session: AsyncSession, *, turn: Turn, holder: int | None) -> bool:
-    """Keep a queued turn for this process; False where it runs, has ended, or is another's."""
+    """Hold a queued turn for this process. Return False if it runs, has ended, or another process holds it."""
     free = turns.c.holder.is_(None) | turns.c.holder.in_((ANYBODY, holder or ANYBODY))
     return _found(
         await session.execute(
@@ -215,7 +221,7 @@ async def hold(session: AsyncSession, *, turn: Turn, holder: int | None) -> bool
 
 
 async def release(session: AsyncSession, *, turn: Turn, holder: int | None) -> None:
-    """Let any process run a queued turn that this one held, and say so."""
+    """Let any process run a queued turn that this one held, and notify them."""
     mine = turns.c.holder.is_(None) | (turns.c.holder == (holder or ANYBODY))
     freed = await session.execute(
         update(turns)
@@ -230,9 +236,9 @@ async def release(session: AsyncSession, *, turn: Turn, holder: int | None) -> N
 async def record_waiting(
     session: AsyncSession, *, turn: Turn, holder: int | None, index: int, ref: str | None
 ) -> str | None:
-    """Remember a message that tells an asker to wait; the reference on record then.
+    """Record a message that tells an asker to wait. Return the reference on record.
 
-    Raises LeaseLost where the turn no longer waits here.
+    Raises LeaseLost if the turn no longer waits here.
     """
     if not await hold(session, turn=turn, holder=holder):
         raise LeaseLost(TAKEN)
@@ -244,12 +250,6 @@ async def tell(session: AsyncSession, notice: Notice) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, payload(notice))))
 
 
-def telling_next(*, thread: ThreadKey) -> Statement:
-    """Once the transaction is committed, say that the thread's next turn may run, if one waits."""
-    named = {"tenant": thread.tenant_id, "thread": thread_uid(thread), "channel": CHANNEL, "anybody": ANYBODY}
-    return Statement(_TELL_NEXT, named)
-
-
 _TELL_NEXT = """
 SELECT pg_notify(%(channel)s, format('ready %%s %%s %%s', platform, turn_id, coalesce(holder, %(anybody)s)))
 FROM (
@@ -257,6 +257,13 @@ FROM (
     WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND state = 'queued' ORDER BY seq LIMIT 1
 ) next
 """
+"""Notifies that the thread's next queued turn may run."""
+
+
+def telling_next(*, thread: ThreadKey) -> Statement:
+    """Notify, once the transaction is committed, that the thread's next waiting turn may run."""
+    named = {"tenant": thread.tenant_id, "thread": thread_uid(thread), "channel": CHANNEL, "anybody": ANYBODY}
+    return Statement(_TELL_NEXT, named)
 
 
 def _found(result: CursorResult[Any]) -> bool:

@@ -1,7 +1,7 @@
-"""Turns as they are taken in and read; who runs one is in ``leases``.
+"""Stores and reads turns. Which process runs one is in ``leases``.
 
-``holder`` is the number of the process that a turn is with: a queued one waits for that process, or, where it is
-ANYBODY's, for whoever has a place free; None stands for a process that does not say that it lives.
+``holder`` is the number of the process that has a turn. A queued turn waits for that process or, if it is ANYBODY's,
+for any process with a free slot. None stands for a process that does not show that it lives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPEN: tuple[TurnState, ...] = ("queued", "running")
 ANYBODY = 0
 
 AGAIN = ":"
-"""Between a message's id and what makes the id of one that asks it again."""
+"""Separates a message's id from the suffix that a repeated question gets."""
 
 
 # One statement, for the platform waits for it. The turn is made from the thread's row, which is locked by then: the
@@ -61,9 +61,9 @@ SELECT turn.*, (SELECT count(*) FROM held) AS held FROM turn
 def accepting(
     incoming: Incoming, *, turn_id: str, tokens: int, holder: int | None, owners: Owners, reservation_id: str, need: int
 ) -> tuple[Statement, ...]:
-    """Write inbox row, thread, turn and question, and set ``need`` tokens aside for it; note its files.
+    """Insert inbox row, thread, turn and question, reserve ``need`` tokens, and record the files.
 
-    The first has a row for ``accepted``, none where the message was accepted before.
+    The first statement returns a row for ``accepted``, or none if the message was accepted before.
     """
     key, uid = incoming.thread, uuid.UUID(turn_id)
     given = owners.given | budget_reservations.taken(reservation_id, turn_id, need)
@@ -88,12 +88,12 @@ def accepting(
 
 
 def accepted(row: Any) -> Turn:
-    """The turn of a message that was just accepted."""
+    """Return the turn of a message that was just accepted."""
     return _turn(row, (), 0)
 
 
 async def first(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> bool:
-    """Note a message that becomes no turn; False where it was noted or accepted before."""
+    """Record a message that becomes no turn. Return False if it was recorded or accepted before."""
     noted = await session.execute(
         insert(inbox)
         .values(
@@ -106,7 +106,7 @@ async def first(session: AsyncSession, *, thread: ThreadKey, message_id: str) ->
 
 
 async def not_first(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> None:
-    """Take back what ``first`` noted: what was to happen once did not happen."""
+    """Undo ``first``: what should happen once did not happen."""
     await session.execute(
         delete(inbox).where(
             inbox.c.tenant_id == thread.tenant_id,
@@ -118,7 +118,7 @@ async def not_first(session: AsyncSession, *, thread: ThreadKey, message_id: str
 
 
 async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> list[str]:
-    """The id of the turn that a message became, then of those that asked it again."""
+    """Return the id of the turn that a message became, then those that asked it again."""
     found = await session.scalars(
         select(inbox.c.turn_id)
         .where(
@@ -135,7 +135,7 @@ async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: st
 
 
 async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | None:
-    """One turn with the reply messages known so far."""
+    """Return one turn with the reply messages known so far."""
     row = await row_of(session, tenant_id=tenant_id, turn_id=turn_id)
     if row is None:
         return None
@@ -144,7 +144,7 @@ async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | 
 
 
 async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any | None:
-    """The stored row of a turn; ``turn_id`` may be anything a person typed."""
+    """Return the stored row of a turn; ``turn_id`` may be any text that a person typed."""
     try:
         uid = uuid.UUID(turn_id)
     except ValueError:
@@ -155,7 +155,7 @@ async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any 
 
 
 async def latest(session: AsyncSession, *, thread: ThreadKey) -> str | None:
-    """The id of the thread's last turn."""
+    """Return the id of the thread's last turn."""
     found = await session.scalar(
         select(turns.c.turn_id)
         .where(turns.c.tenant_id == thread.tenant_id, turns.c.thread_uid == threads.thread_uid(thread))
@@ -166,7 +166,7 @@ async def latest(session: AsyncSession, *, thread: ThreadKey) -> str | None:
 
 
 async def ask_to_stop(session: AsyncSession, *, turn: Turn) -> bool:
-    """Note that somebody stops the turn, wherever it runs; False where it has ended."""
+    """Record that somebody stops the turn, wherever it runs. Return False if it has ended."""
     asked = await session.execute(
         update(turns).where(is_turn(turn), turns.c.state.in_(OPEN)).values(stopping=True).returning(turns.c.seq)
     )
@@ -174,7 +174,7 @@ async def ask_to_stop(session: AsyncSession, *, turn: Turn) -> bool:
 
 
 async def open_turns(session: AsyncSession, *, thread: ThreadKey) -> list[Turn]:
-    """The thread's turns that wait or run, oldest first."""
+    """Return the thread's queued and running turns, oldest first."""
     rows = await session.execute(
         select(turns)
         .where(

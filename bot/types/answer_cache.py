@@ -13,8 +13,8 @@ from bot.types.display import Citation
 class CachedAnswer:
     """An earlier answer to the same question.
 
-    ``current``: no document at all has changed since it was found to stand. ``intact``: no document that it cites has.
-    ``evidence`` digests what ``question``, in the words that it was asked in, found then.
+    ``current``: no document has changed since the answer was last verified. ``intact``: no document that it cites has.
+    ``evidence`` is a digest of what ``question`` found then.
     """
 
     turn_id: str
@@ -28,12 +28,12 @@ class CachedAnswer:
 
 
 CacheLifetime = Literal["hour", "stable"]
-"""How long an answer may be given again: as long as what is so now, or as long as its documents stand."""
+"""How long an answer may be reused: an hour if it is time-sensitive, else as long as its documents stand."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheNote:
-    """What is noted with an answer that is kept, to tell later whether it still stands."""
+    """What is stored with a cached answer to determine later whether it still holds."""
 
     question: str = ""
     evidence: str = ""

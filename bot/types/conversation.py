@@ -27,7 +27,7 @@ LOCAL_TENANT = "local"
 
 @dataclass(frozen=True, slots=True)
 class ThreadKey:
-    """A conversation, by the platform's own ids.
+    """Identifies a conversation by the platform's own ids.
 
     ``tenant_id`` is ``slack:TEAM``, ``discord:GUILD`` or ``local`` (see ``Settings.tenant_of``).
     ``thread_id`` is the platform's id of the thread (Slack: ts of its first message; Discord: thread or DM channel).
@@ -41,7 +41,7 @@ class ThreadKey:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A person. ``is_admin`` is what the platform says, or the operator's PARLEY_ADMINS."""
+    """A person. ``is_admin`` comes from the platform or from the operator's PARLEY_ADMINS."""
 
     id: str
     name: str
@@ -49,15 +49,15 @@ class Author:
 
     @property
     def role(self) -> Role:
-        """What a limit for a role goes by."""
+        """The role that role limits apply to."""
         return "admin" if self.is_admin else "member"
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file beside a message; ``read`` fetches its bytes when they are needed.
+    """A file attached to a message; ``read`` fetches its bytes when they are needed.
 
-    ``ref`` is what the platform needs to fetch it again after a restart; without one it is no context of a question.
+    ``ref`` lets the platform fetch it again after a restart. A file without one is not used as context.
     """
 
     name: str
@@ -69,10 +69,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class StoredAttachment:
-    """What stands beside a stored question: a file, or the ``thread`` above it.
+    """Stored context of a question: an attached file, or the ``thread`` above it.
 
-    ``text`` is None until it was read, and stays so for images. ``people`` are the ids of those whose words a thread
-    holds. ``own``: it belongs to the turn that is asked about, not to an earlier one of its thread.
+    ``text`` is None until it is read, and always for images. ``people`` are the ids of the authors of a thread.
+    ``own``: it belongs to this turn, not to an earlier one of the thread.
     """
 
     turn_id: str
@@ -89,7 +89,7 @@ class StoredAttachment:
 
 @dataclass(frozen=True, slots=True)
 class ThreadAbove:
-    """The messages of a thread before a question, oldest first, one ``name: text`` a line; ``people`` are their ids."""
+    """The messages above a question, oldest first, one ``name: text`` a line; ``people`` are the authors' ids."""
 
     text: str
     people: tuple[str, ...]
@@ -97,7 +97,7 @@ class ThreadAbove:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message for the bot. ``text`` has the bot's own mention taken out; ``message_id`` is unique in its channel."""
+    """A message for the bot. ``text`` lacks the bot's own mention; ``message_id`` is unique in its channel."""
 
     thread: ThreadKey
     message_id: str
@@ -113,7 +113,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """One message of a thread's history. ``seq`` is that of its turn: a question and its answer share it."""
+    """One message of a thread's history. ``seq`` is its turn's: a question and its answer share it."""
 
     seq: int
     role: Literal["user", "assistant"]
@@ -125,7 +125,7 @@ class PastMessage:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What a person stated in a thread; of two about one ``subject`` the later holds. ``turn_id`` is its source."""
+    """A fact that a person stated in a thread. The latest about a ``subject`` holds. ``turn_id`` is its source."""
 
     id: str
     turn_id: str
@@ -139,10 +139,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a thread remembers: a summary up to the turn ``summary_upto``, and the messages after it."""
+    """A thread's history: a summary up to the turn ``summary_upto``, and the messages after it."""
 
     summary: str
     summary_upto: int
     messages: tuple[PastMessage, ...]
     tier: Tier | None = None
-    """The tier that answered last: routing is sticky in a thread."""
+    """The tier that answered last. Routing is sticky in a thread."""

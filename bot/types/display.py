@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """What a process tells the others of its edits in one workspace.
+    """A process's edits in one workspace, as reported to the other processes.
 
-    ``streams`` are under way there, ``starts`` were begun within the last minute. ``slow`` is how many times the
-    promised spacing its edits have; ``pause`` the seconds, from now on, that the platform wants no edit at all.
+    ``streams`` are under way, ``starts`` began within the last minute. ``slow`` is the factor by which its edit
+    interval is widened; ``pause`` the seconds from now during which the platform accepts no edit.
     """
 
     tenant_id: str
@@ -25,12 +25,12 @@ class Pacing:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a platform allows: characters of Markdown in one message, seconds between two edits, messages an answer.
+    """What a platform allows: characters of Markdown per message, seconds between edits, messages per answer.
 
-    ``here_only`` says that this process alone can show something there: a turn must not be run by another.
-    ``edits_per_minute`` is what all replies in one tenant share; None where they share nothing, or the platform's
-    library waits by itself. ``appends``: a draft may grow by appending, so it is said how much of it is settled; while
-    one does, ``edit_interval`` may be shorter.
+    ``here_only``: only this process can show something there, so no other may run the turn. ``edits_per_minute`` is
+    shared by all replies in a tenant; None if they share nothing, or if the platform's library throttles by itself.
+    ``appends``: a draft may grow by appending, so parts tell how much of it is settled; ``edit_interval`` may be
+    shorter meanwhile.
     """
 
     message_chars: int
@@ -43,7 +43,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """``quote`` is a literal piece of the passage: ``document.text[start:end]``. ``n`` is the marker in the answer."""
+    """A citation. ``quote`` is literal: ``document.text[start:end]``. ``n`` is the marker in the answer."""
 
     n: int
     source: str
@@ -59,23 +59,23 @@ class Citation:
 
     @property
     def place(self) -> str:
-        """Where the quote stands, for a person: title, headings, page."""
+        """Where the quote stands, for people: title, headings, page."""
         path = self.heading[1:] if self.heading[:1] == (self.title,) else self.heading
         return " › ".join((self.title or self.source, *path)) + (f", page {self.page}" if self.page else "")
 
 
 Action = Literal["stop", "again", "strong", "up", "down", "why", "sources"]
-"""A button under a message; the platform's words for it live in the platform."""
+"""A button under a message. Each platform has its own labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One message of a reply as it should stand now. ``text`` is safe Markdown within ``Limits.message_chars``.
+    """One message of a reply as it should look now. ``text`` is sanitized Markdown within ``Limits.message_chars``.
 
-    ``sources``, ``notes`` and ``actions`` stand under the last part only. ``nonce`` names the part for platforms that
-    can refuse to post the same message twice. ``waiting``: the text says what is going on, the answer has none yet.
-    ``settled``: characters from the start that stay while the answer grows; None where it does not grow just now, or
-    where ``Limits.appends`` is not set.
+    ``sources``, ``notes`` and ``actions`` belong to the last part only. ``nonce`` identifies the part for platforms
+    that can refuse to post a message twice. ``waiting``: the text is a status; the answer has no text yet. ``settled``:
+    characters from the start that stay while the answer grows; None if it does not grow now or ``Limits.appends`` is
+    not set.
     """
 
     text: str

@@ -18,11 +18,11 @@ TurnState = Literal["queued", "running", "done", "refused", "failed", "cancelled
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question on its way to its answer, as it is stored.
+    """A stored question on its way to an answer.
 
-    ``parts`` are the references of the reply messages known so far; ``recorded`` is how many are on record, with those
-    that were about to be posted when their process died. ``takeovers`` is how many deaths of processes are noted
-    against it (``bot.engine.answer.poison``).
+    ``parts`` are the references of the reply messages known so far. ``recorded`` counts those on record, including
+    messages about to be posted when their process died. ``takeovers`` counts the process deaths charged to the turn
+    (``bot.engine.answer.poison``).
     """
 
     id: str
@@ -40,10 +40,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write for a turn: every later write names ``fence`` and fails once another holds the turn.
+    """The exclusive right to answer a turn. Every write names ``fence`` and fails once another process has the turn.
 
-    ``takeovers`` and ``recorded`` are as in ``Turn``; ``stopping`` says that somebody has stopped it, ``announced``
-    that its first message has been put on record as about to be posted.
+    ``takeovers`` and ``recorded`` are as in ``Turn``. ``stopping``: somebody stopped it. ``announced``: its first
+    message is on record as about to be posted.
     """
 
     turn_id: str
@@ -59,11 +59,11 @@ NoticeKind = Literal["ready", "stop", "moved", "dead", "connected"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a process is told of the others.
+    """A notification from other processes.
 
-    ``ready``: a queued turn may run now, in the process ``holder`` or, where that is 0, in any that serves its
-    platform; ``stop``: somebody stopped the turn; ``moved``: its question was changed or deleted, so that whoever runs
-    it has lost it; ``dead``: a process died that held turns; ``connected``: notices may have been missed until now.
+    ``ready``: a queued turn may run now, in the process ``holder`` or, if that is 0, in any that serves its platform.
+    ``stop``: somebody stopped the turn. ``moved``: its question was edited or deleted, so its lease is lost. ``dead``:
+    a process that held turns died. ``connected``: notices may have been missed until now.
     """
 
     kind: NoticeKind
@@ -74,11 +74,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """All that is on record for answering a turn, read at once.
+    """Everything stored that an answer needs, read at once.
 
-    ``budgets`` are everything that limits it, the asker's, the channel's and the tenant's, as if its own
-    ``reservation`` were not set aside; that is None where nothing is held for it. ``attached`` is what stands beside
-    the turn and those before it in its thread, ``facts`` what holds there, oldest first.
+    ``budgets`` are the asker's, the channel's and the tenant's days, without the turn's own ``reservation``, which is
+    None if nothing is reserved. ``attached`` are the attachments of the thread, ``facts`` the facts that hold in it,
+    oldest first.
     """
 
     settings: ChannelSettings
@@ -91,7 +91,7 @@ class TurnRecord:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ended. ``refused`` says in a person's words why there is no answer, else it is None."""
+    """How a turn ended. ``refused`` tells the asker why there is no answer, else it is None."""
 
     turn_id: str
     thread: ThreadKey

@@ -20,12 +20,12 @@ BudgetOwner = Literal["user", "channel", "tenant"]
 
 
 UNLIMITED = 10**15
-"""Tokens a day: as many as this are no limit."""
+"""A daily limit of this many tokens means no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call, disjoint: the whole prompt is ``input + cached + cache_write + cache_write_long``."""
+    """Tokens of one call in disjoint counts: the prompt is ``input + cached + cache_write + cache_write_long``."""
 
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -36,12 +36,12 @@ class Usage:
 
     @property
     def prompt_tokens(self) -> int:
-        """Every token that was sent, cached or not."""
+        """All tokens sent, cached or not."""
         return self.input_tokens + self.cached_tokens + self.cache_write_tokens + self.cache_write_long_tokens
 
     @property
     def total_tokens(self) -> int:
-        """What counts against a budget."""
+        """The tokens that count against a budget."""
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Usage) -> Usage:
@@ -57,9 +57,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a model provider as the ledger keeps it. ``cost_usd`` is None where the price is unknown.
+    """One provider call as the ledger stores it. ``cost_usd`` is None if the price is unknown.
 
-    ``id`` (32 hexadecimal digits) names the row from before the call was sent, when it is ``open`` and an estimate.
+    ``id`` (32 hexadecimal digits) names the row, which is ``open`` and an estimate from before the call is sent.
     """
 
     purpose: Purpose
@@ -79,7 +79,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which model answers, and why, in words that ``why`` can show."""
+    """Which model answers, and the reason that ``why`` shows."""
 
     tier: Tier
     model: str
@@ -88,7 +88,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Tokens set aside for a turn, on one day, for its asker, its channel and its tenant at once."""
+    """Tokens reserved for a turn on one day, for its asker, its channel and its tenant at once."""
 
     id: str
     tokens: int
@@ -97,7 +97,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """Somebody's day: ``used`` and ``reserved`` tokens of ``limit``; ``resets_at`` is the tenant's next midnight."""
+    """One day of a budget: ``used`` and ``reserved`` of ``limit`` tokens. ``resets_at``: the tenant's next midnight."""
 
     used: int
     reserved: int
@@ -107,12 +107,12 @@ class BudgetState:
 
     @property
     def left(self) -> int:
-        """Tokens that can still be set aside."""
+        """Tokens that can still be reserved."""
         return max(0, self.limit - self.used - self.reserved)
 
     @property
     def unlimited(self) -> bool:
-        """Whether only the use is counted."""
+        """Whether there is no limit."""
         return self.limit >= UNLIMITED
 
 

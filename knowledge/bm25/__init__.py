@@ -1,14 +1,16 @@
-"""BM25 inside Postgres: the same ranking as ``rank_bm25.BM25Okapi`` over the tenant's whole corpus, always fresh.
+"""BM25 inside Postgres, with the ranking of ``rank_bm25.BM25Okapi`` over the tenant's whole corpus.
 
-Written in the transaction of the chunks themselves, read by every process. A batch of chunks is one part; parts of a
-segment are joined once there are many of a level, so that a term is read from few rows. Deleted chunks are masked, and
-swept out of a segment once they are many. How often a term occurs is counted from its living entries while they are
-read, so no statistic can be stale. Writers of one tenant wait for each other at the tenant's state row.
+Postings are written in the transaction of their chunks and can be read by every process. A batch of chunks is one part.
+Once a segment has many parts of one level, they are merged, so that a term is read from few rows. Deleted chunks are
+masked, and swept out of a segment once there are many. Frequencies are counted from the living entries while these are
+read, so statistics are never stale. Writers of one tenant run one after the other: they lock the tenant's state row.
 """
 
 from __future__ import annotations
 
-from knowledge.bm25.read import candidates, idf
-from knowledge.bm25.write import index, remove
+from knowledge.bm25.indexing import index, remove
+from knowledge.bm25.posting_codec import IndexedChunk
+from knowledge.bm25.search import candidates
+from knowledge.bm25.term_statistics import idf
 
-__all__ = ["candidates", "idf", "index", "remove"]
+__all__ = ["IndexedChunk", "candidates", "idf", "index", "remove"]

@@ -1,4 +1,4 @@
-"""What stands in front of a chunk when it is embedded and indexed; it is no part of its text and offsets. Pure."""
+"""Headers of chunks: title and headings that are embedded and indexed with a chunk but not part of its text. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def header(title: str, heading: Sequence[str]) -> str:
-    """Title and heading path, without saying anything twice in a row."""
+    """Return the title and heading path, without a part that repeats the one before it."""
     parts: list[str] = []
     for part in (title, *heading):
         if part and (not parts or part.casefold() != parts[-1].casefold()):
@@ -15,6 +15,6 @@ def header(title: str, heading: Sequence[str]) -> str:
 
 
 def indexed_text(title: str, heading: Sequence[str], text: str) -> str:
-    """A chunk as it is embedded and indexed."""
-    front = header(title, heading)
-    return f"{front}\n{text}" if front else text
+    """Return a chunk's header and text, as they are embedded and indexed."""
+    prefix = header(title, heading)
+    return f"{prefix}\n{text}" if prefix else text

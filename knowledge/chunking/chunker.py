@@ -1,4 +1,4 @@
-"""A document cut with an embedder: its tokenizer is the ruler, and its vectors tell where the subject changes."""
+"""Chunks a document with an embedder: counts tokens with its tokenizer and gets the vectors for semantic chunking."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ from knowledge.chunking import Chunking, chunk, sentences
 from knowledge.ports import Embedder
 from knowledge.types import Chunk, Document
 
-AT_ONCE = 128
-"""Sentences that are handed to the model in one go."""
+SENTENCES_PER_CALL = 128
+"""Sentences that one call of the embedder encodes."""
 
 
-async def cut(document: Document, embedder: Embedder, chunking: Chunking) -> tuple[list[Chunk], int]:
-    """The chunks, none longer than the model reads, and how many tokens it read to cut. Raises EmbeddingError."""
-    most = min(chunking.tokens, await asyncio.to_thread(lambda: embedder.max_tokens))
-    ready = partial(
-        chunk, document, count=embedder.count_tokens, tokens=most, method=chunking.method, overlap=chunking.overlap
+async def chunk_with_embedder(document: Document, embedder: Embedder, chunking: Chunking) -> tuple[list[Chunk], int]:
+    """Return the chunks and how many tokens the model read to find their boundaries. Raises EmbeddingError.
+
+    No chunk is longer than the model's input.
+    """
+    max_tokens = min(chunking.tokens, await asyncio.to_thread(lambda: embedder.max_tokens))
+    split = partial(
+        chunk,
+        document,
+        count=embedder.count_tokens,
+        tokens=max_tokens,
+        method=chunking.method,
+        overlap=chunking.overlap,
     )
     if chunking.method != "semantic":
-        return await asyncio.to_thread(ready), 0
-    texts = await asyncio.to_thread(partial(sentences, document, count=embedder.count_tokens, tokens=most))
-    rows, read = [], 0
-    for start in range(0, len(texts), AT_ONCE):
-        encoded = await embedder.encode(texts[start : start + AT_ONCE], "passage")
+        return await asyncio.to_thread(split), 0
+    texts = await asyncio.to_thread(partial(sentences, document, count=embedder.count_tokens, tokens=max_tokens))
+    rows, tokens_read = [], 0
+    for start in range(0, len(texts), SENTENCES_PER_CALL):
+        encoded = await embedder.encode(texts[start : start + SENTENCES_PER_CALL], "passage")
         rows.append(encoded.vectors)
-        read += encoded.tokens
+        tokens_read += encoded.tokens
     vectors = np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
-    return await asyncio.to_thread(ready, vectors=vectors), read
+    return await asyncio.to_thread(split, vectors=vectors), tokens_read

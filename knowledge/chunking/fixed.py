@@ -1,49 +1,53 @@
-"""Runs of words of one length, wherever sentences and sections end, each repeating the end of the one before. Pure."""
+"""Chunking method ``fixed``: runs of words of about the same number of tokens, which can overlap. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from knowledge.chunking.units import Ruler, Unit, leaves, size
+from knowledge.chunking.text_units import TokenBudget, Unit, includes_heading, token_count
 
 
-def fixed(units: Sequence[Unit], ruler: Ruler, overlap: int) -> Iterator[Sequence[Unit]]:
-    """The runs of units that make the chunks; ``overlap`` tokens at most stand in two of them.
+def fixed(units: Sequence[Unit], budget: TokenBudget, overlap: int) -> Iterator[Sequence[Unit]]:
+    """Yield the run of units of each chunk. A run repeats at most ``overlap`` tokens of the one before.
 
-    What stays whole is not repeated.
+    A table, code block or message is never repeated.
     """
     begin = 0
     while begin < len(units):
-        stop = _stop(units, begin, ruler)
+        stop = _end_of_run(units, begin, budget)
         yield units[begin:stop]
         if stop == len(units):
             return
-        begin = _back(units, begin, stop, ruler, overlap)
+        begin = _start_of_next(units, begin, stop, budget, overlap)
 
 
-def _stop(units: Sequence[Unit], begin: int, ruler: Ruler) -> int:
+def _end_of_run(units: Sequence[Unit], begin: int, budget: TokenBudget) -> int:
+    """Return the end of the longest run that starts at ``begin`` and fits."""
     first = units[begin]
-    total, most, led = first.tokens, ruler.room(first.block), False
-    for place in range(begin + 1, len(units)):
-        unit = units[place]
-        if not led and leaves(first, unit):
-            led = True
-            total += first.lead
-        total += unit.lead + unit.tokens
-        most = min(most, ruler.room(unit.block))
-        if total > most:
-            return place
+    total, limit, has_heading = first.tokens, budget.available(first.block), False
+    for index in range(begin + 1, len(units)):
+        unit = units[index]
+        if not has_heading and includes_heading(first, unit):
+            has_heading = True
+            total += first.gap_tokens
+        total += unit.gap_tokens + unit.tokens
+        limit = min(limit, budget.available(unit.block))
+        if total > limit:
+            return index
     return len(units)
 
 
-def _back(units: Sequence[Unit], begin: int, stop: int, ruler: Ruler, overlap: int) -> int:
-    """Where the run after ``units[begin:stop]`` begins: as far back as the overlap goes and leaves room to go on."""
+def _start_of_next(units: Sequence[Unit], begin: int, stop: int, budget: TokenBudget, overlap: int) -> int:
+    """Return where the run after ``units[begin:stop]`` starts.
+
+    It starts as far back as the overlap allows, but leaves room for at least one new unit.
+    """
     start = stop
-    for place in range(stop - 1, begin, -1):
-        repeated = units[place:stop]
-        if units[place].whole or size(repeated) > overlap:
+    for index in range(stop - 1, begin, -1):
+        repeated = units[index:stop]
+        if units[index].is_block or token_count(repeated) > overlap:
             break
-        if size(units[place : stop + 1]) > ruler.room_of(units[place : stop + 1]):
+        if token_count(units[index : stop + 1]) > budget.available_for(units[index : stop + 1]):
             break
-        start = place
+        start = index
     return start

@@ -1,31 +1,31 @@
-"""Whole sentences up to a number of tokens, inside one section where that is long enough to stand alone. Pure."""
+"""Chunking method ``packed``: complete sentences up to a number of tokens, within a section if it is long. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from knowledge.chunking.units import Ruler, Unit, leaves
+from knowledge.chunking.text_units import TokenBudget, Unit, includes_heading
 
 SMALL_SHARE = 0.25
-"""A section shorter than this share of a chunk is joined with the section after it."""
+"""A section shorter than this share of a chunk's tokens is joined with the next section."""
 
 
-def packed(units: Sequence[Unit], ruler: Ruler) -> Iterator[Sequence[Unit]]:
-    """The runs of units that make the chunks."""
-    begin, total, led = 0, 0, False
-    for place, unit in enumerate(units):
-        if place > begin:
+def packed(units: Sequence[Unit], budget: TokenBudget) -> Iterator[Sequence[Unit]]:
+    """Yield the run of units of each chunk."""
+    begin, total, has_heading = 0, 0, False
+    for index, unit in enumerate(units):
+        if index > begin:
             first = units[begin]
-            most = min(ruler.room(unit.block), ruler.room(first.block))
-            ends_section = unit.block.heading != units[place - 1].block.heading
-            heading = 0 if led or not leaves(first, unit) else first.lead
-            full = total + heading + unit.lead + unit.tokens > most
-            if full or (ends_section and total >= SMALL_SHARE * most):
-                yield units[begin:place]
-                begin, total, led = place, 0, False
+            limit = min(budget.available(unit.block), budget.available(first.block))
+            ends_section = unit.block.heading != units[index - 1].block.heading
+            heading = 0 if has_heading or not includes_heading(first, unit) else first.gap_tokens
+            full = total + heading + unit.gap_tokens + unit.tokens > limit
+            if full or (ends_section and total >= SMALL_SHARE * limit):
+                yield units[begin:index]
+                begin, total, has_heading = index, 0, False
             else:
-                total += heading + unit.lead
-                led = led or leaves(first, unit)
+                total += heading + unit.gap_tokens
+                has_heading = has_heading or includes_heading(first, unit)
         total += unit.tokens
     if units:
         yield units[begin:]

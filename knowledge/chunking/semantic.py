@@ -1,4 +1,4 @@
-"""Chunks that end where the subject changes: where the sentences before and after are far apart. Pure."""
+"""Chunking method ``semantic``: chunks end where the embeddings of the sentences before and after differ most. Pure."""
 
 from __future__ import annotations
 
@@ -9,85 +9,90 @@ import numpy as np
 import numpy.typing as npt
 
 from knowledge.chunking.packed import SMALL_SHARE
-from knowledge.chunking.units import Ruler, Unit, size
+from knowledge.chunking.text_units import TokenBudget, Unit, token_count
 
-BESIDE = 3
+COMPARED_SENTENCES = 3
 """Sentences on each side of a boundary whose mean vectors are compared."""
 PERCENTILE = 95
-"""A boundary is a breakpoint where its distance is above this percentile of the document's."""
+"""A boundary whose distance is above this percentile of the document's distances ends a chunk."""
 
 Distances = npt.NDArray[np.float64]
-"""At place i how far apart are what stands before unit i and what stands from there on; place 0 is none."""
+"""Element i is the distance between the sentences before unit i and those from unit i on. Element 0 is 0."""
 
 
 def distances(vectors: npt.NDArray[np.float32]) -> Distances:
-    """1 - cosine of the means on both sides of each boundary, for unit vectors in order."""
-    found = np.zeros(len(vectors))
-    for place in range(1, len(vectors)):
-        before = vectors[max(0, place - BESIDE) : place].mean(axis=0)
-        after = vectors[place : place + BESIDE].mean(axis=0)
+    """Return 1 - cosine of the mean vectors on both sides of each boundary, for unit vectors in order."""
+    result = np.zeros(len(vectors))
+    for index in range(1, len(vectors)):
+        before = vectors[max(0, index - COMPARED_SENTENCES) : index].mean(axis=0)
+        after = vectors[index : index + COMPARED_SENTENCES].mean(axis=0)
         norm = float(np.linalg.norm(before) * np.linalg.norm(after))
-        found[place] = 1 - float(before @ after) / norm if norm else 1.0
-    return found
+        result[index] = 1 - float(before @ after) / norm if norm else 1.0
+    return result
 
 
-def semantic(units: Sequence[Unit], vectors: npt.NDArray[np.float32], ruler: Ruler) -> Iterator[Sequence[Unit]]:
-    """The runs of units that make the chunks, one vector a unit.
+def semantic(units: Sequence[Unit], vectors: npt.NDArray[np.float32], budget: TokenBudget) -> Iterator[Sequence[Unit]]:
+    """Yield the run of units of each chunk. ``vectors`` has a row for each unit.
 
-    Cut at the breakpoints, then where a run is too long at its greatest distance; small runs join the nearer neighbour.
+    The document is split at its breakpoints. A run that is too long is split at its greatest distance, and a small run
+    joins the nearer of its neighbors.
     """
     if not units:
         return
-    apart = distances(vectors)
-    edge = float(np.percentile(apart[1:], PERCENTILE)) if len(units) > 1 else 0.0
-    cuts = [0, *(place for place in range(1, len(units)) if apart[place] > edge), len(units)]
-    spans = [span for a, b in pairwise(cuts) for span in _split(units, a, b, apart, ruler)]
-    for begin, stop in _joined(units, spans, apart, ruler):
+    separation = distances(vectors)
+    threshold = float(np.percentile(separation[1:], PERCENTILE)) if len(units) > 1 else 0.0
+    breaks = [0, *(index for index in range(1, len(units)) if separation[index] > threshold), len(units)]
+    spans = [span for a, b in pairwise(breaks) for span in _split(units, a, b, separation, budget)]
+    for begin, stop in _join_small(units, spans, separation, budget):
         yield units[begin:stop]
 
 
-def _split(units: Sequence[Unit], begin: int, stop: int, apart: Distances, ruler: Ruler) -> Iterator[tuple[int, int]]:
-    """A span in pieces that fit, in order."""
-    waiting = [(begin, stop)]
-    while waiting:
-        begin, stop = waiting.pop()
-        if stop - begin == 1 or _fits(units[begin:stop], ruler):
+def _split(
+    units: Sequence[Unit], begin: int, stop: int, separation: Distances, budget: TokenBudget
+) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a span that fit, in order."""
+    pending = [(begin, stop)]
+    while pending:
+        begin, stop = pending.pop()
+        if stop - begin == 1 or _fits(units[begin:stop], budget):
             yield begin, stop
             continue
-        place = _greatest(units, begin, stop, apart, ruler)
-        waiting += [(place, stop), (begin, place)]
+        index = _widest_boundary(units, begin, stop, separation, budget)
+        pending += [(index, stop), (begin, index)]
 
 
-def _greatest(units: Sequence[Unit], begin: int, stop: int, apart: Distances, ruler: Ruler) -> int:
-    """The boundary of the greatest distance, among those that leave no small piece where there are such."""
-    least = SMALL_SHARE * ruler.room_of(units[begin:stop])
-    lengths = np.cumsum([unit.tokens + unit.lead for unit in units[begin:stop]])
+def _widest_boundary(units: Sequence[Unit], begin: int, stop: int, separation: Distances, budget: TokenBudget) -> int:
+    """Return the boundary with the greatest distance, if possible among those that leave no small part."""
+    minimum = SMALL_SHARE * budget.available_for(units[begin:stop])
+    lengths = np.cumsum([unit.tokens + unit.gap_tokens for unit in units[begin:stop]])
     places = [
-        begin + n for n in range(1, stop - begin) if lengths[n - 1] >= least and lengths[-1] - lengths[n - 1] >= least
+        begin + n
+        for n in range(1, stop - begin)
+        if lengths[n - 1] >= minimum and lengths[-1] - lengths[n - 1] >= minimum
     ]
-    return max(places or range(begin + 1, stop), key=lambda place: (apart[place], -place))
+    return max(places or range(begin + 1, stop), key=lambda index: (separation[index], -index))
 
 
-def _joined(
-    units: Sequence[Unit], spans: Sequence[tuple[int, int]], apart: Distances, ruler: Ruler
+def _join_small(
+    units: Sequence[Unit], spans: Sequence[tuple[int, int]], separation: Distances, budget: TokenBudget
 ) -> list[tuple[int, int]]:
-    """Small spans joined with a neighbour where both fit into a chunk, with the nearer one first."""
-    left = list(spans)
-    place = 0
-    while place < len(left):
-        begin, stop = left[place]
-        small = size(units[begin:stop]) < SMALL_SHARE * ruler.room_of(units[begin:stop])
-        ways = [at for at in (place - 1, place) if small and 0 <= at < len(left) - 1]
-        for at in sorted(ways, key=lambda at: apart[left[at + 1][0]]):
-            merged = (left[at][0], left[at + 1][1])
-            if _fits(units[merged[0] : merged[1]], ruler):
-                left[at : at + 2] = [merged]
-                place = at
+    """Join each small span with a neighbor if both fit into one chunk. The nearer neighbor is tried first."""
+    joined = list(spans)
+    index = 0
+    while index < len(joined):
+        begin, stop = joined[index]
+        small = token_count(units[begin:stop]) < SMALL_SHARE * budget.available_for(units[begin:stop])
+        candidates = [at for at in (index - 1, index) if small and 0 <= at < len(joined) - 1]
+        for at in sorted(candidates, key=lambda at: separation[joined[at + 1][0]]):
+            merged = (joined[at][0], joined[at + 1][1])
+            if _fits(units[merged[0] : merged[1]], budget):
+                joined[at : at + 2] = [merged]
+                index = at
                 break
         else:
-            place += 1
-    return left
+            index += 1
+    return joined
 
 
-def _fits(run: Sequence[Unit], ruler: Ruler) -> bool:
-    return size(run) <= ruler.room_of(run)
+def _fits(run: Sequence[Unit], budget: TokenBudget) -> bool:
+    return token_count(run) <= budget.available_for(run)

@@ -1,16 +1,16 @@
-"""Found by the sentence, read with its neighbours. Pure."""
+"""Chunking method ``sentence-window``: each sentence is a chunk, read together with its neighbors. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from knowledge.chunking.units import Span, Unit
+from knowledge.chunking.text_units import Span, Unit
 
-BESIDE = 3
-"""Sentences on each side that are read with the one that was found. A table or code block counts as one."""
+NEIGHBORS = 3
+"""Sentences on each side that are read with a found sentence. A table or code block counts as one sentence."""
 
 
 def windows(units: Sequence[Unit]) -> Iterator[Span]:
-    """For each unit from where to where it is read."""
-    for place in range(len(units)):
-        yield units[max(0, place - BESIDE)].start, units[min(len(units) - 1, place + BESIDE)].end
+    """Yield the offsets of each unit's window in the document's text."""
+    for index in range(len(units)):
+        yield units[max(0, index - NEIGHBORS)].start, units[min(len(units) - 1, index + NEIGHBORS)].end

@@ -1,4 +1,4 @@
-"""Embedders: local sentence-transformers models, and servers that speak OpenAI's protocol."""
+"""Embedders: local sentence-transformers models, and servers with an OpenAI-compatible API."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def build_embedder(
     openai_api_key: str | None = None,
     openai_base_url: str | None = None,
 ) -> Embedder:
-    """The embedder of a model name. ``text-embedding-...`` and ``openai:NAME`` go to the OpenAI-compatible server,
-    every other name or path is a sentence-transformers model. ``dimensions`` shortens its vectors. Loads nothing yet.
+    """Build the embedder of a model, without loading it.
 
-    Raises EmbeddingError where the server is to be asked without a key.
+    OpenAI's ``text-embedding-...`` models and ``openai:NAME`` use the OpenAI-compatible server; every other name or
+    path is a sentence-transformers model. ``dimensions`` shortens its vectors. Raises EmbeddingError if the server
+    needs a key.
     """
     name = model.removeprefix("openai:")
     if model.startswith("openai:") or name in OPENAI_MODELS:
@@ -36,9 +37,9 @@ def build_embedder(
 
 
 def open_stored(stored: str, *, openai_api_key: str | None = None, openai_base_url: str | None = None) -> Embedder:
-    """The embedder of the name that vectors are stored under: ``Embedder.model`` of the one that made them.
+    """Build the embedder by the name that vectors are stored under, which is ``Embedder.model`` of their embedder.
 
-    Raises EmbeddingError where the server is to be asked without a key.
+    Raises EmbeddingError if the server needs a key.
     """
     name, dimensions = split_name(stored)
     keys = {"openai_api_key": openai_api_key, "openai_base_url": openai_base_url}

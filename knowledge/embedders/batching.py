@@ -1,4 +1,4 @@
-"""One worker thread that encodes what arrives together in one batch; questions go before passages."""
+"""A worker thread that encodes texts of concurrent callers in batches; queries go before passages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from knowledge.ports import EncodeKind
 Result = TypeVar("Result")
 
 EncodeBatch = Callable[[Sequence[str], EncodeKind], Sequence[Result]]
-"""Encodes texts of one kind; one result a text."""
+"""Encodes texts of one kind and returns one result per text."""
 
 
 @dataclass(slots=True)
 class _Job(Generic[Result]):
+    """The texts of one caller; the first ``taken`` of them are part of a batch already."""
+
     texts: Sequence[str]
     future: Future[list[Result]]
     taken: int = 0
@@ -28,9 +30,9 @@ class _Job(Generic[Result]):
 
 
 class BatchingWorker(Generic[Result]):
-    """Runs ``encode`` in one thread of its own, at most ``batch`` texts at a time.
+    """Runs ``encode`` in one thread, with at most ``batch`` texts at a time.
 
-    A text that makes ``encode`` fail fails the jobs of its batch only. The thread starts with the first job.
+    If ``encode`` fails, only the jobs of its batch fail. The thread starts with the first job.
     """
 
     def __init__(self, encode: EncodeBatch[Result], *, batch: int = 32) -> None:
@@ -42,7 +44,7 @@ class BatchingWorker(Generic[Result]):
         self._closed = False
 
     async def run(self, texts: Sequence[str], kind: EncodeKind) -> list[Result]:
-        """The result of each text. Cancelling forgets the job."""
+        """Return the result of each text. Canceling drops the job."""
         if not texts:
             return []
         job: _Job[Result] = _Job(texts, Future())
@@ -57,7 +59,7 @@ class BatchingWorker(Generic[Result]):
         return await asyncio.wrap_future(job.future)
 
     async def aclose(self) -> None:
-        """Fail what waits and end the thread."""
+        """Cancel the waiting jobs and end the thread."""
         with self._wake:
             self._closed = True
             waiting = [job for queue in self._queues.values() for job in queue]
@@ -80,7 +82,7 @@ class BatchingWorker(Generic[Result]):
             self._finish(pieces, kind)
 
     def _take(self, queue: deque[_Job[Result]]) -> list[tuple[_Job[Result], Sequence[str]]]:
-        """Pieces of the oldest jobs of one kind, up to a batch."""
+        """Take pieces of the oldest jobs of one kind, up to a batch."""
         pieces: list[tuple[_Job[Result], Sequence[str]]] = []
         room = self._batch
         while queue and room:

@@ -1,4 +1,4 @@
-"""sentence-transformers on this machine's processor. Torch is imported with the first use, in a thread."""
+"""Embeds texts with sentence-transformers models on the local CPU. Torch is imported at the first use, in a thread."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
 ONE_LOADS = threading.Lock()
-"""Held while a model is loaded: transformers sets torch's default dtype meanwhile, which is one for the whole process,
-so that of two models loaded at once one is left with weights of both kinds and cannot be used."""
+"""Lets one model load at a time. Loading changes torch's default dtype for the whole process for a while. If two models
+load at once, one of them gets weights of both dtypes and cannot be used."""
 
 
 class SentenceTransformerEmbedder:
-    """Any sentence-transformers model, by name or folder; ``dimensions`` shortens its vectors, for models that were
-    trained for it (Matryoshka). The properties ``dimensions`` and ``max_tokens`` load it.
+    """Encodes texts with a sentence-transformers model, given by name or folder.
 
-    One thread encodes; what arrives together is encoded together, questions before passages. Uses bf16 where the
-    processor computes in it, for questions and passages alike. Raises EmbeddingError where the model is not there.
+    ``dimensions`` shortens its vectors, for models that were trained for it (Matryoshka). The properties ``dimensions``
+    and ``max_tokens`` load the model. One thread encodes: texts that arrive together form a batch, and queries go
+    before passages. Uses bf16 if the processor computes in it, for queries and passages alike. Raises EmbeddingError if
+    the model cannot be loaded.
     """
 
     billed = False
@@ -61,20 +62,26 @@ class SentenceTransformerEmbedder:
         return int(self._ready().get_max_seq_length() or 512) - 2
 
     def warm(self) -> None:
-        """Begin to load in the background; a failure is told to whoever encodes first."""
+        """Start to load the model in the background; if that fails, the first call that encodes raises the error."""
         if self._background is None:
             self._background = ThreadPoolExecutor(1, thread_name_prefix="embedder-load")
             self._background.submit(self._ready)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, without special tokens."""
         if not texts:
             return []
-        encoded = self._ruler()(list(texts), add_special_tokens=False, truncation=False, padding=False, verbose=False)
+        encoded = self._counting_tokenizer()(
+            list(texts), add_special_tokens=False, truncation=False, padding=False, verbose=False
+        )
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def _ruler(self) -> Any:
-        """A tokenizer of its own: how one cuts and pads is kept in it, and counting in another thread would change that
-        for the texts that are being encoded."""
+    def _counting_tokenizer(self) -> Any:
+        """Return a tokenizer for counting only.
+
+        A tokenizer stores how it truncates and pads. Counting with the model's own, in another thread, would change
+        that for the texts that are being encoded.
+        """
         model = self._ready()
         with self._lock:
             if self._counting is None:
@@ -83,12 +90,13 @@ class SentenceTransformerEmbedder:
             return self._counting
 
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
+        """Encode texts as unit vectors. Raises EmbeddingError."""
         rows = await self.encode_tokens(texts, kind)
         vectors = np.stack([row.pooled for row in rows]) if rows else np.zeros((0, 0), np.float32)
         return Encoded(vectors, sum(len(row.signs) for row in rows))
 
     async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
-        """Each text with the vectors of its tokens, from the same pass through the model. Raises EmbeddingError."""
+        """Encode each text with the vectors of its tokens in one pass through the model. Raises EmbeddingError."""
         return await self._worker.run(texts, kind)
 
     async def aclose(self) -> None:
@@ -97,7 +105,7 @@ class SentenceTransformerEmbedder:
             self._background.shutdown(wait=False, cancel_futures=True)
 
     def loaded(self) -> SentenceTransformer:
-        """The model itself, loaded now if it was not before. Raises EmbeddingError."""
+        """Return the model, loading it first if necessary. Raises EmbeddingError."""
         return self._ready()
 
     def _ready(self) -> SentenceTransformer:
@@ -108,22 +116,24 @@ class SentenceTransformerEmbedder:
 
     def _forward(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         model = self._ready()
-        front = prefix(self._name, kind)
+        model_prefix = prefix(self._name, kind)
+        # Sorted by length, because a batch is padded to its longest text.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         rows: dict[int, TokenVectors] = {}
         for start in range(0, len(order), 16):
-            places = order[start : start + 16]
-            rows.update(zip(places, _pass(model, [front + texts[i] for i in places], kind, len(front)), strict=True))
-        return [rows[place] for place in range(len(texts))]
+            indexes = order[start : start + 16]
+            batch = [model_prefix + texts[i] for i in indexes]
+            rows.update(zip(indexes, _encode_batch(model, batch, kind, len(model_prefix)), strict=True))
+        return [rows[index] for index in range(len(texts))]
 
 
 def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
-    """Load a model in the processor's best precision. Raises EmbeddingError with the cure."""
+    """Load a model in the best precision of the processor. Raises EmbeddingError, which says what to do."""
     loaded = _load(model, dimensions)
-    own = loaded.get_embedding_dimension()
-    if dimensions and own and own < dimensions:
+    available = loaded.get_embedding_dimension()
+    if dimensions and available and available < dimensions:
         raise EmbeddingError(
-            f"The vectors of {model} have {own} dimensions; set PARLEY_EMBEDDING_DIMENSIONS to fewer, or unset it."
+            f"The vectors of {model} have {available} dimensions; set PARLEY_EMBEDDING_DIMENSIONS to fewer or unset it."
         )
     return loaded
 
@@ -154,7 +164,7 @@ def _load(model: str, dimensions: int | None) -> SentenceTransformer:
 
 
 def computes_bf16() -> bool:
-    """Whether the processor multiplies in bfloat16; elsewhere it is emulated and slower than fp32."""
+    """Return whether the processor multiplies in bfloat16; on others it is emulated and slower than fp32."""
     share_the_processor()
     import torch
 
@@ -162,43 +172,49 @@ def computes_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-def _pass(model: SentenceTransformer, texts: Sequence[str], kind: EncodeKind, front: int) -> list[TokenVectors]:
-    """``front`` is the number of characters of the prefix in front of each text."""
+def _encode_batch(
+    model: SentenceTransformer, texts: Sequence[str], kind: EncodeKind, prefix_chars: int
+) -> list[TokenVectors]:
+    """Encode texts in one pass through the model; the first ``prefix_chars`` characters of each are the prefix."""
     import torch
 
     with torch.inference_mode():
         features: Any = model.preprocess(list(texts))
-        ids, seen = features["input_ids"].numpy(), features["attention_mask"].numpy()
+        ids, attended = features["input_ids"].numpy(), features["attention_mask"].numpy()
         out = model(features)
-        most = model.truncate_dim
-        pooled = torch.nn.functional.normalize(out["sentence_embedding"].float()[:, :most], dim=-1).numpy()
-        tokens = out["token_embeddings"].float()[:, :, :most]
+        dimensions = model.truncate_dim
+        pooled = torch.nn.functional.normalize(out["sentence_embedding"].float()[:, :dimensions], dim=-1).numpy()
+        tokens = out["token_embeddings"].float()[:, :, :dimensions]
         if kind == "query":
             tokens = torch.nn.functional.normalize(tokens, dim=-1)
         vectors = tokens.numpy()
-    real = (seen == 1) & ~np.isin(ids, model.tokenizer.all_special_ids)
+    real = (attended == 1) & ~np.isin(ids, model.tokenizer.all_special_ids)
     signs = np.packbits(vectors > 0, axis=2)
     if kind == "query":
         return [TokenVectors(pooled[row], vectors[row][real[row]], signs[row][real[row]]) for row in range(len(texts))]
-    kept = vectors[0, :0].copy()
-    offsets = _offsets(model, features)
+    no_tokens = vectors[0, :0].copy()
+    offsets = _token_offsets(model, features)
     rows = []
-    for row, whole in enumerate(texts):
-        told = real[row]
+    for row, text in enumerate(texts):
+        is_real = real[row]
         sentences = None
         if offsets is not None:
-            sentences = sentence_vectors(vectors[row][told], offsets[row][told], _windows(whole, front))
-        rows.append(TokenVectors(pooled[row], kept, signs[row][told], sentences))
+            windows = _windows(text, prefix_chars)
+            sentences = sentence_vectors(vectors[row][is_real], offsets[row][is_real], windows)
+        rows.append(TokenVectors(pooled[row], no_tokens, signs[row][is_real], sentences))
     return rows
 
 
-def _windows(text: str, front: int) -> list[tuple[int, int]]:
-    return [(start + front, end + front) for start, end in sentence_windows(text[front:])]
+def _windows(text: str, prefix_chars: int) -> list[tuple[int, int]]:
+    """Return the sentence windows of the text after its prefix, as offsets in the whole text."""
+    return [(start + prefix_chars, end + prefix_chars) for start, end in sentence_windows(text[prefix_chars:])]
 
 
-def _offsets(model: SentenceTransformer, features: Any) -> list[npt.NDArray[np.int64]] | None:
-    """Where each token stands in its text; None where the tokenizer does not tell, or means are not what the model
-    was trained to make of tokens."""
-    means = any(getattr(module, "pooling_mode", None) in ("mean", ("mean",), ["mean"]) for module in model)
+def _token_offsets(model: SentenceTransformer, features: Any) -> list[npt.NDArray[np.int64]] | None:
+    """Return the start and end of each token in its text.
+
+    Returns None if the tokenizer does not provide them, or if the model was not trained to average its tokens.
+    """
+    averages = any(getattr(module, "pooling_mode", None) in ("mean", ("mean",), ["mean"]) for module in model)
     encodings = getattr(features, "encodings", None)
-    return [np.array(encoding.offsets) for encoding in encodings] if means and encodings else None
+    return [np.array(encoding.offsets) for encoding in encodings] if averages and encodings else None

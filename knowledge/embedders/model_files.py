@@ -1,4 +1,4 @@
-"""Where the weights of a model are. Opens no network and runs no code of a model."""
+"""Locates and verifies the weights of models on this machine, without network access or running a model's code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 def locate(model: str) -> str:
-    """The folder of the model where it is on this machine already, else its name. Raises EmbeddingError."""
+    """Return the folder of the offline model, or the name of any other model. Raises EmbeddingError."""
     if model in (OFFLINE_MODEL, f"sentence-transformers/{OFFLINE_MODEL}"):
         return str(offline_folder())
     return model
@@ -23,9 +23,9 @@ def locate(model: str) -> str:
 
 @lru_cache(maxsize=1)
 def offline_folder() -> Path:
-    """The folder of the offline model, once its weights are known to be the published ones.
+    """Return the folder of the offline model after verifying that its weights are the published ones.
 
-    The package that carries them is not imported. Raises EmbeddingError.
+    The package that contains them is not imported. Raises EmbeddingError.
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:

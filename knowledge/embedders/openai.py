@@ -1,4 +1,4 @@
-"""Embeddings from OpenAI, or a server that speaks its protocol. The tokens cost money."""
+"""Embeds texts with OpenAI, or a server with an OpenAI-compatible API. The tokens are billed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 128
 
 
 class OpenAIEmbedder:
-    """One model of an OpenAI-compatible server. ``count_tokens`` estimates: the server alone knows its tokenizer."""
+    """A model of an OpenAI-compatible server. ``count_tokens`` estimates, because only the server has the tokenizer."""
 
     billed = True
     max_tokens = 8000
@@ -38,11 +38,12 @@ class OpenAIEmbedder:
         return [(len(text.encode()) + 3) // 4 for text in texts]
 
     async def encode(self, texts: Sequence[str], kind: EncodeKind) -> Encoded:
-        front = prefix(self._name, kind)
+        """Encode texts in requests of ``_BATCH`` texts. Raises EmbeddingError."""
+        model_prefix = prefix(self._name, kind)
         rows: list[list[float]] = []
         tokens = 0
         for start in range(0, len(texts), _BATCH):
-            vectors, used = await self._request([front + text for text in texts[start : start + _BATCH]])
+            vectors, used = await self._request([model_prefix + text for text in texts[start : start + _BATCH]])
             rows += vectors
             tokens += used
         matrix = np.array(rows, dtype=np.float32).reshape(len(rows), -1)
@@ -52,7 +53,7 @@ class OpenAIEmbedder:
         return Encoded(matrix, tokens)
 
     def warm(self) -> None:
-        """There is nothing to load."""
+        """Do nothing: there is no model to load."""
 
     async def aclose(self) -> None:
         if self._client is not None:

@@ -1,4 +1,4 @@
-"""What a model was trained to see in front of a text. Pure."""
+"""The prefixes that models expect in front of queries and passages. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BGE_QUERY = "Represent this sentence for searching relevant passages: "
 
 
 def prefix(model: str, kind: EncodeKind) -> str:
-    """The prefix for a query or a passage, as the model's card gives it; empty where there is none."""
+    """Return the prefix for a query or passage from the model's card; empty if it has none."""
     name = model.rsplit("/", 1)[-1].lower()
     if "e5" in name and "instruct" not in name:
         return "query: " if kind == "query" else "passage: "

@@ -1,4 +1,4 @@
-"""Embedders that show the vector of every token beside that of the text."""
+"""Vectors of tokens and sentences: their types, their computation and comparison, and the protocol of embedders."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import numpy.typing as npt
 from knowledge.ports import EncodeKind, Vectors
 
 Signs = npt.NDArray[np.uint8]
-"""Shape ``(tokens, dimensions / 8)``: one bit a dimension, set where the token's vector is positive there."""
+"""Shape ``(tokens, dimensions / 8)``: one bit per dimension, set if the token's vector is positive there."""
 
 
 Sentences = npt.NDArray[np.int8]
-"""Shape ``(sentences, dimensions)``: the direction of each sentence's vector, its largest value at 127."""
+"""Shape ``(sentences, dimensions)``: the direction of each sentence's vector, scaled to a largest value of 127."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenVectors:
-    """A text as the model saw it, special tokens left out.
+    """The vectors of a text, without those of special tokens.
 
-    ``pooled`` is the vector of the text, ``tokens`` those of its tokens: of a passage only ``signs`` are kept.
-    ``sentences`` are those of a passage, each the mean of its tokens as they were read in the whole; None of a
-    question, and of a model whose text vector is no mean of its tokens.
+    ``pooled`` is the vector of the text, and ``tokens`` has those of its tokens; for a passage ``tokens`` is empty, and
+    only ``signs`` are kept. ``sentences`` has the vectors of a passage's sentences, each the mean of its tokens as they
+    were encoded in the whole passage. It is None for a query, and for a model whose text vector is not the mean of its
+    tokens.
     """
 
     pooled: npt.NDArray[np.float32]
@@ -37,24 +38,24 @@ class TokenVectors:
 def sentence_vectors(
     tokens: Vectors, offsets: npt.NDArray[np.int64], windows: Sequence[tuple[int, int]]
 ) -> Sentences | None:
-    """The mean vector of the tokens that begin in each window, where there are any.
+    """Return the mean vector of the tokens that start in each window, for windows that have tokens.
 
-    ``offsets`` are the first and last character of each token, ``windows`` spans of the same text in order, the first
-    reaching to its beginning. None where there is no token.
+    ``offsets`` are the start and end of each token in the text. ``windows`` are ordered spans of the same text; the
+    first one reaches back to its beginning. Returns None if there are no tokens or no windows.
     """
     if not len(tokens) or not windows:
         return None
     starts = np.array([start for start, _ in windows[1:]])
-    owner = np.searchsorted(starts, offsets[:, 0], side="right")
-    first = np.flatnonzero(np.diff(owner, prepend=-1))
-    means: Vectors = np.add.reduceat(tokens, first, axis=0)
+    window_of_token = np.searchsorted(starts, offsets[:, 0], side="right")
+    first_tokens = np.flatnonzero(np.diff(window_of_token, prepend=-1))
+    means: Vectors = np.add.reduceat(tokens, first_tokens, axis=0)
     largest = np.maximum(np.abs(means).max(axis=1, keepdims=True), 1e-9)
     rounded: Sentences = np.rint(means * (127 / largest)).astype(np.int8)
     return rounded
 
 
 def sentence_cosines(query: npt.NDArray[np.float32], sentences: Sequence[Sentences]) -> list[tuple[float, ...]]:
-    """For each passage the cosine of the unit vector ``query`` to each of its sentences."""
+    """Return for each passage the cosine of the unit vector ``query`` to each of its sentences."""
     if not sentences:
         return []
     stacked = np.concatenate(sentences).astype(np.float32)
@@ -63,9 +64,18 @@ def sentence_cosines(query: npt.NDArray[np.float32], sentences: Sequence[Sentenc
     return [tuple(part.tolist()) for part in np.split(cosines, ends[:-1])]
 
 
+def sign_cosines(query: Vectors, signs: Signs) -> Vectors:
+    """Return the cosines of the query's token vectors to the unit vectors of the signs, shape ``(query, signs)``."""
+    dimensions = query.shape[1]
+    # For bits b, the dot product of q with the signs is q . (2b - 1) = 2 (q . b) - sum(q).
+    dot = query @ np.unpackbits(signs, axis=1, count=dimensions).T.astype(np.float32)
+    cosines: Vectors = (2 * dot - query.sum(axis=1, keepdims=True)) / np.sqrt(dimensions)
+    return cosines
+
+
 @runtime_checkable
 class TokenEmbedder(Protocol):
-    """An embedder that shows its token vectors."""
+    """An embedder that also returns the vectors of tokens."""
 
     async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
-        """Raises EmbeddingError."""
+        """Encode each text with the vectors of its tokens. Raises EmbeddingError."""

@@ -1,1 +1,1 @@
-"""Bytes to text with structure, in a process with limits."""
+"""Parses files of every supported format into structured text, in a sandboxed process."""

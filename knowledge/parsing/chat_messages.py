@@ -1,4 +1,7 @@
-"""Messages of a channel as blocks: who, when, what; a thread stays together under a heading of its own. Pure."""
+"""Writes chat messages into a document: author, time and text, grouped by day, with each thread under its own heading.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from datetime import UTC, datetime
 
 from knowledge.parsing.document_builder import Builder
 
-OPENING = 60
-"""Characters of the first message that name a thread."""
+THREAD_HEADING_CHARS = 60
+"""Characters of a thread's first message that its heading shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``thread`` is the key of the thread that the message begins or stands in; None outside of threads."""
+    """A chat message. ``thread`` is the key of the thread that it starts or belongs to; None outside of threads."""
 
     key: str
     author: str
@@ -23,32 +26,35 @@ class Message:
     thread: str | None = None
 
 
-def write(builder: Builder, channel: str, messages: Iterable[Message], level: int = 1) -> int:
-    """A channel: its days, and each thread where its first message stands. Returns the number of messages."""
-    told = sorted((message for message in messages if message.text.strip()), key=lambda message: message.time)
+def write_channel(builder: Builder, channel: str, messages: Iterable[Message], level: int = 1) -> int:
+    """Add a channel's messages in time order and return how many were added. Messages without text are left out.
+
+    The channel is a heading of ``level``. Each day is a heading below it. A thread is placed at its first message.
+    """
+    ordered = sorted((message for message in messages if message.text.strip()), key=lambda message: message.time)
     threads: dict[str, list[Message]] = {}
-    for message in told:
+    for message in ordered:
         if message.thread is not None:
             threads.setdefault(message.thread, []).append(message)
-    if told:
+    if ordered:
         builder.heading(level, channel)
     day = ""
-    for message in told:
+    for message in ordered:
         thread = threads.get(message.thread or "", [message])
         if thread[0] is not message:
             continue
         if len(thread) > 1:
-            builder.heading(level + 1, _opening(message))
+            builder.heading(level + 1, _thread_heading(message))
             day = ""
         elif day != (today := f"{message.time:%Y-%m-%d}"):
             builder.heading(level + 1, today)
             day = today
         _add(builder, thread)
-    return len(told)
+    return len(ordered)
 
 
-def moment(seconds: float) -> datetime:
-    """A point in time of seconds since 1970. Raises ValueError where it is none."""
+def time_from_timestamp(seconds: float) -> datetime:
+    """Return the time, in UTC, of seconds since 1970. Raises ValueError if it is out of range."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError) as error:
@@ -60,7 +66,7 @@ def _add(builder: Builder, messages: Sequence[Message]) -> None:
         builder.add("message", f"{message.author}, {message.time:%Y-%m-%d %H:%M}: {message.text.strip()}")
 
 
-def _opening(message: Message) -> str:
-    words = " ".join(message.text.split())
-    short = words if len(words) <= OPENING else words[:OPENING].rsplit(" ", 1)[0] + " …"
-    return f"Thread of {message.author}, {message.time:%Y-%m-%d}: {short}"
+def _thread_heading(first: Message) -> str:
+    text = " ".join(first.text.split())
+    short = text if len(text) <= THREAD_HEADING_CHARS else text[:THREAD_HEADING_CHARS].rsplit(" ", 1)[0] + " …"
+    return f"Thread of {first.author}, {first.time:%Y-%m-%d}: {short}"

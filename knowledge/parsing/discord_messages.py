@@ -1,4 +1,4 @@
-"""A channel of Discord as DiscordChatExporter writes it: a JSON object with ``guild``, ``channel`` and ``messages``."""
+"""Reads the messages of a DiscordChatExporter file: a JSON object with ``guild``, ``channel`` and ``messages``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from knowledge.parsing import chat_messages
 from knowledge.parsing.chat_messages import Message
 from knowledge.parsing.document_builder import Builder
 
-_SAID = ("Default", "Reply", "ThreadStarterMessage", "ChatInputCommand", "ContextMenuCommand")
-_DIRECT = ("DirectTextChat", "DirectGroupTextChat")
+_USER_MESSAGE_TYPES = ("Default", "Reply", "ThreadStarterMessage", "ChatInputCommand", "ContextMenuCommand")
+_DIRECT_CHAT_TYPES = ("DirectTextChat", "DirectGroupTextChat")
 
 
 def is_channel(value: Any) -> bool:
+    """Return whether a JSON value is an export of a channel."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("channel"), dict)
@@ -23,58 +24,63 @@ def is_channel(value: Any) -> bool:
     )
 
 
-def is_direct(value: dict[str, Any]) -> bool:
-    """Whether it is a conversation of few people and no channel."""
-    return value["channel"].get("type") in _DIRECT
+def is_direct(export: dict[str, Any]) -> bool:
+    """Return whether the export is a direct message conversation and not a channel of a server."""
+    return export["channel"].get("type") in _DIRECT_CHAT_TYPES
 
 
-def name_of(value: dict[str, Any]) -> str:
-    """``Guild #channel``"""
-    return f"{guild_of(value)} {channel_of(value)}".strip()
+def document_title(export: dict[str, Any]) -> str:
+    """Return ``Guild #channel``."""
+    return f"{guild_name(export)} {channel_name(export)}".strip()
 
 
-def guild_of(value: dict[str, Any]) -> str:
-    guild = value["guild"] if isinstance(value["guild"], dict) else {}
+def guild_name(export: dict[str, Any]) -> str:
+    """Return the name of the Discord server; empty if the export has none."""
+    guild = export["guild"] if isinstance(export["guild"], dict) else {}
     return str(guild.get("name") or "")
 
 
-def channel_of(value: dict[str, Any]) -> str:
-    return f"#{value['channel'].get('name') or value['channel'].get('id') or 'channel'}"
+def channel_name(export: dict[str, Any]) -> str:
+    """Return ``#name``, or the channel ID if the export has no name."""
+    return f"#{export['channel'].get('name') or export['channel'].get('id') or 'channel'}"
 
 
-def write(builder: Builder, value: dict[str, Any]) -> int:
-    """The messages, replies together with what they answer. Returns how many. Raises ParseError."""
-    entries = [entry for entry in value["messages"] if isinstance(entry, dict)]
+def write(builder: Builder, export: dict[str, Any]) -> int:
+    """Add the channel's messages, replies in one thread with what they reply to. Return how many. Raises ParseError."""
+    entries = [entry for entry in export["messages"] if isinstance(entry, dict)]
     try:
-        return chat_messages.write(builder, channel_of(value), _messages(entries))
+        return chat_messages.write_channel(builder, channel_name(export), _messages(entries))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ParseError("it looks like an export of Discord, but its messages are not as expected") from None
+        raise ParseError(
+            "it looks like a Discord export, but its messages are not in the expected form; export it again"
+        ) from None
 
 
 def _messages(entries: list[dict[str, Any]]) -> list[Message]:
-    answered = {str(entry["id"]): _answered(entry) for entry in entries}
-    replied = {target for target in answered.values() if target}
-    told = []
+    reply_targets = {str(entry["id"]): _reply_target(entry) for entry in entries}
+    replied_to = {target for target in reply_targets.values() if target}
+    messages = []
     for entry in entries:
         key = str(entry["id"])
-        first = _first(key, answered)
-        thread = first if first != key or key in replied else None
-        if entry.get("type", "Default") in _SAID:
-            told.append(Message(key, _author(entry), _time(str(entry["timestamp"])), _text(entry), thread))
-    return told
+        root = _thread_root(key, reply_targets)
+        thread = root if root != key or key in replied_to else None
+        if entry.get("type", "Default") in _USER_MESSAGE_TYPES:
+            messages.append(Message(key, _author(entry), _time(str(entry["timestamp"])), _text(entry), thread))
+    return messages
 
 
-def _answered(entry: dict[str, Any]) -> str:
+def _reply_target(entry: dict[str, Any]) -> str:
+    """Return the ID of the message that this one replies to; empty if it is no reply."""
     reference = entry.get("reference")
     return str(reference.get("messageId") or "") if isinstance(reference, dict) else ""
 
 
-def _first(key: str, answered: dict[str, str]) -> str:
-    """The message that a chain of replies goes back to, as far as the export has it."""
+def _thread_root(key: str, reply_targets: dict[str, str]) -> str:
+    """Follow a chain of replies back to the first message of it that the export contains."""
     seen = {key}
-    while (above := answered.get(key, "")) in answered and above not in seen:
-        seen.add(above)
-        key = above
+    while (target := reply_targets.get(key, "")) in reply_targets and target not in seen:
+        seen.add(target)
+        key = target
     return key
 
 

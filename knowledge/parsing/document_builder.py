@@ -1,4 +1,4 @@
-"""Builds a document block by block, so that every block knows its exact place in the text."""
+"""Builds a parsed document block by block and records the exact offsets of each block in the text."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from knowledge.types import Block, BlockKind
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """A document before its source has a say: what its own bytes tell."""
+class ParsedDocument:
+    """What a parser reads from a file: title, text, blocks and the metadata that the file itself contains."""
 
     title: str
     text: str
     blocks: tuple[Block, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """The keys of knowledge.metadata, as far as the document itself tells."""
+    """The keys of ``knowledge.metadata`` that the file has values for."""
 
 
 @dataclass(slots=True)
 class Builder:
-    """Appends blocks, an empty line between two, and keeps the path of headings."""
+    """Appends blocks, separated by an empty line, and tracks the path of headings above them."""
 
     page: int | None = None
     _parts: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Builder:
     _path: list[tuple[int, str]] = field(default_factory=list)
 
     def heading(self, level: int, text: str) -> None:
-        """A heading of a level from 1; deeper headings until the next of this level are below it."""
+        """Add a heading. Level 1 is the highest; what follows is below it until the next heading of its level."""
         title = " ".join(text.split())
         if not title:
             return
@@ -39,7 +39,7 @@ class Builder:
         self._path.append((level, title))
 
     def add(self, kind: BlockKind, text: str) -> None:
-        """A block; empty ones are left out."""
+        """Add a block. A block without text is left out."""
         text = text.strip("\n").rstrip()
         if not text.strip():
             return
@@ -52,7 +52,7 @@ class Builder:
         self._length += len(text)
 
     def table(self, rows: list[list[str]]) -> None:
-        """A table as lines of cells between bars, the first row as its head."""
+        """Add a Markdown table with ``rows[0]`` as its header. Empty rows are left out."""
         cells = [
             [" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows if any(map(str.strip, row))
         ]
@@ -64,9 +64,10 @@ class Builder:
         self.add("table", "\n".join(lines))
 
     def first_heading(self) -> str:
+        """Return the text of the first heading; empty if there is none."""
         text = "".join(self._parts)
         return next((text[b.start : b.end] for b in self._blocks if b.kind == "heading"), "")
 
-    def build(self, title: str = "") -> Parsed:
-        """The document so far, titled by its first heading where no title is given."""
-        return Parsed(title or self.first_heading(), "".join(self._parts), tuple(self._blocks))
+    def build(self, title: str = "") -> ParsedDocument:
+        """Return the document built so far. Without a ``title``, its first heading is the title."""
+        return ParsedDocument(title or self.first_heading(), "".join(self._parts), tuple(self._blocks))

@@ -1,4 +1,4 @@
-"""Word documents (DOCX): headings by style, lists and tables in the order of the text."""
+"""Parses Word documents (DOCX): headings by style, paragraphs, lists and tables in document order."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from docx.text.paragraph import Paragraph
 
 from knowledge.errors import ParseError
 from knowledge.metadata import AUTHOR, DATE, LANGUAGE
-from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, ParsedDocument
 
 _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 
 
-def parse(data: bytes) -> Parsed:
-    """Raises ParseError where the parts do not make a document."""
+def parse(data: bytes) -> ParsedDocument:
+    """Parse a DOCX file. Raises ParseError if parts of the file are missing or damaged."""
     try:
         document = docx.Document(io.BytesIO(data))
     except (ValueError, KeyError, zipfile.BadZipFile, OSError, SyntaxError):
-        raise ParseError("it is broken: Word's own parts are missing in it; save it again") from None
+        raise ParseError("it is broken and cannot be opened; save it again in Word") from None
     builder = Builder()
     titles: list[str] = []
     for item in document.iter_inner_content():
         if isinstance(item, Table):
             builder.table(_rows(item))
         else:
-            _paragraph(builder, item, titles)
-    told = document.core_properties
-    parsed = builder.build(titles[0] if titles else str(told.title or "").strip())
-    metadata = {AUTHOR: told.author, LANGUAGE: told.language, DATE: told.modified.isoformat() if told.modified else ""}
+            _add_paragraph(builder, item, titles)
+    properties = document.core_properties
+    parsed = builder.build(titles[0] if titles else str(properties.title or "").strip())
+    modified = properties.modified.isoformat() if properties.modified else ""
+    metadata = {AUTHOR: properties.author, LANGUAGE: properties.language, DATE: modified}
     return replace(parsed, metadata={key: str(value) for key, value in metadata.items() if value})
 
 
-def _paragraph(builder: Builder, paragraph: Paragraph, titles: list[str]) -> None:
+def _add_paragraph(builder: Builder, paragraph: Paragraph, titles: list[str]) -> None:
     style = str(getattr(paragraph.style, "name", "") or "")
     level = _HEADING.match(style)
     if style == "Title" and paragraph.text.strip():
@@ -53,7 +54,7 @@ def _paragraph(builder: Builder, paragraph: Paragraph, titles: list[str]) -> Non
 
 
 def _rows(table: Any) -> list[list[str]]:
-    """Cells that span columns come once."""
+    """Return the text of each row's cells. A cell that spans columns is returned once."""
     rows = []
     for row in table.rows:
         cells: list[Any] = []

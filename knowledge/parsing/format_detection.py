@@ -1,4 +1,4 @@
-"""What kind of document some bytes are. Decided by the content; the name only chooses between kinds of text. Pure."""
+"""Detects the format of a file from its content. The file name only decides between kinds of text. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ Format = Literal[
 ]
 
 MAX_UNPACKED = 300 * 1024 * 1024
+"""Bytes that a ZIP archive may unpack to."""
 MAX_RATIO = 200
+"""How many times its own size a ZIP archive may unpack to."""
 MAX_MEMBERS = 100_000
 
 _MARKDOWN_NAMES = (".md", ".markdown", ".mdx", ".mkd")
@@ -42,7 +44,7 @@ _MBOX_START = re.compile(rb"\AFrom [^\n]*\d{4}[^\n]*\n[A-Za-z][A-Za-z-]{0,60}:")
 _JSON_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]0-9tfn-])")
 _JSON_NAMES = (".json", ".jsonl", ".ndjson")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
-"""The stream of an Office file with a password, inside an OLE container."""
+"""The name of the stream that an encrypted Office file has in its OLE container."""
 _CODE_NAMES = frozenset(
     """.py .js .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua .pl .json
     .yaml .yml .toml .ini .cfg .xml .css .proto .tf .dockerfile""".split()
@@ -53,7 +55,9 @@ _OFFICE_PARTS: tuple[tuple[Format, str], ...] = (
     ("xlsx", "xl/workbook.xml"),
 )
 _SLACK_DAY = re.compile(r"(?:[^/]+/)?[^/]+/\d{4}-\d\d-\d\d\.json")
-"""A day of a channel in an export of Slack, perhaps below one folder more."""
+"""One day of a channel in a Slack export. The export may be inside one more folder."""
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+"""The signature of .doc, .xls and .ppt files."""
 _KNOWN_BINARIES = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -61,9 +65,8 @@ _KNOWN_BINARIES = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
-    (b"\x7fELF", "a program"),
+    (b"\x7fELF", "a Linux program"),
     (b"MZ", "a Windows program"),
-    (b"\xd0\xcf\x11\xe0", "an old Office file; save it as DOCX, XLSX or PPTX"),
     (b"SQLite format 3", "an SQLite database"),
     (b"ID3", "an MP3 recording"),
     (b"OggS", "an Ogg recording"),
@@ -71,20 +74,20 @@ _KNOWN_BINARIES = (
 
 
 def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
-    """The format of the bytes. Raises ParseError with what they are instead, where they cannot be read."""
+    """Return the format of the bytes. Raises ParseError, naming what they are, if no parser can read them."""
     if not data.strip(b"\0 \t\r\n"):
-        raise ParseError("it is empty")
+        raise ParseError("it is empty; check that you picked the right file")
     if b"%PDF-" in data[:1024]:
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
-        return _zipped(data)
+        return _zip_format(data)
     suffix = _suffix(name)
     if suffix == ".pdf":
-        raise ParseError("it is named .pdf but is no PDF")
+        raise ParseError("its name ends in .pdf but it is not a PDF; download or export it again")
     if suffix in (".docx", ".pptx", ".xlsx"):
         if _ENCRYPTED_PACKAGE in data[: 2**20]:
             raise ParseError("it is encrypted; save it without a password and try again")
-        raise ParseError(f"it is named {suffix} but is no Office file")
+        raise ParseError(f"its name ends in {suffix} but it is not an Office file; save it again as {suffix}")
     _refuse_binary(data)
     if _HTML_START.match(data[:4096]) or (suffix in (".html", ".htm", ".xhtml") and b"<" in data):
         return "html"
@@ -98,7 +101,7 @@ def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
 
 
 def text_kind(name: str, content_type: str = "") -> Format:
-    """The kind of text that the name tells, where the content tells none."""
+    """Return the kind of text by file name and content type, for text whose content does not identify it."""
     suffix = _suffix(name)
     if suffix in (".csv", ".tsv") or content_type == "text/csv":
         return "csv"
@@ -114,7 +117,7 @@ def _suffix(name: str) -> str:
 
 
 def _is_json(data: bytes, suffix: str, content_type: str) -> bool:
-    """Looks like JSON at both ends; whether it is one is for its parser to say."""
+    """Return whether the data starts and ends like JSON. Only the parser finds out whether it is valid."""
     if not _JSON_START.match(data[:4096]):
         return False
     named = suffix in _JSON_NAMES or content_type.endswith(("/json", "+json"))
@@ -125,41 +128,45 @@ def _is_mail(head: bytes) -> bool:
     return bool(_MAIL_START.match(head)) and len({m.lower() for m in _MAIL_FIELDS.findall(head)}) >= 3
 
 
-def _zipped(data: bytes) -> Format:
+def _zip_format(data: bytes) -> Format:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise ParseError("it is a broken ZIP archive") from None
+        raise ParseError("it is a broken ZIP archive; download it again") from None
     _refuse_bomb(members, len(data))
     names = [member.filename for member in members]
     for kind, part in _OFFICE_PARTS:
         if any(name.startswith(part) for name in names):
             return kind
     if "xl/workbook.bin" in names:
-        raise ParseError("it is a binary workbook (XLSB); save it as XLSX")
+        raise ParseError("it is a binary workbook (XLSB), which cannot be read; save it as XLSX")
     if any(_SLACK_DAY.fullmatch(name) for name in names):
         return "slack"
     if any(name.lower().endswith(".json") for name in names):
         return "discord"
-    raise ParseError("it is a ZIP archive of a kind that cannot be read; unpack it and ingest the folder")
+    raise ParseError("it is a ZIP archive without a supported format inside; unpack it and ingest the folder")
 
 
 def _refuse_bomb(members: list[zipfile.ZipInfo], size: int) -> None:
     unpacked = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS or unpacked > MAX_UNPACKED or unpacked > max(size, 100_000) * MAX_RATIO:
-        raise ParseError(f"it would unpack to {unpacked // 2**20} MB, which looks like a zip bomb")
+        raise ParseError(
+            f"it unpacks to {unpacked // 2**20} MB, which looks like a zip bomb; split it into smaller files"
+        )
     if any(member.flag_bits & 1 for member in members):
         raise ParseError("it is encrypted; save it without a password and try again")
 
 
 def _refuse_binary(data: bytes) -> None:
-    for magic, what in _KNOWN_BINARIES:
+    if data.startswith(_OLD_OFFICE):
+        raise ParseError("it is an old Office file, which cannot be read; save it as DOCX, XLSX or PPTX")
+    for magic, kind in _KNOWN_BINARIES:
         if data.startswith(magic):
-            raise ParseError(f"it is {what}, which holds no text that can be read")
+            raise ParseError(f"it is {kind}, which has no text to read; export it to a text format or PDF")
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
     control = sum(byte < 9 or 13 < byte < 32 for byte in head)
     if b"\0" in head or control > len(head) * 0.1:
-        raise ParseError("it is a binary file of an unknown kind")
+        raise ParseError("it is a binary file of an unknown format; export it to a text format or PDF")

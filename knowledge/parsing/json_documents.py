@@ -1,6 +1,6 @@
-"""JSON and JSON lines: keys are headings and names, lists of alike objects are tables.
+"""Parses JSON and JSON Lines: keys become headings or names, and lists of similar objects become tables.
 
-The title is what the outermost object calls itself.
+The title is the ``title`` or ``name`` of the outermost object.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from typing import Any
 from knowledge.errors import ParseError
 from knowledge.parsing import discord_messages, slack_messages
 from knowledge.parsing.csv_tables import add_rows
-from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, ParsedDocument
 
 MAX_DEPTH = 100
-MAX_LEVEL = 6
-"""Below this many headings a key becomes part of a path: ``a.b.c: value``."""
+MAX_HEADING_LEVEL = 6
+"""A key below this heading level becomes part of a path: ``a.b.c: value``."""
 MAX_COLUMNS = 30
-_TITLES = ("title", "name")
+_TITLE_KEYS = ("title", "name")
 
 
 class NotJsonError(Exception):
-    """The text is no JSON, whatever it is called."""
+    """The text is not valid JSON, whatever its file name says."""
 
 
-def parse(text: str) -> Parsed:
-    """Raises NotJsonError, and ParseError where it is nested too deep."""
+def parse(text: str) -> ParsedDocument:
+    """Parse JSON or JSON Lines. Raises NotJsonError, and ParseError if it is nested too deep."""
     try:
-        value = _loaded(text)
+        value = _load(text)
     except RecursionError:
-        raise ParseError(f"it is nested deeper than {MAX_DEPTH} levels") from None
+        raise _too_deep() from None
     builder = Builder()
     if discord_messages.is_channel(value):
         discord_messages.write(builder, value)
-        return builder.build(discord_messages.name_of(value))
+        return builder.build(discord_messages.document_title(value))
     if slack_messages.is_channel(value):
         slack_messages.write(builder, value)
-        return builder.build(slack_messages.name_of(value))
+        return builder.build(slack_messages.channel_name(value))
     _write(builder, value, 1, "", 0)
-    named = [value[key] for key in _TITLES if isinstance(value.get(key), str)] if isinstance(value, dict) else []
+    titles = [value[key] for key in _TITLE_KEYS if isinstance(value.get(key), str)] if isinstance(value, dict) else []
     parsed = builder.build()
-    return Parsed(" ".join(str(named[0]).split()) if named else "", parsed.text, parsed.blocks)
+    return ParsedDocument(" ".join(str(titles[0]).split()) if titles else "", parsed.text, parsed.blocks)
 
 
-def _loaded(text: str) -> Any:
+def _load(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
@@ -56,51 +56,55 @@ def _loaded(text: str) -> Any:
         raise NotJsonError from None
 
 
+def _too_deep() -> ParseError:
+    return ParseError(f"it is nested deeper than {MAX_DEPTH} levels; flatten it or split it into smaller files")
+
+
 def _write(builder: Builder, value: Any, level: int, path: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise ParseError(f"it is nested deeper than {MAX_DEPTH} levels")
+        raise _too_deep()
     if isinstance(value, dict):
-        _object(builder, value, level, path, depth)
+        _write_object(builder, value, level, path, depth)
     elif isinstance(value, list):
-        _list(builder, value, level, path, depth)
+        _write_list(builder, value, level, path, depth)
     else:
-        builder.add("paragraph", f"{path}: {_words(value)}" if path else _words(value))
+        builder.add("paragraph", f"{path}: {_text(value)}" if path else _text(value))
 
 
-def _object(builder: Builder, value: dict[str, Any], level: int, path: str, depth: int) -> None:
-    """Its plain values first, as one paragraph; then each part under its own heading."""
+def _write_object(builder: Builder, value: dict[str, Any], level: int, path: str, depth: int) -> None:
+    """Write an object: its plain values as one paragraph, then each nested value under its own heading."""
     plain = {key: child for key, child in value.items() if not isinstance(child, dict | list)}
-    builder.add("paragraph", "\n".join(f"{_joined(path, key)}: {_words(child)}" for key, child in plain.items()))
+    builder.add("paragraph", "\n".join(f"{_join_path(path, key)}: {_text(child)}" for key, child in plain.items()))
     for key, child in value.items():
         if key in plain:
             continue
-        if level <= MAX_LEVEL and key.strip():
+        if level <= MAX_HEADING_LEVEL and key.strip():
             builder.heading(level, key)
             _write(builder, child, level + 1, "", depth + 1)
         else:
-            _write(builder, child, level, _joined(path, key), depth + 1)
+            _write(builder, child, level, _join_path(path, key), depth + 1)
 
 
-def _list(builder: Builder, value: list[Any], level: int, path: str, depth: int) -> None:
+def _write_list(builder: Builder, value: list[Any], level: int, path: str, depth: int) -> None:
     if _is_table(value):
         columns = list(dict.fromkeys(key for row in value for key in row))
-        add_rows(builder, [columns, *([_words(row.get(column)) for column in columns] for row in value)])
+        add_rows(builder, [columns, *([_text(row.get(column)) for column in columns] for row in value)])
         return
     if not any(isinstance(item, dict | list) for item in value):
-        front = f"{path}:\n" if path and value else ""
-        builder.add("list", front + "\n".join(f"- {_words(item)}" for item in value))
+        prefix = f"{path}:\n" if path and value else ""
+        builder.add("list", prefix + "\n".join(f"- {_text(item)}" for item in value))
         return
     for number, item in enumerate(value, 1):
         name = _name(item) or str(number)
-        if level <= MAX_LEVEL:
+        if level <= MAX_HEADING_LEVEL:
             builder.heading(level, name)
             _write(builder, item, level + 1, "", depth + 1)
         else:
-            _write(builder, item, level, _joined(path, name), depth + 1)
+            _write(builder, item, level, _join_path(path, name), depth + 1)
 
 
 def _is_table(rows: list[Any]) -> bool:
-    """Two objects or more without parts of their own, which share most of their keys."""
+    """Return whether the list has two or more flat objects that share most of their keys."""
     if len(rows) < 2 or not all(isinstance(row, dict) and row for row in rows):
         return False
     if any(isinstance(cell, dict | list) for row in rows for cell in row.values()):
@@ -110,17 +114,17 @@ def _is_table(rows: list[Any]) -> bool:
 
 
 def _name(item: Any) -> str:
-    """What an object in a list calls itself."""
+    """Return the name of an object in a list: its title, name, ID or key; empty if it has none."""
     if not isinstance(item, dict):
         return ""
-    return next((str(item[key]) for key in (*_TITLES, "id", "key") if isinstance(item.get(key), str | int)), "")
+    return next((str(item[key]) for key in (*_TITLE_KEYS, "id", "key") if isinstance(item.get(key), str | int)), "")
 
 
-def _joined(path: str, key: str) -> str:
+def _join_path(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _words(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

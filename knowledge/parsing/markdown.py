@@ -1,4 +1,4 @@
-"""Markdown. The text stays as it was written; blocks point into it."""
+"""Parses Markdown. The text stays as written, and blocks are offsets into it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from knowledge.parsing.document_builder import Parsed
+from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.types import Block, BlockKind
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
@@ -25,11 +25,11 @@ _KINDS: dict[str, BlockKind] = {
 }
 
 
-def parse(text: str) -> Parsed:
-    """Headings make the path of what follows; front matter gives a title and is no block."""
+def parse(text: str) -> ParsedDocument:
+    """Parse Markdown with tables. Front matter provides the title and is not a block."""
     front = _FRONT_MATTER.match(text)
     skipped = text[: front.end()].count("\n") if front else 0
-    lines = _line_starts(text)
+    line_starts = _line_starts(text)
     body = text[front.end() :] if front else text
     tokens = MarkdownIt("commonmark").enable("table").parse(body)
     path: list[tuple[int, str]] = []
@@ -37,7 +37,7 @@ def parse(text: str) -> Parsed:
     for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token.level != 0 or token.map is None:
             continue
-        start, end = _span(text, lines, token, skipped)
+        start, end = _span(text, line_starts, token, skipped)
         if start == end:
             continue
         if token.type == "heading_open":
@@ -47,7 +47,7 @@ def parse(text: str) -> Parsed:
             path.append((level, name))
         elif token.type in _KINDS:
             blocks.append(Block(_KINDS[token.type], start, end, tuple(title for _, title in path)))
-    return Parsed(_title(front.group(1) if front else "", tokens), text, tuple(blocks))
+    return ParsedDocument(_title(front.group(1) if front else "", tokens), text, tuple(blocks))
 
 
 def _line_starts(text: str) -> list[int]:
@@ -56,14 +56,15 @@ def _line_starts(text: str) -> list[int]:
     return [*starts, len(text)]
 
 
-def _span(text: str, lines: list[int], token: Token, skipped: int) -> tuple[int, int]:
+def _span(text: str, line_starts: list[int], token: Token, skipped: int) -> tuple[int, int]:
+    """Return the offsets of a token. ``skipped`` is the number of lines of front matter before the parsed text."""
     first, last = token.map or (0, 0)
-    start, end = lines[first + skipped], lines[min(last + skipped, len(lines) - 1)]
+    start, end = line_starts[first + skipped], line_starts[min(last + skipped, len(line_starts) - 1)]
     return start, start + len(text[start:end].rstrip())
 
 
 def _plain(inline: Token | None) -> str:
-    """The words of a heading without their markup."""
+    """Return the text of a heading without its markup."""
     if inline is None:
         return ""
     children = inline.children or []
@@ -71,8 +72,8 @@ def _plain(inline: Token | None) -> str:
 
 
 def _title(front: str, tokens: list[Token]) -> str:
-    named = _FRONT_TITLE.search(front)
-    if named and named.group(1):
-        return named.group(1)
+    titled = _FRONT_TITLE.search(front)
+    if titled and titled.group(1):
+        return titled.group(1)
     pairs = itertools.pairwise(tokens)
     return next((_plain(inline) for token, inline in pairs if token.type == "heading_open" and token.tag == "h1"), "")

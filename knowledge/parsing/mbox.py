@@ -1,4 +1,4 @@
-"""Mailboxes (.mbox): each mail a section of one document, named by its subject, author and date."""
+"""Parses mailboxes (.mbox) into one document with a section for each email, named by subject, author and date."""
 
 from __future__ import annotations
 
@@ -9,31 +9,36 @@ from email.utils import parseaddr, parsedate_to_datetime
 
 from knowledge.errors import ParseError
 from knowledge.parsing import mail
-from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, ParsedDocument
 
 MAX_MAILS = 50_000
-_BETWEEN = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\n(?=[A-Za-z][A-Za-z-]{0,60}:)")
+_SEPARATOR = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\n(?=[A-Za-z][A-Za-z-]{0,60}:)")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
-def parse(data: bytes) -> Parsed:
-    """A mail whose text cannot be read says so in its section. Raises ParseError where there are too many."""
+def parse(data: bytes) -> ParsedDocument:
+    """Parse the mailbox. Raises ParseError if it has more than ``MAX_MAILS`` emails.
+
+    The section of an email whose text cannot be read says why.
+    """
     builder = Builder()
     for number, raw in enumerate(_mails(data), 1):
         if number > MAX_MAILS:
-            raise ParseError(f"it holds more than {MAX_MAILS} mails; split it")
-        message = mail.read(_QUOTED_FROM.sub(rb"\1", raw))
+            raise ParseError(f"it has more than {MAX_MAILS} emails; split it into smaller files")
+        message = mail.parse_message(_QUOTED_FROM.sub(rb"\1", raw))
         builder.heading(1, _heading(message))
         try:
             mail.write(builder, message)
         except ParseError as error:
-            builder.add("paragraph", f"({error})")
+            problem, _, _ = str(error).partition(";")
+            builder.add("paragraph", f"({problem})")
     parsed = builder.build()
-    return Parsed("", parsed.text, parsed.blocks)
+    return ParsedDocument("", parsed.text, parsed.blocks)
 
 
 def _mails(data: bytes) -> Iterator[bytes]:
-    starts = [match.span() for match in _BETWEEN.finditer(data)]
+    """Yield the raw bytes of each email."""
+    starts = [match.span() for match in _SEPARATOR.finditer(data)]
     for (_, begin), (end, _) in zip(starts, [*starts[1:], (len(data), 0)], strict=True):
         yield data[begin:end]
 
@@ -41,11 +46,11 @@ def _mails(data: bytes) -> Iterator[bytes]:
 def _heading(message: EmailMessage) -> str:
     name, address = parseaddr(str(message.get("From", "")))
     subject = mail.subject_of(message) or "(no subject)"
-    parts = [part for part in (name or address, _day(str(message.get("Date", "")))) if part]
+    parts = [part for part in (name or address, _iso_date(str(message.get("Date", "")))) if part]
     return f"{subject} ({', '.join(parts)})" if parts else subject
 
 
-def _day(date: str) -> str:
+def _iso_date(date: str) -> str:
     try:
         return parsedate_to_datetime(date).date().isoformat()
     except ValueError:

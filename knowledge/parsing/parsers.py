@@ -1,4 +1,7 @@
-"""The parser of each format, imported when the first file of it comes. To add a format: a module and a line here."""
+"""Registry of the parser modules by format. Parses any file with the parser of its format.
+
+A parser module is imported with the first file of its format. To add a format, add a module and a line here.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 from knowledge.errors import ParseError
 from knowledge.metadata import FORMAT
 from knowledge.parsing import plain_text
-from knowledge.parsing.document_builder import Parsed
+from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.parsing.format_detection import Format, detect, text_kind
 
-OF_BYTES = MappingProxyType[Format, str](
+BINARY_PARSERS = MappingProxyType[Format, str](
     {
         "pdf": "pdf",
         "docx": "docx",
@@ -26,38 +29,38 @@ OF_BYTES = MappingProxyType[Format, str](
         "mbox": "mbox",
     }
 )
-"""The modules with ``parse(data: bytes) -> Parsed``."""
-OF_TEXT = MappingProxyType[Format, str]({"json": "structured", "csv": "tabular", "markdown": "markdown"})
-"""The modules with ``parse(text: str) -> Parsed``; the text is decoded already."""
+"""Modules with ``parse(data: bytes) -> ParsedDocument``."""
+TEXT_PARSERS = MappingProxyType[Format, str]({"json": "json_documents", "csv": "csv_tables", "markdown": "markdown"})
+"""Modules with ``parse(text: str) -> ParsedDocument``, for text that is already decoded."""
 
 
-def parse(data: bytes, name: str = "", content_type: str = "") -> Parsed:
-    """Bytes to text with structure; titled by the document itself, else by its name. Raises ParseError."""
+def parse(data: bytes, name: str = "", content_type: str = "") -> ParsedDocument:
+    """Parse a file of any format. Its title comes from its content, or from its name. Raises ParseError."""
     kind = detect(data, name, content_type)
-    if kind in OF_BYTES:
-        parsed: Parsed = import_module(f"knowledge.parsing.{OF_BYTES[kind]}").parse(data)
+    if kind in BINARY_PARSERS:
+        parsed: ParsedDocument = import_module(f"knowledge.parsing.{BINARY_PARSERS[kind]}").parse(data)
     else:
         parsed = _parse_text(kind, plain_text.decode(data), name, content_type)
     if not parsed.blocks:
-        raise ParseError("it holds no text")
+        raise ParseError("it has no text; check that you picked the right file")
     metadata = {**parsed.metadata, FORMAT: kind}
-    return Parsed(parsed.title or title_of(name), parsed.text, parsed.blocks, metadata)
+    return ParsedDocument(parsed.title or title_from_name(name), parsed.text, parsed.blocks, metadata)
 
 
-def title_of(name: str) -> str:
-    """A title made of a file name or an address."""
+def title_from_name(name: str) -> str:
+    """Return a title made from a file name or URL."""
     path = urlsplit(name).path if "://" in name else name
     return PurePosixPath(unquote(path)).stem.replace("_", " ").replace("-", " ").strip() or name
 
 
-def load(kind: Format) -> None:
-    """Import what the format needs, so that its cost is not counted against a file."""
-    module = OF_BYTES.get(kind) or OF_TEXT.get(kind)
+def import_parser(kind: Format) -> None:
+    """Import the parser of a format, so that its memory does not count toward the limit of a file."""
+    module = BINARY_PARSERS.get(kind) or TEXT_PARSERS.get(kind)
     if module:
         import_module(f"knowledge.parsing.{module}")
 
 
-def _parse_text(kind: Format, text: str, name: str, content_type: str) -> Parsed:
+def _parse_text(kind: Format, text: str, name: str, content_type: str) -> ParsedDocument:
     if kind == "json":
         from knowledge.parsing import json_documents
 
@@ -65,7 +68,7 @@ def _parse_text(kind: Format, text: str, name: str, content_type: str) -> Parsed
             return json_documents.parse(text)
         except json_documents.NotJsonError:
             kind = text_kind(name, content_type)
-    if kind in OF_TEXT:
-        parsed: Parsed = import_module(f"knowledge.parsing.{OF_TEXT[kind]}").parse(text)
+    if kind in TEXT_PARSERS:
+        parsed: ParsedDocument = import_module(f"knowledge.parsing.{TEXT_PARSERS[kind]}").parse(text)
         return parsed
     return plain_text.parse_code(text) if kind == "code" else plain_text.parse(text)

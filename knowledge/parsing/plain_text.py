@@ -1,4 +1,4 @@
-"""Plain text: paragraphs between empty lines, in whatever encoding it was saved."""
+"""Parses plain text and source code, in any encoding, into blocks separated by empty lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from knowledge.errors import ParseError
-from knowledge.parsing.document_builder import Parsed
+from knowledge.parsing.document_builder import ParsedDocument
 from knowledge.types import Block
 
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n")
@@ -14,7 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def decode(data: bytes) -> str:
-    """The text of the bytes, with Unix line ends and without control characters. Raises ParseError."""
+    """Decode text in a detected encoding, with Unix line ends and without control characters. Raises ParseError."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -22,32 +22,33 @@ def decode(data: bytes) -> str:
 
         best = from_bytes(data).best()
         if best is None:
-            raise ParseError("it is not text in any known encoding; save it as UTF-8") from None
+            raise ParseError("its text encoding is unknown; save it as UTF-8") from None
         text = str(best).removeprefix("\ufeff")
-    return cleaned(text)
+    return normalize(text)
 
 
-def cleaned(text: str) -> str:
-    """Unix line ends, and no control characters."""
+def normalize(text: str) -> str:
+    """Convert line ends to Unix and replace control characters by spaces."""
     return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def parse(text: str) -> Parsed:
-    """Each paragraph is a block."""
-    return Parsed("", text, tuple(Block("paragraph", start, end) for start, end in _paragraphs(text)))
+def parse(text: str) -> ParsedDocument:
+    """Parse plain text. Each paragraph is a block."""
+    return ParsedDocument("", text, tuple(Block("paragraph", start, end) for start, end in _paragraphs(text)))
 
 
-def parse_code(text: str) -> Parsed:
-    """Source code and data: each run of lines without an empty one is a block, and stays whole where it fits."""
-    return Parsed("", text, tuple(Block("code", start, end) for start, end in _paragraphs(text)))
+def parse_code(text: str) -> ParsedDocument:
+    """Parse source code or data. Each run of non-empty lines is a code block, kept in one chunk if it fits."""
+    return ParsedDocument("", text, tuple(Block("code", start, end) for start, end in _paragraphs(text)))
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of each paragraph without surrounding white space."""
     start = 0
     for end in [*(match.start() for match in _EMPTY_LINE.finditer(text)), len(text)]:
         paragraph = text[start:end]
-        words = paragraph.strip()
-        if words:
-            first = start + paragraph.index(words)
-            yield first, first + len(words)
+        stripped = paragraph.strip()
+        if stripped:
+            first = start + paragraph.index(stripped)
+            yield first, first + len(stripped)
         start = end

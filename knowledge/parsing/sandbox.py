@@ -1,4 +1,4 @@
-"""Parses files in a process apart, so that a bad file costs that process and nothing else."""
+"""Parses files in a separate process with limits, so that a malicious or damaged file cannot harm the bot."""
 
 from __future__ import annotations
 
@@ -11,64 +11,68 @@ from typing import Any
 
 from knowledge.errors import ParseError
 from knowledge.parsing import worker_protocol
-from knowledge.parsing.document_builder import Parsed
-from knowledge.parsing.worker_process import MEMORY
+from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
 from knowledge.types import Document, Fetched
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 30.0
-MAX_ANSWER = 512 * 1024 * 1024
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_SECONDS = 30.0
+MAX_RESPONSE_BYTES = 512 * 1024 * 1024
 
 
 class Parser:
-    """Turns fetched bytes into documents, one after the other, in one process that is used for many files.
+    """Parses fetched bytes into documents, one at a time, in one worker process that is reused for many files.
 
-    The process starts with the first file and again after one that ran out of time or memory, or killed it.
+    The process starts with the first file. It starts again after a file that crashed it or exceeded a limit.
     """
 
-    def __init__(self, *, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+    def __init__(self, *, seconds: float = TIMEOUT_SECONDS, memory: int = MAX_MEMORY_BYTES) -> None:
         self._seconds = seconds
         self._memory = memory
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
 
     async def parse(self, fetched: Fetched) -> Document:
-        """Raises ParseError, in words that follow the name of the document."""
+        """Parse a file. Raises ParseError, whose message is meant to follow the document's name."""
         async with self._lock:
-            parsed = await self._ask(fetched)
-        told = {**parsed.metadata, **fetched.metadata}
-        return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, told)
+            parsed = await self._parse_in_worker(fetched)
+        metadata = {**parsed.metadata, **fetched.metadata}
+        return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, metadata)
 
     async def aclose(self) -> None:
-        """End the process."""
+        """End the worker process."""
         await self._end()
 
-    async def _ask(self, fetched: Fetched) -> Parsed:
+    async def _parse_in_worker(self, fetched: Fetched) -> ParsedDocument:
         head = {"name": fetched.uri, "content_type": fetched.content_type, "memory": self._memory}
         try:
             async with asyncio.timeout(self._seconds):
-                process = await self._running()
-                answer = await _exchange(process, worker_protocol.frame(head, fetched.data))
+                process = await self._worker()
+                response = await _request(process, worker_protocol.frame(head, fetched.data))
         except TimeoutError:
             await self._end()
-            raise ParseError(f"it took longer than {self._seconds:g} s to read; split it") from None
+            raise ParseError(
+                f"it took longer than {self._seconds:g} seconds to read; split it into smaller files"
+            ) from None
         except (OSError, EOFError):
             await self._end()
-            raise ParseError("it crashed the parser; save it again or as another format") from None
+            raise ParseError("it crashed the parser; save it again or in another format") from None
         except BaseException:
             await self._end()
             raise
-        if answer.get("exhausted"):
+        if response.get("exhausted"):
             await self._end()
-        if "error" in answer:
-            raise ParseError(str(answer["error"]))
+        if "error" in response:
+            raise ParseError(str(response["error"]))
         try:
-            return worker_protocol.unpacked(answer)
+            return worker_protocol.document_from_json(response)
         except (KeyError, TypeError, ValueError, AttributeError):
             await self._end()
-            raise ParseError("the parser's answer makes no sense; save the file again") from None
+            raise ParseError(
+                "the parser returned an invalid result; save the file again or in another format"
+            ) from None
 
-    async def _running(self) -> asyncio.subprocess.Process:
+    async def _worker(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -77,7 +81,7 @@ class Parser:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                cwd=ROOT,
+                cwd=PROJECT_ROOT,
                 env=_environment(),
             )
         return self._process
@@ -93,22 +97,28 @@ class Parser:
         await process.wait()
 
 
-async def _exchange(process: asyncio.subprocess.Process, request: bytes) -> dict[str, Any]:
-    """Send one frame and read the answer. Raises EOFError where the process ended instead."""
+async def _request(process: asyncio.subprocess.Process, frame: bytes) -> dict[str, Any]:
+    """Send one frame and read the response. Raises EOFError if the process ends first or the response is too large."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(request)
+    process.stdin.write(frame)
     await process.stdin.drain()
     lengths = await process.stdout.readexactly(worker_protocol.LENGTHS.size)
     head, body = worker_protocol.LENGTHS.unpack(lengths)
-    if head + body > MAX_ANSWER:
+    if head + body > MAX_RESPONSE_BYTES:
         raise EOFError
-    answer = await process.stdout.readexactly(head + body)
-    loaded: dict[str, Any] = json.loads(answer[:head])
-    return loaded
+    content = await process.stdout.readexactly(head + body)
+    response: dict[str, Any] = json.loads(content[:head])
+    return response
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the bot's own environment but what starts Python: no keys, no tokens, no database address."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
-    return {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "HOME": "/nonexistent", "MALLOC_ARENA_MAX": "2"}
+    """Return only the variables that start Python: no API keys, no tokens and no database URL of the bot."""
+    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
+    return {
+        **inherited,
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "LANG": "C.UTF-8",
+        "HOME": "/nonexistent",
+        "MALLOC_ARENA_MAX": "2",
+    }

@@ -1,6 +1,7 @@
-"""Export archives of Slack: a folder a channel, a JSON file a day. Read as one document, a section a channel.
+"""Parses Slack export archives (ZIP) into one document with a section for each public channel.
 
-Public channels only: private ones and direct messages are left out, and the document says how many.
+An export has a folder for each channel and a JSON file for each day. Private channels and direct messages are left out,
+and the document says how many.
 """
 
 from __future__ import annotations
@@ -9,62 +10,62 @@ import re
 import zipfile
 
 from knowledge.errors import ParseError
-from knowledge.parsing import archives, chat_messages, slack_messages
+from knowledge.parsing import chat_messages, slack_messages, zip_archives
 from knowledge.parsing.chat_messages import Message
-from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, ParsedDocument
 
 _DAY = re.compile(r"(?P<root>[^/]+/)??(?P<channel>[^/]+)/\d{4}-\d\d-\d\d\.json")
-_LISTS = ("channels.json", "groups.json", "mpims.json", "dms.json", "users.json")
+_LIST_FILES = ("channels.json", "groups.json", "mpims.json", "dms.json", "users.json")
 
 
-def parse(data: bytes) -> Parsed:
-    """Raises ParseError: no public channel in it, broken members."""
+def parse(data: bytes) -> ParsedDocument:
+    """Parse the archive. Raises ParseError if it is damaged or has no message in a public channel."""
     builder = Builder()
-    with archives.opened(data) as archive:
+    with zip_archives.open_zip(data) as archive:
         days = [match for name in sorted(archive.namelist()) if (match := _DAY.fullmatch(name))]
         root = _root(archive)
-        people = slack_messages.people_of(archives.read_json(archive, f"{root}users.json"))
+        names = slack_messages.names_by_id(zip_archives.read_json(archive, f"{root}users.json"))
         folders: dict[str, list[str]] = {}
         for match in days:
             if (match["root"] or "") == root:
                 folders.setdefault(match["channel"], []).append(match.string)
-        public, hidden = _public(archive, root, folders)
+        public, hidden = _public_channels(archive, root, folders)
         if hidden:
             builder.add("paragraph", f"{hidden} private channels and direct messages of this export were left out.")
         written = 0
         for channel in public:
-            messages = [told for name in folders[channel] for told in _day(archive, name, people)]
-            written += chat_messages.write(builder, f"#{channel}", messages)
+            messages = [message for day in folders[channel] for message in _day(archive, day, names)]
+            written += chat_messages.write_channel(builder, f"#{channel}", messages)
     if not written:
-        raise ParseError("it is an export of Slack without a message in a public channel")
+        raise ParseError("it is a Slack export without a message in a public channel; export a public channel")
     return builder.build("Slack export")
 
 
 def _root(archive: zipfile.ZipFile) -> str:
-    """The folder that holds the lists of users and channels; it is the archive's own where there are none."""
-    names = sorted((name for name in archive.namelist() if name.rpartition("/")[2] in _LISTS), key=len)
+    """Return the prefix of the folder with the lists of users and channels; empty for the top of the archive."""
+    names = sorted((name for name in archive.namelist() if name.rpartition("/")[2] in _LIST_FILES), key=len)
     return names[0].rpartition("/")[0] + "/" if names and "/" in names[0] else ""
 
 
-def _public(archive: zipfile.ZipFile, root: str, folders: dict[str, list[str]]) -> tuple[list[str], int]:
-    """The folders of public channels, and how many others there are."""
-    channels = archives.read_json(archive, f"{root}channels.json")
+def _public_channels(archive: zipfile.ZipFile, root: str, folders: dict[str, list[str]]) -> tuple[list[str], int]:
+    """Return the folders of the public channels, and how many other folders there are."""
+    channels = zip_archives.read_json(archive, f"{root}channels.json")
     if isinstance(channels, list):
-        named = {str(channel.get("name")) for channel in channels if isinstance(channel, dict)}
+        public_names = {str(channel.get("name")) for channel in channels if isinstance(channel, dict)}
     else:
-        named = folders.keys() - {
+        public_names = folders.keys() - {
             str(entry.get(key))
             for list_name in ("groups.json", "mpims.json", "dms.json")
-            for entry in archives.read_json(archive, root + list_name) or []
+            for entry in zip_archives.read_json(archive, root + list_name) or []
             if isinstance(entry, dict)
             for key in ("name", "id")
         }
-    public = sorted(name for name in folders if name in named)
+    public = sorted(name for name in folders if name in public_names)
     return public, len(folders) - len(public)
 
 
-def _day(archive: zipfile.ZipFile, name: str, people: dict[str, str]) -> list[Message]:
-    entries = archives.read_json(archive, name)
+def _day(archive: zipfile.ZipFile, name: str, names: dict[str, str]) -> list[Message]:
+    entries = zip_archives.read_json(archive, name)
     if not isinstance(entries, list):
-        raise ParseError(f"{name} in it is no list of messages; export it again")
-    return slack_messages.messages(entries, people)
+        raise ParseError(f"the file {name} in this archive is not a list of messages; export the archive again")
+    return slack_messages.messages(entries, names)

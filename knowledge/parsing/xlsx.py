@@ -1,6 +1,6 @@
-"""Workbooks (XLSX): a sheet is a heading, a run of rows without an empty one a table under its first row.
+"""Parses workbooks (XLSX): each sheet is a heading, and each run of rows between empty rows is a table.
 
-A formula shows the value that was saved with it.
+The first row of a run is the table's header. A formula shows the value that was saved with it.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from knowledge.errors import ParseError
 from knowledge.parsing.csv_tables import MAX_ROWS, add_rows
-from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, ParsedDocument
 
-_BROKEN = (
+_DAMAGED = (
     *(InvalidFileException, zipfile.BadZipFile, etree.LxmlError, OSError, SyntaxError),
     *(ValueError, KeyError, TypeError, AttributeError, IndexError),
 )
-"""What openpyxl raises over a file that is not as it should be."""
+"""What openpyxl raises for a damaged file."""
 
 
-def parse(data: bytes) -> Parsed:
-    """Raises ParseError: broken, too many rows, XML entities."""
+def parse(data: bytes) -> ParsedDocument:
+    """Parse an XLSX file. Raises ParseError if it is damaged or empty, has too many rows or declares XML entities."""
     builder = Builder()
     try:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-        left = MAX_ROWS
+        rows_left = MAX_ROWS
         for sheet in book.worksheets:
             builder.heading(1, sheet.title)
             sheet.reset_dimensions()
             for rows in _regions(sheet):
-                left -= len(rows)
-                if left < 0:
-                    raise ParseError(f"it has more than {MAX_ROWS} rows; split it")
-                _region(builder, rows)
+                rows_left -= len(rows)
+                if rows_left < 0:
+                    raise ParseError(f"it has more than {MAX_ROWS} rows; split it into smaller files")
+                _add_region(builder, rows)
         title = str(book.properties.title or "").strip()
-    except _BROKEN as error:
+    except _DAMAGED as error:
         if isinstance(error, DefusedXmlException) or isinstance(error.__cause__, DefusedXmlException):
-            raise ParseError("its XML declares entities, which no workbook needs; save it again") from None
-        raise ParseError("it is broken: Excel's own parts are missing in it; save it again") from None
+            raise ParseError("its XML declares entities, which are not allowed; save it again in Excel") from None
+        raise ParseError("it is broken and cannot be opened; save it again in Excel") from None
     parsed = builder.build(title)
     if all(block.kind == "heading" for block in parsed.blocks):
-        raise ParseError("its sheets are empty")
-    return Parsed(title, parsed.text, parsed.blocks)
+        raise ParseError("its sheets are empty; check that you picked the right file")
+    return ParsedDocument(title, parsed.text, parsed.blocks)
 
 
-def _region(builder: Builder, rows: list[list[str]]) -> None:
-    """A lone cell is a remark; the rest is a table without the columns that are empty in front of it."""
-    first = min(next(place for place, cell in enumerate(row) if cell) for row in rows)
+def _add_region(builder: Builder, rows: list[list[str]]) -> None:
+    """Add a run of rows: a single cell as a paragraph, anything else as a table without empty columns at its left."""
+    first = min(next(column for column, cell in enumerate(row) if cell) for row in rows)
     rows = [row[first:] for row in rows]
     if len(rows) == 1 and len(rows[0]) == 1:
         builder.add("paragraph", rows[0][0])
@@ -63,10 +63,10 @@ def _region(builder: Builder, rows: list[list[str]]) -> None:
 
 
 def _regions(sheet: Any) -> Iterator[list[list[str]]]:
-    """Runs of rows between empty ones; the empty cells at the end of a row are left out."""
+    """Yield the runs of rows between empty rows, without the empty cells at the end of a row."""
     region: list[list[str]] = []
     for cells in sheet.iter_rows():
-        row = [_words(cell) for cell in cells]
+        row = [_cell_text(cell) for cell in cells]
         while row and not row[-1]:
             row.pop()
         if row and len(region) <= MAX_ROWS:
@@ -78,7 +78,7 @@ def _regions(sheet: Any) -> Iterator[list[list[str]]]:
         yield region
 
 
-def _words(cell: Any) -> str:
+def _cell_text(cell: Any) -> str:
     value = cell.value
     if value is None:
         return ""

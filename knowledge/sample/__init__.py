@@ -1,4 +1,4 @@
-"""The sample documents: the handbook of Quillmarsh, a company that does not exist."""
+"""The sample documents: the handbook of Quillmarsh, a fictional company."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 def path() -> Path:
-    """The folder that holds the handbook and nothing else."""
+    """Return the folder of the handbook. It has no other files."""
     return Path(__file__).parent / "handbook"
 
 
 def questions() -> tuple[str, ...]:
-    """Three questions that the handbook answers."""
+    """Return three questions that the handbook answers."""
     lines = (Path(__file__).parent / "questions.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line.strip() for line in lines if line.strip())

@@ -1,4 +1,7 @@
-"""Where documents come from. To add one: a class with ``uri``, ``kind``, ``count`` and ``fetch``, and a line here."""
+"""Opens the source that a name describes: a URL, file, folder, site, sitemap, git repository or chat channel.
+
+To add a source, write a class with ``uri``, ``kind``, ``count`` and ``fetch``, and add a line to ``open_source``.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ __all__ = [
 ]
 
 _TERMINAL_ONLY = (
-    "Files of the server are read from the terminal only (parley ingest PATH). "
-    "Here, give an address with https://, or attach the file."
+    "Files of the server can be added from the terminal only (parley ingest PATH). "
+    "Here, give a URL that starts with https://, or attach the file."
 )
 _SITEMAP = re.compile(r"sitemap[^/]*\.xml(\.gz)?$", re.IGNORECASE)
 _SSH = re.compile(r"[^/\s]+@[^/\s]+:")
@@ -37,33 +40,33 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 OpenChannel = Callable[[str, str], Source]
-"""From platform and channel id to the source of its history. Raises SourceError."""
+"""Opens a channel's history by platform and channel ID. Raises SourceError."""
 
 
 def open_source(
     spec: str, *, fetch_allow: Sequence[str], max_bytes: int, files: bool, channel: OpenChannel | None = None
 ) -> Source:
-    """The source that ``spec`` names: an address; ``crawl:``, ``sitemap:`` or ``git:`` and an address; where ``files``
-    allows, a path of this machine or ``git:`` and one; with ``channel``, ``slack:`` or ``discord:`` and an id.
+    """Return the source that ``spec`` names, without reading it. Raises SourceError.
 
-    ``fetch_allow`` are hosts, addresses and networks that may be fetched from though they are private. Nothing is
-    read yet. Raises SourceError.
+    ``spec`` is a URL, or ``crawl:``, ``sitemap:`` or ``git:`` and a URL. If ``files`` is true it may also be a local
+    path, or ``git:`` and one. If ``channel`` is given it may be ``slack:`` or ``discord:`` and a channel ID.
+    ``fetch_allow`` lists private hosts, addresses and networks that may be fetched from.
     """
     spec = spec.strip()
     if not spec:
-        raise SourceError("Name what to read: an address with https://, or a path.")
+        raise SourceError("Say what to add: a URL that starts with https://, or a path.")
     if spec.startswith("upload:"):
-        raise SourceError("That document was uploaded, so it cannot be fetched again; upload it anew.")
-    kind, _, place = spec.partition(":")
+        raise SourceError("That document was uploaded, so it cannot be fetched again; upload it again.")
+    kind, _, location = spec.partition(":")
     if kind in ("slack", "discord"):
-        return _channel(kind, place, channel)
+        return _open_channel(kind, location, channel)
     if kind in ("crawl", "sitemap"):
-        return _site(kind, web_address(place, spec), fetch_allow, max_bytes)
+        return _open_site(kind, web_url(location, spec), fetch_allow, max_bytes)
     if kind == "git" and not _SCHEME.match(spec):
-        return _repository(place, fetch_allow, max_bytes, files)
+        return _open_repository(location, fetch_allow, max_bytes, files)
     if _SCHEME.match(spec):
         if not spec.lower().startswith(("http://", "https://")):
-            raise SourceError(f"{spec} cannot be fetched; give an address with http:// or https://.")
+            raise SourceError(f"{spec} cannot be fetched; give a URL that starts with http:// or https://.")
         if urlsplit(spec).path.endswith(".git"):
             return GitSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
         if _SITEMAP.search(urlsplit(spec).path):
@@ -74,37 +77,43 @@ def open_source(
     return open_path(spec, max_bytes=max_bytes)
 
 
-def _channel(platform: str, channel_id: str, opened: OpenChannel | None) -> Source:
-    if opened is None:
-        raise SourceError("A channel is named in the chat by its own mention: /ingest #channel.")
+def _open_channel(platform: str, channel_id: str, open_history: OpenChannel | None) -> Source:
+    if open_history is None:
+        raise SourceError("To add a channel, mention it in the chat: /ingest #channel.")
     if not re.fullmatch(r"[A-Z0-9]{1,32}", channel_id):
-        raise SourceError(f"{platform}:{channel_id} is no channel; write {platform}: and the channel's id.")
-    return opened(platform, channel_id)
+        raise SourceError(f"{platform}:{channel_id} is not a channel; write {platform}: and the channel ID.")
+    return open_history(platform, channel_id)
 
 
-def web_address(place: str, spec: str) -> str:
-    """What stands behind ``crawl:`` and the like, as Slack may have dressed it up. Raises SourceError."""
-    address = place.strip().strip("<>").split("|")[0]
-    if not address.lower().startswith(("http://", "https://")):
-        raise SourceError(f"{spec} names no site; write it as {spec.partition(':')[0]}:https://example.org/.")
-    return address
+def web_url(location: str, spec: str) -> str:
+    """Return the URL that follows ``crawl:`` or ``sitemap:``, without Slack's link markup. Raises SourceError."""
+    url = _without_link_markup(location)
+    if not url.lower().startswith(("http://", "https://")):
+        raise SourceError(f"{spec} has no URL; write it as {spec.partition(':')[0]}:https://example.org/.")
+    return url
 
 
-def _repository(place: str, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
-    place = place.strip().strip("<>").split("|")[0]
-    if place.lower().startswith(("http://", "https://")):
-        return GitSource(place, fetch_allow=fetch_allow, max_bytes=max_bytes)
-    if _SCHEME.match(place) or _SSH.match(place):
-        raise SourceError("A repository is read by its address with https://, or as a folder: git:PATH.")
+def _without_link_markup(location: str) -> str:
+    """Return the URL of a link that Slack wrote as ``<URL|label>``."""
+    return location.strip().strip("<>").split("|")[0]
+
+
+def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
+    location = _without_link_markup(location)
+    if location.lower().startswith(("http://", "https://")):
+        return GitSource(location, fetch_allow=fetch_allow, max_bytes=max_bytes)
+    if _SCHEME.match(location) or _SSH.match(location):
+        raise SourceError("A repository needs a URL with https://, or the path of a folder: git:PATH.")
     if not files:
         raise SourceError(_TERMINAL_ONLY)
-    path = Path(place).expanduser()
-    if not place or not path.is_dir():
-        raise SourceError(f"There is no folder {place or 'named'}; write git:PATH or git:https://example.org/name.git.")
+    path = Path(location).expanduser()
+    if not location or not path.is_dir():
+        folder = f" {location}" if location else ""
+        raise SourceError(f"There is no folder{folder}; write git:PATH or git:https://example.org/name.git.")
     return GitSource(path, fetch_allow=fetch_allow, max_bytes=max_bytes)
 
 
-def _site(kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int) -> Source:
+def _open_site(kind: str, url: str, fetch_allow: Sequence[str], max_bytes: int) -> Source:
     if kind == "crawl":
         return CrawlSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes)
     return SitemapSource(url, fetch_allow=fetch_allow, max_bytes=max_bytes)

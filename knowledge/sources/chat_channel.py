@@ -1,7 +1,7 @@
-"""The history of a chat channel, a document a month: what was said, threads together under the month they began in.
+"""Source that reads the history of a chat channel as one document per month. A thread belongs to the month it began in.
 
-A first reading goes from the newest month to the oldest, and a later one goes on where it was broken off. After that
-only what is new is read, and what may have been edited or deleted since.
+The first reading goes from the newest month to the oldest, and a later reading continues where it was interrupted.
+After that, a reading fetches only new messages and those that may have been edited or deleted since.
 """
 
 from __future__ import annotations
@@ -9,202 +9,240 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known, Mark, Unchanged
 
 LOOK_BACK = timedelta(days=30)
-"""How far back a later reading looks for edits, deletions and replies to what stands in the channel."""
-LIVELY = timedelta(days=3)
-"""How long after its last message a thread is read again though it looks the same: an edited reply does not show."""
-_WHOLE = "read to its beginning"
+"""How far back a later reading looks for edited and deleted messages, and for new replies to messages."""
+REREAD_WINDOW = timedelta(days=3)
+"""How long after its last reply a thread is read again although its state is the same: the state does not change when a
+reply is edited."""
+_COMPLETE = "read to its beginning"
+"""The mark of a channel whose history is stored back to its first message."""
 
 Entry = Mapping[str, Any]
+"""A message in the form of its platform's exports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message that stands in the channel itself; ``entry`` is it in the form of its platform's exports.
+    """A message of the channel itself, with the thread that it begins.
 
-    ``thread`` tells the state of the thread that begins with it: another one when a reply came or went; empty where
-    there is none. ``lively`` is when the thread was last written in, in seconds since 1970.
+    ``thread`` is a string that changes when a reply is added or removed; empty if there is no thread. ``at`` and
+    ``last_reply_at`` are in seconds since 1970.
     """
 
     key: str
     at: float
     entry: Entry
     thread: str = ""
-    lively: float = 0.0
+    last_reply_at: float = 0.0
     replies: tuple[Entry, ...] = ()
 
     @property
     def month(self) -> str:
-        """``2026-11``, in UTC."""
+        """The month of the message in UTC: ``2026-11``."""
         return f"{datetime.fromtimestamp(self.at, UTC):%Y-%m}"
 
 
-class Reading(Protocol):
-    """An open channel. Everything raises SourceError, in words that say what to do."""
+class ChannelReader(Protocol):
+    """Reads an open channel. Every method raises SourceError, whose message says what to do."""
 
     def posts(self, *, after: datetime | None, before: datetime | None) -> AsyncIterator[Post]:
-        """What stands in the channel, newest first, from ``after`` to just before ``before``; without replies."""
+        """Yield the messages of the channel without replies, newest first, from ``after`` until before ``before``."""
 
     async def replies(self, post: Post) -> tuple[Entry, ...]:
-        """The thread of a post, without the post."""
+        """Return the replies in the thread of a message, without the message itself."""
 
     def export(self, entries: Sequence[Entry]) -> bytes:
-        """Messages as an export of the channel holds them, in a form that the parsers know."""
+        """Return messages as a file in the form of the platform's exports, which the parsers read."""
 
 
 class ChannelSource:
-    """``opened`` opens the channel for one reading. ``uri`` is ``slack:ID`` or ``discord:ID``."""
+    """The history of a chat channel. ``uri`` is ``slack:ID`` or ``discord:ID``.
+
+    ``open_channel`` opens the channel for one reading.
+    """
 
     def __init__(
         self,
         uri: str,
-        opened: Callable[[], AbstractAsyncContextManager[Reading]],
+        open_channel: Callable[[], AbstractAsyncContextManager[ChannelReader]],
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.uri = uri
         self.kind = uri.partition(":")[0]
-        self._opened = opened
+        self._open_channel = open_channel
         self._clock = clock
 
     def count(self) -> int | None:
-        """How far a channel goes back shows only at its end."""
+        """Return None: the number of months is known only once the first message is reached."""
         return None
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
-        async with self._opened() as reading:
+        """Yield the recent months, then the earlier ones, then a Mark. Raises SourceError."""
+        async with self._open_channel() as reader:
             now = self._clock()
-            shelf = _Shelf(self.uri, known)
+            stored = _StoredMonths(self.uri, known)
             before: datetime | None = None
             if known.documents:
                 since = now - LOOK_BACK
-                async for fetched in self._recent(reading, shelf, since, now):
+                async for fetched in self._recent_months(reader, stored, since, now):
                     yield fetched
-                before = _start(_month(since))
+                before = _month_start(_month(since))
             if known.mark:
-                for name in shelf.older(before):
+                for name in stored.names_before(before):
                     yield Unchanged(name)
             else:
-                async for item in self._back(reading, shelf, before, now):
+                async for item in self._earlier_months(reader, stored, before, now):
                     yield item
-            yield Mark(_WHOLE)
+            yield Mark(_COMPLETE)
 
-    async def _recent(self, reading: Reading, shelf: _Shelf, since: datetime, now: datetime) -> AsyncIterator[Fetched]:
-        """The months from ``since`` on: what is new, what was read before where it lies further back."""
-        fresh = [post async for post in reading.posts(after=since, before=None)]
-        first = _month(since)
-        kept = await shelf.posts(first)
-        if kept is None and shelf.known.mark:
-            kept = {}
-        if kept is None:
-            older = [post async for post in reading.posts(after=_start(first), before=since)]
+    async def _recent_months(
+        self, reader: ChannelReader, stored: _StoredMonths, since: datetime, now: datetime
+    ) -> AsyncIterator[Fetched]:
+        """Yield the months from ``since`` on. Older messages of the first month come from storage if it is stored."""
+        recent = [post async for post in reader.posts(after=since, before=None)]
+        first_month = _month(since)
+        first_posts = await stored.posts(first_month)
+        if first_posts is None and stored.known.mark:
+            first_posts = {}
+        if first_posts is None:
+            earlier = [post async for post in reader.posts(after=_month_start(first_month), before=since)]
         else:
-            older = [post for post in kept.values() if post.at < since.timestamp()]
+            earlier = [post for post in first_posts.values() if post.at < since.timestamp()]
         for month in _months(since, now):
-            posts = [post for post in fresh if post.month == month] + (older if month == first else [])
-            whole = await _with_replies(reading, posts, await shelf.posts(month) or {}, now)
-            if whole:
-                yield self._document(reading, month, whole)
+            posts = [post for post in recent if post.month == month] + (earlier if month == first_month else [])
+            complete = await _with_replies(reader, posts, await stored.posts(month) or {}, now)
+            if complete:
+                yield self._document(reader, month, complete)
 
-    async def _back(
-        self, reading: Reading, shelf: _Shelf, before: datetime | None, now: datetime
+    async def _earlier_months(
+        self, reader: ChannelReader, stored: _StoredMonths, before: datetime | None, now: datetime
     ) -> AsyncIterator[Fetched | Unchanged]:
-        """Month by month into the past; months that were read before are not read again."""
+        """Yield month by month into the past. Months that are stored are not read from the platform again."""
         newest = before is None
         while True:
-            while before is not None and (kept := await shelf.posts(month := _month(before - timedelta(days=1)))):
-                yield self._kept(reading, shelf, month, kept)
-                before = _start(month)
-            posts = await _newest_month(reading, before)
-            if not posts:
+            while before is not None and (posts := await stored.posts(month := _month(before - timedelta(days=1)))):
+                yield self._stored_month(reader, stored, month, posts)
+                before = _month_start(month)
+            found = await _newest_month(reader, before)
+            if not found:
                 return
-            month = posts[0].month
-            stored = await shelf.posts(month)
-            if stored is None or newest:
-                yield self._document(reading, month, await _with_replies(reading, posts, stored or {}, now))
-                before = _start(month)
+            month = found[0].month
+            month_posts = await stored.posts(month)
+            if month_posts is None or newest:
+                yield self._document(reader, month, await _with_replies(reader, found, month_posts or {}, now))
+                before = _month_start(month)
             else:
-                before = _start(_month(_start(month) + timedelta(days=31)))
+                before = _month_start(_month(_month_start(month) + timedelta(days=31)))
             newest = False
 
-    def _kept(self, reading: Reading, shelf: _Shelf, month: str, posts: Mapping[str, Post]) -> Fetched | Unchanged:
-        """A month that needs no look at the channel; it is cut anew where its document is no longer whole."""
-        name = shelf.name(month)
-        return Unchanged(name) if name in shelf.known.documents else self._document(reading, month, posts.values())
+    def _stored_month(
+        self, reader: ChannelReader, stored: _StoredMonths, month: str, posts: Mapping[str, Post]
+    ) -> Fetched | Unchanged:
+        """Return a stored month as Unchanged, or build its document from its messages if the document is incomplete."""
+        name = stored.name(month)
+        return Unchanged(name) if name in stored.known.documents else self._document(reader, month, posts.values())
 
-    def _document(self, reading: Reading, month: str, posts: Iterable[Post]) -> Fetched:
+    def _document(self, reader: ChannelReader, month: str, posts: Iterable[Post]) -> Fetched:
+        """Build the document of a month. Its memo stores the messages for the next reading."""
         ordered = sorted(posts, key=lambda post: post.at)
         entries = {json.dumps(entry): entry for post in ordered for entry in (post.entry, *post.replies) if entry}
-        memo = json.dumps([asdict(post) for post in ordered])
-        data = reading.export(list(entries.values()))
+        memo = json.dumps([_to_stored(post) for post in ordered])
+        data = reader.export(list(entries.values()))
         return Fetched(f"{self.uri}/{month}", data, content_type="application/json", memo=memo)
 
 
-class _Shelf:
-    """The months that were read before."""
+class _StoredMonths:
+    """The months of the channel that an earlier reading stored."""
 
     def __init__(self, uri: str, known: Known) -> None:
         self._uri = uri
         self.known = known
 
     def name(self, month: str) -> str:
+        """Return the name of a month's document."""
         return f"{self._uri}/{month}"
 
-    def older(self, before: datetime | None) -> list[str]:
-        """The documents of the months before that moment."""
+    def names_before(self, before: datetime | None) -> list[str]:
+        """Return the documents of the months before that time; all of them without one."""
         end = _month(before) if before else "9999"
         return [name for name in self.known.documents if name.rpartition("/")[2] < end]
 
     async def posts(self, month: str) -> dict[str, Post] | None:
-        """What was read of a month, by key; None where it was not read."""
+        """Return the stored messages of a month by key; None if the month is not stored."""
         memo = await self.known.memo(self.name(month))
         if not memo:
             return None
-        found = [Post(**{**values, "replies": tuple(values["replies"])}) for values in json.loads(memo)]
-        return {post.key: post for post in found}
+        posts = [_from_stored(values) for values in json.loads(memo)]
+        return {post.key: post for post in posts}
 
 
-async def _newest_month(reading: Reading, before: datetime | None) -> list[Post]:
-    """The posts of the newest month in which something was said before that moment, newest first."""
+def _to_stored(post: Post) -> dict[str, Any]:
+    """Convert a message to the form that a month's memo stores. ``knowledge.message_erasure`` edits this form."""
+    return {
+        "key": post.key,
+        "at": post.at,
+        "entry": post.entry,
+        "thread": post.thread,
+        "lively": post.last_reply_at,
+        "replies": post.replies,
+    }
+
+
+def _from_stored(values: Mapping[str, Any]) -> Post:
+    """Convert a stored message back. Raises KeyError if the memo is not one that ``_to_stored`` wrote."""
+    return Post(
+        values["key"], values["at"], values["entry"], values["thread"], values["lively"], tuple(values["replies"])
+    )
+
+
+async def _newest_month(reader: ChannelReader, before: datetime | None) -> list[Post]:
+    """Return the messages, newest first, of the newest month before that time that has any."""
     posts: list[Post] = []
-    async for post in reading.posts(after=None, before=before):
+    async for post in reader.posts(after=None, before=before):
         if posts and post.month != posts[0].month:
             break
         posts.append(post)
     return posts
 
 
-async def _with_replies(reading: Reading, posts: Sequence[Post], kept: Mapping[str, Post], now: datetime) -> list[Post]:
-    """The posts with their threads; a thread is read only where it changed, or may have."""
-    whole = []
+async def _with_replies(
+    reader: ChannelReader, posts: Sequence[Post], stored: Mapping[str, Post], now: datetime
+) -> list[Post]:
+    """Return the messages with their replies. A thread is read from the platform only if it may have changed."""
+    complete = []
     for post in posts:
-        before = kept.get(post.key)
+        earlier = stored.get(post.key)
         if not post.thread:
-            whole.append(post)
-        elif before is not None and before.thread == post.thread and post.lively < (now - LIVELY).timestamp():
-            whole.append(replace(post, replies=before.replies))
+            complete.append(post)
+        elif (
+            earlier is not None
+            and earlier.thread == post.thread
+            and post.last_reply_at < (now - REREAD_WINDOW).timestamp()
+        ):
+            complete.append(replace(post, replies=earlier.replies))
         else:
-            whole.append(replace(post, replies=await reading.replies(post)))
-    return whole
+            complete.append(replace(post, replies=await reader.replies(post)))
+    return complete
 
 
 def _month(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m}"
 
 
-def _start(month: str) -> datetime:
+def _month_start(month: str) -> datetime:
     return datetime.fromisoformat(f"{month}-01T00:00:00+00:00")
 
 
 def _months(since: datetime, now: datetime) -> list[str]:
-    """From the newest to the one that ``since`` lies in."""
+    """Return the months from the newest back to the one that ``since`` is in."""
     months = [_month(now)]
     while months[-1] != _month(since):
-        months.append(_month(_start(months[-1]) - timedelta(days=1)))
+        months.append(_month(_month_start(months[-1]) - timedelta(days=1)))
     return months

@@ -1,4 +1,4 @@
-"""A site, page by page along its links: one host, so many pages, so deep, as robots.txt allows."""
+"""Source that crawls a site: follows links within one host, up to a depth and a number of pages."""
 
 from __future__ import annotations
 
@@ -11,98 +11,110 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from knowledge.errors import SourceError
-from knowledge.sources.files import NO_DOCUMENTS
-from knowledge.sources.link_extraction import Links, links
-from knowledge.sources.polite_fetch import ForbiddenError, SiteSource, Visits, host
-from knowledge.sources.web_page import NoDocumentError, NotModified, OutsideError, Page, PageError, document
+from knowledge.sources.files import SKIPPED_EXTENSIONS
+from knowledge.sources.link_extraction import Links, extract_links
+from knowledge.sources.polite_fetch import PoliteFetcher, RobotsDisallowedError
+from knowledge.sources.site_source import SiteSource, site_of
+from knowledge.sources.web_client import (
+    NoTextError,
+    NotModified,
+    Page,
+    PageError,
+    RedirectRefusedError,
+    page_document,
+)
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known, Unchanged
 
 MAX_DEPTH = 8
 """Links between the first page and the deepest one."""
-_NO_PAGES = NO_DOCUMENTS | {".css", ".js", ".json", ".xml", ".rss", ".atom"}
+_NOT_PAGES = SKIPPED_EXTENSIONS | {".css", ".js", ".json", ".xml", ".rss", ".atom"}
 
 
 class CrawlSource(SiteSource):
-    """Breadth first, so that what stands near the start comes first. Links to other hosts are not followed."""
+    """Crawls breadth first, so that pages near the start come first. Links to other hosts are not followed."""
 
     kind = "crawl"
     max_depth = MAX_DEPTH
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Unchanged | Failure]:
-        """Raises SourceError where the first page cannot be had, and after the last one where the site is not whole."""
-        async with self._web as web:
-            visits = self._visits(web)
-            first = await visits.get_newer(self._start, known.documents.get(self._start))
-            walk = _Walk(known, host(first.url), deque([(first.url, 0)]), {self._start, first.url})
-            while walk.queue and walk.visited < self._max_pages:
-                url, depth = walk.queue.popleft()
-                walk.visited += 1
+        """Yield the pages of the site.
+
+        Raises SourceError if the first page cannot be read, and after the last page if any page was temporarily
+        unavailable, because then pages that are missing may still exist.
+        """
+        async with self._client as client:
+            fetcher = self._fetcher(client)
+            first = await fetcher.get_if_modified(self._start_url, known.documents.get(self._start_url))
+            crawl = _Crawl(known, site_of(first.url), deque([(first.url, 0)]), {self._start_url, first.url})
+            while crawl.queue and crawl.visited < self._max_pages:
+                url, depth = crawl.queue.popleft()
+                crawl.visited += 1
                 try:
-                    page = first if walk.visited == 1 else await self._page(visits, url, walk)
-                except (NoDocumentError, OutsideError, ForbiddenError):
+                    page = first if crawl.visited == 1 else await self._page(fetcher, url, crawl)
+                except (NoTextError, RedirectRefusedError, RobotsDisallowedError):
                     continue
                 except PageError as error:
-                    walk.unread += error.passing
+                    crawl.unavailable += error.temporary
                     yield Failure(url, str(error))
                     continue
-                if page.url != url and page.url in walk.seen:
+                if page.url != url and page.url in crawl.seen:
                     continue
-                walk.seen.add(page.url)
-                found = await _links(page, known)
+                crawl.seen.add(page.url)
+                links = await _links(page, known)
                 if depth < self.max_depth:
-                    walk.follow(found.urls, depth + 1)
-                self._found = min(walk.visited + len(walk.queue), self._max_pages)
+                    crawl.enqueue(links.urls, depth + 1)
+                self._found = min(crawl.visited + len(crawl.queue), self._max_pages)
                 if isinstance(page, NotModified):
                     yield Unchanged(page.url)
-                elif found.index:
-                    yield document(page.url, page, memo=json.dumps(found.urls))
-        if walk.queue:
-            yield Failure(self.uri, _stopped(self._max_pages, len(walk.queue)))
-        if walk.unread:
-            raise SourceError(_incomplete(walk.unread))
+                elif links.index:
+                    yield page_document(page.url, page, memo=json.dumps(links.urls))
+        if crawl.queue:
+            yield Failure(self.uri, _page_limit_reached(self._max_pages, len(crawl.queue)))
+        if crawl.unavailable:
+            raise SourceError(_pages_unavailable(crawl.unavailable))
 
-    async def _page(self, visits: Visits, url: str, walk: _Walk) -> Page | NotModified:
-        earlier = walk.known.documents.get(url)
-        return await visits.get_newer(url, earlier, inside=lambda to: host(to) == walk.site)
+    async def _page(self, fetcher: PoliteFetcher, url: str, crawl: _Crawl) -> Page | NotModified:
+        earlier = crawl.known.documents.get(url)
+        return await fetcher.get_if_modified(url, earlier, may_redirect=lambda to: site_of(to) == crawl.site)
 
 
 @dataclass(slots=True)
-class _Walk:
-    """Where a crawl stands. ``unread`` counts pages that may be there another time."""
+class _Crawl:
+    """The state of a crawl. ``unavailable`` counts pages that failed for a temporary reason."""
 
     known: Known
     site: tuple[str, int | None]
     queue: deque[tuple[str, int]]
     seen: set[str]
     visited: int = 0
-    unread: int = 0
+    unavailable: int = 0
 
-    def follow(self, urls: Sequence[str], depth: int) -> None:
-        """Line up the links that were not seen before."""
-        self.queue.extend((to, depth) for to in urls if to not in self.seen and _wanted(to, self.site))
+    def enqueue(self, urls: Sequence[str], depth: int) -> None:
+        """Add the pages of this site that were not seen before to the queue."""
+        self.queue.extend((url, depth) for url in urls if url not in self.seen and _is_page_of(url, self.site))
         self.seen.update(urls)
 
 
 async def _links(page: Page | NotModified, known: Known) -> Links:
-    """What the page links to; of a page that did not change what it linked to before."""
+    """Return the links of a page. The links of a page that did not change come from its stored memo."""
     if isinstance(page, NotModified):
         memo = await known.memo(page.url)
         return Links(tuple(json.loads(memo)) if memo else ())
-    found = await asyncio.to_thread(links, page.data, page.url, page.headers.get("x-robots-tag", ""))
-    return found if _is_html(page) else Links((), found.index)
+    links = await asyncio.to_thread(extract_links, page.data, page.url, page.headers.get("x-robots-tag", ""))
+    return links if _is_html(page) else Links((), links.index)
 
 
-def _wanted(url: str, site: tuple[str, int | None]) -> bool:
-    return host(url) == site and PurePosixPath(urlsplit(url).path).suffix.lower() not in _NO_PAGES
+def _is_page_of(url: str, site: tuple[str, int | None]) -> bool:
+    return site_of(url) == site and PurePosixPath(urlsplit(url).path).suffix.lower() not in _NOT_PAGES
 
 
 def _is_html(page: Page) -> bool:
     return page.content_type in ("text/html", "application/xhtml+xml")
 
 
-def _stopped(pages: int, left: int) -> str:
-    return f"the crawl stopped after {pages} pages with {left} more to go; ingest the site's sitemap or its parts"
+def _page_limit_reached(pages: int, left: int) -> str:
+    return f"the crawl stopped after {pages} pages with {left} more to read; add the site's sitemap or parts of it."
 
 
-def _incomplete(unread: int) -> str:
-    return f"{unread} pages could not be read, so the site may not be whole; nothing was removed. Refresh it later."
+def _pages_unavailable(count: int) -> str:
+    return f"{count} pages could not be read, so pages may be missing; nothing was removed. Refresh the site later."

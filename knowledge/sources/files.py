@@ -1,4 +1,4 @@
-"""Files and folders of this machine, and files that somebody sent."""
+"""Sources that read local files and folders, and files that a person uploaded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from knowledge.errors import SourceError
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
-NO_DOCUMENTS = frozenset(
+SKIPPED_EXTENSIONS = frozenset(
     """.png .jpg .jpeg .gif .bmp .webp .ico .svg .tif .tiff .mp3 .mp4 .m4a .wav .ogg .mov .avi .mkv .webm .woff .woff2
     .ttf .otf .eot .zip .gz .tgz .bz2 .xz .7z .rar .tar .exe .dll .so .dylib .o .a .class .jar .pyc .pyo .wasm .bin
     .iso .dmg .db .sqlite .sqlite3 .parquet .npy .npz .safetensors .pt .onnx .lock .map""".split()
 )
-"""Endings of files that a folder passes over: pictures, sounds, fonts, archives, programs, data stores."""
+"""Extensions that a folder skips: images, audio, video, fonts, archives, programs and databases."""
 
 
 class FileSource:
@@ -32,12 +32,16 @@ class FileSource:
         return 1
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
+        """Yield the file."""
         yield await asyncio.to_thread(read_file, self._path, self._path.name, self._max_bytes)
 
 
 class FolderSource:
-    """Every document below a folder, in order of path. Hidden files and folders are passed over, and so are endings
-    that are no documents. A link is followed only to a file inside the folder."""
+    """Every document below a folder, in order of path.
+
+    Hidden files and folders are skipped, and so are extensions that are not documents. A symbolic link is followed only
+    to a file inside the folder.
+    """
 
     kind = "folder"
 
@@ -51,6 +55,7 @@ class FolderSource:
         return len(self._files())
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
+        """Yield each file."""
         for path in await asyncio.to_thread(self._files):
             name = f"{self._root.name}/{path.relative_to(self._root).as_posix()}"
             yield await asyncio.to_thread(read_file, path, name, self._max_bytes)
@@ -61,11 +66,11 @@ class FolderSource:
         return self._paths
 
     def _walk(self) -> Iterator[Path]:
-        for folder, below, names in os.walk(self._root):
-            below[:] = sorted(name for name in below if not name.startswith("."))
+        for folder, subfolders, names in os.walk(self._root):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(folder) / name
-                if not name.startswith(".") and path.suffix.lower() not in NO_DOCUMENTS and self._inside(path):
+                if not name.startswith(".") and path.suffix.lower() not in SKIPPED_EXTENSIONS and self._inside(path):
                     yield path
 
     def _inside(self, path: Path) -> bool:
@@ -73,7 +78,7 @@ class FolderSource:
 
 
 class UploadSource:
-    """Bytes that a person sent, under the name they gave them."""
+    """A file that a person uploaded, under the name that they gave it."""
 
     kind = "upload"
 
@@ -87,27 +92,32 @@ class UploadSource:
         return 1
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Fetched | Failure]:
+        """Yield the file."""
         yield Fetched(self._name, self._data, content_type=self._content_type)
 
 
 def read_file(path: Path, name: str, max_bytes: int) -> Fetched | Failure:
-    """The bytes of a file, or why not: too large, gone, not to be read."""
+    """Read a file; return a Failure if it is too large, missing or not readable."""
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            return Failure(
-                name, f"it is larger than {max_bytes // 1_000_000} MB; raise PARLEY_MAX_FILE_MB to take it, or split it"
-            )
+        if path.stat().st_size > max_bytes:
+            return too_large(name, max_bytes)
         return Fetched(name, path.read_bytes())
     except OSError as error:
-        return Failure(name, f"it cannot be read ({error.strerror or type(error).__name__})")
+        reason = error.strerror or type(error).__name__
+        return Failure(name, f"it cannot be read ({reason}); check that it exists and that this user may read it.")
+
+
+def too_large(name: str, max_bytes: int) -> Failure:
+    """Return the failure of a file that exceeds the size limit."""
+    limit = max_bytes // 1_000_000
+    return Failure(name, f"it is larger than {limit} MB; raise PARLEY_MAX_FILE_MB, or split it into smaller files.")
 
 
 def open_path(spec: str, *, max_bytes: int) -> FileSource | FolderSource:
-    """The source of a path. Raises SourceError where nothing is there."""
+    """Return the source of a path. Raises SourceError if nothing exists there."""
     path = Path(spec).expanduser()
     if path.is_dir():
         return FolderSource(path, max_bytes=max_bytes)
     if path.is_file():
         return FileSource(path, max_bytes=max_bytes)
-    raise SourceError(f"There is no file or folder {spec}; check the path, or give an address with https://.")
+    raise SourceError(f"There is no file or folder {spec}; check the path, or give a URL that starts with https://.")

@@ -1,7 +1,7 @@
-"""Runs the system's git so that a stranger's repository, address or server can make it do nothing but its task.
+"""Runs the system's git in isolation, so that an untrusted repository, URL or server cannot make it do anything else.
 
-No configuration of the machine or the user, no hooks, no credentials, no prompts, no proxies, and no protocols but
-those that are named.
+git runs without configuration of the machine or user, hooks, credentials, prompts and proxies, and speaks only the
+protocols that the caller allows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 
 from knowledge.errors import SourceError
 
-PINNING = (2, 37)
-"""The first version that connects to an address it is given (http.curloptResolve)."""
-_SAFE = (
+PINNING_VERSION = (2, 37)
+"""The first version of git that supports ``http.curloptResolve``, which sets the address to connect to."""
+_SAFE_SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.askPass=",
@@ -31,51 +31,57 @@ _SAFE = (
     "gc.auto=0",
     "maintenance.auto=false",
 )
-_NOT_OPEN = re.compile(
+_NO_ACCESS = re.compile(
     r"could not read Username|Authentication failed|not found|returned error: 40[134]", re.IGNORECASE
 )
-_CUT_SHORT = re.compile(r"index-pack|unpack-objects|early EOF|File too large|signal 25")
-"""git's words where a limit on the size of a file ended its helper, and where the server hung up."""
+_INCOMPLETE = re.compile(r"index-pack|unpack-objects|early EOF|File too large|signal 25")
+"""What git prints when the limit on the size of a file ended its helper process, or when the server hung up."""
 _MOVED = re.compile(r"returned error: 30\d|redirect", re.IGNORECASE)
 
 
 class GitFailedError(SourceError):
-    """git ended with an error."""
+    """git ended with an error or took too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """``protocols`` are those that git may speak, none for what lies on this machine. ``blocks`` of 512 bytes are the
-    most that git may write into one file, None for as much as it likes."""
+    """Runs git commands with a private home folder.
+
+    ``protocols``: those that git may speak; ``none`` for a local repository. ``settings``: further git configuration.
+    ``ceiling``: the folder above which git looks for no repository. ``max_file_blocks``: the largest file that git may
+    write, in blocks of 512 bytes; None for no limit.
+    """
 
     home: Path
     protocols: str = "none"
     settings: Sequence[str] = ()
     ceiling: Path | None = None
-    blocks: int | None = None
+    max_file_blocks: int | None = None
 
     async def run(self, *arguments: str, seconds: float) -> bytes:
-        """What git prints. Raises SourceError."""
-        async with self.started(*arguments) as process:
+        """Run a command and return what git prints. Raises SourceError."""
+        async with self.start(*arguments) as process:
             try:
                 async with asyncio.timeout(seconds):
-                    printed, complaint = await process.communicate()
+                    output, errors = await process.communicate()
             except TimeoutError:
-                raise GitFailedError(f"git took longer than {seconds:g} s; clone it and give git:PATH.") from None
+                raise GitFailedError(
+                    f"git took longer than {seconds:g} seconds; clone the repository and give git:PATH."
+                ) from None
             if process.returncode:
-                raise GitFailedError(_told(complaint.decode("utf-8", "replace")))
-            return printed
+                raise GitFailedError(_explain(errors.decode("utf-8", "replace")))
+            return output
 
     @asynccontextmanager
-    async def started(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A running git; at the end of the context it and what it started are ended. Raises SourceError."""
+    async def start(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start a command. At the end of the context, git and its child processes are killed. Raises SourceError."""
         program = shutil.which("git")
         if program is None:
-            raise SourceError("Reading a repository needs git; install it, or give a folder.")
-        options = [part for setting in (*_SAFE, *self.settings) for part in ("-c", setting)]
+            raise SourceError("Reading a repository needs git; install git, or give a folder without git: in front.")
+        options = [part for setting in (*_SAFE_SETTINGS, *self.settings) for part in ("-c", setting)]
         command = [program, *options, *arguments]
-        if self.blocks is not None:
-            command = ["/bin/sh", "-c", 'ulimit -f "$0" && exec "$@"', str(self.blocks), *command]
+        if self.max_file_blocks is not None:
+            command = ["/bin/sh", "-c", 'ulimit -f "$0" && exec "$@"', str(self.max_file_blocks), *command]
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
@@ -115,28 +121,28 @@ class Git:
 
 
 async def require_pinning(git: Git) -> None:
-    """Raises SourceError where git is too old to connect to the address that was checked."""
-    printed = (await git.run("--version", seconds=10)).decode("utf-8", "replace")
-    found = re.search(r"(\d+)\.(\d+)", printed)
-    if found is None or (int(found[1]), int(found[2])) < PINNING:
-        raise SourceError("Reading a repository by its address needs git 2.37 or later; clone it and give git:PATH.")
-
-
-def _told(complaint: str) -> str:
-    """What git complained of, in one line for a person."""
-    if "dubious ownership" in complaint:
-        return "The repository belongs to another user of this machine; run this as that user, or give its address."
-    if "not a git repository" in complaint:
-        return "There is no git repository; check the path, or give the folder without git: in front."
-    if "Needed a single revision" in complaint:
-        return "The repository has no commit yet."
-    if _CUT_SHORT.search(complaint):
-        return (
-            "The repository was not received whole: it is too large, or the line was cut; clone it and give git:PATH."
+    """Raise SourceError if git is too old to connect to the address that was checked."""
+    version = (await git.run("--version", seconds=10)).decode("utf-8", "replace")
+    numbers = re.search(r"(\d+)\.(\d+)", version)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < PINNING_VERSION:
+        raise SourceError(
+            "Reading a repository by its URL needs git 2.37 or later; update git, or clone it and give git:PATH."
         )
-    if _MOVED.search(complaint):
-        return "The repository has moved; give its final address."
-    if _NOT_OPEN.search(complaint):
-        return "The repository is not there, or not open to everybody; clone it and give git:PATH."
-    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
-    return f"git could not read the repository ({(lines or ['no reason given'])[-1][:200]}); check the address."
+
+
+def _explain(errors: str) -> str:
+    """Turn what git prints to stderr into one line that says what to do."""
+    if "dubious ownership" in errors:
+        return "The repository belongs to another user of this computer; run this as that user, or give its URL."
+    if "not a git repository" in errors:
+        return "There is no git repository at this path; check the path, or give the folder without git: in front."
+    if "Needed a single revision" in errors:
+        return "The repository has no commit yet; commit something and try again."
+    if _INCOMPLETE.search(errors):
+        return "The repository is too large, or the connection was lost; clone it and give git:PATH."
+    if _MOVED.search(errors):
+        return "The repository has moved; give its new URL."
+    if _NO_ACCESS.search(errors):
+        return "The repository does not exist or is not public; clone it and give git:PATH."
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    return f"git could not read the repository ({(lines or ['no reason given'])[-1][:200]}); check the URL."

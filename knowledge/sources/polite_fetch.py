@@ -1,109 +1,71 @@
-"""Polite visits to a site: robots.txt, a pause between requests, one more try where the server asks for patience."""
+"""Fetches pages of a site politely: respects robots.txt, pauses between requests, and retries once if it is busy."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
 
-from knowledge.sources.robots import Robots
-from knowledge.sources.web_page import REFUSED_TYPES, NotModified, Page, PageError, Web
+from knowledge.sources.robots_txt import RobotsTxt
+from knowledge.sources.web_client import REFUSED_TYPES, NotModified, Page, PageError, RedirectFilter, WebClient
 from knowledge.types import Earlier
 
-PAUSE = 0.2
-"""Seconds between two requests, where robots.txt does not ask for more."""
-LONGEST_PAUSE = 10.0
-MAX_PAGES = 1_000
-_BUSY = (429, 503)
+PAUSE_SECONDS = 0.2
+"""Pause between two requests, unless robots.txt asks for a longer one."""
+MAX_PAUSE_SECONDS = 10.0
+_BUSY_STATUSES = (429, 503)
 
 Sleep = Callable[[float], Awaitable[None]]
-Inside = Callable[[str], bool]
 
 
-class ForbiddenError(PageError):
-    """The site's robots.txt does not allow it."""
+class RobotsDisallowedError(PageError):
+    """The site's robots.txt does not allow the page to be read."""
 
 
-class Visits:
-    """Gets one page after the other."""
+class PoliteFetcher:
+    """Fetches one page at a time."""
 
-    def __init__(self, web: Web, *, pause: float = PAUSE, sleep: Sleep = asyncio.sleep) -> None:
-        self._web = web
-        self._robots = Robots(web)
+    def __init__(self, client: WebClient, *, pause: float = PAUSE_SECONDS, sleep: Sleep = asyncio.sleep) -> None:
+        self._client = client
+        self._robots = RobotsTxt(client)
         self._pause = pause
         self._sleep = sleep
-        self._begun = False
+        self._has_fetched = False
 
-    async def get(self, url: str, *, inside: Inside | None = None, refused: tuple[str, ...] = REFUSED_TYPES) -> Page:
-        """Raises PageError; ForbiddenError where the site does not want programs there."""
-        found = await self.get_newer(url, None, inside=inside, refused=refused)
-        assert isinstance(found, Page), "no version was named"
-        return found
+    async def get(
+        self, url: str, *, may_redirect: RedirectFilter | None = None, refused: tuple[str, ...] = REFUSED_TYPES
+    ) -> Page:
+        """Fetch a page. Raises PageError; RobotsDisallowedError if robots.txt does not allow it."""
+        page = await self.get_if_modified(url, None, may_redirect=may_redirect, refused=refused)
+        assert isinstance(page, Page), "the request names no version"
+        return page
 
-    async def get_newer(
+    async def get_if_modified(
         self,
         url: str,
         earlier: Earlier | None,
         *,
-        inside: Inside | None = None,
+        may_redirect: RedirectFilter | None = None,
         refused: tuple[str, ...] = REFUSED_TYPES,
     ) -> Page | NotModified:
-        """The page, unless it is the one that was read ``earlier``. Raises PageError, ForbiddenError."""
+        """Fetch a page unless it has not changed since ``earlier``. Raises PageError, RobotsDisallowedError."""
         if not await self._robots.allows(url):
-            raise ForbiddenError(f"{url} is closed to programs by the site's robots.txt.")
-        pause = min(max(self._pause, await self._robots.delay(url)), LONGEST_PAUSE)
-        if self._begun:
+            raise RobotsDisallowedError(
+                f"The site's robots.txt does not allow programs to read {url}; add other pages."
+            )
+        pause = min(max(self._pause, await self._robots.delay(url)), MAX_PAUSE_SECONDS)
+        if self._has_fetched:
             await self._sleep(pause)
-        self._begun = True
+        self._has_fetched = True
         try:
-            page = await self._web.get_newer(url, earlier, inside=inside, refused=refused)
+            page = await self._client.get_if_modified(url, earlier, may_redirect=may_redirect, refused=refused)
         except PageError as error:
-            if error.status not in _BUSY:
+            if error.status not in _BUSY_STATUSES:
                 raise
-            await self._sleep(LONGEST_PAUSE)
-            page = await self._web.get_newer(url, earlier, inside=inside, refused=refused)
+            await self._sleep(MAX_PAUSE_SECONDS)
+            page = await self._client.get_if_modified(url, earlier, may_redirect=may_redirect, refused=refused)
         if page.url != url and not await self._robots.allows(page.url):
-            raise ForbiddenError(f"{url} sends on to {page.url}, which the site's robots.txt closes to programs.")
+            raise RobotsDisallowedError(
+                f"{url} redirects to {page.url}, which the site's robots.txt does not allow programs to read; "
+                "add other pages."
+            )
         return page
-
-
-def host(url: str) -> tuple[str, int | None]:
-    """What makes two addresses of one site: host and port; http and https are one."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return (parts.hostname or "").rstrip(".").lower(), None if port == default else port
-
-
-class SiteSource:
-    """What a crawl and a sitemap have in common: where they begin, how they fetch, and how many pages they read."""
-
-    kind: str
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        fetch_allow: Sequence[str],
-        max_bytes: int,
-        max_pages: int = MAX_PAGES,
-        pause: float = PAUSE,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
-        self.uri = f"{self.kind}:{url}"
-        self._start = url
-        self._web = Web(fetch_allow=fetch_allow, max_bytes=max_bytes)
-        self._max_pages = max_pages
-        self._pause = pause
-        self._sleep = sleep
-        self._found: int | None = None
-
-    def count(self) -> int | None:
-        """Pages found so far: read, and waiting to be; None before anything was read."""
-        return self._found
-
-    def _visits(self, web: Web) -> Visits:
-        return Visits(web, pause=self._pause, sleep=self._sleep)

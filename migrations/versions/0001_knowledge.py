@@ -149,7 +149,7 @@ NAMES = (
 
 
 def upgrade() -> None:
-    """Make the tables, and a partial HNSW index for each dimension that common models have."""
+    """Create the tables, and a partial HNSW index for each number of dimensions that common models have."""
     op.execute("CREATE EXTENSION IF NOT EXISTS vector")
     create_app_role()
     for statement in TABLES:
@@ -164,6 +164,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables. The extension and the role stay: other schemas may use them."""
+    """Drop the tables. The extension and the role stay, because other schemas may use them."""
     for name in reversed(NAMES):
         op.execute(f"DROP TABLE {name}")

@@ -228,7 +228,7 @@ READ_ACROSS_TENANTS = """
 CREATE POLICY read_across_tenants ON {} FOR SELECT
 USING (current_setting('parley.tenant_id', true) = '*')
 """
-"""For the queue of turns and the list of tenants; no other table is read across tenants."""
+"""Lets tenant ``*`` read the queue of turns and the list of tenants; no other table is read across tenants."""
 
 
 def upgrade() -> None:

@@ -1,4 +1,4 @@
-"""Budgets of channels and tenants: a reservation stands on several days at once, and a turn knows its asker's role."""
+"""Budgets of channels and tenants: a reservation counts for several budgets, and a turn records its asker's role."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """A person's own reservations stay; those of channels and tenants have no place in the older form."""
+    """Keep the reservations of users; the older schema has no place for those of channels and tenants."""
     op.execute("DELETE FROM reservations WHERE subject NOT LIKE 'user:%'")
     op.execute("ALTER TABLE reservations DROP CONSTRAINT reservations_pkey")
     op.execute("ALTER TABLE reservations ADD PRIMARY KEY (tenant_id, reservation_id)")

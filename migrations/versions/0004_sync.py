@@ -1,4 +1,4 @@
-"""What a source wants handed back at its next reading: with each document, and with the source as a whole."""
+"""Memos that a source receives again at its next run: one per document, and one for the source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunkings by source, sentence windows, dates of documents, and the embedding model that serves a tenant."""
+"""Chunking methods of sources, sentence windows, dates of documents, and the embedding model that serves a tenant."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def upgrade() -> None:
-    """Every column may be empty, so that the code that does not know it goes on writing."""
+    """Add nullable columns, so that processes of the previous version can still write."""
     for table, column, kind in COLUMNS:
         op.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
     op.execute("CREATE INDEX documents_dated ON documents (tenant_id, dated_at)")
@@ -34,7 +34,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them again."""
+    """Drop the columns and indexes."""
     for dimensions in DIMENSIONS:
         op.execute(f"DROP INDEX embeddings_hnsw_{dimensions}")
     op.execute("DROP INDEX documents_dated")

@@ -1,7 +1,7 @@
-"""Background work: the queue, what is being taken in, and uploaded files on their way to the worker.
+"""Background work: the job queue, ingestion runs, and uploaded files that wait for the worker.
 
-The queue is procrastinate's own schema as the pinned version ships it. A later version is pinned together with a
-migration that runs what the package has in ``sql/migrations`` since this one.
+The queue is the schema of the pinned procrastinate version. To pin a later version, add a migration that runs what the
+package added to ``sql/migrations`` since then.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def downgrade() -> None:
 
 
 def _create_queue() -> None:
-    """Several statements at once, which psycopg sends only where there are no parameters at all."""
+    """Create the tables of the queue. psycopg sends several statements at once only if there are no parameters."""
     schema = SchemaManager.get_schema()
     if op.get_context().as_sql:
         op.execute(schema)

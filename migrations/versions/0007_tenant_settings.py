@@ -1,4 +1,4 @@
-"""What an admin has set for the whole tenant: who else is an admin, which tier answers, whether the bot rests."""
+"""Settings of a tenant: further admins, the tier that answers, and whether the bot is paused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Processes that tell that they live, whose turn is whose, and provider calls that are on record before they are sent.
+"""Heartbeats of processes, leases of turns, and ledger rows of provider calls that are written before the call.
 
-Every column may be left out, so that the code that does not know it goes on writing.
+Every column has a default or may be NULL, so that processes of the previous version can still write.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """A call that was under way stays in the ledger as the estimate that it is."""
+    """Keep the ledger rows of unfinished calls with their estimates."""
     op.execute("UPDATE ledger SET status = 'error', error = 'left behind' WHERE status = 'open'")
     op.execute("DROP INDEX ledger_open")
     for column in ("stopping", "takeovers", "holder"):

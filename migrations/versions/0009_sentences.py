@@ -1,6 +1,6 @@
-"""The vectors of a chunk's sentences, one byte a dimension.
+"""Vectors of the sentences of chunks, one byte per dimension.
 
-A chunk that the code before wrote has none, and is found by its own vector alone.
+Chunks that the previous version wrote have none, and are found by their own vectors alone.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The vectors can be made again from the texts."""
+    """Drop the vectors; they can be computed again from the texts."""
     op.execute("DROP TABLE sentence_vectors")

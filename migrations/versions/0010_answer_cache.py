@@ -1,7 +1,6 @@
-"""Answers that serve questions asked in other words: the question's vector beside the answer, what became of each hit,
-and who is answering a question right now.
+"""Cached answers for rephrased questions: the vectors of questions, the outcome of hits, and answers under way.
 
-An answer that the code before kept has no ground, and is found by its exact key alone.
+Answers that the previous version cached have no ``ground``, and are found by their exact key only.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Answers are asked for again."""
+    """Drop the cached vectors and hits; questions are answered again."""
     op.execute("DROP TABLE answer_flights")
     op.execute("DROP TABLE answer_hits")
     op.execute("DROP INDEX answers_on_ground")

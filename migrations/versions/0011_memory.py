@@ -1,4 +1,4 @@
-"""What a thread remembers beside its messages: facts that people stated, and vectors to find old messages by."""
+"""Memory of threads: facts that users stated, and vectors for finding old messages."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Vectors are made again; facts are lost."""
+    """Drop the tables. Vectors can be computed again; facts are lost."""
     op.execute("DROP TABLE message_vectors")
     op.execute("DROP TABLE facts")

@@ -1,4 +1,4 @@
-"""What stands beside a question: files attached to it, and the thread above it where the bot was called in late."""
+"""Attachments of questions: files, and the earlier part of a thread that the bot joined later."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was read of files and threads is lost; the questions stay."""
+    """Drop the text read from files and threads; the questions stay."""
     op.execute("DROP TABLE attachments")

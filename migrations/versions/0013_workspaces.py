@@ -1,4 +1,4 @@
-"""Workspaces that installed the app themselves, consents under way, and which kinds of events have come."""
+"""Slack installations through OAuth, pending OAuth states, and the kinds of events received."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Workspaces have to install the app again."""
+    """Drop the installations; workspaces have to install the app again."""
     for table in reversed(TABLES):
         op.execute(f"DROP TABLE {table}")

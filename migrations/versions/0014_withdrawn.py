@@ -1,4 +1,4 @@
-"""Questions that were deleted while messages of their reply may still stand: taking those away outlives a process."""
+"""Deleted questions whose reply messages still have to be deleted, even after a process restarts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was not taken away yet stays."""
+    """Reply messages that were not deleted yet stay."""
     op.execute("DROP INDEX turns_withdrawn")
     op.execute("ALTER TABLE turns DROP COLUMN withdrawn_at")

@@ -1,4 +1,4 @@
-"""What a kept answer rests on, so that only a change that touches it ends it; subjects of facts as digests."""
+"""Evidence of cached answers, so that only changes to it invalidate them; subjects of facts as digests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Answers kept before have nothing noted, and are not found any more. Row-level security hides every tenant's facts
-    from a migration, so that it is lifted while the subjects change."""
+    """Add the columns, and replace the subjects of facts by digests.
+
+    Answers cached before have no evidence, and are not found any more. Row-level security hides all facts from a
+    migration, so it is lifted while the subjects change.
+    """
     op.execute("ALTER TABLE answers ADD COLUMN knowledge_version bigint")
     op.execute("ALTER TABLE answers ADD COLUMN evidence text")
     op.execute("ALTER TABLE answers ADD COLUMN documents jsonb")
@@ -25,7 +28,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Subjects stay digests: they are compared and never read."""
+    """Drop the columns. Subjects stay digests, because they are compared and never displayed."""
     op.execute("ALTER TABLE answers DROP COLUMN documents")
     op.execute("ALTER TABLE answers DROP COLUMN evidence")
     op.execute("ALTER TABLE answers DROP COLUMN knowledge_version")

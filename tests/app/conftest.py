@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.app import App, open_app
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
@@ -97,6 +97,6 @@ async def ask(
     """Ask a question, and wait for its answer and the background work after it."""
     turn = await app.dispatcher.accept(incoming(text, key(thread, channel), user=user, wish=wish))
     assert turn is not None
-    outcome = await app.dispatcher.start(turn, Unseen())
+    outcome = await app.dispatcher.start(turn, NullSurface())
     await app.dispatcher.settled()
     return outcome

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.app import App
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.errors import NotAllowed
 from bot.store import ledger, tenants
 from bot.types.conversation import LOCAL_TENANT, Author
@@ -116,7 +116,7 @@ async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, m
     models.script = lambda _: Reply("Dogs are welcome. " * 200, after=10, held=asyncio.Event())
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
-    task = app_with_models.dispatcher.start(turn, Unseen())
+    task = app_with_models.dispatcher.start(turn, NullSurface())
     while not (models.requests and models.requests[-1].pieces_sent == 10):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
@@ -174,7 +174,7 @@ async def test_two_concurrent_questions_are_answered_in_order(app: App) -> None:
     second = await app.dispatcher.accept(incoming("And on a lead?", key()))
     assert first is not None
     assert second is not None
-    late, early = app.dispatcher.start(second, Unseen()), app.dispatcher.start(first, Unseen())
+    late, early = app.dispatcher.start(second, NullSurface()), app.dispatcher.start(first, NullSurface())
     await asyncio.gather(late, early)
     async with app.database.tenant(LOCAL_TENANT) as session:
         finished = list(await session.scalars(text("SELECT turn_id::text FROM turns ORDER BY finished_at")))
@@ -186,10 +186,10 @@ async def test_an_orphaned_question_is_answered(app: App) -> None:
     assert turn is not None
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET holder = NULL"))
-    assert await app.dispatcher.resume("web", lambda _: Unseen()) == 0
+    assert await app.dispatcher.resume("web", lambda _: NullSurface()) == 0
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET created_at = now() - interval '1 minute'"))
-    assert await app.dispatcher.resume("web", lambda _: Unseen()) == 1
+    assert await app.dispatcher.resume("web", lambda _: NullSurface()) == 1
     await app.dispatcher.settled()
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT state FROM turns")) == "done"
@@ -199,7 +199,7 @@ async def test_only_the_asker_and_admins_can_stop(app_with_models: App, models: 
     models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
-    task = app_with_models.dispatcher.start(turn, Unseen())
+    task = app_with_models.dispatcher.start(turn, NullSurface())
     with pytest.raises(NotAllowed, match="Only the asker or an admin can stop"):
         await app_with_models.dispatcher.stop(turn.id, Author("bob", "Bob"))
     await app_with_models.dispatcher.stop(turn.id, Author("boss", "Boss", is_admin=True))
@@ -210,7 +210,7 @@ async def test_an_admin_of_the_workspace_can_stop_and_forget(app_with_models: Ap
     models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
-    task, bob = app_with_models.dispatcher.start(turn, Unseen()), Author("bob", "Bob")
+    task, bob = app_with_models.dispatcher.start(turn, NullSurface()), Author("bob", "Bob")
     for doing in (app_with_models.dispatcher.stop(turn.id, bob), _forgotten(app_with_models, turn.id, bob)):
         with pytest.raises(NotAllowed):
             await doing
@@ -223,7 +223,7 @@ async def test_an_admin_of_the_workspace_can_stop_and_forget(app_with_models: Ap
 
 
 async def _forgotten(app: App, turn_id: str, by: Author) -> Sequence[Turn]:
-    return await app.dispatcher.forget(turn_id, by, tenant_id=LOCAL_TENANT, surface_for=lambda _: Unseen())
+    return await app.dispatcher.forget(turn_id, by, tenant_id=LOCAL_TENANT, surface_for=lambda _: NullSurface())
 
 
 async def test_background_tasks_can_be_cancelled_early_and_their_errors_are_only_logged(

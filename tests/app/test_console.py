@@ -39,4 +39,4 @@ async def test_again_asks_the_model_instead_of_the_cache(
 async def test_again_without_a_question_says_so(
     app: App, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "Nothing was asked here yet" in await printed(app, monkeypatch, capsys, "/again")
+    assert "Nothing has been asked in this chat yet" in await printed(app, monkeypatch, capsys, "/again")

@@ -23,7 +23,7 @@ async def test_expired_answers_are_deleted_and_abandoned_reservations_released(a
         await session.execute(text("UPDATE answers SET expires_at = now() - interval '1 minute'"))
         await session.execute(text("UPDATE reservations SET created_at = now() - interval '1 hour'"))
         assert await session.scalar(text("SELECT sum(reserved) FROM budget_days")) > 0
-    await maintenance.keep_house(app.services)
+    await maintenance.run_maintenance(app.services)
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM answers")) == 0
         assert await session.scalar(text("SELECT sum(reserved) FROM budget_days")) == 0
@@ -42,13 +42,13 @@ async def test_a_call_whose_process_died_after_the_answer_is_counted_as_estimate
         "summary", "anthropic", "m", "cheap", usage, None, "t", "open", 0.0, estimated=True, id=uuid.uuid4().hex
     )
     await app.services.stores.budgets.open_call(turn, call, None)
-    await maintenance.keep_house(app.services)
+    await maintenance.run_maintenance(app.services)
     assert (await app.services.stores.budgets.budget(LOCAL_TENANT, "ann")).used == before.used, (
         "it may still be under way"
     )
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE ledger SET created_at = now() - interval '1 hour' WHERE status = 'open'"))
-    await maintenance.keep_house(app.services)
+    await maintenance.run_maintenance(app.services)
     assert (await app.services.stores.budgets.budget(LOCAL_TENANT, "ann")).used == before.used + 100
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM ledger WHERE status = 'open'")) == 0
@@ -59,8 +59,8 @@ async def test_chunks_without_a_vector_of_the_current_model_get_one(app: App) ->
         await session.execute(text("UPDATE embeddings SET model = 'an older model'"))
     before = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))
     assert all(passage.legs.dense is None for passage in before.passages)
-    assert await maintenance.embed_what_is_missing(app.services, LOCAL_TENANT)
+    assert await maintenance.reembed_if_needed(app.services, LOCAL_TENANT)
     await tasks.reembed(app.services, 0, tenant_id=LOCAL_TENANT)
-    assert not await maintenance.embed_what_is_missing(app.services, LOCAL_TENANT)
+    assert not await maintenance.reembed_if_needed(app.services, LOCAL_TENANT)
     after = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))
     assert after.passages[0].legs.dense is not None

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from bot import commands
 from bot.app import App
 from bot.commands import Context, Reply
-from bot.commands.ask import Unseen
+from bot.commands.ask import NullSurface
 from bot.errors import NotAllowed, UsageError
-from bot.llm.extractive import GLAD
+from bot.llm.user_messages import NO_SEARCH_NEEDED
 from bot.reports.trace import trace_of
 from bot.store import question_changes
 from bot.types.conversation import LOCAL_TENANT, Author
@@ -53,7 +53,7 @@ async def test_a_fact_is_kept_superseded_and_deleted_without_a_trace(app: App) -
 
 async def test_with_no_key_facts_are_quoted(app: App) -> None:
     kept = await ask(app, "Remember that the quokka launch is on Friday.")
-    assert "I keep this" in kept.answer
+    assert "I will remember this" in kept.answer
     assert "the quokka launch is on Friday" in kept.answer
     assert not kept.citations
     answered = await ask(app, "When is the quokka launch?")
@@ -66,8 +66,8 @@ async def test_with_no_key_facts_are_quoted(app: App) -> None:
 async def test_a_fact_is_stored_before_the_answer_confirms_it(app: App) -> None:
     turn = await app.dispatcher.accept(incoming("Remember that the quokka launch is on Friday.", key()))
     assert turn is not None
-    outcome = await app.dispatcher.start(turn, Unseen())
-    assert "I keep this" in outcome.answer
+    outcome = await app.dispatcher.start(turn, NullSurface())
+    assert "I will remember this" in outcome.answer
     assert facts(await memory(app)) == ["the quokka launch is on Friday"]
 
 
@@ -83,14 +83,14 @@ async def test_with_no_key_earlier_messages_are_quoted(app: App) -> None:
 
 async def test_with_no_key_thanks_are_answered_without_a_search(app: App) -> None:
     thanked = await ask(app, "Thanks a lot!")
-    assert thanked.answer == GLAD
+    assert thanked.answer == NO_SEARCH_NEEDED
     assert (thanked.trace["passages"], thanked.citations, thanked.cached) == ([], (), False)
 
 
 async def test_users_can_forget_their_own_facts_and_admins_all(app: App) -> None:
     await ask(app, "I prefer short answers.")
     await ask(app, "We decided to move to Oslo.", user="ben")
-    assert "The other 1 were said by others" in (await memory(app, "forget all")).text
+    assert "Kept: 1 fact of other people" in (await memory(app, "forget all")).text
     assert facts(await memory(app)) == ["We decided to move to Oslo"]
     await memory(app, "forget all", admin=True)
     assert facts(await memory(app)) == []

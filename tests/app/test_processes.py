@@ -264,12 +264,12 @@ async def test_processes_share_their_streams_and_rate_limit_refusals(settings: S
         here.begin()
         here.refused(time.monotonic(), 60.0)
         for _ in range(500):
-            if there.elsewhere:
+            if there.remote_streams:
                 break
             await asyncio.sleep(0.02)
-        assert (there.elsewhere, there.slow) == (1, 1.5)
+        assert (there.remote_streams, there.slow) == (1, 1.5)
         assert there.blocked(time.monotonic()) > 40
-        assert (here.elsewhere, here.slow) == (0, 1.5), "its own words change nothing"
+        assert (here.remote_streams, here.slow) == (0, 1.5), "its own words change nothing"
 
 
 async def test_eleven_copies_to_four_processes_are_one_turn(settings: Settings, channel: Channel) -> None:

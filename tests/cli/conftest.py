@@ -1,4 +1,4 @@
-"""The command line in this process, on a fresh database, with no key and no token."""
+"""Fixtures that run the command line in this process, on a fresh database, without keys and tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY")
 
 @dataclass(frozen=True)
 class Ran:
-    """What one command did."""
+    """The result of one command."""
 
     status: int
     out: str
@@ -27,7 +27,7 @@ class Ran:
 
     @property
     def document(self) -> Any:
-        """The one JSON document on stdout."""
+        """Return the JSON document on stdout."""
         return json.loads(self.out)
 
 
@@ -36,7 +36,7 @@ Parley = Callable[..., Ran]
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder as the current one, and no setting of this machine."""
+    """Change to an empty folder and unset all settings of this machine."""
     for field in Settings.model_fields:
         monkeypatch.delenv(environment_name(field), raising=False)
     monkeypatch.chdir(tmp_path)
@@ -45,7 +45,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    """The command line sends the log to the stderr of its moment, which a test takes away again."""
+    """Restore logging, because the command line logs to a stderr that exists only during the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -61,7 +61,7 @@ def parley(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Parley:
-    """Runs ``parley ARGS`` on the test's database."""
+    """Return a function that runs ``parley ARGS`` on the test's database."""
     monkeypatch.setenv("DATABASE_URL", database_url)
 
     def run(*args: str) -> Ran:

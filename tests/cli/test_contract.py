@@ -1,4 +1,4 @@
-"""The contract of the command line: JSON to the letter, exit status, one line of error."""
+"""The contract of the command line: JSON documents, exit status, errors on one line."""
 
 from __future__ import annotations
 

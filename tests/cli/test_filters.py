@@ -1,4 +1,4 @@
-"""``search`` with conditions, ``ingest --chunking``, and what ``doctor`` says while the embedding model changes."""
+"""``search`` with filters, ``ingest --chunking``, and ``doctor`` while passages are re-embedded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.conftest import Parley
 
 @pytest.fixture
 def folder(bare: Path) -> Path:
-    """Two rules as Markdown and one as a page of German, dated long ago."""
+    """Create two Markdown documents and one German web page."""
     made = bare / "rules"
     (made / "travel").mkdir(parents=True)
     (made / "travel" / "hotels.md").write_text("# Hotels\n\nA hotel may cost 180 EUR a night.\n")

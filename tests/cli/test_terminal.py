@@ -1,4 +1,4 @@
-"""The answer on a terminal that somebody closes in the middle of it."""
+"""An answer on a terminal or pipe that is closed in the middle of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.types.display import Part
 
 
 class Closed(io.StringIO):
-    """What a pipe is like behind ``| head``."""
+    """A closed pipe, as after ``| head``."""
 
     def write(self, text: str) -> int:
         raise BrokenPipeError

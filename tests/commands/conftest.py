@@ -1,4 +1,4 @@
-"""The house that commands are run in."""
+"""The app that the commands run in."""
 
 from __future__ import annotations
 

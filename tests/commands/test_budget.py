@@ -1,4 +1,4 @@
-"""The ``budget`` command over the real store."""
+"""The ``budget`` command with the real store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking in the history of a channel: who may, who can ask about it afterwards, and the ways around that are closed."""
+"""Ingesting the history of a channel: who may do it, who can ask about it, and that nothing bypasses these rules."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pydantic import SecretStr
 
 from bot import commands
 from bot.app import open_app
-from bot.cli.documents import _own_audience
+from bot.cli.ingest import _default_audience
 from bot.commands import Context
-from bot.commands.ingest import channel_named
+from bot.commands.ingest import mentioned_channel
 from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
 from bot.jobs import working
-from bot.platforms.slack import connection
-from bot.platforms.slack.history import Channels
-from bot.platforms.slack.tokens import Fixed
+from bot.platforms.slack import web_client
+from bot.platforms.slack.bot_tokens import StaticToken
+from bot.platforms.slack.channel_history import ChannelAccess
 from bot.types.conversation import LOCAL_TENANT, Author, Platform
 from tests.doubles.slack import SlackDouble
 from tests.knowledge.fakes import ListSource
@@ -34,14 +34,14 @@ ADA = Author("U0ADA", "ada", is_admin=True)
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackDouble]:
     async with SlackDouble(**installed(), pace=600.0) as double:
-        double.past("general", "alice", "The espresso machine is serviced on Tuesdays.", time.time() - 86_400)
-        double.past("secret", "alice", "The merger is called Bluebird.", time.time() - 86_400)
+        double.add_past("general", "alice", "The espresso machine is serviced on Tuesdays.", time.time() - 86_400)
+        double.add_past("secret", "alice", "The merger is called Bluebird.", time.time() - 86_400)
         yield double
 
 
 @pytest.fixture
 async def room(slack: SlackDouble, database_url: str, tmp_path: Path) -> AsyncIterator[Context]:
-    """Alice in #general."""
+    """Return the context of Alice in #general."""
     made = Settings(
         _env_file=None,
         database_url=SecretStr(database_url),
@@ -51,8 +51,8 @@ async def room(slack: SlackDouble, database_url: str, tmp_path: Path) -> AsyncIt
         slack_app_token=SecretStr(slack.app_token),
         slack_api_url=slack.api_url,
     )
-    async with connection.pool() as session, open_app(made) as app, working(app.services):
-        channels = Channels(connection.clients(made, session, Fixed(slack.bot_token)).patient)
+    async with web_client.http_session() as session, open_app(made) as app, working(app.services):
+        channels = ChannelAccess(web_client.create_clients(made, session, StaticToken(slack.bot_token)).retrying)
         yield Context(LOCAL_TENANT, "slack", "C0GENERAL", None, ALICE, app.services, channels=channels)
 
 
@@ -62,12 +62,12 @@ async def asked(room: Context, question: str, channel: str) -> str:
 
 async def test_a_channel_is_for_the_people_in_it(room: Context) -> None:
     reply = await commands.run("ingest", "C0GENERAL", room)
-    assert "Took in 1 document" in reply.text
+    assert "Added 1 document" in reply.text
     assert "People in this channel can ask" in reply.text
     question = "When is the espresso machine serviced?"
     assert "Tuesdays" in await asked(room, question, "C0GENERAL")
     assert "Tuesdays" not in await asked(room, question, "C0RANDOM")
-    assert "had not changed" in (await commands.run("docs", "refresh", room)).text
+    assert "unchanged" in (await commands.run("docs", "refresh", room)).text
 
 
 async def test_a_private_channel_stays_with_its_people(room: Context) -> None:
@@ -99,7 +99,7 @@ async def test_a_channel_is_not_named_as_an_address(room: Context, slack: SlackD
 
 
 async def test_a_channel_without_the_bot_asks_for_an_invitation(room: Context) -> None:
-    with pytest.raises(UsageError, match="not in #random; invite me"):
+    with pytest.raises(UsageError, match=r"not in #random. Invite me"):
         await commands.run("ingest", "C0RANDOM", room)
 
 
@@ -120,11 +120,11 @@ async def test_where_there_are_no_channels(room: Context) -> None:
     ],
 )
 def test_how_a_channel_is_mentioned(spec: str, platform: Platform, channel: str) -> None:
-    assert channel_named(spec, platform) == channel
+    assert mentioned_channel(spec, platform) == channel
 
 
 def test_the_terminal_keeps_a_channel_to_its_people_too() -> None:
     channel = ListSource("slack:C0GENERAL")
     channel.kind = "slack"
-    assert _own_audience(channel) == "C0GENERAL"
-    assert _own_audience(ListSource("https://example.org/")) == "tenant"
+    assert _default_audience(channel) == "C0GENERAL"
+    assert _default_audience(ListSource("https://example.org/")) == "tenant"

@@ -1,4 +1,4 @@
-"""Commands as any platform calls them: who may, what they answer, what wrong use gets."""
+"""Commands as any platform calls them: permissions, replies, and errors for wrong usage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from PIL import Image
 from bot import commands
 from bot.app import App
 from bot.commands import Context, Reply
-from bot.commands.ingest import counted, told_of
+from bot.commands.ingest import describe_run
+from bot.commands.ingest_messages import counted
 from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import money
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, ThreadKey
@@ -53,31 +54,31 @@ async def ingested(app: App, *args: str, author: Author = ANN, channel: str = "C
         (Progress("s", 1, 13, 0, kind="crawl"), "1 page, 12 more found"),
     ],
 )
-def test_how_far_a_reading_is_is_counted_in_words(progress: Progress, words: str) -> None:
+def test_progress_counts_documents_or_pages(progress: Progress, words: str) -> None:
     assert counted(progress) == words
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({}, "begun"),
-        ({"stop_asked": True}, "begun, stopping"),
+        ({}, "started"),
+        ({"stop_asked": True}, "started, stopping"),
         ({"total": 3}, "0 of 3 documents"),
         ({"done": 2, "failed": 1}, "2 documents, 1 failed"),
-        ({"state": "waiting"}, "waiting for its turn"),
+        ({"state": "waiting"}, "waiting for a worker"),
         ({"state": "done"}, "0 documents"),
     ],
 )
-def test_a_reading_of_which_nothing_is_known_yet_has_begun(changed: dict[str, Any], words: str) -> None:
+def test_the_state_of_a_run_is_described(changed: dict[str, Any], words: str) -> None:
     run = Run("1", "s", "upload:a.md", "upload", "tenant", "running", "U1", False, "", 1, 0, None, 0, False, "", NOW)
-    assert told_of(replace(run, **changed)) == words
+    assert describe_run(replace(run, **changed)) == words
 
 
-async def test_an_upload_is_taken_in_once_and_told(app: App) -> None:
+async def test_an_upload_is_added_once_and_reported(app: App) -> None:
     first = await ingested(app)
-    assert "Took in 1 document (1 passage)." in first.text
+    assert "Added 1 document (1 passage)." in first.text
     assert not first.private
-    assert "1 document had not changed." in (await ingested(app)).text
+    assert "1 document unchanged." in (await ingested(app)).text
 
 
 async def test_here_keeps_a_document_to_its_channel(app: App) -> None:
@@ -108,7 +109,7 @@ async def test_deleting_is_for_admins(app: App) -> None:
     with pytest.raises(NotAllowed, match="Only an admin"):
         await commands.run("docs", f"delete {document}", by(app))
     assert "Deleted" in (await commands.run("docs", f"delete {document}", by(app, BOSS))).text
-    assert (await commands.run("docs", "", by(app))).text.startswith("No documents are in")
+    assert (await commands.run("docs", "", by(app))).text.startswith("No documents yet")
 
 
 async def test_budgets_are_seen_by_oneself_and_set_by_admins(app: App) -> None:

@@ -1,4 +1,4 @@
-"""``settings`` and ``admin`` over the real store."""
+"""The ``settings`` and ``admin`` commands with the real store."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ async def test_a_channel_is_set_by_admins_and_shown_to_everybody(app: App) -> No
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("persona", "Write how I should be"),
+        ("persona", "Write how I should behave"),
         (f"persona {'x' * 2001}", "at most 2,000"),
-        ("tier best", "no tier"),
+        ("tier best", "not a tier"),
         ("sources nowhere/", "No source or document begins"),
         ("sources", "Name the sources"),
-        ("follow-ups maybe", "follow-ups on, or off"),
+        ("follow-ups maybe", "follow-ups on, or /settings follow-ups off"),
         ("colour blue", "Write /settings"),
     ],
 )

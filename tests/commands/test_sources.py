@@ -1,4 +1,4 @@
-"""``sources``: what an answer rests on, as a person in its channel is shown it."""
+"""The ``sources`` command: the quotes of an answer in the context of their documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sqlalchemy import text
 from bot import commands
 from bot.app import App
 from bot.commands import Context, cited_sources
-from bot.commands.cited_sources import CHANGED, GONE, NONE_CITED, in_place
+from bot.commands.cited_sources import in_context
+from bot.commands.user_messages import DOCUMENT_CHANGED, DOCUMENT_GONE, NOTHING_CITED
 from bot.errors import NotAllowed, UsageError
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.commands.test_commands import BOSS, by, upload
@@ -24,7 +25,7 @@ third floor, where the kitchen is.
 
 
 async def answered(app: App, question: str = "When are dogs welcome in the office?") -> tuple[Context, str]:
-    """Somebody asked privately in the channel; a context in that thread, and the answer's id."""
+    """Ask a private question; return a context in its thread, and the id of the answer."""
     context = replace(by(app), attachments=(upload("dogs.md", DOGS),))
     await commands.run("ingest", "", context)
     reply = await commands.run("ask", question, by(app))
@@ -54,9 +55,9 @@ async def test_of_a_document_that_changed_or_went_the_quote_alone_is_shown(app: 
     moved = await after("UPDATE documents SET text = 'A new beginning. ' || text")
     assert "before nine. **Dogs are welcome in the office on Fridays.** They stay" in moved
     changed = await after("UPDATE documents SET text = 'Cats are welcome.'")
-    assert changed == f"**[1]** Dogs\n{CHANGED}\n> **Dogs are welcome in the office on Fridays.**"
+    assert changed == f"**[1]** Dogs\n{DOCUMENT_CHANGED}\n> **Dogs are welcome in the office on Fridays.**"
     elsewhere = await after("UPDATE documents SET text = 'Dogs and secrets.', audience = 'C2'")
-    assert elsewhere == f"**[1]** Dogs\n{GONE}\n> **Dogs are welcome in the office on Fridays.**"
+    assert elsewhere == f"**[1]** Dogs\n{DOCUMENT_GONE}\n> **Dogs are welcome in the office on Fridays.**"
     assert await after("DELETE FROM documents") == elsewhere
 
 
@@ -71,7 +72,7 @@ async def test_who_may_look_and_what_there_is_to_look_at(app: App) -> None:
         await commands.run("sources", "", replace(by(app), thread_id=None))
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET citations = '[]'"))
-    assert (await commands.run("sources", turn_id, by(app))).text == NONE_CITED
+    assert (await commands.run("sources", turn_id, by(app))).text == NOTHING_CITED
 
 
 async def test_an_answer_that_is_shown_and_not_stored_yet_is_waited_for(
@@ -84,10 +85,10 @@ async def test_an_answer_that_is_shown_and_not_stored_yet_is_waited_for(
             await session.execute(text("UPDATE turns SET state = :state"), {"state": state})
 
     await turned("running")
-    monkeypatch.setattr(cited_sources, "PAUSE", 0.0)
+    monkeypatch.setattr(cited_sources, "POLL_SECONDS", 0.0)
     with pytest.raises(UsageError, match="still being written"):
         await commands.run("sources", turn_id, inside)
-    monkeypatch.setattr(cited_sources, "LOOKS", 1_000_000)
+    monkeypatch.setattr(cited_sources, "POLLS", 1_000_000)
     waiting = asyncio.create_task(commands.run("sources", turn_id, inside))
     await asyncio.sleep(0.1)
     assert not waiting.done()
@@ -107,10 +108,10 @@ async def test_a_document_makes_nothing_live(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("beside", "shown"),
+    ("chars", "shown"),
     [(100, ("One two three.", "Four five.", "Six seven.")), (8, ("… three.", "Four five.", "Six …"))],
 )
-def test_an_excerpt_is_cut_between_words(beside: int, shown: tuple[str, str, str]) -> None:
+def test_an_excerpt_is_cut_between_words(chars: int, shown: tuple[str, str, str]) -> None:
     document = "# Numbers\nOne two three. Four five. Six seven.\n## Letters\nA b c."
     start = document.index("Four")
-    assert in_place(document, start, start + len("Four five."), beside) == shown
+    assert in_context(document, start, start + len("Four five."), chars) == shown

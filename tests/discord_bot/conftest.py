@@ -1,4 +1,4 @@
-"""The Discord double and the bot connected to it, with a scripted desk and a few commands."""
+"""Fixtures: the Discord double, and the bot connected to it with a scripted dispatcher and a few commands."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tests.doubles.discord import DiscordDouble
 
 Connect = Callable[[], Awaitable[None]]
 
-BRISK = {
+FAST_LIMITS = {
     "POST /channels/{channel_id}/messages": (5, 0.5),
     "PATCH /channels/{channel_id}/messages/{message_id}": (5, 0.5),
 }
-"""Discord's limits ten times as fast, so that waiting them out takes little."""
+"""Discord's rate limits with windows ten times shorter, so that tests wait less."""
 
 
 @pytest.fixture
 async def discord() -> AsyncIterator[DiscordDouble]:
-    """A Discord with a channel; breaking one of its rules fails the test."""
-    async with DiscordDouble(limits=BRISK) as double:
+    """A Discord with one channel. A violation of its rules fails the test."""
+    async with DiscordDouble(limits=FAST_LIMITS) as double:
         double.channel("general")
         yield double
     assert double.violations == []
@@ -51,7 +51,7 @@ def settings(discord: DiscordDouble) -> Settings:
 
 
 def settings_for(discord: DiscordDouble, **others: object) -> Settings:
-    """Settings that point the bot at the double."""
+    """Return settings that point the bot at the double."""
     values: dict[str, object] = {
         "discord_token": discord.token,
         "discord_api_url": discord.api_url,
@@ -63,7 +63,7 @@ def settings_for(discord: DiscordDouble, **others: object) -> Settings:
 
 @pytest.fixture
 async def connect(discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings) -> AsyncIterator[Connect]:
-    """Connect the bot once the test has set the scene; it is disconnected at the end."""
+    """Return a function that connects the bot after the test has set up the double. It is disconnected at the end."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start() -> None:
@@ -81,10 +81,11 @@ async def serving(
     ready: asyncio.Event | None = None,
     commands: Commands | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """The bot, served until the block ends, then cancelled as the process would cancel it."""
-    services = cast(Services, SimpleNamespace(store=dispatcher))
-    offered = commands or Offered()
-    task = asyncio.create_task(serve(cast(Dispatcher, dispatcher), services, settings, ready=ready, commands=offered))
+    """Serve the bot until the block ends, then cancel it as the process does."""
+    stores = SimpleNamespace(settings=dispatcher, inbox=dispatcher)
+    services = cast(Services, SimpleNamespace(stores=stores))
+    chosen = commands or FakeCommands()
+    task = asyncio.create_task(serve(cast(Dispatcher, dispatcher), services, settings, ready=ready, commands=chosen))
     try:
         await discord.connected(task)
         yield task
@@ -94,7 +95,7 @@ async def serving(
             await task
 
 
-# --- commands as the bot's are, without what stands behind them
+# --- commands without services
 
 
 async def _budget(context: Context, arguments: str) -> Reply:
@@ -112,7 +113,7 @@ async def _costs(context: Context, arguments: str) -> Reply:
 async def _ingest(context: Context, arguments: str) -> Reply:
     read = [f"{file.name} ({file.content_type}): {(await file.read()).decode()}" for file in context.attachments]
     await context.update("reading ...")
-    return Reply(" ".join(["Took in", *arguments.split(), *read]), private=False)
+    return Reply(" ".join(["Added", *arguments.split(), *read]), private=False)
 
 
 async def _why(context: Context, arguments: str) -> Reply:
@@ -137,7 +138,7 @@ COMMANDS = {
         Command("ask", "answers you alone", "QUESTION", _ask),
         Command("budget", "What is left of your tokens today", "", _budget),
         Command("costs", "What it costs", "[DAYS]", _costs, admin=True),
-        Command("ingest", "Take in a document", "URL", _ingest),
+        Command("ingest", "Add a document", "URL", _ingest),
         Command("why", "Where an answer comes from", "[TURN]", _why),
         Command("stop", "Stop the answer in this thread", "", _stop),
         Command("broken", "Always fails", "", _broken),
@@ -145,14 +146,14 @@ COMMANDS = {
 }
 
 
-class Offered:
-    """The same shape as ``bot.commands``."""
+class FakeCommands:
+    """A fake with the shape of the module ``bot.commands``."""
 
-    def __init__(self, known: Mapping[str, Command] = COMMANDS) -> None:
-        self.COMMANDS = known
+    def __init__(self, commands: Mapping[str, Command] = COMMANDS) -> None:
+        self.COMMANDS = commands
 
     def match(self, text: str) -> tuple[str, str] | None:
-        """A message of one or two words that begins with a command's name."""
+        """Match a message of one or two words that starts with a command's name."""
         name, _, rest = text.partition(" ")
         if name.startswith("/") and not rest:
             return name[1:], ""

@@ -1,4 +1,4 @@
-"""A desk that answers from a script, so that Discord is tested without an engine."""
+"""A fake dispatcher that answers from a script, so that Discord is tested without an engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCRIPT = ("Everybody has", "Everybody has 30 days of paid leave", "Everybody has
 
 
 class ScriptedDispatcher:
-    """Answers every turn with the script, one edit a step; keeps what it was asked to do."""
+    """Answers every turn with the script, one edit per line, and records its calls."""
 
     def __init__(self, script: Sequence[str] = SCRIPT, pause: float = 0.01) -> None:
         self.script = script
@@ -36,19 +36,19 @@ class ScriptedDispatcher:
         self.running: dict[str, asyncio.Task[Outcome]] = {}
         self.rated: list[tuple[str, str, str, int, str]] = []
         self.stopped: list[tuple[str, Author]] = []
-        self.wishes: list[Tier | None] = []
+        self.requested_tiers: list[Tier | None] = []
         self.followed: set[ThreadKey] = set()
-        self.left_behind: list[Turn] = []
+        self.orphaned: list[Turn] = []
         self.errors: list[SurfaceError] = []
         self.refs: list[str] = []
-        self.begun: list[tuple[Turn, Surface]] = []
+        self.started: list[tuple[Turn, Surface]] = []
         self.edits: list[Incoming] = []
         self.deletions: list[tuple[ThreadKey, str]] = []
-        self.heard_by_the_way: list[Incoming] = []
-        self.speaks_up = False
-        self.away_since: datetime | None = None
-        self.away = 0
-        self.away_at_start = 0
+        self.without_mention: list[Incoming] = []
+        self.auto_answers = False
+        self.last_connected: datetime | None = None
+        self.store_failures = 0
+        self.store_failures_at_start = 0
         self.served: list[Platform] = []
         self._count = itertools.count(1)
         self._seen: set[tuple[str, str, str]] = set()
@@ -57,8 +57,8 @@ class ScriptedDispatcher:
         return ()
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        if self.away:
-            self.away -= 1
+        if self.store_failures:
+            self.store_failures -= 1
             raise StoreAway("gone")
         if not incoming.text:
             raise UsageError("Ask me something: write your question after my name.")
@@ -87,7 +87,7 @@ class ScriptedDispatcher:
 
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
         self.followed.add(turn.thread)
-        self.begun.append((turn, surface))
+        self.started.append((turn, surface))
         task = asyncio.create_task(self._answer(turn, surface))
         self.running[turn.id] = task
         return task
@@ -100,13 +100,13 @@ class ScriptedDispatcher:
             for text in self.script:
                 await asyncio.sleep(self.pause)
                 await surface.edit(ref, dataclasses.replace(first, text=text))
-            await surface.edit(ref, self.last(turn, first.nonce))
+            await surface.edit(ref, self.final_part(turn, first.nonce))
         except SurfaceError as error:
             self.errors.append(error)
             return Outcome(turn.id, turn.thread, "failed")
         return Outcome(turn.id, turn.thread, "done", answer=self.script[-1])
 
-    def last(self, turn: Turn, nonce: str) -> Part:
+    def final_part(self, turn: Turn, nonce: str) -> Part:
         return Part(
             text=self.script[-1],
             nonce=nonce,
@@ -117,13 +117,13 @@ class ScriptedDispatcher:
             actions=("sources", "why", "up", "down", "again", "strong"),
         )
 
-    async def overheard(self, incoming: Incoming) -> Turn | None:
-        self.heard_by_the_way.append(incoming)
-        if not self.speaks_up:
+    async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
+        self.without_mention.append(incoming)
+        if not self.auto_answers:
             return None
         return self.keep(incoming.thread, incoming.message_id, incoming.author, incoming.text)
 
-    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+    async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
         key = (thread.tenant_id, thread.channel_id, message_id)
         fresh = key not in self._seen
         self._seen.add(key)
@@ -138,26 +138,26 @@ class ScriptedDispatcher:
         return [turn for turn in self.turns.values() if turn.message_id == message_id]
 
     async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
-        """As the store has it."""
+        """Return a turn, as the store does."""
         found = self.turns.get(turn_id)
         return found if found is not None and found.thread.tenant_id == tenant_id else None
 
     async def direct_channels(self, platform: Platform) -> list[str]:
         return list(dict.fromkeys(one.thread.channel_id for one in self.incoming if one.kind == "dm"))
 
-    async def serves(self, platform: Platform) -> None:
+    async def mark_serving(self, platform: Platform) -> None:
         self.served.append(platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
-        if self.away_at_start:
-            self.away_at_start -= 1
+        if self.store_failures_at_start:
+            self.store_failures_at_start -= 1
             raise StoreAway("gone")
-        return self.away_since
+        return self.last_connected
 
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:
         turn = self.turns[turn_id]
         if by.id != turn.author.id and not by.is_admin:
-            raise NotAllowed("Only the person who asked, or an admin, can stop this answer.")
+            raise NotAllowed("Only the asker or an admin can stop this answer.")
         self.stopped.append((turn_id, by))
         self.running[turn_id].cancel()
 
@@ -165,7 +165,7 @@ class ScriptedDispatcher:
         old = self.turns.get(turn_id)
         if old is None or old.thread.tenant_id != tenant_id:
             raise UsageError("That question is no longer there.")
-        self.wishes.append(wish)
+        self.requested_tiers.append(wish)
         return self.keep(old.thread, f"again:{turn_id}", by, old.question)
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
@@ -176,7 +176,7 @@ class ScriptedDispatcher:
 
     async def resume(self, platform: Platform, surface_for: Callable[[Turn], Surface]) -> int:
         assert platform == "discord"
-        waiting, self.left_behind = self.left_behind, []
+        waiting, self.orphaned = self.orphaned, []
         for turn in waiting:
             self.start(turn, surface_for(turn))
         return len(waiting)

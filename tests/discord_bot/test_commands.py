@@ -1,4 +1,4 @@
-"""Slash commands, commands as mentions, and buttons."""
+"""Slash commands, commands in mentions, and buttons."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from bot.commands.base import Command, Context, Reply
 from bot.config import Settings
 from bot.types.conversation import ThreadKey
-from tests.discord_bot.conftest import COMMANDS, Connect, Offered, serving
+from tests.discord_bot.conftest import COMMANDS, Connect, FakeCommands, serving
 from tests.discord_bot.fake_dispatcher import ScriptedDispatcher
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_interactions import Interaction
-from tests.doubles.discord_world import Channel, Message, User
+from tests.doubles.discord_models import Channel, Message, User
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def ada(discord: DiscordDouble) -> User:
 
 
 def shown(interaction: Interaction) -> Message | None:
-    """The response, once it no longer waits."""
+    """Return the response once it is no longer the waiting message."""
     response = interaction.response
     return response if response is not None and not response.loading else None
 
@@ -40,7 +40,7 @@ async def replied(discord: DiscordDouble, interaction: Interaction) -> Message:
     return response
 
 
-async def test_every_command_is_registered_once_and_admins_alone_are_offered_costs(
+async def test_every_command_is_registered_once_and_only_admins_are_offered_costs(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings
 ) -> None:
     async with serving(discord, dispatcher, settings):
@@ -52,7 +52,7 @@ async def test_every_command_is_registered_once_and_admins_alone_are_offered_cos
     assert offered["costs"]["default_member_permissions"] == str(1 << 5)
     assert offered["budget"]["default_member_permissions"] is None
     assert [option["name"] for option in offered["budget"]["options"]] == ["show", "set", "list"]
-    assert discord.synced == 1
+    assert discord.command_syncs == 1
     assert [option["required"] for option in offered["ask"]["options"]] == [True]
 
 
@@ -74,23 +74,23 @@ async def test_a_reply_with_table_and_chart(discord: DiscordDouble, connect: Con
     assert [(file.name, file.data) for file in response.attachments] == [("costs.png", b"\x89PNG")]
 
 
-async def test_wrong_arguments_are_told_in_words(discord: DiscordDouble, connect: Connect, general: Channel) -> None:
+async def test_wrong_arguments_are_explained(discord: DiscordDouble, connect: Connect, general: Channel) -> None:
     await connect()
     boss = discord.user("Boss", admin=True)
     asked = await discord.slash("costs", {"since": "nonsense"}, user=boss, channel=general)
     assert (await replied(discord, asked)).content == "costs takes a number of days, for example: costs 7d"
 
 
-async def test_a_command_that_breaks_says_so_without_detail(
+async def test_a_command_that_fails_says_so_without_details(
     discord: DiscordDouble, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     response = await replied(discord, await discord.slash("broken", user=ada, channel=general))
-    assert "trace" in response.content
+    assert "trace ID" in response.content
     assert "secret" not in response.content
 
 
-async def test_ingest_takes_a_file_and_tells_the_channel(
+async def test_ingest_adds_a_file_and_reports_to_the_channel(
     discord: DiscordDouble, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -100,11 +100,11 @@ async def test_ingest_takes_a_file_and_tells_the_channel(
     assert response.ephemeral
     assert "reading ..." in [version.content for version in response.versions]
     (public,) = [message for message in discord.answers(general) if not message.ephemeral]
-    assert public.content == "Took in a.md (text/markdown): # Leave"
+    assert public.content == "Added a.md (text/markdown): # Leave"
 
 
 @pytest.mark.parametrize("by_mention", [False, True])
-async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
+async def test_an_ingestion_is_stopped_by_the_button_below_its_progress(
     discord: DiscordDouble,
     dispatcher: ScriptedDispatcher,
     settings: Settings,
@@ -122,9 +122,9 @@ async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
             return Reply("Stopping the handbook.")
         await context.update("handbook: 3 of 310 pages", "1f2e3d4c 5b6a7988")
         await stopped.wait()
-        return Reply("It was stopped before its end.", private=False)
+        return Reply("It was stopped before the end.", private=False)
 
-    offered = Offered({**COMMANDS, "ingest": Command("ingest", "takes documents in", "ADDRESS", ingest)})
+    offered = FakeCommands({**COMMANDS, "ingest": Command("ingest", "adds documents", "ADDRESS", ingest)})
     async with serving(discord, dispatcher, settings, commands=offered):
         if by_mention:
             await discord.say(general, ada, f"{discord.bot.mention} ingest https://handbook.example")
@@ -132,16 +132,16 @@ async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
             await discord.slash("ingest", {"address": "https://handbook.example"}, user=ada, channel=general)
         await discord.until(lambda: any(one.buttons() for one in discord.answers(general)))
         (line,) = [one for one in discord.answers(general) if one.buttons()]
-        pressed = await discord.click("Stop reading", line, ada)
+        pressed = await discord.click("Stop", line, ada)
         assert (await replied(discord, pressed)).content == "Stopping the handbook."
         await discord.until(
-            lambda: any(one.content == "It was stopped before its end." for one in discord.answers(general))
+            lambda: any(one.content == "It was stopped before the end." for one in discord.answers(general))
         )
     assert seen == [("Ada", "https://handbook.example"), ("Ada", "stop 1f2e3d4c 5b6a7988")]
-    assert not any(one.buttons() for one in discord.answers(general)), "no button stays below what has ended"
+    assert not any(one.buttons() for one in discord.answers(general)), "no button stays after the end"
 
 
-async def test_a_reply_after_the_interaction_is_void_comes_as_a_dm(
+async def test_a_reply_after_the_interaction_expired_is_sent_as_a_dm(
     discord: DiscordDouble, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -152,7 +152,7 @@ async def test_a_reply_after_the_interaction_is_void_comes_as_a_dm(
     assert discord.answers(private)[0].content.startswith("Ada has 1,000")
 
 
-async def test_a_mention_can_be_a_command_and_a_private_reply_goes_to_the_dm(
+async def test_a_private_reply_to_a_command_in_a_mention_is_sent_as_a_dm(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -166,19 +166,19 @@ async def test_a_mention_can_be_a_command_and_a_private_reply_goes_to_the_dm(
     assert dispatcher.incoming == []
 
 
-async def test_a_command_as_a_mention_gets_people_by_id(
+async def test_a_command_in_a_mention_gets_people_by_id(
     discord: DiscordDouble, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     bob = discord.user("Bob")
     await discord.say(general, ada, f"{discord.bot.mention} ingest {bob.mention}")
     await discord.until(lambda: discord.answers(general))
-    await discord.until(lambda: "Took in" in discord.answers(general)[0].content)
-    assert discord.answers(general)[0].content == f"Took in {bob.mention}"
+    await discord.until(lambda: "Added" in discord.answers(general)[0].content)
+    assert discord.answers(general)[0].content == f"Added {bob.mention}"
 
 
-async def test_closed_dms_are_told(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:
-    ada.takes_dms = False
+async def test_closed_dms_are_reported(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:
+    ada.accepts_dms = False
     await connect()
     await discord.say(general, ada, f"{discord.bot.mention} budget")
     await discord.until(lambda: discord.answers(general))
@@ -202,7 +202,7 @@ async def test_a_command_in_a_thread_knows_its_thread(
 # --- buttons
 
 
-async def test_stop_is_for_the_asker_and_admins(
+async def test_only_the_asker_and_admins_can_stop_an_answer(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     dispatcher.pause = 30.0
@@ -211,7 +211,7 @@ async def test_stop_is_for_the_asker_and_admins(
     await discord.until(lambda: discord.answers(asked))
     (answer,) = discord.answers(asked)
     await discord.click("Stop", answer, discord.user("Mallory"))
-    refused = "Only the person who asked, or an admin, can stop this answer."
+    refused = "Only the asker or an admin can stop this answer."
     await discord.until(lambda: refused in [message.content for message in discord.answers(asked)])
     assert dispatcher.stopped == []
 
@@ -231,10 +231,10 @@ async def test_ask_again_and_stronger_model_answer_in_the_same_thread(
     await discord.until(lambda: answered(discord, asked, 2))
     await discord.click("Stronger model", discord.answers(asked)[0], ada)
     await discord.until(lambda: answered(discord, asked, 3))
-    assert dispatcher.wishes == [None, "strong"]
+    assert dispatcher.requested_tiers == [None, "strong"]
 
 
-async def test_thumbs_are_kept_and_a_thumb_down_asks_why(
+async def test_thumbs_are_stored_and_a_thumb_down_asks_for_the_reason(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -258,9 +258,7 @@ async def test_thumbs_are_kept_and_a_thumb_down_asks_why(
     ]
 
 
-async def test_why_is_answered_to_the_presser_alone(
-    discord: DiscordDouble, connect: Connect, general: Channel, ada: User
-) -> None:
+async def test_why_is_answered_privately(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.until(lambda: answered(discord, asked))
@@ -283,7 +281,7 @@ async def test_buttons_work_after_a_restart(
     )
 
 
-async def test_two_processes_answer_obey_and_reply_once(
+async def test_two_processes_together_answer_and_reply_once(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
     async with serving(discord, dispatcher, settings), serving(discord, dispatcher, settings):
@@ -304,7 +302,7 @@ async def test_two_processes_answer_obey_and_reply_once(
     assert len(discord.answers(discord.world.dm(ada))) == 1
 
 
-async def test_a_button_that_breaks_says_so(
+async def test_a_button_that_fails_says_so(
     discord: DiscordDouble,
     dispatcher: ScriptedDispatcher,
     connect: Connect,
@@ -316,6 +314,6 @@ async def test_a_button_that_breaks_says_so(
     await discord.until(lambda: answered(discord, asked))
     dispatcher.rate = None  # type: ignore[assignment, method-assign]
     await discord.click("👍", discord.answers(asked)[0], ada)
-    await discord.until(lambda: any("trace" in message.content for message in discord.answers(asked)))
-    (excuse,) = [message for message in discord.answers(asked) if "trace" in message.content]
-    assert excuse.seen_by is ada
+    await discord.until(lambda: any("trace ID" in message.content for message in discord.answers(asked)))
+    (failure,) = [message for message in discord.answers(asked) if "trace ID" in message.content]
+    assert failure.seen_by is ada

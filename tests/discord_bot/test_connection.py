@@ -1,4 +1,4 @@
-"""Logging in, the gateway's moods, rate limits and refusals of the platform."""
+"""Login, gateway reconnects, rate limits, refused requests and the doctor's checks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bot.errors import ConfigError, MessageGone
 from bot.platforms.discord.app import serve
 from bot.platforms.discord.diagnostics import check, invite_url
 from bot.types.conversation import Author, ThreadKey
-from tests.discord_bot.conftest import BRISK, Connect, Offered, serving, settings_for
+from tests.discord_bot.conftest import FAST_LIMITS, Connect, FakeCommands, serving, settings_for
 from tests.discord_bot.fake_dispatcher import SCRIPT, ScriptedDispatcher
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
-from tests.doubles.discord_world import Channel, Message, User
+from tests.doubles.discord_models import Channel, Message, User
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def ask(discord: DiscordDouble, general: Channel, ada: User) -> Message:
     return await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
 
 
-# --- what keeps it from starting
+# --- errors that prevent the start
 
 
 async def refusal(discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings) -> str:
@@ -49,23 +49,23 @@ async def refusal(discord: DiscordDouble, dispatcher: ScriptedDispatcher, settin
 
 
 async def test_a_wrong_token(discord: DiscordDouble, dispatcher: ScriptedDispatcher) -> None:
-    told = await refusal(discord, dispatcher, settings_for(discord, discord_token="wrong"))
-    assert told.startswith("DISCORD_TOKEN is not accepted by Discord")
-    assert "wrong" not in told
+    error = await refusal(discord, dispatcher, settings_for(discord, discord_token="wrong"))
+    assert error.startswith("DISCORD_TOKEN is not accepted by Discord")
+    assert "wrong" not in error
 
 
 async def test_no_token(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DISCORD_TOKEN", raising=False)
-    told = await refusal(discord, dispatcher, settings_for(discord, discord_token=None))
-    assert told.startswith("DISCORD_TOKEN is not set")
+    error = await refusal(discord, dispatcher, settings_for(discord, discord_token=None))
+    assert error.startswith("DISCORD_TOKEN is not set")
 
 
 async def test_without_the_message_content_intent_mentions_and_direct_messages_are_answered(
     dispatcher: ScriptedDispatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with DiscordDouble(approved=frozenset(), limits=BRISK) as discord:
+    async with DiscordDouble(approved=frozenset(), limits=FAST_LIMITS) as discord:
         general, ada = discord.channel("general"), discord.user("Ada")
         async with serving(discord, dispatcher, settings_for(discord)):
             await discord.until(lambda: discord.gateway.connected)
@@ -78,37 +78,37 @@ async def test_without_the_message_content_intent_mentions_and_direct_messages_a
             private = await discord.dm(ada, "how many days of leave?")
             await discord.until(lambda: answered(discord, private.channel_id))
         assert discord.violations == []
-    assert [heard.kind for heard in dispatcher.incoming] == ["mention", "dm"]
-    assert dispatcher.heard_by_the_way == []
+    assert [incoming.kind for incoming in dispatcher.incoming] == ["mention", "dm"]
+    assert dispatcher.without_mention == []
     assert any("MESSAGE CONTENT INTENT" in record.getMessage() for record in caplog.records)
 
 
-async def test_discord_is_out_of_reach(discord: DiscordDouble, dispatcher: ScriptedDispatcher) -> None:
-    told = await refusal(discord, dispatcher, settings_for(discord, discord_api_url="http://127.0.0.1:9/api/v10"))
-    assert told.startswith("Discord cannot be reached at http://127.0.0.1:9/api/v10")
+async def test_discord_cannot_be_reached(discord: DiscordDouble, dispatcher: ScriptedDispatcher) -> None:
+    error = await refusal(discord, dispatcher, settings_for(discord, discord_api_url="http://127.0.0.1:9/api/v10"))
+    assert error.startswith("Discord cannot be reached at http://127.0.0.1:9/api/v10")
 
 
-async def test_a_gateway_out_of_reach_is_told_in_one_line_and_tried_again(
+async def test_an_unreachable_gateway_is_logged_in_one_line_and_retried(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = settings_for(discord, discord_gateway_url="ws://127.0.0.1:9/")
-    serving_ = asyncio.create_task(
-        serve(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=Offered())
+    task = asyncio.create_task(
+        serve(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=FakeCommands())
     )
     await discord.until(lambda: any(record.name == "discord.shard" for record in caplog.records))
-    assert not serving_.done()
-    serving_.cancel()
+    assert not task.done()
+    task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await serving_
-    (told,) = [record for record in caplog.records if record.name == "discord.shard"]
-    assert told.exc_info is None
-    assert told.getMessage().startswith("Failed to connect for shard_id: 0. Retrying... (Cannot connect to host")
+        await task
+    (record,) = [record for record in caplog.records if record.name == "discord.shard"]
+    assert record.exc_info is None
+    assert record.getMessage().startswith("Failed to connect for shard_id: 0. Retrying... (Cannot connect to host")
 
 
 # --- the gateway
 
 
-async def test_it_is_ready_and_takes_up_what_was_left_behind(
+async def test_it_becomes_ready_and_resumes_orphaned_turns(
     discord: DiscordDouble,
     dispatcher: ScriptedDispatcher,
     settings: Settings,
@@ -116,18 +116,16 @@ async def test_it_is_ready_and_takes_up_what_was_left_behind(
     ada: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bot.platforms.discord.app.RESUME_EVERY", 0.05)
+    monkeypatch.setattr("bot.platforms.discord.app.RESUME_INTERVAL", 0.05)
     asked = await ask(discord, general, ada)
     key = ThreadKey(f"discord:{discord.world.guild_id}", "discord", str(general.id), str(asked.id))
-    dispatcher.left_behind = [
-        dispatcher.keep(key, str(asked.id), Author(str(ada.id), "Ada"), "how many days of leave?")
-    ]
+    dispatcher.orphaned = [dispatcher.keep(key, str(asked.id), Author(str(ada.id), "Ada"), "how many days of leave?")]
     ready = asyncio.Event()
     async with serving(discord, dispatcher, settings, ready=ready):
         await asyncio.wait_for(ready.wait(), 60)
         await discord.until(lambda: answered(discord, asked))
-        dispatcher.left_behind = [
-            dispatcher.keep(key, "of a process that died", Author(str(ada.id), "Ada"), "and then?")
+        dispatcher.orphaned = [
+            dispatcher.keep(key, "from a process that died", Author(str(ada.id), "Ada"), "and then?")
         ]
         await discord.until(lambda: answered(discord, asked, 2))
     thread = discord.thread(asked)
@@ -135,17 +133,17 @@ async def test_it_is_ready_and_takes_up_what_was_left_behind(
     assert thread.name == "how many days of leave?"
 
 
-async def test_a_private_question_left_behind_is_answered_by_dm(
+async def test_an_orphaned_private_question_is_answered_by_dm(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
     key = ThreadKey(f"discord:{discord.world.guild_id}", "discord", str(general.id), "ask:1f")
-    dispatcher.left_behind = [dispatcher.keep(key, "ask:1f", Author(str(ada.id), "Ada"), "what do I earn?")]
+    dispatcher.orphaned = [dispatcher.keep(key, "ask:1f", Author(str(ada.id), "Ada"), "what do I earn?")]
     async with serving(discord, dispatcher, settings):
         await discord.until(lambda: answered(discord, discord.world.dm(ada)))
     assert discord.messages(general) == []
 
 
-async def test_an_answer_that_is_being_written_is_finished_before_it_leaves(
+async def test_a_running_answer_is_finished_before_the_bot_stops(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
     dispatcher.pause = 0.2
@@ -156,7 +154,7 @@ async def test_an_answer_that_is_being_written_is_finished_before_it_leaves(
     assert discord.answers(asked)[0].content == SCRIPT[-1]
 
 
-async def test_a_reconnect_loses_and_repeats_nothing(
+async def test_a_reconnect_loses_and_repeats_no_message(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -170,7 +168,7 @@ async def test_a_reconnect_loses_and_repeats_nothing(
     assert len(dispatcher.incoming) == 2
 
 
-async def test_a_cut_connection_is_resumed(
+async def test_an_aborted_connection_is_resumed(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -180,10 +178,10 @@ async def test_a_cut_connection_is_resumed(
     assert discord.gateway.resumed == 1
 
 
-# --- what the platform refuses
+# --- requests that Discord refuses
 
 
-async def test_under_rate_limits_the_final_text_still_arrives_and_nobody_is_banned(
+async def test_the_final_text_arrives_despite_rate_limits(
     dispatcher: ScriptedDispatcher,
 ) -> None:
     dispatcher.script = [f"{number} words" for number in range(8)]
@@ -205,7 +203,7 @@ async def test_a_repeated_post_shows_one_message(
     await connect()
     asked = await ask(discord, general, ada)
     await discord.until(lambda: answered(discord, asked))
-    turn, surface = dispatcher.begun[0]
+    turn, surface = dispatcher.started[0]
     dispatcher.start(turn, surface)
     await discord.until(lambda: len(dispatcher.refs) == 2)
     assert dispatcher.refs[0] == dispatcher.refs[1]
@@ -225,29 +223,32 @@ async def test_a_deleted_answer_ends_the_turn(
 
 
 @pytest.mark.parametrize(
-    ("denied", "words"),
-    [({"send_messages", "create_public_threads"}, "may not write here"), ({"view_channel"}, "cannot see this channel")],
+    ("denied", "reason"),
+    [
+        ({"send_messages", "create_public_threads"}, "no permission to write here"),
+        ({"view_channel"}, "cannot see this channel"),
+    ],
 )
-async def test_missing_rights_are_named(
+async def test_missing_permissions_are_named(
     discord: DiscordDouble,
     dispatcher: ScriptedDispatcher,
     connect: Connect,
     general: Channel,
     ada: User,
     denied: set[str],
-    words: str,
+    reason: str,
 ) -> None:
     await connect()
     general.denied = denied
     await ask(discord, general, ada)
     await discord.until(lambda: dispatcher.errors)
     assert isinstance(dispatcher.errors[0], MessageGone)
-    assert words in str(dispatcher.errors[0])
-    (told,) = discord.answers(discord.world.dm(ada))
-    assert words in told.content
+    assert reason in str(dispatcher.errors[0])
+    (explanation,) = discord.answers(discord.world.dm(ada))
+    assert reason in explanation.content
 
 
-async def test_without_the_right_to_embed_the_sources_follow_the_text(
+async def test_without_permission_to_embed_the_sources_follow_the_text(
     discord: DiscordDouble, connect: Connect, general: Channel, ada: User
 ) -> None:
     general.denied = {"embed_links"}
@@ -263,7 +264,7 @@ async def test_without_the_right_to_embed_the_sources_follow_the_text(
     )
 
 
-async def test_a_thread_archived_in_mid_answer_is_woken(
+async def test_a_thread_archived_during_an_answer_is_reopened(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     dispatcher.pause = 0.3
@@ -295,33 +296,33 @@ async def test_a_locked_thread_ends_the_turn(
     thread.archived, thread.locked = archived, True
     await discord.until(lambda: dispatcher.errors)
     assert "locked" in str(dispatcher.errors[0])
-    (told,) = discord.answers(discord.world.dm(ada))
-    assert told.content.endswith("the thread is locked. Please tell an admin of the server.")
+    (explanation,) = discord.answers(discord.world.dm(ada))
+    assert explanation.content.endswith("the thread is locked. Please tell an admin of the server.")
 
 
-async def test_a_reply_that_may_not_be_written_in_the_channel_comes_as_a_direct_message(
+async def test_without_permission_to_write_in_the_channel_a_reply_is_sent_directly(
     discord: DiscordDouble, connect: Connect, general: Channel, ada: User
 ) -> None:
     general.denied = {"send_messages"}
     await connect()
     await discord.say(general, ada, f"{discord.bot.mention} ingest https://a.example")
     private = discord.world.dm(ada)
-    await discord.until(lambda: any("Took in" in one.content for one in discord.answers(private)))
-    (told,) = discord.answers(private)
-    assert told.versions[0].content.startswith(f"I may not show this in <#{general.id}>")
+    await discord.until(lambda: any("Added" in one.content for one in discord.answers(private)))
+    (explanation,) = discord.answers(private)
+    assert explanation.versions[0].content.startswith(f"I have no permission to post this in <#{general.id}>")
 
 
 # --- doctor
 
 
-async def test_the_doctor_finds_all_well(discord: DiscordDouble) -> None:
+async def test_the_doctor_passes_a_correct_setup(discord: DiscordDouble) -> None:
     found = {name: (ok, detail) for name, ok, detail, _ in await check(settings_for(discord))}
     assert all(ok for ok, _ in found.values())
     assert found["discord token"] == (True, "logged in as parley")
     assert str(discord.world.application_id) in found["discord invite link"][1]
 
 
-async def test_the_doctor_names_the_cure() -> None:
+async def test_the_doctor_names_the_fix() -> None:
     async with DiscordDouble(approved=frozenset()) as discord:
         bad_token = await check(settings_for(discord, discord_token="wrong"))
         no_intent = await check(settings_for(discord))
@@ -331,14 +332,14 @@ async def test_the_doctor_names_the_cure() -> None:
     ]
 
 
-async def test_the_doctor_names_what_is_missing_in_which_channel(discord: DiscordDouble) -> None:
+async def test_the_doctor_names_missing_permissions_by_channel(discord: DiscordDouble) -> None:
     discord.channel("quiet").denied = {"create_public_threads", "attach_files"}
     discord.world.add_channel("quiet")
     discord.channel("board").denied = {"view_channel"}
     found = {name: (ok, detail, fix) for name, ok, detail, fix in await check(settings_for(discord))}
     ok, detail, fix = found["discord permissions in Lanternfish"]
     assert not ok
-    assert detail == "3 channels seen, not #board; #quiet: Attach Files, Create Public Threads"
+    assert detail == "3 channels visible, hidden: #board; #quiet: Attach Files, Create Public Threads"
     assert "settings > Permissions" in fix
 
 
@@ -352,7 +353,7 @@ async def test_the_doctor_compares_the_clock(discord: DiscordDouble) -> None:
     assert "NTP" in clock.fix
 
 
-def test_the_invite_link_asks_for_what_is_needed_and_no_more() -> None:
+def test_the_invite_link_asks_only_for_required_permissions() -> None:
     from urllib.parse import parse_qs, urlsplit
 
     link = parse_qs(urlsplit(invite_url(42)).query)

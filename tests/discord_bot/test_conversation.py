@@ -1,4 +1,4 @@
-"""Mentions, threads and DMs, over real sockets with the real library."""
+"""Mentions, threads and direct messages, over real sockets with the real library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.types.conversation import Author, ThreadKey
 from tests.discord_bot.conftest import Connect
 from tests.discord_bot.fake_dispatcher import SCRIPT, ScriptedDispatcher
 from tests.doubles.discord import DiscordDouble
-from tests.doubles.discord_world import VOICE, Channel, Message, User
+from tests.doubles.discord_models import VOICE, Channel, Message, User
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def answered(discord: DiscordDouble, place: Channel | Message | int, count: int 
     return len(finished) >= count
 
 
-async def test_a_mention_is_answered_in_a_thread_made_from_it(
+async def test_a_mention_is_answered_in_a_thread_created_from_it(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -47,11 +47,11 @@ async def test_a_mention_is_answered_in_a_thread_made_from_it(
     assert list(answer.buttons()) == ["Sources", "Why?", "👍", "👎", "Ask again", "Stronger model"]
     assert [len(row["components"]) for row in answer.components] == [4, 2]
     assert [list(version.components) != [] for version in answer.versions] == [True] * len(answer.versions)
-    (heard,) = dispatcher.incoming
+    (incoming,) = dispatcher.incoming
     tenant = f"discord:{discord.world.guild_id}"
-    assert heard.thread == ThreadKey(tenant, "discord", str(general.id), str(asked.id))
-    assert heard.text == "how many days of leave do we have?"
-    assert heard.author == Author(str(ada.id), "Ada", is_admin=False)
+    assert incoming.thread == ThreadKey(tenant, "discord", str(general.id), str(asked.id))
+    assert incoming.text == "how many days of leave do we have?"
+    assert incoming.author == Author(str(ada.id), "Ada", is_admin=False)
     print(discord.transcript())
 
 
@@ -72,7 +72,7 @@ async def test_a_follow_up_in_the_thread_needs_no_mention(
     assert second.author.name == "Bob"
 
 
-async def test_it_never_barges_into_a_thread_or_a_channel(
+async def test_messages_of_people_to_each_other_are_not_answered(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -82,7 +82,7 @@ async def test_it_never_barges_into_a_thread_or_a_channel(
     asked = await discord.say(theirs, ada, f"{discord.bot.mention} do you?")
     await discord.until(lambda: answered(discord, theirs))
 
-    assert [heard.message_id for heard in dispatcher.incoming] == [str(asked.id)]
+    assert [incoming.message_id for incoming in dispatcher.incoming] == [str(asked.id)]
     assert dispatcher.incoming[0].thread.thread_id == str(theirs.id)
     assert dispatcher.incoming[0].thread.channel_id == str(general.id)
 
@@ -94,13 +94,13 @@ async def test_a_direct_message_is_answered_where_it_was_written(
     asked = await discord.dm(ada, "how many days of leave?")
     await discord.until(lambda: answered(discord, asked.channel_id))
 
-    (heard,) = dispatcher.incoming
-    assert heard.kind == "dm"
-    assert heard.thread == ThreadKey("discord:dm", "discord", str(asked.channel_id), str(asked.channel_id))
+    (incoming,) = dispatcher.incoming
+    assert incoming.kind == "dm"
+    assert incoming.thread == ThreadKey("discord:dm", "discord", str(asked.channel_id), str(asked.channel_id))
     assert discord.thread(asked) is None
 
 
-async def test_an_event_that_comes_twice_is_answered_once(
+async def test_a_redelivered_event_is_answered_once(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -123,10 +123,10 @@ async def test_bots_are_never_answered(
     asked = await discord.say(general, ada, f"{discord.bot.mention} hello?")
     await discord.until(lambda: answered(discord, asked))
 
-    assert [heard.author.name for heard in dispatcher.incoming] == ["Ada"]
+    assert [incoming.author.name for incoming in dispatcher.incoming] == ["Ada"]
 
 
-async def test_without_the_right_to_make_threads_it_replies_and_the_reply_chain_is_one_conversation(
+async def test_without_permission_to_create_threads_a_chain_of_replies_is_one_conversation(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     general.denied = {"create_public_threads"}
@@ -139,11 +139,11 @@ async def test_without_the_right_to_make_threads_it_replies_and_the_reply_chain_
 
     await discord.say(general, ada, "and for interns?", reply_to=answer)
     await discord.until(lambda: answered(discord, general, 2))
-    assert [heard.thread.thread_id for heard in dispatcher.incoming] == [str(asked.id)] * 2
+    assert [incoming.thread.thread_id for incoming in dispatcher.incoming] == [str(asked.id)] * 2
     assert discord.thread(asked) is None
 
 
-async def test_a_voice_channel_has_no_threads_so_it_replies(
+async def test_in_a_voice_channel_it_replies_because_there_are_no_threads(
     discord: DiscordDouble, connect: Connect, ada: User
 ) -> None:
     lounge = discord.channel("lounge", VOICE)
@@ -152,7 +152,7 @@ async def test_a_voice_channel_has_no_threads_so_it_replies(
     await discord.until(lambda: answered(discord, lounge))
 
 
-async def test_an_empty_question_and_a_breakdown_are_told_in_words(
+async def test_an_empty_question_and_an_unexpected_error_are_explained(
     discord: DiscordDouble, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -161,13 +161,13 @@ async def test_an_empty_question_and_a_breakdown_are_told_in_words(
     await discord.say(general, ada, f"{discord.bot.mention} crash")
     await discord.until(lambda: len(discord.answers(general)) == 2)
 
-    usage, breakdown = discord.answers(general)
+    usage, failure = discord.answers(general)
     assert usage.content == "Ask me something: write your question after my name."
-    assert "trace" in breakdown.content
-    assert "database" not in breakdown.content
+    assert "trace ID" in failure.content
+    assert "database" not in failure.content
 
 
-async def test_a_thread_that_sleeps_is_woken_by_a_question(
+async def test_a_question_in_an_archived_thread_is_answered(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     old = await discord.say(general, ada, "an old matter")
@@ -180,7 +180,7 @@ async def test_a_thread_that_sleeps_is_woken_by_a_question(
     assert dispatcher.incoming[0].thread.channel_id == str(general.id)
 
 
-async def test_an_admin_is_known_by_permission(
+async def test_admins_are_recognized_by_permission(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel
 ) -> None:
     await connect()
@@ -190,7 +190,7 @@ async def test_an_admin_is_known_by_permission(
     assert dispatcher.incoming[0].author.is_admin
 
 
-async def test_attachments_come_with_the_question(
+async def test_attachments_are_part_of_the_question(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -203,13 +203,13 @@ async def test_attachments_come_with_the_question(
     assert await file.read() == b"hello"
 
 
-async def test_what_becomes_of_a_question_is_told_to_the_desk(
+async def test_edits_and_deletions_reach_the_dispatcher(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.until(lambda: answered(discord, asked))
-    await discord.unfurl(asked)
+    await discord.add_link_preview(asked)
     await discord.edit(asked, f"{discord.bot.mention} how many weeks?")
     await discord.until(lambda: dispatcher.edits)
     assert [(edited.text, edited.message_id) for edited in dispatcher.edits] == [("how many weeks?", str(asked.id))]
@@ -220,21 +220,21 @@ async def test_what_becomes_of_a_question_is_told_to_the_desk(
     assert len(dispatcher.incoming) == 1
 
 
-async def test_what_was_said_while_nobody_was_there_is_read_afterwards(
+async def test_messages_sent_while_no_process_was_connected_are_answered_later(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    missed = await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
-    await discord.missed(general, ada, "nothing to you")
-    dispatcher.away_since = datetime.now(UTC) - timedelta(minutes=1)
+    missed = await discord.say_undelivered(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.say_undelivered(general, ada, "nothing to you")
+    dispatcher.last_connected = datetime.now(UTC) - timedelta(minutes=1)
     await connect()
     await discord.until(lambda: answered(discord, missed))
     await discord.redeliver(missed)
     await discord.say(general, ada, f"{discord.bot.mention} and of parental leave?")
     await discord.until(lambda: len(dispatcher.incoming) == 2)
-    assert [heard.text for heard in dispatcher.incoming] == ["how many days of leave?", "and of parental leave?"]
+    assert [incoming.text for incoming in dispatcher.incoming] == ["how many days of leave?", "and of parental leave?"]
 
 
-async def test_who_starts_while_the_database_is_away_reads_afterwards_what_was_missed(
+async def test_missed_messages_are_read_once_the_database_is_back(
     discord: DiscordDouble,
     dispatcher: ScriptedDispatcher,
     connect: Connect,
@@ -242,30 +242,30 @@ async def test_who_starts_while_the_database_is_away_reads_afterwards_what_was_m
     ada: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only then does it count as having heard everything: the next process reads from where it stopped."""
-    monkeypatch.setattr("bot.platforms.discord.catch_up.LOOK_AGAIN", 0.05)
-    asked = await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
-    dispatcher.away_since, dispatcher.away_at_start = datetime.now(UTC) - timedelta(minutes=1), 3
+    """Only then does the process count as connected, so that the next one reads from where it stopped."""
+    monkeypatch.setattr("bot.platforms.discord.catch_up.STORE_RETRY_SECONDS", 0.05)
+    asked = await discord.say_undelivered(general, ada, f"{discord.bot.mention} how many days of leave?")
+    dispatcher.last_connected, dispatcher.store_failures_at_start = datetime.now(UTC) - timedelta(minutes=1), 3
     await connect()
     assert dispatcher.served == []
     await discord.until(lambda: answered(discord, asked))
     await discord.until(lambda: dispatcher.served == ["discord"])
 
 
-async def test_where_nobody_ever_was_nothing_is_read(
+async def test_no_missed_messages_are_read_before_the_first_connection(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    await discord.missed(general, ada, f"{discord.bot.mention} how many days of leave?")
+    await discord.say_undelivered(general, ada, f"{discord.bot.mention} how many days of leave?")
     await connect()
     await discord.say(general, ada, f"{discord.bot.mention} hello?")
     await discord.until(lambda: dispatcher.incoming)
-    assert [heard.text for heard in dispatcher.incoming] == ["hello?"]
+    assert [incoming.text for incoming in dispatcher.incoming] == ["hello?"]
 
 
-async def test_a_message_that_cannot_be_stored_is_tried_until_it_can(
+async def test_a_message_that_cannot_be_stored_is_retried(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
-    dispatcher.away = 2
+    dispatcher.store_failures = 2
     await connect()
     asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of leave?")
     await discord.until(lambda: answered(discord, asked))

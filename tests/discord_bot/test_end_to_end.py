@@ -1,4 +1,4 @@
-"""The whole way: the real library over real sockets, the real engine, a real Postgres, the answerer that quotes."""
+"""End to end: the real library over real sockets, the real engine, a real PostgreSQL, with and without a model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from bot.app import App, open_app
 from bot.jobs import working
 from bot.platforms.discord.app import serve
-from tests.discord_bot.conftest import BRISK, settings_for
+from tests.discord_bot.conftest import FAST_LIMITS, settings_for
 from tests.doubles.discord import DiscordDouble
-from tests.doubles.discord_world import Channel, Message, User
+from tests.doubles.discord_models import Channel, Message, User
 from tests.doubles.models import ModelDouble, Reply
 
 LEAVE = """# Leave
@@ -35,7 +35,7 @@ Travel is booked through the portal. Meals on a journey are paid up to 40 euros 
 
 @pytest.fixture
 async def discord() -> AsyncIterator[DiscordDouble]:
-    async with DiscordDouble(limits=BRISK) as double:
+    async with DiscordDouble(limits=FAST_LIMITS) as double:
         double.channel("general")
         yield double
     assert double.violations == []
@@ -46,7 +46,7 @@ async def discord() -> AsyncIterator[DiscordDouble]:
 async def running(
     discord: DiscordDouble, database_url: str, folder: Path, models: ModelDouble | None = None, **more: object
 ) -> AsyncIterator[App]:
-    """The application with Discord connected, stopped as the process stops it."""
+    """Run the application with Discord connected; stop it as the process does."""
     settings = settings_for(
         discord,
         database_url=database_url,
@@ -72,11 +72,11 @@ async def running(
 
 
 def finished(discord: DiscordDouble, place: Channel | Message | int) -> list[Message]:
-    """Answers that stand: they offer a thumb."""
+    """Return the finished answers: those with a thumb button."""
     return [message for message in discord.answers(place) if "👍" in message.buttons()]
 
 
-def mended(message: Message | None) -> bool:
+def is_shown(message: Message | None) -> bool:
     return message is not None and not message.loading
 
 
@@ -84,16 +84,16 @@ async def ingest(discord: DiscordDouble, general: Channel, boss: User) -> Messag
     asked = await discord.slash(
         "ingest", user=boss, channel=general, file=("leave.md", "text/markdown", LEAVE.encode())
     )
-    said: Callable[[], list[Message]] = lambda: [one for one in discord.answers(general) if not one.ephemeral]  # noqa: E731
-    await discord.until(lambda: said() and mended(asked.response))
-    return said()[0]
+    public: Callable[[], list[Message]] = lambda: [one for one in discord.answers(general) if not one.ephemeral]  # noqa: E731
+    await discord.until(lambda: public() and is_shown(asked.response))
+    return public()[0]
 
 
-async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str, tmp_path: Path) -> None:
+async def test_a_team_uses_the_bot(discord: DiscordDouble, database_url: str, tmp_path: Path) -> None:
     general, ada, boss = discord.channel("general"), discord.user("Ada"), discord.user("Boss", admin=True)
     async with running(discord, database_url, tmp_path):
-        taken_in = await ingest(discord, general, boss)
-        assert "1 document" in taken_in.content
+        added = await ingest(discord, general, boss)
+        assert "1 document" in added.content
 
         asked = await discord.say(general, ada, f"{discord.bot.mention} how many days of paid leave do I have?")
         await discord.redeliver(asked)
@@ -116,7 +116,7 @@ async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str,
         assert "40 euros" in discord.answers(private.channel_id)[0].content
 
         budget = await discord.slash("budget show", user=ada, channel=general)
-        await discord.until(lambda: mended(budget.response))
+        await discord.until(lambda: is_shown(budget.response))
         assert budget.response is not None
         assert "200,000" in budget.response.content
 
@@ -124,17 +124,17 @@ async def test_a_team_asks_on_discord(discord: DiscordDouble, database_url: str,
         assert [name for name in offered if "leave.md" in name] == list(offered)
         (document,) = offered.values()
         shown = await discord.slash("docs show", {"document": document}, user=ada, channel=general)
-        await discord.until(lambda: mended(shown.response))
+        await discord.until(lambda: is_shown(shown.response))
         assert shown.response is not None
         assert "Everybody at Lanternfish" in shown.response.content
 
         why = await discord.click("Why?", answer, ada)
-        await discord.until(lambda: mended(why.response))
+        await discord.until(lambda: is_shown(why.response))
         assert why.response is not None
         assert "paid leave" in why.response.content
 
         sources = await discord.click("Sources", answer, discord.user("Bob"))
-        await discord.until(lambda: mended(sources.response))
+        await discord.until(lambda: is_shown(sources.response))
         assert sources.response is not None
         assert sources.response.ephemeral
         assert "**Everybody at Lanternfish has 30 days of paid leave a year.** Interns" in sources.response.content
@@ -171,7 +171,7 @@ async def models() -> AsyncIterator[ModelDouble]:
         yield double
 
 
-async def test_a_model_writes_a_long_answer_and_is_stopped_at_the_next(
+async def test_a_long_answer_is_shown_in_full_and_the_next_one_is_stopped(
     discord: DiscordDouble, models: ModelDouble, database_url: str, tmp_path: Path
 ) -> None:
     general, ada = discord.channel("general"), discord.user("Ada")
@@ -180,7 +180,7 @@ async def test_a_model_writes_a_long_answer_and_is_stopped_at_the_next(
         models.script = lambda seen: Reply(LONG, piece=60, pause=0.03)
         asked = await discord.say(general, ada, f"{discord.bot.mention} how is travel booked?")
         await discord.until(lambda: finished(discord, asked))
-        rolls_over_whole(discord.answers(asked))
+        assert_complete(discord.answers(asked))
 
         models.script = lambda seen: Reply(LONG, piece=20, after=20, held=asyncio.Event())
         again = await discord.say(general, ada, f"{discord.bot.mention} how are journeys paid for?")
@@ -195,19 +195,19 @@ async def test_a_model_writes_a_long_answer_and_is_stopped_at_the_next(
     assert "Stop" not in stopped.buttons()
 
 
-def rolls_over_whole(answers: list[Message]) -> None:
-    """Nothing is lost or torn between the messages, and the buttons stand under the last."""
-    whole = "\n".join(message.content for message in answers)
+def assert_complete(answers: list[Message]) -> None:
+    """Assert that no text is lost or split badly between messages, and that only the last one has buttons."""
+    text = "\n".join(message.content for message in answers)
     assert len(answers) >= 3
     assert answers[0].edits >= 2
     assert all(message.content.count("```") % 2 == 0 for message in answers)
-    assert [f"Step {number} " in whole for number in range(40)] == [True] * 40
-    assert whole.count("book('a journey')") == 60
-    assert "`https://evil.example/steal?q=secret`" in whole
+    assert [f"Step {number} " in text for number in range(40)] == [True] * 40
+    assert text.count("book('a journey')") == 60
+    assert "`https://evil.example/steal?q=secret`" in text
     assert [bool(message.components) for message in answers] == [False] * (len(answers) - 1) + [True]
 
 
-async def test_a_restart_in_mid_answer_goes_on_in_the_same_message(
+async def test_after_a_restart_an_answer_continues_in_the_same_message(
     discord: DiscordDouble, models: ModelDouble, database_url: str, tmp_path: Path
 ) -> None:
     general, ada = discord.channel("general"), discord.user("Ada")

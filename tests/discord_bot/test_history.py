@@ -1,4 +1,4 @@
-"""The history of a Discord channel through the real library, from a server that keeps Discord's rate limits."""
+"""Reads the history of a Discord channel through the real library, under Discord's rate limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import discord as library
 import pytest
 
 from bot.errors import NotAllowed, UsageError
-from bot.platforms.discord.client import Parley
+from bot.platforms.discord.client import ParleyClient
 from bot.platforms.discord.history import Channels, source
 from bot.types.conversation import Author
 from knowledge import document_catalog
@@ -24,7 +24,7 @@ from knowledge.sources.chat_channel import ChannelSource
 from knowledge.types import Document, Fetched
 from tests.discord_bot.conftest import settings_for
 from tests.doubles.discord import DiscordDouble
-from tests.doubles.discord_world import FORUM, Channel, Message
+from tests.doubles.discord_models import FORUM, Channel, Message
 from tests.knowledge.fakes import WordEmbedder
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -37,7 +37,7 @@ def day(month: int, number: int, hour: int = 9) -> float:
 
 @pytest.fixture
 async def server() -> AsyncIterator[DiscordDouble]:
-    """A server whose history may be read five times in half a second."""
+    """A server that allows five history requests in half a second."""
     async with DiscordDouble(limits={HISTORY: (5, 0.5)}) as double:
         yield double
     assert double.violations == []
@@ -71,24 +71,24 @@ async def text_of(sessions: Sessions, uri: str) -> str:
 
 
 def conversation(server: DiscordDouble) -> Channel:
-    """A question with a thread, an answered remark, and a thread that began without a message."""
+    """Return a channel with a question in a thread, a remark with a reply, and a thread without a starter message."""
     place, alice, bob = server.channel("general"), server.user("Alice"), server.user("Bob")
-    asked = server.past(place, alice, f"How do we deploy? {bob.mention}", day(11, 2))
-    thread = server.past_thread(place, "Deploying", day(11, 2), asked)
-    first = server.past(thread, bob, "With make ship.", day(11, 2, 10))
-    server.past(thread, alice, "Thanks.", day(11, 2, 11), reply_to=first)
-    remark = server.past(place, bob, "Lunch at noon.", day(11, 5))
-    server.past(place, alice, "I am in.", day(11, 5, 10), reply_to=remark)
-    alone = server.past_thread(place, "Planning", day(11, 6))
-    line = server.past(place, alice, "Planning", day(11, 6), kind=18)
+    asked = server.world.add_past_message(place, alice, f"How do we deploy? {bob.mention}", day(11, 2))
+    thread = server.world.add_past_thread(place, "Deploying", day(11, 2), asked)
+    first = server.world.add_past_message(thread, bob, "With make ship.", day(11, 2, 10))
+    server.world.add_past_message(thread, alice, "Thanks.", day(11, 2, 11), reply_to=first)
+    remark = server.world.add_past_message(place, bob, "Lunch at noon.", day(11, 5))
+    server.world.add_past_message(place, alice, "I am in.", day(11, 5, 10), reply_to=remark)
+    alone = server.world.add_past_thread(place, "Planning", day(11, 6))
+    line = server.world.add_past_message(place, alice, "Planning", day(11, 6), kind=18)
     line.reference = {"channel_id": str(alone.id)}
-    server.past(alone, bob, "Next year then.", day(11, 7))
-    server.past(place, alice, "Welcome everybody", day(9, 1))
-    server.past(place, server.bot, "An answer of mine", day(11, 8))
+    server.world.add_past_message(alone, bob, "Next year then.", day(11, 7))
+    server.world.add_past_message(place, alice, "Welcome everybody", day(9, 1))
+    server.world.add_past_message(place, server.bot, "An answer of mine", day(11, 8))
     return place
 
 
-async def test_a_channel_becomes_a_document_a_month(server: DiscordDouble, parser: Parser) -> None:
+async def test_a_channel_becomes_one_document_per_month(server: DiscordDouble, parser: Parser) -> None:
     place = conversation(server)
     found = await documents(history(server, place), parser)
     assert list(found) == [f"discord:{place.id}/2026-11", f"discord:{place.id}/2026-09"]
@@ -110,9 +110,9 @@ async def test_a_channel_becomes_a_document_a_month(server: DiscordDouble, parse
 
 async def test_the_api_and_the_export_give_the_same_document(server: DiscordDouble, parser: Parser) -> None:
     place, alice, bob = server.channel("general"), server.user("Alice"), server.user("Bob")
-    remark = server.past(place, bob, "Lunch at noon.", day(11, 5))
-    server.past(place, alice, "I am in.", day(11, 5, 10), reply_to=remark)
-    server.past(place, alice, "Other things", day(11, 6))
+    remark = server.world.add_past_message(place, bob, "Lunch at noon.", day(11, 5))
+    server.world.add_past_message(place, alice, "I am in.", day(11, 5, 10), reply_to=remark)
+    server.world.add_past_message(place, alice, "Other things", day(11, 6))
     (read,) = (await documents(history(server, place), parser)).values()
     messages = [_exported(message) for message in server.messages(place)]
     export = {"guild": {"name": "Lanternfish"}, "channel": {"type": "GuildTextChat", "name": "general"}}
@@ -121,7 +121,7 @@ async def test_the_api_and_the_export_give_the_same_document(server: DiscordDoub
 
 
 def _exported(message: Message) -> dict[str, Any]:
-    """A message as DiscordChatExporter writes it."""
+    """Return a message in the format of DiscordChatExporter."""
     at = library.utils.snowflake_time(message.id).isoformat()
     entry: dict[str, Any] = {
         "id": str(message.id),
@@ -138,10 +138,10 @@ def _exported(message: Message) -> dict[str, Any]:
 async def test_the_posts_of_a_forum_are_threads(server: DiscordDouble, parser: Parser) -> None:
     forum, alice, bob = server.channel("help", FORUM), server.user("Alice"), server.user("Bob")
     for number, archived in ((3, False), (4, True)):
-        post = server.past_thread(forum, f"Question {number}", day(11, number))
+        post = server.world.add_past_thread(forum, f"Question {number}", day(11, number))
         starter = Message(post.id, post.id, alice, f"What is {number}?", flags=0)
         post.messages[post.id] = starter
-        server.past(post, bob, f"It is {number}.", day(11, number, 10))
+        server.world.add_past_message(post, bob, f"It is {number}.", day(11, number, 10))
         post.archived = archived
     (read,) = (await documents(history(server, forum), parser)).values()
     assert read.text.split("\n\n") == [
@@ -158,12 +158,12 @@ async def test_the_posts_of_a_forum_are_threads(server: DiscordDouble, parser: P
 async def test_many_pages_within_discords_limits(server: DiscordDouble, parser: Parser) -> None:
     place, alice = server.channel("general"), server.user("Alice")
     for number in range(750):
-        server.past(place, alice, f"word {number}", day(11, 2) + number)
+        server.world.add_past_message(place, alice, f"word {number}", day(11, 2) + number)
     (read,) = (await documents(history(server, place), parser)).values()
     assert all(f"word {number}" in read.text for number in range(750))
 
 
-async def test_a_refresh_reads_what_is_new(server: DiscordDouble, ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_a_refresh_reads_only_changes(server: DiscordDouble, ingestor: Ingestor, sessions: Sessions) -> None:
     place = conversation(server)
     first = await ingestor.ingest([history(server, place)], tenant_id="t", audience=str(place.id))
     assert (first.documents, first.unchanged, first.failed) == (2, 0, ())
@@ -172,7 +172,7 @@ async def test_a_refresh_reads_what_is_new(server: DiscordDouble, ingestor: Inge
     assert (again.documents, again.unchanged, again.deleted) == (2, 2, 0)
     assert sum(path.endswith("/messages") for _, path in server.rest.calls) == 1
     thread = next(channel for channel in server.world.channels.values() if channel.name == "Deploying")
-    server.past(thread, server.user("Bob"), "One more step", day(11, 9))
+    server.world.add_past_message(thread, server.user("Bob"), "One more step", day(11, 9))
     lunch = next(message for message in server.messages(place) if message.content == "Lunch at noon.")
     lunch.content = "Lunch at one."
     next(message for message in server.messages(place) if message.content == "I am in.").deleted = True
@@ -183,58 +183,58 @@ async def test_a_refresh_reads_what_is_new(server: DiscordDouble, ingestor: Inge
 
 
 @pytest.mark.parametrize(
-    ("denied", "kind", "words"),
+    ("denied", "kind", "reason"),
     [
         ({"view_channel"}, 0, "View Channel"),
         ({"read_message_history"}, 0, "Read Message History"),
-        (set(), 4, "no channel"),
+        (set(), 4, "not a channel"),
     ],
 )
-async def test_a_channel_that_cannot_be_read(server: DiscordDouble, denied: set[str], kind: int, words: str) -> None:
+async def test_a_channel_that_cannot_be_read(server: DiscordDouble, denied: set[str], kind: int, reason: str) -> None:
     place = server.channel("general", kind)
     place.denied = denied
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(SourceError, match=reason):
         [item async for item in history(server, place).fetch()]
 
 
-async def test_a_channel_that_is_not_there(server: DiscordDouble) -> None:
+async def test_an_unknown_channel_is_reported(server: DiscordDouble) -> None:
     with pytest.raises(SourceError, match="no such channel"):
         [item async for item in source(settings_for(server), "12345").fetch()]
 
 
-async def test_a_token_that_is_refused_is_told_in_one_line(server: DiscordDouble) -> None:
+async def test_a_refused_token_is_reported_in_one_line(server: DiscordDouble) -> None:
     made = source(settings_for(server, discord_token="wrong.token.here"), str(server.channel("general").id))
     with pytest.raises(SourceError, match="DISCORD_TOKEN"):
         [item async for item in made.fetch()]
 
 
 class _Text(library.TextChannel):
-    """A text channel with rights by hand; the rest of it is not looked at."""
+    """A text channel with given permissions; nothing else is used."""
 
-    def __init__(self, guild: Any, *, open_to: set[Any]) -> None:
+    def __init__(self, guild: Any, *, readable_by: set[Any]) -> None:
         self.guild = guild
         self.name = "general"
-        self._open_to = open_to
+        self._readable_by = readable_by
 
     def permissions_for(self, who: Any, /) -> library.Permissions:
-        return library.Permissions(view_channel=who in self._open_to, read_message_history=who in self._open_to)
+        return library.Permissions(view_channel=who in self._readable_by, read_message_history=who in self._readable_by)
 
 
-async def test_who_may_have_which_channel_taken_in() -> None:
+async def test_who_may_ingest_which_channel() -> None:
     guild = SimpleNamespace(id=1, me="me", default_role="everyone")
     alice, bob = cast(Any, _Person(guild)), cast(Any, _Person(guild))
     rooms: dict[int, Any] = {
-        1: _Text(guild, open_to={"me", "everyone", alice, bob}),
-        2: _Text(guild, open_to={"me", alice}),
-        3: _Text(guild, open_to={"everyone", alice}),
-        4: _Text(SimpleNamespace(id=2), open_to={"me", alice}),
+        1: _Text(guild, readable_by={"me", "everyone", alice, bob}),
+        2: _Text(guild, readable_by={"me", alice}),
+        3: _Text(guild, readable_by={"everyone", alice}),
+        4: _Text(SimpleNamespace(id=2), readable_by={"me", alice}),
     }
-    client = cast(Parley, SimpleNamespace(get_channel=rooms.get))
+    client = cast(ParleyClient, SimpleNamespace(get_channel=rooms.get))
     by = Author("1", "alice")
     assert (await Channels(client, alice).readable("1", by)).public
     assert not (await Channels(client, alice).readable("2", by)).public
     for member, channel, error, words in (
-        (bob, "2", NotAllowed, "may not read"),
+        (bob, "2", NotAllowed, "no permission to read that channel, so you"),
         (alice, "3", UsageError, "Read Message History"),
         (alice, "4", NotAllowed, "another server"),
         (alice, "9", UsageError, "no such channel"),
@@ -245,7 +245,7 @@ async def test_who_may_have_which_channel_taken_in() -> None:
 
 
 class _Person(library.Member):
-    """Somebody of a server; the rest is not looked at."""
+    """A member of a server; nothing else is used."""
 
     def __init__(self, guild: Any) -> None:
         self.guild = guild

@@ -1,4 +1,4 @@
-"""Discord's markers as a person reads them."""
+"""Replaces Discord's markers by readable names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What parts and replies look like: limits hold whatever the text, links never unfold."""
+"""Renders parts and replies: Discord's limits hold for any text, and links never show previews."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from bot.commands.base import File, Reply, Table
 from bot.engine.display.split import rendered
 from bot.platforms.discord import code_block_tables, render
-from bot.platforms.discord.surface import LIMITS, NONCE_CHARS, short
+from bot.platforms.discord.render import NONCE_CHARS, short_nonce
+from bot.platforms.discord.surface import LIMITS
 from bot.types.display import Action, Citation, Part
-from tests.doubles.discord_world import check_message, manners
+from tests.doubles.discord_rules import check_message, policy_violations
 from tests.engine.test_markdown import DOCUMENT, SOUP
 
 ALL: tuple[Action, ...] = ("stop", "sources", "why", "up", "down", "again", "strong")
@@ -42,53 +43,53 @@ def payload(shown: render.Shown) -> dict[str, object]:
 
 
 @given(st.lists(PIECES, max_size=150))
-def test_any_text_within_the_limit_stays_within_discords_and_no_link_unfolds(pieces: list[str]) -> None:
+def test_any_text_within_the_limit_fits_discord_and_shows_no_link_preview(pieces: list[str]) -> None:
     text = "".join(pieces)[: LIMITS.message_chars]
     body = payload(render.part(part(text, notes=("a note " * 30,))))
     check_message(body, files=0)
-    assert manners(body) == []
+    assert policy_violations(body) == []
 
 
 ALLOWED = frozenset({"https://a.example/b", "https://c.example/d"})
 
 
 def messages(text: str) -> list[str]:
-    """An answer's messages before they are made Discord's."""
+    """Return an answer split into messages, before they are rendered for Discord."""
     return rendered(text, replace(LIMITS, max_parts=200), ALLOWED).parts
 
 
 @given(st.one_of(DOCUMENT, SOUP, st.tuples(DOCUMENT, st.lists(PIECES).map("".join)).map("".join)))
 @settings(max_examples=150, deadline=None)
-def test_no_word_of_an_answer_is_left_out(text: str) -> None:
+def test_no_word_of_an_answer_is_lost(text: str) -> None:
     for one in messages(text):
         body = payload(render.part(part(one)))
         check_message(body, files=0)
-        assert manners(body) == []
+        assert policy_violations(body) == []
         missing = Counter(filter(str.isalnum, one)) - Counter(filter(str.isalnum, str(body["content"])))
-        assert not missing, "in a table the words of a row may stand in another order"
+        assert not missing, "in a table the words of a row may change their order"
 
 
 @given(DOCUMENT)
 @settings(max_examples=100, deadline=None)
-def test_code_stands_between_three_backticks_whatever_fence_it_had(text: str) -> None:
+def test_every_code_fence_becomes_three_backticks(text: str) -> None:
     for one in messages(text):
         content = render.part(part(one)).content
         assert "~~~" not in content
         assert content.count("```") % 2 == 0
 
 
-def test_a_fence_around_three_backticks_stays() -> None:
+def test_a_fence_around_three_backticks_is_kept() -> None:
     written = "````md\n```\nx\n```\n````"
     assert render.markdown(written) == written
     assert render.markdown("> ~~~~sh\n> ls\n> ~~~~\nthen") == "> ```sh\n> ls\n> ```\nthen"
 
 
-def test_a_line_with_a_bar_before_a_list_is_no_table() -> None:
+def test_a_line_with_a_pipe_before_a_list_is_not_a_table() -> None:
     written = "Write a | b, or:\n- one\n- two"
     assert render.markdown(written) == written
 
 
-def test_long_cells_go_on_in_the_next_line_and_cells_too_many_are_kept() -> None:
+def test_long_cells_wrap_and_extra_cells_are_kept() -> None:
     long = "the whole team may take up to thirty days of paid leave a year"
     shown = render.markdown(f"| Who | What |\n|---|---|\n| all | {long} |\n| Ada | more | much more |")
     assert shown.split("\n")[3:-1] == [
@@ -110,11 +111,11 @@ def test_long_cells_go_on_in_the_next_line_and_cells_too_many_are_kept() -> None
     ],
 )
 def test_links_are_bracketed_outside_code(written: str, shown: str) -> None:
-    assert render.calm_links(written) == shown
+    assert render.suppress_link_previews(written) == shown
 
 
-def test_a_link_without_room_for_brackets_is_shown_as_text() -> None:
-    assert render.calm_links("https://a.example", room=len("https://a.example")) == "a.example"
+def test_a_link_without_space_for_brackets_becomes_plain_text() -> None:
+    assert render.suppress_link_previews("https://a.example", limit=len("https://a.example")) == "a.example"
 
 
 def test_deep_headings_become_bold_and_shallow_ones_stay() -> None:
@@ -131,12 +132,12 @@ def test_a_table_in_a_code_fence_stays_as_it_is() -> None:
     assert render.markdown(text) == text
 
 
-def test_numbers_stand_right_and_wide_letters_count_double() -> None:
+def test_numbers_are_right_aligned_and_wide_characters_count_double() -> None:
     shown = code_block_tables.block(("who", "tokens"), [("日本", 1200), ("Ada", 7)])
     assert shown.split("\n")[1:-1] == ["who   tokens", "----  ------", "日本   1,200", "Ada        7"]
 
 
-def test_sources_stand_in_an_embed_with_their_quotes_escaped() -> None:
+def test_sources_are_shown_in_an_embed_with_escaped_quotes() -> None:
     citation = Citation(1, "https://h.example/leave", "Leave", "30 *days* a year", heading=("Leave", "Paid"), page=3)
     shown = render.part(part("Thirty days [1].", sources=(citation,), notes=("cheap model", "from cache")))
     assert shown.embed is not None
@@ -146,7 +147,7 @@ def test_sources_stand_in_an_embed_with_their_quotes_escaped() -> None:
     assert shown.embed.footer.text == "cheap model · from cache"
 
 
-def test_sources_without_a_web_address_are_named_only() -> None:
+def test_sources_without_a_url_are_shown_by_title_only() -> None:
     embed = render.sources((Citation(2, "handbook/leave.md", "Leave", ""),))
     assert embed.description == "**[2]** Leave"
 
@@ -164,10 +165,10 @@ def test_notes_without_sources_are_small_print() -> None:
     assert render.part(part("Answer", notes=("quoted, not written",))).content == "Answer\n-# quoted, not written"
 
 
-def test_buttons_carry_the_turn() -> None:
+def test_button_ids_hold_the_turn() -> None:
     buttons = render.part(part("x", actions=ALL)).buttons
-    assert [render.pressed(button.custom_id) for button in buttons] == [(action, "t" * 36) for action in ALL]
-    assert render.pressed("somebody:else") is None
+    assert [render.parse_custom_id(button.custom_id) for button in buttons] == [(action, "t" * 36) for action in ALL]
+    assert render.parse_custom_id("somebody:else") is None
     assert all(len(button.custom_id) <= 100 for button in buttons)
 
 
@@ -184,7 +185,7 @@ def test_a_reply_with_table_and_file() -> None:
     assert [file.name for file in shown.files] == ["c.png"]
 
 
-def test_a_table_that_does_not_fit_is_whole_in_a_file() -> None:
+def test_a_table_that_does_not_fit_is_attached_in_full() -> None:
     rows = [(f"person {number}", number) for number in range(500)]
     shown = render.reply(Reply("Costs", table=Table(("who", "tokens"), rows)))
     assert len(shown.content) <= 2000
@@ -193,7 +194,7 @@ def test_a_table_that_does_not_fit_is_whole_in_a_file() -> None:
     assert file.data.decode().splitlines()[-1] == "person 499,499"
 
 
-def test_a_text_that_does_not_fit_is_whole_in_a_file_and_its_fence_is_closed() -> None:
+def test_a_text_that_does_not_fit_is_attached_in_full_and_its_fence_is_closed() -> None:
     text = "intro\n```python\n" + "print('hello')\n" * 300 + "```"
     shown = render.reply(Reply(text))
     assert len(shown.content) <= 2000
@@ -216,7 +217,7 @@ def test_thread_names(question: str, name: str) -> None:
 
 
 def test_nonces_fit() -> None:
-    assert short("short") == "short"
-    long = short("a" * 40)
+    assert short_nonce("short") == "short"
+    long = short_nonce("a" * 40)
     assert len(long) <= NONCE_CHARS
-    assert long == short("a" * 40) != short("b" * 40)
+    assert long == short_nonce("a" * 40) != short_nonce("b" * 40)

@@ -1,7 +1,7 @@
-"""A second opinion on the same client: simcord's model of Discord, made by others.
+"""Tests the client against simcord, a third-party model of Discord, as a check on this project's own double.
 
-It runs discord.py's parsers in process, without sockets and without the rate limiter; permissions, the interaction's
-life and what a command may look like are judged by its rules, not by those of this project's own double.
+simcord runs discord.py's parsers in process, without sockets and without rate limits. It has its own rules for
+permissions, the lifetime of interactions and the format of commands.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import pytest
 from bot.commands.services import Services
 from bot.config import load
 from bot.engine.dispatch.dispatcher import Dispatcher
-from bot.platforms.discord.client import Parley
-from tests.discord_bot.conftest import Offered
+from bot.platforms.discord.client import ParleyClient
+from tests.discord_bot.conftest import FakeCommands
 from tests.discord_bot.fake_dispatcher import SCRIPT, ScriptedDispatcher
 
 pytestmark = pytest.mark.simcord(shard_count=1)
 
 
 @pytest.fixture
-def simcord_bot(dispatcher: ScriptedDispatcher) -> Parley:
-    """The client that simcord's own fixture runs."""
+def simcord_bot(dispatcher: ScriptedDispatcher) -> ParleyClient:
+    """The client for simcord's own fixtures."""
     settings = load(discord_token="simulated", home=("none",))
-    return Parley(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=Offered())
+    return ParleyClient(cast(Dispatcher, dispatcher), cast(Services, object()), settings, commands=FakeCommands())
 
 
 def members(simcord_env: Any) -> tuple[Any, Any, Any]:
@@ -35,7 +35,7 @@ def members(simcord_env: Any) -> tuple[Any, Any, Any]:
 
 
 async def test_a_mention_is_answered_in_a_thread(
-    simcord_env: Any, simcord_bot: Parley, dispatcher: ScriptedDispatcher
+    simcord_env: Any, simcord_bot: ParleyClient, dispatcher: ScriptedDispatcher
 ) -> None:
     _, channel, ada = members(simcord_env)
     assert simcord_bot.user is not None
@@ -46,7 +46,7 @@ async def test_a_mention_is_answered_in_a_thread(
     assert answer.content == SCRIPT[-1]
     assert answer.embeds[0].title == "Sources"
     await ada.send(thread, "and for interns?")
-    assert [heard.kind for heard in dispatcher.incoming] == ["mention", "follow_up"]
+    assert [incoming.kind for incoming in dispatcher.incoming] == ["mention", "follow_up"]
 
 
 async def test_a_direct_message(simcord_env: Any, dispatcher: ScriptedDispatcher) -> None:
@@ -55,8 +55,8 @@ async def test_a_direct_message(simcord_env: Any, dispatcher: ScriptedDispatcher
     assert dispatcher.incoming[0].kind == "dm"
 
 
-async def test_without_the_right_to_make_threads_it_replies(
-    simcord_env: Any, simcord_bot: Parley, dispatcher: ScriptedDispatcher
+async def test_without_permission_to_create_threads_it_replies(
+    simcord_env: Any, simcord_bot: ParleyClient, dispatcher: ScriptedDispatcher
 ) -> None:
     guild = simcord_env.create_guild()
     channel = guild.create_text_channel(
@@ -80,7 +80,7 @@ async def test_a_slash_command_is_synced_and_private(simcord_env: Any) -> None:
     assert "costs" not in ada.available_commands(channel)
 
 
-async def test_a_button(simcord_env: Any, simcord_bot: Parley, dispatcher: ScriptedDispatcher) -> None:
+async def test_a_button(simcord_env: Any, simcord_bot: ParleyClient, dispatcher: ScriptedDispatcher) -> None:
     _, channel, ada = members(simcord_env)
     assert simcord_bot.user is not None
     await ada.send(channel, f"{simcord_bot.user.mention} how many days of leave?")

@@ -1,4 +1,4 @@
-"""Slash commands with sub-commands and typed options, the menu of a message, and private answers that are shared."""
+"""Slash commands with sub-commands and typed options, message context menus, and sharing private answers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from bot import commands as shipped
 from bot.commands.base import Command, Context, Reply
 from bot.config import Settings
 from bot.errors import UsageError
-from bot.platforms.discord.autocomplete import fitting
-from bot.platforms.discord.command_options import FORMS, forms, line
-from bot.platforms.discord.slash_commands import in_force
+from bot.platforms.discord.autocomplete import within_limits
+from bot.platforms.discord.command_options import FORMS, argument_line, forms
+from bot.platforms.discord.slash_commands import is_synced
 from tests.discord_bot.conftest import Connect, serving
 from tests.discord_bot.fake_dispatcher import ScriptedDispatcher
 from tests.discord_bot.test_commands import replied
 from tests.discord_bot.test_conversation import answered
 from tests.doubles.discord import DiscordDouble
-from tests.doubles.discord_world import Channel, User
+from tests.doubles.discord_models import Channel, User
 
 
-class Noting:
-    """The shipped commands, of which only the argument line is noted."""
+class RecordingCommands:
+    """The shipped commands, but running one only records its argument line."""
 
     def __init__(self) -> None:
         self.COMMANDS: Mapping[str, Command] = shipped.COMMANDS
@@ -50,7 +50,7 @@ async def test_forms_become_the_argument_lines_of_the_commands(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel
 ) -> None:
     boss, bob = discord.user("Boss", admin=True), discord.user("Bob")
-    noting = Noting()
+    recording = RecordingCommands()
     filled: list[tuple[str, dict[str, object], str]] = [
         ("ask", {"question": "what's “leave”?"}, "ask what's “leave”?"),
         ("ingest", {"address": "https://a.example", "here": True}, "ingest --here https://a.example"),
@@ -73,33 +73,33 @@ async def test_forms_become_the_argument_lines_of_the_commands(
         ("why", {}, "why"),
         ("sources", {}, "sources"),
     ]
-    async with serving(discord, dispatcher, settings, commands=noting):
+    async with serving(discord, dispatcher, settings, commands=recording):
         for name, options, _ in filled:
             await replied(discord, await discord.slash(name, options, user=boss, channel=general))
-    assert noting.lines == [expected for *_, expected in filled]
+    assert recording.lines == [expected for *_, expected in filled]
 
 
-async def test_a_limit_for_nobody_in_particular_is_refused_in_words(
+async def test_a_limit_without_a_subject_is_refused_with_an_explanation(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel
 ) -> None:
-    boss, noting = discord.user("Boss", admin=True), Noting()
-    async with serving(discord, dispatcher, settings, commands=noting):
+    boss, recording = discord.user("Boss", admin=True), RecordingCommands()
+    async with serving(discord, dispatcher, settings, commands=recording):
         response = await replied(
             discord, await discord.slash("budget set", {"tokens": "5k"}, user=boss, channel=general)
         )
-    assert response.content == "Whose limit? Choose a person, a channel, or one of whose."
+    assert response.content == "Choose whose limit to set: exactly one of person, channel and whose."
     assert response.ephemeral
-    assert noting.lines == []
+    assert recording.lines == []
 
 
-async def test_admins_alone_are_offered_admin_and_costs(
+async def test_only_admins_are_offered_admin_and_costs(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings
 ) -> None:
-    async with serving(discord, dispatcher, settings, commands=Noting()):
+    async with serving(discord, dispatcher, settings, commands=RecordingCommands()):
         pass
-    async with serving(discord, dispatcher, settings, commands=Noting()):
+    async with serving(discord, dispatcher, settings, commands=RecordingCommands()):
         pass
-    assert discord.synced == 1
+    assert discord.command_syncs == 1
     limited = {one["name"] for one in discord.commands if one["default_member_permissions"] == str(1 << 5)}
     assert limited == {"admin", "costs"}
     assert {one["name"] for one in discord.commands if one["type"] == 3} == {"Ask Parley about this", "Forget this"}
@@ -109,16 +109,16 @@ def test_every_shipped_command_has_a_form_and_every_form_a_command() -> None:
     assert set(FORMS) == set(shipped.COMMANDS)
 
 
-def test_a_command_without_a_form_is_offered_with_its_argument_line() -> None:
+def test_a_command_without_a_form_takes_its_argument_line_as_one_option() -> None:
     (form,) = forms(Command("new", "does something", "THING", shipped.COMMANDS["ask"].run))
     assert [(option.name, option.required) for option in form.options] == [("arguments", True)]
-    assert line(form, {"arguments": "two words"}) == "two words"
+    assert argument_line(form, {"arguments": "two words"}) == "two words"
 
 
-def test_two_subjects_are_one_too_many() -> None:
+def test_a_limit_with_two_subjects_is_refused() -> None:
     form = next(form for form in FORMS["budget"] if form.name == "set")
-    with pytest.raises(UsageError, match="Whose limit"):
-        line(form, {"tokens": "5k", "person": "<@1>", "whose": "*"})
+    with pytest.raises(UsageError, match="whose limit"):
+        argument_line(form, {"tokens": "5k", "person": "<@1>", "whose": "*"})
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_two_subjects_are_one_too_many() -> None:
         {"options": [{"name": "a", "type": 3, "description": "b", "choices": [{"name": "x", "value": "x"}]}]},
     ],
 )
-def test_discord_is_told_of_every_change(changed: dict[str, object]) -> None:
+def test_every_change_is_synced(changed: dict[str, object]) -> None:
     known = {"name": "x", "type": 1, "description": "d", "options": [{"name": "a", "type": 3, "description": "b"}]}
-    assert in_force([known | {"id": "1", "version": "2"}], [known])
-    assert not in_force([known], [known | changed])
+    assert is_synced([known | {"id": "1", "version": "2"}], [known])
+    assert not is_synced([known], [known | changed])
 
 
-def test_suggestions_keep_to_discords_limits() -> None:
-    found = fitting([("x" * 150, "1"), ("too long a value", "v" * 101), *((str(n), str(n)) for n in range(40))])
+def test_suggestions_fit_discords_limits() -> None:
+    found = within_limits([("x" * 150, "1"), ("too long a value", "v" * 101), *((str(n), str(n)) for n in range(40))])
     assert len(found) == 25
     assert found[0] == ("x" * 99 + "…", "1")
     assert "v" * 101 not in [value for _, value in found]
@@ -146,7 +146,7 @@ def test_suggestions_keep_to_discords_limits() -> None:
 # --- a misspelled command
 
 
-async def test_a_misspelled_command_in_a_mention_is_named(
+async def test_a_misspelled_command_in_a_mention_is_reported(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -156,13 +156,13 @@ async def test_a_misspelled_command_in_a_mention_is_named(
     assert discord.answers(private)[0].content == "There is no command “budgte”."
     asked = await discord.say(general, ada, f"{discord.bot.mention} /etc/hosts says what?")
     await discord.until(lambda: answered(discord, asked))
-    assert [heard.text for heard in dispatcher.incoming] == ["/etc/hosts says what?"]
+    assert [incoming.text for incoming in dispatcher.incoming] == ["/etc/hosts says what?"]
 
 
 # --- private answers that are shared
 
 
-async def test_a_private_answer_can_be_shared_once_also_after_a_restart(
+async def test_a_private_answer_can_be_shared_once_even_after_a_restart(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, settings: Settings, general: Channel, ada: User
 ) -> None:
     async with serving(discord, dispatcher, settings):
@@ -174,10 +174,10 @@ async def test_a_private_answer_can_be_shared_once_also_after_a_restart(
         await discord.click("Share with the channel", answer, ada)
         await discord.until(lambda: answer.buttons() == {})
     (public,) = [message for message in discord.answers(general) if not message.ephemeral]
-    assert public.content == "You asked: what do I earn?\n-# Ada asked this in private and shares the answer."
+    assert public.content == "You asked: what do I earn?\n-# Ada asked this privately and shared the answer."
 
 
-# --- the menu of a message
+# --- message context menus
 
 
 async def test_asking_about_a_message(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:
@@ -196,7 +196,7 @@ async def test_asking_about_a_message(discord: DiscordDouble, connect: Connect, 
     )
 
 
-async def test_a_question_or_its_answer_is_forgotten_by_its_asker_and_by_admins_alone(
+async def test_only_the_asker_and_admins_can_delete_a_question_and_its_answer(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:
     await connect()
@@ -205,13 +205,13 @@ async def test_a_question_or_its_answer_is_forgotten_by_its_asker_and_by_admins_
     (answer,) = discord.answers(asked)
 
     mallory = await replied(discord, await discord.menu("Forget this", answer, discord.user("Mallory")))
-    assert mallory.content == "Only the person who asked, or an admin, can have this forgotten."
+    assert mallory.content == "Only the asker or an admin can delete this."
     theirs = await replied(discord, await discord.menu("Forget this", asked, discord.user("Mallory")))
-    assert theirs.content.startswith("I keep nothing of this message")
+    assert theirs.content.startswith("There is nothing to delete for this message")
     assert dispatcher.deletions == []
 
     done = await replied(discord, await discord.menu("Forget this", answer, ada))
-    assert done.content.startswith("Forgotten")
+    assert done.content.startswith("Deleted the question")
     again = await replied(discord, await discord.menu("Forget this", asked, discord.user("Boss", admin=True)))
-    assert again.content.startswith("Forgotten")
+    assert again.content.startswith("Deleted the question")
     assert [message_id for _, message_id in dispatcher.deletions] == [str(asked.id)] * 2

@@ -1,4 +1,4 @@
-"""The gateway of the Discord double: sessions over WebSocket, compressed as discord.py asks for it."""
+"""The gateway of the Discord double: WebSocket sessions, compressed as discord.py requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
-from tests.doubles.discord_world import Json, shard_of
+from tests.doubles.discord_models import Json
+from tests.doubles.discord_world import shard_of
 
 if TYPE_CHECKING:
     from tests.doubles.discord import DiscordDouble
@@ -23,7 +24,7 @@ PRIVILEGED = {"members": 1 << 1, "presences": 1 << 8, "message_content": MESSAGE
 
 
 class Socket:
-    """One connection; zlib-stream keeps one dictionary over its whole life."""
+    """One connection. zlib-stream keeps one dictionary for the whole connection."""
 
     def __init__(self, socket: web.WebSocketResponse, *, compressed: bool) -> None:
         self._socket = socket
@@ -42,8 +43,8 @@ class Socket:
     async def close(self, code: int) -> None:
         await self._socket.close(code=code)
 
-    def cut(self) -> None:
-        """End the connection without a word."""
+    def abort(self) -> None:
+        """End the connection without a close frame."""
         transport = self._socket._req.transport if self._socket._req else None
         if transport is not None:
             transport.abort()
@@ -51,7 +52,7 @@ class Socket:
 
 @dataclass
 class Session:
-    """What a client was told, so that it can be told again after a reconnect."""
+    """The events sent to a client, so that they can be replayed after a reconnect."""
 
     id: str
     intents: int
@@ -78,13 +79,13 @@ class Gateway:
         self.heartbeats = 0
         self.changed: Callable[[], None] = lambda: None
 
-    def forget(self, shard: int) -> None:
-        """Cut a shard's connections, and know nothing of them when they want to resume."""
+    def end_sessions(self, shard: int) -> None:
+        """Abort a shard's connections and delete its sessions, so that they cannot be resumed."""
         for session in list(self.sessions.values()):
             if session.shard == shard:
                 del self.sessions[session.id]
                 if session.socket is not None:
-                    session.socket.cut()
+                    session.socket.abort()
 
     @property
     def connected(self) -> bool:
@@ -93,28 +94,28 @@ class Gateway:
     async def dispatch(
         self, event: str, data: Callable[[Session], Json], *, needs: int, guild_id: int | None = None
     ) -> None:
-        """Tell every session that asked for this kind of event, and whose shard the guild is of."""
+        """Send an event to every session that has the ``needs`` intents and whose shard has the guild."""
         for session in list(self.sessions.values()):
             if session.intents & needs == needs and shard_of(guild_id, session.shards) == session.shard:
                 await session.dispatch(event, data(session))
 
     async def reconnect(self) -> None:
-        """Ask every client to come back and resume (op 7), as Discord does before a restart."""
+        """Ask every client to reconnect and resume (op 7), as Discord does before a restart."""
         for session in self.sessions.values():
             if session.socket is not None:
                 socket, session.socket = session.socket, None
                 await socket.send({"op": 7, "d": None})
 
     async def drop(self, shard: int | None = None) -> None:
-        """Cut every connection, or those of one shard."""
+        """Abort every connection, or those of one shard. The sessions can be resumed."""
         for session in self.sessions.values():
             if session.socket is not None and shard in (None, session.shard):
                 socket, session.socket = session.socket, None
-                socket.cut()
+                socket.abort()
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         if request.query.get("v") != "10" or request.query.get("encoding") != "json":
-            self._double.violations.append(f"the gateway was asked for {dict(request.query)}")
+            self._double.violations.append(f"unexpected gateway parameters: {dict(request.query)}")
         raw = web.WebSocketResponse()
         await raw.prepare(request)
         socket = Socket(raw, compressed=request.query.get("compress") == "zlib-stream")
@@ -183,7 +184,7 @@ class Gateway:
         return session
 
     async def close(self) -> None:
-        """End what is still open."""
+        """Close all open connections."""
         for session in self.sessions.values():
             if session.socket is not None:
                 await session.socket.close(1000)

@@ -1,4 +1,4 @@
-"""A double of the model providers: a real server on loopback with their wire format, their rules and their bills.
+"""A double of the model providers: a server on loopback with their wire format, their rules and their bills.
 
     async with ModelDouble() as double:
         double.script = lambda seen: Reply("Thirty days. [1]")
@@ -55,7 +55,7 @@ _STATUS_TYPES = {
 
 
 class ModelDouble:
-    """Both providers on one port."""
+    """A server for both providers on one port."""
 
     def __init__(self, *, openai_kind: Literal["openai", "compatible"] = "compatible") -> None:
         self.script: Callable[[Seen], Reply] = quoting
@@ -82,7 +82,7 @@ class ModelDouble:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen, on the same port as before."""
+        """Listen on the same port as before."""
         await self._server.start()
 
     async def stop(self) -> None:
@@ -99,16 +99,16 @@ class ModelDouble:
 
     @property
     def connections(self) -> int:
-        """How many connections were opened so far."""
+        """Return the number of connections opened so far."""
         return self._server.accepted
 
     @property
     def dollars(self) -> Decimal:
-        """The whole bill, calls of unpriced models left out."""
+        """Return the total bill, without calls of models that have no price."""
         return sum((line.usd for line in self.bill if line.usd is not None), Decimal(0))
 
     def charge(self, seen: Seen, prompt: Metered, output: int, *, complete: bool, share: Decimal = Decimal(1)) -> None:
-        """Write a line of the bill, at a share of the price."""
+        """Add a line to the bill, at a share of the price."""
         usd = dollars(seen.provider, seen.model, prompt, output)
         usd = None if usd is None else usd * share
         self.bill.append(Billed(seen.provider, seen.model, prompt, output, usd, complete, seen.number))
@@ -116,7 +116,7 @@ class ModelDouble:
     # --- routes
 
     def write_later(self, seen: Seen) -> tuple[int, dict[str, Any]]:
-        """Status and body of one request of a batch, billed at half the price."""
+        """Return status and body for one request of a batch, billed at half the price."""
         refused = self.refusal(seen)
         if refused is not None:
             return refused
@@ -206,7 +206,7 @@ class ModelDouble:
         return True
 
     def refusal(self, seen: Seen) -> wire.Refusal | None:
-        """What the provider has against a request for text, whatever the script says."""
+        """Return the provider's reason to reject a request, whatever the script says."""
         if seen.provider == "anthropic":
             refused = wire.refuse_anthropic(seen, self.anthropic_key)
         else:
@@ -286,7 +286,7 @@ class ModelDouble:
 
 
 def _cut(reply: Reply, seen: Seen) -> Reply:
-    """No answer is longer than max_tokens."""
+    """Cut an answer at max_tokens."""
     most = seen.body.get("max_tokens") or seen.body.get("max_completion_tokens") or 1_000_000
     found = list(_TOKEN.finditer(reply.text))
     if len(found) <= most:
@@ -304,7 +304,7 @@ def _models(names: list[str], provider: ProviderName) -> dict[str, Any]:
 
 
 def _vector(text: str, size: int) -> list[float]:
-    """A unit vector from the words of a text: texts that share words lie near each other."""
+    """Return a unit vector from the words of a text, so that texts that share words have similar vectors."""
     sums = [0.0] * size
     for word in _TOKEN.findall(text.lower()):
         digest = hashlib.sha256(word.encode()).digest()

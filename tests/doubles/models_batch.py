@@ -1,8 +1,8 @@
-"""The batch APIs of both providers: a batch waits until a test lets it be worked on, and answers in another order.
+"""The batch APIs of both providers: a batch waits until a test processes it, and its results are in another order.
 
 batch = await llm_batch.submit(prompts)
 double.batches.work(2)                # two prompts are answered
-double.batches.end("expired")         # the rest never is
+double.batches.end("expired")         # the rest is not answered
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class BatchDesk:
             job.answers[name] = self._write(Seen(number, job.provider, path, job.headers, job.requests[name]))
 
     def end(self, how: Ending = "completed") -> None:
-        """The last batch is over."""
+        """End the last batch."""
         self.jobs[-1].ended = how
 
     def serves(self, path: str, openai_kind: str) -> bool:
@@ -177,7 +177,7 @@ class BatchDesk:
         }
 
     def _openai_files(self, job: Job) -> dict[str, Any]:
-        """Answers and errors, each in a file of its own; what a cancellation left out is in neither."""
+        """Write answers and errors to separate files. Prompts that a cancellation left out are in neither."""
         good: list[str] = []
         bad: list[str] = []
         for name in reversed(job.requests):
@@ -199,7 +199,7 @@ class BatchDesk:
 
 
 def _uploaded(exchange: Exchange) -> bytes:
-    """The file of a form; the double insists on the purpose."""
+    """Return the file of a form; the purpose is required."""
     head = f"content-type: {exchange.headers['content-type']}\r\n\r\n".encode()
     parts = {
         str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)

@@ -17,7 +17,7 @@ ProviderName = Literal["anthropic", "openai"]
 _TOKEN = re.compile(r"\w{1,5}|[^\w\s]|\n+", re.UNICODE)
 
 LOOKBACK = 20
-"""Blocks that a breakpoint of Anthropic looks back."""
+"""Blocks before an Anthropic breakpoint in which a cached prefix is found."""
 OPENAI_SMALLEST = 1024
 OPENAI_STEP = 128
 OPENAI_LIFE = 1800.0
@@ -37,13 +37,13 @@ PRICES: dict[str, tuple[str, str, str, str, str]] = {
 
 
 def tokens(text: str) -> int:
-    """Tokens of a text: pieces of words up to five characters, signs, line breaks."""
+    """Count the tokens of a text: pieces of words of up to five characters, signs, line breaks."""
     return len(_TOKEN.findall(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of a prompt in the order in which it is cached; ``ttl`` where a breakpoint stands after it."""
+    """One block of a prompt, in caching order. ``ttl`` is set if a breakpoint follows it."""
 
     text: str
     ttl: str | None = None
@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """The prompt of one request, disjoint."""
+    """The prompt tokens of one request; the fields do not overlap."""
 
     plain: int = 0
     read: int = 0
@@ -70,7 +70,7 @@ class Metered:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """One line of the bill. ``complete`` is False where the client left or the stream was broken off."""
+    """One line of the bill. It is not ``complete`` if the client disconnected or the stream broke off."""
 
     provider: ProviderName
     model: str
@@ -82,7 +82,7 @@ class Billed:
 
 
 def dollars(provider: ProviderName, model: str, prompt: Metered, output: int) -> Decimal | None:
-    """The price by the providers' lists, size tiers included; None for a model they do not sell."""
+    """Return the listed price, including size tiers; None for a model that is not listed."""
     row = PRICES.get(model)
     if row is None:
         return None
@@ -98,12 +98,12 @@ def dollars(provider: ProviderName, model: str, prompt: Metered, output: int) ->
 
 @dataclass(slots=True)
 class AnthropicCache:
-    """Prefixes by model, each with the time at which it goes; reading prolongs it."""
+    """Cached prefixes by model, with their expiry. Reading a prefix extends it."""
 
     _ends: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def meter(self, model: str, blocks: Sequence[Block], now: float) -> Metered:
-        """Look up and write the cache for one request."""
+        """Read and write the cache for one request."""
         sums = _running(blocks)
         keys = _prefixes(model, [block.text for block in blocks])
         marks = [at for at, block in enumerate(blocks) if block.ttl]
@@ -134,7 +134,7 @@ class AnthropicCache:
 
 @dataclass(slots=True)
 class OpenAICache:
-    """Automatic: every prefix of 1,024 tokens or more, in steps of 128, on the machine that the key names."""
+    """Cache automatically: every prefix of 1,024 tokens or more, in steps of 128, per cache key."""
 
     _ends: dict[str, float] = field(default_factory=dict)
 

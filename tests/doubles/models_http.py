@@ -1,4 +1,4 @@
-"""A very small HTTP/1.1 server whose every byte a test controls: streams, torn packets, resets, silence."""
+"""A minimal HTTP/1.1 server whose every byte a test controls: streams, torn packets, resets, silence."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before the answer was complete."""
+    """The client closed the connection before the response was complete."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and the way to answer it."""
+    """One request, and methods to answer it."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Exchange:
     async def answer(
         self, status: int, body: bytes, content_type: str = "application/json", headers: Mapping[str, str] | None = None
     ) -> None:
-        """A whole answer."""
+        """Send a complete response."""
         self._head(status, {"content-type": content_type, "content-length": str(len(body)), **(headers or {})})
         self.writer.write(body)
         await self._drain()
@@ -42,13 +42,13 @@ class Exchange:
         await self.answer(status, json.dumps(value, ensure_ascii=False).encode(), headers=headers)
 
     async def begin_stream(self) -> None:
-        """The head of a stream of events."""
+        """Send the headers of an event stream."""
         self._head(200, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked"})
         await self._drain()
         self._watch = asyncio.create_task(self.reader.read(1))
 
     async def send(self, data: bytes, *, shred: bool = False) -> None:
-        """A piece of the stream; ``shred`` sends each byte in a packet of its own. Raises ClientGoneError."""
+        """Send a piece of the stream; ``shred`` sends each byte in its own packet. Raises ClientGoneError."""
         for part in [data[at : at + 1] for at in range(len(data))] if shred else [data]:
             self._raise_if_gone()
             self.writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
@@ -57,13 +57,13 @@ class Exchange:
                 await asyncio.sleep(0)
 
     async def end_stream(self) -> None:
-        """The stream ends as HTTP wants it."""
+        """End the stream as HTTP requires."""
         await self._unwatch()
         self.writer.write(b"0\r\n\r\n")
         await self._drain()
 
     async def wait(self, seconds: float) -> None:
-        """Do nothing for a while. Raises ClientGoneError as soon as the client leaves."""
+        """Wait. Raises ClientGoneError as soon as the client disconnects."""
         if self._watch is None:
             self._watch = asyncio.create_task(self.reader.read(1))
         done, _ = await asyncio.wait({self._watch}, timeout=seconds)
@@ -71,7 +71,7 @@ class Exchange:
             raise ClientGoneError
 
     def reset(self) -> None:
-        """Break the connection so that the client sees a reset."""
+        """Reset the connection."""
         self.keep_alive = False
         raw: socket.socket | None = self.writer.get_extra_info("socket")
         if raw is not None:
@@ -105,7 +105,7 @@ class Exchange:
 
 
 class HttpServer:
-    """Serves on a loopback port until it is stopped; it can be started again on the same port."""
+    """Serves on a loopback port until it is stopped. It can be started again on the same port."""
 
     def __init__(self, handle: Callable[[Exchange], Awaitable[None]]) -> None:
         self._handle = handle
@@ -119,7 +119,7 @@ class HttpServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """From now on connections are refused; those that are open are dropped."""
+        """Refuse new connections and drop the open ones."""
         if self._server is not None:
             self._server.close()
         for task in list(self._connections):
@@ -153,7 +153,7 @@ class HttpServer:
 async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
     try:
         first_byte = await reader.readexactly(1)
-        if first_byte == b"\x16":  # TLS, which nobody speaks here
+        if first_byte == b"\x16":  # TLS, which this server does not support
             return None
         head = (first_byte + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
@@ -166,7 +166,7 @@ async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> E
 
 
 def closed_port() -> int:
-    """A port of loopback on which nobody listens."""
+    """Return a loopback port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Images as the double takes them: their bytes checked against their media type, billed by the published rules."""
+"""Images in requests to the double: checks their bytes against the media type, bills them by the published rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGEST_BASE64 = 5 * 1024 * 1024
 
 
 def images(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Media type and base64 of every image of a request."""
+    """Return media type and base64 of every image in a request."""
     for message in body.get("messages", []):
         if isinstance(message["content"], list):
             for block in message["content"]:
@@ -29,7 +29,7 @@ def images(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def source(block: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Media type and base64 of an image block of either provider; None for any other block."""
+    """Return media type and base64 of an image block of either provider; None for any other block."""
     if block.get("type") == "image":
         return str(block["source"]["media_type"]), str(block["source"]["data"])
     if block.get("type") == "image_url":
@@ -39,7 +39,7 @@ def source(block: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def fault(seen: Seen) -> str:
-    """What is wrong with the images of a request; nothing for none."""
+    """Return why the images of a request are rejected; empty if they are valid."""
     for media_type, data in images(seen.body):
         if seen.provider == "anthropic" and len(data) > _LARGEST_BASE64:
             return f"image exceeds 5 MB maximum: {len(data)} bytes > {_LARGEST_BASE64} bytes"
@@ -54,7 +54,7 @@ def fault(seen: Seen) -> str:
 
 
 def block(role: str, found: tuple[str, str], provider: str, detail: str = "auto", ttl: str | None = None) -> Block:
-    """An image as a block of the prompt, with the tokens that the provider bills for it."""
+    """Return an image as a block of the prompt, with the tokens that the provider bills."""
     raw = base64.b64decode(found[1])
     with PIL.Image.open(io.BytesIO(raw)) as opened:
         width, height = opened.size

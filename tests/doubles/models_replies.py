@@ -1,4 +1,4 @@
-"""What the double of the model providers answers: a text and, where a test wants one, a fault."""
+"""Scripted replies of the model provider double: a text and an optional fault."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Fault = Literal[
     "reset",  # the connection is reset after ``after`` pieces
     "hang_up",  # a clean end without a terminal event after ``after`` pieces
     "broken_json",  # half a JSON object after ``after`` pieces
-    "broken_utf8",  # bytes that are no text after ``after`` pieces
-    "pings",  # signs of life and no text
+    "broken_utf8",  # undecodable bytes after ``after`` pieces
+    "pings",  # pings and no text
     "thinking",  # thinking and no text
     "no_usage",  # everything but usage
     "absurd_usage",  # numbers that cannot be true
-    "unknown_events",  # events that no documentation knows, between the others
+    "unknown_events",  # undocumented events between the others
     "late_usage",  # the text ends, the usage never comes and the connection stays open
 ]
 Stop = Literal["complete", "cut", "refused"]
@@ -49,14 +49,14 @@ class Reply:
     piece: int = 12
     pause: float = 0.0
     shred: bool = False
-    """Send every byte in a packet of its own: characters and lines are torn."""
+    """Send every byte in its own packet, so that characters and lines are split."""
     held: asyncio.Event | None = None
-    """Nothing more comes after ``after`` pieces until it is set."""
+    """Pause after ``after`` pieces until this event is set."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """One request as it arrived. ``closed`` is set once the client has left before the end."""
+    """One received request. ``closed`` is set when the client disconnects before the end."""
 
     number: int
     provider: ProviderName
@@ -72,20 +72,20 @@ class Seen:
 
     @property
     def system(self) -> str:
-        """The system prompt as one text."""
+        """Return the system prompt as one text."""
         if self.provider == "anthropic":
             return _text(self.body.get("system", ""))
         return "\n".join(_text(m["content"]) for m in self.body["messages"] if m["role"] in ("system", "developer"))
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        """Role and text of each message, the system's left out."""
+        """Return role and text of each message except the system prompt."""
         found = [(str(m["role"]), _text(m["content"])) for m in self.body.get("messages", [])]
         return [(role, text) for role, text in found if role not in ("system", "developer")]
 
 
 def quoting(seen: Seen) -> Reply:
-    """The default script: quote the first sentence of up to two numbered passages of the last message."""
+    """Answer with the first sentence of up to two numbered passages of the last message; the default script."""
     text = seen.messages[-1][1] if seen.messages else ""
     quotes = []
     for match in re.finditer(

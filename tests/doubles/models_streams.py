@@ -1,4 +1,4 @@
-"""How the double streams an answer, and how it fails in the middle of one."""
+"""Streams an answer of the model provider double, and its faults in the middle of one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ABSURD = Metered(plain=-5, read=10**9)
 
 
 async def stream(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) -> bool:
-    """Stream the reply; True if it ended with its terminal event. Raises ClientGoneError."""
+    """Stream the reply; return whether it ended with its terminal event. Raises ClientGoneError."""
     if reply.fault == "deaf":
         await exchange.wait(FOR_EVER)
         return False
@@ -73,7 +73,7 @@ async def _break(exchange: Exchange, seen: Seen, reply: Reply) -> bool:
 
 
 async def _only_alive(exchange: Exchange, seen: Seen, reply: Reply) -> bool:
-    """Signs of life for ever, never any text."""
+    """Send pings forever and no text."""
     while True:
         await exchange.wait(reply.pause or 0.02)
         if seen.provider == "anthropic" and reply.fault == "thinking":

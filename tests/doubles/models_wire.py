@@ -1,4 +1,4 @@
-"""The wire format of both providers: what they refuse, and how an answer looks on the wire."""
+"""The wire format of both providers: validation of requests, and the format of responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANTHROPIC_STOPS = {"complete": "end_turn", "cut": "max_tokens", "refused": "refu
 OPENAI_STOPS = {"complete": "stop", "cut": "length", "refused": "content_filter"}
 
 
-# --- what is refused
+# --- validation of requests
 
 
 def anthropic_error(status: int, kind: str, message: str) -> Refusal:
@@ -33,14 +33,14 @@ def openai_error(status: int, kind: str, message: str, code: str | None = None) 
 
 
 def key_of(seen: Seen) -> str:
-    """Both take the key as a bearer token; Anthropic takes x-api-key as well."""
+    """Check the key: both providers accept a bearer token, Anthropic also x-api-key."""
     if seen.provider == "anthropic" and "x-api-key" in seen.headers:
         return seen.headers["x-api-key"]
     return seen.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def refuse_anthropic(seen: Seen, key: str, *, counting: bool = False) -> Refusal | None:
-    """The rules of the Messages API that a client can break."""
+    """Return the rule of the Messages API that a request breaks."""
     if key_of(seen) != key:
         return anthropic_error(401, "authentication_error", "invalid x-api-key")
     if "anthropic-version" not in seen.headers:
@@ -83,7 +83,7 @@ def _invalid(message: str) -> Refusal:
 
 
 def refuse_openai(seen: Seen, key: str, *, compatible: bool) -> Refusal | None:
-    """The rules of chat completions; a compatible server knows no field that OpenAI alone has."""
+    """Return the rule of chat completions that a request breaks. Compatible servers reject OpenAI's own fields."""
     if key_of(seen) != key:
         return openai_error(401, "invalid_request_error", "Incorrect API key provided: sk-ab***.", "invalid_api_key")
     body = seen.body
@@ -107,7 +107,7 @@ def refuse_openai(seen: Seen, key: str, *, compatible: bool) -> Refusal | None:
 
 
 def _closed(schema: Any) -> bool:
-    """Whether every object in a schema forbids other properties and requires its own."""
+    """Return whether every object in a schema forbids other properties and requires its own."""
     if isinstance(schema, list):
         return all(map(_closed, schema))
     if not isinstance(schema, dict):
@@ -119,11 +119,11 @@ def _closed(schema: Any) -> bool:
     return all(map(_closed, schema.values()))
 
 
-# --- the prompt as it is counted and cached
+# --- blocks of the prompt, for counting and caching
 
 
 def anthropic_blocks(body: Mapping[str, Any]) -> list[Block]:
-    """System first, then the blocks of each message."""
+    """Return the blocks in order: the system prompt, then each message."""
     blocks = _blocks(body.get("system") or [], "system")
     for message in body.get("messages", []):
         blocks += _blocks(message["content"], message["role"])
@@ -158,7 +158,7 @@ def openai_blocks(body: Mapping[str, Any]) -> list[Block]:
     return found
 
 
-# --- how an answer looks
+# --- responses
 
 
 def anthropic_usage(prompt: Metered, output: int) -> dict[str, Any]:
@@ -216,12 +216,12 @@ def openai_completion(seen: Seen, reply: Reply, usage: Mapping[str, Any]) -> dic
 
 
 def event(kind: str, data: Mapping[str, Any]) -> bytes:
-    """An event of Anthropic's stream."""
+    """Return an event of Anthropic's stream."""
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **data}, ensure_ascii=False)}\n\n".encode()
 
 
 def data(value: Mapping[str, Any]) -> bytes:
-    """An event of OpenAI's stream."""
+    """Return an event of OpenAI's stream."""
     return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
 
 
@@ -236,7 +236,7 @@ def anthropic_piece(text: str) -> bytes:
 
 
 def anthropic_closing(reply: Reply, usage: Mapping[str, Any] | None) -> list[bytes]:
-    """The last events; the usage in them is cumulative."""
+    """Return the last events; their usage is cumulative."""
     ending: dict[str, Any] = {"delta": {"stop_reason": ANTHROPIC_STOPS[reply.stop], "stop_sequence": None}}
     if usage is not None:
         ending["usage"] = {name: value for name, value in usage.items() if name.endswith("_tokens")}

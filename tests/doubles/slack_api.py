@@ -1,4 +1,4 @@
-"""Slack's Web API: tokens, scopes, tiers and the rules of each method the bot may call."""
+"""Emulates Slack's Web API: tokens, scopes, rate limits and the rules of each method that the bot calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.doubles import slack_blocks
 from tests.doubles.slack_limits import Buckets
 from tests.doubles.slack_streams import Refusal, StreamMethods
-from tests.doubles.slack_world import BOT_ID, BOT_USER, TEAM, Channel, Message, pings
+from tests.doubles.slack_world import BOT_ID, BOT_USER, TEAM, Channel, Message, mentions_in
 
 if TYPE_CHECKING:
     from tests.doubles.slack import SlackDouble
@@ -40,13 +40,13 @@ SCOPES: dict[str, str | None] = {
     "assistant.threads.setStatus": "assistant:write",
     "views.open": None,
 }
-"""What each method needs; of a private channel the scope of groups in place of that of channels."""
-CLIPPED = 15
-"""Messages a page for an app that is distributed outside the Marketplace."""
+"""The scope of each method. For a private channel, ``groups:`` replaces ``channels:``."""
+LIMITED_PAGE_SIZE = 15
+"""Messages in a page for an app distributed outside the Marketplace."""
 
 
 class WebApi:
-    """Answers ``/api/METHOD``."""
+    """Serves ``/api/METHOD``."""
 
     def __init__(self, slack: SlackDouble) -> None:
         self._slack = slack
@@ -77,22 +77,22 @@ class WebApi:
         self.streams = streams
 
     def answer(self, method: str, args: Args) -> dict[str, Any]:
-        """What an admitted call returns. Raises Refusal."""
+        """Return the response of an authorized call. Raises Refusal."""
         return self._methods[method](args)
 
     def check_streams(self) -> None:
-        """A stream that is left open in the end breaks the rules: it would show an error after some minutes."""
+        """Record a violation for each stream left open: Slack would show an error after some minutes."""
         for message in self.streams.left_open():
             self._slack.violations.append(f"the stream {message.ts} was never stopped: {message.shown!r}")
 
     async def serve(self, request: web.Request) -> web.Response:
-        """One call."""
+        """Handle one call."""
         method = request.match_info["method"]
         args = await _arguments(request)
         headers = {"x-oauth-scopes": ",".join(sorted(self._slack.scopes))}
         self._slack.calls.append((method, args))
         try:
-            self._admit(method, request.headers.get("Authorization", ""), args)
+            self._authorize(method, request.headers.get("Authorization", ""), args)
             seconds = self.buckets.wait(method, args.get("channel", ""), self._slack.scripted_wait(method))
             if seconds is not None:
                 self._slack.refused.append(method)
@@ -110,16 +110,16 @@ class WebApi:
                 self._slack.violations.append(f"{method}: {refusal.body['error']}: {refusal.fault}")
             return web.json_response(refusal.body, headers=headers)
 
-    def _admit(self, method: str, authorization: str, args: Args) -> None:
+    def _authorize(self, method: str, authorization: str, args: Args) -> None:
         token = authorization.removeprefix("Bearer ")
         if method not in self._methods:
             raise Refusal("unknown_method", "" if method in SCOPES else f"no method {method}")
-        wanted = self._slack.app_token if method == "apps.connections.open" else self._slack.bot_token
+        expected = self._slack.app_token if method == "apps.connections.open" else self._slack.bot_token
         if not token:
             raise Refusal("not_authed")
-        if token[:5] != wanted[:5]:
+        if token[:5] != expected[:5]:
             raise Refusal("not_allowed_token_type", token[:5])
-        if token != wanted:
+        if token != expected:
             raise Refusal("invalid_auth")
         needed = SCOPES[method]
         channel = self._world.channels.get(str(args.get("channel")))
@@ -129,7 +129,7 @@ class WebApi:
             provided = ",".join(sorted(self._slack.scopes))
             raise Refusal("missing_scope", needed, needed=needed, provided=provided)
 
-    # --- the bot itself
+    # --- the app
 
     def _auth_test(self, _: Args) -> dict[str, Any]:
         names = {"url": "https://parley.slack.com/", "team": "Parley Test", "user": "parley"}
@@ -168,7 +168,7 @@ class WebApi:
 
     def _update(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_update_message")
-        self.streams.must_be_over(message, "streaming_state_conflict")
+        self.streams.require_closed(message, "streaming_state_conflict")
         text, blocks = self._content(args)
         if len(text) > 4000:
             raise Refusal("msg_too_long", f"text of {len(text)} characters")
@@ -177,7 +177,7 @@ class WebApi:
 
     def _delete(self, args: Args) -> dict[str, Any]:
         message = self._own(args, "cant_delete_message")
-        self.streams.must_be_over(message, "cant_delete_message")
+        self.streams.require_closed(message, "cant_delete_message")
         message.deleted = True
         return {"channel": message.channel, "ts": message.ts}
 
@@ -187,7 +187,7 @@ class WebApi:
         if message is None:
             raise Refusal("message_not_found")
         if message.bot_id != BOT_ID:
-            raise Refusal(error, "somebody else's message")
+            raise Refusal(error, "another user's message")
         return message
 
     def _writable(self, args: Args) -> Channel:
@@ -195,8 +195,8 @@ class WebApi:
         if channel is None:
             raise Refusal("channel_not_found")
         if BOT_USER not in channel.members:
-            private = channel.kind != "channel"
-            raise Refusal("channel_not_found" if private else "not_in_channel")
+            is_private = channel.kind != "channel"
+            raise Refusal("channel_not_found" if is_private else "not_in_channel")
         if channel.is_archived:
             raise Refusal("is_archived")
         return channel
@@ -209,12 +209,12 @@ class WebApi:
             raise Refusal("msg_too_long", "more than 12,000 characters of Markdown")
         if faults := slack_blocks.faults(blocks):
             raise Refusal("invalid_blocks", "; ".join(faults), response_metadata={"messages": faults})
-        called = pings("\n".join([text, *slack_blocks.texts(blocks)]))
-        if called:
-            self._slack.violations.append(f"the bot called people: {called}")
+        mentions = mentions_in("\n".join([text, *slack_blocks.texts(blocks)]))
+        if mentions:
+            self._slack.violations.append(f"the bot mentioned users: {mentions}")
         return text, blocks
 
-    # --- people and channels
+    # --- users and channels
 
     def _info(self, args: Args) -> dict[str, Any]:
         channel = self._world.channels.get(str(args.get("channel")))
@@ -224,30 +224,30 @@ class WebApi:
 
     def _members(self, args: Args) -> dict[str, Any]:
         channel = self._world.channels[self._info(args)["channel"]["id"]]
-        return _page(sorted(channel.members), "members", args, most=1000)
+        return _page(sorted(channel.members), "members", args, max_size=1000)
 
     def _own_channels(self, args: Args) -> dict[str, Any]:
         kinds = {"public_channel": "channel", "private_channel": "group"}
-        wanted = {kinds[kind] for kind in str(args.get("types") or "public_channel").split(",")}
-        mine = [place for place in self._world.channels.values() if BOT_USER in place.members and place.kind in wanted]
+        types = {kinds[kind] for kind in str(args.get("types") or "public_channel").split(",")}
+        own = [one for one in self._world.channels.values() if BOT_USER in one.members and one.kind in types]
         if args.get("exclude_archived") in (True, "1", "true"):
-            mine = [place for place in mine if not place.is_archived]
-        return _page([place.payload() for place in mine], "channels", args, most=999)
+            own = [channel for channel in own if not channel.is_archived]
+        return _page([channel.payload() for channel in own], "channels", args, max_size=999)
 
     def _history(self, args: Args) -> dict[str, Any]:
-        channel = self._joined(args)
+        channel = self._joined_channel(args)
         oldest, latest = float(args.get("oldest") or 0), float(args.get("latest") or "inf")
         found = [
-            self._slack.told(message)
+            self._slack.payload_with_thread(message)
             for message in sorted(self._world.messages, key=lambda message: float(message.ts), reverse=True)
             if message.channel == channel.id
             and not (message.deleted or message.only_for)
             and message.thread_ts in (None, message.ts)
             and oldest < float(message.ts) < latest
         ]
-        return _page(found, "messages", args, most=CLIPPED if self._slack.distributed else 999)
+        return _page(found, "messages", args, max_size=LIMITED_PAGE_SIZE if self._slack.distributed else 999)
 
-    def _joined(self, args: Args) -> Channel:
+    def _joined_channel(self, args: Args) -> Channel:
         channel = self._world.channels[self._info(args)["channel"]["id"]]
         if BOT_USER not in channel.members:
             raise Refusal("not_in_channel")
@@ -259,15 +259,15 @@ class WebApi:
         return {"channel": {"id": self._world.direct(args["users"]).id}, "no_op": True, "already_open": True}
 
     def _replies(self, args: Args) -> dict[str, Any]:
-        channel, ts = self._joined(args).id, str(args.get("ts"))
-        found = [self._slack.told(message) for message in self._world.thread(channel, ts)]
+        channel, ts = self._joined_channel(args).id, str(args.get("ts"))
+        found = [self._slack.payload_with_thread(message) for message in self._world.thread(channel, ts)]
         if not found:
             raise Refusal("thread_not_found")
         oldest = str(args.get("oldest") or "0")
         found = [message for message in found if message["ts"] >= oldest or message["ts"] == ts]
         if str(args.get("include_all_metadata")).lower() not in ("1", "true"):
             found = [{name: value for name, value in message.items() if name != "metadata"} for message in found]
-        return _page(found, "messages", args, most=CLIPPED if self._slack.distributed else 999)
+        return _page(found, "messages", args, max_size=LIMITED_PAGE_SIZE if self._slack.distributed else 999)
 
     def _user(self, args: Args) -> dict[str, Any]:
         user = self._world.users.get(str(args.get("user")))
@@ -283,7 +283,7 @@ class WebApi:
         return {"file_id": file_id, "upload_url": f"{self._slack.base}/upload/v1/{file_id}"}
 
     async def upload(self, request: web.Request) -> web.Response:
-        """The bytes of a file."""
+        """Receive the content of a file."""
         file_id = request.match_info["file"]
         if file_id not in self._uploads:
             return web.Response(status=404, text="no such upload")
@@ -293,25 +293,25 @@ class WebApi:
     def _complete_upload(self, args: Args) -> dict[str, Any]:
         files = args["files"] if isinstance(args["files"], list) else json.loads(args["files"])
         channel = self._writable({"channel": args.get("channel_id")})
-        done = []
+        completed = []
         for file in files:
             name, data = self._uploads[file["id"]]
             if data is None:
                 raise Refusal("file_not_found", "completed before it was uploaded")
-            done.append({"id": file["id"], "name": name, "title": file.get("title"), "size": len(data)})
+            completed.append({"id": file["id"], "name": name, "title": file.get("title"), "size": len(data)})
             self._slack.uploaded[file["id"]] = data
         message = self._add(channel, args, str(args.get("initial_comment") or ""), [])
-        message.files = done
-        return {"files": done}
+        message.files = completed
+        return {"files": completed}
 
-    # --- the rest
+    # --- status and modals
 
     def _set_status(self, args: Args) -> dict[str, Any]:
         self._slack.statuses.append(str(args.get("status")))
         return {}
 
     def _view(self, args: Args) -> dict[str, Any]:
-        self._slack.handouts.spend(str(args.get("trigger_id")))
+        self._slack.temporary.use_trigger(str(args.get("trigger_id")))
         view = args.get("view")
         if faults := slack_blocks.view_faults(view):
             raise Refusal("invalid_arguments", "; ".join(faults))
@@ -321,12 +321,12 @@ class WebApi:
         return {"view": opened}
 
 
-def _page(found: list[Any], name: str, args: Args, *, most: int) -> dict[str, Any]:
-    """One page of what was found; the cursor of the next is a number here."""
-    start, limit = int(args.get("cursor") or 0), min(int(args.get("limit") or 100), most)
-    more = start + limit < len(found)
-    cursor = {"next_cursor": str(start + limit) if more else ""}
-    return {name: found[start : start + limit], "has_more": more, "response_metadata": cursor}
+def _page(found: list[Any], name: str, args: Args, *, max_size: int) -> dict[str, Any]:
+    """Return one page of the results; the cursor of the next page is an index."""
+    start, limit = int(args.get("cursor") or 0), min(int(args.get("limit") or 100), max_size)
+    has_more = start + limit < len(found)
+    cursor = {"next_cursor": str(start + limit) if has_more else ""}
+    return {name: found[start : start + limit], "has_more": has_more, "response_metadata": cursor}
 
 
 async def _arguments(request: web.Request) -> Args:

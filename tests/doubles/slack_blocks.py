@@ -1,4 +1,4 @@
-"""Slack's rules for blocks, as far as a message of the bot can break them. Returns the faults in words."""
+"""Checks Slack's rules for blocks and modals, as far as the bot can break them, and describes each fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TEXT_LIMITS = {"header": 150, "section": 3000}
 
 
 def faults(blocks: object) -> list[str]:
-    """What Slack would refuse with ``invalid_blocks``; empty when the blocks are fine."""
+    """Return why Slack would refuse the blocks with ``invalid_blocks``; empty if they are valid."""
     if not isinstance(blocks, list):
         return ["blocks must be a list"]
     found = ["more than 50 blocks"] if len(blocks) > 50 else []
@@ -27,12 +27,12 @@ def faults(blocks: object) -> list[str]:
 
 
 def markdown_chars(blocks: list[Block]) -> int:
-    """Characters of all ``markdown`` blocks together; Slack takes 12,000 a message."""
+    """Return the characters of all ``markdown`` blocks together; Slack accepts 12,000 in a message."""
     return sum(len(block.get("text", "")) for block in blocks if block.get("type") == "markdown")
 
 
 def texts(blocks: list[Block]) -> Iterator[str]:
-    """Every text a reader sees, in order."""
+    """Yield every text that a reader sees, in order."""
     for block in blocks:
         if block["type"] == "markdown":
             yield block["text"]
@@ -47,7 +47,7 @@ def texts(blocks: list[Block]) -> Iterator[str]:
 
 
 def buttons(blocks: list[Block]) -> dict[str, Block]:
-    """The buttons of a message by their action."""
+    """Return the buttons of a message by action ID."""
     rows = [block["elements"] for block in blocks if block["type"] == "actions"]
     return {element["action_id"]: element for row in rows for element in row if element["type"] == "button"}
 
@@ -100,8 +100,8 @@ def _button(element: Block) -> Iterator[str]:
         yield "accessibility_label too long"
     if element.get("style") not in (None, "primary", "danger"):
         yield f"button style {element['style']!r}"
-    known = {"text", "action_id", "value", "accessibility_label", "style", "url", "confirm"}
-    yield from _unknown(element, known)
+    allowed = {"text", "action_id", "value", "accessibility_label", "style", "url", "confirm"}
+    yield from _unknown(element, allowed)
 
 
 def _table(block: Block) -> Iterator[str]:
@@ -144,12 +144,12 @@ def _text(text: Block, limit: int, kinds: set[str]) -> Iterator[str]:
     length = len(text.get("text") or "")
     if not 1 <= length <= limit:
         yield f"text of {length} characters, {limit} allowed"
-    known = {"text", "verbatim"} if text.get("type") == "mrkdwn" else {"text", "emoji"}
-    yield from _unknown(text, known)
+    allowed = {"text", "verbatim"} if text.get("type") == "mrkdwn" else {"text", "emoji"}
+    yield from _unknown(text, allowed)
 
 
-def _unknown(block: Block, known: set[str]) -> Iterator[str]:
-    for key in block.keys() - known - {"type", "block_id"}:
+def _unknown(block: Block, allowed: set[str]) -> Iterator[str]:
+    for key in block.keys() - allowed - {"type", "block_id"}:
         yield f"{block.get('type')} has no {key!r}"
 
 
@@ -166,10 +166,10 @@ CHECKS: dict[str, Callable[[Block], Iterator[str]]] = {
 
 
 def view_faults(view: object) -> list[str]:
-    """What Slack would refuse of a modal."""
+    """Return why Slack would refuse a modal."""
     if not isinstance(view, dict):
         return ["view must be an object"]
-    found = [] if view.get("type") == "modal" else ["view is no modal"]
+    found = [] if view.get("type") == "modal" else ["view is not a modal"]
     for part in ("title", "submit", "close"):
         if part in view:
             found += list(_text(view[part], 24, {"plain_text"}))

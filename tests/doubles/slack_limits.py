@@ -1,4 +1,4 @@
-"""Slack's rate limits: a bucket a method, one a channel for posts."""
+"""Emulates Slack's rate limits: a token bucket for each method, and for posts one for each channel."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PER_MINUTE = {
     "users.info": 100,
     "users.conversations": 50,
 }
-"""Calls a minute: the documented floor of each tier; ``chat.postMessage`` counts per channel."""
+"""Calls per minute: the documented minimum of each tier; ``chat.postMessage`` counts per channel."""
 
 BURST = 10
-DISTRIBUTED = frozenset({"conversations.history", "conversations.replies"})
-"""What an app that is distributed outside the Marketplace may call once a minute."""
+ONCE_A_MINUTE = frozenset({"conversations.history", "conversations.replies"})
+"""Methods that an app distributed outside the Marketplace may call once a minute."""
 
 
 class Buckets:
-    """Rate limits, in Slack's time."""
+    """Rate limits in Slack seconds."""
 
     def __init__(
         self, pace: float, violations: list[str], clock: Callable[[], float], *, distributed: bool = False
@@ -39,22 +39,22 @@ class Buckets:
         self._pace = pace
         self._violations = violations
         self._levels: dict[str, tuple[float, float]] = {}
-        self._closed: dict[str, float] = {}
+        self._blocked_until: dict[str, float] = {}
 
     def wait(self, method: str, channel: str, scripted: int | None = None) -> int | None:
-        """None when the call may pass, else the seconds of Retry-After; ``scripted`` are seconds a test asks for."""
+        """Return the Retry-After in seconds, or None if the call is allowed. ``scripted`` forces a Retry-After."""
         per_minute = PER_MINUTE.get(method)
         if per_minute is None:
             return None
         key = f"{method} {channel}" if method == "chat.postMessage" else method
         now = self._clock()
-        if now < self._closed.get(key, 0.0):
+        if now < self._blocked_until.get(key, 0.0):
             self._violations.append(f"{key} was called again before its Retry-After was over")
         if scripted is not None:
-            self.shut(key, scripted)
+            self._block(key, scripted)
             return scripted
         burst = BURST
-        if self._distributed and method in DISTRIBUTED:
+        if self._distributed and method in ONCE_A_MINUTE:
             per_minute, burst = 1, 1
         level, since = self._levels.get(key, (float(burst), now))
         level = min(burst, level + (now - since) * self._pace * per_minute / 60)
@@ -62,9 +62,9 @@ class Buckets:
         if level >= 1:
             return None
         seconds = math.ceil(max(1.0, (1 - level) * 60 / per_minute / self._pace))
-        self.shut(key, seconds)
+        self._block(key, seconds)
         return seconds
 
-    def shut(self, key: str, seconds: float) -> None:
-        """Note that a call before that time breaks the rules; a tenth is left for the network."""
-        self._closed[key] = self._clock() + seconds * 0.9
+    def _block(self, key: str, seconds: float) -> None:
+        """Count calls within these seconds as violations, with a tolerance of a tenth for the network."""
+        self._blocked_until[key] = self._clock() + seconds * 0.9

@@ -1,6 +1,6 @@
-"""Slack as several workspaces see it: one address for all, a token for each, and consent that turns into tokens.
+"""Emulates Slack for several workspaces: OAuth consent, token rotation, and one API address for all.
 
-Each workspace is a ``SlackDouble`` of its own; calls reach the one whose token they carry.
+Each workspace is a ``SlackDouble``; the token of a call selects the workspace.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import APP_ID, BOT_USER
 
 CLIENT_ID, CLIENT_SECRET = "111.222", "client-secret"
-LASTS = 43_200
+TOKEN_SECONDS = 43_200
 
 
-def is_organisation(team: str) -> bool:
-    """Whether the id is that of an organisation."""
+def is_organization(team: str) -> bool:
+    """Return whether the ID belongs to an organization."""
     return team.startswith("E")
 
 
 @dataclass
-class Handed:
-    """A token that was handed out: of which team, good until when, and by what it is renewed."""
+class IssuedToken:
+    """An issued token: its team, its expiry and its refresh token."""
 
     team: str
-    until: float
+    expires_at: float
     refresh_token: str
 
 
-class Cloud:
-    """``workspaces`` by team id, or by that of an organisation that installs the app as a whole, which begins with E.
+class SlackCloud:
+    """Serves ``workspaces`` by team ID, or by the ID of an organization (starts with E) that installs the app org-wide.
 
-    ``clock`` tells seconds; tokens are good for twelve hours.
+    ``clock`` returns seconds; tokens are valid for twelve hours.
     """
 
     def __init__(self, workspaces: Mapping[str, SlackDouble], clock: Callable[[], float]) -> None:
         self.workspaces = dict(workspaces)
-        self.clock, self.lasts = clock, LASTS
+        self.clock, self.token_seconds = clock, TOKEN_SECONDS
         self.codes: dict[str, str] = {}
-        self.tokens: dict[str, Handed] = {}
+        self.tokens: dict[str, IssuedToken] = {}
         self.renewals: list[str] = []
         self.uninstalled: list[str] = []
         self.base = ""
@@ -64,61 +64,61 @@ class Cloud:
 
     @property
     def api_url(self) -> str:
-        """What SLACK_API_URL is set to."""
+        """The value for SLACK_API_URL."""
         return f"{self.base}/api/"
 
     def consent(self, team: str) -> str:
-        """Somebody allows the app in their workspace; the code that Slack sends back."""
+        """Approve the app in a workspace and return the code that Slack sends back."""
         code = f"code-{next(self._count)}"
         self.codes[code] = team
         return code
 
     def current(self, team: str) -> str:
-        """The token that the team's workspace was given last."""
-        return [token for token, handed in self.tokens.items() if handed.team == team][-1]
+        """Return the latest token of a workspace."""
+        return [token for token, issued in self.tokens.items() if issued.team == team][-1]
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
         if method == "oauth.v2.access":
-            return web.json_response(self._access(dict(parse_qsl(await request.text()))))
+            return web.json_response(self._exchange(dict(parse_qsl(await request.text()))))
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        handed = self.tokens.get(token)
-        if handed is None:
+        issued = self.tokens.get(token)
+        if issued is None:
             return web.json_response({"ok": False, "error": "invalid_auth"})
-        if self.clock() >= handed.until:
+        if self.clock() >= issued.expires_at:
             return web.json_response({"ok": False, "error": "token_expired"})
         if method == "apps.uninstall":
-            self.uninstalled.append(handed.team)
+            self.uninstalled.append(issued.team)
             return web.json_response({"ok": True})
-        workspace = self.workspaces[handed.team]
+        workspace = self.workspaces[issued.team]
         workspace.bot_token = token
         return await workspace.answer(request)
 
-    def _access(self, form: dict[str, str]) -> dict[str, Any]:
+    def _exchange(self, form: dict[str, str]) -> dict[str, Any]:
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
             return {"ok": False, "error": "bad_client_secret"}
         if form.get("grant_type") == "refresh_token":
-            return self._renewed(form["refresh_token"])
+            return self._renew(form["refresh_token"])
         team = self.codes.pop(form.get("code", ""), None)
         if team is None:
             return {"ok": False, "error": "invalid_code"}
-        return self.hand_out(team) | {"authed_user": {"id": "U0ADA"}}
+        return self.issue(team) | {"authed_user": {"id": "U0ADA"}}
 
-    def _renewed(self, refresh_token: str) -> dict[str, Any]:
-        for handed in self.tokens.values():
-            if handed.refresh_token == refresh_token:
-                handed.refresh_token = ""
-                self.renewals.append(handed.team)
-                return self.hand_out(handed.team)
+    def _renew(self, refresh_token: str) -> dict[str, Any]:
+        for issued in self.tokens.values():
+            if issued.refresh_token == refresh_token:
+                issued.refresh_token = ""
+                self.renewals.append(issued.team)
+                return self.issue(issued.team)
         return {"ok": False, "error": "invalid_refresh_token"}
 
-    def hand_out(self, team: str) -> dict[str, Any]:
-        """A fresh token for a team's workspace."""
+    def issue(self, team: str) -> dict[str, Any]:
+        """Return a new token for a workspace."""
         number = next(self._count)
         token, refresh_token = f"xoxe.xoxb-{team}-{number}", f"xoxe-1-{team}-{number}"
-        self.tokens[token] = Handed(team, self.clock() + self.lasts, refresh_token)
-        named, whole = {"id": team, "name": f"The {team}"}, is_organisation(team)
-        names = {"app_id": APP_ID, "team": None if whole else named, "enterprise": named if whole else None}
-        rotation = {"access_token": token, "refresh_token": refresh_token, "expires_in": self.lasts}
-        kind = {"token_type": "bot", "bot_user_id": BOT_USER, "scope": "chat:write", "is_enterprise_install": whole}
-        return {"ok": True, **names, **rotation, **kind}
+        self.tokens[token] = IssuedToken(team, self.clock() + self.token_seconds, refresh_token)
+        owner, org_wide = {"id": team, "name": f"The {team}"}, is_organization(team)
+        owners = {"app_id": APP_ID, "team": None if org_wide else owner, "enterprise": owner if org_wide else None}
+        rotation = {"access_token": token, "refresh_token": refresh_token, "expires_in": self.token_seconds}
+        bot = {"token_type": "bot", "bot_user_id": BOT_USER, "scope": "chat:write", "is_enterprise_install": org_wide}
+        return {"ok": True, **owners, **rotation, **bot}

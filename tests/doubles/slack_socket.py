@@ -1,4 +1,4 @@
-"""Socket Mode as Slack speaks it: hello, envelopes, acks within 3 seconds or the event comes again."""
+"""Emulates Slack's Socket Mode: hello, envelopes, and redelivery without an acknowledgment within 3 seconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REDELIVERY_SECONDS = (0.0, 60.0, 300.0)
 
 @dataclass
 class Delivery:
-    """One envelope: how often it went out, what came back, and when it was first sent and acknowledged (monotonic)."""
+    """One envelope: delivery attempts, the response, and when it was sent and acknowledged (monotonic)."""
 
     kind: str
     payload: dict[str, Any]
@@ -33,7 +33,7 @@ class Delivery:
 
 
 class SocketMode:
-    """The WebSocket side. ``pace`` is how many of Slack's seconds pass in a real one."""
+    """The WebSocket server. ``pace``: how many Slack seconds pass in a real second."""
 
     def __init__(
         self,
@@ -50,19 +50,19 @@ class SocketMode:
         self._redelivery = redelivery
         self._violations = violations
         self._tickets: set[str] = set()
-        self._waiting: dict[str, Delivery] = {}
-        self._turn = itertools.count()
+        self._unacknowledged: dict[str, Delivery] = {}
+        self._round_robin = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
+        self._connected = asyncio.Event()
 
     def ticket(self) -> str:
-        """A ticket for one connection."""
+        """Return a ticket for one connection."""
         ticket = secrets.token_urlsafe(12)
         self._tickets.add(ticket)
         return ticket
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """One connection from hello to close."""
+        """Serve one connection from hello to close."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets:
             return web.Response(status=400, text="bad ticket")
@@ -72,7 +72,7 @@ class SocketMode:
         self.connections.append(socket)
         hello = {"type": "hello", "num_connections": len(self.connections), "connection_info": {"app_id": APP_ID}}
         await socket.send_json(hello)
-        self._changed.set()
+        self._connected.set()
         try:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
@@ -83,16 +83,16 @@ class SocketMode:
         return socket
 
     def _acknowledged(self, message: dict[str, Any]) -> None:
-        delivery = self._waiting.pop(message.get("envelope_id", ""), None)
+        delivery = self._unacknowledged.pop(message.get("envelope_id", ""), None)
         if delivery is None:
-            self._violations.append(f"an ack for an envelope that does not wait for one: {message}")
+            self._violations.append(f"an acknowledgment for an unknown envelope: {message}")
             return
         delivery.answer = message.get("payload")
         delivery.acked_at = time.monotonic()
         delivery.acked.set()
 
     def send(self, kind: str, payload: dict[str, Any]) -> Delivery:
-        """Deliver in the background until it is acknowledged; events come again, the rest counts as failed."""
+        """Deliver in the background until acknowledged. Only events are redelivered; anything else fails."""
         delivery = Delivery(kind, payload)
         self.deliveries.append(delivery)
         task = asyncio.create_task(self._deliver(delivery))
@@ -113,7 +113,7 @@ class SocketMode:
     async def _attempt(self, delivery: Delivery) -> bool:
         socket = await self._connection()
         envelope_id = secrets.token_hex(16)
-        self._waiting[envelope_id] = delivery
+        self._unacknowledged[envelope_id] = delivery
         envelope: dict[str, Any] = {
             "envelope_id": envelope_id,
             "type": delivery.kind,
@@ -135,22 +135,22 @@ class SocketMode:
 
     async def _connection(self) -> web.WebSocketResponse:
         while not (alive := [socket for socket in self.connections if not socket.closed]):
-            self._changed.clear()
-            await self._changed.wait()
-        return alive[next(self._turn) % len(alive)]
+            self._connected.clear()
+            await self._connected.wait()
+        return alive[next(self._round_robin) % len(alive)]
 
     async def refresh(self) -> None:
-        """Ask every client to connect anew, as Slack does every few hours, and close the old connections."""
+        """Ask every client to reconnect, as Slack does every few hours."""
         for socket in list(self.connections):
             await socket.send_json({"type": "disconnect", "reason": "refresh_requested", "debug_info": {}})
 
     async def drop(self) -> None:
-        """Lose every connection, as a network does."""
+        """Break every connection, as a network failure does."""
         for socket in list(self.connections):
             await socket.close()
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close every connection."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""A workspace in memory: people, channels, messages with every version they ever had."""
+"""Holds a Slack workspace in memory: users, channels, and messages with all their versions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class User:
     is_guest: bool = False
 
     def payload(self) -> dict[str, Any]:
-        """As ``users.info`` tells it."""
+        """Return the user as ``users.info`` does."""
         profile = {"display_name": self.name, "real_name": self.name.title()}
         flags = {"is_admin": self.is_admin, "is_owner": False, "is_primary_owner": False, "is_bot": self.is_bot}
         flags |= {"is_restricted": self.is_guest}
@@ -49,18 +49,18 @@ class Channel:
     is_archived: bool = False
 
     def payload(self) -> dict[str, Any]:
-        """As ``conversations.info`` tells it."""
+        """Return the channel as ``conversations.info`` does."""
         kinds = {"is_channel": "channel", "is_group": "group", "is_im": "im", "is_mpim": "mpim"}
         flags = {flag: self.kind == kind for flag, kind in kinds.items()}
-        member = BOT_USER in self.members
-        private = self.kind != "channel"
-        base = {"id": self.id, "name": self.name, "is_archived": self.is_archived, "is_private": private}
-        return base | {"is_member": member, **flags}
+        is_member = BOT_USER in self.members
+        is_private = self.kind != "channel"
+        base = {"id": self.id, "name": self.name, "is_archived": self.is_archived, "is_private": is_private}
+        return base | {"is_member": is_member, **flags}
 
 
 @dataclass(frozen=True)
 class Version:
-    """What a message said at a moment, in seconds since the workspace was opened."""
+    """One version of a message; ``at`` is in seconds since the workspace was created."""
 
     at: float
     text: str
@@ -68,18 +68,18 @@ class Version:
 
     @property
     def shown(self) -> str:
-        """What a reader sees: the blocks, or the text where there are none."""
+        """What a reader sees: the blocks, or the text if there are none."""
         return "\n".join(slack_blocks.texts(self.blocks)) if self.blocks else self.text
 
     @property
     def buttons(self) -> list[str]:
-        """The actions offered below it."""
+        """The action IDs of the buttons."""
         return list(slack_blocks.buttons(self.blocks))
 
 
 @dataclass
 class Stream:
-    """The stream that a message grows by: ``ends`` in seconds since the workspace was opened, unless it is stopped."""
+    """The stream of a message. It expires at ``ends``, in seconds since the workspace was created."""
 
     ends: float
     recipient: str
@@ -89,7 +89,7 @@ class Stream:
 
 @dataclass
 class Message:
-    """A message with its history; ``only_for`` names the reader of an ephemeral one."""
+    """A message with its versions; ``only_for`` is the reader of an ephemeral message."""
 
     channel: str
     ts: str
@@ -105,21 +105,21 @@ class Message:
 
     @property
     def now(self) -> Version:
-        """What it says."""
+        """The current version."""
         return self.versions[-1]
 
     @property
     def shown(self) -> str:
-        """What a reader sees."""
+        """What a reader sees now."""
         return self.now.shown
 
     @property
     def edits(self) -> int:
-        """How often it was changed."""
+        """How often the message was edited."""
         return len(self.versions) - 1
 
     def payload(self) -> dict[str, Any]:
-        """As the Web API and events tell it."""
+        """Return the message as the Web API and events do."""
         body: dict[str, Any] = {"type": "message", "user": self.user, "ts": self.ts, "team": TEAM}
         body |= {"text": self.now.text}
         optional = {
@@ -135,69 +135,69 @@ class Message:
 
 
 class World:
-    """All that the workspace holds."""
+    """The content of the workspace."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        people = [User("U0ALICE", "alice"), User("U0BOB", "bob"), User("U0ADA", "ada", is_admin=True)]
-        self.users = {user.id: user for user in (*people, User(BOT_USER, "parley", is_bot=True))}
-        everybody = set(self.users)
-        outside = everybody - {BOT_USER}
+        users = [User("U0ALICE", "alice"), User("U0BOB", "bob"), User("U0ADA", "ada", is_admin=True)]
+        self.users = {user.id: user for user in (*users, User(BOT_USER, "parley", is_bot=True))}
+        everyone = set(self.users)
+        without_bot = everyone - {BOT_USER}
         channels = [
-            Channel("C0GENERAL", "general", members=everybody),
+            Channel("C0GENERAL", "general", members=everyone),
             Channel("C0SECRET", "secret", "group", {"U0ALICE", BOT_USER}),
-            Channel("C0RANDOM", "random", members=outside),
-            Channel("C0OLD", "old", members=set(everybody), is_archived=True),
+            Channel("C0RANDOM", "random", members=without_bot),
+            Channel("C0OLD", "old", members=set(everyone), is_archived=True),
         ]
         self.channels = {channel.id: channel for channel in channels}
-        for user in people:
+        for user in users:
             self.direct(user.id)
         self.messages: list[Message] = []
         self._by_ts: dict[tuple[str, str], Message] = {}
         self._threads: dict[tuple[str, str], list[Message]] = {}
-        self._opened = clock()
+        self.created_at = clock()
         self._second = int(time.time())
         self._count = itertools.count(1)
 
     def elapsed(self) -> float:
-        """Seconds since the workspace was opened."""
-        return self.clock() - self._opened
+        """Return the seconds since the workspace was created."""
+        return self.clock() - self.created_at
 
     def next_ts(self) -> str:
-        """A fresh message ts, later than all before."""
+        """Return a new message ``ts``, later than all before."""
         return f"{self._second}.{next(self._count):06d}"
 
     def next_id(self, prefix: str) -> str:
-        """A fresh id of any other kind."""
+        """Return a new ID of any other kind."""
         return f"{prefix}{next(self._count):08d}"
 
     def direct(self, user: str) -> Channel:
-        """The direct message between the bot and a person."""
+        """Return the direct message channel between the bot and a user."""
         channel = Channel("D" + user[1:], user, "im", {user, BOT_USER})
         return self.channels.setdefault(channel.id, channel)
 
     def version(self, text: str, blocks: list[dict[str, Any]] | None = None) -> Version:
-        """A version that is said now."""
+        """Return a version with the current time."""
         return Version(self.elapsed(), text, blocks or [])
 
     def add(self, message: Message) -> Message:
-        """Keep a message."""
+        """Store a message."""
         self.messages.append(message)
         self._by_ts[message.channel, message.ts] = message
         self._threads.setdefault((message.channel, message.thread_ts or message.ts), []).append(message)
         return message
 
     def find(self, channel: str, ts: str) -> Message | None:
-        """The message of that ts, unless it was deleted or is ephemeral."""
+        """Return the message with that ``ts``, unless it was deleted or is ephemeral."""
         message = self._by_ts.get((channel, ts))
         return None if message is None or message.deleted or message.only_for else message
 
     def thread(self, channel: str, thread_ts: str) -> list[Message]:
-        """The visible messages of a thread, its first one included."""
-        said = self._threads.get((channel, thread_ts), [])
-        return [message for message in said if not (message.deleted or message.only_for)]
+        """Return the visible messages of a thread, including its first."""
+        messages = self._threads.get((channel, thread_ts), [])
+        return [message for message in messages if not (message.deleted or message.only_for)]
 
 
-def pings(text: str) -> list[str]:
-    """Control sequences that would call people."""
+def mentions_in(text: str) -> list[str]:
+    """Return the control sequences that would notify users."""
     return re.findall(r"<(?:!(?:channel|here|everyone|subteam\^)|@[UW])[^>]*>?", text)

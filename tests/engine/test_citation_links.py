@@ -1,4 +1,4 @@
-"""Where a citation leads, and what a quote reads like without Markdown's marks."""
+"""Links of citations, and quotes as plain text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from bot.engine.display.citation_links import link, plainly
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.citation_links import as_plain_text, link
+from bot.engine.display.output_filter import sanitize, urls_in
 from bot.types.display import Citation
 
 PAGE = Citation(
@@ -20,7 +20,7 @@ PAGE = Citation(
 )
 
 
-def test_a_web_page_opens_at_the_quoted_words_and_else_at_their_heading() -> None:
+def test_a_web_page_opens_at_the_quote_or_else_at_its_heading() -> None:
     assert link(PAGE) == (
         "https://handbook.example/leave#:~:text=Everybody%20at%20Lanternfish%20has,paid%20leave%20a%20year."
         "&text=Paid%20leave"
@@ -30,7 +30,7 @@ def test_a_web_page_opens_at_the_quoted_words_and_else_at_their_heading() -> Non
     assert link(replace(PAGE, source="https://a.example/b#c", heading=())).startswith("https://a.example/b#c:~:text=")
 
 
-def test_a_row_of_a_table_is_looked_for_by_its_heading() -> None:
+def test_a_table_row_is_found_by_its_heading() -> None:
     assert unquote(link(replace(PAGE, quote="| Meals | 40 euros |"))).endswith("#:~:text=Paid leave")
     assert link(replace(PAGE, quote="| Meals | 40 euros |", heading=("Leave",))) == PAGE.source
 
@@ -47,14 +47,14 @@ def test_a_row_of_a_table_is_looked_for_by_its_heading() -> None:
         ("javascript:alert(1)", None, ""),
     ],
 )
-def test_a_page_a_chat_and_a_file_open_as_they_can(source: str, page: int | None, opens: str) -> None:
+def test_links_of_paged_documents_chats_and_files(source: str, page: int | None, opens: str) -> None:
     assert link(replace(PAGE, source=source, page=page)) == (source if opens == "same" else opens)
 
 
-def test_the_gate_lets_it_pass_in_markdown() -> None:
+def test_the_output_filter_keeps_the_link_in_markdown() -> None:
     shown = f"[Leave › Paid leave]({link(PAGE)})"
-    assert safe(shown, urls_in(link(PAGE))) == shown
-    assert safe(shown, frozenset()) != shown
+    assert sanitize(shown, urls_in(link(PAGE))) == shown
+    assert sanitize(shown, frozenset()) != shown
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_the_gate_lets_it_pass_in_markdown() -> None:
         ("> said 5 > 3 - 1", "said 5 > 3 - 1"),
     ],
 )
-def test_marks_go_and_words_stay(markdown: str, words: str) -> None:
-    assert plainly(markdown) == words
+def test_plain_text_has_the_words_without_the_marks(markdown: str, words: str) -> None:
+    assert as_plain_text(markdown) == words

@@ -11,7 +11,7 @@ import pytest
 
 from bot.engine import user_messages as said
 from bot.engine.display import reply_messages
-from bot.engine.display.retraction import Retracting, retract_or_offer, take_away
+from bot.engine.display.retraction import Retracting, delete_reply, retract_or_offer
 from bot.engine.display.stream import Display
 from bot.errors import LeaseLost, SurfaceError
 from bot.types.display import Part
@@ -106,7 +106,7 @@ async def test_a_post_goes_on_though_whoever_waited_for_it_is_cancelled() -> Non
 async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_lapse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reply_messages, "SHOWN_WITHIN", 0.01)
+    monkeypatch.setattr(reply_messages, "SHOW_TIMEOUT", 0.01)
     asked = 0
 
     @dataclass
@@ -156,7 +156,7 @@ async def test_messages_are_taken_away_even_if_only_their_record_is_known() -> N
         await screen.post(Part(f"draft {index}", f"7b1c:{index}", "7b1c"))
     left = turn(parts=("m0",), recorded=3)
     store = Owing(owed=[left], stored=left)
-    assert await take_away(store.stores, left, screen)
+    assert await delete_reply(store.stores, left, screen)
     assert (screen.messages, store.owed) == ({}, [])
 
 
@@ -177,10 +177,10 @@ async def test_what_a_platform_does_not_let_go_stays_owed_unless_it_says_that_it
     await screen.post(Part("draft", "7b1c:0", "7b1c"))
     left = turn(parts=("m0",), recorded=1)
     store = Owing(owed=[left], stored=left)
-    assert not await take_away(store.stores, left, screen)
+    assert not await delete_reply(store.stores, left, screen)
     assert store.owed == [left]
     screen.deaf = False
-    assert await take_away(store.stores, left, screen)
+    assert await delete_reply(store.stores, left, screen)
     assert screen.last.text == said.FORGOTTEN
 
 

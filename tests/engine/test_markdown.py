@@ -1,4 +1,4 @@
-"""The splitter and the half-streamed view: any Markdown through any limit comes out whole, in order, and stays."""
+"""The Markdown splitter and half-streamed text: nothing is lost or reordered at any limit, and finished parts stay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.engine.markdown import MIN_LIMIT, NOTICE, code_ranges, split, visible
+from bot.engine.markdown import MIN_LIMIT, NOTICE, code_ranges, displayable, split
 
 WORDS = st.sampled_from(
     "alpha beta gamma delta café naïve 東京 don't e.g. 3.14 (see) “quoted” end. Why? `code` **bold**".split()
@@ -77,7 +77,7 @@ def letters(text: str) -> str:
 
 
 def without_repeats(parts: Sequence[str], text: str) -> str:
-    """All parts in a row, without what the splitter adds: fence lines and table headers."""
+    """Return all parts joined, without the fence lines and table headers that the splitter adds."""
     lines = [line for part in parts for line in part.split("\n")]
     return letters("".join(line for line in lines if not is_frame(line)))
 
@@ -88,7 +88,7 @@ def is_frame(line: str) -> bool:
 
 @given(DOCUMENT, LIMIT)
 @settings(max_examples=150, deadline=None)
-def test_comes_out_whole_in_order_within_the_limit(text: str, limit: int) -> None:
+def test_parts_hold_the_whole_text_in_order_within_the_limit(text: str, limit: int) -> None:
     parts, rest = split(text, limit)
     assert rest == ""
     assert all(part.strip() and len(part) <= limit for part in parts)
@@ -97,7 +97,7 @@ def test_comes_out_whole_in_order_within_the_limit(text: str, limit: int) -> Non
 
 @given(DOCUMENT, LIMIT)
 @settings(max_examples=150, deadline=None)
-def test_a_parser_finds_the_same_code_in_the_parts_as_in_the_whole(text: str, limit: int) -> None:
+def test_a_parser_finds_the_same_code_in_the_parts_as_in_the_text(text: str, limit: int) -> None:
     parts = split(text, limit).parts
     whole = "\n".join(line for block in blocks(text, "fence") for line in block.split("\n") if line.strip())
     found = "\n".join(
@@ -116,8 +116,8 @@ def test_every_fence_is_closed_in_its_own_part(text: str, limit: int) -> None:
 @given(st.one_of(SOUP, st.text(max_size=400)), LIMIT)
 @example("`" * 51 + "\n``````x", 64)
 @settings(max_examples=300, deadline=None)
-def test_any_text_fits_and_keeps_its_letters(text: str, limit: int) -> None:
-    """A fence that is opened at the very end, and has no line and no room, may be missing."""
+def test_any_text_is_split_without_losing_letters(text: str, limit: int) -> None:
+    """An open fence at the very end may be missing if it has no line and no room."""
     parts = split(text, limit).parts
     assert all(part.strip() and len(part) <= limit for part in parts)
     words = iter("".join(parts))
@@ -129,7 +129,7 @@ def test_any_text_fits_and_keeps_its_letters(text: str, limit: int) -> None:
 
 @given(st.one_of(SOUP, DOCUMENT), LIMIT, st.data())
 @settings(max_examples=300, deadline=None)
-def test_finished_parts_stay_while_the_text_grows(text: str, limit: int, data: st.DataObject) -> None:
+def test_finished_parts_do_not_change_while_the_text_grows(text: str, limit: int, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     before: list[str] = []
     for cut in [*cuts, len(text)]:
@@ -141,7 +141,7 @@ def test_finished_parts_stay_while_the_text_grows(text: str, limit: int, data: s
 
 @given(DOCUMENT, LIMIT, st.integers(1, 4))
 @settings(max_examples=100, deadline=None)
-def test_a_cap_keeps_the_rest_and_says_so(text: str, limit: int, cap: int) -> None:
+def test_max_parts_returns_the_rest_and_adds_the_notice(text: str, limit: int, cap: int) -> None:
     everything, (parts, rest) = split(text, limit).parts, split(text, limit, cap)
     assert len(parts) <= cap
     assert all(len(part) <= limit for part in parts)
@@ -153,7 +153,7 @@ def test_a_cap_keeps_the_rest_and_says_so(text: str, limit: int, cap: int) -> No
         )
 
 
-def test_short_text_stays_as_it_is() -> None:
+def test_a_short_text_is_unchanged() -> None:
     assert split("Hello **there**.", 2000) == (["Hello **there**."], "")
     assert split("  \n", 2000) == ([], "")
 
@@ -175,7 +175,7 @@ def test_a_heading_stays_with_its_text() -> None:
     assert split(text, 70).parts[1].startswith("## Heading")
 
 
-def test_code_is_reopened_with_its_language_and_indent() -> None:
+def test_a_fence_is_reopened_with_its_language_and_indent() -> None:
     text = "1. Run\n   ```bash\n" + "\n".join(f"   echo number {n}" for n in range(8)) + "\n   ```\n2. Done"
     parts = split(text, 80).parts
     assert len(parts) > 1
@@ -184,13 +184,13 @@ def test_code_is_reopened_with_its_language_and_indent() -> None:
     assert parts[-1].endswith("2. Done")
 
 
-def test_a_longer_fence_holds_shorter_ones() -> None:
+def test_a_longer_fence_contains_shorter_ones() -> None:
     inner = "\n".join(["```py", "x = 1", "```"] * 8)
     parts = split(f"````md\n{inner}\n````", 64).parts
     assert all(part.startswith("````md\n") and part.endswith("\n````") for part in parts)
 
 
-def test_a_table_gets_its_header_again() -> None:
+def test_a_table_repeats_its_header() -> None:
     rows = "\n".join(f"| row {n} | value {n} |" for n in range(12))
     parts = split(f"| Name | Value |\n|---|--:|\n{rows}\n\nAfter it.", 100).parts
     tables = [part for part in parts if "row" in part]
@@ -199,19 +199,19 @@ def test_a_table_gets_its_header_again() -> None:
     assert not split(f"| Name | Value |\n|---|--:|\n{rows}\n\n" + "After it. " * 30, 100).parts[-1].startswith("|")
 
 
-def test_deep_items_do_not_become_code() -> None:
+def test_deeply_indented_items_do_not_become_code() -> None:
     text = "- top\n" + "\n".join(f"    - nested item number {n}" for n in range(10))
     for part in split(text, 100).parts:
         assert blocks(part, "code_block") == []
 
 
-def test_numbers_of_a_list_go_on() -> None:
+def test_list_numbers_continue() -> None:
     parts = split("\n".join(f"{n}. item number {n}" for n in range(1, 20)), 64).parts
     first = [re.match(r"(\d+)\. item number (\d+)", part) for part in parts]
     assert all(match and match.group(1) == match.group(2) for match in first)
 
 
-def test_links_code_and_composed_characters_are_not_torn() -> None:
+def test_links_code_and_composed_characters_are_not_split() -> None:
     link = "[a label of words](https://example.org/a/long/path)"
     parts = split(f"Some words come before it {link} and after.", 64).parts
     assert any(link in part for part in parts)
@@ -269,15 +269,15 @@ def test_thirty_thousand_characters() -> None:
         ("", ""),
     ],
 )
-def test_what_is_half_open_is_closed_or_held_back(half: str, shown: str) -> None:
-    assert visible(half) == shown
+def test_incomplete_constructs_are_closed_or_held_back(half: str, shown: str) -> None:
+    assert displayable(half) == shown
 
 
 @given(DOCUMENT, st.data())
 @settings(max_examples=200, deadline=None)
-def test_what_is_shown_is_a_beginning_of_the_text_and_closing_marks(text: str, data: st.DataObject) -> None:
+def test_the_displayable_text_is_a_prefix_and_closing_marks(text: str, data: st.DataObject) -> None:
     half = text[: data.draw(st.integers(0, len(text)))]
-    shown = visible(half)
+    shown = displayable(half)
     same = next((n for n, (a, b) in enumerate(zip(shown, half, strict=False)) if a != b), min(len(shown), len(half)))
     assert set(shown[same:]) <= set("\n `~*_")
     assert len(half) - same < 400
@@ -287,7 +287,7 @@ def test_what_is_shown_is_a_beginning_of_the_text_and_closing_marks(text: str, d
 @given(DOCUMENT)
 @settings(max_examples=50, deadline=None)
 def test_a_finished_paragraph_is_shown_whole(text: str) -> None:
-    assert letters(visible(text + "\n\n")) == letters(text)
+    assert letters(displayable(text + "\n\n")) == letters(text)
 
 
 def test_code_is_found() -> None:

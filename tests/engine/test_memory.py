@@ -1,4 +1,4 @@
-"""What of a thread goes on: selection within a budget, follow-ups that stand alone, the moment to summarise."""
+"""Thread memory: selection within a budget, rewriting of follow-up questions, and when to summarize."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def said(role: str, text: str, seq: int = 1) -> PastMessage:
         ("Which laptop models may engineers in Ghent choose from?", False),
     ],
 )
-def test_which_questions_lean_on_the_thread(question: str, leans: bool) -> None:
+def test_which_questions_need_the_thread(question: str, leans: bool) -> None:
     assert memory.leans_on_thread(question) is leans
 
 
-def test_a_follow_up_takes_the_words_it_leans_on() -> None:
+def test_a_follow_up_takes_over_the_words_of_the_question_before_it() -> None:
     past = [said("user", "How much may a hotel in London cost?"), said("assistant", "220 EUR, breakfast included.")]
     query = memory.standalone("And in Paris?", past)
     assert query.startswith("And in Paris?")
@@ -36,7 +36,7 @@ def test_a_follow_up_takes_the_words_it_leans_on() -> None:
     assert "breakfast" not in query
 
 
-def test_a_follow_up_of_a_follow_up_reaches_the_question_that_stood_alone() -> None:
+def test_a_follow_up_of_a_follow_up_reaches_the_standalone_question() -> None:
     past = [
         said("user", "When were dogs first allowed in the office kitchen?"),
         said("user", "How much may a hotel in London cost?"),
@@ -47,7 +47,7 @@ def test_a_follow_up_of_a_follow_up_reaches_the_question_that_stood_alone() -> N
     assert "dogs" not in query
 
 
-def test_a_question_that_stands_alone_is_left_alone() -> None:
+def test_a_standalone_question_is_unchanged() -> None:
     question = "Which laptop models may engineers in Ghent choose from?"
     assert memory.standalone(question, [said("user", "How much may a hotel cost?")]) == question
     assert memory.standalone("And then?", []) == "And then?"
@@ -71,7 +71,7 @@ def test_one_giant_message_does_not_fill_the_history() -> None:
     assert selected.messages[0].text == "short"
 
 
-def test_markers_of_earlier_answers_are_taken_out() -> None:
+def test_citation_markers_of_earlier_answers_are_removed() -> None:
     assert memory.without_markers("Nine days [1], or ten [2, 3].") == "Nine days, or ten."
 
 

@@ -1,4 +1,4 @@
-"""What people said that bears on a question, and small talk."""
+"""Earlier statements that are relevant to a question, and small talk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.engine.memory import is_small_talk, said_before
+from bot.engine.memory import earlier_statements, is_small_talk
 from bot.types.conversation import PastMessage
 from knowledge.search_terms import document_terms
 
@@ -19,17 +19,17 @@ def said(*texts: str, role: str = "user") -> list[PastMessage]:
 
 
 def bearing(question: str, *messages: PastMessage) -> list[str]:
-    return [one.text for one in said_before(question, messages, document_terms)]
+    return [one.text for one in earlier_statements(question, messages, document_terms)]
 
 
-def test_the_sentence_that_holds_most_of_the_question_is_found() -> None:
+def test_the_sentence_with_most_terms_of_the_question_is_found() -> None:
     question = "Where did the replacement crew of the seaplane sleep?"
     assert bearing(question, *said("Nothing of it.", CREW)) == [
         "The replacement crew slept in the hangar next to the seaplane."
     ]
 
 
-def test_questions_answers_and_quotations_tell_nothing() -> None:
+def test_questions_answers_and_quotations_are_no_statements() -> None:
     question = "Where is the replacement crew?"
     assert bearing(question, *said("Where is the replacement crew?", '"The replacement crew is here."')) == []
     assert bearing(question, *said("The replacement crew is here.", role="assistant")) == []
@@ -37,7 +37,7 @@ def test_questions_answers_and_quotations_tell_nothing() -> None:
     assert bearing(question, *said("Remember that the replacement crew is here.")) == []
 
 
-def test_the_later_of_two_comes_first_and_the_same_words_once() -> None:
+def test_the_later_statement_comes_first_and_duplicates_are_removed() -> None:
     told = said("The badge printer is blue.", "The badge printer is green.", "The badge printer is blue.")
     assert bearing("Which colour has the badge printer?", *told) == [
         "The badge printer is blue.",
@@ -48,7 +48,7 @@ def test_the_later_of_two_comes_first_and_the_same_words_once() -> None:
 @pytest.mark.parametrize(
     "message", ["thanks!", "Thank you so much, that helped a lot.", "ok", "Hi there!", "Vielen Dank 🙏", "great, thx"]
 )
-def test_small_talk_asks_for_nothing(message: str) -> None:
+def test_small_talk_is_recognized(message: str) -> None:
     assert is_small_talk(message)
 
 
@@ -67,5 +67,5 @@ def test_small_talk_asks_for_nothing(message: str) -> None:
         "thanks " * 9,
     ],
 )
-def test_what_may_ask_for_something_is_no_small_talk(message: str) -> None:
+def test_a_message_that_may_ask_for_something_is_not_small_talk(message: str) -> None:
     assert not is_small_talk(message)

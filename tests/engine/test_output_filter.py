@@ -1,4 +1,4 @@
-"""The gate: nothing a model wrote can be clicked, loaded or ring a bell unless it was there before."""
+"""The output filter: a model's text has no links, images or mentions that are not allowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bot.engine.display import output_filter
-from bot.engine.display.output_filter import safe, urls_in
+from bot.engine.display.output_filter import sanitize, urls_in
 
 ALLOWED = urls_in(
     "See https://ok.example/page and [the handbook](https://ok.example/book_(2)), or write to ann@ok.example.",
@@ -53,7 +53,7 @@ DISCORD_CODE = re.compile(
 
 
 def links(text: str) -> list[str]:
-    """The addresses that a CommonMark reader would make clickable or load, bare ones too."""
+    """Return the addresses that a CommonMark parser would turn into links or load, bare ones too."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     found: list[str] = []
 
@@ -90,8 +90,8 @@ def outside_discord_code(text: str) -> str:
         ("ok.example/path?a=1&amp;b=2", "ok.example/path?a=1&amp;b=2"),
     ],
 )
-def test_what_was_there_before_may_be_a_link(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+def test_allowed_addresses_may_be_links(text: str, shown: str) -> None:
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_what_was_there_before_may_be_a_link(text: str, shown: str) -> None:
         ("bob@evil.example", "`bob@evil.example`"),
     ],
 )
-def test_what_was_not_there_is_text(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+def test_other_addresses_become_text(text: str, shown: str) -> None:
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_what_was_not_there_is_text(text: str, shown: str) -> None:
     ],
 )
 def test_images_become_their_alternative_text(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_images_become_their_alternative_text(text: str, shown: str) -> None:
         ("<b><i>", "`<b>` `<i>`"),
     ],
 )
-def test_html_is_shown_and_not_obeyed(text: str, shown: str) -> None:
-    assert safe(text, ALLOWED) == shown
+def test_html_is_shown_as_text(text: str, shown: str) -> None:
+    assert sanitize(text, ALLOWED) == shown
 
 
 @pytest.mark.parametrize(
@@ -170,15 +170,15 @@ def test_html_is_shown_and_not_obeyed(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "frame", ["{}", "hi {}!", "`{}`", "```\n{}\n```", "**{}**", "| {} |", "[{}](https://evil.example)"]
 )
-def test_no_bell_rings_not_even_in_code(mention: str, frame: str) -> None:
-    shown = safe(frame.format(mention), ALLOWED)
+def test_mentions_never_notify_not_even_in_code(mention: str, frame: str) -> None:
+    shown = sanitize(frame.format(mention), ALLOWED)
     assert not re.search(r"<[@!#]|@(?:everyone|here|channel)", shown)
 
 
-def test_invisible_characters_go_and_composed_ones_stay() -> None:
-    assert safe("pay\u200bpal \u202egnp.exe\u2066 x\U000e0041\u00ad", ALLOWED) == "paypal gnp.exe x"
-    assert safe("👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f", ALLOWED) == "👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f"
-    assert safe("@every\u200bone", ALLOWED) == "＠everyone"
+def test_invisible_characters_are_removed_and_composed_ones_stay() -> None:
+    assert sanitize("pay\u200bpal \u202egnp.exe\u2066 x\U000e0041\u00ad", ALLOWED) == "paypal gnp.exe x"
+    assert sanitize("👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f", ALLOWED) == "👨\u200d👩\u200d👧 می\u200cخواهم ✔\ufe0f"
+    assert sanitize("@every\u200bone", ALLOWED) == "＠everyone"
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_invisible_characters_go_and_composed_ones_stay() -> None:
         "``a ` b``",
     ],
 )
-def test_code_stays_literal(code: str) -> None:
-    assert safe(code, ALLOWED) == code
+def test_code_is_unchanged(code: str) -> None:
+    assert sanitize(code, ALLOWED) == code
 
 
 @pytest.mark.parametrize(
@@ -223,24 +223,24 @@ def test_code_stays_literal(code: str) -> None:
         "a" * 600 + "://www.evil.com",
     ],
 )
-def test_tricks_with_two_readings(text: str) -> None:
-    shown = safe(text, ALLOWED)
+def test_ambiguous_markdown_is_made_safe(text: str) -> None:
+    shown = sanitize(text, ALLOWED)
     assert not [link for link in links(shown) if not link.startswith("https://ok.example/page") or "evil" in link]
     assert not re.search(r"\]\(\s*<?http://evil|(?<!`)http://evil", outside_discord_code(shown))
 
 
 @given(st.one_of(SOUP, st.text(max_size=200)))
 @settings(max_examples=500, deadline=None)
-def test_twice_is_once(text: str) -> None:
-    once = safe(text, ALLOWED)
-    assert safe(once, ALLOWED) == once
+def test_sanitizing_is_idempotent(text: str) -> None:
+    once = sanitize(text, ALLOWED)
+    assert sanitize(once, ALLOWED) == once
 
 
 @given(SOUP)
 @settings(max_examples=500, deadline=None)
-def test_no_reader_finds_a_link_that_was_not_there(text: str) -> None:
-    shown = safe(text, ALLOWED)
-    assert all(safe(link, ALLOWED) == link and "evil" not in link for link in links(shown) if "://" in link)
+def test_no_parser_finds_a_link_that_is_not_allowed(text: str) -> None:
+    shown = sanitize(text, ALLOWED)
+    assert all(sanitize(link, ALLOWED) == link and "evil" not in link for link in links(shown) if "://" in link)
     assert not any(link.startswith("javascript") for link in links(shown))
     assert not re.search(r"\]\(\s*<?(?:http://evil|www\.evil|evil\.com|javascript)", outside_discord_code(shown))
     assert not re.search(r"<!channel|<@U|@everyone|\u200b|\u202e", shown)
@@ -251,19 +251,19 @@ def test_addresses_are_collected() -> None:
         "[a](https://one.example/x),[b](https://two.example/y). <https://three.example> four.com/z bo@five.org"
     )
     assert {"one.example/x", "two.example/y", "three.example", "four.com/z", "bo@five.org"} <= found
-    assert safe("https://two.example/y", found) == "https://two.example/y"
+    assert sanitize("https://two.example/y", found) == "https://two.example/y"
 
 
-def test_a_line_that_stands_is_gated_once_however_often_its_draft_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_line_is_sanitized_once_for_all_edits(monkeypatch: pytest.MonkeyPatch) -> None:
     gated: list[str] = []
-    line = output_filter._Line.safe
+    line = output_filter._Line.sanitize
 
     def counted(self: output_filter._Line, text: str) -> str:
         gated.append(text)
         return line(self, text)
 
-    monkeypatch.setattr(output_filter._Line, "safe", counted)
+    monkeypatch.setattr(output_filter._Line, "sanitize", counted)
     lines = [f"Line {n} of a draft that nobody has shown before." for n in range(20)]
     for shown in range(1, 21):
-        safe("\n".join(lines[:shown]), frozenset())
+        sanitize("\n".join(lines[:shown]), frozenset())
     assert gated == lines

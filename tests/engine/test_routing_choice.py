@@ -1,4 +1,4 @@
-"""Who decides which model answers, and what the local classifier makes of a question."""
+"""Choice of the model tier, and the local classifier."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ HARD = (
 
 
 @dataclass
-class Judge:
-    """A classifier that has made up its mind."""
+class FixedClassifier:
+    """A classifier with a fixed verdict."""
 
     verdict: Verdict = Verdict("strong", True, "it is hard")
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Judge:
 
 @dataclass(frozen=True)
 class Case:
-    """What is known when a route is chosen."""
+    """The inputs of a routing decision."""
 
     wish: Tier | None = None
     channel: Tier | None = None
@@ -48,7 +48,7 @@ class Case:
     last: Tier | None = None
     same: bool = False
 
-    async def choose(self, judge: Judge) -> Route:
+    async def choose(self, classifier: FixedClassifier) -> Route:
         return await choice.choose(
             "Why?",
             query="Why do dogs come?",
@@ -57,7 +57,7 @@ class Case:
             budget=BudgetState(self.used, 0, 100, MIDNIGHT),
             last=self.last,
             model=lambda tier: "only" if self.same else f"the {tier} one",
-            classifier=judge,
+            classifier=classifier,
             meter=lambda _: None,
             fixed=self.fixed,
         )
@@ -78,31 +78,29 @@ EVERYTHING = Case(wish="strong", channel="cheap", used=80, fixed="strong", last=
         (Case(same=True), "cheap", "one model answers everything"),
     ],
 )
-async def test_the_first_that_has_a_say_decides_and_nobody_asks_the_classifier(
-    case: Case, tier: Tier, reason: str
-) -> None:
-    judge = Judge()
-    chosen = await case.choose(judge)
+async def test_the_first_rule_decides_without_the_classifier(case: Case, tier: Tier, reason: str) -> None:
+    classifier = FixedClassifier()
+    chosen = await case.choose(classifier)
     assert (chosen.tier, chosen.reason) == (tier, reason)
-    assert judge.asked == []
+    assert classifier.asked == []
 
 
-async def test_below_the_line_of_pressure_the_question_decides() -> None:
-    judge = Judge()
-    assert await Case(used=79).choose(judge) == Route("strong", "the strong one", "it is hard")
-    assert judge.asked == [("Why?", "Why do dogs come?")]
+async def test_below_the_budget_limit_the_classifier_decides() -> None:
+    classifier = FixedClassifier()
+    assert await Case(used=79).choose(classifier) == Route("strong", "the strong one", "it is hard")
+    assert classifier.asked == [("Why?", "Why do dogs come?")]
 
 
-async def test_a_warm_cheap_thread_is_left_only_for_what_is_surely_hard() -> None:
-    unsure = Judge(Verdict("strong", False, "it is rather hard"))
+async def test_a_cheap_thread_changes_only_for_a_surely_hard_question() -> None:
+    unsure = FixedClassifier(Verdict("strong", False, "it is rather hard"))
     assert (await Case().choose(unsure)).tier == "strong"
     stays = await Case(last="cheap").choose(unsure)
     assert stays.tier == "cheap"
     assert stays.reason == (
         "the thread stays with the cheap model, whose prompt cache is warm, though it is rather hard"
     )
-    assert (await Case(last="cheap").choose(Judge())).tier == "strong"
-    easy = Judge(Verdict("cheap", False, "it is simple"))
+    assert (await Case(last="cheap").choose(FixedClassifier())).tier == "strong"
+    easy = FixedClassifier(Verdict("cheap", False, "it is simple"))
     assert (await Case(last="cheap").choose(easy)).reason == "it is simple"
 
 
@@ -110,7 +108,7 @@ async def test_a_warm_cheap_thread_is_left_only_for_what_is_surely_hard() -> Non
 
 
 def linear(vector: Sequence[float] = (), quantiles: Sequence[float] = (0.0, 1.0)) -> Linear:
-    """Looks at the vector, and at nothing of the form."""
+    """Weights that use only the vector."""
     return Linear(0.0, dict.fromkeys(SHAPE, 0.0), vector, quantiles)
 
 
@@ -133,7 +131,7 @@ async def judged(classifier: LocalClassifier, question: str, query: str = "q") -
         (1.0, 0.0, "strong", False),
     ],
 )
-async def test_the_share_of_strong_calls_is_a_line_through_the_scores(
+async def test_the_strong_share_is_a_threshold_on_the_scores(
     share: float, place: float, tier: Tier, sure: bool
 ) -> None:
     async def encode(query: str) -> list[float]:
@@ -144,7 +142,7 @@ async def test_the_share_of_strong_calls_is_a_line_through_the_scores(
     assert f"its score is {place:.2f}, and the strong model answers from {1 - share:.2f}" in verdict.reason
 
 
-async def test_the_vector_is_that_of_the_query_and_is_asked_for_once() -> None:
+async def test_the_query_vector_is_computed_once() -> None:
     asked: list[str] = []
 
     async def encode(query: str) -> list[float]:
@@ -158,7 +156,7 @@ async def test_the_vector_is_that_of_the_query_and_is_asked_for_once() -> None:
     assert len(asked) == 1
 
 
-async def test_without_a_fitting_vector_the_form_decides_and_the_reason_says_so(
+async def test_without_a_fitting_vector_only_the_form_counts_and_the_reason_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def broken(query: str) -> list[float]:
@@ -184,7 +182,7 @@ def test_the_shipped_weights_tell_simple_questions_from_hard_ones() -> None:
     assert weights.score(SIMPLE) < weights.score(longer + SIMPLE)
 
 
-def test_work_that_is_asked_for_counts_twice_at_most() -> None:
+def test_at_most_two_demands_count() -> None:
     weights = by_vector(1.0)
     assert [demands(text) for text in (SIMPLE, "Explain the rule", HARD)] == [0, 1, 3]
     assert [weights.score(text, [0.1]) for text in (SIMPLE, "Explain it", HARD)] == pytest.approx([0.1, 0.35, 0.6])
@@ -192,12 +190,12 @@ def test_work_that_is_asked_for_counts_twice_at_most() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n", "?", "経費の精算はいつまでですか", "🙂" * 50, "\x00", "(" * 20_000])
-def test_any_text_has_a_shape(text: str) -> None:
+def test_any_text_has_features(text: str) -> None:
     assert len(shape(text)) == len(SHAPE)
     assert 0.0 <= shipped().score(text) <= 1.0
 
 
-def test_dense_scripts_have_words_and_endless_texts_an_end() -> None:
+def test_dense_scripts_have_words_and_long_texts_are_cut() -> None:
     assert shape("経費の精算はいつまで")[0] > shape("経費")[0]
     assert shape("word " * READ) == shape("word " * READ * 2)
 
@@ -213,6 +211,6 @@ def test_dense_scripts_have_words_and_endless_texts_an_end() -> None:
         Weights("m", linear(), linear()).dumps().replace("1.0", "-1.0"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(text: str) -> None:
+def test_weights_that_do_not_fit_raise_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"weights|column"):
         Weights.loads(text)

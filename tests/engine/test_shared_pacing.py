@@ -1,4 +1,4 @@
-"""Many streams in one workspace: one budget of edits, obeyed by all, and every end arrives."""
+"""Many streams in one workspace share one rate limit, and every final text arrives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STREAMS = 30
 
 
 class Timeline:
-    """A clock that moves to the next sleeper's moment when everybody sleeps."""
+    """A clock that advances to the next wake-up time when all tasks sleep."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -47,7 +47,7 @@ class Timeline:
 
 @dataclass
 class Workspace:
-    """Edits of all its channels come out of one bucket; who calls before Retry-After is over breaks the rules."""
+    """A platform with one bucket for the edits of all channels; a call before Retry-After counts as a violation."""
 
     time: Timeline
     per_minute: float = PER_MINUTE
@@ -56,7 +56,7 @@ class Workspace:
     shown: dict[str, Part] = field(default_factory=dict)
     edits: list[tuple[float, str]] = field(default_factory=list)
     refused: int = 0
-    impatient: int = 0
+    violations: int = 0
     level: float = 10.0
     _since: float = 0.0
     _closed: float = 0.0
@@ -67,7 +67,7 @@ class Workspace:
 
     async def edit(self, ref: str, part: Part) -> None:
         now = self.time.now
-        self.impatient += now < self._closed - 1e-6
+        self.violations += now < self._closed - 1e-6
         self.level = min(self.burst, self.level + (now - self._since) * self.per_minute / 60)
         self._since = now
         if self.level < 1:
@@ -108,29 +108,29 @@ async def _many(place: Workspace, shared: SharedPacing) -> None:
     await everybody
 
 
-async def test_many_streams_keep_within_the_workspaces_edits_and_all_end() -> None:
+async def test_many_streams_keep_within_the_rate_limit_and_all_finish() -> None:
     place = Workspace(Timeline())
     await _many(place, SharedPacing(PER_MINUTE))
     assert {part.text for part in place.shown.values()} == {"The end."}
     assert len(place.shown) == STREAMS
-    assert (place.refused, place.impatient) == (0, 0)
+    assert (place.refused, place.violations) == (0, 0)
     drafts = [sum(ref == f"t{n}" for _, ref in place.edits) - 1 for n in range(STREAMS)]
     assert min(drafts) >= 1, "every stream was seen to move"
     assert max(drafts) - min(drafts) <= 2, "none at the cost of another"
 
 
-async def test_a_platform_that_allows_less_than_it_promises_is_learned() -> None:
+async def test_a_lower_limit_than_promised_is_learned() -> None:
     place = Workspace(Timeline(), per_minute=20.0, burst=2.0)
     place.level = 2.0
     shared = SharedPacing(PER_MINUTE)
     await _many(place, shared)
     assert {part.text for part in place.shown.values()} == {"The end."}
-    assert place.impatient == 0, "a Retry-After holds for everybody"
+    assert place.violations == 0, "a Retry-After holds for everybody"
     assert shared.interval > 60.0 / PER_MINUTE
     assert place.refused < len(place.edits) / 2
 
 
-async def test_without_a_shared_budget_the_streams_run_into_the_limit() -> None:
+async def test_without_shared_pacing_the_streams_hit_the_rate_limit() -> None:
     place = Workspace(Timeline())
     everybody = asyncio.gather(*(stream(place, SharedPacing(), f"t{n}", 60) for n in range(STREAMS)))
     await place.time.run(everybody)
@@ -138,7 +138,7 @@ async def test_without_a_shared_budget_the_streams_run_into_the_limit() -> None:
     assert place.refused > STREAMS
 
 
-async def test_answers_that_are_taken_up_at_once_after_a_crash_keep_within_the_edits_too() -> None:
+async def test_answers_resumed_together_after_a_crash_keep_within_the_rate_limit() -> None:
     place, shared = Workspace(Timeline()), SharedPacing(PER_MINUTE)
     time = place.time
 
@@ -165,25 +165,25 @@ async def test_answers_that_are_taken_up_at_once_after_a_crash_keep_within_the_e
     assert len(place.edits) > STREAMS, "some were seen to wait"
 
 
-def test_a_last_edit_goes_before_drafts_and_waits_only_for_a_refusal() -> None:
+def test_a_final_edit_goes_before_drafts_and_waits_only_for_a_refusal() -> None:
     shared = SharedPacing(60.0)
     one, other = EditPacing(1.0, shared), EditPacing(1.0, shared)
-    assert one.draft(0.0) == 0
-    assert other.draft(0.0) == 1.0, "the workspace's next moment"
-    assert other.last(0.0) == 0
+    assert one.reserve_draft(0.0) == 0
+    assert other.reserve_draft(0.0) == 1.0, "the workspace's next moment"
+    assert other.reserve_final(0.0) == 0
     shared.refused(0.0, 7.0)
-    assert other.last(0.0) == 7.0
-    assert one.draft(3.0) == 4.0
+    assert other.reserve_final(0.0) == 7.0
+    assert one.reserve_draft(3.0) == 4.0
 
 
-def test_what_may_go_out_more_often_takes_less_of_the_workspaces_minute() -> None:
+def test_an_append_with_a_shorter_interval_uses_less_of_the_limit() -> None:
     shared = SharedPacing(60.0)
     shared.begin()
     appending, editing = EditPacing(1.0, shared), EditPacing(1.0, shared)
-    assert appending.draft(0.0, 0.5) == 0
+    assert appending.reserve_draft(0.0, 0.5) == 0
     appending.done(0.0, 0.5)
     assert appending.wait(0.0) == 0.5
-    assert editing.draft(0.0) == 0.5, "an append takes half an edit's place"
-    assert editing.draft(0.5) == 0
+    assert editing.reserve_draft(0.0) == 0.5, "an append takes half an edit's place"
+    assert editing.reserve_draft(0.5) == 0
     editing.done(0.5)
     assert editing.wait(0.5) == 1.0

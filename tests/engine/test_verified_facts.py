@@ -1,4 +1,4 @@
-"""What a model reports as facts is kept only where the person it names wrote it, in the person's own sentence."""
+"""Facts that a model reports are stored only if the named author wrote them, in the author's own sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot.engine import memory
-from bot.engine.memory import Claim, Quoted
+from bot.engine.memory import Claim, VerifiedFact
 from bot.types.conversation import Fact, FactKind, PastMessage
 from knowledge.search_terms import document_terms
 from tests.engine.fakes import NOON, words
@@ -32,11 +32,11 @@ SAID = (
 
 
 def kept(*claims: Claim, known: tuple[Fact, ...] = ()) -> list[tuple[int, str, str]]:
-    found = memory.borne_out(claims, SAID, known, document_terms)
+    found = memory.verify_claims(claims, SAID, known, document_terms)
     return [(one.seq, one.said.kind, one.said.text) for one in found]
 
 
-def test_a_sentence_of_the_person_is_kept_with_its_turn() -> None:
+def test_a_sentence_of_the_author_is_kept_with_its_turn() -> None:
     claim = Claim("preference", "ann", "rather get  answers as tables")
     assert kept(claim) == [(1, "preference", "I would rather get answers as tables")]
     assert kept(claim, claim) == kept(claim)
@@ -62,26 +62,26 @@ def test_a_sentence_of_the_person_is_kept_with_its_turn() -> None:
         Claim("note", "Ann", ""),
     ],
 )
-def test_what_somebody_else_said_or_nobody_is_not(claim: Claim) -> None:
+def test_claims_that_the_author_did_not_write_are_rejected(claim: Claim) -> None:
     assert kept(claim) == []
 
 
-def test_half_a_sentence_that_says_the_opposite_brings_the_whole() -> None:
+def test_a_partial_quote_keeps_the_complete_sentence() -> None:
     assert kept(Claim("decision", "Ann", "decide to move to Oslo")) == [
         (3, "decision", "We did not decide to move to Oslo")
     ]
 
 
-def test_an_open_question_may_be_one() -> None:
+def test_an_open_question_may_be_a_question() -> None:
     assert kept(Claim("open question", "Ben", "Who pays for it?")) == [(2, "open question", "Who pays for it?")]
 
 
 def supersedes(claim: Claim, known: Fact) -> bool:
-    (one,) = memory.borne_out([claim], SAID, [known], document_terms)
+    (one,) = memory.verify_claims([claim], SAID, [known], document_terms)
     return one.said.subject == known.subject
 
 
-def test_a_later_fact_takes_the_place_of_the_one_it_puts_right() -> None:
+def test_a_later_fact_replaces_the_one_it_corrects() -> None:
     monday = Claim("note", "Ben", "No, make that Monday", replaces=1)
     assert supersedes(monday, fact(0, "Ann", "the launch is on Friday"))
     assert not supersedes(monday, fact(0, "Ann", "we decided to move", "decision"))
@@ -89,7 +89,7 @@ def test_a_later_fact_takes_the_place_of_the_one_it_puts_right() -> None:
     assert not supersedes(Claim("note", "Ben", "No, make that Monday", replaces=7), fact(0, "Ann", "it is Friday"))
 
 
-def test_nobody_states_a_name_or_a_preference_of_somebody_else() -> None:
+def test_only_the_author_changes_a_name_or_a_preference() -> None:
     tables = Claim("preference", "Ann", "I would rather get answers as tables", replaces=1)
     assert supersedes(tables, fact(0, "Ann", "I prefer short answers", "preference"))
     assert not supersedes(tables, fact(0, "Ben", "I prefer short answers", "preference"))
@@ -98,12 +98,12 @@ def test_nobody_states_a_name_or_a_preference_of_somebody_else() -> None:
 def test_a_report_of_any_length_and_messages_of_any_length_are_read_fast() -> None:
     giant = message(9, "Ann", "We decided to wait for the zebra. " * 3000 + "a" * 100_000)
     claims = [Claim("decision", "Ann", "decided to wait for the zebra")] * 500
-    found = memory.borne_out(claims, [giant] * 3, (), document_terms)
+    found = memory.verify_claims(claims, [giant] * 3, (), document_terms)
     assert [one.said.text for one in found] == ["We decided to wait for the zebra"]
-    assert memory.borne_out([Claim("note", "Ann", "((" * 40)], [giant], (), document_terms) == ()
+    assert memory.verify_claims([Claim("note", "Ann", "((" * 40)], [giant], (), document_terms) == ()
 
 
-def test_a_subject_says_nothing_of_its_words() -> None:
-    (one,) = memory.borne_out([Claim("note", "Ben", "launch is on 3.5. and stays")], SAID, (), document_terms)
-    assert isinstance(one, Quoted)
+def test_a_subject_does_not_reveal_its_words() -> None:
+    (one,) = memory.verify_claims([Claim("note", "Ben", "launch is on 3.5. and stays")], SAID, (), document_terms)
+    assert isinstance(one, VerifiedFact)
     assert "launch" not in one.said.subject

@@ -1,4 +1,4 @@
-"""The measurement of what is declined."""
+"""The evaluation of abstention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measurement of the answer cache."""
+"""The evaluation of the answer cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from knowledge.ports import Encoded, EncodeKind
 
 
 class Apart:
-    """An embedder for which texts are alike but where they say they are far."""
+    """An embedder that gives all texts the same vector, except those with the word far."""
 
     model, billed, dimensions, max_tokens = "apart", False, 2, 10
 

@@ -1,4 +1,4 @@
-"""Follow-ups measured in three ways, on a corpus small enough to know the answer."""
+"""The evaluation of follow-up questions, on a small corpus with known results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the memory evaluation prints, on a conversation small enough to know the answer."""
+"""The evaluation of memory, on a small conversation with known results."""
 
 from __future__ import annotations
 
@@ -104,4 +104,4 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_times_as_data_sets_write_them(written: object, meant: datetime | None) -> None:
-    assert memory.when(written) == meant
+    assert memory.parse_time(written) == meant

@@ -1,4 +1,4 @@
-"""What ``parley eval routing`` measures, and what it says of files that it cannot measure."""
+"""``parley eval routing``: its results, and its errors for invalid files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
     return {"prompt": outcome.prompt, "strong_correct": outcome.strong_correct, "weak_correct": outcome.weak_correct}
 
 
-# --- the figures
+# --- results
 
 
 def test_the_perfect_order_the_worst_and_a_lot() -> None:
@@ -75,7 +75,7 @@ def test_a_measurement_has_its_lines_beside_it() -> None:
     assert (found["curve"][0]["quality"], found["curve"][-1]["quality"]) == (0.5, 1.0)
     assert found["latency_ms"] == {"p50": 1000.0, "p99": 1000.0}
     assert table(found)[1][10] == ("50%", 1.0, 0.75)
-    assert summary(found).startswith("APGR 0.750 (by lot 0.500, by the prompt's length 0.750)")
+    assert summary(found).startswith("APGR 0.750 (random 0.500, by prompt length 0.750)")
 
 
 async def test_vectors_come_back_in_the_order_of_the_prompts() -> None:
@@ -132,7 +132,7 @@ def test_a_separator_inside_a_prompt_ends_no_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def outcomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small file in an empty folder."""
+    """Write a small file of outcomes in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PARLEY_EMBEDDING_MODEL", raising=False)
     hard = [Outcome(f"{HARD} It is case {n}.", True, n % 4 == 0) for n in range(12)]
@@ -157,8 +157,8 @@ def test_with_another_embedding_model_the_form_alone_is_measured(
     monkeypatch.setenv("PARLEY_EMBEDDING_MODEL", "another-model")
     ran = CliRunner().invoke(command, ["routing", "--data", str(outcomes)])
     assert ran.exit_code == 0, ran.output
-    assert "the router knows all-MiniLM-L6-v2 alone" in ran.stderr
-    assert "by the prompt's length" in ran.stdout
+    assert "the router's weights fit only all-MiniLM-L6-v2" in ran.stderr
+    assert "by prompt length" in ran.stdout
 
 
 def test_training_without_a_file_says_what_it_needs(

@@ -1,4 +1,4 @@
-"""A process that ingests a folder and writes down each text that it encodes; made to be killed.
+"""A process that ingests a folder and logs each text that it encodes; tests kill it.
 
 python -m tests.ingestion.slow_sources DATABASE_URL FOLDER LOG [DELAY]
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.ingestion import Worker, here
+from bot.ingestion import IngestRunner, ingest_in_process
 from bot.store.session import Database
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Source
@@ -22,7 +22,7 @@ TENANT = "local"
 
 
 class Noted(WordEmbedder):
-    """Writes every passage that it is asked for to the log, a line each, before it encodes them."""
+    """Logs every text, one per line, before it encodes them."""
 
     def __init__(self, log: Path, delay: float) -> None:
         super().__init__()
@@ -44,9 +44,9 @@ async def main(url: str, folder: str, log: str, delay: str = "0") -> None:
     database = Database(url)
     ingestor = Ingestor(database.tenant, Noted(Path(log), float(delay)), chunk_tokens=64)
     source = FolderSource(Path(folder), max_bytes=1_000_000)
-    worker = Worker(database, ingestor, no_source, note_every=0.1)
+    runner = IngestRunner(database, ingestor, no_source, progress_seconds=0.1)
     try:
-        report = await here(worker, TENANT, source, audience="tenant", now=datetime.now(UTC))
+        report = await ingest_in_process(runner, TENANT, source, audience="tenant", now=datetime.now(UTC))
     finally:
         await ingestor.aclose()
         await database.aclose()

@@ -1,4 +1,4 @@
-"""A reading whose process is killed: what is left is whole, and the next one encodes only what is missing."""
+"""Ingestion whose process is killed: stored documents are complete, the next run encodes only what is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from bot.store.advisory_locks import is_free
 from bot.store.session import Database
-from knowledge import ingest, ingest_runs
+from knowledge import ingest_runs
+from knowledge.ingest.document_pipeline import BATCH_CHUNKS
 from tests.ingestion.slow_sources import TENANT
 
 DOCUMENTS = 40
@@ -45,7 +46,7 @@ def encoded(log: Path) -> list[str]:
 
 
 async def left(database: Database) -> tuple[int, int, int, int]:
-    """Documents, chunks, chunks without a vector, and chunks that BM25 counts."""
+    """Return the number of documents, chunks, chunks without a vector, and chunks in the BM25 index."""
     async with database.tenant(TENANT) as session:
         row = (
             await session.execute(
@@ -93,7 +94,7 @@ async def test_a_killed_reading_leaves_whole_documents_and_goes_on_with_the_rest
     assert f"documents {DOCUMENTS} chunks {total} unchanged {len(whole)}" in out.decode()
     assert len(now) == total - chunks
     lost = sum((Counter(before) & Counter(now)).values())
-    # Two waves are being encoded, one is being stored, and one is gathered of documents that are not whole yet.
-    assert lost == len(before) + len(now) - total <= 4 * ingest.WAVE
+    # Two batches are being encoded, one is being stored, and one consists of documents that are not complete yet.
+    assert lost == len(before) + len(now) - total <= 4 * BATCH_CHUNKS
     async with database.tenant(TENANT) as session:
         assert await ingest_runs.active(session, TENANT) == []

@@ -1,4 +1,4 @@
-"""Readings through the queue: one at a time, stopped, handed back, taken up after a death, on schedule."""
+"""Ingestion through the queue: one run per source, stop, shutdown, recovery after a crash, schedule."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bot.commands.base import Context
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.errors import NotAllowed, UsageError
-from bot.ingestion import Busy
+from bot.ingestion import SourceBusy
 from bot.jobs import maintenance, working
-from bot.jobs.retries import wait_after
-from bot.jobs.worker import _app, take_up_stalled
+from bot.jobs.retries import retry_delay
+from bot.jobs.worker import _app, retry_stalled_jobs
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge import document_catalog, ingest_runs
+from knowledge import document_catalog, ingest_runs, source_records
 from knowledge.errors import EmbeddingError, SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
@@ -32,7 +32,7 @@ from tests.knowledge.fakes import WordEmbedder, markdown
 
 
 class SlowSource:
-    """Brings a document each time that it is let."""
+    """Yields a document each time that the test releases it."""
 
     kind = "slow"
 
@@ -53,7 +53,7 @@ class SlowSource:
 
 
 class Opening(Services):
-    """Services that open the test's own sources by name, and everything else as always."""
+    """Services that open the test's own sources by name."""
 
     own: Sequence[Source] = ()
 
@@ -87,7 +87,7 @@ async def services(app: App, slow: SlowSource) -> AsyncIterator[Services]:
 
 async def begun(services: Services, source: Source, by: str = "ann") -> ingest_runs.Run:
     started = await services.ingestion.begin(LOCAL_TENANT, source, audience="tenant", asked_by=by)
-    assert started.fresh
+    assert started.new
     return started.run
 
 
@@ -107,11 +107,11 @@ async def test_a_source_that_is_being_read_is_not_read_twice(services: Services,
         slow.let.release()
         assert (await seen(services, run, done=1)).total == 4
         again = await services.ingestion.begin(LOCAL_TENANT, slow, audience="tenant", asked_by="bob")
-        assert (again.fresh, again.run.id) == (False, run.id)
+        assert (again.new, again.run.id) == (False, run.id)
         for _ in range(3):
             slow.let.release()
         ended = await seen(services, run, state="done")
-    assert (ended.done, ingest_runs.unpacked(ended).documents, slow.opened) == (4, 4, 1)
+    assert (ended.done, ingest_runs.report_of(ended).documents, slow.opened) == (4, 4, 1)
 
 
 async def test_a_reading_is_stopped_by_whoever_asked_and_keeps_what_it_took_in(
@@ -125,7 +125,7 @@ async def test_a_reading_is_stopped_by_whoever_asked_and_keeps_what_it_took_in(
         assert await services.ingestion.stop(LOCAL_TENANT, asked_by="bob") == []
         assert [one.id for one in await services.ingestion.stop(LOCAL_TENANT, asked_by="ann")] == [run.id]
         ended = await seen(services, run, state="stopped")
-    assert ingest_runs.unpacked(ended).stopped
+    assert ingest_runs.report_of(ended).stopped
     async with services.database.tenant(LOCAL_TENANT) as session:
         assert len(await document_catalog.list_documents(session, LOCAL_TENANT)) == 2
 
@@ -138,7 +138,7 @@ def chat(services: Services, by: str, shown: list[tuple[str, str]], admin: bool 
 
 
 async def first_button(shown: list[tuple[str, str]]) -> str:
-    """The argument of the first stop button that a person sees."""
+    """Return the argument of the first stop button that is shown."""
     async with asyncio.timeout(60):
         while not any(stop for _, stop in shown):
             await asyncio.sleep(0.05)
@@ -159,9 +159,9 @@ async def test_the_button_under_a_reading_stops_that_one_alone_and_not_for_every
         with pytest.raises(NotAllowed, match="admin"):
             await commands.run("ingest", f"stop {names}", chat(services, "bob", []))
         stopping = await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
-        assert stopping.text == "Stopping slow:site. What was taken in so far stays."
-        assert (await reading).text.startswith("It was stopped before its end; what was taken in stays.")
-        with pytest.raises(UsageError, match="not being read any more"):
+        assert stopping.text == "Stopping slow:site. Documents added so far stay."
+        assert (await reading).text.startswith("Stopped early; documents added so far stay.")
+        with pytest.raises(UsageError, match="already ended"):
             await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
         for _ in range(2):
             other.let.release()
@@ -178,12 +178,12 @@ async def test_what_no_worker_has_begun_ends_when_it_is_stopped(services: Servic
     upload = await begun(services, UploadSource("notes.md", b"# Notes"), by="bob")
     reading = asyncio.create_task(commands.run("ingest", slow.uri, chat(services, "ann", shown)))
     await first_button(shown)
-    assert "none is running" in shown[0][0]
+    assert "No worker is running" in shown[0][0]
     with pytest.raises(UsageError, match="Nothing of yours"):
         await commands.run("ingest", "stop mine", chat(services, "eve", [], admin=True))
     await commands.run("ingest", "stop mine", chat(services, "ann", []))
     async with asyncio.timeout(60):
-        assert (await reading).text.startswith("It was stopped before its end")
+        assert (await reading).text.startswith("Stopped early")
     async with services.database.tenant(LOCAL_TENANT) as session:
         assert [run.id for run in await ingest_runs.active(session, LOCAL_TENANT)] == [upload.id]
     await commands.run("ingest", "stop", chat(services, "eve", [], admin=True))
@@ -206,7 +206,7 @@ async def test_a_shutdown_hands_back_and_another_worker_goes_on(services: Servic
         for _ in range(4):
             slow.let.release()
         ended = await seen(services, run, state="done")
-    assert ingest_runs.unpacked(ended).unchanged == 1
+    assert ingest_runs.report_of(ended).unchanged == 1
     assert slow.opened == 2
 
 
@@ -218,8 +218,8 @@ async def test_a_job_of_a_dead_worker_is_done_by_another(services: Services, slo
         await connection.execute(
             text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker"), {"worker": worker}
         )
-    assert await take_up_stalled(services, _app(services)) == 1
-    assert await take_up_stalled(services, _app(services)) == 0
+    assert await retry_stalled_jobs(services, _app(services)) == 1
+    assert await retry_stalled_jobs(services, _app(services)) == 0
     for _ in range(4):
         slow.let.release()
     async with working(services):
@@ -230,9 +230,9 @@ async def test_a_job_that_kills_every_worker_is_given_up(services: Services, slo
     run = await begun(services, slow)
     async with services.database.engine.begin() as connection:
         await connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing', attempts = 9"))
-    await take_up_stalled(services, _app(services))
+    await retry_stalled_jobs(services, _app(services))
     ended = await seen(services, run, state="failed")
-    assert "died 9 times" in ended.error
+    assert "crashed 9 times" in ended.error
 
 
 async def test_files_of_the_server_are_not_read_for_the_chat_through_the_queue_either(services: Services) -> None:
@@ -264,12 +264,12 @@ async def test_sources_come_up_again_when_their_time_has_come(services: Services
     now = services.clock()
     async with services.database.tenant(LOCAL_TENANT) as session:
         for source in (folder, page, UploadSource("a.md", b"# A")):
-            await ingest_runs.find_or_add_source(
+            await source_records.find_or_add_source(
                 session, tenant_id=LOCAL_TENANT, uri=source.uri, kind=source.kind, audience="tenant", now=now
             )
         await session.execute(text("UPDATE sources SET fetched_at = now() - interval '25 hours'"))
         rows = {row.uri: row for row in await document_catalog.sources(session, LOCAL_TENANT)}
-        await ingest_runs.set_refresh(session, tenant_id=LOCAL_TENANT, source_id=rows[folder.uri].id, seconds=3600)
+        await source_records.set_refresh(session, tenant_id=LOCAL_TENANT, source_id=rows[folder.uri].id, seconds=3600)
     assert await maintenance.refresh_due(services) == 2
     assert await maintenance.refresh_due(services) == 0
     async with services.database.tenant(LOCAL_TENANT) as session:
@@ -286,9 +286,9 @@ async def test_sources_come_up_again_when_their_time_has_come(services: Services
         (EmbeddingError("away"), 5, None),
         (SourceError("no such page"), 0, None),
         (ValueError("a fault of ours"), 0, None),
-        (Busy("another"), 50, 5),
+        (SourceBusy("another"), 50, 5),
         (asyncio.CancelledError(), 50, 0),
     ],
 )
 def test_how_long_a_failure_is_waited_out(error: BaseException, attempts: int, seconds: int | None) -> None:
-    assert wait_after(error, attempts) == seconds
+    assert retry_delay(error, attempts) == seconds

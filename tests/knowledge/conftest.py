@@ -1,4 +1,4 @@
-"""What the tests of the knowledge layer share."""
+"""Fixtures of the knowledge layer's tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An embedder without a model: words are hashed into a small vector, so that texts that share words are near."""
+"""Fakes: an embedder that hashes words into a small vector, so that texts with common words are near; and a source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known
 
 
 class WordEmbedder:
-    """Keeps what it was asked to encode in ``passages``."""
+    """Hashes words into vectors; records the passages that it encoded in ``passages``."""
 
     billed = False
 
@@ -45,7 +45,7 @@ class WordEmbedder:
 
 
 class ListSource:
-    """A source of what it is given; change ``items`` to change the world."""
+    """Yields the given items; change ``items`` to change what the source has."""
 
     kind = "list"
 

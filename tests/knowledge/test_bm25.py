@@ -1,4 +1,4 @@
-"""BM25 in Postgres ranks as rank_bm25 does over the whole corpus."""
+"""Compares BM25 in Postgres with rank_bm25 over the whole corpus."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from rank_bm25 import BM25Okapi
 from sqlalchemy import text
 
 from knowledge import bm25
-from knowledge.bm25 import write
+from knowledge.bm25 import indexing
+from knowledge.bm25.posting_codec import SEGMENT, IndexedChunk
 from knowledge.ports import Sessions
-from knowledge.posting_codec import SEGMENT, IndexedChunk
 from knowledge.types import Scope
 
 WORDS = [f"w{n}" for n in range(300)]
 
 
 def corpus(random_: random.Random, size: int, first: int = 0) -> dict[int, list[str]]:
-    """Chunks of 3 to 60 words, some words far more frequent than others."""
+    """Return chunks of 3 to 60 words; some words are far more frequent than others."""
     weights = [1 / (rank + 1) for rank in range(len(WORDS))]
     return {first + n: random_.choices(WORDS, weights, k=random_.randint(3, 60)) for n in range(size)}
 
 
 def oracle(living: Mapping[int, Sequence[str]], query: Sequence[str], visible: set[int]) -> dict[int, float]:
-    """The score of every visible chunk by rank_bm25 over all living ones."""
+    """Return the score of every visible chunk by rank_bm25 over all living ones."""
     okapi = BM25Okapi([list(terms) for terms in living.values()])
     scores = dict(zip(living, okapi.get_scores(list(query)), strict=True))
     return {chunk_id: float(score) for chunk_id, score in scores.items() if chunk_id in visible and score > 0}
@@ -62,8 +62,8 @@ async def assert_same(sessions: Sessions, tenant: str, living: Mapping[int, Sequ
         }.items()
 
 
-async def test_a_full_segment_is_one_part_and_ranks_as_before(sessions: Sessions) -> None:
-    """The last chunks of one segment, some of them dead, and the first of the next."""
+async def test_full_segment_is_merged_into_one_part_with_same_ranking(sessions: Sessions) -> None:
+    """Add the last chunks of a segment, some of them deleted, and the first of the next."""
     random_ = random.Random(3)
     living: dict[int, list[str]] = {}
     for first in (0, SEGMENT - 60, SEGMENT - 30):
@@ -85,7 +85,7 @@ async def test_a_full_segment_is_one_part_and_ranks_as_before(sessions: Sessions
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 40, 400])
-async def test_ranks_as_the_oracle(sessions: Sessions, size: int) -> None:
+async def test_ranking_equals_rank_bm25(sessions: Sessions, size: int) -> None:
     random_ = random.Random(size)
     living = corpus(random_, size)
     await add(sessions, "t", living)
@@ -93,10 +93,10 @@ async def test_ranks_as_the_oracle(sessions: Sessions, size: int) -> None:
         await assert_same(sessions, "t", living, random_.choices(WORDS[:80], k=random_.randint(1, 8)))
 
 
-async def test_stays_exact_through_inserts_deletes_and_merges(
+async def test_ranking_stays_exact_after_inserts_deletes_and_merges(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "FAN", 4)
+    monkeypatch.setattr(indexing, "MERGE_PARTS", 4)
     random_ = random.Random(7)
     living: dict[int, list[str]] = {}
     following = SEGMENT - 60
@@ -115,7 +115,7 @@ async def test_stays_exact_through_inserts_deletes_and_merges(
     assert max(level for _, level in levels) >= 1
 
 
-async def test_a_swept_segment_keeps_nothing_of_the_dead(sessions: Sessions) -> None:
+async def test_swept_segment_has_no_entries_of_dead_chunks(sessions: Sessions) -> None:
     await add(sessions, "t", {0: ["alpha", "beta"], 1: ["beta"], 2: ["gamma"]})
     async with sessions("t") as session:
         await bm25.remove(session, "t", {0: 2})
@@ -124,7 +124,7 @@ async def test_a_swept_segment_keeps_nothing_of_the_dead(sessions: Sessions) -> 
         assert (await session.execute(text("SELECT sum(dead) FROM posting_masks"))).scalar_one() == 0
 
 
-async def test_writers_at_once_lose_nothing(sessions: Sessions) -> None:
+async def test_concurrent_writers_lose_no_postings(sessions: Sessions) -> None:
     random_ = random.Random(3)
     batches = [corpus(random_, 10, first) for first in range(0, 200, 10)]
     await asyncio.gather(*(add(sessions, "t", batch) for batch in batches))
@@ -133,7 +133,7 @@ async def test_writers_at_once_lose_nothing(sessions: Sessions) -> None:
         await assert_same(sessions, "t", living, random_.choices(WORDS[:50], k=4))
 
 
-async def test_other_tenants_change_nothing(sessions: Sessions) -> None:
+async def test_other_tenants_do_not_change_the_ranking(sessions: Sessions) -> None:
     random_ = random.Random(5)
     mine, theirs = corpus(random_, 50), corpus(random_, 80)
     await add(sessions, "mine", mine)
@@ -143,7 +143,7 @@ async def test_other_tenants_change_nothing(sessions: Sessions) -> None:
         assert await bm25.candidates(session, WORDS[:4], Scope("theirs"), 20) == []
 
 
-async def test_nothing_known_finds_nothing(sessions: Sessions) -> None:
+async def test_empty_corpus_or_query_finds_nothing(sessions: Sessions) -> None:
     async with sessions("t") as session:
         assert await bm25.candidates(session, ["w1"], Scope("t"), 5) == []
     await add(sessions, "t", {0: ["w1"], 1: ["w2"], 2: ["w3"]})

@@ -1,4 +1,4 @@
-"""Chunks and sentences: exact places in the text, whatever the text is and however it is cut."""
+"""Chunks and sentences have exact offsets for any text and every chunking method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from knowledge.chunking import METHODS, Chunking, Method, chunk, header, sentences
 from knowledge.chunking.semantic import distances
 from knowledge.parsing import markdown, plain_text
-from knowledge.parsing.document_builder import Builder, Parsed
+from knowledge.parsing.document_builder import Builder, ParsedDocument
 from knowledge.sentence_splitter import sentence_spans
 from knowledge.types import Chunk, Document
 
@@ -46,19 +46,19 @@ def count(texts: Sequence[str]) -> list[int]:
     return [len(re.findall(r"\w{1,4}|[^\w\s]", text)) for text in texts]
 
 
-def cut(whole: Document, method: Method, tokens: int, overlap: int = 0) -> list[Chunk]:
-    """The chunks, for ``semantic`` by vectors that tell sentences apart by their first letter."""
-    first = [text[0] for text in sentences(whole, count=count, tokens=tokens)]
+def chunks_of(parsed_document: Document, method: Method, tokens: int, overlap: int = 0) -> list[Chunk]:
+    """Chunk the document. For ``semantic``, the vector of a sentence depends on its first letter."""
+    first = [text[0] for text in sentences(parsed_document, count=count, tokens=tokens)]
     vectors = np.eye(128, dtype=np.float32)[[ord(letter) % 128 for letter in first]].reshape(-1, 128)
-    return chunk(whole, count=count, tokens=tokens, method=method, overlap=overlap, vectors=vectors)
+    return chunk(parsed_document, count=count, tokens=tokens, method=method, overlap=overlap, vectors=vectors)
 
 
-def document(parsed: Parsed, title: str = "Title") -> Document:
+def document(parsed: ParsedDocument, title: str = "Title") -> Document:
     return Document("uri", title, parsed.text, parsed.blocks)
 
 
 @given(TEXTS)
-def test_markdown_blocks_lie_in_order(text: str) -> None:
+def test_markdown_blocks_are_in_order(text: str) -> None:
     parsed = markdown.parse(plain_text.decode(text.encode(errors="replace")))
     at = 0
     for block in parsed.blocks:
@@ -67,18 +67,18 @@ def test_markdown_blocks_lie_in_order(text: str) -> None:
 
 
 @given(TEXTS, st.integers(8, 80), st.sampled_from(METHODS), st.integers(0, 12))
-def test_chunks_are_exact_pieces_in_order(text: str, tokens: int, method: Method, overlap: int) -> None:
-    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
+def test_chunks_match_their_offsets_and_are_in_order(text: str, tokens: int, method: Method, overlap: int) -> None:
+    parsed_document = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
     begun = ended = -1
-    for position, piece in enumerate(cut(whole, method, tokens, overlap)):
+    for position, piece in enumerate(chunks_of(parsed_document, method, tokens, overlap)):
         assert piece.position == position
-        assert piece.text == whole.text[piece.start : piece.end] != ""
+        assert piece.text == parsed_document.text[piece.start : piece.end] != ""
         assert begun < piece.start
         assert ended < piece.end
         if method != "fixed" or not overlap:
             assert piece.start >= ended
         elif piece.start < ended:
-            assert count([whole.text[piece.start : ended]])[0] <= overlap
+            assert count([parsed_document.text[piece.start : ended]])[0] <= overlap
         begun, ended = piece.start, piece.end
 
 
@@ -86,11 +86,11 @@ def test_chunks_are_exact_pieces_in_order(text: str, tokens: int, method: Method
 def test_every_character_is_in_a_chunk_or_in_a_heading_above_one(
     text: str, tokens: int, method: Method, overlap: int
 ) -> None:
-    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
-    pieces = cut(whole, method, tokens, overlap)
+    parsed_document = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
+    pieces = chunks_of(parsed_document, method, tokens, overlap)
     covered = {place for piece in pieces for place in range(piece.start, piece.end)}
-    for block in whole.blocks:
-        places = {place for place in range(block.start, block.end) if not whole.text[place].isspace()}
+    for block in parsed_document.blocks:
+        places = {place for place in range(block.start, block.end) if not parsed_document.text[place].isspace()}
         if block.kind == "heading" and not places <= covered:
             assert any(len(piece.heading) > len(block.heading) for piece in pieces if piece.start >= block.end) or any(
                 piece.start <= block.start and piece.end >= block.end for piece in pieces
@@ -101,26 +101,26 @@ def test_every_character_is_in_a_chunk_or_in_a_heading_above_one(
 
 @given(TEXTS, st.integers(8, 80), st.sampled_from(METHODS), st.integers(0, 12))
 def test_no_chunk_is_longer_than_its_limit(text: str, tokens: int, method: Method, overlap: int) -> None:
-    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))), "A title")
-    for piece in cut(whole, method, tokens, overlap):
-        front = min(count([header(whole.title, piece.heading)])[0], tokens // 4)
+    parsed_document = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))), "A title")
+    for piece in chunks_of(parsed_document, method, tokens, overlap):
+        front = min(count([header(parsed_document.title, piece.heading)])[0], tokens // 4)
         assert front + count([piece.text])[0] <= tokens
 
 
 @given(TEXTS, st.sampled_from(METHODS))
-def test_what_fits_stays_whole(text: str, method: Method) -> None:
-    whole = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
-    pieces = cut(whole, method, 60)
-    for block in whole.blocks:
-        if block.kind in ("table", "code") and count([whole.text[block.start : block.end]])[0] <= 45:
+def test_tables_and_code_that_fit_are_not_split(text: str, method: Method) -> None:
+    parsed_document = document(markdown.parse(plain_text.decode(text.encode(errors="replace"))))
+    pieces = chunks_of(parsed_document, method, 60)
+    for block in parsed_document.blocks:
+        if block.kind in ("table", "code") and count([parsed_document.text[block.start : block.end]])[0] <= 45:
             assert any(piece.start <= block.start and block.end <= piece.end for piece in pieces)
 
 
 @given(TEXTS, st.integers(16, 80), st.sampled_from(METHODS))
-def test_no_word_of_a_plain_text_is_lost(text: str, tokens: int, method: Method) -> None:
-    whole = document(plain_text.parse(plain_text.decode(text.encode(errors="replace"))))
-    pieces = "".join(piece.text for piece in cut(whole, method, tokens))
-    assert re.sub(r"\s", "", pieces) == re.sub(r"\s", "", whole.text)
+def test_no_text_is_lost(text: str, tokens: int, method: Method) -> None:
+    parsed_document = document(plain_text.parse(plain_text.decode(text.encode(errors="replace"))))
+    pieces = "".join(piece.text for piece in chunks_of(parsed_document, method, tokens))
+    assert re.sub(r"\s", "", pieces) == re.sub(r"\s", "", parsed_document.text)
 
 
 @given(st.text())
@@ -130,7 +130,7 @@ def test_sentences_cover_everything_but_white_space(text: str) -> None:
     assert all(one[1] <= other[0] for one, other in pairwise(spans))
 
 
-def test_sentences_end_where_people_end_them() -> None:
+def test_abbreviations_and_decimals_do_not_end_sentences() -> None:
     text = "Dr. Smith paid 3.5 dollars, e.g. for tea. Was it good? Yes!"
     assert [text[a:b] for a, b in sentence_spans(text)] == [
         "Dr. Smith paid 3.5 dollars, e.g. for tea.",
@@ -139,7 +139,7 @@ def test_sentences_end_where_people_end_them() -> None:
     ]
 
 
-def test_where_nobody_writes_capitals_sentences_end_all_the_same() -> None:
+def test_sentences_of_lower_case_text_end_at_periods() -> None:
     small = "we shipped it, e.g. to rome. nobody complained. was it late? it was 3.5 days late."
     assert [small[a:b] for a, b in sentence_spans(small)] == [
         "we shipped it, e.g. to rome.",
@@ -151,17 +151,17 @@ def test_where_nobody_writes_capitals_sentences_end_all_the_same() -> None:
     assert sentence_spans(capital) == [(0, len(capital))]
 
 
-def test_chunks_fit_with_their_header() -> None:
+def test_chunk_and_header_fit_the_token_limit() -> None:
     text = "# Guide\n\n## Install\n\n" + " ".join(f"Step {n} does a thing." for n in range(60))
-    whole = document(markdown.parse(text), "Guide")
-    pieces = chunk(whole, count=count, tokens=40)
+    parsed_document = document(markdown.parse(text), "Guide")
+    pieces = chunk(parsed_document, count=count, tokens=40)
     assert len(pieces) > 5
     for piece in pieces:
         assert count([header("Guide", piece.heading) + "\n" + piece.text])[0] <= 40
         assert piece.heading == ("Guide", "Install")
 
 
-def test_small_sections_are_joined_and_large_ones_stay_apart() -> None:
+def test_small_sections_are_joined_and_large_ones_are_not() -> None:
     small = "# T\n\n## A\n\nOne.\n\n## B\n\nTwo."
     assert [piece.heading for piece in chunk(document(markdown.parse(small)), count=count, tokens=80)] == [("T",)]
     long = " ".join(["Word."] * 30)
@@ -172,60 +172,60 @@ def test_small_sections_are_joined_and_large_ones_stay_apart() -> None:
     ]
 
 
-def test_a_table_stays_whole_where_it_fits_and_is_cut_at_rows_where_not() -> None:
+def test_table_that_does_not_fit_is_split_at_rows() -> None:
     builder = Builder()
     builder.table([["name", "value"], *([f"n{n}", str(n)] for n in range(20))])
-    whole = document(builder.build())
-    assert len(chunk(whole, count=count, tokens=500)) == 1
-    pieces = chunk(whole, count=count, tokens=60)
+    parsed_document = document(builder.build())
+    assert len(chunk(parsed_document, count=count, tokens=500)) == 1
+    pieces = chunk(parsed_document, count=count, tokens=60)
     assert len(pieces) > 1
     assert all(line.startswith("|") and line.endswith("|") for piece in pieces for line in piece.text.split("\n"))
 
 
-def test_a_header_says_nothing_twice() -> None:
+def test_header_omits_repeated_parts() -> None:
     assert header("Guide", ("guide", "Install", "Install", "Linux")) == "Guide > Install > Linux"
 
 
-def test_fixed_chunks_are_full_and_repeat_the_end_of_the_one_before() -> None:
-    whole = document(plain_text.parse(" ".join(f"w{n:03}" for n in range(100))), "")
-    pieces = cut(whole, "fixed", 20, 5)
+def test_fixed_chunks_are_full_and_overlap() -> None:
+    parsed_document = document(plain_text.parse(" ".join(f"w{n:03}" for n in range(100))), "")
+    pieces = chunks_of(parsed_document, "fixed", 20, 5)
     assert all(count([piece.text]) == [20] for piece in pieces[:-1])
     assert [piece.text.split()[0] for piece in pieces[:3]] == ["w000", "w015", "w030"]
     assert pieces[0].text.split()[-5:] == pieces[1].text.split()[:5]
 
 
-def test_a_table_is_not_repeated_by_an_overlap() -> None:
+def test_overlap_does_not_repeat_a_table() -> None:
     text = "one two three\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n" + " ".join(["word"] * 40)
-    whole = document(markdown.parse(text), "")
-    pieces = cut(whole, "fixed", 24, 20)
+    parsed_document = document(markdown.parse(text), "")
+    pieces = chunks_of(parsed_document, "fixed", 24, 20)
     assert len([piece for piece in pieces if "| 1 | 2 |" in piece.text]) == 1
 
 
-def test_a_sentence_is_read_with_three_on_each_side() -> None:
+def test_sentence_window_has_three_sentences_on_each_side() -> None:
     text = "# T\n\n" + " ".join(f"Sentence {n}." for n in range(9))
-    whole = document(markdown.parse(text), "T")
-    pieces = cut(whole, "sentence-window", 60)
+    parsed_document = document(markdown.parse(text), "T")
+    pieces = chunks_of(parsed_document, "sentence-window", 60)
     assert [piece.text for piece in pieces] == [f"Sentence {n}." for n in range(9)]
-    read = [whole.text[piece.window[0] : piece.window[1]] for piece in pieces if piece.window]
+    read = [parsed_document.text[piece.window[0] : piece.window[1]] for piece in pieces if piece.window]
     assert read[4] == " ".join(f"Sentence {n}." for n in range(1, 8))
     assert read[0] == " ".join(f"Sentence {n}." for n in range(4))
     assert read[8] == " ".join(f"Sentence {n}." for n in range(5, 9))
-    assert all(piece.window is None for piece in cut(whole, "packed", 60))
+    assert all(piece.window is None for piece in chunks_of(parsed_document, "packed", 60))
 
 
 def test_semantic_chunks_end_where_the_subject_changes() -> None:
     subjects = ["Apples are red."] * 9 + ["Bread is baked."] * 9 + ["Clouds are grey."] * 9
-    whole = document(plain_text.parse(" ".join(subjects)), "")
-    pieces = cut(whole, "semantic", 60)
+    parsed_document = document(plain_text.parse(" ".join(subjects)), "")
+    pieces = chunks_of(parsed_document, "semantic", 60)
     assert [set(re.findall(r"Apples|Bread|Clouds", piece.text)) for piece in pieces] == [
         {"Apples"},
         {"Bread"},
         {"Clouds"},
     ]
-    assert any({"Apples", "Bread"} <= set(piece.text.split()) for piece in cut(whole, "packed", 60))
+    assert any({"Apples", "Bread"} <= set(piece.text.split()) for piece in chunks_of(parsed_document, "packed", 60))
 
 
-def test_a_distance_compares_both_sides_of_a_boundary() -> None:
+def test_distance_compares_both_sides_of_a_boundary() -> None:
     one, other = np.eye(2, dtype=np.float32)
     found = distances(np.stack([one, one, one, other, other, other]))
     assert found[0] == 0
@@ -234,19 +234,19 @@ def test_a_distance_compares_both_sides_of_a_boundary() -> None:
     assert found[1] == pytest.approx(1 - 2 / np.sqrt(5))
 
 
-def test_a_heading_that_nothing_stands_below_is_content() -> None:
-    whole = document(markdown.parse("# T\n\nText.\n\n## Nothing here\n\n## More\n\nOther."), "T")
-    pieces = cut(whole, "sentence-window", 60)
+def test_heading_without_content_below_it_is_a_chunk() -> None:
+    parsed_document = document(markdown.parse("# T\n\nText.\n\n## Nothing here\n\n## More\n\nOther."), "T")
+    pieces = chunks_of(parsed_document, "sentence-window", 60)
     assert [piece.text for piece in pieces] == ["Text.", "## Nothing here", "Other."]
 
 
-def test_what_stands_between_two_sections_counts() -> None:
+def test_headings_between_joined_sections_count_toward_the_limit() -> None:
     text = "# T\n\n" + "\n\n".join(f"## A long heading of section {n}\n\nOne." for n in range(12))
-    whole = document(markdown.parse(text), "T")
-    assert all(count([piece.text])[0] <= 40 for piece in cut(whole, "packed", 40))
+    parsed_document = document(markdown.parse(text), "T")
+    assert all(count([piece.text])[0] <= 40 for piece in chunks_of(parsed_document, "packed", 40))
 
 
-def test_a_recipe_names_what_decides_the_cuts() -> None:
+def test_recipe_depends_on_every_setting_that_moves_chunk_boundaries() -> None:
     recipes = {
         Chunking(method, tokens, overlap).recipe(model)
         for method in METHODS

@@ -1,4 +1,4 @@
-"""Embedders: the real offline model, batching on one thread, and a server of OpenAI's protocol on loopback."""
+"""Tests the offline model, batching in one thread, rerankers, and an OpenAI-compatible server on loopback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def model() -> SentenceTransformerEmbedder:
     return SentenceTransformerEmbedder()
 
 
-async def test_the_offline_model_knows_what_is_alike(model: SentenceTransformerEmbedder) -> None:
+async def test_offline_model_finds_similar_texts(model: SentenceTransformerEmbedder) -> None:
     texts = ["How many days of vacation do I get?", "Every employee has 30 holidays a year.", "Compile the kernel."]
     encoded = await model.encode(texts, "passage")
     assert encoded.vectors.shape == (3, model.dimensions) == (3, 384)
@@ -47,7 +47,7 @@ async def test_the_offline_model_knows_what_is_alike(model: SentenceTransformerE
     assert model.max_tokens == 254
 
 
-async def test_counting_leaves_the_tokenizer_alone_that_encodes(model: SentenceTransformerEmbedder) -> None:
+async def test_counting_tokens_does_not_change_the_encoding_tokenizer(model: SentenceTransformerEmbedder) -> None:
     texts = ["short text", "a much longer text " * 12, "words " * 400]
     await model.encode(texts, "passage")
     tokenizer = model.loaded().tokenizer.backend_tokenizer
@@ -57,13 +57,13 @@ async def test_counting_leaves_the_tokenizer_alone_that_encodes(model: SentenceT
     assert (tokenizer.padding, tokenizer.truncation) == before
 
 
-async def test_a_text_has_the_same_vector_in_any_company(model: SentenceTransformerEmbedder) -> None:
+async def test_vector_does_not_depend_on_the_batch(model: SentenceTransformerEmbedder) -> None:
     alone = (await model.encode(["short text"], "query")).vectors[0]
     among = (await model.encode(["a much longer text " * 30, "short text"], "query")).vectors[1]
     assert float(alone @ among) > 0.999
 
 
-async def test_a_passage_keeps_the_signs_of_its_tokens(model: SentenceTransformerEmbedder) -> None:
+async def test_passage_has_the_signs_of_its_tokens(model: SentenceTransformerEmbedder) -> None:
     text = "Notice periods need care."
     query, row = [(await model.encode_tokens([text], kind))[0] for kind in KINDS]
     assert row.tokens.shape == (0, 384)
@@ -73,12 +73,12 @@ async def test_a_passage_keeps_the_signs_of_its_tokens(model: SentenceTransforme
     assert 1 >= own > other
 
 
-async def test_nothing_to_encode(model: SentenceTransformerEmbedder) -> None:
+async def test_encoding_no_texts(model: SentenceTransformerEmbedder) -> None:
     assert (await model.encode([], "passage")).tokens == 0
     assert model.count_tokens([]) == []
 
 
-async def test_late_interaction_prefers_what_answers(model: SentenceTransformerEmbedder) -> None:
+async def test_late_interaction_prefers_the_answer(model: SentenceTransformerEmbedder) -> None:
     reranker = LateInteraction(model)
     scores = await reranker.score(
         "How long is the notice period?",
@@ -88,7 +88,7 @@ async def test_late_interaction_prefers_what_answers(model: SentenceTransformerE
     assert await reranker.score("anything", []) == []
 
 
-async def test_a_model_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_missing_model_raises_embedding_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     embedder = SentenceTransformerEmbedder(str(tmp_path / "nowhere"))
     with pytest.raises(EmbeddingError, match="PARLEY_EMBEDDING_MODEL"):
@@ -96,7 +96,7 @@ async def test_a_model_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_pa
     await embedder.aclose()
 
 
-def test_weights_that_are_not_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modified_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model_files.offline_folder.cache_clear()
     monkeypatch.setattr(model_files, "_SHA256", "0" * 64)
     with pytest.raises(EmbeddingError, match="not the published ones"):
@@ -117,7 +117,7 @@ def test_prefixes(name: str, query: str, document: str) -> None:
     assert (prefix(name, "query"), prefix(name, "passage")) == (query, document)
 
 
-async def test_what_arrives_together_is_encoded_together_and_questions_go_first() -> None:
+async def test_concurrent_texts_share_a_batch_and_queries_go_first() -> None:
     gate = threading.Event()
     batches: list[list[str]] = []
 
@@ -140,7 +140,7 @@ async def test_what_arrives_together_is_encoded_together_and_questions_go_first(
     await worker.aclose()
 
 
-async def test_a_failing_batch_fails_its_own_jobs_only() -> None:
+async def test_failing_batch_fails_only_its_own_jobs() -> None:
     def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
         if "bad" in texts:
             raise ValueError("bad text")
@@ -160,7 +160,7 @@ async def test_a_failing_batch_fails_its_own_jobs_only() -> None:
 
 @pytest.fixture
 async def server() -> AsyncIterator[str]:
-    """Embeds a text as (its length, 1), unnormalised; refuses the key ``wrong``."""
+    """A server that embeds a text as (its length, 1), not normalized, and refuses the key ``wrong``."""
 
     async def embed(request: web.Request) -> web.Response:
         if request.headers["Authorization"] != "Bearer right":
@@ -187,7 +187,7 @@ async def test_an_openai_server(server: str) -> None:
     await embedder.aclose()
 
 
-async def test_a_wrong_key_is_told(server: str) -> None:
+async def test_wrong_key_is_reported(server: str) -> None:
     embedder = OpenAIEmbedder("small", api_key="wrong", base_url=server)
     with pytest.raises(EmbeddingError, match="OPENAI_API_KEY"):
         await embedder.encode(["x"], "query")
@@ -201,7 +201,7 @@ def test_an_openai_model_without_a_key() -> None:
 
 @pytest.fixture(scope="module")
 def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A cross-encoder of random weights, as a folder: BERT with one layer of 16 over the offline model's words."""
+    """Return the folder of a cross-encoder with random weights: BERT with one layer of 16 and the offline words."""
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
@@ -222,7 +222,7 @@ def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-async def test_a_cross_encoder_scores_each_pair(tiny_cross_encoder: str) -> None:
+async def test_cross_encoder_scores_each_pair(tiny_cross_encoder: str) -> None:
     reranker = CrossEncoderReranker(tiny_cross_encoder)
     texts = ["one passage", "another one", "a third"]
     scores = await reranker.score("a question", [passage(text) for text in texts])
@@ -233,7 +233,7 @@ async def test_a_cross_encoder_scores_each_pair(tiny_cross_encoder: str) -> None
     await reranker.aclose()
 
 
-def test_which_reranker() -> None:
+def test_reranker_of_each_setting() -> None:
     model = SentenceTransformerEmbedder()
     assert build_reranker("none", model) is None
     assert isinstance(build_reranker("late-interaction", model), LateInteraction)
@@ -243,7 +243,7 @@ def test_which_reranker() -> None:
         build_reranker("late-interaction", WordEmbedder())
 
 
-async def test_a_reranker_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_missing_reranker_raises_embedding_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     reranker = CrossEncoderReranker(str(tmp_path / "nowhere"))
     with pytest.raises(EmbeddingError, match="PARLEY_RERANKER"):
@@ -251,8 +251,8 @@ async def test_a_reranker_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp
     await reranker.aclose()
 
 
-async def test_models_that_are_loaded_at_once_are_whole() -> None:
-    """Loading sets torch's default dtype, which is one for the whole process."""
+async def test_models_loaded_at_the_same_time_have_one_dtype() -> None:
+    """Loading changes torch's default dtype for the whole process."""
     import torch
 
     everybody, before = threading.Barrier(3), torch.get_default_dtype()
@@ -286,7 +286,7 @@ print(os.environ["OMP_WAIT_POLICY"], *(pool["num_threads"] for pool in blas))
         ({"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "2"}, f"ACTIVE {min(2, os.cpu_count() or 1)}"),
     ],
 )
-def test_threads_that_wait_for_each_other_leave_the_processor_to_others(chosen: dict[str, str], policy: str) -> None:
+def test_waiting_threads_do_not_spin(chosen: dict[str, str], policy: str) -> None:
     child = {name: value for name, value in os.environ.items() if "THREADS" not in name and "OMP" not in name} | chosen
     done = subprocess.run([sys.executable, "-c", WAITING], env=child, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == policy

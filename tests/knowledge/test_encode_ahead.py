@@ -1,4 +1,4 @@
-"""A question that the router has seen is not encoded again for the search."""
+"""Tests that a question encoded for the router is not encoded again for the search."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from knowledge.ingest import Ingestor
 from knowledge.ports import Encoded, EncodeKind, Sessions
-from knowledge.retriever import MOST_AHEAD, Retriever
+from knowledge.question_encoding import MAX_ENCODED_AHEAD
+from knowledge.retriever import Retriever
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 
 class Counting(WordEmbedder):
-    """Keeps the questions that it encoded."""
+    """Records the questions that it encoded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +25,7 @@ class Counting(WordEmbedder):
         return await super().encode(texts, kind)
 
 
-async def test_the_search_takes_what_was_encoded_ahead_once(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_search_uses_a_vector_encoded_ahead_once(ingestor: Ingestor, sessions: Sessions) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Dogs are welcome."))], tenant_id="t")
     embedder = Counting()
     retriever = Retriever(sessions, embedder)
@@ -37,10 +38,10 @@ async def test_the_search_takes_what_was_encoded_ahead_once(ingestor: Ingestor, 
     assert vector == (await embedder.encode(["Which dogs?"], "query")).vectors[0].tolist()
 
 
-async def test_what_no_search_takes_is_forgotten(sessions: Sessions) -> None:
+async def test_oldest_vectors_encoded_ahead_are_dropped(sessions: Sessions) -> None:
     embedder = Counting()
     retriever = Retriever(sessions, embedder)
-    for n in range(MOST_AHEAD + 1):
+    for n in range(MAX_ENCODED_AHEAD + 1):
         await retriever.encode_ahead(f"question {n}")
     embedder.questions.clear()
     await retriever("question 0", Scope("t"))

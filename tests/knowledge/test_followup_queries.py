@@ -1,14 +1,14 @@
-"""A follow-up takes along what the thread has said, and no more of it than serves."""
+"""Tests the expansion of follow-up questions with terms and words of the thread."""
 
 from __future__ import annotations
 
 import pytest
 
 from knowledge import bm25
-from knowledge.followup_queries import MOST_TERMS, MOST_WORDS, READ_BACK, alone, earlier_terms, leaning
+from knowledge.bm25 import IndexedChunk
+from knowledge.followup_queries import MAX_EARLIER_QUESTIONS, MAX_TERMS, MAX_WORDS, earlier_terms, expand, unexpanded
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
-from knowledge.posting_codec import IndexedChunk
 from knowledge.retriever import Retriever
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
@@ -16,46 +16,46 @@ from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 IDF = {"laptop": 4.0, "warranti": 5.0, "parent": 3.0, "leav": 2.0, "cost": 0.5}
 
 
-def test_a_question_alone_weighs_its_terms_by_how_often_they_stand() -> None:
-    asked = alone("What does the laptop cost, the laptop?")
+def test_terms_of_a_single_question_are_weighted_by_frequency() -> None:
+    asked = unexpanded("What does the laptop cost, the laptop?")
     assert asked.terms == {"laptop": 2.0, "cost": 1.0}
     assert (asked.words, asked.text) == ((), "What does the laptop cost, the laptop?")
 
 
-def test_an_earlier_question_weighs_half_and_one_before_it_a_quarter() -> None:
-    asked = leaning("How long?", ["Parental leave?", "The laptop warranty?"], {**IDF, "parent": 3.0})
+def test_weights_of_earlier_questions_halve() -> None:
+    asked = expand("How long?", ["Parental leave?", "The laptop warranty?"], {**IDF, "parent": 3.0})
     assert asked.terms["laptop"] == asked.terms["warranti"] == 0.5
     assert asked.terms["leav"] == 0.25
     assert asked.words[:2] == ("warranty", "laptop")
 
 
-def test_terms_of_the_question_are_not_weighed_again() -> None:
-    asked = leaning("And the laptop?", ["Is the laptop under warranty?"], IDF)
+def test_terms_of_the_question_keep_their_weight() -> None:
+    asked = expand("And the laptop?", ["Is the laptop under warranty?"], IDF)
     assert asked.terms == {"laptop": 1.0, "warranti": 0.5}
     assert asked.text == "And the laptop? warranty"
 
 
-def test_words_that_no_document_has_are_left_behind() -> None:
-    asked = leaning("How long?", ["The qwertz warranty?"], IDF)
+def test_words_that_occur_in_no_document_are_dropped() -> None:
+    asked = expand("How long?", ["The qwertz warranty?"], IDF)
     assert (asked.words, "qwertz" in asked.terms) == (("warranty",), False)
 
 
-def test_only_the_heaviest_are_taken() -> None:
+def test_only_the_heaviest_terms_and_words_are_used() -> None:
     idf = {f"w{n}": float(n) for n in range(1, 60)}
-    asked = leaning("And?", [" ".join(idf)], idf)
-    assert [term for term in asked.terms if term in idf] == [f"w{n}" for n in range(59, 59 - MOST_TERMS, -1)]
-    assert asked.words == tuple(f"w{n}" for n in range(59, 59 - MOST_WORDS, -1))
+    asked = expand("And?", [" ".join(idf)], idf)
+    assert [term for term in asked.terms if term in idf] == [f"w{n}" for n in range(59, 59 - MAX_TERMS, -1)]
+    assert asked.words == tuple(f"w{n}" for n in range(59, 59 - MAX_WORDS, -1))
 
 
-def test_a_thread_of_thousands_and_a_turn_of_100_000_characters_are_read_in_part() -> None:
+def test_long_threads_and_long_questions_are_used_in_part() -> None:
     thread = [f"word{n}" for n in range(2000)]
     assert earlier_terms(thread) >= {"word1999"}
     assert "word1" not in earlier_terms(thread)
-    assert len(earlier_terms(thread)) <= 3 * READ_BACK
+    assert len(earlier_terms(thread)) <= 3 * MAX_EARLIER_QUESTIONS
     assert len(earlier_terms(["abcd " * 20_000 + "zebra"])) == 1
 
 
-async def test_idf_falls_with_every_chunk_that_has_the_term(sessions: Sessions) -> None:
+async def test_idf_decreases_with_every_chunk_that_has_the_term(sessions: Sessions) -> None:
     async with sessions("t") as session:
         rows = [IndexedChunk(n, "tenant", ["common", f"w{n % 4}"]) for n in range(12)]
         await bm25.index(session, "t", [*rows, IndexedChunk(12, "tenant", ["rare"])])
@@ -64,7 +64,7 @@ async def test_idf_falls_with_every_chunk_that_has_the_term(sessions: Sessions) 
     assert found["rare"] > found["w1"] > found["common"] == 0.0
 
 
-async def test_a_weight_counts_as_a_share_of_an_occurrence(sessions: Sessions) -> None:
+async def test_weight_counts_as_a_fraction_of_an_occurrence(sessions: Sessions) -> None:
     async with sessions("t") as session:
         await bm25.index(session, "t", [IndexedChunk(n, "tenant", [f"w{n}", "x", f"y{n % 3}"]) for n in range(9)])
         whole = await bm25.candidates(session, ["w1", "w2", "w2"], Scope("t"), 5)
@@ -73,7 +73,7 @@ async def test_a_weight_counts_as_a_share_of_an_occurrence(sessions: Sessions) -
     assert halved == {1: pytest.approx(dict(whole)[1] / 2)}
 
 
-async def test_a_follow_up_finds_what_the_thread_speaks_of(
+async def test_follow_up_finds_the_subject_of_the_thread(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     pages = [

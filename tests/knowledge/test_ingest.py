@@ -1,4 +1,4 @@
-"""Documents in: what is unchanged costs nothing, what changed costs its change, what vanished goes."""
+"""Tests ingestion on a real Postgres: unchanged, changed, vanished and failing documents and sources."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from knowledge import document_catalog
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.errors import EmbeddingError, KnowledgeError, SourceError
 from knowledge.ingest import Ingestor
+from knowledge.knowledge_version import read_version
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Encoded, EncodeKind, Sessions
 from knowledge.rerankers import LateInteraction
 from knowledge.retriever import Retriever
-from knowledge.search import version
 from knowledge.sources import FolderSource, UploadSource, open_source
 from knowledge.types import DocumentRow, Failure, Fetched, Progress, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
@@ -30,19 +30,21 @@ async def listed(sessions: Sessions, tenant: str = "t") -> list[DocumentRow]:
         return await document_catalog.list_documents(session, tenant)
 
 
-async def test_unchanged_costs_nothing(ingestor: Ingestor, embedder: WordEmbedder, sessions: Sessions) -> None:
+async def test_unchanged_documents_are_not_embedded_again(
+    ingestor: Ingestor, embedder: WordEmbedder, sessions: Sessions
+) -> None:
     source = ListSource("list", markdown("guide.md", GUIDE), markdown("b.md", "# B\n\nWords."))
     first = await ingestor.ingest([source], tenant_id="t")
     assert (first.documents, first.unchanged, first.failed) == (2, 0, ())
     assert first.chunks == len(embedder.passages) > 5
     async with sessions("t") as session:
-        before = await version(session, "t")
+        before = await read_version(session, "t")
     embedder.passages.clear()
     second = await ingestor.ingest([source], tenant_id="t")
     assert (second.documents, second.chunks, second.unchanged) == (2, first.chunks, 2)
     assert embedder.passages == []
     async with sessions("t") as session:
-        assert await version(session, "t") == before
+        assert await read_version(session, "t") == before
 
 
 async def test_only_changed_chunks_are_embedded(ingestor: Ingestor, embedder: WordEmbedder, sessions: Sessions) -> None:
@@ -66,7 +68,7 @@ async def test_only_changed_chunks_are_embedded(ingestor: Ingestor, embedder: Wo
     assert all(before[row.digest] == row.chunk_id for row in kept)
 
 
-async def test_what_vanished_goes(
+async def test_vanished_documents_are_deleted(
     tmp_path: Path, ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     (tmp_path / "a.md").write_text("# A\n\nalpha words")
@@ -80,7 +82,7 @@ async def test_what_vanished_goes(
     assert [passage.title for passage in found.passages] == ["A"]
 
 
-async def test_a_folder_passes_over_what_is_no_document(tmp_path: Path) -> None:
+async def test_folder_skips_files_that_are_no_documents(tmp_path: Path) -> None:
     for name in ("a.md", "sub/b.txt", ".hidden.md", ".git/config", "logo.png", "large.txt"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -95,7 +97,7 @@ async def test_a_folder_passes_over_what_is_no_document(tmp_path: Path) -> None:
     assert "PARLEY_MAX_FILE_MB" in items[1].error
 
 
-async def test_one_failure_leaves_the_others_be(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_failed_document_does_not_stop_the_others(ingestor: Ingestor, sessions: Sessions) -> None:
     source = ListSource(
         "list",
         markdown("good.md", "# Good\n\nwords"),
@@ -108,14 +110,14 @@ async def test_one_failure_leaves_the_others_be(ingestor: Ingestor, sessions: Se
     assert [failure.source for failure in report.failed] == ["bad.pdf", "gone.md"]
     assert {(row.source, row.state, row.error) for row in await listed(sessions)} == {
         ("good.md", "ready", ""),
-        ("bad.pdf", "failed", "it is named .pdf but is no PDF."),
+        ("bad.pdf", "failed", "its name ends in .pdf but it is not a PDF; download or export it again."),
         ("gone.md", "failed", "it cannot be read (gone)"),
     }
     assert max(progress.done for progress in told) == 3
     assert {progress.total for progress in told} == {3}
 
 
-async def test_a_document_that_breaks_keeps_serving_its_last_good_text(
+async def test_document_that_fails_keeps_its_previous_version(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "# A\n\nalpha words"))], tenant_id="t")
@@ -125,9 +127,7 @@ async def test_a_document_that_breaks_keeps_serving_its_last_good_text(
     assert found.passages[0].text == "alpha words"
 
 
-async def test_a_source_that_cannot_be_read_is_told_and_the_next_is_read(
-    ingestor: Ingestor, sessions: Sessions
-) -> None:
+async def test_unreadable_source_is_reported_and_the_next_is_read(ingestor: Ingestor, sessions: Sessions) -> None:
     bad = open_source("http://127.0.0.1:1/", fetch_allow=(), max_bytes=1000, files=False)
     report = await ingestor.ingest([bad, UploadSource("notes.md", b"# N\n\nwords")], tenant_id="t", audience="C1")
     assert report.documents == 1
@@ -138,14 +138,14 @@ async def test_a_source_that_cannot_be_read_is_told_and_the_next_is_read(
     ]
 
 
-async def test_the_same_name_in_two_channels_is_two_documents(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_same_name_in_two_channels_is_two_documents(ingestor: Ingestor, sessions: Sessions) -> None:
     for audience in ("C1", "C2"):
         data = f"# Plan\n\nof {audience}".encode()
         await ingestor.ingest([UploadSource("plan.md", data)], tenant_id="t", audience=audience)
     assert sorted(row.audience for row in await listed(sessions)) == ["C1", "C2"]
 
 
-async def test_a_model_that_fails_stops_the_run_and_stores_nothing(sessions: Sessions, parser: Parser) -> None:
+async def test_failing_model_stops_the_run_and_stores_nothing(sessions: Sessions, parser: Parser) -> None:
     class Broken(WordEmbedder):
         async def encode(self, texts: object, kind: EncodeKind) -> Encoded:
             raise EmbeddingError("The model is not there; set it.")
@@ -156,7 +156,7 @@ async def test_a_model_that_fails_stops_the_run_and_stores_nothing(sessions: Ses
     assert await listed(sessions) == []
 
 
-async def test_reading_everything_again_with_another_model_switches_to_it(
+async def test_ingesting_everything_with_another_model_switches_to_it(
     ingestor: Ingestor, sessions: Sessions, parser: Parser
 ) -> None:
     source = ListSource("list", markdown("a.md", "# A\n\nalpha words"))
@@ -170,7 +170,7 @@ async def test_reading_everything_again_with_another_model_switches_to_it(
         assert await session.scalar(text("SELECT count(*) FROM chunks")) == 1
 
 
-async def test_writers_at_once_of_the_same_documents(sessions: Sessions, ingestor: Ingestor) -> None:
+async def test_concurrent_ingestion_of_the_same_documents(sessions: Sessions, ingestor: Ingestor) -> None:
     versions = [
         ListSource("list", *(markdown(f"{name}.md", f"# {name}\n\nround {n} of {name}") for name in "abcdef"))
         for n in range(4)
@@ -189,7 +189,7 @@ async def test_writers_at_once_of_the_same_documents(sessions: Sessions, ingesto
     assert tuple(counts) == (6, 6, 6, 6, True)
 
 
-async def test_the_catalogue(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_document_catalog(ingestor: Ingestor, sessions: Sessions) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "# A\n\nalpha words"))], tenant_id="t")
     await ingestor.ingest([UploadSource("b.md", b"# B\n\nbeta")], tenant_id="t", audience="C1")
     first, second = await listed(sessions)
@@ -215,8 +215,8 @@ def test_source_errors_are_knowledge_errors() -> None:
     assert issubclass(SourceError, KnowledgeError)
 
 
-async def test_stored_token_signs_are_those_that_the_reranker_would_make(sessions: Sessions, parser: Parser) -> None:
-    """Late interaction gives the same scores from what is stored as from encoding the passages again."""
+async def test_stored_token_signs_equal_those_of_the_reranker(sessions: Sessions, parser: Parser) -> None:
+    """Stored signs give the same late-interaction scores as encoding the passages again."""
     model = SentenceTransformerEmbedder()
     pages = [markdown(f"{n}.md", f"# Page {n}\n\nRule {n}: the notice period is {n} months.") for n in range(6)]
     await Ingestor(sessions, model, parser=parser).ingest([ListSource("list", *pages)], tenant_id="t")

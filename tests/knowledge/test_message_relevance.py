@@ -1,4 +1,4 @@
-"""Old messages are weighed by words, meaning, neighbours, exchange and the time that a question names."""
+"""Tests the relevance of messages by words, vectors, neighbors, exchanges and dates in the question."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from knowledge.date_expressions import Span, spans
-from knowledge.message_relevance import UNRELATED, Said, relevance
+from knowledge.message_relevance import UNRELATED, ConversationMessage, relevance
 
 TODAY = date(2026, 11, 23)
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -36,23 +36,23 @@ def day(year: int, month: int, number: int) -> Span:
         ("How much is a hotel?", []),
     ],
 )
-def test_the_days_that_a_question_names(question: str, expected: list[Span]) -> None:
+def test_dates_named_in_a_question(question: str, expected: list[Span]) -> None:
     assert spans(question, TODAY) == expected
 
 
-def talk(*texts: str, pause: timedelta = timedelta(days=1)) -> list[Said]:
-    return [Said("Ann" if n % 2 else "Ben", text, START + n * pause) for n, text in enumerate(texts)]
+def talk(*texts: str, pause: timedelta = timedelta(days=1)) -> list[ConversationMessage]:
+    return [ConversationMessage("Ann" if n % 2 else "Ben", text, START + n * pause) for n, text in enumerate(texts)]
 
 
-def best(question: str, said: list[Said], number: int = 1) -> list[int]:
-    scores = relevance(question, said, vectors=None, asked=None, today=TODAY)
+def best(question: str, said: list[ConversationMessage], number: int = 1) -> list[int]:
+    scores = relevance(question, said, vectors=None, question_vector=None, today=TODAY)
     return [int(place) for place in np.argsort(-scores, kind="stable")[:number]]
 
 
 FILLER = [f"Nothing new about topic{n} and matter{n}." for n in range(12)]
 
 
-def test_the_message_with_the_words_is_first_and_its_neighbours_follow() -> None:
+def test_message_with_the_words_is_first_and_its_neighbors_follow() -> None:
     said = talk(*FILLER[:5], "The zebra escaped from the van.", *FILLER[5:])
     first, *beside = best("Where is the zebra?", said, 3)
     assert first == 5
@@ -60,57 +60,61 @@ def test_the_message_with_the_words_is_first_and_its_neighbours_follow() -> None
 
 
 @pytest.mark.parametrize("length", range(1, 9))
-def test_a_conversation_may_be_as_short_as_it_likes(length: int) -> None:
+def test_short_conversations_raise_no_error(length: int) -> None:
     said = talk("The zebra escaped.", *FILLER[1:length], pause=timedelta(minutes=1))
-    scores = relevance("Where is the zebra?", said, vectors=None, asked=None, today=TODAY)
+    scores = relevance("Where is the zebra?", said, vectors=None, question_vector=None, today=TODAY)
     assert len(scores) == length
     assert np.isfinite(scores).all()
 
 
-def test_a_long_exchange_is_lifted_only_around_what_the_question_is_about() -> None:
+def test_long_exchange_is_raised_only_near_the_subject() -> None:
     said = talk("The zebra escaped.", "Which zebra?", *FILLER, pause=timedelta(minutes=1))
-    scores = relevance("Where is the zebra?", said, vectors=None, asked=None, today=TODAY)
+    scores = relevance("Where is the zebra?", said, vectors=None, question_vector=None, today=TODAY)
     assert min(scores[:5]) > max(scores[6:])
 
 
-def test_an_exchange_lifts_the_messages_around() -> None:
+def test_exchange_raises_the_messages_around() -> None:
     early = talk(*FILLER[:4], pause=timedelta(minutes=2))
-    later = [Said(one.author, f"{one.text} {n}", one.at + timedelta(days=3)) for n, one in enumerate(early) if one.at]
-    later[0] = Said("Ann", "We spoke of the zebra.", later[0].at)
-    scores = relevance("zebra", [*early, *later], vectors=None, asked=None, today=TODAY)
+    later = [
+        ConversationMessage(one.author, f"{one.text} {n}", one.at + timedelta(days=3))
+        for n, one in enumerate(early)
+        if one.at
+    ]
+    later[0] = ConversationMessage("Ann", "We spoke of the zebra.", later[0].at)
+    scores = relevance("zebra", [*early, *later], vectors=None, question_vector=None, today=TODAY)
     assert scores[7] > scores[0]
 
 
-def test_a_named_day_lifts_what_was_said_on_it() -> None:
+def test_named_date_raises_its_messages() -> None:
     said = talk("The plan changed.", "The plan changed.", "The plan changed.", "The plan changed.", "Bye")
-    scores = relevance("What of the plan on 4 November?", said, vectors=None, asked=None, today=TODAY)
+    scores = relevance("What of the plan on 4 November?", said, vectors=None, question_vector=None, today=TODAY)
     assert int(np.argmax(scores)) == 2
 
 
-def test_meaning_finds_what_shares_no_word() -> None:
+def test_vectors_find_messages_without_common_words() -> None:
     said = talk(*FILLER)
     vectors = np.eye(12, dtype=np.float32)
-    scores = relevance("zzz", said, vectors=vectors, asked=vectors[7], today=TODAY)
+    scores = relevance("zzz", said, vectors=vectors, question_vector=vectors[7], today=TODAY)
     assert int(np.argmax(scores)) == 7
 
 
-def test_a_message_without_a_vector_counts_as_the_mean() -> None:
+def test_message_without_vector_counts_as_the_mean() -> None:
     said = talk(*FILLER)
     vectors = np.eye(12, dtype=np.float32)
     vectors[3] = 0
-    scores = relevance("zzz", said, vectors=vectors, asked=np.eye(12, dtype=np.float32)[7], today=TODAY)
+    scores = relevance("zzz", said, vectors=vectors, question_vector=np.eye(12, dtype=np.float32)[7], today=TODAY)
     assert np.isfinite(scores).all()
 
 
-def test_a_question_that_has_nothing_to_do_with_the_thread_recalls_nothing() -> None:
+def test_unrelated_question_recalls_nothing() -> None:
     said = talk(*FILLER)
     vectors = np.eye(13, dtype=np.float32)[:12]
     asked = np.eye(13, dtype=np.float32)[12]
-    assert set(relevance("zzz", said, vectors=vectors, asked=asked, today=TODAY)) == {UNRELATED}
-    assert len(relevance("zzz", [], vectors=None, asked=None, today=TODAY)) == 0
+    assert set(relevance("zzz", said, vectors=vectors, question_vector=asked, today=TODAY)) == {UNRELATED}
+    assert len(relevance("zzz", [], vectors=None, question_vector=None, today=TODAY)) == 0
 
 
-def test_a_thread_of_2000_turns_with_a_giant_among_them() -> None:
+def test_thread_of_2000_messages_with_a_giant_one() -> None:
     said = talk(*(f"word{n % 50} and more" for n in range(1999)), "giant " * 20_000 + "zebra")
-    scores = relevance("What of word7?", said, vectors=None, asked=None, today=TODAY)
+    scores = relevance("What of word7?", said, vectors=None, question_vector=None, today=TODAY)
     assert int(np.argmax(scores)) % 50 in (6, 7, 8)

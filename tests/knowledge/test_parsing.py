@@ -1,4 +1,4 @@
-"""Files into text: every format with its structure, every bad file with its reason, in a process apart."""
+"""Parsing of common formats in the sandbox: structure, encodings, errors for bad files, and limits of the process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HTML = b"""<html><head><title>Site</title></head><body><nav><a href="/">Home</a>
 
 
 def pdf(*pages: str, password: str = "") -> bytes:
-    """A PDF with a line of text on each page, written by hand; pypdf encrypts it."""
+    """Return a handwritten PDF with a line of text on each page. With a password, pypdf encrypts it."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>"]
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
     objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>")
@@ -57,7 +57,7 @@ def saved(writer: PdfWriter) -> bytes:
     return buffer.getvalue()
 
 
-def word() -> bytes:
+def docx_file() -> bytes:
     document = docx.Document()
     document.add_heading("Handbook", 1)
     document.add_paragraph("Welcome to the company.")
@@ -71,7 +71,7 @@ def word() -> bytes:
     return buffer.getvalue()
 
 
-def zipped(**members: bytes) -> bytes:
+def zip_file(**members: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
@@ -95,7 +95,7 @@ async def test_html_keeps_headings_tables_and_code(parser: Parser) -> None:
 
 
 async def test_docx_keeps_headings_and_tables(parser: Parser) -> None:
-    document = await parser.parse(Fetched("handbook.docx", word()))
+    document = await parser.parse(Fetched("handbook.docx", docx_file()))
     assert blocks(document) == [
         ("heading", "Handbook", ()),
         ("paragraph", "Welcome to the company.", ("Handbook",)),
@@ -113,7 +113,7 @@ async def test_pdf_keeps_pages(parser: Parser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("properties", "expected"),
     [
         (
             {"/Author": "Ann Lee", "/CreationDate": "D:20200101", "/ModDate": "D:20210203040506+02'00'"},
@@ -126,9 +126,11 @@ async def test_pdf_keeps_pages(parser: Parser) -> None:
         ({"/Author": "  ", "/CreationDate": "yesterday"}, {}),
     ],
 )
-async def test_pdf_tells_its_author_and_date(parser: Parser, told: dict[str, str], expected: dict[str, str]) -> None:
+async def test_pdf_author_and_date_become_metadata(
+    parser: Parser, properties: dict[str, str], expected: dict[str, str]
+) -> None:
     writer = PdfWriter(io.BytesIO(pdf("A page")))
-    writer.add_metadata(told)
+    writer.add_metadata(properties)
     metadata = (await parser.parse(Fetched("a.pdf", saved(writer)))).metadata
     assert {key: metadata[key] for key in ("author", "date") if key in metadata} == expected
 
@@ -144,7 +146,7 @@ async def test_markdown_stays_as_written(parser: Parser) -> None:
     ]
 
 
-async def test_a_mail_says_who_and_when(parser: Parser) -> None:
+async def test_email_keeps_headers_subject_and_plain_text(parser: Parser) -> None:
     mail = (
         b"From: Ann <ann@example.org>\r\nTo: Bob <bob@example.org>\r\nDate: Mon, 2 Mar 2026 10:00:00 +0000\r\n"
         b"Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe?=\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; "
@@ -159,7 +161,7 @@ async def test_a_mail_says_who_and_when(parser: Parser) -> None:
         assert ("paragraph", "Die Größe passt.", ("Größe",)) in blocks(document)
 
 
-async def test_rows_of_a_csv_keep_their_columns(parser: Parser) -> None:
+async def test_csv_tables_repeat_the_header_row(parser: Parser) -> None:
     rows = "".join(f"name{n};{n}\n" for n in range(30))
     document = await parser.parse(Fetched("prices.csv", f"Name;Price\n{rows}".encode()))
     assert [b.kind for b in document.blocks] == ["table", "table"]
@@ -167,7 +169,7 @@ async def test_rows_of_a_csv_keep_their_columns(parser: Parser) -> None:
         assert table.startswith("| Name | Price |\n| --- | --- |\n| name")
 
 
-async def test_code_is_cut_between_its_parts(parser: Parser) -> None:
+async def test_code_blocks_end_at_empty_lines(parser: Parser) -> None:
     source = "import os\n\n\ndef one():\n    return 1\n\n\ndef two():\n    return 2\n"
     document = await parser.parse(Fetched("a.py", source.encode()))
     assert document.text == source
@@ -188,11 +190,11 @@ async def test_code_is_cut_between_its_parts(parser: Parser) -> None:
         (b"bell \x07 and null", "bell   and null"),
     ],
 )
-async def test_text_in_any_encoding(parser: Parser, data: bytes, text: str) -> None:
+async def test_text_encodings_are_detected(parser: Parser, data: bytes, text: str) -> None:
     assert text in (await parser.parse(Fetched("notes.txt", data))).text
 
 
-async def test_the_content_decides_the_type(parser: Parser) -> None:
+async def test_content_decides_the_format_not_the_name(parser: Parser) -> None:
     assert "First" in (await parser.parse(Fetched("wrong.txt", pdf("First")))).text
     assert (await parser.parse(Fetched("wrong.md", HTML))).title == "Guide"
 
@@ -202,29 +204,29 @@ async def test_the_content_decides_the_type(parser: Parser) -> None:
     [
         ("a.txt", b"", "empty"),
         ("a.txt", b" \n\t ", "empty"),
-        ("a.pdf", b"no pdf at all", "no PDF"),
-        ("a.docx", b"plain", "no Office file"),
+        ("a.pdf", b"no pdf at all", "not a PDF"),
+        ("a.docx", b"plain", "not an Office file"),
         ("a.pdf", b"%PDF-1.7 and then rubbish", "broken"),
         ("a.pdf", pdf("secret", password="x"), "encrypted"),
         ("a.pdf", pdf(""), "images and no text"),
         ("a.md", b"\x89PNG\r\n\x1a\n....", "PNG"),
         ("a", bytes(range(256)) * 20, "binary file"),
-        ("a.docx", zipped(**{"word__document.xml": b"<broken"}), "broken"),
-        ("a.zip", zipped(**{"a.txt": b"x"}), "ZIP archive of a kind"),
-        ("a.docx", zipped(**{"word__document.xml": bytes(400 * 2**20)}), "zip bomb"),
+        ("a.docx", zip_file(**{"word__document.xml": b"<broken"}), "broken"),
+        ("a.zip", zip_file(**{"a.txt": b"x"}), "ZIP archive without a supported format"),
+        ("a.docx", zip_file(**{"word__document.xml": bytes(400 * 2**20)}), "zip bomb"),
         ("a.docx", b"PK\x03\x04 torn", "broken ZIP"),
         ("a.html", b"<html><body></body></html>", "no text"),
     ],
 )
-async def test_every_bad_file_has_its_reason(parser: Parser, name: str, data: bytes, reason: str) -> None:
+async def test_bad_files_raise_an_error_with_the_reason(parser: Parser, name: str, data: bytes, reason: str) -> None:
     with pytest.raises(ParseError, match=reason):
         await parser.parse(Fetched(name, data))
 
 
-async def test_entities_are_not_expanded(parser: Parser) -> None:
+async def test_xml_entities_are_not_expanded(parser: Parser) -> None:
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
     evil = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]><x>&l11;</x>'.encode()
-    good = zipfile.ZipFile(io.BytesIO(word()))
+    good = zipfile.ZipFile(io.BytesIO(docx_file()))
     members = {name: good.read(name) for name in good.namelist()} | {"word/document.xml": evil}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -235,7 +237,7 @@ async def test_entities_are_not_expanded(parser: Parser) -> None:
     assert (await parser.parse(Fetched("fine.txt", b"fine"))).text == "fine"
 
 
-async def test_too_slow_ends_the_process_and_the_next_file_is_read() -> None:
+async def test_parser_works_again_after_a_timeout() -> None:
     parser = Parser(seconds=0.001)
     with pytest.raises(ParseError, match="took longer than"):
         await parser.parse(Fetched("slow.txt", b"slow"))
@@ -244,7 +246,7 @@ async def test_too_slow_ends_the_process_and_the_next_file_is_read() -> None:
     await parser.aclose()
 
 
-async def test_too_much_memory_ends_the_process_and_the_next_file_is_read() -> None:
+async def test_parser_works_again_after_running_out_of_memory() -> None:
     parser = Parser(memory=1_000_000)
     with pytest.raises(ParseError, match="memory"):
         await parser.parse(Fetched("large.txt", b"word " * 4_000_000))
@@ -252,7 +254,7 @@ async def test_too_much_memory_ends_the_process_and_the_next_file_is_read() -> N
     await parser.aclose()
 
 
-async def test_a_process_that_was_killed_is_started_again(parser: Parser) -> None:
+async def test_killed_worker_process_is_restarted(parser: Parser) -> None:
     await parser.parse(Fetched("fine.txt", b"fine"))
     process = parser._process
     assert process is not None
@@ -261,7 +263,9 @@ async def test_a_process_that_was_killed_is_started_again(parser: Parser) -> Non
     assert (await parser.parse(Fetched("fine.txt", b"again"))).text == "again"
 
 
-async def test_the_process_knows_no_secret(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_worker_process_gets_no_secrets_in_its_environment(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
     await parser.parse(Fetched("fine.txt", b"fine"))
     assert parser._process is not None

@@ -1,4 +1,4 @@
-"""Exports of Slack and Discord: authors, times, threads kept together, and what is private left out."""
+"""Parsing of Slack and Discord exports: authors, times, threads kept together, private messages left out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DAY = 1_772_445_600
 """2026-03-02 10:00 UTC"""
 
 
-def said(user: str, after: int, text: str, thread: int | None = None, **more: object) -> dict[str, object]:
-    """A message some minutes after ten o'clock."""
+def slack_message(user: str, after: int, text: str, thread: int | None = None, **more: object) -> dict[str, object]:
+    """Return a Slack message sent ``after`` minutes after ``DAY``."""
     entry: dict[str, object] = {"type": "message", "user": user, "ts": f"{DAY + 60 * after}.000100", "text": text}
     return entry | ({"thread_ts": f"{DAY + 60 * thread}.000100"} if thread is not None else {}) | more
 
@@ -42,14 +42,14 @@ def slack(root: str = "", more: dict[str, object] | None = None) -> bytes:
         "groups.json": [{"id": "G1", "name": "board"}],
         "dms.json": [{"id": "D1", "members": ["U1", "U2"]}],
         "general/2026-03-02.json": [
-            said("U1", 0, "How do I get a <https://vpn.example|VPN> token, <@U2>?", 0),
-            said("U2", 1, "Lunch &amp; learn in <#C1|general>"),
-            said("U1", 2, "joined", subtype="channel_join"),
-            said("U9", 3, "", files=[{"name": "map.pdf"}], user_profile={"real_name": "Eve"}),
+            slack_message("U1", 0, "How do I get a <https://vpn.example|VPN> token, <@U2>?", 0),
+            slack_message("U2", 1, "Lunch &amp; learn in <#C1|general>"),
+            slack_message("U1", 2, "joined", subtype="channel_join"),
+            slack_message("U9", 3, "", files=[{"name": "map.pdf"}], user_profile={"real_name": "Eve"}),
         ],
-        "general/2026-03-03.json": [said("U2", 1500, "Ask the helpdesk.", 0)],
-        "board/2026-03-02.json": [said("U1", 0, "secret of the board")],
-        "D1/2026-03-02.json": [said("U1", 0, "secret of two")],
+        "general/2026-03-03.json": [slack_message("U2", 1500, "Ask the helpdesk.", 0)],
+        "board/2026-03-02.json": [slack_message("U1", 0, "secret of the board")],
+        "D1/2026-03-02.json": [slack_message("U1", 0, "secret of two")],
     }
     return archive({root + name: value for name, value in {**members, **(more or {})}.items()})
 
@@ -59,7 +59,7 @@ def blocks(document: Document) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("root", ["", "Team Slack export Mar 2026/"])
-async def test_a_slack_export_keeps_threads_authors_and_times(parser: Parser, root: str) -> None:
+async def test_slack_export_keeps_threads_authors_and_times(parser: Parser, root: str) -> None:
     document = await parser.parse(Fetched("export.zip", slack(root)))
     thread = "Thread of Ann, 2026-03-02: How do I get a VPN (https://vpn.example) token, @Bob Jones?"
     assert document.title == "Slack export"
@@ -82,19 +82,19 @@ async def test_a_slack_export_keeps_threads_authors_and_times(parser: Parser, ro
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (slack(more={"general/2026-03-02.json": b"{torn"}), "no JSON"),
-        (slack(more={"general/2026-03-02.json": {"ok": False}}), "no list of messages"),
+        (slack(more={"general/2026-03-02.json": b"{torn"}), "not valid JSON"),
+        (slack(more={"general/2026-03-02.json": {"ok": False}}), "not a list of messages"),
         (slack(more={"channels.json": []}), "without a message in a public channel"),
         (slack(more={"general/2026-03-04.json": b"[" + b" " * (30 * 2**20) + b"]"}), "zip bomb"),
-        (archive({"a.json": {"b": 1}}), "without an export of Slack"),
+        (archive({"a.json": {"b": 1}}), "without a Slack or DiscordChatExporter export"),
     ],
 )
-async def test_every_bad_export_has_its_reason(parser: Parser, data: bytes, reason: str) -> None:
+async def test_bad_exports_raise_an_error_with_the_reason(parser: Parser, data: bytes, reason: str) -> None:
     with pytest.raises(ParseError, match=reason):
         await parser.parse(Fetched("export.zip", data))
 
 
-async def test_a_broken_member_is_named(parser: Parser) -> None:
+async def test_damaged_member_of_an_export_raises_an_error(parser: Parser) -> None:
     data = bytearray(slack())
     place = data.index(b"general/2026-03-02.json") + len("general/2026-03-02.json") + 20
     data[place : place + 8] = b"\xff" * 8
@@ -102,11 +102,11 @@ async def test_a_broken_member_is_named(parser: Parser) -> None:
         await parser.parse(Fetched("export.zip", bytes(data)))
 
 
-async def test_names_that_lead_out_of_an_archive_lead_nowhere(parser: Parser, tmp_path: Path) -> None:
+async def test_member_names_outside_the_archive_write_no_files(parser: Parser, tmp_path: Path) -> None:
     outside = tmp_path / "2026-03-02.json"
     evil: dict[str, object] = {
-        f"..{tmp_path}/2026-03-02.json": [said("U1", 0, "out")],
-        "../x/2026-03-02.json": [said("U1", 0, "up")],
+        f"..{tmp_path}/2026-03-02.json": [slack_message("U1", 0, "out")],
+        "../x/2026-03-02.json": [slack_message("U1", 0, "up")],
     }
     document = await parser.parse(Fetched("export.zip", slack(more=evil)))
     assert not outside.exists()
@@ -127,16 +127,16 @@ def channel(kind: str = "GuildTextChat", *more: dict[str, object]) -> dict[str, 
             **({"reference": {"messageId": str(answers)}} if answers else {}),
         }
 
-    told = [
+    messages = [
         entry(1, "Ann", "Where is the runbook?"),
         entry(2, "Bob", "Good morning"),
         entry(3, "Eve", "In the wiki.", 1),
         entry(4, "Ann", "Thanks!", 3),
     ]
-    return {"guild": {"name": "Team"}, "channel": {"type": kind, "name": "ops"}, "messages": [*told, *more]}
+    return {"guild": {"name": "Team"}, "channel": {"type": kind, "name": "ops"}, "messages": [*messages, *more]}
 
 
-async def test_a_discord_channel_keeps_replies_with_what_they_answer(parser: Parser) -> None:
+async def test_discord_replies_are_grouped_with_the_message_they_reply_to(parser: Parser) -> None:
     document = await parser.parse(Fetched("ops.json", json.dumps(channel()).encode()))
     thread = "Thread of Ann, 2026-03-02: Where is the runbook?"
     assert document.title == "Team #ops"
@@ -151,7 +151,7 @@ async def test_a_discord_channel_keeps_replies_with_what_they_answer(parser: Par
     ]
 
 
-async def test_a_discord_archive_leaves_direct_messages_out(parser: Parser) -> None:
+async def test_discord_archive_leaves_direct_messages_out(parser: Parser) -> None:
     data = archive({"ops.json": channel(), "dm.json": channel("DirectTextChat"), "readme.txt": b"x"})
     document = await parser.parse(Fetched("discord.zip", data))
     assert document.title == "Team Discord export"
@@ -159,7 +159,7 @@ async def test_a_discord_archive_leaves_direct_messages_out(parser: Parser) -> N
     assert "1 direct messages of this export were left out." in document.text
 
 
-async def test_a_discord_channel_with_odd_messages(parser: Parser) -> None:
+async def test_discord_export_with_invalid_messages_raises_an_error(parser: Parser) -> None:
     bad = channel("GuildTextChat", {"id": "9", "timestamp": "yesterday", "content": "x"})
-    with pytest.raises(ParseError, match="not as expected"):
+    with pytest.raises(ParseError, match="not in the expected form"):
         await parser.parse(Fetched("ops.json", json.dumps(bad).encode()))

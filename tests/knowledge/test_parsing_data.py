@@ -1,4 +1,4 @@
-"""JSON and mailboxes."""
+"""Parsing of JSON, JSON Lines and mailboxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def blocks(document: Document) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(b.kind, document.text[b.start : b.end], b.heading) for b in document.blocks]
 
 
-async def test_json_has_its_keys_as_headings(parser: Parser) -> None:
+async def test_json_keys_become_headings(parser: Parser) -> None:
     value = {
         "name": "Billing service",
         "owner": "Ann",
@@ -42,7 +42,7 @@ async def test_json_has_its_keys_as_headings(parser: Parser) -> None:
     ]
 
 
-async def test_keys_below_the_headings_are_paths(parser: Parser) -> None:
+async def test_deeply_nested_json_keys_become_paths(parser: Parser) -> None:
     value: object = {"key": "deep"}
     for name in "hgfedcba":
         value = {name: value}
@@ -50,7 +50,7 @@ async def test_keys_below_the_headings_are_paths(parser: Parser) -> None:
     assert blocks(document)[-1] == ("paragraph", "g.h.key: deep", tuple("abcdef"))
 
 
-async def test_json_lines_are_rows(parser: Parser) -> None:
+async def test_json_lines_become_table_rows(parser: Parser) -> None:
     document = await parser.parse(Fetched("events.jsonl", b'{"at": 1, "what": "up"}\n{"at": 2, "what": "down"}\n'))
     assert [text for _, text, _ in blocks(document)] == ["| at | what |\n| --- | --- |\n| 1 | up |\n| 2 | down |"]
 
@@ -63,16 +63,14 @@ async def test_json_lines_are_rows(parser: Parser) -> None:
         ("notes.txt", b"{{ a template }}", "paragraph"),
     ],
 )
-async def test_what_only_looks_like_json_is_read_as_what_it_is(
-    parser: Parser, name: str, data: bytes, kind: str
-) -> None:
+async def test_invalid_json_is_parsed_as_code_or_text(parser: Parser, name: str, data: bytes, kind: str) -> None:
     document = await parser.parse(Fetched(name, data))
     assert {b.kind for b in document.blocks} == {kind}
     assert document.text == data.decode()
 
 
 @pytest.mark.parametrize("depth", [200, 200_000])
-async def test_json_that_is_nested_too_deep(parser: Parser, depth: int) -> None:
+async def test_json_nested_too_deep_raises_an_error(parser: Parser, depth: int) -> None:
     with pytest.raises(ParseError, match="nested deeper"):
         await parser.parse(Fetched("deep.json", b"[" * depth + b"]" * depth))
 
@@ -107,7 +105,7 @@ iVBORw0KGgo=
 
 @pytest.mark.parametrize("name", ["team.mbox", "team", "team.txt"])
 @pytest.mark.parametrize("ends", [b"\n", b"\r\n"])
-async def test_each_mail_of_a_mailbox_is_a_section(parser: Parser, name: str, ends: bytes) -> None:
+async def test_each_email_of_a_mailbox_is_a_section(parser: Parser, name: str, ends: bytes) -> None:
     document = await parser.parse(Fetched(name, MBOX.replace(b"\n", ends)))
     found = blocks(document)
     launch, sizes = "Launch (Ann, 2026-03-02)", "Größe (bob@example.org, 2026-03-03)"

@@ -1,6 +1,6 @@
-"""A folder of hostile files beside good ones: each is named with its reason, the others are taken in, nothing dies.
+"""Ingesting a folder of malicious and good files: each bad file fails with a reason, and the good files are added.
 
-``PARLEY_TEST_FILES`` names a folder of real files that is read as well.
+If ``PARLEY_TEST_FILES`` names a folder of real files, it is ingested as well.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from knowledge.sources import FolderSource
 from knowledge.types import Fetched
 from tests.knowledge.fakes import WordEmbedder
 
-MOST = 50_000_000
+MAX_BYTES = 50_000_000
 ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "{}">]>'.format("&a;" * 1000)
 
 
 def pdf(pages: int) -> bytes:
-    """A PDF with a line on each page."""
+    """Return a PDF with a line of text on each page."""
     kids = b" ".join(b"%d 0 R" % (4 + 2 * number) for number in range(pages))
     parts = [
         b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n",
@@ -45,7 +45,7 @@ def pdf(pages: int) -> bytes:
 
 
 def pdf_bomb() -> bytes:
-    """A page whose content unfolds to a gigabyte of spaces."""
+    """Return a PDF whose page content decompresses to a gigabyte of spaces."""
     packer = zlib.compressobj(9)
     packed = b"".join([*(packer.compress(b" " * 2**20) for _ in range(1024)), packer.flush()])
     head = b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n"
@@ -55,7 +55,7 @@ def pdf_bomb() -> bytes:
     return head + page + stream + b"trailer\n<</Root 1 0 R>>\n%%EOF\n"
 
 
-def locked_pdf() -> bytes:
+def encrypted_pdf() -> bytes:
     writer = PdfWriter()
     writer.add_blank_page(100, 100)
     writer.encrypt("secret", algorithm="RC4-128")
@@ -87,7 +87,7 @@ def archive(members: dict[str, bytes]) -> bytes:
 
 
 def encrypted_zip() -> bytes:
-    """The bit that says so, in both headers of the member."""
+    """Return a ZIP archive with the encryption flag set in both headers of its member."""
     data = bytearray(archive({"word/document.xml": b"secret"}))
     data[6] |= 1
     data[data.index(b"PK\x01\x02") + 8] |= 1
@@ -100,16 +100,16 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "entities.docx": (lambda: docx(f"{ENTITIES}<x>&b;</x>".encode()), ""),
     "entities.xlsx": (lambda: archive({"xl/workbook.xml": f"{ENTITIES}<x>&b;</x>".encode()}), ""),
     "locked.docx": (encrypted_zip, "encrypted"),
-    "locked.pdf": (locked_pdf, "encrypted"),
+    "locked.pdf": (encrypted_pdf, "encrypted"),
     "half.docx": (lambda: docx()[:900], "broken"),
     "half.pdf": (lambda: b"%PDF-1.7\n" + b"\x00\xff" * 500, "broken"),
     "unfolds.pdf": (pdf_bomb, ""),
     "empty.md": (lambda: b"", "empty"),
     "blank.txt": (lambda: b" \n\t\n" * 100, "empty"),
     "zeros.txt": (lambda: bytes(1000), "empty"),
-    "picture.pdf": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(100), "no PDF"),
+    "picture.pdf": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(100), "not a PDF"),
     "program.txt": (lambda: b"\x7fELF" + bytes(100), "program"),
-    "wrong.docx": (lambda: b"only words", "no Office file"),
+    "wrong.docx": (lambda: b"only words", "not an Office file"),
     "pages.pdf": (lambda: pdf(10_001), "more than 10000"),
     "deep.json": (lambda: b"[" * 100_000 + b"1" + b"]" * 100_000, "nested"),
     "deep.html": (lambda: b"<html><body>" + b"<div>" * 200_000 + b"words", ""),
@@ -136,10 +136,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_every_hostile_file_is_named_and_the_others_go_on(folder: Path, sessions: Sessions) -> None:
+async def test_malicious_files_fail_with_a_reason_and_good_files_are_added(folder: Path, sessions: Sessions) -> None:
     parser = Parser(seconds=5)
     ingestor = Ingestor(sessions, WordEmbedder(), parser=parser, chunk_tokens=64)
-    report = await ingestor.ingest([FolderSource(folder, max_bytes=MOST)], tenant_id="t")
+    report = await ingestor.ingest([FolderSource(folder, max_bytes=MAX_BYTES)], tenant_id="t")
     failed = {failure.source.partition("/")[2]: failure.error for failure in report.failed}
     assert set(failed) == {*HOSTILE, "giant.txt"}
     assert report.documents == len(GOOD)
@@ -153,14 +153,14 @@ async def test_every_hostile_file_is_named_and_the_others_go_on(folder: Path, se
     await ingestor.aclose()
 
 
-async def test_a_pdf_of_ten_thousand_pages_keeps_each(parser: Parser) -> None:
+async def test_pdf_of_ten_thousand_pages_keeps_every_page(parser: Parser) -> None:
     document = await parser.parse(Fetched("long.pdf", pdf(10_000)))
     assert {block.page for block in document.blocks} == set(range(1, 10_001))
     last = document.blocks[-1]
     assert (document.text[last.start : last.end], last.page) == ("Page 10000 says hello", 10_000)
 
 
-async def test_the_name_of_a_member_leads_nowhere(parser: Parser, tmp_path: Path) -> None:
+async def test_member_names_outside_the_archive_write_no_files(parser: Parser, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     messages = b'[{"user": "U1", "text": "words", "ts": "1700000000.000100"}]'
     members = {f"../../..{outside}/2026-01-01.json": messages, "general/2026-01-01.json": messages}
@@ -169,12 +169,12 @@ async def test_the_name_of_a_member_leads_nowhere(parser: Parser, tmp_path: Path
     assert not outside.exists()
 
 
-@pytest.mark.skipif("PARLEY_TEST_FILES" not in os.environ, reason="PARLEY_TEST_FILES names no folder of real files")
+@pytest.mark.skipif("PARLEY_TEST_FILES" not in os.environ, reason="PARLEY_TEST_FILES is not set")
 async def test_a_folder_of_real_files(sessions: Sessions, parser: Parser) -> None:
-    """Every file is read, or named with a reason; every block points at its own text."""
+    """Every file is added or fails with a reason."""
     folder = Path(os.environ["PARLEY_TEST_FILES"])
     ingestor = Ingestor(sessions, WordEmbedder(), parser=parser, chunk_tokens=64)
-    source = FolderSource(folder, max_bytes=MOST)
+    source = FolderSource(folder, max_bytes=MAX_BYTES)
     report = await ingestor.ingest([source], tenant_id="t")
     print(f"\n{report.documents} documents, {report.chunks} chunks, {report.seconds:.1f} s")
     for failure in report.failed:

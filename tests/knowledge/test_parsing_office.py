@@ -1,4 +1,4 @@
-"""Presentations and workbooks: slides, sheets, tables and notes, and why a bad one is not read."""
+"""Parsing of presentations and workbooks: slides, sheets, tables, notes, and errors for bad files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def saved(document: pptx.presentation.Presentation | openpyxl.Workbook) -> bytes
 
 
 def with_member(data: bytes, changed: str, content: bytes) -> bytes:
-    """The archive with one member replaced."""
+    """Return the archive with one member replaced."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
         for name in old.namelist():
@@ -70,7 +70,7 @@ def with_member(data: bytes, changed: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-async def test_slides_are_pages_under_their_titles(parser: Parser) -> None:
+async def test_slides_become_pages_under_their_titles(parser: Parser) -> None:
     document = await parser.parse(Fetched("plan.pptx", slides()))
     assert document.title == "Launch plan"
     assert blocks(document) == [
@@ -83,7 +83,7 @@ async def test_slides_are_pages_under_their_titles(parser: Parser) -> None:
     ]
 
 
-async def test_sheets_are_headings_and_tables_repeat_their_head(parser: Parser) -> None:
+async def test_sheets_become_headings_and_tables_repeat_their_header_row(parser: Parser) -> None:
     document = await parser.parse(Fetched("https://example.org/price-list.xlsx", saved(workbook())))
     assert document.title == "price list"
     found = blocks(document)
@@ -106,7 +106,7 @@ async def test_sheets_are_headings_and_tables_repeat_their_head(parser: Parser) 
     assert "| person29 | TRUE |" in tables[1][1]
 
 
-async def test_a_formula_shows_the_value_that_was_saved(parser: Parser) -> None:
+async def test_formula_shows_its_saved_value(parser: Parser) -> None:
     book = openpyxl.Workbook()
     book.active.append(["Sum", "Total"])
     book.active.append(["=1+1", "x"])
@@ -142,17 +142,19 @@ LAUGHS = (
         ),
         ("a.xlsx", saved(openpyxl.Workbook()), "sheets are empty"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0" + bytes(600) + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
-        ("a.xlsx", b"plain", "no Office file"),
+        ("a.xlsx", b"plain", "not an Office file"),
     ],
 )
-async def test_every_bad_office_file_has_its_reason(parser: Parser, name: str, data: bytes, reason: str) -> None:
+async def test_bad_office_files_raise_an_error_with_the_reason(
+    parser: Parser, name: str, data: bytes, reason: str
+) -> None:
     with pytest.raises(ParseError, match=reason):
         await parser.parse(Fetched(name, data))
     assert (await parser.parse(Fetched("fine.txt", b"fine"))).text == "fine"
 
 
-async def test_a_member_larger_than_it_says_does_not_take_the_memory() -> None:
-    """The sizes in the directory are a claim; 150 MB behind a claim of 1,000 bytes."""
+async def test_member_larger_than_its_declared_size_does_not_exhaust_memory() -> None:
+    """The sizes in a ZIP directory cannot be trusted: this member of 150 MB declares 1,000 bytes."""
     data = bytearray(with_member(slides(), "ppt/slides/slide1.xml", bytes(150 * 2**20)))
     with zipfile.ZipFile(io.BytesIO(bytes(data))) as archive:
         size = archive.getinfo("ppt/slides/slide1.xml").file_size.to_bytes(4, "little")

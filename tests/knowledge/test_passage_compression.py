@@ -1,4 +1,4 @@
-"""Passages cut down to what matters, with their places intact."""
+"""Tests that shortened passages keep the relevant sentences at exact offsets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def passage(text: str, start: int = 100) -> Passage:
     return Passage(1, "1", text, "s", "t", (), start, start + len(text), None, 1.0)
 
 
-def test_the_sentences_that_speak_to_the_question_stay_in_their_places() -> None:
+def test_relevant_sentences_are_kept_in_order() -> None:
     [kept] = compress("When are travel expenses paid back?", [passage(PROSE)], share=0.4)
     shown = [PROSE[start:end] for start, end in kept.spans]
     assert any("Travel expenses are paid back within thirty days." in piece for piece in shown)
@@ -31,7 +31,7 @@ def test_the_sentences_that_speak_to_the_question_stay_in_their_places() -> None
         assert piece.strip() in PROSE
 
 
-def test_tables_and_code_are_kept_whole() -> None:
+def test_tables_and_code_are_never_shortened() -> None:
     [table] = compress("What is the rate?", [passage(f"{TABLE}\n{PROSE}")], share=0.2)
     assert TABLE.strip() in table.text
     [fenced] = compress("What is the weather?", [passage(FENCED)], share=0.1)
@@ -43,14 +43,14 @@ def test_tables_and_code_are_kept_whole() -> None:
     assert whole.text == code
 
 
-def test_what_does_not_matter_at_all_is_left_out_and_order_stays() -> None:
+def test_irrelevant_passages_are_left_out_and_order_is_kept() -> None:
     found = [passage(PROSE), passage("Nothing of the kind stands here at all, not a word of it, whatever one asks.")]
     kept = compress("When are travel expenses paid back?", found, share=0.3)
     assert [one.passage for one in kept] == found[: len(kept)]
     assert kept[0].passage is found[0]
 
 
-def test_everything_stays_where_there_is_room_and_nothing_breaks_without_text() -> None:
+def test_full_share_keeps_everything_and_empty_input_works() -> None:
     [kept] = compress("Coffee?", [passage(PROSE)], share=1.0)
     assert kept.text == PROSE
     assert compress("Coffee?", [], share=0.5) == ()
@@ -58,7 +58,7 @@ def test_everything_stays_where_there_is_room_and_nothing_breaks_without_text() 
     assert compress("?!", [passage(PROSE)], share=0.5)[0].spans
 
 
-def test_where_words_do_not_decide_meaning_does() -> None:
+def test_cosines_decide_if_words_do_not() -> None:
     text = "The lift is slow today. The garden is green. Wages arrive on the first. The hall is cold and dark."
     wages = text.index("Wages")
     near = tuple(
@@ -71,7 +71,7 @@ def test_where_words_do_not_decide_meaning_does() -> None:
     assert "Wages arrive on the first." in seeing.text
 
 
-def test_what_stands_in_another_passage_already_gives_way() -> None:
+def test_repeated_sentences_are_dropped_first() -> None:
     rule = "Travel expenses are paid back within thirty days."
     more = "For travel by train, expenses are paid back at once."
     first, second = passage(f"{rule} Chess is on Fridays."), passage(f"{rule} {more}", 900)
@@ -81,7 +81,7 @@ def test_what_stands_in_another_passage_already_gives_way() -> None:
     assert more in shown
 
 
-def test_the_share_is_counted_as_the_reader_counts_with_the_marks() -> None:
+def test_share_includes_the_marks() -> None:
     def words(text: str) -> int:
         return len(text.split())
 
@@ -92,7 +92,7 @@ def test_the_share_is_counted_as_the_reader_counts_with_the_marks() -> None:
         assert sum(words(one.text) for one in kept) <= share * sum(words(one.text) for one in found)
 
 
-def test_a_table_without_a_frame_is_a_table() -> None:
+def test_table_without_borders_is_a_table() -> None:
     rows = "in millions | 2013 | 2012\nresidential mortgages | 1315 | 2096\nother | 20 | 30\n"
     [kept] = compress("When are travel expenses paid back?", [passage(f"{PROSE}\n\n{rows}")], share=0.5)
     assert rows.strip() in kept.text

@@ -1,4 +1,4 @@
-"""Another embedding model: the old vectors serve until the last one of the other is there, on a real Postgres."""
+"""Tests the change of the embedding model on a real Postgres: the old model serves until all new vectors are there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, Encoded, EncodeKind, Sessions
-from knowledge.reembed import behind, reembed, standing
-from knowledge.retriever import Ranking, Retriever
-from knowledge.serving_model import Serving, decided
+from knowledge.ranking import Ranking
+from knowledge.reembed import needs_reembedding, read_progress, reembed
+from knowledge.retriever import Retriever
+from knowledge.serving_model import Serving, choose_models
 from knowledge.types import Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
@@ -27,7 +28,7 @@ GUIDE = "# Guide\n\n" + "\n\n".join(
 
 
 class Stopping(WordEmbedder):
-    """Breaks off once it has encoded so many passages."""
+    """Raises EmbeddingError after a number of passages."""
 
     def __init__(self, model: str, dimensions: int, most: int) -> None:
         super().__init__(model, dimensions)
@@ -40,7 +41,7 @@ class Stopping(WordEmbedder):
 
 
 def opened(*embedders: Embedder) -> Models:
-    """The first is configured; the others can be opened."""
+    """Return models of which the first is configured and the others can be opened."""
     by_name = {embedder.model: embedder for embedder in embedders}
 
     def open_other(model: str) -> Embedder:
@@ -70,7 +71,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: Ingestor, sessions: Sessions) -> None:
+async def test_interrupted_reembedding_continues_without_sources(ingestor: Ingestor, sessions: Sessions) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
     chunks = (await vectors(sessions))["words"]
     with pytest.raises(EmbeddingError):
@@ -78,7 +79,7 @@ async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: 
     assert await vectors(sessions) == {"other": 4, "words": chunks}
     assert await state(sessions) == Serving("words", "other")
     async with sessions("t") as session:
-        at = await standing(session, "t")
+        at = await read_progress(session, "t")
     assert str(at) == f"re-embedding 4 of {chunks} with other; words serves until then"
     again = WordEmbedder("other", 64)
     told: list[int] = []
@@ -88,10 +89,10 @@ async def test_it_needs_no_source_and_goes_on_where_it_was_broken_off(ingestor: 
     assert await vectors(sessions) == {"other": chunks}
     assert await state(sessions) == Serving("other")
     async with sessions("t") as session:
-        assert await standing(session, "t") is None
+        assert await read_progress(session, "t") is None
 
 
-async def test_what_comes_in_meanwhile_gets_vectors_of_both(
+async def test_documents_added_meanwhile_get_vectors_of_both_models(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, parser: Parser
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
@@ -102,13 +103,13 @@ async def test_what_comes_in_meanwhile_gets_vectors_of_both(
     await later.ingest([ListSource("news", markdown("news.md", "Fresh words."))], tenant_id="t")
     assert await vectors(sessions) == {"other": 1, "words": chunks + 1}
     assert await state(sessions) == Serving("words", "other")
-    assert await behind(sessions, models, "t")
+    assert await needs_reembedding(sessions, models, "t")
     await reembed(sessions, models, "t")
     assert await vectors(sessions) == {"other": chunks + 1}
-    assert not await behind(sessions, models, "t")
+    assert not await needs_reembedding(sessions, models, "t")
 
 
-async def test_a_switch_in_the_middle_of_a_document_gives_it_the_vectors_it_needs_then(
+async def test_document_ingested_during_a_switch_gets_the_new_vectors(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, parser: Parser
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
@@ -128,7 +129,7 @@ async def test_a_switch_in_the_middle_of_a_document_gives_it_the_vectors_it_need
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_the_model_set_back_in_the_middle_goes_on_serving(
+async def test_reverting_the_model_midway_keeps_it_serving(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
@@ -136,25 +137,25 @@ async def test_the_model_set_back_in_the_middle_goes_on_serving(
     with pytest.raises(EmbeddingError):
         await reembed(sessions, opened(Stopping("other", 64, 2)), "t")
     models = opened(embedder)
-    assert await behind(sessions, models, "t")
+    assert await needs_reembedding(sessions, models, "t")
     assert await reembed(sessions, models, "t") == 0
     assert await state(sessions) == Serving("words")
     assert await vectors(sessions) == before
 
 
-async def test_a_process_with_the_model_of_before_changes_nothing_back(
+async def test_process_with_the_old_model_does_not_revert_the_change(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
     old = opened(embedder)
-    assert not await behind(sessions, old, "t")
+    assert not await needs_reembedding(sessions, old, "t")
     await reembed(sessions, opened(WordEmbedder("other", 64)), "t")
-    assert not await behind(sessions, old, "t")
+    assert not await needs_reembedding(sessions, old, "t")
     assert await reembed(sessions, old, "t") == 0
     assert await vectors(sessions) == {"other": 1}
 
 
-async def test_where_the_old_model_is_gone_only_the_configured_one_makes_vectors(
+async def test_unavailable_old_model_leaves_the_configured_one_for_passages(
     ingestor: Ingestor, sessions: Sessions, parser: Parser, caplog: pytest.LogCaptureFixture
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
@@ -162,10 +163,13 @@ async def test_where_the_old_model_is_gone_only_the_configured_one_makes_vectors
     later = Ingestor(sessions, other, parser=parser, models=opened(other))
     await later.ingest([ListSource("news", markdown("b.md", "Beta words."))], tenant_id="t")
     assert await vectors(sessions) == {"other": 1, "words": 1}
-    assert "words made the stored vectors and cannot be used (There is no model words.)" in caplog.text
+    assert (
+        "the stored vectors were made by the embedding model words, which cannot be used (There is no model words.)"
+        in caplog.text
+    )
 
 
-async def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once() -> None:
+async def test_failed_model_is_retried_only_after_a_while() -> None:
     tried: list[str] = []
     times = iter((0.0, RETRY_AFTER - 1, RETRY_AFTER + 1, RETRY_AFTER + 1))
 
@@ -179,7 +183,7 @@ async def test_a_model_that_cannot_be_loaded_is_not_tried_again_at_once() -> Non
         assert len(tried) == attempts
 
 
-async def test_vectors_of_a_time_when_no_model_was_noted_serve_on(
+async def test_vectors_from_before_models_were_recorded_keep_serving(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("a.md", "Alpha words."))], tenant_id="t")
@@ -189,12 +193,12 @@ async def test_vectors_of_a_time_when_no_model_was_noted_serve_on(
     assert await other.announce(sessions, "t") == Serving("words", "other")
 
 
-def test_who_serves_is_decided_by_what_is_there() -> None:
-    assert decided(Serving(), "a", None) == Serving("a")
-    assert decided(Serving(), "a", "b") == Serving("b", "a")
-    assert decided(Serving("b"), "a", None) == Serving("b", "a")
-    assert decided(Serving("b", "c"), "a", None) == Serving("b", "a")
-    assert decided(Serving("a", "c"), "a", None) == Serving("a")
+def test_choice_of_the_serving_model() -> None:
+    assert choose_models(Serving(), "a", None) == Serving("a")
+    assert choose_models(Serving(), "a", "b") == Serving("b", "a")
+    assert choose_models(Serving("b"), "a", None) == Serving("b", "a")
+    assert choose_models(Serving("b", "c"), "a", None) == Serving("b", "a")
+    assert choose_models(Serving("a", "c"), "a", None) == Serving("a")
     assert Serving().models("a") == ("a",)
     assert Serving("b", "a").models("a") == ("b", "a")
 
@@ -204,7 +208,7 @@ async def found(retriever: Retriever, question: str = "word of subject3") -> Ran
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_the_old_model_answers_until_the_switch_and_the_other_one_from_there_on(
+async def test_old_model_serves_until_the_switch(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
@@ -229,14 +233,14 @@ async def test_the_old_model_answers_until_the_switch_and_the_other_one_from_the
     with pytest.raises(EmbeddingError):
         await reembed(sessions, opened(Stopping("other", 64, 4), embedder), "t")
     await step("words")
-    while await reembedding.give_next(sessions, other, "t"):
+    while await reembedding.embed_next_batch(sessions, other, "t"):
         await step("words")
     await reembed(sessions, models, "t")
     await step("other")
     assert len(seen) > 3
 
 
-async def test_where_the_old_model_is_gone_words_find_everything_and_vectors_what_has_one(
+async def test_unavailable_old_model_leaves_bm25_and_new_vectors(
     ingestor: Ingestor, sessions: Sessions, parser: Parser
 ) -> None:
     pages = [markdown(f"{n}.md", f"Page{n} tells of topic{n}.") for n in range(6)]
@@ -254,7 +258,7 @@ async def test_where_the_old_model_is_gone_words_find_everything_and_vectors_wha
     assert len((await found(retriever, "topic4")).dense) == 7
 
 
-async def test_an_old_model_that_stops_answering_is_done_without(
+async def test_old_model_that_fails_later_is_no_longer_used(
     ingestor: Ingestor, sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = [markdown("a.md", "Alpha words."), markdown("b.md", "Beta.")]

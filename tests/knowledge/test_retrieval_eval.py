@@ -1,4 +1,4 @@
-"""Measuring retrieval: right figures for known rankings, and nothing left behind in the database."""
+"""Tests retrieval evaluation: correct metrics for known rankings, and no data left in the database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def dataset(folder: Path) -> Path:
     return folder
 
 
-async def test_a_data_set_is_measured_and_leaves_nothing(tmp_path: Path, database: Database, database_url: str) -> None:
+async def test_data_set_is_measured_and_deleted_afterwards(
+    tmp_path: Path, database: Database, database_url: str
+) -> None:
     embedder = WordEmbedder()
     app = App(Settings(), database, embedder, Retriever(database.tenant, embedder))
     document = await evaluate(dataset(tmp_path), app)
@@ -56,8 +58,10 @@ async def test_a_data_set_is_measured_and_leaves_nothing(tmp_path: Path, databas
     assert left == (0, 0)
 
 
-async def test_pieces_of_a_document_are_taken_in_as_one_and_judged_apart(tmp_path: Path, database: Database) -> None:
-    """Two documents of six pieces each, out of order in the file, cut anew; the pieces are what is found."""
+async def test_pieces_of_a_document_are_ingested_together_and_judged_separately(
+    tmp_path: Path, database: Database
+) -> None:
+    """Ingest two documents of six pieces each, unordered in the file; results are judged by piece."""
     long = " ".join(["filler"] * 120)
     corpus = [
         {"_id": f"d{n}", "text": f"The animal{n} of country{n % 3} has {long}.\n", "document": n % 2, "position": n}
@@ -74,7 +78,7 @@ async def test_pieces_of_a_document_are_taken_in_as_one_and_judged_apart(tmp_pat
     assert document["stages"]["sparse"]["recall@5"] == 1.0
 
 
-def test_a_chunk_finds_the_pieces_that_it_shares_most_with() -> None:
+def test_chunk_counts_for_the_piece_that_it_overlaps_most() -> None:
     corpus = {name: Row("", "x" * 100, "file", place) for place, name in enumerate("abc")} | {"d": Row("", "x" * 50)}
     assert documents(corpus)["file"] == {"a": (0, 100), "b": (100, 200), "c": (200, 300)}
     places = {1: ("file", 0, 100), 2: ("file", 10, 190), 3: ("file", 180, 260), 4: ("file", 190, 215), 5: ("d", 0, 9)}
@@ -90,7 +94,7 @@ def test_metrics_of_known_rankings() -> None:
     assert percentile([], 0.95) == 0.0
 
 
-async def test_a_folder_that_is_no_data_set(tmp_path: Path, database: Database) -> None:
+async def test_folder_that_is_no_data_set_is_refused(tmp_path: Path, database: Database) -> None:
     embedder = WordEmbedder()
     app = App(Settings(), database, embedder, Retriever(database.tenant, embedder))
     with pytest.raises(UsageError, match=r"corpus\.jsonl"):

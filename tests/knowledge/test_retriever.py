@@ -1,4 +1,4 @@
-"""A question to its passages, on a real Postgres."""
+"""Tests the retriever on a real Postgres."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import text
 
-from knowledge import search
+from knowledge import vector_search
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.retriever import Retriever
@@ -18,7 +18,7 @@ from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 PAGES = [markdown(f"{n}.md", f"# Page {n}\n\nThe topic{n} is about word{n % 5} and thing{n % 7}.") for n in range(30)]
 
 
-async def test_both_legs_find_and_carry_their_scores(
+async def test_passages_have_the_scores_of_both_searches(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
@@ -32,14 +32,16 @@ async def test_both_legs_find_and_carry_their_scores(
 
 
 @pytest.mark.parametrize("fusion", ["convex", "rrf"])
-async def test_nothing_known_and_nothing_asked(sessions: Sessions, embedder: WordEmbedder, fusion: str) -> None:
+async def test_no_documents_and_empty_question(sessions: Sessions, embedder: WordEmbedder, fusion: str) -> None:
     retriever = Retriever(sessions, embedder, fusion="rrf" if fusion == "rrf" else "convex")
     for question in ("anything", ""):
         found = await retriever(question, Scope("t"))
         assert (found.passages, found.confidence, found.knowledge_version) == ((), 0.0, 0)
 
 
-async def test_an_audience_is_kept_in_both_legs(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
+async def test_both_searches_respect_the_audience(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
     for audience in ("tenant", "C1", "C2"):
         page = markdown("plan.md", f"# Plan {audience}\n\nThe secret plan of {audience}.")
         await ingestor.ingest([ListSource(f"list {audience}", page)], tenant_id="t", audience=audience)
@@ -58,7 +60,7 @@ async def test_an_audience_is_kept_in_both_legs(ingestor: Ingestor, sessions: Se
         assert {passage.title for passage in ranking.final} == seen
 
 
-async def test_neighbours_are_joined_with_exact_offsets(
+async def test_neighbors_are_joined_with_exact_offsets(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     body = " ".join(f"Sentence {n} about the zebra and its stripes." for n in range(12))
@@ -75,7 +77,9 @@ async def test_neighbours_are_joined_with_exact_offsets(
     assert passage.text == whole[passage.start : passage.end] == body
 
 
-async def test_joining_leaves_room_for_others(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
+async def test_joining_makes_room_for_other_passages(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
     zebra = " ".join(f"Sentence {n} about the zebra and its stripes." for n in range(12))
     others = [markdown(f"{n}.md", f"A zebra was seen in town{n}.") for n in range(3)]
     await ingestor.ingest([ListSource("list", markdown("zebra.md", zebra), *others)], tenant_id="t")
@@ -84,7 +88,7 @@ async def test_joining_leaves_room_for_others(ingestor: Ingestor, sessions: Sess
     assert len({passage.source for passage in found.passages}) == 3
 
 
-async def test_nothing_asked_of_much_knowledge(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
+async def test_empty_question_finds_nothing(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
     await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
     retriever = Retriever(sessions, embedder)
     found = await retriever("  ", Scope("t"))
@@ -92,9 +96,7 @@ async def test_nothing_asked_of_much_knowledge(ingestor: Ingestor, sessions: Ses
     assert found.knowledge_version > 0
 
 
-async def test_the_same_text_twice_is_shown_once(
-    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
-) -> None:
+async def test_duplicate_text_is_shown_once(ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder) -> None:
     same = [markdown(f"{name}.md", "Vacation is thirty days a year.") for name in "abc"]
     other = markdown("d.md", "Vacation must be asked for early.")
     await ingestor.ingest([ListSource("list", *same, other)], tenant_id="t")
@@ -103,7 +105,7 @@ async def test_the_same_text_twice_is_shown_once(
     assert len(found.passages) == 2
 
 
-async def test_the_reranker_decides_about_the_head(
+async def test_reranker_orders_the_first_passages(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     class Contrary:
@@ -124,7 +126,7 @@ async def test_the_reranker_decides_about_the_head(
     assert again.passages[0].legs.rerank == 100.0
 
 
-async def test_the_index_finds_what_the_scan_finds(
+async def test_index_search_finds_what_exact_search_finds(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random_ = random.Random(1)
@@ -133,17 +135,17 @@ async def test_the_index_finds_what_the_scan_finds(
     await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
     vector = (await embedder.encode(["w1 w2 w3 w4"], "query")).vectors[0]
     async with sessions("t") as session:
-        scanned = await search.dense(session, vector, Scope("t"), 10, model="words")
+        scanned = await vector_search.nearest_chunks(session, vector, Scope("t"), 10, model="words")
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_sort = off"))
-        monkeypatch.setattr(search, "EXACT_ROWS", 0)
-        indexed = await search.dense(session, vector, Scope("t"), 10, model="words")
+        monkeypatch.setattr(vector_search, "EXACT_ROWS", 0)
+        indexed = await vector_search.nearest_chunks(session, vector, Scope("t"), 10, model="words")
     assert len(scanned) == 10
     assert len([score for _, score in indexed if score >= scanned[-1][1] - 0.001]) >= 9
     assert [score for _, score in indexed] == sorted((score for _, score in indexed), reverse=True)
 
 
-async def test_confidence_tells_what_the_documents_hold_from_what_they_do_not(
+async def test_confidence_separates_answerable_questions(
     ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")

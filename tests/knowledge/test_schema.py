@@ -1,4 +1,4 @@
-"""The migrated schema: as the tables say, up and down, and closed to other tenants."""
+"""Tests that the migrations produce the declared tables, run up and down, and isolate tenants."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.knowledge.fakes import ListSource, markdown
 NAMES = sorted(metadata.tables)
 
 
-def test_the_tables_are_those_of_the_migrations(database_url: str) -> None:
+def test_tables_equal_the_migrated_schema(database_url: str) -> None:
     engine = create_engine(driver_url(database_url))
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -36,7 +36,7 @@ def test_the_tables_are_those_of_the_migrations(database_url: str) -> None:
     engine.dispose()
 
 
-async def test_up_down_and_up_again(empty_database_url: str) -> None:
+async def test_migrations_up_down_and_up_again(empty_database_url: str) -> None:
     for step in (migrate.upgrade, migrate.downgrade, migrate.upgrade):
         await asyncio.to_thread(step, empty_database_url)
         with psycopg.connect(empty_database_url) as connection:
@@ -45,10 +45,10 @@ async def test_up_down_and_up_again(empty_database_url: str) -> None:
 
 
 @pytest.mark.parametrize("table", NAMES)
-async def test_only_the_own_tenant_is_seen(
+async def test_rows_of_other_tenants_are_hidden(
     table: str, sessions: Sessions, ingestor: Ingestor, database_url: str
 ) -> None:
-    """Without any filter in the statement: the database alone holds tenants apart."""
+    """Row-level security isolates tenants without any filter in the statement."""
     await ingestor.ingest([ListSource("list", markdown("a.md", "# A\n\nSome words."))], tenant_id="mine")
     count = text(f"SELECT count(*) FROM {table}")
     async with sessions("mine") as session:
@@ -73,7 +73,7 @@ async def test_only_the_own_tenant_is_seen(
         assert unbound == (0,)
 
 
-async def test_no_row_is_written_for_another_tenant(sessions: Sessions) -> None:
+async def test_rows_of_other_tenants_cannot_be_written(sessions: Sessions) -> None:
     with pytest.raises(ProgrammingError, match="row-level security"):
         async with sessions("mine") as session:
             await session.execute(text("INSERT INTO knowledge_state (tenant_id) VALUES ('theirs')"))

@@ -1,4 +1,4 @@
-"""Filters inside both legs, against looking at every document, on a real Postgres."""
+"""Compares filtered dense and sparse search with a check of every document, on a real Postgres."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from knowledge import bm25, scope_filter, search
+from knowledge import bm25, scope_filter, vector_search
+from knowledge.chunk_lookup import chunk_spans
 from knowledge.ingest import Ingestor
 from knowledge.metadata import as_date, dated_at
 from knowledge.parsing.parsers import parse
@@ -40,7 +41,7 @@ FILTERS = (
 
 
 def world(random_: random.Random) -> dict[str, list[Fetched]]:
-    """Documents of two sources with all kinds of metadata."""
+    """Return documents of two sources with various metadata."""
     made: dict[str, list[Fetched]] = {"docs": [], "wiki:main": []}
     for number, source in product(range(40), made):
         words = " ".join(random_.choices(WORDS, k=20))
@@ -55,7 +56,7 @@ def world(random_: random.Random) -> dict[str, list[Fetched]]:
 
 
 def passes(wanted: Filter, source: str, document: Fetched) -> bool:
-    """The filter as its docstring says it."""
+    """Implement the filter as its docstring describes it."""
     told = {**document.metadata, "format": "html" if document.uri.endswith("html") else "markdown", "kind": "list"}
     date = as_date(told.get("date", "")) or datetime.now(UTC)
     lists = (
@@ -81,35 +82,35 @@ async def filled(ingestor: Ingestor, sessions: Sessions) -> dict[str, list[Fetch
     return made
 
 
-async def test_both_legs_find_what_looking_at_all_finds(
+async def test_filtered_searches_equal_a_full_scan(
     filled: dict[str, list[Fetched]], sessions: Sessions, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     question = "word1 word2 word3"
     vector = (await embedder.encode([question], "query")).vectors[0]
     async with sessions("t") as session:
-        names = {number: name for number, (name, *_) in (await search.places(session, Scope("t"))).items()}
-        all_dense = await search.dense(session, vector, Scope("t"), 1000, model="words")
+        names = {number: name for number, (name, *_) in (await chunk_spans(session, Scope("t"))).items()}
+        all_dense = await vector_search.nearest_chunks(session, vector, Scope("t"), 1000, model="words")
         all_sparse = await bm25.candidates(session, query_terms(question), Scope("t"), 1000)
         for wanted in FILTERS:
             allowed = {one.uri for source, ones in filled.items() for one in ones if passes(wanted, source, one)}
             scope = Scope("t", filter=wanted)
             dense = [pair for pair in all_dense if names[pair[0]] in allowed]
             sparse = [pair for pair in all_sparse if names[pair[0]] in allowed]
-            assert await search.dense(session, vector, scope, 10, model="words") == dense[:10], wanted
+            assert await vector_search.nearest_chunks(session, vector, scope, 10, model="words") == dense[:10], wanted
             assert await bm25.candidates(session, query_terms(question), scope, 10) == sparse[:10], wanted
             numbers = await passing(session, scope)
             assert (numbers is None) == (wanted == EVERYTHING)
             if numbers is not None:
                 assert {names[number] for number in numbers.tolist()} == allowed
-        monkeypatch.setattr(search, "EXACT_ROWS", 0)
+        monkeypatch.setattr(vector_search, "EXACT_ROWS", 0)
         for wanted in FILTERS:
             allowed = {one.uri for source, ones in filled.items() for one in ones if passes(wanted, source, one)}
-            indexed = await search.dense(session, vector, Scope("t", filter=wanted), 10, model="words")
+            indexed = await vector_search.nearest_chunks(session, vector, Scope("t", filter=wanted), 10, model="words")
             assert {names[number] for number, _ in indexed} <= allowed
             assert len(indexed) == min(10, len([n for n, _ in all_dense if names[n] in allowed]))
 
 
-async def test_the_documents_looked_through_are_counted_once_whatever_their_chunks(
+async def test_searched_documents_are_counted_once(
     filled: dict[str, list[Fetched]], sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     long = "\n\n".join(" ".join(f"{word}{place}" for word in WORDS) + "." for place in range(40))
@@ -124,11 +125,11 @@ async def test_the_documents_looked_through_are_counted_once_whatever_their_chun
     async with sessions("t") as session:
         for wanted in (EVERYTHING, Filter(sources=("docs/a/",)), Filter(authors=("ann",)), Filter(sources=())):
             allowed = sum(passes(wanted, source, one) for source, one in everything)
-            assert await scope_filter.documents(session, Scope("t", filter=wanted)) == allowed, wanted
-        assert await scope_filter.documents(session, Scope("t", ("elsewhere",))) == 0
+            assert await scope_filter.count_documents(session, Scope("t", filter=wanted)) == allowed, wanted
+        assert await scope_filter.count_documents(session, Scope("t", ("elsewhere",))) == 0
 
 
-async def test_a_search_looks_only_where_the_channel_may(
+async def test_search_is_limited_to_the_channel(
     filled: dict[str, list[Fetched]], sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     scope = Scope("t").narrowed(Filter(sources=("docs/a/",))).narrowed(Filter(sources=("docs",), formats=("html",)))
@@ -139,7 +140,7 @@ async def test_a_search_looks_only_where_the_channel_may(
     assert nothing.passages == ()
 
 
-async def test_a_document_without_a_date_keeps_the_day_its_content_was_first_seen(
+async def test_undated_document_keeps_the_date_its_content_was_first_seen(
     sessions: Sessions, embedder: WordEmbedder
 ) -> None:
     day = datetime(2025, 1, 1, tzinfo=UTC)
@@ -153,7 +154,7 @@ async def test_a_document_without_a_date_keeps_the_day_its_content_was_first_see
         assert dated == (day if body == b"one" else now)
 
 
-def test_documents_tell_of_themselves() -> None:
+def test_metadata_of_parsed_documents() -> None:
     mail = b"From: Ann <a@x.example>\nDate: Mon, 06 Jan 2025 10:00:00 +0100\nSubject: Hi\n\nHello.\n"
     told = parse(mail, "a.eml").metadata
     assert told == {"author": "Ann <a@x.example>", "date": "Mon, 06 Jan 2025 10:00:00 +0100", "format": "mail"}
@@ -163,7 +164,7 @@ def test_documents_tell_of_themselves() -> None:
     assert parse(b"# A\n\ntext", "a.md").metadata == {"format": "markdown"}
 
 
-def test_dates_are_read_as_documents_write_them() -> None:
+def test_date_formats_are_parsed() -> None:
     assert as_date("2024-02-03") == datetime(2024, 2, 3, tzinfo=UTC)
     assert dated_at({"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}) == datetime(2015, 10, 21, 7, 28, tzinfo=UTC)
     assert dated_at({"date": "yesterday", "last-modified": ""}) is None
@@ -173,14 +174,14 @@ PREFIXES = st.none() | st.lists(st.text("ab", max_size=3), max_size=3).map(tuple
 
 
 @given(PREFIXES, PREFIXES, st.text("ab", max_size=5))
-def test_what_passes_both_filters_passes_the_two_together(
+def test_combined_filter_passes_what_both_pass(
     one: tuple[str, ...] | None, other: tuple[str, ...] | None, name: str
 ) -> None:
     both = (Filter(sources=one) & Filter(sources=other)).sources
     assert (both is None or name.startswith(both)) == all(p is None or name.startswith(p) for p in (one, other))
 
 
-def test_the_other_conditions_are_joined_as_well() -> None:
+def test_all_conditions_are_combined() -> None:
     early, late = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
     one = Filter(formats=("PDF", "html"), since=early, until=late)
     joined = one & Filter(formats=("pdf",), since=late, until=early)

@@ -1,4 +1,4 @@
-"""The words that BM25 counts."""
+"""Terms that BM25 counts in documents and queries."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from knowledge.search_terms import document_terms, query_terms
         ("the and of", []),
     ],
 )
-def test_terms(text: str, terms: list[str]) -> None:
+def test_document_terms(text: str, terms: list[str]) -> None:
     assert document_terms(text) == terms
 
 
-def test_question_words_are_left_out_of_questions_only() -> None:
+def test_question_words_are_left_out_of_queries_only() -> None:
     assert query_terms("What is the purpose of HttpClient?") == ["httpclient", "http", "client"]
     assert "purpos" in document_terms("The purpose of HttpClient")
 
 
-def test_a_question_of_question_words_keeps_them() -> None:
+def test_query_of_only_question_words_keeps_them() -> None:
     assert query_terms("what does it mean?") == document_terms("what does it mean?") != []
 
 

@@ -1,4 +1,4 @@
-"""A passage's sentences: where they are cut, how their vectors are made, stored and compared."""
+"""Tests how passages are split into sentences, and how sentence vectors are computed, stored and compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from knowledge import reembed as reembedding
-from knowledge import search
+from knowledge import vector_search
+from knowledge.chunk_similarity import read_similarities
 from knowledge.embedders import SentenceTransformerEmbedder
 from knowledge.embedders.token_vectors import Sentences, TokenVectors, sentence_cosines, sentence_vectors
 from knowledge.embedding_models import Models
@@ -20,7 +21,8 @@ from knowledge.ingest import Ingestor
 from knowledge.parsing.sandbox import Parser
 from knowledge.passage_merging import with_sentences
 from knowledge.ports import EncodeKind, Sessions
-from knowledge.reembed import behind, reembed
+from knowledge.ranking import Ranker
+from knowledge.reembed import needs_reembedding, reembed
 from knowledge.retriever import Retriever
 from knowledge.sentence_splitter import LEAST_CHARS, MOST_CHARS, sentence_windows
 from knowledge.types import Passage, Scope
@@ -30,7 +32,7 @@ TEXTS = st.text(alphabet=st.sampled_from("ab .\n!?。-é"), max_size=900)
 
 
 class SentenceEmbedder(WordEmbedder):
-    """Shows the vectors of a passage's sentences, and no tokens."""
+    """Returns the vectors of a passage's sentences, and no token vectors."""
 
     async def encode_tokens(self, texts: list[str], kind: EncodeKind) -> list[TokenVectors]:
         encoded = await self.encode(texts, kind)
@@ -49,7 +51,7 @@ class SentenceEmbedder(WordEmbedder):
 
 
 @given(TEXTS)
-def test_windows_cover_what_is_not_white_space_in_order(body: str) -> None:
+def test_windows_cover_all_text_in_order(body: str) -> None:
     windows = sentence_windows(body)
     assert windows == sorted(windows)
     assert all(end <= following for (_, end), (following, _) in pairwise(windows))
@@ -58,7 +60,7 @@ def test_windows_cover_what_is_not_white_space_in_order(body: str) -> None:
     assert all(0 < end - start <= MOST_CHARS for start, end in windows)
 
 
-def test_short_lines_are_joined_and_long_sentences_cut() -> None:
+def test_short_lines_are_joined_and_long_sentences_split() -> None:
     assert len(sentence_windows("Yes.\nNo.\nPerhaps so, who knows, nobody can tell that.")) == 1
     two = "A first sentence that is long enough to stand alone. " + "And a second that is as long as the first was."
     assert [two[start:end][:6] for start, end in sentence_windows(two)] == ["A firs", "And a "]
@@ -66,7 +68,7 @@ def test_short_lines_are_joined_and_long_sentences_cut() -> None:
     assert min(end - start for start, end in sentence_windows(two + " Short.")) >= LEAST_CHARS
 
 
-def test_a_sentence_is_the_mean_of_its_tokens() -> None:
+def test_sentence_vector_is_the_mean_of_its_tokens() -> None:
     tokens = np.array([[1, 0], [3, 0], [0, 2], [0, 4]], np.float32)
     offsets = np.array([[0, 3], [4, 8], [10, 12], [13, 15]])
     made = sentence_vectors(tokens, offsets, [(2, 9), (10, 15)])
@@ -75,14 +77,14 @@ def test_a_sentence_is_the_mean_of_its_tokens() -> None:
     assert sentence_vectors(tokens[:0], offsets[:0], [(0, 9)]) is None
 
 
-def test_a_window_whose_tokens_were_cut_off_has_no_vector() -> None:
+def test_window_without_tokens_has_no_vector() -> None:
     made = sentence_vectors(np.ones((1, 2), np.float32), np.array([[0, 3]]), [(0, 9), (10, 15)])
     assert made is not None
     assert len(made) == 1
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 5), min_size=1, max_size=6))
-def test_each_sentence_has_its_cosine_to_the_question(seed: int, lengths: list[int]) -> None:
+def test_each_sentence_has_its_cosine(seed: int, lengths: list[int]) -> None:
     random_ = np.random.default_rng(seed)
     passages = [random_.integers(-127, 128, size=(length, 8)).astype(np.int8) for length in lengths]
     query = random_.normal(size=8).astype(np.float32)
@@ -92,7 +94,7 @@ def test_each_sentence_has_its_cosine_to_the_question(seed: int, lengths: list[i
         assert found == pytest.approx(exact, abs=1e-5)
 
 
-async def test_a_passage_is_found_by_the_one_sentence_that_answers(sessions: Sessions, parser: Parser) -> None:
+async def test_passage_is_found_by_its_best_sentence(sessions: Sessions, parser: Parser) -> None:
     noise = " ".join(f"Here filler{n} speaks of matter{n} and nothing{n} besides." for n in range(8))
     answer = "The zebra lives in the savanna of the far south."
     pages = [markdown("long.md", f"{noise} {answer}"), markdown("other.md", f"{noise} The zebra of matter7 is far.")]
@@ -101,11 +103,11 @@ async def test_a_passage_is_found_by_the_one_sentence_that_answers(sessions: Ses
     await ingestor.ingest([ListSource("list", *pages)], tenant_id="t")
     vector = (await embedder.encode(["zebra lives in the savanna"], "query")).vectors[0]
     async with sessions("t") as session:
-        found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
-        other = await search.meanings(session, vector, Scope("t", ()), [0, 1], model="words")
+        found = await read_similarities(session, vector, Scope("t"), [0, 1], model="words")
+        other = await read_similarities(session, vector, Scope("t", ()), [0, 1], model="words")
     assert other == {}
     assert all(one.cosine < one.score < max(one.sentences) for one in found.values())
-    ranking = await Retriever(sessions, embedder)._ranked("zebra lives in the savanna", Scope("t"), least=5, earlier=())
+    ranking = await Ranker(sessions, embedder).rank("zebra lives in the savanna", Scope("t"), least=5, earlier=())
     assert ranking.final[0].source == "long.md"
     assert ranking.final[0].legs.dense == pytest.approx(ranking.dense[0][1])
     passages = (await Retriever(sessions, embedder)("zebra lives in the savanna", Scope("t"))).passages
@@ -118,7 +120,7 @@ async def test_a_passage_is_found_by_the_one_sentence_that_answers(sessions: Ses
         assert told.replace(" ", "") == passage.text.replace(" ", "")
 
 
-def test_sentences_that_were_cut_by_another_rule_are_not_told() -> None:
+def test_sentences_split_by_another_rule_are_left_out() -> None:
     text = "The first one stands here and is long enough. The second one stands here and is long enough."
     found = Passage(1, "d", text, "s", "Title", (), 100, 100 + len(text), None, 1.0)
     first, second = with_sentences(found, (0.5, 0.25)).sentences
@@ -127,7 +129,7 @@ def test_sentences_that_were_cut_by_another_rule_are_not_told() -> None:
     assert with_sentences(found, (0.5,)) == with_sentences(found, ()) == found
 
 
-async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions: Sessions, parser: Parser) -> None:
+async def test_sentence_vectors_are_optional_and_deleted_with_their_chunk(sessions: Sessions, parser: Parser) -> None:
     embedder = SentenceEmbedder()
     ingestor = Ingestor(sessions, embedder, parser=parser)
     source = ListSource("list", markdown("a.md", "The zebra lives here."), markdown("b.md", "A lion sleeps there."))
@@ -137,7 +139,7 @@ async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions:
         await session.execute(text("DELETE FROM sentence_vectors WHERE chunk_id = 0"))
     vector = (await embedder.encode(["zebra"], "query")).vectors[0]
     async with sessions("t") as session:
-        found = await search.meanings(session, vector, Scope("t"), [0, 1], model="words")
+        found = await read_similarities(session, vector, Scope("t"), [0, 1], model="words")
     assert [len(found[number].sentences) for number in (0, 1)] == [0, 1]
     assert found[0].score == found[0].cosine
     source.items = source.items[:1]
@@ -146,7 +148,7 @@ async def test_sentence_vectors_go_with_their_chunk_and_are_not_needed(sessions:
         assert await session.scalar(text("SELECT count(*) FROM sentence_vectors")) == 0
 
 
-async def test_chunks_that_were_embedded_before_sentences_were_kept_get_theirs(
+async def test_chunks_without_sentence_vectors_get_them(
     sessions: Sessions, parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reembedding, "BATCH", 2)
@@ -154,27 +156,27 @@ async def test_chunks_that_were_embedded_before_sentences_were_kept_get_theirs(
     models = Models(embedder)
     pages = [markdown(f"{n}.md", f"The zebra number{n} lives here.") for n in range(5)]
     await Ingestor(sessions, embedder, parser=parser).ingest([ListSource("list", *pages)], tenant_id="t")
-    assert not await behind(sessions, models, "t")
+    assert not await needs_reembedding(sessions, models, "t")
     async with sessions("t") as session:
         before = (await session.execute(text("SELECT * FROM sentence_vectors ORDER BY chunk_id"))).all()
         await session.execute(text("DELETE FROM sentence_vectors WHERE chunk_id <> 2"))
-    assert await behind(sessions, models, "t")
+    assert await needs_reembedding(sessions, models, "t")
     assert await reembed(sessions, models, "t") == 4
     async with sessions("t") as session:
         assert (await session.execute(text("SELECT * FROM sentence_vectors ORDER BY chunk_id"))).all() == before
-    assert not await behind(sessions, models, "t")
+    assert not await needs_reembedding(sessions, models, "t")
 
 
-async def test_a_model_without_sentences_has_nothing_to_make_up_for(sessions: Sessions, parser: Parser) -> None:
+async def test_model_without_sentence_vectors_needs_no_reembedding(sessions: Sessions, parser: Parser) -> None:
     embedder = WordEmbedder()
     await Ingestor(sessions, embedder, parser=parser).ingest(
         [ListSource("list", markdown("a.md", "A."))], tenant_id="t"
     )
-    assert not await behind(sessions, Models(embedder), "t")
+    assert not await needs_reembedding(sessions, Models(embedder), "t")
     assert await reembed(sessions, Models(embedder), "t") == 0
 
 
-async def test_the_spread_of_cosines_is_that_of_the_whole_tenant(sessions: Sessions, parser: Parser) -> None:
+async def test_cosine_spread_covers_the_whole_tenant(sessions: Sessions, parser: Parser) -> None:
     embedder = WordEmbedder()
     ingestor = Ingestor(sessions, embedder, parser=parser)
     for audience, words in (("tenant", "alpha beta"), ("C1", "alpha gamma delta"), ("C2", "epsilon")):
@@ -183,14 +185,14 @@ async def test_the_spread_of_cosines_is_that_of_the_whole_tenant(sessions: Sessi
         )
     vector = (await embedder.encode(["alpha"], "query")).vectors[0]
     async with sessions("t") as session:
-        spread = await search.spread(session, vector, Scope("t"), model="words")
-        assert await search.spread(session, vector, Scope("t"), model="another") == NO_SPREAD
+        spread = await vector_search.cosine_spread(session, vector, Scope("t"), model="words")
+        assert await vector_search.cosine_spread(session, vector, Scope("t"), model="another") == NO_SPREAD
     cosines = (await embedder.encode(embedder.passages, "query")).vectors @ vector
     assert len(cosines) == 3
     assert (spread.mean, spread.deviation) == pytest.approx((np.mean(cosines), np.std(cosines)), abs=1e-3)
 
 
-async def test_the_model_reads_sentences_in_the_pass_that_reads_the_whole() -> None:
+async def test_sentence_vectors_come_from_the_same_pass() -> None:
     model = SentenceTransformerEmbedder()
     sentences = ["The zebra lives in the savanna of the far south.", "Invoices are paid within thirty days of receipt."]
     [whole] = await model.encode_tokens([" ".join(sentences)], "passage")

@@ -1,4 +1,4 @@
-"""Shortened vectors (Matryoshka), of a tiny model made here and of a server of OpenAI's protocol on loopback."""
+"""Tests shortened (Matryoshka) vectors of a tiny generated model and of an OpenAI-compatible server on loopback."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Sessions
 from knowledge.reembed import reembed
 from knowledge.retriever import Retriever
-from knowledge.search import INDEXED_DIMENSIONS
 from knowledge.types import Scope
+from knowledge.vector_search import INDEXED_DIMENSIONS
 from tests.knowledge.fakes import ListSource, markdown
 
 WORDS = "alpha beta gamma delta words of the guide number one two three".split()
@@ -32,7 +32,7 @@ PAGES = [markdown(f"{word}.md", f"{word} words of the guide") for word in WORDS[
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a model of one layer and 32 dimensions, with weights by chance."""
+    """Return the folder of a model with one layer, 32 dimensions and random weights."""
     folder = tmp_path_factory.mktemp("tiny")
     vocabulary = {word: n for n, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
@@ -59,7 +59,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "model")
 
 
-async def test_a_shortened_vector_is_the_beginning_of_the_whole_one(tiny: str) -> None:
+async def test_shortened_vector_is_a_prefix_of_the_full_one(tiny: str) -> None:
     whole, short = SentenceTransformerEmbedder(tiny), SentenceTransformerEmbedder(tiny, dimensions=16)
     assert (whole.dimensions, short.dimensions) == (32, 16)
     assert whole.model == tiny
@@ -74,14 +74,14 @@ async def test_a_shortened_vector_is_the_beginning_of_the_whole_one(tiny: str) -
     await short.aclose()
 
 
-async def test_more_dimensions_than_the_model_has_are_refused(tiny: str) -> None:
+async def test_too_many_dimensions_are_refused(tiny: str) -> None:
     embedder = build_embedder(tiny, dimensions=64)
     with pytest.raises(EmbeddingError, match="have 32 dimensions; set PARLEY_EMBEDDING_DIMENSIONS to fewer"):
         await embedder.encode(["alpha"], "query")
     await embedder.aclose()
 
 
-async def test_other_dimensions_are_another_model(tiny: str, sessions: Sessions, parser: Parser) -> None:
+async def test_other_dimensions_count_as_another_model(tiny: str, sessions: Sessions, parser: Parser) -> None:
     whole, short = build_embedder(tiny), build_embedder(tiny, dimensions=16)
     ingestor = Ingestor(sessions, whole, parser=parser, chunk_tokens=32)
     await ingestor.ingest([ListSource("list", *PAGES)], tenant_id="t")
@@ -101,7 +101,7 @@ async def test_other_dimensions_are_another_model(tiny: str, sessions: Sessions,
     await short.aclose()
 
 
-async def test_a_server_is_asked_for_so_many_dimensions() -> None:
+async def test_dimensions_are_sent_to_the_server() -> None:
     asked: list[object] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -131,7 +131,7 @@ async def test_a_server_is_asked_for_so_many_dimensions() -> None:
     assert (own.model, isinstance(own, OpenAIEmbedder)) == ("openai:mine", True)
 
 
-def test_names_lead_back_to_model_and_dimensions() -> None:
+def test_stored_names_round_trip() -> None:
     for model in ("all-MiniLM-L6-v2", "openai:mine", "/models/in 3 parts"):
         for dimensions in (None, 64, 256):
             assert split_name(stored_name(model, dimensions)) == (model, dimensions)

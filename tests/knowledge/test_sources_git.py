@@ -1,4 +1,4 @@
-"""Git repositories, in a folder and behind a real server on loopback: what is read, what is refused."""
+"""Git repositories in a local folder and on a real server on loopback: what is read and what is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from aiohttp import web
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.sources import GitSource, open_source
-from knowledge.sources.git import tracked
+from knowledge.sources.checked_resolver import CheckedResolver
+from knowledge.sources.git import parse_tree
 from knowledge.sources.git_command import Git
 from knowledge.types import Failure, Fetched
 
@@ -31,7 +32,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def handbook(tmp_path: Path) -> Path:
-    """A repository with a commit, and files that must not be read."""
+    """Create a repository with a commit and with files that must not be read."""
     folder = tmp_path / "served" / "handbook"
     (folder / "docs").mkdir(parents=True)
     git(folder, "init", "--quiet")
@@ -54,7 +55,7 @@ def handbook(tmp_path: Path) -> Path:
 
 
 async def backend(root: Path, request: web.Request) -> web.Response:
-    """git's own server, as a CGI program."""
+    """Run git's own HTTP server as a CGI program."""
     program = Path(git(root, "--exec-path")) / "git-http-backend"
     environment = {
         **os.environ,
@@ -80,11 +81,11 @@ async def backend(root: Path, request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def server(handbook: Path) -> AsyncIterator[tuple[str, list[str]]]:
-    """Serves the folder of the repository; gives the address and the list of paths that are asked for."""
-    asked: list[str] = []
+    """Serve the folder of the repository. Yield the URL and the list of requested paths."""
+    requested_paths: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        requested_paths.append(request.path)
         if request.path.startswith("/moved"):
             target = str(request.rel_url).replace("/moved", "/handbook", 1)
             return web.Response(status=302, headers={"Location": target})
@@ -97,7 +98,7 @@ async def server(handbook: Path) -> AsyncIterator[tuple[str, list[str]]]:
     runner = web.AppRunner(app, access_log=None, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", requested_paths
     await runner.cleanup()
 
 
@@ -109,11 +110,11 @@ async def read(source: GitSource) -> tuple[dict[str, bytes], list[Failure]]:
     )
 
 
-def source(place: str | Path, *allow: str) -> GitSource:
-    return GitSource(place, fetch_allow=allow, max_bytes=2_000)
+def source(location: str | Path, *allow: str) -> GitSource:
+    return GitSource(location, fetch_allow=allow, max_bytes=2_000)
 
 
-def check_handbook(documents: dict[str, bytes], failures: list[Failure]) -> None:
+def assert_handbook(documents: dict[str, bytes], failures: list[Failure]) -> None:
     assert documents == {
         "handbook/README.md": b"# Handbook\n",
         "handbook/docs/leave.md": "# Leave\n\nÜbung\n".encode(),
@@ -122,98 +123,97 @@ def check_handbook(documents: dict[str, bytes], failures: list[Failure]) -> None
     assert "larger than" in failures[0].error
 
 
-async def test_a_folder_gives_what_is_committed(handbook: Path) -> None:
+async def test_local_repository_yields_only_committed_files(handbook: Path) -> None:
     (handbook / "README.md").write_text("changed but not committed")
-    check_handbook(*await read(source(handbook)))
+    assert_handbook(*await read(source(handbook)))
     items = [item async for item in source(handbook).fetch()]
     commit = git(handbook, "rev-parse", "HEAD")
     assert {item.metadata["commit"] for item in items if isinstance(item, Fetched)} == {commit}
 
 
-async def test_an_address_is_cloned_and_thrown_away(
+async def test_remote_repository_is_cloned_to_a_temporary_folder(
     server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     url, _ = server
-    check_handbook(*await read(source(f"{url}/handbook", "127.0.0.1")))
-    check_handbook(*await read(source(f"{url.replace('127.0.0.1', 'LocalHost.')}/handbook", "localhost")))
+    assert_handbook(*await read(source(f"{url}/handbook", "127.0.0.1")))
+    assert_handbook(*await read(source(f"{url.replace('127.0.0.1', 'LocalHost.')}/handbook", "localhost")))
     assert [path.name for path in tmp_path.iterdir()] == ["served"]
 
 
-async def test_the_checked_address_is_the_connected_one(
+async def test_git_connects_to_the_checked_address(
     server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name that only our own resolver knows is reached, so git did not resolve it again."""
-    from knowledge.sources import web_page as pages
+    """A name that only our own resolver can resolve is reached, so git did not resolve it again."""
 
     async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, str]]:
         return [{"host": "127.0.0.1"}]
 
-    monkeypatch.setattr(pages.CheckedResolver, "resolve", resolve)
-    url, asked = server
+    monkeypatch.setattr(CheckedResolver, "resolve", resolve)
+    url, requested_paths = server
     port = url.rpartition(":")[2]
     documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook"))
     assert documents
-    assert asked
+    assert requested_paths
 
 
-async def test_a_commit_that_is_known_is_not_cloned_again(
+async def test_stored_commit_is_not_cloned_again(
     server: tuple[str, list[str]], handbook: Path, ingestor: Ingestor
 ) -> None:
     git(handbook, "rm", "--quiet", "large.txt")
     git(handbook, "commit", "--quiet", "-m", "Smaller")
-    url, asked = server
+    url, requested_paths = server
     repository = source(f"{url}/handbook", "127.0.0.1")
     first = await ingestor.ingest([repository], tenant_id="t")
     assert (first.documents, first.failed) == (2, ())
-    assert any("git-upload-pack" in path for path in asked)
-    cloned = len(asked)
+    assert any("git-upload-pack" in path for path in requested_paths)
+    cloned = len(requested_paths)
     again = await ingestor.ingest([repository], tenant_id="t")
     assert (again.documents, again.unchanged, again.deleted, repository.count()) == (2, 2, 0, 2)
-    spared = len(asked) - cloned
+    spared = len(requested_paths) - cloned
     (handbook / "README.md").write_text("# Another\n")
     git(handbook, "commit", "--quiet", "-a", "-m", "Another")
     changed = await ingestor.ingest([repository], tenant_id="t")
     assert (changed.documents, changed.unchanged) == (2, 1)
-    assert len(asked) - cloned - spared > spared
+    assert len(requested_paths) - cloned - spared > spared
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
 async def test_private_addresses_are_refused_before_git_runs(host: str, server: tuple[str, list[str]]) -> None:
-    url, asked = server
+    url, requested_paths = server
     with pytest.raises(SourceError, match="PARLEY_FETCH_ALLOW"):
         await read(source(f"http://{host}:{url.rpartition(':')[2]}/handbook"))
-    assert asked == []
+    assert requested_paths == []
 
 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
         ("/moved", "moved"),
-        ("/private", "not open to everybody"),
-        ("/nothing", "not there"),
-        ("/a b", "no address of a repository"),
-        ("/a\\b", "no address of a repository"),
-        ("", "no address of a repository"),
+        ("/private", "not public"),
+        ("/nothing", "does not exist"),
+        ("/a b", "not the URL of a repository"),
+        ("/a\\b", "not the URL of a repository"),
+        ("", "not the URL of a repository"),
     ],
 )
-async def test_an_address_that_cannot_be_cloned(server: tuple[str, list[str]], path: str, words: str) -> None:
+async def test_urls_that_cannot_be_cloned(server: tuple[str, list[str]], path: str, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         await read(source(server[0] + path, "127.0.0.1"))
 
 
-async def test_git_writes_no_more_than_it_may(
+async def test_clone_is_stopped_at_the_size_limit(
     server: tuple[str, list[str]], handbook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (handbook / "noise.bin").write_bytes(os.urandom(300_000))
     git(handbook, "add", "noise.bin")
     git(handbook, "commit", "--quiet", "-m", "Noise")
-    monkeypatch.setattr("knowledge.sources.git.MAX_CLONE", 100_000)
+    monkeypatch.setattr("knowledge.sources.git.MAX_CLONE_BYTES", 100_000)
     with pytest.raises(SourceError, match="too large"):
         await read(source(f"{server[0]}/handbook", "127.0.0.1"))
 
 
-async def test_a_repository_cannot_make_git_run_anything(handbook: Path, tmp_path: Path) -> None:
+async def test_repository_cannot_make_git_run_programs(handbook: Path, tmp_path: Path) -> None:
     trap = tmp_path / "trap.sh"
     trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")
     trap.chmod(0o755)
@@ -231,12 +231,12 @@ async def test_a_repository_cannot_make_git_run_anything(handbook: Path, tmp_pat
 
 
 @pytest.mark.parametrize("url", ["ext::sh -c touch% trap", "file:///tmp", "ssh://example.org/x", "git://example.org/x"])
-async def test_only_the_named_protocols_are_spoken(tmp_path: Path, url: str) -> None:
+async def test_git_uses_only_allowed_protocols(tmp_path: Path, url: str) -> None:
     with pytest.raises(SourceError, match="not allowed"):
         await Git(tmp_path, protocols="https:http").run("clone", "--", url, str(tmp_path / "x"), seconds=10)
 
 
-async def test_folders_that_are_no_repository(tmp_path: Path, handbook: Path) -> None:
+async def test_folders_without_a_repository_raise_an_error(tmp_path: Path, handbook: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     for folder in (empty, handbook / "docs"):
@@ -247,13 +247,13 @@ async def test_folders_that_are_no_repository(tmp_path: Path, handbook: Path) ->
         await read(source(empty))
 
 
-async def test_without_git(handbook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_git_raises_an_error(handbook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(handbook))
     with pytest.raises(SourceError, match="needs git"):
         await read(source(handbook))
 
 
-def test_links_and_submodules_are_no_files() -> None:
+def test_symbolic_links_and_submodules_are_skipped() -> None:
     lines = (
         b"100644 blob aa      3\ta.md\0",
         b"120000 blob bb      3\tb.md\0",
@@ -261,7 +261,7 @@ def test_links_and_submodules_are_no_files() -> None:
         b"100755 blob dd     10\tx/../y.sh\0",
         b"100644 blob ee      3\t\xff.md\0",
     )
-    assert [(file.path, file.size) for file in tracked(b"".join(lines))] == [("a.md", 3), ("\ufffd.md", 3)]
+    assert [(file.path, file.size) for file in parse_tree(b"".join(lines))] == [("a.md", 3), ("\ufffd.md", 3)]
 
 
 @pytest.mark.parametrize(
@@ -272,13 +272,13 @@ def test_links_and_submodules_are_no_files() -> None:
         ("git:<https://example.org/team/x>", "git:https://example.org/team/x"),
     ],
 )
-def test_a_repository_opens_again_by_its_own_name(spec: str, uri: str) -> None:
+def test_repository_opens_again_by_its_uri(spec: str, uri: str) -> None:
     for again in (spec, uri):
         found = open_source(again, fetch_allow=(), max_bytes=1000, files=False)
         assert (found.kind, found.uri) == ("git", uri)
 
 
-def test_a_folder_opens_from_the_terminal_only(handbook: Path) -> None:
+def test_local_repository_opens_from_the_terminal_only(handbook: Path) -> None:
     found = open_source(f"git:{handbook}", fetch_allow=(), max_bytes=1000, files=True)
     assert (found.kind, found.uri) == ("git", f"git:{handbook}")
     with pytest.raises(SourceError, match="from the terminal only"):
@@ -296,6 +296,6 @@ def test_a_folder_opens_from_the_terminal_only(handbook: Path) -> None:
         ("ssh://example.org/a.git", "http:// or https://"),
     ],
 )
-def test_what_is_no_repository(spec: str, words: str) -> None:
+def test_invalid_repository_specs_raise_an_error(spec: str, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         open_source(spec, fetch_allow=(), max_bytes=1000, files=True)

@@ -1,4 +1,4 @@
-"""Fetching a page: private addresses are refused in every notation and at every redirect, limits hold."""
+"""Fetching a web page: private addresses are refused in every notation and at every redirect, and limits apply."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from aiohttp import web
 
 from knowledge.errors import SourceError
 from knowledge.sources import UrlSource, open_source
-from knowledge.sources.address_policy import is_public, may_fetch
-from knowledge.sources.web_page import CheckedResolver
+from knowledge.sources.checked_resolver import CheckedResolver
+from knowledge.sources.ip_address_policy import is_public, may_fetch
 from knowledge.types import Fetched
 
 Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 
-PRIVATE = """127.0.0.1 127.8.9.10 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 224.0.0.1
+PRIVATE_ADDRESSES = """127.0.0.1 127.8.9.10 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 224.0.0.1
 255.255.255.255 ::1 :: fe80::1 fd00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:a9fe:a9fe ::ffff:10.0.0.1 64:ff9b::7f00:1
 2002:7f00:1:: ::127.0.0.1 2001:0:0:0:0:0:80ff:fffe""".split()
 
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts a server on loopback that answers everything with one handler; gives its address."""
+    """Return a function that starts a server on loopback with one handler and returns its URL."""
     runners: list[web.AppRunner] = []
 
     async def start(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> str:
@@ -53,8 +53,8 @@ async def fetch(url: str, *allow: str, max_bytes: int = 10_000, seconds: float =
     return items[0]
 
 
-@pytest.mark.parametrize("address", PRIVATE)
-def test_private_addresses(address: str) -> None:
+@pytest.mark.parametrize("address", PRIVATE_ADDRESSES)
+def test_private_addresses_are_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
@@ -77,7 +77,7 @@ def test_public_addresses(address: str) -> None:
         ("example.org", "93.184.216.34", (), True),
     ],
 )
-def test_what_an_operator_allows(host: str, address: str, allow: tuple[str, ...], granted: bool) -> None:
+def test_operator_can_allow_private_hosts(host: str, address: str, allow: tuple[str, ...], granted: bool) -> None:
     assert may_fetch(host, ipaddress.ip_address(address), allow) is granted
 
 
@@ -87,26 +87,26 @@ def test_what_an_operator_allows(host: str, address: str, allow: tuple[str, ...]
     " 0 0.0.0.0 LOCALHOST. 127.0.0.1.".split(),
 )
 async def test_loopback_is_refused_in_every_notation(host: str, serve: Serve) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     async def watch(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        requested.append(request.path)
         return web.Response(text="secret")
 
     port = (await serve(watch)).rpartition(":")[2]
     with pytest.raises(SourceError):
         await fetch(f"http://{host}:{port}/secret")
-    assert asked == []
+    assert requested == []
 
 
-async def test_the_refusal_names_the_setting(serve: Serve) -> None:
+async def test_refusal_names_the_setting_that_allows_the_host(serve: Serve) -> None:
     with pytest.raises(SourceError, match=r"PARLEY_FETCH_ALLOW=127\.0\.0\.1"):
         await fetch(await serve(hello))
     with pytest.raises(SourceError, match="PARLEY_FETCH_ALLOW=localhost"):
         await fetch((await serve(hello)).replace("127.0.0.1", "localhost"))
 
 
-async def test_an_allowed_page_is_read(serve: Serve) -> None:
+async def test_allowed_page_is_read(serve: Serve) -> None:
     url = await serve(hello)
     found = await fetch(f"{url}/page", "127.0.0.0/8")
     assert (found.uri, found.content_type) == (f"{url}/page", "text/html")
@@ -128,11 +128,11 @@ async def test_a_redirect_to_another_scheme_is_refused(serve: Serve, target: str
     async def away(_: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": target})
 
-    with pytest.raises(SourceError, match="no web address"):
+    with pytest.raises(SourceError, match="not a web address"):
         await fetch(await serve(away), "127.0.0.1")
 
 
-async def test_redirects_in_a_circle_end(serve: Serve) -> None:
+async def test_redirect_loop_raises_an_error(serve: Serve) -> None:
     async def circle(request: web.Request) -> web.Response:
         raise web.HTTPFound(str(request.url))
 
@@ -140,8 +140,8 @@ async def test_redirects_in_a_circle_end(serve: Serve) -> None:
         await fetch(await serve(circle), "127.0.0.1")
 
 
-async def test_the_checked_address_is_the_connected_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that resolves to something else the second time is resolved only once."""
+async def test_host_name_is_resolved_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that would resolve to another address the second time is resolved only once."""
     answers = iter(["93.184.216.34", "127.0.0.1"])
 
     def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
@@ -152,14 +152,14 @@ async def test_the_checked_address_is_the_connected_one(monkeypatch: pytest.Monk
     assert [result["host"] for result in found] == ["93.184.216.34"]
 
 
-async def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)) for address in ("1.1.1.1", "10.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(OSError, match=r"private address 10\.0\.0\.1"):
         await CheckedResolver(()).resolve("both.example", 80)
 
 
-async def test_a_proxy_of_the_environment_is_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_from_the_environment_is_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     async def proxy(_: web.Request) -> web.Response:
         return web.Response(text="from the proxy")
 
@@ -167,7 +167,7 @@ async def test_a_proxy_of_the_environment_is_not_used(serve: Serve, monkeypatch:
     assert b"Hello" in (await fetch(await serve(hello), "127.0.0.1")).data
 
 
-async def test_limits(serve: Serve) -> None:
+async def test_size_type_and_status_errors(serve: Serve) -> None:
     async def large(_: web.Request) -> web.Response:
         return web.Response(text="x" * 20_000)
 
@@ -182,7 +182,7 @@ async def test_limits(serve: Serve) -> None:
             await fetch(await serve(handler), "127.0.0.1")
 
 
-async def test_a_silent_server_is_not_waited_for(serve: Serve) -> None:
+async def test_server_that_does_not_answer_times_out(serve: Serve) -> None:
     import asyncio
 
     async def silent(_: web.Request) -> web.Response:
@@ -193,7 +193,7 @@ async def test_a_silent_server_is_not_waited_for(serve: Serve) -> None:
         await fetch(await serve(silent), "127.0.0.1", seconds=0.05)
 
 
-async def test_nobody_there() -> None:
+async def test_unreachable_server_raises_an_error() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -204,19 +204,19 @@ async def test_nobody_there() -> None:
 @pytest.mark.parametrize(
     ("spec", "files", "words"),
     [
-        ("", True, "Name what to read"),
+        ("", True, "Say what to add"),
         ("ftp://example.org/a", True, "http:// or https://"),
         ("/etc/passwd", False, "from the terminal only"),
         ("~/notes", False, "from the terminal only"),
         ("/nowhere/at/all", True, "no file or folder"),
-        ("upload:notes.md", True, "upload it anew"),
+        ("upload:notes.md", True, "upload it again"),
     ],
 )
-def test_sources_that_cannot_be_opened(spec: str, files: bool, words: str) -> None:
+def test_invalid_specs_raise_an_error(spec: str, files: bool, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         open_source(spec, fetch_allow=(), max_bytes=1000, files=files)
 
 
-async def test_a_name_in_the_address_is_refused() -> None:
+async def test_url_with_credentials_is_refused() -> None:
     with pytest.raises(SourceError, match="name or password"):
         await fetch("http://user:secret@example.org/")

@@ -17,15 +17,15 @@ async def double() -> AsyncIterator[ModelDouble]:
 
 @pytest.fixture(params=["anthropic", "openai"])
 async def adapter(request: pytest.FixtureRequest, double: ModelDouble) -> AsyncIterator[Adapter]:
-    """One adapter of each provider over its real SDK and a real socket."""
-    made: Adapter = anthropic(double) if request.param == "anthropic" else openai(double, usage_patience=0.2)
+    """Return an adapter of each provider, with its real SDK and a real socket."""
+    made: Adapter = anthropic(double) if request.param == "anthropic" else openai(double, usage_timeout=0.2)
     yield made
     await made.aclose()
 
 
 @pytest.fixture
 async def web_page() -> AsyncIterator[str]:
-    """A web server that answers everything with a page."""
+    """Start a web server that answers every request with a web page."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.answer(200, HTML, "text/html; charset=utf-8")

@@ -1,4 +1,4 @@
-"""Asking an LLM in a test and keeping everything that came back."""
+"""Helpers that ask an LLM in a test and record events, calls and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from bot.engine.ports.llm import Ended, Event, Message, Meter, Prompt, Restarted, TextDelta
 from bot.errors import LLMError
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.call_metering import Books
+from bot.llm.call_metering import Accounting
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
@@ -32,7 +32,7 @@ class Streams(Protocol):
 
 @dataclass
 class Asked:
-    """Everything one request gave."""
+    """Everything that one request returned."""
 
     events: list[Event] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """What stands in the channel: a restart voids what was there."""
+        """Return the text that a channel would show: a restart discards the text before it."""
         shown = ""
         for event in self.events:
             if isinstance(event, Restarted):
@@ -82,7 +82,7 @@ def prompt(
 
 
 async def ask(llm: Streams, asked: Prompt | None = None) -> Asked:
-    """Ask to the end; an LLMError is kept, anything else is raised."""
+    """Ask and read all events. An LLMError is recorded; any other error is raised."""
     result = Asked()
     stream = llm.stream(asked or prompt(), meter=result.calls.append)
     assert isinstance(stream, AsyncGenerator)
@@ -95,26 +95,26 @@ async def ask(llm: Streams, asked: Prompt | None = None) -> Asked:
     return result
 
 
-def books(provider: str, counter: TokenCounter | None = None) -> Books:
-    return Books(counter or TokenCounter(), partial(Prices().cost, provider))
+def accounting(provider: str, counter: TokenCounter | None = None) -> Accounting:
+    return Accounting(counter or TokenCounter(), partial(Prices().cost, provider))
 
 
 def anthropic(double: ModelDouble, *, url: str | None = None, key: str | None = None) -> AnthropicLLM:
     return AnthropicLLM(
-        key or double.anthropic_key, ANTHROPIC_MODELS, books("anthropic"), base_url=url or double.anthropic_url
+        key or double.anthropic_key, ANTHROPIC_MODELS, accounting("anthropic"), base_url=url or double.anthropic_url
     )
 
 
 def openai(
-    double: ModelDouble, *, url: str | None = None, key: str | None = None, usage_patience: float = 5.0
+    double: ModelDouble, *, url: str | None = None, key: str | None = None, usage_timeout: float = 5.0
 ) -> OpenAILLM:
     return OpenAILLM(
         key or double.openai_key,
         OPENAI_MODELS,
-        books("openai"),
+        accounting("openai"),
         base_url=url or double.openai_url,
         compatible=double.openai_kind == "compatible",
-        usage_patience=usage_patience,
+        usage_timeout=usage_timeout,
     )
 
 

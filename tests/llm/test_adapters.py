@@ -1,4 +1,4 @@
-"""The adapters over the real SDKs and a real socket: text, endings, usage, money, cancellation."""
+"""The provider adapters with the real SDKs and a real socket: text, endings, usage, cost, cancellation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def test_text_arrives_in_pieces_and_ends_once(adapter: Adapter, double: Mo
     asked = await ask(adapter)
     assert asked.text == ANSWER
     assert len([event for event in asked.events if isinstance(event, TextDelta)]) > 3
-    assert asked.events[-1] == Ended("complete", adapter.model("cheap"), adapter.who.provider)
+    assert asked.events[-1] == Ended("complete", adapter.model("cheap"), adapter.info.name)
     assert len(asked.ended) == 1
 
 
@@ -93,7 +93,7 @@ async def test_usage_that_is_missing_or_absurd_is_estimated(
 
 async def test_usage_that_never_comes_does_not_hold_the_answer(double: ModelDouble) -> None:
     double.script = lambda _: Reply(ANSWER, fault="late_usage")
-    llm = openai(double, usage_patience=0.05)
+    llm = openai(double, usage_timeout=0.05)
     asked = await ask(llm)
     await llm.aclose()
     assert asked.ended[0].reason == "complete"
@@ -250,7 +250,7 @@ async def test_a_compatible_server_gets_nothing_it_may_not_know(double: ModelDou
 
 async def test_the_count_learns_from_what_was_reported(double: ModelDouble) -> None:
     llm = anthropic(double)
-    counter = llm._books.counter
+    counter = llm._accounting.counter
     text = "Reisekostenabrechnungen und Verpflegungsmehraufwand " * 40
     before = counter.count(text, "claude-haiku-5-5")
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Batches over the real SDKs: results in order whatever the file's order, partial failures, half the price."""
+"""Batches with the real SDKs: results in the order of the prompts, partial failures, half the price."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from bot.config import Settings
 from bot.engine.ports.llm import Prompt
 from bot.errors import LLMError, UsageError
 from bot.llm.anthropic import AnthropicLLM
-from bot.llm.batch import AtOnce, Batch, BatchId, Result, Written
+from bot.llm.batch import Batch, BatchId, Completion, Result
 from bot.llm.batch_anthropic import AnthropicBatch
 from bot.llm.batch_openai import OpenAIBatch
+from bot.llm.batch_sequential import SequentialBatch
 from bot.llm.build import build_batch
 from bot.llm.extractive import ExtractiveLLM
 from bot.llm.tokens import TokenCounter
@@ -48,7 +49,7 @@ def kinds(results: list[Result]) -> list[str]:
 
 
 async def submitted(batch: Batch, prompts: list[Prompt] | None = None) -> BatchId:
-    """Submitted, and its id kept as text by a job."""
+    """Submit a batch and return its id after a round trip as text, as a job stores it."""
     return BatchId.parse(str(await batch.submit(prompts or PROMPTS)))
 
 
@@ -58,7 +59,7 @@ async def test_results_come_in_the_order_of_the_prompts_at_half_the_price(
     echo(double)
     name = await submitted(batch)
     assert (await batch.poll(name)).state == "running"
-    with pytest.raises(LLMError, match="still at work") as early:
+    with pytest.raises(LLMError, match="still processing") as early:
         await batch.results(name, meter=lambda _: None)
     assert (early.value.kind, early.value.retryable) == ("running", True)
     double.batches.work()
@@ -67,14 +68,16 @@ async def test_results_come_in_the_order_of_the_prompts_at_half_the_price(
     assert (progress.state, progress.total, progress.succeeded, progress.failed) == ("ended", 5, 5, 0)
     calls: list[Call] = []
     results = await batch.results(name, meter=calls.append)
-    assert results == [Written(f"About: {asked.question}", "complete", adapter.model(asked.tier)) for asked in PROMPTS]
+    assert results == [
+        Completion(f"About: {asked.question}", "complete", adapter.model(asked.tier)) for asked in PROMPTS
+    ]
     billed = {(line.model, line.prompt.total, line.output, line.usd) for line in double.bill}
     booked = {(c.model, c.usage.prompt_tokens, c.usage.completion_tokens, c.cost_usd) for c in calls}
     assert booked == billed
     assert sum((c.cost_usd or Decimal(0) for c in calls), Decimal(0)) == double.dollars > 0
     assert {(c.purpose, c.status, c.estimated) for c in calls} == {("judge", "ok", False)}
     assert all(c.price_version.endswith(" batch") for c in calls)
-    full = [adapter.books.price(c.model, c.usage).usd for c in calls]
+    full = [adapter.accounting.price(c.model, c.usage).usd for c in calls]
     assert [c.cost_usd for c in calls] == [usd / 2 for usd in full if usd is not None]
 
 
@@ -143,7 +146,7 @@ async def test_a_batch_nobody_knows(batch: Batch) -> None:
 
 async def test_a_wrong_key_and_a_server_that_is_gone(batch: Batch, double: ModelDouble) -> None:
     double.anthropic_key = double.openai_key = "another"
-    with pytest.raises(LLMError, match="refused the key") as refused:
+    with pytest.raises(LLMError, match="rejected the key") as refused:
         await batch.submit(PROMPTS)
     assert refused.value.kind == "auth"
     await double.stop()
@@ -197,17 +200,17 @@ async def test_nothing_and_too_much_are_refused_before_they_are_sent(batch: Batc
         with pytest.raises(UsageError, match=words):
             await batch.submit(prompts)
     assert double.requests == []
-    with pytest.raises(UsageError, match="is no batch"):
+    with pytest.raises(UsageError, match="is not a batch id"):
         BatchId.parse("nonsense")
 
 
 async def test_the_extractive_answerer_answers_at_once() -> None:
-    batch = AtOnce(ExtractiveLLM(TokenCounter()))
+    batch = SequentialBatch(ExtractiveLLM(TokenCounter()))
     asked = prompt("How many days of leave?", passages=[passage("Everybody has thirty days of leave a year.")])
     name = await batch.submit([asked, asked])
     calls: list[Call] = []
     results = await batch.results(name, meter=calls.append)
-    assert [isinstance(result, Written) and "thirty days" in result.text for result in results] == [True, True]
+    assert [isinstance(result, Completion) and "thirty days" in result.text for result in results] == [True, True]
     assert [call.cost_usd for call in calls] == [0, 0]
     assert (await batch.poll(name)).succeeded == 2
     other = await batch.submit([asked])
@@ -220,10 +223,13 @@ async def test_the_extractive_answerer_answers_at_once() -> None:
 @pytest.mark.parametrize(
     ("given", "made"),
     [
-        ({}, AtOnce),
+        ({}, SequentialBatch),
         ({"anthropic_api_key": "k"}, AnthropicBatch),
         ({"openai_api_key": "k"}, OpenAIBatch),
-        ({"openai_base_url": "http://127.0.0.1:1/v1", "cheap_model": "llama4", "strong_model": "llama4"}, AtOnce),
+        (
+            {"openai_base_url": "http://127.0.0.1:1/v1", "cheap_model": "llama4", "strong_model": "llama4"},
+            SequentialBatch,
+        ),
     ],
 )
 def test_which_batch_the_settings_make(tmp_path: Path, given: dict[str, str], made: type[Batch]) -> None:

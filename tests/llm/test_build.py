@@ -1,4 +1,4 @@
-"""Which models there are, given keys and names; and what the doctor says of them."""
+"""Which models are chosen for keys and names, and what ``parley doctor`` reports about them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def test_the_whole_way_from_settings_to_the_wire(double: ModelDouble) -> N
     assert asked.calls[-1].cost_usd == double.bill[-1].usd
 
 
-# --- what the doctor says
+# --- parley doctor
 
 
 def _at(double: ModelDouble, **other: object) -> Settings:
@@ -143,8 +143,8 @@ async def test_no_key_is_fine() -> None:
 @pytest.mark.parametrize(
     ("other", "detail", "fix"),
     [
-        ({"anthropic_api_key": "wrong"}, "Anthropic refused the key (401)", "Check ANTHROPIC_API_KEY."),
-        ({"openai_api_key": "wrong"}, "The model server refused the key (401)", "Check OPENAI_API_KEY."),
+        ({"anthropic_api_key": "wrong"}, "Anthropic rejected the key (401)", "Check ANTHROPIC_API_KEY."),
+        ({"openai_api_key": "wrong"}, "The model server rejected the key (401)", "Check OPENAI_API_KEY."),
         ({"strong_model": "claude-99"}, "Anthropic does not know claude-99 (404)", "PARLEY_STRONG_MODEL"),
         ({"strong_model": "gpt-99"}, "The model server does not know gpt-99 (404)", "PARLEY_STRONG_MODEL"),
         ({"anthropic_base_url": f"http://127.0.0.1:{closed_port()}"}, "could not be reached", "ANTHROPIC_BASE_URL"),
@@ -182,4 +182,4 @@ async def test_an_unknown_price_is_told(double: ModelDouble) -> None:
     found = await check(
         settings(openai_base_url=double.openai_url, openai_api_key=double.openai_key, cheap_model="llama3.3")
     )
-    assert ("price of llama3.3", "unknown, and shown as such") in {(one.name, one.detail) for one in found}
+    assert ("price of llama3.3", "unknown") in {(one.name, one.detail) for one in found}

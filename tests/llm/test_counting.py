@@ -1,4 +1,4 @@
-"""Exact counts near a limit, over the real SDKs: asked for only there, softly, and before anything is charged."""
+"""Exact token counts near the context limit, with the real SDKs: only near it, and before anything is charged."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from bot.llm.anthropic import AnthropicLLM
 from bot.llm.call_metering import estimate_prompt
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
-from bot.llm.resilient import Patience, ResilientLLM
-from bot.llm.tokens import MOST_A_CHARACTER, TokenCounter
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
+from bot.llm.tokens import MAX_TOKENS_PER_CHARACTER, TokenCounter
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.models_http import closed_port
-from tests.llm.requests import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, ask, books, openai, prompt
+from tests.llm.requests import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, accounting, ask, openai, prompt
 
 LONG = prompt("The handbook says a word or two about every day of leave. " * 40)
 
 
 def counting(double: ModelDouble, limit: int, *, url: str | None = None) -> AnthropicLLM:
-    small = replace(books("anthropic"), context=lambda _: limit)
+    small = replace(accounting("anthropic"), context=lambda _: limit)
     where = url or double.anthropic_url
     return AnthropicLLM(double.anthropic_key, ANTHROPIC_MODELS, small, base_url=where, connect_timeout=0.2)
 
@@ -44,7 +45,7 @@ async def test_far_from_the_limit_nobody_is_asked(double: ModelDouble) -> None:
 
 
 async def test_near_the_limit_the_exact_count_lets_through_what_fits(double: ModelDouble) -> None:
-    """The estimate errs high: by it alone the prompt would not fit."""
+    """The estimate is too high: without an exact count the prompt would not fit."""
     double.script = lambda _: Reply(ANSWER)
     llm = counting(double, estimate() - 1)
     assert (await ask(llm, LONG)).text == ANSWER
@@ -66,10 +67,10 @@ async def test_what_does_not_fit_is_not_sent_and_costs_nothing(double: ModelDoub
 
 async def test_a_count_teaches_the_estimate(double: ModelDouble) -> None:
     llm = counting(double, 10**6)
-    before = estimate_prompt(LONG, ANTHROPIC_MODELS["cheap"], llm.books.counter)
+    before = estimate_prompt(LONG, ANTHROPIC_MODELS["cheap"], llm.accounting.counter)
     exact = await llm.count(LONG) or 0
     await llm.aclose()
-    after = estimate_prompt(LONG, ANTHROPIC_MODELS["cheap"], llm.books.counter)
+    after = estimate_prompt(LONG, ANTHROPIC_MODELS["cheap"], llm.accounting.counter)
     assert abs(after - exact * 1.05) < abs(before - exact * 1.05)
 
 
@@ -94,7 +95,7 @@ async def test_a_silent_count_is_not_waited_for(double: ModelDouble, monkeypatch
 
 
 async def test_where_nobody_counts_the_provider_has_the_last_word(double: ModelDouble) -> None:
-    small = replace(books("openai"), context=lambda _: 300)
+    small = replace(accounting("openai"), context=lambda _: 300)
     llm = OpenAILLM(double.openai_key, OPENAI_MODELS, small, base_url=double.openai_url)
     double.context_limit = 300
     asked = await ask(llm, LONG)
@@ -115,12 +116,12 @@ def test_no_character_is_counted_higher_than_the_first_look_assumes(text: str) -
     counter = TokenCounter()
     for _ in range(50):
         counter.learn("m", counter.count(text * 50, "m"), 10**6)
-    assert counter.count(text * 50, "m") <= 50 * MOST_A_CHARACTER + 1
+    assert counter.count(text * 50, "m") <= 50 * MAX_TOKENS_PER_CHARACTER + 1
 
 
 async def test_the_resilient_llm_counts_with_whom_it_asks_first(double: ModelDouble) -> None:
     first, second = counting(double, 10**6), openai(double)
-    assert await ResilientLLM({"cheap": [first, second]}, Patience()).count(LONG) == await first.count(LONG)
-    assert await ResilientLLM({"cheap": [second, first]}, Patience()).count(LONG) is None
+    assert await ResilientLLM({"cheap": [first, second]}, Timeouts()).count(LONG) == await first.count(LONG)
+    assert await ResilientLLM({"cheap": [second, first]}, Timeouts()).count(LONG) is None
     await first.aclose()
     await second.aclose()

@@ -1,4 +1,4 @@
-"""The double keeps the providers' rules: a client that breaks one is told so, over the real SDKs."""
+"""The provider double enforces the providers' rules: a request that breaks one is rejected, with the real SDKs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answerer without a model: literal quotes, the right ones, whole, with their markers."""
+"""The extractive answerer: the best quotes, literal and complete, with their markers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine.ports.llm import Ended, TextDelta
-from bot.llm.extractive import KEPT, NOTHING, OPENING, SAID, ExtractiveLLM, compose
+from bot.llm.extractive import ExtractiveLLM, compose
 from bot.llm.quotable_pieces import Piece, pieces, sentences
-from bot.llm.sentence_ranking import best_quotes, telling_sentences
+from bot.llm.sentence_ranking import best_quotes, key_sentences
 from bot.llm.tokens import TokenCounter
+from bot.llm.user_messages import EXTRACTIVE_INTRO, FACT_SAVED, NOTHING_FOUND, SAID_IN_THREAD
 from bot.types.conversation import Fact
 from bot.types.usage import Call
 from tests.llm.requests import ask, passage, prompt
@@ -107,7 +108,7 @@ async def test_it_says_that_it_quotes_and_marks_every_quote() -> None:
     llm = ExtractiveLLM(TokenCounter())
     asked = await ask(llm, prompt("How many days of leave do I have?", passages=ALL))
     opening, *quotes = asked.text.split("\n\n")
-    assert opening == OPENING
+    assert opening == EXTRACTIVE_INTRO
     assert quotes
     assert all(re.search(r"\[[123]\]$", quote) for quote in quotes)
     assert len([event for event in asked.events if isinstance(event, TextDelta)]) > 3
@@ -129,7 +130,7 @@ async def test_it_costs_nothing_and_is_counted() -> None:
 
 
 async def test_without_passages_it_says_so() -> None:
-    assert (await ask(ExtractiveLLM(TokenCounter()), prompt("How many days?"))).text == NOTHING
+    assert (await ask(ExtractiveLLM(TokenCounter()), prompt("How many days?"))).text == NOTHING_FOUND
 
 
 async def test_stopping_is_metered() -> None:
@@ -150,7 +151,7 @@ def test_a_summary_is_made_of_the_messages_and_fits() -> None:
     made = compose(prompt(talk, purpose="summary", max_tokens=60))
     assert "31 March" in made
     assert len(made) <= 180
-    assert all(sentence in talk for sentence in telling_sentences([talk], 180))
+    assert all(sentence in talk for sentence in key_sentences([talk], 180))
 
 
 def test_what_the_thread_holds_stands_before_what_the_documents_hold() -> None:
@@ -158,6 +159,6 @@ def test_what_the_thread_holds_stands_before_what_the_documents_hold() -> None:
     asked = replace(prompt(passages=(LEAVE,)), facts=(fact,))
     text = compose(asked)
     assert text.index("“leave is 31 days this year” (Ann, 24 November 2026)") < text.index("30 days of paid leave")
-    assert compose(replace(prompt("Leave?"), facts=(fact,))).startswith(SAID)
+    assert compose(replace(prompt("Leave?"), facts=(fact,))).startswith(SAID_IN_THREAD)
     told = compose(replace(prompt("Remember that leave is 31 days."), told=("leave is 31 days",)))
-    assert told == f"{KEPT}\n\n“leave is 31 days”"
+    assert told == f"{FACT_SAVED}\n\n“leave is 31 days”"

@@ -1,4 +1,4 @@
-"""Images: read by their bytes, sent to models that see, billed by the published rules, and no model sees in words."""
+"""Images: validated by their bytes, sent to vision models, billed by the published rules."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from bot.engine.ports.llm import Image, Message, Prompt
 from bot.errors import UsageError
 from bot.llm import images
 from bot.llm.call_metering import estimate_prompt
-from bot.llm.extractive import BLIND, ExtractiveLLM
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.extractive import ExtractiveLLM
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
+from bot.llm.user_messages import CANNOT_SEE_IMAGE
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply
 from tests.llm.requests import ANSWER, Adapter, anthropic, ask, openai, prompt
@@ -45,7 +47,7 @@ async def test_every_form_is_taken_and_billed_by_its_pixels(adapter: Adapter, do
 
 
 async def test_a_declared_type_that_the_bytes_belie_is_refused(adapter: Adapter) -> None:
-    """The double looks: ``read`` goes by the bytes because providers do."""
+    """The double checks the bytes, as the providers do."""
     asked = await ask(adapter, showing(Image("image/jpeg", drawn(), 640, 400)))
     assert asked.error is not None
     assert asked.error.kind == "request"
@@ -74,7 +76,7 @@ async def test_another_provider_that_sees_is_asked_and_the_blind_one_stays_in_us
     double.script = lambda seen: Reply(seen.model)
     first, second = openai(double), anthropic(double)
     double.blind = {first.model("cheap")}
-    llm = ResilientLLM({"cheap": [first, second]}, Patience())
+    llm = ResilientLLM({"cheap": [first, second]}, Timeouts())
     for _ in range(8):
         assert (await ask(llm, showing(images.read(drawn())))).text == second.model("cheap")
     assert (await ask(llm)).text == first.model("cheap")
@@ -82,7 +84,7 @@ async def test_another_provider_that_sees_is_asked_and_the_blind_one_stays_in_us
 
 
 async def test_the_extractive_answerer_says_that_it_cannot_see() -> None:
-    assert (await ask(ExtractiveLLM(TokenCounter()), showing(images.read(drawn())))).text.startswith(BLIND)
+    assert (await ask(ExtractiveLLM(TokenCounter()), showing(images.read(drawn())))).text.startswith(CANNOT_SEE_IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ async def test_the_extractive_answerer_says_that_it_cannot_see() -> None:
         (drawn(form="BMP"), "not an image"),
         (drawn()[:20], "not an image"),
         (drawn(8001, 10), "too many pixels"),
-        (b"\x89PNG" + bytes(images.LARGEST_BYTES), "too large"),
+        (b"\x89PNG" + bytes(images.MAX_BYTES), "too large"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_in_one_line(data: bytes, words: str) -> None:

@@ -1,4 +1,4 @@
-"""The cheap model as the router's judge, over both wires; whatever fails, the local router decides."""
+"""Routing by the cheap model, with both providers; if it fails, the local router decides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from bot.engine.ports.classifier import Verdict
 from bot.engine.ports.llm import Event, Meter, Prompt
 from bot.engine.routing.local_classifier import LocalClassifier
-from bot.llm.model_classifier import READ, ModelClassifier
+from bot.llm.model_classifier import RATED_CHARS, ModelClassifier
 from bot.types.usage import Call, Tier
 from tests.doubles.models import ModelDouble, Reply
 from tests.engine.fakes import Writer
@@ -36,10 +36,10 @@ async def test_the_rating_decides(adapter: Adapter, double: ModelDouble, rated: 
 
 async def test_a_long_question_is_cut_for_the_judge(adapter: Adapter, double: ModelDouble) -> None:
     double.script = lambda _: Reply('{"difficulty": 2}')
-    await ModelClassifier(adapter, LOCAL)("y" * 3 * READ, query="", meter=lambda _: None)
+    await ModelClassifier(adapter, LOCAL)("y" * 3 * RATED_CHARS, query="", meter=lambda _: None)
     said = double.requests[0].messages[-1][1]
-    assert "y" * READ in said
-    assert "y" * (READ + 1) not in said
+    assert "y" * RATED_CHARS in said
+    assert "y" * (RATED_CHARS + 1) not in said
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ async def test_what_fails_is_decided_locally_and_billed(adapter: Adapter, double
 
 
 async def silent(_: Prompt) -> AsyncIterator[str | Event]:
-    """A provider that never begins."""
+    """A provider that never responds."""
     await asyncio.Event().wait()
     yield ""
 
 
 async def test_a_judge_that_says_nothing_is_not_waited_for() -> None:
     calls: list[Call] = []
-    judge = ModelClassifier(Writer([silent]), LOCAL, patience=0.05)
+    judge = ModelClassifier(Writer([silent]), LOCAL, timeout=0.05)
     verdict = await judge(QUESTION, query=QUESTION, meter=calls.append)
     assert verdict.tier == "cheap"
     assert verdict.reason.endswith("(the routing model failed: no answer within 0.05 s)")

@@ -15,33 +15,34 @@ import pytest
 
 from bot.engine.ports.llm import Restarted
 from bot.errors import ContextTooLong
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import ModelDouble, Reply, Seen, closed_port
 from tests.doubles.models_billing import ProviderName
 from tests.llm.requests import ANSWER, Adapter, Asked, anthropic, ask, openai, prompt
 
 GOOD = Reply("The other one answers. [1]")
-QUICK = Patience(first_token=0.8, idle=0.5, total=8.0)
+QUICK = Timeouts(first_token=0.8, idle=0.5, total=8.0)
 
 
 @dataclass
 class Pair:
-    """Two providers behind one ResilientLLM; ``first`` is asked first."""
+    """Two providers behind one ResilientLLM; ``first`` is the first one."""
 
     double: ModelDouble
     first: ProviderName
     slept: list[float] = field(default_factory=list)
     made: list[Adapter] = field(default_factory=list)
 
-    def llm(self, patience: Patience = QUICK, *, alone: bool = False, first_url: str | None = None) -> ResilientLLM:
+    def llm(self, timeouts: Timeouts = QUICK, *, alone: bool = False, first_url: str | None = None) -> ResilientLLM:
         one, other = (anthropic, openai) if self.first == "anthropic" else (openai, anthropic)
         first: Adapter = one(self.double, url=first_url)
         second: Adapter = other(self.double)
         self.made += [first, second]
         chain = [first] if alone else [first, second]
         return ResilientLLM(
-            {"cheap": chain, "strong": chain}, patience, clock=self._clock, sleep=self._sleep, rand=lambda: 0.5
+            {"cheap": chain, "strong": chain}, timeouts, clock=self._clock, sleep=self._sleep, rand=lambda: 0.5
         )
 
     def _clock(self) -> float:
@@ -51,7 +52,7 @@ class Pair:
         self.slept.append(seconds)
 
     def fails(self, *replies: Reply) -> Callable[[Seen], Reply]:
-        """The first provider gives these replies in turn, the last one for ever; the other answers well."""
+        """Return a script: the first provider gives these replies and repeats the last; the other one answers."""
         told = iter(replies)
         last = replies[-1]
 
@@ -82,7 +83,7 @@ def _answered_by_the_other(asked: Asked, pair: Pair) -> None:
     assert asked.restarts
 
 
-# --- rows 1 to 9: nothing unusual
+# --- rows 1 to 9: the asker notices nothing
 
 
 async def test_row_1_connection_refused(pair: Pair) -> None:
@@ -185,7 +186,7 @@ async def test_row_9_quota_spent_is_no_rate_limit(pair: Pair) -> None:
 async def test_rows_11_to_15_in_mid_text(pair: Pair, fault: str, after: int) -> None:
     broken: Reply = Reply(ANSWER, fault=fault, after=after)  # type: ignore[arg-type]
     pair.double.script = pair.fails(broken, Reply("Second try."))
-    asked = await ask(pair.llm(Patience(first_token=1.0, idle=0.3, total=8.0)))
+    asked = await ask(pair.llm(Timeouts(first_token=1.0, idle=0.3, total=8.0)))
     assert asked.error is None
     assert asked.text in ("Second try.", GOOD.text)
     assert len(asked.ended) == 1
@@ -206,7 +207,7 @@ async def test_row_16_signs_of_life_are_no_text(pair: Pair, fault: str) -> None:
     await asyncio.wait_for(pair.double.requests[0].closed.wait(), 60)
 
 
-# --- rows 17 to 24: an honest mark
+# --- rows 17 to 24: the asker sees a note or an error
 
 
 async def test_row_17_cut_by_max_tokens_is_not_asked_again(pair: Pair) -> None:
@@ -251,13 +252,13 @@ async def test_row_20_all_tokens_spent_before_any_text(pair: Pair) -> None:
     pair.double.script = pair.fails(Reply("", stop="cut"))
     asked = await ask(pair.llm(alone=True))
     assert asked.error is not None
-    assert "Raise PARLEY_ANSWER_TOKENS" in str(asked.error)
+    assert "Increase PARLEY_ANSWER_TOKENS" in str(asked.error)
     assert len(asked.calls) == 1
 
 
 async def test_row_22_a_drip_past_the_deadline_is_marked_as_cut(pair: Pair) -> None:
     pair.double.script = lambda _: Reply(ANSWER * 20, pause=0.03)
-    asked = await ask(pair.llm(Patience(first_token=1.0, idle=0.5, total=0.6)))
+    asked = await ask(pair.llm(Timeouts(first_token=1.0, idle=0.5, total=0.6)))
     assert asked.text
     assert (ANSWER * 20).startswith(asked.text)
     assert [ended.reason for ended in asked.ended] == ["cut"]
@@ -272,8 +273,8 @@ async def test_row_23_every_provider_down(pair: Pair) -> None:
     asked = await ask(pair.llm())
     assert asked.error is not None
     assert asked.error.retryable
-    assert "No model could be reached just now" in str(asked.error)
-    assert "Nothing was charged for it; try again in a minute." in str(asked.error)
+    assert "No model could be reached" in str(asked.error)
+    assert "Nothing was charged for it. Try again in a minute." in str(asked.error)
     assert asked.ended == []
     assert sum(call.usage.total_tokens for call in asked.calls) == 0
     assert pair.double.bill == []
@@ -327,7 +328,7 @@ async def test_stopping_in_mid_text_stops_the_provider_and_no_other_is_asked(pai
 
 
 async def test_ledger_equals_bill_through_faults(pair: Pair) -> None:
-    """A call that ended well is equal to the token; every other billed one is there, marked, and not below the bill."""
+    """A successful call equals the bill; every other billed call is in the ledger, estimated, and not too low."""
     plan = [
         Reply(ANSWER),
         Reply(fault="status", status=500),

@@ -1,4 +1,4 @@
-"""The policy between attempts: breaker, retry budget, backoff. No sockets, no waiting: the clock is the test's."""
+"""Circuit breaker, retry budget and backoff, without sockets and on a simulated clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm.circuit_breaker import Breaker, RetryBudget
-from bot.llm.resilient import Patience, ResilientLLM
+from bot.llm.provider_call import Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Tier
 from tests.llm.requests import ask
 
@@ -30,7 +31,7 @@ class Clock:
 
 @dataclass
 class Scripted:
-    """A provider that is up or raises."""
+    """A provider that answers, or raises its ``fault``."""
 
     name: str
     fault: LLMError | None = None
@@ -62,7 +63,7 @@ def overloaded(retry_after: float | None = None) -> LLMError:
 
 def resilient(clock: Clock, *providers: Scripted) -> ResilientLLM:
     return ResilientLLM(
-        {"cheap": providers, "strong": providers}, Patience(), clock=clock, sleep=clock.sleep, rand=lambda: 1.0
+        {"cheap": providers, "strong": providers}, Timeouts(), clock=clock, sleep=clock.sleep, rand=lambda: 1.0
     )
 
 
@@ -141,7 +142,7 @@ async def test_full_jitter_spreads_the_waits() -> None:
     shares = iter([0.0, 0.25])
     only = Scripted("A", overloaded())
     llm = ResilientLLM(
-        {"cheap": [only], "strong": [only]}, Patience(), clock=clock, sleep=clock.sleep, rand=lambda: next(shares)
+        {"cheap": [only], "strong": [only]}, Timeouts(), clock=clock, sleep=clock.sleep, rand=lambda: next(shares)
     )
     await ask(llm)
     assert clock.slept == [0.0, 0.25]
@@ -149,7 +150,7 @@ async def test_full_jitter_spreads_the_waits() -> None:
 
 async def test_the_tier_decides_who_is_asked_first() -> None:
     a, b = Scripted("A"), Scripted("B")
-    llm = ResilientLLM({"cheap": [a, b], "strong": [b, a]}, Patience())
+    llm = ResilientLLM({"cheap": [a, b], "strong": [b, a]}, Timeouts())
     assert (llm.model("cheap"), llm.model("strong")) == ("A-cheap", "B-strong")
 
 

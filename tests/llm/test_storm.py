@@ -1,4 +1,4 @@
-"""Many requests under random faults and cancellations: one ledger row for every call, equal to the provider's bill."""
+"""Many requests with random faults and cancellations: every call has one ledger row that equals the provider's bill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import random
 from contextlib import aclosing
 
 from bot.errors import LLMError
-from bot.llm.resilient import Patience, Provider, ResilientLLM
+from bot.llm.provider_call import Provider, Timeouts
+from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Call
 from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 from tests.doubles.models_replies import Fault
@@ -18,7 +19,7 @@ FAULTS: list[Fault] = ["error_event", "reset", "hang_up", "broken_json", "no_usa
 
 
 class Storm:
-    """Answers that fail by chance; sometimes the person stops after a few pieces."""
+    """A script of random faults; sometimes the asker stops after a few pieces."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -51,7 +52,7 @@ async def _turn(llm: ResilientLLM, number: int, stop: int | None, calls: list[Ca
 
 
 def _check(call: Call, line: Billed | None) -> str:
-    """What kind of row it is, once it is known to be right."""
+    """Check a ledger row and return its kind."""
     if call.status == "ok" and not call.estimated:
         assert line is not None
         used = call.usage
@@ -74,7 +75,7 @@ def _check(call: Call, line: Billed | None) -> str:
 async def test_ledger_equals_bill_in_a_storm(double: ModelDouble) -> None:
     storm = Storm(seed=1)
     double.script = storm.script
-    first, second = anthropic(double), openai(double, usage_patience=0.2)
+    first, second = anthropic(double), openai(double, usage_timeout=0.2)
     moment = [0.0]
 
     async def sleep(seconds: float) -> None:
@@ -84,7 +85,7 @@ async def test_ledger_equals_bill_in_a_storm(double: ModelDouble) -> None:
     cheap_first: list[Provider] = [first, second]
     llm = ResilientLLM(
         {"cheap": cheap_first, "strong": cheap_first[::-1]},
-        Patience(first_token=0.5, idle=0.1, total=3600),
+        Timeouts(first_token=0.5, idle=0.1, total=3600),
         clock=lambda: moment[0],
         sleep=sleep,
         rand=storm.chance.random,

@@ -1,4 +1,4 @@
-"""Structured answers over both wires: held to the schema where the provider can, corrected where it cannot."""
+"""Structured output with both providers: enforced by the provider if it can, otherwise corrected by a retry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reason(BaseModel):
 
 
 class Verdict(BaseModel):
-    """A judged answer."""
+    """A verdict on an answer."""
 
     score: int = Field(ge=1, le=5)
     kind: Literal["right", "wrong"] = "right"

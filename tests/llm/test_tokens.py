@@ -1,4 +1,4 @@
-"""The local count: the right order by script, and corrected by what providers report."""
+"""Local token counts: plausible for each script, and corrected by reported usage."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_nonsense_teaches_little(estimated: int, real: int) -> None:
 
 def test_a_long_text_is_counted_once_and_follows_what_was_learnt() -> None:
     counter, text = TokenCounter(), "A system prompt that is sent with every question. " * 20
-    before = tokens._remembered.cache_info().misses
+    before = tokens._cached_count.cache_info().misses
     first = counter.count(text)
     counter.learn("m", 100, 200)
     assert counter.count(text, "m") > first
-    assert tokens._remembered.cache_info().misses == before + 1
+    assert tokens._cached_count.cache_info().misses == before + 1

@@ -1,4 +1,4 @@
-"""Dialogs as data: who says, changes, takes back or presses what, and what must be seen. For every platform alike."""
+"""Dialogs as data, for every platform: what users do, and what they must see."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Says:
-    """Somebody writes in the channel, to the bot unless ``mention`` is off; in the thread of ``below`` where given.
+class Say:
+    """A user writes in the channel, or in the thread of ``below``; the message mentions the bot unless disabled.
 
     ``{bob}`` in the text is a mention of Bob.
     """
@@ -21,23 +21,23 @@ class Says:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """The writer changes a message."""
+class Edit:
+    """The author edits a message."""
 
     text: str
     name: str = "question"
 
 
 @dataclass(frozen=True)
-class TakesBack:
-    """The writer deletes a message."""
+class Delete:
+    """The author deletes a message."""
 
     name: str = "question"
 
 
 @dataclass(frozen=True)
-class Presses:
-    """Somebody presses a button under the answer that stands at ``at`` in the thread of ``below``."""
+class Press:
+    """A user presses a button below the answer number ``at`` in the thread of ``below``."""
 
     who: str
     action: str
@@ -46,16 +46,16 @@ class Presses:
 
 
 @dataclass(frozen=True)
-class Explains:
-    """Whoever pressed 👎 fills in the reason that is asked for."""
+class GiveReason:
+    """The user who pressed 👎 fills in the reason."""
 
     who: str
     text: str
 
 
 @dataclass(frozen=True)
-class Sees:
-    """In the thread of ``below`` stand ``count`` finished answers, the last with these words and without those."""
+class AnswerShown:
+    """The thread of ``below`` has ``count`` finished answers. The last contains ``text`` and lacks ``lacks``."""
 
     text: str
     below: str = "question"
@@ -64,16 +64,16 @@ class Sees:
 
 
 @dataclass(frozen=True)
-class Begins:
-    """An answer is being written: these words are there, and a button to stop it."""
+class DraftShown:
+    """A running answer contains ``text`` and has a stop button."""
 
     text: str
     below: str = "question"
 
 
 @dataclass(frozen=True)
-class Stands:
-    """The answer has ended with these words, without those, and cannot be stopped any more."""
+class AnswerEnded:
+    """The answer has ended: it contains ``text``, lacks ``lacks`` and has no stop button."""
 
     text: str
     below: str = "question"
@@ -81,106 +81,121 @@ class Stands:
 
 
 @dataclass(frozen=True)
-class Vanishes:
-    """Nothing of the bot's is left in the thread."""
+class NothingShown:
+    """The thread has no message of the bot."""
 
     below: str = "question"
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The answer has all numbered steps in order, whole code blocks, and its buttons once, in ``parts`` messages."""
+class CompleteAnswer:
+    """The answer has all numbered steps in order, complete code blocks, and buttons below its last message only."""
 
     steps: int
     below: str = "question"
 
 
 @dataclass(frozen=True)
-class IsTold:
-    """Somebody alone sees this."""
+class PrivateMessage:
+    """A message that only one user sees contains ``text``."""
 
     who: str
     text: str
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A thumb with its reason is stored."""
+class FeedbackStored:
+    """A rating is stored with its reason."""
 
     value: int
     reason: str
 
 
-Step = Says | Changes | TakesBack | Presses | Explains | Sees | Begins | Stands | Vanishes | Whole | IsTold | Kept
+Step = (
+    Say
+    | Edit
+    | Delete
+    | Press
+    | GiveReason
+    | AnswerShown
+    | DraftShown
+    | AnswerEnded
+    | NothingShown
+    | CompleteAnswer
+    | PrivateMessage
+    | FeedbackStored
+)
 
 DIALOGS: Mapping[str, Sequence[Step]] = {
     "a question": (
-        Says("alice", "how many days of paid leave do I have?"),
-        Sees("30 days of paid leave"),
+        Say("alice", "how many days of paid leave do I have?"),
+        AnswerShown("30 days of paid leave"),
     ),
-    "a follow-up by somebody else needs no mention": (
-        Says("alice", "how many days of paid leave are there for all?"),
-        Sees("30 days of paid leave"),
-        Says("bob", "and how many weeks of parental leave?", "second", below="question", mention=False),
-        Sees("16 weeks", count=2),
+    "a follow-up by another user needs no mention": (
+        Say("alice", "how many days of paid leave are there for all?"),
+        AnswerShown("30 days of paid leave"),
+        Say("bob", "and how many weeks of parental leave?", "second", below="question", mention=False),
+        AnswerShown("16 weeks", count=2),
     ),
-    "a changed question is answered anew in the same place": (
-        Says("alice", "how much paid leave is there in a year?"),
-        Sees("30 days of paid leave"),
-        Changes("how many weeks of parental leave do parents take?"),
-        Sees("16 weeks"),
+    "an edited question is answered again in the same place": (
+        Say("alice", "how much paid leave is there in a year?"),
+        AnswerShown("30 days of paid leave"),
+        Edit("how many weeks of parental leave do parents take?"),
+        AnswerShown("16 weeks"),
     ),
-    "a question that is taken back takes its answer along": (
-        Says("alice", "how many days of paid leave do interns have?"),
-        Sees("20 days"),
-        TakesBack(),
-        Vanishes(),
+    "the answer to a deleted question is deleted": (
+        Say("alice", "how many days of paid leave do interns have?"),
+        AnswerShown("20 days"),
+        Delete(),
+        NothingShown(),
     ),
-    "an answer is stopped by its asker and by nobody else": (
-        Says("alice", "tell me slowly how travel is booked?"),
-        Begins("Travel"),
-        Presses("bob", "stop"),
-        IsTold("bob", "Only the asker"),
-        Presses("alice", "stop"),
-        Stands("Stopped", lacks="last words"),
+    "only the asker can stop an answer": (
+        Say("alice", "tell me slowly how travel is booked?"),
+        DraftShown("Travel"),
+        Press("bob", "stop"),
+        PrivateMessage("bob", "Only the asker"),
+        Press("alice", "stop"),
+        AnswerEnded("Stopped", lacks="last words"),
     ),
-    "asked again, and of the stronger model": (
-        Says("alice", "how long is parental leave, in weeks?"),
-        Sees("16 weeks"),
-        Presses("bob", "again"),
-        Sees("16 weeks", count=2),
-        Presses("alice", "strong"),
-        Sees("by the strong model", count=3),
+    "ask again, and ask the stronger model": (
+        Say("alice", "how long is parental leave, in weeks?"),
+        AnswerShown("16 weeks"),
+        Press("bob", "again"),
+        AnswerShown("16 weeks", count=2),
+        Press("alice", "strong"),
+        AnswerShown("by the strong model", count=3),
     ),
-    "a thumb down with its reason, and why": (
-        Says("alice", "how much is paid for meals on a journey?"),
-        Sees("40 euros"),
-        Presses("bob", "down"),
-        Explains("bob", "it is 45 euros since May"),
-        Kept(-1, "it is 45 euros since May"),
-        Presses("bob", "why"),
-        IsTold("bob", "Searched for"),
-        Presses("bob", "sources"),
-        IsTold("bob", "Travel is booked through the portal. **Meals on a journey are paid up to 40 euros a day"),
+    "a thumb down with a reason, and why": (
+        Say("alice", "how much is paid for meals on a journey?"),
+        AnswerShown("40 euros"),
+        Press("bob", "down"),
+        GiveReason("bob", "it is 45 euros since May"),
+        FeedbackStored(-1, "it is 45 euros since May"),
+        Press("bob", "why"),
+        PrivateMessage("bob", "Searched for"),
+        Press("bob", "sources"),
+        PrivateMessage(
+            "bob", "Travel is booked through the portal. **Meals on a journey are paid up to 40 euros a day"
+        ),
     ),
-    "commands by mention": (
-        Says("alice", "budget"),
-        IsTold("alice", "tokens today"),
-        Says("bob", "admin pause", "pause"),
-        IsTold("bob", "Only an admin can use /admin"),
-        Says("bob", "/budgte", "misspelled"),
-        IsTold("bob", "Did you mean /budget?"),
+    "commands in mentions": (
+        Say("alice", "budget"),
+        PrivateMessage("alice", "tokens today"),
+        Say("bob", "admin pause", "pause"),
+        PrivateMessage("bob", "Only an admin can use /admin"),
+        Say("bob", "/budgte", "misspelled"),
+        PrivateMessage("bob", "Did you mean /budget?"),
     ),
-    "a budget that is spent": (
-        Says("ada", "budget set {bob} 10", "order"),
-        IsTold("ada", "10 tokens"),
-        Says("bob", "how many weeks of parental leave are there?"),
-        Stands("reached today's token limit"),
-        Says("ada", "budget set {bob} default", "undone"),
-        IsTold("ada", "the default again"),
+    "a used-up budget": (
+        Say("ada", "budget set {bob} 10", "limit"),
+        PrivateMessage("ada", "10 tokens"),
+        Say("bob", "how many weeks of parental leave are there?"),
+        AnswerEnded("reached today's token limit"),
+        Say("ada", "budget set {bob} default", "reset"),
+        PrivateMessage("ada", "the default again"),
     ),
     "a long answer": (
-        Says("alice", "tell me at length how travel is booked?"),
-        Whole(steps=120),
+        Say("alice", "tell me at length how travel is booked?"),
+        CompleteAnswer(steps=120),
     ),
 }

@@ -1,4 +1,4 @@
-"""Files beside a question where no model is set up: each format quoted and named, on both platforms."""
+"""Files attached to a question, on both platforms: quoted and named without a model, and read by a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import openpyxl
 import pytest
 
 from tests.discord_bot import test_end_to_end as on_discord
-from tests.discord_bot.conftest import BRISK
+from tests.discord_bot.conftest import FAST_LIMITS
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
@@ -28,20 +28,20 @@ File = tuple[str, str, bytes]
 
 
 def letter() -> bytes:
-    made, out = docx.Document(), io.BytesIO()
-    made.add_heading("Contract", 1)
-    made.add_paragraph("The notice period is three months to the end of a quarter.")
-    made.save(out)
+    document, out = docx.Document(), io.BytesIO()
+    document.add_heading("Contract", 1)
+    document.add_paragraph("The notice period is three months to the end of a quarter.")
+    document.save(out)
     return out.getvalue()
 
 
 def workbook() -> bytes:
-    made, out = openpyxl.Workbook(), io.BytesIO()
-    sheet = made.active
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    sheet = book.active
     assert sheet is not None
     for row in (("City", "Limit"), ("Ghent", 140), ("London", 220)):
         sheet.append(row)
-    made.save(out)
+    book.save(out)
     return out.getvalue()
 
 
@@ -57,9 +57,9 @@ BROKEN: File = ("broken.pdf", "application/pdf", b"%PDF-1.7 and nothing else")
 LARGE: File = ("large.txt", "text/plain", b"many words " * 110_000)
 
 
-class Place(Protocol):
+class Platform(Protocol):
     async def ask(self, text: str, files: Sequence[File], direct: bool = False) -> str:
-        """Everything that stands in the finished answer: text, sources and small print."""
+        """Ask, and return the finished answer: text, sources and small print."""
 
 
 @dataclass
@@ -96,10 +96,10 @@ class Discord:
 
 
 @asynccontextmanager
-async def staged(
+async def running_app(
     platform: str, database_url: str, folder: Path, models: ModelDouble | None = None
-) -> AsyncIterator[Place]:
-    """The platform with the application connected, without a document, and without a model unless one is given."""
+) -> AsyncIterator[Platform]:
+    """Run the application on a platform, without documents, and without a model unless one is given."""
     keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url} if models else {}
     async with AsyncExitStack() as stack:
         if platform == "slack":
@@ -107,44 +107,44 @@ async def staged(
             await stack.enter_async_context(on_slack.running(slack, database_url, folder, max_file_mb=1, **keys))
             yield Slack(slack)
         else:
-            discord = await stack.enter_async_context(DiscordDouble(limits=BRISK))
+            discord = await stack.enter_async_context(DiscordDouble(limits=FAST_LIMITS))
             discord.channel("general")
             await stack.enter_async_context(on_discord.running(discord, database_url, folder, models, max_file_mb=1))
             yield Discord(discord)
 
 
 @pytest.mark.parametrize("platform", ["slack", "discord"])
-async def test_what_is_attached_is_quoted_under_its_name(platform: str, database_url: str, tmp_path: Path) -> None:
-    async with staged(platform, database_url, tmp_path) as place:
+async def test_attached_files_are_quoted_and_named(platform: str, database_url: str, tmp_path: Path) -> None:
+    async with running_app(platform, database_url, tmp_path) as chat:
         for question, file, words in FILES:
-            answer = await place.ask(question, [file])
+            answer = await chat.ask(question, [file])
             text, _, sources = answer.partition("[1]")
             assert words in text, answer
             assert file[0] in sources, answer
 
-        both = await place.ask("what is the limit in London, and who signs for the budget?", [FILES[0][1], FILES[3][1]])
+        both = await chat.ask("what is the limit in London, and who signs for the budget?", [FILES[0][1], FILES[3][1]])
         assert "Ada signs" in both
         assert "220" in both
         assert "plan.md" in both.partition("[1]")[2]
         assert "limits.xlsx" in both.partition("[1]")[2]
 
-        mixed = await place.ask("who signs for the budget?", [BROKEN, LARGE, FILES[0][1]])
+        mixed = await chat.ask("who signs for the budget?", [BROKEN, LARGE, FILES[0][1]])
         assert "Ada signs" in mixed
         assert "broken.pdf could not be read: it is broken" in mixed
         assert "large.txt could not be read: it is larger than 1 MB." in mixed
 
-        nothing = await place.ask("how tall is the tower?", [FILES[0][1]])
+        nothing = await chat.ask("how tall is the tower?", [FILES[0][1]])
         assert "I found nothing about this in plan.md." in nothing
-        wordless = await place.ask("", [FILES[0][1]], direct=True)
-        assert "Ada signs for the budget." in wordless
+        without_text = await chat.ask("", [FILES[0][1]], direct=True)
+        assert "Ada signs for the budget." in without_text
 
 
 @pytest.mark.parametrize("platform", ["slack", "discord"])
 async def test_a_model_sees_the_image_and_reads_the_file(platform: str, database_url: str, tmp_path: Path) -> None:
     async with ModelDouble() as models:
         models.script = lambda seen: Reply("It is red, and Ada signs.")
-        async with staged(platform, database_url, tmp_path, models) as place:
-            answer = await place.ask(
+        async with running_app(platform, database_url, tmp_path, models) as chat:
+            answer = await chat.ask(
                 "what colour is it, and who signs?", [("bike.png", "image/png", png()), FILES[0][1]]
             )
         assert "It is red, and Ada signs." in answer

@@ -1,4 +1,4 @@
-"""The real Slack libraries against a Slack on loopback, with a scripted desk behind them."""
+"""Fixtures that connect the real Slack libraries to an emulated Slack, with a scripted dispatcher."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -27,41 +28,42 @@ OpenSlack = Callable[..., AbstractAsyncContextManager[SlackDouble]]
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests marked ``frozen_clock`` run in a loop whose time stands still while the machine is busy elsewhere."""
+    """Run tests marked ``frozen_clock`` in a loop whose clock stops while the machine is busy with other work."""
     return {"loop": FrozenClockLoop if item.get_closest_marker("frozen_clock") else asyncio.new_event_loop}
 
 
 def installed() -> dict[str, Any]:
-    """The double set up the way the manifest sets the app up."""
-    made = manifest()
+    """Return the arguments of a double whose app is installed from the manifest."""
+    app = manifest()
     return {
-        "scopes": made["oauth_config"]["scopes"]["bot"],
-        "events": made["settings"]["event_subscriptions"]["bot_events"],
-        "commands": [entry["command"] for entry in made["features"]["slash_commands"]],
+        "scopes": app["oauth_config"]["scopes"]["bot"],
+        "events": app["settings"]["event_subscriptions"]["bot_events"],
+        "commands": [entry["command"] for entry in app["features"]["slash_commands"]],
     }
 
 
 def slack_settings(slack: SlackDouble, **more: Any) -> Settings:
-    """Settings that point at the double, whatever the environment says."""
-    given = {
+    """Return settings for the double, independent of the environment."""
+    defaults = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
         "slack_api_url": slack.api_url,
         "data_dir": Path("unused"),
         "home": ("none",),
     }
-    return Settings(_env_file=None, **{**given, **more})
+    return Settings(_env_file=None, **{**defaults, **more})
 
 
-class Without:
-    """Services where there is no database: what the platform notes on the side goes nowhere."""
+class NoDatabase:
+    """Services without a database: records are discarded."""
 
     def __init__(self) -> None:
-        self.database = self.store = self
+        self.database = self
+        self.stores = SimpleNamespace(settings=self)
         self.workspace_pacing = WorkspacePacing()
 
     @asynccontextmanager
-    async def tenant(self, tenant_id: str) -> AsyncIterator[Without]:
+    async def tenant(self, tenant_id: str) -> AsyncIterator[NoDatabase]:
         yield self
 
     async def admins(self, tenant_id: str) -> tuple[str, ...]:
@@ -75,20 +77,20 @@ class Without:
 async def serving(
     slack: SlackDouble, dispatcher: object, services: object = None, **settings: Any
 ) -> AsyncIterator[None]:
-    """The Slack platform, connected; cancelled and waited for in the end."""
+    """Run the Slack platform; cancel it and wait for it at the end."""
     ready = asyncio.Event()
     task = asyncio.create_task(
         serve(
             cast(Dispatcher, dispatcher),
-            cast(Services, services or Without()),
+            cast(Services, services or NoDatabase()),
             slack_settings(slack, **settings),
             ready=ready,
-            round_seconds=0.1,
+            maintenance_seconds=0.1,
         )
     )
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    ready_task = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, ready_task}, return_when=asyncio.FIRST_COMPLETED)
+    ready_task.cancel()
     if task.done():
         task.result()
     try:
@@ -101,14 +103,14 @@ async def serving(
 
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackDouble]:
-    """A workspace where the app is installed from its manifest."""
+    """A workspace with the app installed from its manifest."""
     async with SlackDouble(**installed()) as double:
         yield double
 
 
 @pytest.fixture
 async def dispatcher(slack: SlackDouble) -> AsyncIterator[ScriptedDispatcher]:
-    """A scripted desk, served in the workspace."""
+    """A scripted dispatcher that serves the workspace."""
     scripted = ScriptedDispatcher()
     async with serving(slack, scripted):
         yield scripted
@@ -116,8 +118,8 @@ async def dispatcher(slack: SlackDouble) -> AsyncIterator[ScriptedDispatcher]:
 
 
 @pytest.fixture
-async def desk_away() -> AsyncIterator[tuple[SlackDouble, ScriptedDispatcher]]:
-    """A workspace whose seconds are short, and a desk that fails the first time."""
+async def failing_once() -> AsyncIterator[tuple[SlackDouble, ScriptedDispatcher]]:
+    """A workspace that redelivers quickly, and a dispatcher that fails the first time."""
     async with SlackDouble(**installed(), ack_seconds=0.4, pace=100.0) as double:
         scripted = ScriptedDispatcher()
         scripted.failures = 1

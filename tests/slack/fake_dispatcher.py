@@ -1,4 +1,4 @@
-"""A desk without an engine: what was asked of it, and an answer in three edits."""
+"""Fakes the dispatcher: records the calls and answers with two edits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CITED = Citation(1, "https://handbook.example/leave", "Leave", "Everyone has 30 
 
 
 class ScriptedDispatcher:
-    """Accepts each message once, like the store, and answers through the surface it is given."""
+    """Accepts each message once, like the store, and answers through the surface."""
 
     def __init__(self) -> None:
         self.accepted: list[Incoming] = []
         self.started: list[Turn] = []
-        self.noted: set[tuple[str, str, str]] = set()
+        self.first_seen: set[tuple[str, str, str]] = set()
         self.edits: list[Incoming] = []
-        self.overhears: list[Incoming] = []
+        self.overheard_messages: list[Incoming] = []
         self.deletions: list[tuple[ThreadKey, str]] = []
         self.refusal: Exception | None = None
         self.failures = 0
@@ -39,11 +39,13 @@ class ScriptedDispatcher:
     async def accept(self, incoming: Incoming) -> Turn | None:
         if self.failures:
             self.failures -= 1
-            raise RuntimeError("the database is away")
+            raise RuntimeError("the database is unavailable")
         if self.refusal is not None:
             raise self.refusal
         key = (incoming.thread.tenant_id, incoming.thread.channel_id, incoming.message_id)
-        if key in [(seen.thread.tenant_id, seen.thread.channel_id, seen.message_id) for seen in self.accepted]:
+        if key in [
+            (earlier.thread.tenant_id, earlier.thread.channel_id, earlier.message_id) for earlier in self.accepted
+        ]:
             return None
         self.accepted.append(incoming)
         return self.turn(incoming.thread, incoming.author, incoming.text, incoming.message_id)
@@ -64,7 +66,7 @@ class ScriptedDispatcher:
         if self.pause is not None:
             await self.pause.wait()
         text = f"You said: **{turn.question}** [1]"
-        end = Part(
+        final_part = Part(
             text,
             f"{turn.id}-0",
             turn.id,
@@ -73,17 +75,17 @@ class ScriptedDispatcher:
             notes=("90 % of today's tokens are used.",),
             actions=("sources", "why", "up", "down", "again", "strong"),
         )
-        await surface.edit(ref, end)
+        await surface.edit(ref, final_part)
         return Outcome(turn.id, turn.thread, "done", text)
 
-    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+    async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
         key = (thread.tenant_id, thread.channel_id, message_id)
-        fresh = key not in self.noted
-        self.noted.add(key)
-        return fresh
+        is_first = key not in self.first_seen
+        self.first_seen.add(key)
+        return is_first
 
-    async def overheard(self, incoming: Incoming) -> Turn | None:
-        self.overhears.append(incoming)
+    async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
+        self.overheard_messages.append(incoming)
         return None
 
     async def edited(self, incoming: Incoming) -> Turn | None:
@@ -102,7 +104,7 @@ class ScriptedDispatcher:
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
         earlier = next((turn for turn in self.started if turn.id == turn_id), None)
         if earlier is None or earlier.thread.tenant_id != tenant_id:
-            raise UsageError("That answer is no longer known.")
+            raise UsageError("I no longer have that answer.")
         self.repeats.append((turn_id, wish))
         return self.turn(earlier.thread, by, earlier.question, f"{earlier.message_id}-again")
 

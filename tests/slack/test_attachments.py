@@ -1,4 +1,4 @@
-"""Called into a running thread, with files: the whole way to what the model is shown, and what is kept."""
+"""Files and the earlier messages of a thread, end to end: what the model receives and what is stored."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def png() -> bytes:
     return data.getvalue()
 
 
-async def test_called_into_a_thread_with_files(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+async def test_a_mention_in_a_thread_with_files(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply("Five thousand, says bob.")
+        models.script = lambda request: Reply("Five thousand, says bob.")
         keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
         async with running(slack, database_url, tmp_path, **keys) as app:
             root = await slack.say("general", "ada", "How large is the budget for the fair?")
             await slack.say("general", "bob", "Ask <!channel>, I would say 5,000", thread_ts=root.ts)
-            other = slack.past("general", "bob", "Build 77 is green", float(root.ts), root.ts, bot_id="B0CI")
+            other = slack.add_past("general", "bob", "Build 77 is green", float(root.ts), root.ts, bot_id="B0CI")
             assert other.bot_id != BOT_ID
             files = [
                 ("fair.csv", b"item,cost\nstand,3200\nflyers,300\n", "text/csv"),
@@ -45,7 +45,7 @@ async def test_called_into_a_thread_with_files(slack: SlackDouble, database_url:
             assert "ada: How large is the budget" in last
             assert "bob: Ask @channel, I would say 5,000" in last
             assert "(a bot): Build 77 is green" in last
-            assert "so what is it" not in last.partition("</above>")[0], "the question is not above itself"
+            assert "so what is it" not in last.partition("</above>")[0], "the question is not part of its own context"
             assert '<file name="fair.csv">' in last
             assert "3200" in last
             assert "image" in str(models.requests[-1].body["messages"][-1]["content"])
@@ -66,12 +66,12 @@ async def test_called_into_a_thread_with_files(slack: SlackDouble, database_url:
                 await privacy.erase(session, tenant_id="local", user_id="U0ADA")
             async with app.database.tenant("local") as session:
                 left = (await session.execute(select(attachments.c.kind))).scalars()
-                assert "thread" not in list(left), "erased words do not stay beside others' questions"
+                assert "thread" not in list(left), "a stored thread with an erased user's messages is deleted"
 
 
-async def test_a_file_without_a_word_asks_what_is_in_it(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+async def test_a_file_without_text_asks_for_a_summary(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply("What the stand and the flyers cost.")
+        models.script = lambda request: Reply("What the stand and the flyers cost.")
         keys = {"anthropic_api_key": models.anthropic_key, "anthropic_base_url": models.anthropic_url}
         async with running(slack, database_url, tmp_path, **keys):
             files = [("fair.csv", b"item,cost\nstand,3200\nflyers,300\n", "text/csv")]
@@ -81,5 +81,5 @@ async def test_a_file_without_a_word_asks_what_is_in_it(slack: SlackDouble, data
             assert "What is in fair.csv, in short?" in last
             assert "3200" in last
             nothing = await slack.say("general", "alice", slack.bot)
-            await slack.until(lambda: any("no question" in said for said in slack.whispers("alice")))
+            await slack.until(lambda: any("no question" in text for text in slack.ephemeral_texts("alice")))
             assert not slack.replies(nothing)

@@ -1,4 +1,4 @@
-"""A channel that wants its questions answered: strong evidence is, everything else meets silence."""
+"""Auto-answer in a channel: questions with strong evidence are answered, everything else is ignored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.types.settings import ChannelSettings
 from knowledge.types import Found
 from tests.doubles.slack import SlackDouble
 from tests.engine.fakes import FakeStores, passage
-from tests.slack.test_end_to_end import finished, running, take_in
+from tests.slack.test_end_to_end import finished, ingest_document, running
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from tests.slack.test_end_to_end import finished, running, take_in
         ("word " * 400 + "?", False),
     ],
 )
-def test_what_counts_as_a_question(text: str, asks: bool) -> None:
+def test_detecting_questions(text: str, asks: bool) -> None:
     assert is_question(text) is asks
 
 
@@ -58,7 +58,9 @@ def asking(text: str = "How many days of leave are there?") -> Incoming:
         (ChannelSettings(auto_answer=True), 98_000, False, 0),
     ],
 )
-async def test_silence_costs_nothing(channel: ChannelSettings, used: int, expected: bool, searched: int) -> None:
+async def test_ignored_messages_cost_nothing(
+    channel: ChannelSettings, used: int, expected: bool, searched: int
+) -> None:
     asked: list[Incoming] = []
 
     async def confident(incoming: Incoming, settings: ChannelSettings) -> bool:
@@ -70,7 +72,7 @@ async def test_silence_costs_nothing(channel: ChannelSettings, used: int, expect
     assert len(asked) == searched
 
 
-def test_it_speaks_up_a_few_times_only() -> None:
+def test_auto_answers_are_rate_limited() -> None:
     now = [0.0]
     limit = ChannelRateLimit(lambda: now[0], answers=2, seconds=60.0)
     for _ in range(2):
@@ -82,27 +84,27 @@ def test_it_speaks_up_a_few_times_only() -> None:
     assert limit.allow("t", "C1")
 
 
-async def test_a_channel_that_wants_it(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
+async def test_a_channel_with_auto_answer(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
     question = "How many days of paid leave does everybody at Lanternfish have a year?"
     async with running(slack, database_url, tmp_path) as app:
-        await take_in(slack)
+        await ingest_document(slack)
         async with app.database.tenant("local") as session:
             await tenants.set_channel_settings(
                 session,
                 tenant_id="local",
                 channel_id="C0GENERAL",
-                change=lambda made: replace(made, auto_answer=True),
+                change=lambda current: replace(current, auto_answer=True),
             )
-        nothing = await slack.say("general", "bob", "Does anybody want to join for a run in the park tonight?")
-        elsewhere = await slack.say("secret", "alice", question)
-        robot = await slack.say("general", "alice", question, subtype="bot_message")
-        told = await slack.say("general", "bob", f"<@U0ADA> {question}")
+        unrelated = await slack.say("general", "bob", "Does anybody want to join for a run in the park tonight?")
+        other_channel = await slack.say("secret", "alice", question)
+        from_bot = await slack.say("general", "alice", question, subtype="bot_message")
+        to_other_user = await slack.say("general", "bob", f"<@U0ADA> {question}")
         asked = await slack.say("general", "alice", question)
         await slack.until(lambda: finished(slack, asked))
         assert "30 days" in slack.replies(asked)[0].shown
         await slack.settled()
-        for message in (elsewhere, nothing, robot, told):
+        for message in (other_channel, unrelated, from_bot, to_other_user):
             assert not slack.replies(message)
         async with app.database.tenant("local") as session:
-            assert await session.scalar(select(func.count()).select_from(turns)) == 1, "silence keeps nothing"
+            assert await session.scalar(select(func.count()).select_from(turns)) == 1, "ignored messages are not stored"
             assert (await session.scalar(select(func.count()).select_from(ledger)) or 0) <= 1

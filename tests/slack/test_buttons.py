@@ -1,4 +1,4 @@
-"""Buttons under an answer, pressed by whoever sees them."""
+"""The buttons below an answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_a_running_answer_offers_stop_and_a_finished_one_the_rest(
     ]
 
 
-async def test_again_and_stronger_answer_once_more_in_the_thread(
+async def test_again_and_stronger_repeat_the_answer_in_the_thread(
     slack: SlackDouble, dispatcher: ScriptedDispatcher
 ) -> None:
     answer = await answered(slack)
@@ -41,23 +41,23 @@ async def test_again_and_stronger_answer_once_more_in_the_thread(
     assert {turn.thread.thread_id for turn in dispatcher.started} == {answer.thread_ts}
 
 
-async def test_stop_is_for_the_asker_and_a_refusal_is_whispered(
+async def test_only_the_asker_or_an_admin_stops_and_refusals_are_ephemeral(
     slack: SlackDouble, dispatcher: ScriptedDispatcher
 ) -> None:
     answer = await answered(slack)
     answer.versions.append(answer.versions[0])
     await slack.click("parley_stop", answer, "bob")
-    await slack.until(lambda: slack.whispers("bob"))
-    assert slack.whispers("bob") == ["Only alice or an admin can stop this answer."]
+    await slack.until(lambda: slack.ephemeral_texts("bob"))
+    assert slack.ephemeral_texts("bob") == ["Only alice or an admin can stop this answer."]
     await slack.click("parley_stop", answer, "ada")
     await slack.until(lambda: dispatcher.stopped)
     assert dispatcher.stopped == [(f"turn-{answer.thread_ts}", "ada")]
 
 
-async def test_a_thumb_up_is_kept_and_thanked_for(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+async def test_a_thumb_up_is_stored_and_confirmed(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     answer = await answered(slack)
     await slack.click("parley_up", answer, "bob")
-    await slack.until(lambda: slack.whispers("bob"))
+    await slack.until(lambda: slack.ephemeral_texts("bob"))
     assert dispatcher.ratings == [(f"turn-{answer.thread_ts}", "bob", 1, "")]
     assert slack.views == []
 
@@ -67,7 +67,7 @@ async def test_a_thumb_down_asks_for_the_reason(slack: SlackDouble, dispatcher: 
     await slack.click("parley_down", answer, "bob")
     await slack.until(lambda: slack.views)
     await slack.submit(slack.views[0], {"reason": {"text": "It is 28 days."}}, "bob")
-    await slack.until(lambda: slack.whispers("bob"))
+    await slack.until(lambda: slack.ephemeral_texts("bob"))
     turn_id = f"turn-{answer.thread_ts}"
     assert dispatcher.ratings == [(turn_id, "bob", -1, ""), (turn_id, "bob", -1, "It is 28 days.")]
 
@@ -77,9 +77,9 @@ async def test_an_unknown_button_is_acknowledged_and_explained(
 ) -> None:
     answer = await answered(slack)
     element = {"type": "button", "text": {"type": "plain_text", "text": "?"}, "value": "x"}
-    old = {"type": "actions", "elements": [{**element, "action_id": "parley_of_old"}]}
-    answer.versions.append(slack.world.version("old", [old]))
+    row = {"type": "actions", "elements": [{**element, "action_id": "parley_of_old"}]}
+    answer.versions.append(slack.world.version("old", [row]))
     await slack.click("parley_of_old", answer, "bob")
-    await slack.until(lambda: slack.whispers("bob"))
-    assert "another version" in slack.whispers("bob")[0]
+    await slack.until(lambda: slack.ephemeral_texts("bob"))
+    assert "another version" in slack.ephemeral_texts("bob")[0]
     await slack.settled()

@@ -1,4 +1,4 @@
-"""Slash commands and commands by mention: where their replies go."""
+"""Slash commands and mentioned commands: where their replies and their progress go."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.slack.fake_dispatcher import ScriptedDispatcher
 Script = Callable[[Context, str], Awaitable[Reply]]
 
 
-class Scripted:
-    """What ``budget`` does in a test, and what it was asked."""
+class ScriptedCommand:
+    """The ``budget`` command of a test, with its recorded calls."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[Context, str]] = []
+        self.calls: list[tuple[Context, str]] = []
         self.script: Script | None = None
 
     async def run(self, context: Context, args: str) -> Reply:
-        self.seen.append((context, args))
+        self.calls.append((context, args))
         assert self.script is not None
         return await self.script(context, args)
 
@@ -40,40 +40,40 @@ class Scripted:
 
 
 @pytest.fixture(autouse=True)
-def no_admins_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests have no database in which a tenant could name its admins."""
+def no_stored_admins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the look-up of stored admins: these tests have no database."""
 
-    async def as_slack_says(context: Context) -> Author:
+    async def unchanged(context: Context) -> Author:
         return context.author
 
-    monkeypatch.setattr(commands, "_in_full", as_slack_says)
+    monkeypatch.setattr(commands, "_in_full", unchanged)
 
 
 @pytest.fixture
-def budget(monkeypatch: pytest.MonkeyPatch) -> Scripted:
-    scripted = Scripted()
-    known = dict(commands.COMMANDS)
-    known["budget"] = Command("budget", "shows your budget", "[show|set]", scripted.run)
-    monkeypatch.setattr(commands, "COMMANDS", known)
+def budget(monkeypatch: pytest.MonkeyPatch) -> ScriptedCommand:
+    scripted = ScriptedCommand()
+    with_budget = dict(commands.COMMANDS)
+    with_budget["budget"] = Command("budget", "shows your budget", "[show|set]", scripted.run)
+    monkeypatch.setattr(commands, "COMMANDS", with_budget)
     return scripted
 
 
-async def test_a_private_reply_is_shown_to_the_asker_alone(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+async def test_only_the_user_sees_a_private_reply(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("12,000 of 200,000 tokens are used.", Table(("day", "tokens"), [("Monday", 12000)])))
     await slack.command("/budget", "show <@U0BOB|bob>", "alice", "general")
-    await slack.until(lambda: slack.whispers("alice"))
-    assert slack.whispers("alice") == ["12,000 of 200,000 tokens are used.\nday | tokens\nMonday | 12,000"]
-    ((context, args),) = budget.seen
+    await slack.until(lambda: slack.ephemeral_texts("alice"))
+    assert slack.ephemeral_texts("alice") == ["12,000 of 200,000 tokens are used.\nday | tokens\nMonday | 12,000"]
+    ((context, args),) = budget.calls
     assert args == "show U0BOB"
     assert (context.tenant_id, context.platform, context.channel_id) == ("slack:T0PARLEY", "slack", "C0GENERAL")
     assert (context.thread_id, context.author.name) == (None, "alice")
     assert [message for message in slack.messages("general") if message.bot_id] == []
 
 
-async def test_the_generic_command_runs_where_the_bot_was_not_invited(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+async def test_slash_commands_run_in_channels_without_the_bot(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("All fine.", private=False))
     await slack.command("/parley", "budget show", "alice", "random")
@@ -81,73 +81,73 @@ async def test_the_generic_command_runs_where_the_bot_was_not_invited(
     assert slack.messages("random")[-1].shown == "All fine."
 
 
-async def test_a_wrong_command_and_a_refusal_are_told_in_words(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+async def test_a_wrong_command_and_a_refusal_are_explained(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     async def refused(_: Context, __: str) -> Reply:
         raise NotAllowed("Only an admin can change budgets.")
 
     budget.script = refused
     await slack.command("/parley", "bugdet", "alice", "general")
-    await slack.until(lambda: len(slack.whispers("alice")) == 1)
+    await slack.until(lambda: len(slack.ephemeral_texts("alice")) == 1)
     await slack.command("/budget", "set U0BOB 5", "alice", "general")
-    await slack.until(lambda: len(slack.whispers("alice")) == 2)
-    assert "budget" in slack.whispers("alice")[0]
-    assert slack.whispers("alice")[1] == "Only an admin can change budgets."
+    await slack.until(lambda: len(slack.ephemeral_texts("alice")) == 2)
+    assert "budget" in slack.ephemeral_texts("alice")[0]
+    assert slack.ephemeral_texts("alice")[1] == "Only an admin can change budgets."
 
 
-async def test_a_broken_command_tells_the_trace_that_the_log_has(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted, caplog: pytest.LogCaptureFixture
+async def test_a_failed_command_shows_the_trace_id_of_the_log(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(_: Context, __: str) -> Reply:
-        raise RuntimeError("a secret of the inside")
+        raise RuntimeError("a secret detail")
 
     budget.script = broken
     await slack.command("/budget", "", "alice", "general")
-    await slack.until(lambda: slack.whispers("alice"))
-    told = slack.whispers("alice")[0]
-    assert "secret" not in told
-    trace = told.rstrip(".").rsplit(" ", 1)[1]
-    assert trace in caplog.text
+    await slack.until(lambda: slack.ephemeral_texts("alice"))
+    reply = slack.ephemeral_texts("alice")[0]
+    assert "secret" not in reply
+    trace_id = reply.rstrip(".").rsplit(" ", 1)[1]
+    assert trace_id in caplog.text
 
 
-async def test_a_command_by_mention_runs_once_in_the_thread(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+async def test_a_mentioned_command_runs_once_in_the_thread(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("Plenty is left.", private=False))
-    talk = await slack.say("general", "alice", "about money")
-    asked = await slack.say("general", "bob", f"{slack.bot} budget show", thread_ts=talk.ts)
+    root = await slack.say("general", "alice", "about money")
+    asked = await slack.say("general", "bob", f"{slack.bot} budget show", thread_ts=root.ts)
     slack.redeliver(asked)
-    await slack.until(lambda: slack.replies(talk))
+    await slack.until(lambda: slack.replies(root))
     await slack.settled()
-    await slack.until(lambda: len(budget.seen) == 1)
-    assert [reply.shown for reply in slack.replies(talk)] == ["Plenty is left."]
-    assert budget.seen[0][0].thread_id == talk.ts
+    await slack.until(lambda: len(budget.calls) == 1)
+    assert [reply.shown for reply in slack.replies(root)] == ["Plenty is left."]
+    assert budget.calls[0][0].thread_id == root.ts
     assert dispatcher.accepted == []
 
 
 async def test_a_private_reply_to_a_mention_is_ephemeral_in_the_thread(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("For you alone."))
     asked = await slack.say("general", "bob", f"{slack.bot} budget")
-    await slack.until(lambda: slack.whispers("bob"))
-    assert slack.whispers("bob") == ["For you alone."]
+    await slack.until(lambda: slack.ephemeral_texts("bob"))
+    assert slack.ephemeral_texts("bob") == ["For you alone."]
     assert slack.replies(asked) == []
 
 
 async def test_a_table_that_slack_refuses_is_shown_as_text(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("Today:", Table(("who", "tokens"), [("<bob>", 1200), ("ada", None)])))
     slack.fail_next("chat.postEphemeral", "invalid_blocks")
     await slack.say("general", "bob", f"{slack.bot} budget")
-    await slack.until(lambda: slack.whispers("bob"))
-    assert slack.whispers("bob") == ["Today:\nwho | tokens\n&lt;bob&gt; | 1,200\nada | –"]
+    await slack.until(lambda: slack.ephemeral_texts("bob"))
+    assert slack.ephemeral_texts("bob") == ["Today:\nwho | tokens\n&lt;bob&gt; | 1,200\nada | –"]
 
 
-async def test_a_person_who_left_the_channel_is_answered_directly(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+async def test_a_user_who_left_the_channel_gets_a_direct_message(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("For you alone."))
     slack.fail_next("chat.postEphemeral", "user_not_in_channel")
@@ -157,7 +157,7 @@ async def test_a_person_who_left_the_channel_is_answered_directly(
 
 
 async def test_a_command_in_a_direct_message_answers_there(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("For you alone."))
     asked = await slack.dm("bob", "budget")
@@ -165,84 +165,84 @@ async def test_a_command_in_a_direct_message_answers_there(
     assert [reply.shown for reply in slack.replies(asked)] == ["For you alone."]
 
 
-async def test_progress_is_one_message_that_is_rewritten(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+async def test_progress_is_one_message_that_is_edited(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     async def slow(context: Context, _: str) -> Reply:
         await context.update("1 of 2 documents")
         await context.update("too soon to be shown")
-        return Reply("Took in 2 documents.", private=False)
+        return Reply("Added 2 documents.", private=False)
 
     budget.script = slow
     asked = await slack.say("general", "bob", f"{slack.bot} budget")
     await slack.until(lambda: any(reply.edits for reply in slack.replies(asked)))
-    (line,) = slack.replies(asked)
-    assert [version.shown for version in line.versions] == ["1 of 2 documents", "Took in 2 documents."]
+    (progress,) = slack.replies(asked)
+    assert [version.shown for version in progress.versions] == ["1 of 2 documents", "Added 2 documents."]
 
 
 async def test_progress_of_a_slash_command_is_in_the_direct_message(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     async def slow(context: Context, _: str) -> Reply:
         await context.update("1 of 2 documents")
-        return Reply("Took in 2 documents.")
+        return Reply("Added 2 documents.")
 
     budget.script = slow
     await slack.command("/budget", "", "bob", "general")
-    await slack.until(lambda: len(slack.whispers("bob")) == 2)
-    (line,) = slack.messages("D0BOB")
-    assert [version.shown for version in line.versions] == ["1 of 2 documents", "Took in 2 documents."]
-    assert slack.whispers("bob")[0].startswith("I am on it")
-    assert slack.whispers("bob")[1] == "Took in 2 documents."
+    await slack.until(lambda: len(slack.ephemeral_texts("bob")) == 2)
+    (progress,) = slack.messages("D0BOB")
+    assert [version.shown for version in progress.versions] == ["1 of 2 documents", "Added 2 documents."]
+    assert slack.ephemeral_texts("bob")[0].startswith("Working on it")
+    assert slack.ephemeral_texts("bob")[1] == "Added 2 documents."
 
 
-async def test_what_is_being_read_can_be_stopped_by_the_button_below_it(
+async def test_the_button_below_the_progress_stops_an_ingest(
     slack: SlackDouble, dispatcher: ScriptedDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped = asyncio.Event()
-    seen: list[tuple[str, str]] = []
+    calls: list[tuple[str, str]] = []
 
     async def ingest(context: Context, args: str) -> Reply:
-        seen.append((context.author.name, args))
+        calls.append((context.author.name, args))
         if args.startswith("stop"):
             stopped.set()
             return Reply("Stopping the handbook.")
         await context.update("handbook: 3 of 310 pages", "1f2e3d4c 5b6a7988")
         await stopped.wait()
-        return Reply("It was stopped before its end.", private=False)
+        return Reply("It was stopped early.", private=False)
 
-    known = {**commands.COMMANDS, "ingest": Command("ingest", "takes documents in", "ADDRESS", ingest)}
-    monkeypatch.setattr(commands, "COMMANDS", known)
+    replaced = {**commands.COMMANDS, "ingest": Command("ingest", "adds documents", "ADDRESS", ingest)}
+    monkeypatch.setattr(commands, "COMMANDS", replaced)
     asked = await slack.say("general", "bob", f"{slack.bot} ingest https://handbook.example")
     await slack.until(lambda: slack.replies(asked))
-    (line,) = slack.replies(asked)
-    await slack.click("parley_halt", line, "ada")
-    await slack.until(lambda: len(line.versions) == 2)
-    assert seen == [("bob", "https://handbook.example"), ("ada", "stop 1f2e3d4c 5b6a7988")]
-    assert [version.shown for version in line.versions] == [
+    (progress,) = slack.replies(asked)
+    await slack.click("parley_halt", progress, "ada")
+    await slack.until(lambda: len(progress.versions) == 2)
+    assert calls == [("bob", "https://handbook.example"), ("ada", "stop 1f2e3d4c 5b6a7988")]
+    assert [version.shown for version in progress.versions] == [
         "handbook: 3 of 310 pages",
-        "It was stopped before its end.",
+        "It was stopped early.",
     ]
-    assert slack_blocks.buttons(line.now.blocks) == {}, "no button stays below what has ended"
-    assert slack.whispers("ada") == ["Stopping the handbook."]
+    assert slack_blocks.buttons(progress.now.blocks) == {}, "no button stays below a finished command"
+    assert slack.ephemeral_texts("ada") == ["Stopping the handbook."]
 
 
 async def test_a_private_file_goes_to_the_direct_message(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     budget.answers(Reply("The costs of May.", file=File("costs.csv", b"day,usd\n", "text/csv")))
     await slack.command("/budget", "csv", "ada", "general")
-    await slack.until(lambda: len(slack.whispers("ada")) == 2)
-    assert slack.whispers("ada") == ["The costs of May.", "The file is in our direct messages."]
+    await slack.until(lambda: len(slack.ephemeral_texts("ada")) == 2)
+    assert slack.ephemeral_texts("ada") == ["The costs of May.", "The file is in our direct messages."]
     (upload,) = slack.messages("D0ADA")
     assert [file["name"] for file in upload.files] == ["costs.csv"]
     assert list(slack.uploaded.values()) == [b"day,usd\n"]
-    assert budget.seen[0][0].author.is_admin
+    assert budget.calls[0][0].author.is_admin
 
 
 @pytest.mark.parametrize("private", [True, False])
-async def test_what_a_message_cannot_hold_comes_whole_as_files(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted, private: bool
+async def test_what_a_message_truncates_is_uploaded_completely(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand, private: bool
 ) -> None:
     text = "\n".join(f"line {number} of the answer" for number in range(700))
     rows = [(f"handbook/{number}.md", number) for number in range(250)]
@@ -251,54 +251,54 @@ async def test_what_a_message_cannot_hold_comes_whole_as_files(
     where = "D0BOB" if private else "general"
     await slack.until(lambda: sum(len(message.files) for message in slack.messages(where)) == 2)
     names = [file["name"] for message in slack.messages(where) for file in message.files]
-    whole, table = slack.uploaded.values()
+    full_text, full_table = slack.uploaded.values()
     assert names == ["reply.md", "table.csv"]
-    assert whole.decode() == text
-    assert table.decode().splitlines() == ["document,chunks", *(f"{name},{chunks}" for name, chunks in rows)]
+    assert full_text.decode() == text
+    assert full_table.decode().splitlines() == ["document,chunks", *(f"{name},{chunks}" for name, chunks in rows)]
     if private:
-        await slack.until(lambda: len(slack.whispers("bob")) == 2)
-        assert slack.whispers("bob")[1] == "The files are in our direct messages."
+        await slack.until(lambda: len(slack.ephemeral_texts("bob")) == 2)
+        assert slack.ephemeral_texts("bob")[1] == "The files are in our direct messages."
         assert slack.messages("general")[-1].user == slack.user_id("bob")
-    shown = slack.whispers("bob")[0] if private else slack.messages("general")[-3].shown
-    assert "The file has all of it" in shown
-    assert "151 more rows are not shown here; the file has them." in shown
+    shown = slack.ephemeral_texts("bob")[0] if private else slack.messages("general")[-3].shown
+    assert "The attached file has all of it" in shown
+    assert "151 more rows are in the file." in shown
 
 
-async def test_progress_that_becomes_the_reply_is_followed_by_its_file_alone(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted
+async def test_progress_becomes_the_reply_and_its_file_follows(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand
 ) -> None:
     async def slow(context: Context, _: str) -> Reply:
         await context.update("1 of 2 documents")
-        return Reply("Took in 2 documents.", file=File("log.csv", b"a\n", "text/csv"), private=False)
+        return Reply("Added 2 documents.", file=File("log.csv", b"a\n", "text/csv"), private=False)
 
     budget.script = slow
     asked = await slack.say("general", "bob", f"{slack.bot} budget")
     await slack.until(lambda: len(slack.replies(asked)) == 2)
-    line, file = slack.replies(asked)
-    assert (line.shown, [one["name"] for one in file.files]) == ("Took in 2 documents.", ["log.csv"])
+    progress, file = slack.replies(asked)
+    assert (progress.shown, [one["name"] for one in file.files]) == ("Added 2 documents.", ["log.csv"])
 
 
-async def test_a_long_silent_command_shows_a_sign_of_life(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: Scripted, monkeypatch: pytest.MonkeyPatch
+async def test_a_slow_command_shows_that_it_is_running(
+    slack: SlackDouble, dispatcher: ScriptedDispatcher, budget: ScriptedCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on = asyncio.Event()
+    release = asyncio.Event()
 
     async def slow(_: Context, __: str) -> Reply:
-        await go_on.wait()
+        await release.wait()
         return Reply("Here it is.")
 
     budget.script = slow
     await slack.command("/budget", "", "bob", "general")
-    await slack.until(lambda: slack.whispers("bob") == ["I am on it…"])
-    go_on.set()
-    await slack.until(lambda: slack.whispers("bob") == ["I am on it…", "Here it is."])
+    await slack.until(lambda: slack.ephemeral_texts("bob") == ["Working on it…"])
+    release.set()
+    await slack.until(lambda: slack.ephemeral_texts("bob") == ["Working on it…", "Here it is."])
 
 
-async def test_what_takes_longer_than_half_an_hour_still_finds_its_asker(budget: Scripted) -> None:
-    skipped, go_on = [0.0], asyncio.Event()
+async def test_a_reply_after_half_an_hour_still_reaches_its_user(budget: ScriptedCommand) -> None:
+    skipped, release = [0.0], asyncio.Event()
 
     async def slow(_: Context, __: str) -> Reply:
-        await go_on.wait()
+        await release.wait()
         return Reply("Here it is.")
 
     budget.script = slow
@@ -306,14 +306,14 @@ async def test_what_takes_longer_than_half_an_hour_still_finds_its_asker(budget:
     async with double as slack, serving(slack, ScriptedDispatcher()):
         for channel in ("general", "random"):
             await slack.command("/budget", "", "bob", channel)
-        await slack.until(lambda: len(budget.seen) == 2)
+        await slack.until(lambda: len(budget.calls) == 2)
         skipped[0] = 1900.0
-        go_on.set()
-        await slack.until(lambda: "Here it is." in slack.whispers("bob"))
-        await slack.until(lambda: "Here it is." in [said.shown for said in slack.messages("D0BOB")])
+        release.set()
+        await slack.until(lambda: "Here it is." in slack.ephemeral_texts("bob"))
+        await slack.until(lambda: "Here it is." in [message.shown for message in slack.messages("D0BOB")])
 
 
-async def test_a_command_cut_off_by_a_restart_says_so(slack: SlackDouble, budget: Scripted) -> None:
+async def test_a_command_interrupted_by_a_restart_says_so(slack: SlackDouble, budget: ScriptedCommand) -> None:
     async def endless(context: Context, _: str) -> Reply:
         await context.update("1 of 2 documents")
         await asyncio.sleep(3600)
@@ -323,22 +323,22 @@ async def test_a_command_cut_off_by_a_restart_says_so(slack: SlackDouble, budget
     async with serving(slack, ScriptedDispatcher()):
         asked = await slack.say("general", "bob", f"{slack.bot} budget")
         await slack.until(lambda: slack.replies(asked))
-    assert slack.whispers("bob") == ["I was restarted in the middle of this. Please run it again."]
+    assert slack.ephemeral_texts("bob") == ["I was restarted before this finished. Please run it again."]
     assert slack.replies(asked) == []
 
 
-async def test_slacks_own_stop_button_is_the_stop_command(
+async def test_slacks_own_stop_button_runs_the_stop_command(
     slack: SlackDouble, dispatcher: ScriptedDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[str | None, str]] = []
+    calls: list[tuple[str | None, str]] = []
 
     async def stop(context: Context, _: str) -> Reply:
-        seen.append((context.thread_id, context.author.name))
+        calls.append((context.thread_id, context.author.name))
         return Reply("Stopped.")
 
-    known = {**commands.COMMANDS, "stop": Command("stop", "stops", "", stop)}
-    monkeypatch.setattr(commands, "COMMANDS", known)
+    replaced = {**commands.COMMANDS, "stop": Command("stop", "stops", "", stop)}
+    monkeypatch.setattr(commands, "COMMANDS", replaced)
     question = await slack.say("general", "alice", f"{slack.bot} a long story, please")
-    await slack.press_slacks_stop(question, "alice")
-    await slack.until(lambda: slack.whispers("alice"))
-    assert seen == [(question.ts, "alice")]
+    await slack.press_native_stop(question, "alice")
+    await slack.until(lambda: slack.ephemeral_texts("alice"))
+    assert calls == [(question.ts, "alice")]

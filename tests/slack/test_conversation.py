@@ -1,4 +1,4 @@
-"""Mentions, threads and direct messages over the real Socket Mode."""
+"""Mentions, threads and direct messages over a real Socket Mode connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def test_a_mention_is_answered_once_in_its_thread(slack: SlackDouble, disp
     await slack.until(lambda: any("again" in " ".join(reply.now.buttons) for reply in slack.replies(question)))
     await slack.settled()
     assert [incoming.text for incoming in dispatcher.accepted] == ["hey what about https://a.example & b?"]
-    assert len(slack.socket.deliveries) >= 3, "the twins and the unfurl were delivered"
+    assert len(slack.socket.deliveries) >= 3, "both events of the mention and the unfurl were delivered"
     (reply,) = slack.replies(question)
     assert reply.thread_ts == question.ts
     assert "*[1]* <https://handbook.example/leave#page=4|Leave> › Holidays › page 4" in reply.shown
@@ -29,7 +29,7 @@ async def test_a_mention_is_answered_once_in_its_thread(slack: SlackDouble, disp
     print(slack.transcript(versions=True))
 
 
-async def test_who_asks_where_and_when_reaches_the_desk(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+async def test_author_place_and_time_reach_the_dispatcher(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("secret", "alice", f"{slack.bot} hello there")
     await slack.until(lambda: dispatcher.accepted)
     (incoming,) = dispatcher.accepted
@@ -39,9 +39,7 @@ async def test_who_asks_where_and_when_reaches_the_desk(slack: SlackDouble, disp
     assert abs((datetime.now(UTC) - incoming.sent_at).total_seconds()) < 3600
 
 
-async def test_redelivery_under_a_new_event_id_changes_nothing(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher
-) -> None:
+async def test_redelivery_under_a_new_event_id_is_ignored(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} once?")
     for _ in range(5):
         slack.redeliver(question)
@@ -50,7 +48,7 @@ async def test_redelivery_under_a_new_event_id_changes_nothing(
     assert len(dispatcher.accepted) == len(slack.replies(question)) == 1
 
 
-async def test_a_thread_goes_on_without_a_mention(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+async def test_a_thread_continues_without_a_mention(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} first")
     await slack.until(lambda: len(slack.replies(question)) == 1)
     await slack.say("general", "bob", "and second?", thread_ts=question.ts)
@@ -64,11 +62,9 @@ async def test_a_thread_goes_on_without_a_mention(slack: SlackDouble, dispatcher
     assert dispatcher.accepted[1].thread == dispatcher.accepted[0].thread
 
 
-async def test_threads_it_is_not_in_and_plain_talk_are_left_alone(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher
-) -> None:
-    talk = await slack.say("general", "alice", "good morning")
-    await slack.say("general", "bob", "morning!", thread_ts=talk.ts)
+async def test_other_threads_and_plain_messages_are_ignored(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+    greeting = await slack.say("general", "alice", "good morning")
+    await slack.say("general", "bob", "morning!", thread_ts=greeting.ts)
     await slack.say("random", "bob", f"{slack.bot} not invited here")
     await slack.settled()
     assert dispatcher.accepted == []
@@ -80,12 +76,10 @@ async def test_a_direct_message_needs_no_mention(slack: SlackDouble, dispatcher:
     await slack.settled()
     (incoming,) = dispatcher.accepted
     assert (incoming.kind, incoming.thread.channel_id) == ("dm", "D0BOB")
-    assert len(slack.replies(question)) == 1, "its own answers start nothing"
+    assert len(slack.replies(question)) == 1, "the bot ignores its own answers"
 
 
-async def test_what_becomes_of_a_question_is_told_to_the_desk(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher
-) -> None:
+async def test_edits_and_deletions_reach_the_dispatcher(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} one")
     await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(question)))
     await slack.edit(question, f"{slack.bot} two")
@@ -94,67 +88,61 @@ async def test_what_becomes_of_a_question_is_told_to_the_desk(
     await slack.say("general", "alice", f"{slack.bot} joined", subtype="channel_join")
     await slack.settled()
     assert [incoming.text for incoming in dispatcher.accepted] == ["one", "joined"], (
-        "only the app_mention twin of the join"
+        "only the app_mention event of the join"
     )
     assert [(edited.text, edited.message_id) for edited in dispatcher.edits] == [("two", question.ts)]
     assert dispatcher.deletions == [(dispatcher.edits[0].thread, question.ts)]
 
 
-async def test_previews_and_the_bots_own_edits_start_nothing(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher
-) -> None:
+async def test_previews_and_the_bots_own_edits_are_ignored(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     question = await slack.say("general", "alice", f"{slack.bot} see <https://example.com/a>")
     await slack.until(lambda: any(reply.edits == 2 for reply in slack.replies(question)))
     await slack.settled()
     assert (len(dispatcher.accepted), dispatcher.edits) == (1, [])
 
 
-async def test_a_thread_message_that_is_no_question_is_left_alone_when_it_changes(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher
-) -> None:
-    said = await slack.say("general", "bob", "by the way")
-    aside = await slack.say("general", "alice", "this is between us", thread_ts=said.ts)
-    await slack.edit(aside, "this is still between us")
-    await slack.edit(said, "never mind")
+async def test_edits_in_threads_without_the_bot_are_ignored(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+    root = await slack.say("general", "bob", "by the way")
+    reply = await slack.say("general", "alice", "this is between us", thread_ts=root.ts)
+    await slack.edit(reply, "this is still between us")
+    await slack.edit(root, "never mind")
     await slack.settled()
     assert (dispatcher.accepted, dispatcher.edits) == ([], [])
 
 
-async def test_eleven_copies_of_a_command_by_mention_run_once(
+async def test_eleven_deliveries_of_a_mentioned_command_run_once(
     slack: SlackDouble, dispatcher: ScriptedDispatcher
 ) -> None:
     asked = await slack.say("general", "alice", f"{slack.bot} help")
     for _ in range(10):
         slack.redeliver(asked)
     await slack.settled()
-    assert len(dispatcher.noted) == 1
+    assert len(dispatcher.first_seen) == 1
     await slack.edit(asked, f"{slack.bot} help me")
     await slack.settled()
     assert dispatcher.accepted == []
 
 
-async def test_a_refused_question_is_told_to_the_asker_alone(
-    slack: SlackDouble, dispatcher: ScriptedDispatcher
-) -> None:
+async def test_only_the_asker_sees_a_refusal(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     dispatcher.refusal = UsageError("The question is empty; write it after the mention.")
     await slack.say("general", "alice", slack.bot)
-    await slack.until(lambda: slack.whispers("alice"))
+    await slack.until(lambda: slack.ephemeral_texts("alice"))
     await slack.settled()
-    assert slack.whispers("alice") == ["The question is empty; write it after the mention."]
+    assert slack.ephemeral_texts("alice") == ["The question is empty; write it after the mention."]
 
 
-async def test_a_message_that_could_not_be_stored_comes_again(
-    desk_away: tuple[SlackDouble, ScriptedDispatcher],
+async def test_a_message_that_could_not_be_stored_is_redelivered(
+    failing_once: tuple[SlackDouble, ScriptedDispatcher],
 ) -> None:
-    slack, dispatcher = desk_away
+    slack, dispatcher = failing_once
     question = await slack.dm("alice", "are you there?")
     await slack.until(lambda: len(slack.replies(question)) == 2)
     assert len(dispatcher.accepted) == 1
     assert slack.socket.deliveries[0].attempts == 2
-    assert "I cannot take your message in right now" in slack.replies(question)[0].shown
+    assert "I cannot save your message right now" in slack.replies(question)[0].shown
 
 
-async def test_turns_left_by_a_dead_process_are_taken_up(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+async def test_orphaned_turns_are_resumed(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     asked = await slack.say("general", "bob", "an old question")
     thread = ThreadKey("slack:T0PARLEY", "slack", "C0GENERAL", asked.ts)
     dispatcher.orphans.append(dispatcher.turn(thread, Author("U0BOB", "bob"), "an old question", asked.ts))
@@ -162,7 +150,7 @@ async def test_turns_left_by_a_dead_process_are_taken_up(slack: SlackDouble, dis
     assert "You said: **an old question**" in slack.replies(asked)[0].shown
 
 
-async def test_a_refreshed_connection_loses_nothing(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+async def test_a_refreshed_connection_loses_no_event(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     await slack.socket.refresh()
     question = await slack.say("general", "alice", f"{slack.bot} still there?")
     await slack.until(lambda: slack.replies(question))
@@ -170,14 +158,14 @@ async def test_a_refreshed_connection_loses_nothing(slack: SlackDouble, dispatch
     assert len(dispatcher.accepted) == 1
 
 
-async def test_a_lost_connection_is_made_again(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+async def test_a_lost_connection_is_restored(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     await slack.socket.drop()
     question = await slack.say("general", "alice", f"{slack.bot} are you back?")
     await slack.until(lambda: slack.replies(question))
     assert len(dispatcher.accepted) == 1
 
 
-async def test_a_files_bytes_are_read_with_the_bots_token(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
+async def test_a_file_is_read_with_the_bots_token(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:
     files = [("notes.txt", b"remember the milk", "text/plain")]
     await slack.say("general", "alice", f"{slack.bot} what do these say?", files=files)
     await slack.until(lambda: dispatcher.accepted)
@@ -186,7 +174,7 @@ async def test_a_files_bytes_are_read_with_the_bots_token(slack: SlackDouble, di
     assert await attachment.read() == b"remember the milk"
 
 
-async def test_an_answer_goes_on_while_the_platform_closes(slack: SlackDouble) -> None:
+async def test_an_answer_continues_while_the_platform_closes(slack: SlackDouble) -> None:
     dispatcher = ScriptedDispatcher()
     dispatcher.pause = asyncio.Event()
     async with serving(slack, dispatcher):

@@ -1,4 +1,4 @@
-"""The double keeps Slack's rules: each of them broken is seen. Checked with the real SDK."""
+"""Tests of the Slack double with the real SDK: it enforces Slack's rules and detects violations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 
 @pytest.fixture
 async def world() -> AsyncIterator[SlackDouble]:
-    """A workspace whose violations a test looks at itself."""
+    """A workspace whose violations the test checks itself."""
     async with SlackDouble() as slack:
         yield slack
         slack.violations.clear()
@@ -60,21 +60,21 @@ async def test_tokens_and_scopes_are_checked(world: SlackDouble) -> None:
         ({"channel": "C0GENERAL", "text": "x", "blocks": [{"type": "table", "rows": [[]]}]}, "invalid_blocks"),
     ],
 )
-async def test_posts_against_the_rules_are_refused(
+async def test_invalid_posts_are_refused(
     world: SlackDouble, arguments: dict[str, Any], error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SKIP_SLACK_SDK_WARNING", "1")
     assert await refused(client_of(world).chat_postMessage(**arguments, **QUIET)) == error
 
 
-async def test_what_unfurls_or_calls_people_is_a_violation(world: SlackDouble) -> None:
+async def test_unfurls_and_mentions_are_violations(world: SlackDouble) -> None:
     client = client_of(world)
     await client.chat_postMessage(channel="C0GENERAL", text="see https://a.example")
     await client.chat_postMessage(channel="C0GENERAL", text="<!channel> wake up", **QUIET)
     assert len(world.violations) == 2
 
 
-async def test_only_own_messages_that_exist_can_be_changed(world: SlackDouble) -> None:
+async def test_only_existing_own_messages_can_be_changed(world: SlackDouble) -> None:
     client = client_of(world)
     theirs = await world.say("general", "alice", "mine")
     own = await client.chat_postMessage(channel="C0GENERAL", text="one", **QUIET)
@@ -86,7 +86,7 @@ async def test_only_own_messages_that_exist_can_be_changed(world: SlackDouble) -
     assert await refused(client.chat_update(ts=own["ts"], **update)) == "message_not_found"
 
 
-async def test_too_many_calls_get_429_and_calling_on_is_a_violation(world: SlackDouble) -> None:
+async def test_too_many_calls_get_429_and_ignoring_it_is_a_violation(world: SlackDouble) -> None:
     client = client_of(world)
     own = await client.chat_postMessage(channel="C0GENERAL", text="one", **QUIET)
     errors = []
@@ -100,14 +100,14 @@ async def test_too_many_calls_get_429_and_calling_on_is_a_violation(world: Slack
     assert world.violations == ["chat.update was called again before its Retry-After was over"]
 
 
-async def test_the_sdks_handler_waits_it_out(world: SlackDouble) -> None:
+async def test_the_sdks_retry_handler_waits_out_a_429(world: SlackDouble) -> None:
     client = client_of(world)
     client.retry_handlers.append(AsyncRateLimitErrorRetryHandler(max_retry_count=1))
     world.limit_next("users.info", 1)
     assert (await client.users_info(user="U0BOB"))["user"]["name"] == "bob"
 
 
-async def test_files_go_up_in_three_steps(world: SlackDouble) -> None:
+async def test_files_are_uploaded_in_three_steps(world: SlackDouble) -> None:
     await client_of(world).files_upload_v2(channel="C0GENERAL", filename="a.csv", content="a,b\n")
     assert list(world.uploaded.values()) == [b"a,b\n"]
     assert world.messages("general")[-1].files[0]["name"] == "a.csv"
@@ -122,7 +122,7 @@ async def test_threads_are_read_in_pages(world: SlackDouble) -> None:
     assert texts == ["one", "0", "1", "2", "3"]
 
 
-async def test_an_event_without_an_ack_comes_again_and_is_reported() -> None:
+async def test_an_unacknowledged_event_is_redelivered_and_reported() -> None:
     async with SlackDouble(ack_seconds=0.05, pace=6000.0) as slack:
         client = client_of(slack)
         opened = await client.apps_connections_open(app_token=slack.app_token)
@@ -155,7 +155,7 @@ async def test_a_response_url_works_five_times(world: SlackDouble) -> None:
     assert statuses == [200] * 5 + [404]
 
 
-async def test_a_mention_has_a_twin_and_a_link_unfurls(world: SlackDouble) -> None:
+async def test_a_mention_sends_two_events_and_a_link_unfurls(world: SlackDouble) -> None:
     await world.say("general", "alice", f"{world.bot} see <https://a.example>")
     events = [delivery.payload["event"] for delivery in world.socket.deliveries]
     assert [(event["type"], event.get("subtype")) for event in events] == [
@@ -166,7 +166,7 @@ async def test_a_mention_has_a_twin_and_a_link_unfurls(world: SlackDouble) -> No
     assert len({delivery.payload["event_id"] for delivery in world.socket.deliveries}) == 3
 
 
-async def test_leaving_with_violations_fails() -> None:
+async def test_leaving_the_context_with_violations_fails() -> None:
     with pytest.raises(AssertionError, match="broke Slack's rules"):
         async with SlackDouble() as slack:
             await client_of(slack).chat_postMessage(channel="C0GENERAL", text="x")
@@ -186,27 +186,27 @@ CARD = {"type": "task_update", "id": "t", "title": "Searching", "status": "in_pr
 READER = {"recipient_user_id": "U0ALICE", "recipient_team_id": "T0PARLEY"}
 
 
-def text(said: str) -> dict[str, Any]:
-    return {"type": "markdown_text", "text": said}
+def text_chunk(text: str) -> dict[str, Any]:
+    return {"type": "markdown_text", "text": text}
 
 
-async def test_a_stream_grows_and_is_closed_to_other_changes_until_it_is_stopped(world: SlackDouble) -> None:
+async def test_an_open_stream_refuses_other_changes_until_it_is_stopped(world: SlackDouble) -> None:
     client = client_of(world)
     asked = await world.say("general", "alice", "x")
     started = await client.chat_startStream(channel=asked.channel, thread_ts=asked.ts, chunks=[CARD], **READER)
     at: dict[str, Any] = {"channel": asked.channel, "ts": started["ts"]}
     assert await refused(client.chat_update(**at, text="y")) == "streaming_state_conflict"
     assert await refused(client.chat_delete(**at)) == "cant_delete_message"
-    await client.chat_appendStream(**at, chunks=[{**CARD, "status": "complete"}, text("one")])
-    await client.chat_appendStream(**at, chunks=[text(" two")])
+    await client.chat_appendStream(**at, chunks=[{**CARD, "status": "complete"}, text_chunk("one")])
+    await client.chat_appendStream(**at, chunks=[text_chunk(" two")])
     (reply,) = world.replies(asked)
     assert [block["type"] for block in reply.now.blocks] == ["task_card", "markdown"]
     assert reply.shown == "Searching\none two"
-    (told,) = (await client.conversations_replies(channel=asked.channel, ts=asked.ts))["messages"][1:]
-    assert told["streaming_state"] == "in_progress"
+    (streamed,) = (await client.conversations_replies(channel=asked.channel, ts=asked.ts))["messages"][1:]
+    assert streamed["streaming_state"] == "in_progress"
     assert await refused(client.chat_appendStream(**at, markdown_text="three")) == "streaming_mode_mismatch"
     await client.chat_stopStream(**at)
-    assert await refused(client.chat_appendStream(**at, chunks=[text("x")])) == "message_not_in_streaming_state"
+    assert await refused(client.chat_appendStream(**at, chunks=[text_chunk("x")])) == "message_not_in_streaming_state"
     assert await refused(client.chat_stopStream(**at)) == "message_not_in_streaming_state"
     await client.chat_update(**at, text="y")
 
@@ -221,20 +221,20 @@ async def test_a_stream_grows_and_is_closed_to_other_changes_until_it_is_stopped
         ({"thread_ts": "1.0"}, "thread_not_found"),
         ({"markdown_text": "x"}, "invalid_arguments"),
         ({"channel": "D0ALICE"}, "invalid_arguments"),
-        ({"chunks": [text("x" * 12_001)]}, "msg_too_long"),
-        ({"chunks": [text("é" * 6_000)]}, "msg_too_long"),
-        ({"chunks": [text(" \n")]}, "invalid_chunks"),
+        ({"chunks": [text_chunk("x" * 12_001)]}, "msg_too_long"),
+        ({"chunks": [text_chunk("é" * 6_000)]}, "msg_too_long"),
+        ({"chunks": [text_chunk(" \n")]}, "invalid_chunks"),
         ({"chunks": [{**CARD, "title": "x" * 257}]}, "invalid_chunks"),
         ({"chunks": [{"type": "blocks", "blocks": [{"type": "marquee"}]}]}, "invalid_chunks"),
     ],
 )
-async def test_streams_against_the_rules_are_refused(world: SlackDouble, arguments: dict[str, Any], error: str) -> None:
+async def test_invalid_streams_are_refused(world: SlackDouble, arguments: dict[str, Any], error: str) -> None:
     asked = await world.say("general", "alice", "x")
-    given = {"channel": asked.channel, "thread_ts": asked.ts, "chunks": [CARD], **READER, **arguments}
-    assert await refused(client_of(world).chat_startStream(**given)) == error
+    call = {"channel": asked.channel, "thread_ts": asked.ts, "chunks": [CARD], **READER, **arguments}
+    assert await refused(client_of(world).chat_startStream(**call)) == error
 
 
-async def test_a_stream_expires_and_one_left_open_is_a_violation() -> None:
+async def test_a_stream_expires_and_an_open_one_is_a_violation() -> None:
     slack = await SlackDouble().__aenter__()
     asked = await slack.say("general", "alice", "x")
     start: dict[str, Any] = {"channel": asked.channel, "thread_ts": asked.ts, "chunks": [CARD], **READER}
@@ -246,7 +246,7 @@ async def test_a_stream_expires_and_one_left_open_is_a_violation() -> None:
         start = {"channel": asked.channel, "thread_ts": asked.ts, "chunks": [CARD], **READER}
         started = await client_of(slack).chat_startStream(**start)
         await asyncio.sleep(0.06)
-        append = client_of(slack).chat_appendStream(channel=asked.channel, ts=started["ts"], chunks=[text("x")])
+        append = client_of(slack).chat_appendStream(channel=asked.channel, ts=started["ts"], chunks=[text_chunk("x")])
         assert await refused(append) == "message_not_in_streaming_state"
 
 

@@ -1,4 +1,4 @@
-"""The whole way: Slack's own libraries over real sockets, the real engine, a real Postgres."""
+"""End-to-end tests: Slack's libraries over real sockets, the real engine, a real Postgres."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import text as sql
 
 from bot.app import App, open_app
 from bot.jobs import working
@@ -38,8 +38,8 @@ NO_MODEL: dict[str, Any] = {"anthropic_api_key": None, "openai_api_key": None, "
 
 @asynccontextmanager
 async def running(slack: SlackDouble, database_url: str, folder: Path, **more: Any) -> AsyncIterator[App]:
-    """The application with Slack connected, stopped as the process stops it."""
-    given = {
+    """Run the application with Slack connected; stop it as the process does."""
+    options = {
         **NO_MODEL,
         "database_url": database_url,
         "data_dir": folder,
@@ -48,29 +48,29 @@ async def running(slack: SlackDouble, database_url: str, folder: Path, **more: A
         **more,
     }
     async with (
-        open_app(slack_settings(slack, **given)) as app,
+        open_app(slack_settings(slack, **options)) as app,
         working(app.services),
-        serving(slack, app.dispatcher, app.services, **given),
+        serving(slack, app.dispatcher, app.services, **options),
     ):
         yield app
 
 
 def finished(slack: SlackDouble, message: Message) -> list[Message]:
-    """Answers that stand: they offer a thumb."""
+    """Return the complete answers: they have a 👍 button."""
     return [reply for reply in slack.replies(message) if "parley_up" in reply.now.buttons]
 
 
-async def take_in(slack: SlackDouble) -> str:
-    """Ingest the document by mention, with a file; what the bot says to it."""
+async def ingest_document(slack: SlackDouble) -> str:
+    """Ingest the document by mention, with a file, and return the bot's reply."""
     files = [("leave.md", LEAVE.encode(), "text/markdown")]
     asked = await slack.say("general", "ada", f"{slack.bot} ingest", files=files)
-    await slack.until(lambda: any("Took in" in reply.shown for reply in slack.replies(asked)))
+    await slack.until(lambda: any("Added" in reply.shown for reply in slack.replies(asked)))
     return slack.replies(asked)[0].shown
 
 
 async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
     async with running(slack, database_url, tmp_path):
-        assert "1 document" in await take_in(slack)
+        assert "1 document" in await ingest_document(slack)
 
         asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
         slack.redeliver(asked)
@@ -79,7 +79,7 @@ async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_p
         assert answer.edits >= 1
         assert answer.versions[0].buttons == ["parley_stop"]
         assert "30 days of paid leave" in answer.shown
-        assert "*[1]*" in answer.shown, "the source stands under the answer"
+        assert "*[1]*" in answer.shown, "the source is shown below the answer"
 
         await slack.say("general", "bob", "and how many weeks of parental leave?", thread_ts=asked.ts)
         await slack.until(lambda: len(finished(slack, asked)) == 2)
@@ -92,54 +92,58 @@ async def test_a_team_asks_in_slack(slack: SlackDouble, database_url: str, tmp_p
         await slack.click("parley_again", answer, "alice")
         await slack.until(lambda: len(finished(slack, asked)) == 3)
         await slack.click("parley_why", answer, "alice")
-        await slack.until(lambda: any("Searched for" in said for said in slack.whispers("alice")))
+        await slack.until(lambda: any("Searched for" in text for text in slack.ephemeral_texts("alice")))
 
         await slack.click("parley_sources", answer, "bob")
-        await slack.until(lambda: any("**Everybody at Lanternfish has 30 days" in one for one in slack.whispers("bob")))
-        assert "Interns have 20 days of paid leave." in slack.whispers("bob")[-1], "the quote stands in its place"
+        await slack.until(
+            lambda: any("**Everybody at Lanternfish has 30 days" in text for text in slack.ephemeral_texts("bob"))
+        )
+        assert "Interns have 20 days of paid leave." in slack.ephemeral_texts("bob")[-1], (
+            "the quote is shown in its passage"
+        )
 
         await slack.command("/budget", "", "alice", "random")
-        await slack.until(lambda: any("200,000" in said for said in slack.whispers("alice")))
+        await slack.until(lambda: any("200,000" in text for text in slack.ephemeral_texts("alice")))
         await slack.command("/costs", "", "ada", "general")
-        await slack.until(lambda: slack.whispers("ada"))
-        assert "Something went wrong" not in slack.whispers("ada")[0]
+        await slack.until(lambda: slack.ephemeral_texts("ada"))
+        assert "Something went wrong" not in slack.ephemeral_texts("ada")[0]
         await slack.command("/parley", "inget https://a.example", "bob", "general")
-        await slack.until(lambda: any("ingest" in said for said in slack.whispers("bob")))
+        await slack.until(lambda: any("ingest" in text for text in slack.ephemeral_texts("bob")))
         await slack.say("general", "bob", slack.bot)
-        await slack.until(lambda: any("no question" in said for said in slack.whispers("bob")))
+        await slack.until(lambda: any("no question" in text for text in slack.ephemeral_texts("bob")))
         await slack.settled()
-        assert len(slack.replies(asked)) == 3, "twins and redeliveries were answered once"
+        assert len(slack.replies(asked)) == 3, "duplicate events were answered once"
     print(slack.transcript(versions=True))
 
 
 async def test_buttons_work_after_a_restart(slack: SlackDouble, database_url: str, tmp_path: Path) -> None:
     async with running(slack, database_url, tmp_path):
-        await take_in(slack)
+        await ingest_document(slack)
         asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
         await slack.until(lambda: finished(slack, asked))
     (answer,) = slack.replies(asked)
     async with running(slack, database_url, tmp_path) as app:
         await slack.click("parley_sources", answer, "bob")
-        await slack.until(lambda: any("30 days of paid leave" in said for said in slack.whispers("bob")))
+        await slack.until(lambda: any("30 days of paid leave" in text for text in slack.ephemeral_texts("bob")))
         await slack.click("parley_why", answer, "bob")
-        await slack.until(lambda: any("Searched for" in said for said in slack.whispers("bob")))
+        await slack.until(lambda: any("Searched for" in text for text in slack.ephemeral_texts("bob")))
         await slack.click("parley_down", answer, "bob")
         await slack.until(lambda: slack.views)
         await slack.submit(slack.views[-1], {"reason": {"text": "It is 32 by now"}}, "bob")
-        await slack.until(lambda: "Thanks, noted." in slack.whispers("bob"))
+        await slack.until(lambda: "Thanks for the feedback." in slack.ephemeral_texts("bob"))
         async with app.database.tenant(LOCAL_TENANT) as session:
-            kept = (await session.execute(text("SELECT value, reason FROM feedback"))).all()
-        assert [tuple(row) for row in kept] == [(-1, "It is 32 by now")]
+            feedback = (await session.execute(sql("SELECT value, reason FROM feedback"))).all()
+        assert [tuple(row) for row in feedback] == [(-1, "It is 32 by now")]
         await slack.click("parley_again", answer, "bob")
         await slack.until(lambda: len(finished(slack, asked)) == 2)
 
 
-async def test_a_model_streams_waits_out_a_429_and_is_stopped(
+async def test_a_streamed_answer_waits_out_a_429_and_is_stopped(
     slack: SlackDouble, database_url: str, tmp_path: Path
 ) -> None:
-    words = " ".join(f"word{number}" for number in range(200))
+    filler = " ".join(f"word{number}" for number in range(200))
     async with ModelDouble() as models:
-        models.script = lambda seen: Reply(f"Thirty days. [1] {words}", piece=10, pause=0.1)
+        models.script = lambda request: Reply(f"Thirty days. [1] {filler}", piece=10, pause=0.1)
         keys = {
             "anthropic_api_key": models.anthropic_key,
             "anthropic_base_url": models.anthropic_url,
@@ -148,19 +152,19 @@ async def test_a_model_streams_waits_out_a_429_and_is_stopped(
             "embedding_model": "text-embedding-3-small",
         }
         async with running(slack, database_url, tmp_path, **keys):
-            await take_in(slack)
+            await ingest_document(slack)
             asked = await slack.say("general", "alice", f"{slack.bot} how many days of paid leave do I have?")
             await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits])
             slack.limit_next("chat.appendStream", 2)
             await slack.until(lambda: [reply for reply in slack.replies(asked) if reply.edits >= 3])
             (answer,) = slack.replies(asked)
             await slack.click("parley_stop", answer, "bob")
-            await slack.until(lambda: slack.whispers("bob"))
-            assert "Only the person who asked" in slack.whispers("bob")[0]
+            await slack.until(lambda: slack.ephemeral_texts("bob"))
+            assert "Only the asker" in slack.ephemeral_texts("bob")[0]
             await slack.click("parley_stop", answer, "alice")
             await slack.until(lambda: "Stopped" in answer.shown and "parley_stop" not in answer.now.buttons)
             assert "word199" not in answer.shown
             drafts = [version.shown for version in answer.versions[1:-1]]
             assert all(len(before) < len(after) for before, after in itertools.pairwise(drafts))
-        assert models.requests[-1].closed.is_set(), "the bill was stopped as well"
+        assert models.requests[-1].closed.is_set(), "the model request was cancelled too"
     print(slack.transcript(versions=True))

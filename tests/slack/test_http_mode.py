@@ -1,4 +1,4 @@
-"""HTTP mode: what Slack signed within five minutes gets in, once; nothing else does."""
+"""HTTP mode: accepts each request that Slack signed within the last five minutes once, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,47 +28,51 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-class Post:
-    """Slack's side of HTTP mode."""
+class SignedPost:
+    """Sends signed requests, as Slack does in HTTP mode."""
 
     def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
         self._session = session
         self.url = f"http://127.0.0.1:{port}/slack/events"
 
     async def __call__(
-        self, body: str, *, age: float = 0.0, secret: str = SECRET, kind: str = "json"
+        self, body: str, *, age: float = 0.0, secret: str = SECRET, encoding: str = "json"
     ) -> tuple[int, str]:
         stamp = str(int(time.time() - age))
         signature = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)
-        kinds = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
-        headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": str(signature), "Content-Type": kinds[kind]}
-        async with self._session.post(self.url, data=body, headers=headers) as answer:
-            return answer.status, await answer.text()
+        content_types = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+        headers = {
+            "X-Slack-Request-Timestamp": stamp,
+            "X-Slack-Signature": str(signature),
+            "Content-Type": content_types[encoding],
+        }
+        async with self._session.post(self.url, data=body, headers=headers) as response:
+            return response.status, await response.text()
 
 
 @pytest.fixture
-async def served(slack: SlackDouble) -> AsyncIterator[tuple[Post, ScriptedDispatcher]]:
+async def served(slack: SlackDouble) -> AsyncIterator[tuple[SignedPost, ScriptedDispatcher]]:
     port, dispatcher = free_port(), ScriptedDispatcher()
     more = {"slack_app_token": None, "slack_signing_secret": SECRET, "slack_http_port": port}
     async with serving(slack, dispatcher, **more), aiohttp.ClientSession() as session:
-        yield Post(session, port), dispatcher
+        yield SignedPost(session, port), dispatcher
     await dispatcher.close()
 
 
 def mention(slack: SlackDouble) -> tuple[Message, str]:
-    message = slack.past("general", "alice", f"{slack.bot} how many days off?", time.time() - 60)
+    message = slack.add_past("general", "alice", f"{slack.bot} how many days off?", time.time() - 60)
     event = {**message.payload(), "type": "app_mention", "channel": message.channel, "event_ts": message.ts}
     body = {"type": "event_callback", "team_id": TEAM, "event": event, "event_id": "Ev1"}
     return message, json.dumps(body | {"authorizations": [{"team_id": TEAM, "user_id": BOT_USER, "is_bot": True}]})
 
 
 async def test_a_signed_mention_is_answered_and_a_replay_is_not(
-    slack: SlackDouble, served: tuple[Post, ScriptedDispatcher]
+    slack: SlackDouble, served: tuple[SignedPost, ScriptedDispatcher]
 ) -> None:
     post, dispatcher = served
     message, body = mention(slack)
     assert (await post(body))[0] == 200
-    assert len(dispatcher.accepted) == 1, "the ack follows the acceptance"
+    assert len(dispatcher.accepted) == 1, "the acknowledgment follows the acceptance"
     assert (await post(body))[0] == 200
     await slack.until(lambda: any("parley_why" in reply.now.buttons for reply in slack.replies(message)))
     assert len(slack.replies(message)) == 1
@@ -76,7 +80,7 @@ async def test_a_signed_mention_is_answered_and_a_replay_is_not(
 
 @pytest.mark.parametrize(("age", "secret"), [(0.0, "another secret"), (301.0, SECRET), (-301.0, SECRET)])
 async def test_a_wrong_or_old_signature_is_refused(
-    slack: SlackDouble, served: tuple[Post, ScriptedDispatcher], age: float, secret: str
+    slack: SlackDouble, served: tuple[SignedPost, ScriptedDispatcher], age: float, secret: str
 ) -> None:
     post, dispatcher = served
     status, _ = await post(mention(slack)[1], age=age, secret=secret)
@@ -84,8 +88,8 @@ async def test_a_wrong_or_old_signature_is_refused(
     assert not dispatcher.accepted
 
 
-async def test_slacks_check_of_the_address_and_a_slash_command(
-    slack: SlackDouble, served: tuple[Post, ScriptedDispatcher]
+async def test_url_verification_and_a_slash_command(
+    slack: SlackDouble, served: tuple[SignedPost, ScriptedDispatcher]
 ) -> None:
     post, _ = served
     status, text = await post(json.dumps({"type": "url_verification", "challenge": "abc", "token": "t"}))
@@ -96,15 +100,15 @@ async def test_slacks_check_of_the_address_and_a_slash_command(
         "team_id": TEAM,
         "channel_id": "C0GENERAL",
         "user_id": "U0ADA",
-        "response_url": slack.handouts.response_url("C0GENERAL", "U0ADA"),
+        "response_url": slack.temporary.response_url("C0GENERAL", "U0ADA"),
         "trigger_id": "t",
     }
-    assert (await post(urlencode(form), kind="form"))[0] == 200
-    await slack.until(lambda: any("/ingest" in said for said in slack.whispers("ada")))
+    assert (await post(urlencode(form), encoding="form"))[0] == 200
+    await slack.until(lambda: any("/ingest" in text for text in slack.ephemeral_texts("ada")))
 
 
-async def test_a_failed_acceptance_lets_slack_deliver_again(
-    slack: SlackDouble, served: tuple[Post, ScriptedDispatcher]
+async def test_a_failed_acceptance_lets_slack_redeliver(
+    slack: SlackDouble, served: tuple[SignedPost, ScriptedDispatcher]
 ) -> None:
     post, dispatcher = served
     dispatcher.failures = 1
@@ -114,7 +118,7 @@ async def test_a_failed_acceptance_lets_slack_deliver_again(
     assert len(dispatcher.accepted) == 1
 
 
-async def test_a_port_that_is_taken_is_told_in_one_line(slack: SlackDouble) -> None:
+async def test_a_port_in_use_is_a_one_line_error(slack: SlackDouble) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         more = {"slack_signing_secret": SECRET, "slack_app_token": None, "slack_http_port": sock.getsockname()[1]}
         with pytest.raises(ConfigError, match="PARLEY_SLACK_HTTP_PORT"):
@@ -122,14 +126,14 @@ async def test_a_port_that_is_taken_is_told_in_one_line(slack: SlackDouble) -> N
                 pass
 
 
-async def test_manifest_and_doctor_know_the_public_address(slack: SlackDouble) -> None:
-    made = manifest("https://parley.example.com/")
+async def test_manifest_and_doctor_use_the_public_address(slack: SlackDouble) -> None:
+    app = manifest("https://parley.example.com/")
     url = "https://parley.example.com/slack/events"
-    assert made["settings"]["event_subscriptions"]["request_url"] == url
-    assert made["settings"]["interactivity"]["request_url"] == url
-    assert {command["url"] for command in made["features"]["slash_commands"]} == {url}
-    assert made["settings"]["socket_mode_enabled"] is False
+    assert app["settings"]["event_subscriptions"]["request_url"] == url
+    assert app["settings"]["interactivity"]["request_url"] == url
+    assert {command["url"] for command in app["features"]["slash_commands"]} == {url}
+    assert app["settings"]["socket_mode_enabled"] is False
     settings = slack_settings(slack, slack_app_token=None, slack_signing_secret=SECRET)
-    found = {one.name: one for one in await check(settings)}
-    assert not found["slack requests"].ok
-    assert "PARLEY_SLACK_PUBLIC_URL" in found["slack requests"].fix
+    checks = {one.name: one for one in await check(settings)}
+    assert not checks["slack requests"].ok
+    assert "PARLEY_SLACK_PUBLIC_URL" in checks["slack requests"].fix

@@ -1,4 +1,4 @@
-"""Installing: the manifest covers what the code does, wrong tokens are told in one line, the doctor finds faults."""
+"""Installation: the manifest matches the code, wrong tokens are one-line errors, and the doctor finds problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import bot.platforms.slack
 from bot import commands
 from bot.errors import ConfigError
 from bot.platforms.slack.diagnostics import check
-from bot.platforms.slack.manifest import EVENTS, SHORT, manifest
+from bot.platforms.slack.manifest import EVENTS, SHORT_COMMANDS, manifest
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import BOT_USER
 from tests.slack.conftest import installed, serving, slack_settings
@@ -40,7 +40,7 @@ SCOPES_OF_METHODS: dict[str, set[str]] = {
     "users_conversations": {"channels:read", "groups:read"},
     "views_open": set(),
 }
-"""Bot scopes that Slack's reference names for each Web API method; ``apps.connections.open`` takes the app token."""
+"""Bot scopes for each Web API method in Slack's reference; ``apps.connections.open`` uses the app token."""
 
 SCOPES_OF_EVENTS: dict[str, set[str]] = {
     "app_mention": {"app_mentions:read"},
@@ -57,7 +57,7 @@ PREFIXES = ("auth_", "apps_", "chat_", "conversations_", "files_", "users_", "vi
 
 
 def called_methods() -> set[str]:
-    """The Web API methods that the platform's source calls."""
+    """Return the Web API methods that the platform's source calls."""
     folder = Path(bot.platforms.slack.__file__).parent
     called: set[str] = set()
     for file in folder.glob("*.py"):
@@ -68,22 +68,22 @@ def called_methods() -> set[str]:
 
 
 def listened_events() -> set[str]:
-    """The events that the platform's source registers listeners for."""
-    tree = ast.parse((Path(bot.platforms.slack.__file__).parent / "switchboard.py").read_text())
-    named = set()
+    """Return the events that the platform's source registers listeners for."""
+    tree = ast.parse((Path(bot.platforms.slack.__file__).parent / "workspace_router.py").read_text())
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "event":
-            named |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
-    return {str(name) for name in named}
+            names |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
+    return {str(name) for name in names}
 
 
-def test_every_call_the_code_makes_is_covered_by_a_scope() -> None:
+def test_every_call_has_its_scope() -> None:
     granted = set(manifest()["oauth_config"]["scopes"]["bot"])
     for method in called_methods():
         assert SCOPES_OF_METHODS[method] <= granted, method
 
 
-def test_every_event_is_subscribed_to_and_readable() -> None:
+def test_every_event_is_subscribed_and_has_its_scope() -> None:
     subscribed = set(manifest()["settings"]["event_subscriptions"]["bot_events"])
     granted = set(manifest()["oauth_config"]["scopes"]["bot"])
     assert listened_events() == {event.partition(".")[0] for event in subscribed}
@@ -91,45 +91,45 @@ def test_every_event_is_subscribed_to_and_readable() -> None:
         assert SCOPES_OF_EVENTS[event] <= granted, event
 
 
-def test_no_scope_is_asked_for_in_vain() -> None:
+def test_no_scope_is_unused() -> None:
     needed = set().union(*(SCOPES_OF_METHODS[method] for method in called_methods()))
     needed |= set().union(*(SCOPES_OF_EVENTS[event] for event in EVENTS))
     assert set(manifest()["oauth_config"]["scopes"]["bot"]) == needed | {"commands", "files:read"}
 
 
-def test_the_manifest_leaves_nothing_to_switch_on() -> None:
-    made = manifest()
-    assert made["settings"]["socket_mode_enabled"]
-    assert made["settings"]["interactivity"]["is_enabled"]
-    assert made["features"]["app_home"]["messages_tab_enabled"]
-    assert not made["features"]["app_home"]["messages_tab_read_only_enabled"]
-    assert "agent_view" in made["features"]
-    assert {"files:read", "commands"} <= set(made["oauth_config"]["scopes"]["bot"])
+def test_the_manifest_switches_every_feature_on() -> None:
+    app = manifest()
+    assert app["settings"]["socket_mode_enabled"]
+    assert app["settings"]["interactivity"]["is_enabled"]
+    assert app["features"]["app_home"]["messages_tab_enabled"]
+    assert not app["features"]["app_home"]["messages_tab_read_only_enabled"]
+    assert "agent_view" in app["features"]
+    assert {"files:read", "commands"} <= set(app["oauth_config"]["scopes"]["bot"])
 
 
-def test_the_manifest_keeps_slacks_lengths() -> None:
-    made = manifest()
-    about = made["display_information"]
+def test_the_manifest_keeps_within_slacks_limits() -> None:
+    app = manifest()
+    about = app["display_information"]
     assert len(about["name"]) <= 35
     assert len(about["description"]) <= 140
     assert 174 <= len(about["long_description"]) <= 4000
-    slash = made["features"]["slash_commands"]
+    slash = app["features"]["slash_commands"]
     assert len({entry["command"] for entry in slash}) == len(slash) <= 25
     assert all(entry["description"] and len(entry["command"]) <= 32 for entry in slash)
 
 
-def test_every_command_can_be_reached() -> None:
+def test_every_command_is_in_the_manifest() -> None:
     entries = {entry["command"]: entry for entry in manifest()["features"]["slash_commands"]}
     assert all(name in entries["/parley"]["usage_hint"] for name in commands.COMMANDS)
-    assert {f"/{name}" for name in SHORT} <= entries.keys()
-    assert set(SHORT) <= commands.COMMANDS.keys()
+    assert {f"/{name}" for name in SHORT_COMMANDS} <= entries.keys()
+    assert set(SHORT_COMMANDS) <= commands.COMMANDS.keys()
 
 
 @pytest.mark.parametrize(
     ("setting", "token", "name"),
     [("slack_bot_token", "xoxb-wrong", "SLACK_BOT_TOKEN"), ("slack_app_token", "xapp-wrong", "SLACK_APP_TOKEN")],
 )
-async def test_a_wrong_token_stops_the_start_with_the_cure(
+async def test_a_wrong_token_stops_the_start_with_a_fix(
     slack: SlackDouble, setting: str, token: str, name: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -140,7 +140,7 @@ async def test_a_wrong_token_stops_the_start_with_the_cure(
     assert "\n" not in str(caught.value)
 
 
-async def test_no_token_and_no_slack_are_told_too(slack: SlackDouble) -> None:
+async def test_a_missing_token_and_an_unreachable_slack_are_reported(slack: SlackDouble) -> None:
     with pytest.raises(ConfigError, match="SLACK_BOT_TOKEN is not set"):
         async with serving(slack, ScriptedDispatcher(), slack_bot_token=None, slack_app_token=None):
             pass
@@ -149,7 +149,7 @@ async def test_no_token_and_no_slack_are_told_too(slack: SlackDouble) -> None:
             pass
 
 
-async def test_cancelling_leaves_nothing_behind(slack: SlackDouble) -> None:
+async def test_cancelling_leaves_no_task_behind(slack: SlackDouble) -> None:
     dispatcher = ScriptedDispatcher()
     async with serving(slack, dispatcher):
         await slack.dm("alice", "hello")
@@ -165,9 +165,9 @@ def _platform_tasks() -> list[str]:
     return [task for task in tasks if "slack_sdk" in task or "platforms/slack" in task]
 
 
-async def test_the_doctor_is_content(slack: SlackDouble) -> None:
-    found = await check(slack_settings(slack))
-    assert [(finding.name, finding.ok) for finding in found] == [
+async def test_the_doctor_finds_no_problem(slack: SlackDouble) -> None:
+    checks = await check(slack_settings(slack))
+    assert [(result.name, result.ok) for result in checks] == [
         ("slack bot token", True),
         ("slack scopes", True),
         ("slack clock", True),
@@ -175,32 +175,32 @@ async def test_the_doctor_is_content(slack: SlackDouble) -> None:
         ("slack app token", True),
         ("slack socket mode", True),
     ]
-    assert all(finding.detail and not finding.fix for finding in found)
+    assert all(result.detail and not result.fix for result in checks)
 
 
-async def test_the_doctor_names_missing_scopes_and_wrong_tokens() -> None:
-    given = installed()
-    given["scopes"] = set(given["scopes"]) - {"files:write", "users:read"}
-    async with SlackDouble(**given) as slack:
-        found = {finding.name: finding for finding in await check(slack_settings(slack, slack_app_token="xapp-old"))}
-    assert found["slack scopes"].detail == "missing: files:write, users:read"
-    assert "parley manifest slack" in found["slack scopes"].fix
-    assert not found["slack app token"].ok
-    assert "connections:write" in found["slack app token"].fix
-    assert "slack socket mode" not in found
+async def test_the_doctor_reports_missing_scopes_and_wrong_tokens() -> None:
+    options = installed()
+    options["scopes"] = set(options["scopes"]) - {"files:write", "users:read"}
+    async with SlackDouble(**options) as slack:
+        checks = {result.name: result for result in await check(slack_settings(slack, slack_app_token="xapp-old"))}
+    assert checks["slack scopes"].detail == "missing: files:write, users:read"
+    assert "parley manifest slack" in checks["slack scopes"].fix
+    assert not checks["slack app token"].ok
+    assert "connections:write" in checks["slack app token"].fix
+    assert "slack socket mode" not in checks
 
 
-async def test_the_doctor_says_when_slack_is_not_set_up(slack: SlackDouble) -> None:
-    (found,) = await check(slack_settings(slack, slack_bot_token=None, slack_app_token=None))
-    assert (found.ok, found.detail) == (True, "not set up")
+async def test_the_doctor_reports_that_slack_is_not_set_up(slack: SlackDouble) -> None:
+    (checks,) = await check(slack_settings(slack, slack_bot_token=None, slack_app_token=None))
+    assert (checks.ok, checks.detail) == (True, "not set up")
 
 
-async def test_the_doctor_sees_a_clock_that_is_wrong_and_a_bot_that_is_nowhere(slack: SlackDouble) -> None:
+async def test_the_doctor_reports_a_wrong_clock_and_a_bot_in_no_channel(slack: SlackDouble) -> None:
     for channel in slack.world.channels.values():
         channel.members.discard(BOT_USER)
     late = datetime.now(UTC) + timedelta(minutes=6)
-    found = {finding.name: finding for finding in await check(slack_settings(slack), clock=lambda: late)}
-    assert not found["slack clock"].ok
-    assert "NTP" in found["slack clock"].fix
-    assert not found["slack channels"].ok
-    assert "/invite" in found["slack channels"].fix
+    checks = {result.name: result for result in await check(slack_settings(slack), clock=lambda: late)}
+    assert not checks["slack clock"].ok
+    assert "NTP" in checks["slack clock"].fix
+    assert not checks["slack channels"].ok
+    assert "/invite" in checks["slack channels"].fix

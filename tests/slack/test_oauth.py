@@ -1,4 +1,4 @@
-"""Many workspaces: each installs the app itself, is a tenant of its own, and is spoken with by its own token."""
+"""Several workspaces install the app with OAuth: each has its own tenant and its own rotating token."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from bot.app import open_app
 from bot.config import Settings
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.errors import ConfigError, MessageGone, ParleyError
-from bot.platforms.slack import connection
+from bot.platforms.slack import web_client
 from bot.platforms.slack.app import serve
-from bot.platforms.slack.diagnostics import Check, check
-from bot.platforms.slack.installations import Installations, Stored
+from bot.platforms.slack.check_result import Check
+from bot.platforms.slack.diagnostics import check
+from bot.platforms.slack.installations import Installations, InstallationToken
 from bot.platforms.slack.manifest import SCOPES, manifest
-from bot.platforms.slack.oauth import COOKIE
+from bot.platforms.slack.oauth import STATE_COOKIE
 from bot.store import event_log, slack_workspaces
 from bot.store.session import Database
 from bot.store.slack_workspaces import Installed
 from knowledge.sources import UploadSource
 from tests.doubles.slack import SlackDouble
-from tests.doubles.slack_oauth import CLIENT_ID, CLIENT_SECRET, Cloud
+from tests.doubles.slack_oauth import CLIENT_ID, CLIENT_SECRET, SlackCloud
 from tests.doubles.slack_world import BOT_USER, Message
-from tests.slack.conftest import installed as set_up
+from tests.slack.conftest import installed as app_options
 from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 SIGNING = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -51,8 +52,8 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-class Hands:
-    """A clock that is moved."""
+class ManualClock:
+    """A clock that tests move."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -65,20 +66,20 @@ class Hands:
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-async def cloud(hands: Hands) -> AsyncIterator[Cloud]:
+async def cloud(clock: ManualClock) -> AsyncIterator[SlackCloud]:
     """Two workspaces on one Slack."""
     async with AsyncExitStack() as stack:
-        doubles = {team: await stack.enter_async_context(SlackDouble(**set_up())) for team in (ONE, TWO)}
-        yield await stack.enter_async_context(Cloud(doubles, hands.seconds))
+        doubles = {team: await stack.enter_async_context(SlackDouble(**app_options())) for team in (ONE, TWO)}
+        yield await stack.enter_async_context(SlackCloud(doubles, clock.seconds))
 
 
-def settings_of(cloud: Cloud, port: int = 3000, **more: Any) -> Settings:
-    given: dict[str, Any] = {
+def settings_of(cloud: SlackCloud, port: int = 3000, **more: Any) -> Settings:
+    options: dict[str, Any] = {
         "slack_client_id": CLIENT_ID,
         "slack_client_secret": CLIENT_SECRET,
         "slack_signing_secret": SIGNING,
@@ -88,38 +89,38 @@ def settings_of(cloud: Cloud, port: int = 3000, **more: Any) -> Settings:
         "token_keys": (OLD_KEY,),
         "data_dir": Path("unused"),
     }
-    return Settings(_env_file=None, **{**given, **more})
+    return Settings(_env_file=None, **{**options, **more})
 
 
 class Browser:
-    """Somebody's browser, and Slack's own requests, at the public address."""
+    """A user's browser and Slack's own requests, at the public address."""
 
-    def __init__(self, session: aiohttp.ClientSession, port: int, cloud: Cloud) -> None:
+    def __init__(self, session: aiohttp.ClientSession, port: int, cloud: SlackCloud) -> None:
         self._session, self._cloud = session, cloud
         self.base = f"http://127.0.0.1:{port}"
 
-    async def begin(self) -> tuple[str, str]:
-        """The state that was sent to Slack, and the cookie that stays."""
-        async with self._session.get(f"{self.base}/slack/install", allow_redirects=False) as answer:
-            assert answer.status == 302
-            asked = parse_qs(urlsplit(answer.headers["Location"]).query)
-            assert asked["client_id"] == [CLIENT_ID]
-            assert set(asked["scope"][0].split(",")) == set(SCOPES)
-            assert asked["redirect_uri"] == [f"{self.base}/slack/oauth_redirect"]
-            return asked["state"][0], answer.cookies[COOKIE].value
+    async def start(self) -> tuple[str, str]:
+        """Start an installation; return the state sent to Slack and the cookie."""
+        async with self._session.get(f"{self.base}/slack/install", allow_redirects=False) as response:
+            assert response.status == 302
+            query = parse_qs(urlsplit(response.headers["Location"]).query)
+            assert query["client_id"] == [CLIENT_ID]
+            assert set(query["scope"][0].split(",")) == set(SCOPES)
+            assert query["redirect_uri"] == [f"{self.base}/slack/oauth_redirect"]
+            return query["state"][0], response.cookies[STATE_COOKIE].value
 
-    async def come_back(self, cookie: str, **query: str) -> tuple[int, str]:
-        headers = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
+    async def return_from_slack(self, cookie: str, **query: str) -> tuple[int, str]:
+        headers = {"Cookie": f"{STATE_COOKIE}={cookie}"} if cookie else {}
         url = f"{self.base}/slack/oauth_redirect"
-        async with self._session.get(url, params=query, headers=headers) as answer:
-            return answer.status, await answer.text()
+        async with self._session.get(url, params=query, headers=headers) as response:
+            return response.status, await response.text()
 
     async def install(self, team: str) -> tuple[int, str]:
-        state, cookie = await self.begin()
-        return await self.come_back(cookie, state=state, code=self._cloud.consent(team))
+        state, cookie = await self.start()
+        return await self.return_from_slack(cookie, state=state, code=self._cloud.consent(team))
 
-    async def tell(self, team: str, event: dict[str, Any], *, at: float | None = None, **more: Any) -> int:
-        """Slack delivers an event of a workspace, signed."""
+    async def send_event(self, team: str, event: dict[str, Any], *, at: float | None = None, **more: Any) -> int:
+        """Deliver a signed event of a workspace."""
         body = {
             "type": "event_callback",
             "team_id": team,
@@ -130,64 +131,66 @@ class Browser:
         }
         return await self.post(json.dumps({key: value for key, value in (body | more).items() if value is not None}))
 
-    async def post(self, body: str, kind: str = "json") -> int:
-        """Slack sends that, signed."""
+    async def post(self, body: str, encoding: str = "json") -> int:
+        """Post a signed request."""
         stamp = str(int(time.time()))
         signature = SignatureVerifier(SIGNING).generate_signature(timestamp=stamp, body=body)
         headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": str(signature)}
-        headers["Content-Type"] = {"json": "application/json", "form": "application/x-www-form-urlencoded"}[kind]
-        async with self._session.post(f"{self.base}/slack/events", data=body, headers=headers) as answer:
-            return answer.status
+        headers["Content-Type"] = {"json": "application/json", "form": "application/x-www-form-urlencoded"}[encoding]
+        async with self._session.post(f"{self.base}/slack/events", data=body, headers=headers) as response:
+            return response.status
 
     async def command(self, team: str, name: str, text: str, user: str, channel: str, **more: str) -> int:
-        """Somebody runs a slash command in a workspace."""
+        """Run a slash command in a workspace."""
         slack = self._cloud.workspaces[more.get("enterprise_id", team)]
-        author, place = slack.user_id(user), slack.channel(channel)
+        author, target = slack.user_id(user), slack.channel(channel)
         form = {
             "command": name,
             "text": text,
             "team_id": team,
-            "channel_id": place.id,
-            "channel_name": place.name,
+            "channel_id": target.id,
+            "channel_name": target.name,
             "user_id": author,
             "user_name": user,
-            "response_url": slack.handouts.response_url(place.id, author),
-            "trigger_id": slack.handouts.trigger(),
+            "response_url": slack.temporary.response_url(target.id, author),
+            "trigger_id": slack.temporary.trigger(),
         }
         return await self.post(urlencode(form | more), "form")
 
     async def interact(self, payload: dict[str, Any]) -> int:
-        """Slack tells what somebody pressed."""
+        """Deliver an interaction."""
         return await self.post(urlencode({"payload": json.dumps(payload)}), "form")
 
     async def ask(self, team: str, text: str, **more: Any) -> Message:
-        """Alice mentions the bot in the general channel of a workspace."""
+        """Mention the bot as alice in the general channel of a workspace."""
         slack = self._cloud.workspaces[more.get("enterprise_id", team)]
-        message = slack.past("general", "alice", f"{slack.bot} {text}", time.time() - 60)
+        message = slack.add_past("general", "alice", f"{slack.bot} {text}", time.time() - 60)
         event = {**message.payload(), "type": "app_mention", "channel": message.channel, "event_ts": message.ts}
-        assert await self.tell(team, event, **more) == 200
+        assert await self.send_event(team, event, **more) == 200
         return message
 
 
 @asynccontextmanager
-async def serving(cloud: Cloud, dispatcher: object, services: object, made: Settings) -> AsyncIterator[Browser]:
+async def serving(
+    cloud: SlackCloud, dispatcher: object, services: object, settings: Settings
+) -> AsyncIterator[Browser]:
     ready = asyncio.Event()
-    task = asyncio.create_task(serve(dispatcher, services, made, ready=ready, round_seconds=0.1))  # type: ignore[arg-type]
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    task = asyncio.create_task(serve(dispatcher, services, settings, ready=ready, maintenance_seconds=0.1))  # type: ignore[arg-type]
+    ready_task = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, ready_task}, return_when=asyncio.FIRST_COMPLETED)
+    ready_task.cancel()
     if task.done():
         task.result()
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-            yield Browser(session, made.slack_http_port, cloud)
+            yield Browser(session, settings.slack_http_port, cloud)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture
-async def served(cloud: Cloud, database: Database) -> AsyncIterator[tuple[Browser, ScriptedDispatcher]]:
+async def served(cloud: SlackCloud, database: Database) -> AsyncIterator[tuple[Browser, ScriptedDispatcher]]:
     dispatcher = ScriptedDispatcher()
     services = SimpleNamespace(database=database, workspace_pacing=WorkspacePacing())
     async with serving(cloud, dispatcher, services, settings_of(cloud, free_port())) as browser:
@@ -196,13 +199,13 @@ async def served(cloud: Cloud, database: Database) -> AsyncIterator[tuple[Browse
 
 
 def rows(database_url: str, table: str = "slack_installations") -> list[str]:
-    """The rows of a table as they lie there, whoever's they are."""
+    """Return the stored rows of a table, of every tenant."""
     with psycopg.connect(database_url) as connection:
         return [row[0] for row in connection.execute(f"SELECT t::text FROM {table} t").fetchall()]
 
 
-async def test_a_workspace_installs_the_app_and_no_token_lies_open(
-    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
+async def test_an_installation_stores_its_tokens_encrypted(
+    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
 ) -> None:
     browser, dispatcher = served
     status, page = await browser.install(ONE)
@@ -216,48 +219,48 @@ async def test_a_workspace_installs_the_app_and_no_token_lies_open(
     assert "T0ONE" in row
     with psycopg.connect(database_url) as connection:
         names = [name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
-    everything = "\n".join(line for name in names for line in rows(database_url, name))
-    for token, handed in cloud.tokens.items():
-        assert token not in everything
-        assert handed.refresh_token not in everything
+    all_rows = "\n".join(line for name in names for line in rows(database_url, name))
+    for token, issued in cloud.tokens.items():
+        assert token not in all_rows
+        assert issued.refresh_token not in all_rows
 
 
-async def test_consent_that_is_forged_replayed_late_or_denied_installs_nothing(
-    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
+async def test_forged_replayed_late_or_denied_consent_installs_nothing(
+    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
 ) -> None:
     browser, _ = served
-    state, cookie = await browser.begin()
+    state, cookie = await browser.start()
     code = cloud.consent(ONE)
-    for held, query in [
+    for sent_cookie, query in [
         ("", {"state": state, "code": code}),
         ("another", {"state": state, "code": code}),
         ("forged", {"state": "forged", "code": code}),
         (cookie, {"code": code}),
         ("", {"code": code}),
     ]:
-        assert (await browser.come_back(held, **query))[0] == 400
-    status, page = await browser.come_back(cookie, state=state, error="access_denied")
+        assert (await browser.return_from_slack(sent_cookie, **query))[0] == 400
+    status, page = await browser.return_from_slack(cookie, state=state, error="access_denied")
     assert (status, "did not allow" in page) == (200, True)
-    assert (await browser.come_back(cookie, state=state, code=code))[0] == 400, "a state is good once"
-    state, cookie = await browser.begin()
+    assert (await browser.return_from_slack(cookie, state=state, code=code))[0] == 400, "a state is valid once"
+    state, cookie = await browser.start()
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE oauth_states SET expires_at = now() - interval '1 second'")
-    status, page = await browser.come_back(cookie, state=state, code=code)
+    status, page = await browser.return_from_slack(cookie, state=state, code=code)
     assert (status, "ten minutes" in page) == (400, True)
-    state, cookie = await browser.begin()
-    status, page = await browser.come_back(cookie, state=state, code="<script>")
+    state, cookie = await browser.start()
+    status, page = await browser.return_from_slack(cookie, state=state, code="<script>")
     assert (status, "invalid_code" in page) == (400, True)
     assert rows(database_url) == []
-    assert state not in "".join(rows(database_url, "oauth_states")), "a state is kept as its digest"
+    assert state not in "".join(rows(database_url, "oauth_states")), "only the digest of a state is stored"
     assert not cloud.tokens
 
 
-async def test_a_workspace_that_is_not_served_is_left_again(
-    cloud: Cloud, database: Database, database_url: str
+async def test_the_app_is_uninstalled_from_a_workspace_that_is_not_served(
+    cloud: SlackCloud, database: Database, database_url: str
 ) -> None:
-    made = settings_of(cloud, free_port(), slack_workspaces=(TWO,))
+    settings = settings_of(cloud, free_port(), slack_workspaces=(TWO,))
     async with serving(
-        cloud, ScriptedDispatcher(), SimpleNamespace(database=database, workspace_pacing=WorkspacePacing()), made
+        cloud, ScriptedDispatcher(), SimpleNamespace(database=database, workspace_pacing=WorkspacePacing()), settings
     ) as browser:
         status, page = await browser.install(ONE)
         assert (status, "does not serve your workspace" in page) == (403, True)
@@ -266,48 +269,52 @@ async def test_a_workspace_that_is_not_served_is_left_again(
     assert len(rows(database_url)) == 1
 
 
-async def test_removing_the_app_ends_its_events_and_deletes_its_tokens(
-    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database: Database, database_url: str
+async def test_removing_the_app_stops_its_events_and_deletes_its_tokens(
+    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], database: Database, database_url: str
 ) -> None:
     browser, dispatcher = served
     await browser.install(ONE)
     await browser.install(TWO)
     for event in ({"type": "tokens_revoked", "tokens": {"bot": [BOT_USER]}}, {"type": "app_uninstalled"}):
-        assert await browser.tell(ONE, event) == 200
+        assert await browser.send_event(ONE, event) == 200
     await browser.ask(ONE, "is anybody there?")
     await browser.ask(TWO, "is anybody there?")
     assert [incoming.thread.tenant_id for incoming in dispatcher.accepted] == ["slack:T0TWO"]
-    gone, stays = await slack_workspaces.every(database)
-    assert (gone.sealed, gone.removed_at is None) == (None, False)
-    assert stays.sealed is not None
+    removed, kept = await slack_workspaces.every(database)
+    assert (removed.sealed, removed.removed_at is None) == (None, False)
+    assert kept.sealed is not None
 
     before = time.time() - 3600
     await browser.install(ONE)
-    assert await browser.tell(ONE, {"type": "app_uninstalled"}, at=before) == 200
+    assert await browser.send_event(ONE, {"type": "app_uninstalled"}, at=before) == 200
     await browser.ask(ONE, "and now?")
     assert dispatcher.accepted[-1].thread.tenant_id == "slack:T0ONE", (
-        "news from before the new installation removes nothing"
+        "an event older than the installation removes nothing"
     )
-    assert await browser.tell(ONE, {"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}}) == 200
-    assert all(made.sealed for made in await slack_workspaces.every(database)), "a person's token is none of ours"
+    assert await browser.send_event(ONE, {"type": "tokens_revoked", "tokens": {"oauth": ["U0ALICE"]}}) == 200
+    assert all(one.sealed for one in await slack_workspaces.every(database)), "user tokens are ignored"
 
 
-# --- tokens that end
+# --- token rotation
 
 
 @asynccontextmanager
-async def installations_of(cloud: Cloud, url: str, hands: Hands, **more: Any) -> AsyncIterator[Installations]:
-    """What one process holds."""
-    database, made = Database(url), settings_of(cloud, **more)
-    async with connection.pool() as session:
-        yield Installations(database, made, connection.bare(made, session), clock=hands)
+async def installations_of(
+    cloud: SlackCloud, url: str, clock: ManualClock, **more: Any
+) -> AsyncIterator[Installations]:
+    """Yield the installations as one process sees them."""
+    database, settings = Database(url), settings_of(cloud, **more)
+    async with web_client.http_session() as session:
+        yield Installations(database, settings, web_client.tokenless_client(settings, session), clock=clock)
     await database.aclose()
 
 
-async def given(cloud: Cloud, installations: Installations, hands: Hands, team: str = ONE) -> Stored:
-    """The team's workspace has the app."""
-    told = cloud.hand_out(team)
-    made = Installed(
+async def install_directly(
+    cloud: SlackCloud, installations: Installations, clock: ManualClock, team: str = ONE
+) -> InstallationToken:
+    """Store an installation of the team without the OAuth flow."""
+    tokens = cloud.issue(team)
+    installation = Installed(
         tenant_id=f"slack:{team}",
         team_id=team,
         enterprise_id="",
@@ -317,98 +324,100 @@ async def given(cloud: Cloud, installations: Installations, hands: Hands, team: 
         bot_user_id=BOT_USER,
         scopes="",
         installed_by="U0ADA",
-        installed_at=hands.now,
+        installed_at=clock.now,
         sealed=None,
-        expires_at=hands.now + timedelta(seconds=cloud.lasts),
-        refreshed_at=hands.now,
+        expires_at=clock.now + timedelta(seconds=cloud.token_seconds),
+        refreshed_at=clock.now,
     )
-    await installations.keep(made, told["access_token"], told["refresh_token"])
-    return Stored(installations, f"slack:{team}")
+    await installations.save(installation, tokens["access_token"], tokens["refresh_token"])
+    return InstallationToken(installations, f"slack:{team}")
 
 
-async def test_a_token_is_renewed_before_it_ends_and_once_it_has_ended(
-    cloud: Cloud, database_url: str, hands: Hands
+async def test_a_token_is_renewed_before_and_after_it_expires(
+    cloud: SlackCloud, database_url: str, clock: ManualClock
 ) -> None:
-    async with installations_of(cloud, database_url, hands) as process, connection.pool() as session:
-        stored = await given(cloud, process, hands)
-        client = connection.clients(settings_of(cloud), session, stored).patient
+    async with installations_of(cloud, database_url, clock) as process, web_client.http_session() as session:
+        stored = await install_directly(cloud, process, clock)
+        client = web_client.create_clients(settings_of(cloud), session, stored).retrying
         first = await stored.token()
-        hands.now += timedelta(hours=9, minutes=59)
+        clock.now += timedelta(hours=9, minutes=59)
         assert await stored.token() == first
-        hands.now += timedelta(minutes=2)
+        clock.now += timedelta(minutes=2)
         second = await stored.token()
         assert (second != first, cloud.renewals) == (True, [ONE])
-        hands.now += timedelta(hours=13)
-        assert (await client.auth_test())["ok"], "a token that has ended is renewed before the call"
+        clock.now += timedelta(hours=13)
+        assert (await client.auth_test())["ok"], "an expired token is renewed before the call"
         assert cloud.renewals == [ONE, ONE]
-        cloud.tokens[cloud.current(ONE)].until = hands.seconds()
-        assert (await client.auth_test())["ok"], "one that Slack ended earlier is renewed on its refusal"
+        cloud.tokens[cloud.current(ONE)].expires_at = clock.seconds()
+        assert (await client.auth_test())["ok"], "a token that Slack revoked early is renewed after its refusal"
         assert cloud.renewals == [ONE, ONE, ONE]
 
 
-async def test_two_processes_renew_a_token_once(cloud: Cloud, database_url: str, hands: Hands) -> None:
+async def test_two_processes_renew_a_token_once(cloud: SlackCloud, database_url: str, clock: ManualClock) -> None:
     async with (
-        installations_of(cloud, database_url, hands) as here,
-        installations_of(cloud, database_url, hands) as there,
+        installations_of(cloud, database_url, clock) as first,
+        installations_of(cloud, database_url, clock) as second,
     ):
-        await given(cloud, here, hands)
-        hands.now += timedelta(hours=13)
-        found = await asyncio.gather(*(process.grant("slack:T0ONE") for process in (here, there) for _ in range(5)))
+        await install_directly(cloud, first, clock)
+        clock.now += timedelta(hours=13)
+        found = await asyncio.gather(*(process.grant("slack:T0ONE") for process in (first, second) for _ in range(5)))
     assert cloud.renewals == [ONE]
     assert {grant.token for grant in found} == {cloud.current(ONE)}
 
 
-async def test_a_refresh_token_that_is_lost_is_told_with_the_cure(
-    cloud: Cloud, database_url: str, hands: Hands
+async def test_a_lost_refresh_token_is_reported_with_a_fix(
+    cloud: SlackCloud, database_url: str, clock: ManualClock
 ) -> None:
-    async with installations_of(cloud, database_url, hands) as process:
-        stored = await given(cloud, process, hands)
-        cloud.tokens[cloud.current(ONE)].refresh_token = "spent elsewhere"
-        hands.now += timedelta(hours=11)
-        assert await stored.token(), "as long as the token is good it is used"
-        hands.now += timedelta(hours=2)
-        with pytest.raises(MessageGone, match="install the app again"):
+    async with installations_of(cloud, database_url, clock) as process:
+        stored = await install_directly(cloud, process, clock)
+        cloud.tokens[cloud.current(ONE)].refresh_token = "used by another"
+        clock.now += timedelta(hours=11)
+        assert await stored.token(), "a valid token is still used"
+        clock.now += timedelta(hours=2)
+        with pytest.raises(MessageGone, match="Install the app again"):
             await stored.token()
 
 
-async def test_keys_change_by_putting_a_new_one_in_front(cloud: Cloud, database_url: str, hands: Hands) -> None:
-    async with installations_of(cloud, database_url, hands) as process:
-        token = await (await given(cloud, process, hands)).token()
-        await given(cloud, process, hands, TWO)
-    async with installations_of(cloud, database_url, hands, token_keys=(NEW_KEY, OLD_KEY)) as process:
-        assert await Stored(process, "slack:T0ONE").token() == token
-        assert await process.reseal() == 2
-        assert await process.reseal() == 0
-    async with installations_of(cloud, database_url, hands, token_keys=(NEW_KEY,)) as process:
-        assert await Stored(process, "slack:T0ONE").token() == token
+async def test_keys_are_rotated_by_adding_a_new_first_key(
+    cloud: SlackCloud, database_url: str, clock: ManualClock
+) -> None:
+    async with installations_of(cloud, database_url, clock) as process:
+        token = await (await install_directly(cloud, process, clock)).token()
+        await install_directly(cloud, process, clock, TWO)
+    async with installations_of(cloud, database_url, clock, token_keys=(NEW_KEY, OLD_KEY)) as process:
+        assert await InstallationToken(process, "slack:T0ONE").token() == token
+        assert await process.reencrypt() == 2
+        assert await process.reencrypt() == 0
+    async with installations_of(cloud, database_url, clock, token_keys=(NEW_KEY,)) as process:
+        assert await InstallationToken(process, "slack:T0ONE").token() == token
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "UPDATE slack_installations SET sealed = "
             "(SELECT sealed FROM slack_installations WHERE team_id = 'T0TWO') WHERE team_id = 'T0ONE'"
         )
-    async with installations_of(cloud, database_url, hands, token_keys=(NEW_KEY,)) as process:
+    async with installations_of(cloud, database_url, clock, token_keys=(NEW_KEY,)) as process:
         with pytest.raises(ConfigError, match="somebody else's"):
-            await Stored(process, "slack:T0ONE").token()
-    async with installations_of(cloud, database_url, hands) as process:
+            await InstallationToken(process, "slack:T0ONE").token()
+    async with installations_of(cloud, database_url, clock) as process:
         with pytest.raises(ConfigError, match="PARLEY_TOKEN_KEYS"):
-            await Stored(process, "slack:T0TWO").token()
+            await InstallationToken(process, "slack:T0TWO").token()
 
 
 # --- tenants
 
 
-def stands(slack: SlackDouble, question: Message) -> bool:
-    """Whether the answer is complete."""
+def is_answered(slack: SlackDouble, question: Message) -> bool:
+    """Return whether the answer is complete."""
     return any("parley_up" in reply.now.buttons for reply in slack.replies(question))
 
 
-async def test_two_workspaces_at_once_never_see_each_others_documents(
-    cloud: Cloud, database_url: str, tmp_path: Path
+async def test_two_workspaces_never_see_each_others_documents(
+    cloud: SlackCloud, database_url: str, tmp_path: Path
 ) -> None:
-    none = {"anthropic_api_key": None, "openai_api_key": None, "openai_base_url": None, "reranker": "none"}
-    made = settings_of(cloud, free_port(), database_url=database_url, data_dir=tmp_path, **none)
+    no_model = {"anthropic_api_key": None, "openai_api_key": None, "openai_base_url": None, "reranker": "none"}
+    settings = settings_of(cloud, free_port(), database_url=database_url, data_dir=tmp_path, **no_model)
     days = {ONE: "31", TWO: "27"}
-    async with open_app(made) as app, serving(cloud, app.dispatcher, app.services, made) as browser:
+    async with open_app(settings) as app, serving(cloud, app.dispatcher, app.services, settings) as browser:
         for team, number in days.items():
             await browser.install(team)
             text = f"# Leave\n\nEverybody at {team} has {number} days of paid leave a year.\n"
@@ -417,56 +426,58 @@ async def test_two_workspaces_at_once_never_see_each_others_documents(
         asked = [(team, await browser.ask(team, "how many days of paid leave?")) for _ in range(2) for team in days]
         for team, question in asked:
             slack = cloud.workspaces[team]
-            await slack.until(partial(stands, slack, question))
+            await slack.until(partial(is_answered, slack, question))
             (answer,) = slack.replies(question)
             other = days[TWO if team == ONE else ONE]
             assert f"{days[team]} days" in answer.shown
             assert other not in answer.shown
         with pytest.raises(ParleyError, match="not installed"):
-            await Stored(Installations(app.database, made, connection.bare(made, None)), "slack:T9").token()
+            await InstallationToken(
+                Installations(app.database, settings, web_client.tokenless_client(settings, None)), "slack:T9"
+            ).token()
 
 
-async def test_the_doctor_sees_each_workspace_and_which_events_came(
-    cloud: Cloud, served: tuple[Browser, ScriptedDispatcher], database: Database
+async def test_the_doctor_reports_each_workspace_and_its_events(
+    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], database: Database
 ) -> None:
     browser, _ = served
-    made = settings_of(cloud)
-    (_, nobody) = await check(made, database=database)
-    assert nobody.detail == "none has installed the app yet"
-    assert f"{made.slack_public_url}/slack/install" in nobody.fix
+    settings = settings_of(cloud)
+    (_, no_workspace) = await check(settings, database=database)
+    assert no_workspace.detail == "no workspace has installed the app yet"
+    assert f"{settings.slack_public_url}/slack/install" in no_workspace.fix
     await browser.install(ONE)
     await browser.install(TWO)
-    await browser.tell(TWO, {"type": "app_uninstalled"})
+    await browser.send_event(TWO, {"type": "app_uninstalled"})
 
-    async def found_once(kinds: set[str]) -> dict[str, Check]:
-        """What the doctor finds once events of those kinds are noted, which happens beside the ack."""
-        noted: set[str] = set()
+    async def checks_after(kinds: set[str]) -> dict[str, Check]:
+        """Return the checks once events of those kinds are recorded, which happens in the background."""
+        recorded: set[str] = set()
         async with asyncio.timeout(60):
-            while noted != kinds:
+            while recorded != kinds:
                 await asyncio.sleep(0.02)
                 async with database.tenant("slack:T0ONE") as session:
-                    noted = set(await event_log.heard(session, tenant_id="slack:T0ONE", platform="slack"))
-        return {one.name: one for one in await check(made, database=database)}
+                    recorded = set(await event_log.heard(session, tenant_id="slack:T0ONE", platform="slack"))
+        return {one.name: one for one in await check(settings, database=database)}
 
     await browser.ask(ONE, "is anybody there?")
-    found = await found_once({"app_mention"})
-    assert not found["slack requests"].ok, "Slack calls https addresses alone"
-    assert "lacks" in found["slack workspace T0ONE"].detail
-    assert "removed the app" in found["slack workspace T0TWO"].detail
-    assert "slack events of T0TWO" not in found
-    assert not found["slack events of T0ONE"].ok, "a mention came and no message of the channel"
-    assert "parley manifest slack" in found["slack events of T0ONE"].fix
+    checks = await checks_after({"app_mention"})
+    assert not checks["slack requests"].ok, "Slack calls only https addresses"
+    assert "missing scopes" in checks["slack workspace T0ONE"].detail
+    assert "app removed" in checks["slack workspace T0TWO"].detail
+    assert "slack events of T0TWO" not in checks
+    assert not checks["slack events of T0ONE"].ok, "a mention arrived but no channel message"
+    assert "parley manifest slack" in checks["slack events of T0ONE"].fix
     joined = {"type": "message", "subtype": "channel_join", "channel_type": "channel", "channel": "C0GENERAL"}
-    await browser.tell(ONE, joined)
-    found = await found_once({"app_mention", "message.channels"})
-    assert found["slack events of T0ONE"].ok
-    assert "not seen yet: message.groups, message.im, message.mpim" in found["slack events of T0ONE"].detail
+    await browser.send_event(ONE, joined)
+    checks = await checks_after({"app_mention", "message.channels"})
+    assert checks["slack events of T0ONE"].ok
+    assert "not received yet: message.groups, message.im, message.mpim" in checks["slack events of T0ONE"].detail
 
 
-def test_the_manifest_of_many_workspaces_names_where_to_come_back() -> None:
-    made = manifest("https://parley.example.com/", many=True)
-    assert made["oauth_config"]["redirect_urls"] == ["https://parley.example.com/slack/oauth_redirect"]
-    assert made["settings"]["token_rotation_enabled"]
-    assert {"app_uninstalled", "tokens_revoked"} <= set(made["settings"]["event_subscriptions"]["bot_events"])
+def test_the_manifest_for_many_workspaces_has_the_redirect_url() -> None:
+    app = manifest("https://parley.example.com/", many=True)
+    assert app["oauth_config"]["redirect_urls"] == ["https://parley.example.com/slack/oauth_redirect"]
+    assert app["settings"]["token_rotation_enabled"]
+    assert {"app_uninstalled", "tokens_revoked"} <= set(app["settings"]["event_subscriptions"]["bot_events"])
     assert not manifest("https://parley.example.com/")["settings"]["token_rotation_enabled"]
     assert "redirect_urls" not in manifest()["oauth_config"]

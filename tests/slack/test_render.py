@@ -1,4 +1,4 @@
-"""Parts and replies to blocks that Slack takes and that call nobody."""
+"""Reply parts and command replies as valid Slack blocks without mentions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.commands.base import Reply, Table
-from bot.platforms.slack import render
+from bot.platforms.slack import modals, render
 from bot.platforms.slack.surface import LIMITS
 from bot.types.display import Action, Citation, Part
 from tests.doubles import slack_blocks
-from tests.doubles.slack_world import pings
+from tests.doubles.slack_world import mentions_in
 
 ACTIONS: tuple[Action, ...] = ("sources", "why", "up", "down", "again", "strong")
 
@@ -32,23 +32,23 @@ CITATIONS = st.builds(
 
 
 @given(HOSTILE, st.lists(CITATIONS, max_size=15), st.lists(HOSTILE, max_size=3))
-def test_whatever_a_model_writes_is_a_message_that_calls_nobody(
+def test_any_model_output_is_a_valid_message_without_mentions(
     text: str, cited: list[Citation], notes: list[str]
 ) -> None:
-    made = render.message(part(text, *cited, notes=tuple(notes)))
-    assert slack_blocks.faults(made["blocks"]) == []
-    assert made["text"].strip()
-    assert pings("\n".join([made["text"], *slack_blocks.texts(made["blocks"])])) == []
+    rendered = render.message(part(text, *cited, notes=tuple(notes)))
+    assert slack_blocks.faults(rendered["blocks"]) == []
+    assert rendered["text"].strip()
+    assert mentions_in("\n".join([rendered["text"], *slack_blocks.texts(rendered["blocks"])])) == []
 
 
-def test_a_full_part_fits() -> None:
+def test_a_part_of_the_maximum_length_fits() -> None:
     text = "<!channel> " * (LIMITS.message_chars // 11)
-    made = render.message(part(text))
-    assert slack_blocks.markdown_chars(made["blocks"]) <= 12_000
-    assert len(made["text"]) <= 4000
+    rendered = render.message(part(text))
+    assert slack_blocks.markdown_chars(rendered["blocks"]) <= 12_000
+    assert len(rendered["text"]) <= 4000
 
 
-def test_markdown_goes_out_as_it_is() -> None:
+def test_markdown_is_sent_unchanged() -> None:
     text = "# Title\n\n> quoted\n\n`a < b` and <https://a.example> &amp; **bold**"
     assert render.message(part(text))["blocks"][0] == {"type": "markdown", "text": text}
 
@@ -66,37 +66,37 @@ def test_a_link_cannot_be_broken_out_of() -> None:
     assert text == "*[1]* <https://a.example/x%7Cy%3Ez|a¦b&gt;c>"
 
 
-def test_many_sources_end_with_their_number() -> None:
+def test_a_long_list_of_sources_is_truncated() -> None:
     blocks = render.sources([Citation(n, "s", f"t{n}", "q") for n in range(1, 14)])
     assert len(blocks) == 11
     assert blocks[-1]["elements"][0]["text"] == "and 3 more sources"
 
 
-def test_a_table_keeps_to_slacks_size() -> None:
+def test_a_table_keeps_within_slacks_limits() -> None:
     columns = tuple(f"c{index}" for index in range(25))
     rows = [tuple(range(25)) for _ in range(300)]
-    made = render.reply(Reply("Costs", Table(columns, rows)))
-    assert slack_blocks.faults(made["blocks"]) == []
-    table = made["blocks"][1]
+    rendered = render.reply(Reply("Costs", Table(columns, rows)))
+    assert slack_blocks.faults(rendered["blocks"]) == []
+    table = rendered["blocks"][1]
     assert len(table["rows"][0]) == 20
-    assert made["blocks"][2]["elements"][0]["text"].startswith(f"{300 - len(table['rows']) + 1} more rows")
+    assert rendered["blocks"][2]["elements"][0]["text"].startswith(f"{300 - len(table['rows']) + 1} more rows")
 
 
-def test_a_table_of_long_cells_is_cut_by_characters() -> None:
-    made = render.reply(Reply("", Table(("a",), [("x" * 3000,), ("y" * 6000,), ("z" * 3000,)])))
-    assert slack_blocks.faults(made["blocks"]) == []
-    assert len(made["blocks"][0]["rows"]) == 3
+def test_a_table_of_long_cells_is_truncated_by_characters() -> None:
+    rendered = render.reply(Reply("", Table(("a",), [("x" * 3000,), ("y" * 6000,), ("z" * 3000,)])))
+    assert slack_blocks.faults(rendered["blocks"]) == []
+    assert len(rendered["blocks"][0]["rows"]) == 3
 
 
 def test_cells_show_numbers_and_gaps() -> None:
-    made = render.table(("who", "tokens"), [("bob", 12_345), ("ada", None)])
-    assert [[cell["text"] for cell in row] for row in made["rows"]] == [
+    rendered = render.table(("who", "tokens"), [("bob", 12_345), ("ada", None)])
+    assert [[cell["text"] for cell in row] for row in rendered["rows"]] == [
         ["who", "tokens"],
         ["bob", "12,345"],
         ["ada", "–"],
     ]
-    assert [column["align"] for column in made["column_settings"]] == ["left", "right"]
+    assert [column["align"] for column in rendered["column_settings"]] == ["left", "right"]
 
 
-def test_the_reason_modal_is_one_slack_opens() -> None:
-    assert slack_blocks.view_faults(render.reason_view("turn-1", "C1", "1.0")) == []
+def test_the_reason_modal_is_valid() -> None:
+    assert slack_blocks.view_faults(modals.reason_view("turn-1", "C1", "1.0")) == []

@@ -1,4 +1,4 @@
-"""Any Markdown, in any pieces, through any limit comes out whole: streamed, edited, or changing over in the middle."""
+"""Property tests: any Markdown arrives completely through any limit, streamed, edited or both, despite failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.display.split import rendered
 from bot.engine.display.stream import Display
-from bot.platforms.slack.native_streams import Mode, Streams
+from bot.platforms.slack.native_streams import Mode, StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_api import WebApi
@@ -23,24 +23,24 @@ from tests.doubles.slack_streams import Refusal
 from tests.doubles.slack_world import TEAM, Message, Version
 from tests.engine.test_markdown import DOCUMENT, LIMIT, SOUP, blocks, letters
 
-Mishap = Literal["", "ended", "lost before", "lost after", "429", "internal_error"]
+Fault = Literal["", "ended", "lost before", "lost after", "429", "internal_error"]
 
-MISHAPS: st.SearchStrategy[list[Mishap]] = st.lists(
+FAULTS: st.SearchStrategy[list[Fault]] = st.lists(
     st.sampled_from(["", "", "", "", "ended", "lost before", "lost after", "429", "internal_error"]), max_size=25
 )
 
 
-Death = tuple[int, bool] | None
-"""After how many calls a process dies, and whether the one it dies in is still carried out; None: it lives."""
+Crash = tuple[int, bool] | None
+"""After how many calls the process crashes, and whether the last call is still executed; None: no crash."""
 
 
-class Died(BaseException):
-    """A process ends in the middle of a call: nothing that it does afterwards reaches anybody."""
+class Crashed(BaseException):
+    """The process crashed during a call: nothing that it does afterwards has an effect."""
 
 
 @dataclass
-class Answer:
-    """What the SDK's errors carry."""
+class Response:
+    """The response inside the SDK's errors."""
 
     data: Mapping[str, Any]
     status_code: int
@@ -48,18 +48,18 @@ class Answer:
 
 
 def refusal(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> SlackApiError:
-    """As the SDK raises it."""
-    return SlackApiError("", Answer(data, status, headers or {}))  # type: ignore[no-untyped-call]
+    """Return the error as the SDK raises it."""
+    return SlackApiError("", Response(data, status, headers or {}))  # type: ignore[no-untyped-call]
 
 
 @dataclass
-class InProcess:
-    """The Web API of the double, called without a network; each call meets the next mishap."""
+class InProcessClient:
+    """Calls the double's Web API without a network; each call has the next fault."""
 
     slack: SlackDouble
-    mishaps: list[Mishap] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    dies: Death = None
+    crash: Crash = None
 
     def __post_init__(self) -> None:
         self._api = WebApi(self.slack)
@@ -67,25 +67,25 @@ class InProcess:
     def __getattr__(self, name: str) -> Any:
         async def call(**args: Any) -> Mapping[str, Any]:
             await asyncio.sleep(0)
-            given = {key: value for key, value in args.items() if value is not None}
-            if self.dies is not None and len(self.calls) >= self.dies[0]:
-                if len(self.calls) == self.dies[0] and self.dies[1]:
+            arguments = {key: value for key, value in args.items() if value is not None}
+            if self.crash is not None and len(self.calls) >= self.crash[0]:
+                if len(self.calls) == self.crash[0] and self.crash[1]:
                     with suppress(SlackApiError, ConnectionResetError):
-                        self._call(name.replace("_", ".", 1), given)
-                self.calls.append("died")
-                raise Died
-            return self._call(name.replace("_", ".", 1), given)
+                        self._call(name.replace("_", ".", 1), arguments)
+                self.calls.append("crashed")
+                raise Crashed
+            return self._call(name.replace("_", ".", 1), arguments)
 
         return call
 
     def _call(self, method: str, args: dict[str, Any]) -> Mapping[str, Any]:
         self.calls.append(method)
-        mishap = self.mishaps.pop(0) if self.mishaps else ""
-        if mishap == "lost before":
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "lost before":
             raise ConnectionResetError
-        if mishap == "429":
+        if fault == "429":
             raise refusal({"error": "ratelimited"}, 429, {"Retry-After": "3"})
-        if mishap == "ended":
+        if fault == "ended":
             for message in self.slack.world.messages:
                 if message.stream is not None:
                     message.stream.stopped = True
@@ -93,16 +93,16 @@ class InProcess:
             answer = self._api.answer(method, args)
         except Refusal as refused:
             raise refusal(refused.body) from refused
-        if mishap == "lost after":
+        if fault == "lost after":
             raise ConnectionResetError
-        if mishap == "internal_error":
+        if fault == "internal_error":
             raise refusal({"error": "internal_error"})
         return answer
 
 
 @dataclass
 class Clock:
-    """Moves when somebody sleeps."""
+    """A clock that only sleeping moves."""
 
     now: float = 1000.0
 
@@ -115,12 +115,12 @@ class Clock:
 
 
 async def shown(
-    text: str, cuts: Sequence[int], limit: int, mode: Mode, mishaps: list[Mishap]
-) -> tuple[InProcess, list[Message]]:
-    """Write the text in pieces; the bot's messages as they stand in the end."""
+    text: str, cuts: Sequence[int], limit: int, mode: Mode, faults: list[Fault]
+) -> tuple[InProcessClient, list[Message]]:
+    """Write the text in pieces and return the bot's final messages."""
     slack = SlackDouble(events=(), pace=1e9, stream_seconds=1e12)
-    asked = slack.past("general", "alice", "a question", 1.0)
-    client, clock = InProcess(slack, mishaps), Clock()
+    asked = slack.add_past("general", "alice", "a question", 1.0)
+    client, clock = InProcessClient(slack, faults), Clock()
 
     async def team(user_id: str) -> str:
         return TEAM
@@ -133,7 +133,7 @@ async def shown(
         asked.channel,
         asked.ts,
         since=asked.ts,
-        native=Streams(mode, team),
+        streams=StreamPolicy(mode, team),
         asker=asked.user,
         limits=replace(LIMITS, message_chars=limit, max_parts=200),
         monotonic=clock.monotonic,
@@ -152,38 +152,38 @@ async def shown(
     return client, sorted(replies, key=lambda message: message.ts)
 
 
-async def outlived(
-    text: str, cuts: Sequence[int], limit: int, mode: Mode, lives: Sequence[tuple[Death, list[Mishap]]]
+async def shown_despite_crashes(
+    text: str, cuts: Sequence[int], limit: int, mode: Mode, lives: Sequence[tuple[Crash, list[Fault]]]
 ) -> list[Message]:
-    """Write the text in pieces, each process going on where the one before died; the messages as they stand then."""
+    """Write the text in pieces, each process continuing after the previous crash; return the final messages."""
     slack = SlackDouble(events=(), pace=1e9, stream_seconds=1e12)
-    asked = slack.past("general", "alice", "a question", 1.0)
-    clock, known = Clock(), dict[int, str | None]()
-    allowed = replace(LIMITS, message_chars=limit, max_parts=200)
+    asked = slack.add_past("general", "alice", "a question", 1.0)
+    clock, recorded = Clock(), dict[int, str | None]()
+    limits = replace(LIMITS, message_chars=limit, max_parts=200)
 
     async def team(user_id: str) -> str:
         return TEAM
 
-    for dies, mishaps in lives:
-        client = InProcess(slack, list(mishaps), dies=dies)
+    for crash, faults in lives:
+        client = InProcessClient(slack, list(faults), crash=crash)
 
-        async def record(index: int, ref: str | None, client: InProcess = client) -> str | None:
-            if "died" in client.calls:
-                raise Died
-            known[index] = known.get(index) or ref
-            return known[index]
+        async def record(index: int, ref: str | None, client: InProcessClient = client) -> str | None:
+            if "crashed" in client.calls:
+                raise Crashed
+            recorded[index] = recorded.get(index) or ref
+            return recorded[index]
 
         surface = SlackSurface(
             cast(AsyncWebClient, client),
             asked.channel,
             asked.ts,
             since=asked.ts,
-            native=Streams(mode, team),
+            streams=StreamPolicy(mode, team),
             asker=asked.user,
-            limits=allowed,
+            limits=limits,
             monotonic=clock.monotonic,
         )
-        refs = [known[index] for index in sorted(known)]
+        refs = [recorded[index] for index in sorted(recorded)]
         display = Display(
             surface,
             turn_id="t1",
@@ -194,7 +194,7 @@ async def outlived(
             sleep=clock.sleep,
             deadline=1e6,
         )
-        with suppress(Died):
+        with suppress(Crashed):
             async with display:
                 await display.open("_Looking…_")
                 for cut in sorted(cuts):
@@ -208,72 +208,70 @@ async def outlived(
 
 
 def written(version: Version) -> str:
-    """The answer's text in a version of a message."""
+    """Return the answer's text in a version of a message."""
     return "".join(block["text"] for block in version.blocks if block["type"] == "markdown")
 
 
-def said(text: str) -> str:
-    """Its letters and digits."""
+def alphanumeric(text: str) -> str:
+    """Return the letters and digits of the text."""
     return "".join(char for char in text if char.isalnum())
 
 
-@given(st.one_of(DOCUMENT, SOUP), LIMIT, MISHAPS, st.sampled_from(["everywhere", "off"]), st.data())
+@given(st.one_of(DOCUMENT, SOUP), LIMIT, FAULTS, st.sampled_from(["everywhere", "off"]), st.data())
 @settings(max_examples=120, deadline=None)
-def test_it_comes_out_whole_whatever_happens(
-    text: str, limit: int, mishaps: list[Mishap], mode: Mode, data: st.DataObject
+def test_the_text_arrives_completely_despite_faults(
+    text: str, limit: int, faults: list[Fault], mode: Mode, data: st.DataObject
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
-    _, messages = asyncio.run(shown(text, cuts, limit, mode, mishaps))
-    wanted = rendered(text, replace(LIMITS, message_chars=limit, max_parts=200), frozenset()).parts
-    assert [message.shown for message in messages] == (wanted or ["_Looking…_"])
+    _, messages = asyncio.run(shown(text, cuts, limit, mode, faults))
+    expected = rendered(text, replace(LIMITS, message_chars=limit, max_parts=200), frozenset()).parts
+    assert [message.shown for message in messages] == (expected or ["_Looking…_"])
     assert not [message for message in messages if message.stream and not message.stream.stopped]
 
 
-DEATHS = st.lists(st.tuples(st.tuples(st.integers(0, 12), st.booleans()), MISHAPS), max_size=3)
+CRASHES = st.lists(st.tuples(st.tuples(st.integers(0, 12), st.booleans()), FAULTS), max_size=3)
 
 
-@given(st.one_of(DOCUMENT, SOUP), LIMIT, DEATHS, MISHAPS, st.sampled_from(["everywhere", "off"]), st.data())
+@given(st.one_of(DOCUMENT, SOUP), LIMIT, CRASHES, FAULTS, st.sampled_from(["everywhere", "off"]), st.data())
 @settings(max_examples=120, deadline=None)
-def test_it_comes_out_whole_though_processes_die_over_it(
+def test_the_text_arrives_completely_despite_crashes(
     text: str,
     limit: int,
-    deaths: list[tuple[Death, list[Mishap]]],
-    mishaps: list[Mishap],
+    crashes: list[tuple[Crash, list[Fault]]],
+    faults: list[Fault],
     mode: Mode,
     data: st.DataObject,
 ) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
-    messages = asyncio.run(outlived(text, cuts, limit, mode, [*deaths, (None, mishaps)]))
-    wanted = rendered(text, replace(LIMITS, message_chars=limit, max_parts=200), frozenset()).parts
-    assert [message.shown for message in messages] == (wanted or ["_Looking…_"])
+    messages = asyncio.run(shown_despite_crashes(text, cuts, limit, mode, [*crashes, (None, faults)]))
+    expected = rendered(text, replace(LIMITS, message_chars=limit, max_parts=200), frozenset()).parts
+    assert [message.shown for message in messages] == (expected or ["_Looking…_"])
     assert not [message for message in messages if message.stream and not message.stream.stopped]
 
 
-@given(DOCUMENT, LIMIT, MISHAPS, st.data())
+@given(DOCUMENT, LIMIT, FAULTS, st.data())
 @settings(max_examples=80, deadline=None)
-def test_every_fence_is_closed_at_every_moment_and_a_stream_only_grows(
-    text: str, limit: int, mishaps: list[Mishap], data: st.DataObject
-) -> None:
+def test_every_draft_closes_its_fences(text: str, limit: int, faults: list[Fault], data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), min_size=3, max_size=12))
-    _, messages = asyncio.run(shown(text, cuts, limit, "everywhere", mishaps))
+    _, messages = asyncio.run(shown(text, cuts, limit, "everywhere", faults))
     for message in messages:
         for version in message.versions:
             assert letters("".join(blocks(written(version) + "\n\nsentinel", "fence"))).count("sentinel") == 0
 
 
-@given(DOCUMENT, MISHAPS, st.data())
+@given(DOCUMENT, FAULTS, st.data())
 @settings(max_examples=80, deadline=None)
-def test_a_draft_is_always_a_beginning_of_the_answer(text: str, mishaps: list[Mishap], data: st.DataObject) -> None:
+def test_every_draft_is_a_prefix_of_the_answer(text: str, faults: list[Fault], data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), min_size=3, max_size=12))
-    _, (message,) = asyncio.run(shown(text[:9_000], cuts, 11_000, "everywhere", mishaps))
+    _, (message,) = asyncio.run(shown(text[:9_000], cuts, 11_000, "everywhere", faults))
     for version in message.versions:
         draft = written(version)
-        assert draft.startswith("_Looking") or said(text).startswith(said(draft))
+        assert draft.startswith("_Looking") or alphanumeric(text).startswith(alphanumeric(draft))
 
 
 @given(DOCUMENT, st.data())
 @settings(max_examples=60, deadline=None)
-def test_without_mishaps_ordinary_text_never_leaves_its_stream(text: str, data: st.DataObject) -> None:
+def test_without_faults_text_stays_in_its_stream(text: str, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
     client, (message,) = asyncio.run(shown(text[:1_400], cuts, 11_000, "everywhere", []))
     assert client.calls[0] == "chat.startStream"
@@ -282,8 +280,8 @@ def test_without_mishaps_ordinary_text_never_leaves_its_stream(text: str, data: 
     assert message.stream is not None
 
 
-async def test_a_stream_of_which_it_is_not_known_what_it_has_is_never_appended_to_again() -> None:
-    """The answer to an append is lost, and the stop that follows is put off: the text stands there once."""
+async def test_a_stream_is_not_appended_to_after_an_uncertain_append() -> None:
+    """The response to an append is lost, and the stop is rate limited: the text appears only once."""
     client, (message,) = await shown("alpha alpha", [0, 0, 6], 11_000, "everywhere", ["", "lost after", "429"])
     assert client.calls.count("chat.appendStream") == 1
-    assert [said(written(version)) for version in message.versions] == ["", "alpha", "alpha", "alphaalpha"]
+    assert [alphanumeric(written(version)) for version in message.versions] == ["", "alpha", "alpha", "alphaalpha"]

@@ -1,4 +1,4 @@
-"""Posting, editing and deleting, and what Slack's refusals become."""
+"""Posting, editing and deleting in Slack, and the errors for Slack's refusals."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.display.stream import Display
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.slack.connection import clients
+from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.surface import LIMITS, DirectSurface, SlackSurface
-from bot.platforms.slack.tokens import Fixed
+from bot.platforms.slack.web_client import create_clients
 from bot.types.display import Part
 from tests.doubles.slack import SlackDouble
 from tests.slack.conftest import slack_settings
@@ -26,7 +26,7 @@ def part(text: str) -> Part:
 @pytest.fixture
 async def client(slack: SlackDouble) -> AsyncIterator[AsyncWebClient]:
     async with aiohttp.ClientSession() as session:
-        yield clients(slack_settings(slack), session, Fixed(slack.bot_token)).prompt
+        yield create_clients(slack_settings(slack), session, StaticToken(slack.bot_token)).single_attempt
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_post_edit_delete(slack: SlackDouble, surface: SlackSurface) -> No
     assert slack.messages("general")[-1].ts != ref
 
 
-async def test_a_message_somebody_deleted_is_gone(slack: SlackDouble, surface: SlackSurface) -> None:
+async def test_editing_a_deleted_message_raises_message_gone(slack: SlackDouble, surface: SlackSurface) -> None:
     ref = await surface.post(part("one"))
     slack.messages("general")[-1].deleted = True
     with pytest.raises(MessageGone, match="message_not_found"):
@@ -78,7 +78,7 @@ async def test_refusals_are_typed_and_say_what_to_do(
     assert "\n" not in str(caught.value)
 
 
-async def test_a_rate_limit_is_told_with_its_seconds(slack: SlackDouble, surface: SlackSurface) -> None:
+async def test_a_rate_limit_carries_its_seconds(slack: SlackDouble, surface: SlackSurface) -> None:
     ref = await surface.post(part("one"))
     slack.limit_next("chat.update", 7)
     with pytest.raises(RateLimited) as caught:
@@ -86,12 +86,14 @@ async def test_a_rate_limit_is_told_with_its_seconds(slack: SlackDouble, surface
     assert caught.value.retry_after == 7.0
 
 
-async def test_slack_away_is_a_surface_error(slack: SlackDouble) -> None:
+async def test_an_unreachable_slack_is_a_surface_error(slack: SlackDouble) -> None:
     async with aiohttp.ClientSession() as session:
         settings = slack_settings(slack, slack_api_url="http://127.0.0.1:9/api/")
-        lost = SlackSurface(clients(settings, session, Fixed(slack.bot_token)).prompt, "C0GENERAL", "1.0")
+        unreachable = SlackSurface(
+            create_clients(settings, session, StaticToken(slack.bot_token)).single_attempt, "C0GENERAL", "1.0"
+        )
         with pytest.raises(SurfaceError, match="cannot be reached"):
-            await lost.post(part("one"))
+            await unreachable.post(part("one"))
 
 
 async def test_a_private_answer_moves_to_the_direct_message(slack: SlackDouble, client: AsyncWebClient) -> None:
@@ -115,14 +117,12 @@ async def test_a_post_is_found_again_by_its_nonce(slack: SlackDouble, client: As
     assert await surface.find("turn-1:0") is None
 
 
-async def test_a_thread_that_is_gone_holds_no_post(slack: SlackDouble, client: AsyncWebClient) -> None:
+async def test_nothing_is_found_in_a_thread_that_is_gone(slack: SlackDouble, client: AsyncWebClient) -> None:
     assert await SlackSurface(client, "C0GENERAL", "1.000001").find("turn-1:0") is None
     assert await SlackSurface(client, "C0GENERAL", "").find("turn-1:0") is None
 
 
-async def test_the_whole_of_an_answer_that_is_too_long_comes_as_a_file(
-    slack: SlackDouble, client: AsyncWebClient
-) -> None:
+async def test_an_answer_that_is_too_long_is_uploaded_completely(slack: SlackDouble, client: AsyncWebClient) -> None:
     async def record(index: int, ref: str | None) -> None:
         return None
 
@@ -135,7 +135,7 @@ async def test_the_whole_of_an_answer_that_is_too_long_comes_as_a_file(
         await display.close(text)
     first, second, file = slack.replies(question)
     assert first.shown.startswith("word0 ")
-    assert "in the file" in second.shown
+    assert "The attached file has all of it" in second.shown
     (upload,) = file.files
     assert upload["name"] == "answer.md"
     assert slack.uploaded[upload["id"]].decode() == text
@@ -154,7 +154,7 @@ async def test_the_file_of_a_private_answer_stays_in_the_direct_message(
         await display.open("…")
         await display.close(text)
     answer, file = slack.messages("D0BOB")
-    assert "in the file" in answer.shown
+    assert "The attached file has all of it" in answer.shown
     (upload,) = file.files
     assert (file.shown, upload["name"], slack.uploaded[upload["id"]].decode()) == ("", "answer.md", text)
     assert slack.messages("general") == []

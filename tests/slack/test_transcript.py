@@ -1,4 +1,4 @@
-"""A conversation of ten turns, as a reader of the channel sees it; ``pytest -s`` prints it with every edit's moment."""
+"""A conversation of ten turns as a channel reader sees it; ``pytest -s`` prints it with the time of each edit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
 from tests.scripted_model import LAST, LONG, PATIENCE, ScriptedModel, cadence
 from tests.slack.conftest import installed
-from tests.slack.test_end_to_end import finished, running, take_in
+from tests.slack.test_end_to_end import finished, ingest_document, running
 
 QUESTIONS = (
     "how many days of paid leave do I have?",
@@ -34,7 +34,7 @@ async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monke
     monkeypatch.setattr("bot.app.SHUTDOWN_GRACE", 0.1)
     monkeypatch.setattr("bot.engine.answer.finish.GOODBYE_SECONDS", 60.0)
     async with SlackDouble(**installed(), streams=streams) as slack, ModelDouble() as models:
-        models.script = told = ScriptedModel()
+        models.script = script = ScriptedModel()
         keys: dict[str, Any] = {
             "anthropic_api_key": models.anthropic_key,
             "anthropic_base_url": models.anthropic_url,
@@ -44,7 +44,7 @@ async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monke
             **PATIENCE,
         }
         async with running(slack, database_url, tmp_path, **keys):
-            await take_in(slack)
+            await ingest_document(slack)
             root = await slack.say("general", "alice", f"{slack.bot} {QUESTIONS[0]}")
             await _answered(slack, root, 1)
             await slack.say("general", "bob", QUESTIONS[1], root.ts)
@@ -62,36 +62,36 @@ async def test_ten_turns(streams: bool, database_url: str, tmp_path: Path, monke
             await slack.say("general", "alice", QUESTIONS[5], root.ts)
             story = await _running(slack, root)
         assert "Interrupted" in story.shown
-        told.restarted.set()
+        script.restarted.set()
         async with running(slack, database_url, tmp_path, **keys):
             await _answered(slack, root, 5)
             for n, question in enumerate(QUESTIONS[6:], 6):
                 await slack.say("general", "alice", question, root.ts)
                 await _answered(slack, root, n)
     print(slack.transcript(versions=True))
-    said = slack.replies(root)
-    for reply in said:
+    replies = slack.replies(root)
+    for reply in replies:
         print(f"{reply.ts}: {reply.edits} edits, seconds between them {cadence(reply.versions)}")
     for method in ("postMessage", "startStream", "appendStream", "stopStream", "update"):
         print(f"chat.{method}: {called(slack, f'chat.{method}')} calls")
 
     assert LAST in story.shown
     assert LAST not in slow.shown
-    long = [reply for reply in said if "Chapter" in reply.shown]
-    whole = "\n".join(reply.shown for reply in long)
-    assert [whole.count(f"Chapter {n}\n") for n in range(30)] == [1] * 30
+    long = [reply for reply in replies if "Chapter" in reply.shown]
+    text = "\n".join(reply.shown for reply in long)
+    assert [text.count(f"Chapter {n}\n") for n in range(30)] == [1] * 30
     assert len(long) == 3, "30,000 characters in parts of at most 11,000"
     assert len(LONG) > 30_000
     assert len(finished(slack, root)) == 9
     assert called(slack, "chat.startStream") >= (10 if streams else 1)
-    assert called(slack, "chat.update") >= len(said)
+    assert called(slack, "chat.update") >= len(replies)
     if streams:
         assert called(slack, "chat.appendStream")
-        assert not [message for message in said if message.stream and not message.stream.stopped]
+        assert not [message for message in replies if message.stream and not message.stream.stopped]
 
 
 def called(slack: SlackDouble, method: str) -> int:
-    """How often the bot called a method of Slack's."""
+    """Return how often the bot called a Slack method."""
     return [name for name, _ in slack.calls].count(method)
 
 
@@ -100,7 +100,7 @@ async def _answered(slack: SlackDouble, root: Message, count: int) -> None:
 
 
 async def _running(slack: SlackDouble, root: Message) -> Message:
-    """The answer that is being written, once some of it shows."""
+    """Return the answer in progress once some of it is visible."""
 
     def written() -> list[Message]:
         return [reply for reply in slack.replies(root) if reply.now.buttons == ["parley_stop"] and reply.edits]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from bot.engine.memory import Said
+from bot.engine.memory import StatedFact
 from bot.store import facts, privacy, question_changes
 from bot.store.session import Database
 from bot.store.thread_memory import ThreadMemory
@@ -17,8 +17,8 @@ from tests.store.test_turns import THREAD, accepted, done, incoming, store_of
 DEADLINE = "deadlin"
 
 
-def said(text: str, subject: str = DEADLINE) -> list[Said]:
-    return [Said("note", subject, text)]
+def said(text: str, subject: str = DEADLINE) -> list[StatedFact]:
+    return [StatedFact("note", subject, text)]
 
 
 async def rows(database: Database, table: str, tenant: str = THREAD.tenant_id) -> int:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.errors import StoreAway
+from bot.store.embedded.roles import APPLICATION
 from bot.store.pipeline import APP_ROLE, Pipelines, Statement
 from bot.store.session import Database, plain_url
 
@@ -43,7 +44,7 @@ async def test_nothing_of_the_binding_outlives_its_transaction(database_url: str
         await work.ask(TENANTS)
     (kept,) = pipelines._idle
     left = await kept[0].execute("SELECT current_user, current_setting('parley.tenant_id', true)")
-    assert await left.fetchone() == ("postgres", "")
+    assert await left.fetchone() == (APPLICATION, "")
     await pipelines.aclose()
 
 

@@ -73,8 +73,8 @@ async def test_what_became_of_hits_is_learned_from_thumbs_and_from_asking_afresh
         tally = await similar.tally(session, tenant_id=THREAD.tenant_id, since=NOON - timedelta(days=10_000))
     assert tally == similar.Tally(hits=3, judged=3, wrong=2, sampled=1, sampled_wrong=0)
     assert reuse(tally) == (
-        "Answered again in other words: 3, rejected by people: 2. "
-        "Of 1 compared with a new answer 0 differed: at most 95.0% do."
+        "Cached answers to reworded questions: 3, rejected by users: 2. "
+        "Of 1 compared with a new answer, 0 differed: at most 95.0% do."
     )
     assert reuse(similar.Tally(0, 0, 0, 0, 0)) == ""
 
@@ -82,16 +82,16 @@ async def test_what_became_of_hits_is_learned_from_thumbs_and_from_asking_afresh
 async def test_one_of_many_answers_and_its_end_lets_the_next_one(database: Database) -> None:
     stores, near = store_of(database), answers_of(database)
     turns = [await accepted(stores, f"{n}.1", replace(THREAD, thread_id=f"{n}.1")) for n in range(6)]
-    took = await asyncio.gather(*(near.take_off(turn, "key") for turn in turns))
+    took = await asyncio.gather(*(near.claim_question(turn, "key") for turn in turns))
     assert sum(took) == 1
     first = turns[took.index(True)]
     waiting = turns[took.index(False)]
-    assert await near.take_off(first, "key")
-    assert not await near.take_off(waiting, "key")
+    assert await near.claim_question(first, "key")
+    assert not await near.claim_question(waiting, "key")
     lease = await stores.leases.lease(first)
     assert lease is not None
     await stores.leases.finish(first, lease, done(first), reservation=None, cache_key="key")
-    assert await near.take_off(waiting, "key")
+    assert await near.claim_question(waiting, "key")
 
 
 async def test_who_is_away_too_long_is_waited_for_no_longer(database: Database) -> None:
@@ -100,7 +100,9 @@ async def test_who_is_away_too_long_is_waited_for_no_longer(database: Database) 
 
     async def take(turn: Turn, most: timedelta) -> bool:
         async with database.tenant(THREAD.tenant_id) as session:
-            return await similar.take_off(session, tenant_id=THREAD.tenant_id, key="key", turn_id=turn.id, most=most)
+            return await similar.claim_question(
+                session, tenant_id=THREAD.tenant_id, key="key", turn_id=turn.id, most=most
+            )
 
     assert await take(first, timedelta(seconds=-1))
     assert await take(second, timedelta(seconds=60))

@@ -17,6 +17,7 @@ from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.store.notifications import Notifications, parsed, payload, telling
+from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.types.conversation import Author
@@ -51,6 +52,16 @@ async def on_the_line(url: str, process_id: int) -> AsyncIterator[list[Notice]]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: _has_let_go(url, process_id))
+
+
+async def _has_let_go(url: str, process_id: int) -> bool:
+    """Whether the server has noticed that the process closed its connection: it does so a moment later."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        held = await connection.execute(
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s", (LOCKS, process_id)
+        )
+        return await held.fetchone() is None
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
@@ -244,8 +255,8 @@ async def test_when_a_platform_was_last_served_is_known(database: Database, data
     mine, other = store_of(database, 11), store_of(database, 12)
     assert await other.queue.last_served("discord") is None
     async with on_the_line(database_url, 11):
-        await mine.queue.serves("discord")
-        await mine.queue.serves("discord")
+        await mine.queue.mark_serving("discord")
+        await mine.queue.mark_serving("discord")
         assert await mine.queue.last_served("discord") is None, "it is asked about others"
         assert await other.queue.last_served("discord") is not None
         assert await other.queue.last_served("slack") is None
@@ -254,6 +265,7 @@ async def test_when_a_platform_was_last_served_is_known(database: Database, data
 async def test_the_process_tells_where_it_runs(database: Database, database_url: str) -> None:
     async with on_the_line(database_url, 11):
         with psycopg.connect(database_url) as connection:
+            connection.execute("SET parley.tenant_id = '*'")
             row = connection.execute("SELECT process_id, pid, tenant_id FROM processes").fetchone()
     assert row == (11, os.getpid(), "*")
 

@@ -1,4 +1,4 @@
-"""Chromium as a person's browser. The tests are skipped where Debian's chromium and chromium-driver are missing."""
+"""Drives Chromium in tests. The tests are skipped if Debian's chromium and chromium-driver are not installed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLAGS = (
     "--window-size=1200,800",
 )
 
-needed = pytest.mark.skipif(
+requires_chromium = pytest.mark.skipif(
     not (CHROMIUM.exists() and DRIVER.exists()),
     reason="no /usr/bin/chromium with its driver; apt install chromium-driver",
 )
@@ -48,7 +48,7 @@ def _open(profile: Path) -> Chrome:
 
 @asynccontextmanager
 async def browsing(address: str, profile: Path) -> AsyncIterator[Chrome]:
-    """A browser that shows the page."""
+    """Open a browser on the page."""
     driver = await asyncio.to_thread(_open, profile)
     try:
         await asyncio.to_thread(driver.get, address)
@@ -57,25 +57,25 @@ async def browsing(address: str, profile: Path) -> AsyncIterator[Chrome]:
         await asyncio.to_thread(driver.quit)
 
 
-async def until(driver: Chrome, true: Callable[[Chrome], Any]) -> Any:
-    """Wait in a thread, so that the server goes on. What the page draws anew meanwhile is looked for again."""
+async def wait_until(driver: Chrome, condition: Callable[[Chrome], Any]) -> Any:
+    """Wait for a condition in a thread, so that the server keeps running. Retries if the page replaces an element."""
     waiting = WebDriverWait(driver, 60, ignored_exceptions=(StaleElementReferenceException, NoSuchElementException))
-    return await asyncio.to_thread(waiting.until, true)
+    return await asyncio.to_thread(waiting.until, condition)
 
 
-def every(driver: Chrome, css: str) -> list[Any]:
+def find_all(driver: Chrome, css: str) -> list[Any]:
     return driver.find_elements(By.CSS_SELECTOR, css)
 
 
 def texts(driver: Chrome, css: str) -> list[str]:
-    """What is in the page at one moment, an element that is just fading in included."""
+    """Return the texts of all matching elements, including those that are still fading in."""
     read = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent.trim())"
     return [str(found) for found in driver.execute_script(read, css)]
 
 
-async def typed(driver: Chrome, *keys: str) -> None:
+async def type_keys(driver: Chrome, *keys: str) -> None:
     await asyncio.to_thread(driver.find_element(By.ID, "question").send_keys, *keys)
 
 
-def complaints(driver: Chrome) -> list[str]:
+def console_errors(driver: Chrome) -> list[str]:
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]

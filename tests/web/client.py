@@ -1,4 +1,4 @@
-"""A browser's side of the wire: the event stream as it comes, and what a page makes of it."""
+"""Reads the event stream like a browser, and applies the events like the page does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import aiohttp
 
 @dataclass
 class Received:
-    """One event of the stream."""
+    """An event of the stream."""
 
     id: str
     kind: str
@@ -23,7 +23,7 @@ class Received:
 
 @dataclass
 class Stream:
-    """Everything that came so far; ``shown`` is what a page would have in place."""
+    """The events received so far, and in ``shown`` the messages that the page would show."""
 
     events: list[Received] = field(default_factory=list)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Stream:
     def last_id(self) -> str:
         return self.events[-1].id
 
-    def take(self, event: Received) -> None:
+    def apply(self, event: Received) -> None:
         self.events.append(event)
         if event.kind == "message":
             self.shown[event.data["id"]] = event.data
@@ -50,14 +50,14 @@ class Stream:
     def text(self, role: str = "assistant") -> str:
         return "\n".join("".join(view["blocks"]) for view in self.of(role))
 
-    async def until(self, true: Callable[[Stream], bool]) -> None:
+    async def until(self, condition: Callable[[Stream], bool]) -> None:
         async with asyncio.timeout(60):
-            while not true(self):
+            while not condition(self):
                 self.changed.clear()
                 await self.changed.wait()
 
     async def ended(self, role: str = "assistant", count: int = 1) -> None:
-        """Wait for so many finished messages."""
+        """Wait until this many messages of the role are final."""
         await self.until(lambda stream: sum(view["final"] for view in stream.of(role)) >= count)
 
 
@@ -77,7 +77,7 @@ async def _read(response: aiohttp.ClientResponse) -> AsyncIterator[Received]:
 async def following(
     session: aiohttp.ClientSession, *, last_id: str | None = None, into: Stream | None = None
 ) -> AsyncIterator[Stream]:
-    """The stream of a page that is open; it has begun when this returns, unless it goes on from ``last_id``."""
+    """Open the event stream. Waits for the first event, unless the stream continues after ``last_id``."""
     stream = into or Stream()
     headers = {"Last-Event-ID": last_id} if last_id else {}
     response = await session.get("/api/events", headers=headers)
@@ -85,12 +85,12 @@ async def following(
 
     async def read() -> None:
         async for event in _read(response):
-            stream.take(event)
+            stream.apply(event)
 
     task = asyncio.create_task(read())
     try:
         if last_id is None:
-            await stream.until(lambda begun: bool(begun.events))
+            await stream.until(lambda seen: bool(seen.events))
         yield stream
     finally:
         task.cancel()

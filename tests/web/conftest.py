@@ -1,4 +1,4 @@
-"""A playground on a real socket over the scripted desk."""
+"""Serves a playground with a scripted dispatcher on a real socket."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import aiohttp
 import pytest
 
 from bot.platforms.web import app
-from bot.platforms.web.api import Page
+from bot.platforms.web.api import PageConfig
 from bot.platforms.web.playground import Playground
-from tests.web.fakes import ScriptedDispatcher, room
+from tests.web.fakes import ScriptedDispatcher, scripted_playground
 
-PAGE = Page(("What is the limit?", "Who is on call?", "When is pay day?"), True, 1_048_576, 2000)
+CONFIG = PageConfig(("What is the limit?", "Who is on call?", "When is pay day?"), True, 1_048_576, 2000)
 
 
 @dataclass
 class Running:
-    """The server, and the gate that lets the desk write its next piece."""
+    """The running server. ``release`` lets the dispatcher write its next pieces."""
 
     address: str
-    room: Playground
+    playground: Playground
     dispatcher: ScriptedDispatcher
     gate: asyncio.Semaphore
     task: asyncio.Task[None]
 
-    def let(self, pieces: int) -> None:
+    def release(self, pieces: int) -> None:
         for _ in range(pieces):
             self.gate.release()
 
@@ -36,15 +36,15 @@ class Running:
 async def page() -> AsyncIterator[Running]:
     gate = asyncio.Semaphore(0)
 
-    async def pace() -> None:
+    async def before_piece() -> None:
         await gate.acquire()
 
-    dispatcher = ScriptedDispatcher(pace)
-    playground = room(dispatcher)
+    dispatcher = ScriptedDispatcher(before_piece)
+    playground = scripted_playground(dispatcher)
     ready = asyncio.Event()
     found: list[str] = []
     task = asyncio.create_task(
-        app.run(playground, PAGE, host="127.0.0.1", port=0, ready=ready, bound=found.append, resume_every=0.05)
+        app.run(playground, CONFIG, host="127.0.0.1", port=0, ready=ready, bound=found.append, resume_interval=0.05)
     )
     async with asyncio.timeout(60):
         await ready.wait()

@@ -1,4 +1,4 @@
-"""A scripted desk and a history in memory, so that the page can be tested without engine and database."""
+"""Provides a scripted dispatcher and an in-memory history, to test the page without engine and database."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bot.commands.services import Services
 from bot.engine.dispatch.dispatcher import SurfaceFor
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, UsageError
-from bot.platforms.web.event_hub import Hub
+from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, thread_key
-from bot.platforms.web.playground import Commands, Playground
+from bot.platforms.web.playground import CommandRunner, Playground
 from bot.store.threads import MessageRow, ThreadRow
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
 from bot.types.display import Action, Citation, Part
@@ -52,14 +52,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-Pace = Callable[[], Awaitable[object]]
+BeforePiece = Callable[[], Awaitable[object]]
 
 
 @dataclass
 class ScriptedDispatcher:
-    """Answers every question with the same pieces; ``pace`` is awaited before each."""
+    """Answers every question with the same pieces; ``before_piece`` is awaited before each."""
 
-    pace: Pace
+    before_piece: BeforePiece
     pieces: Sequence[str] = PIECES
     turns: dict[str, Turn] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class ScriptedDispatcher:
         state: TurnState = "done"
         try:
             for piece in self.pieces:
-                await self.pace()
+                await self.before_piece()
                 text += piece
                 await surface.edit(ref, replace(part, text=text))
         except asyncio.CancelledError:
@@ -128,7 +128,7 @@ class ScriptedDispatcher:
 
     async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None:
         if by.id != self.turns[turn_id].author.id:
-            raise NotAllowed("Only the person who asked can change the question.")
+            raise NotAllowed("Only the asker can edit the question.")
         self.answers.pop(turn_id, None)
         self.turns[turn_id] = replace(self.turns[turn_id], question=text)
         return self.turns[turn_id]
@@ -151,7 +151,7 @@ class ScriptedDispatcher:
 
 @dataclass
 class MemoryHistory:
-    """What the desk has answered, as a store would give it back."""
+    """The dispatcher's turns, in the form in which the store returns them."""
 
     dispatcher: ScriptedDispatcher
     broken: bool = False
@@ -188,7 +188,7 @@ async def _run(name: str, args: str, context: Context) -> Reply:
         case "ingest" if context.attachments:
             await context.update("handbook: 0 of 1 documents")
             data = await context.attachments[0].read()
-            return Reply(f"Took in {context.attachments[0].name}, {len(data)} bytes. {args}".strip())
+            return Reply(f"Added {context.attachments[0].name}, {len(data)} bytes. {args}".strip())
         case "sources":
             return Reply(f"Quotes of {args}")
         case "why":
@@ -214,6 +214,8 @@ def _context(
     return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, cast(Services, None), attachments, update)
 
 
-def room(dispatcher: ScriptedDispatcher, *, hub: Hub | None = None) -> Playground:
-    """A playground over the fakes."""
-    return Playground(dispatcher, MemoryHistory(dispatcher), Commands(COMMANDS, _run, _context), hub or Hub(), now)
+def scripted_playground(dispatcher: ScriptedDispatcher, *, hub: EventHub | None = None) -> Playground:
+    """Return a playground over the fakes."""
+    return Playground(
+        dispatcher, MemoryHistory(dispatcher), CommandRunner(COMMANDS, _run, _context), hub or EventHub(), now
+    )

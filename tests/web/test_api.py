@@ -1,10 +1,11 @@
-"""The page's wire, over a real socket."""
+"""Tests the HTTP routes and the event stream over a real socket."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,15 +13,21 @@ import pytest
 
 from bot.errors import ConfigError, SurfaceError, UsageError
 from bot.platforms.web import app
+from bot.platforms.web.api import STATIC
 from bot.platforms.web.history import thread_key
 from bot.platforms.web.upload_buffer import UploadBuffer
 from bot.types.conversation import Author
 from bot.types.turns import Turn
 from tests.web.client import Stream, following
-from tests.web.conftest import PAGE, Running
-from tests.web.fakes import PIECES, ScriptedDispatcher, room
+from tests.web.conftest import CONFIG, Running
+from tests.web.fakes import PIECES, ScriptedDispatcher, scripted_playground
 
 THREAD = "thread-0001"
+STATIC_FILES = sorted(
+    f"/static/{file.relative_to(STATIC).as_posix()}"
+    for file in STATIC.rglob("*")
+    if file.is_file() and file.name != "index.html"
+)
 QUESTION = {"thread": THREAD, "id": "m1", "text": "What is the <limit>?", "name": "Ada"}
 
 
@@ -43,12 +50,12 @@ async def test_a_question_streams_and_ends_with_its_sources(page: Running, http:
         assert (asked["author"], asked["final"], asked["turn"]) == ("Ada", False, body["turn"])
         assert "What is the &lt;limit&gt;?" in asked["blocks"][0]
 
-        page.let(1)
+        page.release(1)
         await stream.until(lambda seen: "220 EUR" in seen.text())
         assert stream.of("assistant")[0]["actions"] == ["stop"]
         assert 'data-n="1"' not in stream.text()
 
-        page.let(2)
+        page.release(2)
         await stream.ended()
     answer = stream.of("assistant")[0]
     assert [source["n"] for source in answer["sources"]] == [1, 2]
@@ -59,8 +66,8 @@ async def test_a_question_streams_and_ends_with_its_sources(page: Running, http:
     assert '<td class="right">220 EUR</td>' in stream.text()
 
 
-async def test_a_question_that_is_sent_twice_is_asked_once(page: Running, http: aiohttp.ClientSession) -> None:
-    page.let(len(PIECES))
+async def test_a_repeated_message_id_is_asked_once(page: Running, http: aiohttp.ClientSession) -> None:
+    page.release(len(PIECES))
     first = await _post(http, "/api/ask", QUESTION)
     second = await _post(http, "/api/ask", QUESTION)
     assert first[1]["turn"]
@@ -68,15 +75,15 @@ async def test_a_question_that_is_sent_twice_is_asked_once(page: Running, http: 
     assert len(page.dispatcher.turns) == 1
 
 
-async def test_a_reconnect_appends_and_repeats_nothing(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_a_reconnect_receives_only_the_missing_events(page: Running, http: aiohttp.ClientSession) -> None:
     async with following(http) as stream:
         await _post(http, "/api/ask", QUESTION)
-        page.let(1)
+        page.release(1)
         await stream.until(lambda seen: "220 EUR" in seen.text())
     before = len(stream.events)
-    page.let(1)
+    page.release(1)
     async with following(http, last_id=stream.last_id, into=stream):
-        page.let(1)
+        page.release(1)
         await stream.ended()
     numbers = [int(event.id.split("-")[1]) for event in stream.events[1:]]
     assert len(stream.events) > before
@@ -89,7 +96,7 @@ async def test_a_reconnect_appends_and_repeats_nothing(page: Running, http: aioh
 
 async def test_only_changed_blocks_are_sent_again(page: Running, http: aiohttp.ClientSession) -> None:
     async with following(http) as stream:
-        page.let(len(PIECES))
+        page.release(len(PIECES))
         await _post(http, "/api/ask", QUESTION)
         await stream.ended()
     patches = [event.data for event in stream.events if event.kind == "patch"]
@@ -98,18 +105,18 @@ async def test_only_changed_blocks_are_sent_again(page: Running, http: aiohttp.C
 
 
 @pytest.mark.parametrize("last_id", ["0badcafe-3", "nonsense", "{epoch}-999999"])
-async def test_an_unknown_position_gets_a_snapshot(page: Running, http: aiohttp.ClientSession, last_id: str) -> None:
-    last_id = last_id.format(epoch=page.room.hub.epoch)
+async def test_an_unknown_event_id_gets_a_snapshot(page: Running, http: aiohttp.ClientSession, last_id: str) -> None:
+    last_id = last_id.format(epoch=page.playground.hub.epoch)
     async with following(http, last_id=last_id) as stream:
         await stream.until(lambda seen: bool(seen.events))
     assert stream.events[0].kind == "snapshot"
-    assert stream.events[0].id == page.room.hub.event_id
+    assert stream.events[0].id == page.playground.hub.event_id
 
 
 async def test_stop_ends_the_answer(page: Running, http: aiohttp.ClientSession) -> None:
     async with following(http) as stream:
         _, body = await _post(http, "/api/ask", QUESTION)
-        page.let(1)
+        page.release(1)
         await stream.until(lambda seen: "220 EUR" in seen.text())
         assert (await _post(http, f"/api/turns/{body['turn']}/stop", {}))[0] == 200
         await stream.ended()
@@ -120,7 +127,7 @@ async def test_stop_ends_the_answer(page: Running, http: aiohttp.ClientSession) 
 
 
 async def test_ask_again_and_thumbs(page: Running, http: aiohttp.ClientSession) -> None:
-    page.let(2 * len(PIECES))
+    page.release(2 * len(PIECES))
     async with following(http) as stream:
         _, first = await _post(http, "/api/ask", QUESTION)
         await stream.ended()
@@ -133,14 +140,16 @@ async def test_ask_again_and_thumbs(page: Running, http: aiohttp.ClientSession) 
     assert page.dispatcher.thumbs == [(first["turn"], 1, ""), (first["turn"], -1, "It is wrong")]
 
 
-async def test_why_is_answered_in_place(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_why_returns_the_trace_without_a_message_in_the_conversation(
+    page: Running, http: aiohttp.ClientSession
+) -> None:
     status, body = await _post(http, "/api/turns/abc/why", {"thread": THREAD})
     assert status == 200
     assert "Trace of abc" in body["message"]["blocks"][0]
-    assert page.room.hub.of_thread(THREAD) == []
+    assert page.playground.hub.messages_of_thread(THREAD) == []
 
 
-async def test_the_quotes_of_an_answer_are_shown_in_place(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_sources_returns_the_quotes_of_an_answer(page: Running, http: aiohttp.ClientSession) -> None:
     status, body = await _post(http, "/api/turns/abc/sources", {"thread": THREAD})
     assert status == 200
     assert "Quotes of abc" in body["message"]["blocks"][0]
@@ -156,7 +165,7 @@ async def test_a_command_shows_its_table(page: Running, http: aiohttp.ClientSess
     assert "/budget" in stream.text("user")
 
 
-async def test_a_command_hands_over_its_file(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_a_command_returns_a_file_to_download(page: Running, http: aiohttp.ClientSession) -> None:
     async with following(http) as stream:
         await _post(http, "/api/command", {"thread": THREAD, "command": "costs", "args": "30d"})
         await stream.ended("command")
@@ -165,15 +174,15 @@ async def test_a_command_hands_over_its_file(page: Running, http: aiohttp.Client
         assert await response.read() == b"model,cost\nx,1\n"
         assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''costs.csv"
     status, body = await _get(http, "/api/files/unknown")
-    assert (status, "no longer kept" in body["error"]) == (404, True)
+    assert (status, "no longer available" in body["error"]) == (404, True)
 
 
-async def test_a_command_that_breaks_says_so_and_tells_no_secret(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_a_crashed_command_shows_a_trace_id_and_no_details(page: Running, http: aiohttp.ClientSession) -> None:
     async with following(http) as stream:
         await _post(http, "/api/command", {"thread": THREAD, "command": "broken", "args": ""})
         await stream.ended("command")
     assert stream.of("command")[0]["failed"]
-    assert "the log has it under" in stream.text("command")
+    assert "The log has the details under trace ID" in stream.text("command")
     assert "secret" not in stream.text("command")
 
 
@@ -185,10 +194,10 @@ async def test_an_upload_is_ingested_and_shows_its_progress(page: Running, http:
         await stream.ended("command")
     notes = [event.data["notes"] for event in stream.events if event.data.get("role") == "command"]
     assert ["handbook: 0 of 1 documents"] in notes
-    assert "Took in notes.md, 7 bytes. --here" in stream.text("command")
+    assert "Added notes.md, 7 bytes. --here" in stream.text("command")
 
 
-async def test_a_file_goes_with_one_question(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_a_file_is_attached_to_one_question(page: Running, http: aiohttp.ClientSession) -> None:
     async with http.post("/api/attach?file=..%2Fplan.md", data=b"# Plan") as response:
         assert response.status == 201
         key = (await response.json())["file"]
@@ -197,28 +206,28 @@ async def test_a_file_goes_with_one_question(page: Running, http: aiohttp.Client
     (file,) = page.dispatcher.asked[0].attachments
     assert (file.name, file.size, file.ref, await file.read()) == ("plan.md", 6, key, b"# Plan")
     status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": ["unknown"]})
-    assert (status, "no longer here" in body["error"]) == (400, True)
+    assert (status, "no longer available" in body["error"]) == (400, True)
     status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": [key] * 9})
-    assert (status, "At most 8 files" in body["error"]) == (400, True)
+    assert (status, "at most 8 files" in body["error"]) == (400, True)
     status, body = await _post(http, "/api/ask", {**QUESTION, "id": "other", "files": key})
     assert status == 400
     assert len(page.dispatcher.asked) == 1
 
 
-async def test_files_that_nobody_reads_make_room() -> None:
-    beside = UploadBuffer(most=3, most_bytes=100)
-    keys = [beside.keep(f"{number}.txt", "text/plain", b"x" * 20) for number in range(4)]
-    assert [await beside.data(key) for key in keys[1:]] == [b"x" * 20] * 3
+async def test_the_upload_buffer_drops_the_oldest_files() -> None:
+    uploads = UploadBuffer(max_files=3, max_bytes=100)
+    keys = [uploads.add(f"{number}.txt", "text/plain", b"x" * 20) for number in range(4)]
+    assert [await uploads.read(key) for key in keys[1:]] == [b"x" * 20] * 3
     with pytest.raises(SurfaceError, match="attach it again"):
-        await beside.data(keys[0])
-    last = beside.keep("large.txt", "text/plain", b"y" * 90)
-    assert await beside.data(last) == b"y" * 90
-    with pytest.raises(UsageError, match="no longer here"):
-        beside.attachment(keys[3])
+        await uploads.read(keys[0])
+    last = uploads.add("large.txt", "text/plain", b"y" * 90)
+    assert await uploads.read(last) == b"y" * 90
+    with pytest.raises(UsageError, match="no longer available"):
+        uploads.attachment(keys[3])
 
 
-async def test_what_is_too_large_is_refused_in_words(page: Running, http: aiohttp.ClientSession) -> None:
-    too_much = b"x" * (PAGE.upload_limit + 1)
+async def test_a_body_over_the_limit_is_refused_with_a_message(page: Running, http: aiohttp.ClientSession) -> None:
+    too_much = b"x" * (CONFIG.upload_limit + 1)
 
     async def pieces() -> Any:
         yield too_much
@@ -236,15 +245,15 @@ async def test_what_is_too_large_is_refused_in_words(page: Running, http: aiohtt
     ("path", "body", "sentence"),
     [
         ("/api/ask", {**QUESTION, "text": "  "}, "Write a question."),
-        ("/api/ask", {**QUESTION, "thread": "../x"}, "no conversation"),
-        ("/api/ask", {**QUESTION, "text": 7}, "not the JSON"),
+        ("/api/ask", {**QUESTION, "thread": "../x"}, "no such conversation"),
+        ("/api/ask", {**QUESTION, "text": 7}, "could not read this request"),
         ("/api/command", {"thread": THREAD, "command": "nonsense"}, "There is no command “nonsense”. /help lists"),
         ("/api/command", {"thread": THREAD, "command": "budgte"}, "Did you mean /budget?"),
         ("/api/turns/x/dance", {}, "no such button"),
         ("/api/turns/x/again", {}, "not known"),
     ],
 )
-async def test_a_wrong_request_gets_a_sentence(
+async def test_an_invalid_request_gets_a_message(
     page: Running, http: aiohttp.ClientSession, path: str, body: dict[str, Any], sentence: str
 ) -> None:
     status, answer = await _post(http, path, body)
@@ -266,7 +275,7 @@ async def test_a_foreign_origin_cannot_write(
     page: Running, http: aiohttp.ClientSession, headers: dict[str, str]
 ) -> None:
     status, body = await _post(http, "/api/ask", QUESTION, **headers)
-    assert (status, "own page" in body["error"]) == (403, True)
+    assert (status, "did not come from the playground page" in body["error"]) == (403, True)
     assert page.dispatcher.turns == {}
     assert (await _post(http, "/api/ask", QUESTION, Origin=page.address))[0] == 202
 
@@ -276,13 +285,13 @@ async def test_a_form_of_another_site_cannot_write(page: Running, http: aiohttp.
         assert response.status == 415
 
 
-async def test_the_page_asks_nothing_of_others(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_the_page_loads_nothing_from_other_sites(page: Running, http: aiohttp.ClientSession) -> None:
     async with http.get("/") as response:
         text = await response.text()
         policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for path in ("/static/app.js", "/static/app.css", "/static/icon.svg"):
+    for path in STATIC_FILES:
         async with http.get(path) as response:
             assert response.status == 200
             text += await response.text()
@@ -290,12 +299,25 @@ async def test_the_page_asks_nothing_of_others(page: Running, http: aiohttp.Clie
     assert addresses == ["http://www.w3.org/2000/svg"]
 
 
-async def test_history_is_read_back(page: Running, http: aiohttp.ClientSession) -> None:
-    page.let(len(PIECES))
+async def test_static_files_have_the_right_type_and_are_revalidated(page: Running, http: aiohttp.ClientSession) -> None:
+    types = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+    assert "/static/js/main.js" in STATIC_FILES
+    for path in STATIC_FILES:
+        async with http.get(path) as response:
+            assert response.content_type == types[Path(path).suffix]
+            assert response.headers["Cache-Control"] == "no-cache"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            etag = response.headers["ETag"]
+        async with http.get(path, headers={"If-None-Match": etag}) as response:
+            assert (response.status, response.headers["Cache-Control"]) == (304, "no-cache")
+
+
+async def test_messages_are_read_from_the_store_after_a_restart(page: Running, http: aiohttp.ClientSession) -> None:
+    page.release(len(PIECES))
     async with following(http) as stream:
         await _post(http, "/api/ask", QUESTION)
         await stream.ended()
-    page.room.hub = type(page.room.hub)()
+    page.playground.hub = type(page.playground.hub)()
     _, listed = await _get(http, "/api/threads")
     assert [(thread["id"], thread["title"]) for thread in listed["threads"]] == [(THREAD, QUESTION["text"])]
     _, read = await _get(http, f"/api/threads/{THREAD}")
@@ -305,21 +327,21 @@ async def test_history_is_read_back(page: Running, http: aiohttp.ClientSession) 
     assert (answer["final"], answer["notes"], answer["actions"][0]) == (True, ["stored"], "sources")
 
 
-async def test_a_refusal_is_a_sentence_now_and_after_a_restart(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_a_refusal_is_shown_before_and_after_a_restart(page: Running, http: aiohttp.ClientSession) -> None:
     page.dispatcher.refusal = "Your budget for today is spent."
     async with following(http) as stream:
         await _post(http, "/api/ask", QUESTION)
         await stream.ended()
     assert stream.of("assistant")[0]["failed"]
     assert "Your budget for today is spent." in stream.text()
-    page.room.hub = type(page.room.hub)()
+    page.playground.hub = type(page.playground.hub)()
     _, read = await _get(http, f"/api/threads/{THREAD}")
     assert [(view["role"], view["failed"]) for view in read["messages"]] == [("user", False), ("assistant", True)]
     assert read["messages"][1]["blocks"] == ["<p>Your budget for today is spent.</p>"]
 
 
-async def test_an_interrupted_turn_is_taken_up(page: Running, http: aiohttp.ClientSession) -> None:
-    page.let(len(PIECES))
+async def test_an_orphaned_turn_is_resumed(page: Running, http: aiohttp.ClientSession) -> None:
+    page.release(len(PIECES))
     left = Turn(
         "t-left",
         thread_key(THREAD),
@@ -342,27 +364,29 @@ async def test_probes(page: Running, http: aiohttp.ClientSession) -> None:
         assert response.status == 200
     async with http.get("/readyz") as response:
         assert response.status == 200
-    page.room.history.broken = True  # type: ignore[attr-defined]
+    page.playground.history.broken = True  # type: ignore[attr-defined]
     async with http.get("/readyz") as response:
         assert (response.status, await response.text()) == (
             503,
-            "The database cannot be reached. Start it, or correct DATABASE_URL.",
+            "The database is not reachable. Start it, or correct DATABASE_URL.",
         )
 
 
-async def test_a_taken_port_is_told(page: Running) -> None:
+async def test_a_taken_port_raises_a_config_error(page: Running) -> None:
     port = int(page.address.rsplit(":", 1)[1])
     with pytest.raises(ConfigError, match=rf"^port {port} is taken; choose another with --port$"):
-        await app.run(room(ScriptedDispatcher(asyncio.Event().wait)), PAGE, host="127.0.0.1", port=port)
+        await app.run(
+            scripted_playground(ScriptedDispatcher(asyncio.Event().wait)), CONFIG, host="127.0.0.1", port=port
+        )
 
 
 @pytest.mark.parametrize(("host", "port"), [("no-such-host.invalid", 0), ("127.0.0.1", 70_000), ("192.0.2.1", 0)])
-async def test_an_address_that_cannot_be_used_is_told(host: str, port: int) -> None:
+async def test_an_unusable_address_raises_a_config_error(host: str, port: int) -> None:
     with pytest.raises(ConfigError, match="choose"):
-        await app.run(room(ScriptedDispatcher(asyncio.Event().wait)), PAGE, host=host, port=port)
+        await app.run(scripted_playground(ScriptedDispatcher(asyncio.Event().wait)), CONFIG, host=host, port=port)
 
 
-async def test_it_ends_while_pages_are_open(page: Running, http: aiohttp.ClientSession) -> None:
+async def test_shutdown_ends_open_event_streams(page: Running, http: aiohttp.ClientSession) -> None:
     ended: list[Stream] = []
 
     async def watch() -> None:

@@ -1,49 +1,52 @@
-"""What one process answers is seen on the pages of another."""
+"""Tests that pages show what other processes answer."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
 
-from bot.platforms.web.cross_process_events import OWN_MOMENT, Elsewhere
-from bot.platforms.web.event_hub import Hub
-from bot.platforms.web.playground import person
-from tests.web.fakes import MemoryHistory, ScriptedDispatcher, now, room
+from bot.platforms.web.cross_process_events import OWN_QUESTION_DELAY, CrossProcessPoller
+from bot.platforms.web.event_hub import EventHub
+from bot.platforms.web.playground import page_user
+from tests.web.fakes import MemoryHistory, ScriptedDispatcher, now, scripted_playground
 
 
-async def test_a_question_stands_at_once_and_its_answer_when_it_has_ended() -> None:
+async def test_a_question_of_another_process_appears_before_its_answer() -> None:
     gate, later = asyncio.Event(), timedelta(0)
     dispatcher = ScriptedDispatcher(gate.wait)
-    there, here = room(dispatcher), Hub()
-    elsewhere = Elsewhere(here, MemoryHistory(dispatcher), lambda: now() + later)
-    await elsewhere.look()
-    turn = await there.ask(thread_id="thread-0001", message_id="m1", text="What is the limit?", author=person("Ann"))
+    there, here = scripted_playground(dispatcher), EventHub()
+    poller = CrossProcessPoller(here, MemoryHistory(dispatcher), lambda: now() + later)
+    await poller.poll()
+    turn = await there.ask(thread_id="thread-0001", message_id="m1", text="What is the limit?", author=page_user("Ann"))
     assert turn is not None
-    await elsewhere.look()
-    assert here.of_turn(turn.id) == [], "it may be about to be shown by whoever took it in"
-    later = OWN_MOMENT
-    await elsewhere.look()
-    assert [(view.role, view.final) for view in here.of_turn(turn.id)] == [("user", False), ("assistant", False)]
+    await poller.poll()
+    assert here.messages_of_turn(turn.id) == [], "this process may have asked it and be about to show it"
+    later = OWN_QUESTION_DELAY
+    await poller.poll()
+    assert [(view.role, view.final) for view in here.messages_of_turn(turn.id)] == [
+        ("user", False),
+        ("assistant", False),
+    ]
     assert [thread.id for thread in here.threads()] == ["thread-0001"]
     gate.set()
     await asyncio.gather(*dispatcher.running.values())
-    await elsewhere.look()
-    assert [(view.role, view.final) for view in here.of_turn(turn.id)] == [("user", True), ("assistant", True)]
-    assert "220 EUR" in "".join(here.of_turn(turn.id)[1].blocks)
+    await poller.poll()
+    assert [(view.role, view.final) for view in here.messages_of_turn(turn.id)] == [("user", True), ("assistant", True)]
+    assert "220 EUR" in "".join(here.messages_of_turn(turn.id)[1].blocks)
     seq = here.seq
-    await elsewhere.look()
-    assert here.seq == seq, "said once"
+    await poller.poll()
+    assert here.seq == seq, "the answer is shown once"
 
 
-async def test_what_is_shown_here_is_left_alone() -> None:
+async def test_own_questions_are_not_shown_twice() -> None:
     dispatcher = ScriptedDispatcher(lambda: asyncio.sleep(0))
-    playground = room(dispatcher)
-    elsewhere = Elsewhere(playground.hub, MemoryHistory(dispatcher), lambda: now() + OWN_MOMENT)
-    await elsewhere.look()
-    turn = await playground.ask(thread_id="thread-0001", message_id="m1", text="Why?", author=person("Ann"))
+    playground = scripted_playground(dispatcher)
+    poller = CrossProcessPoller(playground.hub, MemoryHistory(dispatcher), lambda: now() + OWN_QUESTION_DELAY)
+    await poller.poll()
+    turn = await playground.ask(thread_id="thread-0001", message_id="m1", text="Why?", author=page_user("Ann"))
     assert turn is not None
-    await elsewhere.look()
+    await poller.poll()
     await asyncio.gather(*dispatcher.running.values())
     seq = playground.hub.seq
-    await elsewhere.look()
+    await poller.poll()
     assert playground.hub.seq == seq

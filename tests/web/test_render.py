@@ -1,4 +1,4 @@
-"""Markdown to HTML that is safe to put into the page."""
+"""Tests that Markdown and tables become safe HTML, and that hosts and URLs are checked."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from bot.platforms.web.uvicorn_server import address, listen
         '```"><script>\nx\n```',
     ],
 )
-def test_nothing_of_the_text_becomes_live(text: str) -> None:
+def test_unsafe_html_and_links_are_neutralized(text: str) -> None:
     html = "".join(render.blocks(text))
     for live in ("<script", "<img", ' onclick="', 'href="javascript', 'href="data', 'href="/'):
         assert live not in html
 
 
-def test_a_link_tells_the_other_site_nothing() -> None:
+def test_links_send_no_referrer_and_no_opener() -> None:
     assert render.blocks("[x](https://a.example/b?c=1&d=2)") == (
         '<p><a href="https://a.example/b?c=1&amp;d=2" target="_blank" rel="noopener noreferrer nofollow">x</a></p>',
     )
 
 
-def test_markers_become_buttons_where_the_source_is_known() -> None:
+def test_markers_of_known_sources_become_buttons() -> None:
     html = "".join(render.blocks("a[1][2] **b [1]** `c[1]` [3]", frozenset({1, 2})))
     assert html.count('data-n="1"') == 2
     assert html.count('data-n="2"') == 1
@@ -45,11 +45,11 @@ def test_markers_become_buttons_where_the_source_is_known() -> None:
     assert "[3]" in html
 
 
-def test_markers_wait_while_the_sources_are_to_come() -> None:
+def test_markers_are_inactive_while_sources_are_pending() -> None:
     assert render.blocks("a [1]", pending=True) == ('<p>a <span class="cite pending">1</span></p>',)
 
 
-def test_blocks_are_whole() -> None:
+def test_each_top_level_block_is_rendered_separately() -> None:
     text = "# T\n\nx\n\n- a\n\n  b\n- c\n\n> q\n> r\n\n| a |\n|:-:|\n| 1 |\n\n```\ny\n\nz\n```\n\n---\n"
     found = render.blocks(text)
     assert [block.split(">")[0] + ">" for block in found] == [
@@ -86,11 +86,11 @@ def test_a_table_aligns_numbers_and_escapes_text() -> None:
         ("127.0.0.1", "[::1", False),
     ],
 )
-def test_hosts(bound: str, header: str, allowed: bool) -> None:
+def test_host_header_check(bound: str, header: str, allowed: bool) -> None:
     assert host_allowed(header, allowed_hosts(bound)) is allowed
 
 
-def test_an_address_of_all_interfaces_is_told_as_one_to_open() -> None:
+def test_the_url_of_all_interfaces_is_the_loopback_address() -> None:
     sock = listen("0.0.0.0", 0)
     try:
         assert address("0.0.0.0", sock) == f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -99,7 +99,7 @@ def test_an_address_of_all_interfaces_is_told_as_one_to_open() -> None:
         sock.close()
 
 
-def test_a_table_aligns_numbers_that_are_written_out_and_shortens_ids() -> None:
+def test_a_table_aligns_formatted_numbers_and_shortens_ids() -> None:
     key = "697fed8a-dbf0-4118-9b1e-4aef565fa71b"
     html = render.table(Table(("ID", "Score", "Text"), [(key, "3.4e+02", "1 of 2"), (key, "-", "x")]))
     assert f'<td><code class="id" title="{key}">{key}</code></td><td class="right short">3.4e+02</td>' in html

@@ -70,7 +70,7 @@ class _Lookup:
 
     async def shared(self, similar: SimilarAnswers) -> CachedAnswer | None:
         """Wait for the turn that is answering the same question, if any; None if this turn must answer."""
-        while not await similar.take_off(self.turn, self.key):
+        while not await similar.claim_question(self.turn, self.key):
             await asyncio.sleep(POLL_SECONDS)
             if (known := await self.exact()) is not None:
                 return known
@@ -141,7 +141,7 @@ def note_for(turn: Turn, found: Found | None, outcome: Outcome) -> CacheNote:
     """Return what to store with the answer, so that a later lookup can tell whether it still holds."""
     if found is None:
         return CacheNote(turn.question)
-    lifetime = cache.lasting(turn.question, outcome.answer, outcome.citations)
+    lifetime = cache.lifetime(turn.question, outcome.answer, outcome.citations)
     return CacheNote(turn.question, cache.evidence(found), found.knowledge_version, lifetime)
 
 

@@ -96,8 +96,8 @@ def _build(context: Context, attempt: Attempt, material: Material, share: float)
         attached=material.attachments.context,
         looked_up=evidence.query.needs_search,
         told=evidence.query.statements,
-        bearing=memory.about(turn.question, material.facts, terms) if terms else (),
-        said=memory.said_before(turn.question, (*past.recalled, *past.messages), terms) if terms else (),
+        bearing=memory.relevant_facts(turn.question, material.facts, terms) if terms else (),
+        said=memory.earlier_statements(turn.question, (*past.recalled, *past.messages), terms) if terms else (),
     )
     if evidence.low_confidence:
         request = prompt.hinted(request, prompt.LOW_CONFIDENCE)

@@ -82,7 +82,7 @@ async def _understand_statement(
     if attachments.context:
         return None
     silent = replace(query, needs_search=False, asks_nothing=True)
-    if context.memory is not None and (statements := memory.only_told(attempt.turn.question)):
+    if context.memory is not None and (statements := memory.facts_only(attempt.turn.question)):
         await keep_statements(context, attempt)
         return replace(silent, statements=statements)
     return silent if memory.is_small_talk(attempt.turn.question) else None

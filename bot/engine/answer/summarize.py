@@ -50,7 +50,7 @@ async def _step(context: Context, turn: Turn, *, first: bool) -> bool:
         made = await _report(context, accounting, request, asked)
         if not made.summary:
             return False
-        quoted = memory.borne_out(made.claims, due, known, context.memory.terms) if context.memory else ()
+        quoted = memory.verify_claims(made.claims, due, known, context.memory.terms) if context.memory else ()
         stored = await conversation.summarize(
             turn, since=history.summary_upto, due=due, summary=made.summary, quoted=quoted
         )

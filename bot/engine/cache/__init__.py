@@ -1,8 +1,8 @@
-"""The answer cache's decisions: which questions are the same, word for word or by what they ask. Pure."""
+"""Decides which questions may share a cached answer, and for how long an answer is valid. Pure."""
 
 from __future__ import annotations
 
-from bot.engine.cache.key import ground, key, normalised
-from bot.engine.cache.validity import evidence, lasting
+from bot.engine.cache.key import ground, key, normalized
+from bot.engine.cache.validity import evidence, lifetime
 
-__all__ = ["evidence", "ground", "key", "lasting", "normalised"]
+__all__ = ["evidence", "ground", "key", "lifetime", "normalized"]

@@ -1,4 +1,4 @@
-"""The key of the exact-match answer cache, and the ground that questions must share to be compared by meaning. Pure."""
+"""Computes the keys of the answer cache: of a question, and of the context that questions must share. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SPACE = re.compile(r"\s+")
 _POLITE = re.compile(r"^(?:hi|hello|hey|please)[,!.]?\s+|[,\s]+(?:please|thanks|thank you)$")
 
 CAPITALS = frozenset("US IT WHO MAY WILL CAN OR AND AM IS ON IN AT DO BE SO ANY".split())
-"""Words that mean something else in capitals."""
+"""Words that have another meaning in capitals."""
 
 
-def normalised(question: str) -> str:
-    """The question without what does not change its answer: case, spacing, courtesy, closing punctuation."""
+def normalized(question: str) -> str:
+    """Return the question without what does not change its answer: case, spacing, courtesy, closing punctuation."""
     text = _SPACE.sub(" ", unicodedata.normalize("NFKC", question)).strip()
     words = [word if _bare(word) in CAPITALS and not text.isupper() else word.casefold() for word in text.split(" ")]
     text = " ".join(words)
@@ -26,14 +26,17 @@ def normalised(question: str) -> str:
 
 
 def ground(*, scope: Scope, prompt_version: str, model: str, persona: str | None) -> str:
-    """Equal only where everything is equal that shapes the answer beside the question and what it finds."""
-    seen = asdict(scope) | {"audiences": sorted(scope.audiences)}
-    return _digest([seen, prompt_version, model, persona or ""])
+    """Return a digest of everything that shapes an answer except the question and its passages.
+
+    Only questions with the same ground may share an answer.
+    """
+    visible = asdict(scope) | {"audiences": sorted(scope.audiences)}
+    return _digest([visible, prompt_version, model, persona or ""])
 
 
 def key(question: str, ground: str) -> str:
-    """Equal for two questions on one ground only where they are the same but for case, spacing and courtesy."""
-    return _digest([normalised(question), ground])
+    """Return the cache key of a question; two keys are equal if the questions are equal after ``normalized``."""
+    return _digest([normalized(question), ground])
 
 
 def _bare(word: str) -> str:

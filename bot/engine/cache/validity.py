@@ -1,7 +1,7 @@
-"""What a kept answer rests on, whether it still does, and for how long it may be given at all. Pure.
+"""Decides how long a cached answer is valid: by the passages it rests on, and by whether it is time-sensitive. Pure.
 
-An answer is made from the passages that its question finds. As long as the question finds the same ones, a new answer
-would be made from the same ground: whatever else was taken in or changed meanwhile does not touch it.
+An answer is made from the passages that its question finds. As long as the question finds the same passages, a new
+answer would have the same basis, whatever other documents were added or changed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from bot.types.display import Citation
 from knowledge.types import Found
 
 CHAT = ("slack:", "discord:")
-"""Sources that are people's talk: what they say is true of the hour."""
+"""Prefixes of chat sources; answers that cite chat messages are time-sensitive."""
 
-_OF_THE_HOUR = re.compile(
+_TIME_SENSITIVE_QUESTION = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|now|nowadays|currently|current|presently|at the moment|at present|"
     r"right away|still|yet|already|so far|as of|lately|recent|recently|latest|newest|last|next|this|these days|"
     r"status|progress|state|ongoing|open|pending|available|on call|on duty|up to date|how long (?:until|till)|"
@@ -25,7 +25,7 @@ _OF_THE_HOUR = re.compile(
     r"neueste\w*|letzte\w*|nächste\w*|diese\w*|stand|offen\w*|bereitschaft)\b",
     re.IGNORECASE,
 )
-_SAID_OF_THE_HOUR = re.compile(
+_TIME_SENSITIVE_ANSWER = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|currently|at the moment|at present|right now|as of|so far|not yet|"
     r"this (?:week|month|quarter|year)|(?:last|next) (?:week|month|quarter|year)|"
     r"heute|gestern|derzeit|zurzeit|momentan|aktuell|bisher|noch nicht|diese[nrsm]? (?:woche|monat|jahr|quartal))\b",
@@ -34,22 +34,21 @@ _SAID_OF_THE_HOUR = re.compile(
 
 
 def evidence(found: Found) -> str:
-    """A digest of what a question finds: equal where a reader would be given the same passages, equally trusted.
+    """Return a digest of the passages found and of the confidence level in them.
 
-    Their order and scores do not count: both move a little with every document, and say nothing else of the answer.
+    Order and scores of the passages do not count: both shift slightly with every added document.
     """
     passages = sorted(f"{one.document_id}\x1f{one.place}\x1f{one.text}" for one in found.passages)
-    trusted = (
-        "none" if found.confidence < found.decline_below else "weak" if found.confidence < found.weak_below else ""
-    )
-    return hashlib.sha256("\x1e".join((trusted, *passages)).encode()).hexdigest()
+    level = "none" if found.confidence < found.decline_below else "weak" if found.confidence < found.weak_below else ""
+    return hashlib.sha256("\x1e".join((level, *passages)).encode()).hexdigest()
 
 
-def lasting(question: str, answer: str, cited: Sequence[Citation]) -> CacheLifetime:
-    """Whether an answer is of the hour, or stands as long as its documents do; in doubt it is of the hour.
+def lifetime(question: str, answer: str, cited: Sequence[Citation]) -> CacheLifetime:
+    """Return "hour" if the answer is time-sensitive, "stable" if it is valid as long as its documents; in doubt "hour".
 
-    Of the hour: a question for what is so now, an answer that says so, one from people's talk, one that cites nothing.
+    Time-sensitive are: questions about the current state, answers that name the present, answers that cite chat
+    messages, and answers without citations.
     """
     if not cited or any(one.source.startswith(CHAT) for one in cited):
         return "hour"
-    return "hour" if _OF_THE_HOUR.search(question) or _SAID_OF_THE_HOUR.search(answer) else "stable"
+    return "hour" if _TIME_SENSITIVE_QUESTION.search(question) or _TIME_SENSITIVE_ANSWER.search(answer) else "stable"

@@ -72,7 +72,7 @@ class Dispatcher:
             self._runner.expect(turn)
         return turn
 
-    async def overheard(self, incoming: Incoming) -> Turn | None:
+    async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
         """Accept a message without a mention if its channel wants such answers and the documents certainly hold one.
 
         Return its turn, to be started, or None; then nothing is stored. Call it after the acknowledgement: it
@@ -84,7 +84,7 @@ class Dispatcher:
             log.warning("a message without a mention was ignored: %s", error)
             return None
 
-    async def first(self, thread: ThreadKey, message_id: str) -> bool:
+    async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
         """Record a message that is a command. Return False if any process recorded it before. Raises StoreAway."""
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
@@ -195,9 +195,9 @@ class Dispatcher:
         """Start the platform's turns that this process may run, now and whenever one comes. Return how many now."""
         return await self._runner.serve(platform, surface_for)
 
-    async def serves(self, platform: Platform) -> None:
+    async def mark_serving(self, platform: Platform) -> None:
         """Tell other processes that this one serves the platform and has caught up with it. Raises StoreAway."""
-        await self._stores.queue.serves(platform)
+        await self._stores.queue.mark_serving(platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
         """Return when another process last served the platform, or None if none did within a day."""

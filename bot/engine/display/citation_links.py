@@ -1,4 +1,4 @@
-"""Where a citation leads: to the page of a paged document, to the quoted words on a web page. Pure."""
+"""Builds the link of a citation: to the page of a paged document, or to the quoted passage of a web page. Pure."""
 
 from __future__ import annotations
 
@@ -9,51 +9,55 @@ from bot.types.display import Citation
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _MARKS = re.compile(r"[*`~\\]+|(?<!\w)_+|_+(?!\w)|(?m:^\s*(?:#{1,6}|>|[-+]|\d{1,3}[.)])\s+)")
-_RULE = re.compile(r"(?m)^[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?)?[ \t]*$")
-"""The line below the header of a table."""
-_EDGE = 4
+_DELIMITER_ROW = re.compile(r"(?m)^[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?)?[ \t]*$")
+"""The line below the header of a Markdown table."""
+_EDGE_WORDS = 4
 """Words at each end of a quote by which a browser finds it."""
-_CHATS = ("slack.com", "discord.com")
-"""Their addresses open a message in an app, which takes no words to look for."""
+_CHAT_HOSTS = ("slack.com", "discord.com")
+"""Hosts whose links open a message in an app. The app ignores text fragments."""
 
 
 def link(citation: Citation) -> str:
-    """The address that opens the quote in its place; empty where the source has none.
+    """Return the URL that opens the quote where it stands, or an empty string if the source has no URL.
 
-    A browser that does not know how to look for words opens the page at its top.
+    A browser without support for text fragments opens the top of the page.
     """
     source = citation.source
     if not source.startswith(("https://", "http://")):
         return ""
     if citation.page is not None:
         return source if "#" in source else f"{source}#page={citation.page}"
-    words = [] if _is_chat(source) else [*_looked_for(citation.quote), *map(_encoded, _heading(citation))]
-    if not words:
+    fragments = [] if _is_chat(source) else [*_quote_fragment(citation.quote), *map(_encoded, _heading(citation))]
+    if not fragments:
         return source
-    directive = "&".join(f"text={one}" for one in words)
+    directive = "&".join(f"text={fragment}" for fragment in fragments)
     return f"{source}{'' if '#' in source else '#'}:~:{directive}"
 
 
-def plainly(text: str) -> str:
-    """Markdown as one line of plain words: no marks, links by their labels, cells parted by bars."""
-    text = _MARKS.sub("", _LINK.sub(r"\1", _RULE.sub("", text)))
+def as_plain_text(text: str) -> str:
+    """Return Markdown as one line of plain text: no marks, links as their labels, table cells separated by bars."""
+    text = _MARKS.sub("", _LINK.sub(r"\1", _DELIMITER_ROW.sub("", text)))
     cells = [" | ".join(cell for cell in map(str.strip, line.split("|")) if cell) for line in text.split("\n")]
     return " ".join(" ".join(cells).split())
 
 
-def _looked_for(quoted: str) -> list[str]:
-    """The quote as a browser looks for it; nothing where it stands in cells, which it would not find as a whole."""
-    words = plainly(quoted).split()
+def _quote_fragment(quoted: str) -> list[str]:
+    """Return the quote as a text fragment; nothing for table cells, because a browser does not match across cells."""
+    words = as_plain_text(quoted).split()
     if not words or "|" in quoted:
         return []
-    if len(words) <= 2 * _EDGE:
+    if len(words) <= 2 * _EDGE_WORDS:
         return [_encoded(" ".join(words))]
-    return [f"{_encoded(' '.join(words[:_EDGE]))},{_encoded(' '.join(words[-_EDGE:]))}"]
+    return [f"{_encoded(' '.join(words[:_EDGE_WORDS]))},{_encoded(' '.join(words[-_EDGE_WORDS:]))}"]
 
 
 def _heading(citation: Citation) -> list[str]:
-    """What a browser goes to where it does not find the quote."""
-    return [plainly(heading) for heading in citation.heading[-1:] if heading != citation.title and plainly(heading)]
+    """Return the heading that a browser scrolls to if it does not find the quote."""
+    return [
+        as_plain_text(heading)
+        for heading in citation.heading[-1:]
+        if heading != citation.title and as_plain_text(heading)
+    ]
 
 
 def _encoded(words: str) -> str:
@@ -65,4 +69,4 @@ def _is_chat(source: str) -> bool:
         host = urlsplit(source).hostname or ""
     except ValueError:
         return True
-    return host in _CHATS or host.endswith(tuple(f".{chat}" for chat in _CHATS))
+    return host in _CHAT_HOSTS or host.endswith(tuple(f".{chat}" for chat in _CHAT_HOSTS))

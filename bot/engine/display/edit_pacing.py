@@ -1,4 +1,4 @@
-"""When the next edit of a message may go out. Pure: the time arrives as an argument, in seconds."""
+"""Rate limits message edits: when the next edit of a message may go out. Pure: the time is an argument, in seconds."""
 
 from __future__ import annotations
 
@@ -8,87 +8,90 @@ from collections.abc import Callable
 from bot.errors import RateLimited
 
 SLOWER, FASTER, SLOWEST = 2.0, 0.9, 8.0
+"""How the interval of one message changes after a refusal and after a success, and its largest multiple."""
 BACKOFF, LONGEST_BACKOFF = 0.5, 8.0
+"""Seconds to wait after a failed edit, doubled with each further failure, and the longest such wait."""
 BURST = 5
-"""Last edits that may go out at once beyond the even pace: drafts leave that to them."""
-LEFT = 1.1
-"""How much further apart drafts of several processes are: what they hear of each other comes a moment late, and of
-each process one last edit may always go before its drafts."""
-SLOWEST_LAST = 2.0
-"""How much wider than promised last edits are spaced at most: an answer's end waits for what the platform says, and no
-longer for what was learned."""
+"""Final edits that may go out at once in addition to the even spacing. Drafts do not use this burst."""
+DRAFT_MARGIN = 1.1
+"""How much wider drafts are spaced while several processes edit: they hear of each other with a delay, and each may
+always send one final edit before its drafts."""
+WIDEST_FINAL = 2.0
+"""Largest multiple of the promised spacing for final edits: the end of an answer waits as long as the platform
+demands, but not for a slowdown learned from refusals."""
 WIDER, NARROWER, WIDEST = 1.5, 0.98, 8.0
+"""How the spacing of a workspace changes after a refusal and after a success, and its largest multiple."""
 
 
-def _nobody() -> None:
-    """Nobody wants to know."""
+def _ignore_change() -> None:
+    """Default for a process that shares its state with no other."""
 
 
 class SharedPacing:
-    """The edits that all streams of one workspace have together, evenly spaced; last edits go before drafts.
+    """Rate limiter for all edits of one workspace: evenly spaced, final edits before drafts.
 
-    ``per_minute`` is what the platform promises; a refusal holds everybody for as long as it says and widens the
-    spacing, each success brings it back a little. None: the platform's library waits by itself.
+    ``per_minute`` is the number of edits that the platform allows; None if the platform's library waits by itself. A
+    refusal stops all edits for as long as the platform says and widens the spacing; each success narrows it again.
 
-    Other processes are heard of through ``bot.engine.display.workspace_pacing``, which keeps ``elsewhere`` and
-    ``started_elsewhere``. Each process takes as much of the minute as it has of all streams under way, so that one
-    without any takes nothing.
-    ``news`` is called, and must not block, where something happened that the others should know.
+    ``bot.engine.display.workspace_pacing`` sets ``remote_streams``, ``remote_starts`` and ``processes_ahead`` from the
+    reports of other processes. Each process uses a share of the minute equal to its share of all active streams, so a
+    process without streams uses nothing. ``on_change`` is called when other processes should learn of a change; it must
+    not block.
     """
 
-    def __init__(self, per_minute: float | None = None, news: Callable[[], None] = _nobody) -> None:
-        self._base = 0.0
+    def __init__(self, per_minute: float | None = None, on_change: Callable[[], None] = _ignore_change) -> None:
+        self._promised_gap = 0.0
         self._slow = 1.0
-        self._taken = 0.0
-        self._blocked = 0.0
-        self._widened = float("-inf")
+        self._reserved_until = 0.0
+        self._blocked_until = 0.0
+        self._widened_at = float("-inf")
         self._starts: deque[float] = deque()
-        self._news = news
+        self._on_change = on_change
         self.streams = 0
-        """Streams under way in this process, each until its end is shown."""
-        self.elsewhere = 0
-        """Streams under way in other processes."""
-        self.started_elsewhere = 0
-        """Starts of the last minute in other processes."""
-        self.before = 0
-        """Processes that go on before this one after a pause."""
+        """Active streams of this process; a stream is active until its end is shown."""
+        self.remote_streams = 0
+        """Active streams of other processes."""
+        self.remote_starts = 0
+        """Streams that other processes started within the last minute."""
+        self.processes_ahead = 0
+        """Processes that resume before this one after a pause."""
         self.changed = False
-        """Whether something happened since the others were told."""
-        self.promise(per_minute)
+        """Whether anything changed since the last report to other processes."""
+        self.set_limit(per_minute)
 
-    def promise(self, per_minute: float | None) -> None:
-        """What the platform promises a workspace."""
-        self._base = 60.0 / per_minute if per_minute else 0.0
+    def set_limit(self, per_minute: float | None) -> None:
+        """Set the number of edits per minute that the platform allows in this workspace."""
+        self._promised_gap = 60.0 / per_minute if per_minute else 0.0
 
     @property
-    def is_promised(self) -> bool:
-        """Whether there is a budget to be shared."""
-        return self._base > 0
+    def is_limited(self) -> bool:
+        """Whether the platform sets a rate limit that processes must share."""
+        return self._promised_gap > 0
 
     def begin(self) -> None:
-        """A stream is under way here."""
+        """Count a stream of this process as active."""
         self.streams += 1
-        self._happened()
+        self._report_change()
 
     def end(self) -> None:
-        """One is over."""
+        """Stop counting a stream of this process."""
         self.streams -= 1
-        self._happened()
+        self._report_change()
 
     @property
     def slow(self) -> float:
-        """How many times the promised spacing edits have; more than 1 after a refusal."""
+        """The multiple of the promised spacing in use; above 1 after a refusal."""
         return self._slow
 
     @property
     def interval(self) -> float:
-        """Seconds between two drafts of one stream, where every stream gets its turn."""
-        return self._gap * (max(1, self.streams) + self.elsewhere)
+        """Seconds between two drafts of one stream if every stream gets its turn."""
+        return self._gap * (max(1, self.streams) + self.remote_streams)
 
     @property
     def _gap(self) -> float:
         """Seconds between two edits of the workspace."""
-        return self._base * self._slow
+        return self._promised_gap * self._slow
 
     @property
     def _step(self) -> float:
@@ -97,135 +100,140 @@ class SharedPacing:
 
     @property
     def _step_in_gaps(self) -> float:
-        return 1 + self.elsewhere / max(1, self.streams)
+        return 1 + self.remote_streams / max(1, self.streams)
 
     def blocked(self, now: float) -> float:
-        """Seconds that nobody may edit."""
-        return max(0.0, self._blocked - now)
+        """Return the seconds during which no edit is allowed."""
+        return max(0.0, self._blocked_until - now)
 
-    def draft(self, now: float, share: float = 1.0) -> float:
-        """0 where a draft may go out now, which is then taken; else the seconds until it is worth asking again.
+    def reserve_draft(self, now: float, share: float = 1.0) -> float:
+        """Reserve a draft edit: return 0 if it may go out now, else the seconds until it is worth asking again.
 
-        ``share`` is how much of an edit's place it takes.
+        ``share`` is the part of an edit that it counts as.
         """
-        wait = max(self._blocked, self._taken) - now
+        wait = max(self._blocked_until, self._reserved_until) - now
         if wait > 0:
             return wait
-        self._taken = now + self._step * share * (LEFT if self.elsewhere else 1.0)
+        self._reserved_until = now + self._step * share * (DRAFT_MARGIN if self.remote_streams else 1.0)
         return 0.0
 
-    def last(self, now: float) -> float:
-        """Seconds that a last edit has to wait; its place is taken. All processes have one burst together."""
-        gap = self._base * min(self._slow, SLOWEST_LAST)
+    def reserve_final(self, now: float) -> float:
+        """Reserve a final edit and return the seconds it has to wait. All processes share one burst."""
+        gap = self._promised_gap * min(self._slow, WIDEST_FINAL)
         step = gap * self._step_in_gaps
-        ahead = max(LEFT * step, (BURST + 1) * gap - step)
-        wait = max(self._blocked - now, self._taken - ahead - now, 0.0)
-        self._taken = max(self._taken, now) + step
+        ahead = max(DRAFT_MARGIN * step, (BURST + 1) * gap - step)
+        wait = max(self._blocked_until - now, self._reserved_until - ahead - now, 0.0)
+        self._reserved_until = max(self._reserved_until, now) + step
         return wait
 
     def start(self, now: float, most: int) -> bool:
-        """Take one of the ``most`` starts that all processes have in a minute; False where none is left.
+        """Reserve one of the ``most`` stream starts per minute of all processes; return False if none is left.
 
-        No more than a third in one second, within which the others may not have heard of them.
+        At most a third of them start within one second, because other processes may not know of them yet.
         """
         recent = self.started(now)
-        if recent + self.started_elsewhere >= most or sum(at > now - 1.0 for at in self._starts) >= max(1, most // 3):
+        if recent + self.remote_starts >= most or sum(at > now - 1.0 for at in self._starts) >= max(1, most // 3):
             return False
         self._starts.append(now)
-        self._happened()
+        self._report_change()
         return True
 
     def started(self, now: float) -> int:
-        """Starts of the last minute in this process."""
+        """Return the number of streams that this process started within the last minute."""
         while self._starts and self._starts[0] <= now - 60.0:
             self._starts.popleft()
         return len(self._starts)
 
     def done(self) -> None:
-        """An edit went through: one of many, where other processes have more streams."""
+        """Narrow the spacing after a successful edit; it stands for several if other processes have more streams."""
         self._slow = max(1.0, self._slow * NARROWER**self._step_in_gaps)
 
     def refused(self, now: float, retry_after: float) -> None:
-        """The platform asked to slow down. Refusals of edits that were under way together count as one.
+        """Pause after the platform refused an edit, and widen the spacing.
 
-        One that comes while last edits are ahead of the even pace says nothing about that pace.
+        Refusals of edits that were in flight together count as one. A refusal while final edits run ahead of the even
+        spacing does not widen it: it says nothing about that spacing.
         """
-        if now >= self._blocked and self._taken - now < 1.5 * self._step and now - self._widened >= self._step:
+        in_even_spacing = self._reserved_until - now < 1.5 * self._step
+        if now >= self._blocked_until and in_even_spacing and now - self._widened_at >= self._step:
             self._slow = min(self._slow * WIDER, WIDEST)
-            self._widened = now
+            self._widened_at = now
         self._pause(now + retry_after)
-        self._happened()
+        self._report_change()
 
-    def told(self, now: float, slow: float, pause: float) -> None:
-        """Another process was refused, and nobody may edit for ``pause`` seconds; or, where that is 0, its spacing is
-        ``slow`` times the promised one, which is worth knowing to a process that has not edited yet."""
-        if pause > 0 or not self._taken:
-            self._widened = now if slow > self._slow * 1.2 else self._widened
+    def apply_report(self, now: float, slow: float, pause: float) -> None:
+        """Apply what another process reports: its spacing multiple ``slow`` and the ``pause`` after a refusal.
+
+        ``pause`` is in seconds, 0 without a refusal; ``slow`` alone is applied only while this process has not edited.
+        """
+        if pause > 0 or not self._reserved_until:
+            self._widened_at = now if slow > self._slow * 1.2 else self._widened_at
             self._slow = min(max(self._slow, slow), WIDEST)
         if pause > 0:
             self._pause(now + pause)
 
     def _pause(self, until: float) -> None:
-        """After it the processes go on one after the other."""
-        self._blocked = max(self._blocked, until)
-        self._taken = max(self._taken, self._blocked + self.before * self._gap)
+        """Stop edits; after the pause the processes resume one after the other."""
+        self._blocked_until = max(self._blocked_until, until)
+        self._reserved_until = max(self._reserved_until, self._blocked_until + self.processes_ahead * self._gap)
 
-    def _happened(self) -> None:
-        if self.is_promised:
+    def _report_change(self) -> None:
+        if self.is_limited:
             self.changed = True
-            self._news()
+            self._on_change()
 
 
 class EditPacing:
-    """When the next edit of a message may go out. Rate limits and failures slow it down, successes bring it back.
+    """Rate limiter for the edits of one message. Rate limits and failures slow it down, successes speed it up.
 
-    ``interval`` is that of edits; a platform that lets something go out more often tells its interval each time.
+    ``interval`` is the seconds between two edits. Appends may have a shorter interval, which callers pass each time.
     """
 
     def __init__(self, interval: float, shared: SharedPacing | None = None) -> None:
         self._base = interval
         self._interval = interval
         self._next = 0.0
-        self._blocked = 0.0
+        self._blocked_until = 0.0
         self._failures = 0
         self._shared = shared or SharedPacing()
 
     def wait(self, now: float) -> float:
-        """Seconds until the next edit of a draft."""
+        """Return the seconds until the next draft edit."""
         return max(0.0, self._next - now, self.blocked(now))
 
     def blocked(self, now: float) -> float:
-        """Seconds that even the final text has to wait."""
-        return max(0.0, self._blocked - now, self._shared.blocked(now))
+        """Return the seconds that even the final text has to wait."""
+        return max(0.0, self._blocked_until - now, self._shared.blocked(now))
 
-    def draft(self, now: float, interval: float | None = None) -> float:
-        """0 where a draft may go out now, the workspace's turn then being taken; else seconds until asking again."""
-        return self.wait(now) or self._shared.draft(now, self._share(interval))
+    def reserve_draft(self, now: float, interval: float | None = None) -> float:
+        """Reserve a draft edit: return 0 if it may go out now, else the seconds until it is worth asking again."""
+        return self.wait(now) or self._shared.reserve_draft(now, self._share(interval))
 
-    def last(self, now: float) -> float:
-        """Seconds that a final text has to wait; its place among the workspace's edits is taken."""
-        return max(self.blocked(now), self._shared.last(now))
+    def reserve_final(self, now: float) -> float:
+        """Reserve a final edit and return the seconds it has to wait."""
+        return max(self.blocked(now), self._shared.reserve_final(now))
 
     def done(self, now: float, interval: float | None = None) -> None:
-        """An edit went through; ``interval`` is that of the next one."""
+        """Schedule the next edit after a successful one; ``interval`` is the seconds until it, by default the usual."""
         self._shared.done()
         self._next = now + max(self._interval, self._shared.interval) * self._share(interval)
         self._interval = max(self._base, self._interval * FASTER)
         self._failures = 0
 
     def failed(self, now: float, error: Exception, latest: float = float("inf")) -> None:
+        """Back off after a failed edit, until ``latest`` at most."""
         if isinstance(error, RateLimited):
             self._interval = min(self._interval * SLOWER, self._base * SLOWEST)
             pause = error.retry_after
         else:
             pause = min(BACKOFF * 2**self._failures, LONGEST_BACKOFF)
             self._failures += 1
-        self._blocked = min(now + pause, latest)
+        self._blocked_until = min(now + pause, latest)
         self._next = max(self._next, now + self._interval)
 
     def _share(self, interval: float | None) -> float:
         return 1.0 if interval is None or not self._base else interval / self._base
 
     def refused(self, now: float, error: RateLimited) -> None:
-        """An edit was refused: the whole workspace slows down."""
+        """Slow the whole workspace down after the platform refused an edit."""
         self._shared.refused(now, error.retry_after)

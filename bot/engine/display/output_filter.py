@@ -1,9 +1,9 @@
-"""The gate: what a model wrote is made safe to show. Pure, and the same for every platform.
+"""Sanitizes the model's Markdown before display: links off the allow-list, images, HTML and mentions. Pure.
 
-The model is taken to say what an attacker wants. So nothing it writes may be clicked, loaded or ring a bell unless its
-address stands in the question or in a passage. Platforms read Markdown differently: Discord knows no tildes, ends a
-fence at the first three backticks, and lets a code span run over lines. The text is written so that all of them take
-the same things for code.
+An attacker may control what the model writes. So a link is only clickable if its address stands in the question or in a
+passage; images never load and mentions never notify. The output is the same for every platform. Platforms parse
+Markdown differently: Discord has no tilde fences, ends a fence at the first three backticks, and lets a code span run
+over several lines. The output is written so that all of them treat the same text as code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bot.engine.display.urls import ADDRESS, permitted, trimmed, urls_in
 from bot.engine.markdown.blocks import Fence, fence_runs
 from bot.engine.markdown.inline import code_spans, scanned
 
-__all__ = ["safe", "urls_in"]
+__all__ = ["sanitize", "urls_in"]
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
@@ -35,28 +35,28 @@ _ANGLED = re.compile(r"<([^<>]*)>")
 _TAG_START = re.compile(r"<(?=[A-Za-z/!?$%@#:&])")
 _STRAY = re.compile(r"((?<!\\)(?:\\\\)*)`")
 _TOKEN = re.compile(r"\\[^\w\s\x00]|!?\[|<")
-_HELD = re.compile(r"\x00(\d+)\x00")
+_PLACEHOLDER = re.compile(r"\x00(\d+)\x00")
 _ENDS = re.compile(r"$|\s|[|\"]+[.,;:!?)]*(?:\s|$)")
 _LABEL_CHARS = 1000
 _NESTED = 2
 
 
-def safe(text: str, allowed: frozenset[str]) -> str:
-    """The text as it may be shown. Idempotent; ``allowed`` comes from ``urls_in``.
+def sanitize(text: str, allowed: frozenset[str]) -> str:
+    """Return the text sanitized for display. Idempotent; ``allowed`` comes from ``urls_in``.
 
-    Links to other addresses become their label with the address as code, bare addresses become code; images become
-    their alternative text; HTML is shown and not obeyed; mentions lose their bell; invisible characters go; a fence
-    that is left open is closed. Code stays as it is but for mentions - and for fences that could be read in two ways
-    while an address stands in the text that is not allowed: they are written in the one way that all agree on.
+    A link to another address becomes its label followed by the address as code. A bare address becomes code, an image
+    its alternative text, HTML visible text. Mentions do not notify, invisible characters are removed, an open fence is
+    closed. Code stays as it is except for mentions, and except for fences that platforms parse differently: if the text
+    has an address that is not allowed, such a fence is rewritten in a form that all platforms parse alike.
     """
     text = _MENTION.sub(_mute, _cleaned(text))
     pieces = _pieces(text)
-    ambiguous = any(isinstance(piece, _Block) and not piece.plain for piece in pieces)
+    ambiguous = any(isinstance(piece, _Block) and not piece.unambiguous for piece in pieces)
     strict = ambiguous and any(not permitted(trimmed(found.group()), allowed) for found in ADDRESS.finditer(text))
     lines: list[str] = []
     for piece in pieces:
         if isinstance(piece, _Block):
-            lines.extend(piece.rewritten() if strict and not piece.plain else piece.literal())
+            lines.extend(piece.rewritten() if strict and not piece.unambiguous else piece.literal())
         else:
             lines.append(_safe_line(piece, allowed))
     return "\n".join(lines)
@@ -64,11 +64,12 @@ def safe(text: str, allowed: frozenset[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _safe_line(line: str, allowed: frozenset[str]) -> str:
-    """A line outside fences. Remembered: a draft is gated with each of its edits, and only its end is new."""
-    return _Line(allowed).safe(line)
+    """Sanitize a line outside fences. Cached, because each edit sanitizes the whole draft and only its end is new."""
+    return _Line(allowed).sanitize(line)
 
 
 def _cleaned(text: str) -> str:
+    """Return the text without invisible characters; joiners stay between letters of scripts that need them."""
     text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
     def joined(found: re.Match[str]) -> str:
@@ -79,6 +80,7 @@ def _cleaned(text: str) -> str:
 
 
 def _mute(found: re.Match[str]) -> str:
+    """Return a mention with a full-width sign, which no platform turns into a notification."""
     person, channel, group, word = found.groups()
     return "＃" + channel[1:] if channel else "＠" + (person or group or word)
 
@@ -88,7 +90,7 @@ def _mute(found: re.Match[str]) -> str:
 
 @dataclass(slots=True)
 class _Block:
-    """A fence with its lines as they stand; ``closing`` is None where the text leaves it open."""
+    """A code fence with its lines; ``closing`` is None if the text leaves it open."""
 
     fence: Fence
     opening: str
@@ -96,8 +98,8 @@ class _Block:
     closing: str | None = None
 
     @property
-    def plain(self) -> bool:
-        """Whether every platform takes exactly these lines for code."""
+    def unambiguous(self) -> bool:
+        """Whether every platform treats exactly these lines as code."""
         fence = self.fence
         return (
             fence.marker == "```"
@@ -108,10 +110,14 @@ class _Block:
         )
 
     def literal(self) -> list[str]:
+        """Return the lines as they stand, with the fence closed."""
         return [self.opening, *self.body, self.fence.closer if self.closing is None else self.closing]
 
     def rewritten(self) -> list[str]:
-        """Three backticks, none within, a body that is not empty and indented as its fence."""
+        """Return the lines in a form that all platforms parse alike.
+
+        The fence has three backticks and none inside; the body is not empty and indented like the fence.
+        """
         indent = self.fence.indent
         body = [re.sub("`(?=``)", "` ", line) for line in self.body]
         if not self.fence.quoted:
@@ -124,7 +130,7 @@ class _Block:
 
 
 def _pieces(text: str) -> list[str | _Block]:
-    """Lines outside fences, and fences."""
+    """Return the lines outside fences, and the fences, in order."""
     pieces: list[str | _Block] = []
     block: _Block | None = None
     for _, line, kind, state in scanned(text):
@@ -145,25 +151,30 @@ def _pieces(text: str) -> list[str | _Block]:
 
 
 class _Line:
-    """One line outside fences. What is safe as it stands is held aside, so that no later step touches it."""
+    """Sanitizer of one line outside fences. A safe piece is replaced by a placeholder, so later steps do not change it.
+
+    A placeholder is the piece's number between NUL characters, which the text cannot contain.
+    """
 
     def __init__(self, allowed: frozenset[str]) -> None:
         self._allowed = allowed
-        self._held: list[str] = []
+        self._pieces: list[str] = []
 
-    def safe(self, line: str) -> str:
+    def sanitize(self, line: str) -> str:
+        """Return the line sanitized; a line that could define a link reference is escaped."""
         masked = self._without_code(line)
         definition = _DEFINITION.match(masked)
         if definition:
             lead, label, target, title = definition.groups()
             if not title.strip() and permitted(target, self._allowed):
-                return self._restored(f"{lead}[{self._swept(self._inline(label))}]: {target}")
+                return self._restored(f"{lead}[{self._without_link_syntax(self._inline(label))}]: {target}")
             masked = lead + "\\" + masked[len(lead) :]
-        shown = self._restored(self._swept(self._inline(masked)))
+        shown = self._restored(self._without_link_syntax(self._inline(masked)))
         definition = _DEFINITION.match(shown)
         return definition.group(1) + "\\" + shown[definition.end(1) :] if definition else shown
 
     def _without_code(self, line: str) -> str:
+        """Replace code spans by placeholders and escape backticks that pair with nothing."""
         spans, stray = code_spans(line)
         marks = sorted(
             [(span.start, span.end, span.size) for span in spans] + [(start, end, 0) for start, end in stray]
@@ -171,13 +182,13 @@ class _Line:
         out, position = "", 0
         for start, end, size in marks:
             raw = line[start:end]
-            code = self._one_way(raw, size) if size else None
-            out += line[position:start] + (self._hold(code) if code else _STRAY.sub(r"\1\\`", raw))
+            code = self._unambiguous_code(raw, size) if size else None
+            out += line[position:start] + (self._protected(code) if code else _STRAY.sub(r"\1\\`", raw))
             position = end
         return out + line[position:]
 
-    def _one_way(self, raw: str, size: int) -> str | None:
-        """The code span with one or two backticks on each side; None where it may be read as anything but code."""
+    def _unambiguous_code(self, raw: str, size: int) -> str | None:
+        """Return the code span with one or two backticks on each side; None if a platform may not parse it as code."""
         content = raw[size:-size]
         runs = {len(run) for run in re.findall("`+", content)}
         if any(run > 2 for run in runs) or runs == {1, 2}:
@@ -189,6 +200,7 @@ class _Line:
         return marker + content + marker
 
     def _inline(self, text: str) -> str:
+        """Sanitize links, images, tags and bare addresses."""
         out, position = "", 0
         closing = _brackets(text)
         while token := _TOKEN.search(text, position):
@@ -198,15 +210,15 @@ class _Line:
                 out += token.group()
                 continue
             if token.group() == "<":
-                piece, end = self._angle(text, position)
+                piece, end = self._angle_bracket(text, position)
             else:
                 piece, end = self._link(text, position, closing.get(position))
-            out += piece if end == position else _apart(out, piece, text[end:])
+            out += piece if end == position else _spaced(out, piece, text[end:])
             position = end
         return out + self._bare(text[position:], "")
 
     def _link(self, text: str, start: int, end: int | None) -> tuple[str, int]:
-        """What a bracket becomes that opened before ``start`` and closes at ``end``, and where to read on."""
+        """Return what replaces a bracket that opens before ``start`` and closes at ``end``, and where to read on."""
         image = text[start - 2 : start] == "!["
         if end is None or end - start > _LABEL_CHARS or text.count("](", start, end) > _NESTED:
             return ("! [" if image else "["), start
@@ -219,18 +231,19 @@ class _Line:
         return ("! [" if image else "["), start
 
     def _linked(self, label: str, target: re.Match[str], image: bool) -> str:
-        shown = self._swept(self._inline(label))
+        shown = self._without_link_syntax(self._inline(label))
         if image:
             return shown
         address = self._restored(target.group(1) or target.group(2) or "").strip()
         if permitted(address, self._allowed):
-            return self._hold(f"[{shown}](<{address}>)" if re.search(r"[()\s]", address) else f"[{shown}]({address})")
+            target_text = f"<{address}>" if re.search(r"[()\s]", address) else address
+            return self._protected(f"[{shown}]({target_text})")
         if not address:
             return shown
         return self._code(address) if label.strip() == address else f"{shown} ({self._code(address)})"
 
-    def _angle(self, text: str, start: int) -> tuple[str, int]:
-        """What an angle bracket becomes that opened before ``start``, and where to read on."""
+    def _angle_bracket(self, text: str, start: int) -> tuple[str, int]:
+        """Return what replaces an angle bracket that opens before ``start``, and where to read on."""
         angled = _ANGLED.match(text, start - 1)
         inner = angled.group(1) if angled else ""
         if angled and re.fullmatch(r"br\s*/?", inner, re.IGNORECASE):
@@ -238,7 +251,7 @@ class _Line:
         address, _, label = inner.partition("|")
         if angled and (ADDRESS.fullmatch(address) or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:\S", address)):
             if permitted(address, self._allowed) and not re.search(r"[\s()\\\x00]", address):
-                return self._hold(f"<{address}>") + (f" ({self._inline(label)})" if label else ""), angled.end()
+                return self._protected(f"<{address}>") + (f" ({self._inline(label)})" if label else ""), angled.end()
             shown = self._code(self._restored(address))
             return (f"{self._inline(label)} ({shown})" if label else shown), angled.end()
         if angled and re.match(r"[A-Za-z/?]|!--", inner) and not re.search(r"[\x00\\|]", inner):
@@ -246,6 +259,8 @@ class _Line:
         return ("＜" if _TAG_START.match(text, start - 1) else "<"), start
 
     def _bare(self, text: str, follower: str) -> str:
+        """Turn bare addresses that are not allowed into code; ``follower`` is the character after the text."""
+
         def shown(found: re.Match[str]) -> str:
             address = trimmed(found.group())
             ends = _ENDS.match(text[found.end() :] + follower)
@@ -255,25 +270,26 @@ class _Line:
 
         return ADDRESS.sub(shown, text)
 
-    def _swept(self, text: str) -> str:
-        """Whatever still looks like the joint of a link is taken apart."""
+    def _without_link_syntax(self, text: str) -> str:
+        """Break up whatever a platform could still parse as a link, an image or a link reference."""
         text = text.replace("](", "] (").replace("![", "! [")
         return re.sub(r"^([^\[\]]*\]):", r"\1 :", text)
 
     def _code(self, text: str) -> str:
         flat = " ".join(text.split()).replace("`", "%60").replace("|", "%7C")
-        return self._hold(f"`{flat}`")
+        return self._protected(f"`{flat}`")
 
-    def _hold(self, text: str) -> str:
-        self._held.append(text)
-        return f"\x00{len(self._held) - 1}\x00"
+    def _protected(self, text: str) -> str:
+        """Return the placeholder of a safe piece."""
+        self._pieces.append(text)
+        return f"\x00{len(self._pieces) - 1}\x00"
 
     def _restored(self, text: str) -> str:
-        """The text with everything held back in its place; what would run into its neighbour is set apart."""
+        """Put the pieces back in place of their placeholders, spaced where they would merge with the text before."""
         out, position = "", 0
-        for found in _HELD.finditer(text):
+        for found in _PLACEHOLDER.finditer(text):
             out += text[position : found.start()]
-            piece = self._restored(self._held[int(found.group(1))])
+            piece = self._restored(self._pieces[int(found.group(1))])
             slashes = len(out) - len(out.rstrip("\\"))
             if piece and (slashes % 2 or out[-1:] + piece[0] in ("``", "![")):
                 out += " "
@@ -282,10 +298,10 @@ class _Line:
         return out + text[position:]
 
 
-def _apart(before: str, piece: str, after: str) -> str:
-    """What came out of a link, with space around it where it would make a new word with its neighbours.
+def _spaced(before: str, piece: str, after: str) -> str:
+    """Return the text of a former link, with spaces where it would form one word with its neighbours.
 
-    ``www`` and a label ``.example.org`` must not become an address.
+    For example, ``www`` followed by a label ``.example.org`` must not become an address.
     """
     if piece[:1] in ("\x00", " "):
         return piece
@@ -295,7 +311,7 @@ def _apart(before: str, piece: str, after: str) -> str:
 
 
 def _brackets(text: str) -> dict[int, int]:
-    """Where each bracket closes, by the place after it opens; escaped ones do not count."""
+    """Return where each bracket closes, keyed by the position after its opening; escaped brackets do not count."""
     opened: list[int] = []
     closing: dict[int, int] = {}
     for found in re.finditer(r"\\[^\w\s\x00]|[\[\]]", text):

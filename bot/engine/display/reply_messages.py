@@ -1,4 +1,4 @@
-"""The messages of one reply: each is recorded before it is posted, posted once, and then edited or taken away."""
+"""Posts, edits and deletes the messages of one reply; each is recorded before it is posted, and posted only once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from bot.types.display import Part
 
 log = logging.getLogger(__name__)
 
-SHOWN_WITHIN = 10.0
-"""Seconds that a post or an edit may take: with ``hold.UNSURE`` before it, less than a lease lasts. In a process that
-was paused the limit passes before anything else goes on, so that nothing is shown late over another's answer."""
+SHOW_TIMEOUT = 10.0
+"""Timeout of a post or an edit, in seconds. Together with the lease's ``UNSURE`` before it, it is shorter than a lease.
+In a process that was paused the timeout expires before anything else runs, so a late edit cannot overwrite the answer
+of another process."""
 
 
 @dataclass(slots=True)
 class _Message:
-    """A message of the reply: its reference once it is posted, what it shows as far as is known, if it is on record.
+    """One message of the reply: its reference once posted, what it shows as far as known, and whether it is recorded.
 
-    ``doubtful``: a post of it was begun, and nobody knows whether it went through. ``posting`` is that post, which goes
-    on where whoever waited for it is cancelled.
+    ``doubtful``: a post was started and its result is unknown. ``posting`` is the task of that post; it continues if
+    its caller is cancelled.
     """
 
     ref: str | None = None
@@ -34,16 +35,16 @@ class _Message:
     posting: asyncio.Task[None] | None = None
 
 
-class Messages:
-    """What stands there of a reply, in order. Nothing of it is done by itself, and nothing at the same time.
+class ReplyMessages:
+    """The messages of a reply, in order. Acts only when called; callers make one call at a time.
 
-    ``parts`` and ``recorded`` are what an earlier process left, ``record`` and ``confirm`` as ``Display`` takes them.
+    ``parts`` and ``recorded`` come from an earlier process; ``record`` and ``confirm`` are those of ``Display``.
     """
 
     def __init__(
         self,
         surface: Surface,
-        pace: EditPacing,
+        pacing: EditPacing,
         *,
         record: PartRecorder,
         parts: Sequence[str],
@@ -52,31 +53,31 @@ class Messages:
         monotonic: Callable[[], float],
     ) -> None:
         self._surface = surface
-        self._pace = pace
+        self._pacing = pacing
         self._record = record
         self._confirm = confirm
         self._monotonic = monotonic
         self._messages = [_Message(ref, recorded=True) for ref in parts]
         self._messages += [_Message(doubtful=True) for _ in range(recorded - len(parts))]
         self.surplus: list[str] = []
-        """References that nobody shall see, and that the platform did not take away yet."""
+        """References of messages that must be deleted and that the platform has not deleted yet."""
 
     def __len__(self) -> int:
         return len(self._messages)
 
     @property
     def posting(self) -> list[asyncio.Task[None]]:
-        """Posts that were begun, whether they have ended or not."""
+        """Posts that were started, finished or not."""
         return [message.posting for message in self._messages if message.posting is not None]
 
     def outdated(self, index: int, part: Part) -> bool:
-        """Whether the message at ``index`` reads otherwise than ``part``, as far as is known."""
+        """Return whether the message at ``index`` differs from ``part``, as far as known."""
         return index >= len(self._messages) or self._messages[index].shown != part
 
     async def put(self, index: int, part: Part) -> None:
-        """Make the message at ``index`` read as ``part``: recorded before it is posted, and after with its reference.
+        """Make the message at ``index`` show ``part``: record it, post it, record its reference, or edit it.
 
-        What a failed edit left behind is unknown: the message counts as out of date.
+        After a failed edit it is unknown what the message shows, so it counts as outdated.
         """
         if index == len(self._messages):
             self._messages.append(_Message())
@@ -85,26 +86,26 @@ class Messages:
             await self._record(index, None)
             await self._post(message, part)
             if index:
-                self._pace.done(self._monotonic(), self._interval)
+                self._pacing.done(self._monotonic(), self._interval)
         if not message.recorded:
-            await self._put_on_record(index, message)
+            await self._record_reference(index, message)
         if message.shown != part:
             await self._confirm()
             message.shown = None
             await self._edit(message.ref or "", part)
             message.shown = part
 
-    async def offer(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
-        """Leave to the turn's next holder what was posted and not recorded any more.
+    async def hand_over_posts(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
+        """Hand messages that were posted but not recorded to the next holder of the turn.
 
-        ``take`` returns the reference that is on record then: where that is another one, this message goes.
+        ``take`` returns the reference that is recorded then; if it is another one, this message is deleted.
         """
         for index, message in enumerate(self._messages):
             if message.ref is not None and not message.recorded and await take(index, message.ref) != message.ref:
                 await self._delete(message.ref)
 
     async def take_down(self, nonce: str) -> None:
-        """Take the last message away, posted under that nonce if it was; it is known until ``forget_last``."""
+        """Delete the last message, found by its nonce if necessary; it stays in the list until ``forget_last``."""
         message = self._messages[-1]
         if message.ref is None and message.doubtful:
             message.ref = await self._surface.find(nonce)
@@ -112,42 +113,45 @@ class Messages:
             await self._surface.delete(message.ref)
 
     def forget_last(self) -> None:
-        """Know nothing of the last message any more."""
+        """Remove the last message from the list."""
         self._messages.pop()
 
     @property
     def _interval(self) -> float:
         return self._surface.limits.edit_interval
 
-    async def _put_on_record(self, index: int, message: _Message) -> None:
-        """Where a process that lost the turn has posted the same message meanwhile, that one stays, for it is known."""
-        known = await self._record(index, message.ref)
+    async def _record_reference(self, index: int, message: _Message) -> None:
+        """Record the message's reference.
+
+        If a process that lost the turn has recorded its own post of this message, that post stays and ours is deleted.
+        """
+        existing = await self._record(index, message.ref)
         message.recorded = True
-        if known is not None and message.ref is not None and known != message.ref:
-            own, message.ref, message.shown = message.ref, known, None
+        if existing is not None and message.ref is not None and existing != message.ref:
+            own, message.ref, message.shown = message.ref, existing, None
             await self._delete(own)
 
     async def _delete(self, ref: str) -> None:
-        """Take a message away that nobody shall see; later, where the platform fails just now."""
+        """Delete a message; if the platform fails, add it to ``surplus`` to be deleted later."""
         try:
             await self._surface.delete(ref)
         except MessageGone:
             return
         except SurfaceError as error:
-            log.warning("message %s stays for now: %s", ref, error)
+            log.warning("message %s could not be deleted yet: %s", ref, error)
             self.surplus.append(ref)
 
     async def _edit(self, ref: str, part: Part) -> None:
         try:
-            async with asyncio.timeout(SHOWN_WITHIN):
+            async with asyncio.timeout(SHOW_TIMEOUT):
                 await self._surface.edit(ref, part)
         except RateLimited as error:
-            self._pace.refused(self._monotonic(), error)
+            self._pacing.refused(self._monotonic(), error)
             raise
-        self._pace.done(self._monotonic(), self._interval)
+        self._pacing.done(self._monotonic(), self._interval)
 
     async def _post(self, message: _Message, part: Part) -> None:
-        """Post it, or find it where an earlier post may have gone through: then what it shows is unknown."""
+        """Post the message, or find it if an earlier post may have succeeded; what it shows is then unknown."""
         if message.posting is not None:
             await asyncio.wait([message.posting])
         if message.doubtful and message.ref is None:
@@ -159,5 +163,5 @@ class Messages:
             await asyncio.shield(message.posting)
 
     async def _posted(self, message: _Message, part: Part) -> None:
-        async with asyncio.timeout(SHOWN_WITHIN):
+        async with asyncio.timeout(SHOW_TIMEOUT):
             message.ref, message.shown = await self._surface.post(part), part

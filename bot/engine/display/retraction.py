@@ -1,6 +1,7 @@
-"""What a turn leaves behind that was taken from its process: by a change or the deletion of its question, or by a peer.
+"""Removes replies: of deleted or edited questions, and of turns that another process has taken over.
 
-Taking away what was said to a deleted question is owed until it is done: whoever finds it owing does it.
+The reply to a deleted question stays on the list of replies to remove until it is gone, so any process can finish the
+removal.
 """
 
 from __future__ import annotations
@@ -22,43 +23,44 @@ from bot.types.turns import Outcome, Turn
 
 log = logging.getLogger(__name__)
 
-LETTING_GO = 10.0
-"""Seconds that a turn may take to notice that it was taken from this process."""
-AT_ONCE = 20
-"""Replies that are taken away by one look."""
+RELEASE_TIMEOUT = 10.0
+"""Seconds that a turn may take to notice that this process has lost it."""
+REPLIES_PER_QUERY = 20
+"""Replies to remove that one query returns at most."""
 
 
 async def retract_or_offer(stores: Stores, turn: Turn, display: Display) -> None:
-    """After the turn was lost: what was posted meanwhile is left to the next holder, or taken away.
+    """Clean up after losing the turn: hand posted messages to its next holder, or delete them.
 
-    Where the question was deleted, every message goes.
+    If the question was deleted, every message is deleted.
     """
     try:
-        await display.landed()
+        await display.wait_for_posts()
         if not await stores.retractions.is_forgotten(turn):
-            await display.offer(partial(stores.retractions.offer_part, turn))
+            await display.hand_over_posts(partial(stores.retractions.offer_part, turn))
         elif await display.remove():
             await stores.retractions.mark_removed(turn)
     except ParleyError as error:
-        log.warning("turn %s was lost; what it showed is left to others: %s", turn.id, error)
+        log.warning("turn %s was lost; its messages are left to other processes: %s", turn.id, error)
 
 
-async def take_away(
+async def delete_reply(
     stores: Stores, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None
 ) -> bool:
-    """Delete the reply's messages once ``after`` has let go of the turn; whether none is left.
+    """Delete the reply's messages once ``after`` has released the turn; return whether none is left.
 
-    One that the platform does not let go says instead that it was deleted. A message that is on record without a
-    reference may have been posted: it is looked for.
+    A message that the platform does not delete is edited to say that it was deleted. A message recorded without a
+    reference may have been posted, so it is searched for.
     """
     if after is not None:
-        await asyncio.wait({after}, timeout=LETTING_GO)
-    known = await stores.inbox.turn(turn.thread.tenant_id, turn.id) or turn
-    gone = [await _is_gone(surface, known, index) for index in range(max(known.recorded, len(known.parts)))]
+        await asyncio.wait({after}, timeout=RELEASE_TIMEOUT)
+    current = await stores.inbox.turn(turn.thread.tenant_id, turn.id) or turn
+    gone = [await _delete_part(surface, current, index) for index in range(max(current.recorded, len(current.parts)))]
     return all(gone) and await stores.retractions.mark_removed(turn)
 
 
-async def _is_gone(surface: Surface, turn: Turn, index: int) -> bool:
+async def _delete_part(surface: Surface, turn: Turn, index: int) -> bool:
+    """Delete one message of the reply, or make it say that it was deleted; return whether one of them succeeded."""
     nonce, ref = f"{turn.id}:{index}", None
     try:
         ref = turn.parts[index] if index < len(turn.parts) else await surface.find(nonce)
@@ -68,25 +70,25 @@ async def _is_gone(surface: Surface, turn: Turn, index: int) -> bool:
         return True
     except SurfaceError as error:
         log.info("message %s of turn %s could not be deleted: %s", ref or nonce, turn.id, error)
-        return ref is not None and await _says_so(
+        return ref is not None and await _mark_deleted(
             surface, ref, Part(user_messages.FORGOTTEN, nonce, turn.id, final=True)
         )
     return True
 
 
-async def _says_so(surface: Surface, ref: str, part: Part) -> bool:
+async def _mark_deleted(surface: Surface, ref: str, part: Part) -> bool:
     try:
         await surface.edit(ref, part)
     except MessageGone:
         return True
     except SurfaceError as error:
-        log.warning("message %s of a deleted question stays for now: %s", ref, error)
+        log.warning("message %s of a deleted question could not be removed yet: %s", ref, error)
         return False
     return True
 
 
 class Retracting:
-    """The replies to deleted questions that this process is taking away."""
+    """Removes the replies to deleted questions in the background."""
 
     def __init__(self, stores: Stores, in_background: Callable[[Coroutine[Any, Any, object], str], None]) -> None:
         self._stores = stores
@@ -94,19 +96,20 @@ class Retracting:
         self._under_way: set[str] = set()
 
     def begin(self, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None) -> None:
-        """Take the turn's messages away in the background."""
+        """Start to remove the turn's messages in the background."""
         self._under_way.add(turn.id)
-        self._in_background(self._take_away(turn, surface, after), f"take away turn {turn.id}")
+        self._in_background(self._delete_in_background(turn, surface, after), f"remove reply of turn {turn.id}")
 
     async def poll(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
-        """Take away what others left standing; ``known`` are turns that run here and see to it themselves."""
-        found = await self._stores.retractions.withdrawn(platform, known=[*known, *self._under_way], most=AT_ONCE)
+        """Remove the replies that other processes left; ``known`` turns run here and remove their own."""
+        ids = [*known, *self._under_way]
+        found = await self._stores.retractions.withdrawn(platform, known=ids, most=REPLIES_PER_QUERY)
         for turn in found:
             if turn.id not in self._under_way:
                 self.begin(turn, surface_for(turn))
 
-    async def _take_away(self, turn: Turn, surface: Surface, after: asyncio.Task[Outcome] | None) -> None:
+    async def _delete_in_background(self, turn: Turn, surface: Surface, after: asyncio.Task[Outcome] | None) -> None:
         try:
-            await take_away(self._stores, turn, surface, after=after)
+            await delete_reply(self._stores, turn, surface, after=after)
         finally:
             self._under_way.discard(turn.id)

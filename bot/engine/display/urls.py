@@ -1,4 +1,4 @@
-"""Web and mail addresses in a text, and when two of them are the same. Pure."""
+"""Finds URLs and mail addresses in a text and checks them against an allow-list. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ADDRESS = re.compile(
     rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w.-]*\w)",
     re.IGNORECASE,
 )
-"""What a chat client may turn into a link by itself: with a scheme, ``www.``, mail, and hosts without a scheme.
+"""Text that a chat client may turn into a link by itself: URLs with a scheme, ``www.``, mail addresses, bare hosts.
 
-A bare host counts only under top-level names that are not also the endings of files (``notes.md``, ``main.py``).
+A bare host counts only under top-level domains that are not also file extensions (``notes.md``, ``main.py``).
 """
 
 _TRAILING = ".,;:!?'\"*_~)]}”’»"
@@ -34,17 +34,17 @@ _BRACKETS = str.maketrans("()[]<>", "      ")
 
 @lru_cache(maxsize=64)
 def urls_in(*texts: str) -> frozenset[str]:
-    """Every address in the texts, in the form in which ``permitted`` compares them."""
+    """Return every address in the texts, in the form that ``permitted`` compares."""
     found: set[str] = set()
     for text in texts:
-        for reading in (text, text.translate(_BRACKETS)):
-            for match in ADDRESS.finditer(reading):
+        for variant in (text, text.translate(_BRACKETS)):
+            for match in ADDRESS.finditer(variant):
                 found.update((_canonical(match.group()), _canonical(trimmed(match.group()))))
     return frozenset(found)
 
 
 def permitted(address: str, allowed: frozenset[str]) -> bool:
-    """Whether the whole address is one of the allowed ones, and of a kind that only opens a page or a mail."""
+    """Return whether the whole address is on the allow-list and has a scheme that only opens a page or a mail."""
     scheme = _SCHEME.match(address)
     if scheme and scheme.group(1).lower() not in ("http", "https", "mailto") and "." not in scheme.group(1):
         return False
@@ -52,7 +52,7 @@ def permitted(address: str, allowed: frozenset[str]) -> bool:
 
 
 def trimmed(address: str) -> str:
-    """The address without the punctuation that ends the sentence it stands in."""
+    """Return the address without trailing sentence punctuation."""
     while address and address[-1] in _TRAILING:
         if address[-1] == ")" and address.count("(") >= address.count(")"):
             break
@@ -61,7 +61,10 @@ def trimmed(address: str) -> str:
 
 
 def _canonical(address: str) -> str:
-    """Scheme of the web left out, host in lower case, no slash alone at the end; else letter by letter."""
+    """Return the address without the web scheme, with a lower-case host and without a trailing slash.
+
+    Everything else is compared letter by letter.
+    """
     address = address.strip().replace("&amp;", "&")
     if address[:7].lower() == "mailto:":
         return address[7:].lower()

@@ -1,9 +1,9 @@
-"""The paces of all workspaces, shared by all processes: what each does is told to the others beside its edits.
+"""Shares the edit rate limit of each workspace among all processes.
 
-An edit never waits for another process. A process tells how many streams it has under way in a workspace, how many it
-started within the minute, and how it was refused; the others count that in. They hear of it within half a second. Who
-is silent for some seconds counts no more, be it dead, paused, or away from the database: each process then goes by what
-it sees itself.
+An edit never waits for another process. Each process reports its active streams in a workspace, the streams it started
+within the last minute, and its refusals; the others include that in their own limits within half a second. A process
+that sends no report for some seconds (dead, paused or without database) no longer counts, and each process then relies
+on what it sees itself.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from bot.types.display import Pacing
 
 log = logging.getLogger(__name__)
 
-REST, REPEAT, LAPSES = 0.3, 3.0, 10.0
-"""Seconds between two tellings; after which what still holds is told again; after which what was told holds no more."""
+REPORT_INTERVAL, REPEAT_INTERVAL, REPORT_LIFETIME = 0.3, 3.0, 10.0
+"""Seconds between two reports; until an unchanged state is reported again; until a received report expires."""
 MINUTE = 60.0
 
 Key = tuple[str, str]
@@ -29,7 +29,7 @@ Send = Callable[[Sequence[Pacing]], Awaitable[None]]
 
 
 class WorkspacePacing:
-    """The paces of this process, by tenant and platform. ``process_id`` is the number that other processes know."""
+    """The rate limiters of this process, by tenant and platform. ``process_id`` identifies it to other processes."""
 
     def __init__(
         self,
@@ -41,58 +41,58 @@ class WorkspacePacing:
         self._process = process_id
         self._monotonic = monotonic
         self._sleep = sleep
-        self._known: dict[Key, SharedPacing] = {}
-        self._heard: dict[Key, dict[int, tuple[float, Pacing]]] = {}
-        self._told: dict[Key, float] = {}
-        self._stirring: set[Key] = set()
+        self._limiters: dict[Key, SharedPacing] = {}
+        self._received: dict[Key, dict[int, tuple[float, Pacing]]] = {}
+        self._reported_at: dict[Key, float] = {}
+        self._active: set[Key] = set()
 
     def of(self, tenant_id: str, platform: str, per_minute: float | None = None) -> SharedPacing:
-        """The pace of a workspace; ``per_minute`` is what its platform promises, where it is known."""
+        """Return the rate limiter of a workspace; ``per_minute`` is the platform's limit, if known."""
         key = (tenant_id, platform)
-        if key not in self._known:
-            self._known[key] = SharedPacing(news=partial(self._stirring.add, key))
+        if key not in self._limiters:
+            self._limiters[key] = SharedPacing(on_change=partial(self._active.add, key))
         if per_minute is not None:
-            self._known[key].promise(per_minute)
-        return self._known[key]
+            self._limiters[key].set_limit(per_minute)
+        return self._limiters[key]
 
-    def hear(self, pacing: Pacing) -> None:
-        """Another process told something; one's own words come back too, and are passed over. Never blocks."""
+    def receive_report(self, pacing: Pacing) -> None:
+        """Apply the report of another process; reports of this process arrive too and are ignored. Never blocks."""
         if pacing.process_id == self._process:
             return
         now, key = self._monotonic(), (pacing.tenant_id, pacing.platform)
-        self._heard.setdefault(key, {})[pacing.process_id] = (now, pacing)
-        self._stirring.add(key)
-        self.of(pacing.tenant_id, pacing.platform).told(now, pacing.slow, pacing.pause)
-        self._count(key, now)
+        self._received.setdefault(key, {})[pacing.process_id] = (now, pacing)
+        self._active.add(key)
+        self.of(pacing.tenant_id, pacing.platform).apply_report(now, pacing.slow, pacing.pause)
+        self._apply_reports(key, now)
 
     async def serve(self, send: Send) -> None:
-        """Tell the others until cancelled. What could not be sent is told again as long as it holds."""
+        """Send reports until cancelled. A report that could not be sent is repeated as long as it holds."""
         while True:
-            await self._sleep(REST)
+            await self._sleep(REPORT_INTERVAL)
             try:
                 if due := self.due(self._monotonic()):
                     await send(due)
             except ParleyError as error:
-                log.debug("the other processes were not told of this one's edits: %s", error)
+                log.debug("could not report edits to other processes: %s", error)
             except Exception:
-                log.exception("the other processes were not told of this one's edits")
+                log.exception("could not report edits to other processes")
 
     def due(self, now: float) -> list[Pacing]:
-        """What the others should be told now; taken as told. Costs as much as there are workspaces with edits."""
-        found = []
-        for key in sorted(self._stirring):
-            shared = self._known[key]
-            self._count(key, now)
-            pacing = self._pacing(key, shared, now)
-            holds = shared.is_promised and bool(pacing.streams or pacing.starts or pacing.pause)
-            if shared.changed or (holds and now - self._told.get(key, float("-inf")) >= REPEAT):
-                shared.changed, self._told[key] = False, now
-                found.append(pacing)
-            if not holds and not self._heard[key]:
-                self._stirring.discard(key)
-        return found
+        """Return the reports to send now and mark them as sent. Takes time in the number of workspaces with edits."""
+        reports = []
+        for key in sorted(self._active):
+            shared = self._limiters[key]
+            self._apply_reports(key, now)
+            report = self._report(key, shared, now)
+            holds = shared.is_limited and bool(report.streams or report.starts or report.pause)
+            if shared.changed or (holds and now - self._reported_at.get(key, float("-inf")) >= REPEAT_INTERVAL):
+                shared.changed, self._reported_at[key] = False, now
+                reports.append(report)
+            if not holds and not self._received[key]:
+                self._active.discard(key)
+        return reports
 
-    def _pacing(self, key: Key, shared: SharedPacing, now: float) -> Pacing:
+    def _report(self, key: Key, shared: SharedPacing, now: float) -> Pacing:
         return Pacing(
             tenant_id=key[0],
             platform=key[1],
@@ -103,12 +103,12 @@ class WorkspacePacing:
             pause=shared.blocked(now),
         )
 
-    def _count(self, key: Key, now: float) -> None:
-        """Add up what the others told of a workspace; starts count for a minute, even those of the dead."""
-        heard = {who: told for who, told in self._heard.get(key, {}).items() if told[0] > now - MINUTE}
-        self._heard[key] = heard
-        shared = self._known[key]
-        live = {who: pacing.streams for who, (at, pacing) in heard.items() if at > now - LAPSES}
-        shared.elsewhere = sum(live.values())
-        shared.before = sum(who < self._process and streams > 0 for who, streams in live.items())
-        shared.started_elsewhere = sum(pacing.starts for _, pacing in heard.values())
+    def _apply_reports(self, key: Key, now: float) -> None:
+        """Sum up the other processes' reports; stream starts count for a minute, even those of a dead process."""
+        recent = {who: report for who, report in self._received.get(key, {}).items() if report[0] > now - MINUTE}
+        self._received[key] = recent
+        shared = self._limiters[key]
+        live = {who: pacing.streams for who, (at, pacing) in recent.items() if at > now - REPORT_LIFETIME}
+        shared.remote_streams = sum(live.values())
+        shared.processes_ahead = sum(who < self._process and streams > 0 for who, streams in live.items())
+        shared.remote_starts = sum(pacing.starts for _, pacing in recent.values())

@@ -1,8 +1,8 @@
-"""Reads Markdown line by line: which block a line belongs to, and what is open after it.
+"""Scans Markdown line by line: the kind of each line, and which blocks are open after it.
 
-A scanner and no parser: it knows fences, tables, lists, headings and quotes, as far as a cut has to mind them. It is
-more forgiving than CommonMark where models are careless: inside a list a fence stays open until a closing line comes,
-however that line is indented.
+This is a scanner, not a parser: it recognizes fences, tables, lists, headings and quotes as far as splitting needs it.
+It is more lenient than CommonMark where models are careless: inside a list, a fence stays open until a closing line,
+whatever the indent of that line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _INFO_CHARS = 24
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """An open code fence. ``indent`` is what its lines begin with: spaces, or the marks of a quote."""
+    """An open code fence. ``indent`` is the prefix of its lines: spaces, or quote marks."""
 
     char: str
     size: int
@@ -38,19 +38,19 @@ class Fence:
 
     @property
     def closer(self) -> str:
-        """The line that closes it."""
+        """The line that closes the fence."""
         return self.indent + self.marker
 
     @property
     def opener(self) -> str:
-        """A line that opens it again, with its language; an overlong info string is shortened to a word."""
+        """The line that reopens the fence with its language; a long info string is shortened to one word."""
         info = self.info if len(self.info) <= _INFO_CHARS else self.info.split()[0][:_INFO_CHARS]
         return self.indent + self.marker + info
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is open between two lines. ``table`` holds header and delimiter row; ``lists`` the indents of open items."""
+    """The open blocks between two lines. ``table`` is header and delimiter row; ``lists`` the indents of open items."""
 
     fence: Fence | None = None
     table: tuple[str, str] | None = None
@@ -60,7 +60,7 @@ class State:
 
 
 def advance(state: State, line: str) -> tuple[Kind, State]:
-    """Read one line (without its newline): its kind, and what is open after it."""
+    """Scan one line without its newline; return its kind and the state after it."""
     if state.fence is not None:
         if not state.fence.quoted or _QUOTE.match(line):
             return _inside(state, state.fence, line)
@@ -71,7 +71,7 @@ def advance(state: State, line: str) -> tuple[Kind, State]:
 
 
 def fence_runs(line: str, fence: Fence) -> int:
-    """How many fence characters the line consists of, apart from quote marks and white space; 0 if of anything else."""
+    """Return the number of fence characters if the line has nothing else except quote marks and spaces; else 0."""
     mark = _QUOTE.match(line) if fence.quoted else None
     rest = line[mark.end() :] if mark else line
     bare = rest.strip()
@@ -118,12 +118,12 @@ def _tabular(state: State, line: str, rest: str) -> tuple[Kind, State]:
 
 
 def is_header(above: str, delimiter: str) -> bool:
-    """Whether ``delimiter`` makes a table of the line above it: as many columns, at least one bar."""
+    """Return whether ``delimiter`` turns the line above it into a table header: equal columns, at least one bar."""
     return "|" in above and bool(_DELIMITER.match(delimiter)) and _columns(above) == _columns(delimiter)
 
 
 def may_be_delimiter(line: str) -> bool:
-    """Whether a line that is still growing may become the delimiter row of a table."""
+    """Return whether a line that is still growing may become the delimiter row of a table."""
     return not line.strip(" \t|:->")
 
 

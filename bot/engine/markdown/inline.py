@@ -1,4 +1,4 @@
-"""What stands inside a line: code spans, links, bare addresses, and where a character begins."""
+"""Finds inline Markdown in a line: code spans, links, bare addresses, and boundaries of composed characters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JOINERS = "\u200d\ufe0e\ufe0f\u20e3"
 
 
 class Span(NamedTuple):
-    """A code span ``line[start:end]`` with its backticks, ``size`` of them on each side."""
+    """A code span ``line[start:end]`` including its backticks, ``size`` on each side."""
 
     start: int
     end: int
@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
 
 def code_spans(line: str) -> tuple[list[Span], list[tuple[int, int]]]:
-    """The code spans of one line, and the runs of backticks that pair with nothing."""
+    """Return the code spans of one line, and the ranges of backticks that pair with nothing."""
     spans: list[Span] = []
     stray: list[tuple[int, int]] = []
     position = 0
@@ -49,7 +49,7 @@ def code_spans(line: str) -> tuple[list[Span], list[tuple[int, int]]]:
 
 
 def code_ranges(text: str) -> list[tuple[int, int]]:
-    """Where code stands in a text: fences with their lines, and code spans; in order, not overlapping."""
+    """Return the ranges of code in a text: lines of fences, and code spans; in order, not overlapping."""
     ranges: list[tuple[int, int]] = []
     for start, line, kind, _ in scanned(text):
         if kind in ("open", "body", "close"):
@@ -60,7 +60,7 @@ def code_ranges(text: str) -> list[tuple[int, int]]:
 
 
 def scanned(text: str) -> Iterator[tuple[int, str, Kind, State]]:
-    """Each line with its offset, its kind, and what is open after it."""
+    """Yield each line as offset, text, kind, and the state after it."""
     state = State()
     start = 0
     for line in text.split("\n"):
@@ -70,7 +70,7 @@ def scanned(text: str) -> Iterator[tuple[int, str, Kind, State]]:
 
 
 def atoms(line: str) -> list[tuple[int, int]]:
-    """Ranges of a line that a cut should not tear, also those that are still open at its end."""
+    """Return the ranges of a line that a split should not break, including those still open at its end."""
     spans, stray = code_spans(line)
     ranges = [(span.start, span.end) for span in spans]
     ranges.extend(found.span() for found in _ATOM.finditer(line))
@@ -83,7 +83,7 @@ def atoms(line: str) -> list[tuple[int, int]]:
 
 
 def character_start(text: str, position: int, lowest: int) -> int:
-    """The nearest place at or before ``position`` where a visible character begins, not below ``lowest``."""
+    """Return the nearest index at or before ``position`` where a visible character begins, but not below ``lowest``."""
     place = position
     while place > lowest and place < len(text) and _joined(text, place):
         place -= 1

@@ -1,4 +1,4 @@
-"""Cuts a long Markdown text into messages."""
+"""Splits a long Markdown text into messages that are each valid Markdown."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from bot.engine.markdown.blocks import Fence, State, advance, fence_runs, may_be
 from bot.engine.markdown.inline import atoms, character_start
 
 MIN_LIMIT = 64
-NOTICE = "*The answer is longer than this place can show; its end is missing here.*"
+"""Least limit of a part, in characters."""
+NOTICE = "*This answer is too long to show in full. Its end is missing here.*"
+"""Ends the last part of a text that is longer than all parts together may be."""
 
 _INDENT_CHARS = 8
+"""Longest fence indent that is kept when a fence is closed at a cut."""
 
 _BLOCK, _ITEM, _LINE, _ORPHAN, _EMPTY = range(5)
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]*_]*(?:\s*\[\d+\])*(?=\s)|[。！？]")
@@ -22,14 +25,14 @@ _STARTS_BLOCK = re.compile(r"\s*(?:`{3}|~{3}|#|>|[-*+=]\s|\d{1,9}[.)]|\|)")
 
 
 class Split(NamedTuple):
-    """``parts`` in order; ``rest`` is the end of the text that no part holds, empty where all of it is shown."""
+    """``parts`` in order; ``rest`` is the end of the text that did not fit into them, usually empty."""
 
     parts: list[str]
     rest: str
 
 
 class _Cut(NamedTuple):
-    """The part is ``text[start:end]``; the next one begins at ``following``, with ``state`` open between them."""
+    """A place to split: the part ends at ``end``, the next begins at ``following``, ``state`` is open between them."""
 
     end: int
     following: int
@@ -37,28 +40,28 @@ class _Cut(NamedTuple):
 
 
 def split(text: str, limit: int, max_parts: int | None = None) -> Split:
-    """Cut Markdown into parts of at most ``limit`` characters (at least 64), each valid on its own.
+    """Split Markdown into parts of at most ``limit`` characters (at least 64), each valid on its own.
 
-    A cut falls between blocks where it can, else between list items or table rows, lines, sentences, words, and only
-    then inside a word; links, code spans and composed characters are kept whole where they fit. A code fence is closed
-    at the cut and opened again with its language, a table gets its header row again, list items keep their numbers.
-    Nothing else is added, and nothing lost but white space at a cut (and a fence opened at the very end that has no
-    line and no room). A fence that the text leaves open is closed.
+    A cut is between blocks if possible, else between list items or table rows, lines, sentences or words, and inside a
+    word only as a last resort. Links, code spans and composed characters stay together if they fit. A code fence is
+    closed at the cut and reopened with its language, a table repeats its header row, list items keep their numbers.
+    Nothing else is added. Only white space at a cut is lost, and a fence at the very end that has no line and no room.
+    An open fence is closed.
 
-    Stable: the cut that ends a part depends on what stands before it and on the next ``limit`` characters only. So
-    when text is appended, every part but the last stays as it is, and there are never fewer parts.
+    Splitting is stable: a cut depends only on the text before it and on the next ``limit`` characters. So when text is
+    appended, all parts except the last stay the same, and there are never fewer parts.
 
-    With ``max_parts`` the last part allowed ends with ``NOTICE`` where the text goes on, and ``rest`` holds what is
-    missing. An empty text has no parts.
+    With ``max_parts``, the last part ends with ``NOTICE`` if there is more text, and ``rest`` is the missing text. An
+    empty text has no parts. Raises ValueError for a limit that is too small.
     """
     if limit < MIN_LIMIT:
         raise ValueError(f"a part holds at least {MIN_LIMIT} characters, not {limit}")
     parts: list[str] = []
     start, state = 0, State()
     while text[start:].strip():
-        whole = _last(text, start, state, limit)
-        if whole is not None:
-            parts.append(whole)
+        last = _last(text, start, state, limit)
+        if last is not None:
+            parts.append(last)
             break
         if max_parts is not None and len(parts) == max_parts - 1:
             part, following = _capped(text, start, state, limit)
@@ -70,6 +73,7 @@ def split(text: str, limit: int, max_parts: int | None = None) -> Split:
 
 
 def _capped(text: str, start: int, state: State, limit: int) -> tuple[str, int]:
+    """Return the last part allowed, with the notice, and where the missing text begins."""
     notice = NOTICE if len(NOTICE) + 2 <= limit - MIN_LIMIT else "*(cut)*"
     room = limit - len(notice) - 2
     cut = _cut(text, start, state, room)
@@ -77,9 +81,9 @@ def _capped(text: str, start: int, state: State, limit: int) -> tuple[str, int]:
 
 
 def _last(text: str, start: int, state: State, limit: int) -> str | None:
-    """The rest of the text as one part, or None where it does not fit.
+    """Return the rest of the text as one part, or None if it does not fit.
 
-    What decides is the least that a finished text can come to, so that a text that grows never fits again.
+    The check uses the shortest form that the finished text can have, so a text that did not fit never fits later.
     """
     prefix = _reopened(text, start, state, limit)
     rest = text[start:].rstrip()
@@ -89,15 +93,15 @@ def _last(text: str, start: int, state: State, limit: int) -> str | None:
         last_kind, last_state, last_line = kind, after, line
     fence = last_state.fence
     if fence is None or (fence.quoted and len(prefix) + len(rest) + len(fence.closer) >= limit):
-        return _level(prefix + rest, start, state)
+        return _dedented(prefix + rest, start, state)
     begun = fence_runs(last_line, fence) if last_kind == "body" else 0
     if begun:
         tail = fence.char * (fence.size - begun)
-        return _level(prefix + rest + tail, start, state) if len(prefix + rest + tail) <= limit else None
+        return _dedented(prefix + rest + tail, start, state) if len(prefix + rest + tail) <= limit else None
     for closer in (fence.closer, fence.marker):
         if len(prefix) + len(rest) + 1 + len(closer) <= limit:
-            return _level(f"{prefix}{rest}\n{closer}", start, state)
-    return _level(prefix + rest[: -len(last_line)].rstrip(), start, state) if last_kind == "open" else None
+            return _dedented(f"{prefix}{rest}\n{closer}", start, state)
+    return _dedented(prefix + rest[: -len(last_line)].rstrip(), start, state) if last_kind == "open" else None
 
 
 def _lines(text: str, state: State) -> Iterator[tuple[str, State, str]]:
@@ -110,16 +114,16 @@ def _part(text: str, start: int, end: int, before: State, fence: Fence | None, l
     body = _reopened(text, start, before, limit) + (text[start:end] if fence else text[start:end].rstrip())
     if fence:
         body += "\n" + _closing(fence)
-    return _level(body, start, before)
+    return _dedented(body, start, before)
 
 
 def _closing(fence: Fence) -> str:
-    """The line that closes a fence at a cut; an indent that leaves no room is given up."""
+    """Return the line that closes a fence at a cut; a long indent is dropped."""
     return fence.closer if len(fence.indent) <= _INDENT_CHARS else fence.marker
 
 
 def _reopened(text: str, start: int, state: State, limit: int) -> str:
-    """What a part begins with so that it continues a fence or a table."""
+    """Return the lines that a part begins with to continue a fence or a table."""
     if state.fence:
         fence = state.fence
         for opener in (fence.opener, fence.closer, fence.marker):
@@ -132,8 +136,8 @@ def _reopened(text: str, start: int, state: State, limit: int) -> str:
     return ""
 
 
-def _level(part: str, start: int, before: State) -> str:
-    """Take the indent off a part that continues a list: four spaces at its start would make it code."""
+def _dedented(part: str, start: int, before: State) -> str:
+    """Remove the indent of a part that continues a list, because four leading spaces would turn it into code."""
     indent = len(part) - len(part.lstrip(" "))
     if start == 0 or indent < 4 or not (before.lists or before.fence):
         return part
@@ -150,7 +154,7 @@ def _level(part: str, start: int, before: State) -> str:
 
 
 def _cut(text: str, start: int, state: State, limit: int) -> _Cut:
-    """The best place to end a part. Reads no further than one character beyond what the part could hold."""
+    """Return the best place to end a part. Reads at most one character more than the part can hold."""
     room = limit - len(_reopened(text, start, state, limit))
     window = text[start : start + room + 1]
     found: dict[int, _Cut] = {}
@@ -158,8 +162,8 @@ def _cut(text: str, start: int, state: State, limit: int) -> _Cut:
     for rank, end, following, after in lines:
         found[rank] = _Cut(end, following, after)
     best = _choose(found, room // 3, _LINE)
-    whole = lines.state.fence or lines.state.table or window[lines.start :].lstrip(" ").startswith("|")
-    if best is None and not whole:
+    must_keep_line = lines.state.fence or lines.state.table or window[lines.start :].lstrip(" ").startswith("|")
+    if best is None and not must_keep_line:
         best = _within(window, lines.start, lines.state, room, room // 3)
     best = best or _choose(found, 0, _EMPTY) or _within(window, lines.start, lines.state, room, 0)
     return _skip(text, start, best or _hard(window, lines.start, lines.state, room))
@@ -170,9 +174,10 @@ def _choose(found: dict[int, _Cut], floor: int, worst: int) -> _Cut | None:
 
 
 class _Lines:
-    """The complete lines of a window that fit, each with the rank of a cut after it; ``start`` is the line after.
+    """Iterates over the complete lines of a window that fit, each with the rank of a cut after it.
 
-    Worst are a cut that leaves a heading alone at the end, and one that leaves a fence or a table without a line.
+    The worst cuts leave a heading alone at the end, or a fence or a table without a line. After the iteration,
+    ``start`` is where the next line begins.
     """
 
     def __init__(self, window: str, state: State, room: int) -> None:
@@ -210,7 +215,7 @@ def _fits(body: str, fence: Fence | None, room: int) -> bool:
 
 
 def _within(window: str, start: int, state: State, room: int, floor: int) -> _Cut | None:
-    """A cut inside the line that begins at ``start``: after a sentence, else a word, not inside a link or span."""
+    """Return a cut inside the line at ``start``: after a sentence or a word, but not inside a link or code span."""
     line = window[start : room + 1]
     torn = [] if state.fence else atoms(line)
     for pattern in (_WORD_END,) if state.fence else (_SENTENCE_END, _WORD_END):
@@ -227,7 +232,7 @@ def _within(window: str, start: int, state: State, room: int, floor: int) -> _Cu
 
 
 def _hard(window: str, start: int, state: State, room: int) -> _Cut:
-    """A cut after as many characters as fit."""
+    """Return a cut after as many characters as fit."""
     end = min(room, len(window))
     while True:
         after = advance(state, window[start:end])[1]
@@ -240,7 +245,7 @@ def _hard(window: str, start: int, state: State, room: int) -> _Cut:
 
 
 def _skip(text: str, start: int, cut: _Cut) -> _Cut:
-    """Let the next part begin after the white space at the cut; inside a fence only the line break goes."""
+    """Skip the white space at the cut before the next part; inside a fence, skip only the line break."""
     end, following, state = start + cut.end, start + cut.following, cut.state
     if state.fence:
         return _Cut(end, following, state)

@@ -1,9 +1,9 @@
-"""What a thread remembers: recent messages and their summary, old messages recalled, facts that people stated."""
+"""Thread memory: selects recent messages and their summary, recalled old messages, and stated facts for the prompt."""
 
 from __future__ import annotations
 
 from bot.engine.memory.recall import FACT_SHARE, Remembered, compose, latest, note, recalled, transcript
-from bot.engine.memory.relevance import about, is_small_talk, said_before
+from bot.engine.memory.relevance import earlier_statements, is_small_talk, relevant_facts
 from bot.engine.memory.selection import (
     MESSAGE_SHARE,
     NOTHING,
@@ -20,8 +20,8 @@ from bot.engine.memory.selection import (
     to_summarize,
     without_markers,
 )
-from bot.engine.memory.stated_facts import Said, only_told, stated, subject
-from bot.engine.memory.verified_facts import Claim, Quoted, Report, borne_out
+from bot.engine.memory.stated_facts import StatedFact, facts_only, stated, subject
+from bot.engine.memory.verified_facts import Claim, Report, VerifiedFact, verify_claims
 
 __all__ = [
     "FACT_SHARE",
@@ -31,23 +31,22 @@ __all__ = [
     "SUMMARY_TOKENS",
     "VERBATIM_MESSAGES",
     "Claim",
-    "Quoted",
     "Remembered",
     "Report",
-    "Said",
     "Selected",
-    "about",
+    "StatedFact",
+    "VerifiedFact",
     "asked_before",
-    "borne_out",
     "compose",
+    "earlier_statements",
+    "facts_only",
     "fits",
     "is_small_talk",
     "latest",
     "leans_on_thread",
     "note",
-    "only_told",
     "recalled",
-    "said_before",
+    "relevant_facts",
     "select",
     "shortened",
     "standalone",
@@ -55,5 +54,6 @@ __all__ = [
     "subject",
     "to_summarize",
     "transcript",
+    "verify_claims",
     "without_markers",
 ]

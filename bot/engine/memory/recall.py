@@ -1,4 +1,4 @@
-"""Which old messages are shown again: the most relevant that a budget holds, in the order they were said. Pure."""
+"""Selects old messages and facts for the prompt: the most relevant that fit into a token budget, in order. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from bot.engine.memory.selection import RECALL_SHARE, Selected, select, shortene
 from bot.types.conversation import Fact, History, PastMessage
 
 FACT_SHARE = 0.15
-"""Facts take no more than this share of the history's budget."""
+"""Largest share of the history budget for facts."""
 LEAST = 0.0
-"""A message that says less about the question than the mean of its thread is not recalled."""
+"""Least relevance of a recalled message; 0 is the mean of its thread."""
 MOST_OF_ONE = 0.25
-"""No recalled message takes more than this share of what is there for all."""
+"""Largest share of the recall budget for one message."""
 GAP = 3
-"""So many messages one after the other that no longer fit end the filling: those after them matter less and less."""
+"""Messages in a row that do not fit before the selection stops; the messages after them are less relevant anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """An old message and how much it says about the question: 0 is the mean of the thread, 1 a deviation above it."""
+    """An old message and its relevance to the question, in standard deviations above the mean of the thread."""
 
     message: PastMessage
     relevance: float
@@ -35,17 +35,17 @@ def compose(
     *,
     facts: Sequence[Fact] = (),
 ) -> Selected:
-    """The recent past and, in what it leaves of ``budget`` tokens, facts and the most relevant ``older`` messages."""
-    past = select(history, int(budget * (1 - RECALL_SHARE)) if older else budget, count)
-    noted = latest(facts, min(int(budget * FACT_SHARE), budget - past.tokens(count)), count)
-    room = budget - past.tokens(count) - sum(count(note(fact)) for fact in noted)
-    shown = {(message.seq, message.role) for message in past.messages}
+    """Return the recent messages and, in the rest of ``budget`` tokens, facts and the most relevant older messages."""
+    recent = select(history, int(budget * (1 - RECALL_SHARE)) if older else budget, count)
+    shown_facts = latest(facts, min(int(budget * FACT_SHARE), budget - recent.tokens(count)), count)
+    room = budget - recent.tokens(count) - sum(count(note(fact)) for fact in shown_facts)
+    shown = {(message.seq, message.role) for message in recent.messages}
     unseen = [one for one in older if (one.message.seq, one.message.role) not in shown]
-    return replace(past, facts=noted, recalled=recalled(unseen, room, count))
+    return replace(recent, facts=shown_facts, recalled=recalled(unseen, room, count))
 
 
 def latest(facts: Sequence[Fact], budget: int, count: Callable[[str], int]) -> tuple[Fact, ...]:
-    """The latest facts that ``budget`` tokens hold, oldest first."""
+    """Return the latest facts that fit into ``budget`` tokens, oldest first."""
     kept: list[Fact] = []
     for fact in reversed(facts):
         budget -= count(note(fact))
@@ -56,26 +56,26 @@ def latest(facts: Sequence[Fact], budget: int, count: Callable[[str], int]) -> t
 
 
 def note(fact: Fact) -> str:
-    """A fact as the prompt shows it, with who said it and when."""
+    """Return a fact as the prompt shows it, with author and date."""
     return f"- {fact.author}, {fact.said_at:%Y-%m-%d} ({fact.kind}): {fact.text}\n"
 
 
 def recalled(found: Sequence[Remembered], budget: int, count: Callable[[str], int]) -> tuple[PastMessage, ...]:
-    """The most relevant messages that ``budget`` tokens hold, none below LEAST, in the order of ``found``."""
+    """Return the most relevant messages that fit into ``budget`` tokens, none below LEAST, in their original order."""
     ranked = sorted(range(len(found)), key=lambda place: (-found[place].relevance, -place))
     longest = max(1, int(budget * MOST_OF_ONE))
     chosen: dict[int, PastMessage] = {}
     days: set[str] = set()
-    missed = 0
+    skipped = 0
     for place in ranked:
-        if found[place].relevance < LEAST or missed > GAP:
+        if found[place].relevance < LEAST or skipped > GAP:
             break
         message = shortened(found[place].message, longest, count)
         tokens = count(_line(message)) + 1 + (0 if _day(message) in days else count(_day(message)) + 1)
         if tokens > budget:
-            missed += 1
+            skipped += 1
             continue
-        missed = 0
+        skipped = 0
         chosen[place] = message
         days.add(_day(message))
         budget -= tokens
@@ -83,14 +83,14 @@ def recalled(found: Sequence[Remembered], budget: int, count: Callable[[str], in
 
 
 def transcript(messages: Sequence[PastMessage]) -> str:
-    """Messages as the prompt shows them again: a line each, under the day they were said on."""
+    """Return messages as the prompt shows them: one line each, under a heading for each day."""
     return "\n".join(_lines(messages))
 
 
 def _lines(messages: Sequence[PastMessage]) -> Iterator[str]:
-    for day, said in groupby(messages, key=_day):
+    for day, of_day in groupby(messages, key=_day):
         yield day
-        yield from (_line(message) for message in said)
+        yield from (_line(message) for message in of_day)
 
 
 def _day(message: PastMessage) -> str:

@@ -1,4 +1,4 @@
-"""What of a thread bears on a question, and which messages ask for nothing. Pure."""
+"""Finds the facts and earlier statements of a thread that a question is about, and detects small talk. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from dataclasses import replace
 from bot.engine.memory.stated_facts import LONGEST, MOST, own_words, sentences, states
 from bot.types.conversation import Fact, PastMessage
 
-BEARS = 0.5
-"""A fact, or a sentence, bears on a question that shares this much of its words with it."""
-AT_LEAST = 2
-"""Words that a sentence must share, for nobody asked to have it kept."""
-MOST_SAID = 2
-_CHATTER = 8
-"""Words of small talk at most."""
+LEAST_SHARE = 0.5
+"""Least share of a question's words that a relevant fact or sentence has."""
+LEAST_WORDS = 2
+"""Least number of a question's words in a relevant sentence; a fact needs only the share, because somebody stated it to
+be kept."""
+MOST_STATEMENTS = 2
+"""Earlier statements that are returned at most."""
+_LONGEST_SMALL_TALK = 8
+"""Words of the longest message that counts as small talk."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _CORE = frozenset(
@@ -29,33 +31,34 @@ _AROUND = frozenset(
 )
 
 
-def about(question: str, facts: Sequence[Fact], terms: Callable[[str], list[str]]) -> list[Fact]:
-    """The facts that hold at least half of what the question names, the fullest first."""
+def relevant_facts(question: str, facts: Sequence[Fact], terms: Callable[[str], list[str]]) -> list[Fact]:
+    """Return the facts with at least half of the question's terms, the best match first."""
     asked = frozenset(terms(question))
     shares = [(len(asked & frozenset(terms(fact.text))) / max(len(asked), 1), fact) for fact in facts]
-    return [fact for share, fact in sorted(shares, key=lambda pair: -pair[0]) if share >= BEARS][:MOST]
+    return [fact for share, fact in sorted(shares, key=lambda pair: -pair[0]) if share >= LEAST_SHARE][:MOST]
 
 
-def said_before(
+def earlier_statements(
     question: str, messages: Sequence[PastMessage], terms: Callable[[str], list[str]]
 ) -> tuple[PastMessage, ...]:
-    """Sentences of people's messages that hold at least half of what the question names, the fullest first, of equal
-    ones the later. Questions, quotations and code are none, nor is what was kept as a fact: it holds until forgotten.
+    """Return sentences of users with at least half of the question's terms, the best match first, then the latest.
+
+    Questions, quotations and code do not count. Neither do stated facts: those are stored apart until deleted.
     """
     asked = frozenset(terms(question))
-    shared = [(len(asked & frozenset(terms(one.text))), place, one) for place, one in enumerate(_said(messages))]
-    bearing = [each for each in shared if each[0] >= max(AT_LEAST, BEARS * len(asked))]
-    fullest: dict[str, PastMessage] = {}
-    for _, _, one in sorted(bearing, key=lambda each: (-each[0], -each[1])):
-        fullest.setdefault(one.text.casefold(), one)
-    return tuple(fullest.values())[:MOST_SAID]
+    shared = [(len(asked & frozenset(terms(one.text))), place, one) for place, one in enumerate(_statements(messages))]
+    relevant = [each for each in shared if each[0] >= max(LEAST_WORDS, LEAST_SHARE * len(asked))]
+    best: dict[str, PastMessage] = {}
+    for _, _, one in sorted(relevant, key=lambda each: (-each[0], -each[1])):
+        best.setdefault(one.text.casefold(), one)
+    return tuple(best.values())[:MOST_STATEMENTS]
 
 
 def is_small_talk(message: str) -> bool:
-    """Whether the message thanks or greets and asks for nothing."""
+    """Return whether the message only thanks or greets."""
     words = [word.casefold().replace("’", "'") for word in _WORD.findall(message)]
     return (
-        0 < len(words) <= _CHATTER
+        0 < len(words) <= _LONGEST_SMALL_TALK
         and "?" not in message
         and not any(map(str.isdigit, message))
         and not _CORE.isdisjoint(words)
@@ -63,7 +66,8 @@ def is_small_talk(message: str) -> bool:
     )
 
 
-def _said(messages: Sequence[PastMessage]) -> Iterator[PastMessage]:
+def _statements(messages: Sequence[PastMessage]) -> Iterator[PastMessage]:
+    """Yield each sentence that a user states as a message of its own."""
     for message in messages:
         if message.role != "user":
             continue

@@ -1,4 +1,4 @@
-"""What of a thread goes into the next prompt, and when it is time to summarise. Pure."""
+"""Selects the part of a thread that goes into the next prompt, and decides when to summarize older messages. Pure."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from dataclasses import dataclass
 from bot.types.conversation import Fact, History, PastMessage
 
 VERBATIM_MESSAGES = 8
-"""The last four turns, a question and an answer each, are always kept word for word."""
+"""Messages that are always shown word for word: the last four turns, a question and an answer each."""
 MESSAGE_SHARE = 0.5
-"""No single past message takes more than this share of the history budget."""
+"""Largest share of the history budget for one message."""
 RECALL_SHARE = 0.4
-"""The part of the history's budget that is kept for old messages and facts, where there are any."""
+"""Share of the history budget that is reserved for recalled messages and facts, if there are any."""
 SUMMARY_SHARE = 0.3
-"""The part of the history's budget that the summary may take; of a longer one the last lines are shown."""
+"""Largest share of the history budget for the summary; of a longer summary, the last lines are shown."""
 STEP_SHARE = 0.25
-"""Less than this share of the history's budget is not worth a step of the summary."""
+"""Least share of the history budget that is summarized in one step."""
 LARGEST_STEP = 3
-"""A step takes no more than so many times the history's budget: a long thread catches up in several."""
+"""Largest step of the summary, in history budgets; a long thread is summarized in several steps."""
 SUMMARY_TOKENS = 300
+"""Token limit of one call that summarizes."""
 NAME = 4
-"""Tokens that a message takes beside its text: who said it."""
+"""Tokens of a message in addition to its text, for its author's name."""
 LEANED_ON = 4
-"""Questions before it that a follow-up can lean on."""
+"""Earlier questions whose words a follow-up question can take over."""
 
 _MARKER = re.compile(r"\s?\[\d+(?:,\s*\d+)*\]")
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
-_LEANING_WORDS = frozenset(
+_REFERRING_WORDS = frozenset(
     "it its this that these those they them their he she him her his one ones there then same else other "
     "das dies diese dieser es sie er ihn ihm ihr dort dann".split()
 )
-_LEANING_STARTS = (
+_FOLLOW_UP_STARTS = (
     "and ",
     "but ",
     "or ",
@@ -45,7 +46,7 @@ _LEANING_STARTS = (
     "was ist mit",
     "aber ",
 )
-_COMMON = _LEANING_WORDS | frozenset(
+_COMMON = _REFERRING_WORDS | frozenset(
     "a an the of to in on at for from with by is are was were be been do does did can could should would will may "
     "might must have has had i you we me my your our us what which who whom whose when where why how many much long "
     "and or but not no yes if so as about into out up down over than too very just please tell know need want get "
@@ -55,7 +56,7 @@ _COMMON = _LEANING_WORDS | frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The past as the prompt shows it; ``left_out`` messages did not fit. ``recalled`` are older ones, shown again."""
+    """The history as the prompt shows it; ``left_out`` messages did not fit, ``recalled`` are relevant older ones."""
 
     summary: str
     messages: tuple[PastMessage, ...]
@@ -64,30 +65,30 @@ class Selected:
     facts: tuple[Fact, ...] = ()
 
     def tokens(self, count: Callable[[str], int]) -> int:
-        """What summary and messages take; the recalled ones are counted where they are chosen."""
+        """Return the tokens of summary and messages; recalled messages are counted when they are selected."""
         return (count(self.summary) if self.summary else 0) + sum(message.tokens + NAME for message in self.messages)
 
 
 NOTHING = Selected("", ())
-"""The past of a thread that has none."""
+"""The selection of an empty history."""
 
 
 def fits(history: History, budget: int) -> bool:
-    """Whether the thread is still short enough to be shown whole, with room for what is to be recalled."""
+    """Return whether the whole thread fits, with room for recalled messages."""
     return not history.summary_upto and sum(message.tokens for message in history.messages) <= budget * (
         1 - RECALL_SHARE
     )
 
 
 def select(history: History, budget: int, count: Callable[[str], int]) -> Selected:
-    """The summary and as many of the last messages as ``budget`` tokens hold, the last four turns in any case.
+    """Return the summary and as many of the last messages as fit into ``budget`` tokens, at least the last four turns.
 
-    Where the last four turns alone are more than that, the longest of them are cut.
+    If the last four turns alone do not fit, the longest of them are shortened.
     """
     summary = _last_lines(history.summary, int(budget * SUMMARY_SHARE), count)
     room = budget - (count(summary) if summary else 0)
     last = history.messages[-VERBATIM_MESSAGES:]
-    longest = min(max(int(budget * MESSAGE_SHARE), 1), _level([message.tokens for message in last], max(room, 0)))
+    longest = min(max(int(budget * MESSAGE_SHARE), 1), _fitting_length([one.tokens for one in last], max(room, 0)))
     chosen: list[PastMessage] = []
     for message in reversed(history.messages):
         fitted = shortened(message, longest, count)
@@ -109,8 +110,8 @@ def _last_lines(text: str, budget: int, count: Callable[[str], int]) -> str:
     return "\n".join(reversed(kept))
 
 
-def _level(sizes: Sequence[int], room: int) -> int:
-    """The length to which all are cut that are longer, so that together they fit into ``room``; 1 at least."""
+def _fitting_length(sizes: Sequence[int], room: int) -> int:
+    """Return the length to which longer items must be shortened so that all fit into ``room`` together; at least 1."""
     for left, size in zip(range(len(sizes), 0, -1), sorted(sizes), strict=True):
         if size * left > room:
             return max(1, room // left)
@@ -119,7 +120,7 @@ def _level(sizes: Sequence[int], room: int) -> int:
 
 
 def shortened(message: PastMessage, limit: int, count: Callable[[str], int]) -> PastMessage:
-    """The message in about ``limit`` tokens at most, its beginning kept."""
+    """Return the beginning of the message in about ``limit`` tokens at most."""
     if message.tokens <= limit:
         return message
     kept = message.text[: max(1, len(message.text) * limit // message.tokens)] + " […]"
@@ -127,31 +128,31 @@ def shortened(message: PastMessage, limit: int, count: Callable[[str], int]) -> 
 
 
 def without_markers(text: str) -> str:
-    """An earlier answer without its citation markers: they numbered other passages."""
+    """Return an earlier answer without its citation markers, which refer to other passages than the current ones."""
     return _MARKER.sub("", text)
 
 
 def asked_before(history: History) -> tuple[str, ...]:
-    """The questions that the thread asked, oldest first."""
+    """Return the questions of the thread, oldest first."""
     return tuple(message.text for message in history.messages if message.role == "user")
 
 
 def leans_on_thread(question: str) -> bool:
-    """Whether the question needs the thread to be understood: short, or pointing back."""
+    """Return whether the question needs the thread to be understood: it is short, or refers to earlier messages."""
     lowered = question.lower().strip()
     words = _WORD.findall(lowered)
     content = [word for word in words if word not in _COMMON]
     return (
         len(content) <= 2
-        or lowered.startswith(_LEANING_STARTS)
-        or (len(content) <= 4 and any(word in _LEANING_WORDS for word in words))
+        or lowered.startswith(_FOLLOW_UP_STARTS)
+        or (len(content) <= 4 and any(word in _REFERRING_WORDS for word in words))
     )
 
 
 def standalone(question: str, messages: Sequence[PastMessage]) -> str:
-    """The question as it is searched for: one that leans on the thread takes along the words that it leans on.
+    """Return the question rewritten for search: a follow-up question with the words of the question before it.
 
-    They are those of the question before it, and where that one leaned as well, of the one before that.
+    If the earlier question is a follow-up too, the words of the one before are added as well, and so on.
     """
     asked = [message.text for message in messages if message.role == "user"]
     if not asked or not leans_on_thread(question):
@@ -167,10 +168,9 @@ def standalone(question: str, messages: Sequence[PastMessage]) -> str:
 
 
 def to_summarize(history: History, budget: int) -> tuple[PastMessage, ...]:
-    """The older messages that are due for the summary: none until they outgrow what the ``budget`` leaves beside what
-    is recalled, then a large step.
+    """Return the older messages to summarize now, in whole turns: a question is not summarized without its answer.
 
-    Whole turns: a question is not summarised without its answer.
+    Nothing is due until the thread outgrows the ``budget`` minus the share for recalled messages; then a large step is.
     """
     messages = history.messages
     room = budget * (1 - RECALL_SHARE)
@@ -184,10 +184,10 @@ def to_summarize(history: History, budget: int) -> tuple[PastMessage, ...]:
 
 
 def _first_turns(messages: Sequence[PastMessage], room: int) -> tuple[PastMessage, ...]:
-    """Whole turns from the first on, as many as ``room`` tokens hold, one at least."""
-    taken = 0
+    """Return the first turns that fit into ``room`` tokens, at least one."""
+    used = 0
     for message in messages:
-        taken += message.tokens
-        if taken > room and message.seq > messages[0].seq:
+        used += message.tokens
+        if used > room and message.seq > messages[0].seq:
             return tuple(one for one in messages if one.seq < message.seq)
     return tuple(messages)

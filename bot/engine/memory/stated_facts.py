@@ -1,7 +1,7 @@
-"""What a person states so that it is remembered, found by the words they use. Pure.
+"""Extracts facts that users state in their messages, such as decisions and preferences, with patterns. Pure.
 
-Only a plain statement in the person's own words counts: what stands in quotation marks, in a quoted line or in code is
-somebody else's, and a question states nothing. A fact is a note with a source; it never changes a role or a setting.
+Only statements in the user's own words count: quotations, quoted lines and code may be another person's words, and
+questions state nothing. A fact is a note with a source; it never changes a role or a setting.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from bot.types.conversation import FactKind
 
 LONGEST = 300
-"""Characters of a fact."""
+"""Characters of a fact at most."""
 READ = 4000
 """Characters of a message that are read."""
 MOST = 5
-"""Facts of one message."""
+"""Facts of one message at most."""
 
 _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|^[ \t]*>[^\n]*$|<passages>.*?(?:</passages>|\Z)|"
@@ -26,7 +26,7 @@ _QUOTED = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\S)[^.!?\n]*)*[.!?]?")
-_SAYS = re.compile(
+_HEARSAY = re.compile(
     r"\b(?:says?|said|told|tells?|claims?|wrote|writes|according to|sagt|sagte|schreibt|schrieb|laut|meinte?)\b",
     re.IGNORECASE,
 )
@@ -80,51 +80,51 @@ _LEAD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One statement. Two of one ``subject``, a digest, in a thread speak of the same thing: the later one holds."""
+class StatedFact:
+    """A stated fact. Of two facts of a thread with the same ``subject``, a digest, the later one holds."""
 
     kind: FactKind
     subject: str
     text: str
 
 
-def stated(message: str, author: str, terms: Callable[[str], list[str]]) -> list[Said]:
-    """What ``author`` states in the message, in order; ``terms`` gives the telling words of a text, stemmed."""
+def stated(message: str, author: str, terms: Callable[[str], list[str]]) -> list[StatedFact]:
+    """Return the facts that ``author`` states in the message, in order; ``terms`` stems the terms of a text."""
     return list(_facts(own_words(message), author, terms))[:MOST]
 
 
-def only_told(message: str) -> tuple[str, ...]:
-    """What the message states, where it states something and asks for nothing; empty otherwise."""
+def facts_only(message: str) -> tuple[str, ...]:
+    """Return the facts of a message that only states facts and asks for nothing; otherwise an empty tuple."""
     found = [_fact(match[0]) for match in sentences(message[:READ]) if any(map(str.isalnum, match[0]))]
-    told = [fact[1][:LONGEST] for fact in found if fact is not None and fact[0] != "open question"]
-    return tuple(told) if len(told) == len(found) <= MOST and own_words(message) == message else ()
+    facts = [fact[1][:LONGEST] for fact in found if fact is not None and fact[0] != "open question"]
+    return tuple(facts) if len(facts) == len(found) <= MOST and own_words(message) == message else ()
 
 
 def own_words(message: str) -> str:
-    """What the author says in the message, without what is quoted, pasted as code or cited from passages in it."""
+    """Return the message without quotations, code and passages."""
     return _QUOTED.sub(" ", message[:READ])
 
 
 def sentences(text: str) -> Iterator[re.Match[str]]:
-    """The sentences of a text, in order."""
+    """Return the sentences of a text, in order."""
     return _SENTENCE.finditer(text)
 
 
 def states(sentence: str) -> bool:
-    """Whether the sentence asks to be kept, as a fact is."""
+    """Return whether the sentence states a fact."""
     return _fact(sentence) is not None
 
 
 def tells_of_others(sentence: str) -> bool:
-    """Whether the sentence is hearsay: it says what somebody said."""
-    return _SAYS.search(sentence) is not None
+    """Return whether the sentence is hearsay: it reports what another person said."""
+    return _HEARSAY.search(sentence) is not None
 
 
-def _facts(own: str, author: str, terms: Callable[[str], list[str]]) -> Iterator[Said]:
+def _facts(own: str, author: str, terms: Callable[[str], list[str]]) -> Iterator[StatedFact]:
     for match in sentences(own):
         if (found := _fact(match[0])) is not None:
             kind, text = found
-            yield Said(kind, subject(kind, text, author, terms), text[:LONGEST])
+            yield StatedFact(kind, subject(kind, text, author, terms), text[:LONGEST])
 
 
 def _fact(sentence: str) -> tuple[FactKind, str] | None:
@@ -140,10 +140,10 @@ def _fact(sentence: str) -> tuple[FactKind, str] | None:
 
 
 def subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[str]]) -> str:
-    """What a fact is about, as a digest that is equal for two facts about the same thing: it outlives neither's words.
+    """Return a digest of what a fact is about, equal for two facts about the same thing. It does not reveal the words.
 
-    A name is its author's. Of the rest the words before what is said about them count: ``the deadline is Friday`` and
-    ``the deadline is Monday`` speak of the deadline.
+    A name belongs to its author. For other facts, the words before the value count: ``the deadline is Friday`` and
+    ``the deadline is Monday`` are both about the deadline.
     """
     return hashlib.sha256(_subject(kind, text, author, terms).casefold().encode()).hexdigest()
 
@@ -151,8 +151,8 @@ def subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[
 def _subject(kind: FactKind, text: str, author: str, terms: Callable[[str], list[str]]) -> str:
     if kind == "name":
         return f"name of {author}"
-    told = _LEAD.sub("", text) or text
-    about = _VALUE.sub("", told).strip() or told
+    statement = _LEAD.sub("", text) or text
+    about = _VALUE.sub("", statement).strip() or statement
     words = sorted(set(terms(about)) or set(terms(text)))[:8]
     whose = f"{author}: " if kind == "preference" else ""
     return f"{whose}{' '.join(words)}" or text[:80]

@@ -1,8 +1,8 @@
-"""Facts that a model reports, taken only as far as the messages bear them out. Pure.
+"""Verifies facts that a model reports against the messages it quotes. Pure.
 
-A model reads documents, files and other people's words along with the messages, and any of them may tell it what to
-report. So what is kept are never its own words: the sentence must stand in a message of the person it names, in that
-person's own words, and it is this sentence that is kept.
+A model also reads documents, files and other people's messages, and any of these may inject instructions. So the
+model's own words are never stored. The quoted sentence must be in a message of the named author, in that author's own
+words, and this sentence is what is stored.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.engine.memory.stated_facts import LONGEST, Said, own_words, sentences, subject, tells_of_others
+from bot.engine.memory.stated_facts import LONGEST, StatedFact, own_words, sentences, subject, tells_of_others
 from bot.types.conversation import Fact, FactKind, PastMessage
 
 MOST = 12
-"""Facts of one report."""
+"""Facts of one report at most."""
 SHORTEST = 8
-"""Characters of a quote: a shorter one stands almost anywhere."""
+"""Characters of the shortest quote; a shorter one would match almost anywhere."""
 PERSONAL: tuple[FactKind, ...] = ("name", "preference")
-"""Kinds that only their author can state otherwise."""
+"""Kinds of facts that only their author can change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a model reports: ``author`` is said to have written ``quote``. ``replaces`` numbers a known fact, from 1."""
+    """A fact that a model reports: ``author`` wrote ``quote``. ``replaces`` numbers an existing fact, from 1."""
 
     kind: FactKind
     author: str
@@ -34,52 +34,52 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a model makes of messages: the next piece of the summary, and facts that are still to be checked."""
+    """The result of summarizing messages: the next piece of the summary, and facts that are not verified yet."""
 
     summary: str
     claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Quoted:
-    """A fact whose words stand in the question of turn ``seq``."""
+class VerifiedFact:
+    """A verified fact: its words are in the question of turn ``seq``."""
 
     seq: int
-    said: Said
+    said: StatedFact
 
 
-def borne_out(
+def verify_claims(
     claims: Sequence[Claim],
     messages: Sequence[PastMessage],
     known: Sequence[Fact],
     terms: Callable[[str], list[str]],
-) -> tuple[Quoted, ...]:
-    """The claims that a message of their author bears out, each once. ``known`` are the facts that were shown."""
-    found: dict[tuple[int, str], Quoted] = {}
+) -> tuple[VerifiedFact, ...]:
+    """Return the claims that a message of their author confirms, each once. ``known`` are the facts the model saw."""
+    found: dict[tuple[int, str], VerifiedFact] = {}
     for claim in claims[:MOST]:
-        for quoted in _borne_out(claim, messages, known, terms):
+        for quoted in _verified(claim, messages, known, terms):
             found.setdefault((quoted.seq, quoted.said.text.casefold()), quoted)
     return tuple(found.values())
 
 
-def _borne_out(
+def _verified(
     claim: Claim, messages: Sequence[PastMessage], known: Sequence[Fact], terms: Callable[[str], list[str]]
-) -> Iterator[Quoted]:
-    """The fact in the latest message that holds it, if there is one."""
+) -> Iterator[VerifiedFact]:
+    """Yield the fact from the latest message that contains it, if there is one."""
     for message in reversed(messages):
         if message.role != "user" or message.author.casefold() != claim.author.strip().casefold():
             continue
-        text = _sentence(claim, message.text)
+        text = _quoted_sentences(claim, message.text)
         if text:
-            about = _replaced(claim, message, known) or subject(claim.kind, text, message.author, terms)
-            yield Quoted(message.seq, Said(claim.kind, about, text))
+            about = _replaced_subject(claim, message, known) or subject(claim.kind, text, message.author, terms)
+            yield VerifiedFact(message.seq, StatedFact(claim.kind, about, text))
             return
 
 
-def _sentence(claim: Claim, text: str) -> str:
-    """The whole sentences of the author's own words that hold the quote; empty where there are none.
+def _quoted_sentences(claim: Claim, text: str) -> str:
+    """Return the complete sentences of the author's own words that contain the quote, or an empty string.
 
-    Whole, because half of a sentence can say the opposite of it.
+    Only complete sentences count, because half of a sentence can mean the opposite.
     """
     if len(claim.quote.strip()) < SHORTEST:
         return ""
@@ -88,19 +88,19 @@ def _sentence(claim: Claim, text: str) -> str:
     found = words.search(own)
     if found is None:
         return ""
-    held = [one for one in sentences(own) if one.start() < found.end() and found.start() < one.end()]
-    whole = " ".join(" ".join(one[0].split()) for one in held)
-    if len(whole) > LONGEST or tells_of_others(whole):
+    quoted = [one for one in sentences(own) if one.start() < found.end() and found.start() < one.end()]
+    statement = " ".join(" ".join(one[0].split()) for one in quoted)
+    if len(statement) > LONGEST or tells_of_others(statement):
         return ""
-    asks = any(one[0].rstrip().endswith("?") for one in held)
-    return "" if asks and claim.kind != "open question" else whole.strip(" .,:;!")
+    asks = any(one[0].rstrip().endswith("?") for one in quoted)
+    return "" if asks and claim.kind != "open question" else statement.strip(" .,:;!")
 
 
-def _replaced(claim: Claim, message: PastMessage, known: Sequence[Fact]) -> str | None:
-    """The subject of the earlier fact that the claim puts right: of its kind, and of its author where personal."""
+def _replaced_subject(claim: Claim, message: PastMessage, known: Sequence[Fact]) -> str | None:
+    """Return the subject of the fact that the claim corrects: of the same kind and, if personal, the same author."""
     number = claim.replaces or 0
     if not 1 <= number <= len(known):
         return None
     fact = known[number - 1]
-    whose = claim.kind not in PERSONAL or fact.author == message.author
-    return fact.subject if fact.kind == claim.kind and whose and fact.said_at < message.at else None
+    may_change = claim.kind not in PERSONAL or fact.author == message.author
+    return fact.subject if fact.kind == claim.kind and may_change and fact.said_at < message.at else None

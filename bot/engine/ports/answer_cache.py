@@ -47,5 +47,5 @@ class SimilarAnswers(Protocol):
     async def asked_afresh(self, turn: Turn) -> None:
         """Record that the asker rejected the cached answer and asked for another."""
 
-    async def take_off(self, turn: Turn, key: str) -> bool:
+    async def claim_question(self, turn: Turn, key: str) -> bool:
         """Return whether this turn answers the question now while others wait for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from bot.engine.memory import Quoted
+from bot.engine.memory import VerifiedFact
 from bot.types.conversation import Author, History, PastMessage
 from bot.types.turns import Turn, TurnRecord
 
@@ -26,7 +26,7 @@ class Conversation(Protocol):
         since: int,
         due: Sequence[PastMessage],
         summary: str,
-        quoted: Sequence[Quoted] = (),
+        quoted: Sequence[VerifiedFact] = (),
     ) -> bool:
         """Append a summary of the ``due`` messages and keep the facts quoted from them, in one transaction.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from bot.engine.memory import Remembered, Said
+from bot.engine.memory import Remembered, StatedFact
 from bot.types.conversation import (
     Fact,
 )
@@ -21,7 +21,7 @@ class Memory(Protocol):
     async def facts(self, turn: Turn) -> Sequence[Fact]:
         """Return the facts stated in the thread that no later statement replaced, oldest first."""
 
-    async def learn(self, turn: Turn, said: Sequence[Said]) -> None:
+    async def learn(self, turn: Turn, said: Sequence[StatedFact]) -> None:
         """Store what the author stated in this turn, replacing what was stored for it before."""
 
     async def index(self, turn: Turn) -> None:

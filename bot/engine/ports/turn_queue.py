@@ -36,7 +36,7 @@ class TurnQueue(Protocol):
     async def ask_to_stop(self, turn: Turn) -> bool:
         """Tell the process that runs the turn, now or later, to stop. Return False if the turn has ended."""
 
-    async def serves(self, platform: Platform) -> None:
+    async def mark_serving(self, platform: Platform) -> None:
         """Record that this process serves the platform and has caught up with its messages."""
 
     async def last_served(self, platform: Platform) -> datetime | None:

@@ -1,1 +1,1 @@
-"""How hard a question is: what can be seen in its words, and a small model of what that means. Pure."""
+"""Chooses the model tier of a question, with a local classifier of how hard the question is."""

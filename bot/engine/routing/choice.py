@@ -1,4 +1,4 @@
-"""Which model answers: wish > channel setting > budget pressure > fixed tier > thread > how hard the question is."""
+"""Chooses the model of an answer: user's wish > channel setting > budget > fixed tier > thread > classifier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.types.settings import ChannelSettings
 from bot.types.usage import BudgetState, Route, Tier
 
 PRESSURE = 0.8
-"""The share of a day's budget from which the cheap model answers."""
+"""Share of the daily budget from which the cheap model answers."""
 
 
 async def choose(
@@ -26,18 +26,18 @@ async def choose(
     meter: Meter,
     fixed: Tier | None = None,
 ) -> Route:
-    """The tier, its model and the reason. The classifier is asked only where nothing else decides."""
-    settled = _settled(wish, channel, budget, fixed, last)
-    if settled is None and model("cheap") == model("strong"):
-        settled = "cheap", "one model answers everything"
-    tier, reason = settled or await _by_question(last, classifier(question, query=query, meter=meter))
+    """Return the tier, its model and the reason. The classifier runs only if no other rule applies."""
+    by_rule = _tier_by_rule(wish, channel, budget, fixed, last)
+    if by_rule is None and model("cheap") == model("strong"):
+        by_rule = "cheap", "one model answers everything"
+    tier, reason = by_rule or await _by_question(last, classifier(question, query=query, meter=meter))
     return Route(tier, model(tier), reason)
 
 
-def _settled(
+def _tier_by_rule(
     wish: Tier | None, channel: ChannelSettings, budget: BudgetState, fixed: Tier | None, last: Tier | None
 ) -> tuple[Tier, str] | None:
-    """What decides whatever the question is, the first that applies."""
+    """Return the tier and reason of the first rule that applies whatever the question is, or None."""
     if wish:
         return wish, f"asked for the {wish} model"
     if channel.tier:
@@ -51,9 +51,9 @@ def _settled(
     return None
 
 
-async def _by_question(last: Tier | None, judging: Awaitable[Verdict]) -> tuple[Tier, str]:
-    """A thread leaves the cheap model, and its warm prompt cache, only for a question that is surely hard."""
-    verdict = await judging
+async def _by_question(last: Tier | None, classification: Awaitable[Verdict]) -> tuple[Tier, str]:
+    """Return the classifier's tier; a thread leaves the cheap model and its warm cache only if that is surely right."""
+    verdict = await classification
     if last == "cheap" and verdict.tier == "strong" and not verdict.sure:
         return "cheap", f"the thread stays with the cheap model, whose prompt cache is warm, though {verdict.reason}"
     return verdict.tier, verdict.reason

@@ -1,4 +1,4 @@
-"""What can be seen of a question in its words alone. Pure, in time linear to the text."""
+"""Extracts lexical features of a question for the routing classifier. Pure; runs in linear time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 
 READ = 3000
-"""Characters of a question that are read; what comes after does not change how hard it looks."""
+"""Characters of a question that are read; later ones do not change how hard it looks."""
 
 _DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-"""Scripts that put no spaces between words: two characters count as one."""
+"""Scripts without spaces between words: two characters count as one word."""
 _WORD = re.compile(rf"[{_DENSE}]{{1,2}}|[^\W\d_{_DENSE}]+(?:['’][^\W\d_{_DENSE}]+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SENTENCE_END = re.compile(r"[.!?。？！](?:\s|$)")
@@ -18,7 +18,7 @@ _SIGN = re.compile(r"[=+*/^<>{}\[\]\\|_$√∑∫≤≥±→]")
 _QUOTE = re.compile(r"[\"'“”]")
 _GAP = re.compile(r"_{2,}")
 _CHOICE = re.compile(r"\n[A-Z][.)] |\bAnswer:")
-"""The letters of a multiple choice, which say nothing of the question."""
+"""The option letters of a multiple-choice question, which say nothing about its difficulty."""
 
 _CLASSES = {
     "logic": r"\b(?:if|unless|assum\w+|suppos\w+|given|provided|except|otherwise|either|neither|whether|because"
@@ -69,11 +69,11 @@ SHAPE = (
     *_CLASSES,
     *(f"{name}_share" for name in _CLASSES),
 )
-"""The names of what ``shape`` measures, in its order."""
+"""Names of the features that ``shape`` returns, in order."""
 
 
 def shape(question: str) -> list[float]:
-    """Length, numbers, signs and kinds of words; counts stand as logarithms."""
+    """Return the length, number, sign and word-class features of a question; counts are logarithms."""
     text = _CHOICE.sub(" ", question[:READ])
     words = _WORD.findall(text)
     count = max(len(words), 1)
@@ -84,7 +84,7 @@ def shape(question: str) -> list[float]:
         math.log1p(count),
         math.log1p(sentences),
         math.log1p(count / sentences),
-        *_of_words(words, count),
+        *_word_features(words, count),
         math.log1p(len(numbers)),
         math.log1p(sum(len(number) >= 3 for number in numbers)),
         math.log1p(len(_SIGN.findall(text))),
@@ -98,7 +98,7 @@ def shape(question: str) -> list[float]:
     ]
 
 
-def _of_words(words: Sequence[str], count: int) -> list[float]:
+def _word_features(words: Sequence[str], count: int) -> list[float]:
     lengths = [len(word) for word in words]
     return [
         sum(lengths) / count,
@@ -109,6 +109,6 @@ def _of_words(words: Sequence[str], count: int) -> list[float]:
 
 
 def demands(question: str) -> int:
-    """How many kinds of work a question asks for in so many words: to compare, to explain, to draft..."""
+    """Return how many kinds of work the question explicitly asks for, such as to compare, to explain or to draft."""
     text = question[:READ]
     return sum(bool(pattern.search(text)) for pattern in _DEMANDS)

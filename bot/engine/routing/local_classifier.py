@@ -1,4 +1,4 @@
-"""The local classifier: no call to a provider; about a millisecond beside the question's vector."""
+"""Classifies questions as simple or hard without a model call; takes about a millisecond plus the question vector."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from knowledge.errors import KnowledgeError
 log = logging.getLogger(__name__)
 
 Encode = Callable[[str], Awaitable[Sequence[float]]]
-"""Gives the vector of a search query, which the search that follows does not compute again."""
+"""Returns the vector of a search query; the search that follows reuses it."""
 
 
 class LocalClassifier:
-    """Sends the hardest ``strong_share`` of the questions it was trained on to the strong model.
+    """Sends the hardest ``strong_share`` of questions, as measured on the training questions, to the strong model.
 
-    A warm thread is left for the harder half of these. ``encode`` must be of the embedding model that the weights were
-    trained for; without it, or where it fails, the form of the question decides. Deterministic.
+    A thread leaves the cheap model only for the harder half of these. ``encode`` must use the embedding model that the
+    weights were trained for; without it, or if it fails, only lexical features count. Deterministic.
     """
 
     def __init__(self, strong_share: float, encode: Encode | None = None, weights: Weights | None = None) -> None:
@@ -33,7 +33,7 @@ class LocalClassifier:
         return self.judge(question, await self._vector(query))
 
     def judge(self, question: str, vector: Sequence[float] | None = None) -> Verdict:
-        """The tier of a question, by its score alone."""
+        """Return the tier of a question by its score."""
         score = self._weights.score(question, vector)
         strong = self._from < 1.0 and score >= self._from
         by = "" if self._weights.fits(vector) else ", by its form alone"
@@ -49,5 +49,5 @@ class LocalClassifier:
         try:
             return await self._encode(query)
         except KnowledgeError as error:
-            log.warning("routing without the question's vector: %s", error)
+            log.warning("routing without the question vector: %s", error)
             return None

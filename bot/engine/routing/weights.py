@@ -1,4 +1,4 @@
-"""The weights of the local classifier, as they lie beside this module and as training writes them."""
+"""Loads, saves and evaluates the weights of the local routing classifier (``weights.json``)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from typing import Any
 from bot.engine.routing.features import SHAPE, demands, shape
 
 DEMAND = 0.25
-"""What each kind of work that is asked for in so many words adds to a score."""
+"""Added to a score for each kind of work that the question explicitly asks for."""
 MOST_DEMANDS = 2
+"""Kinds of work that count at most."""
 _FILE = "weights.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A linear model of how much more often the strong model is right, and its calibration.
+    """A linear model of how much more often the strong model is right (the gain), and its calibration.
 
-    ``quantiles`` are the gains of questions that the model had not seen, at equal steps from the lowest to the
-    highest. Raises ValueError where the parts do not fit.
+    ``quantiles`` are the gains of held-out questions at equal steps, from lowest to highest. Raises ValueError if the
+    parts do not fit together.
     """
 
     bias: float
@@ -38,25 +39,25 @@ class Linear:
             raise ValueError("the calibration of the weights does not rise; train them again")
 
     def place(self, formed: Sequence[float], vector: Sequence[float]) -> float:
-        """The share of the training questions that promise less of the strong model, 0 to 1."""
+        """Return the share of the training questions with a smaller gain, 0 to 1."""
         gain = self.bias + _product(formed, tuple(self.shape.values())) + _product(vector, self.vector)
-        return _place(gain, self.quantiles)
+        return _quantile_rank(gain, self.quantiles)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Two models: one that sees a question's form and its vector by ``embedding_model``, one that sees its form."""
+    """Two models: ``meaning`` uses lexical features and a vector of ``embedding_model``, ``form`` only the features."""
 
     embedding_model: str
     meaning: Linear
     form: Linear
 
     def fits(self, vector: Sequence[float] | None) -> bool:
-        """Whether a vector can be of the model that the weights were trained for."""
+        """Return whether a vector has the size of the embedding model that the weights were trained for."""
         return vector is not None and len(vector) == len(self.meaning.vector)
 
     def score(self, question: str, vector: Sequence[float] | None = None) -> float:
-        """How hard the question looks, 0 to 1: its place among the training questions, and more for work asked for."""
+        """Return how hard the question looks, 0 to 1: its rank among the training questions plus ``DEMAND`` terms."""
         formed = shape(question)
         if vector is not None and self.fits(vector):
             place = self.meaning.place(formed, vector)
@@ -65,7 +66,7 @@ class Weights:
         return min(1.0, place + DEMAND * min(demands(question), MOST_DEMANDS))
 
     def dumps(self) -> str:
-        """As JSON, one entry a line, so that a change can be read."""
+        """Return the weights as JSON, one entry per line, so that changes are readable in a diff."""
         return json.dumps(asdict(self), indent=0, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -75,12 +76,12 @@ class Weights:
             read: dict[str, Any] = json.loads(text)
             return cls(str(read["embedding_model"]), Linear(**read["meaning"]), Linear(**read["form"]))
         except (TypeError, KeyError) as error:
-            raise ValueError(f"these are no weights of the router: {error}") from None
+            raise ValueError(f"not a weights file of the router: {error}") from None
 
 
 @cache
 def shipped() -> Weights:
-    """The weights that come with Parley."""
+    """Return the weights that ship with Parley."""
     return Weights.loads(resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
 
 
@@ -88,8 +89,8 @@ def _product(values: Sequence[float], slopes: Sequence[float]) -> float:
     return float(sum(value * slope for value, slope in zip(values, slopes, strict=True)))
 
 
-def _place(value: float, quantiles: Sequence[float]) -> float:
-    """Where a value stands among quantiles, 0 to 1, straight lines between them."""
+def _quantile_rank(value: float, quantiles: Sequence[float]) -> float:
+    """Return the rank of a value among quantiles, 0 to 1, interpolated linearly."""
     steps = len(quantiles) - 1
     right = bisect.bisect_right(quantiles, value)
     if right == 0:

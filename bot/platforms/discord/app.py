@@ -1,4 +1,4 @@
-"""Discord, wired: logs in, connects, serves until cancelled."""
+"""Runs the Discord connection: logs in, serves events until cancelled, then drains and closes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import discord
 from bot import commands as shipped
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
-from bot.platforms.discord.client import Parley
+from bot.platforms.discord.client import ParleyClient
 from bot.platforms.discord.command_runner import Commands
-from bot.platforms.discord.connection import addressed, explained, terse
+from bot.platforms.discord.connection import configured_urls, one_line_logs, translated_login_errors
 
 if TYPE_CHECKING:
     from bot.commands.services import Services
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESUME_EVERY = 10.0
-"""Seconds between two looks for turns that no live process holds."""
+RESUME_INTERVAL = 10.0
+"""Seconds between two checks for orphaned turns."""
 
 
 async def serve(
@@ -34,25 +34,26 @@ async def serve(
     ready: asyncio.Event | None = None,
     commands: Commands = shipped,
 ) -> None:
-    """Serve Discord until cancelled; ``ready`` is set once it is connected and old turns are taken up.
+    """Serve Discord until cancelled; set ``ready`` once connected and once orphaned turns are resumed.
 
-    When it is cancelled it closes the desk first, so that answers that are being written can be shown to their end.
-    Without the Message Content Intent it serves mentions and direct messages, and says so in the log.
-    Raises ConfigError, in one line with the cure: no token, a wrong one, Discord out of reach.
+    On cancellation it closes the dispatcher first, so that running answers can be shown to their end.
+    Without the Message Content Intent it serves mentions and direct messages, and logs a warning.
+    Raises ConfigError, one line with the fix: token missing or refused, Discord unreachable.
     """
     if settings.discord_token is None:
         raise ConfigError(user_messages.LOGIN_MISSING)
     token = settings.discord_token.get_secret_value()
-    with addressed(settings), explained(), terse():
+    with configured_urls(settings), translated_login_errors(), one_line_logs():
         try:
-            await _run(Parley(dispatcher, services, settings, commands=commands, ready=ready), token)
+            await _run(ParleyClient(dispatcher, services, settings, commands=commands, ready=ready), token)
         except discord.PrivilegedIntentsRequired:
             log.warning(user_messages.NO_INTENT)
-            await _run(Parley(dispatcher, services, settings, commands=commands, ready=ready, content=False), token)
+            client = ParleyClient(dispatcher, services, settings, commands=commands, ready=ready, content=False)
+            await _run(client, token)
 
 
-async def _run(client: Parley, token: str) -> None:
-    taking_up = asyncio.create_task(_keep_taking_up(client))
+async def _run(client: ParleyClient, token: str) -> None:
+    resuming = asyncio.create_task(_resume_turns_regularly(client))
     try:
         async with client:
             try:
@@ -61,14 +62,14 @@ async def _run(client: Parley, token: str) -> None:
                 await client.drain()
                 raise
             finally:
-                await client.settle()
+                await client.cancel_handlers()
     finally:
-        taking_up.cancel()
-        await asyncio.gather(taking_up, return_exceptions=True)
+        resuming.cancel()
+        await asyncio.gather(resuming, return_exceptions=True)
 
 
-async def _keep_taking_up(client: Parley) -> None:
+async def _resume_turns_regularly(client: ParleyClient) -> None:
     while True:
-        await asyncio.sleep(RESUME_EVERY)
+        await asyncio.sleep(RESUME_INTERVAL)
         if client.is_ready():
-            await client.take_up()
+            await client.resume_turns()

@@ -1,4 +1,4 @@
-"""What is offered while somebody fills in an option: documents, sources, facts of the thread."""
+"""Suggests values while a user fills in a slash command option: documents, sources and facts of the thread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from bot.platforms.discord import user_messages
 from bot.platforms.discord.command_options import Suggested
 from bot.store import facts, tenants
 from bot.types.conversation import Author, ThreadKey
@@ -17,47 +18,53 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST = 25
-"""Discord's limit of suggestions."""
-CHARS = 100
-"""Discord's limit of a suggestion's name and of its value."""
-SECONDS = 2.0
-"""Discord waits 3 s; nothing offered is better than an error shown."""
+MAX_CHOICES = 25
+"""Discord's limit for the number of suggestions."""
+CHOICE_CHARS = 100
+"""Discord's limit for the name and for the value of a suggestion."""
+TIMEOUT_SECONDS = 2.0
+"""Discord waits 3 s; an empty list is better than an error."""
 
-Offered = list[tuple[str, str]]
-"""Pairs of what is shown and what is filled in."""
+Choices = list[tuple[str, str]]
+"""Pairs of the name shown and the value filled in."""
 
 
-async def suggest(services: Services, what: Suggested, thread: ThreadKey, by: Author, typed: str) -> Offered:
-    """What fits the letters typed so far, of what this person may see in this channel. Never raises."""
+async def suggest(services: Services, what: Suggested, thread: ThreadKey, by: Author, typed: str) -> Choices:
+    """Return the choices that match the text typed so far and that the user may see in this channel. Never raises."""
     try:
-        async with asyncio.timeout(SECONDS):
-            found = await _found(services, what, thread, by, typed.strip())
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            found = await _matching(services, what, thread, by, typed.strip())
     except Exception as error:
-        log.warning("nothing could be suggested for %s: %s", what, error or type(error).__name__)
+        log.warning("no suggestions for %s: %s", what, error or type(error).__name__)
         return []
-    return fitting(found)
+    return within_limits(found)
 
 
-def fitting(found: Offered) -> Offered:
-    """Within Discord's limits; what cannot be filled in whole is left out."""
-    short = [(name if len(name) <= CHARS else name[: CHARS - 1] + "…", value) for name, value in found]
-    return [(name, value) for name, value in short if name and 0 < len(value) <= CHARS][:MOST]
+def within_limits(choices: Choices) -> Choices:
+    """Return the choices within Discord's limits. Names are shortened; choices whose value is too long are left out."""
+    short = [(name if len(name) <= CHOICE_CHARS else name[: CHOICE_CHARS - 1] + "…", value) for name, value in choices]
+    return [(name, value) for name, value in short if name and 0 < len(value) <= CHOICE_CHARS][:MAX_CHOICES]
 
 
-async def _found(services: Services, what: Suggested, thread: ThreadKey, by: Author, typed: str) -> Offered:
+async def _matching(services: Services, what: Suggested, thread: ThreadKey, by: Author, typed: str) -> Choices:
     tenant = thread.tenant_id
     async with services.database.tenant(tenant) as session:
         if what == "facts":
-            known = await facts.current(session, thread=thread)
-            told = [(f"{number}: {fact.text}", str(number)) for number, fact in enumerate(known, 1)]
-            offered = [*told, ("all of them", "all")] if told else []
-            return [pair for pair in offered if typed.lower() in pair[0].lower()]
+            current = await facts.current(session, thread=thread)
+            choices = [(f"{number}: {fact.text}", str(number)) for number, fact in enumerate(current, 1)]
+            if choices:
+                choices.append((user_messages.ALL_FACTS, "all"))
+            return _containing(typed, choices)
         admin = by.is_admin or by.id in (await tenants.settings(session, tenant_id=tenant)).admins
         audiences = None if admin else (TENANT_AUDIENCE, thread.channel_id)
         if what == "sources":
             uris = [row.uri for row in await document_catalog.sources(session, tenant, audiences=audiences)]
-            offered = [("every source", "all"), *((uri, uri) for uri in uris)]
-            return [pair for pair in offered if typed.lower() in pair[0].lower()]
-        rows = await document_catalog.list_documents(session, tenant, audiences=audiences, matching=typed, limit=MOST)
+            return _containing(typed, [(user_messages.ALL_SOURCES, "all"), *((uri, uri) for uri in uris)])
+        rows = await document_catalog.list_documents(
+            session, tenant, audiences=audiences, matching=typed, limit=MAX_CHOICES
+        )
         return [(f"{row.title} ({row.source})", row.id) for row in rows]
+
+
+def _containing(typed: str, choices: Choices) -> Choices:
+    return [choice for choice in choices if typed.lower() in choice[0].lower()]

@@ -1,6 +1,7 @@
-"""A conversation with a program must end: a window on what one author says in one conversation. Pure.
+"""Breaks endless loops between the bot and a program: limits the messages of one author in one conversation.
 
-Messages of bots and webhooks are not heard at all; a program that writes with a person's account looks like a person.
+Messages of bots and webhooks are ignored elsewhere. This guard is for programs that write with a person's account and
+look like a person. Pure.
 """
 
 from __future__ import annotations
@@ -9,37 +10,46 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Literal
 
-MOST, SECONDS = 15, 60.0
-"""Messages that one author may address to the bot in one conversation within so many seconds."""
-PAIRS = 2_000
-"""Pairs that are remembered; the one that was silent the longest is forgotten first."""
+MAX_MESSAGES, WINDOW_SECONDS = 15, 60.0
+"""Messages that one author may address to the bot in one conversation within this time."""
+MAX_PAIRS = 2_000
+"""Pairs of conversation and author to remember; the pair that was inactive longest is dropped first."""
 
-Heard = Literal["heard", "warned", "ignored"]
+Verdict = Literal["allow", "warn", "ignore"]
 
 
-class Window:
-    """Counts by the times that the messages bear, in seconds, so that messages read afterwards count as they came."""
+class LoopGuard:
+    """A sliding window of messages for each pair of conversation and author.
 
-    def __init__(self, *, most: int = MOST, seconds: float = SECONDS, pairs: int = PAIRS) -> None:
-        self._most = most
-        self._seconds = seconds
-        self._pairs = pairs
-        self._said: OrderedDict[Hashable, dict[str, float]] = OrderedDict()
+    It counts by the time stamps of the messages, in seconds, so that messages read late count when they were sent.
+    """
 
-    def heard(self, pair: Hashable, message_id: str, at: float) -> Heard:
-        """``heard`` while it is slow enough for a person; the first message beyond is ``warned``, then ``ignored``.
+    def __init__(
+        self,
+        *,
+        max_messages: int = MAX_MESSAGES,
+        window_seconds: float = WINDOW_SECONDS,
+        max_pairs: int = MAX_PAIRS,
+    ) -> None:
+        self._max_messages = max_messages
+        self._window_seconds = window_seconds
+        self._max_pairs = max_pairs
+        self._sent: OrderedDict[Hashable, dict[str, float]] = OrderedDict()
 
-        A message that comes again, or is tried again, counts once and gets the same word.
+    def check(self, pair: Hashable, message_id: str, sent_at: float) -> Verdict:
+        """Return ``allow`` up to the limit, ``warn`` for the first message beyond it, then ``ignore``.
+
+        A message that is delivered or tried again counts once and gets the same verdict.
         """
-        said = self._said.setdefault(pair, {})
-        self._said.move_to_end(pair)
-        for old in [one for one, moment in said.items() if moment <= at - self._seconds]:
-            del said[old]
-        said.setdefault(message_id, at)
-        if len(self._said) > self._pairs:
-            self._said.popitem(last=False)
-        place = list(said).index(message_id)
-        if place > self._most:
-            del said[message_id]
-            return "ignored"
-        return "warned" if place == self._most else "heard"
+        sent = self._sent.setdefault(pair, {})
+        self._sent.move_to_end(pair)
+        for old in [one for one, at in sent.items() if at <= sent_at - self._window_seconds]:
+            del sent[old]
+        sent.setdefault(message_id, sent_at)
+        if len(self._sent) > self._max_pairs:
+            self._sent.popitem(last=False)
+        position = list(sent).index(message_id)
+        if position > self._max_messages:
+            del sent[message_id]
+            return "ignore"
+        return "warn" if position == self._max_messages else "allow"

@@ -1,4 +1,7 @@
-"""What happens when a button under an answer is pressed. Works after a restart: the button's id says everything."""
+"""Handles the buttons below an answer: stop, ask again, stronger model, thumbs and the reason for a thumb down.
+
+The buttons work after a restart, because a button's ID holds its action and its turn.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import discord
 
 from bot.errors import ParleyError
 from bot.platforms.discord import parse, render, user_messages
+from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.turns import Turn
 from bot.types.usage import Tier
 
@@ -23,7 +27,7 @@ TenantOf = Callable[[int | None], str]
 
 
 class Buttons:
-    """Stop, ask again, stronger model, thumbs. (``why`` is a command and goes its way.)"""
+    """Carries out the buttons that act on a turn. (``why`` and ``sources`` run as commands instead.)"""
 
     def __init__(
         self, dispatcher: Dispatcher, surface_for: SurfaceFor, tenant_of: TenantOf, admins: tuple[str, ...]
@@ -34,19 +38,20 @@ class Buttons:
         self._admins = admins
 
     async def press(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
-        """Acknowledge at once, then act; a refusal is told to the presser alone. Raises what is no refusal."""
+        """Acknowledge, then act; show a refusal only to the user who pressed. Raises unexpected errors."""
         if action == "down":
             await self._ask_reason(interaction, turn_id)
         else:
             await interaction.response.defer()
         try:
-            told = await self._act(interaction, action, turn_id)
+            message = await self._act(interaction, action, turn_id)
         except ParleyError as error:
-            told = str(error)
-        if told:
-            await whisper(interaction, told)
+            message = str(error)
+        if message:
+            await send_ephemeral(interaction, message)
 
     async def _act(self, interaction: discord.Interaction, action: str, turn_id: str) -> str:
+        """Carry out an action; return the message to the user, empty if there is none."""
         by = parse.interaction_author(interaction, self._admins)
         tenant = self._tenant_of(interaction.guild_id)
         if action == "stop":
@@ -77,32 +82,34 @@ class Buttons:
         modal.stop()
         await interaction.response.send_modal(modal)
 
-    async def reason(self, interaction: discord.Interaction, turn_id: str) -> None:
-        """Keep the words that came with a 👎."""
+    async def save_reason(self, interaction: discord.Interaction, turn_id: str) -> None:
+        """Store the reason for a 👎 that was entered in the modal."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        told = user_messages.THANKS_DOWN
+        message = user_messages.THANKS_DOWN
         try:
             await self._dispatcher.rate(
                 turn_id,
                 parse.interaction_author(interaction, self._admins),
                 tenant_id=self._tenant_of(interaction.guild_id),
                 value=-1,
-                reason=typed(interaction.data or {}, "reason"),
+                reason=modal_value(interaction.data or {}, "reason"),
             )
         except ParleyError as error:
-            told = str(error)
-        await interaction.edit_original_response(content=told)
+            message = str(error)
+        await interaction.edit_original_response(content=message)
 
 
-async def whisper(interaction: discord.Interaction, text: str) -> None:
-    """Say something to the one who pressed, and to nobody else."""
-    await interaction.followup.send(text, ephemeral=True, allowed_mentions=discord.AllowedMentions.none())
+async def send_ephemeral(interaction: discord.Interaction, text: str) -> None:
+    """Send a message that only the user of the interaction sees."""
+    await interaction.followup.send(text, ephemeral=True, allowed_mentions=NO_MENTIONS)
 
 
-def typed(data: Any, field: str) -> str:
-    """The text that was typed into that field of a modal; rows and labels wrap the input."""
+def modal_value(data: Any, field: str) -> str:
+    """Return the text entered in a field of a modal. Rows and labels may wrap the input."""
     if isinstance(data, dict):
         if data.get("custom_id") == field and "value" in data:
             return str(data["value"]).strip()
-        return typed(data.get("components") or data.get("component") or [], field)
-    return next((text for one in data if (text := typed(one, field))), "") if isinstance(data, list) else ""
+        return modal_value(data.get("components") or data.get("component") or [], field)
+    if isinstance(data, list):
+        return next((text for one in data if (text := modal_value(one, field))), "")
+    return ""

@@ -1,4 +1,4 @@
-"""Tables as Discord can show them: it has none, so they become aligned code blocks. Pure."""
+"""Renders tables as aligned code blocks, because Discord has no tables. Pure."""
 
 from __future__ import annotations
 
@@ -18,58 +18,61 @@ _TABLE = re.compile(r"(?m)^\|?[^\n|]*\|[^\n]*\n[ ]*\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-
 
 
 def block(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """An aligned code block; numbers stand right, long cells are shortened."""
+    """Return a table as an aligned code block. Numbers are right-aligned; long cells are shortened."""
     cells = [[_cell(value) for value in row] for row in (columns, *rows)]
     right = [bool(rows) and all(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
-    return _drawn(cells[:1], cells[1:], right)
+    return _aligned(cells[:1], cells[1:], right)
 
 
-def _drawn(heads: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
-    widths = [max(_width(row[index]) for row in (*heads, *rows)) for index in range(len(right))]
-    above, below = ([_line(row, widths, right) for row in part] for part in (heads, rows))
+def _aligned(headers: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    widths = [max(_width(row[index]) for row in (*headers, *rows)) for index in range(len(right))]
+    above, below = ([_line(row, widths, right) for row in part] for part in (headers, rows))
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([FENCE, *above, rule, *below, FENCE])
 
 
-def as_code(text: str, room: int) -> str:
-    """Markdown with its pipe tables as code blocks, as far as the text stays within ``room`` characters."""
+def convert_tables(text: str, limit: int) -> str:
+    """Return Markdown with its pipe tables as code blocks, as long as the text fits into ``limit`` characters."""
     pieces = _FENCED.split(text)
-    spare = room - len(text)
+    spare = limit - len(text)
     for index in range(0, len(pieces), 2):
         pieces[index], spare = _convert(pieces[index], spare)
     return "".join(pieces)
 
 
 def _convert(text: str, spare: int) -> tuple[str, int]:
-    def swap(found: re.Match[str]) -> str:
+    def converted(found: re.Match[str]) -> str:
         nonlocal spare
-        head, delimiter = found[0].split("\n")[:2]
-        if not is_header(head, delimiter):
+        header, delimiter = found[0].split("\n")[:2]
+        if not is_header(header, delimiter):
             return found[0]
-        shown = _from_markdown(found[0])
-        growth = len(shown) - len(found[0])
+        table = _from_markdown(found[0])
+        growth = len(table) - len(found[0])
         if growth > spare:
             return found[0]
         spare -= growth
-        return shown
+        return table
 
-    return _TABLE.sub(swap, text), spare
+    return _TABLE.sub(converted, text), spare
 
 
 def _from_markdown(table: str) -> str:
-    """No word of an answer is left out: long cells go on in the next line, cells beyond the last column in that."""
-    head, _, *body = table.split("\n")
-    columns = _split(head)
-    rows = [line for row in body for line in _wrapped(_as_many(_split(row), len(columns)))]
-    return _drawn(_wrapped(columns), rows, [False] * len(columns))
+    """Return a Markdown table as a code block without losing words.
+
+    Long cells wrap to the next line; cells beyond the last column are joined into it.
+    """
+    header, _, *body = table.split("\n")
+    columns = _split(header)
+    rows = [line for row in body for line in _wrapped(_fit_columns(_split(row), len(columns)))]
+    return _aligned(_wrapped(columns), rows, [False] * len(columns))
 
 
-def _as_many(cells: list[str], count: int) -> list[str]:
+def _fit_columns(cells: list[str], count: int) -> list[str]:
     return [*cells[: count - 1], " | ".join(cells[count - 1 :]), *[""] * (count - len(cells))][:count]
 
 
 def _wrapped(row: Sequence[str]) -> list[tuple[str, ...]]:
-    """The row in lines whose cells have at most ``CELL_CHARS``, or a single longer word, such as an address."""
+    """Return the row as lines whose cells have at most ``CELL_CHARS``, or one longer word such as a URL."""
     cells = [
         textwrap.wrap(cell.replace(FENCE, "'''"), CELL_CHARS, break_long_words=False, break_on_hyphens=False)
         for cell in row

@@ -1,4 +1,7 @@
-"""The commands as Discord offers them: sub-commands with typed options, and the argument line they stand for. Pure."""
+"""Defines the sub-commands and typed options of each slash command, and turns filled-in options into an argument line.
+
+Pure. The descriptions here are what Discord shows next to each command and option.
+"""
 
 from __future__ import annotations
 
@@ -10,97 +13,103 @@ from typing import Literal
 
 from bot.commands.base import Command
 from bot.errors import UsageError
+from bot.platforms.discord import user_messages
 
 Kind = Literal["text", "person", "channel", "file", "switch"]
 Suggested = Literal["documents", "sources", "facts"]
 
 DESCRIPTION_CHARS = 100
-"""Discord's limit of a description."""
+"""Discord's limit for a description."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One field of a form. ``free`` text goes into the line as it was typed, other text as one word.
+    """One option of a slash command.
 
-    ``choices`` are all that may be chosen, ``suggested`` is what is offered while somebody types. ``word`` stands
-    before a text, and alone for a ``switch`` that is on.
+    ``verbatim`` text goes into the argument line as typed; other text is quoted as one word. ``choices`` are all the
+    allowed values; ``suggested`` values are offered while the user types. ``keyword`` precedes the value in the
+    argument line; for a ``switch`` that is on, it is all that appears there.
     """
 
     name: str
-    told: str
+    description: str
     kind: Kind = "text"
     required: bool = False
-    free: bool = False
+    verbatim: bool = False
     choices: tuple[str, ...] = ()
     suggested: Suggested | None = None
-    word: str = ""
+    keyword: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A command, or one of its sub-commands where it has a ``name``.
+    """The options of a command, or of one of its sub-commands if it has a ``name``.
 
-    ``before`` and ``after`` stand around the options in the argument line; ``needs_one`` says what to do where no
-    option was filled in and one must be.
+    ``prefix`` and ``suffix`` surround the options in the argument line. A form that ``sets_limit`` needs exactly one
+    of person, channel and whose.
     """
 
     name: str
-    told: str
+    description: str
     options: tuple[Option, ...] = ()
-    before: str = ""
-    after: str = ""
-    needs_one: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    sets_limit: bool = False
 
 
-_TIER = Option("tier", "Which model answers", required=True, choices=("auto", "cheap", "strong"))
-_SWITCH = Option("state", "On or off", required=True, choices=("on", "off"))
+_TIER = Option("tier", "The model that answers", required=True, choices=("auto", "cheap", "strong"))
+_ON_OFF = Option("state", "On or off", required=True, choices=("on", "off"))
 _DOCUMENT = Option("document", "The document; type a part of its title", required=True, suggested="documents")
-_ANSWER = Option("answer", "Its id; the last answer of this thread without one")
+_ANSWER = Option("answer", "ID of the answer; by default the last answer in this thread")
 _PERSON = Option("person", "The person", kind="person", required=True)
-_SUBJECTS = ("*", "here", "tenant", "role:admin", "role:member", "channel:*")
+_LIMIT_SUBJECTS = ("*", "here", "tenant", "role:admin", "role:member", "channel:*")
 _LIMIT = (
     Option("tokens", "A number such as 200k, “unlimited” or “default”", required=True),
-    Option("person", "For this person", kind="person"),
-    Option("channel", "For this channel", kind="channel"),
-    Option("whose", "For everybody (*), this channel, the team, or a role", choices=_SUBJECTS),
+    Option("person", "Set the limit of this person", kind="person"),
+    Option("channel", "Set the limit of this channel", kind="channel"),
+    Option("whose", "Set the limit of every person (*), this channel, the team, or a role", choices=_LIMIT_SUBJECTS),
 )
-_WHOSE = "Whose limit? Choose a person, a channel, or one of whose."
-_SET_LIMIT = "Sets how many tokens a day somebody, a channel or everybody may use; admins"
+_SET_LIMIT = "Sets how many tokens a person, a channel or everybody may use in a day; admins only"
 
 FORMS: Mapping[str, tuple[Form, ...]] = {
-    "ask": (Form("", "", (Option("question", "Your question", required=True, free=True),)),),
+    "ask": (Form("", "", (Option("question", "Your question", required=True, verbatim=True),)),),
     "ingest": (
         Form(
             "",
             "",
             (
-                Option("here", "Only people in this channel may ask about it", kind="switch", word="--here"),
-                Option("address", "A page, site, feed or repository", free=True),
-                Option("file", "A file to take in", kind="file"),
-                Option("channel", "Take in what was said in a channel", kind="channel"),
-                Option("everybody", "Open that channel to everybody; admins", kind="switch", word="--tenant"),
-                Option("stop", "Stop what is being taken in", kind="switch", word="stop"),
+                Option("here", "Only people in this channel can ask about it", kind="switch", keyword="--here"),
+                Option("address", "Address of a page, site, feed or repository", verbatim=True),
+                Option("file", "A file to add", kind="file"),
+                Option("channel", "Add the messages of this channel", kind="channel"),
+                Option(
+                    "everybody",
+                    "Let everybody ask about that channel's messages; admins only",
+                    kind="switch",
+                    keyword="--tenant",
+                ),
+                Option("stop", "Stop adding documents", kind="switch", keyword="stop"),
             ),
         ),
     ),
     "docs": (
-        Form("list", "Lists what I have read", (Option("text", "A part of title or source", free=True),), "list"),
+        Form("list", "Lists the documents", (Option("text", "A part of the title or source", verbatim=True),), "list"),
         Form("show", "Shows a document", (_DOCUMENT,), "show"),
-        Form("delete", "Deletes a document; admins", (_DOCUMENT,), "delete"),
+        Form("delete", "Deletes a document; admins only", (_DOCUMENT,), "delete"),
         Form(
             "refresh",
-            "Reads sources again, now or from time to time",
+            "Reads sources again, now or at an interval",
             (
-                Option("document", "The document; all sources without one", suggested="documents"),
-                Option("every", "How often from now on: 30min, 6h, 2d, never, default", word="every"),
+                Option("document", "The document; by default all sources", suggested="documents"),
+                Option("every", "How often from now on: 30min, 6h, 2d, never, default", keyword="every"),
             ),
             "refresh",
         ),
     ),
     "budget": (
-        Form("show", "Shows the tokens of today", (Option("person", "Of whom; admins", kind="person"),), "show"),
-        Form("set", _SET_LIMIT, _LIMIT, "set", needs_one=_WHOSE),
-        Form("list", "Lists all limits; admins", (), "list"),
+        Form("show", "Shows the tokens used today", (Option("person", "Whose; admins only", kind="person"),), "show"),
+        Form("set", _SET_LIMIT, _LIMIT, "set", sets_limit=True),
+        Form("list", "Lists all limits; admins only", (), "list"),
     ),
     "costs": (
         Form(
@@ -108,104 +117,122 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             "",
             (
                 Option("since", "A period: 12h, 30d, 4w"),
-                Option("by", "Grouped by", choices=("user", "channel", "model", "purpose", "day"), word="by"),
-                Option("csv", "With the table as a file", kind="switch", word="csv"),
-                Option("chart", "With a chart of the days", kind="switch", word="chart"),
+                Option("by", "Group by", choices=("user", "channel", "model", "purpose", "day"), keyword="by"),
+                Option("csv", "Attach the table as a CSV file", kind="switch", keyword="csv"),
+                Option("chart", "Attach a chart by day", kind="switch", keyword="chart"),
             ),
         ),
     ),
     "memory": (
-        Form("show", "Shows what this thread remembers", (), "show"),
+        Form("show", "Shows the facts remembered in this thread", (), "show"),
         Form(
             "forget",
-            "Forgets a fact of this thread, or all",
-            (Option("fact", "Its number, or “all”", required=True, suggested="facts"),),
+            "Forgets one fact of this thread, or all",
+            (Option("fact", "Number of the fact, or “all”", required=True, suggested="facts"),),
             "forget",
         ),
     ),
     "settings": (
-        Form("show", "Shows how I behave in this channel", (), "show"),
+        Form("show", "Shows the settings of this channel", (), "show"),
         Form(
             "persona",
-            "Says how I should answer in this channel; admins",
-            (Option("text", "For example: answer in two sentences; “default” undoes it", required=True, free=True),),
-            "persona",
-        ),
-        Form("tier", "Says which model answers in this channel; admins", (_TIER,), "tier"),
-        Form(
-            "sources",
-            "Says which sources answers in this channel draw on; admins",
+            "Sets how I answer in this channel; admins only",
             (
                 Option(
-                    "source", "A source or its beginning; “all” for every source", required=True, suggested="sources"
+                    "text",
+                    "For example: answer in two sentences; “default” removes it",
+                    required=True,
+                    verbatim=True,
+                ),
+            ),
+            "persona",
+        ),
+        Form("tier", "Sets the model that answers in this channel; admins only", (_TIER,), "tier"),
+        Form(
+            "sources",
+            "Sets the sources that answers in this channel use; admins only",
+            (
+                Option(
+                    "source",
+                    "A source or the beginning of its address; “all” for every source",
+                    required=True,
+                    suggested="sources",
                 ),
             ),
             "sources",
         ),
-        Form("follow-ups", "Answers in threads without a new mention; admins", (_SWITCH,), "follow-ups"),
+        Form("follow-ups", "Answers follow-ups in threads without a mention; admins only", (_ON_OFF,), "follow-ups"),
         Form(
-            "auto-answer", "Answers without a mention where the evidence is strong; admins", (_SWITCH,), "auto-answer"
+            "auto-answer",
+            "Answers without a mention when the evidence is strong; admins only",
+            (_ON_OFF,),
+            "auto-answer",
         ),
-        Form("reset", "Puts this channel back to the defaults; admins", (), "reset"),
+        Form("reset", "Resets this channel to the defaults; admins only", (), "reset"),
     ),
     "admin": (
-        Form("show", "Shows what holds everywhere", (), "show"),
-        Form("grant", "Makes somebody an admin of the bot", (_PERSON,), "grant"),
-        Form("revoke", "Takes that back", (_PERSON,), "revoke"),
-        Form("tier", "Says which model answers where a channel says nothing else", (_TIER,), "tier"),
-        Form("pause", "Has me answer no questions", (Option("note", "What askers are told", free=True),), "pause"),
-        Form("resume", "Has me answer again", (), "resume"),
+        Form("show", "Shows the settings that apply everywhere", (), "show"),
+        Form("grant", "Makes a person an admin of the bot", (_PERSON,), "grant"),
+        Form("revoke", "Removes a person from the admins of the bot", (_PERSON,), "revoke"),
+        Form("tier", "Sets the model that answers in channels without a setting of their own", (_TIER,), "tier"),
+        Form(
+            "pause",
+            "Stops me from answering questions",
+            (Option("note", "A note for the people who ask", verbatim=True),),
+            "pause",
+        ),
+        Form("resume", "Lets me answer again", (), "resume"),
         Form("budgets", "Lists all limits", (), "budgets"),
-        Form("limit", _SET_LIMIT, _LIMIT, "budgets", needs_one=_WHOSE),
-        Form("models", "Shows which models there are", (), "models"),
+        Form("limit", _SET_LIMIT, _LIMIT, "budgets", sets_limit=True),
+        Form("models", "Lists the available models", (), "models"),
     ),
     "privacy": (
-        Form("show", "Shows how much is kept of you"),
-        Form("export", "Hands over what is kept of you", (), "export"),
-        Form("erase", "Erases what is kept of you, for good", (), "erase me"),
+        Form("show", "Shows how much data I store about you"),
+        Form("export", "Sends you the data I store about you", (), "export"),
+        Form("erase", "Erases the data I store about you, permanently", (), "erase me"),
     ),
     "why": (Form("", "", (_ANSWER,)),),
     "sources": (Form("", "", (_ANSWER,)),),
     "stop": (Form("", ""),),
     "help": (Form("", ""),),
 }
-"""The forms by command. A command that is not here is offered with its argument line as one option."""
+"""The forms of each command. A command that is missing here gets its argument line as its only option."""
 
 
 def forms(command: Command) -> tuple[Form, ...]:
-    """What Discord offers of a command."""
-    known = FORMS.get(command.name)
-    if known is not None:
-        return known
+    """Return the forms that Discord offers for a command."""
+    defined = FORMS.get(command.name)
+    if defined is not None:
+        return defined
     if not command.usage:
         return (Form("", ""),)
-    needed = bool(re.fullmatch(r"[A-Z_-]+", command.usage))
-    return (Form("", "", (Option("arguments", command.usage[:DESCRIPTION_CHARS], required=needed, free=True),)),)
+    required = bool(re.fullmatch(r"[A-Z_-]+", command.usage))
+    return (Form("", "", (Option("arguments", command.usage[:DESCRIPTION_CHARS], required=required, verbatim=True),)),)
 
 
 def description(command: Command, form: Form) -> str:
-    """What Discord shows beside the name."""
-    told = form.told or command.summary or command.name
-    return (told[:1].upper() + told[1:])[:DESCRIPTION_CHARS]
+    """Return the description that Discord shows next to the name."""
+    text = form.description or command.summary or command.name
+    return (text[:1].upper() + text[1:])[:DESCRIPTION_CHARS]
 
 
-def line(form: Form, given: Mapping[str, str]) -> str:
-    """The argument line that a filled-in form stands for.
+def argument_line(form: Form, values: Mapping[str, str]) -> str:
+    """Return the argument line for a filled-in form.
 
-    Raises UsageError with ``needs_one`` where that is set and not one of person, channel and whose is chosen. ``given``
-    has the options that were filled in, people and channels as Discord's mentions, a switch as ``word``.
+    ``values`` holds the options that were filled in: people and channels as Discord mentions, a switch as its keyword.
+    Raises UsageError if the form sets a limit and not exactly one of person, channel and whose is filled in.
     """
-    words = [_word(option, given[option.name]) for option in form.options if given.get(option.name)]
-    if form.needs_one:
-        subjects = [given[name] for name in ("person", "channel", "whose") if given.get(name)]
+    words = [_argument(option, values[option.name]) for option in form.options if values.get(option.name)]
+    if form.sets_limit:
+        subjects = [values[name] for name in ("person", "channel", "whose") if values.get(name)]
         if len(subjects) != 1:
-            raise UsageError(form.needs_one)
-        words = [subjects[0], shlex.quote(given["tokens"])]
-    return " ".join(word for word in (form.before, *words, form.after) if word)
+            raise UsageError(user_messages.LIMIT_SUBJECT_MISSING)
+        words = [subjects[0], shlex.quote(values["tokens"])]
+    return " ".join(word for word in (form.prefix, *words, form.suffix) if word)
 
 
-def _word(option: Option, value: str) -> str:
-    if option.free or option.kind != "text":
+def _argument(option: Option, value: str) -> str:
+    if option.verbatim or option.kind != "text":
         return value.strip()
     quoted = shlex.quote(value.strip())
-    return f"{option.word} {quoted}" if option.word else quoted
+    return f"{option.keyword} {quoted}" if option.keyword else quoted

@@ -1,4 +1,4 @@
-"""The bot's commands as they are run from Discord, whether by a slash, a mention, a button or a menu."""
+"""Runs the bot's commands with the context of a Discord slash command, mention, button or message menu."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Commands(Protocol):
-    """The commands as ``bot.commands`` offers them."""
+    """The commands, in the shape of the module ``bot.commands``."""
 
     @property
     def COMMANDS(self) -> Mapping[str, Command]: ...  # noqa: N802
@@ -27,18 +27,21 @@ class Commands(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Asked:
-    """Who runs a command, where, and with which files. ``inside``: in a thread, or in a direct message."""
+class CommandRequest:
+    """The user who runs a command, the place, and the attached files.
+
+    ``in_thread`` is true in a thread and in a direct message.
+    """
 
     thread: ThreadKey
     author: Author
     user: discord.Member | discord.User
-    inside: bool
+    in_thread: bool
     attachments: tuple[Attachment, ...] = ()
 
 
-class Orders:
-    """Runs commands with what stands behind them."""
+class CommandRunner:
+    """Runs commands with the application's services."""
 
     def __init__(
         self,
@@ -50,17 +53,17 @@ class Orders:
         self.services = services
         self._channels_for = channels_for
 
-    def runner(self, name: str, arguments: str, asked: Asked) -> Callable[[OnUpdate], Awaitable[Reply]]:
-        """The command, ready to be run with somewhere to show its progress."""
+    def prepare(self, name: str, arguments: str, request: CommandRequest) -> Callable[[OnUpdate], Awaitable[Reply]]:
+        """Return the command as a function that takes the callback for progress updates."""
         context = Context(
-            tenant_id=asked.thread.tenant_id,
+            tenant_id=request.thread.tenant_id,
             platform="discord",
-            channel_id=asked.thread.channel_id,
-            thread_id=asked.thread.thread_id if asked.inside else None,
-            author=asked.author,
+            channel_id=request.thread.channel_id,
+            thread_id=request.thread.thread_id if request.in_thread else None,
+            author=request.author,
             services=self.services,
-            attachments=asked.attachments,
-            channels=self._channels_for(asked.user),
+            attachments=request.attachments,
+            channels=self._channels_for(request.user),
         )
 
         async def run(update: OnUpdate) -> Reply:

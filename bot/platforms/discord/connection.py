@@ -1,4 +1,4 @@
-"""How the library reaches Discord: at which address, and what it says when it does not."""
+"""Points discord.py at the configured URLs, shortens its connection logs, and translates its login errors."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
 
 AUTHENTICATION_FAILED = 4004
+"""Discord's gateway close code for a refused token."""
 
-_ADDRESSED: set[object] = set()
-_LIBRARYS_OWN: list[Any] = []
+_ACTIVE_OVERRIDES: set[object] = set()
+_LIBRARY_DEFAULTS: list[Any] = []
 
 
 @contextlib.contextmanager
-def addressed(settings: Settings) -> Iterator[None]:
-    """Point the library at DISCORD_API_URL and DISCORD_GATEWAY_URL, which it keeps on its classes, while this lasts.
+def configured_urls(settings: Settings) -> Iterator[None]:
+    """Point the library at DISCORD_API_URL and DISCORD_GATEWAY_URL while the block runs.
 
-    Several may last at once, in any order; the last to end puts the library's own back.
+    The library keeps both on its classes. Several blocks may overlap, in any order; the last one to end restores the
+    library's own URLs.
     """
-    if not _ADDRESSED:
-        _LIBRARYS_OWN[:] = [Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY]
-    lasting = object()
-    _ADDRESSED.add(lasting)
+    if not _ACTIVE_OVERRIDES:
+        _LIBRARY_DEFAULTS[:] = [Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY]
+    override = object()
+    _ACTIVE_OVERRIDES.add(override)
     if settings.discord_api_url:
         Route.BASE = settings.discord_api_url.rstrip("/")
     if settings.discord_gateway_url:
@@ -40,14 +42,14 @@ def addressed(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        _ADDRESSED.discard(lasting)
-        if not _ADDRESSED:
-            Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = _LIBRARYS_OWN
+        _ACTIVE_OVERRIDES.discard(override)
+        if not _ACTIVE_OVERRIDES:
+            Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = _LIBRARY_DEFAULTS
 
 
 @contextlib.contextmanager
-def terse() -> Iterator[None]:
-    """Let the library tell of connections that failed in one line each: it logs tracebacks, and tries again itself."""
+def one_line_logs() -> Iterator[None]:
+    """Reduce the library's log records of failed connections to one line: it logs tracebacks, and retries by itself."""
 
     def shorten(record: logging.LogRecord) -> bool:
         if record.exc_info and record.exc_info[1] is not None:
@@ -55,19 +57,20 @@ def terse() -> Iterator[None]:
             record.args, record.exc_info, record.exc_text = (), None, None
         return True
 
-    chatty = [logging.getLogger(name) for name in ("discord.shard", "discord.gateway", "discord.app_commands.tree")]
-    for logger in chatty:
+    names = ("discord.shard", "discord.gateway", "discord.app_commands.tree")
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
         logger.addFilter(shorten)
     try:
         yield
     finally:
-        for logger in chatty:
+        for logger in loggers:
             logger.removeFilter(shorten)
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Say in one line what keeps Discord from serving, and the cure."""
+def translated_login_errors() -> Iterator[None]:
+    """Raise a ConfigError of one line, with the fix, for each error that keeps the bot from connecting."""
     try:
         yield
     except discord.LoginFailure:
@@ -79,7 +82,7 @@ def explained() -> Iterator[None]:
             raise ConfigError(user_messages.LOGIN_REFUSED) from None
         raise ConfigError(user_messages.closed(error.code)) from None
     except discord.GatewayNotFound:
-        raise ConfigError(user_messages.unreachable(Route.BASE, "it names no gateway")) from None
+        raise ConfigError(user_messages.unreachable(Route.BASE, user_messages.NO_GATEWAY)) from None
     except discord.HTTPException as error:
         raise ConfigError(user_messages.unreachable(Route.BASE, f"status {error.status}")) from None
     except (aiohttp.ClientError, OSError) as error:

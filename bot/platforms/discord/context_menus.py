@@ -1,4 +1,4 @@
-"""The entries in the menu of a message, and the button that shares a private answer."""
+"""Handles the entries in a message's context menu ("Ask about this", "Forget this"), and shares private answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import discord
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, UsageError
 from bot.platforms.discord import parse, render, user_messages
-from bot.platforms.discord.buttons import whisper
+from bot.platforms.discord.buttons import send_ephemeral
+from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.conversation import Author, ThreadKey
 from bot.types.turns import Turn
 
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
 
 QUESTION_CHARS = 1000
 MESSAGE_CHARS = 4000
-"""Discord's limit of a field of a modal."""
-NO_MENTIONS = discord.AllowedMentions.none()
+"""Discord's limit for a field of a modal."""
 
 
 async def ask_about(interaction: discord.Interaction, message: discord.Message) -> None:
-    """Ask what they want to know. The message stands in a field of its own: nothing needs to be read again later."""
-    said = f"{message.author.display_name}: {parse.readable(message)}"[:MESSAGE_CHARS]
+    """Show a modal for a question about a message. The message is a field of the modal, so it is not read again."""
+    quoted = f"{message.author.display_name}: {parse.readable(message)}"[:MESSAGE_CHARS]
     modal = discord.ui.Modal(title=user_messages.ABOUT_TITLE, custom_id=render.custom_id("about", "this"))
     modal.add_item(
         discord.ui.TextInput(label=user_messages.ABOUT_LABEL, custom_id="question", max_length=QUESTION_CHARS)
@@ -37,7 +37,7 @@ async def ask_about(interaction: discord.Interaction, message: discord.Message) 
             label=user_messages.ABOUT_MESSAGE,
             custom_id="message",
             style=discord.TextStyle.paragraph,
-            default=said,
+            default=quoted,
             max_length=MESSAGE_CHARS,
         )
     )
@@ -53,38 +53,40 @@ async def forget(
     message: discord.Message,
     surface_for: Callable[[Turn], Surface],
 ) -> str:
-    """Forget the question that the message is, or that it answers. Raises NotAllowed, UsageError, StoreAway."""
+    """Delete the question in a message, or the question that the message answers; return the confirmation.
+
+    Raises NotAllowed, UsageError, StoreAway.
+    """
     by = await with_granted_role(services.stores.settings, by, thread.tenant_id)
-    named = [
-        await services.stores.inbox.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turns_of(message))
-    ]
-    turns = [turn for turn in named if turn is not None]
+    inbox = services.stores.inbox
+    found = [await inbox.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turn_ids(message))]
+    turns = [turn for turn in found if turn is not None]
     if turns:
         if any(turn.author.id != by.id for turn in turns) and not by.is_admin:
             raise NotAllowed(user_messages.NOT_YOURS_TO_FORGET)
-        asked = {(turn.thread, turn.message_id.partition(":")[0]) for turn in turns}
+        questions = {(turn.thread, turn.message_id.partition(":")[0]) for turn in turns}
     elif str(message.author.id) == by.id or (by.is_admin and not message.author.bot):
-        asked = {(thread, str(message.id))}
+        questions = {(thread, str(message.id))}
     else:
         raise UsageError(user_messages.NOTHING_TO_FORGET)
-    forgotten = [turn for where, asked_id in asked for turn in await dispatcher.deleted(where, asked_id, surface_for)]
-    if not forgotten:
+    deleted = [turn for key, message_id in questions for turn in await dispatcher.deleted(key, message_id, surface_for)]
+    if not deleted:
         raise UsageError(user_messages.NOTHING_TO_FORGET)
     return user_messages.FORGOTTEN
 
 
 async def share(interaction: discord.Interaction) -> None:
-    """Show the channel the private answer under which the button stood, and take the button away."""
+    """Post the private answer above the pressed button to the channel, and remove the button."""
     await interaction.response.defer()
     message = interaction.message
     if message is None or not (message.content or message.attachments):
-        await whisper(interaction, user_messages.NOTHING_TO_SHARE)
+        await send_ephemeral(interaction, user_messages.NOTHING_TO_SHARE)
         return
-    told = user_messages.shared_by(discord.utils.escape_markdown(interaction.user.display_name))
-    content = f"{message.content}\n-# {told}"
+    note = user_messages.shared_by(discord.utils.escape_markdown(interaction.user.display_name))
+    content = f"{message.content}\n-# {note}"
     embeds = []
     if len(content) > render.CONTENT_CHARS:
-        content, embeds = message.content, [discord.Embed(description=told)]
+        content, embeds = message.content, [discord.Embed(description=note)]
     files = [await file.to_file() for file in message.attachments]
     await interaction.followup.send(content, embeds=embeds, files=files, ephemeral=False, allowed_mentions=NO_MENTIONS)
     await interaction.edit_original_response(view=None)

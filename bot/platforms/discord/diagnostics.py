@@ -1,4 +1,4 @@
-"""What the doctor asks about Discord."""
+"""Checks the Discord setup for ``parley doctor``: token, intent, invite link, permissions and clock."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from discord.http import Route
 
 from bot.errors import ConfigError
 from bot.platforms.discord import user_messages
-from bot.platforms.discord.connection import addressed, explained
+from bot.platforms.discord.connection import configured_urls, translated_login_errors
 
 if TYPE_CHECKING:
     from bot.config import Settings
 
 
 class Check(NamedTuple):
-    """Whether something is well, what was found, and what to do."""
+    """The result of one check: its name, whether it passed, what was found, and how to fix it."""
 
     name: str
     ok: bool
@@ -28,37 +28,40 @@ class Check(NamedTuple):
     fix: str
 
 
-FEW_SESSIONS = 10
-MOST_GUILDS = 20
-MOST_SKEW = 30.0
-"""Seconds that the clock may be off: what was said while nobody was connected is looked for by the time."""
+MIN_SESSIONS_LEFT = 10
+MAX_GUILDS = 20
+MAX_CLOCK_SKEW = 30.0
+"""Seconds that the clock may be off: messages missed while no process was connected are found by their time."""
 
 
 async def check(settings: Settings, *, now: Callable[[], float] = time.time) -> list[Check]:
-    """Token, intent, invite link, connections left, permissions of each channel, clock.
+    """Check token, intent, invite link, connections left, permissions in each channel, and clock.
 
-    Never raises for what Discord refuses.
+    Never raises for a refusal by Discord: it becomes a failed check.
     """
     if settings.discord_token is None:
-        return [Check("discord", True, "not set up (no DISCORD_TOKEN)", "")]
+        return [Check("discord", True, user_messages.CHECK_NOT_SET_UP, "")]
     client = discord.Client(intents=discord.Intents.none())
     try:
-        with addressed(settings), explained():
+        with configured_urls(settings), translated_login_errors():
             async with client:
                 await client.login(settings.discord_token.get_secret_value())
                 _, _, limits = await client.http.get_bot_gateway()
-                places = await _places(client)
-                clock = await _clock(now)
+                guilds = await _check_guilds(client)
+                clock = await _check_clock(now)
     except ConfigError as error:
-        return [Check("discord token", False, "Discord cannot be used", str(error))]
-    return [_identity(client), _content(client), _invitation(client), _sessions(limits["remaining"]), *places, clock]
+        return [Check("discord token", False, user_messages.CHECK_FAILED, str(error))]
+    return [
+        Check("discord token", True, f"logged in as {client.user}", ""),
+        _check_intent(client),
+        Check("discord invite link", True, invite_url(client.application_id or 0), ""),
+        _check_sessions(limits["remaining"]),
+        *guilds,
+        clock,
+    ]
 
 
-def _identity(client: discord.Client) -> Check:
-    return Check("discord token", True, f"logged in as {client.user}", "")
-
-
-def _content(client: discord.Client) -> Check:
+def _check_intent(client: discord.Client) -> Check:
     flags = client.application_flags
     allowed = flags.gateway_message_content or flags.gateway_message_content_limited
     return Check(
@@ -69,49 +72,48 @@ def _content(client: discord.Client) -> Check:
     )
 
 
-def _invitation(client: discord.Client) -> Check:
-    return Check("discord invite link", True, invite_url(client.application_id or 0), "")
-
-
-def _sessions(remaining: int) -> Check:
-    well = remaining > FEW_SESSIONS
-    fix = "" if well else "The bot restarts too often: Discord allows a number of connections a day; find out why."
-    return Check("discord connections left today", well, str(remaining), fix)
+def _check_sessions(remaining: int) -> Check:
+    ok = remaining > MIN_SESSIONS_LEFT
+    return Check("discord connections left today", ok, str(remaining), "" if ok else user_messages.FIX_SESSIONS)
 
 
 # --- permissions
 
 
-async def _places(client: discord.Client) -> list[Check]:
-    """One check a server."""
-    found = [guild async for guild in client.fetch_guilds(limit=MOST_GUILDS)]
-    if not found:
-        return [Check("discord servers", False, "the bot is on no server", "Open the invite link and choose a server.")]
-    return [await _server(client, guild.id) for guild in found]
+async def _check_guilds(client: discord.Client) -> list[Check]:
+    """Return one check for each server."""
+    guilds = [guild async for guild in client.fetch_guilds(limit=MAX_GUILDS)]
+    if not guilds:
+        return [Check("discord servers", False, user_messages.CHECK_NO_SERVERS, user_messages.FIX_NO_SERVERS)]
+    return [await _check_guild(client, guild.id) for guild in guilds]
 
 
-async def _server(client: discord.Client, guild_id: int) -> Check:
+async def _check_guild(client: discord.Client, guild_id: int) -> Check:
     guild = await client.fetch_guild(guild_id, with_counts=False)
     me = await guild.fetch_member(client.user.id if client.user else 0)
-    talks = (discord.TextChannel, discord.ForumChannel, discord.VoiceChannel)
-    channels = [channel for channel in await guild.fetch_channels() if isinstance(channel, talks)]
-    held = [(channel.name, channel.permissions_for(me)) for channel in channels]
-    hidden = [name for name, rights in held if not rights.view_channel]
-    lacking = [(name, lacks(rights)) for name, rights in held if rights.view_channel and lacks(rights)]
-    well = not lacking and len(hidden) < max(1, len(held))
-    detail = "; ".join(user_messages.missing_in(name, ", ".join(missing)) for name, missing in lacking)
-    seen = user_messages.seen(len(held) - len(hidden), hidden)
-    fix = "" if well else user_messages.GIVE_RIGHTS
-    return Check(f"discord permissions in {guild.name}", well, f"{seen}; {detail or 'nothing is missing'}", fix)
+    kinds = (discord.TextChannel, discord.ForumChannel, discord.VoiceChannel)
+    channels = [channel for channel in await guild.fetch_channels() if isinstance(channel, kinds)]
+    granted = [(channel.name, channel.permissions_for(me)) for channel in channels]
+    hidden = [name for name, rights in granted if not rights.view_channel]
+    visible = [(name, missing(rights)) for name, rights in granted if rights.view_channel]
+    lacking = [user_messages.missing_permissions(name, ", ".join(names)) for name, names in visible if names]
+    ok = not lacking and len(hidden) < max(1, len(granted))
+    found = user_messages.visible_channels(len(visible), hidden)
+    detail = f"{found}; {'; '.join(lacking) or user_messages.CHECK_NOTHING_MISSING}"
+    return Check(f"discord permissions in {guild.name}", ok, detail, "" if ok else user_messages.FIX_PERMISSIONS)
 
 
-def lacks(held: discord.Permissions) -> list[str]:
-    """What the bot needs and does not have, by the names that Discord's settings show."""
-    return [name.replace("_", " ").title() for name, needed in permissions() if needed and not getattr(held, name)]
+def missing(granted: discord.Permissions) -> list[str]:
+    """Return the permissions that the bot needs and lacks, as Discord's settings name them."""
+    return [
+        name.replace("_", " ").title()
+        for name, needed in required_permissions()
+        if needed and not getattr(granted, name)
+    ]
 
 
-def permissions() -> discord.Permissions:
-    """What the bot needs on a server, and nothing more."""
+def required_permissions() -> discord.Permissions:
+    """Return the permissions that the bot needs on a server, and no others (least privilege)."""
     return discord.Permissions(
         view_channel=True,
         send_messages=True,
@@ -124,23 +126,21 @@ def permissions() -> discord.Permissions:
 
 
 def invite_url(application_id: int | str) -> str:
-    """The link that adds the bot to a server with exactly these permissions."""
-    return discord.utils.oauth_url(application_id, permissions=permissions(), scopes=("bot", "applications.commands"))
+    """Return the link that adds the bot to a server with exactly the required permissions."""
+    scopes = ("bot", "applications.commands")
+    return discord.utils.oauth_url(application_id, permissions=required_permissions(), scopes=scopes)
 
 
 # --- the clock
 
 
-async def _clock(now: Callable[[], float]) -> Check:
-    """This machine's clock beside Discord's, to a second or so."""
-    async with aiohttp.ClientSession() as session, session.get(f"{Route.BASE}/gateway") as answer:
-        said = answer.headers.get("Date", "")
+async def _check_clock(now: Callable[[], float]) -> Check:
+    """Compare this machine's clock with Discord's, to about one second."""
+    async with aiohttp.ClientSession() as session, session.get(f"{Route.BASE}/gateway") as response:
+        date = response.headers.get("Date", "")
     try:
-        skew = now() - parsedate_to_datetime(said).timestamp()
+        skew = now() - parsedate_to_datetime(date).timestamp()
     except ValueError:
-        return Check("discord clock", True, "Discord did not say what time it is", "")
-    well = abs(skew) <= MOST_SKEW
-    fix = (
-        "" if well else "Set this machine's clock by NTP: messages missed while it was away are looked for by the time."
-    )
-    return Check("discord clock", well, f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} Discord's", fix)
+        return Check("discord clock", True, user_messages.CHECK_NO_DATE, "")
+    ok = abs(skew) <= MAX_CLOCK_SKEW
+    return Check("discord clock", ok, user_messages.clock_difference(skew), "" if ok else user_messages.FIX_CLOCK)

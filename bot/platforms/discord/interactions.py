@@ -1,4 +1,4 @@
-"""What Discord calls interactions: slash commands, buttons, modals and the menu of a message."""
+"""Handles Discord interactions: slash commands, autocomplete, buttons, modals and message context menus."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from discord import app_commands
 from bot.commands.base import Command
 from bot.errors import ParleyError
 from bot.platforms.discord import command_replies, context_menus, parse, render, slash_commands, user_messages
-from bot.platforms.discord.autocomplete import Offered, suggest
-from bot.platforms.discord.buttons import Buttons, SurfaceFor, TenantOf, typed, whisper
+from bot.platforms.discord.autocomplete import Choices, suggest
+from bot.platforms.discord.buttons import Buttons, SurfaceFor, TenantOf, modal_value, send_ephemeral
 from bot.platforms.discord.command_options import Suggested
-from bot.platforms.discord.command_runner import Asked, Orders
+from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
+from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.types.conversation import Attachment, Author, ThreadKey
 
 if TYPE_CHECKING:
@@ -26,37 +27,38 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TAKEN = frozenset({10062, 40060})
-"""An interaction is void, or another process was faster: every process that is connected gets every interaction."""
+HANDLED_ELSEWHERE = frozenset({10062, 40060})
+"""Error codes of an interaction that expired, or that another process acknowledged first.
 
-Handling = Callable[[], contextlib.AbstractContextManager[None]]
+Every connected process receives every interaction.
+"""
 
 
 class Interactions:
-    """Acknowledges each within Discord's 3 s, then acts. Keeps nothing: what is pressed says what it is about."""
+    """Acknowledges each interaction within Discord's 3 s, then acts. Keeps no state between interactions."""
 
     def __init__(
         self,
         dispatcher: Dispatcher,
-        orders: Orders,
+        commands: CommandRunner,
         *,
         surface_for: SurfaceFor,
         tenant_of: TenantOf,
         admins: tuple[str, ...],
-        handling: Handling,
+        tasks: HandlerTasks,
     ) -> None:
         self._dispatcher = dispatcher
-        self._orders = orders
+        self._commands = commands
         self._surface_for = surface_for
         self._tenant_of = tenant_of
         self._admins = admins
-        self._handling = handling
+        self._tasks = tasks
         self._buttons = Buttons(dispatcher, surface_for, tenant_of, admins)
 
     def handlers(self) -> slash_commands.Handlers:
-        """For the command tree."""
-        chosen = {user_messages.ABOUT_MENU: self._about, user_messages.FORGET_MENU: self._forget}
-        return slash_commands.Handlers(self._command, self._suggest, self._failed, chosen)
+        """Return the callbacks for the command tree."""
+        menus = {user_messages.ABOUT_MENU: self._ask_about, user_messages.FORGET_MENU: self._forget}
+        return slash_commands.Handlers(self._command, self._suggest, self._command_failed, menus)
 
     # --- slash commands
 
@@ -67,113 +69,112 @@ class Interactions:
         arguments: str,
         files: tuple[discord.Attachment, ...],
     ) -> None:
-        with self._handling():
+        with self._tasks.track():
             try:
                 await interaction.response.defer(ephemeral=True, thinking=True)
             except discord.HTTPException as error:
-                log.info("/%s was not taken: %s", command.name, error)
+                log.info("/%s could not be acknowledged: %s", command.name, error)
                 return
             await self._run(interaction, command.name, arguments, tuple(parse.attachment(file) for file in files))
 
     async def _run(
         self, interaction: discord.Interaction, name: str, arguments: str, attachments: tuple[Attachment, ...] = ()
     ) -> None:
-        thread, author = self._who(interaction)
-        inside = interaction.guild_id is None or thread.thread_id != thread.channel_id
-        asked = Asked(thread, author, interaction.user, inside, attachments)
-        await command_replies.carry_out(
-            self._orders.runner(name, arguments, asked), command_replies.InteractionAnswer(interaction)
-        )
+        thread, author = self._origin(interaction)
+        in_thread = interaction.guild_id is None or thread.thread_id != thread.channel_id
+        request = CommandRequest(thread, author, interaction.user, in_thread, attachments)
+        reply = command_replies.InteractionReply(interaction)
+        await command_replies.run_and_reply(self._commands.prepare(name, arguments, request), reply)
 
-    def _who(self, interaction: discord.Interaction) -> tuple[ThreadKey, Author]:
+    def _origin(self, interaction: discord.Interaction) -> tuple[ThreadKey, Author]:
         thread = parse.interaction_key(interaction, self._tenant_of(interaction.guild_id))
         return thread, parse.interaction_author(interaction, self._admins)
 
-    async def _suggest(self, interaction: discord.Interaction, what: Suggested, typed_so_far: str) -> Offered:
-        with self._handling():
-            return await suggest(self._orders.services, what, *self._who(interaction), typed_so_far)
+    async def _suggest(self, interaction: discord.Interaction, what: Suggested, typed: str) -> Choices:
+        with self._tasks.track():
+            return await suggest(self._commands.services, what, *self._origin(interaction), typed)
 
-    async def _failed(self, interaction: discord.Interaction, error: Exception) -> None:
-        """Something went wrong before a command ran: say it to the person alone."""
+    async def _command_failed(self, interaction: discord.Interaction, error: Exception) -> None:
+        """Tell the user privately about an error before the command ran."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if isinstance(cause, discord.HTTPException) and cause.code in TAKEN:
+        if isinstance(cause, discord.HTTPException) and cause.code in HANDLED_ELSEWHERE:
             return
         if isinstance(cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
-            told = user_messages.COMMANDS_CHANGED
+            message = user_messages.COMMANDS_CHANGED
         elif isinstance(cause, app_commands.TransformerError):
-            told = user_messages.UNREADABLE_OPTION
+            message = user_messages.UNREADABLE_OPTION
         elif isinstance(cause, ParleyError):
-            told = str(cause)
+            message = str(cause)
         else:
-            await self._excuse(interaction, "a command", cause)
+            await self._report_failure(interaction, "a command", cause)
             return
-        await _say(interaction, told)
+        await _send_privately(interaction, message)
 
-    # --- the menu of a message
+    # --- message context menus
 
-    async def _about(self, interaction: discord.Interaction, message: discord.Message) -> None:
-        with self._handling():
+    async def _ask_about(self, interaction: discord.Interaction, message: discord.Message) -> None:
+        with self._tasks.track():
             await context_menus.ask_about(interaction, message)
 
     async def _forget(self, interaction: discord.Interaction, message: discord.Message) -> None:
-        with self._handling():
+        with self._tasks.track():
             await interaction.response.defer(ephemeral=True, thinking=True)
-            thread, by = self._who(interaction)
+            thread, by = self._origin(interaction)
             try:
-                told = await context_menus.forget(
-                    self._dispatcher, self._orders.services, thread, by, message, self._surface_for
+                result = await context_menus.forget(
+                    self._dispatcher, self._commands.services, thread, by, message, self._surface_for
                 )
             except ParleyError as error:
-                told = str(error)
-            await interaction.edit_original_response(content=told)
+                result = str(error)
+            await interaction.edit_original_response(content=result)
 
     # --- buttons and modals
 
-    async def pressed(self, interaction: discord.Interaction) -> None:
-        """A button under an answer, or what was typed into a modal. Others', and slash commands, are passed over."""
+    async def handle_component(self, interaction: discord.Interaction) -> None:
+        """Handle a button of this bot, or a submitted modal. Ignores all other interactions. Never raises."""
         data: Mapping[str, object] = cast(Mapping[str, object], interaction.data or {})
-        found = render.pressed(str(data.get("custom_id", "")))
+        found = render.parse_custom_id(str(data.get("custom_id", "")))
         if found is None:
             return
         action, turn_id = found
-        with self._handling():
+        with self._tasks.track():
             try:
-                await self._press(interaction, action, turn_id)
+                await self._act(interaction, action, turn_id)
             except discord.HTTPException as error:
-                if error.code not in TAKEN:
-                    await self._excuse(interaction, f"button {action}", error)
+                if error.code not in HANDLED_ELSEWHERE:
+                    await self._report_failure(interaction, f"button {action}", error)
             except Exception as error:
-                await self._excuse(interaction, f"button {action}", error)
+                await self._report_failure(interaction, f"button {action}", error)
 
-    async def _press(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
+    async def _act(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
         actions: Mapping[str, Callable[[], Awaitable[None]]] = {
-            "reason": partial(self._buttons.reason, interaction, turn_id),
-            "why": partial(self._privately, interaction, "why", turn_id),
-            "sources": partial(self._privately, interaction, "sources", turn_id),
-            "about": partial(self._privately, interaction, "ask", _asked_about(interaction)),
+            "reason": partial(self._buttons.save_reason, interaction, turn_id),
+            "why": partial(self._run_privately, interaction, "why", turn_id),
+            "sources": partial(self._run_privately, interaction, "sources", turn_id),
+            "about": partial(self._run_privately, interaction, "ask", _question_about(interaction)),
             "share": partial(context_menus.share, interaction),
-            "halt": partial(self._privately, interaction, "ingest", f"stop {turn_id}"),
+            "halt": partial(self._run_privately, interaction, "ingest", f"stop {turn_id}"),
         }
         await actions.get(action, partial(self._buttons.press, interaction, action, turn_id))()
 
-    async def _privately(self, interaction: discord.Interaction, name: str, arguments: str) -> None:
+    async def _run_privately(self, interaction: discord.Interaction, name: str, arguments: str) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         await self._run(interaction, name, arguments)
 
-    async def _excuse(self, interaction: discord.Interaction, what: str, error: Exception) -> None:
-        trace = secrets.token_hex(4)
-        log.error("%s failed, trace %s", what, trace, exc_info=error)
-        await _say(interaction, user_messages.failed(trace))
+    async def _report_failure(self, interaction: discord.Interaction, what: str, error: Exception) -> None:
+        trace_id = secrets.token_hex(4)
+        log.error("%s failed, trace ID %s", what, trace_id, exc_info=error)
+        await _send_privately(interaction, user_messages.failed(trace_id))
 
 
-def _asked_about(interaction: discord.Interaction) -> str:
+def _question_about(interaction: discord.Interaction) -> str:
     data: Mapping[str, object] = cast(Mapping[str, object], interaction.data or {})
-    return user_messages.about(typed(data, "question"), typed(data, "message"))
+    return user_messages.question_about(modal_value(data, "question"), modal_value(data, "message"))
 
 
-async def _say(interaction: discord.Interaction, text: str) -> None:
+async def _send_privately(interaction: discord.Interaction, text: str) -> None:
     with contextlib.suppress(discord.DiscordException, OSError):
         if interaction.response.is_done():
-            await whisper(interaction, text)
+            await send_ephemeral(interaction, text)
         else:
             await interaction.response.send_message(text, ephemeral=True)

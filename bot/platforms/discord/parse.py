@@ -1,4 +1,4 @@
-"""A Discord message becomes an Incoming, or nothing. Pure: reads what the gateway sent and asks for nothing."""
+"""Parses Discord messages and interactions into the engine's types. Pure: makes no requests."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import discord
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
 DIRECT_MESSAGES = "discord:dm"
-"""Stands for the server where there is none."""
+"""The workspace of direct messages, which belong to no server."""
 
-_TOKEN = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
+_MARKER = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
 _PING = re.compile(r"<@[!&]?(\d{1,20})>")
-_ASKED = (discord.MessageType.default, discord.MessageType.reply)
+_CONTENT_TYPES = (discord.MessageType.default, discord.MessageType.reply)
 
 
 def incoming(
     message: discord.Message,
-    place: object,
+    channel: object,
     me: int,
     *,
     tenant: str,
     admins: Sequence[str] = (),
 ) -> Incoming | None:
-    """The question in a message, or None when it is not for the bot.
+    """Return the question in a message; None if the message is by a bot or is a notice of Discord's.
 
-    ``place`` is the message's channel, resolved (a thread that the cache does not know is fetched before). A message in
-    a thread without a mention comes out as ``follow_up``, one in a channel as ``overheard``: whether the bot answers
-    there is the desk's to say.
+    ``channel`` is the message's channel; a thread that the cache does not have must be fetched before. Without a
+    mention, a message in a thread has the kind ``follow_up`` and one in a channel ``overheard``: the dispatcher decides
+    whether the bot answers it.
     """
-    if message.author.bot or message.webhook_id is not None or message.type not in _ASKED:
+    if message.author.bot or message.webhook_id is not None or message.type not in _CONTENT_TYPES:
         return None
-    channel_id, thread_id, kind = _where(message, place, me)
+    channel_id, thread_id, kind = _location(message, channel, me)
     return Incoming(
         thread=key(tenant, channel_id, thread_id),
         message_id=str(message.id),
@@ -47,28 +47,28 @@ def incoming(
     )
 
 
-def _where(message: discord.Message, place: object, me: int) -> tuple[str, str, IncomingKind]:
+def _location(message: discord.Message, channel: object, me: int) -> tuple[str, str, IncomingKind]:
     here = str(message.channel.id)
     if message.guild is None:
         return here, here, "dm"
-    asked = mentions(message, me)
-    if isinstance(place, discord.Thread):
-        return str(place.parent_id), here, "mention" if asked else "follow_up"
-    return (here, str(_root(message, me)), "mention") if asked else (here, str(message.id), "overheard")
+    mentioned = mentions(message, me)
+    if isinstance(channel, discord.Thread):
+        return str(channel.parent_id), here, "mention" if mentioned else "follow_up"
+    return (here, str(_root(message, me)), "mention") if mentioned else (here, str(message.id), "overheard")
 
 
 def workspace(guild_id: int | None) -> str:
-    """The server as ``Settings.tenant_of`` names it."""
+    """Return the name of a server for ``Settings.tenant_of``."""
     return DIRECT_MESSAGES if guild_id is None else f"discord:{guild_id}"
 
 
 def key(tenant: str, channel_id: str, thread_id: str | None = None) -> ThreadKey:
-    """The conversation's key: a DM channel is both channel and thread."""
+    """Return the key of a conversation. A DM channel is both channel and thread."""
     return ThreadKey(tenant, "discord", channel_id, thread_id or channel_id)
 
 
 def mentions(message: discord.Message, me: int) -> bool:
-    """Whether the bot is addressed: by name, by its own role, or by a reply to one of its messages that pings it."""
+    """Return whether the bot is mentioned: by name, by its own role, or by a reply that pings it."""
     if any(user.id == me for user in message.mentions) or me in message.raw_mentions:
         return True
     return bool(_own_roles(message, me))
@@ -79,9 +79,10 @@ def _own_roles(message: discord.Message, me: int) -> set[int]:
 
 
 def _root(message: discord.Message, me: int) -> int:
-    """The message that began the conversation. A thread made from a message has that message's id.
+    """Return the ID of the message that started the conversation; a thread made from a message has its ID, too.
 
-    Where the bot may not make threads it answers by a reply to that message; a reply to such an answer goes on there.
+    Where the bot may not create threads, it answers by a reply to that message. A reply to such an answer continues the
+    same conversation.
     """
     answered = message.reference.resolved if message.reference else None
     if not isinstance(answered, discord.Message) or answered.author.id != me or answered.reference is None:
@@ -89,17 +90,17 @@ def _root(message: discord.Message, me: int) -> int:
     return answered.reference.message_id or message.id
 
 
-def _own(message: discord.Message, me: int) -> set[str]:
+def _own_ids(message: discord.Message, me: int) -> set[str]:
     return {str(me)} | {str(role) for role in _own_roles(message, me)}
 
 
 def readable(message: discord.Message) -> str:
-    """The message as a person reads it, everybody's mentions by name."""
+    """Return the message as a person reads it, with names in place of mentions."""
     return _decoded(message, set())
 
 
 def _text(message: discord.Message, me: int) -> str:
-    return _decoded(message, _own(message, me))
+    return _decoded(message, _own_ids(message, me))
 
 
 def _decoded(message: discord.Message, own: set[str]) -> str:
@@ -109,13 +110,13 @@ def _decoded(message: discord.Message, own: set[str]) -> str:
     return decode(message.content, own=own, users=users, roles=roles, channels=channels)
 
 
-def order(message: discord.Message, me: int) -> str:
-    """The message as a command may read it: without the bot's mention, with people and channels by their ids."""
-    return without_own(message.content, _own(message, me))
+def command_text(message: discord.Message, me: int) -> str:
+    """Return the message as a command reads it: without the bot's mention, with people and channels as IDs."""
+    return without_own(message.content, _own_ids(message, me))
 
 
 def without_own(text: str, own: set[str]) -> str:
-    """The text without the bot's own mention and the space around it."""
+    """Remove the bot's own mention and the space around it."""
     text = _PING.sub(lambda found: "\0" if found[1] in own else found[0], text.replace("\0", ""))
     text = re.sub(r"\A\s*\0[,:]?", "", text)
     text = re.sub(r"[ \t]*\0(?=[?.,!;:])", "", text)
@@ -130,9 +131,9 @@ def decode(
     roles: Mapping[str, str],
     channels: Mapping[str, str],
 ) -> str:
-    """Discord's markers as a person reads them; the bot's own mention is taken out with the space around it."""
+    """Replace Discord's markers by readable names, and remove the bot's own mention with the space around it."""
 
-    def read(found: re.Match[str]) -> str:
+    def readable_name(found: re.Match[str]) -> str:
         if found["command"]:
             return f"/{found['command']}"
         if found["emoji"]:
@@ -142,7 +143,7 @@ def decode(
         names, unknown = (roles, "unknown-role") if found["sign"] == "@&" else (users, "unknown-user")
         return f"@{names.get(found['id'], unknown)}"
 
-    return _TOKEN.sub(read, without_own(text, own))
+    return _MARKER.sub(readable_name, without_own(text, own))
 
 
 def author(
@@ -151,16 +152,16 @@ def author(
     admins: Sequence[str] = (),
     permissions: discord.Permissions | None = None,
 ) -> Author:
-    """A person. Admin: administrator or manage server in the guild, or named in PARLEY_ADMINS by id."""
+    """Return the author of a message. Admins have Administrator or Manage Server, or their ID is in PARLEY_ADMINS."""
     if permissions is None and isinstance(user, discord.Member):
         permissions = user.guild_permissions
-    rights = permissions is not None and (permissions.administrator or permissions.manage_guild)
-    named = str(user.id) in admins or f"discord:{user.id}" in admins
-    return Author(id=str(user.id), name=user.display_name, is_admin=rights or named)
+    permitted = permissions is not None and (permissions.administrator or permissions.manage_guild)
+    listed = str(user.id) in admins or f"discord:{user.id}" in admins
+    return Author(id=str(user.id), name=user.display_name, is_admin=permitted or listed)
 
 
 def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
-    """A file beside a message or a command; ``ref`` is ``CHANNEL/MESSAGE/ATTACHMENT`` where a message has it."""
+    """Return a file attached to a message or a command; ``ref`` is ``CHANNEL/MESSAGE/ATTACHMENT`` for a message."""
     return Attachment(
         name=file.filename,
         content_type=(file.content_type or "application/octet-stream").split(";")[0],
@@ -171,13 +172,13 @@ def attachment(file: discord.Attachment, *, ref: str = "") -> Attachment:
 
 
 def interaction_author(interaction: discord.Interaction, admins: Sequence[str]) -> Author:
-    """Who pressed a button or ran a command; in a guild with the permissions that Discord sent along."""
+    """Return the user of an interaction; in a server, with the permissions that Discord sent with it."""
     permissions = interaction.permissions if interaction.guild_id is not None else None
     return author(interaction.user, admins=admins, permissions=permissions)
 
 
 def interaction_key(interaction: discord.Interaction, tenant: str) -> ThreadKey:
-    """Where a button was pressed or a command was run."""
+    """Return the key of the conversation in which a button was pressed or a command was run."""
     channel = interaction.channel
     here = str(interaction.channel_id or 0)
     if isinstance(channel, discord.Thread):

@@ -1,7 +1,11 @@
-"""What a Part and a Reply look like on Discord. Pure: no request is made here."""
+"""Renders answer parts and command replies as Discord messages: Markdown, embeds, buttons and files.
+
+Pure: makes no requests.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,29 +20,32 @@ from bot.platforms.discord.code_block_tables import FENCE
 from bot.types.display import Action, Citation, Part
 
 CONTENT_CHARS = 2000
-"""Discord's limit of ``content``."""
+"""Discord's limit for ``content``."""
 EMBED_CHARS = 4096
 QUOTE_CHARS = 240
 TITLE_CHARS = 120
 THREAD_NAME_CHARS = 80
 FOOTER_CHARS = 2048
+NONCE_CHARS = 25
 EMPTY = "…"
 ACCENT = 0x5865F2
-IN_A_ROW = 5
-"""Discord's limit of buttons beside each other."""
-_ONCE_MORE = frozenset(("again", "strong"))
+BUTTONS_PER_ROW = 5
+"""Discord's limit for buttons in one row."""
+NO_MENTIONS = discord.AllowedMentions.none()
+_SECOND_ROW = frozenset(("again", "strong"))
+"""Actions whose buttons move to a second row if one row is too short."""
 
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _URL = r"https?://(?:[^\s<>()]|\([^\s<>()]*\))+"
-_LINK = re.compile(rf"(?P<calm><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_URL})")
+_LINK = re.compile(rf"(?P<bracketed><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_URL})")
 _DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)\s*#*$")
 _BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
-_OF_NO_TURN = frozenset(("share", "about", "halt"))
+_WITHOUT_TURN = frozenset(("share", "about", "halt"))
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button that still works after a restart: ``custom_id`` carries the action and the turn."""
+    """A button that still works after a restart: ``custom_id`` holds the action and the turn."""
 
     action: Action
     custom_id: str
@@ -46,7 +53,7 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One message as Discord takes it."""
+    """One message in the form that Discord accepts."""
 
     content: str
     embed: discord.Embed | None = None
@@ -55,7 +62,7 @@ class Shown:
 
 
 def part(shown: Part) -> Shown:
-    """A part of an answer: text, sources in an embed, notes in small print, buttons."""
+    """Render a part of an answer: text, sources in an embed, notes in small print, buttons."""
     embed = sources(shown.sources) if shown.sources else None
     content = markdown(shown.text) or EMPTY
     notes = [note for note in shown.notes if note]
@@ -68,7 +75,10 @@ def part(shown: Part) -> Shown:
 
 
 def without_embed(shown: Shown) -> Shown:
-    """The same where the bot lacks Embed Links: sources and notes follow the text, as many lines as fit."""
+    """Return the message without its embed, for a bot that lacks Embed Links.
+
+    Sources and notes follow the text, as many lines as fit.
+    """
     if shown.embed is None:
         return shown
     small = [*(shown.embed.description or "").split("\n"), shown.embed.footer.text or ""]
@@ -90,15 +100,15 @@ def _with_notes(content: str, notes: list[str]) -> tuple[str, discord.Embed | No
 
 
 def markdown(text: str) -> str:
-    """Markdown in Discord's dialect, within its limit, with no link that unfolds."""
-    text = _outside_code(backticked(text.strip()), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
-    return calm_links(code_block_tables.as_code(text, CONTENT_CHARS), CONTENT_CHARS)
+    """Convert Markdown to Discord's dialect, within Discord's limit, and without link previews."""
+    text = _outside_code(normalize_fences(text.strip()), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
+    return suppress_link_previews(code_block_tables.convert_tables(text, CONTENT_CHARS), CONTENT_CHARS)
 
 
-def backticked(text: str) -> str:
-    """Fenced code as Discord knows it: between three backticks, whatever fence stood there. Never longer.
+def normalize_fences(text: str) -> str:
+    """Replace every code fence by three backticks, the only fence that Discord knows. The text never gets longer.
 
-    A fence around three backticks stays as it is: they would end it.
+    A fence around code that contains three backticks stays, because they would end the code early.
     """
     lines, state, opened = text.split("\n"), State(), 0
     for number, line in enumerate(lines):
@@ -113,13 +123,16 @@ def backticked(text: str) -> str:
     return "\n".join(lines)
 
 
-def calm_links(text: str, room: int = CONTENT_CHARS) -> str:
-    """Every link in angle brackets, so that Discord fetches none; where two characters do not fit, as plain text."""
-    spare = room - len(text)
+def suppress_link_previews(text: str, limit: int = CONTENT_CHARS) -> str:
+    """Put every link into angle brackets, so that Discord shows no preview.
 
-    def calm(found: re.Match[str]) -> str:
+    If the two characters do not fit into ``limit``, the link becomes plain text.
+    """
+    spare = limit - len(text)
+
+    def bracketed(found: re.Match[str]) -> str:
         nonlocal spare
-        if found["calm"]:
+        if found["bracketed"]:
             return found[0]
         url = found[0]
         tail = "" if found["masked"] else url[len(url.rstrip(".,;:!?'\"*_|]")) :]
@@ -129,7 +142,7 @@ def calm_links(text: str, room: int = CONTENT_CHARS) -> str:
             return f"<{url}>{tail}"
         return url.split("://", 1)[1] + tail
 
-    return _outside_code(text, lambda piece: _LINK.sub(calm, piece))
+    return _outside_code(text, lambda piece: _LINK.sub(bracketed, piece))
 
 
 def _outside_code(text: str, change: Callable[[str], str]) -> str:
@@ -138,13 +151,13 @@ def _outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 def sources(citations: tuple[Citation, ...]) -> discord.Embed:
-    """The numbered sources with their quotes, as many as fit."""
+    """Render the numbered sources with their quotes, as many as fit."""
     lines: list[str] = []
     used = 0
     for index, citation in enumerate(citations):
         entry = _source(citation)
         if used + len(entry) + 1 > EMBED_CHARS - 40:
-            lines.append(user_messages.more(len(citations) - index))
+            lines.append(user_messages.more_sources(len(citations) - index))
             break
         lines.append(entry)
         used += len(entry) + 1
@@ -153,13 +166,13 @@ def sources(citations: tuple[Citation, ...]) -> discord.Embed:
 
 def _source(citation: Citation) -> str:
     title = _shorten(_plain(citation.title or citation.source), TITLE_CHARS)
-    address = next((one for one in (link(citation), citation.source) if _is_link(one)), "")
-    name = f"[{title}](<{address}>)" if address else title
-    where = [_plain(heading) for heading in citation.heading[-1:] if heading and heading != citation.title]
+    url = next((one for one in (link(citation), citation.source) if _is_link(one)), "")
+    name = f"[{title}](<{url}>)" if url else title
+    location = [_plain(heading) for heading in citation.heading[-1:] if heading and heading != citation.title]
     if citation.page is not None:
-        where.append(f"p. {citation.page}")
-    place = _shorten(", ".join(where), TITLE_CHARS)
-    line = f"**[{citation.n}]** {name}" + (f" · {place}" if place else "")
+        location.append(f"p. {citation.page}")
+    shown_location = _shorten(", ".join(location), TITLE_CHARS)
+    line = f"**[{citation.n}]** {name}" + (f" · {shown_location}" if shown_location else "")
     quote = _shorten(_plain(citation.quote), QUOTE_CHARS)
     return f"{line}\n> {quote}" if quote else line
 
@@ -180,28 +193,39 @@ def _shorten(text: str, limit: int) -> str:
     return (cut[:at] if at > 0 else cut).rstrip("\\ ,.;:") + "…"
 
 
+# --- nonces
+
+
+def short_nonce(name: str) -> str:
+    """Return a nonce for ``name`` within Discord's 25 characters."""
+    return name if len(name) <= NONCE_CHARS else hashlib.blake2s(name.encode(), digest_size=12).hexdigest()
+
+
 # --- buttons
 
 
 def custom_id(action: str, turn_id: str) -> str:
-    """The id of a button; at most 100 characters with any turn id of 80."""
+    """Return the ID of a button: at most 100 characters, Discord's limit, for turn IDs of up to 80."""
     return f"parley:{action}:{turn_id}"
 
 
-def pressed(button: str) -> tuple[str, str] | None:
-    """The action and the turn of a pressed button; None for a button of somebody else's."""
-    found = _BUTTON.fullmatch(button)
+def parse_custom_id(custom_id: str) -> tuple[str, str] | None:
+    """Return the action and the turn ID in a button's ID; None for a button of another bot."""
+    found = _BUTTON.fullmatch(custom_id)
     return (found[1], found[2]) if found else None
 
 
 def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
-    """The components of a message. Not kept by the library: presses are read from the gateway, also after a restart."""
+    """Return the components of a message.
+
+    The library does not track them: presses are read from the gateway, also after a restart.
+    """
     if not buttons:
         return None
     shown = discord.ui.View(timeout=None)
     for button in buttons:
         style = discord.ButtonStyle.danger if button.action == "stop" else discord.ButtonStyle.secondary
-        row = int(len(buttons) > IN_A_ROW and button.action in _ONCE_MORE)
+        row = int(len(buttons) > BUTTONS_PER_ROW and button.action in _SECOND_ROW)
         label = user_messages.LABELS[button.action]
         shown.add_item(discord.ui.Button(label=label, custom_id=button.custom_id, style=style, row=row))
     shown.stop()
@@ -209,37 +233,40 @@ def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
 
 
 def share_view() -> discord.ui.View:
-    """The button under a private answer. The message itself is what will be shared, so that nothing is kept."""
-    return _alone(discord.ui.Button(label=user_messages.SHARE, custom_id=custom_id("share", "this")))
+    """Return the share button below a private answer. It shares the message itself, so nothing is stored."""
+    return _single_button_view(discord.ui.Button(label=user_messages.SHARE, custom_id=custom_id("share", "this")))
 
 
-def halt_view(stop: str) -> discord.ui.View | None:
-    """The button under what is being read; pressed, it runs ``/ingest stop STOP``."""
+def stop_ingestion_view(stop: str) -> discord.ui.View | None:
+    """Return the button below the progress of an ingestion; it runs ``/ingest stop STOP``. None without ``stop``."""
     if not stop:
         return None
     style = discord.ButtonStyle.danger
-    return _alone(discord.ui.Button(label=user_messages.HALT, custom_id=custom_id("halt", stop), style=style))
+    button = discord.ui.Button[discord.ui.View](
+        label=user_messages.STOP_INGESTION, custom_id=custom_id("halt", stop), style=style
+    )
+    return _single_button_view(button)
 
 
-def _alone(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
+def _single_button_view(button: discord.ui.Button[discord.ui.View]) -> discord.ui.View:
     shown = discord.ui.View(timeout=None)
     shown.add_item(button)
     shown.stop()
     return shown
 
 
-def turns_of(message: discord.Message) -> set[str]:
-    """The turns that the buttons under a message name."""
+def turn_ids(message: discord.Message) -> set[str]:
+    """Return the IDs of the turns that the buttons below a message belong to."""
     rows = [row for row in message.components if isinstance(row, discord.ActionRow)]
     ids = [button.custom_id or "" for row in rows for button in row.children if isinstance(button, discord.Button)]
-    return {found[1] for one in ids if (found := pressed(one)) is not None and found[0] not in _OF_NO_TURN}
+    return {found[1] for one in ids if (found := parse_custom_id(one)) is not None and found[0] not in _WITHOUT_TURN}
 
 
 # --- replies of commands
 
 
 def reply(answer: Reply) -> Shown:
-    """A command's reply: text, the table as a code block, what does not fit as a file."""
+    """Render a command's reply: text, the table as a code block, and what does not fit as a file."""
     files = [answer.file] if answer.file else []
     text = markdown_or_file(answer.text, files)
     if answer.table and answer.table.rows:
@@ -248,13 +275,13 @@ def reply(answer: Reply) -> Shown:
 
 
 def markdown_or_file(text: str, files: list[File]) -> str:
-    """The text as content; a longer one is cut at a paragraph and put whole into ``files``."""
+    """Return the text as content. A text that is too long is cut at a paragraph and added in full to ``files``."""
     if len(text.strip()) <= CONTENT_CHARS:
         return markdown(text)
     files.append(File(name="reply.md", data=text.encode(), content_type="text/markdown"))
-    room = CONTENT_CHARS - len(user_messages.FULL_TEXT) - 10
-    head = text[:room]
-    cut = max(head.rfind("\n\n"), head.rfind("\n"), room // 2)
+    limit = CONTENT_CHARS - len(user_messages.FULL_TEXT) - 10
+    head = text[:limit]
+    cut = max(head.rfind("\n\n"), head.rfind("\n"), limit // 2)
     head = head[:cut].rstrip()
     if head.count("```") % 2:
         head += "\n```"
@@ -262,9 +289,9 @@ def markdown_or_file(text: str, files: list[File]) -> str:
 
 
 def _with_table(text: str, table: Table, files: list[File]) -> str:
-    room = CONTENT_CHARS - len(text) - 2
+    limit = CONTENT_CHARS - len(text) - 2
     rows = list(table.rows)
-    while rows and len(code_block_tables.block(table.columns, rows)) > room:
+    while rows and len(code_block_tables.block(table.columns, rows)) > limit:
         rows = rows[: len(rows) * 3 // 4]
     if len(rows) < len(table.rows) and not any(file.name.endswith(".csv") for file in files):
         files.append(File(name="table.csv", data=table.csv(), content_type="text/csv"))
@@ -274,6 +301,6 @@ def _with_table(text: str, table: Table, files: list[File]) -> str:
 
 
 def thread_name(question: str) -> str:
-    """The name of the thread for a question: its first words on one line, never empty."""
+    """Return the name of the thread for a question: its first words on one line, never empty."""
     flat = re.sub(r"[*_`~|>#]+", "", question)
-    return _shorten(" ".join(flat.split()), THREAD_NAME_CHARS) or "Question"
+    return _shorten(" ".join(flat.split()), THREAD_NAME_CHARS) or user_messages.DEFAULT_THREAD_NAME

@@ -1,4 +1,4 @@
-"""What stands around a question on Discord: the files beside it, the message it replies to, the thread above it."""
+"""Reads the context of a Discord question: attached files, the replied-to message, and the thread above."""
 
 from __future__ import annotations
 
@@ -7,86 +7,86 @@ from collections.abc import AsyncIterator
 import discord
 
 from bot.errors import SurfaceError
-from bot.platforms.discord import parse
+from bot.platforms.discord import parse, user_messages
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.turns import Turn
 
-READ = 300
-"""Messages of a thread that are looked through, three requests at most."""
-KEPT = 60
-"""Messages of a long thread: its first, and the last ones before the question."""
+MAX_READ = 300
+"""Messages of a thread to read: three requests at most."""
+MAX_KEPT = 60
+"""Messages of a long thread to keep: its first, and the last ones before the question."""
 MESSAGE_CHARS = 2_000
-SPOKEN = (
+CONTENT_TYPES = (
     discord.MessageType.default,
     discord.MessageType.reply,
     discord.MessageType.chat_input_command,
     discord.MessageType.context_menu_command,
 )
-GONE = "it is no longer beside the message"
+"""Types of messages that somebody wrote, as opposed to Discord's own notices."""
 
 
 async def fetch(client: discord.Client, file: StoredAttachment) -> bytes:
-    """The bytes of a file. Its message is read anew: the address of an attachment ends after a day.
+    """Return the bytes of an attachment. Its message is fetched again, because attachment URLs expire after a day.
 
-    Raises SurfaceError, and what the library raises.
+    Raises SurfaceError, and the library's errors.
     """
-    channel, message, number = (int(part) for part in file.ref.split("/"))
-    found = await client.get_partial_messageable(channel).get_partial_message(message).fetch()
-    for one in found.attachments:
-        if one.id == number:
-            return await one.read()
-    raise SurfaceError(GONE)
+    channel_id, message_id, attachment_id = (int(part) for part in file.ref.split("/"))
+    message = await client.get_partial_messageable(channel_id).get_partial_message(message_id).fetch()
+    for attachment in message.attachments:
+        if attachment.id == attachment_id:
+            return await attachment.read()
+    raise SurfaceError(user_messages.ATTACHMENT_GONE)
 
 
 async def above(client: discord.Client, turn: Turn) -> ThreadAbove | None:
-    """What people and other bots wrote before the question: in its thread, or the message that it replies to.
+    """Return what people and other bots wrote before the question: in its thread, or in the message it replies to.
 
-    None where the question begins the conversation, and in direct messages. Raises what the library raises.
+    None if the question starts the conversation, and in direct messages. Raises the library's errors.
     """
-    thread, asked = turn.thread, turn.message_id.partition(":")[0]
-    if not thread.thread_id.isdecimal() or not asked.isdecimal() or thread.thread_id == thread.channel_id:
+    thread, question_id = turn.thread, turn.message_id.partition(":")[0]
+    if not thread.thread_id.isdecimal() or not question_id.isdecimal() or thread.thread_id == thread.channel_id:
         return None
-    if thread.thread_id == asked:
-        said = await _answered(client, int(thread.channel_id), int(asked))
+    if thread.thread_id == question_id:
+        messages = await _replied_to(client, int(thread.channel_id), int(question_id))
     else:
-        said = await _thread(client, int(thread.channel_id), int(thread.thread_id), int(asked))
+        messages = await _thread(client, int(thread.channel_id), int(thread.thread_id), int(question_id))
     me = client.user.id if client.user else 0
-    counted = [one for one in said if one.author.id != me and one.type in SPOKEN and _text(one)]
-    if not counted:
+    relevant = [one for one in messages if one.author.id != me and one.type in CONTENT_TYPES and _text(one)]
+    if not relevant:
         return None
-    kept = counted if len(counted) <= KEPT else [counted[0], *counted[1 - KEPT :]]
+    kept = relevant if len(relevant) <= MAX_KEPT else [relevant[0], *relevant[1 - MAX_KEPT :]]
     people = dict.fromkeys(str(one.author.id) for one in kept if not one.author.bot)
     return ThreadAbove("\n".join(f"{_name(one)}: {_text(one)}" for one in kept), tuple(people))
 
 
-async def _answered(client: discord.Client, channel: int, asked: int) -> list[discord.Message]:
-    """The message that the question replies to."""
-    question = await client.get_partial_messageable(channel).get_partial_message(asked).fetch()
-    found = question.reference.resolved if question.reference else None
-    return [found] if isinstance(found, discord.Message) else []
+async def _replied_to(client: discord.Client, channel_id: int, question_id: int) -> list[discord.Message]:
+    """Return the message that the question replies to, if there is one."""
+    question = await client.get_partial_messageable(channel_id).get_partial_message(question_id).fetch()
+    message = question.reference.resolved if question.reference else None
+    return [message] if isinstance(message, discord.Message) else []
 
 
-async def _thread(client: discord.Client, channel: int, thread: int, asked: int) -> list[discord.Message]:
-    """Oldest first. A thread that began with a message of the channel has that message's id."""
+async def _thread(client: discord.Client, channel_id: int, thread_id: int, question_id: int) -> list[discord.Message]:
+    """Return the thread, oldest first. A thread started from a message of the channel has that message's ID."""
     try:
-        said = [one async for one in _before(client, thread, asked)]
+        messages = [one async for one in _before(client, thread_id, question_id)]
     except discord.NotFound:
-        # Where there are no threads, a chain of replies is the conversation: its first message is no channel.
-        return await _answered(client, channel, asked)
+        # Without threads, a chain of replies is the conversation, and its first message is not a channel.
+        return await _replied_to(client, channel_id, question_id)
     try:
-        first = [await client.get_partial_messageable(channel).get_partial_message(thread).fetch()]
+        first = [await client.get_partial_messageable(channel_id).get_partial_message(thread_id).fetch()]
     except discord.HTTPException:
         first = []
-    return [*first, *reversed(said)]
+    return [*first, *reversed(messages)]
 
 
-def _before(client: discord.Client, thread: int, asked: int) -> AsyncIterator[discord.Message]:
-    return client.get_partial_messageable(thread).history(limit=READ, before=discord.Object(asked))
+def _before(client: discord.Client, thread_id: int, question_id: int) -> AsyncIterator[discord.Message]:
+    return client.get_partial_messageable(thread_id).history(limit=MAX_READ, before=discord.Object(question_id))
 
 
 def _name(message: discord.Message) -> str:
-    bot = message.author.bot or message.webhook_id is not None
-    return f"{message.author.display_name} (a bot)" if bot else message.author.display_name
+    is_bot = message.author.bot or message.webhook_id is not None
+    return f"{message.author.display_name} (a bot)" if is_bot else message.author.display_name
 
 
 def _text(message: discord.Message) -> str:

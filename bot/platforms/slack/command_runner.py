@@ -1,4 +1,4 @@
-"""Running the bot's commands for somebody in Slack: progress while they run, and what they answer."""
+"""Runs the bot's commands for Slack users, and shows their progress and their replies."""
 
 from __future__ import annotations
 
@@ -15,102 +15,103 @@ from bot.commands.base import Channels, Context, Reply
 from bot.commands.services import Services
 from bot.errors import ParleyError
 from bot.platforms.slack import user_messages
-from bot.platforms.slack.ephemeral import Place, Whisper
+from bot.platforms.slack.command_replies import MessageRef, ReplySender, ReplyTarget
 from bot.platforms.slack.surface import LIMITS
 from bot.types.conversation import Attachment, Author
 
 log = logging.getLogger(__name__)
 
-SILENT_SECONDS = 2.0
-"""How long a command may take before the person sees that it runs."""
+NOTICE_SECONDS = 2.0
+"""How long a command may run before the user sees that it is running."""
 
-GOODBYE_SECONDS = 3.0
+INTERRUPTION_SECONDS = 3.0
+"""How long a cancelled command may take to tell the user."""
 
-Run = Callable[[str, str, Context], Awaitable[Reply]]
+RunCommand = Callable[[str, str, Context], Awaitable[Reply]]
 
 
-class Progress:
-    """One message that tells how far a command is; shown from the first update on, rewritten at Slack's pace."""
+class ProgressMessage:
+    """One message with the progress of a command: posted at the first update, then edited within Slack's rate limit."""
 
-    def __init__(self, whisper: Whisper, place: Place, clock: Callable[[], float]) -> None:
-        self._whisper = whisper
-        self._place = place
+    def __init__(self, replies: ReplySender, target: ReplyTarget, clock: Callable[[], float]) -> None:
+        self._replies = replies
+        self._target = target
         self._clock = clock
-        self._last = float("-inf")
+        self._last_update = float("-inf")
         self._lock = asyncio.Lock()
-        self.line: tuple[str, str] | None = None
+        self.message: MessageRef | None = None
 
     async def update(self, text: str, /, stop: str = "") -> None:
-        """Show the text, unless the last one went up just now. Never raises."""
-        if self._lock.locked() or self._clock() - self._last < LIMITS.edit_interval:
+        """Show the text, unless the last update was too recent. Never raises."""
+        if self._lock.locked() or self._clock() - self._last_update < LIMITS.edit_interval:
             return
         async with self._lock:
             try:
                 await self._show(text, stop)
             except ParleyError as error:
                 log.warning("A command's progress could not be shown: %s", error)
-            self._last = self._clock()
+            self._last_update = self._clock()
 
     async def _show(self, text: str, stop: str) -> None:
-        if self.line is not None:
-            await self._whisper.move(self.line, text, stop)
+        if self.message is not None:
+            await self._replies.update_progress(self.message, text, stop)
             return
-        self.line = await self._whisper.open(self._place, text, stop)
-        if self._place.response_url:
-            await self._whisper.say(self._place, user_messages.IN_DIRECT_MESSAGE)
+        self.message = await self._replies.post_progress(self._target, text, stop)
+        if self._target.response_url:
+            await self._replies.send_text(self._target, user_messages.PROGRESS_IN_DIRECT_MESSAGE)
 
     async def finish(self, reply: Reply) -> bool:
-        """Leave the line as it should stand; whether it now shows the reply where the person asked."""
-        if self.line is None:
+        """Replace or delete the message. Return whether it now shows the reply where the user asked."""
+        if self.message is None:
             return False
         async with self._lock:
-            if self._place.response_url:
-                await self._whisper.rewrite(self.line, reply)
+            if self._target.response_url:
+                await self._replies.replace_progress(self.message, reply)
                 return False
-            if reply.private and not self._place.is_direct:
-                await self._whisper.take_away(self.line)
+            if reply.private and not self._target.is_direct:
+                await self._replies.delete_progress(self.message)
                 return False
-            await self._whisper.rewrite(self.line, reply)
+            await self._replies.replace_progress(self.message, reply)
             return True
 
 
-class Commands:
-    """Runs a command and shows its reply, whatever happens."""
+class CommandRunner:
+    """Runs a command and always shows a reply, even after a failure or a cancellation."""
 
     def __init__(
         self,
-        whisper: Whisper,
+        replies: ReplySender,
         services: Services,
         *,
         channels: Channels | None = None,
-        run: Run | None = None,
+        run_command: RunCommand | None = None,
         clock: Callable[[], float] = time.monotonic,
-        silent_seconds: float = SILENT_SECONDS,
+        notice_seconds: float = NOTICE_SECONDS,
     ) -> None:
-        self._whisper = whisper
+        self._replies = replies
         self.services = services
         self._channels = channels
-        self._silent = silent_seconds
-        self._run = run or commands.run
+        self._notice_seconds = notice_seconds
+        self._run_command = run_command or commands.run
         self._clock = clock
 
-    async def answer(
+    async def run(
         self,
         name: str,
         args: str,
-        place: Place,
+        target: ReplyTarget,
         author: Author,
         tenant_id: str,
         *,
         thread_id: str | None = None,
         attachments: tuple[Attachment, ...] = (),
     ) -> None:
-        """Run ``name`` for ``author`` and show what it says. ``thread_id`` is None outside threads."""
-        progress = Progress(self._whisper, place, self._clock)
+        """Run the command ``name`` for ``author`` and show its reply. ``thread_id`` is None outside threads."""
+        progress = ProgressMessage(self._replies, target, self._clock)
         context = Context(
             tenant_id=tenant_id,
             platform="slack",
-            channel_id=place.channel_id,
+            channel_id=target.channel_id,
             thread_id=thread_id,
             author=author,
             services=self.services,
@@ -119,50 +120,52 @@ class Commands:
             channels=self._channels,
         )
         try:
-            reply = await self._attended(self._outcome(name, args, context), place, progress)
+            reply = await self._run_with_notice(self._reply_of(name, args, context), target, progress)
         except asyncio.CancelledError:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(
-                    self._show(Reply(user_messages.INTERRUPTED), name, place, progress), GOODBYE_SECONDS
+                    self._show(Reply(user_messages.INTERRUPTED), name, target, progress), INTERRUPTION_SECONDS
                 )
             raise
-        await self._show(reply, name, place, progress)
+        await self._show(reply, name, target, progress)
 
-    async def _show(self, reply: Reply, name: str, place: Place, progress: Progress) -> None:
+    async def _show(self, reply: Reply, name: str, target: ReplyTarget, progress: ProgressMessage) -> None:
         try:
             if await progress.finish(reply):
-                await self._whisper.hand_over(place, reply)
+                await self._replies.upload_files(target, reply)
             else:
-                await self._whisper.reply(place, reply)
+                await self._replies.send(target, reply)
         except ParleyError as error:
             log.warning("The reply of %s could not be shown: %s", name, error)
 
-    async def _attended(self, outcome: Coroutine[Any, Any, Reply], place: Place, progress: Progress) -> Reply:
-        """Wait for the outcome; say that it is being worked on where that takes long and nothing was shown."""
-        task = asyncio.create_task(outcome)
+    async def _run_with_notice(
+        self, command: Coroutine[Any, Any, Reply], target: ReplyTarget, progress: ProgressMessage
+    ) -> Reply:
+        """Wait for the reply. If it takes long and shows no progress, tell the user that the command is running."""
+        task = asyncio.create_task(command)
         try:
-            done, _ = await asyncio.wait({task}, timeout=self._silent)
-            if not done and progress.line is None:
-                await self._show_life(place, progress)
+            done, _ = await asyncio.wait({task}, timeout=self._notice_seconds)
+            if not done and progress.message is None:
+                await self._show_notice(target, progress)
             return await task
         finally:
             task.cancel()
 
-    async def _show_life(self, place: Place, progress: Progress) -> None:
-        if not place.response_url:
+    async def _show_notice(self, target: ReplyTarget, progress: ProgressMessage) -> None:
+        if not target.response_url:
             await progress.update(user_messages.WORKING)
             return
         try:
-            await self._whisper.say(place, user_messages.WORKING)
+            await self._replies.send_text(target, user_messages.WORKING)
         except ParleyError as error:
-            log.warning("A sign of life could not be shown: %s", error)
+            log.warning("The notice that a command is running could not be shown: %s", error)
 
-    async def _outcome(self, name: str, args: str, context: Context) -> Reply:
+    async def _reply_of(self, name: str, args: str, context: Context) -> Reply:
         try:
-            return await self._run(name, args, context)
+            return await self._run_command(name, args, context)
         except ParleyError as error:
             return Reply(str(error))
         except Exception:
-            trace = uuid.uuid4().hex[:8]
-            log.exception("Command %s failed (%s)", name, trace)
-            return Reply(user_messages.broken(trace))
+            trace_id = uuid.uuid4().hex[:8]
+            log.exception("Command %s failed (%s)", name, trace_id)
+            return Reply(user_messages.internal_error(trace_id))

@@ -1,4 +1,4 @@
-"""What ``parley doctor`` asks Slack: are the tokens right, may the app do its work, does the connection open?"""
+"""Runs the Slack checks of ``parley doctor``: tokens, scopes, clock, channels, events and the connection."""
 
 from __future__ import annotations
 
@@ -6,33 +6,25 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
 from bot.errors import ConfigError, ParleyError
-from bot.platforms.slack import connection, errors
-from bot.platforms.slack.connection import Identity
+from bot.platforms.slack import errors, socket_mode, web_client
+from bot.platforms.slack.bot_tokens import StaticToken
+from bot.platforms.slack.check_result import Check
+from bot.platforms.slack.event_diagnostics import check_received_events
 from bot.platforms.slack.manifest import SCOPES
-from bot.platforms.slack.oauth_diagnostics import check_many, events
-from bot.platforms.slack.tokens import Fixed
+from bot.platforms.slack.oauth_diagnostics import check_installations
+from bot.platforms.slack.web_client import Identity
 from bot.store.session import Database
 
-HELLO_SECONDS = 10.0
-MOST_SECONDS_APART = 60.0
-CHANNELS = 200
+HELLO_TIMEOUT_SECONDS = 10.0
+MAX_CLOCK_SKEW_SECONDS = 60.0
+CHANNELS_PAGE_SIZE = 200
 REINSTALL = "Paste the output of `parley manifest slack` under 'App Manifest', then 'Install App' > 'Reinstall'."
-
-
-class Check(NamedTuple):
-    """One finding: ``fix`` says what to do, and is empty where all is well."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str
 
 
 async def check(
@@ -41,38 +33,50 @@ async def check(
     database: Database | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[Check]:
-    """Every finding about Slack; one that says so where Slack is not set up. Never raises for what Slack answers.
+    """Return all Slack checks; a single one if Slack is not set up. Never raises for Slack errors.
 
-    Without a database nothing is said of the events that came and of the workspaces that installed the app.
+    Without a database the checks omit received events and installations.
     """
     if settings.many_workspaces:
-        return [Check(*one) for one in await check_many(settings, database, clock)] if database else []
+        return await check_installations(settings, database, clock) if database else []
     if settings.slack_bot_token is None and settings.slack_app_token is None:
         return [Check("slack", True, "not set up", "")]
     try:
-        bot_token, app_token = connection.tokens(settings)
+        bot_token, app_token = web_client.configured_tokens(settings)
     except ConfigError as error:
         return [_failed("slack tokens", error)]
-    async with connection.pool() as session:
-        client = connection.clients(settings, session, Fixed(bot_token)).patient
-        found: list[Check] = []
-        try:
-            identity = await connection.identify(client, settings)
-            found += [_token(identity), _scopes(identity), _clock(identity, clock()), await _channels(client)]
-            if database is not None:
-                found.append(Check(*await events(database, identity.me.tenant_id, identity.me.team_id)))
-        except ConfigError as error:
-            found.append(_failed("slack bot token", error))
+    async with web_client.http_session() as session:
+        client = web_client.create_clients(settings, session, StaticToken(bot_token)).retrying
+        checks = await _check_workspace(client, settings, database, clock())
         if app_token is None:
-            found.append(_over_http(settings))
-            return found
-        try:
-            address = await connection.socket_address(client, app_token)
-            found.append(Check("slack app token", True, "accepted", ""))
-            found.append(await _socket(session, address))
-        except ConfigError as error:
-            found.append(_failed("slack app token", error))
-        return found
+            return [*checks, _check_http_mode(settings)]
+        return [*checks, *await _check_socket_mode(client, session, app_token)]
+
+
+async def _check_workspace(
+    client: AsyncWebClient, settings: Settings, database: Database | None, now: datetime
+) -> list[Check]:
+    try:
+        identity = await web_client.identify(client, settings)
+    except ConfigError as error:
+        return [_failed("slack bot token", error)]
+    checks = [
+        _check_bot_token(identity),
+        _check_scopes(identity),
+        _check_clock(identity, now),
+        await _check_channels(client),
+    ]
+    if database is not None:
+        checks.append(await check_received_events(database, identity.bot.tenant_id, identity.bot.team_id))
+    return checks
+
+
+async def _check_socket_mode(client: AsyncWebClient, session: aiohttp.ClientSession, app_token: str) -> list[Check]:
+    try:
+        address = await socket_mode.open_connection(client, app_token)
+    except ConfigError as error:
+        return [_failed("slack app token", error)]
+    return [Check("slack app token", True, "accepted", ""), await _check_websocket(session, address)]
 
 
 def _failed(name: str, error: ConfigError) -> Check:
@@ -80,64 +84,66 @@ def _failed(name: str, error: ConfigError) -> Check:
     return Check(name, False, detail, fix[:1].upper() + fix[1:])
 
 
-def _over_http(settings: Settings) -> Check:
-    heard = f"HTTP mode, heard on {settings.slack_http_host}:{settings.slack_http_port}"
+def _check_http_mode(settings: Settings) -> Check:
+    listening = f"HTTP mode, listening on {settings.slack_http_host}:{settings.slack_http_port}"
     if settings.slack_public_url is None:
         fix = "Set PARLEY_SLACK_PUBLIC_URL to the address Slack reaches, then paste `parley manifest slack` again."
-        return Check("slack requests", False, f"{heard}; the public address is not set", fix)
-    return Check("slack requests", True, f"{heard}, reached at {settings.slack_public_url}", "")
+        return Check("slack requests", False, f"{listening}; the public address is not set", fix)
+    return Check("slack requests", True, f"{listening}, public address {settings.slack_public_url}", "")
 
 
-def _token(identity: Identity) -> Check:
-    if not identity.me.bot_id:
-        return Check("slack bot token", False, "belongs to a person, not to the bot", connection.HOW_TO_SIGN_IN)
-    return Check("slack bot token", True, f"{identity.team} ({identity.me.team_id}) as {identity.me.user_id}", "")
+def _check_bot_token(identity: Identity) -> Check:
+    if not identity.bot.bot_id:
+        fix = web_client.BOT_TOKEN_HELP
+        return Check("slack bot token", False, "belongs to a user, not to the bot", fix[:1].upper() + fix[1:])
+    return Check("slack bot token", True, f"{identity.team} ({identity.bot.team_id}) as {identity.bot.user_id}", "")
 
 
-def _scopes(identity: Identity) -> Check:
+def _check_scopes(identity: Identity) -> Check:
     missing = sorted(SCOPES.keys() - identity.scopes)
     if missing:
         return Check("slack scopes", False, "missing: " + ", ".join(missing), REINSTALL)
     return Check("slack scopes", True, f"all {len(SCOPES)} granted", "")
 
 
-def _clock(identity: Identity, now: datetime) -> Check:
+def _check_clock(identity: Identity, now: datetime) -> Check:
     try:
-        apart = abs((parsedate_to_datetime(identity.date) - now).total_seconds())
+        skew = abs((parsedate_to_datetime(identity.date) - now).total_seconds())
     except ValueError:
-        return Check("slack clock", True, "Slack did not tell its time", "")
-    if apart > MOST_SECONDS_APART:
-        fix = "Set this machine's clock (NTP): over HTTP, Slack's requests count as too old beyond 300 seconds."
-        return Check("slack clock", False, f"{apart:.0f} s apart from Slack's", fix)
-    return Check("slack clock", True, f"{apart:.0f} s apart from Slack's", "")
+        return Check("slack clock", True, "Slack did not report its time", "")
+    if skew > MAX_CLOCK_SKEW_SECONDS:
+        fix = "Set this machine's clock (NTP): in HTTP mode, Slack's requests are refused beyond 300 seconds."
+        return Check("slack clock", False, f"differs from Slack's by {skew:.0f} s", fix)
+    return Check("slack clock", True, f"differs from Slack's by {skew:.0f} s", "")
 
 
-async def _channels(client: AsyncWebClient) -> Check:
-    """Where the bot is, and where it may not post."""
+async def _check_channels(client: AsyncWebClient) -> Check:
+    """Check that the bot is in a channel, and that it may post in its channels."""
     try:
         with errors.translated():
             page = await client.users_conversations(
-                types="public_channel,private_channel", exclude_archived=True, limit=CHANNELS
+                types="public_channel,private_channel", exclude_archived=True, limit=CHANNELS_PAGE_SIZE
             )
     except ParleyError as error:
         return Check("slack channels", False, str(error), REINSTALL)
-    found = page.get("channels") or []
-    mute = [f"#{one.get('name')}" for one in found if one.get("is_read_only")]
-    if not found:
+    channels = page.get("channels") or []
+    read_only = [f"#{channel.get('name')}" for channel in channels if channel.get("is_read_only")]
+    if not channels:
         return Check("slack channels", False, "the bot is in no channel", "Write /invite @Parley in a channel.")
-    if mute:
+    if read_only:
         fix = "Let the bot post there: channel name > 'Settings' > 'Posting permissions'."
-        return Check("slack channels", False, f"it cannot post in {', '.join(mute[:10])}", fix)
-    return Check("slack channels", True, f"in {len(found)}{'+' if len(found) >= CHANNELS else ''}", "")
+        return Check("slack channels", False, f"the bot cannot post in {', '.join(read_only[:10])}", fix)
+    more = "+" if len(channels) >= CHANNELS_PAGE_SIZE else ""
+    return Check("slack channels", True, f"in {len(channels)}{more}", "")
 
 
-async def _socket(session: aiohttp.ClientSession, address: str) -> Check:
+async def _check_websocket(session: aiohttp.ClientSession, address: str) -> Check:
     fix = "Switch 'Socket Mode' on; a firewall or proxy must let WebSockets (wss) through."
     try:
-        async with asyncio.timeout(HELLO_SECONDS), session.ws_connect(address) as socket:
+        async with asyncio.timeout(HELLO_TIMEOUT_SECONDS), session.ws_connect(address) as socket:
             hello = await socket.receive_json()
     except (aiohttp.ClientError, TimeoutError, OSError, TypeError, ValueError) as error:
         return Check("slack socket mode", False, f"the WebSocket did not open ({type(error).__name__})", fix)
     if hello.get("type") != "hello":
-        return Check("slack socket mode", False, f"Slack answered {hello.get('type')} ({hello.get('reason')})", fix)
+        return Check("slack socket mode", False, f"Slack sent {hello.get('type')} ({hello.get('reason')})", fix)
     return Check("slack socket mode", True, f"connected ({hello.get('num_connections', 1)} open)", "")

@@ -1,4 +1,4 @@
-"""Slack's answers of refusal to the tree of errors."""
+"""Translates Slack API errors into the bot's own exceptions."""
 
 from __future__ import annotations
 
@@ -9,84 +9,55 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
+from bot.platforms.slack import user_messages
 
-GONE = {
-    "message_not_found": "the message was deleted",
-    "thread_not_found": "the thread was deleted",
-    "channel_not_found": "the channel is gone, or the bot was never in it",
-    "is_archived": "the channel is archived",
-    "not_in_channel": "the bot is not in the channel; invite it with /invite",
-    "cant_update_message": "the message belongs to somebody else",
-    "edit_window_closed": "the workspace no longer allows to edit the message",
-    "restricted_action": "the workspace does not allow the bot to post there",
-    "restricted_action_read_only_channel": "the channel is read-only",
-    "restricted_action_thread_locked": "the thread is locked",
-    "restricted_action_thread_only_channel": "the channel allows posts in threads only",
-    "user_not_in_channel": "the person is not in the channel",
-    "token_revoked": "the bot's token was revoked; install the app again",
-    "token_expired": "the bot's token has expired; install the app again",
-    "account_inactive": "the app was removed from the workspace; install it again",
-    "invalid_auth": "Slack does not accept SLACK_BOT_TOKEN; copy it again from 'OAuth & Permissions'",
-    "not_authed": "Slack got no token; set SLACK_BOT_TOKEN",
-    "team_access_not_granted": "the app has no access to this workspace; install it there",
-}
-
-CURES = {
-    "missing_scope": "the app lacks a permission; run `parley doctor`, then install the app again",
-    "msg_too_long": "the text is too long for a Slack message",
-    "msg_blocks_too_long": "the text is too long for a Slack message",
-    "invalid_blocks": "Slack does not take the message's layout",
-    "no_text": "the message is empty",
-}
+UNCERTAIN = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+"""Slack error codes after which some part of the call may have succeeded."""
 
 
 def code(error: SlackApiError) -> str:
-    """Slack's error code; the HTTP status where it sent none."""
+    """Return Slack's error code, or ``http_STATUS`` if Slack sent none."""
     data = getattr(error.response, "data", None)
-    found = data.get("error") if isinstance(data, dict) else None
-    return str(found or f"http_{_status(error)}")
+    slack_code = data.get("error") if isinstance(data, dict) else None
+    return str(slack_code or f"http_{_status(error)}")
 
 
 def surface_error(error: SlackApiError) -> SurfaceError:
-    """The typed error for a refused call."""
+    """Return the typed error for a refused call."""
     name = code(error)
     wait = retry_after(error)
     if wait is not None:
-        return RateLimited("Slack asks to slow down.", retry_after=wait)
-    if name in GONE:
-        return MessageGone(f"Slack cannot show it ({name}): {GONE[name]}.")
-    return SurfaceError(f"Slack refused it ({name}): {CURES.get(name, 'see the log, and try again')}.")
+        return RateLimited(user_messages.RATE_LIMITED, retry_after=wait)
+    if name in user_messages.GONE:
+        return MessageGone(user_messages.message_gone(name))
+    return SurfaceError(user_messages.call_refused(name))
 
 
 def retry_after(error: SlackApiError) -> float | None:
-    """The seconds that Slack asks to wait; None where it asks for something else."""
-    limited = code(error) in ("ratelimited", "rate_limited") or _status(error) == 429
-    return _retry_after(error) if limited else None
-
-
-UNCERTAIN = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
-"""Slack's errors after which some aspect of the call may have succeeded."""
+    """Return the seconds that Slack asks to wait; None if the error is not a rate limit."""
+    is_rate_limited = code(error) in ("ratelimited", "rate_limited") or _status(error) == 429
+    return _retry_after_seconds(error) if is_rate_limited else None
 
 
 def is_uncertain(error: SlackApiError) -> bool:
-    """Whether the call may have been carried out all the same."""
+    """Return whether the call may have succeeded despite the error."""
     return code(error) in UNCERTAIN or _status(error) >= 500
 
 
 @contextmanager
 def reached() -> Iterator[None]:
-    """Raise SurfaceError where Slack gave no answer; its refusals pass as they are."""
+    """Raise SurfaceError if Slack gives no answer. Errors that Slack returns pass unchanged."""
     try:
         yield
     except SlackApiError:
         raise
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise SurfaceError(f"Slack cannot be reached ({type(error).__name__}); check the network.") from error
+        raise SurfaceError(user_messages.unreachable(error, "Check the network.")) from error
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise RateLimited, MessageGone or SurfaceError in place of whatever the SDK raises."""
+    """Raise RateLimited, MessageGone or SurfaceError in place of every SDK error."""
     try:
         with reached():
             yield
@@ -99,7 +70,7 @@ def _status(error: SlackApiError) -> int:
     return int(status or 0)
 
 
-def _retry_after(error: SlackApiError) -> float:
+def _retry_after_seconds(error: SlackApiError) -> float:
     headers = getattr(error.response, "headers", None) or {}
     value = next((value for key, value in headers.items() if key.lower() == "retry-after"), "")
     try:

@@ -1,4 +1,7 @@
-"""What happens when Slack tells the bot something. Each listener takes in, stores, and only then acknowledges."""
+"""Handles the events of one Slack workspace: messages, edits, slash commands and buttons.
+
+Each listener stores what it receives before it acknowledges, so that Slack redelivers what could not be stored.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import commands
 from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
-from bot.platforms.slack import errors, parse, render, user_messages
-from bot.platforms.slack.background_tasks import Errands
-from bot.platforms.slack.command_runner import Commands
-from bot.platforms.slack.ephemeral import Place, Whisper
-from bot.platforms.slack.files import Downloads
-from bot.platforms.slack.parse import Click, Gone, Heard, Me
-from bot.platforms.slack.users import People
+from bot.platforms.slack import errors, modals, payloads, user_messages
+from bot.platforms.slack.background_tasks import BackgroundTasks
+from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
+from bot.platforms.slack.command_runner import CommandRunner
+from bot.platforms.slack.file_downloads import FileDownloads
+from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, SlashCommand, UserMessage
+from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import Author, Incoming
 from bot.types.turns import Turn
 from bot.types.usage import Tier
@@ -30,217 +33,222 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Match = Callable[[str], tuple[str, str] | None]
+MatchCommand = Callable[[str], tuple[str, str] | None]
 
-REMEMBERED = 2_000
+MAX_RECENT_KEYS = 2_000
 
 
-class Once:
-    """Lets each key through a single time, as far back as it remembers."""
+class RecentKeys:
+    """A set of the most recent keys, to recognize repetitions."""
 
-    def __init__(self, size: int = REMEMBERED) -> None:
-        self._seen: OrderedDict[Hashable, None] = OrderedDict()
+    def __init__(self, size: int = MAX_RECENT_KEYS) -> None:
+        self._keys: OrderedDict[Hashable, None] = OrderedDict()
         self._size = size
 
-    def first(self, key: Hashable) -> bool:
-        """Whether the key was not seen before."""
-        if key in self._seen:
+    def add(self, key: Hashable) -> bool:
+        """Add the key. Return False if it was already there."""
+        if key in self._keys:
             return False
-        self._seen[key] = None
-        if len(self._seen) > self._size:
-            self._seen.popitem(last=False)
+        self._keys[key] = None
+        if len(self._keys) > self._size:
+            self._keys.popitem(last=False)
         return True
 
 
-class Listeners:
-    """The entry points from one workspace; the switchboard leads to them."""
+class EventListeners:
+    """The event listeners of one workspace; the workspace router calls them."""
 
     def __init__(
         self,
         dispatcher: Dispatcher,
-        me: Me,
+        bot: BotUser,
         *,
         client: AsyncWebClient,
-        people: People,
-        downloads: Downloads,
-        whisper: Whisper,
-        commands_: Commands,
-        errands: Errands,
+        users: UserDirectory,
+        downloads: FileDownloads,
+        replies: ReplySender,
+        command_runner: CommandRunner,
+        background: BackgroundTasks,
         surface_for: Callable[[Turn], Surface],
-        match: Match | None = None,
+        match_command: MatchCommand | None = None,
     ) -> None:
         self._dispatcher = dispatcher
-        self._me = me
+        self._bot = bot
         self._client = client
-        self._people = people
+        self._users = users
         self._downloads = downloads
-        self._whisper = whisper
-        self._commands = commands_
-        self._errands = errands
+        self._replies = replies
+        self._command_runner = command_runner
+        self._background = background
         self._surface_for = surface_for
-        self._match = match or commands.match
-        self._once = Once()
+        self._match_command = match_command or commands.match
+        self._notices = RecentKeys()
 
     # --- messages
 
     async def on_message(self, event: dict[str, Any], body: dict[str, Any]) -> None:
-        """Store a question before the ack and start its turn; a failure to store leaves the event to come again."""
+        """Store a question and start its turn. Raises if it cannot be stored, so that Slack redelivers the event."""
         if event.get("subtype") in ("message_changed", "message_deleted"):
-            await self._on_changed(parse.changed(event, self._me, body.get("team_id")))
+            await self._on_change(payloads.parse_change(event, self._bot, body.get("team_id")))
             return
-        heard = parse.heard(event, self._me, body.get("team_id"))
-        if heard is None or (heard.kind == "follow_up" and not await self._dispatcher.follows(heard.thread)):
+        message = payloads.parse_message(event, self._bot, body.get("team_id"))
+        if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
             return
-        if heard.kind == "overheard":
-            self._errands.start(self._overhear(heard))
+        if message.kind == "overheard":
+            self._background.start(self._consider_answering(message))
             return
-        command = self._match(heard.args) if heard.kind in ("mention", "dm") else None
+        command = self._match_command(message.args) if message.kind in ("mention", "dm") else None
         if command is not None:
-            await self._obey(heard, command)
+            await self._run_typed_command(message, command)
             return
-        await self._take_in(heard, self._dispatcher.accept)
+        await self._accept(message, self._dispatcher.accept)
 
-    async def _on_changed(self, change: Heard | Gone | None) -> None:
-        """A changed question is answered again, a deleted one forgotten; a command has run."""
-        if isinstance(change, Gone):
+    async def _on_change(self, change: UserMessage | DeletedMessage | None) -> None:
+        """Answer an edited question again and delete a deleted one. An edited command does not run again."""
+        if isinstance(change, DeletedMessage):
             await self._dispatcher.deleted(change.thread, change.ts, self._surface_for)
             return
-        if change is None or self._match(change.args) is not None:
+        if change is None or self._match_command(change.args) is not None:
             return
         if change.kind in ("mention", "dm") or await self._dispatcher.follows(change.thread):
-            await self._take_in(change, self._dispatcher.edited)
+            await self._accept(change, self._dispatcher.edited)
 
-    async def _take_in(self, heard: Heard, take: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
-        author = await self._people.author(heard.user_id)
-        incoming = heard.incoming(author, parse.attachments(heard.files, self._downloads.attachment))
+    async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
+        author = await self._users.author(message.user_id)
+        incoming = message.incoming(author, self._downloads.attachments(message.files))
         try:
-            turn = await take(incoming)
+            turn = await store(incoming)
         except (UsageError, Refused) as refusal:
-            self._tell_once(heard, str(refusal))
+            self._send_notice_once(message, str(refusal))
             return
         except Exception:
-            self._tell_once(heard, user_messages.NOT_STORED)
+            self._send_notice_once(message, user_messages.NOT_STORED)
             raise
         if turn is not None:
             self._dispatcher.start(turn, self._surface_for(turn))
 
-    async def _overhear(self, heard: Heard) -> None:
-        incoming = heard.incoming(await self._people.author(heard.user_id))
-        turn = await self._dispatcher.overheard(incoming)
+    async def _consider_answering(self, message: UserMessage) -> None:
+        """Let the dispatcher decide whether to answer a message that does not mention the bot."""
+        incoming = message.incoming(await self._users.author(message.user_id))
+        turn = await self._dispatcher.accept_unmentioned(incoming)
         if turn is not None:
             self._dispatcher.start(turn, self._surface_for(turn))
 
-    async def _obey(self, heard: Heard, command: tuple[str, str]) -> None:
-        """Run a command that was mentioned, once among all processes, however often it is delivered."""
-        if not await self._dispatcher.first(heard.thread, heard.ts):
+    async def _run_typed_command(self, message: UserMessage, command: tuple[str, str]) -> None:
+        """Run a command from a message, once among all processes, however often Slack delivers it."""
+        if not await self._dispatcher.note_command(message.thread, message.ts):
             return
         name, args = command
-        author = await self._people.author(heard.user_id)
-        errand = self._commands.answer(
-            name,
-            args,
-            Place(heard.thread.channel_id, heard.user_id, heard.thread.thread_id),
-            author,
-            heard.thread.tenant_id,
-            thread_id=heard.thread.thread_id if heard.in_thread else None,
-            attachments=parse.attachments(heard.files, self._downloads.attachment),
+        author = await self._users.author(message.user_id)
+        self._background.start(
+            self._command_runner.run(
+                name,
+                args,
+                _target_of_message(message),
+                author,
+                message.thread.tenant_id,
+                thread_id=message.thread.thread_id if message.in_thread else None,
+                attachments=self._downloads.attachments(message.files),
+            )
         )
-        self._errands.start(errand)
 
-    def _tell_once(self, heard: Heard, text: str) -> None:
-        if self._once.first((heard.thread.tenant_id, heard.thread.channel_id, heard.ts, text)):
-            place = Place(heard.thread.channel_id, heard.user_id, heard.thread.thread_id)
-            self._errands.start(self._said(place, text))
+    def _send_notice_once(self, message: UserMessage, text: str) -> None:
+        if self._notices.add((message.thread.tenant_id, message.thread.channel_id, message.ts, text)):
+            self._background.start(self._send_text(_target_of_message(message), text))
 
-    async def _said(self, place: Place, text: str) -> None:
+    async def _send_text(self, target: ReplyTarget, text: str) -> None:
         try:
-            await self._whisper.say(place, text)
+            await self._replies.send_text(target, text)
         except ParleyError as error:
-            log.warning("A word to %s could not be shown: %s", place.user_id, error)
+            log.warning("A notice to %s could not be shown: %s", target.user_id, error)
 
     async def on_stopped(self, event: dict[str, Any], body: dict[str, Any]) -> None:
-        """Slack's own stop button: the same as the command in that thread."""
+        """Run the ``stop`` command in the thread where a user pressed Slack's own stop button."""
         channel, user, thread_ts = event.get("channel"), event.get("user"), event.get("thread_ts")
         if not channel or not user or not thread_ts:
             return
-        author = await self._people.author(user)
-        tenant_id = self._me.tenant(body.get("team_id"))
-        place = Place(channel, user, thread_ts)
-        self._errands.start(self._commands.answer("stop", "", place, author, tenant_id, thread_id=thread_ts))
+        author = await self._users.author(user)
+        tenant_id = self._bot.tenant_for(body.get("team_id"))
+        target = ReplyTarget(channel, user, thread_ts)
+        self._background.start(self._command_runner.run("stop", "", target, author, tenant_id, thread_id=thread_ts))
 
     # --- slash commands
 
     async def on_command(self, ack: AsyncAck, body: dict[str, Any]) -> None:
-        """Acknowledge at once and run it in the background."""
-        slash = parse.slash(body, self._me)
+        """Acknowledge immediately and run the command in the background."""
+        command = payloads.parse_slash_command(body, self._bot)
         await ack()
-        self._errands.start(self._run_slash(slash))
+        self._background.start(self._run_slash_command(command))
 
-    async def _run_slash(self, slash: parse.Slash) -> None:
-        author = await self._people.author(slash.user_id)
-        place = Place(slash.channel_id, slash.user_id, response_url=slash.response_url)
-        await self._commands.answer(slash.name, slash.args, place, author, slash.tenant_id)
+    async def _run_slash_command(self, command: SlashCommand) -> None:
+        author = await self._users.author(command.user_id)
+        target = ReplyTarget(command.channel_id, command.user_id, response_url=command.response_url)
+        await self._command_runner.run(command.name, command.args, target, author, command.tenant_id)
 
     # --- buttons
 
     async def on_click(self, ack: AsyncAck, body: dict[str, Any]) -> None:
-        """Do what the button says before the ack; a refusal is whispered to whoever pressed it."""
-        click = parse.click(body, self._me)
+        """Run the button's action, then acknowledge. Only the user who clicked sees a refusal."""
+        click = payloads.parse_click(body, self._bot)
         if click is not None:
             try:
-                await self._press(click, await self._people.author(click.user_id))
+                await self._run_action(click, await self._users.author(click.user_id))
             except ParleyError as refusal:
-                self._errands.start(self._said(_at(click), str(refusal)))
+                self._background.start(self._send_text(_target_of_click(click), str(refusal)))
         await ack()
 
-    async def _press(self, click: Click, by: Author) -> None:
+    async def _run_action(self, click: ButtonClick, by: Author) -> None:
+        turn_id, tenant_id, target = click.turn_id, click.tenant_id, _target_of_click(click)
         match click.action:
             case "stop":
-                await self._dispatcher.stop(click.turn_id, by, tenant_id=click.tenant_id)
+                await self._dispatcher.stop(turn_id, by, tenant_id=tenant_id)
             case "again" | "strong":
                 wish: Tier | None = "strong" if click.action == "strong" else None
-                turn = await self._dispatcher.repeat(click.turn_id, by, tenant_id=click.tenant_id, wish=wish)
+                turn = await self._dispatcher.repeat(turn_id, by, tenant_id=tenant_id, wish=wish)
                 self._dispatcher.start(turn, self._surface_for(turn))
             case "up":
-                await self._dispatcher.rate(click.turn_id, by, tenant_id=click.tenant_id, value=1)
-                self._errands.start(self._said(_at(click), user_messages.THANKS))
+                await self._dispatcher.rate(turn_id, by, tenant_id=tenant_id, value=1)
+                self._background.start(self._send_text(target, user_messages.THANKS))
             case "down":
-                await self._dispatcher.rate(click.turn_id, by, tenant_id=click.tenant_id, value=-1)
-                self._errands.start(self._ask_reason(click))
+                await self._dispatcher.rate(turn_id, by, tenant_id=tenant_id, value=-1)
+                self._background.start(self._ask_for_reason(click))
             case "why" | "sources":
-                answer = self._commands.answer(
-                    click.action, click.turn_id, _at(click), by, click.tenant_id, thread_id=click.thread_ts
+                self._background.start(
+                    self._command_runner.run(click.action, turn_id, target, by, tenant_id, thread_id=click.thread_ts)
                 )
-                self._errands.start(answer)
             case "halt":
-                stop = self._commands.answer("ingest", f"stop {click.turn_id}", _at(click), by, click.tenant_id)
-                self._errands.start(stop)
+                # The value of this button is the ID of an ingest run.
+                self._background.start(self._command_runner.run("ingest", f"stop {turn_id}", target, by, tenant_id))
             case _:
-                raise UsageError("This button is from another version of me; please ask again.")
+                raise UsageError(user_messages.OUTDATED_BUTTON)
 
-    async def _ask_reason(self, click: Click) -> None:
+    async def _ask_for_reason(self, click: ButtonClick) -> None:
         try:
             with errors.translated():
-                view = render.reason_view(click.turn_id, click.channel_id, click.thread_ts)
+                view = modals.reason_view(click.turn_id, click.channel_id, click.thread_ts)
                 await self._client.views_open(trigger_id=click.trigger_id, view=view)
         except ParleyError as error:
-            log.info("The reason could not be asked for: %s", error)
-            await self._said(_at(click), user_messages.THANKS)
+            log.info("The reason modal could not be opened: %s", error)
+            await self._send_text(_target_of_click(click), user_messages.THANKS)
 
     async def on_reason(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
-        """Keep what somebody wrote beside a 👎."""
-        about = json.loads(view.get("private_metadata") or "{}")
+        """Store the reason that a user gave for a 👎."""
+        rated = json.loads(view.get("private_metadata") or "{}")
         reason = str(view["state"]["values"]["reason"]["text"].get("value") or "").strip()
-        by = await self._people.author(body["user"]["id"])
-        place = Place(about["channel_id"], by.id, about["thread_ts"])
-        tenant_id = self._me.tenant((body.get("team") or {}).get("id"))
+        by = await self._users.author(body["user"]["id"])
+        target = ReplyTarget(rated["channel_id"], by.id, rated["thread_ts"])
+        tenant_id = self._bot.tenant_for((body.get("team") or {}).get("id"))
         try:
-            await self._dispatcher.rate(about["turn_id"], by, tenant_id=tenant_id, value=-1, reason=reason)
-            self._errands.start(self._said(place, user_messages.THANKS))
+            await self._dispatcher.rate(rated["turn_id"], by, tenant_id=tenant_id, value=-1, reason=reason)
+            self._background.start(self._send_text(target, user_messages.THANKS))
         except ParleyError as refusal:
-            self._errands.start(self._said(place, str(refusal)))
+            self._background.start(self._send_text(target, str(refusal)))
         await ack()
 
 
-def _at(click: Click) -> Place:
-    return Place(click.channel_id, click.user_id, click.thread_ts)
+def _target_of_message(message: UserMessage) -> ReplyTarget:
+    return ReplyTarget(message.thread.channel_id, message.user_id, message.thread.thread_id)
+
+
+def _target_of_click(click: ButtonClick) -> ReplyTarget:
+    return ReplyTarget(click.channel_id, click.user_id, click.thread_ts)

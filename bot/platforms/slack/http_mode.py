@@ -1,6 +1,6 @@
-"""HTTP mode: Slack delivers to a public address, each request signed; one that is older than five minutes is refused.
+"""Receives Slack requests over HTTP (HTTP mode). Refuses unsigned requests and those older than five minutes.
 
-A request that is played again within the five minutes is a duplicate to the inbox, as a redelivery of Slack's is.
+A request that is replayed within the five minutes is a duplicate for the inbox, like a redelivery from Slack.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot.errors import ConfigError
-from bot.platforms.slack.manifest import PATH
+from bot.platforms.slack.manifest import EVENTS_PATH
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 1_000_000
-GRACE = 3
+MAX_REQUEST_BYTES = 1_000_000
+SHUTDOWN_GRACE_SECONDS = 3
 
 
-class Door:
-    """Serves the Bolt app over HTTP while it is open. Only what Slack signed gets in."""
+class HttpServer:
+    """Serves the Bolt app over HTTP. Accepts only requests that Slack signed, except for ``pages``."""
 
     def __init__(self, app: AsyncApp, host: str, port: int, pages: Sequence[Route] = ()) -> None:
-        """``pages`` are for browsers: nobody signs for those."""
+        """``pages`` are for browsers, whose requests are not signed."""
         self._host, self._port = host, port
         self._pages = tuple(pages)
         self._handler = AsyncSlackRequestHandler(app)
@@ -40,15 +40,15 @@ class Door:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Listen. Raises ConfigError."""
+        """Start listening. Raises ConfigError."""
         try:
             sock = socket.create_server((self._host, self._port), backlog=128)
         except OSError as error:
             raise ConfigError(
-                f"Slack's requests cannot be heard on {self._host}:{self._port} ({error.strerror}); "
+                f"Cannot listen for Slack requests on {self._host}:{self._port} ({error.strerror}); "
                 "change PARLEY_SLACK_HTTP_HOST or PARLEY_SLACK_HTTP_PORT."
             ) from None
-        routes = [Route(PATH, self._take, methods=["POST"]), Route("/health", _healthy), *self._pages]
+        routes = [Route(EVENTS_PATH, self._receive, methods=["POST"]), Route("/health", _healthy), *self._pages]
         config = uvicorn.Config(
             Starlette(routes=routes),
             lifespan="off",
@@ -56,32 +56,33 @@ class Door:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=GRACE,
+            timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve([sock]), name="slack over http")
-        log.info("Slack: listening on http://%s:%d%s", self._host, self._port, PATH)
+        log.info("Slack: listening on http://%s:%d%s", self._host, self._port, EVENTS_PATH)
 
-    async def heal(self) -> None:
-        """Raise what ended the server, if anything did."""
+    async def ensure_running(self) -> None:
+        """Raise the error that ended the server, or ConfigError if it ended without one."""
         if self._task is not None and self._task.done():
             self._task.result()
-            raise ConfigError("Slack's requests are no longer heard; start again.")
+            raise ConfigError("The HTTP server for Slack requests has stopped; start Parley again.")
 
     async def close(self) -> None:
-        """Let requests that are being taken in finish, then stop listening."""
+        """Let requests in progress finish, then stop listening."""
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _take(self, request: Request) -> Response:
-        if int(request.headers.get("content-length") or 0) > MOST_BYTES or "transfer-encoding" in request.headers:
+    async def _receive(self, request: Request) -> Response:
+        too_large = int(request.headers.get("content-length") or 0) > MAX_REQUEST_BYTES
+        if too_large or "transfer-encoding" in request.headers:
             return PlainTextResponse("too large", status_code=413)
         return await self._handler.handle(request)
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to the process."""
+    """A server that leaves signal handling to the process."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

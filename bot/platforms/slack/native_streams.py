@@ -1,7 +1,7 @@
-"""Slack's native streams: what an open one is told next, and where a workspace has none. Pure.
+"""Decides what to append to a native Slack stream, and whether a workspace allows streams. Pure: no network.
 
-A stream is only ever appended to, lives for five minutes, and refuses ``chat.update`` and ``chat.delete`` until it is
-stopped; afterwards it is a message like any other.
+A stream can only be appended to, ends after five minutes, and refuses ``chat.update`` and ``chat.delete`` until it is
+stopped. A stopped stream is an ordinary message.
 """
 
 from __future__ import annotations
@@ -17,75 +17,80 @@ from bot.types.display import Part
 Chunk = dict[str, Any]
 Mode = Literal["everywhere", "direct", "off"]
 
-MOST_BYTES = 9_000
-"""Slack refuses a stream above some 11,000 bytes of text and cards, whatever a single append may hold."""
-MOST_SECONDS = 240.0
+MAX_BYTES = 9_000
+"""Slack refuses a stream above about 11,000 bytes of text and cards, whatever the size of a single append."""
+MAX_SECONDS = 240.0
 """Slack ends a stream after five minutes."""
-MOST_HELD_BACK = 1_500
-"""Characters of an open table or code block that may wait for their end; an edit can show more at once."""
-STARTS_A_MINUTE = 15
-"""``chat.startStream`` and ``chat.stopStream`` are called twenty times a minute, by all processes together."""
-PAUSE = 60.0
-"""Seconds without streams after a start whose outcome is unknown: what is not found then is posted."""
-FORGIVEN_AFTER = 3_600.0
-"""Seconds after which a refusal is put to the test again: the app may have been installed anew."""
+MAX_WITHHELD_CHARS = 1_500
+"""Characters of an unfinished table or code block that may wait for its end; an edit can show more at once."""
+STARTS_PER_MINUTE = 15
+"""Slack allows ``chat.startStream`` and ``chat.stopStream`` twenty times a minute, for all processes together."""
+UNCERTAIN_START_PAUSE = 60.0
+"""Seconds without streams after a start whose outcome is unknown: a part that cannot be found then is posted."""
+REFUSAL_SECONDS = 3_600.0
+"""Seconds until a refusal is tested again: the app may have been reinstalled."""
 
 ENDED = {"message_not_in_streaming_state", "stopped_by_user", "streaming_mode_mismatch"}
-"""Slack's answers where a stream is over: it expired, somebody stopped it, or another process did."""
-OPEN = {"streaming_state_conflict", "cant_delete_message"}
-"""Its answers to a change of a message whose stream is open."""
-HERE_ONLY = {"channel_type_not_supported", "missing_recipient_user_id", "missing_recipient_team_id", "user_not_found"}
-"""Refusals that say nothing about other channels."""
+"""Slack error codes for a stream that is over: it expired, or a user or another process stopped it."""
+STILL_OPEN = {"streaming_state_conflict", "cant_delete_message"}
+"""Slack error codes for changing a message whose stream is open."""
+CHANNEL_ONLY = {
+    "channel_type_not_supported",
+    "missing_recipient_user_id",
+    "missing_recipient_team_id",
+    "user_not_found",
+}
+"""Slack error codes that apply to one channel only."""
 
 
 @dataclass(slots=True)
-class Open:
-    """A stream under way: ``sent`` is the text that it has, ``card`` the line that says what is going on.
+class OpenStream:
+    """A stream in progress: ``sent`` is the text appended so far, ``card`` the status line above it.
 
-    ``doubtful``: it is not known whether the last append went through, so that nothing may be appended any more.
+    ``uncertain``: nobody knows whether the last append succeeded, so nothing more may be appended.
     """
 
     started: float
     sent: str = ""
     card: str = ""
-    doubtful: bool = False
+    uncertain: bool = False
 
-    def more(self, part: Part, now: float) -> list[Chunk] | None:
-        """What to append so that the stream reads as ``part``; None where an edit is needed."""
-        if part.final or part.settled is None or self.doubtful or now - self.started > MOST_SECONDS:
+    def next_chunks(self, part: Part, now: float) -> list[Chunk] | None:
+        """Return what to append so that the stream shows ``part``; None if it needs an edit."""
+        if part.final or part.settled is None or self.uncertain or now - self.started > MAX_SECONDS:
             return None
         if part.waiting:
-            return None if self.sent else self._told(part)
+            return None if self.sent else self._card_chunks(part)
         text = part.text[: part.settled]
         if not text.startswith(self.sent) and not self.sent.startswith(text):
             return None
-        if len(part.text) - len(max(text, self.sent, key=len)) > MOST_HELD_BACK:
+        if len(part.text) - len(max(text, self.sent, key=len)) > MAX_WITHHELD_CHARS:
             return None
-        grown = text[len(self.sent) :]
-        if not grown.strip():
+        new_text = text[len(self.sent) :]
+        if not new_text.strip():
             return [] if part.text.startswith(self.sent) else None
-        chunks = [render.text_chunk(grown)]
+        chunks = [render.text_chunk(new_text)]
         if self.card and not self.sent:
             chunks.insert(0, render.card_chunk(part.nonce, self.card, done=True))
-        return None if self._size(text) > MOST_BYTES else chunks
+        return None if self._size(text) > MAX_BYTES else chunks
 
-    def rest(self, part: Part) -> list[Chunk]:
-        """The end of the text, for the moment it is stopped: people are notified of what stands there then."""
-        if self.doubtful:
+    def final_chunks(self, part: Part) -> list[Chunk]:
+        """Return the rest of the text, to send with the stop: Slack's notification shows the text at that moment."""
+        if self.uncertain:
             return []
-        fits = part.text.startswith(self.sent) and self._size(part.text) <= MOST_BYTES
-        grown = part.text[len(self.sent) :] if fits and not part.waiting else ""
+        fits = part.text.startswith(self.sent) and self._size(part.text) <= MAX_BYTES
+        new_text = part.text[len(self.sent) :] if fits and not part.waiting else ""
         card = [render.card_chunk(part.nonce, self.card, done=True)] if self.card and not self.sent else []
-        return [*card, *([render.text_chunk(grown)] if grown.strip() else [])]
+        return [*card, *([render.text_chunk(new_text)] if new_text.strip() else [])]
 
-    def took(self, part: Part) -> None:
-        """What ``more`` asked for was appended."""
+    def mark_appended(self, part: Part) -> None:
+        """Record that the chunks of ``next_chunks`` were appended."""
         if part.waiting:
             self.card = render.card_title(part.text)
         elif part.settled is not None and part.settled > len(self.sent):
             self.sent = part.text[: part.settled]
 
-    def _told(self, part: Part) -> list[Chunk]:
+    def _card_chunks(self, part: Part) -> list[Chunk]:
         title = render.card_title(part.text)
         return [] if title == self.card else [render.card_chunk(part.nonce, title)]
 
@@ -93,43 +98,49 @@ class Open:
         return len(text.encode()) + len(self.card.encode())
 
 
-def opened(part: Part, now: float) -> Open:
-    """The state of a stream that was started with ``render.opening(part)``."""
-    stream = Open(now)
-    stream.took(part)
+def started_stream(part: Part, now: float) -> OpenStream:
+    """Return the state of a stream that was started with ``render.first_chunks(part)``."""
+    stream = OpenStream(now)
+    stream.mark_appended(part)
     return stream
 
 
 @dataclass(slots=True)
-class Streams:
-    """What one workspace allows. Made once for each and kept: it remembers what was refused.
+class StreamPolicy:
+    """Decides where one workspace may stream. Create it once for each workspace: it remembers refusals.
 
-    ``team`` tells the workspace of a person, ``shared`` counts the starts of all processes. ``direct`` streams in
-    direct messages alone: in channels only the asker sees a stream grow, everybody else its end.
+    ``team`` returns a user's workspace, ``shared`` counts the starts of all processes. The mode ``direct`` streams in
+    direct messages only: in channels the asker alone sees a stream grow, everybody else sees only its end.
     """
 
     mode: Mode
     team: Callable[[str], Awaitable[str]]
     shared: SharedPacing = field(default_factory=SharedPacing)
-    _refused: dict[str, float] = field(default_factory=dict)
+    _refused_until: dict[str, float] = field(default_factory=dict)
 
     def allow(self, channel_id: str, now: float) -> bool:
-        """Whether a stream may be started there now; its place among those of the minute is taken."""
+        """Return whether a stream may start there now. True counts as one start of this minute."""
         if self.mode == "off" or (self.mode == "direct" and not channel_id.startswith("D")):
             return False
-        if any(self._refused.get(place, 0.0) > now for place in ("", channel_id)):
+        if any(self._refused_until.get(scope, 0.0) > now for scope in ("", channel_id)):
             return False
-        return self.shared.start(now, STARTS_A_MINUTE)
+        return self.shared.start(now, STARTS_PER_MINUTE)
 
     async def recipient(self, channel_id: str, user_id: str) -> dict[str, str]:
-        """For whom a stream is; the reader of a direct message must not be named. Raises SurfaceError."""
+        """Return the recipient arguments of a stream; empty in a direct message, which must not name its reader.
+
+        Raises SurfaceError.
+        """
         if channel_id.startswith("D"):
             return {}
         return {"recipient_user_id": user_id, "recipient_team_id": await self.team(user_id)}
 
-    def refused(self, code: str, channel_id: str, now: float, seconds: float | None = None) -> bool:
-        """Slack refused a stream for good, or for so many seconds; whether that is told for the first time."""
-        place = channel_id if code in HERE_ONLY else ""
-        known = self._refused.get(place, 0.0)
-        self._refused[place] = max(known, now + (FORGIVEN_AFTER if seconds is None else seconds))
-        return seconds is None and not known
+    def record_refusal(self, code: str, channel_id: str, now: float, seconds: float | None = None) -> bool:
+        """Block streams after a refusal, for ``seconds`` or for ``REFUSAL_SECONDS``.
+
+        Return whether this is the first refusal without a set time, so that it is logged once.
+        """
+        scope = channel_id if code in CHANNEL_ONLY else ""
+        blocked_until = self._refused_until.get(scope, 0.0)
+        self._refused_until[scope] = max(blocked_until, now + (REFUSAL_SECONDS if seconds is None else seconds))
+        return seconds is None and not blocked_until

@@ -1,7 +1,7 @@
-"""How a workspace installs the app: off to Slack with a state that is good once, back with a code for its tokens.
+"""Installs the app in a workspace with Slack's OAuth flow: redirects to Slack, then exchanges the code for tokens.
 
-https://docs.slack.dev/authentication/installing-with-oauth. The state is bound to the browser by a cookie; the database
-keeps its digest, so that any process can take the browser back.
+https://docs.slack.dev/authentication/installing-with-oauth. A cookie binds the single-use state to the browser. The
+database stores only its digest, so that any process can complete the flow.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from starlette.routing import Route
 
 from bot.config import Settings
 from bot.errors import ParleyError, StoreAway
-from bot.platforms.slack import errors, oauth_pages
-from bot.platforms.slack.installations import Installations, access, credentials, name_of
+from bot.platforms.slack import errors, oauth_pages, user_messages
+from bot.platforms.slack.installations import Installations, client_credentials, exchange, installation_key
 from bot.platforms.slack.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES, redirect_url
 from bot.store import slack_workspaces
 from bot.store.session import ALL_TENANTS, Database
@@ -34,20 +34,20 @@ from bot.store.slack_workspaces import Installed
 log = logging.getLogger(__name__)
 
 AUTHORIZE_URL = "https://slack.com/oauth/v2/authorize"
-COOKIE = "parley-slack-state"
-GOOD_FOR = timedelta(minutes=10)
+STATE_COOKIE = "parley-slack-state"
+STATE_LIFETIME = timedelta(minutes=10)
 
 
-class Declined(ParleyError):
-    """The installation does not come about; the message is for the person in the browser."""
+class InstallationRefused(ParleyError):
+    """The installation fails; the message is for the person in the browser."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 
 
-class Consent:
-    """The two pages of the installation."""
+class OAuthFlow:
+    """Handles the two requests of an installation: its start and Slack's redirect back."""
 
     def __init__(
         self,
@@ -58,122 +58,124 @@ class Consent:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``client`` calls Slack with no token of its own."""
+        """``client`` has no token."""
         self._settings = settings
-        self._public = settings.slack_public_url or ""
+        self._public_url = settings.slack_public_url or ""
         self._database = database
         self._installations = installations
         self._client = client
         self._clock = clock
 
     def routes(self) -> list[Route]:
-        """Where the browser comes."""
-        return [Route(INSTALL_PATH, self.begin), Route(REDIRECT_PATH, self.finish)]
+        """Return the routes for the browser."""
+        return [Route(INSTALL_PATH, self.start), Route(REDIRECT_PATH, self.complete)]
 
-    async def begin(self, request: Request) -> Response:
-        """Off to Slack, which asks the person what the app may do."""
+    async def start(self, request: Request) -> Response:
+        """Redirect to Slack, which asks the user to approve the scopes."""
         state, now = secrets.token_urlsafe(32), self._clock()
         try:
             async with self._database.tenant(ALL_TENANTS) as session:
-                await slack_workspaces.issue_state(session, _digest(state), expires_at=now + GOOD_FOR, now=now)
+                await slack_workspaces.issue_state(session, _digest(state), expires_at=now + STATE_LIFETIME, now=now)
         except StoreAway as error:
             return oauth_pages.failed(str(error), 503)
-        asked = {
-            "client_id": credentials(self._settings)["client_id"],
+        query = {
+            "client_id": client_credentials(self._settings)["client_id"],
             "scope": ",".join(sorted(SCOPES)),
             "state": state,
-            "redirect_uri": redirect_url(self._public),
+            "redirect_uri": redirect_url(self._public_url),
         }
-        away = RedirectResponse(f"{AUTHORIZE_URL}?{urlencode(asked)}", 302, headers=oauth_pages.HEADERS)
-        away.set_cookie(
-            COOKIE,
+        redirect = RedirectResponse(f"{AUTHORIZE_URL}?{urlencode(query)}", 302, headers=oauth_pages.HEADERS)
+        redirect.set_cookie(
+            STATE_COOKIE,
             state,
-            max_age=int(GOOD_FOR.total_seconds()),
+            max_age=int(STATE_LIFETIME.total_seconds()),
             path=REDIRECT_PATH,
-            secure=urlsplit(self._public).scheme == "https",
+            secure=urlsplit(self._public_url).scheme == "https",
             httponly=True,
             samesite="lax",
         )
-        return away
+        return redirect
 
-    async def finish(self, request: Request) -> Response:
-        """Back from Slack: the code becomes tokens, and the tokens an installation."""
+    async def complete(self, request: Request) -> Response:
+        """Exchange the code for tokens and store the installation."""
         try:
-            await self._recognise(request)
-            made = await self._install(request.query_params.get("code", ""))
-        except Declined as declined:
-            log.warning("Slack: an installation did not come about: %s", declined)
-            answer = oauth_pages.failed(str(declined), declined.status)
+            await self._verify(request)
+            installation = await self._install(request.query_params.get("code", ""))
+        except InstallationRefused as refusal:
+            log.warning("Slack: an installation failed: %s", refusal)
+            page = oauth_pages.failed(str(refusal), refusal.status)
         except ParleyError as error:
-            answer = oauth_pages.failed(str(error), 503)
+            page = oauth_pages.failed(str(error), 503)
         else:
-            answer = oauth_pages.installed(made)
-        answer.delete_cookie(COOKIE, path=REDIRECT_PATH)
-        return answer
+            page = oauth_pages.installed(installation)
+        page.delete_cookie(STATE_COOKIE, path=REDIRECT_PATH)
+        return page
 
-    async def _recognise(self, request: Request) -> None:
-        """The browser is the one that began, and comes back for the first time. Raises Declined."""
-        state, cookie = request.query_params.get("state", ""), request.cookies.get(COOKIE, "")
+    async def _verify(self, request: Request) -> None:
+        """Raise InstallationRefused unless this browser started the flow, the state is unused and the user approved."""
+        state, cookie = request.query_params.get("state", ""), request.cookies.get(STATE_COOKIE, "")
         if not state or not hmac.compare_digest(state.encode(), cookie.encode()):
-            raise Declined("This is not the browser in which the installation began. Begin again.")
+            raise InstallationRefused(user_messages.WRONG_BROWSER)
         async with self._database.tenant(ALL_TENANTS) as session:
-            good = await slack_workspaces.consume_state(session, _digest(state), now=self._clock())
-        if not good:
-            raise Declined("This installation took longer than ten minutes, or was done before. Begin again.")
-        refused = request.query_params.get("error", "")
-        if refused == "access_denied":
-            raise Declined("You did not allow it, so nothing was installed.", 200)
-        if refused or not request.query_params.get("code"):
-            raise Declined(f"Slack did not allow it ({refused[:80] or 'no code'}). Begin again.")
+            is_valid = await slack_workspaces.consume_state(session, _digest(state), now=self._clock())
+        if not is_valid:
+            raise InstallationRefused(user_messages.INSTALL_EXPIRED)
+        error_code = request.query_params.get("error", "")
+        if error_code == "access_denied":
+            raise InstallationRefused(user_messages.INSTALL_DENIED, 200)
+        if error_code or not request.query_params.get("code"):
+            raise InstallationRefused(user_messages.install_refused(error_code[:80]))
 
     async def _install(self, code: str) -> Installed:
         try:
-            told = await access(self._client, self._settings, code=code, redirect_uri=redirect_url(self._public))
-            token = str(told["access_token"])
-            if told.get("token_type") != "bot":
-                raise Declined("Slack gave no bot token. Begin again.")
-            await self._admit(told.data, token)
-            me = await self._client.auth_test(token=token)
+            response = await exchange(
+                self._client, self._settings, code=code, redirect_uri=redirect_url(self._public_url)
+            )
+            token = str(response["access_token"])
+            if response.get("token_type") != "bot":
+                raise InstallationRefused(user_messages.NO_BOT_TOKEN)
+            await self._check_is_served(response.data, token)
+            identity = await self._client.auth_test(token=token)
         except SlackApiError as error:
-            raise Declined(f"Slack did not finish the installation ({errors.code(error)}). Begin again.") from None
+            raise InstallationRefused(user_messages.install_not_finished(errors.code(error))) from None
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Declined(f"Slack cannot be reached ({type(error).__name__}). Begin again.", 503) from None
-        made = _installed(told.data, str(me.get("bot_id") or ""), self._clock())
-        await self._installations.keep(made, token, str(told.get("refresh_token") or ""))
-        return made
+            raise InstallationRefused(user_messages.unreachable(error, "Start again."), 503) from None
+        installation = _installation_from(response.data, str(identity.get("bot_id") or ""), self._clock())
+        await self._installations.save(installation, token, str(response.get("refresh_token") or ""))
+        return installation
 
-    async def _admit(self, told: Any, token: str) -> None:
-        """Take the app out again where the operator does not serve the workspace. Raises Declined."""
-        ids = {str((told.get(name) or {}).get("id") or "") for name in ("team", "enterprise")}
+    async def _check_is_served(self, response: Any, token: str) -> None:
+        """Uninstall the app and raise InstallationRefused if the operator does not serve the workspace."""
+        ids = {str((response.get(name) or {}).get("id") or "") for name in ("team", "enterprise")}
         served = set(self._settings.slack_workspaces)
         if not served or served & ids:
             return
         try:
-            await self._client.apps_uninstall(**credentials(self._settings), token=token)
+            await self._client.apps_uninstall(**client_credentials(self._settings), token=token)
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("Slack: the app stays in a workspace that is not served: %s", type(error).__name__)
-        raise Declined("This Parley does not serve your workspace. Ask whoever runs it to add it.", 403)
+            log.warning("Slack: the app stays installed in a workspace that is not served: %s", type(error).__name__)
+        raise InstallationRefused(user_messages.WORKSPACE_NOT_SERVED, 403)
 
 
-def _installed(told: Any, bot_id: str, now: datetime) -> Installed:
-    """The installation that ``oauth.v2.access`` tells of; its tokens are not in it."""
-    team: Mapping[str, Any] = told.get("team") or {}
-    enterprise: Mapping[str, Any] = told.get("enterprise") or {}
-    as_a_whole = bool(told.get("is_enterprise_install"))
-    lasts = told.get("expires_in")
+def _installation_from(response: Any, bot_id: str, now: datetime) -> Installed:
+    """Return the installation in a response of ``oauth.v2.access``, without its tokens."""
+    team: Mapping[str, Any] = response.get("team") or {}
+    enterprise: Mapping[str, Any] = response.get("enterprise") or {}
+    org_wide = bool(response.get("is_enterprise_install"))
+    lifetime = response.get("expires_in")
     return Installed(
-        tenant_id=name_of(team.get("id"), enterprise.get("id"), as_a_whole=as_a_whole),
-        team_id="" if as_a_whole else str(team.get("id") or ""),
+        tenant_id=installation_key(team.get("id"), enterprise.get("id"), org_wide=org_wide),
+        team_id="" if org_wide else str(team.get("id") or ""),
         enterprise_id=str(enterprise.get("id") or ""),
-        name=str((enterprise if as_a_whole else team).get("name") or ""),
-        app_id=str(told.get("app_id") or ""),
+        name=str((enterprise if org_wide else team).get("name") or ""),
+        app_id=str(response.get("app_id") or ""),
         bot_id=bot_id,
-        bot_user_id=str(told.get("bot_user_id") or ""),
-        scopes=str(told.get("scope") or ""),
-        installed_by=str((told.get("authed_user") or {}).get("id") or ""),
+        bot_user_id=str(response.get("bot_user_id") or ""),
+        scopes=str(response.get("scope") or ""),
+        installed_by=str((response.get("authed_user") or {}).get("id") or ""),
         installed_at=now,
         sealed=None,
-        expires_at=now + timedelta(seconds=int(lasts)) if lasts else None,
+        expires_at=now + timedelta(seconds=int(lifetime)) if lifetime else None,
         refreshed_at=now,
     )
 

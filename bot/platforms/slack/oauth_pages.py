@@ -1,4 +1,4 @@
-"""What a person sees in the browser while they install the app."""
+"""Renders the HTML pages that end an OAuth installation in the browser."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from html import escape
 
 from starlette.responses import HTMLResponse
 
+from bot.platforms.slack import user_messages
 from bot.platforms.slack.manifest import INSTALL_PATH
 from bot.store.slack_workspaces import Installed
 
 HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-_STRICT = {**HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+_PAGE_HEADERS = {**HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
-def installed(made: Installed) -> HTMLResponse:
-    """It worked: what to do next."""
-    where = f" in {escape(made.name)}" if made.name else ""
-    again = f"slack://app?team={escape(made.team_id or made.enterprise_id)}&amp;id={escape(made.app_id)}"
+def installed(installation: Installed) -> HTMLResponse:
+    """Return the page for a successful installation, with the next step."""
+    team = escape(installation.team_id or installation.enterprise_id)
+    app_link = f"slack://app?team={team}&amp;id={escape(installation.app_id)}"
     return _page(
-        f"Parley is installed{where}",
-        "<p>Write <code>/invite @Parley</code> in a channel, then ask it something.</p>"
-        f'<p><a href="{again}">Open Slack</a></p>',
+        user_messages.installed_in(escape(installation.name)),
+        f'<p>{user_messages.INSTALL_NEXT_STEP}</p><p><a href="{app_link}">{user_messages.INSTALL_OPEN_SLACK}</a></p>',
         200,
     )
 
 
-def failed(why: str, status: int) -> HTMLResponse:
-    """It did not work: why, and where to begin again."""
-    again = f'<p><a href="{INSTALL_PATH}">Begin again</a></p>'
-    return _page("Parley was not installed", f"<p>{escape(why)}</p>{again}", status)
+def failed(reason: str, status: int) -> HTMLResponse:
+    """Return the page for a failed installation: the reason, and a link to start again."""
+    start_again = f'<p><a href="{INSTALL_PATH}">{user_messages.INSTALL_START_AGAIN}</a></p>'
+    return _page(user_messages.INSTALL_FAILED, f"<p>{escape(reason)}</p>{start_again}", status)
 
 
 def _page(title: str, body: str, status: int) -> HTMLResponse:
@@ -37,4 +37,4 @@ def _page(title: str, body: str, status: int) -> HTMLResponse:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>{body}</body></html>"
     )
-    return HTMLResponse(html, status, headers=_STRICT)
+    return HTMLResponse(html, status, headers=_PAGE_HEADERS)

@@ -1,12 +1,11 @@
-"""The bot's nouns to Slack's blocks. Pure.
+"""Renders reply parts and command replies as Slack blocks. Pure: no network.
 
-The ``markdown`` block is rendered by Slack itself, so the text goes out as it is, save for what Slack would read as a
-mention of people or channels. ``mrkdwn`` texts (sources, notes, fallbacks) are escaped in full.
+Slack renders the ``markdown`` block itself, so its text is sent unchanged, except for what Slack would read as a
+mention of a user or channel. ``mrkdwn`` texts (sources, notes, fallbacks) are escaped completely.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,25 +22,24 @@ FALLBACK_CHARS = 300
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 TABLE_CHARS = 10_000
-PLAIN_CHARS = 3_000
-SOURCES = 10
+PLAIN_TEXT_CHARS = 3_000
+MAX_SOURCES = 10
 QUOTE_CHARS = 240
 NOTES_CHARS = 500
-"""Escaped, a character can take five: texts are cut before, so that no escape is cut in two."""
+"""An escaped character can take five: texts are truncated before escaping, so that no escape is split."""
 
 METADATA_EVENT = "parley_part"
-STREAMED = "parley_part:"
+STREAM_ID_PREFIX = "parley_part:"
 CARD_CHARS = 256
-REASON_VIEW = "parley_reason"
-SHARE = "parley_share"
-HALT = "parley_halt"
+SHARE_ACTION = "parley_share"
+STOP_INGEST_ACTION = "parley_halt"
 
-_MENTION = re.compile(r"<(?=[@#!])")
+_MENTION_START = re.compile(r"<(?=[@#!])")
 _FULLWIDTH_LESS_THAN = "\uff1c"
 
 
 def message(part: Part) -> dict[str, Any]:
-    """Arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
+    """Return the arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
     text = part.text if part.text.strip() else user_messages.PENDING
     blocks = [markdown(text)]
     blocks += sources(part.sources)
@@ -52,145 +50,149 @@ def message(part: Part) -> dict[str, Any]:
 
 
 def metadata(part: Part) -> dict[str, Any]:
-    """What a posted part carries so that it can be recognised later."""
+    """Return the message metadata by which a posted part is found again."""
     return {"event_type": METADATA_EVENT, "event_payload": {"nonce": part.nonce, "turn_id": part.turn_id}}
 
 
 def nonce_of(message: Mapping[str, Any]) -> str:
-    """The nonce of a message that the bot posted or streams as a part; empty for any other."""
-    carried = message.get("metadata") or {}
-    if carried.get("event_type") == METADATA_EVENT:
-        return str((carried.get("event_payload") or {}).get("nonce") or "")
-    named = [str(block.get("task_id") or block.get("block_id") or "") for block in message.get("blocks") or []]
-    return next((name.removeprefix(STREAMED) for name in named if name.startswith(STREAMED)), "")
+    """Return the nonce of a message that the bot posted or streams as a part; empty for any other message."""
+    attached = message.get("metadata") or {}
+    if attached.get("event_type") == METADATA_EVENT:
+        return str((attached.get("event_payload") or {}).get("nonce") or "")
+    ids = [str(block.get("task_id") or block.get("block_id") or "") for block in message.get("blocks") or []]
+    return next((name.removeprefix(STREAM_ID_PREFIX) for name in ids if name.startswith(STREAM_ID_PREFIX)), "")
 
 
-def opening(part: Part) -> list[Block]:
-    """The chunks that start a stream. It cannot carry metadata, so its card and its buttons are named by the nonce."""
-    row = {**buttons(part.actions, part.turn_id), "block_id": STREAMED + part.nonce} if part.actions else None
-    first = [card_chunk(part.nonce, card_title(part.text))] if part.waiting else []
+def first_chunks(part: Part) -> list[Block]:
+    """Return the chunks that start a stream.
+
+    A stream cannot carry metadata, so the IDs of its card and its buttons contain the nonce.
+    """
+    row = {**buttons(part.actions, part.turn_id), "block_id": STREAM_ID_PREFIX + part.nonce} if part.actions else None
+    card = [card_chunk(part.nonce, card_title(part.text))] if part.waiting else []
     text = [] if part.waiting or not part.settled else [text_chunk(part.text[: part.settled])]
-    return [*first, *([{"type": "blocks", "blocks": [row]}] if row else []), *text]
+    return [*card, *([{"type": "blocks", "blocks": [row]}] if row else []), *text]
 
 
 def card_chunk(nonce: str, title: str, *, done: bool = False) -> Block:
-    """The line of a stream that says what is going on."""
+    """Return the chunk that sets the status line of a stream."""
     status = "complete" if done else "in_progress"
-    return {"type": "task_update", "id": STREAMED + nonce, "title": title, "status": status}
+    return {"type": "task_update", "id": STREAM_ID_PREFIX + nonce, "title": title, "status": status}
 
 
 def card_title(status: str) -> str:
-    """A status as a card's title: plain text of at most 256 characters."""
-    return _clipped(harmless(status).strip(" _*") or user_messages.PENDING, CARD_CHARS)
+    """Return a status as a card title: plain text of at most 256 characters."""
+    return truncate(disable_mentions(status).strip(" _*") or user_messages.PENDING, CARD_CHARS)
 
 
 def text_chunk(text: str) -> Block:
-    """More text of a stream, which mentions nobody."""
-    return {"type": "markdown_text", "text": harmless(text)}
+    """Return the chunk that appends text to a stream, with mentions disabled."""
+    return {"type": "markdown_text", "text": disable_mentions(text)}
 
 
 def reply(answer: Reply) -> dict[str, Any]:
-    """Text and blocks of a command's answer; its file goes another way."""
+    """Return the text and blocks of a command's reply, without its files."""
     blocks = [markdown(answer.text)] if answer.text.strip() else []
     if answer.table is not None and answer.table.columns:
-        shown, hidden = _fitting(answer.table)
+        shown, hidden = _rows_that_fit(answer.table)
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
-        blocks += notes([user_messages.more_rows(hidden)] if hidden else [])
+        blocks += notes([user_messages.hidden_rows(hidden)] if hidden else [])
     if answer.shareable and answer.turn_id:
         label = {"type": "plain_text", "text": user_messages.SHARE}
-        share = {"type": "button", "action_id": SHARE, "value": answer.turn_id, "text": label}
+        share = {"type": "button", "action_id": SHARE_ACTION, "value": answer.turn_id, "text": label}
         blocks.append({"type": "actions", "elements": [share]})
     return {"text": fallback(answer.text), "blocks": blocks or [markdown(user_messages.PENDING)]}
 
 
 def files(answer: Reply) -> list[File]:
-    """What goes beside a command's answer: its own file, and in full what does not fit into the message."""
-    found = [answer.file] if answer.file else []
+    """Return the files of a command's reply: its own file, and the full version of what the message truncates."""
+    attached = [answer.file] if answer.file else []
     if len(answer.text) > MARKDOWN_CHARS:
-        found.append(File("reply.md", answer.text.encode(), "text/markdown"))
-    if answer.table is not None and (_fitting(answer.table)[1] or len(answer.table.columns) > TABLE_COLUMNS):
-        found.append(File("table.csv", answer.table.csv(), "text/csv"))
-    return found
+        attached.append(File("reply.md", answer.text.encode(), "text/markdown"))
+    if answer.table is not None and (_rows_that_fit(answer.table)[1] or len(answer.table.columns) > TABLE_COLUMNS):
+        attached.append(File("table.csv", answer.table.csv(), "text/csv"))
+    return attached
 
 
 def progress(text: str, stop: str) -> dict[str, Any]:
-    """How far a command is; the button below runs ``/ingest stop STOP``."""
+    """Return the progress message of a command; its button runs ``/ingest stop STOP``."""
     button = {
         "type": "button",
-        "action_id": HALT,
+        "action_id": STOP_INGEST_ACTION,
         "value": stop,
-        "text": {"type": "plain_text", "text": user_messages.HALT},
+        "text": {"type": "plain_text", "text": user_messages.STOP_INGEST},
     }
     row = [{"type": "actions", "elements": [button]}] if stop else []
     return {"text": fallback(text), "blocks": [markdown(text), *row]}
 
 
 def plain_reply(answer: Reply) -> dict[str, Any]:
-    """The same without blocks, for where Slack does not take them: a table becomes lines of text."""
+    """Return a command's reply without blocks, for when Slack refuses them: a table becomes lines of text."""
     lines = [answer.text]
     if answer.table is not None:
         rows = [answer.table.columns, *answer.table.rows]
-        lines += [" | ".join((_shown(cell) or "–") for cell in row) for row in rows]
-    return {"text": escaped(_clipped("\n".join(lines).strip(), PLAIN_CHARS)) or user_messages.PENDING}
+        lines += [" | ".join((_cell_text(cell) or "–") for cell in row) for row in rows]
+    return {"text": escape(truncate("\n".join(lines).strip(), PLAIN_TEXT_CHARS)) or user_messages.PENDING}
 
 
 def markdown(text: str) -> Block:
-    """A block of Markdown that mentions nobody, within Slack's limit."""
-    safe = harmless(text)
+    """Return a Markdown block within Slack's limit, with mentions disabled."""
+    safe = disable_mentions(text)
     if len(safe) > MARKDOWN_CHARS:
-        safe = safe[: MARKDOWN_CHARS - len(user_messages.CUT)] + user_messages.CUT
+        safe = safe[: MARKDOWN_CHARS - len(user_messages.TRUNCATED)] + user_messages.TRUNCATED
     return {"type": "markdown", "text": safe}
 
 
-def harmless(text: str) -> str:
-    """The text without ``<@U1>``, ``<!channel>``, ``<!subteam^S1>``, ``<#C1>``; as long as it was."""
-    return _MENTION.sub(_FULLWIDTH_LESS_THAN, text)
+def disable_mentions(text: str) -> str:
+    """Return the text, at the same length, with ``<@U1>``, ``<!channel>``, ``<!subteam^S1>`` and ``<#C1>`` disabled."""
+    return _MENTION_START.sub(_FULLWIDTH_LESS_THAN, text)
 
 
-def escaped(text: str) -> str:
-    """Text for ``mrkdwn``, where ``&``, ``<`` and ``>`` are control characters."""
+def escape(text: str) -> str:
+    """Return text escaped for ``mrkdwn``, where ``&``, ``<`` and ``>`` are control characters."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def fallback(text: str) -> str:
-    """What notifications and screen readers get beside the blocks."""
-    return escaped(_clipped(text.strip(), FALLBACK_CHARS)) or user_messages.PENDING
+    """Return the text that notifications and screen readers use in place of the blocks."""
+    return escape(truncate(text.strip(), FALLBACK_CHARS)) or user_messages.PENDING
 
 
 def sources(cited: Sequence[Citation]) -> list[Block]:
-    """One line with title, heading and quote for each source."""
-    lines = [_source(citation) for citation in cited[:SOURCES]]
-    blocks = [_context(line) for line in lines]
-    rest = len(cited) - SOURCES
-    return blocks + ([_context(user_messages.more_sources(rest))] if rest > 0 else [])
+    """Return one block with title, heading and quote for each source."""
+    blocks = [_context(_source(citation)) for citation in cited[:MAX_SOURCES]]
+    hidden = len(cited) - MAX_SOURCES
+    return blocks + ([_context(user_messages.hidden_sources(hidden))] if hidden > 0 else [])
 
 
 def _source(citation: Citation) -> str:
-    title = _literal(_clipped(citation.title or citation.source, 150))
-    if address := link(citation):
-        title = f"<{_address(address)}|{title.replace('|', '¦')}>"
-    place = [_literal(_clipped(heading, 80)) for heading in citation.heading[-2:] if heading != citation.title]
+    title = _without_formatting(truncate(citation.title or citation.source, 150))
+    if url := link(citation):
+        title = f"<{_escape_url(url)}|{title.replace('|', '¦')}>"
+    place = [
+        _without_formatting(truncate(heading, 80)) for heading in citation.heading[-2:] if heading != citation.title
+    ]
     if citation.page is not None:
-        place.append(f"page {citation.page}")
-    where = "".join(f" › {piece}" for piece in place)
-    quote = _literal(_clipped(" ".join(citation.quote.split()), QUOTE_CHARS))
-    return f"*[{citation.n}]* {title}{where}" + (f"\n“{quote}”" if quote else "")
+        place.append(user_messages.page_number(citation.page))
+    path = "".join(f" › {piece}" for piece in place)
+    quote = _without_formatting(truncate(" ".join(citation.quote.split()), QUOTE_CHARS))
+    return f"*[{citation.n}]* {title}{path}" + (f"\n“{quote}”" if quote else "")
 
 
-def _address(url: str) -> str:
+def _escape_url(url: str) -> str:
     unsafe = {"|": "%7C", "<": "%3C", ">": "%3E", " ": "%20", "&": "&amp;"}
     return "".join(unsafe.get(char, char) for char in url)
 
 
-def _literal(text: str) -> str:
-    """Escaped, and with no character left that ``mrkdwn`` takes for emphasis or code."""
-    joiner = "\u2060"
-    return re.sub(r"[*_~`]", lambda match: joiner + match.group() + joiner, escaped(text))
+def _without_formatting(text: str) -> str:
+    """Return escaped text in which ``mrkdwn`` sees no emphasis or code."""
+    word_joiner = "\u2060"
+    return re.sub(r"[*_~`]", lambda match: word_joiner + match.group() + word_joiner, escape(text))
 
 
 def notes(lines: Sequence[str]) -> list[Block]:
-    """Small print, one block for all of it."""
-    text = escaped(_clipped("\n".join(lines).strip(), NOTES_CHARS))
+    """Return one block with all notes in small print."""
+    text = escape(truncate("\n".join(lines).strip(), NOTES_CHARS))
     return [_context(text)] if text else []
 
 
@@ -199,7 +201,7 @@ def _context(text: str) -> Block:
 
 
 def buttons(actions: Sequence[Action], turn_id: str) -> Block:
-    """A row of buttons whose value is the turn, so that they work after a restart."""
+    """Return a row of buttons. Their value is the turn ID, so that they work after a restart."""
     return {"type": "actions", "elements": [_button(action, turn_id) for action in actions]}
 
 
@@ -214,7 +216,7 @@ def _button(action: Action, turn_id: str) -> dict[str, Any]:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Block:
-    """A table of at most 100 rows with its header, numbers to the right."""
+    """Return a table of at most 100 rows including the header, with numbers aligned right."""
     header = [_cell(column) for column in columns]
     body = [[_cell(cell) for cell in row[: len(columns)]] for row in rows]
     numeric = [
@@ -228,77 +230,34 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Block:
 
 
 def _cell(value: Cell) -> dict[str, str]:
-    return {"type": "raw_text", "text": _shown(value) or "–"}
+    return {"type": "raw_text", "text": _cell_text(value) or "–"}
 
 
-def _shown(value: Cell) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else harmless(value or "")
+def _cell_text(value: Cell) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else disable_mentions(value or "")
 
 
-def _fitting(full: Table) -> tuple[list[tuple[Cell, ...]], int]:
-    """The first rows that Slack takes, and how many it does not."""
+def _rows_that_fit(full: Table) -> tuple[list[tuple[Cell, ...]], int]:
+    """Return the first rows that Slack accepts, and the number of rows left out."""
     room = TABLE_CHARS - sum(len(column) for column in full.columns[:TABLE_COLUMNS])
     shown: list[tuple[Cell, ...]] = []
     for row in full.rows[: TABLE_ROWS - 1]:
-        cut = tuple(row[:TABLE_COLUMNS])
-        room -= sum(len(_shown(cell)) or 1 for cell in cut)
+        cells = tuple(row[:TABLE_COLUMNS])
+        room -= sum(len(_cell_text(cell)) or 1 for cell in cells)
         if room < 0:
             break
-        shown.append(cut)
+        shown.append(cells)
     return shown, len(full.rows) - len(shown)
 
 
-def reason_view(turn_id: str, channel_id: str, thread_ts: str) -> dict[str, Any]:
-    """The modal that asks what was wrong with an answer."""
-    return {
-        "type": "modal",
-        "callback_id": REASON_VIEW,
-        "private_metadata": json.dumps({"turn_id": turn_id, "channel_id": channel_id, "thread_ts": thread_ts}),
-        "title": {"type": "plain_text", "text": user_messages.REASON_TITLE},
-        "submit": {"type": "plain_text", "text": "Send"},
-        "close": {"type": "plain_text", "text": "Skip"},
-        "blocks": [
-            {
-                "type": "input",
-                "block_id": "reason",
-                "label": {"type": "plain_text", "text": user_messages.REASON_LABEL},
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": "text",
-                    "multiline": True,
-                    "max_length": 1000,
-                },
-            }
-        ],
-    }
-
-
-def about_view(callback_id: str, about: Mapping[str, str]) -> dict[str, Any]:
-    """The modal that asks what somebody wants to know about a message."""
-    said = {"type": "plain_text", "text": _clipped(about["said"] or "…", 300)}
-    field = {"type": "plain_text_input", "action_id": "text", "multiline": True, "max_length": 1000}
-    label = {"type": "plain_text", "text": user_messages.ABOUT_LABEL}
-    return {
-        "type": "modal",
-        "callback_id": callback_id,
-        "private_metadata": json.dumps(dict(about)),
-        "title": {"type": "plain_text", "text": user_messages.ABOUT_TITLE},
-        "submit": {"type": "plain_text", "text": "Ask"},
-        "close": {"type": "plain_text", "text": "Cancel"},
-        "blocks": [
-            {"type": "context", "elements": [said]},
-            {"type": "input", "block_id": "question", "label": label, "element": field},
-        ],
-    }
-
-
 def turns_of(message: Mapping[str, Any]) -> list[str]:
-    """The turns that a message of the bot answers, by its buttons."""
+    """Return the IDs of the turns that a message of the bot answers, read from its buttons."""
     elements = [element for block in message.get("blocks") or [] for element in block.get("elements") or []]
-    own = [one for one in elements if str(one.get("action_id", "")).startswith("parley_")]
-    known = [str(one["value"]) for one in own if one["action_id"] != HALT]
-    return list(dict.fromkeys(known))
+    own_buttons = [element for element in elements if str(element.get("action_id", "")).startswith("parley_")]
+    turn_ids = [str(button["value"]) for button in own_buttons if button["action_id"] != STOP_INGEST_ACTION]
+    return list(dict.fromkeys(turn_ids))
 
 
-def _clipped(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
+    """Return the text cut to ``limit`` characters, with an ellipsis if it was longer."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

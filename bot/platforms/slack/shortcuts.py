@@ -1,4 +1,4 @@
-"""The entries in the menu of a message, and the button that shares a private answer with the channel."""
+"""Handles message shortcuts (ask about a message, forget it), and the button that shares a private answer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bot.commands import ask
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, UsageError
-from bot.platforms.slack import errors, manifest, parse, render, user_messages
-from bot.platforms.slack.background_tasks import Errands
-from bot.platforms.slack.command_runner import Commands
-from bot.platforms.slack.ephemeral import Place, Whisper
-from bot.platforms.slack.parse import Me
-from bot.platforms.slack.users import People
+from bot.platforms.slack import errors, manifest, modals, payloads, render, user_messages
+from bot.platforms.slack.background_tasks import BackgroundTasks
+from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
+from bot.platforms.slack.command_runner import CommandRunner
+from bot.platforms.slack.payloads import BotUser
+from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import ThreadKey
 from bot.types.turns import Turn
 
@@ -29,103 +29,104 @@ QUOTED_CHARS = 1_500
 """``private_metadata`` of a view holds 3,000 characters."""
 
 
-class Menus:
-    """What people do with a message, or with an answer that only they see."""
+class MessageShortcuts:
+    """The message shortcuts of one workspace; the workspace router calls them."""
 
     def __init__(
         self,
         dispatcher: Dispatcher,
-        me: Me,
+        bot: BotUser,
         *,
         client: AsyncWebClient,
-        people: People,
-        whisper: Whisper,
-        commands: Commands,
-        errands: Errands,
+        users: UserDirectory,
+        replies: ReplySender,
+        command_runner: CommandRunner,
+        background: BackgroundTasks,
         surface_for: Callable[[Turn], Surface],
     ) -> None:
         self._dispatcher = dispatcher
-        self._me = me
+        self._bot = bot
         self._client = client
-        self._people = people
-        self._whisper = whisper
-        self._commands = commands
-        self._errands = errands
+        self._users = users
+        self._replies = replies
+        self._command_runner = command_runner
+        self._background = background
         self._surface_for = surface_for
 
     async def on_about(self, ack: AsyncAck, body: dict[str, Any]) -> None:
-        """Ask what they want to know about the message."""
+        """Open the modal that asks for a question about the message."""
         await ack()
-        about = {"channel": body["channel"]["id"], "url": body.get("response_url", ""), "said": _said(body)}
+        about = {"channel": body["channel"]["id"], "url": body.get("response_url", ""), "said": _message_text(body)}
         try:
             with errors.translated():
                 await self._client.views_open(
-                    trigger_id=body["trigger_id"], view=render.about_view(manifest.ABOUT, about)
+                    trigger_id=body["trigger_id"], view=modals.about_view(manifest.ABOUT_SHORTCUT, about)
                 )
         except ParleyError as error:
-            await self._told(_place(body), str(error))
+            self._send_text(_target_of(body), str(error))
 
     async def on_question(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
-        """Answer it, for the asker alone."""
+        """Answer the question from the modal. Only the asker sees the answer."""
         await ack()
         about = json.loads(view.get("private_metadata") or "{}")
         question = str(view["state"]["values"]["question"]["text"].get("value") or "").strip()
-        by = await self._people.author(body["user"]["id"])
-        place = Place(about["channel"], by.id, response_url=about["url"])
-        tenant_id = self._me.tenant((body.get("team") or {}).get("id"))
-        asked = f"{question}\n\n(About this message: {about['said']})" if about["said"] else question
-        self._errands.start(self._commands.answer("ask", asked, place, by, tenant_id))
+        by = await self._users.author(body["user"]["id"])
+        target = ReplyTarget(about["channel"], by.id, response_url=about["url"])
+        text = f"{question}\n\n(About this message: {about['said']})" if about["said"] else question
+        self._background.start(self._command_runner.run("ask", text, target, by, self._tenant_of(body)))
 
     async def on_forget(self, ack: AsyncAck, body: dict[str, Any]) -> None:
-        """Forget the question that the message is, or that it answers."""
+        """Delete the question that the message is, or that it answers, and confirm."""
         await ack()
         try:
             await self._forget(body)
-            told = user_messages.FORGOTTEN
+            notice = user_messages.FORGOTTEN
         except ParleyError as refusal:
-            told = str(refusal)
-        await self._told(_place(body), told)
+            notice = str(refusal)
+        self._send_text(_target_of(body), notice)
 
     async def _forget(self, body: dict[str, Any]) -> None:
-        message, by = body["message"], await self._people.author(body["user"]["id"])
-        tenant_id = self._me.tenant((body.get("team") or {}).get("id"))
-        answered = render.turns_of(message)
-        for turn_id in answered:
+        message, by = body["message"], await self._users.author(body["user"]["id"])
+        tenant_id = self._tenant_of(body)
+        answered_turns = render.turns_of(message)
+        for turn_id in answered_turns:
             await self._dispatcher.forget(turn_id, by, tenant_id=tenant_id, surface_for=self._surface_for)
-        if answered:
+        if answered_turns:
             return
-        if (
-            message.get("user") != by.id
-            and not (await with_granted_role(self._commands.services.stores.settings, by, tenant_id)).is_admin
-        ):
+        is_asker = message.get("user") == by.id
+        settings = self._command_runner.services.stores.settings
+        if not is_asker and not (await with_granted_role(settings, by, tenant_id)).is_admin:
             raise NotAllowed(user_messages.NOT_YOURS_TO_FORGET)
         thread = ThreadKey(tenant_id, "slack", body["channel"]["id"], message.get("thread_ts") or message["ts"])
         if not await self._dispatcher.deleted(thread, message["ts"], self._surface_for):
             raise UsageError(user_messages.NOTHING_TO_FORGET)
 
     async def on_share(self, ack: AsyncAck, body: dict[str, Any]) -> None:
-        """Show the channel the private answer under which the button stood, once, whichever process is asked."""
+        """Show a private answer in the channel, once among all processes."""
         await ack()
-        click = parse.click(body, self._me)
+        click = payloads.parse_click(body, self._bot)
         if click is None:
             return
-        by = await self._people.author(click.user_id)
-        thread = click.thread_ts if click.thread_ts != click.message_ts else None
-        place = Place(click.channel_id, click.user_id, thread, body.get("response_url", ""))
+        by = await self._users.author(click.user_id)
+        thread_ts = click.thread_ts if click.thread_ts != click.message_ts else None
+        target = ReplyTarget(click.channel_id, click.user_id, thread_ts, body.get("response_url", ""))
         try:
-            async with ask.sharing(self._commands.services, click.tenant_id, click.turn_id, by) as answer:
-                await self._whisper.reply(place, answer)
+            async with ask.sharing(self._command_runner.services, click.tenant_id, click.turn_id, by) as answer:
+                await self._replies.send(target, answer)
         except ParleyError as refusal:
-            await self._told(place, str(refusal))
+            self._send_text(target, str(refusal))
 
-    async def _told(self, place: Place, text: str) -> None:
-        self._errands.start(self._whisper.say(place, text))
+    def _tenant_of(self, body: Mapping[str, Any]) -> str:
+        return self._bot.tenant_for((body.get("team") or {}).get("id"))
 
-
-def _place(body: Mapping[str, Any]) -> Place:
-    thread = (body.get("message") or {}).get("thread_ts")
-    return Place(body["channel"]["id"], body["user"]["id"], thread, body.get("response_url", ""))
+    def _send_text(self, target: ReplyTarget, text: str) -> None:
+        self._background.start(self._replies.send_text(target, text))
 
 
-def _said(body: Mapping[str, Any]) -> str:
-    return parse.plain(str((body.get("message") or {}).get("text") or ""))[:QUOTED_CHARS]
+def _target_of(body: Mapping[str, Any]) -> ReplyTarget:
+    thread_ts = (body.get("message") or {}).get("thread_ts")
+    return ReplyTarget(body["channel"]["id"], body["user"]["id"], thread_ts, body.get("response_url", ""))
+
+
+def _message_text(body: Mapping[str, Any]) -> str:
+    return payloads.plain_text(str((body.get("message") or {}).get("text") or ""))[:QUOTED_CHARS]

@@ -1,4 +1,4 @@
-"""A thread in Slack as the place where one reply appears."""
+"""Posts, edits and streams one reply in a Slack thread or direct message."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.slack import errors, native_streams, render
-from bot.platforms.slack.native_streams import Open, Streams
+from bot.platforms.slack import errors, native_streams, render, user_messages
+from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.display import Limits, Part
@@ -22,21 +22,21 @@ from bot.types.turns import Turn
 log = logging.getLogger(__name__)
 
 LIMITS = Limits(message_chars=11_000, edit_interval=1.2, edits_per_minute=50)
-"""The ``markdown`` block takes 12,000 characters, of which some count as two; ``chat.update`` 50 calls a minute."""
+"""Slack allows 12,000 characters in a ``markdown`` block, some of which count as two, and 50 ``chat.update`` calls a
+minute."""
 
+APPEND_INTERVAL = 0.6
+"""Seconds between two calls of ``chat.appendStream``, which Slack allows 100 times a minute."""
 
-APPEND_SECONDS = 0.6
-"""``chat.appendStream`` takes 100 calls a minute."""
-
-PAGE, PAGES = 100, 5
-"""Messages of a thread that are looked through for a post of which nobody knows whether it went through."""
+PAGE_SIZE, MAX_PAGES = 100, 5
+"""How many messages of a thread are searched for a post whose outcome is unknown."""
 
 
 class SlackSurface:
-    """Posts into a thread and changes what it posted. Its client must not retry by itself: the display does.
+    """Posts into a thread, and edits or deletes its posts. ``client`` must not retry: the display does.
 
-    With ``native`` a draft grows as one of Slack's streams, for ``asker`` to watch; it goes over to edits of the same
-    message as soon as the stream ends, breaks, or cannot show what is to be shown.
+    With ``streams``, a draft grows as a native Slack stream that ``asker`` sees. It continues as edits of the same
+    message once the stream ends, fails, or cannot show the part.
     """
 
     def __init__(
@@ -46,59 +46,59 @@ class SlackSurface:
         thread_ts: str,
         *,
         since: str = "",
-        around: ThreadContext | None = None,
-        native: Streams | None = None,
+        context: ThreadContext | None = None,
+        streams: StreamPolicy | None = None,
         asker: str = "",
         limits: Limits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._channel = channel_id
-        self._thread = thread_ts
+        self._thread_ts = thread_ts
         self._since = since
-        self._around = around
-        self._native = native if thread_ts and asker else None
+        self._context = context
+        self._streams = streams if thread_ts and asker else None
         self._asker = asker
         self._monotonic = monotonic
-        self._open: dict[str, Open] = {}
-        self._limits = replace(limits or LIMITS, appends=self._native is not None)
+        self._open_streams: dict[str, OpenStream] = {}
+        self._limits = replace(limits or LIMITS, appends=self._streams is not None)
 
     @property
     def limits(self) -> Limits:
-        """What Slack allows just now: a stream may be appended to more often than a message may be edited."""
-        often = min(APPEND_SECONDS, self._limits.edit_interval)
-        return replace(self._limits, edit_interval=often) if self._open else self._limits
+        """Slack's current limits: appending to a stream is allowed more often than editing a message."""
+        append_interval = min(APPEND_INTERVAL, self._limits.edit_interval)
+        return replace(self._limits, edit_interval=append_interval) if self._open_streams else self._limits
 
     async def post(self, part: Part) -> str:
-        """Post into the thread; the reference is the message's ``ts``."""
-        if part.settled is not None and not part.final and (streamed := await self._start(part)):
-            return streamed
+        """Post into the thread and return the message's ``ts``."""
+        if part.settled is not None and not part.final and (ts := await self._start_stream(part)):
+            return ts
         with errors.translated():
             posted = await self._client.chat_postMessage(
                 channel=self._channel,
-                thread_ts=self._thread or None,
+                thread_ts=self._thread_ts or None,
                 unfurl_links=False,
                 unfurl_media=False,
                 metadata=render.metadata(part),
                 **render.message(part),
             )
-        ts = posted.get("ts")
-        if not isinstance(ts, str):
-            raise SurfaceError("Slack took the message but did not say where it is; try again.")
-        return ts
+        posted_ts = posted.get("ts")
+        if not isinstance(posted_ts, str):
+            raise SurfaceError(user_messages.NO_MESSAGE_ID)
+        return posted_ts
 
     async def edit(self, ref: str, part: Part) -> None:
-        """Make the message read as ``part`` says: by appending to its stream, else by an edit."""
-        if ref in self._open and await self._append(ref, part):
+        """Show ``part`` in the message, by appending to its stream if possible, otherwise by an edit."""
+        if ref in self._open_streams and await self._append_to_stream(ref, part):
             return
-        if ref in self._open:
-            await self._stop(ref, part)
+        if ref in self._open_streams:
+            await self._stop_stream(ref, part)
         try:
             await self._update(ref, part)
         except SlackApiError as error:
-            if errors.code(error) not in native_streams.OPEN:
+            if errors.code(error) not in native_streams.STILL_OPEN:
                 raise errors.surface_error(error) from error
-            await self._stop(ref, part)
+            await self._stop_stream(ref, part)
             with errors.translated():
                 await self._update(ref, part)
 
@@ -107,15 +107,15 @@ class SlackSurface:
             await self._client.chat_update(channel=self._channel, ts=ref, **render.message(part))
 
     async def delete(self, ref: str) -> None:
-        """Take the message away; one that is already gone is fine."""
-        if ref in self._open:
-            await self._stop(ref)
+        """Delete the message; a message that is already gone is no error."""
+        if ref in self._open_streams:
+            await self._stop_stream(ref)
         try:
             await self._remove(ref)
         except SlackApiError as error:
-            if errors.code(error) not in native_streams.OPEN:
+            if errors.code(error) not in native_streams.STILL_OPEN:
                 raise errors.surface_error(error) from error
-            await self._stop(ref)
+            await self._stop_stream(ref)
             with errors.translated():
                 await self._remove(ref)
 
@@ -129,96 +129,102 @@ class SlackSurface:
 
     # --- streams
 
-    async def _start(self, part: Part) -> str | None:
-        """Start a stream; None where there is none to be had, so that the part is posted."""
-        native, now = self._native, self._monotonic()
-        if native is None or not native.allow(self._channel, now):
+    async def _start_stream(self, part: Part) -> str | None:
+        """Start a stream and return its ``ts``; None if streams are unavailable, so that the part is posted."""
+        streams, now = self._streams, self._monotonic()
+        if streams is None or not streams.allow(self._channel, now):
             return None
         try:
             with errors.reached():
                 started = await self._client.chat_startStream(
                     channel=self._channel,
-                    thread_ts=self._thread,
-                    chunks=render.opening(part),
-                    **await native.recipient(self._channel, self._asker),
+                    thread_ts=self._thread_ts,
+                    chunks=render.first_chunks(part),
+                    **await streams.recipient(self._channel, self._asker),
                 )
         except SurfaceError:
-            native.refused("unknown", self._channel, now, native_streams.PAUSE)
+            streams.record_refusal("unknown", self._channel, now, native_streams.UNCERTAIN_START_PAUSE)
             raise
         except SlackApiError as error:
             if errors.is_uncertain(error):
-                native.refused("unknown", self._channel, now, native_streams.PAUSE)
+                streams.record_refusal("unknown", self._channel, now, native_streams.UNCERTAIN_START_PAUSE)
                 raise errors.surface_error(error) from error
             code, seconds = errors.code(error), errors.retry_after(error)
-            if native.refused(code, self._channel, now, seconds):
-                log.info("Slack has no streams in %s (%s): answers are edited there", self._channel, code)
+            if streams.record_refusal(code, self._channel, now, seconds):
+                log.info(
+                    "Slack does not allow streams in %s (%s): answers there are shown by edits", self._channel, code
+                )
             return None
         ts = started.get("ts")
         if not isinstance(ts, str):
-            native.refused("no ts", self._channel, now)
+            streams.record_refusal("no ts", self._channel, now)
             return None
-        self._open[ts] = native_streams.opened(part, now)
+        self._open_streams[ts] = native_streams.started_stream(part, now)
         return ts
 
-    async def _append(self, ref: str, part: Part) -> bool:
-        """Let the stream grow; False where it is over, or cannot show the part."""
-        stream = self._open[ref]
-        chunks = stream.more(part, self._monotonic())
+    async def _append_to_stream(self, ref: str, part: Part) -> bool:
+        """Append the part to the stream. Return False if the stream is over, or cannot show the part."""
+        stream = self._open_streams[ref]
+        chunks = stream.next_chunks(part, self._monotonic())
         if chunks is None:
             return False
         try:
             if chunks:
-                stream.doubtful = True
+                stream.uncertain = True
                 with errors.reached():
                     await self._client.chat_appendStream(channel=self._channel, ts=ref, chunks=chunks)
         except SlackApiError as error:
             translated = errors.surface_error(error)
             if errors.code(error) in native_streams.ENDED:
-                del self._open[ref]
+                del self._open_streams[ref]
                 return False
             if isinstance(translated, RateLimited | MessageGone):
-                stream.doubtful = False
+                stream.uncertain = False
                 raise translated from error
             return False
-        stream.doubtful = False
-        stream.took(part)
+        stream.uncertain = False
+        stream.mark_appended(part)
         return True
 
-    async def _stop(self, ref: str, part: Part | None = None) -> None:
-        """End the stream of a message, with the end of its text where it is known; one that is over is fine."""
-        stream = self._open.get(ref)
-        chunks = stream.rest(part) if stream and part else []
-        named = render.metadata(part) if part else None
-        before = stream is not None and stream.doubtful
+    async def _stop_stream(self, ref: str, part: Part | None = None) -> None:
+        """Stop the stream of a message, with the rest of the part. A stream that is already over is no error."""
+        stream = self._open_streams.get(ref)
+        chunks = stream.final_chunks(part) if stream and part else []
+        metadata = render.metadata(part) if part else None
+        was_uncertain = stream is not None and stream.uncertain
         if stream is not None and chunks:
-            stream.doubtful = True
+            stream.uncertain = True
         try:
             with errors.reached():
-                await self._client.chat_stopStream(channel=self._channel, ts=ref, chunks=chunks or None, metadata=named)
+                await self._client.chat_stopStream(
+                    channel=self._channel, ts=ref, chunks=chunks or None, metadata=metadata
+                )
         except SlackApiError as error:
             translated = errors.surface_error(error)
             if isinstance(translated, RateLimited) and stream is not None:
-                stream.doubtful = before
+                stream.uncertain = was_uncertain
             if isinstance(translated, RateLimited | MessageGone) or errors.is_uncertain(error):
                 raise translated from error
             if chunks and errors.code(error) not in native_streams.ENDED:
-                await self._stop(ref, part)
-        self._open.pop(ref, None)
+                await self._stop_stream(ref, part)
+        self._open_streams.pop(ref, None)
+
+    # --- recovery, files and context
 
     async def find(self, nonce: str) -> str | None:
-        """Look through the thread for the message that carries the nonce; None too where the app may not read it."""
-        if not self._thread:
+        """Return the ``ts`` of the message with the nonce; None if not found or if the app may not read the thread."""
+        if not self._thread_ts:
             return None
         cursor = ""
-        for _ in range(PAGES):
+        for _ in range(MAX_PAGES):
             try:
                 with errors.reached():
                     page = await self._client.conversations_replies(
                         channel=self._channel,
-                        ts=self._thread,
+                        ts=self._thread_ts,
                         oldest=self._since or "0",
                         include_all_metadata=True,
-                        limit=PAGE,
+                        limit=PAGE_SIZE,
                         cursor=cursor or None,
                     )
             except SlackApiError as error:
@@ -237,64 +243,64 @@ class SlackSurface:
         """Upload a file into the thread."""
         with errors.translated():
             await self._client.files_upload_v2(
-                channel=self._channel, thread_ts=self._thread or None, filename=name, title=name, content=data
+                channel=self._channel, thread_ts=self._thread_ts or None, filename=name, title=name, content=data
             )
 
     async def fetch(self, file: StoredAttachment) -> bytes:
-        """The bytes of a file that was attached to the question."""
-        if self._around is None:
-            raise SurfaceError("files cannot be read here")
-        return await self._around.fetch(file)
+        """Return the content of a file attached to the question."""
+        if self._context is None:
+            raise SurfaceError(user_messages.FILES_NOT_READABLE)
+        return await self._context.fetch(file)
 
     async def above(self) -> ThreadAbove | None:
-        """The thread above the question; None where the question begins it."""
-        if self._around is None or not self._since or self._since == self._thread:
+        """Return the thread above the question; None if the question starts the thread."""
+        if self._context is None or not self._since or self._since == self._thread_ts:
             return None
-        return await self._around.above(self._channel, self._thread, self._since)
+        return await self._context.above(self._channel, self._thread_ts, self._since)
 
 
 class DirectSurface(SlackSurface):
-    """The asker's direct message: where a private question's answer goes when the command that waited for it is gone.
+    """Posts in the asker's direct messages: a private answer goes there if the command that waited for it is gone.
 
-    References that are no ``ts`` stem from the place that the answer was first meant for; editing one posts here.
+    References that are not a ``ts`` come from the answer's original place; editing one of them posts here.
     """
 
     def __init__(self, client: AsyncWebClient, user_id: str) -> None:
         super().__init__(client, "", "")
-        self._user = user_id
-        self._moved: dict[str, str] = {}
+        self._user_id = user_id
+        self._moved_refs: dict[str, str] = {}
 
     async def post(self, part: Part) -> str:
-        """Open the direct message, and post."""
+        """Open the direct message and post."""
         if not self._channel:
             with errors.translated():
-                opened = await self._client.conversations_open(users=self._user)
+                opened = await self._client.conversations_open(users=self._user_id)
             self._channel = str((opened.get("channel") or {}).get("id"))
         return await super().post(part)
 
     async def edit(self, ref: str, part: Part) -> None:
-        """Make the message read as ``part`` says, here."""
-        if self._channel and (_is_ts(ref) or ref in self._moved):
-            await super().edit(self._moved.get(ref, ref), part)
+        """Show ``part`` in the direct message."""
+        if self._channel and (_is_ts(ref) or ref in self._moved_refs):
+            await super().edit(self._moved_refs.get(ref, ref), part)
         else:
-            self._moved[ref] = await self.post(part)
+            self._moved_refs[ref] = await self.post(part)
 
     async def delete(self, ref: str) -> None:
-        """Take away what was posted here."""
-        if self._channel and (_is_ts(ref) or ref in self._moved):
-            await super().delete(self._moved.get(ref, ref))
+        """Delete a message that was posted here; ignore other references."""
+        if self._channel and (_is_ts(ref) or ref in self._moved_refs):
+            await super().delete(self._moved_refs.get(ref, ref))
 
 
-def surface_of(
-    client: AsyncWebClient, turn: Turn, around: ThreadContext | None = None, native: Streams | None = None
+def surface_for_turn(
+    client: AsyncWebClient, turn: Turn, context: ThreadContext | None = None, streams: StreamPolicy | None = None
 ) -> SlackSurface:
-    """Where the reply to a stored turn goes: its thread, or the asker's DM where it never had one."""
+    """Return the surface for a stored turn: its thread, or the asker's direct messages if it has no thread."""
     thread, asker = turn.thread, turn.author.id
     if _is_ts(thread.thread_id):
-        asked = turn.message_id.partition(":")[0]
-        since = asked if _is_ts(asked) else ""
+        question_ts = turn.message_id.partition(":")[0]
+        since = question_ts if _is_ts(question_ts) else ""
         return SlackSurface(
-            client, thread.channel_id, thread.thread_id, since=since, around=around, native=native, asker=asker
+            client, thread.channel_id, thread.thread_id, since=since, context=context, streams=streams, asker=asker
         )
     return DirectSurface(client, asker)
 

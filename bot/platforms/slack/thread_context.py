@@ -1,4 +1,4 @@
-"""What stands around a question in Slack: the files beside it, and the thread above it."""
+"""Reads the context of a question in Slack: its attachments and the earlier messages of its thread."""
 
 from __future__ import annotations
 
@@ -8,72 +8,81 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.platforms.slack import errors, parse
-from bot.platforms.slack.files import Downloads
-from bot.platforms.slack.users import People
+from bot.platforms.slack import errors, payloads
+from bot.platforms.slack.file_downloads import FileDownloads
+from bot.platforms.slack.users import UserDirectory
 from bot.types.conversation import StoredAttachment, ThreadAbove
 
-PAGE, PAGES = 100, 5
-KEPT = 60
-"""Messages of a long thread: its first, and the last ones before the question."""
+PAGE_SIZE, MAX_PAGES = 100, 5
+MAX_MESSAGES = 60
+"""Messages kept of a long thread: the first one, and the last ones before the question."""
 MESSAGE_CHARS = 2_000
-PATIENCE_SECONDS = 20.0
-"""An app that is distributed outside the Marketplace may read one page a minute: then the answer does without."""
+TIMEOUT_SECONDS = 20.0
+"""Slack limits apps distributed outside the Marketplace to one page a minute. Those answers omit the thread."""
 
 
 class ThreadContext:
-    """Reads for answers. Its client waits a 429 out."""
+    """Reads attachments and threads. ``client`` must wait out HTTP 429 responses."""
 
     def __init__(
-        self, client: AsyncWebClient, downloads: Downloads, people: People, *, own_bot: Callable[[], Awaitable[str]]
+        self,
+        client: AsyncWebClient,
+        downloads: FileDownloads,
+        users: UserDirectory,
+        *,
+        own_bot_id: Callable[[], Awaitable[str]],
     ) -> None:
         self._client = client
         self._downloads = downloads
-        self._people = people
-        self._own_bot = own_bot
+        self._users = users
+        self._own_bot_id = own_bot_id
 
     async def fetch(self, file: StoredAttachment) -> bytes:
-        """The bytes of a file. Raises UsageError."""
+        """Return the content of an attached file. Raises UsageError."""
         return await self._downloads.read(file.ref, file.name, file.content_type)
 
     async def above(self, channel_id: str, thread_ts: str, before: str) -> ThreadAbove | None:
-        """What people and other bots wrote in the thread before that message. Raises SurfaceError, TimeoutError."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            said = await self._said(channel_id, thread_ts, before)
-            if not said:
-                return None
-            lines = [f"{await self._name(message)}: {_text(message)}" for message in said]
-        people = dict.fromkeys(str(message["user"]) for message in said if message.get("user"))
-        return ThreadAbove("\n".join(lines), tuple(people))
+        """Return what users and other bots wrote in the thread before the message ``before``.
 
-    async def _said(self, channel_id: str, thread_ts: str, before: str) -> list[Mapping[str, Any]]:
+        Raises SurfaceError, TimeoutError.
+        """
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            messages = await self._earlier_messages(channel_id, thread_ts, before)
+            if not messages:
+                return None
+            lines = [f"{await self._author_name(message)}: {_text(message)}" for message in messages]
+        user_ids = dict.fromkeys(str(message["user"]) for message in messages if message.get("user"))
+        return ThreadAbove("\n".join(lines), tuple(user_ids))
+
+    async def _earlier_messages(self, channel_id: str, thread_ts: str, before: str) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
-        cursor, own = "", await self._own_bot()
-        for _ in range(PAGES):
+        cursor, own_bot_id = "", await self._own_bot_id()
+        for _ in range(MAX_PAGES):
             with errors.translated():
                 page = await self._client.conversations_replies(
-                    channel=channel_id, ts=thread_ts, latest=before, limit=PAGE, cursor=cursor or None
+                    channel=channel_id, ts=thread_ts, latest=before, limit=PAGE_SIZE, cursor=cursor or None
                 )
-            found += [message for message in page.get("messages") or [] if self._counts(message, before, own)]
+            found += [message for message in page.get("messages") or [] if _is_context(message, before, own_bot_id)]
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break
-        return found if len(found) <= KEPT else [found[0], *found[1 - KEPT :]]
+        return found if len(found) <= MAX_MESSAGES else [found[0], *found[1 - MAX_MESSAGES :]]
 
-    def _counts(self, message: Mapping[str, Any], before: str, own: str) -> bool:
-        ours = own and message.get("bot_id") == own
-        spoken = message.get("subtype") in parse.SPOKEN or message.get("bot_id")
-        earlier = float(message.get("ts") or 0) < float(before)
-        return bool(earlier and spoken and not ours and _text(message))
-
-    async def _name(self, message: Mapping[str, Any]) -> str:
+    async def _author_name(self, message: Mapping[str, Any]) -> str:
         if message.get("user") and not message.get("bot_id"):
-            return (await self._people.author(str(message["user"]))).name
+            return (await self._users.author(str(message["user"]))).name
         profile = message.get("bot_profile") or {}
         return f"{message.get('username') or profile.get('name') or 'another bot'} (a bot)"
 
 
+def _is_context(message: Mapping[str, Any], before: str, own_bot_id: str) -> bool:
+    is_own = own_bot_id and message.get("bot_id") == own_bot_id
+    is_written = message.get("subtype") in payloads.USER_SUBTYPES or message.get("bot_id")
+    is_earlier = float(message.get("ts") or 0) < float(before)
+    return bool(is_earlier and is_written and not is_own and _text(message))
+
+
 def _text(message: Mapping[str, Any]) -> str:
-    text = parse.plain(str(message.get("text") or ""))[:MESSAGE_CHARS]
+    text = payloads.plain_text(str(message.get("text") or ""))[:MESSAGE_CHARS]
     names = ", ".join(str(file.get("name")) for file in message.get("files") or () if file.get("name"))
     return f"{text} (attached: {names})".strip() if names else text

@@ -1,8 +1,13 @@
-"""What Slack users read from the bot itself: labels, short confirmations and refusals."""
+"""Holds every text that people read from the bot in Slack, in its install pages and in its app manifest.
+
+Findings of ``parley doctor`` and startup errors are for the operator; they stay next to the check they report.
+"""
 
 from __future__ import annotations
 
 from bot.types.display import Action
+
+# --- answers
 
 LABELS: dict[Action, str] = {
     "stop": "Stop",
@@ -16,52 +21,241 @@ LABELS: dict[Action, str] = {
 
 HINTS: dict[Action, str] = {
     "stop": "Stop this answer",
-    "again": "Answer the question once more",
-    "strong": "Answer the question with the stronger model",
+    "again": "Ask this question again",
+    "strong": "Ask again with the stronger model",
     "up": "This answer helped",
     "down": "This answer did not help",
-    "why": "How this answer came about",
-    "sources": "What this answer rests on, each quote in its place",
+    "why": "Show how this answer was made",
+    "sources": "Show the sources of this answer with the quoted passages",
 }
 
 PENDING = "…"
-CUT = "\n\n_Cut here: a Slack message holds no more. The file has all of it._"
-THANKS = "Thanks, noted."
+TRUNCATED = "\n\n_This message is too long for Slack. The attached file has all of it._"
+THANKS = "Thanks for the feedback."
 REASON_TITLE = "What was wrong?"
 REASON_LABEL = "What should the answer have said?"
-WORKING = "I am on it…"
-IN_DIRECT_MESSAGE = "I am on it. You can watch the progress in our direct messages."
-INTERRUPTED = "I was restarted in the middle of this. Please run it again."
-NOT_STORED = "I cannot take your message in right now. I will try again within a few minutes."
-
-NOT_INSTALLED = "Parley is not installed in this workspace any more; install it again."
-
-SHARE = "Share with the channel"
-HALT = "Stop reading"
-ABOUT_MENU = "Ask Parley about this"
-FORGET_MENU = "Forget this"
-ABOUT_TITLE = "Ask about this message"
-ABOUT_LABEL = "Your question"
-FORGOTTEN = "Forgotten: the question, its answer, and what was made of them."
-NOT_YOURS_TO_FORGET = "Only the person who asked, or an admin, can have this forgotten."
-NOTHING_TO_FORGET = "That message is neither a question to me nor an answer of mine, so there is nothing to forget."
+REASON_SUBMIT = "Send"
+REASON_CLOSE = "Skip"
+OUTDATED_BUTTON = "This button is from another version of me. Please ask your question again."
 
 
-def more_sources(count: int) -> str:
-    """The line under a list of sources that was cut."""
+def page_number(page: int) -> str:
+    """Return the page of a source."""
+    return f"page {page}"
+
+
+def hidden_sources(count: int) -> str:
+    """Return the line below a truncated list of sources."""
     return f"and {count} more {'source' if count == 1 else 'sources'}"
 
 
-def more_rows(count: int) -> str:
-    """The line under a table that was cut."""
-    return f"{count} more {'row is' if count == 1 else 'rows are'} not shown here; the file has them."
+def hidden_rows(count: int) -> str:
+    """Return the line below a truncated table."""
+    return f"{count} more {'row is' if count == 1 else 'rows are'} in the file."
 
 
-def told_of_files(count: int) -> str:
-    """Where the files of a private reply are."""
+# --- commands
+
+WORKING = "Working on it…"
+PROGRESS_IN_DIRECT_MESSAGE = "Working on it. You can follow the progress in our direct messages."
+INTERRUPTED = "I was restarted before this finished. Please run it again."
+NOT_STORED = "I cannot save your message right now. I will try again within a few minutes."
+NOT_INSTALLED = "Parley is no longer installed in this workspace. Install it again."
+STOP_INGEST = "Stop"
+
+
+def uploaded_to_direct_message(count: int) -> str:
+    """Return the note that says where the files of a private reply are."""
     return f"The {'file is' if count == 1 else 'files are'} in our direct messages."
 
 
-def broken(trace: str) -> str:
-    """An unexpected failure, with the id under which the log tells more."""
-    return f"Something went wrong on my side. Please try again; the operator finds the cause in the log under {trace}."
+def internal_error(trace_id: str) -> str:
+    """Return the reply to an unexpected failure; ``trace_id`` finds it in the log."""
+    return f"Something went wrong. Please try again. If it happens again, give your admin the trace ID {trace_id}."
+
+
+# --- message shortcuts
+
+SHARE = "Share with the channel"
+ABOUT_MENU = "Ask Parley about this"
+ABOUT_MENU_DESCRIPTION = "Only you see the answer"
+ABOUT_TITLE = "Ask about this message"
+ABOUT_LABEL = "Your question"
+ABOUT_SUBMIT = "Ask"
+ABOUT_CLOSE = "Cancel"
+FORGET_MENU = "Forget this"
+FORGET_MENU_DESCRIPTION = "Deletes a question and its answer"
+FORGOTTEN = (
+    "Deleted the question, its answer and everything derived from them. "
+    "Their cost stays in the ledger, as numbers only."
+)
+NOT_YOURS_TO_FORGET = "Only the asker or an admin can delete this."
+NOTHING_TO_FORGET = (
+    "There is nothing to delete for this message. Choose a question that someone asked me, or one of my answers."
+)
+
+# --- attached files
+
+
+def file_not_in_slack(name: str) -> str:
+    """Return the refusal of a file that is stored outside Slack."""
+    return f"{name} is not stored in Slack. Upload the file itself."
+
+
+def file_too_large(name: str, megabytes: int) -> str:
+    """Return the refusal of a file above the size limit."""
+    return f"{name} is larger than {megabytes} MB. Share a smaller file."
+
+
+def download_failed(name: str) -> str:
+    """Return the message for a download that failed."""
+    return f"I could not download {name} from Slack. Please upload it again."
+
+
+def download_refused(name: str, status: int) -> str:
+    """Return the message for a download that Slack refused with an HTTP status."""
+    return f"I could not download {name} (Slack returned {status}). Please upload it again."
+
+
+def download_not_permitted(name: str) -> str:
+    """Return the message for a download without the scope for it."""
+    return f"I may not read {name}. The Slack app needs the files:read scope; add it and reinstall the app."
+
+
+FILES_NOT_READABLE = "I cannot read files here."
+
+# --- channels as documents
+
+NO_DIRECT_MESSAGES = "Direct messages cannot be added."
+NOT_A_MEMBER = "You are not in that channel, so you cannot add it."
+INVITE_ME = "I am not in that channel. Invite me there with /invite, then try again."
+CHANNEL_NOT_FOUND = "There is no such channel, or it is private and I am not in it. Invite me there with /invite."
+STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later; it continues where it stopped."
+
+
+def invite_me_to(channel: str) -> str:
+    """Return the message for a channel without the bot."""
+    return f"I am not in #{channel}. Invite me there with /invite, then try again."
+
+
+def missing_scope(scope: str) -> str:
+    """Return the message for a call without the scope that it needs; ``scope`` is empty if Slack does not name it."""
+    return (
+        f"The Slack app lacks {scope or 'a permission'}. Run `parley manifest slack`, update the app with its output, "
+        "and reinstall the app."
+    )
+
+
+# --- errors of the Slack API
+
+RATE_LIMITED = "Slack limits my requests right now. Try again in a moment."
+NO_MESSAGE_ID = "Slack accepted the message but did not return its ID. Try again."
+
+GONE = {
+    "message_not_found": "the message was deleted",
+    "thread_not_found": "the thread was deleted",
+    "channel_not_found": "the channel does not exist, or the bot was never in it",
+    "is_archived": "the channel is archived",
+    "not_in_channel": "the bot is not in the channel; invite it with /invite",
+    "cant_update_message": "the message belongs to another user",
+    "edit_window_closed": "the workspace no longer allows editing the message",
+    "restricted_action": "the workspace does not allow the bot to post there",
+    "restricted_action_read_only_channel": "the channel is read-only",
+    "restricted_action_thread_locked": "the thread is locked",
+    "restricted_action_thread_only_channel": "the channel allows posts in threads only",
+    "user_not_in_channel": "the user is not in the channel",
+    "token_revoked": "the bot token was revoked; reinstall the app",
+    "token_expired": "the bot token has expired; reinstall the app",
+    "account_inactive": "the app was removed from the workspace; reinstall it",
+    "invalid_auth": "Slack does not accept SLACK_BOT_TOKEN; copy it again from 'OAuth & Permissions'",
+    "not_authed": "Slack received no token; set SLACK_BOT_TOKEN",
+    "team_access_not_granted": "the app has no access to this workspace; install it there",
+}
+"""Slack error codes after which nothing can be shown in that place any more, with their reasons."""
+
+REFUSED = {
+    "missing_scope": "the app lacks a permission; run `parley doctor`, then reinstall the app",
+    "msg_too_long": "the text is too long for a Slack message",
+    "msg_blocks_too_long": "the text is too long for a Slack message",
+    "invalid_blocks": "Slack does not accept the layout of the message",
+    "no_text": "the message is empty",
+}
+"""Other Slack error codes with their reasons."""
+
+_UNKNOWN_REASON = "see the log, and try again"
+
+
+def message_gone(code: str) -> str:
+    """Return the message for an error code in ``GONE``."""
+    return f"Slack cannot show this ({code}): {GONE[code]}."
+
+
+def call_refused(code: str) -> str:
+    """Return the message for any other error code."""
+    return f"Slack refused this ({code}): {REFUSED.get(code, _UNKNOWN_REASON)}."
+
+
+def history_refused(code: str) -> str:
+    """Return the message for an error code while reading a channel's history."""
+    return f"Slack refused this ({code}): {GONE.get(code, _UNKNOWN_REASON)}."
+
+
+def unreachable(error: Exception, remedy: str) -> str:
+    """Return the message for a call without an answer; ``remedy`` is a sentence."""
+    return f"Slack cannot be reached ({type(error).__name__}). {remedy}"
+
+
+def not_deleted(code: str) -> str:
+    """Return the message for a message that Slack does not delete."""
+    return f"Slack did not delete a message ({code})."
+
+
+# --- installation in a workspace
+
+APP_REMOVED = "Parley is not installed in this Slack workspace. Install it again."
+TOKEN_RENEWAL_RUNNING = "The Slack token of this workspace is being renewed. Try again."  # noqa: S105
+
+INSTALL_NEXT_STEP = "Write <code>/invite @Parley</code> in a channel, then ask it something."
+INSTALL_OPEN_SLACK = "Open Slack"
+INSTALL_FAILED = "Parley was not installed"
+INSTALL_START_AGAIN = "Start again"
+WRONG_BROWSER = "The installation did not start in this browser. Start again."
+INSTALL_EXPIRED = "This installation took longer than ten minutes, or is already complete. Start again."
+INSTALL_DENIED = "You did not allow the app, so nothing was installed."
+NO_BOT_TOKEN = "Slack returned no bot token. Start again."  # noqa: S105
+WORKSPACE_NOT_SERVED = "This Parley does not serve your workspace. Ask its operator to add it."
+
+
+def installed_in(workspace: str) -> str:
+    """Return the title of the page after an installation; ``workspace`` may be empty."""
+    return f"Parley is installed in {workspace}" if workspace else "Parley is installed"
+
+
+def install_refused(code: str) -> str:
+    """Return the reason for an installation that Slack refused."""
+    return f"Slack did not allow the installation ({code or 'no code'}). Start again."
+
+
+def install_not_finished(code: str) -> str:
+    """Return the reason for an installation that failed while exchanging the code for tokens."""
+    return f"Slack did not finish the installation ({code}). Start again."
+
+
+def token_not_renewed(code: str) -> str:
+    """Return the message for a token that Slack will never renew."""
+    return f"Slack does not renew the token of this workspace ({code}). Install the app again."
+
+
+# --- app manifest
+
+APP_DESCRIPTION = "Answers from your team's own documents, with sources."
+APP_LONG_DESCRIPTION = (
+    "Mention Parley in a channel or send it a direct message. It answers in a thread from the documents that your team "
+    "added, with numbered sources whose quotes you can check. Ask follow-up questions in the same thread, stop an "
+    "answer, ask again with the stronger model, or ask why. Add documents with /ingest, see the costs with /costs and "
+    "your budget with /budget."
+)
+PROMPT_TOPICS_TITLE = "What do you know?"
+PROMPT_TOPICS = "Which topics do your documents cover?"
+PROMPT_HELP_TITLE = "How do I use you?"
+PARLEY_COMMAND_DESCRIPTION = "Everything Parley can do"

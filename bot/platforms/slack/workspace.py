@@ -1,4 +1,4 @@
-"""Everything that speaks with one workspace, and which workspace an event or a turn belongs to."""
+"""Builds the components of each Slack workspace, and finds the workspace of an event or a turn."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from bot.commands.services import Services
 from bot.config import Settings
 from bot.engine.ports.surface import Surface
 from bot.errors import ConfigError
-from bot.platforms.slack import connection
-from bot.platforms.slack.background_tasks import Errands
-from bot.platforms.slack.command_runner import Commands
-from bot.platforms.slack.ephemeral import Whisper
-from bot.platforms.slack.event_listeners import Listeners
-from bot.platforms.slack.files import Downloads
-from bot.platforms.slack.history import Channels
-from bot.platforms.slack.installations import Installations, Stored
-from bot.platforms.slack.native_streams import Streams
-from bot.platforms.slack.parse import Me
-from bot.platforms.slack.shortcuts import Menus
-from bot.platforms.slack.surface import surface_of
+from bot.platforms.slack import web_client
+from bot.platforms.slack.background_tasks import BackgroundTasks
+from bot.platforms.slack.bot_tokens import BotTokenSource
+from bot.platforms.slack.channel_history import ChannelAccess
+from bot.platforms.slack.command_replies import ReplySender
+from bot.platforms.slack.command_runner import CommandRunner
+from bot.platforms.slack.event_listeners import EventListeners
+from bot.platforms.slack.file_downloads import FileDownloads
+from bot.platforms.slack.installations import Installations, InstallationToken
+from bot.platforms.slack.native_streams import StreamPolicy
+from bot.platforms.slack.payloads import BotUser
+from bot.platforms.slack.shortcuts import MessageShortcuts
+from bot.platforms.slack.surface import surface_for_turn
 from bot.platforms.slack.thread_context import ThreadContext
-from bot.platforms.slack.tokens import Tokens
-from bot.platforms.slack.users import People
+from bot.platforms.slack.users import UserDirectory
 from bot.types.turns import Turn
 
 if TYPE_CHECKING:
@@ -34,89 +34,93 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """What the workspaces share."""
+class SharedResources:
+    """What all workspaces of a process share."""
 
     dispatcher: Dispatcher
     services: Services
     settings: Settings
     session: aiohttp.ClientSession
-    errands: Errands
+    background: BackgroundTasks
 
 
-class Events(NamedTuple):
-    """The entry points of a workspace."""
+class EventHandlers(NamedTuple):
+    """The event handlers of a workspace."""
 
-    me: Me
-    listeners: Listeners
-    menus: Menus
+    bot: BotUser
+    listeners: EventListeners
+    shortcuts: MessageShortcuts
 
 
 class Workspace:
-    """One workspace: its clients, its people, its surfaces and its entry points, all with its own token."""
+    """One workspace: its clients, users, surfaces and event handlers, all with its own token."""
 
-    def __init__(self, house: House, tokens: Tokens, me: Callable[[], Awaitable[Me]]) -> None:
-        """``me`` tells who the bot is there, anew after an installation; it raises SurfaceError."""
-        settings, limit = house.settings, house.settings.max_file_mb * 1_000_000
-        self._house = house
-        self._me = me
-        self.clients = connection.clients(settings, house.session, tokens)
-        self.people = People(self.clients.patient, settings.admins)
-        self.downloads = Downloads(house.session, tokens, connection.api_url(settings), max_bytes=limit)
-        self.whisper = Whisper(self.clients.patient, house.session)
-        self.commands = Commands(self.whisper, house.services, channels=Channels(self.clients.patient))
-        self._around = ThreadContext(self.clients.patient, self.downloads, self.people, own_bot=self._own_bot)
-        self._streams: Streams | None = None
-        self._ears: Events | None = None
+    def __init__(
+        self, shared: SharedResources, tokens: BotTokenSource, bot_user: Callable[[], Awaitable[BotUser]]
+    ) -> None:
+        """``bot_user`` returns the bot's current identity, which changes with a reinstallation; raises SurfaceError."""
+        settings, session = shared.settings, shared.session
+        self._shared = shared
+        self._bot_user = bot_user
+        self.clients = web_client.create_clients(settings, session, tokens)
+        client = self.clients.retrying
+        self.users = UserDirectory(client, settings.admins)
+        max_bytes = settings.max_file_mb * 1_000_000
+        self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
+        self.replies = ReplySender(client, session)
+        self.command_runner = CommandRunner(self.replies, shared.services, channels=ChannelAccess(client))
+        self._context = ThreadContext(client, self.downloads, self.users, own_bot_id=self._own_bot_id)
+        self._streams: StreamPolicy | None = None
+        self._handlers: EventHandlers | None = None
 
     def surface(self, turn: Turn) -> Surface:
-        """Where the reply to a turn of this workspace goes."""
+        """Return the surface for the reply to a turn of this workspace."""
         if self._streams is None:
-            pace = self._house.services.workspace_pacing.of(turn.thread.tenant_id, turn.thread.platform)
-            self._streams = Streams(self._house.settings.slack_streaming, self._team, pace)
-        return surface_of(self.clients.prompt, turn, self._around, self._streams)
+            pacing = self._shared.services.workspace_pacing.of(turn.thread.tenant_id, turn.thread.platform)
+            self._streams = StreamPolicy(self._shared.settings.slack_streaming, self._team_of, pacing)
+        return surface_for_turn(self.clients.single_attempt, turn, self._context, self._streams)
 
-    async def ears(self) -> Events:
-        """Its entry points. Raises SurfaceError where the app is not installed there any more."""
-        me = await self._me()
-        if self._ears is None or self._ears.me != me:
-            self._ears = Events(me, self._listeners(me), self._menus(me))
-        return self._ears
+    async def handlers(self) -> EventHandlers:
+        """Return the event handlers. Raises SurfaceError if the app is no longer installed."""
+        bot = await self._bot_user()
+        if self._handlers is None or self._handlers.bot != bot:
+            self._handlers = EventHandlers(bot, self._create_listeners(bot), self._create_shortcuts(bot))
+        return self._handlers
 
     async def close(self) -> None:
-        """Give up look-ups; answers go on being written."""
-        await self.people.close()
-        await self.clients.prompt.detach()
+        """Cancel user lookups and leave the connection pool. Answers in progress are still written."""
+        await self.users.close()
+        await self.clients.single_attempt.detach()
 
-    async def _own_bot(self) -> str:
-        return (await self._me()).bot_id
+    async def _own_bot_id(self) -> str:
+        return (await self._bot_user()).bot_id
 
-    async def _team(self, user_id: str) -> str:
-        """The workspace of a person: this one, or one of the organisation that installed the app as a whole."""
-        return (await self._me()).team_id or await self.people.team(user_id)
+    async def _team_of(self, user_id: str) -> str:
+        """Return a user's workspace: this one, or one of the organization that installed the app org-wide."""
+        return (await self._bot_user()).team_id or await self.users.team(user_id)
 
-    def _listeners(self, me: Me) -> Listeners:
-        return Listeners(
-            self._house.dispatcher,
-            me,
-            client=self.clients.patient,
-            people=self.people,
+    def _create_listeners(self, bot: BotUser) -> EventListeners:
+        return EventListeners(
+            self._shared.dispatcher,
+            bot,
+            client=self.clients.retrying,
+            users=self.users,
             downloads=self.downloads,
-            whisper=self.whisper,
-            commands_=self.commands,
-            errands=self._house.errands,
+            replies=self.replies,
+            command_runner=self.command_runner,
+            background=self._shared.background,
             surface_for=self.surface,
         )
 
-    def _menus(self, me: Me) -> Menus:
-        return Menus(
-            self._house.dispatcher,
-            me,
-            client=self.clients.patient,
-            people=self.people,
-            whisper=self.whisper,
-            commands=self.commands,
-            errands=self._house.errands,
+    def _create_shortcuts(self, bot: BotUser) -> MessageShortcuts:
+        return MessageShortcuts(
+            self._shared.dispatcher,
+            bot,
+            client=self.clients.retrying,
+            users=self.users,
+            replies=self.replies,
+            command_runner=self.command_runner,
+            background=self._shared.background,
             surface_for=self.surface,
         )
 
@@ -124,67 +128,67 @@ class Workspace:
 class Workspaces(Protocol):
     """The workspaces that this process serves."""
 
-    async def of(self, team_id: str | None, enterprise_id: str | None, *, as_a_whole: bool) -> Workspace | None:
-        """The workspace of an event; None where the app is not installed there."""
+    async def of_event(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> Workspace | None:
+        """Return the workspace of an event; None if the app is not installed there."""
 
     def of_turn(self, turn: Turn) -> Workspace:
-        """The workspace of a stored turn."""
+        """Return the workspace of a stored turn."""
 
-    async def removed(self, team_id: str | None, enterprise_id: str | None, told_at: float) -> None:
-        """Slack tells that the app was removed; ``told_at`` in seconds since 1970."""
+    async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
+        """Handle the removal of the app from a workspace at ``removed_at`` (Unix time)."""
 
     async def close(self) -> None: ...
 
 
-class One:
-    """The one workspace whose token stands in the settings."""
+class SingleWorkspace:
+    """The one workspace whose token is in the settings."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    async def of(self, team_id: str | None, enterprise_id: str | None, *, as_a_whole: bool) -> Workspace | None:
+    async def of_event(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> Workspace | None:
         return self._workspace
 
     def of_turn(self, turn: Turn) -> Workspace:
         return self._workspace
 
-    async def removed(self, team_id: str | None, enterprise_id: str | None, told_at: float) -> None:
-        raise ConfigError("Slack: the app was removed from the workspace; install it again, and set SLACK_BOT_TOKEN.")
+    async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
+        raise ConfigError("The Slack app was removed from the workspace; reinstall it, and set SLACK_BOT_TOKEN.")
 
     async def close(self) -> None:
         await self._workspace.close()
 
 
-class Many:
-    """Workspaces that installed the app themselves."""
+class InstalledWorkspaces:
+    """The workspaces that installed the app themselves."""
 
-    def __init__(self, house: House, installations: Installations) -> None:
-        self._house = house
+    def __init__(self, shared: SharedResources, installations: Installations) -> None:
+        self._shared = shared
         self._installations = installations
-        self._known: dict[str, Workspace] = {}
+        self._workspaces: dict[str, Workspace] = {}
 
-    async def of(self, team_id: str | None, enterprise_id: str | None, *, as_a_whole: bool) -> Workspace | None:
-        name = await self._installations.find(team_id, enterprise_id, as_a_whole=as_a_whole)
-        return self._named(name) if name else None
+    async def of_event(self, team_id: str | None, enterprise_id: str | None, *, org_wide: bool) -> Workspace | None:
+        key = await self._installations.find(team_id, enterprise_id, org_wide=org_wide)
+        return self._workspace(key) if key else None
 
     def of_turn(self, turn: Turn) -> Workspace:
-        return self._named(self._installations.of_tenant(turn.thread.tenant_id))
+        return self._workspace(self._installations.of_tenant(turn.thread.tenant_id))
 
-    async def removed(self, team_id: str | None, enterprise_id: str | None, told_at: float) -> None:
-        for name in await self._installations.remove(team_id, enterprise_id, told_at=told_at):
-            workspace = self._known.pop(name, None)
+    async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
+        for key in await self._installations.remove(team_id, enterprise_id, removed_at=removed_at):
+            workspace = self._workspaces.pop(key, None)
             if workspace is not None:
                 await workspace.close()
 
     async def close(self) -> None:
-        for workspace in self._known.values():
+        for workspace in self._workspaces.values():
             await workspace.close()
 
-    def _named(self, name: str) -> Workspace:
-        if name not in self._known:
+    def _workspace(self, key: str) -> Workspace:
+        if key not in self._workspaces:
 
-            async def me() -> Me:
-                return await self._installations.me(name)
+            async def bot_user() -> BotUser:
+                return await self._installations.bot_user(key)
 
-            self._known[name] = Workspace(self._house, Stored(self._installations, name), me)
-        return self._known[name]
+            self._workspaces[key] = Workspace(self._shared, InstallationToken(self._installations, key), bot_user)
+        return self._workspaces[key]

@@ -1,4 +1,4 @@
-"""Every entry point from Slack, led to the workspace that it belongs to."""
+"""Routes every request from Slack to the event handlers of its workspace."""
 
 from __future__ import annotations
 
@@ -14,58 +14,66 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.errors import ParleyError, for_operator, unforeseen
-from bot.platforms.slack import manifest, render
-from bot.platforms.slack.background_tasks import Errands
-from bot.platforms.slack.workspace import Events, Workspaces
+from bot.platforms.slack import manifest, modals, render
+from bot.platforms.slack.background_tasks import BackgroundTasks
+from bot.platforms.slack.workspace import EventHandlers, Workspaces
 
 log = logging.getLogger(__name__)
 
-NOTED_EVERY = 3600.0
-"""Seconds between two notes of the same kind of event."""
+RECORD_INTERVAL = 3600.0
+"""Seconds between two records of the same kind of event."""
 
-Note = Callable[[str, str], Coroutine[Any, Any, None]]
-"""``note(tenant_id, kind)``: an event of that kind came."""
+RecordEvent = Callable[[str, str], Coroutine[Any, Any, None]]
+"""``record_event(tenant_id, kind)`` stores that an event of that kind arrived."""
 
 
-class Switchboard:
-    """Attaches to a Bolt app made with ``process_before_response=True``: the ack goes out when a listener is done."""
+class WorkspaceRouter:
+    """Routes the requests of a Bolt app to the workspaces.
+
+    The app needs ``process_before_response=True``: it then acknowledges after the listener has finished.
+    """
 
     def __init__(
         self,
         workspaces: Workspaces,
-        errands: Errands,
-        note: Note,
+        background: BackgroundTasks,
+        record_event: RecordEvent,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workspaces = workspaces
-        self._errands = errands
-        self._note = note
+        self._background = background
+        self._record_event = record_event
         self._clock = clock
-        self._noted: dict[tuple[str, str], float] = {}
+        self._recorded_at: dict[tuple[str, str], float] = {}
 
     async def authorize(
         self, context: AsyncBoltContext, enterprise_id: str | None, team_id: str | None
     ) -> AuthorizeResult | None:
-        """Whether the app is installed where the event came from. No token is given on: each client has its own."""
-        workspace = await self._workspaces.of(team_id, enterprise_id, as_a_whole=bool(context.is_enterprise_install))
+        """Return whether the app is installed in the event's workspace.
+
+        The result contains no real token: each workspace's client fetches its own.
+        """
+        workspace = await self._workspaces.of_event(
+            team_id, enterprise_id, org_wide=bool(context.is_enterprise_install)
+        )
         if workspace is None:
             return None
-        me = (await workspace.ears()).me
+        bot = (await workspace.handlers()).bot
         return AuthorizeResult(
             enterprise_id=enterprise_id,
             team_id=team_id,
-            bot_user_id=me.user_id,
-            bot_id=me.bot_id,
+            bot_user_id=bot.user_id,
+            bot_id=bot.bot_id,
             bot_token="xoxb-kept-by-the-workspace",  # noqa: S106
         )
 
     def register(self, app: AsyncApp) -> None:
-        """Attach every entry point; what takes any action comes after what takes one."""
-        app.shortcut(manifest.ABOUT)(self.on_about)
-        app.shortcut(manifest.FORGET)(self.on_forget)
-        app.view(manifest.ABOUT)(self.on_question)
-        app.action(render.SHARE)(self.on_share)
+        """Register the listeners. Bolt uses the first that matches, so the general ones come last."""
+        app.shortcut(manifest.ABOUT_SHORTCUT)(self.on_about)
+        app.shortcut(manifest.FORGET_SHORTCUT)(self.on_forget)
+        app.view(manifest.ABOUT_SHORTCUT)(self.on_question)
+        app.action(render.SHARE_ACTION)(self.on_share)
         app.event("message")(self.on_message)
         app.event("app_mention")(self.on_message)
         app.event("agent_session_stopped")(self.on_stopped)
@@ -73,96 +81,97 @@ class Switchboard:
         app.event("tokens_revoked")(self.on_revoked)
         app.command(re.compile(r".*"))(self.on_command)
         app.action(re.compile(r".*"))(self.on_click)
-        app.view(render.REASON_VIEW)(self.on_reason)
-        # What Slack may send beyond that is acknowledged, or it would come again.
-        app.event(re.compile(r".*"))(self.on_anything)
+        app.view(modals.REASON_VIEW)(self.on_reason)
+        # Without an acknowledgment Slack redelivers an event.
+        app.event(re.compile(r".*"))(self.on_other_event)
         app.error(self.on_error)
 
-    async def _ears(self, context: AsyncBoltContext) -> Events:
-        workspace = await self._workspaces.of(
-            context.team_id, context.enterprise_id, as_a_whole=bool(context.is_enterprise_install)
+    async def _handlers(self, context: AsyncBoltContext) -> EventHandlers:
+        workspace = await self._workspaces.of_event(
+            context.team_id, context.enterprise_id, org_wide=bool(context.is_enterprise_install)
         )
-        assert workspace is not None, "authorized just now"
-        return await workspace.ears()
+        assert workspace is not None, "authorized just before"
+        return await workspace.handlers()
 
     async def on_message(self, event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """A message, or a mention."""
-        ears = await self._ears(context)
-        self._heard(ears, event)
-        await ears.listeners.on_message(event, body)
+        """Handle a message or a mention."""
+        handlers = await self._handlers(context)
+        self._record(handlers, event)
+        await handlers.listeners.on_message(event, body)
 
     async def on_stopped(self, event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """Slack's own stop button."""
-        ears = await self._ears(context)
-        self._heard(ears, event)
-        await ears.listeners.on_stopped(event, body)
+        """Handle Slack's own stop button."""
+        handlers = await self._handlers(context)
+        self._record(handlers, event)
+        await handlers.listeners.on_stopped(event, body)
 
     async def on_command(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """A slash command."""
-        await (await self._ears(context)).listeners.on_command(ack, body)
+        """Handle a slash command."""
+        await (await self._handlers(context)).listeners.on_command(ack, body)
 
     async def on_click(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """A button under an answer."""
-        await (await self._ears(context)).listeners.on_click(ack, body)
+        """Handle a button."""
+        await (await self._handlers(context)).listeners.on_click(ack, body)
 
     async def on_reason(
         self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any], context: AsyncBoltContext
     ) -> None:
-        """What somebody wrote beside a 👎."""
-        await (await self._ears(context)).listeners.on_reason(ack, body, view)
+        """Handle the reason for a 👎."""
+        await (await self._handlers(context)).listeners.on_reason(ack, body, view)
 
     async def on_about(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """The entry in a message's menu that asks about it."""
-        await (await self._ears(context)).menus.on_about(ack, body)
+        """Handle the shortcut that asks about a message."""
+        await (await self._handlers(context)).shortcuts.on_about(ack, body)
 
     async def on_question(
         self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any], context: AsyncBoltContext
     ) -> None:
-        """The question about a message."""
-        await (await self._ears(context)).menus.on_question(ack, body, view)
+        """Handle the question about a message."""
+        await (await self._handlers(context)).shortcuts.on_question(ack, body, view)
 
     async def on_forget(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """The entry in a message's menu that forgets it."""
-        await (await self._ears(context)).menus.on_forget(ack, body)
+        """Handle the shortcut that forgets a message."""
+        await (await self._handlers(context)).shortcuts.on_forget(ack, body)
 
     async def on_share(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """The button that shares a private answer."""
-        await (await self._ears(context)).menus.on_share(ack, body)
+        """Handle the button that shares a private answer."""
+        await (await self._handlers(context)).shortcuts.on_share(ack, body)
 
     async def on_removed(self, body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """The app was removed from a workspace."""
-        told_at = float(body.get("event_time") or time.time())
+        """Handle the removal of the app from a workspace."""
+        removed_at = float(body.get("event_time") or time.time())
         try:
-            await self._workspaces.removed(context.team_id, context.enterprise_id, told_at)
+            await self._workspaces.remove(context.team_id, context.enterprise_id, removed_at)
         except ParleyError as error:
             log.error("%s", error)
 
     async def on_revoked(self, event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """Tokens were revoked: the bot's, or people's, of which there are none here."""
+        """Handle revoked tokens. Only the bot's token matters: Parley stores no user tokens."""
         if (event.get("tokens") or {}).get("bot"):
             await self.on_removed(body, context)
 
-    async def on_anything(self, event: dict[str, Any]) -> None:
-        """Acknowledge an event the bot has no use for."""
-        log.debug("Nothing to do for %s", event.get("type"))
+    async def on_other_event(self, event: dict[str, Any]) -> None:
+        """Acknowledge an event that the bot does not use."""
+        log.debug("Ignored the event %s", event.get("type"))
 
     async def on_error(self, error: Exception, body: dict[str, Any]) -> None:
-        """Tell the log; without an ack Slack delivers once more."""
-        what = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
-        log.error("Taking in %s from Slack failed: %s", what, for_operator(error), exc_info=unforeseen(error))
+        """Log a failed listener. It sends no acknowledgment, so Slack redelivers the event."""
+        kind = (body.get("event") or {}).get("type") or body.get("type") or body.get("command")
+        log.error("Handling %s from Slack failed: %s", kind, for_operator(error), exc_info=unforeseen(error))
 
-    def _heard(self, ears: Events, event: dict[str, Any]) -> None:
-        """Note now and then that this kind of event comes, so that ``parley doctor`` can tell which do not."""
-        key = (ears.me.tenant_id, kind_of(event))
-        if not key[1] or self._clock() - self._noted.get(key, float("-inf")) < NOTED_EVERY:
+    def _record(self, handlers: EventHandlers, event: dict[str, Any]) -> None:
+        """Record that this kind of event arrives, at most once an hour; ``parley doctor`` reports missing kinds."""
+        kind = subscription_of(event)
+        key = (handlers.bot.tenant_id, kind)
+        if not kind or self._clock() - self._recorded_at.get(key, float("-inf")) < RECORD_INTERVAL:
             return
-        self._noted[key] = self._clock()
-        self._errands.start(self._note(*key))
+        self._recorded_at[key] = self._clock()
+        self._background.start(self._record_event(*key))
 
 
-def kind_of(event: dict[str, Any]) -> str:
-    """The name under which the manifest subscribes to the event; empty where its payload does not tell."""
+def subscription_of(event: dict[str, Any]) -> str:
+    """Return the name by which the manifest subscribes to the event; empty if the payload does not show it."""
     if event.get("type") != "message":
         return str(event.get("type") or "")
-    kinds = {"channel": "message.channels", "group": "message.groups", "im": "message.im", "mpim": "message.mpim"}
-    return kinds.get(str(event.get("channel_type")), "")
+    names = {"channel": "message.channels", "group": "message.groups", "im": "message.im", "mpim": "message.mpim"}
+    return names.get(str(event.get("channel_type")), "")

@@ -1,1 +1,1 @@
-"""The web playground: a page on localhost that behaves like a channel. ``app.serve`` runs it."""
+"""Serves the web playground: a page on localhost that behaves like a channel in Slack or Discord."""

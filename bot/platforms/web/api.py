@@ -1,9 +1,10 @@
-"""The page's routes: JSON in, JSON out, one stream of events."""
+"""Defines the playground's HTTP routes: JSON requests, the event stream, and the page's static files."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
@@ -23,22 +24,28 @@ from starlette.staticfiles import StaticFiles
 from bot.errors import NotAllowed, OverBudget, ParleyError, UsageError
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, THREAD_ID, message_views, thread_views
-from bot.platforms.web.playground import Playground, person
-from bot.platforms.web.request_guard import HEADERS, Guard
+from bot.platforms.web.playground import Playground, page_user
+from bot.platforms.web.request_guard import SECURITY_HEADERS, RequestGuard
 from bot.types.conversation import Attachment
 
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
-THREADS = 100
-PING = 15.0
-"""Quiet seconds after which the event stream says that it is alive."""
-_NEVER_STORED = {"Cache-Control": "no-store"}
+MAX_THREADS = 100
+HEARTBEAT_SECONDS = 15.0
+"""Seconds without an event after which the stream sends a comment, so that proxies keep the connection open."""
+_NO_STORE = {"Cache-Control": "no-store"}
+_REVALIDATE = {"Cache-Control": "no-cache"}
+"""Browsers check the ETag of each file before they use a cached copy. Modules of two releases must never be mixed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What the page is told at its start. ``upload_limit`` in bytes."""
+class PageConfig:
+    """The configuration that the page loads when it starts.
+
+    ``writes`` is False if answers are quoted because no model is configured. ``upload_limit`` is in bytes,
+    ``question_limit`` in characters.
+    """
 
     questions: tuple[str, ...]
     writes: bool
@@ -47,58 +54,58 @@ class Page:
 
 
 class Api:
-    """The handlers, over one playground."""
+    """The request handlers of one playground."""
 
-    def __init__(self, playground: Playground, page: Page) -> None:
+    def __init__(self, playground: Playground, config: PageConfig) -> None:
         self.playground = playground
-        self.page = page
+        self.config = config
 
     # --- reading
 
     async def index(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(STATIC / "index.html", headers=_REVALIDATE)
 
     async def state(self, request: Request) -> Response:
         commands = [
             {"name": command.name, "summary": command.summary, "usage": command.usage}
-            for command in self.playground.commands.known
+            for command in self.playground.commands.available
         ]
-        return _json({"channel": CHANNEL, "commands": commands, **asdict(self.page)})
+        return _json({"channel": CHANNEL, "commands": commands, **asdict(self.config)})
 
     async def threads(self, request: Request) -> Response:
-        stored = await self.playground.history.threads(THREADS)
+        stored = await self.playground.history.threads(MAX_THREADS)
         views = thread_views(stored, self.playground.hub.threads())
         return _json({"threads": [asdict(view) for view in views], "event": self.playground.hub.event_id})
 
     async def thread(self, request: Request) -> Response:
         thread_id = _thread_id(request.path_params["thread_id"])
         stored = await self.playground.history.messages(thread_id)
-        views = message_views(thread_id, stored, self.playground.hub.of_thread(thread_id))
+        views = message_views(thread_id, stored, self.playground.hub.messages_of_thread(thread_id))
         return _json({"messages": [asdict(view) for view in views], "event": self.playground.hub.event_id})
 
     async def events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("last")
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        headers = {**_NO_STORE, "X-Accel-Buffering": "no"}
         return StreamingResponse(self._stream(last), media_type="text/event-stream", headers=headers)
 
     async def _stream(self, last: str | None) -> AsyncIterator[str]:
         hub = self.playground.hub
         yield "retry: 1000\n\n"
-        async for event in hub.follow(last, idle=PING):
+        async for event in hub.follow(last, idle=HEARTBEAT_SECONDS):
             if event is None:
-                yield ": still here\n\n"
+                yield ": heartbeat\n\n"
             elif event == "snapshot":
                 yield f"id: {hub.event_id}\nevent: snapshot\ndata: {{}}\n\n"
             else:
                 yield f"id: {hub.epoch}-{event.seq}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
 
     async def file(self, request: Request) -> Response:
-        file = self.playground.file(request.path_params["key"])
+        file = self.playground.command_file(request.path_params["key"])
         if file is None:
-            raise HTTPException(404, user_messages.GONE_FILE)
+            raise HTTPException(404, user_messages.COMMAND_FILE_EXPIRED)
         kind = file.content_type if file.content_type in ("image/png", "image/jpeg") else "application/octet-stream"
         disposition = f"{'inline' if kind.startswith('image/') else 'attachment'}; filename*=UTF-8''{quote(file.name)}"
-        return Response(file.data, media_type=kind, headers={**_NEVER_STORED, "Content-Disposition": disposition})
+        return Response(file.data, media_type=kind, headers={**_NO_STORE, "Content-Disposition": disposition})
 
     # --- writing
 
@@ -108,31 +115,31 @@ class Api:
             thread_id=_thread_id(body.get("thread")),
             message_id=_text(body, "id") or secrets.token_hex(12),
             text=_text(body, "text"),
-            author=person(_text(body, "name")),
+            author=page_user(_text(body, "name")),
             files=_keys(body.get("files", [])),
         )
         return _json({"turn": turn.id if turn else None}, 202)
 
     async def attach(self, request: Request) -> Response:
-        """The body is a file to go with a question, its name stands in the query; the key to name it by."""
+        """Store a file to attach to a question and return its key. The body is the file; the query has its name."""
         data = await request.body()
         if not data:
             raise UsageError(user_messages.NO_FILE)
         kind = request.headers.get("content-type", "application/octet-stream")
-        return _json({"file": self.playground.beside.keep(_file_name(request), kind, data)}, 201)
+        return _json({"file": self.playground.uploads.add(_file_name(request), kind, data)}, 201)
 
     async def command(self, request: Request) -> Response:
         body = await _body(request)
-        reply = self.playground.command(
+        reply = self.playground.start_command(
             _text(body, "command"),
             _text(body, "args"),
             thread_id=_thread_id(body.get("thread")),
-            author=person(_text(body, "name")),
+            author=page_user(_text(body, "name")),
         )
         return _json({"message": reply}, 202)
 
     async def upload(self, request: Request) -> Response:
-        """The body is the file; its name, the thread and further arguments stand in the query."""
+        """Ingest a file. The body is the file; the query has its name, the conversation and more arguments."""
         query = request.query_params
         thread_id = _thread_id(query.get("thread"))
         data = await request.body()
@@ -144,43 +151,45 @@ class Api:
 
         name = _file_name(request)
         kind = request.headers.get("content-type", "application/octet-stream")
-        reply = self.playground.command(
+        reply = self.playground.start_command(
             "ingest",
             query.get("args", ""),
             thread_id=thread_id,
-            author=person(query.get("name", "")),
+            author=page_user(query.get("name", "")),
             attachments=(Attachment(name, kind, len(data), read),),
         )
         return _json({"message": reply}, 202)
 
-    async def stop_reading(self, request: Request) -> Response:
-        """The button under a command that is reading documents."""
+    async def stop_ingestion(self, request: Request) -> Response:
+        """Stop a command that ingests documents."""
         body = await _body(request)
-        thread_id, author = _thread_id(body.get("thread")), person(_text(body, "name"))
-        await self.playground.stop_reading(_text(body, "reading"), thread_id=thread_id, author=author)
+        thread_id, author = _thread_id(body.get("thread")), page_user(_text(body, "name"))
+        await self.playground.stop_ingestion(_text(body, "reading"), thread_id=thread_id, author=author)
         return _json({})
 
-    async def act(self, request: Request) -> Response:
-        """A button under an answer."""
+    async def turn_action(self, request: Request) -> Response:
+        """Handle a button of a question or an answer."""
         body = await _body(request)
         turn_id, action = request.path_params["turn_id"], request.path_params["action"]
-        author = person(_text(body, "name"))
-        room = self.playground
+        author = page_user(_text(body, "name"))
+        playground = self.playground
         match action:
             case "stop":
-                await room.stop(turn_id, author)
+                await playground.stop(turn_id, author)
             case "again":
-                return _json({"turn": (await room.repeat(turn_id, author, None)).id}, 202)
+                return _json({"turn": (await playground.ask_again(turn_id, author, None)).id}, 202)
             case "strong":
-                return _json({"turn": (await room.repeat(turn_id, author, "strong")).id}, 202)
+                return _json({"turn": (await playground.ask_again(turn_id, author, "strong")).id}, 202)
             case "change":
-                await room.change(turn_id, author, _text(body, "text"))
+                await playground.edit(turn_id, author, _text(body, "text"))
             case "forget":
-                await room.forget(turn_id, author)
+                await playground.delete(turn_id, author)
             case "up" | "down":
-                await room.rate(turn_id, author, 1 if action == "up" else -1, _text(body, "reason"))
+                await playground.rate(turn_id, author, 1 if action == "up" else -1, _text(body, "reason"))
             case "why" | "sources":
-                view = await room.told(action, turn_id, thread_id=_thread_id(body.get("thread")), author=author)
+                view = await playground.command_panel(
+                    action, turn_id, thread_id=_thread_id(body.get("thread")), author=author
+                )
                 return _json({"message": asdict(view)})
             case _:
                 raise UsageError(user_messages.NO_SUCH_ACTION)
@@ -195,14 +204,28 @@ class Api:
         try:
             await self.playground.history.ready()
         except Exception:
-            log.exception("not ready")
+            log.exception("readiness check failed")
             return PlainTextResponse(user_messages.NOT_READY, 503)
         return PlainTextResponse("ok")
 
 
-def build(playground: Playground, page: Page, *, hosts: tuple[str, ...]) -> Starlette:
-    """The ASGI application."""
-    api = Api(playground, page)
+class _PageFiles(StaticFiles):
+    """The page's static files, with the content type of modules and the cache policy set.
+
+    The content type must not depend on the machine's table of MIME types: browsers refuse a module with another type.
+    """
+
+    def file_response(self, full_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(full_path, *args, **kwargs)
+        response.headers.update(_REVALIDATE)
+        if str(full_path).endswith(".js"):
+            response.headers["Content-Type"] = "text/javascript; charset=utf-8"
+        return response
+
+
+def build_app(playground: Playground, config: PageConfig, *, hosts: tuple[str, ...]) -> Starlette:
+    """Return the ASGI application. ``hosts`` are the host names that requests may use."""
+    api = Api(playground, config)
     routes = [
         Route("/", api.index),
         Route("/api/state", api.state),
@@ -214,23 +237,23 @@ def build(playground: Playground, page: Page, *, hosts: tuple[str, ...]) -> Star
         Route("/api/command", api.command, methods=["POST"]),
         Route("/api/upload", api.upload, methods=["POST"]),
         Route("/api/attach", api.attach, methods=["POST"]),
-        Route("/api/readings/stop", api.stop_reading, methods=["POST"]),
-        Route("/api/turns/{turn_id}/{action}", api.act, methods=["POST"]),
+        Route("/api/readings/stop", api.stop_ingestion, methods=["POST"]),
+        Route("/api/turns/{turn_id}/{action}", api.turn_action, methods=["POST"]),
         Route("/healthz", api.health),
         Route("/readyz", api.ready),
-        Mount("/static", StaticFiles(directory=STATIC)),
+        Mount("/static", _PageFiles(directory=STATIC)),
     ]
-    body_limit = max(262_144, 8 * page.question_limit)
-    guard = Middleware(Guard, hosts=hosts, body_limit=body_limit, upload_limit=page.upload_limit)
-    handlers: dict[Any, Any] = {ParleyError: _refused, HTTPException: _http_error, Exception: _broken}
+    body_limit = max(262_144, 8 * config.question_limit)
+    guard = Middleware(RequestGuard, hosts=hosts, body_limit=body_limit, upload_limit=config.upload_limit)
+    handlers: dict[Any, Any] = {ParleyError: _parley_error, HTTPException: _http_error, Exception: _unexpected_error}
     return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
 
 
-# --- requests and answers
+# --- requests and responses
 
 
 def _json(value: dict[str, Any], status: int = 200) -> JSONResponse:
-    return JSONResponse(value, status, headers=_NEVER_STORED)
+    return JSONResponse(value, status, headers=_NO_STORE)
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -280,7 +303,7 @@ def _status(error: ParleyError) -> int:
             return 503
 
 
-async def _refused(request: Request, error: ParleyError) -> Response:
+async def _parley_error(request: Request, error: ParleyError) -> Response:
     return _json({"error": str(error)}, _status(error))
 
 
@@ -288,7 +311,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     return _json({"error": error.detail or HTTPStatus(error.status_code).phrase}, error.status_code)
 
 
-async def _broken(request: Request, error: Exception) -> Response:
+async def _unexpected_error(request: Request, error: Exception) -> Response:
     trace = secrets.token_hex(4)
-    log.error("request failed, trace %s", trace, exc_info=error)
-    return JSONResponse({"error": user_messages.TRACE.format(trace=trace)}, 500, headers=HEADERS)
+    log.error("request failed, trace ID %s", trace, exc_info=error)
+    return JSONResponse({"error": user_messages.UNEXPECTED_ERROR.format(trace=trace)}, 500, headers=SECURITY_HEADERS)

@@ -1,4 +1,4 @@
-"""Wires the playground and serves it."""
+"""Builds the playground from the application's services and serves it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings
 from bot.platforms.web import uvicorn_server
-from bot.platforms.web.api import Page, build
-from bot.platforms.web.cross_process_events import Elsewhere
-from bot.platforms.web.event_hub import Hub
+from bot.platforms.web.api import PageConfig, build_app
+from bot.platforms.web.cross_process_events import CrossProcessPoller
+from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
-from bot.platforms.web.playground import Commands, DeskPort, Playground
+from bot.platforms.web.playground import CommandRunner, DispatcherPort, Playground
 from bot.platforms.web.request_guard import allowed_hosts
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
 from knowledge import sample
 
 log = logging.getLogger(__name__)
 
-RESUME_EVERY = 15.0
-"""Seconds between two looks for turns that no live process holds."""
+RESUME_INTERVAL = 15.0
+"""Seconds between two checks for orphaned turns, whose lease no process holds."""
 
-LOOK_ELSEWHERE = 1.0
-"""Seconds between two looks for what other processes answer, while a page is open."""
+POLL_INTERVAL = 1.0
+"""Seconds between two reads of what other processes answer, while a page is open."""
 
-Bound = Callable[[str], None]
-"""Told the page's address once it can be opened."""
+OnBound = Callable[[str], None]
+"""Receives the page's URL when the server accepts requests."""
 
 
-def playground(dispatcher: DeskPort, services: Services) -> Playground:
-    """The channel over the real store and the real commands."""
+def build_playground(dispatcher: DispatcherPort, services: Services) -> Playground:
+    """Return a playground over the store and the commands."""
 
     def context(
         *,
@@ -45,19 +45,18 @@ def playground(dispatcher: DeskPort, services: Services) -> Playground:
     ) -> Context:
         return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, services, attachments, update)
 
-    known = tuple(commands.COMMANDS.values())
     return Playground(
         dispatcher=dispatcher,
         history=StoreHistory(services.database.tenant),
-        commands=Commands(known, commands.run, context),
-        hub=Hub(),
+        commands=CommandRunner(tuple(commands.COMMANDS.values()), commands.run, context),
+        hub=EventHub(),
         clock=services.clock,
     )
 
 
-def page(settings: Settings) -> Page:
-    """What the page is told of the settings."""
-    return Page(
+def page_config(settings: Settings) -> PageConfig:
+    """Return the part of the settings that the page needs."""
+    return PageConfig(
         questions=sample.questions(),
         writes=settings.has_model,
         upload_limit=settings.max_file_mb * 1_048_576,
@@ -66,78 +65,83 @@ def page(settings: Settings) -> Page:
 
 
 async def serve(
-    dispatcher: DeskPort,
+    dispatcher: DispatcherPort,
     services: Services,
     settings: Settings,
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
     ready: asyncio.Event | None = None,
-    bound: Bound | None = None,
+    bound: OnBound | None = None,
 ) -> None:
-    """Serve the playground until cancelled. Port 0 takes any free one. Raises ConfigError where it cannot listen."""
-    await run(playground(dispatcher, services), page(settings), host=host, port=port, ready=ready, bound=bound)
+    """Serve the playground until cancelled. Port 0 takes any free port. Raises ConfigError if it cannot listen."""
+    playground = build_playground(dispatcher, services)
+    await run(playground, page_config(settings), host=host, port=port, ready=ready, bound=bound)
 
 
 async def run(
-    room: Playground,
-    told: Page,
+    playground: Playground,
+    config: PageConfig,
     *,
     host: str,
     port: int,
     ready: asyncio.Event | None = None,
-    bound: Bound | None = None,
-    resume_every: float = RESUME_EVERY,
+    bound: OnBound | None = None,
+    resume_interval: float = RESUME_INTERVAL,
 ) -> None:
     """Serve one playground until cancelled."""
     sock = uvicorn_server.listen(host, port)
     address = uvicorn_server.address(host, sock)
-    _warn_of_strangers(host)
+    _warn_if_public(host)
 
-    def started() -> None:
+    def on_started() -> None:
         if bound is not None:
             bound(address)
         if ready is not None:
             ready.set()
 
-    background = [asyncio.create_task(_resume(room, resume_every)), asyncio.create_task(_look_elsewhere(room))]
+    background = [
+        asyncio.create_task(_resume_turns(playground, resume_interval)),
+        asyncio.create_task(_poll_other_processes(playground)),
+    ]
     try:
-        app = build(room, told, hosts=allowed_hosts(host))
-        await uvicorn_server.serve(app, sock, on_started=started, on_stop=room.hub.close)
+        app = build_app(playground, config, hosts=allowed_hosts(host))
+        await uvicorn_server.serve(app, sock, on_started=on_started, on_stop=playground.hub.close)
     finally:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await room.close()
+        await playground.close()
         sock.close()
 
 
-async def _resume(room: Playground, every: float) -> None:
-    """Take up turns that a restart or another process left, now and then."""
+async def _resume_turns(playground: Playground, interval: float) -> None:
+    """Resume orphaned turns, left by a restart or by another process, at a fixed interval."""
     while True:
         try:
-            if number := await room.dispatcher.resume("web", room.surface):
-                log.info("took up %d interrupted turns", number)
+            if number := await playground.dispatcher.resume("web", playground.surface):
+                log.info("resumed %d orphaned turns", number)
         except Exception:
-            log.exception("interrupted turns could not be taken up; trying again")
-        await asyncio.sleep(every)
+            log.exception("could not resume orphaned turns; retrying in %g seconds", interval)
+        await asyncio.sleep(interval)
 
 
-async def _look_elsewhere(room: Playground) -> None:
-    elsewhere = Elsewhere(room.hub, room.history, room.clock)
+async def _poll_other_processes(playground: Playground) -> None:
+    """Show what other processes answer, while a page is open."""
+    poller = CrossProcessPoller(playground.hub, playground.history, playground.clock)
     while True:
-        await asyncio.sleep(LOOK_ELSEWHERE)
+        await asyncio.sleep(POLL_INTERVAL)
         try:
-            if room.hub.pages:
-                await elsewhere.look()
+            if playground.hub.open_streams:
+                await poller.poll()
         except Exception as error:
-            log.warning("what other processes answer could not be read: %s", error)
+            log.warning("could not read what other processes answer: %s", error)
 
 
-def _warn_of_strangers(host: str) -> None:
+def _warn_if_public(host: str) -> None:
     try:
         local = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         local = False
     if not local:
-        log.warning("the playground has no sign-in: whoever can reach %s acts as its admin", host)
+        log.warning("the playground has no sign-in: everyone who can reach %s acts as its admin", host)

@@ -1,7 +1,7 @@
-"""What is going on in the playground: the messages of this process, and the events that tell every open page.
+"""Holds the messages that this process shows, and publishes every change to the open pages.
 
-A bounded ring of events stands between writers and readers, so a slow page costs nothing: it falls behind, is told to
-take a snapshot, and goes on from there.
+Writers append to a bounded ring of events and readers follow it, so a slow page never blocks a writer. A page that
+falls out of the ring gets the event "snapshot", reads the complete state again and continues from there.
 """
 
 from __future__ import annotations
@@ -15,35 +15,34 @@ from typing import Any, Literal
 
 from bot.platforms.web.json_views import Event, MessageView, ThreadView
 
-RING = 2000
-MESSAGES = 1000
+MAX_EVENTS = 2000
+MAX_MESSAGES = 1000
 
 
-class Hub:
-    """Keeps the latest messages and publishes each change once.
+class EventHub:
+    """Stores the latest messages and conversations, and publishes each change once.
 
-    An event id is ``EPOCH-SEQ``; the epoch is drawn anew by every process, so ids of an earlier one are never mistaken.
+    An event ID is ``EPOCH-SEQ``. Every process draws a new epoch, so an ID from before a restart is known to be stale.
     """
 
-    def __init__(self, *, ring: int = RING, keep: int = MESSAGES) -> None:
+    def __init__(self, *, max_events: int = MAX_EVENTS, max_messages: int = MAX_MESSAGES) -> None:
         self.epoch = secrets.token_hex(4)
         self.seq = 0
         self.closed = False
-        self.pages = 0
-        """Streams that are open."""
-        self._keep = keep
-        self._events: deque[Event] = deque(maxlen=ring)
+        self.open_streams = 0
+        self._max_messages = max_messages
+        self._events: deque[Event] = deque(maxlen=max_events)
         self._messages: dict[str, MessageView] = {}
         self._threads: dict[str, ThreadView] = {}
         self._changed = asyncio.Event()
 
     # --- writing
 
-    def put(self, view: MessageView) -> None:
-        """Show a message, or show it as it is now."""
+    def put_message(self, view: MessageView) -> None:
+        """Add or replace a message. Publishes only the changed blocks if nothing else changed."""
         before = self._messages.get(view.id)
         self._messages[view.id] = view
-        self._trim()
+        self._drop_oldest_final()
         if before == view:
             return
         if before is not None and replace(before, blocks=view.blocks) == view:
@@ -51,100 +50,104 @@ class Hub:
         else:
             self._publish("message", asdict(view))
 
-    def drop(self, message_id: str) -> None:
-        """Take a message away."""
+    def remove_message(self, message_id: str) -> None:
+        """Remove a message. Does nothing if it is not stored here."""
         view = self._messages.pop(message_id, None)
         if view is not None:
             self._publish("gone", {"id": view.id, "thread": view.thread})
 
-    def forget(self, thread_id: str, turn_id: str) -> None:
-        """Take a turn's messages away from every page, stored ones too; what the thread is called is read anew."""
-        shown = {f"q-{turn_id}", f"h-{turn_id}", *(view.id for view in self.of_turn(turn_id))}
+    def remove_turn(self, thread_id: str, turn_id: str) -> None:
+        """Remove a turn's messages from every page, including those that pages read from the store.
+
+        Drops the conversation's cached title too, because the deleted question may have been the title.
+        """
+        message_ids = {f"q-{turn_id}", f"h-{turn_id}", *(view.id for view in self.messages_of_turn(turn_id))}
         self._threads.pop(thread_id, None)
-        for message_id in sorted(shown):
+        for message_id in sorted(message_ids):
             self._messages.pop(message_id, None)
             self._publish("gone", {"id": message_id, "thread": thread_id})
 
-    def touch(self, thread: ThreadView) -> None:
-        """Put a thread at the top of the list; its first title stays."""
-        known = self._threads.pop(thread.id, None)
-        thread = replace(thread, title=known.title) if known else thread
+    def bump_thread(self, thread: ThreadView) -> None:
+        """Move a conversation to the top of the list, or add it. An existing title stays."""
+        existing = self._threads.pop(thread.id, None)
+        thread = replace(thread, title=existing.title) if existing else thread
         self._threads[thread.id] = thread
         self._publish("thread", asdict(thread))
 
     def close(self) -> None:
         """End every stream."""
         self.closed = True
-        self._wake()
+        self._wake_readers()
 
     # --- reading
 
     @property
     def event_id(self) -> str:
-        """The id of the latest event."""
+        """The ID of the latest event."""
         return f"{self.epoch}-{self.seq}"
 
     def message(self, message_id: str) -> MessageView | None:
+        """Return a message by ID, or None."""
         return self._messages.get(message_id)
 
-    def of_turn(self, turn_id: str) -> list[MessageView]:
-        """What is shown of one turn."""
+    def messages_of_turn(self, turn_id: str) -> list[MessageView]:
+        """Return the messages of a turn, oldest first."""
         return [view for view in self._messages.values() if view.turn == turn_id]
 
-    def of_thread(self, thread_id: str) -> list[MessageView]:
-        """What is shown in one thread, oldest first."""
+    def messages_of_thread(self, thread_id: str) -> list[MessageView]:
+        """Return the messages of a conversation, oldest first."""
         return [view for view in self._messages.values() if view.thread == thread_id]
 
     def threads(self) -> list[ThreadView]:
-        """The threads this process has touched, the latest first."""
+        """Return the conversations that this process has changed, latest first."""
         return list(reversed(self._threads.values()))
 
     async def follow(self, last_id: str | None, *, idle: float) -> AsyncIterator[Event | Literal["snapshot"] | None]:
-        """Every event after ``last_id``, as it happens; ``None`` after ``idle`` quiet seconds.
+        """Yield every event after ``last_id`` as it happens, and None after ``idle`` seconds without one.
 
-        ``"snapshot"`` says that earlier events are not to be had: read the state, then go on from here.
+        Yields "snapshot" if earlier events are no longer available: the reader must read the complete state, and then
+        continues with the events that follow.
         """
-        self.pages += 1
+        self.open_streams += 1
         try:
             async for event in self._follow(last_id, idle):
                 yield event
         finally:
-            self.pages -= 1
+            self.open_streams -= 1
 
     async def _follow(self, last_id: str | None, idle: float) -> AsyncIterator[Event | Literal["snapshot"] | None]:
-        cursor = self._cursor(last_id)
+        cursor = self._parse_event_id(last_id)
         while not self.closed:
-            if cursor is None or cursor + 1 < self._oldest():
+            if cursor is None or cursor + 1 < self._oldest_seq():
                 cursor = self.seq
                 yield "snapshot"
             elif cursor < self.seq:
-                event = self._events[cursor + 1 - self._oldest()]
+                event = self._events[cursor + 1 - self._oldest_seq()]
                 cursor = event.seq
                 yield event
-            else:
-                yield_idle = not await self._wait(idle)
-                if yield_idle:
-                    yield None
+            elif not await self._wait_for_change(idle):
+                yield None
 
     # --- inside
 
-    def _cursor(self, last_id: str | None) -> int | None:
-        epoch, _, seq = (last_id or "").partition("-")
+    def _parse_event_id(self, event_id: str | None) -> int | None:
+        """Return the sequence number of an event ID. None if it is missing, malformed or from another process."""
+        epoch, _, seq = (event_id or "").partition("-")
         return int(seq) if epoch == self.epoch and seq.isdecimal() and int(seq) <= self.seq else None
 
-    def _oldest(self) -> int:
+    def _oldest_seq(self) -> int:
         return self._events[0].seq if self._events else self.seq + 1
 
     def _publish(self, kind: Literal["message", "patch", "gone", "thread"], data: dict[str, Any]) -> None:
         self.seq += 1
         self._events.append(Event(self.seq, kind, data))
-        self._wake()
+        self._wake_readers()
 
-    def _wake(self) -> None:
+    def _wake_readers(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _wait(self, seconds: float) -> bool:
+    async def _wait_for_change(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -152,15 +155,15 @@ class Hub:
             return False
         return True
 
-    def _trim(self) -> None:
-        if len(self._messages) > self._keep:
+    def _drop_oldest_final(self) -> None:
+        if len(self._messages) > self._max_messages:
             oldest = next((key for key, view in self._messages.items() if view.final), None)
             if oldest is not None:
                 del self._messages[oldest]
 
 
 def _patch(before: MessageView, after: MessageView) -> dict[str, Any]:
-    """The blocks that differ: keep the first ``keep``, then put ``blocks``."""
+    """Return the change from ``before`` to ``after``: keep the first ``keep`` blocks, then append ``blocks``."""
     keep = 0
     for old, new in zip(before.blocks, after.blocks, strict=False):
         if old != new:

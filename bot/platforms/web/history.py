@@ -1,4 +1,4 @@
-"""What the playground reads back after a reload or a restart."""
+"""Reads conversations and messages back from the store after a reload or a restart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from sqlalchemy import text
 
 from bot.platforms.web import render, user_messages
-from bot.platforms.web.json_views import MessageView, ThreadView, stamp
+from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp
 from bot.store import threads as stored_threads
 from bot.store.threads import MessageRow, ThreadRow
 from bot.types.conversation import LOCAL_TENANT, ThreadKey
@@ -18,28 +18,28 @@ from knowledge.ports import Sessions
 
 CHANNEL = "playground"
 THREAD_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
-"""What the page makes; threads of other ways to ask (``/ask``) do not stand in its list."""
+"""IDs that the page creates. Threads from other entry points, such as ``/ask``, do not match and are not listed."""
 
-ENDED_ACTIONS: tuple[Action, ...] = ("why", "up", "down", "again", "strong")
-OPEN = ("queued", "running")
-_FAILED = ("failed", "refused")
+ANSWER_ACTIONS: tuple[Action, ...] = ("why", "up", "down", "again", "strong")
+OPEN_STATES = ("queued", "running")
+_FAILED_STATES = ("failed", "refused")
 
 
 class History(Protocol):
-    """Reads what is stored of the playground."""
+    """Reads the stored conversations of the playground."""
 
     async def threads(self, limit: int) -> Sequence[ThreadRow]:
-        """The latest conversations, newest first."""
+        """Return the latest conversations, newest first."""
 
     async def messages(self, thread_id: str) -> Sequence[MessageRow]:
-        """One conversation, oldest first."""
+        """Return the messages of a conversation, oldest first."""
 
     async def ready(self) -> None:
-        """Raises where the store cannot be reached."""
+        """Raise an exception if the store is not reachable."""
 
 
 class StoreHistory:
-    """History as Postgres has it."""
+    """History read from PostgreSQL."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -60,75 +60,78 @@ class StoreHistory:
 
 
 def thread_key(thread_id: str) -> ThreadKey:
-    """A conversation of the playground."""
+    """Return the key of a playground conversation."""
     return ThreadKey(LOCAL_TENANT, "web", CHANNEL, thread_id)
 
 
 def thread_views(stored: Sequence[ThreadRow], live: Sequence[ThreadView]) -> list[ThreadView]:
-    """The thread list, latest first; what this process knows goes over what is stored. A thread of which everything was
-    forgotten has no title, and is left out."""
-    shown = [row for row in stored if row.title and THREAD_ID.fullmatch(row.key.thread_id)]
-    views = {row.key.thread_id: ThreadView(row.key.thread_id, row.title, stamp(row.updated_at)) for row in shown}
+    """Merge stored and live conversations, latest first. A live time replaces the stored one; a stored title wins.
+
+    Leaves out conversations without a title: all their questions were deleted.
+    """
+    listed = [row for row in stored if row.title and THREAD_ID.fullmatch(row.key.thread_id)]
+    views = {
+        row.key.thread_id: ThreadView(row.key.thread_id, row.title, iso_timestamp(row.updated_at)) for row in listed
+    }
     for view in live:
-        known = views.get(view.id)
-        views[view.id] = ThreadView(view.id, known.title if known else view.title, view.at)
+        existing = views.get(view.id)
+        views[view.id] = ThreadView(view.id, existing.title if existing else view.title, view.at)
     return sorted(views.values(), key=lambda view: view.at, reverse=True)
 
 
 def message_views(thread_id: str, stored: Sequence[MessageRow], live: Sequence[MessageView]) -> list[MessageView]:
-    """A conversation; where this process has shown a turn's message, that one stands in place of the stored one.
+    """Merge stored and live messages of a conversation. A live message replaces the stored one of its turn and role.
 
-    Turns stand in the order in which they were asked, each question before its answer: an answer may be stored after
+    Turns are ordered by the time they were asked, and each question precedes its answer: an answer may be stored after
     the next question.
     """
-    shown = {(view.turn, view.role) for view in live if view.turn}
-    kept = [_view(thread_id, row) for row in stored if (row.turn_id, row.role) not in shown]
+    live_keys = {(view.turn, view.role) for view in live if view.turn}
+    from_store = [_stored_view(thread_id, row) for row in stored if (row.turn_id, row.role) not in live_keys]
     answered = {row.turn_id for row in stored if row.role == "assistant"} | {
-        turn for turn, role in shown if role != "user"
+        turn for turn, role in live_keys if role != "user"
     }
-    ended = [row for row in stored if row.turn_id not in answered and row.state not in OPEN]
-    views = [*kept, *(_ending(thread_id, row) for row in ended), *live]
-    begun: dict[str, str] = {}
+    unanswered = [row for row in stored if row.turn_id not in answered and row.state not in OPEN_STATES]
+    views = [*from_store, *(_no_reply_view(thread_id, row) for row in unanswered), *live]
+    asked_at: dict[str, str] = {}
     for view in views:
         if view.turn:
-            begun[view.turn] = min(view.at, begun.get(view.turn, view.at))
-    return sorted(views, key=lambda view: (begun.get(view.turn or "", view.at), view.role != "user", view.at))
+            asked_at[view.turn] = min(view.at, asked_at.get(view.turn, view.at))
+    return sorted(views, key=lambda view: (asked_at.get(view.turn or "", view.at), view.role != "user", view.at))
 
 
-def _ending(thread_id: str, question: MessageRow) -> MessageView:
-    """What stands in place of the answer that a turn does not have."""
-    sentence = user_messages.ended(question.state, question.refused)
+def _no_reply_view(thread_id: str, question: MessageRow) -> MessageView:
+    """Return the message to show for an ended turn that has no answer."""
     return MessageView(
         id=f"h-{question.turn_id}",
         thread=thread_id,
         role="assistant",
         author="Parley",
-        at=stamp(question.created_at),
-        blocks=render.blocks(sentence),
+        at=iso_timestamp(question.created_at),
+        blocks=render.blocks(user_messages.no_reply(question.state, question.refused)),
         turn=question.turn_id,
-        failed=question.state in _FAILED,
+        failed=question.state in _FAILED_STATES,
         actions=("again", "why"),
     )
 
 
 def _actions(row: MessageRow) -> tuple[Action, ...]:
-    return ("sources", *ENDED_ACTIONS) if row.citations else ENDED_ACTIONS
+    return ("sources", *ANSWER_ACTIONS) if row.citations else ANSWER_ACTIONS
 
 
-def _view(thread_id: str, row: MessageRow) -> MessageView:
+def _stored_view(thread_id: str, row: MessageRow) -> MessageView:
     is_answer = row.role == "assistant"
-    known = frozenset(citation.n for citation in row.citations)
+    source_numbers = frozenset(citation.n for citation in row.citations)
     return MessageView(
         id=f"{'h' if is_answer else 'q'}-{row.turn_id}",
         thread=thread_id,
         role=row.role,
         author="Parley" if is_answer else row.author,
-        at=stamp(row.created_at),
-        blocks=render.blocks(row.text, known) if is_answer else render.plain(row.text),
+        at=iso_timestamp(row.created_at),
+        blocks=render.blocks(row.text, source_numbers) if is_answer else render.plain(row.text),
         turn=row.turn_id,
-        final=row.state not in OPEN,
-        failed=is_answer and row.state in _FAILED,
+        final=row.state not in OPEN_STATES,
+        failed=is_answer and row.state in _FAILED_STATES,
         sources=tuple(render.source(citation) for citation in row.citations),
         notes=row.notes,
-        actions=_actions(row) if is_answer and row.state not in OPEN else (),
+        actions=_actions(row) if is_answer and row.state not in OPEN_STATES else (),
     )

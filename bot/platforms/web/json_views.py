@@ -1,4 +1,4 @@
-"""What the page is shown: plain values that become JSON. ``blocks`` are pieces of safe HTML, one a Markdown block."""
+"""Defines the JSON that the page receives: messages, conversations, sources, files and events."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bot.types.display import Action
 Role = Literal["user", "assistant", "command"]
 
 
-def stamp(at: datetime) -> str:
-    """A time as the page gets it: ISO 8601 in UTC, so that the texts sort like the times."""
+def iso_timestamp(at: datetime) -> str:
+    """Return a time in ISO 8601, in UTC with microseconds, so that the texts sort like the times."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """A numbered source under an answer. ``url`` is set where the source can be opened in a browser."""
+    """A numbered source under an answer. ``url`` is empty if a browser cannot open the source."""
 
     n: int
     title: str
@@ -31,7 +31,7 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """A file to look at or to keep."""
+    """A file that a command returned, to show or to download."""
 
     name: str
     url: str
@@ -40,9 +40,11 @@ class FileView:
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """One message as the page shows it. ``final`` is False while it may still change.
+    """A message of a conversation.
 
-    ``private`` is what a channel would show to the asker alone.
+    ``blocks`` are pieces of safe HTML, one for each Markdown block. ``final`` is False while the message can still
+    change. ``private`` marks what a channel would show to the asker only. ``reading`` identifies the ingestion that a
+    command is running, as ``/ingest stop`` accepts it.
     """
 
     id: str
@@ -60,12 +62,11 @@ class MessageView:
     actions: tuple[Action, ...] = ()
     file: FileView | None = None
     reading: str = ""
-    """What a command is reading: what ``/ingest stop`` takes to end it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadView:
-    """A line of the thread list."""
+    """An entry of the conversation list."""
 
     id: str
     title: str
@@ -74,7 +75,7 @@ class ThreadView:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: ``seq`` grows by one with each, from 1."""
+    """A change that open pages receive. ``seq`` starts at 1 and grows by one with each event."""
 
     seq: int
     kind: Literal["message", "patch", "gone", "thread"]

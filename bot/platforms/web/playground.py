@@ -1,4 +1,4 @@
-"""What a person can do on the page: ask, press a button, run a command, hand over a file."""
+"""Implements the page's actions: ask, edit, delete, rate and stop questions, run commands, and keep files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bot.engine.ports.clock import Clock
 from bot.engine.ports.surface import Surface
 from bot.errors import LeaseLost, ParleyError, UsageError
 from bot.platforms.web import render, user_messages
-from bot.platforms.web.event_hub import Hub
-from bot.platforms.web.history import ENDED_ACTIONS, History, thread_key
-from bot.platforms.web.json_views import FileView, MessageView, ThreadView, stamp
+from bot.platforms.web.event_hub import EventHub
+from bot.platforms.web.history import ANSWER_ACTIONS, OPEN_STATES, History, thread_key
+from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
 from bot.platforms.web.surface import WebSurface
 from bot.platforms.web.upload_buffer import UploadBuffer
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
@@ -29,13 +29,16 @@ from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
 
-USER = "you"
-KEPT_FILES = 20
-MOST_FILES = 8
+USER_ID = "you"
+MAX_COMMAND_FILES = 20
+MAX_ATTACHMENTS = 8
+MAX_NAME_CHARS = 40
+MAX_TITLE_CHARS = 80
+MAX_REASON_CHARS = 1000
 
 
-class DeskPort(Protocol):
-    """The part of ``bot.engine.dispatch.dispatcher.Desk`` that the playground uses."""
+class DispatcherPort(Protocol):
+    """The methods of ``bot.engine.dispatch.dispatcher.Dispatcher`` that the playground calls."""
 
     async def accept(self, incoming: Incoming) -> Turn | None: ...
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]: ...
@@ -47,8 +50,8 @@ class DeskPort(Protocol):
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int: ...
 
 
-class ContextFor(Protocol):
-    """Makes the Context of a command; the services are bound into it."""
+class ContextFactory(Protocol):
+    """Builds the Context of a command. The services are already bound."""
 
     def __call__(
         self,
@@ -61,103 +64,113 @@ class ContextFor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
-    """The commands and how one is run; ``run`` raises ParleyError with words for the person."""
+class CommandRunner:
+    """The available commands, and how to run one. ``run`` raises ParleyError with a message for the user."""
 
-    known: Sequence[Command]
+    available: Sequence[Command]
     run: Callable[[str, str, Context], Awaitable[Reply]]
-    context: ContextFor
+    context: ContextFactory
 
 
-def person(name: str) -> Author:
-    """Whoever sits at the page: there is one user, an admin, under the name they gave."""
-    return Author(USER, " ".join(name.split())[:40] or "You", is_admin=True)
+def page_user(name: str) -> Author:
+    """Return the page's user under the name they entered. The page has one user, who is an admin."""
+    return Author(USER_ID, " ".join(name.split())[:MAX_NAME_CHARS] or "You", is_admin=True)
 
 
-async def _unseen(_: str, /, stop: str = "") -> None:
+async def _ignore_progress(_: str, /, stop: str = "") -> None:
     return None
 
 
 def _title(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= 80 else line[:79].rstrip() + "…"
+    return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rstrip() + "…"
 
 
-def _ending(turn: Turn, running: asyncio.Task[Outcome]) -> tuple[TurnState, str | None]:
-    """How a finished task left its turn; a lost lease leaves it to another process, a shutdown to the next one."""
-    if running.cancelled() or isinstance(error := running.exception(), LeaseLost):
+def _final_state(turn: Turn, task: asyncio.Task[Outcome]) -> tuple[TurnState, str | None]:
+    """Return the state and refusal of a turn whose task has ended.
+
+    After a lost lease another process continues the turn, and after a shutdown the next process does, so the turn is
+    still running.
+    """
+    if task.cancelled() or isinstance(error := task.exception(), LeaseLost):
         return "running", None
     if error is not None:
         log.error("turn %s failed", turn.id, exc_info=error)
-        return "failed", user_messages.TRACE.format(trace=turn.id)
-    return running.result().state, running.result().refused
+        return "failed", user_messages.UNEXPECTED_ERROR.format(trace=turn.id)
+    return task.result().state, task.result().refused
 
 
 @dataclass(slots=True)
 class Playground:
-    """The channel. Everything shown goes through the hub."""
+    """The playground's one channel. Publishes everything it shows through the event hub."""
 
-    dispatcher: DeskPort
+    dispatcher: DispatcherPort
     history: History
-    commands: Commands
-    hub: Hub
+    commands: CommandRunner
+    hub: EventHub
     clock: Clock
-    beside: UploadBuffer = field(default_factory=UploadBuffer)
+    uploads: UploadBuffer = field(default_factory=UploadBuffer)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _files: OrderedDict[str, File] = field(default_factory=OrderedDict)
+    _command_files: OrderedDict[str, File] = field(default_factory=OrderedDict)
 
     # --- questions
 
     async def ask(
         self, *, thread_id: str, message_id: str, text: str, author: Author, files: Sequence[str] = ()
     ) -> Turn | None:
-        """Take a question and start on it; None when this message was taken before. ``files`` are keys of what was put
-        beside it. Raises UsageError."""
-        if len(files) > MOST_FILES:
-            raise UsageError(user_messages.TOO_MANY_FILES.format(most=MOST_FILES))
-        attached = tuple(self.beside.attachment(key) for key in files)
-        incoming = Incoming(thread_key(thread_id), message_id, author, text, "ask", self.clock(), attachments=attached)
+        """Accept a question and start to answer it. Returns None if this message was accepted before.
+
+        ``files`` are keys of uploaded files to attach. Raises UsageError.
+        """
+        if len(files) > MAX_ATTACHMENTS:
+            raise UsageError(user_messages.TOO_MANY_FILES.format(most=MAX_ATTACHMENTS))
+        attachments = tuple(self.uploads.attachment(key) for key in files)
+        incoming = Incoming(
+            thread_key(thread_id), message_id, author, text, "ask", self.clock(), attachments=attachments
+        )
         turn = await self.dispatcher.accept(incoming)
         if turn is not None:
-            self._begin(turn, tuple(file.name for file in attached))
+            self._start_turn(turn, tuple(file.name for file in attachments))
         return turn
 
-    async def repeat(self, turn_id: str, author: Author, wish: Tier | None) -> Turn:
-        """Ask an earlier question once more."""
-        turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=wish)
-        self._begin(turn)
+    async def ask_again(self, turn_id: str, author: Author, tier: Tier | None) -> Turn:
+        """Ask an earlier question again, on the given model tier if one is given."""
+        turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=tier)
+        self._start_turn(turn)
         return turn
 
-    async def change(self, turn_id: str, author: Author, text: str) -> None:
-        """Ask something else in that question's place; its answer is written anew where it stands."""
+    async def edit(self, turn_id: str, author: Author, text: str) -> None:
+        """Replace the text of a question and answer it again in the same place."""
         turn = await self.dispatcher.change(turn_id, author, text, tenant_id=LOCAL_TENANT)
         if turn is not None:
-            known = self.hub.message(f"q-{turn.id}")
-            self._begin(turn, known.notes if known else ())
+            question = self.hub.message(f"q-{turn.id}")
+            self._start_turn(turn, question.notes if question else ())
 
-    async def forget(self, turn_id: str, author: Author) -> None:
-        """Forget a question, its answer, and what was made of them."""
-        forgotten = await self.dispatcher.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
-        for turn in forgotten:
-            self.hub.forget(turn.thread.thread_id, turn.id)
+    async def delete(self, turn_id: str, author: Author) -> None:
+        """Delete a question, its answer and everything derived from them."""
+        deleted = await self.dispatcher.forget(turn_id, author, tenant_id=LOCAL_TENANT, surface_for=self.surface)
+        for turn in deleted:
+            self.hub.remove_turn(turn.thread.thread_id, turn.id)
 
     async def rate(self, turn_id: str, author: Author, value: int, reason: str) -> None:
-        """Keep a thumb and, for a thumb down, why."""
-        await self.dispatcher.rate(turn_id, author, tenant_id=LOCAL_TENANT, value=value, reason=reason.strip()[:1000])
+        """Store a thumb, 1 or -1, and the reason for it."""
+        reason = reason.strip()[:MAX_REASON_CHARS]
+        await self.dispatcher.rate(turn_id, author, tenant_id=LOCAL_TENANT, value=value, reason=reason)
 
     async def stop(self, turn_id: str, author: Author) -> None:
-        """Stop an answer, whichever process writes it. Raises UsageError once it has ended."""
+        """Stop an answer, whichever process writes it. Raises UsageError if it has already ended."""
         await self.dispatcher.stop(turn_id, author, tenant_id=LOCAL_TENANT)
 
     def surface(self, turn: Turn) -> WebSurface:
-        """Where a turn's reply goes."""
-        return WebSurface(self.hub, turn, self.clock, self.beside)
+        """Return the surface that shows a turn's reply."""
+        return WebSurface(self.hub, turn, self.clock, self.uploads)
 
-    def _begin(self, turn: Turn, files: tuple[str, ...] = ()) -> None:
-        at = stamp(self.clock())
+    def _start_turn(self, turn: Turn, file_names: tuple[str, ...] = ()) -> None:
+        """Show the question and start to answer it in the background."""
+        at = iso_timestamp(self.clock())
         thread_id = turn.thread.thread_id
-        self.hub.touch(ThreadView(thread_id, _title(turn.question), at))
-        self.hub.put(
+        self.hub.bump_thread(ThreadView(thread_id, _title(turn.question), at))
+        self.hub.put_message(
             MessageView(
                 id=f"q-{turn.id}",
                 thread=thread_id,
@@ -167,36 +180,37 @@ class Playground:
                 blocks=render.plain(turn.question),
                 turn=turn.id,
                 final=False,
-                notes=files,
+                notes=file_names,
             )
         )
-        self._keep(self._watch(turn, self.dispatcher.start(turn, self.surface(turn))))
+        self._run_in_background(self._finish_turn(turn, self.dispatcher.start(turn, self.surface(turn))))
 
-    async def _watch(self, turn: Turn, running: asyncio.Task[Outcome]) -> None:
-        """See a turn to its end, so that a page never waits for an answer that does not come."""
-        await asyncio.wait([running])
-        state, refused = _ending(turn, running)
-        question = self.hub.message(f"q-{turn.id}")
-        if question is not None and state not in ("queued", "running"):
-            self.hub.put(replace(question, final=True))
-        shown = [view for view in self.hub.of_turn(turn.id) if view.role == "assistant"]
+    async def _finish_turn(self, turn: Turn, task: asyncio.Task[Outcome]) -> None:
+        """Wait for a turn's task and mark its messages final, so that no page waits for an answer that never comes."""
+        await asyncio.wait([task])
+        state, refusal = _final_state(turn, task)
+        ended = state not in OPEN_STATES
         failed = state in ("failed", "refused")
-        for view in shown:
-            if not view.final and state not in ("queued", "running"):
-                self.hub.put(replace(view, final=True, failed=failed, actions=ENDED_ACTIONS))
+        question = self.hub.message(f"q-{turn.id}")
+        if question is not None and ended:
+            self.hub.put_message(replace(question, final=True))
+        replies = [view for view in self.hub.messages_of_turn(turn.id) if view.role == "assistant"]
+        for view in replies:
+            if not view.final and ended:
+                self.hub.put_message(replace(view, final=True, failed=failed, actions=ANSWER_ACTIONS))
             elif view.final and failed:
-                self.hub.put(replace(view, failed=True))
-        if not shown:
-            self._note(turn, user_messages.ended(state, refused), failed=state != "queued")
+                self.hub.put_message(replace(view, failed=True))
+        if not replies:
+            self._show_no_reply(turn, user_messages.no_reply(state, refusal), failed=state != "queued")
 
-    def _note(self, turn: Turn, text: str, *, failed: bool) -> None:
-        self.hub.put(
+    def _show_no_reply(self, turn: Turn, text: str, *, failed: bool) -> None:
+        self.hub.put_message(
             MessageView(
                 id=f"a-{turn.id}-1",
                 thread=turn.thread.thread_id,
                 role="assistant",
                 author="Parley",
-                at=stamp(self.clock()),
+                at=iso_timestamp(self.clock()),
                 blocks=render.blocks(text),
                 turn=turn.id,
                 failed=failed,
@@ -206,79 +220,83 @@ class Playground:
 
     # --- commands
 
-    def command(
+    def start_command(
         self, name: str, args: str, *, thread_id: str, author: Author, attachments: tuple[Attachment, ...] = ()
     ) -> str:
-        """Run a command in the background, its reply shown in the thread; returns the reply's id. Raises UsageError."""
-        if name not in {command.name for command in self.commands.known}:
+        """Run a command in the background, show its reply in the conversation, and return the reply's ID.
+
+        Raises UsageError.
+        """
+        if name not in {command.name for command in self.commands.available}:
             raise commands.no_such(name)
-        at = stamp(self.clock())
+        at = iso_timestamp(self.clock())
         key = secrets.token_hex(8)
         line = " ".join([f"/{name}", *(attachment.name for attachment in attachments), args]).strip()
-        self.hub.touch(ThreadView(thread_id, _title(line), at))
-        self.hub.put(MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line)))
+        self.hub.bump_thread(ThreadView(thread_id, _title(line), at))
+        self.hub.put_message(MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line)))
         reply = MessageView(f"c-{key}", thread_id, "command", "Parley", at, final=False)
-        self.hub.put(replace(reply, notes=(user_messages.WORKING,)))
-        self._keep(self._run(name, args, reply, author, attachments))
+        self.hub.put_message(replace(reply, notes=(user_messages.WORKING,)))
+        self._run_in_background(self._run_with_progress(name, args, reply, author, attachments))
         return reply.id
 
-    async def _run(
+    async def _run_with_progress(
         self, name: str, args: str, reply: MessageView, author: Author, attachments: tuple[Attachment, ...]
     ) -> None:
         async def update(text: str, /, stop: str = "") -> None:
-            self.hub.put(replace(reply, notes=(text,), reading=stop, actions=("stop",) if stop else ()))
+            self.hub.put_message(replace(reply, notes=(text,), reading=stop, actions=("stop",) if stop else ()))
 
         context = self.commands.context(thread_id=reply.thread, author=author, attachments=attachments, update=update)
-        self.hub.put(await self._answer(name, args, reply, context))
+        self.hub.put_message(await self._run_command(name, args, reply, context))
 
-    async def told(self, name: str, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
-        """What the command ``why`` or ``sources`` tells of an answer, for the panel under it."""
-        blank = MessageView(f"w-{turn_id}", thread_id, "command", "Parley", stamp(self.clock()))
-        context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_unseen)
-        return await self._answer(name, turn_id, blank, context)
+    async def command_panel(self, name: str, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
+        """Run the command ``why`` or ``sources`` for an answer and return its reply, for the panel under the answer."""
+        reply = MessageView(f"w-{turn_id}", thread_id, "command", "Parley", iso_timestamp(self.clock()))
+        context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_ignore_progress)
+        return await self._run_command(name, turn_id, reply, context)
 
-    async def stop_reading(self, names: str, *, thread_id: str, author: Author) -> None:
-        """Stop what a command reads; the card of that command tells how it ends. Raises UsageError, NotAllowed."""
-        context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_unseen)
+    async def stop_ingestion(self, names: str, *, thread_id: str, author: Author) -> None:
+        """Stop a command that ingests documents. Its own message reports the result. Raises UsageError, NotAllowed."""
+        context = self.commands.context(thread_id=thread_id, author=author, attachments=(), update=_ignore_progress)
         await self.commands.run("ingest", f"stop {names}", context)
 
-    async def _answer(self, name: str, args: str, blank: MessageView, context: Context) -> MessageView:
+    async def _run_command(self, name: str, args: str, reply: MessageView, context: Context) -> MessageView:
+        """Run a command and return ``reply`` filled with its result or its error."""
         try:
-            reply = await self.commands.run(name, args, context)
+            result = await self.commands.run(name, args, context)
         except (ParleyError, KnowledgeError) as error:
-            return replace(blank, blocks=render.blocks(str(error)), final=True, failed=True)
+            return replace(reply, blocks=render.blocks(str(error)), final=True, failed=True)
         except Exception:
             trace = secrets.token_hex(4)
-            log.exception("command %s failed, trace %s", name, trace)
-            return replace(
-                blank, blocks=render.blocks(user_messages.TRACE.format(trace=trace)), final=True, failed=True
-            )
-        shown = render.blocks(reply.text) + ((render.table(reply.table),) if reply.table else ())
-        file = self._kept(reply.file) if reply.file else None
-        return replace(blank, blocks=shown, final=True, private=reply.private, file=file)
+            log.exception("command %s failed, trace ID %s", name, trace)
+            text = user_messages.UNEXPECTED_ERROR.format(trace=trace)
+            return replace(reply, blocks=render.blocks(text), final=True, failed=True)
+        blocks = render.blocks(result.text) + ((render.table(result.table),) if result.table else ())
+        file = self._keep_command_file(result.file) if result.file else None
+        return replace(reply, blocks=blocks, final=True, private=result.private, file=file)
 
-    # --- files that commands hand over
+    # --- files that commands return
 
-    def file(self, key: str) -> File | None:
-        return self._files.get(key)
+    def command_file(self, key: str) -> File | None:
+        """Return a file that a command returned, or None if it is no longer stored."""
+        return self._command_files.get(key)
 
-    def _kept(self, file: File) -> FileView:
+    def _keep_command_file(self, file: File) -> FileView:
         key = secrets.token_urlsafe(16)
-        self._files[key] = file
-        while len(self._files) > KEPT_FILES:
-            self._files.popitem(last=False)
+        self._command_files[key] = file
+        while len(self._command_files) > MAX_COMMAND_FILES:
+            self._command_files.popitem(last=False)
         image = file.content_type in ("image/png", "image/jpeg")
         return FileView(file.name, f"/api/files/{key}", image)
 
-    # --- background
+    # --- background tasks
 
-    def _keep(self, work: Awaitable[None]) -> None:
+    def _run_in_background(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cancel what commands are running; turns belong to the desk."""
+        """Cancel running commands. Turns belong to the dispatcher and are not cancelled here."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""Markdown to safe HTML, and the engine's values to the page's. Pure.
+"""Renders Markdown to safe HTML, and converts the engine's values to the page's JSON views.
 
-HTML in the text is shown as text, images are shown as their description, links keep http, https and mailto only.
+HTML in the Markdown is shown as text, an image is shown as its description, and only http, https and mailto links stay.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from bot.commands.base import Cell, Table
 from bot.engine.display.citation_links import link
+from bot.platforms.web import user_messages
 from bot.platforms.web.json_views import MessageView, SourceView
 from bot.types.display import Citation, Part
 
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _NUMBER = re.compile(r"[-–]?[$€]?[\d.,]+(e[-+]?\d+)?\s?(%|ms|s|k|M)?")
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_BLANK = (None, "", "-", "–")
-_SHORT = 16
-"""Characters that a cell of a table keeps on one line."""
-_SCHEMES = ("http", "https", "mailto")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_EMPTY_CELLS = (None, "", "-", "–")
+_ONE_LINE_CHARS = 16
+"""Table cells of up to this many characters never wrap."""
+_LINK_SCHEMES = ("http", "https", "mailto")
 
 
 class _Renderer(RendererHTML):
-    """Tables that scroll, aligned without inline styles; links that tell the other site nothing; no images."""
+    """Renders tables that scroll and need no inline styles, links without a referrer, and no images."""
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="scroll"><table>\n'
@@ -65,9 +66,9 @@ def _cell_open(tag: str, token: Token) -> str:
     return f'<{tag} class="{align[1]}">' if align else f"<{tag}>"
 
 
-def _safe_link(url: str) -> bool:
+def _is_safe_link(url: str) -> bool:
     try:
-        return urlsplit(url.strip()).scheme.lower() in _SCHEMES
+        return urlsplit(url.strip()).scheme.lower() in _LINK_SCHEMES
     except ValueError:
         return False
 
@@ -76,78 +77,79 @@ def _safe_link(url: str) -> bool:
 def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
     markdown.enable(["table", "strikethrough"])
-    markdown.validateLink = _safe_link  # type: ignore[method-assign]
+    markdown.validateLink = _is_safe_link  # type: ignore[method-assign]
     return markdown
 
 
-def blocks(text: str, known: frozenset[int] = frozenset(), *, pending: bool = False) -> tuple[str, ...]:
-    """The HTML of each top-level block. Markers ``[n]`` of ``known`` sources become buttons.
+def blocks(text: str, source_numbers: frozenset[int] = frozenset(), *, pending: bool = False) -> tuple[str, ...]:
+    """Return the HTML of each top-level block. A marker ``[n]`` becomes a button if ``n`` is in ``source_numbers``.
 
-    ``pending`` says that the sources are still to come: then every marker looks like one.
+    ``pending`` is True while the sources are not known yet: then every marker is shown as an inactive citation.
     """
     markdown = _markdown()
     env: dict[str, Any] = {}
     tokens = markdown.parse(text, env)
-    found: list[str] = []
+    rendered: list[str] = []
     start = 0
     for position, token in enumerate(tokens):
         if token.children:
-            token.children = _with_markers(token.children, known, pending)
+            token.children = _with_citations(token.children, source_numbers, pending)
         if token.level == 0 and token.nesting <= 0:
-            found.append(markdown.renderer.render(tokens[start : position + 1], markdown.options, env).strip())
+            rendered.append(markdown.renderer.render(tokens[start : position + 1], markdown.options, env).strip())
             start = position + 1
-    return tuple(found)
+    return tuple(rendered)
 
 
-def _with_markers(children: Sequence[Token], known: frozenset[int], pending: bool) -> list[Token]:
-    made: list[Token] = []
+def _with_citations(children: Sequence[Token], source_numbers: frozenset[int], pending: bool) -> list[Token]:
+    """Replace the citation markers in inline tokens."""
+    result: list[Token] = []
     for token in children:
         if token.type != "text" or "[" not in token.content:
-            made.append(token)
+            result.append(token)
             continue
         for index, piece in enumerate(_MARKER.split(token.content)):
             if index % 2 == 0:
-                made += [Token("text", "", 0, content=piece)] if piece else []
-            elif int(piece) in known:
-                made.append(Token("cite", "button", 0, content=piece))
+                result += [Token("text", "", 0, content=piece)] if piece else []
+            elif int(piece) in source_numbers:
+                result.append(Token("cite", "button", 0, content=piece))
             elif pending:
-                made.append(Token("cite", "span", 0, content=piece, info="pending"))
+                result.append(Token("cite", "span", 0, content=piece, info="pending"))
             else:
-                made.append(Token("text", "", 0, content=f"[{piece}]"))
-    return made
+                result.append(Token("text", "", 0, content=f"[{piece}]"))
+    return result
 
 
 def plain(text: str) -> tuple[str, ...]:
-    """What a person typed, as they typed it."""
+    """Return the HTML of a text that is shown exactly as the user typed it."""
     return (f'<p class="plain">{html.escape(text)}</p>',)
 
 
 def table(value: Table) -> str:
-    """A command's table; numbers stand to the right."""
-    right = [_numeric(row[i] for row in value.rows) for i in range(len(value.columns))]
-    head = "".join(_tagged("th", name, right[i]) for i, name in enumerate(value.columns))
+    """Return the HTML of a command's table. Columns of numbers are aligned right."""
+    right = [_is_numeric_column(row[i] for row in value.rows) for i in range(len(value.columns))]
+    head = "".join(_cell("th", name, right[i]) for i, name in enumerate(value.columns))
     rows = "".join(
-        "<tr>" + "".join(_tagged("td", _shown(cell), right[i]) for i, cell in enumerate(row)) + "</tr>"
+        "<tr>" + "".join(_cell("td", _cell_text(cell), right[i]) for i, cell in enumerate(row)) + "</tr>"
         for row in value.rows
     )
-    body = rows or f'<tr><td colspan="{len(value.columns)}" class="none">nothing yet</td></tr>'
+    body = rows or f'<tr><td colspan="{len(value.columns)}" class="empty-cell">{user_messages.EMPTY_TABLE}</td></tr>'
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _tagged(tag: str, text: str, right: bool) -> str:
-    shown = html.escape(text)
-    if _ID.fullmatch(text):
-        return f'<{tag}><code class="id" title="{shown}">{shown}</code></{tag}>'
-    kinds = [name for name, applies in (("right", right), ("short", len(text) <= _SHORT)) if applies]
-    return f'<{tag} class="{" ".join(kinds)}">{shown}</{tag}>' if kinds else f"<{tag}>{shown}</{tag}>"
+def _cell(tag: str, text: str, right: bool) -> str:
+    escaped = html.escape(text)
+    if _UUID.fullmatch(text):
+        return f'<{tag}><code class="id" title="{escaped}">{escaped}</code></{tag}>'
+    classes = [name for name, applies in (("right", right), ("short", len(text) <= _ONE_LINE_CHARS)) if applies]
+    return f'<{tag} class="{" ".join(classes)}">{escaped}</{tag}>' if classes else f"<{tag}>{escaped}</{tag}>"
 
 
-def _numeric(cells: Any) -> bool:
-    kinds = [not isinstance(cell, str) or _NUMBER.fullmatch(cell) for cell in cells if cell not in _BLANK]
-    return bool(kinds) and all(kinds)
+def _is_numeric_column(cells: Any) -> bool:
+    numeric = [not isinstance(cell, str) or _NUMBER.fullmatch(cell) for cell in cells if cell not in _EMPTY_CELLS]
+    return bool(numeric) and all(numeric)
 
 
-def _shown(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, bool):
@@ -158,7 +160,7 @@ def _shown(cell: Cell) -> str:
 
 
 def source(citation: Citation) -> SourceView:
-    """A citation as the page shows it."""
+    """Return the view of a citation."""
     return SourceView(
         n=citation.n,
         title=citation.title or citation.source,
@@ -170,15 +172,15 @@ def source(citation: Citation) -> SourceView:
     )
 
 
-def reply(ref: str, part: Part, *, thread: str, at: str, known: frozenset[int]) -> MessageView:
-    """A part of an answer; ``known`` are the sources whose markers may be clicked."""
+def reply(ref: str, part: Part, *, thread: str, at: str, source_numbers: frozenset[int]) -> MessageView:
+    """Return the view of one message of an answer. ``source_numbers`` are the sources whose markers are clickable."""
     return MessageView(
         id=ref,
         thread=thread,
         role="assistant",
         author="Parley",
         at=at,
-        blocks=blocks(part.text, known | {citation.n for citation in part.sources}, pending=not part.final),
+        blocks=blocks(part.text, source_numbers | {citation.n for citation in part.sources}, pending=not part.final),
         turn=part.turn_id,
         final=part.final,
         sources=tuple(source(citation) for citation in part.sources),

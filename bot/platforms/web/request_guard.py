@@ -1,7 +1,7 @@
-"""What stands before every request: the right host and origin, a bounded body, headers that allow nothing else.
+"""Protects every request: checks host and origin, limits the body size, and sets security headers.
 
-The host is checked against DNS rebinding, where a foreign name is made to point at 127.0.0.1; the origin against
-other sites that post to localhost.
+The host check stops DNS rebinding, where another site points its own name at 127.0.0.1. The origin check stops other
+sites from posting to localhost.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from bot.platforms.web import user_messages
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROBES = ("/healthz", "/readyz")
+UPLOADS = ("/api/upload", "/api/attach")
 
-POLICY = "; ".join(
+CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -31,8 +32,8 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-HEADERS = {
-    "Content-Security-Policy": POLICY,
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -40,33 +41,36 @@ HEADERS = {
 }
 
 
-def allowed_hosts(bound: str) -> tuple[str, ...]:
-    """The names under which the page may be asked for. An address of all interfaces allows every numeric address."""
-    return tuple(dict.fromkeys((bound.strip("[]").lower(), *LOOPBACK)))
+def allowed_hosts(bound_host: str) -> tuple[str, ...]:
+    """Return the host names that requests may use: the bound one first, then the loopback names."""
+    return tuple(dict.fromkeys((bound_host.strip("[]").lower(), *LOOPBACK)))
 
 
 def host_allowed(header: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a Host header names this server. A number cannot be rebound, so any will do on all interfaces."""
+    """Return whether a Host header names this server.
+
+    A server bound to all interfaces accepts any IP address too, because DNS rebinding needs a name.
+    """
     try:
         name = (urlsplit(f"//{header}").hostname or "").lower()
     except ValueError:
         return False
-    return name in allowed or (_everywhere(allowed[0]) and _numeric(name))
+    return name in allowed or (_is_wildcard(allowed[0]) and _is_ip_address(name))
 
 
 def origin_allowed(headers: Headers) -> bool:
-    """Whether a writing request comes from the page itself, or from no browser at all."""
+    """Return whether a writing request comes from the page itself or from a client that is not a browser."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
 
 
-def _everywhere(name: str) -> bool:
-    return name in ("0.0.0.0", "::")  # noqa: S104
+def _is_wildcard(host: str) -> bool:
+    return host in ("0.0.0.0", "::")  # noqa: S104
 
 
-def _numeric(name: str) -> bool:
+def _is_ip_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -74,12 +78,12 @@ def _numeric(name: str) -> bool:
     return True
 
 
-class TooLargeError(Exception):
-    """The body is longer than allowed."""
+class BodyTooLargeError(Exception):
+    """The request body is longer than its limit."""
 
 
-class Guard:
-    """ASGI middleware. ``body_limit`` in bytes holds for everything but uploads, which have ``upload_limit``."""
+class RequestGuard:
+    """ASGI middleware that applies the checks. Limits are in bytes; uploads have their own."""
 
     def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], body_limit: int, upload_limit: int) -> None:
         self.app = app
@@ -92,31 +96,32 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self.upload_limit if scope["path"] in ("/api/upload", "/api/attach") else self.body_limit
+        limit = self.upload_limit if scope["path"] in UPLOADS else self.body_limit
         if scope["path"] not in PROBES and not host_allowed(headers.get("host", ""), self.hosts):
             await _refuse(send, 421, user_messages.HOST.format(allowed=", ".join(self.hosts)))
         elif scope["method"] not in ("GET", "HEAD") and not origin_allowed(headers):
             await _refuse(send, 403, user_messages.ORIGIN)
-        elif _declared(headers) > limit:
-            await _Body(receive, limit).drain()
+        elif _content_length(headers) > limit:
+            await _LimitedBody(receive, limit).drain()
             await _refuse(send, 413, too_large(limit))
         else:
-            await self._pass(scope, receive, send, limit)
+            await self._forward(scope, receive, send, limit)
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        """Run the application with a limited body, and add the security headers to its response."""
         started = False
-        body = _Body(receive, limit)
+        body = _LimitedBody(receive, limit)
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
         try:
-            await self.app(scope, body.receive, guarded)
-        except TooLargeError:
+            await self.app(scope, body.receive, send_with_headers)
+        except BodyTooLargeError:
             if started:
                 raise
             await body.drain()
@@ -124,45 +129,48 @@ class Guard:
 
 
 def too_large(limit: int) -> str:
-    """The sentence for a body over the limit."""
+    """Return the error message for a body over the limit, which is in bytes."""
     size = f"{limit // 1_048_576} MB" if limit >= 1_048_576 else f"{limit // 1024} kB"
     return user_messages.TOO_LARGE.format(limit=size)
 
 
-def _declared(headers: Headers) -> int:
+def _content_length(headers: Headers) -> int:
     length = headers.get("content-length", "0")
     return int(length) if length.isdecimal() else 0
 
 
-class _Body:
-    """A request's body that may not grow past ``limit``."""
+class _LimitedBody:
+    """Receives a request's body and stops when it exceeds ``limit`` bytes."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
         self._limit = limit
-        self._seen = 0
+        self._received = 0
         self._ended = False
 
     async def receive(self) -> Message:
-        """The next piece. Raises TooLargeError."""
+        """Return the next message of the body. Raises BodyTooLargeError."""
         message = await self._receive()
-        self._seen += len(message.get("body", b""))
+        self._received += len(message.get("body", b""))
         self._ended = message["type"] != "http.request" or not message.get("more_body", False)
-        if self._seen > self._limit:
-            raise TooLargeError
+        if self._received > self._limit:
+            raise BodyTooLargeError
         return message
 
     async def drain(self) -> None:
-        """Read on and forget, within reason: a browser that is cut off while it sends shows no answer at all."""
+        """Discard the rest of the body, up to three times the limit.
+
+        A browser that is cut off while it sends shows a network error in place of the response.
+        """
         self._limit *= 3
-        with contextlib.suppress(TooLargeError):
+        with contextlib.suppress(BodyTooLargeError):
             while not self._ended:
                 await self.receive()
 
 
-async def _refuse(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"error": sentence}).encode()
-    headers = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body))}
+async def _refuse(send: Send, status: int, message: str) -> None:
+    body = json.dumps({"error": message}).encode()
+    headers = {**SECURITY_HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body))}
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

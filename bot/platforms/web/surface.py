@@ -1,4 +1,4 @@
-"""Where a reply of the playground appears: in the hub, and so on every open page."""
+"""Implements the ``Surface`` port for the playground: shows a reply's messages on every open page."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from bot.engine.ports.clock import Clock
 from bot.platforms.web import render
-from bot.platforms.web.event_hub import Hub
-from bot.platforms.web.json_views import stamp
+from bot.platforms.web.event_hub import EventHub
+from bot.platforms.web.json_views import iso_timestamp
 from bot.platforms.web.upload_buffer import UploadBuffer
 from bot.types.conversation import StoredAttachment
 from bot.types.display import Limits, Part
@@ -18,57 +18,62 @@ LIMITS = Limits(message_chars=16_000, edit_interval=0.15, here_only=True)
 
 
 class WebSurface:
-    """One reply. References survive a restart: an edit of a message that the hub does not know shows it again."""
+    """The reply of one turn. References survive a restart: editing a message that the hub lost shows it again."""
 
     limits = LIMITS
 
-    def __init__(self, hub: Hub, turn: Turn, clock: Clock, beside: UploadBuffer | None = None) -> None:
-        self._beside = beside or UploadBuffer()
+    def __init__(self, hub: EventHub, turn: Turn, clock: Clock, uploads: UploadBuffer | None = None) -> None:
+        self._uploads = uploads or UploadBuffer()
         self._hub = hub
         self._turn = turn
         self._clock = clock
-        self._texts: dict[str, Part] = {}
+        self._parts: dict[str, Part] = {}
         self._numbers = itertools.count(len(turn.parts) + 1)
 
     async def post(self, part: Part) -> str:
+        """Show a new message and return its ID."""
         ref = self._ref(part.nonce) or f"a-{self._turn.id}-{next(self._numbers)}"
         self._show(ref, part)
         return ref
 
     async def edit(self, ref: str, part: Part) -> None:
+        """Replace a message."""
         self._show(ref, part)
 
     async def delete(self, ref: str) -> None:
-        self._texts.pop(ref, None)
-        self._hub.drop(ref)
+        """Remove a message."""
+        self._parts.pop(ref, None)
+        self._hub.remove_message(ref)
 
     async def find(self, nonce: str) -> str | None:
+        """Return the ID of the message posted under a nonce, or None."""
         ref = self._ref(nonce)
         return ref if ref and self._hub.message(ref) else None
 
     async def fetch(self, file: StoredAttachment) -> bytes:
-        """The bytes of a file beside the question. Raises SurfaceError."""
-        return await self._beside.data(file.ref)
+        """Return the bytes of a file attached to the question. Raises SurfaceError."""
+        return await self._uploads.read(file.ref)
 
     async def above(self) -> None:
-        """Nothing: a conversation of the page begins with the bot."""
+        """Return None: every conversation of the page starts with the bot, so no messages precede it."""
 
     def _ref(self, nonce: str) -> str:
-        """A part's number is in its nonce."""
+        """Return the message ID for a nonce, which ends with the part's index, or an empty string."""
         _, _, index = nonce.rpartition(":")
         return f"a-{self._turn.id}-{int(index) + 1}" if index.isdecimal() else ""
 
     def _show(self, ref: str, part: Part) -> None:
-        self._texts[ref] = part
-        known = frozenset(citation.n for shown in self._texts.values() for citation in shown.sources)
-        self._put(ref, part, known)
+        self._parts[ref] = part
+        source_numbers = frozenset(citation.n for shown in self._parts.values() for citation in shown.sources)
+        self._put(ref, part, source_numbers)
+        # Sources arrive with the last part. Markers in earlier parts become clickable only then.
         if part.sources:
-            for earlier, text in self._texts.items():
-                if earlier != ref:
-                    self._put(earlier, text, known)
+            for earlier_ref, earlier in self._parts.items():
+                if earlier_ref != ref:
+                    self._put(earlier_ref, earlier, source_numbers)
 
-    def _put(self, ref: str, part: Part, known: frozenset[int]) -> None:
+    def _put(self, ref: str, part: Part, source_numbers: frozenset[int]) -> None:
         before = self._hub.message(ref)
-        at = before.at if before else stamp(self._clock())
-        view = render.reply(ref, part, thread=self._turn.thread.thread_id, at=at, known=known)
-        self._hub.put(replace(view, turn=self._turn.id))
+        at = before.at if before else iso_timestamp(self._clock())
+        view = render.reply(ref, part, thread=self._turn.thread.thread_id, at=at, source_numbers=source_numbers)
+        self._hub.put_message(replace(view, turn=self._turn.id))

@@ -1,4 +1,4 @@
-"""Files that somebody puts beside a question on the page: kept in memory until they are read, the latest ones."""
+"""Keeps files attached to questions in memory until the engine reads them, and drops the oldest when full."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from bot.errors import SurfaceError, UsageError
 from bot.platforms.web import user_messages
 from bot.types.conversation import Attachment
 
-KEPT_FILES = 40
-KEPT_BYTES = 200_000_000
+MAX_FILES = 40
+MAX_BYTES = 200_000_000
 
 
 @dataclass(slots=True)
 class UploadBuffer:
-    """What was put there, by the key that the page was given."""
+    """The uploaded files by key. The page names a file by its key when it sends the question."""
 
-    most: int = KEPT_FILES
-    most_bytes: int = KEPT_BYTES
+    max_files: int = MAX_FILES
+    max_bytes: int = MAX_BYTES
     _files: OrderedDict[str, Attachment] = field(default_factory=OrderedDict)
 
-    def keep(self, name: str, content_type: str, data: bytes) -> str:
-        """Keep a file; those that were put there first make room."""
+    def add(self, name: str, content_type: str, data: bytes) -> str:
+        """Store a file and return its key. Drops the oldest files if a limit is exceeded."""
 
         async def read() -> bytes:
             return data
 
         key = secrets.token_urlsafe(16)
         self._files[key] = Attachment(name, content_type, len(data), read, ref=key)
-        while len(self._files) > self.most or sum(one.size for one in self._files.values()) > self.most_bytes:
+        while len(self._files) > self.max_files or sum(file.size for file in self._files.values()) > self.max_bytes:
             self._files.popitem(last=False)
         return key
 
     def attachment(self, key: str) -> Attachment:
-        """The file. Raises UsageError where it is not kept any more."""
+        """Return the file. Raises UsageError if it is no longer stored."""
         if key not in self._files:
-            raise UsageError(user_messages.GONE_BESIDE)
+            raise UsageError(user_messages.ATTACHMENT_EXPIRED)
         return self._files[key]
 
-    async def data(self, key: str) -> bytes:
-        """Its bytes. Raises SurfaceError where it is not kept any more."""
+    async def read(self, key: str) -> bytes:
+        """Return the file's bytes. Raises SurfaceError if it is no longer stored."""
         if key not in self._files:
-            raise SurfaceError(user_messages.NOT_KEPT)
+            raise SurfaceError(user_messages.ATTACHMENT_UNREADABLE)
         return await self._files[key].read()

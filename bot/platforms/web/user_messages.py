@@ -1,35 +1,42 @@
-"""What the playground itself says to people."""
+"""Defines every text that the playground's server shows to people."""
 
 from __future__ import annotations
 
 from bot.types.turns import TurnState
 
-HOST = "This page is served to {allowed} only. Open it under one of these addresses."
-ORIGIN = "This request did not come from the playground's own page, so it was not carried out. Reload the page."
+HOST = "This page is only available at {allowed}. Open it under one of these addresses."
+ORIGIN = "This request did not come from the playground page, so it was refused. Reload the page and try again."
 TOO_LARGE = "That is larger than {limit}. Send less, or raise PARLEY_MAX_FILE_MB for files."
-NOT_JSON = "The request is not the JSON the playground sends. Reload the page."
-NO_SUCH_ACTION = "There is no such button."
-NO_FILE = "Choose a file to upload; this one is empty."
-BAD_THREAD = "That is no conversation of the playground. Start one with 'New conversation'."
-GONE_FILE = "This file is no longer kept. Run the command again."
-GONE_BESIDE = "A file beside your question is no longer here. Take it away and attach it again."
-NOT_KEPT = "it is not kept here any more; attach it again"
-TOO_MANY_FILES = "At most {most} files go with one question. Take some away."
-TRACE = "Something went wrong on our side; the log has it under {trace}. Try again."
-NOT_READY = "The database cannot be reached. Start it, or correct DATABASE_URL."
-WORKING = "Working on it …"
+NOT_JSON = "The server could not read this request. Reload the page and try again."
+NO_SUCH_ACTION = "There is no such button. Reload the page."
+NO_FILE = "This file is empty. Choose another file."
+BAD_THREAD = "There is no such conversation. Start one with “New conversation”."
+COMMAND_FILE_EXPIRED = "This file is no longer available. Run the command again."
+ATTACHMENT_EXPIRED = "A file attached to your question is no longer available. Remove it and attach it again."
+ATTACHMENT_UNREADABLE = "it is no longer available; attach it again"
+TOO_MANY_FILES = "You can attach at most {most} files to a question. Remove some of them."
+UNEXPECTED_ERROR = "Something went wrong. Try again. The log has the details under trace ID {trace}."
+NOT_READY = "The database is not reachable. Start it, or correct DATABASE_URL."
+WORKING = "Working on it…"
+EMPTY_TABLE = "nothing yet"
+ANSWERED_BY_OTHER_PROCESS = "_Another process is answering this question. The answer appears here when it is complete._"
 
-_ENDED: dict[TurnState, str] = {
-    "queued": "Your question waits until the one before it is answered.",
-    "running": "Another process is answering this.",
+BAD_PORT = "port {port} does not exist; choose one up to 65535 with --port"
+BAD_HOST = "cannot listen on {host}: {reason}; choose another host with --host"
+PORT_TAKEN = "port {port} is taken; choose another with --port"
+PORT_NOT_PERMITTED = "this process is not permitted to use port {port}; choose one above 1023 with --port"
+CANNOT_LISTEN = "cannot listen on {host} port {port}: {reason}; choose others with --host and --port"
+
+_NO_REPLY: dict[TurnState, str] = {
+    "queued": "Your question is waiting for the one before it.",
+    "running": "Another process is answering this question.",
     "cancelled": "Stopped.",
-    "failed": "This could not be answered. Ask again.",
-    "refused": "This was not answered.",
+    "failed": "Something went wrong, and there is no answer. Ask again.",
+    "refused": "This question was not answered.",
     "done": "There is no answer to show. Ask again.",
 }
-ELSEWHERE = "_Being answered by another process; the answer appears here when it is complete._"
 
 
-def ended(state: TurnState, refused: str | None) -> str:
-    """A sentence for a turn that ended and showed nothing."""
-    return refused or _ENDED[state]
+def no_reply(state: TurnState, refusal: str | None) -> str:
+    """Return the text to show for a turn that has no reply message: its refusal, or a sentence for its state."""
+    return refusal or _NO_REPLY[state]

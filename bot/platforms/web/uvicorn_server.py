@@ -1,4 +1,4 @@
-"""uvicorn inside a running loop: it takes no signals, and a cancellation ends it cleanly."""
+"""Runs uvicorn inside an existing event loop, without signal handlers, and shuts it down cleanly on cancellation."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from bot.errors import ConfigError
+from bot.platforms.web import user_messages
 
-GRACE = 3
-"""Seconds that open requests have to end."""
+SHUTDOWN_TIMEOUT = 3
+"""Seconds that open requests get to end."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ConfigError."""
+    """Return a listening socket; port 0 takes any free port. Raises ConfigError."""
     if not 0 <= port <= 65_535:
-        raise ConfigError(f"port {port} is no port; choose one up to 65535 with --port")
+        raise ConfigError(user_messages.BAD_PORT.format(port=port))
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, proto)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}: {error.strerror}; choose another with --host") from None
+        raise ConfigError(user_messages.BAD_HOST.format(host=host, reason=error.strerror)) from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(128)
     except OSError as error:
         sock.close()
-        raise ConfigError(_refusal(error, host, port)) from None
+        raise ConfigError(_listen_error(error, host, port)) from None
     sock.setblocking(False)
     return sock
 
 
-def _refusal(error: OSError, host: str, port: int) -> str:
+def _listen_error(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is taken; choose another with --port"
+        return user_messages.PORT_TAKEN.format(port=port)
     if error.errno == errno.EACCES:
-        return f"port {port} needs rights this process does not have; choose one above 1023 with --port"
-    return f"cannot listen on {host} port {port}: {error.strerror}; choose others with --host and --port"
+        return user_messages.PORT_NOT_PERMITTED.format(port=port)
+    return user_messages.CANNOT_LISTEN.format(host=host, port=port, reason=error.strerror)
 
 
 def address(host: str, sock: socket.socket) -> str:
-    """Where a browser finds the socket; one of all interfaces is named by its loopback address."""
+    """Return the URL of the socket for a browser. A socket on all interfaces gets its loopback address."""
     port = sock.getsockname()[1]
     try:
         number = ipaddress.ip_address(host.strip("[]"))
@@ -59,7 +60,7 @@ def address(host: str, sock: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to the process, not to the page."""
+    """A uvicorn server that leaves signals to the process and reports when it has started."""
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -77,7 +78,7 @@ class _Server(uvicorn.Server):
 async def serve(
     app: ASGIApp, sock: socket.socket, *, on_started: Callable[[], None], on_stop: Callable[[], None]
 ) -> None:
-    """Serve until cancelled. ``on_stop`` is called first then, so that endless responses can end."""
+    """Serve until cancelled. Calls ``on_stop`` before the shutdown, so that the event streams can end."""
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -85,7 +86,7 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
     server = _Server(config, on_started)
     running = asyncio.create_task(server.serve([sock]))

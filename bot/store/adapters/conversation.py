@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.engine.answer.budget import without
-from bot.engine.memory import Quoted
+from bot.engine.memory import VerifiedFact
 from bot.store import attachments, budget_reservations, facts, tenants, threads
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
@@ -62,7 +62,7 @@ class PostgresConversation:
         since: int,
         due: Sequence[PastMessage],
         summary: str,
-        quoted: Sequence[Quoted] = (),
+        quoted: Sequence[VerifiedFact] = (),
     ) -> bool:
         key = turn.thread
         async with self._database.tenant(key.tenant_id) as session:

@@ -75,12 +75,12 @@ class PostgresTurnQueue:
                 await turn_queue.tell(session, Notice("stop", turn.id))
             return asked
 
-    async def serves(self, platform: Platform) -> None:
+    async def mark_serving(self, platform: Platform) -> None:
         holder = self._holder()
         if holder is None:
             raise StoreAway("the connection for notifications is down")
         async with self._database.queue() as session:
-            await processes.serves(session, process_id=holder, platform=platform)
+            await processes.mark_serving(session, process_id=holder, platform=platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
         async with self._database.queue() as session:

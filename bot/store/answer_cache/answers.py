@@ -1,4 +1,4 @@
-"""The answer cache and what people thought of answers."""
+"""Stores cached answers by key, and ratings of answers."""
 
 from __future__ import annotations
 
@@ -20,34 +20,51 @@ from bot.store.schema import feedback
 from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
 from bot.types.display import Citation
 
-
-def lookup(*, tenant_id: str, key: str) -> Statement:
-    """The row that ``found`` reads."""
-    return Statement(_LOOKUP, {"tenant": tenant_id, "key": key})
-
-
 _LOOKUP = f"""
 SELECT turn_id, answer, citations, created_at, question, evidence,
        {validity.CURRENT} AS current, {validity.INTACT} AS intact
 FROM answers WHERE tenant_id = %(tenant)s AND key = %(key)s AND expires_at > now()
 """  # noqa: S608
+"""The unexpired answer under a key, and whether it still holds."""
+
+
+def lookup(*, tenant_id: str, key: str) -> Statement:
+    """Read the row that ``found`` takes."""
+    return Statement(_LOOKUP, {"tenant": tenant_id, "key": key})
 
 
 def found(rows: Sequence[Any]) -> CachedAnswer | None:
-    """The answer kept under a key, unless it is too old."""
+    """Return the answer cached under a key, unless it has expired."""
     return next((validity.cached(row) for row in rows), None)
-
-
-def standing(*, tenant_id: str, turn_id: str, evidence: str, version: int) -> Statement:
-    """Note that the answer a turn left still stands in a later version of the knowledge."""
-    given = {"tenant": tenant_id, "turn": uuid.UUID(turn_id), "evidence": evidence, "version": version}
-    return Statement(_STANDS, given)
 
 
 _STANDS = """
 UPDATE answers SET knowledge_version = %(version)s
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND evidence = %(evidence)s AND knowledge_version < %(version)s
 """
+"""Verifies an answer for a later version of the knowledge."""
+
+
+def standing(*, tenant_id: str, turn_id: str, evidence: str, version: int) -> Statement:
+    """Record that the answer a turn stored still holds in a later version of the knowledge."""
+    given = {"tenant": tenant_id, "turn": uuid.UUID(turn_id), "evidence": evidence, "version": version}
+    return Statement(_STANDS, given)
+
+
+_KEEP = """
+INSERT INTO answers (tenant_id, key, turn_id, answer, citations, created_at, expires_at, question, knowledge_version,
+    evidence, documents)
+SELECT %(tenant)s, %(key)s, %(turn)s, %(answer)s, %(citations)s, now(), now() + %(ttl)s, %(question)s, %(version)s,
+    %(evidence)s, coalesce(jsonb_object_agg(cited.id, coalesce(documents.content_hash, ''))
+        FILTER (WHERE cited.id IS NOT NULL), '{}')
+FROM unnest(CAST(%(cited)s AS text[])) AS cited (id)
+LEFT JOIN documents ON documents.tenant_id = %(tenant)s AND documents.id = CAST(cited.id AS uuid)
+ON CONFLICT (tenant_id, key) DO UPDATE SET turn_id = excluded.turn_id, answer = excluded.answer,
+    citations = excluded.citations, created_at = excluded.created_at, expires_at = excluded.expires_at,
+    question = excluded.question, knowledge_version = excluded.knowledge_version, evidence = excluded.evidence,
+    documents = excluded.documents
+"""
+"""Caches an answer, replacing the one under its key."""
 
 
 def keeping(
@@ -60,7 +77,7 @@ def keeping(
     ttl: timedelta,
     keeping: CacheNote = NO_CACHE_NOTE,
 ) -> Statement:
-    """Keep an answer for ``ttl``, with what it rests on; a later one replaces it."""
+    """Cache an answer for ``ttl`` with what it rests on. A later answer replaces it."""
     return Statement(
         _KEEP,
         {
@@ -79,23 +96,10 @@ def keeping(
 
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
-_KEEP = """
-INSERT INTO answers (tenant_id, key, turn_id, answer, citations, created_at, expires_at, question, knowledge_version,
-    evidence, documents)
-SELECT %(tenant)s, %(key)s, %(turn)s, %(answer)s, %(citations)s, now(), now() + %(ttl)s, %(question)s, %(version)s,
-    %(evidence)s, coalesce(jsonb_object_agg(cited.id, coalesce(documents.content_hash, ''))
-        FILTER (WHERE cited.id IS NOT NULL), '{}')
-FROM unnest(CAST(%(cited)s AS text[])) AS cited (id)
-LEFT JOIN documents ON documents.tenant_id = %(tenant)s AND documents.id = CAST(cited.id AS uuid)
-ON CONFLICT (tenant_id, key) DO UPDATE SET turn_id = excluded.turn_id, answer = excluded.answer,
-    citations = excluded.citations, created_at = excluded.created_at, expires_at = excluded.expires_at,
-    question = excluded.question, knowledge_version = excluded.knowledge_version, evidence = excluded.evidence,
-    documents = excluded.documents
-"""
 
 
 async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: str, value: int, reason: str) -> None:
-    """Keep a person's thumb; a later one replaces it."""
+    """Store a person's rating. A later one replaces it."""
     if value:
         await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
     values = {"value": value, "reason": reason, "created_at": func.now()}

@@ -1,4 +1,4 @@
-"""The engine's NearAnswers on Postgres. The vector is the one that the search for the question needs anyway."""
+"""Finds similar answers on PostgreSQL. The question's vector is the one that its search needs anyway."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from knowledge.errors import KnowledgeError
 log = logging.getLogger(__name__)
 
 FLIGHT = timedelta(seconds=60)
-"""Others wait so long at most for a turn that answers their question: a process that died answers nothing."""
+"""How long turns wait for another that answers the same question: a dead process answers nothing."""
 MOST_KEPT = 256
 
 
 class PostgresSimilarAnswers:
-    """See ``bot.engine.ports.answer_cache.NearAnswers``. ``encode`` gives the vector of a question by ``model``."""
+    """See ``bot.engine.ports.answer_cache.SimilarAnswers``. ``encode`` returns a question's vector by ``model``."""
 
     def __init__(self, database: Database, encode: Callable[[str], Awaitable[Sequence[float]]], model: str) -> None:
         self._database = database
@@ -83,9 +83,9 @@ class PostgresSimilarAnswers:
         async with self._database.tenant(turn.thread.tenant_id) as session:
             await similar.reject_earlier(session, thread=turn.thread, question=turn.question)
 
-    async def take_off(self, turn: Turn, key: str) -> bool:
+    async def claim_question(self, turn: Turn, key: str) -> bool:
         async with self._database.tenant(turn.thread.tenant_id) as session:
-            return await similar.take_off(
+            return await similar.claim_question(
                 session, tenant_id=turn.thread.tenant_id, key=key, turn_id=turn.id, most=FLIGHT
             )
 

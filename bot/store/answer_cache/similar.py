@@ -1,4 +1,4 @@
-"""Answers to questions asked in other words, what became of their hits, and who is answering a question right now."""
+"""Finds cached answers by the meaning of their question, judges their hits, and lets one turn answer for several."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from bot.types.answer_cache import CachedAnswer
 from bot.types.conversation import ThreadKey
 
 CANDIDATES = 8
-"""Entries that are compared word for word."""
+"""Entries that are compared word by word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A kept answer on the same ground: its question, and the cosine of the two questions."""
+    """A cached answer on the same ground: its question, and the cosine of the two questions."""
 
     key: str
     question: str
@@ -44,7 +44,7 @@ async def describe(
     model: str,
     vector: Sequence[float],
 ) -> None:
-    """Let the answer that a turn left under ``key`` be found by other words."""
+    """Make the answer that a turn stored under ``key`` findable by meaning."""
     await session.execute(
         update(answers)
         .where(answers.c.tenant_id == tenant_id, answers.c.key == key, answers.c.turn_id == uuid.UUID(turn_id))
@@ -55,7 +55,7 @@ async def describe(
 async def nearest(
     session: AsyncSession, *, tenant_id: str, ground: str, model: str, vector: Sequence[float]
 ) -> list[Entry]:
-    """The living entries of the ground that are closest, closest first."""
+    """Return the closest unexpired entries of the ground, closest first."""
     distance = answers.c.vector.cosine_distance(HalfVector(list(vector)))
     rows = await session.execute(
         select(
@@ -87,7 +87,7 @@ async def nearest(
 async def verdicts(
     session: AsyncSession, *, tenant_id: str, keys: Sequence[str]
 ) -> Mapping[str, list[tuple[float, bool]]]:
-    """The judged hits of each entry: the cosine, and whether the answer was right."""
+    """Return the judged hits of each entry: the cosine, and whether the answer was right."""
     rows = await session.execute(
         select(answer_hits.c.key, answer_hits.c.similarity, answer_hits.c.verdict).where(
             answer_hits.c.tenant_id == tenant_id, answer_hits.c.key.in_(keys), answer_hits.c.verdict.is_not(None)
@@ -109,7 +109,7 @@ async def note(
     shadow: bool,
     right: bool | None = None,
 ) -> None:
-    """Keep that a turn hit an entry; a shadow hit was answered anew all the same, and compared."""
+    """Record that a turn hit an entry. A shadow hit was answered again and compared."""
     verdict = None if right is None else 1 if right else -1
     values = {"key": key, "similarity": similarity, "shadow": shadow, "verdict": verdict}
     await session.execute(
@@ -120,7 +120,7 @@ async def note(
 
 
 async def judge(session: AsyncSession, *, tenant_id: str, turn_id: str, right: bool) -> None:
-    """What a person thought of the answer that a turn was given from the cache; nothing where it was not."""
+    """Record what a person thought of a cached answer; do nothing if the turn's answer was not cached."""
     await session.execute(
         update(answer_hits)
         .where(
@@ -133,7 +133,7 @@ async def judge(session: AsyncSession, *, tenant_id: str, turn_id: str, right: b
 
 
 async def reject_earlier(session: AsyncSession, *, thread: ThreadKey, question: str) -> None:
-    """Somebody asked afresh: the cached answers to this question in the thread were not what was wanted."""
+    """Mark the cached answers to this question in the thread as wrong: the asker asked for a new answer."""
     asked = select(turns.c.turn_id).where(
         turns.c.tenant_id == thread.tenant_id,
         turns.c.thread_uid == thread_uid(thread),
@@ -151,8 +151,8 @@ async def reject_earlier(session: AsyncSession, *, thread: ThreadKey, question: 
     )
 
 
-async def take_off(session: AsyncSession, *, tenant_id: str, key: str, turn_id: str, most: timedelta) -> bool:
-    """Whether this turn is the one that answers the question now; for ``most`` at the longest."""
+async def claim_question(session: AsyncSession, *, tenant_id: str, key: str, turn_id: str, most: timedelta) -> bool:
+    """Return whether this turn is the one that answers the question now, for ``most`` at the longest."""
     values = {"turn_id": uuid.UUID(turn_id), "until": func.now() + most}
     taken = await session.execute(
         insert(answer_flights)
@@ -168,7 +168,7 @@ async def take_off(session: AsyncSession, *, tenant_id: str, key: str, turn_id: 
 
 
 def landing(*, tenant_id: str, turn_id: str) -> Statement:
-    """The turn has ended, however: whoever waits for its answer waits no longer."""
+    """Wake the turns that wait for this turn's answer, however it ended."""
     return Statement(_LAND, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
@@ -177,7 +177,7 @@ _LAND = "DELETE FROM answer_flights WHERE tenant_id = %(tenant)s AND turn_id = %
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Hits by wording since a moment; of those judged, how many were wrong, people's and the sample's apart."""
+    """Hits by meaning since a moment, and how many judged ones were wrong: by people and by the shadow sample."""
 
     hits: int
     judged: int
@@ -187,7 +187,7 @@ class Tally:
 
 
 async def tally(session: AsyncSession, *, tenant_id: str, since: datetime) -> Tally:
-    """What became of hits since then."""
+    """Count the hits since a moment and how they were judged."""
     hits = answer_hits.c
     wrong, judged = hits.verdict < 0, hits.verdict.is_not(None)
     row = (

@@ -1,4 +1,4 @@
-"""Whether a kept answer still stands: SQL on a row of ``answers``, and the row as the engine reads it."""
+"""Decides in SQL whether a cached answer still holds, and reads its row."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ INTACT = """NOT EXISTS (
     SELECT FROM jsonb_each_text(answers.documents) AS cited (id, hash)
     LEFT JOIN documents ON documents.tenant_id = answers.tenant_id AND documents.id = CAST(cited.id AS uuid)
     WHERE documents.content_hash IS DISTINCT FROM cited.hash)"""
-"""Whether every document that a kept answer cites is there and reads as it did."""
+"""SQL: every document that a cached answer cites still exists unchanged."""
 CURRENT = """answers.knowledge_version IS NOT DISTINCT FROM coalesce(
     (SELECT version FROM knowledge_state WHERE knowledge_state.tenant_id = answers.tenant_id), 0)"""
-"""Whether no document of the tenant has changed since a kept answer was found to stand."""
+"""SQL: no document of the tenant has changed since the cached answer was last verified."""
 
 
 def cached(row: Any) -> CachedAnswer:
-    """A kept answer as it was stored."""
+    """Return a cached answer from its row."""
     return CachedAnswer(
         str(row.turn_id),
         row.answer,

@@ -1,0 +1,153 @@
+"""The ``parley docs`` commands: list, show, delete and refresh documents."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.cli import user_messages
+from bot.cli.command_runtime import json_option, print_json, tenant_option, with_app, with_database
+from knowledge.types import DocumentRow, IngestReport
+
+if TYPE_CHECKING:
+    from bot.app import App
+    from bot.store.session import Database
+    from knowledge.document_catalog import DocumentText
+
+
+@click.group(invoke_without_command=True)
+@tenant_option
+@json_option
+@click.pass_context
+def docs(context: click.Context, tenant: str, as_json: bool) -> None:
+    """List, show, delete and refresh documents. Without a command, list them."""
+    if context.invoked_subcommand is None:
+        _list(tenant, as_json)
+
+
+@docs.command(name="list")
+@tenant_option
+@json_option
+def list_command(tenant: str, as_json: bool) -> None:
+    """List the documents with their state and age."""
+    _list(tenant, as_json)
+
+
+@docs.command()
+@click.argument("document_id", metavar="ID")
+@tenant_option
+@json_option
+def show(document_id: str, tenant: str, as_json: bool) -> None:
+    """Show one document with its text."""
+
+    async def load(database: Database) -> DocumentText:
+        from knowledge import document_catalog
+
+        async with database.tenant(tenant) as session:
+            return await document_catalog.show(session, tenant, document_id)
+
+    document = with_database(load)
+    if as_json:
+        print_json({**asdict(document.row), "text": document.text})
+        return
+    for name, value in asdict(document.row).items():
+        click.echo(f"{name}: {value}")
+    click.echo(f"\n{document.text}")
+
+
+@docs.command()
+@click.argument("document_id", metavar="ID")
+@tenant_option
+@json_option
+def delete(document_id: str, tenant: str, as_json: bool) -> None:
+    """Delete one document."""
+
+    async def delete_document(database: Database) -> None:
+        from knowledge import document_catalog
+
+        async with database.tenant(tenant) as session:
+            await document_catalog.delete(session, tenant, document_id)
+
+    with_database(delete_document)
+    if as_json:
+        print_json({"deleted": [document_id]})
+    else:
+        click.echo(user_messages.deleted(document_id))
+
+
+@docs.command()
+@click.argument("document_id", required=False, metavar="[ID]")
+@click.option(
+    "--every",
+    metavar="INTERVAL",
+    help="Instead of refreshing now, set how often the source is refreshed: 30min, 6h, 2d, never or default.",
+)
+@tenant_option
+@json_option
+def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bool) -> None:
+    """Fetch sources again and update the documents that changed.
+
+    With the ID of a document, fetch only the source of that document.
+    """
+    from bot.cli.ingest import show_report
+
+    if every is None:
+        show_report(with_app(lambda app: _refresh(app, document_id, tenant)), as_json, here=False)
+        return
+    if document_id is None:
+        raise click.UsageError(user_messages.NAME_A_DOCUMENT)
+    confirmation = with_database(lambda database: _set_interval(database, document_id, every, tenant))
+    if as_json:
+        print_json({"id": document_id, "every": every})
+    else:
+        click.echo(confirmation)
+
+
+async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
+    from bot.cli.ingest import OpenedSources, ingest_sources
+    from bot.commands.docs import skipped_uploads
+    from knowledge import document_catalog
+
+    async with app.database.tenant(tenant) as session:
+        rows = await document_catalog.sources(session, tenant, document_id=document_id)
+    sources = OpenedSources()
+    for row in rows:
+        if row.can_be_read_again or document_id is not None:
+            sources.open(app, row.uri, row.audience, tenant)
+    if skipped := skipped_uploads(rows, document_id):
+        click.echo(skipped, err=True)
+    return await ingest_sources(app, sources, tenant)
+
+
+async def _set_interval(database: Database, document_id: str, every: str, tenant: str) -> str:
+    from bot.commands.docs import set_interval
+    from knowledge import document_catalog
+
+    async with database.tenant(tenant) as session:
+        (row,) = await document_catalog.sources(session, tenant, document_id=document_id)
+    return await set_interval(database, tenant, row, every)
+
+
+def _list(tenant: str, as_json: bool) -> None:
+    async def load(database: Database) -> list[DocumentRow]:
+        from knowledge import document_catalog
+
+        async with database.tenant(tenant) as session:
+            return await document_catalog.list_documents(session, tenant)
+
+    rows = with_database(load)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    if not rows:
+        click.echo(user_messages.NO_DOCUMENTS)
+        return
+    from bot.cli.output import show_table
+    from bot.commands.docs import COLUMNS, cells
+
+    show_table(COLUMNS, [cells(row) for row in rows])
+
+
+COMMANDS = (docs,)

@@ -1,0 +1,136 @@
+"""The ``parley ingest`` command, and ingesting sources in this process with progress bars."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from bot.cli.command_runtime import json_option, print_json, stoppable, tenant_option, with_app
+from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
+
+if TYPE_CHECKING:
+    from bot.app import App
+    from knowledge.ports import Source
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--audience",
+    metavar="tenant|CHANNEL",
+    help="Who can ask about the documents: 'tenant' for everyone, or the id of a channel for its members.  "
+    "[default: tenant; the history of a channel stays with its members]",
+)
+@click.option(
+    "--chunking",
+    type=click.Choice(get_args(ChunkingMethod)),
+    help="How to split these documents into chunks, now and at every refresh.  [default: PARLEY_CHUNKING]",
+)
+@tenant_option
+@json_option
+def ingest(
+    sources: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str, as_json: bool
+) -> None:
+    """Add documents, or update those that changed.
+
+    SOURCE is a folder, a file, a web address, sitemap:ADDRESS, crawl:ADDRESS, git:ADDRESS, git:PATH, slack:CHANNEL or
+    discord:CHANNEL. Unchanged documents are skipped. Ctrl-C stops early and keeps what was added.
+    """
+    report = with_app(lambda app: _ingest(app, sources, audience, chunking, tenant))
+    show_report(report, as_json, here=audience not in (None, TENANT_AUDIENCE))
+
+
+@dataclass(slots=True)
+class OpenedSources:
+    """Sources with their audiences, and those that could not be opened."""
+
+    opened: list[tuple[Source, str]] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+    def open(self, app: App, spec: str, audience: str | None, tenant: str) -> None:
+        """Open the source that ``spec`` names, or record why it cannot be opened."""
+        from knowledge.errors import KnowledgeError
+
+        try:
+            source = app.services.open_source(spec, files=True, tenant_id=tenant)
+            self.opened.append((source, audience or _default_audience(source)))
+        except KnowledgeError as error:
+            self.failed.append(Failure(spec, str(error)))
+
+
+async def _ingest(
+    app: App, specs: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str
+) -> IngestReport:
+    sources = OpenedSources()
+    for spec in specs:
+        sources.open(app, spec, audience, tenant)
+    return await ingest_sources(app, sources, tenant, chunking)
+
+
+def _default_audience(source: Source) -> str:
+    """Return who can ask about a source: the members of a channel about its history, everyone about the rest."""
+    return source.uri.partition(":")[2] if source.kind in ("slack", "discord") else TENANT_AUDIENCE
+
+
+async def ingest_sources(
+    app: App, sources: OpenedSources, tenant: str, chunking: ChunkingMethod | None = None
+) -> IngestReport:
+    """Ingest the sources one after the other in this process. Ctrl-C stops early; documents added so far stay."""
+    from bot.cli.progress import bars, follower
+    from bot.commands.ingest import combined
+    from bot.ingestion import IngestRunner, SourceBusy, ingest_in_process
+
+    runner = IngestRunner(app.database, app.ingestor, app.services.open_source)
+    report = IngestReport(0, 0, 0, (), 0.0)
+    with bars() as progress, stoppable() as stop:
+        show = follower(progress)
+        for source, audience in sources.opened:
+            if stop.is_set():
+                break
+            try:
+                one = await ingest_in_process(
+                    runner,
+                    tenant,
+                    source,
+                    audience=audience,
+                    now=app.services.clock(),
+                    chunking=chunking,
+                    on_progress=show,
+                    stop=stop,
+                )
+            except SourceBusy as error:
+                one = IngestReport(0, 0, 0, (Failure(source.uri, str(error)),), 0.0)
+            report = combined(report, one)
+    return replace(report, failed=(*sources.failed, *report.failed), stopped=report.stopped or stop.is_set())
+
+
+def show_report(report: IngestReport, as_json: bool, *, here: bool) -> None:
+    """Print the result of an ingestion; exit with status 1 if it was stopped or nothing could be read."""
+    if as_json:
+        print_json(report_document(report))
+    else:
+        from bot.commands.ingest_messages import ingested
+
+        click.echo(ingested(report, [], here=here))
+        click.echo(f"{report.seconds:.1f} s", err=True)
+    if report.stopped or (report.failed and not report.documents):
+        sys.exit(1)
+
+
+def report_document(report: IngestReport) -> dict[str, Any]:
+    """Return the result of an ingestion as the JSON document of the command line."""
+    return {
+        "documents": report.documents,
+        "chunks": report.chunks,
+        "unchanged": report.unchanged,
+        "failed": [{"source": failure.source, "error": failure.error} for failure in report.failed],
+        "seconds": round(report.seconds, 3),
+        "deleted": report.deleted,
+        "stopped": report.stopped,
+    }
+
+
+COMMANDS = (ingest,)

@@ -1,0 +1,28 @@
+"""The ``parley manifest`` commands: print what a platform needs to set up the bot."""
+
+from __future__ import annotations
+
+import click
+
+from bot.cli.command_runtime import json_option, print_json, settings
+
+
+@click.group()
+def manifest() -> None:
+    """Print the app manifest for a platform."""
+
+
+@manifest.command(name="slack")
+@json_option
+def slack_manifest(as_json: bool) -> None:
+    """Print the Slack app manifest.
+
+    Paste it in Slack under 'Create New App' > 'From a manifest' > JSON. The output is always JSON.
+    """
+    from bot.platforms.slack.manifest import manifest as build_manifest
+
+    loaded = settings()
+    print_json(build_manifest(loaded.slack_public_url or "", many=bool(loaded.token_keys)))
+
+
+COMMANDS = (manifest,)

@@ -1,0 +1,117 @@
+"""The ``parley search`` command: search the documents and print the passages with the scores of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from bot.cli import user_messages
+from bot.cli.command_runtime import json_option, print_json, tenant_option, with_app
+from knowledge.types import TENANT_AUDIENCE, Filter, Passage, Scope
+
+
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a search filter. A document passes an option given several times if any value matches."""
+    options = (
+        click.option(
+            "--source", "sources", multiple=True, metavar="PREFIX", help="Only sources that begin with PREFIX."
+        ),
+        click.option(
+            "--kind",
+            "kinds",
+            multiple=True,
+            metavar="KIND",
+            help="Only this kind of source: folder, url, git, upload, ...",
+        ),
+        click.option(
+            "--format",
+            "formats",
+            multiple=True,
+            metavar="FORMAT",
+            help="Only this format: pdf, docx, markdown, html, ...",
+        ),
+        click.option(
+            "--language",
+            "languages",
+            multiple=True,
+            metavar="CODE",
+            help="Only documents that declare this language: de, en-us.",
+        ),
+        click.option(
+            "--author", "authors", multiple=True, metavar="NAME", help="Only documents that name exactly this author."
+        ),
+        click.option(
+            "--since", type=click.DateTime(), metavar="DATE", help="Only documents of this day or later: 2026-11-30."
+        ),
+        click.option("--until", type=click.DateTime(), metavar="DATE", help="Only documents from before this day."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, ...]) -> Filter:
+    return Filter(
+        **{name: values or None for name, values in lists.items()},
+        since=since and since.replace(tzinfo=UTC),
+        until=until and until.replace(tzinfo=UTC),
+    )
+
+
+@click.command()
+@click.argument("query")
+@click.option(
+    "-k", default=5, show_default=True, type=click.IntRange(1, 100), metavar="NUMBER", help="How many passages to show."
+)
+@click.option(
+    "--audience",
+    default=TENANT_AUDIENCE,
+    show_default=True,
+    metavar="tenant|CHANNEL",
+    help="Search as everyone ('tenant') or as a member of the channel with this id.",
+)
+@filter_options
+@tenant_option
+@json_option
+def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **conditions: Any) -> None:
+    """Search the documents and show the best passages.
+
+    --json adds the score of each stage. Filter options given several times match any of their values.
+    """
+    channel = None if audience == TENANT_AUDIENCE else audience
+    scope = Scope.of_channel(tenant, channel).narrowed(_filter(**conditions))
+    found = with_app(lambda app: app.retriever(query, scope, k=k), warm=True)
+    if as_json:
+        passages = [passage_document(rank, passage) for rank, passage in enumerate(found.passages, 1)]
+        print_json({"passages": passages, "timings_ms": dict(found.timings_ms)})
+        return
+    if not found.passages:
+        click.echo(user_messages.NOTHING_FOUND)
+    for rank, passage in enumerate(found.passages, 1):
+        place = " › ".join((passage.title, *passage.heading))
+        click.echo(
+            f"{rank}. {place}  ({passage.score:.3f})\n   {passage.source}\n   {' '.join(passage.text.split())}\n"
+        )
+
+
+def passage_document(rank: int, passage: Passage) -> dict[str, Any]:
+    """Return a passage as the JSON document of the command line."""
+    return {
+        "rank": rank,
+        "score": passage.score,
+        "text": passage.text,
+        "source": passage.source,
+        "title": passage.title,
+        "heading": list(passage.heading),
+        "page": passage.page,
+        "start": passage.start,
+        "end": passage.end,
+        "legs": asdict(passage.legs),
+    }
+
+
+COMMANDS = (search,)

@@ -1,0 +1,119 @@
+"""Text that the command line prints: results, prompts, hints and errors longer than a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+# --- parley up and the platform parts
+
+STARTING_DATABASE = "Starting the database and upgrading its schema"
+ADDING_SAMPLE = "Adding the sample handbook"
+SLACK_CONNECTED = "Slack is connected."
+DISCORD_CONNECTED = "Discord is connected."
+STOPPED = "Stopped."
+NO_SLACK_TOKENS = (
+    "SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set. Start with 'parley manifest slack'; see docs/slack.md."
+)
+NO_DISCORD_TOKEN = "DISCORD_TOKEN is not set. docs/discord.md explains how to get one."  # noqa: S105
+_WITH_MODEL = "Models write the answers."
+_WITHOUT_MODEL = (
+    "No model key is set, so answers quote the documents word for word. "
+    "To have a model write them, set ANTHROPIC_API_KEY or OPENAI_API_KEY."
+)
+
+
+def welcome(address: str, *, has_model: bool, questions: Sequence[str]) -> str:
+    """Return the text shown after the start: the address, whether a model answers, and questions to try."""
+    lines = [f"\nParley is ready at {address}", _WITH_MODEL if has_model else _WITHOUT_MODEL]
+    if questions:
+        lines += ["\nQuestions to try:", *(f"  - {question}" for question in questions)]
+    return "\n".join([*lines, "\nPress Ctrl-C to stop."])
+
+
+# --- parley ask and chat
+
+ASKED_ALREADY = "This question was asked already."
+NOTHING_ASKED = "Nothing has been asked in this chat yet. Ask a question first; /again then repeats it."
+
+
+def chat_intro(thread: str) -> str:
+    return f"Thread {thread}. Ask a question. /help lists the commands, /again repeats the last question, Ctrl-D ends."
+
+
+def unknown_answer(turn_id: str) -> str:
+    return f"No answer has the id {turn_id}. 'parley ask --json' prints the id as turn_id."
+
+
+# --- documents
+
+NO_DOCUMENTS = "No documents yet. Add some with 'parley ingest FOLDER'."
+NOTHING_FOUND = "No passages found. 'parley docs' lists the documents, 'parley ingest' adds more."
+NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
+
+
+def deleted(document_id: str) -> str:
+    return f"Deleted {document_id}."
+
+
+# --- costs and budgets
+
+NO_BUDGET_OF_ROLE = "A role has no budget of its own. Name a user, channel:ID, tenant, or * for every limit."
+
+
+def not_writable(path: object, reason: str | None) -> str:
+    return f"{path} cannot be written ({reason}). Choose another file."
+
+
+def written(path: object) -> str:
+    return f"Written to {path}"
+
+
+# --- privacy
+
+
+def erased(user: str, counts: Mapping[str, int]) -> str:
+    return f"Erased the data of {user}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+# --- evaluation
+
+
+def router_without_embeddings(model: str) -> str:
+    return f"Measured without embeddings: the router's weights fit only {model}."
+
+
+def confidence_without_embeddings(model: str) -> str:
+    return f"Measured by shared words only: the confidence score's weights fit only {model}."
+
+
+def encoding(count: int) -> str:
+    return f"Encoding {count} prompts. Thousands of prompts take minutes."
+
+
+# --- doctor and db
+
+SETTINGS_FIX = "Change it in the environment or in .env."
+SETTINGS_OK = "valid"
+
+
+def checks(findings: Iterable[Mapping[str, object]]) -> str:
+    """Return the checks of ``parley doctor``, one line each, with the fix below."""
+    lines = []
+    for check in findings:
+        lines.append(f"{'✓' if check['ok'] else '✗'} {check['name']}: {check['detail']}")
+        lines += [f"  → {check['fix']}"] if check["fix"] else []
+    return "\n".join(lines)
+
+
+def schema_revision(revision: str | None) -> str:
+    return f"The schema is at revision {revision}."
+
+
+# --- errors
+
+
+def unexpected_error(kind: str, message: str) -> str:
+    return (
+        f"Something went wrong ({kind}: {message[:300] or 'no message'}). "
+        "Run the command again with PARLEY_LOG_LEVEL=DEBUG for details."
+    )

@@ -1,0 +1,50 @@
+"""Help of the slash commands: the summary and the arguments of each command, as ``/help`` lists them."""
+
+from __future__ import annotations
+
+HELP_INTRO = (
+    "Mention me with a question, or send me a direct message. I answer from the team's documents and cite the "
+    "passages. In a thread I remember what was said."
+)
+
+ASK_SUMMARY = "Ask a question; only you see the answer"
+ASK_USAGE = "QUESTION"
+
+INGEST_SUMMARY = "Add documents from web addresses, files or channels"
+INGEST_USAGE = "[--here] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop [mine]"
+
+DOCS_SUMMARY = "List, show, delete and refresh documents"
+DOCS_USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
+
+BUDGET_SUMMARY = "Show your token usage today; admins set limits"
+BUDGET_USAGE = "[show PERSON | set SUBJECT TOKENS | list]"
+
+COSTS_SUMMARY = "Show what the models cost"
+COSTS_USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
+
+WHY_SUMMARY = "Show how an answer was made"
+
+ANSWER_ID_USAGE = "[ID of an answer]"
+
+SOURCES_SUMMARY = "Show the sources of an answer, with each quote in context"
+
+STOP_SUMMARY = "Stop the answer in this thread"
+
+MEMORY_SUMMARY = "Show or delete what I remember from this thread"
+MEMORY_USAGE = "[forget N | forget all]"
+
+SETTINGS_SUMMARY = "Show how I behave in this channel; admins change it"
+SETTINGS_USAGE = (
+    "[show | persona TEXT | tier cheap|strong|auto | sources PREFIX...|all | follow-ups on|off | auto-answer on|off | "
+    "reset]"
+)
+
+ADMIN_SUMMARY = "Change workspace settings: admins, model tier, pause"
+ADMIN_USAGE = (
+    "[show | grant PERSON | revoke PERSON | tier cheap|strong|auto | pause [NOTE] | resume | budgets | models]"
+)
+
+PRIVACY_SUMMARY = "Show, export or erase the data stored about you"
+PRIVACY_USAGE = "[export | erase me]"
+
+HELP_SUMMARY = "Show this help"

@@ -1,0 +1,334 @@
+"""Text that the slash commands show to users: replies and errors.
+
+The summaries and arguments of the commands are in ``help_text``. The text about ingestion, which the command line
+prints too, is in ``ingest_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their
+figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.engine.user_messages import when
+from bot.types.usage import UNLIMITED, BudgetOwner, BudgetState, Tier
+
+# --- all commands
+
+
+def number(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 page``, ``2 pages``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def unknown_command(name: str, nearest: str) -> str:
+    """Return the error for a command that does not exist; ``nearest`` is empty if no name is similar."""
+    hint = f"Did you mean /{nearest}?" if nearest else "Write /help to see all commands."
+    return f"There is no command “{name}”. {hint}"
+
+
+def did_you_mean(command: str, word: str) -> str:
+    return f" Did you mean /{command} {word}?"
+
+
+def admin_command(name: str) -> str:
+    return f"Only an admin can use /{name}."
+
+
+def wrong_usage(name: str, usage: str) -> str:
+    return f"Write /{name} {usage}."
+
+
+# --- arguments
+
+
+def not_a_period(text: str) -> str:
+    return f"“{text}” is not a period. Write 12h, 30d or 4w."
+
+
+def period_too_long(text: str) -> str:
+    return f"“{text}” is too long a period. Write 12h, 30d or 4w."
+
+
+def not_an_interval(text: str) -> str:
+    return f"“{text}” is not an interval. Write 30min, 6h, 2d, never or default. The shortest interval is 5min."
+
+
+def not_a_number(text: str, wanted: str) -> str:
+    return f"“{text}” is not {wanted}. Write a whole number such as 200000 or 200k."
+
+
+# --- admin
+
+ADMIN_SETTINGS = "Settings for the whole workspace. /settings shows this channel, /budget list shows the limits."
+ADMIN_COLUMNS = ("setting", "value")
+DEFAULT_PAUSE_NOTE = "An admin has paused me. Ask again later."
+RESUMED = "I answer questions again."
+MODELS = (
+    "The operator sets the models with PARLEY_CHEAP_MODEL, PARLEY_STRONG_MODEL and PARLEY_EMBEDDING_MODEL. "
+    "/admin tier chooses whether the cheap or the strong model answers."
+)
+
+
+def workspace_tier(tier: Tier | None) -> str:
+    return f"{_tier(tier)} from now on, except in channels that set a tier of their own."
+
+
+def _tier(tier: Tier | None) -> str:
+    return f"The {tier} model answers" if tier else "I choose the model for each question"
+
+
+def granted(person: str) -> str:
+    return f"{person} is now an admin here."
+
+
+def revoked(person: str) -> str:
+    return f"{person} is no longer an admin here."
+
+
+def not_granted(person: str) -> str:
+    return (
+        f"{person} was not made an admin with /admin grant. Admin rights that come from the platform's roles or from "
+        "PARLEY_ADMINS must be changed there."
+    )
+
+
+def paused(note: str) -> str:
+    return f"I answer no questions until /admin resume. People who ask see this note: {note}"
+
+
+def note_too_long(limit: int) -> str:
+    return f"The note can have at most {limit} characters."
+
+
+# --- ask
+
+NOTHING_TO_SHARE = "This answer can no longer be shared. Ask again."
+ALREADY_SHARED = "This answer is already in the channel."
+ASKER_SHARES = "Only the asker can share this answer."
+
+
+# --- answers that /why and /sources look up
+
+NOTHING_ANSWERED = "Nothing has been answered in this thread yet."
+OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
+
+
+def which_answer(name: str) -> str:
+    return f"Which answer? Use this command in the answer's thread, or write /{name} with the id of the answer."
+
+
+def unknown_answer(turn_id: str) -> str:
+    return f"No answer has the id “{turn_id}”. The id is in the answer's trace or under its buttons."
+
+
+STILL_WRITING = "That answer is still being written. Look again when it is done."
+NOTHING_CITED = "This answer cites no sources."
+DOCUMENT_CHANGED = "_The document has changed since. This is what it said:_"
+DOCUMENT_GONE = "_The document is no longer available here. This is what it said:_"
+
+# --- budget
+
+BUDGET_SUBJECTS = (
+    "SUBJECT is a person, a channel, here, role:admin, role:member, * for everyone, channel:* for every channel, or "
+    "tenant for the whole team."
+)
+BUDGET_COLUMNS = ("subject", "limit")
+WANTED_TOKENS = "a number of tokens, “unlimited” or “default”"
+OTHERS_BUDGET = "Only an admin can see or set the budget of others. Write /budget to see yours."
+_OWNERS: Mapping[BudgetOwner, str] = {"channel": "This channel has", "tenant": "The whole team has"}
+
+
+def unknown_role(role: str) -> str:
+    return f"There is no {role}. Write role:admin or role:member."
+
+
+def own_budget(states: Sequence[BudgetState], now: datetime) -> str:
+    """Return the asker's usage today, with the channel's and the team's where they are limited."""
+    own, *shared_budgets = states
+    lines = [_usage("You have", own)]
+    lines += [_usage(_OWNERS[state.whose], state) for state in shared_budgets if not state.unlimited]
+    if not all(state.unlimited for state in states):
+        lines.append(f"Every budget resets {when(own.resets_at, now)}.")
+    return "\n".join(lines)
+
+
+def budget_of(user_id: str, state: BudgetState, now: datetime) -> str:
+    reset = "" if state.unlimited else f" The budget resets {when(state.resets_at, now)}."
+    return f"{_usage(f'{user_id} has', state)}{reset}"
+
+
+def _usage(subject: str, state: BudgetState) -> str:
+    reserved = f", with {state.reserved:,} reserved for answers in progress" if state.reserved else ""
+    if state.unlimited:
+        return f"{subject} used {state.used:,} tokens today{reserved}; there is no limit."
+    return f"{subject} used {state.used:,} of {state.limit:,} tokens today{reserved}; {state.left:,} are left."
+
+
+def daily_limit(tokens: int) -> str:
+    return "no limit" if tokens >= UNLIMITED else f"{tokens:,} tokens a day"
+
+
+def default_limits(*, person: int, channel: int, team: int) -> str:
+    """Return the default limits in tokens a day; 0 is no limit."""
+    limits = (("a person", person), ("a channel", channel), ("the whole team", team))
+    listed = "; ".join(f"{subject}: {daily_limit(tokens or UNLIMITED)}" for subject, tokens in limits)
+    return f"Defaults: {listed}. The limits below take precedence."
+
+
+def limit_changed(subject: str, tokens: int | None) -> str:
+    """Return what changed; ``tokens`` is None if the subject has the default again."""
+    if tokens is None:
+        return f"{subject}: the default again."
+    allowed = "any number of tokens" if tokens >= UNLIMITED else f"{tokens:,} tokens"
+    return f"{subject} may use {allowed} a day from now on."
+
+
+# --- costs
+
+COSTS_ADMIN = "Only an admin can see costs. Write /budget to see your own tokens."
+
+# --- docs
+
+NO_DOCUMENTS = "No documents yet. Add some with /ingest."
+REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
+DELETE_ADMIN = "Only an admin can delete documents."
+
+
+def documents(count: int, more: bool) -> str:
+    """Return the line above a list of documents; ``more`` says that the list is not complete."""
+    hint = f" These are the first {count}. Narrow the list with /docs list TEXT." if more else ""
+    return f"{number(count, 'document')}.{hint}"
+
+
+def no_match(text: str) -> str:
+    return f"No document matches “{text}”."
+
+
+def deleted(title: str) -> str:
+    return f"Deleted {title}."
+
+
+def unknown_document(document_id: str) -> str:
+    return f"There is no document {document_id} in this channel's documents."
+
+
+def uploaded_source(uri: str) -> str:
+    return f"{uri} was uploaded, so it cannot be fetched again. Upload it again instead."
+
+
+def skipped_uploads(count: int) -> str:
+    return f"{number(count, 'uploaded file')} cannot be fetched again. Upload the files that changed."
+
+
+def refresh_interval(uri: str, period: str, seconds: int | None) -> str:
+    """Return how often a source is refreshed; ``seconds`` is None for the default and 0 for never."""
+    if seconds is None:
+        return f"{uri} is refreshed as often as PARLEY_REFRESH_HOURS says."
+    return f"{uri} is refreshed every {period}." if seconds else f"{uri} is not refreshed automatically."
+
+
+# --- memory
+
+MEMORY_COLUMNS = ("#", "kind", "fact", "author", "when", "said in turn")
+MEMORY_SUMMARY_HEADING = "**Summary so far**"
+MEMORY_IN_THREAD = "Use this command in a thread. Each thread has its own memory."
+MEMORY_EMPTY = (
+    "I remember nothing here beyond the messages themselves. "
+    "To have something remembered, say “remember that …”, “we decided …”, “I prefer …” or “call me …”."
+)
+MEMORY_NOT_YOURS = "Only the person who said that, or an admin, can have it forgotten."
+
+
+def forgotten(count: int, others: int) -> str:
+    """Return what was forgotten; ``others`` facts stay because other people stated them."""
+    kept = f" Kept: {number(others, 'fact')} of other people; only they or an admin can delete them." if others else ""
+    return f"Forgotten: {number(count, 'fact')}.{kept} The messages stay in the thread; delete them there as well."
+
+
+def unknown_fact(number: str, count: int) -> str:
+    existing = f"There are {count}." if count else "Nothing is remembered."
+    return f"There is no fact {number} here. {existing} /memory shows the facts with their numbers."
+
+
+def remembered(count: int) -> str:
+    return f"{number(count, 'fact')} remembered in this thread."
+
+
+# --- privacy
+
+PRIVACY_EXPORTED = "This file holds all data stored about you."
+
+
+def stored_data(questions: int, ratings: int, calls: int) -> str:
+    return (
+        f"Stored about you: {questions} questions with their answers, {ratings} ratings and {calls} cost records. "
+        "`/privacy export` sends you the data, `/privacy erase me` erases it. Cost records are kept, anonymized."
+    )
+
+
+def erased(questions: int) -> str:
+    return f"Erased {questions} questions with their answers, and all data derived from them."
+
+
+# --- settings
+
+SETTINGS_ADMIN = "Only an admin can change the settings of a channel. Write /settings to see them."
+SETTINGS_RESET = "This channel has the default settings again."
+SETTINGS_SHOWN = "How I behave in this channel."
+PERSONA_USAGE = (
+    "Write how I should behave here, for example: /settings persona Answer in two sentences. "
+    "“default” restores the default."
+)
+PERSONA_RESET = "I use my default persona in this channel again."
+SOURCES_USAGE = "Name the sources as /docs lists them, or write /settings sources all."
+ALL_SOURCES = "Answers in this channel use every source again."
+FOLLOW_UPS = {
+    True: "I answer follow-ups in threads of this channel without a mention.",
+    False: "I answer follow-ups in threads of this channel only when someone mentions me.",
+}
+AUTO_ANSWER = {
+    True: (
+        "I answer questions in this channel without a mention if the documents clearly hold the answer. "
+        "Otherwise I stay silent."
+    ),
+    False: "I answer in this channel only when someone mentions me.",
+}
+
+
+def channel_tier(tier: Tier | None) -> str:
+    return f"{_tier(tier)} in this channel from now on."
+
+
+def persona_set(persona: str) -> str:
+    return f"My persona in this channel: {persona}"
+
+
+def persona_too_long(limit: int, length: int) -> str:
+    return f"A persona can have at most {limit:,} characters. This one has {length:,}."
+
+
+def sources_set(prefixes: Sequence[str]) -> str:
+    return "Answers in this channel use only these sources: " + ", ".join(prefixes)
+
+
+def unknown_source(prefix: str) -> str:
+    return f"No source or document begins with “{prefix}”. /docs lists the sources."
+
+
+def paused_everywhere(note: str) -> str:
+    return f" I am paused in the whole workspace: {note}"
+
+
+def unknown_tier(value: str) -> str:
+    return f"“{value}” is not a tier. Write cheap, strong or auto."
+
+
+def not_a_switch(name: str) -> str:
+    return f"Write /settings {name} on, or /settings {name} off."
+
+
+# --- stop
+
+STOP_IN_THREAD = "Use this command in the thread of the answer, or press its Stop button."
+STOPPED = "Stopped."

@@ -1,0 +1,65 @@
+"""Retries storing a message while the database is away: Discord delivers each message only once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import discord
+
+from bot.errors import StoreAway, for_operator
+from bot.platforms.discord import user_messages
+from bot.platforms.discord.render import NO_MENTIONS, short_nonce
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 300.0
+"""Seconds to retry a message that cannot be stored. Slack redelivers its messages for five minutes, too."""
+NOTIFY_AFTER = 10.0
+"""Seconds after which the asker is notified of the delay."""
+FIRST_PAUSE, MAX_PAUSE = 0.5, 5.0
+
+
+async def retry_until_stored(
+    store: Callable[[], Awaitable[None]],
+    notify: Callable[[str], Awaitable[None]],
+    *,
+    seconds: float = RETRY_SECONDS,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    rand: Callable[[], float] = random.random,
+) -> None:
+    """Await ``store``, and retry while the database is away; await ``notify`` once if that takes long.
+
+    Raises StoreAway after ``seconds``.
+    """
+    started, pause, notified = monotonic(), FIRST_PAUSE, False
+    while True:
+        try:
+            return await store()
+        except StoreAway as away:
+            waited = monotonic() - started
+            log.warning("a message could not be stored (%s); retrying", for_operator(away))
+            if waited + pause > seconds:
+                raise
+        if waited > NOTIFY_AFTER and not notified:
+            notified = True
+            await notify(user_messages.NOT_STORED_YET)
+        await sleep(pause * (0.5 + rand()))
+        pause = min(2 * pause, MAX_PAUSE)
+
+
+async def reply_once(message: discord.Message, text: str) -> None:
+    """Reply to a message once across all processes: Discord remembers the nonce for some minutes. Never raises."""
+    try:
+        await message.channel.send(
+            text,
+            reference=message.to_reference(fail_if_not_exists=False),
+            allowed_mentions=NO_MENTIONS,
+            nonce=short_nonce(f"away {message.id}"),
+        )
+    except (discord.DiscordException, OSError) as error:
+        log.warning("could not send %r to channel %s: %s", text, message.channel.id, error)

@@ -1,0 +1,222 @@
+"""Parses Slack's payloads: messages, edits, button clicks and slash commands. Pure: no network, no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
+
+Payload = Mapping[str, Any]
+
+USER_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""Message subtypes that a user writes; all others report changes to a channel or a message."""
+
+NO_CONTENT_MODES = frozenset({"tombstone", "hidden_by_limit", "external"})
+"""File modes without content to download."""
+
+_CONTROL_SEQUENCE = re.compile(r"<([@#!][^<>\n]+|[a-zA-Z][a-zA-Z0-9+.-]*:[^<>\n]+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class BotUser:
+    """The bot's IDs in its workspace, and the tenant of that workspace.
+
+    ``single_tenant``: every event received here belongs to this tenant, even from a user of another workspace.
+    """
+
+    user_id: str
+    bot_id: str
+    team_id: str
+    tenant_id: str
+    single_tenant: bool = False
+
+    def tenant_for(self, team_id: str | None) -> str:
+        """Return the tenant of the workspace that an event came from."""
+        is_own = self.single_tenant or team_id in (None, "", self.team_id)
+        return self.tenant_id if is_own else f"slack:{team_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessage:
+    """A message that may be for the bot, before its author is looked up.
+
+    ``follow_up`` is a thread message without a mention, ``overheard`` one outside threads. The dispatcher decides
+    whether the bot answers them. ``args`` is the text with users as bare IDs, as commands expect them.
+    """
+
+    kind: IncomingKind
+    thread: ThreadKey
+    ts: str
+    user_id: str
+    text: str
+    args: str
+    in_thread: bool
+    files: tuple[Payload, ...] = ()
+
+    def incoming(self, author: Author, attachments: Sequence[Attachment] = ()) -> Incoming:
+        """Return the message as the dispatcher accepts it."""
+        sent_at = datetime.fromtimestamp(float(self.ts), UTC)
+        return Incoming(self.thread, self.ts, author, self.text, self.kind, sent_at, tuple(attachments))
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedMessage:
+    """A message that was deleted."""
+
+    thread: ThreadKey
+    ts: str
+
+
+def parse_message(event: Payload, bot: BotUser, team_id: str | None = None) -> UserMessage | None:
+    """Parse a ``message`` or ``app_mention`` event; None if the bot has nothing to do with it."""
+    if event.get("subtype") not in USER_SUBTYPES or event.get("bot_id") or event.get("hidden"):
+        return None
+    user, channel, ts = event.get("user"), event.get("channel"), event.get("ts")
+    if not user or not channel or not ts or user in (bot.user_id, "USLACKBOT"):
+        return None
+    raw = event.get("text") or ""
+    kind = _message_kind(event, raw, bot)
+    if kind is None:
+        return None
+    return UserMessage(
+        kind=kind,
+        thread=ThreadKey(bot.tenant_for(team_id), "slack", channel, event.get("thread_ts") or ts),
+        ts=ts,
+        user_id=user,
+        text=plain_text(raw, bot.user_id),
+        args=plain_text(raw, bot.user_id, ids=True),
+        in_thread=bool(event.get("thread_ts")),
+        files=tuple(file for file in event.get("files") or () if file.get("mode") not in NO_CONTENT_MODES),
+    )
+
+
+def parse_change(event: Payload, bot: BotUser, team_id: str | None = None) -> UserMessage | DeletedMessage | None:
+    """Parse a ``message_changed`` or ``message_deleted`` event.
+
+    Return None unless a user changed the text: link previews and the bot's own edits arrive as changes too.
+    """
+    before, after = event.get("previous_message") or {}, event.get("message") or {}
+    if before.get("bot_id") or before.get("user") == bot.user_id:
+        return None
+    channel = str(event.get("channel") or "")
+    if event.get("subtype") == "message_deleted" or after.get("subtype") == "tombstone":
+        ts = str(event.get("deleted_ts") or before.get("ts") or after.get("ts") or "")
+        thread = ThreadKey(bot.tenant_for(team_id), "slack", channel, str(before.get("thread_ts") or ts))
+        return DeletedMessage(thread, ts) if channel and ts else None
+    if event.get("subtype") != "message_changed" or not before or after.get("text") == before.get("text"):
+        return None
+    edited = {**after, "type": "message", "channel": channel, "channel_type": event.get("channel_type")}
+    return parse_message(edited, bot, team_id)
+
+
+def _message_kind(event: Payload, raw: str, bot: BotUser) -> IncomingKind | None:
+    if event.get("channel_type") == "im" or str(event["channel"]).startswith("D"):
+        return "dm"
+    if event.get("type") == "app_mention" or _mention_of(bot.user_id).search(raw):
+        return "mention"
+    thread_ts = event.get("thread_ts")
+    mentions_someone_else = re.search(r"<@[UW]", raw)
+    if mentions_someone_else:
+        return None
+    if thread_ts and thread_ts != event["ts"]:
+        return "follow_up"
+    return None if thread_ts else "overheard"
+
+
+def plain_text(raw: str, bot_user_id: str = "", *, ids: bool = False) -> str:
+    """Return Slack's encoded text as the user typed it, without the bot's own mention.
+
+    Users become ``@name``, or their bare ID with ``ids``. A link with a label becomes ``label (address)``.
+    """
+
+    def decode(match: re.Match[str]) -> str:
+        target, _, label = match.group(1).partition("|")
+        return _decoded(target, label, ids=ids)
+
+    text = _mention_of(bot_user_id).sub(" ", raw) if bot_user_id else raw
+    text = _CONTROL_SEQUENCE.sub(decode, text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+
+
+def _mention_of(user_id: str) -> re.Pattern[str]:
+    return re.compile(rf"[ \t]*<@{re.escape(user_id)}(\|[^>]*)?>[ \t]*")
+
+
+def _decoded(target: str, label: str, *, ids: bool) -> str:
+    if target.startswith("@"):
+        return target[1:] if ids else "@" + (label.removeprefix("@") or target[1:])
+    if target.startswith("#"):
+        return target[1:] if ids else "#" + (label or target[1:])
+    if target.startswith("!"):
+        name = target[1:].partition("^")[0]
+        return label or "@" + name
+    address = target.removeprefix("mailto:").removeprefix("tel:")
+    return address if ids or not label or label in address else f"{label} ({address})"
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonClick:
+    """A click on one of the bot's buttons."""
+
+    action: str
+    turn_id: str
+    tenant_id: str
+    channel_id: str
+    message_ts: str
+    thread_ts: str
+    user_id: str
+    trigger_id: str
+
+
+def parse_click(body: Payload, bot: BotUser) -> ButtonClick | None:
+    """Parse a click on one of the bot's buttons; None for any other interaction."""
+    button = (body.get("actions") or [{}])[0]
+    action_id, turn_id = str(button.get("action_id", "")), str(button.get("value", ""))
+    container = body.get("container") or {}
+    message = body.get("message") or {}
+    channel = (body.get("channel") or {}).get("id") or container.get("channel_id")
+    ts = message.get("ts") or container.get("message_ts")
+    if not action_id.startswith("parley_") or not turn_id or not channel or not ts:
+        return None
+    return ButtonClick(
+        action=action_id.removeprefix("parley_"),
+        turn_id=turn_id,
+        tenant_id=bot.tenant_for((body.get("team") or {}).get("id")),
+        channel_id=channel,
+        message_ts=ts,
+        thread_ts=message.get("thread_ts") or container.get("thread_ts") or ts,
+        user_id=body["user"]["id"],
+        trigger_id=body.get("trigger_id", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """A slash command. ``name`` is the bot's command, ``args`` its argument line."""
+
+    name: str
+    args: str
+    tenant_id: str
+    channel_id: str
+    user_id: str
+    response_url: str
+
+
+def parse_slash_command(body: Payload, bot: BotUser) -> SlashCommand:
+    """Parse ``/parley NAME ARGS`` or the short ``/NAME ARGS``. ``/parley`` alone means ``help``."""
+    name = str(body["command"]).removeprefix("/")
+    args = plain_text(str(body.get("text") or ""), ids=True)
+    if name == "parley":
+        name, _, args = args.partition(" ")
+    return SlashCommand(
+        name=name.lower() or "help",
+        args=args.strip(),
+        tenant_id=bot.tenant_for(body.get("team_id")),
+        channel_id=body["channel_id"],
+        user_id=body["user_id"],
+        response_url=body.get("response_url", ""),
+    )

@@ -1,0 +1,95 @@
+/** Opens a conversation, loads its messages, and applies the events that follow. */
+
+import { request } from "./api.js";
+import { byId, isPhone, randomId, showNotice } from "./dom.js";
+import { announceAnswer, patchMessage, removeMessage, replaceLog, showMessage } from "./log.js";
+import { closePassage } from "./passage.js";
+import { focusQuestion, switchDraft } from "./question-box.js";
+import { scrollToEnd, scrollToStart } from "./scroll.js";
+import { drawThreads, markOtherThread, openSidebar, putThread } from "./sidebar.js";
+import { state } from "./state.js";
+import { clearThreadInUrl, threadInUrl } from "./url-hash.js";
+
+/** Number of loads so far. A load that is not the latest when its response arrives is ignored. */
+let loads = 0;
+/** ID of the latest event that the loaded messages already contain. */
+let loadedEvent = null;
+/** Events that arrived during a load; null while none is in progress. */
+let queuedEvents = null;
+
+async function openThread(id) {
+  switchDraft(state.thread, id);
+  state.thread = id;
+  state.unread.delete(id);
+  openSidebar(false);
+  showNotice("");
+  closePassage();
+  drawThreads();
+  await reloadThread();
+  if (!isPhone()) focusQuestion();
+}
+
+/** Loads the messages of the open conversation, then applies the events that arrived meanwhile. */
+export async function reloadThread() {
+  const load = ++loads;
+  queuedEvents = [];
+  let response;
+  try {
+    response = await request(`/api/threads/${state.thread}`);
+  } catch (error) {
+    if (load === loads) queuedEvents = null;
+    return showNotice(error.message);
+  }
+  if (load !== loads) return;
+  const events = queuedEvents;
+  queuedEvents = null;
+  loadedEvent = response.event;
+  replaceLog(response.messages);
+  events.forEach(applyEvent);
+  if (state.isEmpty) scrollToStart();
+  else scrollToEnd();
+}
+
+/** Applies an event of the stream: { kind, id, data }. */
+export function applyEvent(event) {
+  const { kind, data } = event;
+  if (kind === "thread") return putThread(data);
+  if (data.thread !== state.thread) return markOtherThread(kind, data);
+  if (queuedEvents) return queuedEvents.push(event);
+  if (isLoaded(event.id)) return;
+  if (kind === "message") {
+    const before = showMessage(data);
+    drawThreads();
+    announceAnswer(data, before);
+  } else if (kind === "patch") {
+    if (!patchMessage(data)) reloadThread();
+  } else if (kind === "gone") {
+    removeMessage(data.id);
+  }
+}
+
+/** Returns whether the loaded messages contain an event. IDs are EPOCH-NUMBER; numbers compare within one epoch. */
+function isLoaded(eventId) {
+  if (!loadedEvent) return false;
+  const [epoch, number] = eventId.split("-");
+  const [loadedEpoch, loadedNumber] = loadedEvent.split("-");
+  return epoch === loadedEpoch && Number(number) <= Number(loadedNumber);
+}
+
+function startThread() {
+  clearThreadInUrl();
+  openThread(randomId());
+}
+
+/** Opens the conversation in the URL, or a new one. */
+export function openThreadInUrl() {
+  const id = threadInUrl();
+  if (id && id !== state.thread) openThread(id);
+  if (!id && (!state.thread || !state.isEmpty)) openThread(randomId());
+}
+
+export function setUpConversation() {
+  byId("new").onclick = startThread;
+  addEventListener("hashchange", openThreadInUrl);
+  addEventListener("popstate", openThreadInUrl);
+}

@@ -1,0 +1,115 @@
+/** Shows the messages of the open conversation: adds, replaces, patches and removes them in the log. */
+
+import { announce, byId, element } from "./dom.js";
+import { messageElement, waitingLine } from "./message-elements.js";
+import { ANNOUNCE_ANSWERED } from "./messages.js";
+import { isAtEnd, offerScrollToEnd, scrollToEnd } from "./scroll.js";
+import { answersOf, runningTurnsOf, state } from "./state.js";
+
+/** The turn ID of a question that the server has not accepted yet. */
+const UNSENT = "unsent";
+
+/** Adds a message, or replaces it where it is. */
+export function showMessage(message) {
+  const follow = isAtEnd();
+  const before = state.messages.get(message.id);
+  state.messages.set(message.id, message);
+  if (message.role === "user") document.querySelectorAll(".msg.sending").forEach((sent) => sent.remove());
+  const shown = byId(message.id);
+  const created = messageElement(message);
+  if (shown) replaceMessage(shown, created);
+  else byId("log").append(created);
+  updateWaiting(message);
+  updateEmptyState();
+  if (follow) scrollToEnd();
+  return before;
+}
+
+/** Announces an answer that has just become final. */
+export function announceAnswer(message, before) {
+  if (message.role === "assistant" && message.final && !before?.final) announce(ANNOUNCE_ANSWERED);
+}
+
+/** Replaces a message's element. Keeps the open panel under it and the keyboard focus on its button. */
+function replaceMessage(shown, created) {
+  const panel = shown.querySelector(".panel");
+  if (panel && created.querySelector(".actions")) created.append(panel);
+  created.style.animation = "none";
+  const focused = shown.contains(document.activeElement) && document.activeElement.dataset.action;
+  shown.replaceWith(created);
+  if (focused) created.querySelector(`[data-action="${focused}"]`)?.focus({ preventScroll: true });
+}
+
+/** Replaces the blocks of a message after the first `keep`. Returns false if the message is not known here. */
+export function patchMessage({ id, keep, blocks }) {
+  const message = state.messages.get(id);
+  if (!message) return false;
+  message.blocks = [...message.blocks.slice(0, keep), ...blocks];
+  const body = byId(id)?.querySelector(".body");
+  if (!body) {
+    showMessage(message);
+    return true;
+  }
+  const follow = isAtEnd();
+  while (body.children.length > keep) body.lastElementChild.remove();
+  for (const block of blocks) body.append(element("div", { innerHTML: block }));
+  if (follow) scrollToEnd();
+  else offerScrollToEnd();
+  return true;
+}
+
+export function removeMessage(id) {
+  const message = state.messages.get(id);
+  if (message?.role === "user" && message.turn) waitingLines(message.turn)[0]?.remove();
+  state.messages.delete(id);
+  byId(id)?.remove();
+  updateEmptyState();
+}
+
+/** Shows exactly these messages. */
+export function replaceLog(messages) {
+  state.messages.clear();
+  byId("log").replaceChildren();
+  for (const message of messages) showMessage(message);
+  updateEmptyState();
+}
+
+/** Shows a question or command before the server has accepted it. Returns a function that takes it back. */
+export function showUnsent(text, { isCommand }) {
+  const body = element("div", { className: "body clamp" }, element("p", { className: "plain", textContent: text || "…" }));
+  const sent = element("article", { className: "msg user sending" }, body);
+  byId("log").append(sent);
+  if (!isCommand) byId("log").append(waitingLine(UNSENT));
+  updateEmptyState();
+  scrollToEnd();
+  return () => {
+    sent.remove();
+    waitingLines(UNSENT)[0]?.remove();
+    updateEmptyState();
+  };
+}
+
+const waitingLines = (turn) => [...document.querySelectorAll(`[data-waiting="${turn}"]`)];
+
+/** Shows or removes the line that stands in for an answer without a message, and tracks which turns are running. */
+function updateWaiting(message) {
+  const running = runningTurnsOf(message.thread);
+  if (message.role === "user" && message.turn) {
+    waitingLines(UNSENT).forEach((line) => line.remove());
+    if (message.final) running.delete(message.turn);
+    else running.add(message.turn);
+    const needed = !message.final && !answersOf(message.turn).length;
+    const [line] = waitingLines(message.turn);
+    if (needed && !line) byId("log").append(waitingLine(message.turn));
+    if (!needed) line?.remove();
+  } else if (message.role === "assistant") {
+    waitingLines(message.turn)[0]?.remove();
+    if (message.final && message.actions.length) running.delete(message.turn);
+  }
+}
+
+/** Shows the welcome text if the conversation has no message. */
+export function updateEmptyState() {
+  state.isEmpty = byId("log").childElementCount === 0;
+  byId("empty").hidden = !state.isEmpty;
+}

@@ -1,0 +1,80 @@
+/** Shows the quoted passage of a source in a popover next to its citation. */
+
+import { button, byId, element, icon, isPhone } from "./dom.js";
+import { CLOSE, longPage } from "./messages.js";
+import { answersOf, state } from "./state.js";
+
+const MARGIN = 16;
+const GAP = 8;
+const INDENT = 24;
+
+/** The citation or source button whose passage is open. */
+let opener = null;
+
+export const isPassageOpen = () => !byId("passage").hidden;
+
+/** Opens a source's passage; closes it if this button opened it. */
+function togglePassage(opening, source) {
+  const wasOpener = opener === opening;
+  closePassage();
+  if (wasOpener) return;
+  opener = opening;
+  opening.setAttribute("aria-expanded", "true");
+  const box = byId("passage");
+  box.replaceChildren(header(source), element("blockquote", { textContent: joinBrokenLines(source.quote) }),
+    element("footer", {}, origin(source)));
+  box.hidden = false;
+  placeNextTo(opening, box);
+  box.focus({ preventScroll: true });
+}
+
+/** Closes the popover and, on request, moves the focus back to the button that opened it. */
+export function closePassage({ refocus = false } = {}) {
+  byId("passage").hidden = true;
+  opener?.setAttribute("aria-expanded", "false");
+  if (refocus) opener?.focus();
+  opener = null;
+}
+
+function header(source) {
+  const headings = source.heading.filter((heading, level) => level || heading !== source.title);
+  const place = [...headings, source.page && longPage(source.page)].filter(Boolean).join(" › ");
+  const title = element("div", {}, element("h2", { textContent: source.title }), element("p", { textContent: place }));
+  const close = button({ className: "icon", innerHTML: icon("close"), onclick: () => closePassage({ refocus: true }) });
+  close.setAttribute("aria-label", CLOSE);
+  return element("header", {}, title, close);
+}
+
+function origin(source) {
+  if (!source.url) return source.source;
+  const link = { href: source.url, target: "_blank", rel: "noopener noreferrer nofollow", textContent: source.source };
+  return element("a", link);
+}
+
+/** Joins lines that a PDF or a text file wrapped. Lists, tables and paragraphs keep their lines. */
+const joinBrokenLines = (text) => text.replace(/([^\n|])\n(?=[^\n|*#>\-\d])/g, "$1 ");
+
+/** Puts the popover below its opener, or above it if there is no room below. */
+function placeNextTo(opening, box) {
+  const at = opening.getBoundingClientRect();
+  const size = box.getBoundingClientRect();
+  const fitsBelow = at.bottom + GAP + size.height < innerHeight;
+  box.style.left = `${Math.max(MARGIN, Math.min(at.left - INDENT, innerWidth - size.width - MARGIN))}px`;
+  box.style.top = `${fitsBelow ? at.bottom + GAP : Math.max(MARGIN, at.top - size.height - GAP)}px`;
+}
+
+export function setUpPassage() {
+  byId("log").addEventListener("click", (event) => {
+    const clicked = event.target.closest("button[data-n]");
+    const message = state.messages.get(clicked?.closest(".msg")?.id);
+    if (!message) return;
+    const sources = answersOf(message.turn).flatMap((part) => part.sources);
+    const source = sources.find(({ n }) => n === Number(clicked.dataset.n));
+    if (source) togglePassage(clicked, source);
+  });
+  document.addEventListener("pointerdown", (event) => {
+    if (isPassageOpen() && !event.target.closest("#passage, .cite, .sources button")) closePassage();
+  });
+  // On a phone the passage is a sheet at the bottom, which the scroll position does not move.
+  byId("scroll").addEventListener("scroll", () => { if (!isPhone()) closePassage(); });
+}

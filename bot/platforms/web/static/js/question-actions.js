@@ -1,0 +1,66 @@
+/** Handles the buttons below a question: edit it in place, or delete it with its answer. */
+
+import { request } from "./api.js";
+import { button, byId, element, orNotice } from "./dom.js";
+import { showMessage } from "./log.js";
+import { ASK_EDITED, CANCEL, CONFIRM_DELETE, DELETE, EDIT_BOX } from "./messages.js";
+import { loadThreads } from "./sidebar.js";
+import { state } from "./state.js";
+
+const CONFIRM_END_MS = 300;
+
+export function setUpQuestionActions() {
+  byId("log").addEventListener("click", (event) => {
+    const clicked = event.target.closest("[data-question]");
+    const message = state.messages.get(clicked?.closest(".msg")?.id);
+    if (!message) return;
+    if (clicked.dataset.question === "edit") openEditor(message);
+    else deleteQuestion(clicked, message);
+  });
+}
+
+/** Deletes on the second click; the first click asks for confirmation. */
+function deleteQuestion(clicked, message) {
+  if (clicked.dataset.confirming) {
+    orNotice(async () => {
+      await request(`/api/turns/${message.turn}/forget`, {});
+      await loadThreads();
+    });
+    return;
+  }
+  clicked.dataset.confirming = "yes";
+  clicked.textContent = CONFIRM_DELETE;
+  // The label gets shorter and the Edit button moves, so a click on Edit must end before that.
+  clicked.onblur = () => setTimeout(() => {
+    delete clicked.dataset.confirming;
+    clicked.textContent = DELETE;
+  }, CONFIRM_END_MS);
+}
+
+function openEditor(message) {
+  const body = byId(message.id).querySelector(".body");
+  if (!body) return;
+  const box = element("textarea", { value: body.textContent, rows: 3 });
+  box.setAttribute("aria-label", EDIT_BOX);
+  const save = element("button", { type: "submit", textContent: ASK_EDITED });
+  const cancel = button({ textContent: CANCEL, onclick: () => showMessage(message) });
+  const form = element("form", { className: "editor" }, box, element("div", {}, save, cancel));
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    orNotice(async () => {
+      await request(`/api/turns/${message.turn}/change`, { text: box.value });
+      // Without a change in the text the server sends no event that would close the editor.
+      if (form.isConnected) showMessage(message);
+    });
+  };
+  box.onkeydown = (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+    if (event.key === "Escape") showMessage(message);
+  };
+  body.replaceWith(form);
+  box.focus();
+}

@@ -1,0 +1,119 @@
+/** Shows the list of conversations and the user's name, and opens the sidebar on a phone. */
+
+import { request, saveUserName, userName } from "./api.js";
+import { byId, element } from "./dom.js";
+import {
+  DEFAULT_NAME, EARLIER, NEW_CONVERSATION, NO_CONVERSATIONS, THIS_WEEK, TODAY, YESTERDAY, YOUR_NAME,
+} from "./messages.js";
+import { runningTurnsOf, state } from "./state.js";
+
+const DAY_MS = 86_400_000;
+const MAX_NAME_CHARS = 40;
+
+export async function loadThreads() {
+  state.threads = (await request("/api/threads")).threads;
+  drawThreads();
+}
+
+/** Moves a conversation to the top of the list, or adds it. */
+export function putThread(thread) {
+  state.threads = [thread, ...state.threads.filter(({ id }) => id !== thread.id)];
+  drawThreads();
+}
+
+/** Marks a conversation that is not open as running or unread, after an event about one of its messages. */
+export function markOtherThread(kind, message) {
+  if (kind !== "message" || message.role === "command") return;
+  const running = runningTurnsOf(message.thread);
+  if (message.role === "user" && !message.final) running.add(message.turn);
+  if (message.role === "user" && message.final) running.delete(message.turn);
+  if (message.role === "assistant" && message.final) {
+    running.delete(message.turn);
+    state.unread.add(message.thread);
+  }
+  drawThreads();
+}
+
+export function drawThreads() {
+  const list = byId("threads");
+  list.replaceChildren();
+  if (!state.threads.length) list.append(element("p", { textContent: NO_CONVERSATIONS }));
+  let heading = "";
+  for (const thread of state.threads) {
+    if (age(thread.at) !== heading) list.append(element("h2", { textContent: (heading = age(thread.at)) }));
+    list.append(threadLink(thread));
+  }
+  const open = state.threads.find(({ id }) => id === state.thread);
+  byId("title").textContent = open?.title || NEW_CONVERSATION;
+  document.title = open ? `${open.title} · Parley` : "Parley";
+}
+
+function threadLink(thread) {
+  const title = element("span", { textContent: thread.title });
+  const link = element("a", { href: `#${thread.id}`, title: thread.title }, title);
+  if (thread.id === state.thread) link.setAttribute("aria-current", "page");
+  if (runningTurnsOf(thread.id).size) link.classList.add("running");
+  else if (state.unread.has(thread.id)) link.classList.add("unread");
+  return link;
+}
+
+/** Returns the heading for conversations of this time. */
+function age(at) {
+  const midnight = new Date();
+  midnight.setHours(0, 0, 0, 0);
+  const days = (midnight - new Date(at)) / DAY_MS;
+  if (days <= 0) return TODAY;
+  if (days <= 1) return YESTERDAY;
+  return days <= 7 ? THIS_WEEK : EARLIER;
+}
+
+// --- the sidebar on a phone
+
+export const isSidebarOpen = () => document.body.classList.contains("sidebar-open");
+
+export function openSidebar(open) {
+  document.body.classList.toggle("sidebar-open", open);
+  byId("backdrop").hidden = !open;
+  byId("menu").setAttribute("aria-expanded", String(open));
+}
+
+// --- the user's name
+
+function drawName() {
+  byId("user").querySelector(".user-name").textContent = userName();
+  byId("user").querySelector(".avatar").textContent = userName().slice(0, 1).toUpperCase();
+}
+
+/** Replaces the name with a text box until Enter, Escape or a click elsewhere. */
+function editName() {
+  const shown = byId("user");
+  const value = userName() === DEFAULT_NAME ? "" : userName();
+  const input = element("input", { value, placeholder: YOUR_NAME, maxLength: MAX_NAME_CHARS });
+  input.setAttribute("aria-label", YOUR_NAME);
+  // Removing the focused input fires blur, so finish would run twice.
+  let done = false;
+  const finish = (save) => {
+    if (done) return;
+    done = true;
+    if (save) saveUserName(input.value.trim());
+    input.replaceWith(shown);
+    drawName();
+  };
+  input.onkeydown = (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter" || event.key === "Escape") {
+      finish(event.key === "Enter");
+      shown.focus();
+    }
+  };
+  input.onblur = () => finish(true);
+  shown.replaceWith(input);
+  input.focus();
+}
+
+export function setUpSidebar() {
+  drawName();
+  byId("user").onclick = editName;
+  byId("menu").onclick = () => openSidebar(!isSidebarOpen());
+  byId("backdrop").onclick = () => openSidebar(false);
+}

@@ -1,0 +1,34 @@
+/** Holds the state that the page's modules share. */
+
+export const state = {
+  /** The server's configuration, loaded once from /api/state. */
+  config: { questions: [], commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity },
+  /** The conversations of the sidebar, latest first. */
+  threads: [],
+  /** ID of the open conversation. */
+  thread: null,
+  /** Whether the open conversation has no message yet. */
+  isEmpty: true,
+  /** The messages of the open conversation by ID. */
+  messages: new Map(),
+  /** Turn ID -> "up" or "down". */
+  ratings: new Map(),
+  /** Conversation ID -> IDs of the turns that are being answered. */
+  runningTurns: new Map(),
+  /** IDs of conversations with an answer that has not been seen. */
+  unread: new Set(),
+  /** Conversation ID -> unsent text of the question box. */
+  drafts: new Map(),
+  /** Files attached to the next question: { file, key }. */
+  attachments: [],
+};
+
+/** Returns all parts of a turn's answer, in the order in which they were shown. */
+export const answersOf = (turn) =>
+  [...state.messages.values()].filter((message) => message.turn === turn && message.role === "assistant");
+
+/** Returns the set of the turns of a conversation that are being answered. */
+export function runningTurnsOf(thread) {
+  if (!state.runningTurns.has(thread)) state.runningTurns.set(thread, new Set());
+  return state.runningTurns.get(thread);
+}

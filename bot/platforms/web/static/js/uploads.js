@@ -1,0 +1,99 @@
+/** Attaches files to the next question by button, paste or drag and drop, and uploads them as documents. */
+
+import { request, userName } from "./api.js";
+import { announce, button, byId, element, icon, orNotice, showNotice } from "./dom.js";
+import { announceAttached, announceUploading, fileTooLarge, removeFile } from "./messages.js";
+import { focusQuestion, updateQuestionBox } from "./question-box.js";
+import { state } from "./state.js";
+import { putThreadInUrl } from "./url-hash.js";
+
+const MEGABYTE = 1_048_576;
+
+/** Uploads files and attaches them to the next question. */
+async function attach(files) {
+  for (const file of files) {
+    if (file.size > state.config.upload_limit) {
+      showNotice(fileTooLarge(file.name, Math.round(state.config.upload_limit / MEGABYTE)));
+      continue;
+    }
+    await orNotice(async () => {
+      const { file: key } = await request(`/api/attach?${new URLSearchParams({ file: file.name })}`, file);
+      state.attachments.push({ file, key });
+      announce(announceAttached(file.name));
+    });
+  }
+  drawAttachments();
+  focusQuestion();
+}
+
+function setAttachments(attachments) {
+  state.attachments = attachments;
+  drawAttachments();
+}
+
+/** Removes all files from the next question. */
+export const clearAttachments = () => setAttachments([]);
+
+function drawAttachments() {
+  byId("attachments").hidden = !state.attachments.length;
+  byId("attachments").querySelector("ul").replaceChildren(...state.attachments.map(attachmentElement));
+  updateQuestionBox();
+}
+
+function attachmentElement(attachment) {
+  const { name } = attachment.file;
+  const remove = button({ className: "icon", innerHTML: icon("close") });
+  remove.setAttribute("aria-label", removeFile(name));
+  remove.onclick = () => setAttachments(state.attachments.filter((other) => other !== attachment));
+  return element("li", { innerHTML: icon("file") }, element("span", { textContent: name }), remove);
+}
+
+/** Ingests the attached files as documents, with further arguments of /ingest. */
+export async function ingestAttachments(args = "") {
+  const files = state.attachments.map(({ file }) => file);
+  clearAttachments();
+  for (const file of files) {
+    const query = new URLSearchParams({ thread: state.thread, file: file.name, args, name: userName() });
+    putThreadInUrl(state.thread);
+    announce(announceUploading(file.name));
+    await orNotice(() => request(`/api/upload?${query}`, file));
+  }
+}
+
+export function setUpUploads() {
+  byId("attach").onclick = () => byId("file").click();
+  byId("file").onchange = () => {
+    attach([...byId("file").files]);
+    byId("file").value = "";
+  };
+  byId("ingest").onclick = () => ingestAttachments();
+  setUpPaste();
+  setUpDragAndDrop();
+}
+
+function setUpPaste() {
+  byId("question").onpaste = (event) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    attach([...event.clipboardData.files]);
+  };
+}
+
+function setUpDragAndDrop() {
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  // The browser reports every element that the pointer enters and leaves, so only the count tells whether it left the page.
+  let depth = 0;
+  const showDropZone = (newDepth) => {
+    depth = Math.max(newDepth, 0);
+    byId("drop").hidden = depth === 0;
+  };
+  addEventListener("dragenter", (event) => { if (hasFiles(event)) showDropZone(depth + 1); });
+  addEventListener("dragleave", (event) => { if (hasFiles(event)) showDropZone(depth - 1); });
+  addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });
+  addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    showDropZone(0);
+    attach([...event.dataTransfer.files]);
+  });
+}

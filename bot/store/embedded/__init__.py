@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL server: binaries, data folder, life of the server, and its roles and passwords."""

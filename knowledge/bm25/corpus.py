@@ -1,0 +1,100 @@
+"""Reads what BM25 needs of a tenant's corpus: its totals, the masks of its segments, and the postings of terms."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge.bm25.posting_codec import EVERYBODY, SEGMENT, SEGMENT_BITS, Bits, Entries, bits, unpack
+from knowledge.psycopg_connection import psycopg_connection
+from knowledge.scope_filter import Numbers, passing
+from knowledge.types import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The totals of a tenant's corpus and, by segment, which chunks are alive and which may be found in a scope."""
+
+    version: int
+    chunks: int
+    terms: int
+    dead: int
+    alive: Mapping[int, Bits]
+    allowed: Mapping[int, Bits]
+
+
+@dataclass(slots=True)
+class Postings:
+    """The living entries of the question's terms, by segment and term, and how many chunks have each term."""
+
+    entries: dict[int, dict[str, Entries]]
+    frequency: Counter[str]
+
+
+# The totals of the tenant, with one row per segment and audience. The tenant has no rows before its first chunk.
+_STATE_AND_MASKS = """
+    SELECT state.version, state.chunks, state.terms, masks.segment, masks.audience, masks.mask, masks.dead
+    FROM knowledge_state state
+    JOIN posting_masks masks USING (tenant_id)
+    WHERE state.tenant_id = %s AND masks.audience = ANY(%s)
+"""
+
+
+async def read_corpus(session: AsyncSession, scope: Scope) -> Corpus:
+    """Return the totals and masks of the tenant's corpus for this scope."""
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
+    await cursor.execute(_STATE_AND_MASKS, (scope.tenant_id, [EVERYBODY, *scope.audiences]))
+    alive: dict[int, Bits] = {}
+    by_audience: dict[int, list[Bits]] = defaultdict(list)
+    version = chunks = terms = dead = 0
+    async for version, chunks, terms, segment, audience, stored, segment_dead in cursor:  # noqa: B007
+        if audience == EVERYBODY:
+            alive[segment] = bits(stored)
+            dead += segment_dead
+        else:
+            by_audience[segment].append(bits(stored))
+    allowed = {segment: reduce(np.logical_or, masks) & alive[segment] for segment, masks in by_audience.items()}
+    filtered = await passing(session, scope)
+    if filtered is not None:
+        allowed = {segment: flags & _flags(filtered, segment) for segment, flags in allowed.items()}
+    return Corpus(version, chunks, terms, dead, alive, allowed)
+
+
+# Entries of one term in one segment are merged by concatenating the parts.
+_POSTINGS = """
+    SELECT segment, term, string_agg(entries, ''::bytea)
+    FROM postings
+    WHERE tenant_id = %s AND term = ANY(%s)
+    GROUP BY segment, term
+"""
+
+
+async def read_postings(
+    session: AsyncSession, tenant_id: str, terms: Sequence[str], alive: Mapping[int, Bits]
+) -> Postings:
+    """Return the entries of the terms, without those of dead chunks."""
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
+    await cursor.execute(_POSTINGS, (tenant_id, list(terms)))
+    postings = Postings(defaultdict(dict), Counter())
+    for segment, term, entries in await cursor.fetchall():
+        if segment not in alive:
+            continue
+        rows = unpack(entries)
+        living = alive[segment][rows[:, 0]]
+        if not living.all():
+            rows = rows[living]
+        postings.entries[segment][term] = rows
+        postings.frequency[term] += len(rows)
+    return postings
+
+
+def _flags(numbers: Numbers, segment: int) -> Bits:
+    """Return one flag per place of the segment: whether its chunk is among the numbers."""
+    flags = np.zeros(SEGMENT, dtype=np.bool_)
+    flags[numbers[numbers >> SEGMENT_BITS == segment] & (SEGMENT - 1)] = True
+    return flags

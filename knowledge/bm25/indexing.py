@@ -1,0 +1,247 @@
+"""Writes BM25 postings: adds batches as parts, merges parts, masks deleted chunks and sweeps them out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge.bm25.posting_codec import (
+    EVERYBODY,
+    SEGMENT,
+    Bits,
+    IndexedChunk,
+    bits,
+    keep_alive,
+    mask,
+    pack,
+    place_of,
+    segment_of,
+)
+from knowledge.psycopg_connection import psycopg_connection
+
+MERGE_PARTS = 16
+"""Parts of one level that are merged into one part of the next level."""
+TOP_LEVEL = 9
+"""The level of a swept or full segment, above every level that merging reaches."""
+SWEEP_SHARE = 0.2
+"""A segment is swept once more than this share of its chunks is dead."""
+
+
+async def index(session: AsyncSession, tenant_id: str, chunks: Sequence[IndexedChunk]) -> None:
+    """Add chunks in the session's transaction. Their numbers must never have been indexed before."""
+    if not chunks:
+        return
+    await _add_to_totals(session, tenant_id, len(chunks), sum(len(chunk.terms) for chunk in chunks))
+    for segment, terms in pack(chunks).items():
+        inside = [chunk for chunk in chunks if segment_of(chunk.chunk_id) == segment]
+        part = min(chunk.chunk_id for chunk in inside)
+        await _write_part(session, tenant_id, segment, 0, part, terms)
+        await _set_bits(session, tenant_id, segment, inside)
+        if segment and place_of(part) == 0:
+            await _merge_full_segment(session, tenant_id, segment - 1)
+        await _merge_parts(session, tenant_id, segment)
+
+
+async def remove(session: AsyncSession, tenant_id: str, chunks: Mapping[int, int]) -> None:
+    """Remove chunks in the session's transaction. ``chunks`` has the number of terms of each chunk, by number."""
+    if not chunks:
+        return
+    await _add_to_totals(session, tenant_id, -len(chunks), -sum(chunks.values()))
+    by_segment: dict[int, list[int]] = defaultdict(list)
+    for chunk_id in chunks:
+        by_segment[segment_of(chunk_id)].append(place_of(chunk_id))
+    for segment, places in by_segment.items():
+        alive, dead = await _clear_bits(session, tenant_id, segment, places)
+        if dead > SWEEP_SHARE * (dead + int(alive.sum())):
+            await _sweep(session, tenant_id, segment, alive)
+
+
+# The upsert also locks the tenant's row, so that writers of one tenant run one after the other.
+_ADD_TO_TOTALS = """
+    INSERT INTO knowledge_state (tenant_id, chunks, terms)
+    VALUES (%s, %s, %s)
+    ON CONFLICT (tenant_id) DO UPDATE SET
+        chunks = knowledge_state.chunks + excluded.chunks,
+        terms = knowledge_state.terms + excluded.terms
+"""
+
+
+async def _add_to_totals(session: AsyncSession, tenant_id: str, chunks: int, terms: int) -> None:
+    connection = await psycopg_connection(session)
+    await connection.execute(_ADD_TO_TOTALS, (tenant_id, chunks, terms))
+
+
+# Registers a part of a segment.
+_INSERT_PART = "INSERT INTO posting_parts (tenant_id, segment, level, part) VALUES (%s, %s, %s, %s)"
+
+
+# One row per term of the part.
+_INSERT_POSTINGS = """
+    INSERT INTO postings (tenant_id, term, segment, level, part, entries)
+    SELECT %s, term, %s, %s, %s, entries
+    FROM unnest(%b::text[], %b::bytea[]) AS new (term, entries)
+"""
+
+
+async def _write_part(
+    session: AsyncSession, tenant_id: str, segment: int, level: int, part: int, terms: Mapping[str, bytes]
+) -> None:
+    connection = await psycopg_connection(session)
+    await connection.execute(_INSERT_PART, (tenant_id, segment, level, part))
+    await connection.execute(_INSERT_POSTINGS, (tenant_id, segment, level, part, list(terms), list(terms.values())))
+
+
+# Deletes the parts of a level only if there are enough of them to merge.
+_TAKE_PARTS_OF_LEVEL = """
+    DELETE FROM posting_parts
+    WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level = %(level)s
+        AND %(merge)s <= (
+            SELECT count(*)
+            FROM posting_parts
+            WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level = %(level)s
+        )
+    RETURNING part
+"""
+
+# Moves the postings of a level to one part of the next level, in the order of the parts.
+_MERGE_LEVEL = """
+    WITH taken AS (
+        DELETE FROM postings
+        WHERE tenant_id = %(tenant)s AND segment = %(segment)s AND level = %(level)s
+        RETURNING term, part, entries
+    )
+    INSERT INTO postings (tenant_id, term, segment, level, part, entries)
+    SELECT
+        %(tenant)s, term, %(segment)s, %(next_level)s, %(part)s, string_agg(entries, ''::bytea ORDER BY part)
+    FROM taken
+    GROUP BY term
+"""
+
+
+async def _merge_parts(session: AsyncSession, tenant_id: str, segment: int) -> None:
+    """Merge the parts of each level that has MERGE_PARTS of them; a merged part may complete the next level."""
+    connection = await psycopg_connection(session)
+    for level in range(TOP_LEVEL - 1):
+        values = {"tenant": tenant_id, "segment": segment, "level": level, "merge": MERGE_PARTS}
+        taken = await connection.execute(_TAKE_PARTS_OF_LEVEL, values)
+        parts = [row[0] for row in await taken.fetchall()]
+        if not parts:
+            return
+        await connection.execute(_INSERT_PART, (tenant_id, segment, level + 1, min(parts)))
+        await connection.execute(_MERGE_LEVEL, values | {"next_level": level + 1, "part": min(parts)})
+
+
+# Moves all postings of a segment to one part.
+_MERGE_SEGMENT = """
+    WITH taken AS (
+        DELETE FROM postings
+        WHERE tenant_id = %(tenant)s AND segment = %(segment)s
+        RETURNING term, entries
+    )
+    INSERT INTO postings (tenant_id, term, segment, level, part, entries)
+    SELECT %(tenant)s, term, %(segment)s, %(level)s, %(part)s, string_agg(entries, ''::bytea)
+    FROM taken
+    GROUP BY term
+"""
+
+
+async def _merge_full_segment(session: AsyncSession, tenant_id: str, segment: int) -> None:
+    """Merge all parts of a full segment, which no longer grows, into one, so that a question reads one row per term."""
+    connection = await psycopg_connection(session)
+    taken = await connection.execute(
+        "DELETE FROM posting_parts WHERE tenant_id = %s AND segment = %s RETURNING part", (tenant_id, segment)
+    )
+    if not await taken.fetchall():
+        return
+    part = segment * SEGMENT
+    await connection.execute(_INSERT_PART, (tenant_id, segment, TOP_LEVEL, part))
+    await connection.execute(
+        _MERGE_SEGMENT, {"tenant": tenant_id, "segment": segment, "level": TOP_LEVEL, "part": part}
+    )
+
+
+async def _set_bits(session: AsyncSession, tenant_id: str, segment: int, chunks: Sequence[IndexedChunk]) -> None:
+    """Set the bits of new chunks in the mask of all living chunks and in that of their audience."""
+    places: dict[str, list[int]] = {EVERYBODY: [place_of(chunk.chunk_id) for chunk in chunks]}
+    for chunk in chunks:
+        places.setdefault(chunk.audience, []).append(place_of(chunk.chunk_id))
+    stored = await _read_masks(session, tenant_id, segment, list(places))
+    for audience, added in places.items():
+        flags = bits(stored.get(audience, b""))
+        flags[added] = True
+        await _write_mask(session, tenant_id, segment, audience, flags)
+
+
+# Replaces the mask of living chunks and counts the dead ones.
+_CLEAR_BITS = """
+    UPDATE posting_masks SET mask = %s, dead = dead + %s
+    WHERE tenant_id = %s AND segment = %s AND audience = %s
+    RETURNING dead
+"""
+
+
+async def _clear_bits(session: AsyncSession, tenant_id: str, segment: int, places: Sequence[int]) -> tuple[Bits, int]:
+    """Clear bits in the mask of living chunks alone: every reader combines it with those of its audiences.
+
+    Returns the mask, and how many chunks of the segment are dead.
+    """
+    stored = await _read_masks(session, tenant_id, segment, [EVERYBODY])
+    flags = bits(stored[EVERYBODY])
+    flags[list(places)] = False
+    connection = await psycopg_connection(session)
+    cursor = await connection.execute(_CLEAR_BITS, (mask(flags), len(places), tenant_id, segment, EVERYBODY))
+    row = await cursor.fetchone()
+    return flags, row[0] if row else 0
+
+
+async def _read_masks(
+    session: AsyncSession, tenant_id: str, segment: int, audiences: Sequence[str]
+) -> dict[str, bytes]:
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
+    await cursor.execute(
+        "SELECT audience, mask FROM posting_masks WHERE tenant_id = %s AND segment = %s AND audience = ANY(%s)",
+        (tenant_id, segment, list(audiences)),
+    )
+    return dict(await cursor.fetchall())
+
+
+# Creates or replaces the mask of one audience in a segment.
+_WRITE_MASK = """
+    INSERT INTO posting_masks (tenant_id, segment, audience, mask)
+    VALUES (%s, %s, %s, %s)
+    ON CONFLICT (tenant_id, segment, audience) DO UPDATE SET mask = excluded.mask
+"""
+
+
+async def _write_mask(session: AsyncSession, tenant_id: str, segment: int, audience: str, flags: Bits) -> None:
+    connection = await psycopg_connection(session)
+    await connection.execute(_WRITE_MASK, (tenant_id, segment, audience, mask(flags)))
+
+
+# Deletes all postings of a segment and returns them, merged by term.
+_TAKE_POSTINGS_OF_SEGMENT = """
+    WITH taken AS (
+        DELETE FROM postings
+        WHERE tenant_id = %s AND segment = %s
+        RETURNING term, entries
+    )
+    SELECT term, string_agg(entries, ''::bytea)
+    FROM taken
+    GROUP BY term
+"""
+
+
+async def _sweep(session: AsyncSession, tenant_id: str, segment: int, alive: Bits) -> None:
+    """Write the segment again as one part, without its dead chunks."""
+    cursor = (await psycopg_connection(session)).cursor(binary=True)
+    await cursor.execute(_TAKE_POSTINGS_OF_SEGMENT, (tenant_id, segment))
+    kept = keep_alive(dict(await cursor.fetchall()), alive)
+    await cursor.execute("DELETE FROM posting_parts WHERE tenant_id = %s AND segment = %s", (tenant_id, segment))
+    await cursor.execute(
+        "UPDATE posting_masks SET dead = 0 WHERE tenant_id = %s AND segment = %s AND audience = %s",
+        (tenant_id, segment, EVERYBODY),
+    )
+    if kept:
+        await _write_part(session, tenant_id, segment, TOP_LEVEL, segment * SEGMENT, kept)

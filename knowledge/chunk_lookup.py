@@ -1,0 +1,110 @@
+"""Loads the text and document of chunks that were found, limited to the audiences of a scope."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge.types import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A chunk with the source and title of its document. ``start`` and ``end`` are offsets in the document."""
+
+    chunk_id: int
+    document_id: str
+    position: int
+    header: str
+    text: str
+    start: int
+    end: int
+    page: int | None
+    heading: tuple[str, ...]
+    source: str
+    title: str
+    window: tuple[int, int] | None = None
+
+
+# The columns of ChunkRow in its order; the last two are its window.
+_CHUNKS = text("""
+    SELECT
+        chunk_id, CAST(document_id AS text), position, header, chunks.text, start_char, end_char, page, heading,
+        uri, title, window_start, window_end
+    FROM chunks
+    JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
+    WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences) AND chunk_id = ANY(:numbers)
+""")
+
+
+async def load_chunks(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, ChunkRow]:
+    """Return the chunks by number; those outside the scope are left out."""
+    if not numbers:
+        return {}
+    found = await session.execute(_CHUNKS, _values(scope) | {"numbers": list(numbers)})
+    return {
+        number: ChunkRow(
+            number, document, position, header, body, start, end, page, tuple(heading), uri, title, _window(*window)
+        )
+        for number, document, position, header, body, start, end, page, heading, uri, title, *window in found
+    }
+
+
+# substr() counts from 1, offsets from 0.
+_WINDOWS = text("""
+    SELECT chunk_id, substr(documents.text, window_start + 1, window_end - window_start)
+    FROM chunks
+    JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
+    WHERE chunks.tenant_id = :tenant
+        AND chunks.audience = ANY(:audiences)
+        AND chunk_id = ANY(:numbers)
+        AND window_start IS NOT NULL
+""")
+
+
+async def load_windows(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, str]:
+    """Return the text of the windows of those chunks of the scope that have one."""
+    found = await session.execute(_WINDOWS, _values(scope) | {"numbers": list(numbers)})
+    return {number: str(body) for number, body in found}
+
+
+# substr() with :first counting from 1; no row if the document is outside the scope.
+_DOCUMENT_SPAN = text("""
+    SELECT substr(text, :first, :length)
+    FROM documents
+    WHERE tenant_id = :tenant AND id = CAST(:document AS uuid) AND audience = ANY(:audiences)
+""")
+
+
+async def load_span(session: AsyncSession, scope: Scope, document_id: str, start: int, end: int) -> str:
+    """Return the characters ``start:end`` of a document; empty if the document is outside the scope."""
+    found = await session.scalar(
+        _DOCUMENT_SPAN, _values(scope) | {"document": document_id, "first": start + 1, "length": end - start}
+    )
+    return str(found or "")
+
+
+# Every chunk of the audiences with its offsets in its document.
+_CHUNK_SPANS = text("""
+    SELECT chunk_id, uri, start_char, end_char
+    FROM chunks
+    JOIN documents ON documents.tenant_id = chunks.tenant_id AND documents.id = chunks.document_id
+    WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences)
+""")
+
+
+async def chunk_spans(session: AsyncSession, scope: Scope) -> dict[int, tuple[str, int, int]]:
+    """Return the document of each chunk of the scope, and the start and end of the chunk in it."""
+    found = await session.execute(_CHUNK_SPANS, _values(scope))
+    return {number: (str(uri), start, end) for number, uri, start, end in found}
+
+
+def _values(scope: Scope) -> dict[str, object]:
+    return {"tenant": scope.tenant_id, "audiences": list(scope.audiences)}
+
+
+def _window(start: int | None, end: int | None) -> tuple[int, int] | None:
+    return None if start is None or end is None else (start, end)

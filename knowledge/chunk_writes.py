@@ -1,0 +1,218 @@
+"""Writes the chunks of documents: compares new chunks with the stored ones, then inserts, moves and deletes rows.
+
+Every function runs inside its caller's transaction and tenant.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge import bm25
+from knowledge.types import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk to store. ``digest`` is the hash of its header and text; ``terms`` are what BM25 counts."""
+
+    chunk: Chunk
+    header: str
+    digest: str
+    terms: Sequence[str]
+
+
+ChunkOfDocument = tuple[uuid.UUID, NewChunk]
+"""The id of a document, and one of its chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkChanges:
+    """The difference between the stored chunks of documents and their new chunks.
+
+    ``kept`` are stored chunks, by number, whose digest is still among the new ones. ``added`` are new chunks without a
+    stored counterpart. ``deleted`` has the number of terms of each stored chunk, by number, that is no longer there.
+    """
+
+    kept: Mapping[int, ChunkOfDocument]
+    added: Sequence[ChunkOfDocument]
+    deleted: Mapping[int, int]
+
+
+# Descending positions: pop() then pairs equal chunks of one document in reading order.
+_STORED_CHUNKS = text("""
+    SELECT document_id, chunk_id, digest, terms
+    FROM chunks
+    WHERE tenant_id = :tenant AND document_id = ANY(:documents)
+    ORDER BY position DESC
+""")
+
+
+async def compare_chunks(
+    session: AsyncSession, tenant_id: str, documents: Mapping[uuid.UUID, Sequence[NewChunk]]
+) -> ChunkChanges:
+    """Compare the new chunks of each document with the stored ones by their digests."""
+    rows = await session.execute(_STORED_CHUNKS, {"tenant": tenant_id, "documents": list(documents)})
+    stored: dict[tuple[uuid.UUID, str], list[int]] = defaultdict(list)
+    deleted: dict[int, int] = {}
+    for document, number, digest, terms in rows:
+        stored[document, digest].append(number)
+        deleted[number] = terms
+    kept: dict[int, ChunkOfDocument] = {}
+    added: list[ChunkOfDocument] = []
+    for document, new_chunks in documents.items():
+        for new in new_chunks:
+            if same := stored[document, new.digest]:
+                number = same.pop()
+                kept[number] = (document, new)
+                del deleted[number]
+            else:
+                added.append((document, new))
+    return ChunkChanges(kept, added, deleted)
+
+
+async def delete_chunks(session: AsyncSession, tenant_id: str, deleted: Mapping[int, int]) -> None:
+    """Delete chunks with their vectors and postings. ``deleted`` has each chunk's number of terms, by number."""
+    if not deleted:
+        return
+    await bm25.remove(session, tenant_id, deleted)
+    await session.execute(
+        text("DELETE FROM chunks WHERE tenant_id = :tenant AND chunk_id = ANY(:numbers)"),
+        {"tenant": tenant_id, "numbers": list(deleted)},
+    )
+
+
+# Rows whose position did not change are left alone: an update would write a new row version for nothing.
+_MOVE_CHUNKS = text("""
+    UPDATE chunks SET
+        position = new.position,
+        start_char = new.start,
+        end_char = new.stop,
+        page = new.page,
+        window_start = new.opens,
+        window_end = new.closes
+    FROM unnest(
+        CAST(:numbers AS bigint[]), CAST(:positions AS int[]), CAST(:starts AS int[]), CAST(:stops AS int[]),
+        CAST(:pages AS int[]), CAST(:opens AS int[]), CAST(:closes AS int[])
+    ) AS new (number, position, start, stop, page, opens, closes)
+    WHERE tenant_id = :tenant
+        AND chunk_id = new.number
+        AND (chunks.position, start_char, end_char, chunks.page, window_start, window_end)
+            IS DISTINCT FROM (new.position, new.start, new.stop, new.page, new.opens, new.closes)
+""")
+
+
+async def move_chunks(session: AsyncSession, tenant_id: str, kept: Mapping[int, NewChunk]) -> None:
+    """Update the positions and offsets of unchanged chunks in their documents."""
+    if not kept:
+        return
+    chunks = [new.chunk for new in kept.values()]
+    await session.execute(
+        _MOVE_CHUNKS,
+        {
+            "tenant": tenant_id,
+            "numbers": list(kept),
+            "positions": [chunk.position for chunk in chunks],
+            "starts": [chunk.start for chunk in chunks],
+            "stops": [chunk.end for chunk in chunks],
+            "pages": [chunk.page for chunk in chunks],
+            "opens": [chunk.window[0] if chunk.window else None for chunk in chunks],
+            "closes": [chunk.window[1] if chunk.window else None for chunk in chunks],
+        },
+    )
+
+
+# Arrays of arrays cannot have rows of different lengths, so each heading path travels as JSON.
+_INSERT_CHUNKS = text("""
+    INSERT INTO chunks (
+        tenant_id, chunk_id, document_id, position, audience, header, text, start_char, end_char, page,
+        heading, digest, terms, window_start, window_end
+    )
+    SELECT
+        :tenant, number, document, position, :audience, header, body, opens, closes, page,
+        ARRAY(SELECT jsonb_array_elements_text(CAST(heading AS jsonb))), digest, terms, window_start, window_end
+    FROM unnest(
+        CAST(:numbers AS bigint[]), CAST(:documents AS uuid[]), CAST(:positions AS int[]), CAST(:headers AS text[]),
+        CAST(:texts AS text[]), CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:pages AS int[]),
+        CAST(:headings AS text[]), CAST(:digests AS text[]), CAST(:terms AS int[]), CAST(:opens AS int[]),
+        CAST(:closes AS int[])
+    ) AS new (
+        number, document, position, header, body, opens, closes, page, heading, digest, terms, window_start, window_end
+    )
+""")
+
+
+async def insert_chunks(
+    session: AsyncSession, tenant_id: str, audience: str, added: Mapping[int, ChunkOfDocument]
+) -> None:
+    """Insert chunks by number, and move the tenant's next chunk number past them."""
+    if not added:
+        return
+    new_chunks = [new for _, new in added.values()]
+    chunks = [new.chunk for new in new_chunks]
+    await session.execute(
+        _INSERT_CHUNKS,
+        {
+            "tenant": tenant_id,
+            "audience": audience,
+            "numbers": list(added),
+            "documents": [document for document, _ in added.values()],
+            "positions": [chunk.position for chunk in chunks],
+            "headers": [new.header for new in new_chunks],
+            "texts": [chunk.text for chunk in chunks],
+            "starts": [chunk.start for chunk in chunks],
+            "ends": [chunk.end for chunk in chunks],
+            "pages": [chunk.page for chunk in chunks],
+            "headings": [json.dumps(list(chunk.heading)) for chunk in chunks],
+            "digests": [new.digest for new in new_chunks],
+            "terms": [len(new.terms) for new in new_chunks],
+            "opens": [chunk.window[0] if chunk.window else None for chunk in chunks],
+            "closes": [chunk.window[1] if chunk.window else None for chunk in chunks],
+        },
+    )
+    await session.execute(
+        text("UPDATE knowledge_state SET next_chunk = next_chunk + :added WHERE tenant_id = :tenant"),
+        {"tenant": tenant_id, "added": len(added)},
+    )
+
+
+# The digests of chunks, by document, that already have a vector of the model.
+_EMBEDDED_DIGESTS = text("""
+    SELECT uri, digest
+    FROM documents
+    JOIN chunks ON chunks.tenant_id = documents.tenant_id AND chunks.document_id = documents.id
+    JOIN embeddings ON embeddings.tenant_id = chunks.tenant_id AND embeddings.chunk_id = chunks.chunk_id
+    WHERE documents.tenant_id = :tenant AND source_id = :source AND uri = ANY(:uris) AND model = :model
+""")
+
+
+async def embedded_digests(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uris: Sequence[str], model: str
+) -> dict[str, set[str]]:
+    """Return, by document, the digests of its chunks that have a vector of the model."""
+    rows = await session.execute(
+        _EMBEDDED_DIGESTS, {"tenant": tenant_id, "source": source_id, "uris": list(uris), "model": model}
+    )
+    found: dict[str, set[str]] = defaultdict(set)
+    for uri, digest in rows:
+        found[uri].add(digest)
+    return found
+
+
+async def chunks_without_vector(session: AsyncSession, tenant_id: str, numbers: Sequence[int], model: str) -> list[int]:
+    """Return those of the chunks, in ascending order, that have no vector of the model."""
+    if not numbers:
+        return []
+    embedded = await session.scalars(
+        text(
+            "SELECT chunk_id FROM embeddings WHERE tenant_id = :tenant AND model = :model AND chunk_id = ANY(:numbers)"
+        ),
+        {"tenant": tenant_id, "model": model, "numbers": list(numbers)},
+    )
+    return sorted(set(numbers) - set(embedded))

@@ -1,0 +1,312 @@
+"""Writes documents: stores new versions with their chunks and vectors, records failures, deletes documents.
+
+Every function runs inside its caller's transaction and tenant.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge import bm25, serving_model
+from knowledge.bm25 import IndexedChunk
+from knowledge.chunk_vectors import Embedded, add_embeddings
+from knowledge.chunk_writes import (
+    NewChunk,
+    chunks_without_vector,
+    compare_chunks,
+    delete_chunks,
+    insert_chunks,
+    move_chunks,
+)
+from knowledge.knowledge_version import lock_and_increment
+from knowledge.metadata import dated_at
+from knowledge.serving_model import Serving
+from knowledge.types import Document
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """The state of a stored document; ``missing_vectors`` counts the vectors that its chunks still need."""
+
+    content_hash: str
+    recipe: str
+    state: str
+    missing_vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to store. ``vectors`` has the vectors of its chunks by model and digest."""
+
+    document: Document
+    memo: str
+    content_hash: str
+    chunks: Sequence[NewChunk]
+    vectors: Mapping[str, Mapping[str, Embedded]]
+
+
+class OutdatedError(Exception):
+    """Another writer changed the document after its chunks were compared; compare them again."""
+
+
+# The document's hash, recipe and state, its number of chunks, and how many vectors of the models they have.
+_DOCUMENT_STATE = text("""
+    SELECT content_hash, recipe, state,
+        (
+            SELECT count(*) FROM chunks
+            WHERE chunks.tenant_id = :tenant AND document_id = documents.id
+        ) AS chunks,
+        (
+            SELECT count(*) FROM chunks JOIN embeddings USING (tenant_id, chunk_id)
+            WHERE chunks.tenant_id = :tenant AND document_id = documents.id AND model = ANY(:models)
+        ) AS vectors
+    FROM documents
+    WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri
+""")
+
+
+async def read_document_state(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str, models: Sequence[str]
+) -> StoredDocument | None:
+    """Return the state of the stored document; None if it does not exist. Each chunk needs a vector of each model."""
+    rows = await session.execute(
+        _DOCUMENT_STATE, {"tenant": tenant_id, "source": source_id, "uri": uri, "models": list(models)}
+    )
+    row = rows.one_or_none()
+    if row is None:
+        return None
+    return StoredDocument(row.content_hash, row.recipe, row.state, row.chunks * len(models) - row.vectors)
+
+
+# A parameter that is NULL keeps the stored value. Returns the number of the document's chunks.
+_MARK_UNCHANGED = text("""
+    UPDATE documents SET
+        fetched_at = :now,
+        metadata = metadata || coalesce(CAST(:metadata AS jsonb), '{}'),
+        memo = coalesce(CAST(:memo AS text), memo),
+        dated_at = coalesce(:dated, dated_at)
+    WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri
+    RETURNING (
+        SELECT count(*) FROM chunks
+        WHERE chunks.tenant_id = documents.tenant_id AND document_id = documents.id
+    )
+""")
+
+
+async def mark_unchanged(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    uri: str,
+    now: datetime,
+    metadata: Mapping[str, str] | None = None,
+    memo: str | None = None,
+) -> int:
+    """Record that the document was read again and had not changed; return the number of its chunks.
+
+    ``metadata`` is merged into the stored metadata and ``memo`` replaces the stored one, where they are given.
+    """
+    chunks = await session.scalar(
+        _MARK_UNCHANGED,
+        {
+            "tenant": tenant_id,
+            "source": source_id,
+            "uri": uri,
+            "now": now,
+            "metadata": None if metadata is None else json.dumps(dict(metadata)),
+            "dated": None if metadata is None else dated_at(metadata),
+            "memo": memo,
+        },
+    )
+    return int(chunks or 0)
+
+
+async def replace_documents(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    audience: str,
+    recipe: str,
+    documents: Sequence[NewDocument],
+    serving: Serving,
+    models: Sequence[str],
+    now: datetime,
+) -> None:
+    """Store documents of one source, or replace their stored versions. Their names must differ.
+
+    Chunks that did not change keep their vectors and postings. Every chunk ends up with a vector of each of ``models``.
+    Raises OutdatedError if a vector is missing because another writer was faster, or if the tenant's serving models
+    are no longer ``serving``.
+    """
+    next_number = await lock_and_increment(session, tenant_id)
+    if await serving_model.read(session, tenant_id) != serving:
+        raise OutdatedError
+    ids = await _upsert_documents(session, tenant_id, source_id, audience, recipe, documents, now)
+    by_id = {ids[new.document.uri]: new for new in documents}
+    changes = await compare_chunks(session, tenant_id, {key: new.chunks for key, new in by_id.items()})
+    await delete_chunks(session, tenant_id, changes.deleted)
+    await move_chunks(session, tenant_id, {number: new for number, (_, new) in changes.kept.items()})
+    added = {next_number + index: chunk for index, chunk in enumerate(changes.added)}
+    await insert_chunks(session, tenant_id, audience, added)
+    for model in models:
+        unembedded = await chunks_without_vector(session, tenant_id, list(changes.kept), model)
+        embedded: dict[int, Embedded] = {}
+        for number, (document, new) in (added | {number: changes.kept[number] for number in unembedded}).items():
+            vector = by_id[document].vectors.get(model, {}).get(new.digest)
+            if vector is None:
+                raise OutdatedError
+            embedded[number] = vector
+        await add_embeddings(session, tenant_id, model, embedded)
+    indexed = [IndexedChunk(number, audience, new.terms) for number, (_, new) in added.items()]
+    await bm25.index(session, tenant_id, indexed)
+
+
+# An existing document keeps its text, chunks and vectors.
+_RECORD_FAILURE = text("""
+    INSERT INTO documents (
+        tenant_id, id, source_id, uri, title, text, blocks, metadata,
+        content_hash, recipe, audience, state, error, fetched_at
+    )
+    VALUES (:tenant, :id, :source, :uri, :uri, '', '[]', '{}', '', '', :audience, 'failed', :error, :now)
+    ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
+        state = 'failed',
+        error = excluded.error,
+        fetched_at = excluded.fetched_at
+""")
+
+
+async def record_failure(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    audience: str,
+    uri: str,
+    error: str,
+    now: datetime,
+) -> None:
+    """Record why a document could not be ingested. A version stored earlier stays searchable."""
+    await session.execute(
+        _RECORD_FAILURE,
+        {
+            "tenant": tenant_id,
+            "id": uuid.uuid4(),
+            "source": source_id,
+            "uri": uri,
+            "audience": audience,
+            "error": error,
+            "now": now,
+        },
+    )
+
+
+async def find_vanished(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, seen: Sequence[str]
+) -> list[uuid.UUID]:
+    """Return the ids of the source's documents whose names are not among ``seen``."""
+    rows = await session.scalars(
+        text(
+            "SELECT id FROM documents "
+            "WHERE tenant_id = :tenant AND source_id = :source AND NOT uri = ANY(CAST(:seen AS text[]))"
+        ),
+        {"tenant": tenant_id, "source": source_id, "seen": list(seen)},
+    )
+    return list(rows)
+
+
+async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[uuid.UUID]) -> int:
+    """Delete documents with their chunks, vectors and postings; return how many existed."""
+    if not ids:
+        return 0
+    await lock_and_increment(session, tenant_id)
+    rows = await session.execute(
+        text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = ANY(:ids)"),
+        {"tenant": tenant_id, "ids": list(ids)},
+    )
+    await delete_chunks(session, tenant_id, dict(iter(rows)))
+    deleted = await session.scalars(
+        text("DELETE FROM documents WHERE tenant_id = :tenant AND id = ANY(:ids) RETURNING id"),
+        {"tenant": tenant_id, "ids": list(ids)},
+    )
+    return len(deleted.all())
+
+
+# A document without a date of its own is dated by when its present content was first seen.
+_UPSERT_DOCUMENTS = text("""
+    INSERT INTO documents (
+        tenant_id, id, source_id, uri, title, text, blocks, metadata,
+        content_hash, recipe, audience, state, fetched_at, memo, dated_at
+    )
+    SELECT
+        :tenant, new.id, :source, new.uri, new.title, new.body, CAST(new.blocks AS jsonb), CAST(new.metadata AS jsonb),
+        new.hash, :recipe, :audience, 'ready', :now, new.memo, coalesce(new.dated, :now)
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:uris AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]),
+        CAST(:blocks AS text[]), CAST(:metadata AS text[]), CAST(:hashes AS text[]), CAST(:memos AS text[]),
+        CAST(:dates AS timestamptz[])
+    ) AS new (id, uri, title, body, blocks, metadata, hash, memo, dated)
+    ON CONFLICT (tenant_id, source_id, uri) DO UPDATE SET
+        title = excluded.title,
+        text = excluded.text,
+        blocks = excluded.blocks,
+        metadata = excluded.metadata,
+        content_hash = excluded.content_hash,
+        recipe = excluded.recipe,
+        state = 'ready',
+        error = '',
+        fetched_at = excluded.fetched_at,
+        memo = excluded.memo,
+        dated_at = CASE
+            WHEN documents.uri = ANY(:undated) AND documents.content_hash = excluded.content_hash
+            THEN documents.dated_at
+            ELSE excluded.dated_at
+        END
+    RETURNING uri, id
+""")
+
+
+async def _upsert_documents(
+    session: AsyncSession,
+    tenant_id: str,
+    source_id: uuid.UUID,
+    audience: str,
+    recipe: str,
+    new_documents: Sequence[NewDocument],
+    now: datetime,
+) -> dict[str, uuid.UUID]:
+    """Write the rows of the documents and return the id of each by name."""
+    documents = [new.document for new in new_documents]
+    rows = await session.execute(
+        _UPSERT_DOCUMENTS,
+        {
+            "tenant": tenant_id,
+            "source": source_id,
+            "recipe": recipe,
+            "audience": audience,
+            "now": now,
+            "ids": [uuid.uuid4() for _ in documents],
+            "uris": [document.uri for document in documents],
+            "titles": [document.title for document in documents],
+            "texts": [document.text for document in documents],
+            "blocks": [_blocks_json(document) for document in documents],
+            "metadata": [json.dumps(dict(document.metadata)) for document in documents],
+            "hashes": [new.content_hash for new in new_documents],
+            "memos": [new.memo for new in new_documents],
+            "dates": [dated_at(document.metadata) for document in documents],
+            "undated": [document.uri for document in documents if dated_at(document.metadata) is None],
+        },
+    )
+    return {row.uri: row.id for row in rows}
+
+
+def _blocks_json(document: Document) -> str:
+    return json.dumps([[b.kind, b.start, b.end, list(b.heading), b.page] for b in document.blocks])

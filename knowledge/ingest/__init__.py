@@ -1,0 +1,7 @@
+"""Ingests sources: parses, chunks, embeds and stores their documents. Unchanged documents cost nothing."""
+
+from __future__ import annotations
+
+from knowledge.ingest.ingestor import Ingestor
+
+__all__ = ["Ingestor"]

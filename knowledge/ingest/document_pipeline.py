@@ -1,0 +1,228 @@
+"""Takes the documents of one source from fetched bytes to stored chunks: parse, chunk, embed, store.
+
+While some documents are parsed and chunked, the chunks of others are encoded, and others are stored, many documents per
+transaction. The model runs outside of transactions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from knowledge import document_writes, search_terms, source_records
+from knowledge.chunk_writes import NewChunk
+from knowledge.chunking import header, indexed_text
+from knowledge.chunking.chunker import chunk_with_embedder
+from knowledge.document_writes import NewDocument, OutdatedError
+from knowledge.embedding_models import Models
+from knowledge.errors import ParseError, SourceError
+from knowledge.ingest.chunk_embedding import embed_missing_chunks
+from knowledge.ingest.in_flight_limit import InFlightLimit
+from knowledge.ingest.source_run import SourceRun
+from knowledge.micro_batching import MicroBatcher
+from knowledge.ports import Embedder, Parses, Sessions
+from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
+
+MAX_IN_FLIGHT = 64
+"""Documents that are processed at the same time: while some are parsed, others are embedded and stored."""
+MAX_BYTES_IN_FLIGHT = 64 * 2**20
+"""Bytes that those documents have in total, if there is more than one."""
+BATCH_CHUNKS = 256
+"""Chunks that are encoded together, or stored in one transaction. A process that dies loses about two batches of work;
+larger batches would hardly be encoded faster."""
+STORE_ATTEMPTS = 5
+"""How often a document is stored again after another writer changed it."""
+
+
+class DocumentPipeline:
+    """Ingests the documents of one source run. ``embedder`` counts tokens; ``run.embedders`` make the vectors."""
+
+    def __init__(
+        self,
+        run: SourceRun,
+        *,
+        sessions: Sessions,
+        embedder: Embedder,
+        models: Models,
+        parser: Parses,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._run = run
+        self._sessions = sessions
+        self._embedder = embedder
+        self._models = models
+        self._parser = parser
+        self._clock = clock
+        self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
+        self._encoding = MicroBatcher(self._encode, max_weight=BATCH_CHUNKS, concurrency=2)
+        self._storing = MicroBatcher(self._store, max_weight=BATCH_CHUNKS)
+
+    async def ingest_all(self) -> SourceError | None:
+        """Ingest every document that the source yields; return the error that ended the source early, if any."""
+        try:
+            return await self._fetch_all()
+        finally:
+            await self._encoding.aclose()
+            await self._storing.aclose()
+
+    async def delete_vanished(self) -> None:
+        """Delete the documents that the source no longer has, and store its mark."""
+        run = self._run
+        async with self._sessions(run.tenant_id) as session:
+            ids = await document_writes.find_vanished(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, seen=run.seen
+            )
+            run.totals.deleted += await document_writes.delete_documents(session, run.tenant_id, ids)
+            mark = "" if run.failed else run.mark
+            await source_records.set_mark(session, tenant_id=run.tenant_id, source_id=run.source_id, mark=mark)
+
+    async def record_failure(self, failure: Failure) -> None:
+        """Store why a document, or the source itself, could not be read, and count it."""
+        run = self._run
+        run.seen.append(failure.source)
+        async with self._sessions(run.tenant_id) as session:
+            await document_writes.record_failure(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                audience=run.audience,
+                uri=failure.source,
+                error=failure.error,
+                now=self._clock(),
+            )
+        run.count_failed(failure)
+
+    async def _fetch_all(self) -> SourceError | None:
+        run = self._run
+        async with asyncio.TaskGroup() as group:
+            try:
+                async for item in run.source.fetch(run.known):
+                    match item:
+                        case Failure():
+                            await self.record_failure(item)
+                        case Unchanged():
+                            await self._record_unchanged(item)
+                        case Mark():
+                            run.mark = item.memo
+                        case Fetched():
+                            await self._in_flight.acquire(len(item.data))
+                            group.create_task(self._ingest(item))
+            except SourceError as error:
+                return error
+        return None
+
+    async def _record_unchanged(self, item: Unchanged) -> None:
+        run = self._run
+        async with self._sessions(run.tenant_id) as session:
+            chunks = await document_writes.mark_unchanged(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                uri=item.uri,
+                now=self._clock(),
+                metadata=item.metadata,
+            )
+        run.count_unchanged(item.uri, chunks)
+
+    async def _ingest(self, fetched: Fetched) -> None:
+        try:
+            await self._ingest_document(fetched)
+        finally:
+            self._in_flight.release(len(fetched.data))
+
+    async def _ingest_document(self, fetched: Fetched) -> None:
+        content_hash = hashlib.sha256(fetched.data).hexdigest()
+        unchanged = await self._mark_if_unchanged(fetched, content_hash)
+        if unchanged is not None:
+            self._run.count_unchanged(fetched.uri, unchanged)
+            return
+        try:
+            document = await self._parser.parse(fetched)
+            chunks = await self._chunk_and_store(document, fetched.memo, content_hash)
+        except ParseError as error:
+            await self.record_failure(Failure(fetched.uri, f"{error}."))
+            return
+        self._run.count_stored(fetched.uri, chunks)
+
+    async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
+        """Return the number of chunks if the same content is stored completely, and record that; else return None."""
+        run, uri = self._run, fetched.uri
+        if uri not in run.known.documents:
+            return None
+        async with self._sessions(run.tenant_id) as session:
+            stored = await document_writes.read_document_state(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri, models=run.models
+            )
+            if stored is None or stored.missing_vectors or stored.state != "ready":
+                return None
+            if (stored.content_hash, stored.recipe) != (content_hash, run.recipe):
+                return None
+            return await document_writes.mark_unchanged(
+                session,
+                tenant_id=run.tenant_id,
+                source_id=run.source_id,
+                uri=uri,
+                now=self._clock(),
+                metadata=fetched.metadata,
+                memo=fetched.memo,
+            )
+
+    async def _chunk_and_store(self, document: Document, memo: str, content_hash: str) -> int:
+        """Return the number of chunks. Raises ParseError if other writers keep changing the document."""
+        run = self._run
+        chunks, tokens = await chunk_with_embedder(document, self._embedder, run.chunking)
+        run.totals.tokens += tokens
+        new_chunks = await asyncio.to_thread(_new_chunks, document, chunks)
+        new = NewDocument(document, memo, content_hash, new_chunks, defaultdict(dict))
+        for _ in range(STORE_ATTEMPTS):
+            await self._encoding.put(new, len(new_chunks))
+            if await self._storing.put(new, len(new_chunks) + 1):
+                return len(new_chunks)
+            run.serving = await self._models.announce(self._sessions, run.tenant_id)
+            run.embedders = await self._models.for_passages(run.serving)
+        raise ParseError("another process keeps changing it at the same time; add it again")
+
+    async def _encode(self, documents: Sequence[NewDocument]) -> Sequence[None]:
+        await embed_missing_chunks(self._sessions, self._run, documents)
+        return [None] * len(documents)
+
+    async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool]:
+        """Return for each document whether it is stored; the others have to be compared again."""
+        names = {new.document.uri for new in documents}
+        if len(names) == len(documents) and await self._store_together(documents):
+            return [True] * len(documents)
+        return [await self._store_together([new]) for new in documents]
+
+    async def _store_together(self, documents: Sequence[NewDocument]) -> bool:
+        """Store the documents in one transaction; return False if another writer was faster."""
+        run = self._run
+        try:
+            async with self._sessions(run.tenant_id) as session:
+                await document_writes.replace_documents(
+                    session,
+                    tenant_id=run.tenant_id,
+                    source_id=run.source_id,
+                    audience=run.audience,
+                    recipe=run.recipe,
+                    documents=documents,
+                    serving=run.serving,
+                    models=run.models,
+                    now=self._clock(),
+                )
+        except OutdatedError:
+            return False
+        return True
+
+
+def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[NewChunk]:
+    """Return each chunk with its header, digest and terms."""
+    new_chunks = []
+    for chunk in chunks:
+        text = indexed_text(document.title, chunk.heading, chunk.text)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        terms = search_terms.document_terms(text)
+        new_chunks.append(NewChunk(chunk, header(document.title, chunk.heading), digest, terms))
+    return new_chunks

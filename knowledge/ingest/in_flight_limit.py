@@ -1,0 +1,31 @@
+"""Limits how many documents, and how many of their bytes, are processed at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class InFlightLimit:
+    """Lets at most ``documents`` documents with ``size`` bytes in total in; a larger document goes in alone."""
+
+    def __init__(self, documents: int, size: int) -> None:
+        self._free_documents = documents
+        self._free_bytes = size
+        self._inside = 0
+        self._released = asyncio.Event()
+
+    async def acquire(self, size: int) -> None:
+        """Wait until there is room for a document of ``size`` bytes."""
+        while self._inside and (self._free_documents == 0 or self._free_bytes < size):
+            self._released.clear()
+            await self._released.wait()
+        self._inside += 1
+        self._free_documents -= 1
+        self._free_bytes -= size
+
+    def release(self, size: int) -> None:
+        """Free the room that a document of ``size`` bytes took."""
+        self._inside -= 1
+        self._free_documents += 1
+        self._free_bytes += size
+        self._released.set()

@@ -1,0 +1,192 @@
+"""Ingests sources one after the other: opens a run for each, feeds its documents through the pipeline, cleans up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from knowledge import search_terms, source_records
+from knowledge.chunking import METHODS, Chunking, Method
+from knowledge.embedding_models import Models
+from knowledge.ingest.document_pipeline import DocumentPipeline
+from knowledge.ingest.source_run import IngestTotals, SourceRun
+from knowledge.parsing.sandbox import Parser
+from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
+from knowledge.reembed import switch_if_complete
+from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Known
+
+Result = TypeVar("Result")
+
+PARSING = "2"
+"""The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
+
+
+class Ingestor:
+    """Ingests documents from sources.
+
+    ``chunking`` applies to sources without a method of their own. While the embedding model changes, ``models`` opens
+    the serving model, and chunks get vectors of both. ``clock`` returns the time that is stored with documents.
+    Close the ingestor to end the parser's process.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        embedder: Embedder,
+        *,
+        chunk_tokens: int = 256,
+        chunking: Method = "packed",
+        chunk_overlap: int = 0,
+        models: Models | None = None,
+        parser: Parses | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._sessions = sessions
+        self._embedder = embedder
+        self._models = models or Models(embedder)
+        self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
+        self._parser = parser or Parser()
+        self._clock = clock
+
+    async def ingest(
+        self,
+        sources: Sequence[Source],
+        *,
+        tenant_id: str,
+        audience: str = TENANT_AUDIENCE,
+        chunking: Method | None = None,
+        on_progress: OnProgress | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> IngestReport:
+        """Read the sources one after the other; a failed document or source does not stop the others.
+
+        ``chunking`` is stored as the method of the sources; None keeps the method that each source has.
+        ``stop`` ends the run early: stored documents stay, no document is deleted, and the report says so.
+        Raises EmbeddingError if nothing can be embedded at all; documents stored before stay.
+        """
+        began = time.perf_counter()
+        totals = IngestTotals()
+        stop = stop or asyncio.Event()
+        for source in sources:
+            if not stop.is_set():
+                run = await self._begin(source, tenant_id, audience, chunking, totals, on_progress)
+                await self._ingest_source(run, stop)
+        return IngestReport(
+            documents=totals.documents,
+            chunks=totals.chunks,
+            unchanged=totals.unchanged,
+            failed=tuple(sorted(totals.failed, key=lambda failure: failure.source)),
+            seconds=time.perf_counter() - began,
+            deleted=totals.deleted,
+            embedding_model=self._embedder.model,
+            embedding_tokens=totals.tokens,
+            stopped=stop.is_set(),
+        )
+
+    async def aclose(self) -> None:
+        """End the parser's process."""
+        await self._parser.aclose()
+
+    async def _begin(
+        self,
+        source: Source,
+        tenant_id: str,
+        audience: str,
+        chunking: Method | None,
+        totals: IngestTotals,
+        on_progress: OnProgress | None,
+    ) -> SourceRun:
+        """Register the source and load what is stored of it."""
+        serving = await self._models.announce(self._sessions, tenant_id)
+        async with self._sessions(tenant_id) as session:
+            source_id, method = await source_records.upsert_source(
+                session,
+                tenant_id=tenant_id,
+                uri=source.uri,
+                kind=source.kind,
+                audience=audience,
+                now=self._clock(),
+                chunking=chunking,
+            )
+        await asyncio.to_thread(source.count)
+        effective = replace(self._chunking, method=method) if method in METHODS else self._chunking
+        run = SourceRun(
+            source=source,
+            source_id=source_id,
+            tenant_id=tenant_id,
+            audience=audience,
+            chunking=effective,
+            recipe=self._recipe(effective),
+            serving=serving,
+            embedders=await self._models.for_passages(serving),
+            totals=totals,
+            on_progress=on_progress,
+        )
+        run.known = await self._load_known(run)
+        return run
+
+    def _recipe(self, chunking: Chunking) -> str:
+        """Return a text that names how documents are parsed and chunked; documents with another recipe are redone."""
+        return f"parse {PARSING}, terms {search_terms.VERSION}, chunks {chunking.recipe(self._embedder.model)}"
+
+    async def _load_known(self, run: SourceRun) -> Known:
+        """Load the documents that the source may report as unchanged."""
+
+        async def read_memo(uri: str) -> str:
+            async with self._sessions(run.tenant_id) as session:
+                return await source_records.read_memo(
+                    session, tenant_id=run.tenant_id, source_id=run.source_id, uri=uri
+                )
+
+        async with self._sessions(run.tenant_id) as session:
+            known = await source_records.read_known_documents(
+                session, tenant_id=run.tenant_id, source_id=run.source_id, recipe=run.recipe, models=run.models
+            )
+        return replace(known, memo=read_memo)
+
+    async def _ingest_source(self, run: SourceRun, stop: asyncio.Event) -> None:
+        pipeline = DocumentPipeline(
+            run,
+            sessions=self._sessions,
+            embedder=self._embedder,
+            models=self._models,
+            parser=self._parser,
+            clock=self._clock,
+        )
+        try:
+            source_error = await _run_unless_stopped(pipeline.ingest_all(), stop)
+        except ExceptionGroup as group:
+            raise _first_error(group) from None
+        if stop.is_set():
+            return
+        if source_error is None:
+            await pipeline.delete_vanished()
+        else:
+            await pipeline.record_failure(Failure(run.source.uri, str(source_error)))
+        if run.serving.next_model is not None:
+            await switch_if_complete(self._sessions, run.tenant_id, self._embedder.model)
+
+
+async def _run_unless_stopped(work: Coroutine[Any, Any, Result], stop: asyncio.Event) -> Result | None:
+    """Return the result of ``work``; cancel it and return None if ``stop`` is set before it ends."""
+    task = asyncio.create_task(work)
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        for pending in (task, waiting):
+            pending.cancel()
+        await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+def _first_error(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Return the first single error of a group."""
+    error: Exception | BaseExceptionGroup[Exception] = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,78 @@
+"""The state of one ingestion: its totals over all sources, and the run over the source that is being read."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from knowledge.chunking import Chunking
+from knowledge.ports import Embedder, OnProgress, Source
+from knowledge.serving_model import Serving
+from knowledge.types import NOTHING_KNOWN, Failure, Known, Progress
+
+
+@dataclass(slots=True)
+class IngestTotals:
+    """Counts over all sources of one ingestion."""
+
+    documents: int = 0
+    chunks: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    tokens: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SourceRun:
+    """One run over one source: its settings, what is stored of the source, and what was read so far.
+
+    ``embedders`` are those of the models that every chunk needs a vector of. ``seen`` has the names of the documents
+    that the source still has, failed ones included.
+    """
+
+    source: Source
+    source_id: uuid.UUID
+    tenant_id: str
+    audience: str
+    chunking: Chunking
+    recipe: str
+    serving: Serving
+    embedders: Sequence[Embedder]
+    totals: IngestTotals
+    on_progress: OnProgress | None
+    known: Known = NOTHING_KNOWN
+    mark: str = ""
+    done: int = 0
+    failed: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models that every chunk needs a vector of."""
+        return [embedder.model for embedder in self.embedders]
+
+    def count_stored(self, uri: str, chunks: int) -> None:
+        """Count a document that is stored now, and report progress."""
+        self.totals.documents += 1
+        self.totals.chunks += chunks
+        self.seen.append(uri)
+        self._report(uri)
+
+    def count_unchanged(self, uri: str, chunks: int) -> None:
+        """Count a document that was stored already and has not changed, and report progress."""
+        self.totals.unchanged += 1
+        self.count_stored(uri, chunks)
+
+    def count_failed(self, failure: Failure) -> None:
+        """Count a document that could not be ingested, and report progress."""
+        self.totals.failed.append(failure)
+        self.failed += 1
+        self._report(failure.source)
+
+    def _report(self, current: str) -> None:
+        self.done += 1
+        if self.on_progress is not None:
+            source = self.source
+            self.on_progress(Progress(source.uri, self.done, source.count(), self.failed, current, source.kind))

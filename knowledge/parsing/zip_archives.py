@@ -1,0 +1,34 @@
+"""Reads members of a ZIP archive in memory. Nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from knowledge.errors import ParseError
+
+
+@contextmanager
+def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
+    """Open the archive. Raises ParseError if it, or a member that is read inside the context, is damaged."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError):
+        raise ParseError("it is a broken ZIP archive; download it again") from None
+
+
+def read_json(archive: zipfile.ZipFile, name: str) -> Any:
+    """Return a member parsed as JSON; None if the archive has no such member. Raises ParseError on invalid JSON."""
+    try:
+        with archive.open(name) as member:
+            return json.loads(member.read(archive.getinfo(name).file_size))
+    except KeyError:
+        return None
+    except (ValueError, RecursionError):
+        raise ParseError(f"the file {name} in this archive is not valid JSON; export the archive again") from None

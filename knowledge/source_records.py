@@ -1,0 +1,171 @@
+"""Reads and writes the rows of sources: settings, refresh times, marks, and which of their documents are known.
+
+Every function runs inside its caller's transaction and tenant.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge.types import Earlier, Known
+
+# A source keeps the chunking method that was set for it earlier unless a new one is given.
+_UPSERT_SOURCE = text("""
+    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at, chunking)
+    VALUES (:tenant, :id, :uri, :kind, :audience, :now, :chunking)
+    ON CONFLICT (tenant_id, audience, uri) DO UPDATE SET
+        fetched_at = excluded.fetched_at,
+        chunking = coalesce(excluded.chunking, sources.chunking)
+    RETURNING id, chunking
+""")
+
+
+async def upsert_source(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    uri: str,
+    kind: str,
+    audience: str,
+    now: datetime,
+    chunking: str | None = None,
+) -> tuple[uuid.UUID, str | None]:
+    """Insert the source, or update it if it exists; return its id and the chunking method set for it, if any.
+
+    ``chunking`` replaces the stored method; None keeps it.
+    """
+    rows = await session.execute(
+        _UPSERT_SOURCE,
+        {
+            "tenant": tenant_id,
+            "id": uuid.uuid4(),
+            "uri": uri,
+            "kind": kind,
+            "audience": audience,
+            "now": now,
+            "chunking": chunking,
+        },
+    )
+    source_id, stored_chunking = rows.one()
+    assert isinstance(source_id, uuid.UUID)
+    return source_id, stored_chunking
+
+
+# An existing source keeps its row.
+_ADD_SOURCE = text("""
+    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at)
+    VALUES (:tenant, :id, :uri, :kind, :audience, :now)
+    ON CONFLICT (tenant_id, audience, uri) DO NOTHING
+""")
+
+
+async def find_or_add_source(
+    session: AsyncSession, *, tenant_id: str, uri: str, kind: str, audience: str, now: datetime
+) -> str:
+    """Return the id of the source, and add the source if it does not exist; ``fetched_at`` of an existing one stays."""
+    await session.execute(
+        _ADD_SOURCE,
+        {"tenant": tenant_id, "id": uuid.uuid4(), "uri": uri, "kind": kind, "audience": audience, "now": now},
+    )
+    return str(
+        await session.scalar(
+            text("SELECT id FROM sources WHERE tenant_id = :tenant AND audience = :audience AND uri = :uri"),
+            {"tenant": tenant_id, "audience": audience, "uri": uri},
+        )
+    )
+
+
+# The last column is true if the document is complete: parsed, chunked by this recipe, and every chunk has a vector of
+# every model.
+_KNOWN_DOCUMENTS = text("""
+    SELECT uri, fetched_at, metadata, state = 'ready' AND recipe = :recipe AND NOT EXISTS (
+        SELECT FROM chunks
+        CROSS JOIN unnest(CAST(:models AS text[])) AS wanted (model)
+        LEFT JOIN embeddings
+            ON embeddings.tenant_id = chunks.tenant_id
+            AND embeddings.chunk_id = chunks.chunk_id
+            AND embeddings.model = wanted.model
+        WHERE chunks.tenant_id = documents.tenant_id
+            AND document_id = documents.id
+            AND embeddings.chunk_id IS NULL
+    )
+    FROM documents
+    WHERE tenant_id = :tenant AND source_id = :source
+""")
+
+
+async def read_known_documents(
+    session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, recipe: str, models: Sequence[str]
+) -> Known:
+    """Return the source's complete documents: parsed, chunked by this recipe, with a vector of each model per chunk.
+
+    The caller sets ``Known.memo``.
+    """
+    rows = await session.execute(
+        _KNOWN_DOCUMENTS, {"tenant": tenant_id, "source": source_id, "recipe": recipe, "models": list(models)}
+    )
+    found = [(uri, Earlier(fetched_at, metadata), complete) for uri, fetched_at, metadata, complete in rows]
+    mark = ""
+    if found and all(complete for _, _, complete in found):
+        mark = await session.scalar(
+            text("SELECT memo FROM sources WHERE tenant_id = :tenant AND id = :source"),
+            {"tenant": tenant_id, "source": source_id},
+        )
+    return Known({uri: earlier for uri, earlier, complete in found if complete}, mark=mark or "")
+
+
+async def read_memo(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, uri: str) -> str:
+    """Return the memo that the source stored with the document; empty if there is none."""
+    found = await session.scalar(
+        text("SELECT memo FROM documents WHERE tenant_id = :tenant AND source_id = :source AND uri = :uri"),
+        {"tenant": tenant_id, "source": source_id, "uri": uri},
+    )
+    return str(found or "")
+
+
+async def set_mark(session: AsyncSession, *, tenant_id: str, source_id: uuid.UUID, mark: str) -> None:
+    """Store the source's mark, which it receives again at its next run."""
+    await session.execute(
+        text("UPDATE sources SET memo = :mark WHERE tenant_id = :tenant AND id = :source"),
+        {"tenant": tenant_id, "source": source_id, "mark": mark},
+    )
+
+
+# A source without an interval of its own follows the setting, :every. 0 means never.
+_DUE_SOURCES = text("""
+    SELECT CAST(id AS text), refresh_seconds IS NOT NULL
+    FROM sources
+    WHERE tenant_id = :tenant
+        AND kind <> 'upload'
+        AND coalesce(refresh_seconds, :every) > 0
+        AND fetched_at + make_interval(secs => coalesce(refresh_seconds, :every)) <= :now
+        AND NOT EXISTS (
+            SELECT FROM ingests
+            WHERE ingests.tenant_id = :tenant AND source_id = sources.id AND state IN ('waiting', 'running')
+        )
+    ORDER BY fetched_at
+""")
+
+
+async def due_for_refresh(
+    session: AsyncSession, tenant_id: str, *, now: datetime, every_seconds: int
+) -> list[tuple[str, bool]]:
+    """Return the id of each source whose refresh is due and not requested yet, and whether its interval is its own.
+
+    ``every_seconds`` applies to sources without an interval of their own; 0 means never. Uploads are never due.
+    """
+    rows = await session.execute(_DUE_SOURCES, {"tenant": tenant_id, "every": every_seconds, "now": now})
+    return [(row[0], row[1]) for row in rows]
+
+
+async def set_refresh(session: AsyncSession, *, tenant_id: str, source_id: str, seconds: int | None) -> None:
+    """Set the source's own refresh interval; 0 means never, None lets it follow the setting."""
+    await session.execute(
+        text("UPDATE sources SET refresh_seconds = :seconds WHERE tenant_id = :tenant AND id = :id"),
+        {"tenant": tenant_id, "id": uuid.UUID(source_id), "seconds": seconds},
+    )

@@ -1,0 +1,54 @@
+"""Base class of sources that read many pages of one site: the start URL, the limit of pages and polite fetching."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from knowledge.sources.polite_fetch import PAUSE_SECONDS, PoliteFetcher, Sleep
+from knowledge.sources.web_client import WebClient
+
+MAX_PAGES = 1_000
+
+
+def site_of(url: str) -> tuple[str, int | None]:
+    """Return host and port, which identify a site. The port is None for http and https on their default ports."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return (parts.hostname or "").rstrip(".").lower(), None if port == default else port
+
+
+class SiteSource:
+    """Base class of CrawlSource and SitemapSource."""
+
+    kind: str
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        fetch_allow: Sequence[str],
+        max_bytes: int,
+        max_pages: int = MAX_PAGES,
+        pause: float = PAUSE_SECONDS,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.uri = f"{self.kind}:{url}"
+        self._start_url = url
+        self._client = WebClient(fetch_allow=fetch_allow, max_bytes=max_bytes)
+        self._max_pages = max_pages
+        self._pause = pause
+        self._sleep = sleep
+        self._found: int | None = None
+
+    def count(self) -> int | None:
+        """Return the number of pages found so far, read or waiting; None before the first page is read."""
+        return self._found
+
+    def _fetcher(self, client: WebClient) -> PoliteFetcher:
+        return PoliteFetcher(client, pause=self._pause, sleep=self._sleep)

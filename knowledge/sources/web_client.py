@@ -1,0 +1,208 @@
+"""Fetches web pages within limits of size, time and redirects. Checks the address again at every redirect.
+
+Sends conditional requests, so that a page that did not change is not transferred again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from knowledge.errors import SourceError
+from knowledge.sources.checked_resolver import AddressRefusedError, CheckedResolver, check_address
+from knowledge.types import Earlier, Fetched
+
+MAX_REDIRECTS = 5
+TIMEOUT_SECONDS = 30.0
+USER_AGENT = "Parley (documents for a team chat bot)"
+REFUSED_TYPES = ("image/", "audio/", "video/", "font/", "application/zip", "application/gzip", "application/x-tar")
+"""Content types without text. ZIP archives with text are read only when a person uploads the file."""
+_VALIDATORS = (("etag", "etag", "If-None-Match"), ("last_modified", "last-modified", "If-Modified-Since"))
+"""What identifies a version of a page: the key in the document's metadata, the response header, the request header."""
+
+RedirectFilter = Callable[[str], bool]
+"""Returns whether a redirect to this URL is followed."""
+
+
+class PageError(SourceError):
+    """A page cannot be fetched. ``status`` is the HTTP status, 0 if the server sent none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def temporary(self) -> bool:
+        """Whether fetching the page later may succeed."""
+        return self.status in (0, 408, 429) or self.status >= 500
+
+
+class PageTooLargeError(PageError):
+    """The page is larger than the limit."""
+
+    temporary = False
+
+
+class NoTextError(PageError):
+    """The content type of the page has no text."""
+
+
+class RedirectRefusedError(PageError):
+    """The page redirects to a URL that the caller does not allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A server's response. ``url`` is the URL after all redirects. The names of ``headers`` are in lower case."""
+
+    url: str
+    data: bytes
+    content_type: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The page at ``url`` has not changed since it was last read (status 304)."""
+
+    url: str
+
+
+class WebClient:
+    """Fetches pages. Use it as an async context manager: it keeps connections open inside the context."""
+
+    def __init__(self, *, fetch_allow: Sequence[str], max_bytes: int, seconds: float = TIMEOUT_SECONDS) -> None:
+        self._allow = fetch_allow
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> WebClient:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=CheckedResolver(self._allow), use_dns_cache=False),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=self._seconds),
+            trust_env=False,
+            headers={"User-Agent": USER_AGENT},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(
+        self, url: str, *, may_redirect: RedirectFilter | None = None, refused: tuple[str, ...] = REFUSED_TYPES
+    ) -> Page:
+        """Fetch a page. Raises PageError; RedirectRefusedError for a redirect that ``may_redirect`` rejects."""
+        page = await self.get_if_modified(url, None, may_redirect=may_redirect, refused=refused)
+        assert isinstance(page, Page), "the request names no version"
+        return page
+
+    async def get_if_modified(
+        self,
+        url: str,
+        earlier: Earlier | None,
+        *,
+        may_redirect: RedirectFilter | None = None,
+        refused: tuple[str, ...] = REFUSED_TYPES,
+    ) -> Page | NotModified:
+        """Fetch a page unless the server says that it has not changed since ``earlier``. Raises PageError."""
+        try:
+            return await self._follow(url, earlier, may_redirect, refused)
+        except AddressRefusedError as error:
+            raise PageError(f"{error}.") from None
+        except TimeoutError:
+            raise PageError(f"{url} did not answer within {self._seconds:g} seconds; try again later.") from None
+        except (aiohttp.ClientError, OSError, ValueError, UnicodeError) as error:
+            raise PageError(_connection_problem(url, error)) from None
+
+    async def _follow(
+        self, requested: str, earlier: Earlier | None, may_redirect: RedirectFilter | None, refused: tuple[str, ...]
+    ) -> Page | NotModified:
+        """Request the URL and follow its redirects."""
+        assert self._session is not None, "WebClient is used outside of its context"
+        url = requested
+        for _ in range(MAX_REDIRECTS + 1):
+            check_url(url, self._allow)
+            conditions = _conditional_headers(requested, url, earlier)
+            async with self._session.get(url, allow_redirects=False, headers=conditions) as response:
+                if response.status == 304 and conditions:
+                    return NotModified(url)
+                if response.status not in (301, 302, 303, 307, 308):
+                    return await self._read(requested, response, refused)
+                url = urljoin(url, response.headers.get("Location", ""))
+            if may_redirect is not None and not may_redirect(url):
+                raise RedirectRefusedError(f"{requested} redirects to {url}, which is on another host; add that URL.")
+        raise PageError(f"{requested} redirects more than {MAX_REDIRECTS} times; give its final URL.")
+
+    async def _read(self, requested: str, response: aiohttp.ClientResponse, refused: tuple[str, ...]) -> Page:
+        """Read the body up to the size limit."""
+        if response.status != 200:
+            raise PageError(
+                f"{requested} answered {response.status} {response.reason}; check the URL.", response.status
+            )
+        content_type = response.content_type.lower()
+        if content_type.startswith(refused):
+            raise NoTextError(f"{requested} is {content_type}, which has no text to read; give the URL of a page.")
+        data = bytearray()
+        async for part in response.content.iter_chunked(65_536):
+            data += part
+            if len(data) > self._max_bytes:
+                raise PageTooLargeError(
+                    f"{requested} is larger than {self._max_bytes // 1_000_000} MB; raise PARLEY_MAX_FILE_MB to add it."
+                )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Page(str(response.url), bytes(data), content_type, headers)
+
+
+def check_url(url: str, allow: Sequence[str]) -> None:
+    """Raise PageError if this is not a web URL, and AddressRefusedError if its host is a private IP address.
+
+    IP addresses in a URL never reach the resolver, so they are checked here.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PageError(f"{url} is not a web address; give a URL that starts with http:// or https://.")
+    if parts.username or parts.password:
+        raise PageError("A URL with a name or password in it is not fetched; leave them out.")
+    try:
+        ipaddress.ip_address(parts.hostname)
+    except ValueError:
+        return
+    check_address(parts.hostname, parts.hostname, allow)
+
+
+def page_document(uri: str, page: Page, memo: str = "") -> Fetched:
+    """Return the page as a document, with its version in the metadata for the next conditional request.
+
+    If redirects led away from ``uri``, the metadata key ``at`` is the final URL.
+    """
+    metadata = {name: page.headers[header] for name, header, _ in _VALIDATORS if page.headers.get(header)}
+    if page.url != uri:
+        metadata["at"] = page.url
+    return Fetched(uri, page.data, content_type=page.content_type, metadata=metadata, memo=memo)
+
+
+def _conditional_headers(requested: str, url: str, earlier: Earlier | None) -> dict[str, str]:
+    """Return the headers that ask for the page only if it changed; none while redirects lead to the final URL."""
+    if earlier is None or earlier.metadata.get("at", requested) != url:
+        return {}
+    return {header: earlier.metadata[name] for name, _, header in _VALIDATORS if name in earlier.metadata}
+
+
+def _connection_problem(url: str, error: Exception) -> str:
+    """Describe the error in one line. A refused address that aiohttp's connector wrapped keeps its own message."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, AddressRefusedError):
+            return f"{cause}."
+        cause = getattr(cause, "os_error", None) or cause.__cause__
+    if isinstance(error, aiohttp.ClientConnectorError | socket.gaierror):
+        return f"{url} cannot be reached; check the URL and the network."
+    return f"{url} cannot be read ({type(error).__name__}); check the URL."

@@ -59,7 +59,7 @@ class PostgresCounters:
     @classmethod
     def of(cls, postgres: Postgres) -> PostgresCounters:
         """Read the current counters. ``cpu`` is the seconds used by the server processes that still run."""
-        engine = create_engine(driver_url(postgres.url))
+        engine = create_engine(driver_url(postgres.admin_url))
         with engine.connect() as connection:
             row = connection.execute(_COUNTERS).one()
         engine.dispose()
@@ -276,7 +276,7 @@ def _result(
 ) -> Result:
     deliveries = [one for one in environment.slack.socket.deliveries if one.sent_at >= began and one.acked_at]
     load_samples = [gauge for gauge in process.load_samples if gauge["at"] >= began]
-    engine = create_engine(driver_url(environment.postgres.url))
+    engine = create_engine(driver_url(environment.postgres.admin_url))
     with engine.connect() as connection:
         starts = [1000 * float(row.wait) for row in connection.execute(_STARTS, {"since": since})]
     engine.dispose()

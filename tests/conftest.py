@@ -87,6 +87,12 @@ def database_url(embedded: EmbeddedServer, postgres: str, template: str) -> Iter
     yield from _database(embedded, postgres, template)
 
 
+@pytest.fixture
+def admin_database_url(embedded: EmbeddedServer, database_url: str) -> str:
+    """Return the URL of the same database for the superuser, who sees the rows of every tenant."""
+    return _with_database(embedded.admin_url, make_url(database_url).database or "")
+
+
 def _database(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     _create(postgres, name, template)

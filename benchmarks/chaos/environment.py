@@ -112,7 +112,7 @@ class Environment:
         """Let users send their first direct messages, and wait until they are stored."""
         await self.users.greet(self.discord_people)
         until = time.monotonic() + 30
-        while len((await asyncio.to_thread(read_database, self.postgres.url)).turns) < len(self.users.questions):
+        while len((await asyncio.to_thread(read_database, self.postgres.admin_url)).turns) < len(self.users.questions):
             if time.monotonic() > until:
                 raise RuntimeError(f"The first questions were not stored; see the logs in {self.folder}")
             await asyncio.sleep(0.3)
@@ -120,7 +120,7 @@ class Environment:
     def judge_now(self) -> Verdict:
         """Run the checks now."""
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
-        return judge(self.users.questions, shown, read_database(self.postgres.url), self.models)
+        return judge(self.users.questions, shown, read_database(self.postgres.admin_url), self.models)
 
     async def verdict(self, pools: Sequence[ProcessPool], *, armed_until: float = 0.0) -> Verdict:
         """Run the checks at the end, including those for turns that waited too long.
@@ -129,7 +129,7 @@ class Environment:
         """
         await self.run_maintenance()
         found = await asyncio.to_thread(self.judge_now)
-        turns = (await asyncio.to_thread(read_database, self.postgres.url)).turns
+        turns = (await asyncio.to_thread(read_database, self.postgres.admin_url)).turns
         history = [process for pool in pools for process in pool.history]
         left = [replace(one, at=max(one.at, armed_until)) for one in orphaned_turns(self.fork_server.orphaned, turns)]
         late = [one for one in left if not one.taken_at or one.taken_at > armed_until]
@@ -138,7 +138,7 @@ class Environment:
 
     async def run_maintenance(self) -> None:
         """Run the maintenance jobs as if their time had come; they settle the calls that died after an answer."""
-        database = Database(self.postgres.url)
+        database = Database(self.postgres.admin_url)
         try:
             async with database.engine.begin() as connection:
                 for table in ("reservations", "ledger"):

@@ -27,6 +27,8 @@ class Postgres:
     """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was away."""
 
     url: str
+    admin_url: str
+    """Connects as the superuser, who reads the rows of every tenant."""
     server: EmbeddedServer
     outages: list[tuple[float, float]] = field(default_factory=list)
 
@@ -55,7 +57,7 @@ def crashing_postgres(options: dict[str, str] | None = None) -> Iterator[Postgre
     server = embedded_server.start(folder, options=all_options)
     try:
         migrate.upgrade(server.url)
-        yield Postgres(server.url, server)
+        yield Postgres(server.url, server.admin_url, server)
     finally:
         server.stop()
         server.release()

@@ -144,7 +144,7 @@ async def wait_until_settled(environment: Environment, pool: ProcessPool, settle
     while time.monotonic() < until:
         await asyncio.sleep(2.0)
         waiting = [one for one in environment.slack.socket.deliveries if not one.acked.is_set()]
-        database = await asyncio.to_thread(read_database, environment.postgres.url)
+        database = await asyncio.to_thread(read_database, environment.postgres.admin_url)
         open_turns = sum(row.state in OPEN for row in database.turns)
         if not waiting and not open_turns and before == len(database.ledger):
             return

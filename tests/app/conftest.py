@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from bot.app import App, open_app
@@ -20,6 +22,7 @@ from knowledge.sources import open_source
 from tests.doubles.models import ModelDouble
 
 Ask = Callable[..., Awaitable[Outcome]]
+Everything = Callable[[], Awaitable[str]]
 
 RULES = {
     "travel.md": "# Travel\n\n## Hotels\n\nA hotel in Lisbon may cost 180 EUR a night. In Oslo it may cost 190 EUR.\n",
@@ -81,6 +84,22 @@ async def app(settings: Settings, handbook: Path) -> AsyncIterator[App]:
 async def app_with_models(both: Settings, handbook: Path) -> AsyncIterator[App]:
     async for opened_app in open_ingested_app(both, handbook):
         yield opened_app
+
+
+@pytest.fixture
+def everything(admin_database_url: str) -> Everything:
+    """Return a function that returns every row of every table, of all tenants, as text."""
+
+    async def read() -> str:
+        async with await psycopg.AsyncConnection.connect(admin_database_url) as connection:
+            tables = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            rows: list[str] = []
+            for (name,) in await tables.fetchall():
+                statement = sql.SQL("SELECT to_jsonb(t)::text FROM {} t").format(sql.Identifier(name))
+                rows += [row[0] for row in await (await connection.execute(statement)).fetchall()]
+        return "\n".join(rows)
+
+    return read
 
 
 def key(thread: str = "t1", channel: str = "general") -> ThreadKey:

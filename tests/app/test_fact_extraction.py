@@ -10,9 +10,8 @@ from sqlalchemy import text
 
 from bot.app import App
 from bot.types.conversation import LOCAL_TENANT
-from tests.app.conftest import ask
+from tests.app.conftest import Everything, ask
 from tests.app.test_memory import facts, memory
-from tests.app.test_privacy import everything
 from tests.doubles.models import ModelDouble, Seen
 from tests.doubles.models import Reply as Said
 
@@ -73,7 +72,7 @@ async def test_a_fact_is_extracted_with_the_summary_in_one_call_that_reads_the_c
 
 
 async def test_a_superseded_fact_returns_when_the_newer_one_is_deleted(
-    app_with_models: App, models: ModelDouble
+    app_with_models: App, models: ModelDouble, everything: Everything
 ) -> None:
     models.script = script = ScriptedModel([fact("Ann", "No, make that the coming Monday", replaces=1)])
     first, second, *_ = await talk(
@@ -84,7 +83,7 @@ async def test_a_superseded_fact_returns_when_the_newer_one_is_deleted(
     await forget(app_with_models, second)
     assert facts(await memory(app_with_models)) == ["the quokka launch is on Friday"]
     await forget(app_with_models, first)
-    assert "quokka" not in await everything(app_with_models)
+    assert "quokka" not in await everything()
 
 
 async def forget(app: App, turn_id: str) -> None:
@@ -125,7 +124,7 @@ async def test_plain_text_is_a_summary_and_broken_json_is_requested_again(
 
 
 async def test_a_message_deleted_during_summarization_is_not_remembered(
-    app_with_models: App, models: ModelDouble
+    app_with_models: App, models: ModelDouble, everything: Everything
 ) -> None:
     models.script = script = ScriptedModel([fact("Ann", "We decided to call it zanzibarquokka", "decision")])
     script.summary = "They decided to call it zanzibarquokka."
@@ -143,10 +142,10 @@ async def test_a_message_deleted_during_summarization_is_not_remembered(
     finally:
         type(conversation).summarize = summarize  # type: ignore[method-assign]
     assert script.asked
-    assert "zanzibarquokka" not in await everything(app_with_models)
+    assert "zanzibarquokka" not in await everything()
 
 
-async def test_derived_records_are_deleted_with_their_message(app: App) -> None:
+async def test_derived_records_are_deleted_with_their_message(app: App, everything: Everything) -> None:
     first = await ask(app, "What may the zanzibarquokka hotel in Lisbon cost?")
     await ask(app, "Remember that the zanzibarquokka has two beds.")
     await ask(app, "And in Oslo?")
@@ -154,15 +153,15 @@ async def test_derived_records_are_deleted_with_their_message(app: App) -> None:
     async with app.database.tenant(LOCAL_TENANT) as session:
         (second,) = await session.scalars(text("SELECT turn_id::text FROM turns WHERE question LIKE 'Remember%'"))
     await forget(app, second)
-    assert "zanzibarquokka" not in await everything(app)
+    assert "zanzibarquokka" not in await everything()
 
 
-async def test_the_title_of_a_thread_follows_an_edit_of_its_first_question(app: App) -> None:
+async def test_the_title_of_a_thread_follows_an_edit_of_its_first_question(app: App, everything: Everything) -> None:
     first = await ask(app, "What may the zanzibarquokka hotel in Lisbon cost?")
     await ask(app, "Are dogs welcome in the office?")
     turn = await app.services.stores.inbox.turn(LOCAL_TENANT, first.turn_id)
     assert turn is not None
     assert await app.services.stores.inbox.replace_question(turn, "What may a hotel in Oslo cost?") is not None
-    assert "zanzibarquokka" not in await everything(app)
+    assert "zanzibarquokka" not in await everything()
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT title FROM threads")) == "What may a hotel in Oslo cost?"

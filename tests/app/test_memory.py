@@ -17,8 +17,7 @@ from bot.llm.user_messages import NO_SEARCH_NEEDED
 from bot.reports.trace import trace_of
 from bot.store import question_changes
 from bot.types.conversation import LOCAL_TENANT, Author
-from tests.app.conftest import ask, incoming, key
-from tests.app.test_privacy import everything
+from tests.app.conftest import Everything, ask, incoming, key
 from tests.doubles.models import ModelDouble, Seen
 from tests.doubles.models import Reply as Said
 
@@ -106,11 +105,11 @@ async def test_remember_instructions_in_quoted_text_are_ignored(app: App) -> Non
         )
 
 
-async def test_a_deleted_question_deletes_its_fact(app: App) -> None:
+async def test_a_deleted_question_deletes_its_fact(app: App, everything: Everything) -> None:
     outcome = await ask(app, "Remember that the zanzibarquokka is on Friday.")
     async with app.database.tenant(LOCAL_TENANT) as session:
         await question_changes.forget_turn(session, tenant_id=LOCAL_TENANT, turn_id=outcome.turn_id)
-    assert "zanzibarquokka" not in await everything(app)
+    assert "zanzibarquokka" not in await everything()
 
 
 async def test_an_old_turn_is_recalled_when_the_thread_exceeds_its_budget(

@@ -60,7 +60,7 @@ async def test_a_process_that_resumes_after_a_takeover_writes_nothing(phase: str
             return await running_process(pool)
 
         async def is_over() -> bool:
-            database = await asyncio.to_thread(read_database, environment.postgres.url)
+            database = await asyncio.to_thread(read_database, environment.postgres.admin_url)
             return bool(database.turns) and not any(row.state in OPEN for row in database.turns)
 
         await until(is_shown if phase == "streaming" else is_running)

@@ -432,8 +432,8 @@ class TurnMachine(RuleBasedStateMachine):
 
     def _sql(self, statement: str, **values: object) -> list[Any]:
         async def execute() -> list[Any]:
-            async with self._database.engine.begin() as connection:
-                found = await connection.execute(text(statement), {"tenant": self._tenant, **values})
+            async with self._database.tenant(self._tenant) as session:
+                found: Any = await session.execute(text(statement), {"tenant": self._tenant, **values})
                 return list(found) if found.returns_rows else []
 
         return list(self._run(execute()))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import json_option, print_json, tenant_option, with_database
 from bot.errors import ParleyError
+
+if TYPE_CHECKING:
+    from bot.reports.trace import Trace
+    from bot.store.session import Database
 
 
 @click.command()

@@ -30,6 +30,7 @@ from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import Process
 from benchmarks.chaos.simulated_users import TAG, PlatformName
 from bot.store.session import driver_url
+from tests.databases import as_superuser
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack_world import Message
 
@@ -59,7 +60,7 @@ class Database:
     @classmethod
     def of(cls, postgres: Postgres) -> Database:
         """Read it now; ``cpu`` are the seconds of the server's processes that still run."""
-        engine = create_engine(driver_url(postgres.url))
+        engine = create_engine(driver_url(as_superuser(postgres.url)))
         with engine.connect() as connection:
             row = connection.execute(_BOOKS).one()
         engine.dispose()
@@ -273,7 +274,7 @@ def _result(
 ) -> Result:
     deliveries = [one for one in stage.slack.socket.deliveries if one.sent_at >= began and one.acked_at]
     gauges = [gauge for gauge in process.gauges if gauge["at"] >= began]
-    engine = create_engine(driver_url(stage.postgres.url))
+    engine = create_engine(driver_url(as_superuser(stage.postgres.url)))
     with engine.connect() as connection:
         starts = [1000 * float(row.wait) for row in connection.execute(_STARTS, {"since": since})]
     engine.dispose()

@@ -16,6 +16,7 @@ from benchmarks.chaos.simulated_users import SENTENCE, PlatformName, Question
 from bot.platforms.discord.user_messages import NOT_STORED_YET
 from bot.platforms.slack.user_messages import NOT_STORED
 from bot.store.session import driver_url
+from tests.databases import as_superuser
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
@@ -164,7 +165,7 @@ def read_books(url: str, *, tries: int = 20) -> Books:
 
 
 def _read_books(url: str) -> Books:
-    engine = create_engine(driver_url(url))
+    engine = create_engine(driver_url(as_superuser(url)))
     try:
         with engine.connect() as connection:
             turns = list(connection.execute(_TURNS))

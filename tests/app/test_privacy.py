@@ -8,6 +8,7 @@ from bot.app import App
 from bot.store import privacy
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import ask
+from tests.databases import superuser_connection
 from tests.doubles.models import ModelDouble, Reply, Seen
 
 CANARY = "zanzibarquokka"
@@ -15,7 +16,7 @@ CANARY = "zanzibarquokka"
 
 async def everything(app: App) -> str:
     """Every row of every table as text."""
-    async with app.database.engine.connect() as connection:
+    async with superuser_connection(app.database) as connection:
         names = [
             row[0]
             for row in await connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))

@@ -36,6 +36,7 @@ from bot.store.turns import ANYBODY
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Lease, Outcome, Turn, TurnState
 from bot.types.usage import Call, Reservation, Usage
+from tests.databases import as_superuser, superuser_connection
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STEPS = int(os.environ.get("PARLEY_STEPS", "300"))
@@ -412,7 +413,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     def _sql(self, statement: str, **values: object) -> list[Any]:
         async def execute() -> list[Any]:
-            async with self._database.engine.begin() as connection:
+            async with superuser_connection(self._database) as connection:
                 found = await connection.execute(text(statement), {"tenant": self._tenant, **values})
                 return list(found) if found.returns_rows else []
 
@@ -431,7 +432,7 @@ def _call() -> Call:
 
 @pytest.mark.timeout(0 if STEPS > 300 else 300)
 def test_turns_and_leases_hold_whatever_happens(database_url: str) -> None:
-    with asyncio.Runner() as runner, psycopg.connect(database_url, autocommit=True) as lives:
+    with asyncio.Runner() as runner, psycopg.connect(as_superuser(database_url), autocommit=True) as lives:
         database = Database(database_url)
         try:
             run_state_machine_as_test(

@@ -39,6 +39,7 @@ async def examine(settings: Settings) -> list[Check]:
     found += await _told("database", lambda: _database(settings))
     found += await _told("embedding model", lambda: _embedder(settings))
     found += await _told("embedding model", lambda: _reembedding(settings))
+    found += await _told("parser sandbox", _parser_sandbox)
     found += await _told("models", lambda: _models(settings))
     found += await _told("slack", lambda: _slack(settings))
     found += await _told("discord", lambda: _discord(settings))
@@ -127,6 +128,35 @@ def _isolation(facts: Any) -> Check:
             f"Connect as an ordinary role, or run 'parley db upgrade' so that {APP_ROLE} exists.",
         )
     return Check("tenant isolation", True, "row-level security binds the connecting role")
+
+
+async def _parser_sandbox() -> list[Check]:
+    """Start the process that parses files, and report how it is isolated and whether it can import every parser."""
+    from knowledge.parsing.sandbox import Parser
+
+    parser = Parser()
+    try:
+        isolation = await parser.isolation()
+        unavailable = await parser.unavailable_formats()
+    except (OSError, EOFError, TimeoutError):
+        return [
+            Check(
+                "parser sandbox",
+                False,
+                "the process that parses files does not start",
+                "Run: python -m knowledge.parsing.worker_process < /dev/null",
+            )
+        ]
+    finally:
+        await parser.aclose()
+    if unavailable:
+        detail = f"{isolation}; these formats cannot be read in it: {', '.join(unavailable)}"
+        return [Check("parser sandbox", False, detail, "Install Parley and its libraries into one environment.")]
+    fix = "" if isolation.complete else f"A malicious file {isolation.risk}. {_SANDBOX_ADVICE}"
+    return [Check("parser sandbox", True, str(isolation), fix)]
+
+
+_SANDBOX_ADVICE = "Use Linux 6.12 or later, and a container that allows Landlock and seccomp."
 
 
 async def _embedder(settings: Settings) -> list[Check]:

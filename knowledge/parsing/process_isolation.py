@@ -132,10 +132,16 @@ def readable_files() -> list[Path]:
     The folder of the project is not among them: it may hold ``.env`` and the data folder.
     """
     paths = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
-    paths += [Path(entry) for entry in sys.path if Path(entry).name in _SITE_PACKAGES or entry.endswith(".zip")]
+    paths += [Path(entry) for entry in sys.path if entry.endswith(".zip") or _has_libraries(Path(entry))]
     paths += [Path(entry) for entry in os.environ.get("LD_LIBRARY_PATH", "").split(":") if entry]
     paths += [Path(sys.base_prefix, "lib"), _PACKAGE, *map(Path, _SYSTEM_FILES), *map(Path, mimetypes.knownfiles)]
     return list(_absolute(paths))
+
+
+def _has_libraries(folder: Path) -> bool:
+    if folder.name in _SITE_PACKAGES:
+        return True
+    return folder.resolve() != _PACKAGE.parent and any(folder.glob("*.dist-info"))
 
 
 def _absolute(paths: Iterable[Path]) -> Iterable[Path]:

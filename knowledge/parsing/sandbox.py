@@ -52,11 +52,23 @@ class Parser:
         return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, metadata)
 
     async def isolation(self) -> Isolation:
-        """Return how the worker process is isolated on this system. Raises OSError or EOFError if it cannot start."""
+        """Return how the worker process is isolated on this system.
+
+        Raises OSError, EOFError or TimeoutError if it cannot start.
+        """
         async with self._lock, asyncio.timeout(self._seconds):
             await self._worker()
         assert self._isolation is not None
         return self._isolation
+
+    async def unavailable_formats(self) -> list[str]:
+        """Return the formats whose parser cannot be imported in the isolated process, such as for a missing library.
+
+        Raises OSError, EOFError or TimeoutError as above.
+        """
+        async with self._lock, asyncio.timeout(self._seconds):
+            response = await _request(await self._worker(), worker_protocol.frame({"check": True}))
+        return list(map(str, response["unavailable"]))
 
     async def aclose(self) -> None:
         """End the worker process."""
@@ -67,6 +79,7 @@ class Parser:
         try:
             async with asyncio.timeout(self._seconds):
                 process = await self._worker()
+                _log_once(self._isolation)
                 response = await _request(process, worker_protocol.frame(head, fetched.data))
         except TimeoutError:
             await self._end()
@@ -110,7 +123,6 @@ class Parser:
                 start_new_session=True,
             )
             self._isolation = Isolation.from_json(await _response(self._process))
-            _log_once(self._isolation)
         return self._process
 
     async def _end(self) -> int | None:
@@ -148,8 +160,8 @@ async def _response(process: asyncio.subprocess.Process) -> dict[str, Any]:
     return response
 
 
-def _log_once(isolation: Isolation) -> None:
-    if isolation in _logged:
+def _log_once(isolation: Isolation | None) -> None:
+    if isolation is None or isolation in _logged:
         return
     _logged.add(isolation)
     if isolation.complete:

@@ -88,7 +88,20 @@ class _Memory:
         return int(os.pread(self._statm, 100, 0).split()[0]) * resource.getpagesize()
 
 
+def _unavailable_formats() -> list[str]:
+    """Import every parser, and return the formats whose parser, or a library of it, cannot be imported."""
+    found: list[str] = []
+    for kind in (*parsers.BINARY_PARSERS, *parsers.TEXT_PARSERS):
+        try:
+            parsers.import_parser(kind)
+        except Exception:
+            found.append(kind)
+    return found
+
+
 def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> dict[str, Any]:
+    if "check" in head:
+        return {"unavailable": _unavailable_formats()}
     name, content_type = str(head["name"]), str(head["content_type"])
     try:
         parsers.import_parser(detect(data, name, content_type))

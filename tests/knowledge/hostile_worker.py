@@ -281,7 +281,10 @@ def main() -> None:
     """Start the real worker with ``parse`` above as its only parser."""
     *without, memory = sys.argv[1:]
     sys.argv[1:] = [memory]
-    parsers.parse = parse
+    if hidden := os.environ.get("PARLEY_TEST_HIDE"):
+        sys.modules[hidden] = None  # type: ignore[assignment]
+    if "PARLEY_TEST_REAL_PARSERS" not in os.environ:
+        parsers.parse = parse
     worker_process.main(without=without)
 
 

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 import psycopg
@@ -27,9 +27,11 @@ from sqlalchemy.engine import make_url
 
 from knowledge.errors import ParseError
 from knowledge.parsing import process_isolation, sandbox
+from knowledge.parsing.format_detection import Format
 from knowledge.parsing.process_isolation import CAPABILITIES, LANDLOCK, LAYERS, LIMITS, SECCOMP, Isolation
 from knowledge.parsing.sandbox import Parser
 from knowledge.types import Fetched
+from tests.knowledge import test_parsing, test_parsing_chats, test_parsing_office
 from tests.knowledge.hostile_worker import DONE
 
 CANARY = "canary-7f3a"
@@ -417,6 +419,60 @@ asyncio.run(main())
     worker.wait(5)
 
 
+DATE = b"Mon, 01 Jan 2024 10:00:00 +0100"
+SAMPLES: dict[Format, tuple[str, Callable[[], bytes]]] = {
+    "pdf": ("a.pdf", lambda: test_parsing.pdf("fine words")),
+    "docx": ("a.docx", test_parsing.docx_file),
+    "pptx": ("a.pptx", test_parsing_office.slides),
+    "xlsx": ("a.xlsx", lambda: test_parsing_office.saved(test_parsing_office.workbook())),
+    "slack": ("a.zip", test_parsing_chats.slack),
+    "discord": ("a.zip", lambda: test_parsing_chats.archive({"a/ops.json": test_parsing_chats.channel()})),
+    "html": ("a.html", lambda: b"<!doctype html><title>A</title><h1>Head</h1><p>Fine words of a page.</p>"),
+    "mail": (
+        "a.eml",
+        lambda: b"From: a@b.example\nTo: c@d.example\nSubject: Words\nDate: " + DATE + b"\n\nFine words.\n",
+    ),
+    "mbox": ("a.mbox", lambda: b"From a@b.example Mon Jan  1 00:00:00 2024\nFrom: a@b.example\nSubject: A\n\nWords.\n"),
+    "json": ("b.json", lambda: b'{"fine": {"words": [1, 2]}}'),
+    "csv": ("a.csv", lambda: b"name,words\na,fine\nb,good\n"),
+    "markdown": ("a.md", lambda: b"# Head\n\nFine words."),
+    "code": ("a.py", lambda: b"def fine():\n    return 'words'\n"),
+    "plain": ("a.txt", lambda: b"Gr\xfc\xdfe aus K\xf6ln, feine Worte. " * 20),
+}
+
+
+def test_samples_are_of_every_format() -> None:
+    assert set(SAMPLES) == set(get_args(Format))
+
+
+@needs_both
+@pytest.mark.parametrize("kind", SAMPLES)
+async def test_files_of_every_format_are_parsed_in_the_whole_sandbox(parser: Parser, kind: Format) -> None:
+    """The first file of a process, which imports the parser in the sandbox."""
+    assert (await parser.isolation()).complete
+    name, made = SAMPLES[kind]
+    document = await parser.parse(Fetched(name, made()))
+    assert document.metadata["format"] == kind
+    assert document.blocks
+
+
+async def test_every_parser_can_be_imported_in_the_sandbox(parser: Parser) -> None:
+    assert await parser.unavailable_formats() == []
+
+
+async def test_missing_library_is_reported_by_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_environment", lambda: {**os.environ, "PARLEY_TEST_HIDE": "pptx"})
+    parser = HostileParser()
+    assert await parser.unavailable_formats() == ["pptx"]
+    await parser.aclose()
+
+
+def test_readable_files_leave_out_the_project_and_the_home_folder() -> None:
+    readable = process_isolation.readable_files()
+    for kept in (sandbox.PROJECT_ROOT, sandbox.PROJECT_ROOT / ".env", Path.home(), Path("/etc/passwd"), Path("/proc")):
+        assert not any(kept.resolve().is_relative_to(path) for path in readable), kept
+
+
 TEXT = "a fine text"
 GOOD_DOCUMENT = {"title": "t", "text": TEXT, "blocks": [["paragraph", 0, 5, [], None]], "metadata": {}}
 
@@ -466,19 +522,24 @@ async def test_start_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatc
     for _ in range(2):
         parser = Parser()
         assert await parser.isolation() == HERE
+        await parser.parse(Fetched("a.md", b"# Words"))
         await parser.aclose()
     assert caplog.text.count("Parser sandbox: ") == 1
     assert str(HERE) in caplog.text
 
 
-async def test_parsers_work_where_the_kernel_has_no_layer(caplog: pytest.LogCaptureFixture) -> None:
+async def test_parsers_work_where_the_kernel_has_no_layer(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on macOS and old kernels. A warning says what that means."""
+    monkeypatch.setattr(sandbox, "_logged", set())
+    monkeypatch.setattr(sandbox, "_environment", lambda: {**os.environ, "PARLEY_TEST_REAL_PARSERS": "1"})
     parser = HostileParser((CAPABILITIES, LIMITS))
-    parser_isolation = await parser.isolation()
-    assert parser_isolation == Isolation(0, False)
-    assert "missing: Landlock and seccomp" in str(parser_isolation)
-    assert await parser.attack("facts")
+    assert await parser.isolation() == Isolation(0, False)
+    for name, made in SAMPLES.values():
+        assert (await parser.parse(Fetched(name, made()))).blocks
     await parser.aclose()
+    assert "missing: Landlock and seccomp. A malicious file could read files" in caplog.text
 
 
 @pytest.mark.parametrize(

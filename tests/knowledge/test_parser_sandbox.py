@@ -461,7 +461,8 @@ async def test_every_parser_can_be_imported_in_the_sandbox(parser: Parser) -> No
 
 
 async def test_missing_library_is_reported_by_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_environment", lambda: {**os.environ, "PARLEY_TEST_HIDE": "pptx"})
+    environment = {**sandbox._environment(), "PARLEY_TEST_HIDE": "pptx"}
+    monkeypatch.setattr(sandbox, "_environment", lambda: environment)
     parser = HostileParser()
     assert await parser.unavailable_formats() == ["pptx"]
     await parser.aclose()
@@ -533,7 +534,8 @@ async def test_parsers_work_where_the_kernel_has_no_layer(
 ) -> None:
     """As on macOS and old kernels. A warning says what that means."""
     monkeypatch.setattr(sandbox, "_logged", set())
-    monkeypatch.setattr(sandbox, "_environment", lambda: {**os.environ, "PARLEY_TEST_REAL_PARSERS": "1"})
+    environment = {**sandbox._environment(), "PARLEY_TEST_REAL_PARSERS": "1"}
+    monkeypatch.setattr(sandbox, "_environment", lambda: environment)
     parser = HostileParser((CAPABILITIES, LIMITS))
     assert await parser.isolation() == Isolation(0, False)
     for name, made in SAMPLES.values():

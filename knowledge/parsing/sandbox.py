@@ -8,8 +8,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from knowledge.types import Document, Fetched
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 30.0
-MAX_RESPONSE_BYTES = 512 * 1024 * 1024
+MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 _INVALID = "the parser returned an invalid result; save the file again or in another format"
 
 log = logging.getLogger(__name__)
@@ -56,23 +56,33 @@ class Parser:
 
         Raises OSError, EOFError or TimeoutError if it cannot start.
         """
-        async with self._lock, asyncio.timeout(self._seconds):
-            await self._worker()
-        assert self._isolation is not None
-        return self._isolation
+        async with self._started_worker():
+            assert self._isolation is not None
+            return self._isolation
 
     async def unavailable_formats(self) -> list[str]:
         """Return the formats whose parser cannot be imported in the isolated process, such as for a missing library.
 
         Raises OSError, EOFError or TimeoutError as above.
         """
-        async with self._lock, asyncio.timeout(self._seconds):
-            response = await _request(await self._worker(), worker_protocol.frame({"check": True}))
-        return list(map(str, response["unavailable"]))
+        async with self._started_worker() as process:
+            response = await _request(process, worker_protocol.frame({"check": True}))
+            return list(map(str, response["unavailable"]))
 
     async def aclose(self) -> None:
         """End the worker process."""
         await self._end()
+
+    @asynccontextmanager
+    async def _started_worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Hold the worker process, and end it after an error, which may have left half of a frame unread."""
+        async with self._lock:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    yield await self._worker()
+            except BaseException:
+                await self._end()
+                raise
 
     async def _parse_in_worker(self, fetched: Fetched) -> ParsedDocument:
         head = {"name": fetched.uri, "content_type": fetched.content_type}

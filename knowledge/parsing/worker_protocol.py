@@ -19,8 +19,8 @@ _KINDS = frozenset(get_args(BlockKind))
 
 
 def frame(head: dict[str, Any], body: bytes = b"") -> bytes:
-    """Encode one frame."""
-    encoded = json.dumps(head).encode()
+    """Encode one frame. Half of a surrogate pair, which UTF-8 cannot encode, passes; the parent process refuses it."""
+    encoded = json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return LENGTHS.pack(len(encoded), len(body)) + encoded + body
 
 

@@ -152,7 +152,10 @@ async def test_git_connects_to_the_checked_address(
     monkeypatch.setattr(CheckedResolver, "resolve", resolve)
     url, requested_paths = server
     port = url.rpartition(":")[2]
-    documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook"))
+    with pytest.raises(SourceError, match="PARLEY_FETCH_ALLOW"):
+        await read(source(f"http://rebind.invalid:{port}/handbook"))
+    assert requested_paths == []
+    documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook", "rebind.invalid"))
     assert documents
     assert requested_paths
 

@@ -15,7 +15,7 @@ from knowledge.sources.web_address import WebAddressError, ends_in_a_number, nor
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NETWORK_CHARACTERS = re.compile(r"[0-9a-fA-F:.]+(/[0-9.]+)?")
-_ADDRESS_PATTERN = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})((?:\.\*){1,3})")
+_ADDRESS_PATTERN = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){0,3})((?:\.\*){1,3})")
 _FIRST_LABEL = re.compile(r"[a-z0-9_*-]+")
 
 

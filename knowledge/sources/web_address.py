@@ -41,7 +41,7 @@ def parse_web_address(text: str) -> URL:
         raise WebAddressError("A URL with a name or password in it is not fetched; leave them out.")
     try:
         return url.with_host(normalized_host(host))
-    except (ValueError, UnicodeError):
+    except (ValueError, UnicodeError, WebAddressError):
         raise WebAddressError(problem) from None
 
 

@@ -242,6 +242,28 @@ async def test_sitemap_stays_on_its_host_and_within_the_page_limit(site: Site) -
     assert (paths(site, documents), failures[0].source) == (["/a"], f"sitemap:{site.url}/sitemap.xml")
 
 
+async def test_index_contacts_no_other_host(site: Site) -> None:
+    """127.0.0.1 is allowed under another name too, so only the rule about hosts keeps the entry from being asked."""
+    port = site.url.rpartition(":")[2]
+    site.pages = {
+        "/a": page(),
+        "/one.xml": site.urlset("/a"),
+        "/moved.xml": redirect(f"http://localhost:{port}/two.xml"),
+    }
+    site.pages["/two.xml"] = site.urlset("/a")
+    entries = (f"http://localhost:{port}/two.xml", f"{site.url}/moved.xml", f"{site.url}/one.xml")
+    index = "".join(f"<sitemap><loc>{url}</loc></sitemap>" for url in entries)
+    site.pages["/sitemap.xml"] = f"<sitemapindex>{index}</sitemapindex>"
+    source = SitemapSource(
+        f"{site.url}/sitemap.xml", fetch_allow=("127.0.0.1", "localhost"), max_bytes=10_000, sleep=site.sleep
+    )
+    documents, failures, _ = await read(source)
+    assert paths(site, documents) == ["/a"]
+    assert ["on another host" in failure.error for failure in failures] == [True, True]
+    assert "/two.xml" not in site.requested
+    assert site.requested.count("/robots.txt") == 1
+
+
 BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;</loc></url></urlset>'
 
 

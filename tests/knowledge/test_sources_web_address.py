@@ -18,7 +18,7 @@ from knowledge.sources.web_address import WebAddressError, parse_web_address
 @pytest.mark.parametrize(
     ("text", "url"),
     [
-        ("http://example.org", "http://example.org/"),
+        ("http://example.org", "http://example.org"),
         ("HTTPS://Example.ORG.:8443/A b?c#d", "https://example.org:8443/A%20b?c#d"),
         ("http://bücher.example/", "http://xn--bcher-kva.example/"),
         ("http://ｅｘａｍｐｌｅ。org/", "http://example.org/"),
@@ -37,7 +37,7 @@ from knowledge.sources.web_address import WebAddressError, parse_web_address
 )
 def test_every_notation_becomes_one(text: str, url: str) -> None:
     assert str(parse_web_address(text)) == url
-    assert parse_web_address(url) == parse_web_address(text)
+    assert str(parse_web_address(url)) == url
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,17 @@ def test_credentials_are_refused(user: str) -> None:
         parse_web_address(f"http://{user}example.org/")
 
 
-@pytest.mark.parametrize("spec", ["http://[", "crawl:http://[", "sitemap:http://[::1", "git:http://[x]/y", "http://a..b"])
+@pytest.mark.parametrize(
+    "spec", ["http://[", "crawl:http://[", "sitemap:http://[::1", "git:http://[x]/y", "http://a..b"]
+)
 def test_malformed_urls_are_refused_when_a_source_is_opened(spec: str) -> None:
     with pytest.raises(SourceError, match="not a web address"):
         open_source(spec, fetch_allow=(), max_bytes=1000, files=False)
 
 
 HOSTS = st.text(
-    st.sampled_from("0123456789abcdefxX.。．①⑦１７②\u00ad\u200b%:[]@\\/#? \tß-_") | st.characters(codec="utf-8"), max_size=20
+    st.sampled_from("0123456789abcdefxX.。．①⑦１７②\u00ad\u200b%:[]@\\/#? \tß-_") | st.characters(codec="utf-8"),
+    max_size=20,
 )
 
 

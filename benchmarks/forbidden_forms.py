@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 SEED = 20261130
 DECOY = "decoy.example"
-"""A harmless name that a form pretends to lead to. It does not resolve, so any connection is one to a private address."""
+"""A harmless name that a form pretends to lead to. It does not resolve, so nothing may be contacted for it."""
 
 PRIVATE_NAMES = {
     "7f000001.nip.io": "127.0.0.1",
@@ -29,10 +29,11 @@ PRIVATE_NAMES = {
 
 PRIVATE_LOOPBACK_NAMES = tuple(name for name, address in PRIVATE_NAMES.items() if address in ("127.0.0.1", "::1"))
 
-IPV4 = """127.0.0.1 127.0.0.2 127.255.255.254 0.0.0.0 0.0.0.1 169.254.169.254 10.0.0.1 172.16.0.1 192.168.0.1 100.64.0.1
+IPV4 = """
+127.0.0.1 127.0.0.2 127.255.255.254 0.0.0.0 0.0.0.1 169.254.169.254 10.0.0.1 172.16.0.1 192.168.0.1 100.64.0.1
 100.100.100.200 168.63.129.16 192.0.0.192 192.88.99.1 198.18.0.1 224.0.0.1 240.0.0.1 255.255.255.255""".split()
-IPV6 = """::1 :: ::2 fe80::1 fec0::1 feff::1 fc00::1 fd00:ec2::254 fd20:ce::254 ff02::1 100::1 5f00::1 3fff::1 2001:db8::1
-2001:2::1 2001:10::1 2001:20::1 64:ff9b:1::1 64:ff9b:1::7f00:1 4000::1 e000::1""".split()
+IPV6 = """::1 :: ::2 fe80::1 fec0::1 feff::1 fc00::1 fd00:ec2::254 fd20:ce::254 ff02::1 100::1 5f00::1 3fff::1
+2001:db8::1 2001:2::1 2001:10::1 2001:20::1 64:ff9b:1::1 64:ff9b:1::7f00:1 4000::1 e000::1""".split()
 
 _TRICKS = (
     "http://{host}:{port}/x",

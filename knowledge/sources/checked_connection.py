@@ -31,7 +31,12 @@ class CheckedConnector(aiohttp.TCPConnector):
         super().__init__(resolver=CheckedResolver(allow), use_dns_cache=False, socket_factory=self._open_socket)
         self._allow = allow
 
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
         """Return a connection, new or kept open, after checking its peer. Raises AddressRefusedError."""
         host = req.url.raw_host or ""
         if req.proxy is not None:

@@ -1,4 +1,4 @@
-"""Parses the URL of a web page into the one that is dialed, so that the host that is checked is the host that is dialed.
+"""Parses the URL of a web page into the one that is dialed, so that what is checked is what is dialed.
 
 The host is normalized once: international names become ASCII (UTS 46), and every notation of an IPv4 address (decimal,
 octal, hexadecimal, short, full-width and circled digits) becomes four decimal numbers. Pure.

@@ -1,4 +1,4 @@
-"""The connector checks the address that is dialed and the peer that answers; git's proxy dials checked addresses only."""
+"""The connector checks the address that is dialed and the peer that answers. git's proxy dials checked addresses."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Range:
             return 302, self._target(int(number)), ""
         if name == "base":
             return 200, "", f'<html><base href="{escape(self._target(int(number)))}"><a href="x">x</a>Words.</html>'
-        if name == "links":
+        if path == "/links/0":
             links = "".join(f'<a href="/to/{at}">x</a><a href="/base/{at}">x</a>' for at in range(len(self.targets)))
             return 200, "", f"<html>Words.{''.join(_link(target) for target in self.targets)}{links}</html>"
         if name == "pages":

@@ -1,4 +1,4 @@
-"""Connects to checked addresses only: the address is checked as it is dialed, and the peer before a byte is sent.
+"""Connects to checked addresses only: the address is checked as it is dialed, and the peer before a request is sent.
 
 aiohttp skips the resolver for numeric hosts, so checking in the resolver alone is not enough.
 """
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 
 import aiohttp
-from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import ResolveResult
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
@@ -55,7 +54,7 @@ class CheckedConnector(aiohttp.TCPConnector):
             raise
         return connection
 
-    def _open_socket(self, address: AddrInfoType) -> socket.socket:
+    def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         """Open the socket for an address after checking it. aiohttp calls this right before it connects."""
         family, kind, protocol, _, endpoint = address
         check_address(_dialed_host.get(""), str(endpoint[0]), self._allow)

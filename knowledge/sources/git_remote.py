@@ -11,7 +11,7 @@ from aiohttp.abc import ResolveResult
 from knowledge.errors import SourceError
 from knowledge.sources.checked_resolver import AddressRefusedError, CheckedResolver
 from knowledge.sources.git_tunnel import GitTunnel
-from knowledge.sources.web_address import parse_web_address
+from knowledge.sources.web_address import require_web_address
 
 _PATH = re.compile(r"/[A-Za-z0-9._~%!$&'()*+,;=:@/-]+")
 
@@ -44,7 +44,7 @@ async def checked_remote(url: str, allow: Sequence[str]) -> GitRemote:
 
     It is an error if the URL is not one of a repository, does not resolve or has a private address.
     """
-    address = parse_web_address(url)
+    address = require_web_address(url)
     host, port = address.raw_host or "", address.port or 0
     # The path is taken from the text: a URL with a space or a backslash has several meanings.
     path = re.sub(r"^[^:]+://[^/?#]*", "", url).partition("#")[0].partition("?")[0]

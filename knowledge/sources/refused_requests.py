@@ -8,7 +8,7 @@ from collections import Counter
 log = logging.getLogger(__name__)
 
 refused_requests: Counter[str] = Counter()
-"""Refused requests of this process, by reason: ``address``, ``peer``, ``proxy`` or ``tunnel``."""
+"""Refused requests of this process, by reason: ``url``, ``address``, ``peer``, ``proxy`` or ``tunnel``."""
 
 
 def record_refusal(reason: str, host: str, address: str) -> None:
@@ -19,5 +19,14 @@ def record_refusal(reason: str, host: str, address: str) -> None:
         host,
         address,
         reason,
+        refused_requests.total(),
+    )
+
+
+def record_refused_url() -> None:
+    """Count a URL that is malformed or has a password in it, and log that. The URL is not logged, for the password."""
+    refused_requests["url"] += 1
+    log.warning(
+        "Refused a URL that is malformed or has a name or password in it (url); %d refused since the start.",
         refused_requests.total(),
     )

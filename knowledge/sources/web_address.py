@@ -1,7 +1,7 @@
 """Parses the URL of a web page into the one that is dialed, so that what is checked is what is dialed.
 
 The host is normalized once: international names become ASCII (UTS 46), and every notation of an IPv4 address (decimal,
-octal, hexadecimal, short, full-width and circled digits) becomes four decimal numbers. Pure.
+octal, hexadecimal, short, full-width and circled digits) becomes four decimal numbers.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import re
 from yarl import URL
 
 from knowledge.errors import SourceError
+from knowledge.sources.refused_requests import record_refused_url
 
 MAX_URL_CHARS = 8_000
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _MAX_NAME_CHARS = 253
+_CREDENTIALS = re.compile(r"//[^/?#]*@")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
 
@@ -25,7 +27,8 @@ class WebAddressError(SourceError):
 
 def parse_web_address(text: str) -> URL:
     """Return the URL to dial. Its ``raw_host`` is an ASCII name or a canonical IP address. Raises WebAddressError."""
-    shown = text if len(text) <= 200 else f"{text[:200]}..."
+    shown = _CREDENTIALS.sub("//...@", text)
+    shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
     problem = f"{shown} is not a web address; give a URL that starts with http:// or https://."
     if len(text) > MAX_URL_CHARS:
         raise WebAddressError(problem)
@@ -43,6 +46,15 @@ def parse_web_address(text: str) -> URL:
         return url.with_host(normalized_host(host))
     except (ValueError, UnicodeError, WebAddressError):
         raise WebAddressError(problem) from None
+
+
+def require_web_address(text: str) -> URL:
+    """Return the URL to dial, as ``parse_web_address`` does, and record a refusal. Raises WebAddressError."""
+    try:
+        return parse_web_address(text)
+    except WebAddressError:
+        record_refused_url()
+        raise
 
 
 def normalized_host(host: str) -> str:

@@ -17,7 +17,7 @@ from yarl import URL
 from knowledge.errors import SourceError
 from knowledge.sources.checked_connection import CheckedConnector
 from knowledge.sources.checked_resolver import AddressRefusedError, check_address
-from knowledge.sources.web_address import WebAddressError, parse_web_address
+from knowledge.sources.web_address import WebAddressError, require_web_address
 from knowledge.types import Earlier, Fetched
 
 MAX_REDIRECTS = 5
@@ -183,9 +183,9 @@ def check_url(url: str, allow: Sequence[str]) -> URL:
     Raises PageError if it is not a web URL, and AddressRefusedError if its host is a private IP address.
     """
     try:
-        address = parse_web_address(url)
+        address = require_web_address(url)
     except WebAddressError as error:
-        raise PageError(str(error)) from None
+        raise AddressNotAllowedError(str(error)) from None
     host = address.raw_host or ""
     try:
         ipaddress.ip_address(host)

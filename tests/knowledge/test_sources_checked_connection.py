@@ -12,6 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from knowledge.errors import SourceError
+from knowledge.sources import open_source
 from knowledge.sources.checked_connection import CheckedConnector, connect_checked
 from knowledge.sources.checked_resolver import AddressRefusedError
 from knowledge.sources.git_tunnel import GitTunnel
@@ -67,6 +69,16 @@ def refusal_in(error: BaseException | None) -> bool:
     return False
 
 
+def misled_socket(server: Server) -> type[socket.socket]:
+    """Return a kind of socket that ends at the server, wherever it is sent."""
+
+    class Misled(socket.socket):
+        def connect(self, _: Any) -> None:
+            super().connect(("127.0.0.1", server.port))
+
+    return Misled
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "①②⑦.⓪.⓪.①", "１２７。0。0。1", "[::ffff:127.0.0.1]", "localhost"])
 async def test_connector_checks_numeric_hosts_although_they_skip_the_resolver(server: Server, host: str) -> None:
     with pytest.raises(aiohttp.ClientError) as refused:
@@ -87,15 +99,11 @@ async def test_connector_allows_a_name_under_that_name_only(server: Server, monk
     assert server.connections == 1
 
 
-async def test_peer_is_checked_before_a_byte_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_peer_is_checked_before_a_request_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that ends somewhere else than where it was sent, as behind a changed routing or a wrapped socket."""
 
-    class Misled(socket.socket):
-        def connect(self, _: Any) -> None:
-            super().connect(("127.0.0.1", server.port))
-
     def open_socket(self: CheckedConnector, address: tuple[Any, ...]) -> socket.socket:
-        return Misled(address[0], address[1], address[2])
+        return misled_socket(server)(address[0], address[1], address[2])
 
     fake_dns(monkeypatch, "93.184.216.34")
     monkeypatch.setattr(CheckedConnector, "_open_socket", open_socket)
@@ -123,6 +131,19 @@ async def test_refusals_are_counted_and_logged_in_one_line(server: Server, caplo
     assert "\n" not in line
 
 
+async def test_refused_urls_are_counted_and_logged_without_their_password(caplog: pytest.LogCaptureFixture) -> None:
+    before = refused_requests["url"]
+    urls = ("http://user:hunter2@example.org/", "http://user:hunter2@exa mple/", "crawl:http://:hunter2@a..b/")
+    with caplog.at_level(logging.WARNING):
+        for url in urls:
+            with pytest.raises(SourceError) as refused:
+                open_source(url, fetch_allow=(), max_bytes=1000, files=False)
+            assert "hunter2" not in str(refused.value)
+    assert refused_requests["url"] == before + 3
+    assert len(caplog.records) == 3
+    assert "hunter2" not in caplog.text
+
+
 async def test_checked_connection_refuses_names_and_private_addresses(server: Server) -> None:
     for address in ("localhost", "127.0.0.1", "127.1", "::ffff:7f00:1"):
         with pytest.raises(AddressRefusedError):
@@ -130,6 +151,13 @@ async def test_checked_connection_refuses_names_and_private_addresses(server: Se
     assert server.connections == 0
     opened = await connect_checked("x.example", server.port, [{"host": "127.0.0.1"}], ("x.example",))  # type: ignore[typeddict-item]
     opened.close()
+
+
+async def test_checked_connection_checks_the_peer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("knowledge.sources.checked_connection.socket.socket", misled_socket(server))
+    with pytest.raises(AddressRefusedError, match=r"127\.0\.0\.1"):
+        await connect_checked("x.example", server.port, [{"host": "93.184.216.34"}], ())  # type: ignore[typeddict-item]
+    assert server.received == []
 
 
 async def ask(tunnel: GitTunnel, host: bytes, port: int, *, password: bytes = b"", kind: int = 3) -> bytes:

@@ -16,19 +16,24 @@ import logging
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 from benchmarks.forbidden_forms import PRIVATE_LOOPBACK_NAMES, PRIVATE_NAMES, forms
 from knowledge.errors import SourceError
 from knowledge.ports import Source
-from knowledge.sources import CrawlSource, GitSource, SitemapSource, open_source
+from knowledge.sources import CrawlSource, SitemapSource, open_source
+from knowledge.sources.git_command import Git
+from knowledge.sources.git_remote import checked_remote
 from knowledge.sources.git_tunnel import GitTunnel
+from knowledge.sources.refused_requests import refused_requests
 from knowledge.types import Failure, Fetched
 
 SITE = "site.test"
@@ -110,7 +115,7 @@ class Range:
             begin = int(number)
             return 200, "", _sitemap("sitemapindex", "sitemap", self.targets[begin : begin + 100])
         if name == "alternates":
-            return self._dumb_repository(rest)
+            return self._dumb_repository(rest.partition("?")[0])
         return (200, "", "<html><p>An ordinary page.</p></html>") if name == "page" else (404, "", "")
 
     def _dumb_repository(self, path: str) -> tuple[int, str, str]:
@@ -120,7 +125,7 @@ class Range:
         if path == "HEAD":
             return 200, "", "ref: refs/heads/main\n"
         if path in ("objects/info/http-alternates", "objects/info/alternates"):
-            return 200, "", "".join(f"{target}\n" for target in self.targets)
+            return 200, "", "".join(f"{target}/objects\n" for target in self.targets)
         return 404, "", ""
 
     def _target(self, number: int) -> str:
@@ -302,9 +307,17 @@ async def git_redirect(range_: Range, targets: Sequence[str]) -> None:
 
 
 async def git_alternates(range_: Range, targets: Sequence[str]) -> None:
-    """A repository whose objects are said to be elsewhere."""
+    """A repository whose objects are said to be elsewhere, and a git that would follow: only its proxy holds it."""
     del targets
-    await attempt(range_, lambda: GitSource(f"{range_.url}/alternates", fetch_allow=range_.allow, max_bytes=9999))
+    remote = await checked_remote(f"{range_.url}/alternates", range_.allow)
+    with tempfile.TemporaryDirectory() as folder:
+        async with remote.tunnel() as tunnel:
+            settings = (*remote.settings, "http.followRedirects=true")
+            git = Git(Path(folder), protocols="https:http", settings=settings, proxy=tunnel.url)
+            before = refused_requests["tunnel"]
+            with suppress(SourceError):
+                await git.run("clone", "--bare", "--", remote.url, f"{folder}/clone", seconds=SECONDS_PER_SITE)
+            range_.refused["refused by the proxy"] += refused_requests["tunnel"] - before
 
 
 async def git_tunnel(range_: Range, targets: Sequence[str]) -> None:
@@ -353,7 +366,7 @@ WAYS: dict[str, Way] = {
     "entries and redirects of an index": sitemap_index,
     "git": given_git,
     "redirect of a repository": git_redirect,
-    "alternates of a repository": git_alternates,
+    "alternates of a repository, if git follows": git_alternates,
     "git asks its proxy": git_tunnel,
 }
 LEGITIMATE = ("/page", "crawl:/page", "sitemap:/pages/0")

@@ -20,7 +20,7 @@ from benchmarks.forbidden_addresses import (
 from benchmarks.forbidden_forms import forms
 from knowledge.sources import UrlSource
 
-NEEDS_GIT = {"redirect of a repository", "alternates of a repository"}
+NEEDS_GIT = {"redirect of a repository", "alternates of a repository, if git follows"}
 FORMS = {"page": 2000, "pages of a sitemap": 2000, "git asks its proxy": 200, "redirect of a repository": 20}
 """How many forms each way gets here; ``python -m benchmarks.forbidden_addresses`` tries all in each way."""
 

@@ -42,7 +42,7 @@ def allows(entry: str, host: str, address: ipaddress.IPv4Address | ipaddress.IPv
     """Return whether an entry admits ``host`` at ``address``. Raises ValueError for an entry that cannot be parsed."""
     admitted = parse_entry(entry)
     if isinstance(admitted, re.Pattern):
-        return not ends_in_a_number(host) and admitted.fullmatch(host.rstrip(".").lower()) is not None
+        return admitted.fullmatch(host.rstrip(".").lower()) is not None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         # The operating system dials a mapped address over IPv4, so it is the same server.
         return address in admitted or address.ipv4_mapped in admitted
@@ -81,5 +81,6 @@ def _name_pattern(entry: str, text: str) -> re.Pattern[str]:
         fixed = normalized_host(rest) if rest else ""
     except WebAddressError:
         raise ValueError(f"{entry} is not a host name; write one such as wiki.corp or *.corp") from None
-    label = r"(?:[^.]+\.)*[^.]+" if first == "*" else re.escape(first).replace(r"\*", "[^.]*")
+    # No dots or colons in what a * stands for: "fd*" is a name, and must not match the address fd00::1.
+    label = r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+" if first == "*" else re.escape(first).replace(r"\*", "[a-z0-9_-]*")
     return re.compile(label + re.escape(dot) + re.escape(fixed))

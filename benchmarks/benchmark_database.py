@@ -1,4 +1,4 @@
-"""What the benchmarks stand on: a Postgres of their own for the length of one run, and how they print."""
+"""Starts a temporary Postgres for a benchmark run, and prints result tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def fresh_postgres() -> Iterator[str]:
-    """The address of a migrated database in a temporary folder, which is gone afterwards."""
+    """Yield the URL of a migrated database in a temporary folder; delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
     server = embedded_server.start(folder)
     try:
@@ -31,13 +31,13 @@ def fresh_postgres() -> Iterator[str]:
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run it; SIGTERM ends it as Ctrl-C does, so that servers and folders do not stay behind."""
+    """Run a coroutine; SIGTERM interrupts it like Ctrl-C, so that servers and folders are cleaned up."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return asyncio.run(work)
 
 
 def table(rows: Mapping[str, object]) -> str:
-    """Names and figures in two columns."""
+    """Format names and figures in two columns."""
     width = max(map(len, rows), default=0)
     return "\n".join(f"{name:<{width}}  {_figure(value)}" for name, value in rows.items())
 

@@ -1,14 +1,17 @@
-"""How much of the evidence is left when passages are cut down to a share of their tokens.
+"""Measures how much evidence is left after passages are compressed to a share of their tokens.
 
     python -m benchmarks.compression DIR [--share 0.5] [--passages 5] [--words]
 
-DIR has ``questions.jsonl`` (``question``, ``corpus`` and ``references`` with ``start_index`` and ``end_index``) and a
-document ``CORPUS.md`` for each corpus. Documents are chunked as they are for the index, the passages are those that
-BM25 finds, with the vectors of their sentences but for ``--words``, and tokens are counted as the offline model counts
-them. Printed is the share of the evidence characters in the passages that is kept, and the tokens that are, beside
-keeping the front of every passage and keeping the best passages whole: for each document, all questions, and apart for
-those with an even and an odd number among the questions whose passages hold evidence. Last comes how much of all
-evidence, found or not, is read in that many passages, and in twice as many cut down to the same number of tokens.
+DIR contains ``questions.jsonl`` (``question``, ``corpus`` and ``references`` with ``start_index`` and ``end_index``)
+and a document ``CORPUS.md`` for each corpus. Documents are chunked as for the index, and BM25 finds the passages.
+Compression uses the vectors of their sentences, or only words with ``--words``. Tokens are counted with the tokenizer
+of the offline model.
+
+The first table prints the share of the evidence characters that is kept, and of the tokens, compared with two
+baselines: the beginning of every passage, and the best passages in full. It has a row for each document, for all
+questions, and for the even-numbered and odd-numbered questions, among questions whose passages contain evidence. The
+second table prints how much of all evidence, found or not, is read in that many full passages, and in twice as many
+compressed to the same number of tokens.
 """
 
 from __future__ import annotations
@@ -41,20 +44,21 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True)
 class Index:
-    """A document in chunks, searched by BM25."""
+    """A document in chunks with a BM25 index."""
 
     chunks: Sequence[Passage]
     scores: BM25Okapi
 
     def best(self, question: str, k: int) -> list[Passage]:
-        """The k best chunks."""
+        """Return the k best chunks."""
         scores = self.scores.get_scores(query_terms(question))
         return [self.chunks[place] for place in sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]]
 
 
 @dataclass(frozen=True)
-class One:
-    """One question: the share of the evidence that each way keeps, and of the tokens that compression does."""
+class QuestionResult:
+    """Results for one question: the share of the evidence that each method keeps, and the share of tokens after
+    compression."""
 
     shares: dict[str, float]
     tokens: float
@@ -62,23 +66,23 @@ class One:
 
 
 @dataclass
-class Kept:
-    """The same, question by question."""
+class Results:
+    """Results of several questions."""
 
     shares: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     tokens: list[float] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
 
-    def add(self, one: One) -> None:
-        """Count one question more."""
-        for way, share in one.shares.items():
-            self.shares[way].append(share)
+    def add(self, one: QuestionResult) -> None:
+        """Add the results of a question."""
+        for method, share in one.shares.items():
+            self.shares[method].append(share)
         self.tokens.append(one.tokens)
         self.milliseconds.append(one.milliseconds)
 
 
 def index(name: str, text: str, embedder: SentenceTransformerEmbedder) -> Index:
-    """A document as it is indexed."""
+    """Chunk and index a document."""
     parsed = plain_text.parse(plain_text.decode(text.encode()))
     chunks = chunk(Document(name, "", parsed.text, parsed.blocks), count=embedder.count_tokens)
     passages = [
@@ -88,17 +92,17 @@ def index(name: str, text: str, embedder: SentenceTransformerEmbedder) -> Index:
 
 
 def spans(extracts: Sequence[Extract]) -> list[Span]:
-    """What is kept, in places of the document."""
+    """Return the kept spans as offsets in the document."""
     return [(e.passage.start + start, e.passage.start + end) for e in extracts for start, end in e.spans]
 
 
 def fronts(passages: Sequence[Passage], share: float) -> list[Span]:
-    """The front of every passage."""
+    """Return the beginning of every passage."""
     return [(one.start, one.start + int(share * len(one.text))) for one in passages]
 
 
 def first(passages: Sequence[Passage], share: float) -> list[Span]:
-    """The best passages whole, and the front of the last that fits."""
+    """Return the best passages in full, and the beginning of the last one that fits."""
     room, kept = int(share * sum(len(one.text) for one in passages)), []
     for one in passages:
         kept.append((one.start, one.start + min(room, len(one.text))))
@@ -107,17 +111,17 @@ def first(passages: Sequence[Passage], share: float) -> list[Span]:
 
 
 def characters(kept: Sequence[Span], evidence: Sequence[Span]) -> int:
-    """How many characters of the evidence are kept."""
+    """Return how many characters of the evidence are kept."""
     wanted = {place for start, end in evidence for place in range(start, end)}
     return len(wanted & {place for start, end in kept for place in range(start, end)})
 
 
 @dataclass
-class Read:
-    """Shares of all evidence, and tokens: of passages read whole, and of twice as many cut down to as many tokens."""
+class ReadShares:
+    """Shares of all evidence, with tokens: for full passages, and for twice as many compressed to as many tokens."""
 
-    whole: list[tuple[float, int]] = field(default_factory=list)
-    cut: list[tuple[float, int]] = field(default_factory=list)
+    full: list[tuple[float, int]] = field(default_factory=list)
+    compressed: list[tuple[float, int]] = field(default_factory=list)
 
     def add(
         self,
@@ -127,17 +131,19 @@ class Read:
         evidence: Sequence[Span],
         count: Count,
     ) -> None:
-        """Count one question more."""
+        """Add the results of a question."""
         everything = characters(evidence, evidence)
         tokens, room = (sum(count(one.text) for one in group) for group in (passages, twice))
         extracts = compress(question, twice, share=tokens / room, count=count)
         shown = characters([(one.start, one.end) for one in passages], evidence)
-        self.whole.append((shown / everything, tokens))
-        self.cut.append((characters(spans(extracts), evidence) / everything, sum(count(one.text) for one in extracts)))
+        self.full.append((shown / everything, tokens))
+        self.compressed.append(
+            (characters(spans(extracts), evidence) / everything, sum(count(one.text) for one in extracts))
+        )
 
 
-class Near:
-    """Passages with the cosines of their sentences to a question; every chunk is encoded once."""
+class SentenceScorer:
+    """Adds the cosines of sentences to a question to passages; encodes every chunk once."""
 
     def __init__(self, embedder: SentenceTransformerEmbedder) -> None:
         self._embedder = embedder
@@ -154,11 +160,12 @@ class Near:
         ]
 
 
-async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[dict[str, Kept], Read]:
-    """Every question of the folder. Raises OSError and KeyError where it is no such folder."""
+async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[dict[str, Results], ReadShares]:
+    """Measure every question of the folder. Raises OSError or KeyError when the folder does not have the expected
+    files."""
     embedder = SentenceTransformerEmbedder()
-    near, read = Near(embedder), Read()
-    found: dict[str, Kept] = defaultdict(Kept)
+    near, read = SentenceScorer(embedder), ReadShares()
+    found: dict[str, Results] = defaultdict(Results)
 
     def count(text: str) -> int:
         return embedder.count_tokens([text])[0]
@@ -187,25 +194,25 @@ async def measure(folder: Path, share: float, k: int, *, words: bool) -> tuple[d
 
 def _compressed(
     question: str, passages: Sequence[Passage], evidence: Sequence[Span], share: float, count: Count
-) -> One:
+) -> QuestionResult:
     there = characters([(one.start, one.end) for one in passages], evidence)
     began = time.perf_counter()
     extracts = compress(question, passages, share=share, count=count)
     milliseconds = 1000 * (time.perf_counter() - began)
-    ways = {"compressed": spans(extracts), "fronts": fronts(passages, share), "best whole": first(passages, share)}
-    return One(
-        {way: characters(kept, evidence) / there for way, kept in ways.items()},
+    methods = {"compressed": spans(extracts), "start": fronts(passages, share), "best full": first(passages, share)}
+    return QuestionResult(
+        {method: characters(kept, evidence) / there for method, kept in methods.items()},
         sum(count(one.text) for one in extracts) / sum(count(one.text) for one in passages),
         milliseconds,
     )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure what compression keeps of the evidence.")
+    parser = argparse.ArgumentParser(description="Measure how much evidence compression keeps.")
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--passages", type=int, default=5)
-    parser.add_argument("--words", action="store_true", help="without the vectors of sentences")
+    parser.add_argument("--words", action="store_true", help="compress by words, without sentence vectors")
     options = parser.parse_args()
     if options.folder is None:
         print("Nothing measured: give a folder with questions.jsonl and its documents.")
@@ -213,21 +220,22 @@ def main() -> int:
     try:
         found, read = asyncio.run(measure(options.folder, options.share, options.passages, words=options.words))
     except (OSError, KeyError, ValueError) as error:
-        print(f"{options.folder} is no such data set ({error}).", file=sys.stderr)
+        print(f"{options.folder} is not a data set for this benchmark ({error}).", file=sys.stderr)
         return 2
-    print(f"{'document':22}{'questions':>10}{'compressed':>12}{'fronts':>9}{'best whole':>12}{'tokens':>9}{'ms':>8}")
+    print(f"{'document':22}{'questions':>10}{'compressed':>12}{'start':>9}{'best full':>12}{'tokens':>9}{'ms':>8}")
     order = {"all": 1, "even": 2, "odd": 3}
     for name, kept in sorted(found.items(), key=lambda pair: order.get(pair[0], 0)):
-        values = [fmean(kept.shares[way]) for way in ("compressed", "fronts", "best whole")]
+        values = [fmean(kept.shares[method]) for method in ("compressed", "start", "best full")]
         print(
             f"{name:22}{len(kept.tokens):10}{values[0]:12.4f}{values[1]:9.4f}{values[2]:12.4f}"
             f"{fmean(kept.tokens):9.3f}{fmean(kept.milliseconds):8.2f}"
         )
-    for told, of in (
-        (f"{options.passages} passages whole", read.whole),
-        (f"{2 * options.passages} passages cut down", read.cut),
+    for label, shares in (
+        (f"{options.passages} full passages", read.full),
+        (f"{2 * options.passages} compressed passages", read.compressed),
     ):
-        print(f"{told:22}{fmean(share for share, _ in of):.4f} of all evidence, {fmean(n for _, n in of):.0f} tokens")
+        evidence, tokens = fmean(share for share, _ in shares), fmean(n for _, n in shares)
+        print(f"{label:22}{evidence:.4f} of all evidence, {tokens:.0f} tokens")
     return 0
 
 

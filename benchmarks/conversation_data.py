@@ -1,11 +1,11 @@
-"""Long conversations with questions about them, made of dated chat logs in BEIR form, as ``parley eval memory`` reads.
+"""Builds long conversations with questions from dated chat logs in BEIR format, as input for ``parley eval memory``.
 
     python -m benchmarks.conversation_data FOLDER --turns 600 > conversations.json
 
 Each document of the corpus is one exchange: its first line is ``Time: YYYYMMDD_HH:MM``, the others are ``Name: text``.
-Exchanges follow each other in order of time, as many as make a conversation. The relevance of a question names whole
-exchanges; its evidence is in each of them the turn that shares most with the answer, rare words counting more, or with
-the question where the answer is not in the words of any turn.
+A conversation joins exchanges in order of time. The relevance judgments of a question name whole exchanges. Its
+evidence in each of them is the turn that shares most words with the answer, with rare words weighted more; if no turn
+has words of the answer, the turn that shares most with the question.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Turn = dict[str, str]
 
 
 def exchanges(folder: Path) -> dict[str, list[Turn]]:
-    """The turns of each document, the documents in order of time."""
+    """Return the turns of each document, with documents in order of time."""
     read = [_exchange(json.loads(line)) for line in (folder / "corpus.jsonl").read_text().splitlines()]
     return {name: turns for _, name, turns in sorted(read, key=lambda one: one[:2]) if turns}
 
@@ -49,29 +49,36 @@ def _exchange(document: Mapping[str, Any]) -> tuple[str, str, list[Turn]]:
 
 
 def conversations(folder: Path, most: int) -> Iterator[dict[str, Any]]:
-    """Conversations of about ``most`` turns, with the questions whose evidence lies in one of them."""
-    said = exchanges(folder)
-    rarity = _rarity([turn["text"] for turns in said.values() for turn in turns])
+    """Yield conversations of about ``most`` turns, with the questions whose evidence is in one of them."""
+    turns_by_exchange = exchanges(folder)
+    rarity = _rarity([turn["text"] for turns in turns_by_exchange.values() for turn in turns])
     relevance: dict[str, list[str]] = defaultdict(list)
     for line in (folder / "qrels.tsv").read_text().splitlines()[1:]:
         question, document, grade = line.split("\t")
         if int(grade) > 0:
             relevance[question].append(document)
     asked = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
-    for n, names in enumerate(_blocks(said, most)):
+    for n, names in enumerate(_blocks(turns_by_exchange, most)):
         questions = [
-            {"text": row["text"], "evidence": [_evidence(row, said[name], rarity) for name in relevance[row["_id"]]]}
+            {
+                "text": row["text"],
+                "evidence": [_evidence(row, turns_by_exchange[name], rarity) for name in relevance[row["_id"]]],
+            }
             for row in asked
             if relevance[row["_id"]] and set(relevance[row["_id"]]) <= set(names)
         ]
         if questions:
-            yield {"id": str(n), "turns": [turn for name in names for turn in said[name]], "questions": questions}
+            yield {
+                "id": str(n),
+                "turns": [turn for name in names for turn in turns_by_exchange[name]],
+                "questions": questions,
+            }
 
 
-def _blocks(said: Mapping[str, Sequence[Turn]], most: int) -> Iterator[list[str]]:
+def _blocks(turns_by_exchange: Mapping[str, Sequence[Turn]], most: int) -> Iterator[list[str]]:
     block: list[str] = []
     size = 0
-    for name, turns in said.items():
+    for name, turns in turns_by_exchange.items():
         block.append(name)
         size += len(turns)
         if size >= most:

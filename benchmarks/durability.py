@@ -1,9 +1,10 @@
-"""What durability costs: from a message's acceptance to its sign of life and to the model's call, with and without.
+"""Measures the latency that durability adds: until the first message, and until the model call.
 
     python -m benchmarks.durability [--turns 300] [--at-once 1 8]
 
-The same desk and engine, once over Postgres, with its line for notices, and once over a store that only remembers; the
-surface and the model answer at once, so that the difference is what the store takes. Milliseconds.
+Runs the same dispatcher and engine twice: over Postgres with its notifications, and over a store in memory. The surface
+and the model respond at once, so the difference is the time that the store takes. All times are milliseconds from the
+acceptance of a message.
 """
 
 from __future__ import annotations
@@ -36,33 +37,33 @@ from knowledge.types import Found, Scope
 from tests.engine.fakes import FakeStores
 
 PEOPLE = 20
-WARM = 20
-"""Turns before the first that counts: connections and statements are then known."""
+WARM_UP_TURNS = 20
+"""Turns that are not measured: they open connections and prepare statements."""
 
 
 @dataclass
-class Marks:
-    """When a question was taken in, when its first message was shown, and when the model was asked; in seconds."""
+class Timestamps:
+    """Times in seconds at which a question was accepted, its first message was shown, and the model was called."""
 
-    taken: dict[str, float] = field(default_factory=dict)
+    accepted: dict[str, float] = field(default_factory=dict)
     shown: dict[str, float] = field(default_factory=dict)
-    asked: dict[str, float] = field(default_factory=dict)
+    called: dict[str, float] = field(default_factory=dict)
 
     def until(self, moment: dict[str, float]) -> list[float]:
-        """Milliseconds from the acceptance until then, without the first ones."""
-        return [1000 * (moment[name] - at) for name, at in self.taken.items()][WARM:]
+        """Return the milliseconds from acceptance to each moment, without the warm-up turns."""
+        return [1000 * (moment[name] - at) for name, at in self.accepted.items()][WARM_UP_TURNS:]
 
 
 @dataclass
-class Place:
-    """A surface that answers at once."""
+class InstantSurface:
+    """A surface that responds at once."""
 
-    marks: Marks
+    timestamps: Timestamps
     name: str
     limits: Limits = field(default_factory=lambda: Limits(4000, 3600.0))
 
     async def post(self, part: Part) -> str:
-        self.marks.shown.setdefault(self.name, time.perf_counter())
+        self.timestamps.shown.setdefault(self.name, time.perf_counter())
         return "ref"
 
     async def edit(self, ref: str, part: Part) -> None:
@@ -76,10 +77,10 @@ class Place:
 
 
 @dataclass
-class Model:
-    """A model that says one word at once."""
+class InstantModel:
+    """A model that answers one word at once."""
 
-    marks: Marks
+    timestamps: Timestamps
 
     def model(self, tier: Tier) -> str:
         return "m"
@@ -94,7 +95,7 @@ class Model:
         name = uuid.uuid4().hex
         if isinstance(meter, RecordingMeter):
             await meter.opens(Call("answer", "p", "m", "cheap", Usage(10), None, "none", "open", 0.0, id=name))
-        self.marks.asked.setdefault(prompt.question, time.perf_counter())
+        self.timestamps.called.setdefault(prompt.question, time.perf_counter())
         yield TextDelta("Yes.")
         meter(Call("answer", "p", "m", "cheap", Usage(10, completion_tokens=1), None, "none", "ok", 1.0, id=name))
         yield Ended("complete", "m", "p")
@@ -103,7 +104,7 @@ class Model:
         return None
 
 
-class Library:
+class EmptySearch:
     """A search that finds nothing, at once."""
 
     async def version(self, tenant_id: str) -> int:
@@ -113,34 +114,36 @@ class Library:
         return Found((), {}, 0.9, 1)
 
 
-class Forgetful(FakeStores):
-    """A store without durability."""
+class MemoryStores(FakeStores):
+    """Stores in memory, without durability."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        known = (incoming.thread, incoming.message_id, incoming.author, incoming.text)
-        return Turn(uuid.uuid4().hex, *known, None, False, incoming.sent_at)
+        fields = (incoming.thread, incoming.message_id, incoming.author, incoming.text)
+        return Turn(uuid.uuid4().hex, *fields, None, False, incoming.sent_at)
 
 
-def _dispatcher(stores: Stores, marks: Marks) -> Dispatcher:
-    made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
-    engine = Engine(stores=stores, search=Library(), llm=Model(marks), settings=made, count_tokens=len)
+def _dispatcher(stores: Stores, timestamps: Timestamps) -> Dispatcher:
+    settings = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
+    engine = Engine(
+        stores=stores, search=EmptySearch(), llm=InstantModel(timestamps), settings=settings, count_tokens=len
+    )
     return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 
 
 @asynccontextmanager
-async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
-    """A desk over Postgres, as the application wires it."""
+async def durable(url: str, timestamps: Timestamps) -> AsyncIterator[Dispatcher]:
+    """Yield a dispatcher over Postgres, wired as in the application."""
     database, notifications = Database(url), Notifications(url)
-    made = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
+    settings = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
     stores = open_stores(
         database,
-        made,
+        settings,
         count_tokens=len,
         clock=lambda: datetime.now(UTC),
         holder=lambda: notifications.holder,
-        expected=expected_tokens(made, len),
+        expected=expected_tokens(settings, len),
     )
-    dispatcher = _dispatcher(stores, marks)
+    dispatcher = _dispatcher(stores, timestamps)
     listening = asyncio.create_task(notifications.serve(dispatcher.notice))
     try:
         await notifications.connected()
@@ -153,15 +156,15 @@ async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
 
 
 @asynccontextmanager
-async def plain(marks: Marks) -> AsyncIterator[Dispatcher]:
-    """The same over a store that only remembers."""
-    dispatcher = _dispatcher(Forgetful(limit=10**12).stores, marks)
+async def in_memory(timestamps: Timestamps) -> AsyncIterator[Dispatcher]:
+    """Yield a dispatcher over stores in memory."""
+    dispatcher = _dispatcher(MemoryStores(limit=10**12).stores, timestamps)
     yield dispatcher
     await dispatcher.close()
 
 
-async def ask(dispatcher: Dispatcher, marks: Marks, *, turns: int, at_once: int) -> None:
-    """Put the questions, each in a thread of its own."""
+async def ask(dispatcher: Dispatcher, timestamps: Timestamps, *, turns: int, at_once: int) -> None:
+    """Ask the questions, each in a thread of its own."""
     free = asyncio.Semaphore(at_once)
 
     async def one(number: int) -> None:
@@ -169,35 +172,37 @@ async def ask(dispatcher: Dispatcher, marks: Marks, *, turns: int, at_once: int)
             name = f"question {number}?"
             thread = ThreadKey("benchmark", "web", f"C{number % PEOPLE}", f"T{number}-{at_once}")
             author = Author(f"U{number % PEOPLE}", "Ann")
-            asked = Incoming(thread, uuid.uuid4().hex, author, name, "mention", datetime.now(UTC))
-            marks.taken[name] = time.perf_counter()
-            turn = await dispatcher.accept(asked)
+            incoming = Incoming(thread, uuid.uuid4().hex, author, name, "mention", datetime.now(UTC))
+            timestamps.accepted[name] = time.perf_counter()
+            turn = await dispatcher.accept(incoming)
             assert turn is not None
-            await dispatcher.start(turn, Place(marks, name))
+            await dispatcher.start(turn, InstantSurface(timestamps, name))
 
-    await asyncio.gather(*(one(number) for number in range(turns + WARM)))
+    await asyncio.gather(*(one(number) for number in range(turns + WARM_UP_TURNS)))
     await dispatcher.settled()
 
 
 async def measure(url: str, *, turns: int, at_once: int) -> dict[str, float]:
-    """Medians and 95th percentiles with and without, and the difference of the medians."""
-    kept, forgotten = Marks(), Marks()
-    async with durable(url, kept) as dispatcher:
-        await ask(dispatcher, kept, turns=turns, at_once=at_once)
-    async with plain(forgotten) as dispatcher:
-        await ask(dispatcher, forgotten, turns=turns, at_once=at_once)
+    """Return medians and 95th percentiles with and without durability, and the difference of the medians."""
+    durable_times, in_memory_times = Timestamps(), Timestamps()
+    async with durable(url, durable_times) as dispatcher:
+        await ask(dispatcher, durable_times, turns=turns, at_once=at_once)
+    async with in_memory(in_memory_times) as dispatcher:
+        await ask(dispatcher, in_memory_times, turns=turns, at_once=at_once)
     found: dict[str, float] = {}
-    for what, moment in (("sign of life", "shown"), ("model asked", "asked")):
-        durable_ms, plain_ms = (marks.until(getattr(marks, moment)) for marks in (kept, forgotten))
-        found[f"{what}, durable, p50"] = statistics.median(durable_ms)
-        found[f"{what}, durable, p95"] = statistics.quantiles(durable_ms, n=20)[-1]
-        found[f"{what}, plain, p50"] = statistics.median(plain_ms)
-        found[f"{what}, cost of durability, p50"] = statistics.median(durable_ms) - statistics.median(plain_ms)
+    for label, moment in (("first message", "shown"), ("model called", "called")):
+        durable_ms, in_memory_ms = (
+            timestamps.until(getattr(timestamps, moment)) for timestamps in (durable_times, in_memory_times)
+        )
+        found[f"{label}, durable, p50"] = statistics.median(durable_ms)
+        found[f"{label}, durable, p95"] = statistics.quantiles(durable_ms, n=20)[-1]
+        found[f"{label}, in memory, p50"] = statistics.median(in_memory_ms)
+        found[f"{label}, cost of durability, p50"] = statistics.median(durable_ms) - statistics.median(in_memory_ms)
     return found
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--turns", type=int, default=300)
     options.add_argument("--at-once", type=int, nargs="+", default=[1, 8])

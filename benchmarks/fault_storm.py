@@ -1,10 +1,11 @@
-"""A thousand turns under random faults, stops, shutdowns and fallbacks: the ledger against the providers' own bill.
+"""Compares the ledger with the providers' bill after a thousand turns under random faults, stops, shutdowns and
+fallbacks.
 
     python -m benchmarks.fault_storm [--turns 1000]
 
-Every turn goes the whole way: desk, engine, real SDKs over sockets to the double of the providers, Postgres. Each row
-of the ledger that is not marked as estimated must be a line of the bill, token for token and dollar for dollar; each
-line of the bill must have its row; afterwards nothing may stay reserved, and every budget must have counted its rows.
+Every turn runs the full path: dispatcher, engine, real SDKs over sockets to the provider double, Postgres. Each ledger
+row that is not marked as estimated must equal a line of the bill, token for token and dollar for dollar. Each line of
+the bill must have its row. Afterwards no tokens may stay reserved, and every budget must equal the sum of its rows.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 from tests.doubles.models_replies import Fault
 
 TENANT = "benchmark"
-TURNS_OF_A_THREAD = 6
+TURNS_PER_THREAD = 6
 THREADS_AT_ONCE = 16
 PEOPLE, CHANNELS = 5, 3
 RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year. "
@@ -62,8 +63,8 @@ _DAYS = text("SELECT subject, used, reserved FROM budget_days")
 Numbers = tuple[str, str, int, int, int, int, int, Decimal | None]
 
 
-class Library:
-    """A Search that finds the same rule for everybody."""
+class FixedSearch:
+    """A search that finds the same rule for every question."""
 
     async def version(self, tenant_id: str) -> int:
         return 1
@@ -74,28 +75,28 @@ class Library:
 
 
 @dataclass
-class Weather:
-    """What happens by chance: how providers answer, and what people and operators do meanwhile."""
+class RandomEvents:
+    """Random events: provider faults, and stops and shutdowns meanwhile."""
 
-    chance: random.Random
+    rng: random.Random
 
     def script(self, _: Seen) -> Reply:
-        roll, answer = self.chance.random(), RULE + "[1]\n" * self.chance.randint(1, 3)
+        roll, answer = self.rng.random(), RULE + "[1]\n" * self.rng.randint(1, 3)
         if roll < 0.55:
-            return Reply(answer * self.chance.randint(1, 6), piece=24, pause=0.002 if roll < 0.3 else 0.0)
+            return Reply(answer * self.rng.randint(1, 6), piece=24, pause=0.002 if roll < 0.3 else 0.0)
         if roll < 0.60:
-            return Reply(answer, fault="stall", after=self.chance.randint(0, 4))
-        status = self.chance.choice([429, 500, 529, 401, 404])
-        return Reply(answer, fault=self.chance.choice(FAULTS), after=self.chance.randint(0, 6), status=status)
+            return Reply(answer, fault="stall", after=self.rng.randint(0, 4))
+        status = self.rng.choice([429, 500, 529, 401, 404])
+        return Reply(answer, fault=self.rng.choice(FAULTS), after=self.rng.randint(0, 6), status=status)
 
     def interruption(self) -> str:
-        roll = self.chance.random()
+        roll = self.rng.random()
         return "stop" if roll < 0.12 else "shutdown" if roll < 0.15 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one storm showed. Tokens are prompt and answer together."""
+    """Results of one storm. Token counts include prompt and answer."""
 
     ends: Counter[str]
     calls: Counter[str]
@@ -104,13 +105,13 @@ class Result:
     exact_tokens: int
     exact_usd: Decimal
     billed_usd: Decimal
-    """What the providers billed for the calls behind the exact rows."""
+    """What the providers billed for the calls with exact rows."""
     estimated: int
     estimated_tokens: int
-    billed_beside: int
-    """Tokens that the providers billed for the calls behind the estimated rows."""
+    estimated_billed_tokens: int
+    """Tokens that the providers billed for the calls with estimated rows."""
     missing: int
-    """Lines of the bill that no row stands for."""
+    """Lines of the bill without a row."""
     reserved: int
     miscounted: Sequence[str]
     """Budgets whose count is not the sum of their rows."""
@@ -119,26 +120,26 @@ class Result:
 
 async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
     """Run the storm on a migrated database."""
-    start, weather, moment = time.monotonic(), Weather(random.Random(seed)), [0.0]
+    start, random_events, clock = time.monotonic(), RandomEvents(random.Random(seed)), [0.0]
     database = Database(url)
     async with ModelDouble() as double:
-        double.script = weather.script
-        llm, counter = _models(double, weather, moment)
+        double.script = random_events.script
+        llm, counter = _models(double, random_events, clock)
         dispatcher = _dispatcher(database, llm, counter)
-        await _limit(database)
+        await _limit_one_user(database)
         ends: Counter[str] = Counter()
-        free = asyncio.Semaphore(THREADS_AT_ONCE)
+        slots = asyncio.Semaphore(THREADS_AT_ONCE)
 
         async def thread(number: int) -> None:
-            async with free:
-                for at in range(TURNS_OF_A_THREAD):
-                    if number * TURNS_OF_A_THREAD + at < turns:
-                        moment[0] += 60
-                        ends[await _turn(dispatcher, f"T{number}", at, weather)] += 1
+            async with slots:
+                for at in range(TURNS_PER_THREAD):
+                    if number * TURNS_PER_THREAD + at < turns:
+                        clock[0] += 60
+                        ends[await _turn(dispatcher, f"T{number}", at, random_events)] += 1
 
-        await asyncio.gather(*(thread(number) for number in range(-(-turns // TURNS_OF_A_THREAD))))
+        await asyncio.gather(*(thread(number) for number in range(-(-turns // TURNS_PER_THREAD))))
         await dispatcher.settled()
-        await _quiet(double)
+        await _wait_until_billed(double)
         await dispatcher.close()
         await llm.aclose()
         result = await _compare(database, double, ends, time.monotonic() - start)
@@ -146,11 +147,11 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
     return result
 
 
-def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple[ResilientLLM, TokenCounter]:
-    """Both providers, either first, with little patience and a pretended clock for breakers and pauses."""
+def _models(double: ModelDouble, random_events: RandomEvents, clock: list[float]) -> tuple[ResilientLLM, TokenCounter]:
+    """Return an LLM with both providers, each first for one tier, with short timeouts and a simulated clock."""
 
     async def sleep(seconds: float) -> None:
-        moment[0] += seconds
+        clock[0] += seconds
         await asyncio.sleep(0)
 
     counter = TokenCounter()
@@ -158,22 +159,22 @@ def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple
     llm = ResilientLLM(
         {"cheap": both, "strong": both[::-1]},
         Timeouts(first_token=1.0, idle=0.4, total=36_000),
-        clock=lambda: moment[0],
+        clock=lambda: clock[0],
         sleep=sleep,
-        rand=weather.chance.random,
+        rand=random_events.rng.random,
     )
     return llm, counter
 
 
 def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) -> Dispatcher:
-    made = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
-    stores = open_stores(database, made, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
-    engine = Engine(stores=stores, search=Library(), llm=llm, settings=made, count_tokens=counter.count)
+    settings = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
+    stores = open_stores(database, settings, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
+    engine = Engine(stores=stores, search=FixedSearch(), llm=llm, settings=settings, count_tokens=counter.count)
     return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 
 
-async def _limit(database: Database) -> None:
-    """One person is held short, so that answers are shortened and refused."""
+async def _limit_one_user(database: Database) -> None:
+    """Give one user a low limit, so that answers are shortened and refused."""
     async with database.tenant(TENANT) as session:
         await budget_counters.set_limit(
             session, tenant_id=TENANT, subject=budget_counters.of_user("U0"), daily_tokens=60_000, set_by="storm"
@@ -184,17 +185,17 @@ def _key(thread: str) -> ThreadKey:
     return ThreadKey(TENANT, "web", f"C{int(thread[1:]) % CHANNELS}", thread)
 
 
-async def _turn(dispatcher: Dispatcher, thread: str, at: int, weather: Weather) -> str:
-    """One question to its end, which may be a person's stop, or a shutdown and a second start."""
+async def _turn(dispatcher: Dispatcher, thread: str, at: int, random_events: RandomEvents) -> str:
+    """Run one question to its end, which can be a user's stop, or a shutdown and a restart."""
     author = Author(f"U{int(thread[1:]) % PEOPLE}", "Ann")
     question = f"Why, and how many days of leave are there, question {at} of {thread}?"
-    wish = weather.chance.choice([None, None, "strong"])
+    wish = random_events.rng.choice([None, None, "strong"])
     asked = Incoming(_key(thread), uuid.uuid4().hex, author, question, "mention", datetime.now(UTC))
     turn = await dispatcher.accept(replace(asked, wish=wish))  # type: ignore[arg-type]
     assert turn is not None
-    task, event = dispatcher.start(turn, NullSurface()), weather.interruption()
+    task, event = dispatcher.start(turn, NullSurface()), random_events.interruption()
     if event:
-        await asyncio.wait({task}, timeout=weather.chance.random() * 0.2)
+        await asyncio.wait({task}, timeout=random_events.rng.random() * 0.2)
     if event == "stop" and not task.done():
         await dispatcher.stop(turn.id, author)
     if event == "shutdown" and not task.done():
@@ -214,8 +215,8 @@ async def _after_shutdown(dispatcher: Dispatcher, turn: Turn, task: asyncio.Task
         return "over before the shutdown"
 
 
-async def _quiet(double: ModelDouble) -> None:
-    """Wait until the double has closed the books of every stream that it began."""
+async def _wait_until_billed(double: ModelDouble) -> None:
+    """Wait until the double has billed every stream that it started."""
     for _ in range(500):
         billed = {line.request for line in double.bill}
         if all(seen.number in billed or seen.closed.is_set() for seen in double.requests if seen.pieces_sent):
@@ -223,7 +224,7 @@ async def _quiet(double: ModelDouble) -> None:
         await asyncio.sleep(0.02)
 
 
-# --- the comparison
+# --- comparison of ledger and bill
 
 
 async def _compare(database: Database, double: ModelDouble, ends: Counter[str], seconds: float) -> Result:
@@ -235,23 +236,23 @@ async def _compare(database: Database, double: ModelDouble, ends: Counter[str], 
     for line in double.bill:
         lines[_thread_of(double.requests[line.request])].append(line)
     exact = [row for row in rows if not row.estimated and _tokens(row)]
-    equal = [_take(lines[uid_of[str(row.thread_uid)]], row) for row in exact]
+    matched = [_take_matching_line(lines[uid_of[str(row.thread_uid)]], row) for row in exact]
     estimated = [row for row in rows if row.estimated]
-    beside = {name: len(left) for name, left in lines.items()}
+    unmatched = {name: len(left) for name, left in lines.items()}
     for row in estimated:
-        beside[uid_of.get(str(row.thread_uid), "")] = beside.get(uid_of.get(str(row.thread_uid), ""), 0) - 1
+        unmatched[uid_of.get(str(row.thread_uid), "")] = unmatched.get(uid_of.get(str(row.thread_uid), ""), 0) - 1
     return Result(
         ends=ends,
         calls=Counter(f"{row.provider} {row.purpose} {row.status}" for row in rows),
         exact=len(exact),
-        exact_equal=sum(line is not None for line in equal),
+        exact_equal=sum(line is not None for line in matched),
         exact_tokens=sum(map(_tokens, exact)),
         exact_usd=sum((row.cost_usd for row in exact), Decimal(0)),
-        billed_usd=sum((line.usd or Decimal(0) for line in equal if line), Decimal(0)),
+        billed_usd=sum((line.usd or Decimal(0) for line in matched if line), Decimal(0)),
         estimated=len(estimated),
         estimated_tokens=sum(map(_tokens, estimated)),
-        billed_beside=sum(line.prompt.total + line.output for left in lines.values() for line in left),
-        missing=sum(max(0, left) for left in beside.values()),
+        estimated_billed_tokens=sum(line.prompt.total + line.output for left in lines.values() for line in left),
+        missing=sum(max(0, left) for left in unmatched.values()),
         reserved=sum(reserved for _, reserved in days.values()),
         miscounted=_miscounted(rows, {subject: used for subject, (used, _) in days.items()}),
         seconds=seconds,
@@ -268,8 +269,8 @@ def _tokens(row: Any) -> int:
     return int(prompt + row.completion_tokens)
 
 
-def _take(lines: list[Billed], row: Any) -> Billed | None:
-    """The line that is this row, token for token, taken out of the thread's lines."""
+def _take_matching_line(lines: list[Billed], row: Any) -> Billed | None:
+    """Remove and return the line that equals the row token for token, or None."""
     wanted = (row.provider, row.model, row.input_tokens, row.cached_tokens, row.cache_write_tokens,
               row.cache_write_long_tokens, row.completion_tokens, row.cost_usd)  # fmt: skip
     for line in lines:
@@ -295,7 +296,7 @@ def _miscounted(rows: Sequence[Any], used: dict[str, int]) -> list[str]:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--turns", type=int, default=1000)
     options.add_argument("--seed", type=int, default=1)
@@ -308,16 +309,16 @@ def main() -> None:
     rows |= {f"calls {kind}": number for kind, number in sorted(result.calls.items())}
     rows |= {
         "exact rows": result.exact,
-        "exact rows that are a line of the bill": f"{result.exact_equal:,} ({share:.2f} %)",
+        "exact rows that match the bill": f"{result.exact_equal:,} ({share:.2f} %)",
         "tokens of exact rows": result.exact_tokens,
         "dollars of exact rows": f"{result.exact_usd:.6f}",
-        "dollars of the same calls by the bill": f"{result.billed_usd:.6f}",
-        "rows marked as estimated": result.estimated,
+        "billed dollars of the same calls": f"{result.billed_usd:.6f}",
+        "estimated rows": result.estimated,
         "tokens of estimated rows": result.estimated_tokens,
-        "tokens of the same calls by the bill": result.billed_beside,
-        "lines of the bill without a row": result.missing,
+        "billed tokens of the same calls": result.estimated_billed_tokens,
+        "bill lines without a row": result.missing,
         "tokens still reserved": result.reserved,
-        "budgets that miscounted": ", ".join(result.miscounted) or "none",
+        "budgets with a wrong count": ", ".join(result.miscounted) or "none",
         "seconds": result.seconds,
     }
     print(table(rows))

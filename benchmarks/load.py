@@ -1,11 +1,11 @@
-"""One process under load: how soon it acknowledges and starts, how late its event loop is, whether its memory grows.
+"""Loads one process and measures its response times, event loop delay, memory growth and resource use.
 
     python -m benchmarks.load --minutes 10 --events 50 --streams 200
 
-People write ``events`` messages a second as the platforms deliver them; some are questions, a Slack mention being two
-events, the rest is talk that the bot hears and leaves alone. Each answer streams long enough that ``streams`` of them
-are under way at any time. The platforms, the providers and the people are in this process; the bot is in another one,
-and Postgres in its own: what each of the three takes of the machine is told apart.
+Simulated users send ``events`` messages a second as the platforms deliver them. Some are questions (a Slack mention is
+two events), the others are messages between users that the bot ignores. Each answer streams long enough that
+``streams`` of them run at any time. The platforms, the providers and the users are in this process, the bot is in
+another one, and Postgres has its own. The CPU use of the three is reported separately.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.benchmark_database import run, table
 from benchmarks.chaos.checks import percentile
-from benchmarks.chaos.environment import Environment, staged
+from benchmarks.chaos.environment import Environment, open_environment
 from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import Process
 from benchmarks.chaos.simulated_users import TAG, PlatformName
 from bot.store.session import driver_url
-from tests.databases import as_superuser
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack_world import Message
 
 ANSWER_CHARS = 1600
 WARM_UP = 15.0
-"""Seconds in which streams begin and nothing is measured yet."""
+"""Seconds in which streams start and nothing is measured."""
 
-_BOOKS = text(
+_COUNTERS = text(
     "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS wal, pg_database_size(current_database())::float8"
     " AS size, (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database())::float8 AS commits"
 )
@@ -49,7 +48,7 @@ _STARTS = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class PostgresCounters:
     """What Postgres has written and done so far."""
 
     wal: float
@@ -58,25 +57,25 @@ class Database:
     cpu: float
 
     @classmethod
-    def of(cls, postgres: Postgres) -> Database:
-        """Read it now; ``cpu`` are the seconds of the server's processes that still run."""
-        engine = create_engine(driver_url(as_superuser(postgres.url)))
+    def of(cls, postgres: Postgres) -> PostgresCounters:
+        """Read the current counters. ``cpu`` is the seconds used by the server processes that still run."""
+        engine = create_engine(driver_url(postgres.admin_url))
         with engine.connect() as connection:
-            row = connection.execute(_BOOKS).one()
+            row = connection.execute(_COUNTERS).one()
         engine.dispose()
         server = psutil.Process(postgres.server.pid() or 0)
         spent = sum(map(_cpu, (server, *server.children(recursive=True))))
         return cls(row.wal, row.size, row.commits, spent)
 
-    def since(self, before: Database) -> Database:
-        """The difference."""
-        return Database(
+    def since(self, before: PostgresCounters) -> PostgresCounters:
+        """Return the difference between two readings."""
+        return PostgresCounters(
             self.wal - before.wal, self.size - before.size, self.commits - before.commits, self.cpu - before.cpu
         )
 
 
 def _cpu(process: psutil.Process) -> float:
-    """Seconds that it used; 0 for a backend that has just gone."""
+    """Return the CPU seconds of a process; 0 for a backend that has just ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         times = process.cpu_times()
         return float(times.user + times.system)
@@ -84,69 +83,69 @@ def _cpu(process: psutil.Process) -> float:
 
 
 @dataclass
-class Watched:
-    """What was measured from the end of the warm-up on."""
+class Measurements:
+    """Measurements since the end of the warm-up."""
 
     streams: list[int] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
-    around: float = 0.0
-    """Seconds of CPU that the platforms, the providers and the people took."""
+    double_cpu: float = 0.0
+    """CPU seconds of the platforms, the providers and the users."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The figures. Milliseconds, megabytes."""
+    """The figures, in milliseconds and megabytes."""
 
     seconds: float
     questions: int
     events: int
-    talk: int
+    other_messages: int
     edits: int
     acks: Sequence[float]
     starts: Sequence[float]
     late: Sequence[float]
     rss: Sequence[float]
     cpu_share: float
-    around: float
+    double_cpu: float
     streams: Sequence[int]
     loads: Sequence[float]
-    database: Database
+    database: PostgresCounters
 
     def rows(self) -> dict[str, object]:
-        """Names and figures as they are printed."""
+        """Return the printed names and figures."""
         middle = len(self.rss) // 2
         memory = ", ".join(f"{self.rss[at]:.0f}" for at in (0, middle, -1)) if self.rss else "none"
         return {
             "seconds measured": self.seconds,
-            "events a second": self.events / self.seconds,
-            "  of them questions": self.questions / self.seconds,
-            "  of them the same once more": (self.events - self.questions - self.talk) / self.seconds,
-            "  of them talk": self.talk / self.seconds,
-            "edits and posts a second": self.edits / self.seconds,
+            "events per second": self.events / self.seconds,
+            "  questions": self.questions / self.seconds,
+            "  duplicates": (self.events - self.questions - self.other_messages) / self.seconds,
+            "  other messages": self.other_messages / self.seconds,
+            "edits and posts per second": self.edits / self.seconds,
             "live streams (p50)": percentile([float(one) for one in self.streams], 0.5),
-            "ack, ms (p50, p99)": _pair(self.acks, 0.99),
-            "accept to start, ms (p50, p95)": _pair(self.starts, 0.95),
-            "event loop late, ms (p50, p99)": _pair(self.late, 0.99),
+            "ack, ms (p50, p99)": _percentiles(self.acks, 0.99),
+            "accept to start, ms (p50, p95)": _percentiles(self.starts, 0.95),
+            "event loop delay, ms (p50, p99)": _percentiles(self.late, 0.99),
             "memory, MB (start, middle, end)": memory,
-            "cores that the process used": self.cpu_share,
-            "cores that platforms, providers and people used": self.around / self.seconds,
-            "cores that Postgres used": self.database.cpu / self.seconds,
-            "of a question: core-seconds of the process": self.cpu_share * self.seconds / max(1, self.questions),
-            "of a question: core-seconds of Postgres": self.database.cpu / max(1, self.questions),
-            "of a question: transactions": self.database.commits / max(1, self.questions),
-            "of a question: KB written ahead": self.database.wal / 1024 / max(1, self.questions),
-            "of a question: KB stored": self.database.size / 1024 / max(1, self.questions),
-            "load of the machine (p50, most)": _pair(self.loads, 1.0),
+            "cores used by the process": self.cpu_share,
+            "cores used by platforms, providers and users": self.double_cpu / self.seconds,
+            "cores used by Postgres": self.database.cpu / self.seconds,
+            "per question: core-seconds of the process": self.cpu_share * self.seconds / max(1, self.questions),
+            "per question: core-seconds of Postgres": self.database.cpu / max(1, self.questions),
+            "per question: transactions": self.database.commits / max(1, self.questions),
+            "per question: KB of WAL": self.database.wal / 1024 / max(1, self.questions),
+            "per question: KB stored": self.database.size / 1024 / max(1, self.questions),
+            "machine load (p50, max)": _percentiles(self.loads, 1.0),
             "cores of the machine": os.cpu_count() or 0,
         }
 
 
-def _pair(values: Sequence[float], share: float) -> str:
+def _percentiles(values: Sequence[float], share: float) -> str:
     return f"{percentile(values, 0.5):.1f}, {percentile(values, share):.1f}"
 
 
-def streaming(seconds: float, pace: float, chance: random.Random) -> Callable[[Seen], Reply]:
-    """A model that writes about ``seconds`` long, ``pace`` pieces a second."""
+def streaming(seconds: float, pace: float, rng: random.Random) -> Callable[[Seen], Reply]:
+    """Return a model that writes for about ``seconds``, ``pace`` pieces a second."""
 
     def script(seen: Seen) -> Reply:
         tag = (TAG.findall(seen.messages[-1][1]) or ["Q000000"])[-1]
@@ -154,7 +153,7 @@ def streaming(seconds: float, pace: float, chance: random.Random) -> Callable[[S
         words = "".join(
             f"{tag}, {n}: everybody has **30 days** of leave a year, {n} may be taken later.\n\n" for n in range(count)
         )
-        lasts = seconds * chance.uniform(0.7, 1.3)
+        lasts = seconds * rng.uniform(0.7, 1.3)
         pieces = max(1, int(lasts * pace))
         return Reply(words + "[1]", piece=max(1, len(words) // pieces), pause=lasts / pieces)
 
@@ -174,123 +173,130 @@ async def measure(
     warm_up: float = WARM_UP,
 ) -> Result:
     """Load one process for ``seconds``."""
-    more = {"total_timeout": 600.0, "max_turns": max(64, 2 * streams)}
-    async with staged(seed, database={}, folder=logs, **more) as stage:
-        stage.models.script = streaming(streams / questions, pace, stage.chance)
-        fleet = stage.fleet(1, mixes=[platforms], gauged=True)
-        await fleet.start()
-        (process,) = fleet.ready
-        talk: list[float] = []
-        talking = asyncio.create_task(_talk(stage, events, questions, talk))
+    extra_settings = {"total_timeout": 600.0, "max_turns": max(64, 2 * streams)}
+    async with open_environment(seed, database={}, folder=logs, **extra_settings) as environment:
+        environment.models.script = streaming(streams / questions, pace, environment.rng)
+        pool = environment.pool(1, mixes=[platforms], sample_load=True)
+        await pool.start()
+        (process,) = pool.ready
+        other_messages: list[float] = []
+        sending = asyncio.create_task(_send_events(environment, events, questions, other_messages))
         await asyncio.sleep(max(warm_up, min(seconds, streams / questions)))
-        before, since, sent = time.monotonic(), time.time(), _sent(stage)
-        books = await asyncio.to_thread(Database.of, stage.postgres)
-        asked, said = len(stage.crowd.questions), stage.crowd.events
-        watched = await _watch(stage, seconds)
-        talking.cancel()
-        await asyncio.gather(talking, return_exceptions=True)
+        before, since, sent = time.monotonic(), time.time(), _sent(environment)
+        counters = await asyncio.to_thread(PostgresCounters.of, environment.postgres)
+        questions_before, events_before = len(environment.users.questions), environment.users.events
+        measurements = await _measure(environment, seconds)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
         spent = time.monotonic() - before
         result = _result(
-            stage,
+            environment,
             process,
-            watched,
+            measurements,
             spent,
             before,
             since,
-            questions=len(stage.crowd.questions) - asked,
-            events=stage.crowd.events - said,
-            talk=sum(at >= before for at in talk),
-            edits=_sent(stage) - sent,
-            database=(await asyncio.to_thread(Database.of, stage.postgres)).since(books),
+            questions=len(environment.users.questions) - questions_before,
+            events=environment.users.events - events_before,
+            other_messages=sum(at >= before for at in other_messages),
+            edits=_sent(environment) - sent,
+            database=(await asyncio.to_thread(PostgresCounters.of, environment.postgres)).since(counters),
         )
-        await fleet.close(9)
+        await pool.close(9)
         return result
 
 
-async def _talk(stage: Environment, events: float, questions: float, talk: list[float]) -> None:
-    """Questions at their rate, evenly by platform, and talk until the events are as many as asked for.
+async def _send_events(environment: Environment, events: float, questions: float, other_messages: list[float]) -> None:
+    """Ask questions at their rate, evenly by platform, and send other messages until the total number of events is
+    reached.
 
-    ``talk`` takes the moments at which somebody just talked.
+    ``other_messages`` receives the times at which such messages were sent.
     """
-    start, crowd, chance = time.monotonic(), stage.crowd, stage.chance
+    start, users, rng = time.monotonic(), environment.users, environment.rng
     asked = 0
     while True:
         passed = time.monotonic() - start
         if asked < questions * passed:
             asked += 1
-            people = crowd.people[chance.choice(list(crowd.people))]
-            question = people.open(f"Q{len(crowd.questions) + 1:06}")
-            crowd.questions.append(question)
-            crowd.events += await people.announce(question)
-        elif crowd.events < events * passed:
-            _chatter(stage)
-            talk.append(time.monotonic())
-            crowd.events += 1
+            people = users.people[rng.choice(list(users.people))]
+            question = people.open(f"Q{len(users.questions) + 1:06}")
+            users.questions.append(question)
+            users.events += await people.announce(question)
+        elif users.events < events * passed:
+            _send_other_message(environment)
+            other_messages.append(time.monotonic())
+            users.events += 1
         else:
             await asyncio.sleep(0.005)
 
 
-def _chatter(stage: Environment) -> None:
-    """Somebody says something to somebody else in a channel of Slack."""
-    world = stage.slack.world
-    user = stage.chance.choice([name for name in world.users if name.startswith("U0CROWD")])
-    said = world.version("shall we have lunch at noon?")
-    stage.slack.announce(Message(f"C0CHAOS{stage.chance.randrange(8)}", world.next_ts(), user, [said]))
+def _send_other_message(environment: Environment) -> None:
+    """Send a message from one user to another in a Slack channel."""
+    world = environment.slack.world
+    user = environment.rng.choice([name for name in world.users if name.startswith("U0CROWD")])
+    text = world.version("shall we have lunch at noon?")
+    environment.slack.announce(Message(f"C0CHAOS{environment.rng.randrange(8)}", world.next_ts(), user, [text]))
 
 
-async def _watch(stage: Environment, seconds: float) -> Watched:
-    seen, until, spent = Watched(), time.monotonic() + seconds, time.process_time()
+async def _measure(environment: Environment, seconds: float) -> Measurements:
+    seen, until, spent = Measurements(), time.monotonic() + seconds, time.process_time()
     while time.monotonic() < until:
         await asyncio.sleep(min(1.0, seconds / 3))
-        seen.streams.append(sum(one.pieces_sent > 0 for one in stage.models.requests) - len(stage.models.bill))
+        seen.streams.append(
+            sum(one.pieces_sent > 0 for one in environment.models.requests) - len(environment.models.bill)
+        )
         seen.loads.append(os.getloadavg()[0])
-    seen.around = time.process_time() - spent
+    seen.double_cpu = time.process_time() - spent
     return seen
 
 
-def _sent(stage: Environment) -> int:
-    """Messages and edits that the bot has sent."""
-    slack = sum(len(message.versions) for message in stage.slack.world.messages if message.bot_id)
-    channels = stage.discord.world.channels.values()
-    bot = stage.discord.bot
+def _sent(environment: Environment) -> int:
+    """Return the number of messages and edits that the bot has sent."""
+    slack = sum(len(message.versions) for message in environment.slack.world.messages if message.bot_id)
+    channels = environment.discord.world.channels.values()
+    bot = environment.discord.bot
     return slack + sum(
         len(one.versions) for channel in channels for one in channel.messages.values() if one.author is bot
     )
 
 
 def _result(
-    stage: Environment,
+    environment: Environment,
     process: Process,
-    seen: Watched,
+    seen: Measurements,
     seconds: float,
     began: float,
     since: float,
     *,
     questions: int,
     events: int,
-    talk: int,
+    other_messages: int,
     edits: int,
-    database: Database,
+    database: PostgresCounters,
 ) -> Result:
-    deliveries = [one for one in stage.slack.socket.deliveries if one.sent_at >= began and one.acked_at]
-    gauges = [gauge for gauge in process.gauges if gauge["at"] >= began]
-    engine = create_engine(driver_url(as_superuser(stage.postgres.url)))
+    deliveries = [one for one in environment.slack.socket.deliveries if one.sent_at >= began and one.acked_at]
+    load_samples = [gauge for gauge in process.load_samples if gauge["at"] >= began]
+    engine = create_engine(driver_url(environment.postgres.admin_url))
     with engine.connect() as connection:
         starts = [1000 * float(row.wait) for row in connection.execute(_STARTS, {"since": since})]
     engine.dispose()
-    cpu = (gauges[-1]["cpu"] - gauges[0]["cpu"]) / (gauges[-1]["at"] - gauges[0]["at"]) if len(gauges) > 1 else 0.0
+    cpu = (
+        (load_samples[-1]["cpu"] - load_samples[0]["cpu"]) / (load_samples[-1]["at"] - load_samples[0]["at"])
+        if len(load_samples) > 1
+        else 0.0
+    )
     return Result(
         seconds=seconds,
         questions=questions,
         events=events,
-        talk=talk,
+        other_messages=other_messages,
         edits=edits,
         acks=[1000 * (one.acked_at - one.sent_at) for one in deliveries],
         starts=starts,
-        late=[late for gauge in gauges for late in gauge["late_ms"]],
-        rss=[gauge["rss_mb"] for gauge in gauges],
+        late=[late for gauge in load_samples for late in gauge["late_ms"]],
+        rss=[gauge["rss_mb"] for gauge in load_samples],
         cpu_share=cpu,
-        around=seen.around,
+        double_cpu=seen.double_cpu,
         streams=seen.streams,
         loads=seen.loads,
         database=database,
@@ -298,16 +304,16 @@ def _result(
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=float, default=10.0)
-    options.add_argument("--events", type=float, default=50.0, help="a second")
-    options.add_argument("--questions", type=float, default=8.0, help="a second, among the events")
-    options.add_argument("--streams", type=int, default=200, help="under way at any time")
-    options.add_argument("--pieces", type=float, default=10.0, help="a second, of each stream")
+    options.add_argument("--events", type=float, default=50.0, help="per second")
+    options.add_argument("--questions", type=float, default=8.0, help="per second, included in the events")
+    options.add_argument("--streams", type=int, default=200, help="concurrent streams")
+    options.add_argument("--pieces", type=float, default=10.0, help="per second and stream")
     options.add_argument("--platforms", nargs="+", choices=("slack", "discord"), default=("slack", "discord"))
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--logs", type=Path, help="a folder that keeps the log of the process")
+    options.add_argument("--logs", type=Path, help="folder for the log of the process")
     given = options.parse_args()
     result = run(
         measure(

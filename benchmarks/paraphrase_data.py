@@ -1,12 +1,12 @@
-"""Write pairs of questions that ask the same in other words, and pairs that look alike and do not.
+"""Writes pairs of questions: paraphrases, and traps that look alike but ask something else.
 
     python -m benchmarks.paraphrase_data PAIRS.jsonl [--pairs 4000] [--seed 7]
     parley eval cache --data PAIRS.jsonl --json
 
-Each line has ``a``, ``b``, ``same`` and ``kind``. Paraphrases change the frame of the question, courtesy, contractions,
-articles, number and a few words; traps swap names, numbers, directions, roles, tense, negation, modality, the question
-word, before and after, opposites, or add a restriction. Some paraphrases are beyond rules on purpose, so that recall
-says something. Deterministic.
+Each line has ``a``, ``b``, ``same`` and ``kind``. Paraphrases change the form of the question, courtesy, contractions,
+articles, number and a few words. Traps swap names, numbers, directions, roles, tense, negation, modality, the question
+word, before and after, or opposites, or add a restriction. Some paraphrases are too hard for rules on purpose, so that
+recall is meaningful. Deterministic.
 """
 
 from __future__ import annotations
@@ -101,19 +101,19 @@ Line = dict[str, str | bool]
 
 
 def pairs(count: int, seed: int = 7) -> list[Line]:
-    """So many different pairs, half of them the same."""
+    """Return ``count`` different pairs, half of which are paraphrases."""
     draw = random.Random(seed)
     return [*_distinct(_paraphrases(draw), count // 2), *_distinct(_traps(draw), count - count // 2)]
 
 
 def _distinct(lines: Iterator[Line], count: int) -> list[Line]:
-    kept: dict[tuple[object, object], Line] = {}
+    unique: dict[tuple[object, object], Line] = {}
     for _ in range(50 * count):
         line = next(lines)
-        kept.setdefault((line["a"], line["b"]), line)
-        if len(kept) == count:
+        unique.setdefault((line["a"], line["b"]), line)
+        if len(unique) == count:
             break
-    return list(kept.values())
+    return list(unique.values())
 
 
 def _paraphrases(draw: random.Random) -> Iterator[Line]:
@@ -149,7 +149,7 @@ def _traps(draw: random.Random) -> Iterator[Line]:
 
 
 def _varied(question: str, draw: random.Random) -> str:
-    """Case, courtesy and punctuation as people vary them."""
+    """Vary case, courtesy and punctuation as people do."""
     forms = (question, question, question.lower(), question.rstrip("?"), f"{question} Thanks!")
     return draw.choice(LEAD) + draw.choice(forms)
 
@@ -159,17 +159,17 @@ def _line(kind: str, a: str, b: str, *, same: bool) -> Line:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write pairs of questions that look alike.")
+    parser = argparse.ArgumentParser(description="Write pairs of paraphrased and of similar-looking questions.")
     parser.add_argument("path", type=Path, nargs="?")
     parser.add_argument("--pairs", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    made = pairs(options.pairs, options.seed)
+    written = pairs(options.pairs, options.seed)
     if options.path is None:
-        print(f"Nothing written: give a file for the {len(made)} pairs.")
+        print(f"Nothing written: give a file for the {len(written)} pairs.")
         return 0
-    options.path.write_text("".join(json.dumps(line) + "\n" for line in made), encoding="utf-8")
-    print(f"{len(made)} pairs, {sum(bool(line['same']) for line in made)} the same")
+    options.path.write_text("".join(json.dumps(line) + "\n" for line in written), encoding="utf-8")
+    print(f"{len(written)} pairs, {sum(bool(line['same']) for line in written)} the same")
     return 0
 
 

@@ -1,6 +1,8 @@
-"""Rolling restarts under load: each time the next process is up before the old one gets SIGTERM; nothing is lost.
+"""Restarts all processes one by one under load and checks that nothing is lost.
 
-python -m benchmarks.rolling --restarts 50 --events-per-second 8 --seed 1
+    python -m benchmarks.rolling --restarts 50 --events-per-second 8 --seed 1
+
+Each time, the next process is ready before the old one gets SIGTERM.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from pathlib import Path
 
 from benchmarks.benchmark_database import run
 from benchmarks.chaos.__main__ import print_result
-from benchmarks.chaos.environment import staged
+from benchmarks.chaos.environment import open_environment
 from benchmarks.chaos.process_pool import ProcessPool
-from benchmarks.chaos.run import PATIENCE, Result, report, settled
+from benchmarks.chaos.run import SETTLE_TIMEOUT, Result, report, wait_until_settled
 
 
 async def roll(
@@ -26,39 +28,39 @@ async def roll(
     rate: float,
     processes: int = 4,
     logs: Path | None = None,
-    patience: float = PATIENCE,
+    settle_timeout: float = SETTLE_TIMEOUT,
     note: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Restart one process after the other while people ask ``rate`` events a second."""
+    """Restart one process after the other while users send ``rate`` events a second."""
     began = time.monotonic()
-    async with staged(seed, folder=logs) as stage:
-        fleet = stage.fleet(processes)
-        await fleet.start()
-        asking = asyncio.create_task(stage.crowd.ask(10**6, 10**6 / rate))
-        await _restart(fleet, restarts, note)
+    async with open_environment(seed, folder=logs) as environment:
+        pool = environment.pool(processes)
+        await pool.start()
+        asking = asyncio.create_task(environment.users.ask(10**6, 10**6 / rate))
+        await _restart(pool, restarts, note)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        await stage.crowd.quiet()
-        await settled(stage, fleet, patience)
-        await fleet.close()
-        return await report(stage, [fleet], seed, time.monotonic() - began, kills=0)
+        await environment.users.wait_until_delivered()
+        await wait_until_settled(environment, pool, settle_timeout)
+        await pool.close()
+        return await report(environment, [pool], seed, time.monotonic() - began, kills=0)
 
 
-async def _restart(fleet: ProcessPool, restarts: int, note: Callable[[str], None]) -> None:
+async def _restart(pool: ProcessPool, restarts: int, note: Callable[[str], None]) -> None:
     for number in range(restarts):
-        old = await fleet.replace(fleet.slots[number % len(fleet.slots)])
+        old = await pool.replace(pool.slots[number % len(pool.slots)])
         note(f"restart {number + 1}: {old.spec.name} left with status {old.status}")
         await asyncio.sleep(0.5)
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--restarts", type=int, default=50)
     options.add_argument("--events-per-second", type=float, default=8.0)
     options.add_argument("--processes", type=int, default=4)
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--logs", type=Path, help="a folder that keeps the logs of the processes")
+    options.add_argument("--logs", type=Path, help="folder for the logs of the processes")
     given = options.parse_args()
     result = run(
         roll(

@@ -1,11 +1,11 @@
-"""Both legs and the whole search on a large tenant: latency, recall under a filter, and the memory of the process.
+"""Measures search on a large tenant: latency of both legs and of the whole search, filtered recall, and memory.
 
     python -m benchmarks.scale --database-url URL --chunks 100000
 
-Fills a scratch schema, dropped afterwards, with made-up texts whose words are as frequent as those of an encyclopedia,
-and with vectors that stand around centres, as those of texts on some subjects do. One chunk in a hundred belongs to
-one channel alone: the filter. A small tenant of 10,000 chunks stands beside the large one. Filling happens in a process
-of its own, so that the memory is that of searching.
+Fills a scratch schema that is dropped afterwards. Word frequencies of the generated texts are those of an encyclopedia;
+the vectors are clustered around centers, as for texts on a few subjects. One chunk in a hundred belongs to a single
+channel: the filter. A small tenant of 10,000 chunks shares the tables with the large one. Another process fills the
+schema, so that the memory figure is that of searching.
 """
 
 from __future__ import annotations
@@ -54,17 +54,18 @@ CENTRES = 500
 SPREAD = 0.06
 BATCH = 2000
 TERMS = 70
-"""Mean length of a text in words, stop words left out."""
+"""Mean length of a text in words, without stop words."""
 QUESTION_TERMS = 5
-COMPARED = 40
-"""Questions that are answered by an exact scan too; of a million vectors that takes seconds."""
+EXACT_SCANS = 40
+"""Questions that are also answered by an exact scan, which takes seconds for a million vectors."""
 TOKENS, SENTENCES = 96, 6
 """Tokens of a chunk that late interaction reads, and sentences that it is compared by."""
 FREQUENCIES = (
     (1, 5.1e-3), (10, 2.9e-3), (50, 1.4e-3), (200, 7.4e-4), (1000, 2.2e-4), (5000, 2.55e-5), (20_000, 1.7e-6),
     (500_000, 2e-9),
 )  # fmt: skip
-"""Rank of a word and its share of all words, as counted over 8,371 passages of an encyclopedia; the last is a guess."""
+"""Rank of a word and its share of all words, counted over 8,371 passages of an encyclopedia; the last one is a
+guess."""
 
 LETTERS = str.maketrans("0123456789", "bcdfghjklm")
 
@@ -91,14 +92,14 @@ class Language:
         return [words[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
-def centres() -> Floats:
+def cluster_centers() -> Floats:
     drawn = np.random.default_rng(1).normal(size=(CENTRES, DIMENSIONS))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-def around(middles: Floats, random: np.random.Generator, number: int) -> npt.NDArray[np.float32]:
-    """Unit vectors, shape ``(number, DIMENSIONS)``."""
-    drawn = middles[random.integers(len(middles), size=number)] + random.normal(size=(number, DIMENSIONS)) * SPREAD
+def clustered_vectors(centers: Floats, random: np.random.Generator, number: int) -> npt.NDArray[np.float32]:
+    """Return unit vectors, shape ``(number, DIMENSIONS)``."""
+    drawn = centers[random.integers(len(centers), size=number)] + random.normal(size=(number, DIMENSIONS)) * SPREAD
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -139,7 +140,7 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
             "FROM sources WHERE tenant_id = :tenant",
         ):
             await session.execute(text(statement), {"tenant": tenant})
-    language, middles = Language(), centres()
+    language, centers = Language(), cluster_centers()
     for start in range(0, chunks, BATCH):
         random = np.random.default_rng((start, len(tenant)))
         size = min(BATCH, chunks - start)
@@ -147,7 +148,7 @@ async def _tenant(database: Database, tenant: str, chunks: int, with_tokens: boo
         rows = [IndexedChunk(start + n, audiences[n], words) for n, words in enumerate(language.texts(random, size))]
         async with database.tenant(tenant) as session:
             await lock_and_increment(session, tenant)
-            await _batch(session, tenant, rows, around(middles, random, size))
+            await _batch(session, tenant, rows, clustered_vectors(centers, random, size))
             if with_tokens:
                 await _tokens(session, tenant, rows, random)
             await bm25.index(session, tenant, rows)
@@ -198,23 +199,24 @@ def _fill(url: str, chunks: int, with_tokens: bool) -> None:
 # --- searching
 
 
-class Placed(SentenceTransformerEmbedder):
-    """Encodes for real, and then puts the question among the made-up vectors."""
+class ClusteredEmbedder(SentenceTransformerEmbedder):
+    """Encodes for real, then moves the question's vector among the generated ones."""
 
-    def __init__(self, middles: Floats) -> None:
+    def __init__(self, centers: Floats) -> None:
         super().__init__()
-        self._middles = middles
+        self._centers = centers
         self._random = np.random.default_rng(7)
 
     async def encode_tokens(self, texts: Sequence[str], kind: EncodeKind) -> list[TokenVectors]:
         rows = await super().encode_tokens(texts, kind)
-        placed = around(self._middles, self._random, len(rows))
+        placed = clustered_vectors(self._centers, self._random, len(rows))
         return [TokenVectors(vector, row.tokens, row.signs) for vector, row in zip(placed, rows, strict=True)]
 
 
 async def legs(database: Database, scope: Scope, questions: int) -> dict[str, float]:
-    """Milliseconds of each leg and of both side by side, and the dense leg's recall@10 against an exact scan."""
-    language, middles, random = Language(), centres(), np.random.default_rng(99)
+    """Return the milliseconds of each leg and of both in parallel, and the dense leg's recall@10 against an exact
+    scan."""
+    language, centers, random = Language(), cluster_centers(), np.random.default_rng(99)
     spent: dict[str, list[float]] = {"dense": [], "sparse": [], "both": []}
     recalls = []
 
@@ -226,7 +228,7 @@ async def legs(database: Database, scope: Scope, questions: int) -> dict[str, fl
         return found
 
     for number in range(questions):
-        vector: Vector = around(middles, random, 1)[0]
+        vector: Vector = clustered_vectors(centers, random, 1)[0]
         words = language.words(random, QUESTION_TERMS)
         began = time.perf_counter()
         found, _ = await asyncio.gather(
@@ -234,7 +236,7 @@ async def legs(database: Database, scope: Scope, questions: int) -> dict[str, fl
             timed("sparse", lambda session, asked=words: bm25.candidates(session, asked, scope, 100)),  # type: ignore[misc]
         )
         spent["both"].append((time.perf_counter() - began) * 1000)
-        if number >= COMPARED:
+        if number >= EXACT_SCANS:
             continue
         async with database.tenant(scope.tenant_id) as session:
             exact = await scan_exactly(session, vector, scope, 10, model=MODEL)
@@ -246,10 +248,10 @@ async def legs(database: Database, scope: Scope, questions: int) -> dict[str, fl
 PERCENTILES = (("p50", 0.5), ("p95", 0.95))
 
 
-async def whole(database: Database, questions: int) -> dict[str, float]:
-    """Milliseconds of the whole search of the large tenant, the question encoded and 20 chunks reranked."""
+async def whole_search(database: Database, questions: int) -> dict[str, float]:
+    """Return the milliseconds of a whole search of the large tenant: encode the question and rerank 20 chunks."""
     language, random = Language(), np.random.default_rng(5)
-    embedder = Placed(centres())
+    embedder = ClusteredEmbedder(cluster_centers())
     retriever = Retriever(database.tenant, embedder, LateInteraction(embedder), reranked=20)
     spent: dict[str, list[float]] = {}
     for number in range(questions + 3):
@@ -262,13 +264,13 @@ async def whole(database: Database, questions: int) -> dict[str, float]:
 
 
 def resident_mb() -> float:
-    """The memory that this process holds, in MB."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def measure(url: str, chunks: int, questions: int, *, with_tokens: bool) -> dict[str, Any]:
-    """Every figure of one run, for a tenant of ``chunks`` chunks."""
+    """Return all figures of one run, for a tenant of ``chunks`` chunks."""
     async with scratch_schema(url) as database:
         began = time.perf_counter()
         inside = database.engine.url.render_as_string(hide_password=False)
@@ -285,7 +287,7 @@ async def measure(url: str, chunks: int, questions: int, *, with_tokens: bool) -
         result["one_percent"] = await legs(database, Scope(LARGE, (CHANNEL,)), questions)
         result["memory_mb"] = {"at 10,000 chunks": round(before), f"at {chunks:,}": round(resident_mb())}
         if with_tokens:
-            result["whole"] = await whole(database, questions)
+            result["whole"] = await whole_search(database, questions)
         result["load"] = os.getloadavg()[0]
         return result
 

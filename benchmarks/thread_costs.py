@@ -1,11 +1,11 @@
-"""Threads replayed: dollars of an answer by Parley against a naive bot, on one double of the providers in one run.
+"""Replays threads and compares the dollars per answer of Parley with a naive bot, on one provider double in one run.
 
     python -m benchmarks.thread_costs --data FOLDER [--threads 200]
 
-FOLDER holds ``corpus.jsonl``, ``queries.jsonl`` (with ``user_turns``) and ``qrels.tsv``. Parley answers through its
-engine, real SDK and Postgres. The naive bot asks the strong model with the whole history, the passages of every turn
-in it, and no caching; a second one leaves the passages of earlier turns out. Both get the same passages and write the
-same answers, so that only what is sent, to which model, and what is cached differ. Quality is not measured here.
+FOLDER contains ``corpus.jsonl``, ``queries.jsonl`` (with ``user_turns``) and ``qrels.tsv``. Parley answers with its
+engine, the real SDK and Postgres. The naive bot sends the whole history and the passages of every turn to the strong
+model, without caching. A second naive bot leaves out the passages of earlier turns. All get the same passages and write
+the same answers, so that only the prompt, the model and caching differ. Answer quality is not measured.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 
 TENANT = "benchmark"
 MORNING = datetime(2026, 11, 23, 9, tzinfo=UTC)
-BETWEEN = 30 * 86_400.0
-"""Seconds of the double's clock between two bots: nothing of one is cached for the next."""
+GAP_SECONDS = 30 * 86_400.0
+"""Seconds of the double's clock between two bots, so that no bot reads what another one cached."""
 SUMMARY = "They asked about several things and were told what the documents say, with numbers and names. " * 5
 
 _SET_TIME = text("UPDATE messages SET created_at = :at WHERE turn_id = :turn")
@@ -59,7 +59,7 @@ _PASSAGE = re.compile(r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\n\[\d+\] |\n</passages>|\Z
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """One bot's bill."""
+    """The bill of one bot."""
 
     usd: Decimal
     answers: int
@@ -73,7 +73,7 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The bills, from the naive bot to Parley, and what of Parley's repeated prefixes came from the cache."""
+    """The bills, from the naive bot to Parley, and how much of Parley's repeated prefixes came from the cache."""
 
     threads: int
     bots: dict[str, Bot]
@@ -83,13 +83,13 @@ class Result:
     left_out: int
 
     def cheaper(self, than: str) -> float:
-        """The share that Parley saves."""
+        """Return the share of the other bot's cost that Parley saves."""
         return float(1 - self.bots["parley"].usd / self.bots[than].usd)
 
 
 @dataclass
-class Shelf:
-    """A Search that finds what it was given."""
+class FixedSearch:
+    """A search that finds the passages it was given."""
 
     passages: tuple[Passage, ...] = ()
 
@@ -102,7 +102,7 @@ class Shelf:
 
 @dataclass
 class Recorder:
-    """An LLM that keeps every prompt with the moment it was sent."""
+    """An LLM that records every prompt with the time it was sent."""
 
     llm: LLM
     now: float = 0.0
@@ -127,23 +127,23 @@ class Recorder:
 
 
 class Uncached(AnthropicLLM):
-    """Asks for no breakpoint at all."""
+    """An adapter without cache breakpoints."""
 
     def _system(self, prompt: Prompt, model: str):  # type: ignore[no-untyped-def]
         return [{"type": "text", "text": prompt.system}]
 
 
 def answer(last_message: str) -> str:
-    """The same answer for every bot: the first two sentences of up to three passages, cited."""
-    said = []
+    """Return the same answer for every bot: the first two sentences of up to three passages, cited."""
+    sentences_cited = []
     for match in list(_PASSAGE.finditer(last_message))[:3]:
         sentences = re.split(r"(?<=[.!?])\s+", match[2].split("\n", 1)[-1].strip())
-        said.append(f"{' '.join(sentences[:2])} [{match[1]}]")
-    return "\n\n".join(said) or "The documents say nothing about it."
+        sentences_cited.append(f"{' '.join(sentences[:2])} [{match[1]}]")
+    return "\n\n".join(sentences_cited) or "The documents say nothing about it."
 
 
 def script(seen: Seen) -> Reply:
-    """Summaries get a summary, questions their answer."""
+    """Return a summary for a summary request, and the answer for a question."""
     about_memory = "You keep the memory of this conversation" in seen.messages[-1][1]
     return Reply(SUMMARY if about_memory else answer(seen.messages[-1][1]), piece=400)
 
@@ -155,10 +155,10 @@ async def measure(url: str, turns: Sequence[Asked]) -> Result:
         recorded, left_out = await _parley(url, turns, double)
         seen, bill = list(double.requests), list(double.bill)
         bots = {
-            "naive": await _naive(turns, double, whole=True),
-            "naive, passages of this turn only": await _naive(turns, double, whole=False),
-            "trimmed": await _on_strong(recorded, double, cached=False),
-            "trimmed and cached": await _on_strong(recorded, double, cached=True),
+            "naive": await _naive(turns, double, all_passages=True),
+            "naive, passages of this turn only": await _naive(turns, double, all_passages=False),
+            "trimmed": await _send_to_strong_model(recorded, double, cached=False),
+            "trimmed and cached": await _send_to_strong_model(recorded, double, cached=True),
             "parley": _bill(bill, len(turns)),
         }
     return Result(
@@ -181,17 +181,17 @@ def _bill(lines: Sequence[Billed], answers: int) -> Bot:
 
 
 async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tuple[list[tuple[float, Prompt]], int]:
-    database, counter, shelf = Database(url), TokenCounter(), Shelf()
+    database, counter, search = Database(url), TokenCounter(), FixedSearch()
     adapter = provider("anthropic", double, counter)
     llm = Recorder(ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Timeouts()))
-    made = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0)
-    stores = open_stores(database, made, count_tokens=counter.count, clock=lambda: MORNING)
-    engine = Engine(stores=stores, search=shelf, llm=llm, settings=made, count_tokens=counter.count)
+    settings = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0)
+    stores = open_stores(database, settings, count_tokens=counter.count, clock=lambda: MORNING)
+    engine = Engine(stores=stores, search=search, llm=llm, settings=settings, count_tokens=counter.count)
     left_out = 0
     for asked in turns:
         at = MORNING + timedelta(seconds=asked.at)
         double.now = llm.now = asked.at
-        shelf.passages = asked.passages
+        search.passages = asked.passages
         key = ThreadKey(TENANT, "web", "general", f"T{asked.thread}")
         incoming = Incoming(key, uuid.uuid4().hex, _author(asked), asked.question, "mention", at)
         turn = await stores.inbox.accept(incoming)
@@ -207,30 +207,30 @@ async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tupl
     return llm.sent, left_out
 
 
-async def _naive(turns: Sequence[Asked], double: ModelDouble, *, whole: bool) -> Bot:
-    """Every question with all that was said before; ``whole`` with the passages of all earlier turns as well."""
+async def _naive(turns: Sequence[Asked], double: ModelDouble, *, all_passages: bool) -> Bot:
+    """Send every question with all earlier messages, and with ``all_passages`` also the passages of earlier turns."""
     past: dict[int, list[Message]] = {}
     sent = []
     for asked in turns:
-        made = prompt.build(
+        built = prompt.build(
             question=asked.question, searched=asked.question, author=_author(asked).name,
             past=Selected("", ()), passages=asked.passages, tier="strong", max_tokens=1000, persona=None,
             cache_key="", life=None,
         )  # fmt: skip
-        history, last = past.setdefault(asked.thread, []), made.messages[-1]
-        sent.append((asked.at, replace(made, messages=(*history, last))))
-        said = last if whole else Message("user", f"{_author(asked).name}: {asked.question}")
-        history += [said, Message("assistant", answer(last.text))]
-    return await _on_strong(sent, double, cached=False)
+        history, last = past.setdefault(asked.thread, []), built.messages[-1]
+        sent.append((asked.at, replace(built, messages=(*history, last))))
+        message = last if all_passages else Message("user", f"{_author(asked).name}: {asked.question}")
+        history += [message, Message("assistant", answer(last.text))]
+    return await _send_to_strong_model(sent, double, cached=False)
 
 
-async def _on_strong(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, *, cached: bool) -> Bot:
-    """The same prompts to the strong model; summaries stay with the cheap one."""
+async def _send_to_strong_model(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, *, cached: bool) -> Bot:
+    """Send the same prompts to the strong model; summaries stay with the cheap one."""
     adapter = provider("anthropic", double)
     assert isinstance(adapter, AnthropicLLM)
     if not cached:
         adapter = Uncached(double.anthropic_key, adapter._models, adapter._accounting, base_url=double.anthropic_url)
-    start, before = double.now + BETWEEN, len(double.bill)
+    start, before = double.now + GAP_SECONDS, len(double.bill)
     for at, recorded in sent:
         double.now = start + at
         request = recorded if recorded.purpose == "summary" else replace(recorded, tier="strong")
@@ -244,7 +244,7 @@ async def _on_strong(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, 
 
 
 def _author(asked: Asked) -> Author:
-    """Somebody else in each thread: threads share nothing but the system prompt."""
+    """Return a different author for each thread, so that threads share only the system prompt."""
     return Author(f"U{asked.thread}", f"Person {asked.thread}")
 
 
@@ -268,25 +268,25 @@ def _print(result: Result) -> None:
                 "  of which trimming": parts[0],
                 "  of which caching": parts[1],
                 "  of which routing": parts[2],
-                "cheaper than the one without earlier passages": f"{100 * other:.1f} %",
+                "cheaper than the naive bot without earlier passages": f"{100 * other:.1f} %",
                 "messages left out of prompts": result.left_out,
                 **result.repeated.rows(),
             }
         ),
         "\n",
     )
-    print("Dollars of Parley's answers by where the breakpoints are and what they cost, same models:")
+    print("Dollars per answer of Parley with other breakpoints and lifetimes, same models:")
     print(table({name: f"${usd / answers:.7f} an answer" for name, usd in result.by_layout.items()}))
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--threads", type=int, default=200)
     given = options.parse_args()
     if not (given.data / "queries.jsonl").is_file():
-        options.error(f"{given.data} holds no queries.jsonl")
+        options.error(f"{given.data} has no queries.jsonl")
     logging.getLogger("bot").setLevel(logging.ERROR)
     turns = read(given.data, threads=given.threads)
     with fresh_postgres() as url:

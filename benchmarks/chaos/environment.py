@@ -1,4 +1,4 @@
-"""Everything around the processes: the platforms, the providers, Postgres, the people; it outlives every kill."""
+"""Sets up what outlives every killed process: the platform and provider doubles, Postgres, and the simulated users."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from benchmarks.chaos.checks import (
     discord_messages,
     judge,
     judge_orphans,
-    left_by_the_dead,
-    read_books,
+    orphaned_turns,
+    read_database,
     slack_messages,
 )
 from benchmarks.chaos.postgres import Postgres, crashing_postgres
-from benchmarks.chaos.process_pool import ProcessPool, Zygote
+from benchmarks.chaos.process_pool import ForkServer, ProcessPool
 from benchmarks.chaos.simulated_users import DiscordPeople, PlatformName, SimulatedUsers, SlackPeople, script
 from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
@@ -37,10 +37,10 @@ from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 
 SLACK_PACE = 120.0
-"""Slack's seconds in a real one, for its rate limits: the run has the traffic of many workspaces."""
+"""Seconds of Slack's rate limits in a real second: the run has the traffic of many workspaces."""
 
 REDELIVERY = (0.0, 15 * SLACK_PACE, 75 * SLACK_PACE)
-"""Slack's own attempts come at once, after 1 minute and after 5: here a quarter of that."""
+"""Slack delivers again at once, after 1 minute and after 5 minutes; here after a quarter of that."""
 
 DISCORD_LIMITS = {
     "POST /channels/{channel_id}/messages": (5, 0.5),
@@ -53,22 +53,22 @@ MIXES: tuple[tuple[PlatformName, ...], ...] = (("slack",), ("discord",), ("slack
 
 @dataclass
 class Environment:
-    """The scene of one run."""
+    """The environment of one run."""
 
     slack: SlackDouble
     discord: DiscordDouble
     models: ModelDouble
     postgres: Postgres
-    zygote: Zygote
-    crowd: SimulatedUsers
-    on_discord: DiscordPeople
+    fork_server: ForkServer
+    users: SimulatedUsers
+    discord_people: DiscordPeople
     folder: Path
-    chance: random.Random
-    more: dict[str, Any] = field(default_factory=dict)
+    rng: random.Random
+    extra_settings: dict[str, Any] = field(default_factory=dict)
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
     def settings(self) -> dict[str, Any]:
-        """Settings of every process."""
+        """Return the settings of every process."""
         return {
             "database_url": self.postgres.url,
             "anthropic_api_key": self.models.anthropic_key,
@@ -86,13 +86,13 @@ class Environment:
             "discord_api_url": self.discord.api_url,
             "discord_gateway_url": self.discord.gateway_url,
             "home": ("none",),
-            **self.more,
+            **self.extra_settings,
         }
 
     def specs(
         self, processes: int, *, mixes: Sequence[tuple[PlatformName, ...]] = MIXES, **more: Any
     ) -> list[Callable[[], Spec]]:
-        """What each slot of a fleet runs; asked anew at each start."""
+        """Return what each slot of a process pool runs; called again at each start."""
 
         def one(number: int) -> Callable[[], Spec]:
             def make() -> Spec:
@@ -105,41 +105,41 @@ class Environment:
 
         return [one(number) for number in range(processes)]
 
-    def fleet(self, processes: int, **more: Any) -> ProcessPool:
-        """Processes of this stage."""
-        return ProcessPool(self.zygote, self.specs(processes, **more))
+    def pool(self, processes: int, **more: Any) -> ProcessPool:
+        """Return a process pool in this environment."""
+        return ProcessPool(self.fork_server, self.specs(processes, **more))
 
-    async def greeted(self) -> None:
-        """Let the people say their first words, and wait until they are stored."""
-        await self.crowd.greet(self.on_discord)
+    async def greet_users(self) -> None:
+        """Let users send their first direct messages, and wait until they are stored."""
+        await self.users.greet(self.discord_people)
         until = time.monotonic() + 30
-        while len((await asyncio.to_thread(read_books, self.postgres.url)).turns) < len(self.crowd.questions):
+        while len((await asyncio.to_thread(read_database, self.postgres.admin_url)).turns) < len(self.users.questions):
             if time.monotonic() > until:
                 raise RuntimeError(f"The first questions were not stored; see the logs in {self.folder}")
             await asyncio.sleep(0.3)
 
-    def look(self) -> Verdict:
-        """What stands now."""
+    def judge_now(self) -> Verdict:
+        """Run the checks now."""
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
-        return judge(self.crowd.questions, shown, read_books(self.postgres.url), self.models)
+        return judge(self.users.questions, shown, read_database(self.postgres.admin_url), self.models)
 
-    async def verdict(self, fleets: Sequence[ProcessPool], *, armed_until: float = 0.0) -> Verdict:
-        """What stands in the end, with the turns that waited too long.
+    async def verdict(self, pools: Sequence[ProcessPool], *, armed_until: float = 0.0) -> Verdict:
+        """Run the checks at the end, including those for turns that waited too long.
 
-        ``armed_until``: until then every process was made to die, and there was none to take a turn over.
+        Until ``armed_until``, every process was set to die, and none could take a turn over.
         """
-        await self.keep_house()
-        found = await asyncio.to_thread(self.look)
-        turns = (await asyncio.to_thread(read_books, self.postgres.url)).turns
-        history = [process for fleet in fleets for process in fleet.history]
-        left = [replace(one, at=max(one.at, armed_until)) for one in left_by_the_dead(self.zygote.interrupted, turns)]
+        await self.run_maintenance()
+        found = await asyncio.to_thread(self.judge_now)
+        turns = (await asyncio.to_thread(read_database, self.postgres.admin_url)).turns
+        history = [process for pool in pools for process in pool.history]
+        left = [replace(one, at=max(one.at, armed_until)) for one in orphaned_turns(self.fork_server.orphaned, turns)]
         late = [one for one in left if not one.taken_at or one.taken_at > armed_until]
         judge_orphans(found, late, history, self.postgres.outages, time.monotonic())
         return found
 
-    async def keep_house(self) -> None:
-        """The background work's round, as if its minutes had passed: it settles what died after an answer."""
-        database = Database(self.postgres.url)
+    async def run_maintenance(self) -> None:
+        """Run the maintenance jobs as if their time had come; they settle the calls that died after an answer."""
+        database = Database(self.postgres.admin_url)
         try:
             async with superuser_connection(database) as connection:
                 for table in ("reservations", "ledger"):
@@ -152,18 +152,19 @@ class Environment:
 
 
 @asynccontextmanager
-async def staged(
+async def open_environment(
     seed: int, *, database: dict[str, str] | None = None, folder: Path | None = None, **settings: Any
 ) -> AsyncIterator[Environment]:
-    """Open the scene. ``folder`` keeps the processes' logs; ``settings`` are further ones of every process."""
-    chance = random.Random(seed)
+    """Open the environment. ``folder`` keeps the logs of the processes; ``settings`` are added to those of every
+    process."""
+    rng = random.Random(seed)
     logs = folder or Path(tempfile.mkdtemp(prefix="parley-chaos-logs-"))
     logs.mkdir(parents=True, exist_ok=True)
-    made = manifest()
+    app_manifest = manifest()
     slack = SlackDouble(
-        scopes=made["oauth_config"]["scopes"]["bot"],
-        events=made["settings"]["event_subscriptions"]["bot_events"],
-        commands=[entry["command"] for entry in made["features"]["slash_commands"]],
+        scopes=app_manifest["oauth_config"]["scopes"]["bot"],
+        events=app_manifest["settings"]["event_subscriptions"]["bot_events"],
+        commands=[entry["command"] for entry in app_manifest["features"]["slash_commands"]],
         pace=SLACK_PACE,
         redelivery=REDELIVERY,
     )
@@ -172,9 +173,9 @@ async def staged(
     models.script = script
     with crashing_postgres(database) as postgres:
         await slack.__aenter__()
-        async with discord, models, Zygote() as zygote:
-            people = DiscordPeople(discord, chance)
-            crowd = SimulatedUsers({"slack": SlackPeople(slack, chance), "discord": people}, chance)
-            yield Environment(slack, discord, models, postgres, zygote, crowd, people, logs, chance, settings)
-        # Leaving without an error would assert that no rule was broken; a kill breaks Retry-After.
+        async with discord, models, ForkServer() as fork_server:
+            people = DiscordPeople(discord, rng)
+            users = SimulatedUsers({"slack": SlackPeople(slack, rng), "discord": people}, rng)
+            yield Environment(slack, discord, models, postgres, fork_server, users, people, logs, rng, settings)
+        # Leaving without an error would assert that no platform rule was broken; a kill breaks Retry-After.
         await slack.__aexit__(KeyboardInterrupt, None, None)

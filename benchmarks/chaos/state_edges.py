@@ -1,4 +1,4 @@
-"""Every edge between two states of a turn: processes that die exactly there, again and again."""
+"""Kills processes exactly at each edge between two states of a turn, many times."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.chaos.crash_points import EDGES
-from benchmarks.chaos.environment import MIXES, Environment, staged
+from benchmarks.chaos.environment import MIXES, Environment, open_environment
 from benchmarks.chaos.process_pool import ProcessPool
-from benchmarks.chaos.run import PATIENCE, Result, report, settled
+from benchmarks.chaos.run import SETTLE_TIMEOUT, Result, report, wait_until_settled
 from benchmarks.chaos.simulated_users import PlatformName
 from benchmarks.chaos.worker import Spec
 
-SHORT = 2000
-"""Tokens of a prompt, which threads outgrow early: summaries are made, and their edges are passed too."""
-FEW, LONG, OFTEN = 12, 40, 0.95
-"""Conversations at once, questions of one at most, and how many of all go on with one: long threads, for that too."""
+PROMPT_TOKENS = 2000
+"""Tokens of a prompt. Threads soon exceed it, so that summaries are made and their edges are passed too."""
+CONVERSATIONS, MAX_QUESTIONS, FOLLOW_UP_SHARE = 12, 40, 0.95
+"""Concurrent conversations, questions in each, and the share of follow-ups: threads must be long for summaries."""
 
 
-async def storm_edges(
+async def kill_at_edges(
     seed: int,
     times: int,
     *,
@@ -30,58 +30,64 @@ async def storm_edges(
     edges: Sequence[str] = EDGES,
     rate: float = 6.0,
     logs: Path | None = None,
-    patience: float = PATIENCE,
-    most: float = 60.0,
-    mixed: bool = False,
+    settle_timeout: float = SETTLE_TIMEOUT,
+    max_seconds: float = 60.0,
+    all_at_once: bool = False,
     note: Callable[[str], None] = print,
 ) -> Result:
-    """Kill ``times`` processes at each edge; ``rate`` are events a second, ``most`` seconds an edge may take.
+    """Kill ``times`` processes at each edge. ``rate`` is events a second; an edge takes at most ``max_seconds``.
 
-    ``mixed``: all edges at once, each process dying at the next of them.
+    With ``all_at_once``, all edges run at once, and each process dies at the next of them.
     """
     began, kills = time.monotonic(), 0
-    fleets: list[ProcessPool] = []
-    async with staged(seed, folder=logs, prompt_tokens=SHORT) as stage:
-        stage.crowd.conversations, stage.crowd.longest, stage.crowd.follows = FEW, LONG, OFTEN
-        for together in [list(edges)] if mixed else [[edge] for edge in edges]:
-            fleet = armed(stage, processes, together)
-            fleets.append(fleet)
-            found = await _at(stage, fleet, times * len(together), rate, most)
+    pools: list[ProcessPool] = []
+    async with open_environment(seed, folder=logs, prompt_tokens=PROMPT_TOKENS) as environment:
+        environment.users.conversations, environment.users.max_questions, environment.users.follow_up_share = (
+            CONVERSATIONS,
+            MAX_QUESTIONS,
+            FOLLOW_UP_SHARE,
+        )
+        for together in [list(edges)] if all_at_once else [[edge] for edge in edges]:
+            pool = armed_pool(environment, processes, together)
+            pools.append(pool)
+            found = await _kill_at_edge(environment, pool, times * len(together), rate, max_seconds)
             kills += found
             note(f"{', '.join(together)}: {found} kills, {time.monotonic() - began:.0f} s")
-        calm = stage.fleet(processes)
-        fleets.append(calm)
-        await calm.start()
+        unarmed = environment.pool(processes)
+        pools.append(unarmed)
+        await unarmed.start()
         armed_until = time.monotonic()
-        await settled(stage, calm, patience)
-        await calm.close()
+        await wait_until_settled(environment, unarmed, settle_timeout)
+        await unarmed.close()
         spent = time.monotonic() - began
-        return await report(stage, fleets, seed, spent, kills=kills, armed_until=armed_until)
+        return await report(environment, pools, seed, spent, kills=kills, armed_until=armed_until)
 
 
-def armed(
-    stage: Environment, processes: int, edges: Sequence[str], mixes: Sequence[tuple[PlatformName, ...]] = MIXES
+def armed_pool(
+    environment: Environment, processes: int, edges: Sequence[str], mixes: Sequence[tuple[PlatformName, ...]] = MIXES
 ) -> ProcessPool:
-    """Processes that die at one of the edges each, at its first passage or one soon after."""
+    """Return a pool of processes that die at one of the edges each, at its first passage or one soon after."""
 
     def arm(make: Callable[[], Spec]) -> Callable[[], Spec]:
         return lambda: replace(make(), point=next(points), at=next(passages))
 
     points, passages = itertools.cycle(edges), itertools.cycle([1, 2, 1, 4, 1, 3])
-    return ProcessPool(stage.zygote, [arm(make) for make in stage.specs(processes, mixes=mixes)])
+    return ProcessPool(environment.fork_server, [arm(make) for make in environment.specs(processes, mixes=mixes)])
 
 
-async def _at(stage: Environment, fleet: ProcessPool, times: int, rate: float, most: float) -> int:
-    """Ask until enough processes have died there; the number that did."""
-    asking = asyncio.create_task(stage.crowd.ask(10**6, 10**6 / rate))
-    starting = asyncio.create_task(fleet.start())
-    until, deaths = time.monotonic() + most, 0
+async def _kill_at_edge(
+    environment: Environment, pool: ProcessPool, times: int, rate: float, max_seconds: float
+) -> int:
+    """Ask until enough processes have died at the edge; return how many did."""
+    asking = asyncio.create_task(environment.users.ask(10**6, 10**6 / rate))
+    starting = asyncio.create_task(pool.start())
+    until, deaths = time.monotonic() + max_seconds, 0
     while deaths < times and time.monotonic() < until:
         await asyncio.sleep(0.1)
-        deaths = sum(bool(process.died_at) for process in fleet.history)
+        deaths = sum(bool(process.died_at) for process in pool.history)
     asking.cancel()
     starting.cancel()
     await asyncio.gather(asking, starting, return_exceptions=True)
-    await stage.crowd.quiet()
-    await fleet.close()
+    await environment.users.wait_until_delivered()
+    await pool.close()
     return deaths

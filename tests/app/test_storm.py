@@ -1,4 +1,4 @@
-"""Turns through the whole engine under random faults and stops: the ledger is the providers' bill."""
+"""Tests that the ledger equals the providers' bill under random faults and stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small versions of the benchmarks: what they promise, without their times."""
+"""Runs small versions of the benchmarks and checks their results, not their times."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from benchmarks import provider_outage, reservations, smalltalk_data, streaming_
 async def test_reservations_of_two_processes_never_pass_the_limit(database_url: str) -> None:
     seen = await reservations.measure(database_url, requests=600, processes=2)
     assert sum(seen.ended.values()) == 600
-    assert min(seen.ended["refused"], seen.ended["settled"], seen.ended["left behind"]) > 0
+    assert min(seen.ended["refused"], seen.ended["settled"], seen.ended["left by a dead process"]) > 0
     assert seen.over == 0
     assert seen.days == dict.fromkeys(seen.days, (seen.settled_tokens, 0))
 
 
-async def test_an_outage_costs_few_calls_and_ends_by_itself() -> None:
+async def test_an_outage_costs_few_calls_and_recovers_by_itself() -> None:
     seen = await provider_outage.measure(
-        provider_outage.DOWN["overloaded (529)"], down=["anthropic"], asked=["anthropic"], seconds=60
+        provider_outage.FAULTS["overloaded (529)"], down=["anthropic"], configured=["anthropic"], seconds=60
     )
     assert seen.answered == 0
     assert seen.calls_per_request <= 1.2
-    assert seen.back_after < 240
+    assert seen.recovery_seconds < 240
     second = await provider_outage.measure(
-        provider_outage.DOWN["failing (500)"], down=["anthropic"], asked=["anthropic", "openai"], seconds=60
+        provider_outage.FAULTS["failing (500)"], down=["anthropic"], configured=["anthropic", "openai"], seconds=60
     )
     assert second.answered == second.requests
     assert second.calls_per_request <= 1.2
@@ -35,7 +35,7 @@ async def test_a_stopped_stream_stops_within_one_piece() -> None:
 
 
 def data_set(folder: Path) -> Path:
-    """Four threads of up to six turns over a corpus of short texts."""
+    """Write a data set: four threads of up to six turns, and a corpus of short texts."""
     corpus = [
         {"_id": f"d{n}", "title": f"Rule {n}", "text": f"Rule {n}\nRule {n} allows {n} days. It holds since {n}. " * 4}
         for n in range(40)
@@ -63,20 +63,20 @@ async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: st
     assert seen.by_layout["as shipped"] < seen.by_layout["no breakpoint"]
 
 
-def test_small_talk_asks_for_messages_that_are_there(tmp_path: Path) -> None:
+def test_small_talk_questions_have_their_evidence_in_the_conversation(tmp_path: Path) -> None:
     corpus = [
         {"_id": f"c{n}", "text": f"Time: 202601{1 + n % 28:02}_10:00\n" + "\n".join(["Ann: Hello.", "Ben: Hi."] * 3)}
-        for n in range(smalltalk_data.SESSIONS * max(smalltalk_data.BUSY))
+        for n in range(smalltalk_data.SESSIONS * max(smalltalk_data.EXCHANGES_PER_SESSION))
     ]
     (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
-    filling = smalltalk_data.fillers(tmp_path)
-    for number, busy in enumerate(smalltalk_data.BUSY):
-        made = smalltalk_data.conversation(number, filling)
+    exchanges_to_insert = smalltalk_data.fillers(tmp_path)
+    for number, exchanges in enumerate(smalltalk_data.EXCHANGES_PER_SESSION):
+        made = smalltalk_data.conversation(number, exchanges_to_insert)
         said = {turn["id"]: turn for turn in made["turns"]}
-        own = sum(map(len, smalltalk_data.told()[0]))
-        assert len(said) == len(made["turns"]) == own + 6 * busy * smalltalk_data.SESSIONS
+        own = sum(map(len, smalltalk_data.read_script()[0]))
+        assert len(said) == len(made["turns"]) == own + 6 * exchanges * smalltalk_data.SESSIONS
         assert all(set(question["evidence"]) <= set(said) for question in made["questions"])
         assert {turn["text"] for turn in said.values()} > {
-            line.text for group in smalltalk_data.told()[0] for line in group
+            line.text for group in smalltalk_data.read_script()[0] for line in group
         }
-    assert smalltalk_data.conversation(0, filling) == smalltalk_data.conversation(0, filling)
+    assert smalltalk_data.conversation(0, exchanges_to_insert) == smalltalk_data.conversation(0, exchanges_to_insert)

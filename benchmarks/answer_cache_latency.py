@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.benchmark_database import fresh_postgres, run, table
+from benchmarks.harness import fresh_postgres, run, table
 from benchmarks.long_thread_tokens import headings
 from bot.app import App, open_app
 from bot.commands.ask import NullSurface

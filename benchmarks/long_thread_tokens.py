@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.benchmark_database import fresh_postgres, run, table
+from benchmarks.harness import fresh_postgres, run, table
 from bot.app import App, open_app
 from bot.commands.ask import NullSurface
 from bot.config import Settings

@@ -19,7 +19,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from benchmarks.benchmark_database import table
+from benchmarks.harness import table
 from benchmarks.provider_clients import provider
 from bot.commands.ask import NullSurface
 from bot.config import Settings

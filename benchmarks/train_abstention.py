@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.weak_evidence_data import EvidenceCase, beir, turns
+from benchmarks.make_weak_evidence_data import EvidenceCase, beir, turns
 from bot.errors import UsageError
 from bot.evals.abstention import Case, auc, encoded
 from knowledge import evidence_confidence as shipped

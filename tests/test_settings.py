@@ -64,3 +64,19 @@ def test_home_decides_the_tenant_of_a_workspace(
 ) -> None:
     monkeypatch.setenv("PARLEY_HOME", home)
     assert load().tenant_of(workspace, alone=alone) == tenant
+
+
+@pytest.mark.parametrize("entry", ["*", "10.1.*.evil", "wiki.*", "http://wiki.corp", "10.0.0.0/99", "wiki.corp:80"])
+def test_bad_entry_of_hosts_to_fetch_stops_the_start(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    monkeypatch.setenv("PARLEY_FETCH_ALLOW", f"wiki.corp, {entry}")
+    with pytest.raises(ConfigError) as refused:
+        load()
+    text = str(refused.value)
+    assert text.startswith(f"PARLEY_FETCH_ALLOW: {entry} ")
+    assert "such as" in text
+    assert "\n" not in text
+
+
+def test_hosts_networks_and_patterns_of_addresses_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_FETCH_ALLOW", "wiki.corp, *.corp, 10.1.*, 10.0.0.0/8, ::1, localhost")
+    assert load().fetch_allow == ("wiki.corp", "*.corp", "10.1.*", "10.0.0.0/8", "::1", "localhost")

@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.benchmark_database import run, table
+from benchmarks.chaos.edge_storm import kill_at_edges
 from benchmarks.chaos.run import Result, run_chaos
-from benchmarks.chaos.state_edges import kill_at_edges
+from benchmarks.harness import run, table
 
 
 def main() -> None:

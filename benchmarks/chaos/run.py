@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.chaos.checks import OPEN, Verdict, percentile, read_database
-from benchmarks.chaos.environment import Environment, open_environment
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
+from benchmarks.chaos.test_bed import Environment, open_environment
 
 SETTLE_TIMEOUT = 150.0
 """Seconds in which everything must settle after the last fault; Slack's last redelivery is within them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.fault_storm import measure
+from benchmarks.ledger_under_faults import measure
 
 
 async def test_the_ledger_equals_the_bill_in_a_storm(database_url: str) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import provider_outage, reservations, smalltalk_data, streaming_overhead, thread_costs, thread_data
+from benchmarks import (
+    costs_vs_naive_bot,
+    make_smalltalk_data,
+    provider_outage,
+    reservations,
+    streaming_overhead,
+    thread_dataset,
+)
 
 
 async def test_reservations_of_two_processes_never_pass_the_limit(database_url: str) -> None:
@@ -49,10 +56,10 @@ def data_set(folder: Path) -> Path:
 
 
 async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: str, tmp_path: Path) -> None:
-    turns = thread_data.read(data_set(tmp_path), threads=4)
+    turns = thread_dataset.read(data_set(tmp_path), threads=4)
     assert len(turns) == 3 + 4 + 5 + 6
     assert next(asked.passages[0].title for asked in turns if asked.thread == 0) == "Rule 7"
-    seen = await thread_costs.measure(database_url, turns)
+    seen = await costs_vs_naive_bot.measure(database_url, turns)
     bots = seen.bots
     assert {bot.answers for bot in bots.values()} == {18}
     assert bots["naive"].usd > bots["naive, passages of this turn only"].usd > bots["trimmed and cached"].usd
@@ -66,17 +73,19 @@ async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: st
 def test_small_talk_questions_have_their_evidence_in_the_conversation(tmp_path: Path) -> None:
     corpus = [
         {"_id": f"c{n}", "text": f"Time: 202601{1 + n % 28:02}_10:00\n" + "\n".join(["Ann: Hello.", "Ben: Hi."] * 3)}
-        for n in range(smalltalk_data.SESSIONS * max(smalltalk_data.EXCHANGES_PER_SESSION))
+        for n in range(make_smalltalk_data.SESSIONS * max(make_smalltalk_data.EXCHANGES_PER_SESSION))
     ]
     (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
-    exchanges_to_insert = smalltalk_data.fillers(tmp_path)
-    for number, exchanges in enumerate(smalltalk_data.EXCHANGES_PER_SESSION):
-        made = smalltalk_data.conversation(number, exchanges_to_insert)
+    exchanges_to_insert = make_smalltalk_data.fillers(tmp_path)
+    for number, exchanges in enumerate(make_smalltalk_data.EXCHANGES_PER_SESSION):
+        made = make_smalltalk_data.conversation(number, exchanges_to_insert)
         said = {turn["id"]: turn for turn in made["turns"]}
-        own = sum(map(len, smalltalk_data.read_script()[0]))
-        assert len(said) == len(made["turns"]) == own + 6 * exchanges * smalltalk_data.SESSIONS
+        own = sum(map(len, make_smalltalk_data.read_script()[0]))
+        assert len(said) == len(made["turns"]) == own + 6 * exchanges * make_smalltalk_data.SESSIONS
         assert all(set(question["evidence"]) <= set(said) for question in made["questions"])
         assert {turn["text"] for turn in said.values()} > {
-            line.text for group in smalltalk_data.read_script()[0] for line in group
+            line.text for group in make_smalltalk_data.read_script()[0] for line in group
         }
-    assert smalltalk_data.conversation(0, exchanges_to_insert) == smalltalk_data.conversation(0, exchanges_to_insert)
+    assert make_smalltalk_data.conversation(0, exchanges_to_insert) == make_smalltalk_data.conversation(
+        0, exchanges_to_insert
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.chaos.__main__ import print_result
+from benchmarks.chaos.edge_storm import kill_at_edges
 from benchmarks.chaos.run import Result, run_chaos
-from benchmarks.chaos.state_edges import kill_at_edges
-from benchmarks.rolling import roll
+from benchmarks.rolling_restarts import roll
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from benchmarks.chaos.checks import OPEN, read_database
-from benchmarks.chaos.environment import Environment, open_environment
 from benchmarks.chaos.process_pool import Process, ProcessPool
 from benchmarks.chaos.simulated_users import Question, sentence_count
+from benchmarks.chaos.test_bed import Environment, open_environment
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 

@@ -1,7 +1,7 @@
 """Compares the ledger with the providers' bill after a thousand turns under random faults, stops, shutdowns and
 fallbacks.
 
-    python -m benchmarks.fault_storm [--turns 1000]
+    python -m benchmarks.ledger_under_faults [--turns 1000]
 
 Every turn runs the full path: dispatcher, engine, real SDKs over sockets to the provider double, Postgres. Each ledger
 row that is not marked as estimated must equal a line of the bill, token for token and dollar for dollar. Each line of
@@ -26,7 +26,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.benchmark_database import fresh_postgres, table
+from benchmarks.harness import fresh_postgres, table
 from benchmarks.provider_clients import provider
 from bot.commands.ask import NullSurface
 from bot.config import Settings

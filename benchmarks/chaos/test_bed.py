@@ -31,6 +31,7 @@ from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
 from bot.platforms.slack.manifest import manifest
 from bot.store.session import Database
+from tests.databases import superuser_connection
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
@@ -140,7 +141,7 @@ class Environment:
         """Run the maintenance jobs as if their time had come; they settle the calls that died after an answer."""
         database = Database(self.postgres.admin_url)
         try:
-            async with database.engine.begin() as connection:
+            async with superuser_connection(database) as connection:
                 for table in ("reservations", "ledger"):
                     aged = f"UPDATE {table} SET created_at = created_at - interval '1 hour'"
                     await connection.execute(text(aged))

@@ -1,6 +1,6 @@
 """Writes pairs of questions: paraphrases, and traps that look alike but ask something else.
 
-    python -m benchmarks.paraphrase_data PAIRS.jsonl [--pairs 4000] [--seed 7]
+    python -m benchmarks.make_paraphrase_data PAIRS.jsonl [--pairs 4000] [--seed 7]
     parley eval cache --data PAIRS.jsonl --json
 
 Each line has ``a``, ``b``, ``same`` and ``kind``. Paraphrases change the form of the question, courtesy, contractions,

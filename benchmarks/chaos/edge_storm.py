@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.chaos.crash_points import EDGES
-from benchmarks.chaos.environment import MIXES, Environment, open_environment
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.run import SETTLE_TIMEOUT, Result, report, wait_until_settled
 from benchmarks.chaos.simulated_users import PlatformName
+from benchmarks.chaos.test_bed import MIXES, Environment, open_environment
 from benchmarks.chaos.worker import Spec
 
 PROMPT_TOKENS = 2000

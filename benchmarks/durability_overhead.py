@@ -1,6 +1,6 @@
 """Measures the latency that durability adds: until the first message, and until the model call.
 
-    python -m benchmarks.durability [--turns 300] [--at-once 1 8]
+    python -m benchmarks.durability_overhead [--turns 300] [--at-once 1 8]
 
 Runs the same dispatcher and engine twice: over Postgres with its notifications, and over a store in memory. The surface
 and the model respond at once, so the difference is the time that the store takes. All times are milliseconds from the
@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from benchmarks.benchmark_database import fresh_postgres, table
+from benchmarks.harness import fresh_postgres, table
 from bot.app import expected_tokens
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher

@@ -1,6 +1,6 @@
 """Loads one process and measures its response times, event loop delay, memory growth and resource use.
 
-    python -m benchmarks.load --minutes 10 --events 50 --streams 200
+    python -m benchmarks.load_test --minutes 10 --events 50 --streams 200
 
 Simulated users send ``events`` messages a second as the platforms deliver them. Some are questions (a Slack mention is
 two events), the others are messages between users that the bot ignores. Each answer streams long enough that
@@ -23,12 +23,12 @@ from pathlib import Path
 import psutil
 from sqlalchemy import create_engine, text
 
-from benchmarks.benchmark_database import run, table
 from benchmarks.chaos.checks import percentile
-from benchmarks.chaos.environment import Environment, open_environment
 from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import Process
 from benchmarks.chaos.simulated_users import TAG, PlatformName
+from benchmarks.chaos.test_bed import Environment, open_environment
+from benchmarks.harness import run, table
 from bot.store.session import driver_url
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack_world import Message

@@ -1,6 +1,6 @@
 """Measures how much evidence is left after passages are compressed to a share of their tokens.
 
-    python -m benchmarks.compression DIR [--share 0.5] [--passages 5] [--words]
+    python -m benchmarks.passage_compression DIR [--share 0.5] [--passages 5] [--words]
 
 DIR contains ``questions.jsonl`` (``question``, ``corpus`` and ``references`` with ``start_index`` and ``end_index``)
 and a document ``CORPUS.md`` for each corpus. Documents are chunked as for the index, and BM25 finds the passages.

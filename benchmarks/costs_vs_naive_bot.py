@@ -1,6 +1,6 @@
 """Replays threads and compares the dollars per answer of Parley with a naive bot, on one provider double in one run.
 
-    python -m benchmarks.thread_costs --data FOLDER [--threads 200]
+    python -m benchmarks.costs_vs_naive_bot --data FOLDER [--threads 200]
 
 FOLDER contains ``corpus.jsonl``, ``queries.jsonl`` (with ``user_turns``) and ``qrels.tsv``. Parley answers with its
 engine, the real SDK and Postgres. The naive bot sends the whole history and the passages of every turn to the strong
@@ -27,9 +27,9 @@ from pathlib import Path
 from sqlalchemy import text
 
 from benchmarks import prompt_layouts
-from benchmarks.benchmark_database import fresh_postgres, table
+from benchmarks.harness import fresh_postgres, table
 from benchmarks.provider_clients import provider
-from benchmarks.thread_data import Asked, read
+from benchmarks.thread_dataset import Asked, read
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.answer import prompt

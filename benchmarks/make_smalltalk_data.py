@@ -1,10 +1,10 @@
 """Builds months of small talk between two people with questions about it, as input for ``parley eval memory``.
 
-    python -m benchmarks.smalltalk_data FOLDER > smalltalk.json
+    python -m benchmarks.make_smalltalk_data FOLDER > smalltalk.json
 
 ``smalltalk.txt`` contains the facts that the two tell each other, and questions that avoid their words; some questions
 need several messages of different months. Exchanges from the dated chat logs in FOLDER (BEIR format, as
-``benchmarks.conversation_data`` reads them) are inserted between them under the same two names. A session of some
+``benchmarks.make_conversation_data`` reads them) are inserted between them under the same two names. A session of some
 twenty messages has one time and several subjects. Three conversations have two inserted exchanges a session, the fourth
 has four. Deterministic.
 """
@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.conversation_data import exchanges
+from benchmarks.make_conversation_data import exchanges
 
 SCRIPT_FILE = Path(__file__).with_name("smalltalk.txt")
 NAMES = {"M": "Maya", "T": "Tomas"}

@@ -1,6 +1,6 @@
 """Restarts all processes one by one under load and checks that nothing is lost.
 
-    python -m benchmarks.rolling --restarts 50 --events-per-second 8 --seed 1
+    python -m benchmarks.rolling_restarts --restarts 50 --events-per-second 8 --seed 1
 
 Each time, the next process is ready before the old one gets SIGTERM.
 """
@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.benchmark_database import run
 from benchmarks.chaos.__main__ import print_result
-from benchmarks.chaos.environment import open_environment
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.run import SETTLE_TIMEOUT, Result, report, wait_until_settled
+from benchmarks.chaos.test_bed import open_environment
+from benchmarks.harness import run
 
 
 async def roll(

@@ -1,6 +1,6 @@
 """Measures search on a large tenant: latency of both legs and of the whole search, filtered recall, and memory.
 
-    python -m benchmarks.scale --database-url URL --chunks 100000
+    python -m benchmarks.search_scale --database-url URL --chunks 100000
 
 Fills a scratch schema that is dropped afterwards. Word frequencies of the generated texts are those of an encyclopedia;
 the vectors are clustered around centers, as for texts on a few subjects. One chunk in a hundred belongs to a single

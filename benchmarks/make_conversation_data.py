@@ -1,6 +1,6 @@
 """Builds long conversations with questions from dated chat logs in BEIR format, as input for ``parley eval memory``.
 
-    python -m benchmarks.conversation_data FOLDER --turns 600 > conversations.json
+    python -m benchmarks.make_conversation_data FOLDER --turns 600 > conversations.json
 
 Each document of the corpus is one exchange: its first line is ``Time: YYYYMMDD_HH:MM``, the others are ``Name: text``.
 A conversation joins exchanges in order of time. The relevance judgments of a question name whole exchanges. Its

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.benchmark_database import fresh_postgres, run
+from benchmarks.harness import fresh_postgres, run
 from bot import commands
 from bot.app import App, open_app
 from bot.commands import ask
@@ -65,7 +65,7 @@ PEOPLE: Mapping[str, Kind] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Harbor:
     """A source of one document."""
 
@@ -296,8 +296,8 @@ async def _fill(app: App, tenant_id: str) -> str:
     listed = await commands.run("docs", "list", _member_context(app, tenant_id, "general", boss))
     assert listed.table is not None
     columns = listed.table.columns
-    audience, number = columns.index("audience"), columns.index("id")
-    return next(str(row[number]) for row in listed.table.rows if row[audience] == TENANT_AUDIENCE)
+    at_audience, at_id = columns.index("audience"), columns.index("id")
+    return next(str(row[at_id]) for row in listed.table.rows if row[at_audience] == TENANT_AUDIENCE)
 
 
 def _member_context(app: App, tenant_id: str, channel: str, author: Author) -> Context:

@@ -1,4 +1,4 @@
-"""The composition root: everything is built here, once, and closed in the reverse order."""
+"""The composition root: builds everything once and closes it in reverse order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar
 
-from bot.channel_sources import channel_opener
+from bot.channel_history_sources import channel_opener
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.engine.answer import budget, prompt
+from bot.engine.answer import budget_limits, prompt
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.engine import Engine
@@ -52,13 +52,13 @@ from knowledge.rerankers import build_reranker
 from knowledge.retriever import Retriever
 
 SHUTDOWN_GRACE = 10.0
-LINE_SECONDS = 2.0
-"""Seconds that the start waits until other processes can see that this one lives."""
+CONNECT_SECONDS = 2.0
+"""How long the start waits until other processes can see that this one lives."""
 
 Port = TypeVar("Port")
 
 
-def _itself(port: Port) -> Port:
+def _unchanged(port: Port) -> Port:
     return port
 
 
@@ -77,28 +77,28 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What may stand around the ports as they are wired, for those who watch or replace one; nothing by default."""
+    """Functions that wrap or replace ports as they are wired, for tests and benchmarks."""
 
-    stores: Callable[[Stores], Stores] = _itself
-    llm: Callable[[LLM], LLM] = _itself
-    search: Callable[[Search], Search] = _itself
+    stores: Callable[[Stores], Stores] = _unchanged
+    llm: Callable[[LLM], LLM] = _unchanged
+    search: Callable[[Search], Search] = _unchanged
     engine: type[Engine] = Engine
 
 
 async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
-    """The address of the database, its server started where it is the embedded one. Raises ConfigError."""
+    """Return the URL of the database; start its server if it is the embedded one. Raises ConfigError."""
     if settings.database_url:
         return settings.database_url.get_secret_value()
     server = await asyncio.to_thread(embedded_server.start, settings.data_dir)
     stack.callback(server.release)
     watching = asyncio.create_task(server.watch(), name="watching the embedded database")
-    stack.push_async_callback(_ended, watching)
+    stack.push_async_callback(_cancelled, watching)
     return server.url
 
 
 @asynccontextmanager
 async def opened_database(settings: Settings) -> AsyncIterator[Database]:
-    """The migrated database alone, for commands that need no model. Raises ConfigError."""
+    """Open the migrated database alone, for commands that need no model. Raises ConfigError."""
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
         await asyncio.to_thread(migrate.upgrade, url)
@@ -115,17 +115,17 @@ def opened_stores(
 
 
 def expected_tokens(settings: Settings, count: Callable[[str], int]) -> Callable[[int], int]:
-    """How many tokens are set aside for a question of so many when it is accepted."""
+    """Return the function that estimates the tokens to reserve for a question of so many tokens."""
 
     @cache
     def system() -> int:
         return count(prompt.SYSTEM)
 
-    return lambda question: budget.expected(question, system=system(), settings=settings)
+    return lambda question: budget_limits.expected(question, system=system(), settings=settings)
 
 
 def build_models(settings: Settings) -> Models:
-    """The embedder of the settings, and how those of earlier settings are opened. Raises EmbeddingError."""
+    """Return the configured embedder, and a way to open those of earlier settings. Raises EmbeddingError."""
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
     address = settings.openai_base_url
 
@@ -149,9 +149,9 @@ async def open_app(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     overrides: Overrides = Overrides(),
 ) -> AsyncIterator[App]:
-    """Start what is needed, migrate, and wire it. Raises ConfigError.
+    """Start everything, migrate the schema, and wire it. Raises ConfigError.
 
-    The embedding model loads when it is first used; ``warm`` begins at once, beside the start of the database.
+    The embedding model loads on its first use; ``warm`` loads it at once, while the database starts.
     """
     share_the_processor()
     async with AsyncExitStack() as stack:
@@ -163,12 +163,11 @@ async def open_app(
         stack.push_async_callback(models.aclose)
         if warm:
             models.current.warm()
-            stack.push_async_callback(_ended, asyncio.create_task(_ready(llm)))
+            stack.push_async_callback(_cancelled, asyncio.create_task(_ready(llm)))
         database = await stack.enter_async_context(opened_database(settings))
         retriever, ingestor = _open_knowledge(settings, database, models, stack)
         address = database.engine.url.render_as_string(hide_password=False)
         queue, notifications = Queue(address), Notifications(address)
-        workspace_pacing = WorkspacePacing(notifications.process_id)
         stack.push_async_callback(queue.aclose)
         stores = overrides.stores(
             open_stores(
@@ -180,35 +179,10 @@ async def open_app(
                 expected=expected_tokens(settings, counter.count),
             )
         )
-        search = overrides.search(retriever)
-        reader = FileReader()
-        stack.push_async_callback(reader.aclose)
-        engine = overrides.engine(
-            stores=stores,
-            search=search,
-            llm=llm,
-            settings=settings,
-            count_tokens=counter.count,
-            classifier=_classifier(settings, llm, retriever),
-            memory=ThreadMemory(database, models.current),
-            rewriter=None if llm.model("cheap") == extractive.NAME else ModelRewriter(llm),
-            summarizer=None if llm.model("cheap") == extractive.NAME else ModelSummarizer(llm),
-            similar=_similar_answers(database, retriever, models.current),
-            reader=reader,
-            workspace_pacing=workspace_pacing,
-            clock=clock,
-        )
-        dispatcher = Dispatcher(
-            engine=engine,
-            stores=stores,
-            max_question_chars=settings.max_question_chars,
-            clock=clock,
-            max_turns=settings.max_turns,
-        )
-        stack.push_async_callback(
-            _ended, asyncio.create_task(workspace_pacing.serve(_tell(database)), name="telling of edits")
-        )
-        await _open_line(notifications, dispatcher, workspace_pacing, stack)
+        search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
+        wired = _Wired(settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, clock)
+        dispatcher = _open_dispatcher(wired, overrides.engine, stack)
+        await _connect_processes(notifications, dispatcher, pacing, database, stack)
         services = Services(
             settings=settings,
             database=database,
@@ -222,16 +196,61 @@ async def open_app(
             llm=llm,
             prices=prices,
             clock=clock,
-            workspace_pacing=workspace_pacing,
+            workspace_pacing=pacing,
             open_channel=channel_opener(settings, database),
         )
         yield App(settings, database, dispatcher, services, models.current, retriever, ingestor)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wired:
+    """What the engine is built from."""
+
+    settings: Settings
+    database: Database
+    llm: LLM
+    stores: Stores
+    search: Search
+    retriever: Retriever
+    embedder: Embedder
+    count_tokens: Callable[[str], int]
+    pacing: WorkspacePacing
+    clock: Callable[[], datetime]
+
+
+def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitStack) -> Dispatcher:
+    """Build the engine and the dispatcher over it."""
+    settings, llm = wired.settings, wired.llm
+    reader, has_model = FileReader(), llm.model("cheap") != extractive.NAME
+    stack.push_async_callback(reader.aclose)
+    engine = engine_type(
+        stores=wired.stores,
+        search=wired.search,
+        llm=llm,
+        settings=settings,
+        count_tokens=wired.count_tokens,
+        classifier=_classifier(settings, llm, wired.retriever),
+        memory=ThreadMemory(wired.database, wired.embedder),
+        rewriter=ModelRewriter(llm) if has_model else None,
+        summarizer=ModelSummarizer(llm) if has_model else None,
+        similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
+        reader=reader,
+        workspace_pacing=wired.pacing,
+        clock=wired.clock,
+    )
+    return Dispatcher(
+        engine=engine,
+        stores=wired.stores,
+        max_question_chars=settings.max_question_chars,
+        clock=wired.clock,
+        max_turns=settings.max_turns,
+    )
+
+
 def _open_knowledge(
     settings: Settings, database: Database, models: Models, stack: AsyncExitStack
 ) -> tuple[Retriever, Ingestor]:
-    """What reads the documents and what takes them in. Raises EmbeddingError."""
+    """Build retrieval and ingestion. Raises EmbeddingError."""
     reranker = build_reranker(settings.reranker, models.current)
     if reranker is not None:
         stack.push_async_callback(reranker.aclose)
@@ -248,16 +267,20 @@ def _open_knowledge(
     return retriever, ingestor
 
 
-async def _open_line(
-    notifications: Notifications, dispatcher: Dispatcher, workspace_pacing: WorkspacePacing, stack: AsyncExitStack
+async def _connect_processes(
+    notifications: Notifications,
+    dispatcher: Dispatcher,
+    pacing: WorkspacePacing,
+    database: Database,
+    stack: AsyncExitStack,
 ) -> None:
-    """Let the desk hear other processes, and them see that this one lives; it closes before the line does."""
-    listening = asyncio.create_task(
-        notifications.serve(dispatcher.notice, workspace_pacing.receive_report), name="line to the database"
-    )
-    stack.push_async_callback(_ended, listening)
+    """Exchange notifications with other processes. The dispatcher closes before the connection does."""
+    reporting = asyncio.create_task(pacing.serve(_tell(database)), name="reports of edits")
+    stack.push_async_callback(_cancelled, reporting)
+    listening = asyncio.create_task(notifications.serve(dispatcher.notice, pacing.receive_report), name="notifications")
+    stack.push_async_callback(_cancelled, listening)
     with suppress(TimeoutError):
-        await asyncio.wait_for(notifications.connected(), LINE_SECONDS)
+        await asyncio.wait_for(notifications.connected(), CONNECT_SECONDS)
     stack.push_async_callback(dispatcher.close, SHUTDOWN_GRACE)
 
 
@@ -269,25 +292,26 @@ def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:
 
 
 def _similar_answers(database: Database, retriever: Retriever, embedder: Embedder) -> SimilarAnswers | None:
-    """Answers are compared by the vectors of their questions, where a vector costs nothing."""
+    """Return the search for similar answers, or None if the vector of a question costs money."""
     if embedder.billed:
         return None
     return PostgresSimilarAnswers(database, retriever.encode_ahead, retriever.model)
 
 
 def _classifier(settings: Settings, llm: LLM, retriever: Retriever) -> Classifier:
-    """The router's weights know the vectors of one embedding model; with another they see the question's form."""
+    """Build the router's classifier. Its weights fit one embedding model; with another it uses the question's form."""
     known = retriever.model == shipped().embedding_model
     local = LocalClassifier(settings.strong_share, retriever.encode_ahead if known else None)
     return ModelClassifier(llm, local) if settings.router == "model" else local
 
 
 async def _ready(llm: LLM) -> None:
-    """Load what the models need; a fault shows, in its own words, when a question is asked."""
+    """Load what the models need. A failure is shown when a question is asked."""
     with suppress(ParleyError):
         await llm.ready()
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a background task and wait for its end."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

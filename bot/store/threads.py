@@ -12,7 +12,7 @@ from sqlalchemy import UUID, bindparam, func, select, update
 from sqlalchemy import exists as any_row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.pipeline import Statement, Template, send
+from bot.store.pipelined_transactions import Statement, Template, send
 from bot.store.schema import messages as message_table
 from bot.store.schema import threads, turns
 from bot.types.conversation import History, PastMessage, Platform, ThreadKey

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ async def test_people_from_outside_get_the_documents_of_their_channel_alone(
 
         for person in ("alice", "eve"):
             asked = await slack.say("secret", person, question)
-            await slack.until(lambda asked=asked: finished(slack, asked))
+            await slack.until(partial(finished, slack, asked))
             shown = finished(slack, asked)[0].shown
             assert "30 days" not in shown
             assert "only documents added to" in shown, "the reason is given"

@@ -1,0 +1,130 @@
+"""Reads what surrounds a question: attached files and images, and the thread above it, within the prompt's budget.
+
+All of it was written by people or their tools, so it is data for the answer and never an instruction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.engine import user_messages
+from bot.engine.answer import attachment_quotes
+from bot.engine.answer.attempt_state import Attempt
+from bot.engine.answer.context import Context
+from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext, fit
+from bot.engine.ports.llm import Image
+from bot.engine.ports.surface import ContextReader, Surface
+from bot.errors import ParleyError
+from bot.types.conversation import StoredAttachment
+from bot.types.turns import TurnRecord
+from knowledge.errors import KnowledgeError
+from knowledge.types import Passage
+
+log = logging.getLogger(__name__)
+
+SHARE = 2000 / 8000
+"""Share of the prompt's tokens for attachments and the thread above."""
+MAX_FILES = 8
+"""Files of one question that are read."""
+MAX_IMAGES = 4
+FILE_CHARS = 60_000
+"""Characters of one file that are stored with the thread."""
+READ_SECONDS = 45.0
+"""Timeout for reading all files of a question and the thread above it."""
+THREAD_ABOVE = -1
+"""The position under which the thread above is stored among a turn's attachments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """The result of reading: what the prompt shows and, without a model, passages to quote.
+
+    ``files_read`` names the question's own files that were read without a model.
+    """
+
+    context: AttachedContext = NO_ATTACHED_CONTEXT
+    passages: tuple[Passage, ...] = ()
+    files_read: tuple[str, ...] = ()
+
+
+async def read(context: Context, attempt: Attempt, surface: Surface, record: TurnRecord, query: str) -> Attachments:
+    """Read what was not read before and store it with the thread. What cannot be read becomes a note."""
+    start = context.monotonic()
+    known = list(record.attached)
+    images: list[Image] = []
+    if isinstance(surface, ContextReader):
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                if context.settings.has_model:
+                    await _read_thread_above(context, attempt, surface, record, known)
+                await _read_files(context, attempt, surface, known, images)
+        except TimeoutError:
+            attempt.journal.notes.append(user_messages.READ_TOO_SLOWLY)
+    if not known and not images:
+        return Attachments()
+    attempt.journal.timings_ms["attachments"] = context.since(start)
+    fitted = fit(known, int(context.share(SHARE)), context.count, tuple(images))
+    if context.settings.has_model:
+        return Attachments(fitted)
+    question = attempt.turn.question
+    passages = attachment_quotes.passages(question, known) or attachment_quotes.passages(query, known)
+    return Attachments(fitted, passages, _own_files(known))
+
+
+def _own_files(known: Sequence[StoredAttachment]) -> tuple[str, ...]:
+    return tuple(one.name for one in known if one.own and one.kind == "file" and one.text)
+
+
+async def _read_thread_above(
+    context: Context, attempt: Attempt, surface: ContextReader, record: TurnRecord, known: list[StoredAttachment]
+) -> None:
+    history = record.history
+    if history.messages or history.summary or any(one.kind == "thread" for one in known):
+        return
+    turn = attempt.turn
+    try:
+        above = await surface.above()
+    except (ParleyError, OSError) as error:
+        log.warning("turn %s: the thread above was not read: %s", turn.id, error)
+        attempt.journal.notes.append(user_messages.NOT_READ_ABOVE)
+        return
+    if above is None:
+        return
+    found = StoredAttachment(
+        turn.id, THREAD_ABOVE, "thread", "thread", text=above.text[-FILE_CHARS:], people=above.people, own=True
+    )
+    await context.stores.attachments.keep_attachment(turn, found)
+    known.insert(0, found)
+
+
+async def _read_files(
+    context: Context, attempt: Attempt, surface: ContextReader, known: list[StoredAttachment], images: list[Image]
+) -> None:
+    """Read the question's unread files. Text is stored; images are fetched again if the turn runs again."""
+    unread = [(at, one) for at, one in enumerate(known) if one.own and one.kind == "file" and one.text is None]
+    for at, file in unread[:MAX_FILES]:
+        try:
+            content = await _read_file(context, surface, file)
+        except (ParleyError, KnowledgeError, OSError) as error:
+            attempt.journal.notes.append(user_messages.not_read(file.name, str(error)))
+            continue
+        if isinstance(content, Image):
+            if len(images) < MAX_IMAGES:
+                images.append(content)
+            continue
+        known[at] = replace(file, text=content[:FILE_CHARS])
+        await context.stores.attachments.keep_attachment(attempt.turn, known[at])
+    if len(unread) > MAX_FILES:
+        attempt.journal.notes.append(user_messages.more_files(len(unread) - MAX_FILES))
+
+
+async def _read_file(context: Context, surface: ContextReader, file: StoredAttachment) -> str | Image:
+    limit = context.settings.max_file_mb
+    if file.size > limit * 1_000_000:
+        raise ParleyError(f"it is larger than {limit} MB")
+    if context.reader is None:
+        raise ParleyError("files cannot be read here")
+    return await context.reader(file.name, file.content_type, await surface.fetch(file))

@@ -171,6 +171,7 @@ class SlackDouble:
         """Add a message of a past moment ``at`` (Unix time) without sending an event."""
         ts = f"{at + next(self._ticks) / 1e6:.6f}"
         message = Message(self.channel(channel).id, ts, self.user_id(user), [self.world.version(text)], thread_ts)
+        message.team = self.world.users[message.user].team_id
         for name, value in more.items():
             setattr(message, name, value)
         return self.world.add(message)

@@ -42,6 +42,8 @@ class SlackCloud:
 
     def __init__(self, workspaces: Mapping[str, SlackDouble], clock: Callable[[], float]) -> None:
         self.workspaces = dict(workspaces)
+        for team, workspace in self.workspaces.items():
+            _settle(workspace, team)
         self.clock, self.token_seconds = clock, TOKEN_SECONDS
         self.codes: dict[str, str] = {}
         self.tokens: dict[str, IssuedToken] = {}
@@ -122,3 +124,12 @@ class SlackCloud:
         rotation = {"access_token": token, "refresh_token": refresh_token, "expires_in": self.token_seconds}
         bot = {"token_type": "bot", "bot_user_id": BOT_USER, "scope": "chat:write", "is_enterprise_install": org_wide}
         return {"ok": True, **owners, **rotation, **bot}
+
+
+def _settle(workspace: SlackDouble, team: str) -> None:
+    """Make the people of a double members of this workspace, or of one of this organization's."""
+    for user in workspace.world.users.values():
+        if is_organization(team):
+            user.enterprise_user = {"id": user.id, "enterprise_id": team, "teams": [user.team_id]}
+        else:
+            user.team_id = team

@@ -1,4 +1,4 @@
-"""Estimates how likely passages contain the answer to a question, with a small logistic model. Pure.
+"""Estimates how likely passages contain the answer to a question, with a small logistic model. Does no I/O.
 
 Its features come from one pass of the embedding model (cosines, and for each token of the question its best match among
 a passage's tokens) and from the words: which of the question's terms, names and numbers occur in one passage, and in

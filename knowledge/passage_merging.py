@@ -1,4 +1,4 @@
-"""Merges found passages for the reader: removes duplicates and joins neighbors of one document. Pure."""
+"""Merges found passages for the reader: removes duplicates and joins neighbors of one document. Does no I/O."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Serving:
 
 
 def choose_models(before: Serving, configured: str, most_used: str | None) -> Serving:
-    """Return the tenant's models after a process with the model ``configured`` started. Pure.
+    """Return the tenant's models after a process with the model ``configured`` started. Does no I/O.
 
     The process that started last decides. ``most_used`` is the model of most of the stored vectors, for a tenant whose
     model was never recorded.

@@ -1,4 +1,4 @@
-"""Encodes and decodes BM25 postings as bytes. Pure.
+"""Encodes and decodes BM25 postings as bytes. Does no I/O.
 
 The high bits of a chunk's number are its segment, the low 16 bits its place in the segment. An entry of a term in a
 segment has three little-endian u16: place, frequency of the term, length of the chunk in terms. Entries of one term are

@@ -1,4 +1,4 @@
-"""Chunking method ``fixed``: runs of words of about the same number of tokens, which can overlap. Pure."""
+"""Chunking method ``fixed``: runs of words of about the same number of tokens, which can overlap. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Chunking method ``packed``: complete sentences up to a number of tokens, within a section if it is long. Pure."""
+"""Chunking method ``packed``: complete sentences up to a number of tokens, within a section if it is long. Does no I/O.
+"""
 
 from __future__ import annotations
 

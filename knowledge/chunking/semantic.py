@@ -1,4 +1,7 @@
-"""Chunking method ``semantic``: chunks end where the embeddings of the sentences before and after differ most. Pure."""
+"""Chunking method ``semantic``: chunks end where the embeddings of the sentences before and after differ most.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits a document into the units that chunks are made of, and counts the tokens that a chunk may have. Pure.
+"""Splits a document into the units that chunks are made of, and counts the tokens that a chunk may have. Does no I/O.
 
 Units are sentences, words, and blocks that are never split, such as tables and code.
 """

@@ -1,4 +1,4 @@
-"""Detects the format of a file from its content. The file name only decides between kinds of text. Pure."""
+"""Detects the format of a file from its content. The file name only decides between kinds of text. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Decides which IP addresses may be fetched from: public ones, and private ones that the operator allows. Pure."""
+"""Decides which IP addresses may be fetched from: public ones, and private ones that the operator allows. Does no I/O.
+"""
 
 from __future__ import annotations
 

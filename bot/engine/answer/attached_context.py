@@ -1,4 +1,4 @@
-"""Fits attached files and the thread above a question into the prompt's token budget. Pure."""
+"""Fits attached files and the thread above a question into the prompt's token budget. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Splits attached files into passages and picks those that match the question, for answers without a model. Pure."""
+"""Splits attached files into passages and picks those that match the question, for answers without a model.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Works out what the daily token limits leave for an answer: its length, its model, its warnings. Pure.
+"""Works out what the daily token limits leave for an answer: its length, its model, its warnings. Does no I/O.
 
 A turn counts against three limits at once: the asker's, the channel's and the tenant's. The tightest one decides.
 """

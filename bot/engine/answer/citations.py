@@ -1,6 +1,6 @@
 """Checks an answer's citations: renumbers the markers and finds the words of each passage that support the claim.
 
-Pure. The prompt numbers passages from 1; the reader sees numbers by first appearance.
+Does no I/O. The prompt numbers passages from 1; the reader sees numbers by first appearance.
 """
 
 from __future__ import annotations

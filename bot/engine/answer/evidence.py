@@ -1,4 +1,4 @@
-"""Finds the words of a passage that support a claim, by overlap of stemmed words; numbers weigh more. Pure."""
+"""Finds the words of a passage that support a claim, by overlap of stemmed words; numbers weigh more. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suggests people who may know what no document says: those who wrote about it in indexed channels. Pure."""
+"""Suggests people who may know what no document says: those who wrote about it in indexed channels. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses how long a provider should cache a thread's prefix, by the thread's own pace. Pure.
+"""Chooses how long a provider should cache a thread's prefix, by the thread's own pace. Does no I/O.
 
 Writing to the cache costs more than a plain token and reading much less, so writing pays only if a follow-up comes
 before the entry expires: one read within five minutes, or two within the hour, break even.

@@ -1,4 +1,4 @@
-"""Computes the keys of the answer cache: of a question, and of the context that questions must share. Pure."""
+"""Computes the keys of the answer cache: of a question, and of the context that questions must share. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Decides how long a cached answer is valid: by the passages it rests on, and by whether it is time-sensitive. Pure.
+"""Decides how long a cached answer is valid: by the passages it rests on, and by whether it is time-sensitive.
+
+Does no I/O.
 
 An answer is made from the passages that its question finds. As long as the question finds the same passages, a new
 answer would have the same basis, whatever other documents were added or changed.

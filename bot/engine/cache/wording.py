@@ -1,4 +1,4 @@
-"""Reduces an English question to the words that its answer depends on. Pure.
+"""Reduces an English question to the words that its answer depends on. Does no I/O.
 
 Two questions that reduce to the same words ask the same. Articles, auxiliaries, plurals and the ways to ask how
 something is done are removed. All other words stay, in their order. ``benchmarks/cache_rules.py`` measures what each

@@ -1,4 +1,5 @@
-"""Builds the link of a citation: to the page of a paged document, or to the quoted passage of a web page. Pure."""
+"""Builds the link of a citation: to the page of a paged document, or to the quoted passage of a web page. Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits message edits: when the next edit of a message may go out. Pure: the time is an argument, in seconds."""
+"""Rate limits message edits: when the next edit of a message may go out. The time is an argument, in seconds."""
 
 from __future__ import annotations
 

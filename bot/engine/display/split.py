@@ -1,4 +1,7 @@
-"""Turns an answer into messages that are safe to show: sanitized, and split at the platform's length limit. Pure."""
+"""Turns an answer into messages that are safe to show: sanitized, and split at the platform's length limit.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Selects old messages and facts for the prompt: the most relevant that fit into a token budget, in order. Pure."""
+"""Selects old messages and facts for the prompt: the most relevant that fit into a token budget, in order. Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the facts and earlier statements of a thread that a question is about, and detects small talk. Pure."""
+"""Finds the facts and earlier statements of a thread that a question is about, and detects small talk. Does no I/O."""
 
 from __future__ import annotations
 

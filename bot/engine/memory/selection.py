@@ -1,4 +1,7 @@
-"""Selects the part of a thread that goes into the next prompt, and decides when to summarize older messages. Pure."""
+"""Selects the part of a thread that goes into the next prompt, and decides when to summarize older messages.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 

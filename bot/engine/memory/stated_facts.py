@@ -1,4 +1,4 @@
-"""Extracts facts that users state in their messages, such as decisions and preferences, with patterns. Pure.
+"""Extracts facts that users state in their messages, such as decisions and preferences, with patterns. Does no I/O.
 
 Only statements in the user's own words count: quotations, quoted lines and code may be another person's words, and
 questions state nothing. A fact is a note with a source; it never changes a role or a setting.

@@ -1,4 +1,4 @@
-"""Verifies facts that a model reports against the messages it quotes. Pure.
+"""Verifies facts that a model reports against the messages it quotes. Does no I/O.
 
 A model also reads documents, files and other people's messages, and any of these may inject instructions. So the
 model's own words are never stored. The quoted sentence must be in a message of the named author, in that author's own

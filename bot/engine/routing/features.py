@@ -1,4 +1,4 @@
-"""Extracts lexical features of a question for the routing classifier. Pure; runs in linear time."""
+"""Extracts lexical features of a question for the routing classifier. Runs in linear time."""
 
 from __future__ import annotations
 

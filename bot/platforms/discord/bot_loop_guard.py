@@ -1,7 +1,7 @@
 """Breaks endless loops between the bot and a program: limits the messages of one author in one conversation.
 
 Messages of bots and webhooks are ignored elsewhere. This guard is for programs that write with a person's account and
-look like a person. Pure.
+look like a person. Does no I/O.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Defines the sub-commands and typed options of each slash command, and turns filled-in options into an argument line.
 
-Pure. The descriptions here are what Discord shows next to each command and option.
+Does no I/O. The descriptions here are what Discord shows next to each command and option.
 """
 
 from __future__ import annotations

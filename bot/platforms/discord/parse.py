@@ -1,4 +1,4 @@
-"""Parses Discord messages and interactions into the engine's types. Pure: makes no requests."""
+"""Parses Discord messages and interactions into the engine's types. Makes no requests."""
 
 from __future__ import annotations
 

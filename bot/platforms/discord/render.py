@@ -1,6 +1,6 @@
 """Renders answer parts and command replies as Discord messages: Markdown, embeds, buttons and files.
 
-Pure: makes no requests.
+Makes no requests.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from bot.errors import LeaseLost
 from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
-from bot.store import budgets
+from bot.store import budget_counters
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.store.threads import thread_uid
@@ -175,8 +175,8 @@ def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) ->
 async def _limit(database: Database) -> None:
     """One person is held short, so that answers are shortened and refused."""
     async with database.tenant(TENANT) as session:
-        await budgets.set_limit(
-            session, tenant_id=TENANT, subject=budgets.of_user("U0"), daily_tokens=60_000, set_by="storm"
+        await budget_counters.set_limit(
+            session, tenant_id=TENANT, subject=budget_counters.of_user("U0"), daily_tokens=60_000, set_by="storm"
         )
 
 
@@ -289,7 +289,7 @@ def _numbers(line: Billed) -> Numbers:
 def _miscounted(rows: Sequence[Any], used: dict[str, int]) -> list[str]:
     sums: Counter[str] = Counter()
     for row in rows:
-        for subject in budgets.subjects(row.user_id, row.channel_id):
+        for subject in budget_counters.subjects(row.user_id, row.channel_id):
             sums[subject] += _tokens(row)
     return sorted(subject for subject in set(sums) | set(used) if sums[subject] != used.get(subject, 0))
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar
 
-from bot.channel_sources import channel_opener
+from bot.channel_history_sources import channel_opener
 from bot.commands.services import Services
 from bot.config import Settings
-from bot.engine.answer import budget, prompt
+from bot.engine.answer import budget_limits, prompt
 from bot.engine.dispatch.dispatcher import Dispatcher
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.engine import Engine
@@ -121,7 +121,7 @@ def expected_tokens(settings: Settings, count: Callable[[str], int]) -> Callable
     def system() -> int:
         return count(prompt.SYSTEM)
 
-    return lambda question: budget.expected(question, system=system(), settings=settings)
+    return lambda question: budget_limits.expected(question, system=system(), settings=settings)
 
 
 def build_models(settings: Settings) -> Models:

@@ -92,10 +92,10 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
 
 async def _limits(database: Database, configured: Settings, tenant: str) -> dict[str, Any]:
     """Return the default limits and the limits that were set; None is no limit."""
-    from bot.store import budgets
+    from bot.store import budget_counters
 
     async with database.tenant(tenant) as session:
-        limits = await budgets.list_limits(session, tenant_id=tenant)
+        limits = await budget_counters.list_limits(session, tenant_id=tenant)
     return {
         "default": configured.daily_tokens or None,
         "channel_default": configured.channel_daily_tokens or None,
@@ -149,13 +149,15 @@ def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     daily, key = tokens_of(tokens), subject_of(subject)
 
     async def store_limit(database: Database) -> None:
-        from bot.store import budgets
+        from bot.store import budget_counters
 
         async with database.tenant(tenant) as session:
             if daily is None:
-                await budgets.remove_limit(session, tenant_id=tenant, subject=key)
+                await budget_counters.remove_limit(session, tenant_id=tenant, subject=key)
             else:
-                await budgets.set_limit(session, tenant_id=tenant, subject=key, daily_tokens=daily, set_by="terminal")
+                await budget_counters.set_limit(
+                    session, tenant_id=tenant, subject=key, daily_tokens=daily, set_by="terminal"
+                )
 
     with_database(store_limit)
     if as_json:

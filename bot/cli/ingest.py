@@ -112,7 +112,7 @@ def show_report(report: IngestReport, as_json: bool, *, here: bool) -> None:
     if as_json:
         print_json(report_document(report))
     else:
-        from bot.commands.ingest_messages import ingested
+        from bot.commands.ingest_user_messages import ingested
 
         click.echo(ingested(report, [], here=here))
         click.echo(f"{report.seconds:.1f} s", err=True)

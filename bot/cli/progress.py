@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.cli import user_messages
-from bot.commands.ingest_messages import counted
+from bot.commands.ingest_user_messages import counted
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample as handbook
 from knowledge.types import Progress as IngestProgress

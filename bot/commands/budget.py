@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply, Table
 from bot.errors import NotAllowed, UsageError
-from bot.store import budgets
+from bot.store import budget_counters
 from bot.types.usage import UNLIMITED
 
 
@@ -26,7 +26,7 @@ async def run(context: Context, line: str) -> Reply:
             return await _list(context)
         case ["set", subject, tokens]:
             _admins_only(context)
-            here = budgets.of_channel(context.channel_id)
+            here = budget_counters.of_channel(context.channel_id)
             return await _set(context, here if subject == "here" else subject_of(subject), tokens_of(tokens))
         case _:
             usage = user_messages.wrong_usage("budget", help_text.BUDGET_USAGE)
@@ -42,17 +42,17 @@ def person_id(text: str) -> str:
 def subject_of(text: str) -> str:
     """Return the subject of a limit. Raises UsageError for an unknown role."""
     if text in ("*", "default", "everybody"):
-        return budgets.EVERYBODY
+        return budget_counters.EVERYBODY
     if text in ("tenant", "team", "workspace"):
-        return budgets.TENANT
+        return budget_counters.TENANT
     inner = text.strip("<>").split("|")[0]
     if inner.startswith("role:"):
-        if inner not in map(budgets.of_role, budgets.ROLES):
+        if inner not in map(budget_counters.of_role, budget_counters.ROLES):
             raise UsageError(user_messages.unknown_role(inner))
         return inner
     if inner.startswith(("#", "channel:")):
-        return budgets.of_channel(inner.lstrip("#").removeprefix("channel:"))
-    return budgets.of_user(person_id(text))
+        return budget_counters.of_channel(inner.lstrip("#").removeprefix("channel:"))
+    return budget_counters.of_user(person_id(text))
 
 
 def tokens_of(text: str) -> int | None:
@@ -84,7 +84,7 @@ async def _show(context: Context, user_id: str) -> Reply:
 
 async def _list(context: Context) -> Reply:
     async with context.services.database.tenant(context.tenant_id) as session:
-        limits = await budgets.list_limits(session, tenant_id=context.tenant_id)
+        limits = await budget_counters.list_limits(session, tenant_id=context.tenant_id)
     configured = context.services.settings
     defaults = user_messages.default_limits(
         person=configured.daily_tokens, channel=configured.channel_daily_tokens, team=configured.tenant_daily_tokens
@@ -96,9 +96,9 @@ async def _list(context: Context) -> Reply:
 async def _set(context: Context, subject: str, tokens: int | None) -> Reply:
     async with context.services.database.tenant(context.tenant_id) as session:
         if tokens is None:
-            await budgets.remove_limit(session, tenant_id=context.tenant_id, subject=subject)
+            await budget_counters.remove_limit(session, tenant_id=context.tenant_id, subject=subject)
         else:
-            await budgets.set_limit(
+            await budget_counters.set_limit(
                 session, tenant_id=context.tenant_id, subject=subject, daily_tokens=tokens, set_by=context.author.id
             )
     return Reply(describe_change(subject, tokens))
@@ -108,11 +108,11 @@ def describe_change(subject: str, tokens: int | None) -> str:
     """Return what changed for the subject of a limit; ``tokens`` is None if it has the default again."""
     kind, _, name = subject.partition(":")
     described = {
-        budgets.EVERYBODY: "Everyone without a limit of their own",
-        budgets.EVERY_CHANNEL: "Every channel without a limit of its own",
-        budgets.TENANT: "The whole team together",
-        budgets.of_role("admin"): "Each admin without a limit of their own",
-        budgets.of_role("member"): "Each member without a limit of their own",
+        budget_counters.EVERYBODY: "Everyone without a limit of their own",
+        budget_counters.EVERY_CHANNEL: "Every channel without a limit of its own",
+        budget_counters.TENANT: "The whole team together",
+        budget_counters.of_role("admin"): "Each admin without a limit of their own",
+        budget_counters.of_role("member"): "Each member without a limit of their own",
     }.get(subject, f"Everyone in channel {name} together" if kind == "channel" else name)
     return user_messages.limit_changed(described, tokens)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.commands import arguments, help_text, ingest_messages
+from bot.commands import arguments, help_text, ingest_user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
@@ -41,7 +41,7 @@ async def run(context: Context, line: str) -> Reply:
     here = arguments.take_flag(words, "--here")
     for_everyone = arguments.take_flag(words, "--tenant")
     if not words and not context.attachments:
-        raise UsageError(ingest_messages.nothing_given())
+        raise UsageError(ingest_user_messages.nothing_given())
     channels = {spec: channel_id for spec in words if (channel_id := mentioned_channel(spec, context.platform))}
     sources, failed = await _sources(context, [spec for spec in words if spec not in channels])
     wanted = [(source, context.channel_id if here else TENANT_AUDIENCE) for source in sources]
@@ -67,12 +67,12 @@ def mentioned_channel(spec: str, platform: Platform) -> str:
 async def _channel_history(context: Context, channel_id: str, for_everyone: bool) -> tuple[Source, str]:
     """Return the history of a channel and its audience: the channel's members, or everyone if an admin says so."""
     if context.channels is None:
-        raise UsageError(ingest_messages.NO_CHANNELS)
+        raise UsageError(ingest_user_messages.NO_CHANNELS)
     channel = await context.channels.readable(channel_id, context.author)
     if for_everyone and not context.author.is_admin:
-        raise NotAllowed(ingest_messages.open_channel_admin(channel.name))
+        raise NotAllowed(ingest_user_messages.open_channel_admin(channel.name))
     if for_everyone and not channel.public:
-        raise NotAllowed(ingest_messages.private_channel(channel.name))
+        raise NotAllowed(ingest_user_messages.private_channel(channel.name))
     source = context.services.open_source(f"{context.platform}:{channel.id}", files=False, tenant_id=context.tenant_id)
     return source, TENANT_AUDIENCE if for_everyone else channel.id
 
@@ -80,8 +80,8 @@ async def _channel_history(context: Context, channel_id: str, for_everyone: bool
 def _describe_audience(context: Context, audiences: set[str]) -> str:
     """Return who can ask about the documents; empty if everyone can."""
     if audiences <= {context.channel_id, TENANT_AUDIENCE} and len(audiences) < 2:
-        return ingest_messages.THIS_CHANNEL if context.channel_id in audiences else ""
-    return ingest_messages.MIXED_AUDIENCES if TENANT_AUDIENCE in audiences else ingest_messages.THAT_CHANNEL
+        return ingest_user_messages.THIS_CHANNEL if context.channel_id in audiences else ""
+    return ingest_user_messages.MIXED_AUDIENCES if TENANT_AUDIENCE in audiences else ingest_user_messages.THAT_CHANNEL
 
 
 async def follow_runs(
@@ -105,19 +105,19 @@ async def follow_runs(
         for ended in runs:
             report = combined(report, ingest_runs.report_of(ended))
     running = [request.run for request in requested if not request.new]
-    parts = [ingest_messages.already_running(one.uri, one.progress) for one in running]
+    parts = [ingest_user_messages.already_running(one.uri, one.progress) for one in running]
     if ids or failed:
-        parts.append(ingest_messages.ingested(report, failed, here=here, audience=audience))
-    return Reply("\n".join(parts) or ingest_messages.NOTHING_TO_INGEST, private=not (ids or failed))
+        parts.append(ingest_user_messages.ingested(report, failed, here=here, audience=audience))
+    return Reply("\n".join(parts) or ingest_user_messages.NOTHING_TO_INGEST, private=not (ids or failed))
 
 
 async def _progress(context: Context, runs: Sequence[Run]) -> str:
-    shown = runs[: ingest_messages.MAX_LISTED]
+    shown = runs[: ingest_user_messages.MAX_LISTED]
     lines = [f"{one.uri.removeprefix('upload:')}: {describe_run(one)}" for one in shown]
     if len(runs) > len(shown):
-        lines.append(ingest_messages.sources_done(sum(not one.active for one in runs), len(runs)))
+        lines.append(ingest_user_messages.sources_done(sum(not one.active for one in runs), len(runs)))
     if any(one.state == "waiting" for one in runs) and not await context.services.ingestion.has_worker():
-        lines.append(ingest_messages.NO_WORKER)
+        lines.append(ingest_user_messages.NO_WORKER)
     return "\n".join(lines)
 
 
@@ -132,10 +132,10 @@ def describe_run(run: Run) -> str:
     if run.state == "failed":
         return run.error
     if run.state == "waiting":
-        return ingest_messages.waiting(run.error)
+        return ingest_user_messages.waiting(run.error)
     has_progress = run.progress.done or run.progress.failed or run.progress.total or not run.active
-    state = ingest_messages.counted(run.progress) if has_progress else ingest_messages.STARTED
-    return state + (ingest_messages.STOPPING if run.stop_asked and run.active else "")
+    state = ingest_user_messages.counted(run.progress) if has_progress else ingest_user_messages.STARTED
+    return state + (ingest_user_messages.STOPPING if run.stop_asked and run.active else "")
 
 
 async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], list[Failure]]:
@@ -151,7 +151,7 @@ async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], li
             failed.append(Failure(spec, str(error)))
     for attachment in context.attachments:
         if attachment.size > services.max_file_bytes:
-            failed.append(Failure(attachment.name, ingest_messages.too_large(services.settings.max_file_mb)))
+            failed.append(Failure(attachment.name, ingest_user_messages.too_large(services.settings.max_file_mb)))
             continue
         sources.append(UploadSource(attachment.name, await attachment.read(), content_type=attachment.content_type))
     return sources, failed
@@ -164,14 +164,14 @@ async def _stop(context: Context, words: Sequence[str]) -> Reply:
     """
     prefixes = [] if words == [MINE] else words
     if not all(_RUN_ID_PREFIX.fullmatch(prefix) for prefix in prefixes):
-        raise UsageError(ingest_messages.STOP_USAGE)
+        raise UsageError(ingest_user_messages.STOP_USAGE)
     asked_by = None if context.author.is_admin and words != [MINE] else context.author.id
     stopped = await context.services.ingestion.stop(context.tenant_id, asked_by=asked_by, named=prefixes)
     if prefixes and not stopped:
-        raise UsageError(ingest_messages.NOT_RUNNING)
+        raise UsageError(ingest_user_messages.NOT_RUNNING)
     if not stopped:
-        raise UsageError(ingest_messages.nothing_to_stop(own=asked_by is not None))
-    return Reply(ingest_messages.stopping([run.uri for run in stopped]))
+        raise UsageError(ingest_user_messages.nothing_to_stop(own=asked_by is not None))
+    return Reply(ingest_user_messages.stopping([run.uri for run in stopped]))
 
 
 def combined(one: IngestReport, other: IngestReport) -> IngestReport:

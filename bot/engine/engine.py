@@ -11,8 +11,18 @@ from datetime import UTC, datetime
 from bot.config import Settings
 from bot.engine import user_messages
 from bot.engine.aio import alongside, finish_although_cancelled
-from bot.engine.answer import attachments, budget, cached, finish, generation, memory, reservation, retrieval, summarize
-from bot.engine.answer.attempt import Attempt
+from bot.engine.answer import (
+    budget_limits,
+    cached,
+    finish,
+    generation,
+    memory,
+    question_context,
+    reservation,
+    retrieval,
+    summarize,
+)
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.citations import Resolved, resolve
 from bot.engine.answer.context import Context
 from bot.engine.answer.lease import take_lease
@@ -165,7 +175,9 @@ class Engine:
         await reservation.begin(context, attempt, record)
         results.query = query = _initial_query(turn, record)
         results.route = route = await self._choose_route(attempt, query, record)
-        results.attachments = attached = await attachments.read(context, attempt, surface, record, query.standalone)
+        results.attachments = attached = await question_context.read(
+            context, attempt, surface, record, query.standalone
+        )
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
             return None
@@ -192,7 +204,7 @@ class Engine:
             query=query.standalone,
             wish=attempt.turn.wish,
             channel=record.settings,
-            budget=budget.pressing(accounting.limits),
+            budget=budget_limits.pressing(accounting.limits),
             last=record.history.tier,
             model=context.llm.model,
             classifier=context.classifier if accounting.reservation else reservation.cheap_without_rating,
@@ -205,7 +217,7 @@ class Engine:
         evidence: retrieval.Evidence,
         record: TurnRecord,
         route: Route,
-        attached: attachments.Attachments,
+        attached: question_context.Attachments,
         recalled: tuple[Remembered, ...],
     ) -> generation.Material:
         facts = record.facts if self._context.memory else ()

@@ -10,8 +10,8 @@ from sqlalchemy import Boolean, delete, func, literal_column, select
 from bot.commands.services import Services
 from bot.store import budget_reservations, ledger, slack_workspaces
 from bot.store.answer_cache.validity import INTACT
-from bot.store.budgets import charge_left
-from bot.store.pipeline import send
+from bot.store.budget_counters import charge_left
+from bot.store.pipelined_transactions import send
 from bot.store.schema import answers, reservations, tenants, turns
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT

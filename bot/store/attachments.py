@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import threads
-from bot.store.pipeline import Statement, Template, send
+from bot.store.pipelined_transactions import Statement, Template, send
 from bot.store.schema import attachments, turns
 from bot.types.conversation import Attachment, StoredAttachment
 from bot.types.turns import Turn

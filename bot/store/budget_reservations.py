@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from bot.store.budgets import EVERY_CHANNEL, EVERYBODY, TENANT, Account, Defaults, of_channel, of_role, of_user
-from bot.store.pipeline import Statement
+from bot.store.budget_counters import EVERY_CHANNEL, EVERYBODY, TENANT, Account, Defaults, of_channel, of_role, of_user
+from bot.store.pipelined_transactions import Statement
 from bot.types.conversation import Role
 from bot.types.usage import UNLIMITED, BudgetOwner, Reservation
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine.memory import StatedFact, VerifiedFact
-from bot.store.pipeline import Statement, Template, send
+from bot.store.pipelined_transactions import Statement, Template, send
 from bot.store.schema import facts, turns
 from bot.store.threads import thread_uid
 from bot.types.conversation import Author, Fact, ThreadKey

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from bot.errors import LeaseLost
-from bot.store.pipeline import Statement
+from bot.store.pipelined_transactions import Statement
 from bot.store.turns import ANYBODY, OPEN
 from bot.types.turns import Lease, Outcome, Turn
 

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.pipeline import Statement, Template
+from bot.store.pipelined_transactions import Statement, Template
 from bot.store.schema import ledger
 from bot.store.threads import thread_uid
 from bot.types.conversation import ThreadKey

@@ -19,7 +19,7 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from bot.store import processes
-from bot.store.pipeline import Statement
+from bot.store.pipelined_transactions import Statement
 from bot.store.session import ALL_TENANTS, APP_ROLE
 from bot.types.display import Pacing
 from bot.types.turns import Notice, NoticeKind

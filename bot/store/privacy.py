@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.budgets import of_user
+from bot.store.budget_counters import of_user
 from bot.store.question_changes import forget_in_traces
 from bot.store.schema import (
     attachments,

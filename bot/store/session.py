@@ -18,8 +18,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from bot.errors import StoreAway
-from bot.store.pipeline import APP_ROLE as APP_ROLE
-from bot.store.pipeline import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
+from bot.store.pipelined_transactions import APP_ROLE as APP_ROLE
+from bot.store.pipelined_transactions import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
 from bot.store.retry import is_away
 from bot.store.retry import unreachable as unreachable
 

@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.pipeline import Statement, Template, send
+from bot.store.pipelined_transactions import Statement, Template, send
 from bot.store.schema import channels, tenants
 from bot.types.conversation import Platform
 from bot.types.settings import ChannelSettings, TenantSettings

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import UUID, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.pipeline import Statement, Template, send
+from bot.store.pipelined_transactions import Statement, Template, send
 from bot.store.schema import messages as message_table
 from bot.store.schema import threads, turns
 from bot.types.conversation import History, PastMessage, Platform, ThreadKey

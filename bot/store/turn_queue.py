@@ -15,7 +15,7 @@ from bot.errors import LeaseLost
 from bot.store import reply_parts
 from bot.store.leases import LEASE, TAKEN
 from bot.store.notifications import CHANNEL, payload
-from bot.store.pipeline import Statement
+from bot.store.pipelined_transactions import Statement
 from bot.store.processes import HELD, dead
 from bot.store.schema import turns
 from bot.store.threads import thread_uid

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import attachments, budget_reservations, reply_parts, threads
 from bot.store.budget_reservations import Owners
-from bot.store.pipeline import Statement
+from bot.store.pipelined_transactions import Statement
 from bot.store.schema import inbox, turns
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Turn, TurnState

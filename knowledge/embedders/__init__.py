@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from knowledge.embedders.local import OFFLINE_MODEL, SentenceTransformerEmbedder
-from knowledge.embedders.model_names import split_name
 from knowledge.embedders.openai import OpenAIEmbedder
+from knowledge.embedders.stored_vector_names import split_name
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.batching import BatchingWorker
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate
-from knowledge.embedders.model_names import stored_name
 from knowledge.embedders.prefixes import prefix
+from knowledge.embedders.stored_vector_names import stored_name
 from knowledge.embedders.token_vectors import TokenVectors, sentence_vectors
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from knowledge.embedders.model_names import stored_name
 from knowledge.embedders.prefixes import prefix
+from knowledge.embedders.stored_vector_names import stored_name
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Encoded, EncodeKind
 

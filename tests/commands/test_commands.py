@@ -15,7 +15,7 @@ from bot import commands
 from bot.app import App
 from bot.commands import Context, Reply
 from bot.commands.ingest import describe_run
-from bot.commands.ingest_messages import counted
+from bot.commands.ingest_user_messages import counted
 from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import money
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, ThreadKey

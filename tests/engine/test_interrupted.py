@@ -10,7 +10,7 @@ import pytest
 
 from bot.engine import user_messages as said
 from bot.engine.aio import closing
-from bot.engine.answer.attempt import Attempt
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.lease import CONFIRM_SECONDS
 from bot.engine.answer.poison import MAX_DEATHS
 from bot.engine.dispatch.concurrency import TurnSlots

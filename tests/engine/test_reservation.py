@@ -9,7 +9,7 @@ import pytest
 
 from bot.config import Settings
 from bot.engine.aio import closing
-from bot.engine.answer import budget
+from bot.engine.answer import budget_limits
 from bot.engine.engine import Engine
 from bot.engine.ports.classifier import Verdict
 from bot.engine.ports.llm import Event, Message, Meter, Prompt, RecordingMeter
@@ -157,9 +157,9 @@ async def test_what_was_set_aside_is_given_back_where_the_answer_is_known() -> N
 
 def test_what_is_expected_covers_the_usual_prompt_and_the_longest_answer() -> None:
     made = Settings(_env_file=None)
-    expected = budget.expected(20, system=1300, settings=made)
+    expected = budget_limits.expected(20, system=1300, settings=made)
     assert expected > 20 + 1300 + made.passages * made.chunk_tokens + made.answer_tokens
     rated = made.model_copy(update={"router": "model"})
-    assert budget.expected(20, system=1300, settings=rated) > expected + 20
+    assert budget_limits.expected(20, system=1300, settings=rated) > expected + 20
     wide = made.model_copy(update={"passages": 20, "chunk_tokens": 8000})
-    assert budget.expected(20, system=0, settings=wide) < made.prompt_tokens
+    assert budget_limits.expected(20, system=0, settings=wide) < made.prompt_tokens

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, open_stored
-from knowledge.embedders.model_names import split_name, stored_name
+from knowledge.embedders.stored_vector_names import split_name, stored_name
 from knowledge.embedding_models import Models
 from knowledge.errors import EmbeddingError
 from knowledge.ingest import Ingestor

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
-from bot.store.pipeline import Rows, Statement, Work
+from bot.store.pipelined_transactions import Rows, Statement, Work
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.types.conversation import Author

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.errors import StoreAway
-from bot.store.pipeline import Work
+from bot.store.pipelined_transactions import Work
 from bot.store.retry import patiently
 from bot.store.session import Database
 from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of

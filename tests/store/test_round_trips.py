@@ -12,8 +12,8 @@ from sqlalchemy import event
 
 from bot.config import Settings
 from bot.engine.engine import Engine
-from bot.store import pipeline
-from bot.store.pipeline import Statement
+from bot.store import pipelined_transactions
+from bot.store.pipelined_transactions import Statement
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.types.usage import Call, Usage
@@ -32,7 +32,7 @@ class Trips:
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[str] = []
-        sent = pipeline._sent
+        sent = pipelined_transactions._sent
 
         async def counted(
             connection: Any, before: Sequence[str], statements: Sequence[Statement], after: Sequence[str]
@@ -40,7 +40,7 @@ class Trips:
             self.made.append(" + ".join(" ".join(one.sql.split()[:3]) for one in statements))
             return await sent(connection, before, statements, after)
 
-        monkeypatch.setattr(pipeline, "_sent", counted)
+        monkeypatch.setattr(pipelined_transactions, "_sent", counted)
 
         @event.listens_for(database.engine.sync_engine, "before_cursor_execute")
         def executed(connection: Any, cursor: Any, statement: str, *_: object) -> None:

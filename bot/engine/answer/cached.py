@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from bot.engine import cache
 from bot.engine.answer import prompt
-from bot.engine.answer.attachments import Attachments
-from bot.engine.answer.attempt import Attempt
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query
+from bot.engine.answer.question_context import Attachments
 from bot.engine.cache.matching import agree, is_hit
 from bot.engine.ports.answer_cache import SimilarAnswer, SimilarAnswers
 from bot.errors import ParleyError

@@ -8,9 +8,9 @@ import logging
 
 from bot.engine import user_messages
 from bot.engine.aio import finish_although_cancelled
-from bot.engine.answer import budget, cached, trace
+from bot.engine.answer import budget_limits, cached, trace
 from bot.engine.answer.accounting import cost_of
-from bot.engine.answer.attempt import Attempt
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
@@ -128,5 +128,5 @@ def _warn_of_budget(context: Context, attempt: Attempt) -> None:
     accounting = attempt.accounting
     if accounting.reservation is None:
         return
-    for state in budget.crossed(accounting.limits, accounting.spent):
+    for state in budget_limits.crossed(accounting.limits, accounting.spent):
         attempt.journal.notes.append(user_messages.budget_warning(state, context.clock()))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from bot.engine import memory, user_messages
 from bot.engine.aio import closing
 from bot.engine.answer import prompt, prompt_cache, reservation
-from bot.engine.answer.attachments import Attachments
-from bot.engine.answer.attempt import Attempt, cache_key_of
-from bot.engine.answer.budget import PASSAGE_SHARE
+from bot.engine.answer.attempt_state import Attempt, cache_key_of
+from bot.engine.answer.budget_limits import PASSAGE_SHARE
 from bot.engine.answer.citations import renumber
 from bot.engine.answer.context import HISTORY_SHARE, Context
 from bot.engine.answer.prompt import SentPrompt
+from bot.engine.answer.question_context import Attachments
 from bot.engine.answer.retrieval import Evidence
 from bot.engine.display.stream import Display
 from bot.engine.memory import Remembered

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from bot.engine import memory
-from bot.engine.answer.attempt import Attempt
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import HISTORY_SHARE, Context
 from bot.engine.memory import Remembered
 from bot.errors import ParleyError

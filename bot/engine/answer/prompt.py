@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.engine.answer.attached_context import NO_ATTACHED_CONTEXT, AttachedContext
+from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext
 from bot.engine.memory import Selected, note, transcript, without_markers
 from bot.engine.ports.llm import CacheLife, Message, Prompt
 from bot.types.conversation import Fact, PastMessage

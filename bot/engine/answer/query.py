@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from bot.engine import memory
 from bot.engine.answer import prompt
-from bot.engine.answer.attachments import Attachments
-from bot.engine.answer.attempt import Attempt, cache_key_of
+from bot.engine.answer.attempt_state import Attempt, cache_key_of
 from bot.engine.answer.context import Context
 from bot.engine.answer.memory import keep_statements
+from bot.engine.answer.question_context import Attachments
 from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
 from bot.types.conversation import History

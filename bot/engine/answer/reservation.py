@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.engine import user_messages
-from bot.engine.answer import budget, prompt
+from bot.engine.answer import budget_limits, prompt
 from bot.engine.answer.accounting import Accounting
-from bot.engine.answer.attempt import Attempt
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
 from bot.engine.ports.classifier import Verdict
 from bot.engine.ports.llm import Meter, Prompt
@@ -20,7 +20,7 @@ async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
     """
     accounting, turn = attempt.accounting, attempt.turn
     accounting.limits, accounting.reservation = record.budgets, record.reservation
-    expected = budget.expected(context.count(turn.question), system=_system(context), settings=context.settings)
+    expected = budget_limits.expected(context.count(turn.question), system=_system(context), settings=context.settings)
     if accounting.reservation is None and all(state.left >= expected for state in accounting.limits):
         try:
             accounting.reservation = await context.stores.budgets.reserve(turn, expected)
@@ -33,9 +33,9 @@ def check(context: Context, attempt: Attempt) -> None:
     accounting = attempt.accounting
     if accounting.reservation is not None:
         return
-    least = int(budget.MIN_REAL_SHARE * (_system(context) + context.count(attempt.turn.question)))
+    least = int(budget_limits.MIN_REAL_SHARE * (_system(context) + context.count(attempt.turn.question)))
     try:
-        budget.answer_tokens(accounting.limits, least, context.settings.answer_tokens)
+        budget_limits.answer_tokens(accounting.limits, least, context.settings.answer_tokens)
     except OverBudget as error:
         raise Refused(user_messages.over_budget(error, context.clock())) from None
 
@@ -65,11 +65,13 @@ async def _extend(context: Context, accounting: Accounting, request: Prompt) -> 
     """Reserve more, or for the first time, by what is left of the day now. Raises OverBudget."""
     turn, budgets, held = accounting.turn, context.stores.budgets, accounting.reservation
     states = await budgets.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
-    accounting.limits = tuple(budget.without(state, held) for state in states)
-    if budget.is_close(accounting.limits, accounting.prompt_tokens + accounting.spent_before, request.max_tokens):
+    accounting.limits = tuple(budget_limits.without(state, held) for state in states)
+    if budget_limits.is_close(
+        accounting.limits, accounting.prompt_tokens + accounting.spent_before, request.max_tokens
+    ):
         accounting.prompt_tokens = await context.llm.count(request) or accounting.prompt_tokens
     need = accounting.prompt_tokens + accounting.spent_before
-    accounting.answer_tokens = budget.answer_tokens(accounting.limits, need, request.max_tokens)
+    accounting.answer_tokens = budget_limits.answer_tokens(accounting.limits, need, request.max_tokens)
     wanted = need + accounting.answer_tokens
     if held is None:
         accounting.reservation = await budgets.reserve(turn, wanted)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.engine.answer.attachments import Attachments
 from bot.engine.answer.cached import CacheLookup
 from bot.engine.answer.citations import Resolved
 from bot.engine.answer.query import Query
+from bot.engine.answer.question_context import Attachments
 from bot.engine.answer.retrieval import Evidence
 from bot.types.turns import TurnRecord, TurnState
 from bot.types.usage import Route

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bot.engine import user_messages
 from bot.engine.answer import experts, prompt
-from bot.engine.answer.attachments import Attachments
-from bot.engine.answer.attempt import Attempt
-from bot.engine.answer.budget import PASSAGE_SHARE
+from bot.engine.answer.attempt_state import Attempt
+from bot.engine.answer.budget_limits import PASSAGE_SHARE
 from bot.engine.answer.context import Context
 from bot.engine.answer.query import Query, search
+from bot.engine.answer.question_context import Attachments
 from bot.types.conversation import History
 from knowledge.errors import KnowledgeError
 from knowledge.types import Found, Passage

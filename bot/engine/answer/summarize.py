@@ -13,7 +13,7 @@ from bot.engine import memory
 from bot.engine.aio import closing, finish_although_cancelled
 from bot.engine.answer import prompt, prompt_cache
 from bot.engine.answer.accounting import Accounting
-from bot.engine.answer.attempt import cache_key_of
+from bot.engine.answer.attempt_state import cache_key_of
 from bot.engine.answer.context import HISTORY_SHARE, Context
 from bot.engine.ports.llm import Prompt, Restarted, TextDelta
 from bot.errors import LLMError, OverBudget

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from bot.config import Settings
 from bot.errors import OverBudget
 from bot.store import budget_reservations, ledger, tenants
+from bot.store.budget_counters import Account, Defaults
 from bot.store.budget_reservations import Owners
-from bot.store.budgets import Account, Defaults
-from bot.store.pipeline import Statement
+from bot.store.pipelined_transactions import Statement
 from bot.store.session import Database
 from bot.types.conversation import Role
 from bot.types.turns import Turn

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.engine.aio import finish_although_cancelled
-from bot.store import budget_reservations, budgets, ledger
+from bot.store import budget_counters, budget_reservations, ledger
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.budget_reservations import ACCOUNTS
-from bot.store.pipeline import Statement, Work
+from bot.store.pipelined_transactions import Statement, Work
 from bot.types.conversation import Author, Role
 from bot.types.turns import Turn
 from bot.types.usage import BudgetState, Call, Reservation
@@ -30,7 +30,7 @@ class PostgresBudgets:
 
     async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
         async with self._database.tenant(tenant_id) as session:
-            role = await budgets.role_of(session, tenant_id=tenant_id, user_id=user_id)
+            role = await budget_counters.role_of(session, tenant_id=tenant_id, user_id=user_id)
         own, _, _ = await self._states(tenant_id, user_id, role, "")
         return own
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.engine.answer.budget import without
+from bot.engine.answer.budget_limits import without
 from bot.engine.memory import VerifiedFact
 from bot.store import attachments, budget_reservations, facts, tenants, threads
 from bot.store.adapters.budget_days import BudgetDays

@@ -13,7 +13,7 @@ from bot.store import budget_reservations, leases, ledger, threads, turn_queue
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers, similar
-from bot.store.pipeline import Statement, Work
+from bot.store.pipelined_transactions import Statement, Work
 from bot.types.answer_cache import NO_CACHE_NOTE, CacheNote
 from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Call, Reservation

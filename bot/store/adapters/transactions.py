@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.pipeline import Rows, Statement, Work
+from bot.store.pipelined_transactions import Rows, Statement, Work
 from bot.store.retry import patiently
 from bot.store.session import Database
 

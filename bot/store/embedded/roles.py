@@ -18,7 +18,7 @@ from psycopg import Connection, sql
 
 from bot.errors import ConfigError
 from bot.store.embedded.folder import DataFolder
-from bot.store.pipeline import APP_ROLE
+from bot.store.pipelined_transactions import APP_ROLE
 
 ADMIN, APPLICATION, DATABASE = "postgres", "parley", "parley"
 

@@ -3,7 +3,7 @@
 import { request } from "./api.js";
 import { announce, button, byId, element, isNoticeShown, orNotice } from "./dom.js";
 import { RATINGS, bodyElement, fileElement } from "./message-elements.js";
-import { FEEDBACK_REASONS, THANKS, THANKS_FOR_REASON, WHAT_WAS_WRONG } from "./messages.js";
+import { FEEDBACK_REASONS, THANKS, THANKS_FOR_REASON, WHAT_WAS_WRONG } from "./user-messages.js";
 import { scrollToEnd } from "./scroll.js";
 import { state } from "./state.js";
 

@@ -1,6 +1,6 @@
 /** Sends requests to the server, and turns failed requests into errors with a message for the user. */
 
-import { DEFAULT_NAME, NOT_REACHABLE, httpStatus } from "./messages.js";
+import { DEFAULT_NAME, NOT_REACHABLE, httpStatus } from "./user-messages.js";
 
 export const userName = () => localStorage.getItem("name") || DEFAULT_NAME;
 

@@ -4,7 +4,7 @@ import { request } from "./api.js";
 import { announce, byId, isPhone, orNotice, randomId, showNotice } from "./dom.js";
 import { drawCommandMenu, handleMenuKey, hideCommandMenu, parseCommand } from "./command-menu.js";
 import { showUnsent } from "./log.js";
-import { ANNOUNCE_COMMAND, ANNOUNCE_SEARCHING, SHORT_PLACEHOLDER, questionTooLong } from "./messages.js";
+import { ANNOUNCE_COMMAND, ANNOUNCE_SEARCHING, SHORT_PLACEHOLDER, questionTooLong } from "./user-messages.js";
 import { questionText, setQuestionText, updateQuestionBox } from "./question-box.js";
 import { state } from "./state.js";
 import { clearAttachments, ingestAttachments } from "./uploads.js";

@@ -2,7 +2,7 @@
 
 import { applyEvent, reloadThread } from "./conversation.js";
 import { byId, orNotice } from "./dom.js";
-import { CONNECTED, RECONNECTING } from "./messages.js";
+import { CONNECTED, RECONNECTING } from "./user-messages.js";
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 

@@ -2,7 +2,7 @@
 
 import { announce, byId, element } from "./dom.js";
 import { messageElement, waitingLine } from "./message-elements.js";
-import { ANNOUNCE_ANSWERED } from "./messages.js";
+import { ANNOUNCE_ANSWERED } from "./user-messages.js";
 import { isAtEnd, offerScrollToEnd, scrollToEnd } from "./scroll.js";
 import { answersOf, runningTurnsOf, state } from "./state.js";
 

@@ -3,7 +3,7 @@
 import { button, element, icon } from "./dom.js";
 import {
   ACTION_LABELS, DELETE, EDIT, ONLY_YOU, SEARCHING, SHOW_PASSAGE, SOURCES, shortPage,
-} from "./messages.js";
+} from "./user-messages.js";
 import { answersOf, state } from "./state.js";
 
 /** Buttons that show only their icon. */

@@ -1,7 +1,7 @@
 /** Shows the quoted passage of a source in a popover next to its citation. */
 
 import { button, byId, element, icon, isPhone } from "./dom.js";
-import { CLOSE, longPage } from "./messages.js";
+import { CLOSE, longPage } from "./user-messages.js";
 import { answersOf, state } from "./state.js";
 
 const MARGIN = 16;

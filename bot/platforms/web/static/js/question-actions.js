@@ -3,7 +3,7 @@
 import { request } from "./api.js";
 import { button, byId, element, orNotice } from "./dom.js";
 import { showMessage } from "./log.js";
-import { ASK_EDITED, CANCEL, CONFIRM_DELETE, DELETE, EDIT_BOX } from "./messages.js";
+import { ASK_EDITED, CANCEL, CONFIRM_DELETE, DELETE, EDIT_BOX } from "./user-messages.js";
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 

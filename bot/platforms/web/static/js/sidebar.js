@@ -4,7 +4,7 @@ import { request, saveUserName, userName } from "./api.js";
 import { byId, element } from "./dom.js";
 import {
   DEFAULT_NAME, EARLIER, NEW_CONVERSATION, NO_CONVERSATIONS, THIS_WEEK, TODAY, YESTERDAY, YOUR_NAME,
-} from "./messages.js";
+} from "./user-messages.js";
 import { runningTurnsOf, state } from "./state.js";
 
 const DAY_MS = 86_400_000;

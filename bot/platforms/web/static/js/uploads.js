@@ -2,7 +2,7 @@
 
 import { request, userName } from "./api.js";
 import { announce, button, byId, element, icon, orNotice, showNotice } from "./dom.js";
-import { announceAttached, announceUploading, fileTooLarge, removeFile } from "./messages.js";
+import { announceAttached, announceUploading, fileTooLarge, removeFile } from "./user-messages.js";
 import { focusQuestion, updateQuestionBox } from "./question-box.js";
 import { state } from "./state.js";
 import { putThreadInUrl } from "./url-hash.js";

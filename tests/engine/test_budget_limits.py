@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import OperationalError
 
-from bot.engine.answer.budget import answer_tokens, crossed, pressing
+from bot.engine.answer.budget_limits import answer_tokens, crossed, pressing
 from bot.types.turns import Turn
 from bot.types.usage import UNLIMITED, BudgetOwner, BudgetState, Reservation
 from tests.engine.fakes import MIDNIGHT, FakeStores, Screen, Writer, turn

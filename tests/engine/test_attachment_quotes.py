@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.config import Settings
-from bot.engine.answer import attachment_passages
+from bot.engine.answer import attachment_quotes
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Image
 from bot.llm.extractive import ExtractiveLLM
@@ -150,18 +150,18 @@ async def test_an_image_cannot_be_seen_and_that_is_said() -> None:
 def test_every_passage_is_short_and_none_is_lost() -> None:
     text = "\n\n".join(f"Paragraph {n} " + "word " * (n * 20) for n in range(30))
     known = [file("a.txt", text)]
-    cut = attachment_passages.cut(known[0])
-    assert max(len(one.text) for one in cut) <= attachment_passages.PASSAGE_CHARS + 100
+    cut = attachment_quotes.cut(known[0])
+    assert max(len(one.text) for one in cut) <= attachment_quotes.PASSAGE_CHARS + 100
     assert "".join("".join(one.text.split()) for one in cut) == "".join(text.split())
 
 
 def test_a_row_in_the_middle_of_a_table_keeps_its_header() -> None:
-    found, *_ = attachment_passages.passages("the limit in Ghent", [file("limits.csv", LIMITS)])
+    found, *_ = attachment_quotes.passages("the limit in Ghent", [file("limits.csv", LIMITS)])
     assert found.text.startswith("| City | Limit |\n| --- | --- |\n| City")
     assert found.text.endswith("| Ghent | 140 EUR |")
 
 
 @pytest.mark.parametrize("name", ["https://evil.example/x", "](https://evil.example)"])
 def test_a_name_is_never_taken_for_an_address(name: str) -> None:
-    (found,) = attachment_passages.passages("Who signs for the budget?", [file(name, PLAN)])
+    (found,) = attachment_quotes.passages("Who signs for the budget?", [file(name, PLAN)])
     assert not found.source.startswith("http")

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.engine import user_messages
-from bot.engine.answer import attachment_passages
-from bot.engine.answer.attached_context import NO_ATTACHED_CONTEXT, AttachedContext, fit
-from bot.engine.answer.attempt import Attempt
+from bot.engine.answer import attachment_quotes
+from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
+from bot.engine.answer.context_fitting import NO_ATTACHED_CONTEXT, AttachedContext, fit
 from bot.engine.ports.llm import Image
 from bot.engine.ports.surface import ContextReader, Surface
 from bot.errors import ParleyError
@@ -70,7 +70,7 @@ async def read(context: Context, attempt: Attempt, surface: Surface, record: Tur
     if context.settings.has_model:
         return Attachments(fitted)
     question = attempt.turn.question
-    passages = attachment_passages.passages(question, known) or attachment_passages.passages(query, known)
+    passages = attachment_quotes.passages(question, known) or attachment_quotes.passages(query, known)
     return Attachments(fitted, passages, _own_files(known))
 
 

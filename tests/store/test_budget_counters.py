@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget
-from bot.store import budgets
+from bot.store import budget_counters
 from bot.store.session import Database
 from bot.types.conversation import Author
 from bot.types.turns import Turn
@@ -23,7 +23,7 @@ BOSS = Author("U9", "Boss", is_admin=True)
 
 async def set_limit(database: Database, subject: str, tokens: int) -> None:
     async with database.tenant(TENANT) as session:
-        await budgets.set_limit(session, tenant_id=TENANT, subject=subject, daily_tokens=tokens, set_by="U9")
+        await budget_counters.set_limit(session, tenant_id=TENANT, subject=subject, daily_tokens=tokens, set_by="U9")
 
 
 async def days(stores: Stores, turn: Turn) -> list[tuple[str, int, int]]:
@@ -126,21 +126,21 @@ async def test_a_persons_limit_wins_over_the_roles_and_that_over_everybodys(data
     stores = store_of(database, daily_tokens=10)
     ann = Author("U1", "Ann")
     assert [await limit_of(stores, who) for who in (ann, BOSS)] == [10, 10]
-    await set_limit(database, budgets.EVERYBODY, 20)
+    await set_limit(database, budget_counters.EVERYBODY, 20)
     assert [await limit_of(stores, who) for who in (ann, BOSS)] == [20, 20]
-    await set_limit(database, budgets.of_role("admin"), 500)
+    await set_limit(database, budget_counters.of_role("admin"), 500)
     assert [await limit_of(stores, who) for who in (ann, BOSS)] == [20, 500]
-    await set_limit(database, budgets.of_user("U9"), UNLIMITED)
+    await set_limit(database, budget_counters.of_user("U9"), UNLIMITED)
     assert [await limit_of(stores, who) for who in (ann, BOSS)] == [20, UNLIMITED]
     async with database.tenant(TENANT) as session:
-        await budgets.remove_limit(session, tenant_id=TENANT, subject=budgets.of_user("U9"))
+        await budget_counters.remove_limit(session, tenant_id=TENANT, subject=budget_counters.of_user("U9"))
     assert await limit_of(stores, BOSS) == 500
 
 
 async def test_a_channels_own_limit_wins_over_that_of_every_channel(database: Database) -> None:
     stores = store_of(database, channel_daily_tokens=10)
-    await set_limit(database, budgets.EVERY_CHANNEL, 20)
-    await set_limit(database, budgets.of_channel("C2"), 30)
+    await set_limit(database, budget_counters.EVERY_CHANNEL, 20)
+    await set_limit(database, budget_counters.of_channel("C2"), 30)
     limits = [(await stores.budgets.budgets(TENANT, name, BOSS))[1].limit for name in ("C1", "C2")]
     assert limits == [20, 30]
 
@@ -156,7 +156,7 @@ async def test_no_limit_still_counts(database: Database) -> None:
 
 async def test_the_role_is_that_of_the_asker_also_after_a_restart(database: Database) -> None:
     stores = store_of(database, daily_tokens=10)
-    await set_limit(database, budgets.of_role("admin"), 500)
+    await set_limit(database, budget_counters.of_role("admin"), 500)
     stored = await stores.inbox.turn(TENANT, (await asked_by(stores, BOSS, "1")).id)
     assert stored is not None
     assert stored.author.is_admin

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bot.errors import StoreAway
 from bot.store.embedded.roles import APPLICATION
-from bot.store.pipeline import APP_ROLE, Pipelines, Statement
+from bot.store.pipelined_transactions import APP_ROLE, Pipelines, Statement
 from bot.store.session import Database, plain_url
 
 TENANTS = Statement("SELECT tenant_id FROM tenants ORDER BY tenant_id")

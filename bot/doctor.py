@@ -34,7 +34,7 @@ class Check:
 
 
 async def run_checks(settings: Settings) -> list[Check]:
-    """Run all checks in the order of the set-up. Never raises."""
+    """Run all checks, in the order in which the parts are set up. Never raises."""
     checks = [_data_dir(settings)]
     checks += await _guarded("database", lambda: _database(settings))
     checks += await _guarded("embedding model", lambda: _embedder(settings))

@@ -170,7 +170,7 @@ def daily_limit(tokens: int) -> str:
 
 
 def default_limits(*, person: int, channel: int, team: int) -> str:
-    """Return the default limits in tokens a day; 0 is no limit."""
+    """Return the default limits in tokens per day; 0 means no limit."""
     limits = (("a person", person), ("a channel", channel), ("the whole team", team))
     listed = "; ".join(f"{subject}: {daily_limit(tokens or UNLIMITED)}" for subject, tokens in limits)
     return f"Defaults: {listed}. The limits below take precedence."
@@ -241,7 +241,7 @@ MEMORY_NOT_YOURS = "Only the person who said that, or an admin, can have it forg
 
 
 def forgotten(count: int, others: int) -> str:
-    """Return what was forgotten; ``others`` facts stay because other people stated them."""
+    """Return how many facts were deleted; ``others`` is the number kept because other people stated them."""
     kept = f" Kept: {number(others, 'fact')} of other people; only they or an admin can delete them." if others else ""
     return f"Forgotten: {number(count, 'fact')}.{kept} The messages stay in the thread; delete them there as well."
 

@@ -1,5 +1,4 @@
-"""Chunking method ``packed``: complete sentences up to a number of tokens, within a section if it is long. Does no I/O.
-"""
+"""Chunking method ``packed``: complete sentences up to a number of tokens, within long sections. Does no I/O."""
 
 from __future__ import annotations
 

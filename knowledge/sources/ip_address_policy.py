@@ -1,5 +1,4 @@
-"""Decides which IP addresses may be fetched from: public ones, and private ones that the operator allows. Does no I/O.
-"""
+"""Decides which IP addresses may be fetched from: public ones, and private ones that are allowed. Does no I/O."""
 
 from __future__ import annotations
 

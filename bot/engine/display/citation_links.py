@@ -1,5 +1,4 @@
-"""Builds the link of a citation: to the page of a paged document, or to the quoted passage of a web page. Does no I/O.
-"""
+"""Builds the link of a citation: to a page of a paged document, or to the quoted passage of a web page. Does no I/O."""
 
 from __future__ import annotations
 

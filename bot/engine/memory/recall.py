@@ -1,5 +1,4 @@
-"""Selects old messages and facts for the prompt: the most relevant that fit into a token budget, in order. Does no I/O.
-"""
+"""Selects old messages and facts for the prompt: the most relevant ones that fit into a budget, in order. Does no I/O."""
 
 from __future__ import annotations
 

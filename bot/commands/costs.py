@@ -79,7 +79,7 @@ def summary(costs: CostReport) -> str:
 
 
 def reuse(tally: Tally) -> str:
-    """Return how many reworded questions got a cached answer, and how many got a wrong one; empty if there were none."""
+    """Return how many reworded questions got a cached answer, and how many got a wrong one; empty without any."""
     if not tally.hits and not tally.sampled:
         return ""
     text = f"Cached answers to reworded questions: {tally.hits}, rejected by users: {tally.wrong}."

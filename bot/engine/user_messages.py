@@ -1,4 +1,4 @@
-"""Everything the engine says to people: statuses, refusals, failures and notes, in plain words."""
+"""All texts of the engine for users: statuses, refusals, failures and notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluates the router: how well it finds the questions that need the strong model.
+"""Evaluates the router: how reliably it finds the questions that need the strong model.
 
 The data is JSONL: ``prompt``, and whether each model was right, ``strong_correct`` and ``weak_correct``. The curve is
 the share of right answers when the prompts with the highest scores go to the strong model. APGR (average performance

@@ -115,7 +115,7 @@ class Ingestion:
         return await self._queue.has_worker()
 
     async def revive(self, tenant_id: str) -> int:
-        """Enqueue again every active run that has no job and no running process; return how many."""
+        """Enqueue every active run that has neither a job nor a running process again; return how many there were."""
         async with self._database.tenant(tenant_id) as session:
             found = await ingest_runs.active(session, tenant_id)
         return sum([(await self._enqueued(tenant_id, run, False)).new for run in found])

@@ -1,4 +1,4 @@
-"""Text that users read about models: errors of providers, and what the extractive answerer says."""
+"""All texts about models for users: errors of providers, and the texts of the extractive answerer."""
 
 from __future__ import annotations
 

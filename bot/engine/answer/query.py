@@ -51,7 +51,7 @@ class Query:
 async def search(
     context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History
 ) -> tuple[Query, Found | None]:
-    """Return the rewritten query and its search result, which is None if no search was needed. Raises knowledge errors."""
+    """Return the rewritten query and its search result; None if no search was needed. Raises knowledge errors."""
     question = attempt.turn.question
     silent = await _understand_statement(context, attempt, query, attachments)
     if silent is not None:

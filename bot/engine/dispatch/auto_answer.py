@@ -16,7 +16,7 @@ from bot.types.settings import ChannelSettings
 from bot.types.usage import BudgetState
 
 MAX_ANSWERS, WINDOW_SECONDS = 5, 600.0
-"""At most this many unrequested answers in one channel within the window."""
+"""Maximum number of unrequested answers in one channel within the window, and its length in seconds."""
 MIN_WORDS = 4
 """Least number of words of a question. The meaning of a shorter one is too uncertain."""
 MAX_CHARS = 1_000

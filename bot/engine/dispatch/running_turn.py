@@ -86,7 +86,7 @@ class RunningTurn:
         self.idle = False
 
     async def wait_for_thread(self, slots: TurnSlots) -> None:
-        """Release the slot and wait until the thread may be free. Raises LeaseLost."""
+        """Release the slot, wait until the thread may be free, and take a slot again. Raises LeaseLost."""
         self.idle = True
         slots.give(self.turn)
         with contextlib.suppress(TimeoutError):

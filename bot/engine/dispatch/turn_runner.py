@@ -43,7 +43,7 @@ class TurnRunner:
     # --- starting
 
     def expect(self, turn: Turn) -> None:
-        """Keep polling from starting this turn for a moment: the code that accepted it starts it with a better surface."""
+        """Keep polling from starting this turn for a moment: its acceptor will start it with a better surface."""
         self._accepted.add(turn.id)
         asyncio.get_running_loop().call_later(START_SECONDS, self._accepted.discard, turn.id)
 
@@ -230,7 +230,7 @@ class TurnRunner:
             await asyncio.sleep(0)
 
     async def close(self, grace: float) -> None:
-        """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are cancelled and queued again."""
+        """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are queued again."""
         self._closing = True
         await self._poller.close()
         waiting = [one for one in self._running.values() if one.idle]

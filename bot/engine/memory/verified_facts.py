@@ -15,7 +15,7 @@ from bot.engine.memory.stated_facts import LONGEST, StatedFact, own_words, sente
 from bot.types.conversation import Fact, FactKind, PastMessage
 
 MOST = 12
-"""Facts of one report at most."""
+"""Maximum number of facts from one report."""
 SHORTEST = 8
 """Characters of the shortest quote; a shorter one would match almost anywhere."""
 PERSONAL: tuple[FactKind, ...] = ("name", "preference")
@@ -42,7 +42,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFact:
-    """A verified fact: its words are in the question of turn ``seq``."""
+    """A verified fact. The question of turn ``seq`` contains its words."""
 
     seq: int
     said: StatedFact

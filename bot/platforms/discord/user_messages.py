@@ -1,4 +1,4 @@
-"""Holds every text that Discord users, and operators of the Discord connection, read from the bot.
+"""All texts of the bot for Discord users and for operators of the Discord connection.
 
 The descriptions of slash commands and their options are in ``command_options``, next to the options they describe.
 """
@@ -145,7 +145,7 @@ FIX_CLOCK = (
 
 
 def unreachable(address: str, cause: object) -> str:
-    """Return the error for a Discord that does not answer at ``address``."""
+    """Return the error if Discord does not answer at ``address``."""
     return f"Discord cannot be reached at {address} ({cause}). Check the network and DISCORD_API_URL."
 
 
@@ -180,7 +180,7 @@ def connection_failed(cause: object) -> str:
 
 
 def cannot_answer_in(channel_id: str, reason: str) -> str:
-    """Return the direct message to an asker in whose channel the bot cannot write."""
+    """Return the direct message to the asker if the bot cannot write in the channel."""
     return f"I cannot answer you in <#{channel_id}>: {reason}. Please tell an admin of the server."
 
 

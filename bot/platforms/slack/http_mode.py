@@ -1,6 +1,6 @@
 """Receives Slack requests over HTTP (HTTP mode). Refuses unsigned requests and those older than five minutes.
 
-A request that is replayed within the five minutes is a duplicate for the inbox, like a redelivery from Slack.
+The inbox treats a request that is replayed within the five minutes as a duplicate, like a redelivery from Slack.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class HttpServer:
     """Serves the Bolt app over HTTP. Accepts only requests that Slack signed, except for ``pages``."""
 
     def __init__(self, app: AsyncApp, host: str, port: int, pages: Sequence[Route] = ()) -> None:
-        """``pages`` are for browsers, whose requests are not signed."""
+        """Set up the server. ``pages`` are routes for browsers, whose requests are not signed."""
         self._host, self._port = host, port
         self._pages = tuple(pages)
         self._handler = AsyncSlackRequestHandler(app)

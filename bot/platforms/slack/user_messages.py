@@ -1,6 +1,6 @@
-"""Holds every text that people read from the bot in Slack, in its install pages and in its app manifest.
+"""All texts of the bot for people in Slack, in its install pages and in its app manifest.
 
-Findings of ``parley doctor`` and startup errors are for the operator; they stay next to the check they report.
+Texts of ``parley doctor`` and startup errors are for the operator. They are next to the check that reports them.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later;
 
 
 def invite_me_to(channel: str) -> str:
-    """Return the message for a channel without the bot."""
+    """Return the message for a channel that the bot is not in."""
     return f"I am not in #{channel}. Invite me there with /invite, then try again."
 
 
@@ -201,7 +201,7 @@ def history_refused(code: str) -> str:
 
 
 def unreachable(error: Exception, remedy: str) -> str:
-    """Return the message for a call without an answer; ``remedy`` is a sentence."""
+    """Return the message for a call that Slack did not answer; ``remedy`` is a sentence that says what to do."""
     return f"Slack cannot be reached ({type(error).__name__}). {remedy}"
 
 

@@ -1,7 +1,7 @@
 """Encrypts secrets for storage in the database, bound to their owner.
 
-Fernet (AES-128-CBC with HMAC-SHA256) under the first of several keys. The other keys decrypt what they encrypted
-before, so a key is rotated by putting a new one in front.
+Fernet (AES-128-CBC with HMAC-SHA256) under the first of several keys. The other keys only decrypt older secrets. To
+rotate the key, put a new one first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Seal:
         return found
 
     def is_current(self, sealed: str) -> bool:
-        """Return whether they are encrypted under the first key."""
+        """Return whether the sealed secrets are encrypted under the first key."""
         try:
             self._first.decrypt(sealed)
         except InvalidToken:

@@ -1,8 +1,8 @@
 """Exports and erases everything stored about one person.
 
 Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, and the
-person's messages in indexed channels. The ledger stays, because the books must add up, under a name that leads to
-nobody.
+person's messages in indexed channels. The ledger's rows are kept, because the totals must stay correct, under a
+pseudonym that cannot be traced to the person.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Opens all transactions. Each is bound to one tenant before its first statement.
 
-``SET LOCAL ROLE parley_app`` takes a role that cannot bypass row-level security, for the length of the transaction. It
-is left out if the connecting role may not take it; then FORCE binds the owner.
+``SET LOCAL ROLE parley_app`` switches to a role that cannot bypass row-level security, until the transaction ends. If
+the connecting role may not switch to it, this is left out, and FORCE ROW LEVEL SECURITY applies the policies to the
+owner.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from bot.store.retry import is_away
 from bot.store.retry import unreachable as unreachable
 
 POOL_SECONDS = 10.0
-"""How long a transaction waits for a free connection before it is retried or given up."""
+"""Seconds that a transaction waits for a free connection before it is retried or fails."""
 ALL_TENANTS = "*"
-"""Names no tenant. Only the turn queue may be read under it."""
+"""A tenant id that belongs to no tenant. A transaction with this id can read only the turn queue."""
 
 _MAY_TAKE_ROLE = text("SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role")
 
@@ -84,7 +85,7 @@ class Database:
             yield session
 
     def work(self, tenant_id: str) -> AbstractAsyncContextManager[Work]:
-        """Open a transaction in few round trips, rolled back unless ``last`` was awaited. Raises StoreAway."""
+        """Open a pipelined transaction. It is rolled back unless ``last`` was awaited. Raises StoreAway."""
         return self._pipelines.work(tenant_id)
 
     async def flush(self, tenant_id: str, *statements: Statement) -> list[Rows]:
@@ -93,7 +94,7 @@ class Database:
             return await work.last(*statements)
 
     async def _begin(self, session: AsyncSession, tenant_id: str) -> None:
-        """Begin and bind in one round trip: the driver's connection begins nothing by itself."""
+        """Begin the transaction and bind it in one round trip; the driver's connection is in autocommit mode."""
         if self._takes_role is None:
             self._takes_role = bool(await session.scalar(_MAY_TAKE_ROLE, {"role": APP_ROLE}))
         begun = "; ".join(("BEGIN", *binding(tenant_id, APP_ROLE if self._takes_role else None)))
@@ -112,7 +113,7 @@ class Database:
 
 
 def _look_at_idle_connections(engine: AsyncEngine) -> None:
-    """Ping a connection that was idle for a while before it is used. Busy ones are spared the round trip."""
+    """Ping a connection that was idle for a while before it is used. Recently used connections need no ping."""
 
     def used(connection: Any, record: Any) -> None:
         record.info["used"] = time.monotonic()

@@ -29,9 +29,9 @@ from knowledge.search_terms import document_terms
 log = logging.getLogger(__name__)
 
 MOST = 4000
-"""The latest messages of a thread that are searched."""
+"""Maximum number of messages of a thread that are searched, the latest first."""
 AT_ONCE = 64
-"""Messages encoded after one answer. A long thread catches up over several answers."""
+"""Maximum number of messages encoded after one answer. In a long thread, the rest follows after the next answers."""
 
 
 class ThreadMemory:

@@ -74,7 +74,7 @@ _KNOWN_BINARIES = (
 
 
 def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
-    """Return the format of the bytes. Raises ParseError, naming what they are, if no parser can read them."""
+    """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
     if not data.strip(b"\0 \t\r\n"):
         raise ParseError("it is empty; check that you picked the right file")
     if b"%PDF-" in data[:1024]:

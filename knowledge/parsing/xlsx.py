@@ -24,7 +24,7 @@ _DAMAGED = (
     *(InvalidFileException, zipfile.BadZipFile, etree.LxmlError, OSError, SyntaxError),
     *(ValueError, KeyError, TypeError, AttributeError, IndexError),
 )
-"""What openpyxl raises for a damaged file."""
+"""Errors that openpyxl raises for a damaged file."""
 
 
 def parse(data: bytes) -> ParsedDocument:

@@ -263,7 +263,7 @@ class Display:
     # --- the final text
 
     async def _finish_background(self) -> None:
-        """End the background task after its edit in progress has returned: this edit must not overtake the final one."""
+        """End the background task after its edit in progress has returned, so that the final edit comes last."""
         with suppress(TimeoutError):
             async with asyncio.timeout(IN_FLIGHT_SECONDS), self._edit_lock:
                 pass

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PUBLIC_COMMANDS = frozenset({"stop", "help"})
-"""Commands whose replies are not private. A reply to such a command in a message is posted below it, not sent directly.
-"""
+"""Commands whose replies are not private. If such a command is a message, the reply is posted below it."""
 
 AUTO_ANSWER_SECONDS = 120.0
 """Maximum age of a message without a mention that is answered. Later, the conversation has moved on."""

@@ -31,8 +31,7 @@ from bot.store.slack_workspaces import Installed
 log = logging.getLogger(__name__)
 
 CACHE_TIME = timedelta(seconds=30)
-"""How long a cached installation is used before it is read again, since another process may have removed or renewed it.
-"""
+"""Seconds for which an installation is cached. Another process may remove or renew it meanwhile."""
 RENEWAL_FRACTION = 6
 """A token is renewed in the last sixth of its lifetime: of Slack's twelve hours, the last two."""
 POLL_SECONDS = 0.1

@@ -150,7 +150,7 @@ class DocumentPipeline:
         self._run.count_stored(fetched.uri, chunks)
 
     async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
-        """If the same content is completely stored, record that and return the number of its chunks; else return None."""
+        """If the same content is already stored, record that and return the number of its chunks; else return None."""
         run, uri = self._run, fetched.uri
         if uri not in run.known.documents:
             return None

@@ -308,7 +308,7 @@ def main() -> None:
     rows |= {f"calls {kind}": number for kind, number in sorted(result.calls.items())}
     rows |= {
         "exact rows": result.exact,
-        "exact rows that are a line of the bill": f"{result.exact_equal:,} ({share:.2f} %)",
+        "exact rows that are a line of the bill": f"{result.exact_equal:,} ({share:.2f}%)",
         "tokens of exact rows": result.exact_tokens,
         "dollars of exact rows": f"{result.exact_usd:.6f}",
         "dollars of the same calls by the bill": f"{result.billed_usd:.6f}",

@@ -36,7 +36,7 @@ class Repeated:
     def rows(self) -> dict[str, object]:
         return {
             "repeated prefix tokens": self.tokens,
-            "  read from cache": f"{self.read:,} ({100 * self.share:.1f} %)",
+            "  read from cache": f"{self.read:,} ({100 * self.share:.1f}%)",
             "  seen by the other model only": self.other_model,
             "  expired or not written": self.expired,
         }

@@ -256,19 +256,19 @@ def _print(result: Result) -> None:
     rows: dict[str, object] = {}
     for name, bot in bots.items():
         share = 100 * (1 - bot.usd / naive)
-        rows[name] = f"${bot.per_answer:.6f} an answer, {share:5.1f} % cheaper, {bot.prompt_tokens:>9,} prompt tokens"
+        rows[name] = f"${bot.per_answer:.6f} an answer, {share:5.1f}% cheaper, {bot.prompt_tokens:>9,} prompt tokens"
     print(table(rows), "\n")
     steps = [bots[name].usd for name in ("naive", "trimmed", "trimmed and cached", "parley")]
-    parts = [f"{100 * (a - b) / naive:.1f} %" for a, b in pairwise(steps)]
+    parts = [f"{100 * (a - b) / naive:.1f}%" for a, b in pairwise(steps)]
     other = result.cheaper("naive, passages of this turn only")
     print(
         table(
             {
-                "cheaper than the naive bot": f"{100 * result.cheaper('naive'):.1f} %",
+                "cheaper than the naive bot": f"{100 * result.cheaper('naive'):.1f}%",
                 "  of which trimming": parts[0],
                 "  of which caching": parts[1],
                 "  of which routing": parts[2],
-                "cheaper than the one without earlier passages": f"{100 * other:.1f} %",
+                "cheaper than the one without earlier passages": f"{100 * other:.1f}%",
                 "messages left out of prompts": result.left_out,
                 **result.repeated.rows(),
             }

@@ -6,7 +6,7 @@ TURNS has conversations with ``answerability``, ``collection`` and the passages 
 passages of its collection, an answerable one with an answering passage among them. A folder in BEIR form gives two
 cases for each question: with what BM25 finds, and with what it finds once every document that answers, with all its
 other chunks, is taken away. Printed is what is declined of each set by a model trained on the other sets, and by one
-trained on all with the same questions left out (5 folds), each at 5 % wrongly declined, then at one threshold for all
+trained on all with the same questions left out (5 folds), each at 5% wrongly declined, then at one threshold for all
 sets, which is what is shipped. Every set counts the same. ``--write`` replaces the shipped weights. Deterministic.
 """
 

@@ -86,7 +86,7 @@ CLOSEST = 3
 def budget_warning(state: BudgetState, now: datetime) -> str:
     """Return the note for a daily token limit that is mostly used."""
     share = 100 * state.used // max(state.limit, 1)
-    return f"{_OWNERS[state.whose]} used {share} % of today's token limit. It resets {when(state.resets_at, now)}."
+    return f"{_OWNERS[state.whose]} used {share}% of today's token limit. It resets {when(state.resets_at, now)}."
 
 
 def not_read(name: str, reason: str) -> str:

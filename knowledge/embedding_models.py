@@ -82,7 +82,7 @@ class Models:
         self._others.pop(model, None)
         log.warning(
             "the stored vectors were made by the embedding model %s, which cannot be used (%s); until every passage "
-            "has a vector of %s, passages without one are found by their words alone",
+            "has a vector of %s, passages without one are found only by BM25",
             model,
             error,
             self.current.model,

@@ -13,7 +13,7 @@ from bot.cli.command_runtime import json_option, print_json, tenant_option, with
 if TYPE_CHECKING:
     from bot.store.session import Database
 
-user_option = click.option("--user", required=True, metavar="ID", help="The user's id on their platform.")
+user_option = click.option("--user", required=True, metavar="ID", help="The user's ID on their platform.")
 
 
 @click.command()

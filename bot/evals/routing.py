@@ -61,7 +61,7 @@ def gap(outcomes: Sequence[Outcome]) -> int:
     """Return how many more prompts the strong model answers correctly. Raises UsageError if there are none."""
     total = sum(outcome.gain for outcome in outcomes)
     if total <= 0:
-        raise UsageError("The strong model is not right more often than the cheap one: there is nothing to route.")
+        raise UsageError("The strong model is not right more often than the cheap one, so routing cannot be measured.")
     return total
 
 

@@ -21,7 +21,7 @@ FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0
 """Interval between two polls of a run's progress. It starts short because most uploads take less than a second."""
 
-NOT_YOURS = "Only the person who started this, or an admin, can stop it."
+NOT_YOURS = "Only the person who started this ingestion, or an admin, can stop it."
 
 
 @dataclass(frozen=True, slots=True)

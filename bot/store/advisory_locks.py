@@ -33,7 +33,7 @@ async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
                 try:
                     await connection.execute(_GIVE, {"name": name})
                 except DBAPIError as error:
-                    log.warning("the lock %s went with its connection: %s", name, error.orig)
+                    log.warning("the lock %s was lost with its connection: %s", name, error.orig)
                     await connection.invalidate()
 
 

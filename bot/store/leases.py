@@ -18,7 +18,7 @@ from bot.types.turns import Lease, Outcome, Turn
 LEASE = timedelta(seconds=30)
 """Duration of a lease: another process may take over the turn if the lease is not renewed for this long."""
 
-TAKEN = "Another process answers this question now."
+TAKEN = "Another process is answering this question now."
 
 _STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
 

@@ -84,7 +84,7 @@ class Notifications:
                 await self._once(heard, paced)
             except (psycopg.Error, OSError) as error:
                 if self._connected.is_set():
-                    log.warning("the line to the database is down (%s); connecting again", _brief(error))
+                    log.warning("the connection for notifications is broken (%s); reconnecting", _brief(error))
                     pause = FIRST_PAUSE
             finally:
                 self._connected.clear()

@@ -31,7 +31,7 @@ def unreachable(error: Exception) -> str:
     reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
     return (
         f"The database cannot be reached ({reason}). "
-        "Start it, or correct DATABASE_URL, or unset that for the embedded one."
+        "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server."
     )
 
 

@@ -124,7 +124,7 @@ def _look_at_idle_connections(engine: AsyncEngine) -> None:
         try:
             engine.sync_engine.dialect.do_ping(connection)
         except Exception as error:
-            raise DisconnectionError("the connection broke while nobody used it") from error
+            raise DisconnectionError("the idle connection is broken") from error
 
     event.listen(engine.sync_engine, "connect", used)
     event.listen(engine.sync_engine, "checkin", used)

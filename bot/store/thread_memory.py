@@ -92,7 +92,7 @@ class ThreadMemory:
             encoded = await self._embedder.encode([query], "query")
             return np.asarray(encoded.vectors[0], np.float32)
         except KnowledgeError as error:
-            log.warning("old messages are searched by their words alone: %s", error)
+            log.warning("old messages are searched only by BM25: %s", error)
             return None
 
 

@@ -168,7 +168,7 @@ async def test_a_stream_without_its_end_is_no_answer() -> None:
 
     outcome = await engine(FakeStores(), Cut([script("Half")])).handle(turn(), Screen())
     assert outcome.state == "failed"
-    assert "broke off" in (outcome.refused or "")
+    assert "incomplete" in (outcome.refused or "")
 
 
 async def test_an_empty_answer_is_asked_for_once_more() -> None:

@@ -140,4 +140,4 @@ async def _stream(context: Context, attempt: Attempt, request: Prompt, display: 
                 journal.timings_ms["ttft"] = context.since(attempt.started)
             journal.text += event.text
             display.show(lambda: renumber(journal.text, count))
-    raise LLMError("The model's answer broke off before its end. Ask again.")
+    raise LLMError("The model's answer is incomplete. Ask again.")

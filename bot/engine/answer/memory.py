@@ -42,8 +42,8 @@ async def keep_statements(context: Context, attempt: Attempt) -> None:
     try:
         await context.memory.learn(turn, stated)
     except ParleyError as error:
-        log.warning("turn %s: its statements are stored after the answer: %s", turn.id, error)
-        attempt.journal.events.append(f"statements are stored later: {error}")
+        log.warning("turn %s: its statements will be stored after the answer: %s", turn.id, error)
+        attempt.journal.events.append(f"statements will be stored after the answer: {error}")
 
 
 async def learn(context: Context, turn: Turn) -> None:
@@ -55,4 +55,4 @@ async def learn(context: Context, turn: Turn) -> None:
         await context.memory.learn(turn, stated)
         await context.memory.index(turn)
     except (ParleyError, KnowledgeError) as error:
-        log.warning("turn %s: not all of it is remembered: %s", turn.id, error)
+        log.warning("turn %s: not everything was stored in the thread's memory: %s", turn.id, error)

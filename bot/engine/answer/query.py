@@ -64,7 +64,7 @@ async def search(
             return query, await plain
         query = replace(query, standalone=rewritten.question, language=rewritten.language)
         if not rewritten.needs_search:
-            attempt.journal.events.append("the model says that nothing has to be looked up for this")
+            attempt.journal.events.append("the model says that this needs no search")
             return replace(query, needs_search=False), None
         if _same(rewritten.question, question):
             return query, await plain
@@ -104,7 +104,7 @@ async def _rewrite(context: Context, attempt: Attempt, history: History) -> Rewr
     need = prompt.size(request, context.count) + request.max_tokens
     accounting = attempt.accounting
     if accounting.reservation is None or any(state.left < 2 * need for state in accounting.limits):
-        journal.events.append("the question was not rewritten by a model: too little is left of today's tokens")
+        journal.events.append("the question was not rewritten by a model: too few tokens are left today")
         return None
     start = context.monotonic()
     try:

@@ -25,7 +25,7 @@ async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
         try:
             accounting.reservation = await context.stores.budgets.reserve(turn, expected)
         except OverBudget as error:
-            attempt.journal.events.append(f"nothing was reserved ahead: {error}")
+            attempt.journal.events.append(f"nothing was reserved in advance: {error}")
 
 
 def check(context: Context, attempt: Attempt) -> None:
@@ -84,7 +84,7 @@ async def cheap_without_rating(question: str, *, query: str, meter: Meter) -> Ve
 
     Used if no tokens could be reserved, since a rating may cost some.
     """
-    return Verdict("cheap", True, "too little is left of today's tokens to reserve an answer")
+    return Verdict("cheap", True, "too few tokens are left today to reserve an answer")
 
 
 def _system(context: Context) -> int:

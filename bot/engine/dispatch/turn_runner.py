@@ -252,4 +252,6 @@ class TurnRunner:
             try:
                 await self._stores.queue.release(running.turn)
             except ParleyError as error:
-                log.warning("turn %s stays until this process is seen to be gone: %s", running.turn.id, error)
+                log.warning(
+                    "turn %s stays with this process until the process counts as dead: %s", running.turn.id, error
+                )

@@ -47,7 +47,7 @@ def _tier_by_rule(
     if fixed:
         return fixed, f"the operator has set every question to the {fixed} model"
     if last == "strong":
-        return "strong", "the thread has been with the strong model, whose prompt cache is warm"
+        return "strong", "the thread uses the strong model, whose prompt cache is warm"
     return None
 
 

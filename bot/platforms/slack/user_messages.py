@@ -30,7 +30,7 @@ HINTS: dict[Action, str] = {
 }
 
 PENDING = "…"
-TRUNCATED = "\n\n_This message is too long for Slack. The attached file has all of it._"
+TRUNCATED = "\n\n_This message is too long for Slack. The attached file has the full text._"
 THANKS = "Thanks for the feedback."
 REASON_TITLE = "What was wrong?"
 REASON_LABEL = "What should the answer have said?"
@@ -85,10 +85,7 @@ ABOUT_SUBMIT = "Ask"
 ABOUT_CLOSE = "Cancel"
 FORGET_MENU = "Forget this"
 FORGET_MENU_DESCRIPTION = "Deletes a question and its answer"
-FORGOTTEN = (
-    "Deleted the question, its answer and everything derived from them. "
-    "Their cost stays in the ledger, as numbers only."
-)
+FORGOTTEN = "Deleted the question, its answer and everything derived from them. Cost records are kept, as numbers only."
 NOT_YOURS_TO_FORGET = "Only the asker or an admin can delete this."
 NOTHING_TO_FORGET = (
     "There is nothing to delete for this message. Choose a question that someone asked me, or one of my answers."

@@ -80,7 +80,7 @@ class PostgresTurnQueue:
     async def mark_serving(self, platform: Platform) -> None:
         holder = self._holder()
         if holder is None:
-            raise StoreAway("the connection for notifications is down")
+            raise StoreAway("the connection for notifications is broken")
         async with self._database.queue() as session:
             await processes.mark_serving(session, process_id=holder, platform=platform)
 

@@ -33,7 +33,7 @@ class PostgresSimilarAnswers:
         try:
             vector = await self._encode(turn.question)
         except KnowledgeError as error:
-            log.warning("turn %s: no answers by other words: %s", turn.id, error)
+            log.warning("turn %s: similar cached answers could not be searched: %s", turn.id, error)
             return ()
         self._remember(turn.id, vector)
         tenant_id = turn.thread.tenant_id

@@ -127,7 +127,9 @@ def _passwords(folder: DataFolder) -> dict[str, str]:
     except FileNotFoundError:
         pass
     except ValueError as error:
-        raise ConfigError(f"{folder.passwords} is no JSON. Restore it from a backup of the data folder.") from error
+        raise ConfigError(
+            f"{folder.passwords} is not valid JSON. Restore it from a backup of the data folder."
+        ) from error
     made = {role: secrets.token_urlsafe(24) for role in (ADMIN, APPLICATION)}
     fresh = folder.passwords.with_suffix(".new")
     fresh.unlink(missing_ok=True)

@@ -166,8 +166,8 @@ def _create_cluster(folder: DataFolder) -> None:
         version = (cluster / "PG_VERSION").read_text().strip()
         if version != str(binaries.VERSION):
             raise ConfigError(
-                f"{cluster} was made by PostgreSQL {version}, and this is {binaries.VERSION}. Dump it with the older "
-                "version of Parley and restore it here, or set PARLEY_DATA_DIR to another folder."
+                f"{cluster} was created by PostgreSQL {version}, but the bundled version is {binaries.VERSION}. Dump "
+                "it with the older version of Parley and restore it here, or set PARLEY_DATA_DIR to another folder."
             )
         return
     if cluster.exists() and any(cluster.iterdir()):

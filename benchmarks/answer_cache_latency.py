@@ -1,4 +1,4 @@
-"""How long somebody waits for an answer that was given before.
+"""Measures how long a user waits for an answer from the cache.
 
     python -m benchmarks.answer_cache_latency [--questions 40] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""What the benchmarks stand on: a Postgres of their own for the length of one run, and how they print."""
+"""Shared by the benchmarks: a PostgreSQL server for one run, and how results are printed."""
 
 from __future__ import annotations
 

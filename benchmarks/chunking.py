@@ -56,14 +56,14 @@ Span = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and where in the documents the evidence stands."""
+    """A question, and the position of its evidence in the documents."""
 
     asked: str
     evidence: tuple[Span, ...]
 
 
 class Texts:
-    """The documents as they are, whatever they look like; ``cost`` counts the tokens of a span."""
+    """The documents as plain text; ``cost`` counts the tokens of a span."""
 
     kind = "data"
     uri = "documents"
@@ -92,7 +92,7 @@ class Texts:
         return int(self._until[name][end] - self._until[name][start])
 
     def cut(self, span: Span, tokens: int) -> Span:
-        """The beginning of the span that has so many tokens."""
+        """Return the beginning of the span with this many tokens."""
         name, start, end = span
         until = self._until[name]
         return name, start, start + int(np.searchsorted(until[start : end + 1], until[start] + tokens, "right")) - 1

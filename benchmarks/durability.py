@@ -42,7 +42,7 @@ WARM = 20
 
 @dataclass
 class Marks:
-    """When a question was taken in, when its first message was shown, and when the model was asked; in seconds."""
+    """The times in seconds at which a question was accepted, its first message was shown, and the model was called."""
 
     taken: dict[str, float] = field(default_factory=dict)
     shown: dict[str, float] = field(default_factory=dict)

@@ -110,7 +110,7 @@ class Result:
     billed_beside: int
     """Tokens that the providers billed for the calls behind the estimated rows."""
     missing: int
-    """Lines of the bill that no row stands for."""
+    """Lines of the bill without a row in the ledger."""
     reserved: int
     miscounted: Sequence[str]
     """Budgets whose count is not the sum of their rows."""
@@ -147,7 +147,7 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
 
 
 def _models(double: ModelDouble, weather: Weather, moment: list[float]) -> tuple[ResilientLLM, TokenCounter]:
-    """Both providers, either first, with little patience and a pretended clock for breakers and pauses."""
+    """Both providers, in either order, with short timeouts and a fake clock for circuit breakers and pauses."""
 
     async def sleep(seconds: float) -> None:
         moment[0] += seconds

@@ -1,4 +1,4 @@
-"""How fast documents come in, against the bare model on the same chunks, in one run.
+"""Measures the speed of ingestion, compared with the model alone on the same chunks, in one run.
 
     python -m benchmarks.ingest [FOLDER] [--documents 200]
 

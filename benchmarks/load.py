@@ -230,7 +230,7 @@ async def _talk(stage: Environment, events: float, questions: float, talk: list[
 
 
 def _chatter(stage: Environment) -> None:
-    """Somebody says something to somebody else in a channel of Slack."""
+    """One user writes to another in a Slack channel."""
     world = stage.slack.world
     user = stage.chance.choice([name for name in world.users if name.startswith("U0CROWD")])
     said = world.version("shall we have lunch at noon?")

@@ -101,7 +101,7 @@ Line = dict[str, str | bool]
 
 
 def pairs(count: int, seed: int = 7) -> list[Line]:
-    """So many different pairs, half of them the same."""
+    """Return this many different pairs; half of them have the same meaning."""
     draw = random.Random(seed)
     return [*_distinct(_paraphrases(draw), count // 2), *_distinct(_traps(draw), count - count // 2)]
 

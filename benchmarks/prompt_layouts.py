@@ -114,7 +114,7 @@ def _system(life: CacheLife) -> Layout:
 
 
 def _passages_first(prompt: Prompt, blocks: list[Block]) -> list[Block]:
-    """System, passages, history, question: passages that change each turn stand before the history."""
+    """System, passages, history, question: the passages, which change each turn, come before the history."""
     system, *history, last = blocks
     passages, _, question = last.text.partition(_CLOSE)
     marked = [Block(block.text) for block in history]

@@ -53,7 +53,7 @@ class Outage:
 
 
 class Moments:
-    """A clock that moves when it is told, or when somebody sleeps."""
+    """A clock that moves when a test moves it or when code sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0

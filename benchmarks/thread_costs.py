@@ -244,7 +244,7 @@ async def _on_strong(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, 
 
 
 def _author(asked: Asked) -> Author:
-    """Somebody else in each thread: threads share nothing but the system prompt."""
+    """Return a different author for each thread, so that threads share only the system prompt."""
     return Author(f"U{asked.thread}", f"Person {asked.thread}")
 
 

@@ -1,4 +1,4 @@
-"""Train the score that tells weak evidence, and show how far it carries.
+"""Trains the confidence score that detects weak evidence, and shows how well it generalizes.
 
     python -m benchmarks.train_abstention TURNS.jsonl [BEIR_DIR ...] [--kept FILE.pickle] [--write]
 
@@ -51,7 +51,7 @@ Rows = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Data:
-    """What is seen of every case; ``questions`` name what must not stand on both sides of a fold."""
+    """The features of every case; ``questions`` identify cases that must be on the same side of a fold."""
 
     sets: npt.NDArray[np.str_]
     questions: npt.NDArray[np.str_]

@@ -1,4 +1,4 @@
-"""Train the local router and show how far what it learned carries.
+"""Trains the local router and shows how well it generalizes.
 
     python -m benchmarks.train_routing OUTCOMES.jsonl [--vectors KEPT.npy] [--write]
 
@@ -142,7 +142,7 @@ def train(data: Data, rows: Ints, penalties: Penalties) -> Trained:
 
 
 def folds(keys: Names, seed: int = 0) -> Iterator[tuple[Ints, Ints]]:
-    """Five ways to train and test, of equal size; rows of one key stand on the same side."""
+    """Return five splits into training and test rows, of equal size; rows with the same key are on the same side."""
     names, sizes = np.unique(keys, return_counts=True)
     drawn = np.random.default_rng(seed).permutation(len(names))
     full, fold_of = [0] * FOLDS, {}

@@ -1,4 +1,4 @@
-"""An event loop whose time stands still while the machine is busy with something else."""
+"""An event loop whose clock stops while the machine is busy with something else."""
 
 from __future__ import annotations
 

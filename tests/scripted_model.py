@@ -20,7 +20,7 @@ PATIENCE = {"idle_timeout": 600, "total_timeout": 600}
 
 
 class Version(Protocol):
-    """How a message stood from a moment on, in seconds."""
+    """The content of a message from a time on, in seconds."""
 
     @property
     def at(self) -> float: ...

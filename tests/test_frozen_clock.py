@@ -1,4 +1,4 @@
-"""The loop in which time stands still while the machine is busy."""
+"""The event loop whose clock stops while the machine is busy."""
 
 from __future__ import annotations
 

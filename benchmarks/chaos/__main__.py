@@ -1,4 +1,4 @@
-"""Kill processes and Postgres at random while people ask; nothing may be lost, answered twice or out of order.
+"""Kills processes and PostgreSQL at random while people ask; nothing may be lost, answered twice or out of order.
 
     python -m benchmarks.chaos --events 20000 --seed 1 --minutes 20
     python -m benchmarks.chaos --edges 50 --seed 1

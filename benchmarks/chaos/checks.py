@@ -29,7 +29,10 @@ TO_WAIT = (NOT_STORED, NOT_STORED_YET)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A message of the bot as it stands. ``place`` and ``order`` sort the messages of a thread; ``at`` is monotonic."""
+    """A message of the bot in its final form.
+
+    ``place`` and ``order`` sort the messages of a thread; ``at`` is monotonic.
+    """
 
     platform: PlatformName
     place: str
@@ -42,7 +45,7 @@ class Shown:
 
     @property
     def sentences(self) -> list[tuple[str, int]]:
-        """Tag and number of every sentence of an answer that stands in it."""
+        """Return tag and number of every sentence of an answer in the text."""
         return [(tag, int(number)) for tag, number, _ in SENTENCE.findall(self.text)]
 
 
@@ -63,13 +66,13 @@ class Verdict:
     """Answers to a question that was changed or deleted."""
     withdrawn: int = 0
     told_again: int = 0
-    """Times that somebody was told once more, by another process, to wait for the database."""
+    """Number of repeated notices, from another process, to wait for the database."""
     unfinished: int = 0
     reserved: int = 0
     under_way: int = 0
-    """Calls of which the ledger still says that they are under way."""
+    """Calls that are still open in the ledger."""
     unbilled: int = 0
-    """Calls that the providers billed in full and no exact row of the ledger stands for."""
+    """Calls that the providers billed in full and that have no exact row in the ledger."""
     unexplained: int = 0
     """Of those, more than there are rows marked as estimated."""
     orphans_after_restart: int = 0
@@ -178,7 +181,7 @@ def _read_books(url: str) -> Books:
 
 
 def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, models: ModelDouble) -> Verdict:
-    """Compare what was asked with what stands."""
+    """Compare the questions with the messages on the platforms."""
     verdict = Verdict(questions=len(questions))
     turn_of = {row.message_id: row for row in books.turns}
     said: dict[str, list[tuple[Shown, int]]] = defaultdict(list)

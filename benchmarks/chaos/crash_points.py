@@ -24,7 +24,7 @@ from knowledge.types import Found, Passage, Scope
 Tell = Callable[[Mapping[str, object]], None]
 
 MIDDLE = 4
-"""The delta that stands for the middle of a stream."""
+"""The delta that counts as the middle of a stream."""
 
 EDGES = (
     "store.accept.before",

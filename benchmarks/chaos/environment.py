@@ -1,4 +1,7 @@
-"""Everything around the processes: the platforms, the providers, Postgres, the people; it outlives every kill."""
+"""The environment of the processes: platforms, providers, PostgreSQL and users.
+
+It keeps running when processes are killed.
+"""
 
 from __future__ import annotations
 
@@ -118,12 +121,12 @@ class Environment:
             await asyncio.sleep(0.3)
 
     def look(self) -> Verdict:
-        """What stands now."""
+        """Return the current messages on the platforms."""
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
         return judge(self.crowd.questions, shown, read_books(self.postgres.url), self.models)
 
     async def verdict(self, fleets: Sequence[ProcessPool], *, armed_until: float = 0.0) -> Verdict:
-        """What stands in the end, with the turns that waited too long.
+        """Return the final messages on the platforms, with the turns that waited too long.
 
         ``armed_until``: until then every process was made to die, and there was none to take a turn over.
         """

@@ -1,4 +1,4 @@
-"""Who breaks things: processes die by SIGKILL or stand still for a while, Postgres stops as in a crash."""
+"""Injects faults: kills processes with SIGKILL, pauses them, and stops PostgreSQL as a crash would."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import ProcessPool
 
 LONG_AWAY = 0.1
-"""Share of the killed processes that stay away for longer than a lease lasts: their peers go on alone."""
+"""Share of the killed processes that are restarted only after a lease has expired, so that others must take over."""
 LONG_PAUSE = 50.0
 
 

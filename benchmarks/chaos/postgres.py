@@ -24,7 +24,7 @@ CONNECTIONS = 300
 
 @dataclass
 class Postgres:
-    """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was away."""
+    """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was down."""
 
     url: str
     server: EmbeddedServer

@@ -136,7 +136,7 @@ class Zygote:
             self._buried(process, said["gone"], now)
 
     def _nobody_holds(self, turn_id: str) -> None:
-        """A process that lost a turn to another does not hear of it before it writes."""
+        """A process that lost a turn to another one learns of it only when it writes."""
         for process in self.processes.values():
             process.holds.pop(turn_id, None)
 

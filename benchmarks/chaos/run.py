@@ -118,7 +118,7 @@ async def report(
     freezes: int = 0,
     armed_until: float = 0.0,
 ) -> Result:
-    """The figures of what stands."""
+    """Return the figures of the final state."""
     return Result(
         seed=seed,
         seconds=seconds,
@@ -135,7 +135,7 @@ async def report(
 
 
 async def settled(stage: Environment, fleet: ProcessPool, patience: float) -> None:
-    """Wait until every question has its end, or the patience is over."""
+    """Wait until every question has ended, or until the timeout."""
     until, before = time.monotonic() + patience, -1
     while time.monotonic() < until:
         await asyncio.sleep(2.0)

@@ -38,7 +38,7 @@ PlatformName = Literal["slack", "discord"]
 
 @dataclass
 class Question:
-    """What somebody asked. ``thread`` names the conversation; ``asked_at`` is monotonic."""
+    """A question that a user asked. ``thread`` names the conversation; ``asked_at`` is monotonic."""
 
     tag: str
     platform: PlatformName
@@ -48,9 +48,9 @@ class Question:
     asked_at: float
     message: Message | DiscordMessage
     changed_from: str = ""
-    """The tag that it had before it was edited: nothing of an answer to that may stand."""
+    """The question's tag before it was edited. No part of an answer to that may remain."""
     withdrawn: bool = False
-    """It was deleted: no answer may stand."""
+    """The question was deleted: no answer may remain."""
 
 
 @dataclass

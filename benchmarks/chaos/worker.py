@@ -27,7 +27,7 @@ PULSE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a process is to be. ``platforms``: slack, discord. It dies at the ``at``-th passage of ``point``."""
+    """The configuration of a process. ``platforms``: slack, discord. It dies at the ``at``-th passage of ``point``."""
 
     name: str
     platforms: tuple[str, ...]

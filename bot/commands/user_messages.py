@@ -1,7 +1,7 @@
 """Text that the slash commands show to users: replies and errors.
 
-The summaries and arguments of the commands are in ``help_text``. The text about ingestion, which the command line
-prints too, is in ``ingest_user_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their
+The summaries and arguments of the commands are in ``help_text``. Text about ingestion, which the command line prints
+too, is in ``ingest_user_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their
 figures.
 """
 

@@ -133,7 +133,7 @@ async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, m
 
 
 MEMORY = "You keep the memory of this conversation"
-"""Stands in the request for a summary."""
+"""A phrase that only the request for a summary contains."""
 
 
 async def test_a_long_thread_is_summarised_and_goes_on_with_the_summary(

@@ -22,7 +22,7 @@ OTHER_WORDS = "What may hotels in Lisbon cost?"
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Nobody's hit is answered anew for the sample."""
+    """No hit is answered again for the shadow sample."""
     return settings.model_copy(update={"cache_shadow": 0.0})
 
 

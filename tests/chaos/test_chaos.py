@@ -1,4 +1,4 @@
-"""Small runs of the benchmarks that kill: each is judged by what stands on the platforms in the end."""
+"""Small runs of the crash benchmarks: each is judged by the messages on the platforms at the end."""
 
 from __future__ import annotations
 

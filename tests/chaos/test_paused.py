@@ -1,4 +1,4 @@
-"""A process that stands still in the middle of an answer, as a paused machine does: a peer goes on, it wakes late."""
+"""A process is paused in the middle of an answer: another process continues, and the paused one resumes later."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Turns and leases driven at random against the real Postgres: whatever happens in whatever order, these things hold.
+"""Property tests of turns and leases with random steps on a real PostgreSQL.
 
-At most one turn of a thread runs, and it is the oldest; a fence only grows; a write of an old holder changes nothing;
-a turn that ended changes only where its question does; nothing that was accepted is lost; what a dead process held is
+At most one turn of a thread runs, and it is the oldest; a fence only grows; a write of an old holder changes nothing; a
+turn that ended changes only where its question does; nothing that was accepted is lost; what a dead process held is
 free for the others and nothing else is; what is set aside is set aside for turns that run.
 
 ``PARLEY_STEPS=100000 pytest tests/chaos/test_turn_machine.py`` is the long run.
@@ -51,7 +51,7 @@ number = st.integers(0, 10**6)
 
 @dataclass
 class Held:
-    """A right to write that was once given, and what its holder has set aside."""
+    """A lease that was granted, and the tokens that its holder reserved."""
 
     turn: Known
     lease: Lease
@@ -120,7 +120,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._known)
     @rule(which=number)
     def accept_again(self, which: int) -> None:
-        """A message comes once more, whatever has become of it."""
+        """Deliver a message again, in any state of its turn."""
         known = self._pick(self._known, which)
         message = self._incoming(known.thread, known.turn.message_id)
         assert self._run(self._stores(self._process(which)).inbox.accept(message)) is None
@@ -128,7 +128,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._known)
     @rule(which=number, wording=st.integers(1, 3))
     def edit(self, which: int, wording: int) -> None:
-        """A question is changed, whatever has become of its turn: it is asked anew, in its old place."""
+        """Edit a question in any state of its turn: it is asked again, in its old place."""
         known, process = self._pick(self._known, which), self._process(which)
         question = f"What of wording {wording}?"
         anew = self._run(self._stores(process).inbox.replace_question(known.turn, question))
@@ -142,7 +142,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._known)
     @rule(which=number)
     def stop(self, which: int) -> None:
-        """Somebody stops a turn, wherever it runs."""
+        """Stop a turn, in whatever process it runs."""
         known = self._pick(self._known, which)
         asked = self._run(self._stores(self._process(which)).queue.ask_to_stop(known.turn))
         assert asked == (not known.ended)
@@ -188,7 +188,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._known)
     @rule(which=number)
     def hold(self, which: int) -> None:
-        """A process keeps a queued turn to itself, for it has told the asker to wait."""
+        """A process holds a queued turn, because it has shown the asker that they must wait."""
         known, process = self._pick(self._known, which), self._process(which)
         held = self._run(self._stores(process).queue.hold(known.turn))
         assert held == (known.state == "queued" and known.holder in (ANYBODY, process))
@@ -279,7 +279,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number)
     def die(self, which: int) -> None:
-        """A process dies; another comes in its place; a third looks for what is left and frees what the dead held."""
+        """A process dies and is replaced; a third process frees the turns of the dead one."""
         dead = self._process(which)
         self._processes.remove(dead)
         self._lives.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, dead))
@@ -354,13 +354,17 @@ class TurnMachine(RuleBasedStateMachine):
         return list(self._run(gathered()))
 
     def _settled(self, held: Held, *, all_of_it: bool) -> None:
-        """What this holder had set aside is given back, whether it still held the turn or not; all of it if it did."""
+        """Check that the holder's reservation was released, whether it still held the turn or not; if it did, check
+        that nothing is left.
+        """
         if all_of_it or held.turn.reserved is held.reservation:
             held.turn.reserved = None
         held.turn.ahead = 0 if all_of_it else held.turn.ahead
 
     def _is_next(self, known: Known, process: int) -> bool:
-        """Whether a process may run it: it is the oldest open turn of its thread, and nobody else's."""
+        """Return whether a process may run the turn: it is the oldest open turn of its thread, and no other process
+        holds it.
+        """
         before = self._known[: self._known.index(known)]
         first = all(earlier.ended for earlier in before if earlier.thread == known.thread)
         own = known.holder == process
@@ -420,7 +424,9 @@ class TurnMachine(RuleBasedStateMachine):
 
 
 def _but_holder(row: Any) -> dict[str, Any]:
-    """A stored row. Who takes a deleted question's reply away may change: that process may die."""
+    """Return a stored row without the process that removes a deleted question's reply, because that process may die and
+    change.
+    """
     return {name: value for name, value in row._mapping.items() if name != "holder"}
 
 

@@ -114,7 +114,10 @@ def test_names_in_docstrings_and_comments_exist(package: str) -> None:
     ("text", "unknown"),
     [
         ("``bot.engine.engine.Engine`` and ``bot.engine.engine.Engine.handle``", []),
-        ("``bot.engine.nowhere`` and ``bot.engine.engine.Nothing``", ["bot.engine.nowhere", "bot.engine.engine.Nothing"]),
+        (
+            "``bot.engine.nowhere`` and ``bot.engine.engine.Nothing``",
+            ["bot.engine.nowhere", "bot.engine.engine.Nothing"],
+        ),
         ("``knowledge.types.Document.blocks``, PARLEY_HOME, ``SIGTERM`` and ``UNLIMITED``", []),
         ("``budget.GONE_CONSTANT``, OTHER_GONE_CONSTANT", ["GONE_CONSTANT", "OTHER_GONE_CONSTANT"]),
         ("JSON, PDF and Slack's OAuth are words", []),

@@ -215,7 +215,7 @@ class FakeQueue(FakeParts):
 
 @dataclass
 class FakeBudgets:
-    """One person's day, and further limits beside it."""
+    """One person's budget for a day, and further limits."""
 
     limit: int = 100_000
     used: int = 0

@@ -33,7 +33,7 @@ def file(
 
 
 class Street(Screen):
-    """A screen beside which files lie."""
+    """A surface with attached files."""
 
     def __init__(self, **files: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Who is named as somebody who might know: those who wrote about it in a channel, and nobody else."""
+"""People who may know are named: those who wrote about the subject in a channel, and no others."""
 
 from __future__ import annotations
 

@@ -358,7 +358,7 @@ def test_the_place_in_the_queue_is_said_in_words(place: int, word: str) -> None:
 
 
 class Slow(FakeStores):
-    """A Memory that grants a lease at once and says so when it is told to."""
+    """A Memory that grants a lease at once but returns it only when the test allows it."""
 
     def __init__(self) -> None:
         super().__init__()

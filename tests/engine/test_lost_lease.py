@@ -134,7 +134,7 @@ async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_la
 
 @dataclass
 class Owing(FakeStores):
-    """A Memory that knows what is to be taken away."""
+    """A Memory that knows which replies must be removed."""
 
     owed: list[Turn] = field(default_factory=list)
     stored: Turn | None = None

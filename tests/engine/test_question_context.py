@@ -1,4 +1,4 @@
-"""Files beside a question and the thread above it: read once, bounded, named, and never taken for the documents."""
+"""Files attached to a question and the thread above it: read once, limited, named, and never mistaken for documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tokens set aside ahead: what costs is begun under them, and who has too few is told before anything is looked up."""
+"""Tokens reserved in advance: billed calls need a reservation, and an asker with too few tokens is refused before the
+search.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set aside when a question is accepted: with the question or not at all, and given back however it ends."""
+"""Tokens reserved when a question is accepted: with the question or not at all, and released in every ending."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from bot.store.session import Database
 
 @pytest.fixture
 def owned_url(postgres: str) -> Iterator[str]:
-    """A database with pgvector, owned by a role without any rights beside it, under a cluster role of its own name."""
+    """A database with pgvector, owned by a role without any other rights, with an application role of its own name."""
     role, name = f"owner_{uuid.uuid4().hex[:8]}", f"owned_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(role)))

@@ -1,1 +1,1 @@
-"""Measurements: each module is a command, `python -m benchmarks.NAME`, that prints what one run showed."""
+"""Benchmarks: each module is a command, ``python -m benchmarks.NAME``, that prints the result of one run."""

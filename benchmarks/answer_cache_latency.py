@@ -36,7 +36,7 @@ UNRELATED = "# Mangroves\n\nThe mangrove in pot {} of the greenhouse is watered 
 
 
 async def _asked(app: App, text: str) -> tuple[float, Outcome]:
-    """Milliseconds from the message to its stored answer."""
+    """Return the milliseconds from the message to its stored answer."""
     key = ThreadKey(LOCAL_TENANT, "web", "general", uuid.uuid4().hex)
     message = Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC))
     start = time.perf_counter()
@@ -60,7 +60,7 @@ async def _round(app: App, form: str, subjects: Sequence[str]) -> dict[str, obje
 
 
 def percentile(waits: Sequence[float], share: float) -> float:
-    """The wait that ``share`` of all do not exceed."""
+    """Return the waiting time that ``share`` of all do not exceed."""
     ordered = sorted(waits)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -74,7 +74,7 @@ async def _unrelated(app: App, folder: Path, number: int) -> None:
 async def measured(
     url: str, subjects: Sequence[str], rounds: int, *, told: Callable[[str, dict[str, object]], None]
 ) -> None:
-    """Ask everything; each kind's figures are ``told``, waits in milliseconds."""
+    """Ask all questions; report the waiting times of each kind, in milliseconds, to ``told``."""
     with tempfile.TemporaryDirectory() as folder:
         made = Settings(
             _env_file=None, database_url=SecretStr(url), data_dir=Path(folder), cache_shadow=0.0, daily_tokens=0

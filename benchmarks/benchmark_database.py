@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def fresh_postgres() -> Iterator[str]:
-    """The address of a migrated database in a temporary folder, which is gone afterwards."""
+    """Yield the address of a migrated database in a temporary folder, which is deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="parley-benchmark-"))
     server = embedded_server.start(folder)
     try:
@@ -31,13 +31,13 @@ def fresh_postgres() -> Iterator[str]:
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run it; SIGTERM ends it as Ctrl-C does, so that servers and folders do not stay behind."""
+    """Run a benchmark. SIGTERM ends it like Ctrl-C, so that no servers and folders are left behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return asyncio.run(work)
 
 
 def table(rows: Mapping[str, object]) -> str:
-    """Names and figures in two columns."""
+    """Return names and figures in two columns."""
     width = max(map(len, rows), default=0)
     return "\n".join(f"{name:<{width}}  {_figure(value)}" for name, value in rows.items())
 

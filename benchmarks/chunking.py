@@ -138,7 +138,7 @@ def _unread(seen: set[int], span: Span) -> list[Span]:
 
 
 def share(question: Question, seen: Mapping[str, set[int]]) -> float:
-    """How much of the evidence was read."""
+    """Return the share of the evidence that was read."""
     wanted = {(name, place) for name, start, end in question.evidence for place in range(start, end)}
     return sum(place in seen.get(name, ()) for name, place in wanted) / max(1, len(wanted))
 
@@ -196,7 +196,7 @@ async def measure(
 
 
 async def _spans(database: Database) -> dict[int, Span]:
-    """What is read of each chunk."""
+    """Return the span that is read for each chunk."""
     async with database.tenant(TENANT) as session:
         rows = await session.execute(
             text(
@@ -208,7 +208,7 @@ async def _spans(database: Database) -> dict[int, Span]:
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table for a person."""
+    """Return a readable table."""
     head = ["chunking", "chunks", "tokens read each", "seconds"]
     head += [f"{stage} {budget}" for budget in BUDGETS for stage in STAGES]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -220,7 +220,7 @@ def show(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    """Measure what was asked for."""
+    """Run the requested measurements and print them."""
     embedder = SentenceTransformerEmbedder()
     folder = Path(arguments.folder)
     asked = questions(folder)[:: arguments.every]

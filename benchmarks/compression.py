@@ -1,4 +1,4 @@
-"""How much of the evidence is left when passages are cut down to a share of their tokens.
+"""Measures how much of the evidence remains when passages are compressed to a share of their tokens.
 
     python -m benchmarks.compression DIR [--share 0.5] [--passages 5] [--words]
 

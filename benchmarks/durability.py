@@ -55,7 +55,7 @@ class Marks:
 
 @dataclass
 class Place:
-    """A surface that answers at once."""
+    """A surface that responds at once."""
 
     marks: Marks
     name: str
@@ -77,7 +77,7 @@ class Place:
 
 @dataclass
 class Model:
-    """A model that says one word at once."""
+    """A model that answers with one word at once."""
 
     marks: Marks
 
@@ -154,14 +154,14 @@ async def durable(url: str, marks: Marks) -> AsyncIterator[Dispatcher]:
 
 @asynccontextmanager
 async def plain(marks: Marks) -> AsyncIterator[Dispatcher]:
-    """The same over a store that only remembers."""
+    """The same over a store in memory."""
     dispatcher = _dispatcher(Forgetful(limit=10**12).stores, marks)
     yield dispatcher
     await dispatcher.close()
 
 
 async def ask(dispatcher: Dispatcher, marks: Marks, *, turns: int, at_once: int) -> None:
-    """Put the questions, each in a thread of its own."""
+    """Ask the questions, each in its own thread."""
     free = asyncio.Semaphore(at_once)
 
     async def one(number: int) -> None:

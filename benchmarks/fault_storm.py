@@ -75,7 +75,7 @@ class Library:
 
 @dataclass
 class Weather:
-    """What happens by chance: how providers answer, and what people and operators do meanwhile."""
+    """Random events: how providers respond, and what users and operators do."""
 
     chance: random.Random
 
@@ -95,7 +95,7 @@ class Weather:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one storm showed. Tokens are prompt and answer together."""
+    """The result of one storm. Tokens are those of prompt and answer together."""
 
     ends: Counter[str]
     calls: Counter[str]
@@ -173,7 +173,7 @@ def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) ->
 
 
 async def _limit(database: Database) -> None:
-    """One person is held short, so that answers are shortened and refused."""
+    """Give one person a low limit, so that answers are shortened and refused."""
     async with database.tenant(TENANT) as session:
         await budget_counters.set_limit(
             session, tenant_id=TENANT, subject=budget_counters.of_user("U0"), daily_tokens=60_000, set_by="storm"
@@ -215,7 +215,7 @@ async def _after_shutdown(dispatcher: Dispatcher, turn: Turn, task: asyncio.Task
 
 
 async def _quiet(double: ModelDouble) -> None:
-    """Wait until the double has closed the books of every stream that it began."""
+    """Wait until the double has billed every stream that it started."""
     for _ in range(500):
         billed = {line.request for line in double.bill}
         if all(seen.number in billed or seen.closed.is_set() for seen in double.requests if seen.pieces_sent):

@@ -1,4 +1,4 @@
-"""Ten minutes in which providers fail: how many calls each request makes.
+"""Measures how many calls each request makes during ten minutes of provider failures.
 
     python -m benchmarks.provider_outage [--minutes 10]
 
@@ -37,7 +37,7 @@ DOWN: dict[str, Reply] = {
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One outage as it was seen by the providers and by the people.
+    """One outage, as seen by the providers and by the users.
 
     ``back_after`` is the number of seconds from its end to the first answer of a provider that was down.
     """

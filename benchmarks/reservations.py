@@ -1,4 +1,5 @@
-"""Many reservations at once from several processes on one budget: how far it is passed, and what stays reserved.
+"""Many concurrent reservations from several processes on one budget: by how much it is exceeded, and what stays
+reserved.
 
     python -m benchmarks.reservations [--requests 2000] [--processes 4]
 
@@ -39,7 +40,7 @@ LIMIT = 100_000
 CONNECTIONS = 15
 """Of one process: all its requests wait at once, and so many of them talk to the database."""
 PATIENCE = 240.0
-"""Seconds after which the run is given up."""
+"""Timeout of the run in seconds."""
 
 _DAYS = text("SELECT subject, used, reserved FROM budget_days")
 _EXPIRE = text("UPDATE turns SET lease_until = now() - interval '1 second' WHERE state = 'running' RETURNING turn_id")

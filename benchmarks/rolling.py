@@ -1,4 +1,4 @@
-"""Rolling restarts under load: each time the next process is up before the old one gets SIGTERM; nothing is lost.
+"""Rolling restarts under load: the next process is ready before the old one gets SIGTERM; nothing may be lost.
 
 python -m benchmarks.rolling --restarts 50 --events-per-second 8 --seed 1
 """

@@ -1,4 +1,4 @@
-"""What Parley itself costs for each streamed piece of an answer, and how soon a stopped stream stops.
+"""Measures Parley's own CPU time per streamed piece of an answer, and how soon a stopped stream ends.
 
     python -m benchmarks.streaming_overhead [--pieces 2000]
 

@@ -89,7 +89,7 @@ class Result:
 
 @dataclass
 class Shelf:
-    """A Search that finds what it was given."""
+    """A Search that returns given passages."""
 
     passages: tuple[Passage, ...] = ()
 
@@ -127,7 +127,7 @@ class Recorder:
 
 
 class Uncached(AnthropicLLM):
-    """Asks for no breakpoint at all."""
+    """An LLM without cache breakpoints."""
 
     def _system(self, prompt: Prompt, model: str):  # type: ignore[no-untyped-def]
         return [{"type": "text", "text": prompt.system}]

@@ -1,4 +1,4 @@
-"""A real Postgres for every test that asks: one server a session, one migrated template, one clone a test."""
+"""A real PostgreSQL for tests: one server per session, one migrated template, one clone per test."""
 
 from __future__ import annotations
 

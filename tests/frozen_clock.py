@@ -8,7 +8,7 @@ import time
 
 
 class _Waiting(selectors.DefaultSelector):
-    """Counts the seconds that were waited, none beyond those that were meant to be."""
+    """Counts the seconds spent waiting, but no more than the requested timeouts."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the model says in the conversation of ten turns that is shown on each platform."""
+"""The scripted model of the ten-turn conversation that is run on each platform."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG = "\n\n".join(
 COUNTED = " ".join(f"number{n}" for n in range(120))
 LAST = "number119"
 PATIENCE = {"idle_timeout": 600, "total_timeout": 600}
-"""Settings with which an answer that is held is not taken for one that stalled."""
+"""Settings with which a held answer does not count as stalled."""
 
 
 class Version(Protocol):
@@ -27,7 +27,7 @@ class Version(Protocol):
 
 
 class ScriptedModel:
-    """Long, slow or short, as the question asks.
+    """Answers long, slowly or briefly, as the question asks.
 
     What is counted slowly never ends by itself; the story goes on to its end once ``restarted`` is set.
     """

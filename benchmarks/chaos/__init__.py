@@ -1,1 +1,1 @@
-"""Chaos: several processes on one Postgres, killed at random while people ask; nothing may be lost or said twice."""
+"""Chaos test: several processes on one PostgreSQL are killed at random; nothing may be lost or said twice."""

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def print_result(result: Result) -> None:
-    """The figures, and a few examples of each fault."""
+    """Print the figures, and a few examples of each fault."""
     print(table(result.rows()))
     verdict = result.verdict
     for name, found in (

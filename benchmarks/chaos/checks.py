@@ -1,4 +1,4 @@
-"""What the platforms, the providers and the database say in the end: was anything lost, said twice or out of order?"""
+"""Checks the final state of platforms, providers and database: nothing lost, said twice or out of order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 
 AFTER_RESTART, AFTER_DEATH = 15.0, 45.0
-"""Seconds within which a turn whose process died must go on: after that process is back, and where it is not."""
+"""Seconds within which a turn whose process died must continue: if the process comes back, and if it does not."""
 
 OPEN = ("queued", "running")
 TO_WAIT = (NOT_STORED, NOT_STORED_YET)
@@ -51,7 +51,7 @@ class Shown:
 
 @dataclass
 class Verdict:
-    """What went wrong; each list names questions by their tags, or messages by their texts."""
+    """The faults found; each list names questions by their tags, or messages by their texts."""
 
     questions: int = 0
     answered: int = 0
@@ -63,7 +63,7 @@ class Verdict:
     drafts: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
-    """Answers to a question that was changed or deleted."""
+    """Answers to the earlier text of an edited question, or to a deleted one."""
     withdrawn: int = 0
     told_again: int = 0
     """Number of repeated notices, from another process, to wait for the database."""
@@ -74,17 +74,17 @@ class Verdict:
     unbilled: int = 0
     """Calls that the providers billed in full and that have no exact row in the ledger."""
     unexplained: int = 0
-    """Of those, more than there are rows marked as estimated."""
+    """Those of them beyond the number of rows marked as estimated."""
     orphans_after_restart: int = 0
     orphans_after_death: int = 0
     waits: list[float] = field(default_factory=list)
-    """Seconds from a process's death until each turn that it held was taken up."""
+    """Seconds from a process's death until another process took over each of its turns."""
     delays: list[float] = field(default_factory=list)
     """Seconds from a question to the last change of its answer."""
 
     @property
     def failures(self) -> dict[str, int]:
-        """What must be 0."""
+        """Return the counts that must be 0."""
         return {
             "lost": len(self.lost),
             "answered twice": len(self.twice),
@@ -106,7 +106,7 @@ class Verdict:
 
 
 def slack_messages(slack: SlackDouble) -> list[Shown]:
-    """Every message of the bot that everybody sees."""
+    """Return every message of the bot that everybody sees."""
     found = []
     for message in slack.world.messages:
         if not message.bot_id or message.deleted or message.only_for:
@@ -149,7 +149,7 @@ _LEDGER = text(
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The database's side, read once."""
+    """The relevant rows of the database, read once."""
 
     turns: Sequence[Any]
     ledger: Sequence[Any]

@@ -1,4 +1,4 @@
-"""Named points of a turn's way, at which a process can be made to die. They are put around the ports from outside."""
+"""Named points of a turn at which a process can be made to die. They wrap the ports from outside."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _TURNS = {
 
 
 class Watch:
-    """Sees every point that is passed; dies by SIGKILL at the ``at``-th passage of ``point``."""
+    """Observes every point that is passed; kills the process with SIGKILL at the ``at``-th passage of ``point``."""
 
     def __init__(self, tell: Tell, point: str = "", at: int = 1) -> None:
         self._tell = tell
@@ -108,7 +108,7 @@ class Watched:
 
 
 class WatchedLLM:
-    """An LLM whose streams pass points, each under the purpose it is asked for."""
+    """An LLM whose streams pass points, named by the purpose of the call."""
 
     def __init__(self, llm: LLM, watch: Watch) -> None:
         self._llm = llm
@@ -142,7 +142,7 @@ class WatchedLLM:
 
 
 class Library:
-    """A Search that finds the same rule for everybody, and costs nothing."""
+    """A Search that finds the same rule for every question, at no cost."""
 
     async def version(self, tenant_id: str) -> int:
         return 1
@@ -153,7 +153,7 @@ class Library:
 
 
 def overrides(watch: Watch) -> Overrides:
-    """The ports of a process, watched; its search replaced."""
+    """Return the ports of a process with crash points, and with a fake search."""
 
     class WatchedEngine(Engine):
         async def handle(self, turn: Turn, surface: Surface, **more: Any) -> Outcome:

@@ -55,7 +55,7 @@ MIXES: tuple[tuple[PlatformName, ...], ...] = (("slack",), ("discord",), ("slack
 
 @dataclass
 class Environment:
-    """The scene of one run."""
+    """The environment of one run."""
 
     slack: SlackDouble
     discord: DiscordDouble
@@ -94,7 +94,7 @@ class Environment:
     def specs(
         self, processes: int, *, mixes: Sequence[tuple[PlatformName, ...]] = MIXES, **more: Any
     ) -> list[Callable[[], Spec]]:
-        """What each slot of a fleet runs; asked anew at each start."""
+        """Return what each slot of a pool runs; called at each start."""
 
         def one(number: int) -> Callable[[], Spec]:
             def make() -> Spec:
@@ -112,7 +112,7 @@ class Environment:
         return ProcessPool(self.zygote, self.specs(processes, **more))
 
     async def greeted(self) -> None:
-        """Let the people say their first words, and wait until they are stored."""
+        """Let the users send their first messages, and wait until these are stored."""
         await self.crowd.greet(self.on_discord)
         until = time.monotonic() + 30
         while len((await asyncio.to_thread(read_books, self.postgres.url)).turns) < len(self.crowd.questions):
@@ -140,7 +140,10 @@ class Environment:
         return found
 
     async def keep_house(self) -> None:
-        """The background work's round, as if its minutes had passed: it settles what died after an answer."""
+        """Run background maintenance as if its interval had passed.
+
+        It settles turns whose process died after the answer.
+        """
         database = Database(self.postgres.url)
         try:
             async with database.engine.begin() as connection:

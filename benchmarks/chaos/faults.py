@@ -17,7 +17,7 @@ LONG_PAUSE = 50.0
 
 @dataclass
 class Faults:
-    """Kills and stops by chance. The pairs are the least and the most seconds between two of a kind."""
+    """Random kills and stops. The pairs are the least and the most seconds between two faults of a kind."""
 
     fleet: ProcessPool
     postgres: Postgres
@@ -26,13 +26,13 @@ class Faults:
     crash_every: tuple[float, float] = (20.0, 40.0)
     freeze_every: tuple[float, float] | None = None
     frozen_for: tuple[float, float] = (35.0, 60.0)
-    """Longer than a lease lasts: a peer goes on with what the process held."""
+    """Longer than a lease, so that another process takes over what the process held."""
     kills: int = 0
     crashes: int = 0
     freezes: int = 0
 
     async def run(self) -> None:
-        """Wreck until cancelled; an outage that has begun is brought to its end."""
+        """Inject faults until cancelled. An outage that has begun is completed."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._kill())
             group.create_task(self._crash())

@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def tell(said: Mapping[str, object], pid: int | None = None) -> None:
-    """One line to the parent; short enough to be written whole."""
+    """Send one line to the parent. The line is short enough to be written atomically."""
     line = json.dumps({"pid": pid or os.getpid(), **said}, separators=(",", ":"))
     os.write(1, line.encode() + b"\n")
 
@@ -88,7 +88,7 @@ def _bury(children: set[int]) -> None:
 
 
 def _become(given: Mapping[str, object]) -> None:
-    """The child: serve, and leave without the parent's clean-up."""
+    """Run the child process, and exit without the parent's clean-up."""
     status = 1
     try:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A Postgres that can be stopped the hard way and started again, at the same address."""
+"""A PostgreSQL server that can be crashed and started again at the same address."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Postgres:
         await asyncio.to_thread(self.server.ensure_running)
 
     def stop(self) -> None:
-        """Stop it for good."""
+        """Stop it permanently."""
         self.server.stop()
 
 

@@ -152,7 +152,7 @@ class Zygote:
 
 @dataclass
 class Slot:
-    """A place in the fleet that is always to be filled: what a supervisor keeps running."""
+    """A slot of the pool that is always kept filled, as by a supervisor."""
 
     spec: Callable[[], Spec]
     process: Process | None = None

@@ -1,4 +1,4 @@
-"""One run of chaos: the scene, the people, the wreck, the rest until everything is settled, the verdict."""
+"""One chaos run: sets up the environment, lets users ask while faults occur, waits until all is settled, and checks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Result:
     verdict: Verdict
 
     def rows(self) -> dict[str, object]:
-        """Names and figures as they are printed."""
+        """Return names and figures as they are printed."""
         seen = self.verdict
         return {
             "seed": self.seed,
@@ -79,7 +79,7 @@ async def storm(
     patience: float = PATIENCE,
     note: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Ask ``events`` events' worth of questions within ``seconds`` while things break."""
+    """Ask questions that amount to ``events`` events within ``seconds`` while faults occur."""
     began = time.monotonic()
     async with staged(seed, folder=logs) as stage:
         fleet = stage.fleet(processes)

@@ -1,4 +1,4 @@
-"""The people: they ask in threads, channels and direct messages; what they say arrives twice, late and out of order."""
+"""Simulated users ask in threads, channels and direct messages; messages may arrive twice, late or out of order."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ LATE_SECONDS = 1.0
 DUPLICATE_WITHIN = 20.0
 LINKED = 0.05
 EDITED, DELETED = 0.03, 0.02
-"""Shares of Slack's questions that are changed or taken back within ``CHANGED_WITHIN`` seconds. Discord tells such
-things once and never again, so a run in which processes die cannot promise them there."""
+"""Shares of Slack's questions that are changed or taken back within ``CHANGED_WITHIN`` seconds.
+
+Discord sends edits and deletions only once, so a run in which processes die cannot guarantee them there.
+"""
 CHANGED_WITHIN = 6.0
 CHANNELS, PEOPLE, GREETED = 8, 24, 6
 
@@ -55,14 +57,14 @@ class Question:
 
 @dataclass
 class Conversation:
-    """A thread in the making."""
+    """A thread in progress."""
 
     first: Question
     questions: list[Question] = field(default_factory=list)
 
 
 class People(Protocol):
-    """The people of one platform."""
+    """The users of one platform."""
 
     def open(self, tag: str) -> Question:
         """Say something to the bot in a channel or a DM; it is not announced yet."""
@@ -71,16 +73,19 @@ class People(Protocol):
         """Say something more in the same thread; None while that is not possible yet."""
 
     async def announce(self, question: Question) -> int:
-        """Tell the bot, as the platform does; the number of events. Twice is a duplicate."""
+        """Send the message's events to the bot, as the platform does; return their number.
+
+        A second call is a duplicate.
+        """
 
     async def change(self, question: Question, tag: str) -> int:
-        """Ask something else in the same message; the number of events."""
+        """Edit the message to ask something else; return the number of events."""
 
     async def withdraw(self, question: Question) -> int:
-        """Delete the message; the number of events."""
+        """Delete the message; return the number of events."""
 
     def tidy(self) -> None:
-        """Forget what only grows."""
+        """Drop data that would grow without limit."""
 
 
 def sentences(tag: str) -> int:

@@ -1,4 +1,4 @@
-"""Every edge between two states of a turn: processes that die exactly there, again and again."""
+"""Kills processes at every edge between two states of a turn, repeatedly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process of the bot, as ``parley slack`` and ``parley discord`` run it, but for its search, which is free."""
+"""One process of the bot, as ``parley slack`` and ``parley discord`` run it, but with a fake search."""
 
 from __future__ import annotations
 

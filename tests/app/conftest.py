@@ -1,4 +1,6 @@
-"""The whole app on a fresh database, with a small handbook of its own and, where asked for, real SDKs on a double."""
+"""Fixtures: the complete app on a fresh database with a small handbook and, on request, real SDKs against the model
+double.
+"""
 
 from __future__ import annotations
 
@@ -46,13 +48,13 @@ async def models() -> AsyncIterator[ModelDouble]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    """No key, no token."""
+    """Settings without keys and tokens."""
     return Settings(_env_file=None, database_url=SecretStr(database_url), data_dir=tmp_path)
 
 
 @pytest.fixture
 def both(settings: Settings, models: ModelDouble) -> Settings:
-    """Both providers, at the double."""
+    """Settings with both providers, pointed at the double."""
     return settings.model_copy(
         update={
             "anthropic_api_key": SecretStr(models.anthropic_key),
@@ -94,7 +96,7 @@ def incoming(text: str, thread: ThreadKey, *, user: str = "ann", wish: Tier | No
 async def ask(
     app: App, text: str, thread: str = "t1", *, user: str = "ann", channel: str = "general", wish: Tier | None = None
 ) -> Outcome:
-    """Ask, and wait for the end and for what follows it."""
+    """Ask, and wait for the answer and for the work that follows it."""
     turn = await app.dispatcher.accept(incoming(text, key(thread, channel), user=user, wish=wish))
     assert turn is not None
     outcome = await app.dispatcher.start(turn, NullSurface())

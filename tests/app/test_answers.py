@@ -1,4 +1,4 @@
-"""Questions through the whole app, over the real SDKs to a double of the providers."""
+"""Questions through the complete app, with the real SDKs and a double of the providers."""
 
 from __future__ import annotations
 

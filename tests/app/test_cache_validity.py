@@ -1,4 +1,4 @@
-"""Answers given again while documents come and go: kept where nothing of theirs changed, gone at once where it did."""
+"""Cached answers while documents change: kept if their own documents did not change, dropped at once if they did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chat on the terminal: an answer given before says so there, and how to ask anew."""
+"""A chat on the terminal: a cached answer is marked as such and says how to get a new one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ASKED = "What may a hotel in Lisbon cost?"
 
 
 async def said(app: App, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *lines: str) -> str:
-    """What a chat of these lines prints."""
+    """Return what a chat with these lines prints."""
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join((*lines, ""))))
     await _chat(app, "t9", "ann")
     return capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Background work: what is old goes, what was left behind is given back, what lacks a vector gets one."""
+"""Background work: old data is deleted, orphaned reservations are released, and missing vectors are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts learnt with the summary by a model, over the real SDKs: what is kept, superseded, and goes with its message."""
+"""Facts that a model reports with the summary, with real SDKs: stored, superseded, and deleted with their message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def told(author: str, quote: str, kind: str = "note", replaces: int | None = Non
 class Script:
     """Long answers; for each summary the next of ``reports``, the last of them again and again.
 
-    The summary is ``summary`` where the request holds its last word, and of many things where it does not.
+    The summary is ``summary`` if the request contains its last word; otherwise it is a general text.
     """
 
     def __init__(self, *reports: Sequence[Mapping[str, Any]] | str) -> None:
@@ -50,7 +50,7 @@ class Script:
 
 
 async def talk(app: App, *first: str, turns: int = 8, user: str = "ann") -> list[str]:
-    """Ask ``first`` and then as much as makes a summary due; the ids of the turns."""
+    """Ask ``first``, and then enough to make a summary due; return the ids of the turns."""
     asked = [*first, *(f"How many days of leave has somebody in year {n} of the job?" for n in range(turns))]
     return [(await ask(app, question, user=user)).turn_id for question in asked]
 

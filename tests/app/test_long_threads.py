@@ -1,4 +1,4 @@
-"""Threads as they should not be: very long, with giant messages, two languages, contradictions, hidden orders."""
+"""Difficult threads: very long, with huge messages, two languages, contradictions and hidden instructions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WHERE turns.thread_uid = :thread ORDER BY turns.seq, said.role DESC
 
 
 async def thread_of(app: App, said: Sequence[tuple[str, str, str]]) -> None:
-    """Write a thread of (person, question, answer), an hour a turn, as if it had been held."""
+    """Store a thread of (person, question, answer), one turn per hour."""
     counter = TokenCounter()
     rows = [
         {
@@ -70,7 +70,7 @@ def filler(turns: int) -> list[tuple[str, str, str]]:
 
 
 def sent(models: ModelDouble, purpose: str) -> list[Seen]:
-    """Requests that hold these words in their last message."""
+    """Return the requests whose last message contains these words."""
     return [seen for seen in models.requests if purpose in seen.messages[-1][1]]
 
 

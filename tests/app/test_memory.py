@@ -1,4 +1,4 @@
-"""A thread that remembers: a fact learnt, superseded, shown and forgotten; old turns recalled; follow-ups rewritten."""
+"""Thread memory: a fact is stored, superseded, shown and deleted; old turns are recalled; follow-ups are rewritten."""
 
 from __future__ import annotations
 

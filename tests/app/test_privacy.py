@@ -1,4 +1,4 @@
-"""Erasing a person leaves no word of theirs anywhere in the database; the books still add up."""
+"""Erasing a person leaves none of their words in the database, and the ledger's totals stay correct."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CANARY = "zanzibarquokka"
 
 
 async def everything(app: App) -> str:
-    """Every row of every table as text."""
+    """Return every row of every table as text."""
     async with app.database.engine.connect() as connection:
         names = [
             row[0]

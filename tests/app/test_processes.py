@@ -1,4 +1,4 @@
-"""Several processes on one Postgres: each is a whole app of its own, with its own line to the database."""
+"""Several processes on one PostgreSQL: each is a complete app with its own connection for notifications."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ASKER = Author("ann", "Ann")
 
 
 class Channel:
-    """The one channel that every process shows things in."""
+    """The one channel in which all processes show messages."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Part] = {}
@@ -95,7 +95,7 @@ def slow(_: object) -> Reply:
 
 
 def endless(seen: Seen) -> Reply:
-    """An answer about dogs never ends by itself."""
+    """A model whose answer about dogs never ends."""
     asked = seen.messages[-1][1].rpartition("asks: ")[2]
     return Reply("Dogs are welcome on Fridays. " * 40, after=20, held=asyncio.Event() if "dogs" in asked else None)
 

@@ -1,4 +1,4 @@
-"""The router in the whole app: by the question, by a model, or set by the operator."""
+"""The router in the complete app: by the question, by a model, or set by the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small versions of the benchmarks: what they promise, without their times."""
+"""Small runs of the benchmarks: their guarantees are checked, their times are not."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ EDGES = (
 
 
 def whole(result: Result) -> None:
-    """The waits are printed and not judged: this machine may be busy with other things."""
+    """Check everything except the waiting times, because this machine may be busy with other things."""
     print_result(result)
     found = {name: count for name, count in result.verdict.failures.items() if count}
     assert {name: count for name, count in found.items() if not name.startswith("orphans")} == {}

@@ -1,4 +1,4 @@
-"""The schema keeps the rules of a Postgres that spreads tables over nodes by ``tenant_id``, as Citus does.
+"""The schema follows the rules of a PostgreSQL that distributes tables over nodes by ``tenant_id``, such as Citus.
 
 Every unique index leads with the distribution column (``tests/store/test_migrations.py``), every foreign key includes
 it on both sides in the same place, and no default draws from a sequence too narrow to be split among nodes.

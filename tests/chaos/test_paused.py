@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
 LEASE = 5.0
 AWAKE = 3.0
-"""Seconds in which a process that woke would write what it still wants to."""
+"""Seconds in which a resumed process would send its pending writes."""
 
 
 async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60.0) -> None:
@@ -29,12 +29,12 @@ async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60.
 
 
 async def held(fleet: ProcessPool) -> Process | None:
-    """The process that runs a turn."""
+    """Return the process that runs a turn."""
     return next((process for process in fleet.ready if process.holds), None)
 
 
 async def asked(stage: Environment) -> Question:
-    """A question with a long answer, announced."""
+    """Announce a question with a long answer."""
     tag = next(tag for number in range(1, 1000) if sentences(tag := f"Q{number:06}") == 70)
     question = stage.crowd.people["slack"].open(tag)
     stage.crowd.questions.append(question)

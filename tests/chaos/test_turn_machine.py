@@ -61,7 +61,7 @@ class Held:
 
 @dataclass
 class Known:
-    """What must be so of one turn. ``holder`` is a process's number, or ANYBODY."""
+    """The expected state of one turn. ``holder`` is a process's number, or ANYBODY."""
 
     turn: Turn
     thread: int
@@ -72,11 +72,11 @@ class Known:
     stopping: bool = False
     parts: dict[int, str] = field(default_factory=dict)
     ahead: int = EXPECTED
-    """Tokens that are held for it since it was accepted, or changed."""
+    """Tokens reserved for it since it was accepted or changed."""
     reserved: Reservation | None = None
     takeovers: int = 0
     row: Any = None
-    """The stored row since it ended."""
+    """Its stored row, once it has ended."""
 
     @property
     def ended(self) -> bool:
@@ -84,7 +84,7 @@ class Known:
 
 
 class TurnMachine(RuleBasedStateMachine):
-    """One tenant with a few threads, several processes that die, and every message delivered as often as it likes."""
+    """One tenant with a few threads, several processes that may die, and messages that may be delivered repeatedly."""
 
     def __init__(
         self, run: Callable[[Awaitable[Any]], Any], database: Database, lives: psycopg.Connection[Any]
@@ -110,7 +110,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self._known) < 12)
     @rule(thread=st.integers(0, THREADS - 1), copies=st.integers(1, 4), which=number)
     def accept(self, thread: int, copies: int, which: int) -> None:
-        """A message comes, in several copies at once."""
+        """Accept a message that arrives in several copies at once."""
         message, process = self._incoming(thread, f"m{len(self._known)}"), self._process(which)
         found = self._at_once([self._stores(process).inbox.accept(message) for _ in range(copies)])
         (turn,) = [one for one in found if one is not None]
@@ -151,7 +151,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._known)
     @rule(which=number)
     def delete(self, which: int) -> None:
-        """A question is deleted: its turn ends and nothing of it is kept."""
+        """Delete a question: its turn ends and nothing of it is kept."""
         known = self._pick(self._known, which)
         self._run(self._stores(self._process(which)).retractions.forget(known.turn))
         known.state, known.fence, known.lapsed = "cancelled", known.fence + 1, False
@@ -164,7 +164,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._known)
     @rule(which=number, reaching=st.sets(st.integers(0, PROCESSES - 1), min_size=1))
     def lease(self, which: int, reaching: set[int]) -> None:
-        """Processes reach for a turn, all at once; one gets it, or none."""
+        """Several processes try to lease a turn at once; at most one gets it."""
         known = self._pick(self._known, which)
         processes = [self._processes[at] for at in sorted(reaching)]
         found = self._at_once([self._stores(process).leases.lease(known.turn) for process in processes])
@@ -197,7 +197,7 @@ class TurnMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._known)
     @rule(which=number)
     def release(self, which: int) -> None:
-        """A process gives a queued turn to anybody, at a shutdown."""
+        """A process releases a queued turn for any process, as at a shutdown."""
         known, process = self._pick(self._known, which), self._process(which)
         self._run(self._stores(process).queue.release(known.turn))
         if known.state == "queued" and known.holder == process:
@@ -205,7 +205,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number)
     def renew(self, which: int) -> None:
-        """A holder, or one that was, prolongs its lease."""
+        """A current or former holder renews its lease."""
         held = self._pick_held(which)
         if held is None:
             return
@@ -214,7 +214,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number, index=st.integers(0, 2), posted=st.booleans())
     def record_part(self, which: int, index: int, posted: bool) -> None:
-        """A holder records a message before it is posted, and after; a reference that is known stays."""
+        """A holder records a message before and after it is posted; an existing reference stays."""
         held = self._pick_held(which)
         if held is None:
             return
@@ -227,7 +227,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number)
     def reserve(self, which: int) -> None:
-        """The holder sets tokens aside, once."""
+        """The holder reserves tokens, once."""
         held = self._pick_held(which)
         if held is None:
             return
@@ -237,7 +237,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number, state=st.sampled_from(ENDS))
     def finish(self, which: int, state: TurnState) -> None:
-        """A holder, or one that was, says how it ended. Its call is paid for in any case."""
+        """A current or former holder finishes the turn. Its call is billed in any case."""
         held = self._pick_held(which)
         if held is None:
             return
@@ -253,7 +253,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number)
     def hand_back(self, which: int) -> None:
-        """A holder puts its turn back for anybody, at a shutdown."""
+        """A holder queues its turn again for any process, as at a shutdown."""
         held = self._pick_held(which)
         if held is None:
             return
@@ -266,7 +266,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number)
     def fall_silent(self, which: int) -> None:
-        """A process is too slow to renew: its lease lapses."""
+        """A process is too slow to renew its lease, so the lease expires."""
         running = [known for known in self._known if known.state == "running"]
         if not running:
             return
@@ -296,7 +296,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     @rule(which=number)
     def look_for_what_is_left(self, which: int) -> None:
-        """A process finds what it may run, the first of each thread, and nothing else, and keeps what waits."""
+        """A process finds exactly the turns that it may run, the first of each thread, and holds the queued ones."""
         self._finds(self._process(which))
 
     # --- what always holds
@@ -371,7 +371,7 @@ class TurnMachine(RuleBasedStateMachine):
         return first and (own or (known.holder == ANYBODY if known.state == "queued" else known.lapsed))
 
     def _is_free(self, known: Known, process: int) -> bool:
-        """Whether a process gets it now: no later turn runs, which began before this one's question was changed."""
+        """Return whether a process gets the turn now: no later turn, started before this one was edited, is running."""
         others = [other for other in self._known if other.thread == known.thread and other is not known]
         return self._is_next(known, process) and all(other.state != "running" for other in others)
 
@@ -379,7 +379,7 @@ class TurnMachine(RuleBasedStateMachine):
         return held.turn.state == "running" and held.turn.fence == held.lease.fence
 
     def _write(self, held: Held, work: Awaitable[object]) -> bool:
-        """Whether the write counted; it counts exactly where its fence is the one in force."""
+        """Return whether the write took effect, which it must exactly if its fencing token is the current one."""
         try:
             self._run(work)
         except LeaseLost:
@@ -411,7 +411,10 @@ class TurnMachine(RuleBasedStateMachine):
         return among[which % len(among)]
 
     def _pick_held(self, which: int) -> Held | None:
-        """One of them, if there is any: no precondition, for which process wins a race differs from run to run."""
+        """Return one of the held leases, if there is any.
+
+        This is no precondition, because races have different winners.
+        """
         return self._pick(self._held, which) if self._held else None
 
     def _sql(self, statement: str, **values: object) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The judge of the chaos runs: each fault that it must see, on a small scene made by hand."""
+"""The checks of the chaos runs: each fault that they must find, in a small handmade scene."""
 
 from __future__ import annotations
 

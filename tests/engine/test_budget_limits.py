@@ -1,4 +1,4 @@
-"""The tightest of three days decides: the model, the length of the answer, the warning, the refusal."""
+"""The tightest of three budgets determines the model, the length of the answer, the warning and the refusal."""
 
 from __future__ import annotations
 

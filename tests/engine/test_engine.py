@@ -1,4 +1,4 @@
-"""One turn through the engine, with fakes around it: every way it can end."""
+"""One turn through the engine with fakes: every way in which it can end."""
 
 from __future__ import annotations
 

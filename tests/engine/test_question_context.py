@@ -22,7 +22,7 @@ RULE = passage("A journey may last at most nine days.")
 
 @dataclass
 class Street(Screen):
-    """A screen with things around it."""
+    """A surface with attachments and a thread above the question."""
 
     fetched: int = 0
     read_above: int = 0

@@ -1,4 +1,4 @@
-"""Deaths and whom they are laid to: on the real database, with processes that stop to live."""
+"""Process deaths and the turns that they count against, on a real database with processes that die."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The queue on the real database: who is next, whose a turn is, and what becomes of the turns of the dead."""
+"""The turn queue on a real database: which turn is next, which process holds it, and how turns of dead processes are
+freed.
+"""
 
 from __future__ import annotations
 

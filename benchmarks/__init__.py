@@ -1,1 +1,1 @@
-"""Benchmarks: each module is a command, ``python -m benchmarks.NAME``, that prints the result of one run."""
+"""Benchmarks. Each module is a command, `python -m benchmarks.NAME`, that measures something and prints the results."""

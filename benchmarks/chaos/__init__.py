@@ -1,1 +1,2 @@
-"""Chaos test: several processes on one PostgreSQL are killed at random; nothing may be lost or said twice."""
+"""Chaos tests: kill processes and Postgres at random while simulated users ask, and check that no answer is lost or
+repeated."""

@@ -31,6 +31,8 @@ OTHER_NAMES = frozenset(
     }
 )
 """Words of SQL, HTTP, the operating system, libraries and data formats."""
+KERNEL_CONSTANT = re.compile(r"(?:BPF|CLONE|F|PTRACE)_")
+"""Beginning of the constants of Linux."""
 
 
 def sources() -> list[Path]:
@@ -95,7 +97,7 @@ def unknown_names(source: str) -> Iterator[str]:
                 yield f"{line}: {path}"
         for quoted, bare in CONSTANT.findall(text):
             name = quoted or bare
-            if name not in known and len(name) > 1:
+            if name not in known and len(name) > 1 and not KERNEL_CONSTANT.match(name):
                 yield f"{line}: {name}"
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.store import tenants
 from bot.store.schema import oauth_states, slack_installations
 from bot.store.schema import tenants as tenants_table
-from bot.store.session import ALL_TENANTS, Database
+from bot.store.session import ANY_TENANT, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +117,14 @@ async def was_removed(session: AsyncSession, tenant_id: str) -> bool:
 async def issue_state(session: AsyncSession, digest: str, *, expires_at: datetime, now: datetime) -> None:
     """Store the state of an installation that has begun, and delete expired states."""
     await session.execute(
-        delete(oauth_states).where(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.expires_at < now)
+        delete(oauth_states).where(oauth_states.c.tenant_id == ANY_TENANT, oauth_states.c.expires_at < now)
     )
-    await session.execute(insert(oauth_states).values(tenant_id=ALL_TENANTS, digest=digest, expires_at=expires_at))
+    await session.execute(insert(oauth_states).values(tenant_id=ANY_TENANT, digest=digest, expires_at=expires_at))
 
 
 async def consume_state(session: AsyncSession, digest: str, *, now: datetime) -> bool:
     """Return whether the state was issued, has not expired and was not used before."""
-    where = and_(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.digest == digest)
+    where = and_(oauth_states.c.tenant_id == ANY_TENANT, oauth_states.c.digest == digest)
     used = await session.execute(delete(oauth_states).where(where).returning(oauth_states.c.expires_at))
     row = used.one_or_none()
     return row is not None and row.expires_at > now

@@ -28,7 +28,7 @@ from bot.platforms.slack import errors, oauth_pages, user_messages
 from bot.platforms.slack.installations import Installations, client_credentials, exchange, installation_key
 from bot.platforms.slack.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES, redirect_url
 from bot.store import slack_workspaces
-from bot.store.session import ALL_TENANTS, Database
+from bot.store.session import NO_TENANT, Database
 from bot.store.slack_workspaces import Installed
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class OAuthFlow:
         """Redirect to Slack, which asks the user to approve the scopes."""
         state, now = secrets.token_urlsafe(32), self._clock()
         try:
-            async with self._database.tenant(ALL_TENANTS) as session:
+            async with self._database.tenant(NO_TENANT) as session:
                 await slack_workspaces.issue_state(session, _digest(state), expires_at=now + STATE_LIFETIME, now=now)
         except StoreAway as error:
             return oauth_pages.failed(str(error), 503)
@@ -116,7 +116,7 @@ class OAuthFlow:
         state, cookie = request.query_params.get("state", ""), request.cookies.get(STATE_COOKIE, "")
         if not state or not hmac.compare_digest(state.encode(), cookie.encode()):
             raise InstallationRefused(user_messages.WRONG_BROWSER)
-        async with self._database.tenant(ALL_TENANTS) as session:
+        async with self._database.tenant(NO_TENANT) as session:
             is_valid = await slack_workspaces.consume_state(session, _digest(state), now=self._clock())
         if not is_valid:
             raise InstallationRefused(user_messages.INSTALL_EXPIRED)

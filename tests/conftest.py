@@ -64,6 +64,12 @@ def database_url(embedded: EmbeddedServer, postgres: str, template: str) -> Iter
     yield from _database(embedded, postgres, template)
 
 
+@pytest.fixture
+def admin_url(postgres: str, database_url: str) -> str:
+    """The fresh migrated database, as a superuser who sees the rows of every tenant."""
+    return _named(postgres, str(make_url(database_url).database))
+
+
 def _database(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     _create(postgres, name, template)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Boolean, delete, func, literal_column, select
 
 from bot.commands.services import Services
-from bot.store import budget_reservations, ledger, slack_workspaces
+from bot.store import budget_reservations, ledger, slack_requests, slack_workspaces
 from bot.store.answer_cache.validity import INTACT
 from bot.store.budgets import charge_left
 from bot.store.pipeline import send
@@ -36,6 +36,7 @@ async def every_tenant(database: Database) -> list[str]:
 
 async def run_maintenance(services: Services) -> None:
     """Run every maintenance step once for each tenant."""
+    await slack_requests.delete_expired(services.database, services.clock())
     for tenant_id in await every_tenant(services.database):
         await delete_outdated_answers(services.database, tenant_id)
         await release_orphaned_reservations(services.database, tenant_id)

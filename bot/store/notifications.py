@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from bot.store import processes
 from bot.store.pipeline import Statement
-from bot.store.session import NO_TENANT, APP_ROLE
+from bot.store.session import APP_ROLE, NO_TENANT
 from bot.types.display import Pacing
 from bot.types.turns import Notice, NoticeKind
 

@@ -26,7 +26,7 @@ from bot.store.retry import unreachable as unreachable
 POOL_SECONDS = 10.0
 """How long a transaction waits for a free connection before it is retried or given up."""
 ANY_TENANT = "*"
-"""The tenant in rows that belong to no tenant: processes, pending OAuth states."""
+"""The tenant in rows that belong to no tenant: processes, used OAuth states, Slack requests."""
 NO_TENANT = "-"
 """Binds a transaction to no tenant. It sees the list of tenants, the rows that belong to no tenant, and the columns of
 the turn queue that ``queued_turns()`` returns; no question, answer or document."""

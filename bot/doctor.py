@@ -17,6 +17,7 @@ from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
+from knowledge.redaction import redact
 from knowledge.reembed import ReembedProgress, read_progress
 
 OLDEST_POSTGRES = 140000
@@ -54,7 +55,7 @@ async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> li
         return [Check(name, False, detail, fix)]
     except Exception as error:
         fix = "Run it again with PARLEY_LOG_LEVEL=DEBUG for details."
-        return [Check(name, False, f"{type(error).__name__}: {error}", fix)]
+        return [Check(name, False, redact(f"{type(error).__name__}: {error}"), fix)]
 
 
 def _data_dir(settings: Settings) -> Check:

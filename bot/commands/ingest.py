@@ -15,6 +15,7 @@ from knowledge import ingest_runs
 from knowledge.errors import KnowledgeError
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
+from knowledge.redaction import redact
 from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 
@@ -148,7 +149,7 @@ async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], li
             address = spec.strip("<>").split("|")[0]
             sources.append(services.open_source(address, files=False, channels=False))
         except KnowledgeError as error:
-            failed.append(Failure(spec, str(error)))
+            failed.append(Failure(redact(spec), str(error)))
     for attachment in context.attachments:
         if attachment.size > services.max_file_bytes:
             failed.append(Failure(attachment.name, ingest_messages.too_large(services.settings.max_file_mb)))

@@ -22,6 +22,7 @@ from bot.store.pipeline import APP_ROLE as APP_ROLE
 from bot.store.pipeline import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
 from bot.store.retry import is_away
 from bot.store.retry import unreachable as unreachable
+from knowledge import redaction
 
 POOL_SECONDS = 10.0
 """How long a transaction waits for a free connection before it is retried or given up."""
@@ -52,6 +53,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 6, pool_seconds: float = POOL_SECONDS) -> None:
+        redaction.register([make_url(url).password or ""])
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,

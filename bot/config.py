@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     passages: int = Field(5, ge=1, le=20, validation_alias=_named("PARLEY_PASSAGES"))
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
     refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=_named("PARLEY_REFRESH_HOURS"))
+    tenant_documents: Literal["admins", "members"] = Field("admins", validation_alias=_named("PARLEY_TENANT_DOCUMENTS"))
     max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
 
     # users and limits
@@ -115,6 +116,7 @@ class Settings(BaseSettings):
     home: Annotated[tuple[str, ...], NoDecode] = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
 
     # operation
+    retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=_named("PARLEY_RETENTION_DAYS"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("PARLEY_LOG_LEVEL"))
 
     @classmethod

@@ -8,6 +8,7 @@ import io
 import logging
 import pkgutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -108,7 +109,7 @@ SECRET_FIELDS = [name for name, field in Settings.model_fields.items() if "Secre
 def _settings_with_secrets() -> tuple[Settings, list[str]]:
     """Every secret setting with a value of its own that no pattern recognizes, except for prefixes it must have."""
     prefixes = {"slack_bot_token": "xoxb-", "slack_app_token": "xapp-"}
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     planted: list[str] = []
     for n, name in enumerate(SECRET_FIELDS):
         secret = f"planted{n}Zq{name.replace('_', '')}"

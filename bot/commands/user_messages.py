@@ -192,7 +192,7 @@ COSTS_ADMIN = "Only an admin can see costs. Write /budget to see your own tokens
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
-DELETE_ADMIN = "Only an admin can delete documents."
+DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
 
 def documents(count: int, more: bool) -> str:

@@ -45,6 +45,6 @@ ADMIN_USAGE = (
 )
 
 PRIVACY_SUMMARY = "Show, export or erase the data stored about you"
-PRIVACY_USAGE = "[export | erase me]"
+PRIVACY_USAGE = "[export | erase me [delete | keep]]"
 
 HELP_SUMMARY = "Show this help"

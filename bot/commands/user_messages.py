@@ -267,6 +267,19 @@ def stored_data(questions: int, ratings: int, calls: int) -> str:
     )
 
 
+ERASE_NEEDS = (
+    "Write `/privacy erase me` to erase the data stored about you. If you uploaded documents, write "
+    "`/privacy erase me delete` to delete them too, or `/privacy erase me keep` to hand them to the admins."
+)
+
+
+def undecided_documents(count: int) -> str:
+    return (
+        f"You uploaded {number(count, 'document')}. Write `/privacy erase me delete` to delete them too, or "
+        "`/privacy erase me keep` to hand them to the admins. Nothing was erased yet."
+    )
+
+
 def erased(questions: int) -> str:
     return f"Erased {questions} questions with their answers, and all data derived from them."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 from sqlalchemy import text
 
 from bot.app import App
@@ -13,22 +14,17 @@ from tests.doubles.models import ModelDouble, Reply, Seen
 CANARY = "zanzibarquokka"
 
 
-async def everything(app: App) -> str:
-    """Every row of every table as text."""
-    async with app.database.engine.connect() as connection:
-        names = [
-            row[0]
-            for row in await connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
-        ]
+def everything(url: str) -> str:
+    """Every row of every table as text. ``url`` connects as a superuser, whom row-level security does not bind."""
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         rows = [
-            str(row)
-            for name in names
-            for row in await connection.execute(text(f"SELECT to_jsonb(t)::text FROM {name} t"))
+            str(row) for (name,) in names for row in connection.execute(f'SELECT to_jsonb(t)::text FROM "{name}" t')
         ]
     return "\n".join(rows)
 
 
-async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble) -> None:
+async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble, admin_url: str) -> None:
     def script(seen: Seen) -> Reply:
         if "memory of this conversation" in seen.messages[-1][1]:
             return Reply(f"Ann spoke of {CANARY}.")
@@ -49,11 +45,11 @@ async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble) 
         turn_id, Author("ann", "Ann"), tenant_id=LOCAL_TENANT, value=-1, reason=f"no {CANARY}"
     )
     assert len(kept["turns"]) == 9
-    assert CANARY in await everything(app_with_models)
+    assert CANARY in everything(admin_url)
 
     async with database.tenant(LOCAL_TENANT) as session:
         done = await privacy.erase(session, tenant_id=LOCAL_TENANT, user_id="ann")
-    left = await everything(app_with_models)
+    left = everything(admin_url)
     assert CANARY not in left
     assert '"ann"' not in left
     assert "user:ann" not in left

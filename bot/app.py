@@ -39,7 +39,7 @@ from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
 from bot.store.embedded import server as embedded_server
 from bot.store.job_queue import Queue
 from bot.store.notifications import Notifications, telling
-from bot.store.session import ALL_TENANTS, Database
+from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
 from bot.types.display import Pacing
@@ -286,7 +286,7 @@ async def _connect_processes(
 
 def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:
     async def send(pacings: Sequence[Pacing]) -> None:
-        await database.flush(ALL_TENANTS, telling(pacings))
+        await database.flush(NO_TENANT, telling(pacings))
 
     return send
 

@@ -17,6 +17,7 @@ from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
+from knowledge.redaction import redact
 from knowledge.reembed import ReembedProgress, read_progress
 
 OLDEST_POSTGRES = 140000
@@ -36,6 +37,7 @@ class Check:
 async def run_checks(settings: Settings) -> list[Check]:
     """Run all checks, in the order in which the parts are set up. Never raises."""
     checks = [_data_dir(settings)]
+    checks.append(_retention(settings))
     checks += await _guarded("database", lambda: _database(settings))
     checks += await _guarded("embedding model", lambda: _embedder(settings))
     checks += await _guarded("embedding model", lambda: _reembedding(settings))
@@ -55,7 +57,7 @@ async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> li
         return [Check(name, False, detail, fix)]
     except Exception as error:
         fix = "Run 'parley doctor' again with PARLEY_LOG_LEVEL=DEBUG for details."
-        return [Check(name, False, f"{type(error).__name__}: {error}", fix)]
+        return [Check(name, False, redact(f"{type(error).__name__}: {error}"), fix)]
 
 
 def _data_dir(settings: Settings) -> Check:
@@ -64,6 +66,12 @@ def _data_dir(settings: Settings) -> Check:
     if os.access(existing, os.W_OK):
         return Check("data folder", True, str(folder))
     return Check("data folder", False, f"{folder} is not writable", "Set PARLEY_DATA_DIR to a writable folder.")
+
+
+def _retention(settings: Settings) -> Check:
+    if settings.retention_days is None:
+        return Check("retention", True, "conversations are kept", "To delete old ones, set PARLEY_RETENTION_DAYS.")
+    return Check("retention", True, f"the worker deletes conversations after {settings.retention_days} days")
 
 
 async def _database(settings: Settings) -> list[Check]:

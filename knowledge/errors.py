@@ -8,9 +8,14 @@ KnowledgeError
 
 from __future__ import annotations
 
+from knowledge.redaction import redact
+
 
 class KnowledgeError(Exception):
-    """The base of all errors of the knowledge layer; its message can be shown to users."""
+    """The base of all errors of the knowledge layer; its message can be shown to users and has no secrets."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class SourceError(KnowledgeError):

@@ -58,19 +58,37 @@ async def upsert_source(
 
 # An existing source keeps its row.
 _ADD_SOURCE = text("""
-    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at)
-    VALUES (:tenant, :id, :uri, :kind, :audience, :now)
+    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at, added_by)
+    VALUES (:tenant, :id, :uri, :kind, :audience, :now, :by)
     ON CONFLICT (tenant_id, audience, uri) DO NOTHING
 """)
 
 
 async def find_or_add_source(
-    session: AsyncSession, *, tenant_id: str, uri: str, kind: str, audience: str, now: datetime
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    uri: str,
+    kind: str,
+    audience: str,
+    now: datetime,
+    added_by: str | None = None,
 ) -> str:
-    """Return the id of the source, and add the source if it does not exist; ``fetched_at`` of an existing one stays."""
+    """Return the id of the source, and add the source if it does not exist. An existing one stays as it is.
+
+    For uploads of people, see ``knowledge.upload_records``.
+    """
     await session.execute(
         _ADD_SOURCE,
-        {"tenant": tenant_id, "id": uuid.uuid4(), "uri": uri, "kind": kind, "audience": audience, "now": now},
+        {
+            "tenant": tenant_id,
+            "id": uuid.uuid4(),
+            "uri": uri,
+            "kind": kind,
+            "audience": audience,
+            "now": now,
+            "by": added_by,
+        },
     )
     return str(
         await session.scalar(

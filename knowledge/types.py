@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
+from knowledge.redaction import redact
+
 TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""
 
@@ -276,6 +278,10 @@ class Failure:
 
     source: str
     error: str
+
+    def __post_init__(self) -> None:
+        """Remove secrets, which a server may have repeated in its error."""
+        object.__setattr__(self, "error", redact(self.error))
 
 
 Item = Fetched | Unchanged | Failure | Mark

@@ -20,6 +20,7 @@ import click
 from bot.cli import user_messages
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
+from knowledge.redaction import RedactingFilter, redact
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -133,7 +134,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ParleyError | KnowledgeError) and line:
         return line
     logging.getLogger("bot").debug("unexpected error", exc_info=error)
-    return user_messages.unexpected_error(type(error).__name__, line)
+    return user_messages.unexpected_error(type(error).__name__, redact(line))
 
 
 def _jsonable(value: object) -> object:
@@ -144,6 +145,8 @@ def _set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactingFilter())
     for name in (
         "httpx2",
         "httpcore2",

@@ -75,6 +75,19 @@ def erased(user: str, counts: Mapping[str, int]) -> str:
     return f"Erased the data of {user}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
+def undecided_documents(user: str, count: int) -> str:
+    documents = "1 document" if count == 1 else f"{count} documents"
+    return (
+        f"{user} uploaded {documents}. Add --documents delete to erase them too, or --documents keep to hand them to "
+        "the admins. Nothing was erased yet."
+    )
+
+
+def delete_documents(user: str, count: int) -> str:
+    documents = "1 document" if count == 1 else f"{count} documents"
+    return f"{user} uploaded {documents}. Delete them too? If not, they are handed to the admins."
+
+
 # --- evaluation
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from bot.commands import csv_export
 from bot.types.conversation import Attachment, Author, Platform
 
 if TYPE_CHECKING:
@@ -25,11 +24,7 @@ class Table:
 
     def csv(self) -> bytes:
         """Return the table as CSV, header first."""
-        out = io.StringIO()
-        writer = csv.writer(out)
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-        return out.getvalue().encode()
+        return csv_export.text(self.columns, self.rows).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 
-from bot.commands import arguments, help_text, user_messages
+from bot.commands import arguments, csv_export, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.matching import upper_bound
 from bot.errors import NotAllowed, UsageError
@@ -116,12 +114,8 @@ def table_of(costs: CostReport, by: Dimension) -> Table:
 
 def csv_text(costs: CostReport) -> str:
     """Return the rows and their total as CSV, header first."""
-    out = io.StringIO()
     lines = [row.as_json() for row in (*costs.rows, costs.total)]
-    writer = csv.DictWriter(out, fieldnames=list(lines[0]))
-    writer.writeheader()
-    writer.writerows(lines)
-    return out.getvalue()
+    return csv_export.text(list(lines[0]), [list(line.values()) for line in lines])
 
 
 def _csv(costs: CostReport, by: Dimension) -> File:

@@ -22,7 +22,7 @@ COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
-    """List, show, delete or refresh documents. Members see the documents of their channel; only admins delete."""
+    """List, show, delete or refresh documents. Members see the documents of their channel, and delete their own."""
     match arguments.words(line):
         case [] | ["list"]:
             return await _list(context, "")
@@ -131,10 +131,11 @@ async def _show(context: Context, document_id: str) -> Reply:
 
 
 async def _delete(context: Context, document_id: str) -> Reply:
-    if not context.author.is_admin:
-        raise NotAllowed(user_messages.DELETE_ADMIN)
     found = await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
+        (source,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
+        if source.added_by != context.author.id and not context.author.is_admin:
+            raise NotAllowed(user_messages.DELETE_ADMIN)
         await document_catalog.delete(session, context.tenant_id, document_id)
     return Reply(user_messages.deleted(found.row.title))
 

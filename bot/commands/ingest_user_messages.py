@@ -31,6 +31,11 @@ def open_channel_admin(channel: str) -> str:
     return f"Only an admin can open #{channel} to the whole workspace. Leave out --tenant."
 
 
+TENANT_DOCUMENTS_ADMIN = (
+    "Only an admin can add documents for everyone. Leave out --tenant to add them for this channel, or ask an admin."
+)
+
+
 def private_channel(channel: str) -> str:
     return f"#{channel} is private, so only its members may ask about it. Leave out --tenant."
 

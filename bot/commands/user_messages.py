@@ -194,7 +194,7 @@ COSTS_ADMIN = "Only an admin can see costs. Write /budget to see your own tokens
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
-DELETE_ADMIN = "Only an admin can delete documents."
+DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
 
 def documents(count: int, more: bool) -> str:
@@ -266,6 +266,19 @@ def stored_data(questions: int, ratings: int, calls: int) -> str:
     return (
         f"Stored about you: {questions} questions with their answers, {ratings} ratings and {calls} cost records. "
         "`/privacy export` sends you the data, `/privacy erase me` erases it. Cost records are kept, anonymized."
+    )
+
+
+ERASE_NEEDS = (
+    "Write `/privacy erase me` to erase the data stored about you. If you uploaded documents, write "
+    "`/privacy erase me delete` to delete them too, or `/privacy erase me keep` to hand them to the admins."
+)
+
+
+def undecided_documents(count: int) -> str:
+    return (
+        f"You uploaded {number(count, 'document')}. Write `/privacy erase me delete` to delete them too, or "
+        "`/privacy erase me keep` to hand them to the admins. Nothing was erased yet."
     )
 
 

@@ -116,7 +116,13 @@ async def ingest_in_process(
     """
     async with runner.database.tenant(tenant_id) as session:
         source_id = await source_records.find_or_add_source(
-            session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=now
+            session,
+            tenant_id=tenant_id,
+            uri=source.uri,
+            kind=source.kind,
+            audience=audience,
+            now=now,
+            added_by=TERMINAL,
         )
     async with only_one(runner.database, lock_name(tenant_id, source_id)) as acquired:
         if not acquired:

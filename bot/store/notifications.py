@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 
 from bot.store import processes
 from bot.store.pipelined_transactions import Statement
-from bot.store.session import ALL_TENANTS, APP_ROLE
+from bot.store.session import APP_ROLE, NO_TENANT
 from bot.types.display import Pacing
 from bot.types.turns import Notice, NoticeKind
 
@@ -101,7 +101,7 @@ class Notifications:
             keepalives_count=3,
         )
         try:
-            await connection.execute(_BIND, {"tenant": ALL_TENANTS, "role": APP_ROLE})
+            await connection.execute(_BIND, {"tenant": NO_TENANT, "role": APP_ROLE})
             await connection.execute(f"LISTEN {CHANNEL}")
             await connection.execute(processes.BEAT, self._who)
             await connection.execute(processes.FORGET)

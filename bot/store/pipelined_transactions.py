@@ -87,8 +87,11 @@ def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
     """Return the commands that bind an open transaction to one tenant.
 
     ``SET LOCAL`` instead of ``set_config()``, because a distributed PostgreSQL passes only the former on to its nodes.
-    The role cannot bypass row-level security; None if the connecting role may not take it.
+    The role cannot bypass row-level security; None if the connecting role may not take it. Raises ValueError for ``*``,
+    which reads across tenants: only the functions of the turn queue use it.
     """
+    if tenant_id == "*":
+        raise ValueError("no transaction reads across tenants; use NO_TENANT for the queue")
     named = sql.Literal(tenant_id).as_string(None)
     taken = (f"SET LOCAL ROLE {sql.Identifier(role).as_string(None)}",) if role else ()
     return (*taken, f"SET LOCAL parley.tenant_id = {named}")

@@ -62,15 +62,12 @@ LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
 
 _DEAD = dead("others.holder").replace(":settling", "%(settling)s")
 
-HELD = "(state IN ('queued', 'running') OR withdrawn_at IS NOT NULL)"
-"""SQL: the turn waits or runs."""
-
 LEFT = f"""
     SELECT EXISTS (
         SELECT 1 FROM (
-            SELECT DISTINCT holder FROM turns WHERE {HELD} AND holder <> 0 AND holder <> %(id)s) others
+            SELECT DISTINCT holder FROM queued_turns() WHERE holder <> 0 AND holder <> %(id)s) others
         WHERE {_DEAD})
-      OR EXISTS (SELECT 1 FROM turns WHERE state = 'running' AND lease_until < now())
+      OR EXISTS (SELECT 1 FROM queued_turns() WHERE state = 'running' AND lease_until < now())
 """  # noqa: S608
 """SQL: turns of a dead process exist, or turns whose lease has expired."""
 

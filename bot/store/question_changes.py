@@ -167,7 +167,7 @@ async def forget_in_traces(
     session: AsyncSession, tenant_id: str, thread_uids: Sequence[uuid.UUID], *which: ColumnElement[bool]
 ) -> None:
     """Remove from the traces of the threads' turns what they recorded about earlier messages."""
-    noted = cast(["query", "searched", "recalled", "facts"], ARRAY(Text))
+    noted = cast(["query", "searched", "recalled", "facts", "notes", "restarts"], ARRAY(Text))
     await session.execute(
         update(turns)
         .where(turns.c.tenant_id == tenant_id, turns.c.thread_uid.in_(thread_uids), turns.c.trace != {}, *which)

@@ -23,11 +23,15 @@ from bot.store.pipelined_transactions import APP_ROLE as APP_ROLE
 from bot.store.pipelined_transactions import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
 from bot.store.retry import is_away
 from bot.store.retry import unreachable as unreachable
+from knowledge import redaction
 
 POOL_SECONDS = 10.0
 """Seconds that a transaction waits for a free connection before it is retried or fails."""
-ALL_TENANTS = "*"
-"""A tenant id that belongs to no tenant. A transaction with this id can read only the turn queue."""
+ANY_TENANT = "*"
+"""The tenant in rows that belong to no tenant: processes, used OAuth states, Slack requests."""
+NO_TENANT = "-"
+"""Binds a transaction to no tenant. It sees the list of tenants, the rows that belong to no tenant, and the columns of
+the turn queue that ``queued_turns()`` returns; no question, answer or document."""
 
 _MAY_TAKE_ROLE = text("SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role")
 
@@ -50,6 +54,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 6, pool_seconds: float = POOL_SECONDS) -> None:
+        redaction.register([make_url(url).password or ""])
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
@@ -80,8 +85,8 @@ class Database:
 
     @asynccontextmanager
     async def queue(self) -> AsyncIterator[AsyncSession]:
-        """Open a read-only transaction that sees the turns of every tenant, and nothing else."""
-        async with self.tenant(ALL_TENANTS) as session:
+        """Open a transaction without a tenant, for the turn queue of all tenants. See ``NO_TENANT``."""
+        async with self.tenant(NO_TENANT) as session:
             yield session
 
     def work(self, tenant_id: str) -> AbstractAsyncContextManager[Work]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import CursorResult, func, select, text, update
@@ -16,7 +15,7 @@ from bot.store import reply_parts
 from bot.store.leases import LEASE, TAKEN
 from bot.store.notifications import CHANNEL, payload
 from bot.store.pipelined_transactions import Statement
-from bot.store.processes import HELD, dead
+from bot.store.processes import dead
 from bot.store.schema import turns
 from bot.store.threads import thread_uid
 from bot.store.turns import ANYBODY, is_turn
@@ -54,9 +53,9 @@ class Ready:
 _NEXT = text(
     f"""
     WITH open AS (
-        SELECT tenant_id, turn_id, thread_uid, user_id, platform, seq, state, holder, created_at, lease_until,
-               started_at, takeovers >= {SUSPECT_AFTER} AS suspect
-        FROM turns WHERE state IN ('queued', 'running')
+        SELECT *, takeovers >= {SUSPECT_AFTER} AS suspect,
+               seq = min(seq) OVER (PARTITION BY tenant_id, thread_uid) AS first_of_thread
+        FROM queued_turns() WHERE state IN ('queued', 'running')
     ), at_work AS (
         SELECT tenant_id, user_id, count(*) AS running FROM open WHERE state = 'running' GROUP BY tenant_id, user_id
     ), ready AS (
@@ -68,10 +67,7 @@ _NEXT = text(
           AND (state = 'queued' AND (holder IN ({ANYBODY}, :holder)
                                      OR holder IS NULL AND created_at < now() - interval '{UNCLAIMED}')
                OR state = 'running' AND (lease_until < now() OR holder = :holder))
-          AND NOT EXISTS (
-              SELECT 1 FROM turns older
-              WHERE older.tenant_id = open.tenant_id AND older.thread_uid = open.thread_uid
-                AND older.seq < open.seq AND older.state IN ('queued', 'running'))
+          AND first_of_thread
     ), of_tenants AS (
         SELECT tenant_id, sum(running) AS running FROM at_work GROUP BY tenant_id
     )
@@ -117,10 +113,10 @@ _LEFT = text(
     SELECT tenant_id, turn_id, platform, fence, suspect,
            suspect OR NOT bool_or(suspect) OVER (PARTITION BY holder) AS charged
     FROM (
-        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM turns WHERE {HELD}
+        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM queued_turns()
     ) held JOIN (
-        SELECT DISTINCT holder FROM turns
-        WHERE {HELD} AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
+        SELECT DISTINCT holder FROM queued_turns()
+        WHERE holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
     ) others USING (holder)
     WHERE {dead("others.holder")}
     ORDER BY suspect, tenant_id
@@ -171,7 +167,7 @@ async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left
 
 _WITHDRAWN = text(
     f"""
-    SELECT tenant_id, turn_id FROM turns
+    SELECT tenant_id, turn_id FROM queued_turns()
     WHERE platform = :platform AND withdrawn_at > now() - interval '{TRIED_FOR}'
       AND turn_id <> ALL (CAST(:known AS uuid[]))
       AND (holder IS NULL OR holder IN ({ANYBODY}, :holder) OR withdrawn_at < now() - CAST(:lease AS interval))
@@ -196,15 +192,7 @@ async def withdrawn(
 async def direct_channels(session: AsyncSession, *, platform: Platform, most: int = 100) -> list[str]:
     """Return direct-message channels with a question within a week, latest first; needs ``Database.queue``."""
     found = await session.scalars(
-        select(turns.c.channel_id)
-        .where(
-            turns.c.platform == platform,
-            turns.c.channel_id == turns.c.thread_id,
-            turns.c.created_at > func.now() - timedelta(days=7),
-        )
-        .group_by(turns.c.channel_id)
-        .order_by(func.max(turns.c.created_at).desc())
-        .limit(most)
+        text("SELECT channel_id FROM recent_direct_channels(:platform, :most)"), {"platform": platform, "most": most}
     )
     return list(found)
 

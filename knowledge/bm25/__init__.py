@@ -8,9 +8,9 @@ read, so statistics are never stale. Writers of one tenant run one after the oth
 
 from __future__ import annotations
 
-from knowledge.bm25.indexing import index, remove
+from knowledge.bm25.indexing import index, remove, sweep_dead
 from knowledge.bm25.posting_codec import IndexedChunk
 from knowledge.bm25.search import candidates
 from knowledge.bm25.term_statistics import idf
 
-__all__ = ["IndexedChunk", "candidates", "idf", "index", "remove"]
+__all__ = ["IndexedChunk", "candidates", "idf", "index", "remove", "sweep_dead"]

@@ -58,6 +58,17 @@ async def remove(session: AsyncSession, tenant_id: str, chunks: Mapping[int, int
             await _sweep(session, tenant_id, segment, alive)
 
 
+async def sweep_dead(session: AsyncSession, tenant_id: str) -> None:
+    """Remove all postings of deleted chunks at once, so that no term is left that only they had."""
+    connection = await psycopg_connection(session)
+    cursor = await connection.execute(
+        "SELECT segment FROM posting_masks WHERE tenant_id = %s AND audience = %s AND dead > 0", (tenant_id, EVERYBODY)
+    )
+    for (segment,) in await cursor.fetchall():
+        stored = await _read_masks(session, tenant_id, segment, [EVERYBODY])
+        await _sweep(session, tenant_id, segment, bits(stored[EVERYBODY]))
+
+
 # The upsert also locks the tenant's row, so that writers of one tenant run one after the other.
 _ADD_TO_TOTALS = """
     INSERT INTO knowledge_state (tenant_id, chunks, terms)

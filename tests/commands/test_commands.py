@@ -101,13 +101,13 @@ async def test_files_of_the_server_are_not_for_the_chat(app: App) -> None:
     assert "2 documents could not be read" in reply.text
 
 
-async def test_deleting_is_for_admins(app: App) -> None:
+async def test_deleting_is_for_admins_and_who_added_the_document(app: App) -> None:
     await ingested(app)
     listed = await commands.run("docs", "list dogs", by(app))
     assert listed.table is not None
     document = str(listed.table.rows[0][0])
-    with pytest.raises(NotAllowed, match="Only an admin"):
-        await commands.run("docs", f"delete {document}", by(app))
+    with pytest.raises(NotAllowed, match="Only the person who added this document, or an admin"):
+        await commands.run("docs", f"delete {document}", by(app, Author("U7", "Gus")))
     assert "Deleted" in (await commands.run("docs", f"delete {document}", by(app, BOSS))).text
     assert (await commands.run("docs", "", by(app))).text.startswith("No documents yet")
 

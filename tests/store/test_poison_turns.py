@@ -14,7 +14,7 @@ from tests.store.test_withdrawn import silenced
 
 
 async def noted(database: Database) -> dict[str, int]:
-    async with database.queue() as session:
+    async with database.tenant("slack:T1") as session:
         return {row.message_id: row.takeovers for row in await session.execute(text("SELECT * FROM turns"))}
 
 

@@ -405,3 +405,16 @@ async def test_shutdown_ends_open_event_streams(page: Running, http: aiohttp.Cli
     assert len(ended) == 1
     with pytest.raises(aiohttp.ClientConnectionError):
         await http.get("/")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[" * 90_000, '{"a":' * 40_000, '{"text":' + "[" * 100 + "]" * 100 + "}", "{", "[]", "null", '"x"', "NaN", ""],
+)
+async def test_a_body_that_cannot_be_read_is_the_clients_fault(
+    page: Running, http: aiohttp.ClientSession, body: str
+) -> None:
+    for path in ("/api/ask", "/api/command", "/api/readings/stop", "/api/turns/1/stop"):
+        async with http.post(path, data=body, headers={"Content-Type": "application/json"}) as response:
+            assert response.status == 400, path
+            assert (await response.json())["error"]

@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.errors import NotAllowed, OverBudget, ParleyError, UsageError
+from bot.platforms import json_input
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, THREAD_ID, message_views, thread_views
 from bot.platforms.web.playground import Playground, page_user
@@ -260,7 +261,7 @@ async def _body(request: Request) -> dict[str, Any]:
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise HTTPException(415, user_messages.NOT_JSON)
     try:
-        value = json.loads(await request.body())
+        value = json_input.parse(await request.body())
     except (ValueError, ClientDisconnect):
         raise UsageError(user_messages.NOT_JSON) from None
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Tests the sign-in with a token: the page, the session cookie, the limits, and that nothing is reachable without it."""
+"""Tests the sign-in with a token: the page, the session cookie, the limits, and what is closed without it."""
 
 from __future__ import annotations
 
@@ -161,12 +161,12 @@ async def test_a_session_survives_a_restart_and_works_in_another_process(setting
 async def test_another_token_ends_all_sessions(settings: Settings, page: Running, clock: Clock, tmp_path: Path) -> None:
     async with aiohttp.ClientSession(page.address) as http:
         cookie = (await _sign_in(http)).headers["Set-Cookie"].split(";")[0]
-    async with serving(settings_with(tmp_path, web_token=TOKEN + "2"), clock=clock) as changed:
-        async with (
-            aiohttp.ClientSession(changed.address) as http,
-            http.get("/api/state", headers={"Cookie": cookie}) as r,
-        ):
-            assert r.status == 401
+    async with (
+        serving(settings_with(tmp_path, web_token=TOKEN + "2"), clock=clock) as changed,
+        aiohttp.ClientSession(changed.address) as http,
+        http.get("/api/state", headers={"Cookie": cookie}) as r,
+    ):
+        assert r.status == 401
 
 
 async def test_a_session_expires(http: aiohttp.ClientSession, clock: Clock) -> None:
@@ -330,7 +330,7 @@ def test_outside_loopback_a_sign_in_is_needed(tmp_path: Path, host: str, values:
 
 
 async def test_the_server_itself_refuses_to_listen_without_a_sign_in(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="other machines can reach 0.0.0.0"):
+    with pytest.raises(ConfigError, match=r"other machines can reach 0\.0\.0\.0"):
         async with serving(settings_with(tmp_path), host="0.0.0.0"):
             pass
 

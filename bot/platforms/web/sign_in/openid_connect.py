@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 from authlib.integrations.base_client import MismatchingStateError, OAuthError
 from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
 from joserfc.errors import JoseError
@@ -102,7 +102,7 @@ class OpenIdConnect:
             metadata: dict[str, Any] = {}
             try:
                 metadata = await self._client.load_server_metadata()
-            except (httpx.HTTPError, ValueError) as error:
+            except (httpx2.HTTPError, ValueError) as error:
                 log.error("cannot read the metadata of %s: %s", self._provider.issuer, error)
                 raise SignInError(user_messages.PROVIDER_NOT_REACHABLE, 503) from None
             issuer = str(metadata.get("issuer", ""))
@@ -114,7 +114,7 @@ class OpenIdConnect:
             metadata["id_token_signing_alg_values_supported"] = [alg for alg in listed if alg in SIGNING_ALGORITHMS]
             methods = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
             if "client_secret_basic" not in methods and "client_secret_post" in methods:
-                self._client.client_kwargs["token_endpoint_auth_method"] = "client_secret_post"
+                self._client.client_kwargs["token_endpoint_auth_method"] = "client_secret_post"  # noqa: S105
             return metadata
 
     async def _claims(self, request: Request, kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class OpenIdConnect:
                 code_verifier=kept["code_verifier"],
             )
             if "id_token" not in token:
-                raise SignInError(user_messages.NO_ID_TOKEN, 502)
+                raise SignInError(user_messages.PROVIDER_NAMES_NOBODY, 502)
             claims = await self._client.parse_id_token(
                 token,
                 nonce=kept["nonce"],
@@ -138,8 +138,8 @@ class OpenIdConnect:
                 },
                 leeway=CLOCK_SKEW_SECONDS,
             )
-            return await self._with_groups(dict(claims), token)
-        except httpx.HTTPError as error:
+            return await self._with_userinfo(dict(claims), token)
+        except httpx2.HTTPError as error:
             log.error("cannot reach %s: %s", provider.issuer, error)
             raise SignInError(user_messages.PROVIDER_NOT_REACHABLE, 503) from None
         except (OAuthError, MismatchingStateError) as error:
@@ -147,12 +147,13 @@ class OpenIdConnect:
             raise SignInError(user_messages.CODE_REFUSED) from None
         except (JoseError, ValueError, KeyError, TypeError) as error:
             log.warning("the ID token is not valid: %s: %s", type(error).__name__, error)
-            raise SignInError(user_messages.ID_TOKEN_NOT_VALID) from None
+            raise SignInError(user_messages.CONFIRMATION_NOT_VALID) from None
 
-    async def _with_groups(self, claims: dict[str, Any], token: Mapping[str, Any]) -> dict[str, Any]:
-        """Add the claims of the userinfo endpoint if the ID token lacks the groups, as it does with some providers."""
+    async def _with_userinfo(self, claims: dict[str, Any], token: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the claims of the userinfo endpoint if the ID token lacks the groups or the name, as it may."""
         metadata = self._client.server_metadata
-        if read_claim(claims, self._provider.groups_claim) is not None or "userinfo_endpoint" not in metadata:
+        is_complete = read_claim(claims, self._provider.groups_claim) is not None and _name(claims)
+        if is_complete or "userinfo_endpoint" not in metadata:
             return claims
         more = dict(await self._client.userinfo(token=token))
         # Another subject's claims would be a substitution attack (OpenID Connect Core, 5.3.2).
@@ -162,19 +163,22 @@ class OpenIdConnect:
         provider = self._provider
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARS:
-            raise SignInError(user_messages.ID_TOKEN_NOT_VALID)
-        name = next(
-            (value for key in ("name", "preferred_username", "email") if isinstance(value := claims.get(key), str)),
-            subject,
-        )
+            raise SignInError(user_messages.CONFIRMATION_NOT_VALID)
+        name = clean_name(_name(claims)) or clean_name(subject)
         user_id = f"oidc:{subject}"
         role = provider.roles.role(user_id, group_names(read_claim(claims, provider.groups_claim)))
         if role is None:
             log.warning("%s signed in at the provider, but is in no group that may use Parley", user_id)
-            raise SignInError(user_messages.in_no_group(clean_name(name) or subject), 403)
+            raise SignInError(user_messages.in_no_group(name), 403)
         return Identity(
             user_id, clean_name(name) or clean_name(subject), role == "admin", "oidc", provider.expires_at()
         )
+
+
+def _name(claims: Mapping[str, Any]) -> str:
+    """Return the name of a person; empty if no claim has one."""
+    values = (claims.get(key) for key in ("name", "preferred_username", "email"))
+    return next((value for value in values if isinstance(value, str) and value), "")
 
 
 def read_claim(claims: Mapping[str, Any], name: str) -> Any:

@@ -36,8 +36,8 @@ PROVIDER_MISCONFIGURED = (
     "“parley doctor”."
 )
 CODE_REFUSED = "Your organization's sign-in service did not confirm the sign-in. Start again from the sign-in page."
-NO_ID_TOKEN = "Your organization's sign-in service did not say who you are. Ask the person who runs Parley."
-ID_TOKEN_NOT_VALID = (
+PROVIDER_NAMES_NOBODY = "Your organization's sign-in service did not say who you are. Ask the person who runs Parley."
+CONFIRMATION_NOT_VALID = (
     "The confirmation from your organization's sign-in service is not valid, so you were not signed in. Start again "
     "from the sign-in page. If it fails again, ask the person who runs Parley."
 )

@@ -19,12 +19,13 @@ def sign_in_page(
     """Return the sign-in page with a form for the token, a link to the provider, or both."""
     parts = [_notice(error, "alert", "sign-in-error"), _notice(note, "status", "sign-in-note")]
     if oidc:
-        primary = "" if token else " primary"
-        parts.append(f'<a class="sign-in-button{primary}" href="oidc-login">{_text(user_messages.PROVIDER_BUTTON)}</a>')
+        parts.append(f'<a class="sign-in-button primary" href="oidc-login">{_text(user_messages.PROVIDER_BUTTON)}</a>')
     if oidc and token:
         parts.append(f'<p class="sign-in-or"><span>{_text(user_messages.OR)}</span></p>')
     if token:
-        parts.append(_token_form(has_error=bool(error)))
+        parts.append(
+            _token_form(css_class="sign-in-button" if oidc else "sign-in-button primary", has_error=bool(error))
+        )
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     return _page(user_messages.SIGN_IN_TITLE, user_messages.SIGN_IN_LEAD, "\n".join(parts), status, headers)
 
@@ -41,7 +42,7 @@ def refusal_page(error: str, status: int) -> HTMLResponse:
     return _page(user_messages.SIGN_IN_FAILED, "", _notice(error, "alert", "sign-in-error"), status, {})
 
 
-def _token_form(*, has_error: bool) -> str:
+def _token_form(*, css_class: str, has_error: bool) -> str:
     invalid = ' aria-invalid="true"' if has_error else ""
     return (
         '<form method="post" action="login">\n'
@@ -49,7 +50,7 @@ def _token_form(*, has_error: bool) -> str:
         '<input id="token" name="token" type="password" autocomplete="current-password" autocapitalize="off" '
         f'spellcheck="false" required autofocus aria-describedby="token-hint"{invalid}>\n'
         f'<p id="token-hint" class="sign-in-hint">{_text(user_messages.TOKEN_HINT)}</p>\n'
-        f'<button class="sign-in-button primary" type="submit">{_text(user_messages.SIGN_IN_BUTTON)}</button>\n'
+        f'<button class="{css_class}" type="submit">{_text(user_messages.SIGN_IN_BUTTON)}</button>\n'
         "</form>"
     )
 

@@ -41,15 +41,15 @@ def new_key(key_id: str) -> RSAKey:
 class TamperingProvider(Provider):  # type: ignore[misc]
     """A provider whose ID tokens a test can change."""
 
-    tamper: Callable[[Claims], Claims | None] = staticmethod(lambda claims: claims)
+    tamper: Callable[[Claims], Claims] = staticmethod(lambda claims: claims)
     signed_by: RSAKey | None = None
     algorithm = "RS256"
 
     def _create_signed_id_token(self, client_id: str, sub: str, *args: Any, **kwargs: Any) -> str:
         token = super()._create_signed_id_token(client_id, sub, *args, **kwargs)
-        claims = IdToken().from_jwt(token, key=[self.signing_key]).to_dict()
-        changed = self.tamper({name: value for name, value in claims.items() if name != "aud"} | {"aud": client_id})
-        return str(IdToken(**changed).to_jwt([self.signed_by or self.signing_key], self.algorithm))
+        message: Any = IdToken
+        claims = {**message().from_jwt(token, key=[self.signing_key]).to_dict(), "aud": client_id}
+        return str(message(**self.tamper(claims)).to_jwt([self.signed_by or self.signing_key], self.algorithm))
 
 
 @dataclass
@@ -63,7 +63,7 @@ class OpenIdProvider:
     token_requests: list[str] = field(default_factory=list)
     is_down: bool = False
     userinfo_sub: str = ""
-    provider: TamperingProvider = None
+    provider: Any = None
 
     def start(self, issuer: str) -> None:
         """Set up the library for this address."""

@@ -88,7 +88,7 @@ class OpenIdConnect:
         Raises SignInError.
         """
         if "error" in request.query_params:
-            log.info("sign-in ended at the provider: %s", request.query_params["error"][:200])
+            log.info("sign-in ended at the provider: %r", request.query_params["error"][:200])
             raise SignInError(user_messages.NOT_ALLOWED_BY_PROVIDER, 403)
         if not kept:
             raise SignInError(user_messages.SIGN_IN_NOT_STARTED_HERE)

@@ -1,1 +1,1 @@
-"""Measurements: each module is a command, `python -m benchmarks.NAME`, that prints what one run showed."""
+"""Benchmarks. Each module is a command, `python -m benchmarks.NAME`, that measures something and prints the results."""

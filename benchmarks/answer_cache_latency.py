@@ -1,10 +1,11 @@
-"""How long somebody waits for an answer that was given before.
+"""Measures how long a user waits for an answer from the answer cache.
 
     python -m benchmarks.answer_cache_latency [--questions 40] [--rounds 5]
 
-The whole product without a model over the sample handbook, from the acceptance of a message to the stored answer, each
-question in a thread of its own: first asked anew, then again in the same words, in other words, and after a document
-was taken in that has nothing to do with them, when a question is searched for once more to see that the answer stands.
+Runs the whole product without a model over the sample handbook. The time starts when a message is accepted and ends
+when its answer is stored; each question gets a thread of its own. Questions are asked for the first time, then again in
+the same words, in other words, and after an unrelated document was ingested. In the last case the search runs once more
+to confirm that the cached answer is still valid.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.benchmark_database import fresh_postgres, run, table
+from benchmarks.harness import fresh_postgres, run, table
 from benchmarks.long_thread_tokens import headings
 from bot.app import App, open_app
 from bot.commands.ask import NullSurface
@@ -29,28 +30,30 @@ from bot.types.turns import Outcome
 from knowledge import sample
 from knowledge.sources import open_source
 
-ASKED = "What does the handbook say about {}?"
-SAME = "  what does the handbook say about {}"
-OTHER = "Hello, what does a handbook say about {}, please?"
+QUESTION = "What does the handbook say about {}?"
+SAME_WORDS = "  what does the handbook say about {}"
+OTHER_WORDS = "Hello, what does a handbook say about {}, please?"
 UNRELATED = "# Mangroves\n\nThe mangrove in pot {} of the greenhouse is watered on the {}th day of a month by nobody.\n"
 
 
-async def _asked(app: App, text: str) -> tuple[float, Outcome]:
-    """Milliseconds from the message to its stored answer."""
+async def _ask(app: App, text: str) -> tuple[float, Outcome]:
+    """Ask a question; return the milliseconds from the message to its stored answer, and the outcome."""
     key = ThreadKey(LOCAL_TENANT, "web", "general", uuid.uuid4().hex)
     message = Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC))
     start = time.perf_counter()
     turn = await app.dispatcher.accept(message)
     assert turn is not None
     outcome = await app.dispatcher.start(turn, NullSurface())
-    spent = 1000 * (time.perf_counter() - start)
+    milliseconds = 1000 * (time.perf_counter() - start)
     await app.dispatcher.settled()
-    return spent, outcome
+    return milliseconds, outcome
 
 
 async def _round(app: App, form: str, subjects: Sequence[str]) -> dict[str, object]:
-    seen = [await _asked(app, form.format(subject)) for subject in subjects]
-    waits = [spent for spent, outcome in seen if outcome.cached] or [spent for spent, _ in seen]
+    seen = [await _ask(app, form.format(subject)) for subject in subjects]
+    waits = [milliseconds for milliseconds, outcome in seen if outcome.cached] or [
+        milliseconds for milliseconds, _ in seen
+    ]
     return {
         "asked": len(seen),
         "cached": sum(outcome.cached for _, outcome in seen),
@@ -60,36 +63,36 @@ async def _round(app: App, form: str, subjects: Sequence[str]) -> dict[str, obje
 
 
 def percentile(waits: Sequence[float], share: float) -> float:
-    """The wait that ``share`` of all do not exceed."""
+    """Return the wait that ``share`` of all waits do not exceed."""
     ordered = sorted(waits)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-async def _unrelated(app: App, folder: Path, number: int) -> None:
+async def _ingest_unrelated(app: App, folder: Path, number: int) -> None:
     (folder / f"{number}.md").write_text(UNRELATED.format(number, number), encoding="utf-8")
     source = open_source(str(folder), fetch_allow=(), max_bytes=10**7, files=True)
     await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
 
 
-async def measured(
-    url: str, subjects: Sequence[str], rounds: int, *, told: Callable[[str, dict[str, object]], None]
+async def measure(
+    url: str, subjects: Sequence[str], rounds: int, *, report: Callable[[str, dict[str, object]], None]
 ) -> None:
-    """Ask everything; each kind's figures are ``told``, waits in milliseconds."""
+    """Ask all questions and report each kind's figures; waits are in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Settings(
+        settings = Settings(
             _env_file=None, database_url=SecretStr(url), data_dir=Path(folder), cache_shadow=0.0, daily_tokens=0
         )
-        async with open_app(made) as app:
+        async with open_app(settings) as app:
             source = open_source(str(sample.path()), fetch_allow=(), max_bytes=10**7, files=True)
             await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
-            await _asked(app, "Is anybody there?")
-            told("asked for the first time", await _round(app, ASKED, subjects))
-            told("in the same words", await _round(app, SAME, list(subjects) * rounds))
-            told("in other words", await _round(app, OTHER, list(subjects) * rounds))
-            pots = Path(folder) / "pots"
-            pots.mkdir()
-            await _unrelated(app, pots, 1)
-            told("after an unrelated document came", await _round(app, SAME, subjects))
+            await _ask(app, "Is anybody there?")
+            report("asked for the first time", await _round(app, QUESTION, subjects))
+            report("in the same words", await _round(app, SAME_WORDS, list(subjects) * rounds))
+            report("in other words", await _round(app, OTHER_WORDS, list(subjects) * rounds))
+            unrelated = Path(folder) / "pots"
+            unrelated.mkdir()
+            await _ingest_unrelated(app, unrelated, 1)
+            report("after an unrelated document was ingested", await _round(app, SAME_WORDS, subjects))
 
 
 def main() -> None:
@@ -100,11 +103,11 @@ def main() -> None:
     given = parser.parse_args()
     rows: dict[str, object] = {}
 
-    def told(kind: str, figures: dict[str, object]) -> None:
+    def report(kind: str, figures: dict[str, object]) -> None:
         rows.update({f"{kind}: {name}": value for name, value in figures.items()})
 
     with fresh_postgres() as url:
-        run(measured(url, headings()[: given.questions], given.rounds, told=told))
+        run(measure(url, headings()[: given.questions], given.rounds, report=report))
     print(table(rows))
 
 

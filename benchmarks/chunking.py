@@ -1,12 +1,12 @@
-"""How much of the evidence is read at equal token budgets, for every way of cutting documents.
+"""Compares chunking methods by how much evidence fits into the same token budget.
 
     python -m benchmarks.chunking DIR [--only METHOD ...] [--every N] [--database-url URL] [--json]
 
-DIR holds documents as ``NAME.md`` and ``questions.jsonl`` with ``question``, ``corpus`` (the NAME) and ``references``:
-``start_index`` and ``end_index`` of the evidence in characters. All documents are ingested together, once for each
-chunking, by the product's own Ingestor into a scratch schema, and every question is ranked by the product's Retriever.
-A reader then reads down the ranking, each chunk or its window, nothing twice, until the tokens are used up; the last
-piece is cut there. Told is the mean share of a question's evidence characters that were read.
+DIR contains documents as ``NAME.md``, and ``questions.jsonl`` with ``question``, ``corpus`` (the NAME) and
+``references``: ``start_index`` and ``end_index`` of the evidence in characters. For each chunking method, the product's
+Ingestor ingests all documents into a scratch schema, and the product's Retriever ranks the chunks for every question.
+The benchmark then reads down the ranking, each chunk or its window, nothing twice, until the token budget is used up;
+the last piece is cut. The result is the mean share of each question's evidence characters that were read.
 """
 
 from __future__ import annotations
@@ -51,26 +51,26 @@ VARIANTS = (
     Chunking("semantic", 256),
 )
 Span = tuple[str, int, int]
-"""Document, first character, character after the last."""
+"""Document name, first character, and the character after the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and where in the documents the evidence stands."""
+    """A question and the location of its evidence."""
 
     asked: str
     evidence: tuple[Span, ...]
 
 
 class Texts:
-    """The documents as they are, whatever they look like; ``cost`` counts the tokens of a span."""
+    """Provides the documents as source and parser; ``cost`` counts the tokens of a span."""
 
     kind = "data"
     uri = "documents"
 
     def __init__(self, texts: Mapping[str, str], count: CountTokens) -> None:
         self.texts = texts
-        self._until = {name: _until(body, count) for name, body in texts.items()}
+        self._cumulative_tokens = {name: _cumulative_tokens(body, count) for name, body in texts.items()}
 
     def count(self) -> int | None:
         return len(self.texts)
@@ -89,17 +89,22 @@ class Texts:
 
     def cost(self, span: Span) -> int:
         name, start, end = span
-        return int(self._until[name][end] - self._until[name][start])
+        return int(self._cumulative_tokens[name][end] - self._cumulative_tokens[name][start])
 
     def cut(self, span: Span, tokens: int) -> Span:
-        """The beginning of the span that has so many tokens."""
+        """Return the beginning of a span that has the given number of tokens."""
         name, start, end = span
-        until = self._until[name]
-        return name, start, start + int(np.searchsorted(until[start : end + 1], until[start] + tokens, "right")) - 1
+        cumulative = self._cumulative_tokens[name]
+        return (
+            name,
+            start,
+            start + int(np.searchsorted(cumulative[start : end + 1], cumulative[start] + tokens, "right")) - 1,
+        )
 
 
-def _until(body: str, count: CountTokens) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """At place n the tokens of the first n characters; those of a word count with its last one."""
+def _cumulative_tokens(body: str, count: CountTokens) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the number of tokens in the first n characters at index n. A word's tokens count with its last
+    character."""
     words = body.split()
     sizes = np.zeros(len(body) + 1, np.int64)
     at = 0
@@ -110,7 +115,7 @@ def _until(body: str, count: CountTokens) -> np.ndarray[Any, np.dtype[np.int64]]
 
 
 def read(spans: Sequence[Span], texts: Texts, tokens: int) -> dict[str, set[int]]:
-    """The characters that are read within the budget, by document."""
+    """Return the characters that are read within the token budget, by document."""
     seen: dict[str, set[int]] = defaultdict(set)
     for name, start, end in spans:
         for piece in _unread(seen[name], (name, start, end)):
@@ -138,13 +143,13 @@ def _unread(seen: set[int], span: Span) -> list[Span]:
 
 
 def share(question: Question, seen: Mapping[str, set[int]]) -> float:
-    """How much of the evidence was read."""
+    """Return the share of the evidence that was read."""
     wanted = {(name, place) for name, start, end in question.evidence for place in range(start, end)}
     return sum(place in seen.get(name, ()) for name, place in wanted) / max(1, len(wanted))
 
 
 def questions(folder: Path) -> list[Question]:
-    """The questions of the folder."""
+    """Load the questions of the folder."""
     rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines() if line.strip()]
     return [
         Question(
@@ -156,14 +161,14 @@ def questions(folder: Path) -> list[Question]:
 
 
 def documents(folder: Path) -> dict[str, str]:
-    """The documents of the folder by name."""
+    """Load the documents of the folder, by name."""
     return {path.stem: path.read_text() for path in sorted(folder.glob("*.md"))}
 
 
 async def measure(
     chunking: Chunking, url: str, texts: Texts, asked: Sequence[Question], embedder: Embedder
 ) -> dict[str, Any]:
-    """One chunking: how many chunks, how long, and what each stage tells at each budget."""
+    """Measure one chunking: chunks, seconds, and the evidence read by each retrieval stage at each budget."""
     async with scratch_schema(url) as database:
         ingestor = Ingestor(
             database.tenant,
@@ -176,27 +181,29 @@ async def measure(
         report = await ingestor.ingest([texts], tenant_id=TENANT)
         spans = await _spans(database)
         retriever = Retriever(database.tenant, embedder)
-        told: dict[str, dict[int, list[float]]] = {stage: {budget: [] for budget in BUDGETS} for stage in STAGES}
+        evidence_read: dict[str, dict[int, list[float]]] = {
+            stage: {budget: [] for budget in BUDGETS} for stage in STAGES
+        }
         for question in asked:
             ranking = await retriever.rank(question.asked, Scope(TENANT))
             for stage, pairs in (("sparse", ranking.sparse), ("dense", ranking.dense), ("fused", ranking.fused)):
                 ranked = [spans[number] for number, _ in pairs]
                 for budget in BUDGETS:
-                    told[stage][budget].append(share(question, read(ranked, texts, budget)))
+                    evidence_read[stage][budget].append(share(question, read(ranked, texts, budget)))
     return {
         "chunking": chunking.recipe("the model"),
         "chunks": report.chunks,
         "tokens": round(sum(map(texts.cost, spans.values())) / max(1, len(spans))),
         "seconds": round(report.seconds, 1),
-        "told": {
+        "evidence_read": {
             stage: {str(budget): round(float(np.mean(values)), 3) for budget, values in by_budget.items()}
-            for stage, by_budget in told.items()
+            for stage, by_budget in evidence_read.items()
         },
     }
 
 
 async def _spans(database: Database) -> dict[int, Span]:
-    """What is read of each chunk."""
+    """Return the span that is read for each chunk: its window if it has one."""
     async with database.tenant(TENANT) as session:
         rows = await session.execute(
             text(
@@ -208,19 +215,19 @@ async def _spans(database: Database) -> dict[int, Span]:
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table for a person."""
+    """Format the results as a Markdown table."""
     head = ["chunking", "chunks", "tokens read each", "seconds"]
     head += [f"{stage} {budget}" for budget in BUDGETS for stage in STAGES]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         cells = [row["chunking"], str(row["chunks"]), str(row["tokens"]), str(row["seconds"])]
-        cells += [f"{row['told'][stage][str(budget)]:.3f}" for budget in BUDGETS for stage in STAGES]
+        cells += [f"{row['evidence_read'][stage][str(budget)]:.3f}" for budget in BUDGETS for stage in STAGES]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    """Measure what was asked for."""
+    """Measure the chosen chunking methods and print the results."""
     embedder = SentenceTransformerEmbedder()
     folder = Path(arguments.folder)
     asked = questions(folder)[:: arguments.every]
@@ -247,7 +254,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--only", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--every", type=int, default=1, help="ask each Nth question")
-    parser.add_argument("--database-url", help="an embedded server where there is none")
+    parser.add_argument("--every", type=int, default=1, help="ask every Nth question")
+    parser.add_argument("--database-url", help="default: an embedded server")
     parser.add_argument("--json", action="store_true")
     asyncio.run(main(parser.parse_args()))

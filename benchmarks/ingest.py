@@ -1,10 +1,11 @@
-"""How fast documents come in, against the bare model on the same chunks, in one run.
+"""Measures ingestion speed against the bare embedding model on the same chunks, in one run.
 
     python -m benchmarks.ingest [FOLDER] [--documents 200]
 
-Without a folder it writes a corpus of its own. Prints chunks per second of the whole ingest (read, parse, chunk, embed,
-store, index; the model is loaded before) beside ``SentenceTransformer.encode`` of the same chunk texts: as it comes, in
-fp32, and in the precision that the product uses. The bare model runs before and after, as the machine may be shared.
+Without a folder, it writes a corpus of its own. Prints the chunks per second of the whole ingestion (read, parse,
+chunk, embed, store, index; the model is already loaded), and of ``SentenceTransformer.encode`` with the same chunk
+texts: in fp32, and in the precision that the product uses. The bare model runs twice, because the machine may be
+shared.
 """
 
 from __future__ import annotations
@@ -39,23 +40,23 @@ WORDS = (
 
 
 def write_corpus(folder: Path, documents: int, seed: int = 1) -> None:
-    """Markdown pages of very different length, as documentation has them."""
-    chance = random.Random(seed)
+    """Write Markdown pages of very different length, as in real documentation."""
+    rng = random.Random(seed)
     for number in range(documents):
-        lines = [f"# Page {number} about {chance.choice(WORDS)}"]
-        for section in range(chance.choice((1, 1, 2, 3, 5, 8, 20))):
-            lines.append(f"## {chance.choice(WORDS).title()} {section}")
-            for _ in range(chance.randint(1, 5)):
+        lines = [f"# Page {number} about {rng.choice(WORDS)}"]
+        for section in range(rng.choice((1, 1, 2, 3, 5, 8, 20))):
+            lines.append(f"## {rng.choice(WORDS).title()} {section}")
+            for _ in range(rng.randint(1, 5)):
                 sentences = (
-                    " ".join(chance.choices(WORDS, k=chance.randint(5, 25))).capitalize() + "."
-                    for _ in range(chance.randint(1, 8))
+                    " ".join(rng.choices(WORDS, k=rng.randint(5, 25))).capitalize() + "."
+                    for _ in range(rng.randint(1, 8))
                 )
                 lines.append(" ".join(sentences))
         (folder / f"page-{number:05}.md").write_text("\n\n".join(lines))
 
 
 async def measure(folder: Path, data: Path) -> dict[str, Any]:
-    """The figures."""
+    """Ingest the folder and return the figures."""
     embedder = SentenceTransformerEmbedder()
     await embedder.encode(["warm"], "passage")
     server = await asyncio.to_thread(embedded_server.start, data)
@@ -86,8 +87,8 @@ async def measure(folder: Path, data: Path) -> dict[str, Any]:
     }
 
 
-def bare(model: Any, texts: Sequence[str]) -> float:
-    """Texts a second."""
+def texts_per_second(model: Any, texts: Sequence[str]) -> float:
+    """Return the texts encoded per second."""
     began = time.perf_counter()
     model.encode(list(texts), show_progress_bar=False)
     return len(texts) / (time.perf_counter() - began)
@@ -96,21 +97,21 @@ def bare(model: Any, texts: Sequence[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--documents", type=int, default=200, help="pages of the written corpus")
+    parser.add_argument("--documents", type=int, default=200, help="pages of the generated corpus")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     from sentence_transformers import SentenceTransformer
 
-    with tempfile.TemporaryDirectory(prefix="parley-bench-") as place:
-        folder = given.folder or Path(place) / "corpus"
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as scratch:
+        folder = given.folder or Path(scratch) / "corpus"
         if given.folder is None:
             folder.mkdir()
             write_corpus(folder, given.documents)
-        figures = asyncio.run(measure(folder, Path(place) / "data"))
+        figures = asyncio.run(measure(folder, Path(scratch) / "data"))
     texts = figures.pop("texts")
     plain, ours = SentenceTransformer(locate(OFFLINE_MODEL), device="cpu"), load(OFFLINE_MODEL)
     sample = texts[: max(200, len(texts) // 2)]
-    rounds = [(bare(plain, sample), bare(ours, sample)) for _ in range(2)]
+    rounds = [(texts_per_second(plain, sample), texts_per_second(ours, sample)) for _ in range(2)]
     figures["bare_fp32"] = sum(fp32 for fp32, _ in rounds) / len(rounds)
     figures["bare_product_precision"] = sum(own for _, own in rounds) / len(rounds)
     figures["of_fp32"] = figures["ingest"] / figures["bare_fp32"]

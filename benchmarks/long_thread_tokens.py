@@ -1,9 +1,9 @@
-"""Tokens sent with the last question of a long thread, against sending everything that was said and found.
+"""Measures the tokens sent with the last question of a long thread, compared with sending all messages and passages.
 
     python -m benchmarks.long_thread_tokens --turns 30
 
-One thread over the sample handbook, through the whole product without a model: a question for each heading, every third
-one a follow-up that leans on the one before. The answers are those of the extractive answerer.
+Runs one thread over the sample handbook through the whole product without a model. It asks a question for each heading;
+every third one is a follow-up to the previous one. The answers come from the extractive answerer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.benchmark_database import fresh_postgres, run, table
+from benchmarks.harness import fresh_postgres, run, table
 from bot.app import App, open_app
 from bot.commands.ask import NullSurface
 from bot.config import Settings
@@ -28,12 +28,12 @@ from bot.types.turns import Outcome
 from knowledge import sample
 from knowledge.sources import open_source
 
-LEANING = ("And who decides on that?", "How long does it take?", "What was it before?")
+FOLLOW_UPS = ("And who decides on that?", "How long does it take?", "What was it before?")
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Tokens of one turn: what Parley sent, and the question, the passages and the answer that there were."""
+    """Tokens of one turn: the prompt that Parley sent, and its question, passages and answer."""
 
     prompt: int
     system: int
@@ -43,7 +43,7 @@ class Sent:
 
 
 def headings() -> list[str]:
-    """The headings of the sample handbook."""
+    """Return the headings of the sample handbook."""
     return [
         line.lstrip("# ").strip()
         for page in sorted(sample.path().rglob("*.md"))
@@ -53,10 +53,10 @@ def headings() -> list[str]:
 
 
 def questions(turns: int) -> list[str]:
-    """A question for each heading of the handbook, every third one a follow-up."""
+    """Return a question for each heading of the handbook; every third one is a follow-up."""
     subjects = headings()
     return [
-        LEANING[n // 3 % len(LEANING)]
+        FOLLOW_UPS[n // 3 % len(FOLLOW_UPS)]
         if n % 3 == 2
         else f"What does the handbook say about {subjects[n % len(subjects)]}?"
         for n in range(turns)
@@ -91,7 +91,7 @@ def _sent(outcome: Outcome, question: str, count: Callable[[str], int]) -> Sent:
 
 
 def figures(sent: Sequence[Sent]) -> dict[str, object]:
-    """The last turn against everything."""
+    """Compare the last turn with sending everything."""
     last, before = sent[-1], sent[:-1]
     messages = last.system + last.question + last.passages + sum(one.question + one.answer for one in before)
     everything = messages + sum(one.passages for one in before)
@@ -104,10 +104,10 @@ def figures(sent: Sequence[Sent]) -> dict[str, object]:
     }
 
 
-async def _measured(url: str, turns: int) -> dict[str, object]:
+async def _measure(url: str, turns: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
-        made = Settings(_env_file=None, database_url=SecretStr(url), data_dir=Path(folder))
-        async with open_app(made) as app:
+        settings = Settings(_env_file=None, database_url=SecretStr(url), data_dir=Path(folder))
+        async with open_app(settings) as app:
             source = open_source(str(sample.path()), fetch_allow=(), max_bytes=10**7, files=True)
             await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
             return figures(await _thread(app, turns))
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=30)
     given = parser.parse_args()
     with fresh_postgres() as url:
-        print(table(run(_measured(url, given.turns))))
+        print(table(run(_measure(url, given.turns))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Prompt layouts and cache breakpoints by the double's bill, without sending anything."""
+"""Computes the cost of other prompt layouts and cache breakpoints from a recorded bill, without sending anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Layout = Callable[[Prompt, list[Block]], list[Block]]
 class Repeated:
     """Tokens of prefixes that had been sent before, and how many of them the provider read from its cache.
 
-    What it did not read: prefixes that only another model had seen, and those that had expired or were never written.
+    The rest are prefixes that only the other model had seen, and prefixes that had expired or were never written.
     """
 
     tokens: int
@@ -43,19 +43,19 @@ class Repeated:
 
 
 def repeated(requests: Sequence[Seen], bill: Sequence[Billed]) -> Repeated:
-    """Compare the longest prefix that any earlier request had with what was read."""
-    anywhere: set[str] = set()
+    """Compare the longest prefix that any earlier request had with the prefix that was read from the cache."""
+    any_model: set[str] = set()
     by_model: set[str] = set()
     tokens = read = other = 0
     for line in bill:
         blocks = wire.anthropic_blocks(requests[line.request].body)
         names, sums = _prefixes(blocks)
-        known = _longest(names, sums, anywhere)
-        same = _longest([f"{line.model} {name}" for name in names], sums, by_model)
-        tokens += known
-        read += min(line.prompt.read, known)
-        other += known - max(same, min(line.prompt.read, known))
-        anywhere.update(names)
+        repeated_tokens = _longest(names, sums, any_model)
+        same_model = _longest([f"{line.model} {name}" for name in names], sums, by_model)
+        tokens += repeated_tokens
+        read += min(line.prompt.read, repeated_tokens)
+        other += repeated_tokens - max(same_model, min(line.prompt.read, repeated_tokens))
+        any_model.update(names)
         by_model.update(f"{line.model} {name}" for name in names)
     return Repeated(tokens, read, other, tokens - read - other)
 
@@ -63,24 +63,24 @@ def repeated(requests: Sequence[Seen], bill: Sequence[Billed]) -> Repeated:
 def compare(
     sent: Sequence[tuple[float, Prompt]], requests: Sequence[Seen], bill: Sequence[Billed]
 ) -> dict[str, Decimal]:
-    """The bill of the same answers under other breakpoints and layouts; ``sent`` in the order of the bill."""
-    ways: dict[str, Layout] = {
+    """Return the bill of the same answers with other breakpoints and layouts. ``sent`` is in the order of the bill."""
+    layouts: dict[str, Layout] = {
         "as shipped": _as_sent,
-        "5 minutes always": _marked("5m", "5m"),
-        "system 1 h, history 5 minutes": _marked("1h", "5m"),
-        "1 h always": _marked("1h", "1h"),
-        "system alone, 5 minutes": _marked("5m", None),
-        "no breakpoint": _marked(None, None),
-        "system 5 minutes, history by pace": _system("5m"),
-        "system 1 h, history by pace": _system("1h"),
+        "5 minutes always": _with_breakpoints("5m", "5m"),
+        "system 1 h, history 5 minutes": _with_breakpoints("1h", "5m"),
+        "1 h always": _with_breakpoints("1h", "1h"),
+        "system alone, 5 minutes": _with_breakpoints("5m", None),
+        "no breakpoint": _with_breakpoints(None, None),
+        "system 5 minutes, history by pace": _system_lifetime("5m"),
+        "system 1 h, history by pace": _system_lifetime("1h"),
         "passages before the history, 5 minutes": _passages_first,
     }
     totals = {}
-    for name, way in ways.items():
+    for name, layout in layouts.items():
         cache, usd = AnthropicCache(), Decimal(0)
         for (at, prompt), line in zip(sent, bill, strict=True):
             if prompt.purpose == "answer":
-                blocks = way(prompt, wire.anthropic_blocks(requests[line.request].body))
+                blocks = layout(prompt, wire.anthropic_blocks(requests[line.request].body))
                 usd += dollars("anthropic", line.model, cache.meter(line.model, blocks, at), line.output) or Decimal(0)
         totals[name] = usd
     return totals
@@ -90,31 +90,31 @@ def _as_sent(_: Prompt, blocks: list[Block]) -> list[Block]:
     return blocks
 
 
-def _marked(system: CacheLife | None, history: CacheLife | None) -> Layout:
-    """The shipped layout with these breakpoints: after the system, and after the last message of the history."""
+def _with_breakpoints(system: CacheLife | None, history: CacheLife | None) -> Layout:
+    """Return the shipped layout with breakpoints after the system prompt and after the last message of the history."""
 
-    def way(_: Prompt, blocks: list[Block]) -> list[Block]:
-        bare = [Block(block.text) for block in blocks]
-        if len(bare) > 2:
-            bare[-2] = Block(bare[-2].text, history)
-        bare[0] = Block(bare[0].text, system)
-        return bare
+    def layout(_: Prompt, blocks: list[Block]) -> list[Block]:
+        unmarked = [Block(block.text) for block in blocks]
+        if len(unmarked) > 2:
+            unmarked[-2] = Block(unmarked[-2].text, history)
+        unmarked[0] = Block(unmarked[0].text, system)
+        return unmarked
 
-    return way
+    return layout
 
 
-def _system(life: CacheLife) -> Layout:
-    """The shipped breakpoints, with the system's life as given unless the history asks for an hour."""
+def _system_lifetime(life: CacheLife) -> Layout:
+    """Return the shipped breakpoints with another lifetime for the system prompt, unless the history uses one hour."""
 
-    def way(_: Prompt, blocks: list[Block]) -> list[Block]:
+    def layout(_: Prompt, blocks: list[Block]) -> list[Block]:
         longer = any(block.ttl == "1h" for block in blocks[1:])
         return [Block(blocks[0].text, "1h" if longer else life), *blocks[1:]]
 
-    return way
+    return layout
 
 
 def _passages_first(prompt: Prompt, blocks: list[Block]) -> list[Block]:
-    """System, passages, history, question: passages that change each turn stand before the history."""
+    """Put the passages, which change each turn, before the history: system, passages, history, question."""
     system, *history, last = blocks
     passages, _, question = last.text.partition(_CLOSE)
     marked = [Block(block.text) for block in history]
@@ -133,5 +133,5 @@ def _prefixes(blocks: Sequence[Block]) -> tuple[list[str], list[int]]:
     return names, sums
 
 
-def _longest(names: Sequence[str], sums: Sequence[int], known: set[str]) -> int:
-    return max((total for name, total in zip(names, sums, strict=True) if name in known), default=0)
+def _longest(names: Sequence[str], sums: Sequence[int], known_prefixes: set[str]) -> int:
+    return max((total for name, total in zip(names, sums, strict=True) if name in known_prefixes), default=0)

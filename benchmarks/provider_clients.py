@@ -1,4 +1,4 @@
-"""Real adapters over real SDKs, pointed at the double of the providers."""
+"""Builds real adapters with real SDKs that talk to the provider double."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Adapter = AnthropicLLM | OpenAILLM
 
 
 def provider(name: ProviderName, double: ModelDouble, counter: TokenCounter | None = None) -> Adapter:
-    """The adapter of one provider with Parley's models and prices."""
+    """Return the adapter of one provider with Parley's models and prices."""
     accounting = Accounting(counter or TokenCounter(), partial(Prices().cost, name))
     if name == "anthropic":
         return AnthropicLLM(double.anthropic_key, DEFAULT_MODELS[name], accounting, base_url=double.anthropic_url)

@@ -1,9 +1,9 @@
-"""Ten minutes in which providers fail: how many calls each request makes.
+"""Measures how many calls each request makes during ten minutes in which providers fail.
 
     python -m benchmarks.provider_outage [--minutes 10]
 
-The clock is a pretended one: ten minutes pass in seconds. A question comes every second, and every tenth second ten at
-once. Calls are counted by the double of the providers, over real sockets and the real SDKs.
+The clock is simulated: ten minutes pass in seconds. One question arrives every second, and ten at once every ten
+seconds. The provider double counts the calls, over real sockets and the real SDKs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.benchmark_database import table
+from benchmarks.harness import table
 from benchmarks.provider_clients import provider
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
@@ -26,8 +26,8 @@ from tests.doubles.models import ModelDouble, Reply, Seen
 from tests.doubles.models_billing import ProviderName
 
 BURST = 10
-LONGEST_RETURN = 1200
-DOWN: dict[str, Reply] = {
+MAX_RECOVERY_SECONDS = 1200
+FAULTS: dict[str, Reply] = {
     "overloaded (529)": Reply(status=529, fault="status"),
     "failing (500)": Reply(status=500, fault="status"),
     "limiting (429, 20 s)": Reply(status=429, fault="status", retry_after="20"),
@@ -37,23 +37,23 @@ DOWN: dict[str, Reply] = {
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One outage as it was seen by the providers and by the people.
+    """Results of one outage.
 
-    ``back_after`` is the number of seconds from its end to the first answer of a provider that was down.
+    ``recovery_seconds`` is the seconds from its end to the first answer of a provider that was down.
     """
 
     requests: int
     calls: int
     answered: int
-    back_after: int
+    recovery_seconds: int
 
     @property
     def calls_per_request(self) -> float:
         return self.calls / self.requests
 
 
-class Moments:
-    """A clock that moves when it is told, or when somebody sleeps."""
+class SimulatedClock:
+    """A clock that advances when it is set, or when a task sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -66,45 +66,47 @@ class Moments:
         await asyncio.sleep(0)
 
 
-async def measure(fault: Reply, *, down: Sequence[ProviderName], asked: Sequence[ProviderName], seconds: int) -> Outage:
-    """Let the providers in ``down`` fail for so many seconds; those in ``asked`` are configured."""
+async def measure(
+    fault: Reply, *, down: Sequence[ProviderName], configured: Sequence[ProviderName], seconds: int
+) -> Outage:
+    """Let the providers in ``down`` fail for ``seconds``; ``configured`` lists the providers in use."""
     async with ModelDouble() as double:
 
         def script(seen: Seen) -> Reply:
-            healthy = seen.provider not in down or moments.now >= seconds
+            healthy = seen.provider not in down or clock.now >= seconds
             return Reply("Thirty days. [1]") if healthy else fault
 
         double.script = script
-        moments, chain = Moments(), [provider(name, double) for name in asked]
-        llm = _resilient(chain, moments)
+        clock, chain = SimulatedClock(), [provider(name, double) for name in configured]
+        llm = _resilient(chain, clock)
         requests = answered = 0
         for second in range(seconds):
-            moments.now = max(moments.now, float(second))
+            clock.now = max(clock.now, float(second))
             number = BURST if second % 10 == 0 else 1
             requests += number
             answered += sum(await asyncio.gather(*(_ask(llm) for _ in range(number))))
         calls = len(double.requests)
-        back = await _back(llm, double, down, moments)
+        recovery = await _recovery_seconds(llm, double, down, clock)
         await llm.aclose()
-        return Outage(requests, calls, answered, back)
+        return Outage(requests, calls, answered, recovery)
 
 
-async def _back(llm: ResilientLLM, double: ModelDouble, down: Sequence[ProviderName], moments: Moments) -> int:
-    """Ask on, one question a second, until a provider that was down answers."""
-    for second in range(LONGEST_RETURN):
+async def _recovery_seconds(
+    llm: ResilientLLM, double: ModelDouble, down: Sequence[ProviderName], clock: SimulatedClock
+) -> int:
+    """Ask one question a second until a provider that was down answers; return the seconds."""
+    for second in range(MAX_RECOVERY_SECONDS):
         before = len(double.bill)
         await _ask(llm)
         if any(line.provider in down and line.complete for line in double.bill[before:]):
             return second
-        moments.now += 1
-    return LONGEST_RETURN
+        clock.now += 1
+    return MAX_RECOVERY_SECONDS
 
 
-def _resilient(chain: Sequence[Provider], moments: Moments) -> ResilientLLM:
-    chance = random.Random(1)
-    return ResilientLLM(
-        {"cheap": chain, "strong": chain}, Timeouts(), clock=moments, sleep=moments.sleep, rand=chance.random
-    )
+def _resilient(chain: Sequence[Provider], clock: SimulatedClock) -> ResilientLLM:
+    rng = random.Random(1)
+    return ResilientLLM({"cheap": chain, "strong": chain}, Timeouts(), clock=clock, sleep=clock.sleep, rand=rng.random)
 
 
 async def _ask(llm: ResilientLLM) -> bool:
@@ -119,7 +121,7 @@ async def _ask(llm: ResilientLLM) -> bool:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=int, default=10)
     logging.getLogger("bot").setLevel(logging.CRITICAL)
@@ -129,15 +131,15 @@ def main() -> None:
         ("both providers", ["anthropic", "openai"], ["anthropic", "openai"]),
         ("the first of two", ["anthropic"], ["anthropic", "openai"]),
     ]
-    for name, fault in DOWN.items():
-        for who, down, asked in cases:
-            seen = asyncio.run(measure(fault, down=down, asked=asked, seconds=seconds))
+    for name, fault in FAULTS.items():
+        for who, down, configured in cases:
+            seen = asyncio.run(measure(fault, down=down, configured=configured, seconds=seconds))
             rows = {
                 "requests": seen.requests,
                 "calls": seen.calls,
                 "answered": seen.answered,
                 "calls per request": seen.calls_per_request,
-                "seconds until asked again": seen.back_after,
+                "seconds until recovery": seen.recovery_seconds,
             }
             print(f"{who}: {name}\n{table(rows)}\n")
 

@@ -1,10 +1,10 @@
-"""Many reservations at once from several processes on one budget: how far it is passed, and what stays reserved.
+"""Makes many concurrent reservations from several processes on one budget; checks the limit and what stays reserved.
 
     python -m benchmarks.reservations [--requests 2000] [--processes 4]
 
-Every request wants tokens of the same person, in the same channel, of the same tenant. Those that are granted end in
-one of three ways: settled with what was used, cancelled half-way, or left behind by a process that died, to be given
-back when the turn is leased again. Tokens over the limit are looked for in the database all the time.
+All requests reserve tokens of the same user, channel and tenant. A granted reservation ends in one of three ways: it is
+settled with the tokens used, it is canceled half-way, or its process dies and it is released when the turn is leased
+again. Meanwhile, the benchmark reads the database all the time to find tokens over the limit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.benchmark_database import fresh_postgres, table
+from benchmarks.harness import fresh_postgres, table
 from bot.config import Settings
 from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget
@@ -37,9 +37,9 @@ TENANT = "benchmark"
 ASKER = Author("U1", "Ann")
 LIMIT = 100_000
 CONNECTIONS = 15
-"""Of one process: all its requests wait at once, and so many of them talk to the database."""
-PATIENCE = 240.0
-"""Seconds after which the run is given up."""
+"""Connections of one process. All its requests wait at once; this many of them use the database."""
+TIMEOUT = 240.0
+"""Seconds after which the run fails."""
 
 _DAYS = text("SELECT subject, used, reserved FROM budget_days")
 _EXPIRE = text("UPDATE turns SET lease_until = now() - interval '1 second' WHERE state = 'running' RETURNING turn_id")
@@ -47,7 +47,7 @@ _EXPIRE = text("UPDATE turns SET lease_until = now() - interval '1 second' WHERE
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run did. ``over`` is the most that used and reserved tokens ever were above the limit."""
+    """Results of one run. ``over`` is the most that used and reserved tokens ever exceeded the limit."""
 
     ended: Counter[str]
     settled_tokens: int
@@ -58,10 +58,10 @@ class Result:
 
 
 def _store(database: Database) -> Stores:
-    made = Settings(
+    settings = Settings(
         _env_file=None, daily_tokens=LIMIT, channel_daily_tokens=LIMIT + 500, tenant_daily_tokens=LIMIT + 1000
     )
-    return open_stores(database, made, count_tokens=len, clock=lambda: datetime.now(UTC))
+    return open_stores(database, settings, count_tokens=len, clock=lambda: datetime.now(UTC))
 
 
 def _incoming(number: str) -> Incoming:
@@ -75,11 +75,11 @@ def _call(tokens: int, *, cancelled: bool) -> Call:
     return Call("answer", "double", "double", "cheap", usage, None, "", status, 1.0, estimated=cancelled)  # type: ignore[arg-type]
 
 
-async def _request(stores: Stores, chance: random.Random) -> tuple[str, int]:
-    """How one request ended, and the tokens it used."""
-    tokens, dies, cancelled = chance.randint(200, 600), chance.random() < 0.05, chance.random() < 0.2
+async def _request(stores: Stores, rng: random.Random) -> tuple[str, int]:
+    """Run one request; return how it ended and the tokens it used."""
+    tokens, process_dies, cancelled = rng.randint(200, 600), rng.random() < 0.05, rng.random() < 0.2
     turn = Turn(str(uuid.uuid4()), _incoming("x").thread, "x", ASKER, "?", None, False, datetime.now(UTC))
-    if dies:
+    if process_dies:
         accepted = await stores.inbox.accept(_incoming(uuid.uuid4().hex))
         assert accepted is not None
         assert await stores.leases.lease(accepted) is not None
@@ -88,28 +88,28 @@ async def _request(stores: Stores, chance: random.Random) -> tuple[str, int]:
         reservation = await stores.budgets.reserve(turn, tokens)
     except OverBudget:
         return "refused", 0
-    await asyncio.sleep(chance.random() * 0.05)
-    if dies:
-        return "left behind", 0
-    used = int(tokens * chance.uniform(0.1, 0.5 if cancelled else 1.0))
+    await asyncio.sleep(rng.random() * 0.05)
+    if process_dies:
+        return "left by a dead process", 0
+    used = int(tokens * rng.uniform(0.1, 0.5 if cancelled else 1.0))
     await stores.budgets.bill(turn, [_call(used, cancelled=cancelled)], reservation)
-    if chance.random() < 0.1:
+    if rng.random() < 0.1:
         await stores.budgets.bill(turn, [], reservation)
     return ("cancelled" if cancelled else "settled"), used
 
 
 async def _requests(url: str, seed: int, number: int, barrier: Barrier | None) -> tuple[Counter[str], int]:
-    database, chance = Database(url), random.Random(seed)
+    database, rng = Database(url), random.Random(seed)
     try:
         async with database.tenant(TENANT) as session:
             await session.execute(text("SELECT 1"))
         if barrier:
-            await asyncio.to_thread(barrier.wait, PATIENCE)
+            await asyncio.to_thread(barrier.wait, TIMEOUT)
         connections = asyncio.Semaphore(CONNECTIONS)
 
         async def request() -> tuple[str, int]:
             async with connections:
-                return await _request(_store(database), chance)
+                return await _request(_store(database), rng)
 
         ends = await asyncio.gather(*(request() for _ in range(number)))
     finally:
@@ -124,11 +124,11 @@ def _process(url: str, seed: int, number: int, barrier: Barrier, results: Any) -
         results.put(error)
 
 
-async def _watch(database: Database, until: asyncio.Event) -> tuple[int, int]:
-    """The most that any day was over its limit, and the number of looks at it."""
+async def _watch_limit(database: Database, done: asyncio.Event) -> tuple[int, int]:
+    """Return the most that any budget exceeded its limit, and the number of readings."""
     over, samples = -LIMIT, 0
     limits = {"user": LIMIT, "channel": LIMIT + 500, "tenant": LIMIT + 1000}
-    while not until.is_set():
+    while not done.is_set():
         async with database.tenant(TENANT) as session:
             for subject, used, reserved in await session.execute(_DAYS):
                 over = max(over, used + reserved - limits[subject.partition(":")[0]])
@@ -138,7 +138,7 @@ async def _watch(database: Database, until: asyncio.Event) -> tuple[int, int]:
 
 
 async def _take_over(database: Database) -> None:
-    """What another process does with the turns of one that died."""
+    """Lease the turns of a dead process, as another process does."""
     stores = _store(database)
     async with database.tenant(TENANT) as session:
         left = [str(turn_id) for turn_id in await session.scalars(_EXPIRE)]
@@ -149,7 +149,7 @@ async def _take_over(database: Database) -> None:
 
 
 async def measure(url: str, *, requests: int, processes: int) -> Result:
-    """Run the storm on a migrated database."""
+    """Run the requests on a migrated database."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(processes), context.Queue()
     workers = [
@@ -157,29 +157,29 @@ async def measure(url: str, *, requests: int, processes: int) -> Result:
         for seed in range(processes)
     ]
     database, over = Database(url), asyncio.Event()
-    watching = asyncio.create_task(_watch(database, over))
+    watcher = asyncio.create_task(_watch_limit(database, over))
     start = time.monotonic()
     for worker in workers:
         worker.start()
     ended: list[tuple[Counter[str], int]] = []
     for _ in workers:
-        came = await asyncio.to_thread(results.get, True, PATIENCE)
-        if isinstance(came, Exception):
-            raise came
-        ended.append(came)
+        result = await asyncio.to_thread(results.get, True, TIMEOUT)
+        if isinstance(result, Exception):
+            raise result
+        ended.append(result)
     seconds = time.monotonic() - start
     over.set()
-    most, samples = await watching
+    most, samples = await watcher
     await _take_over(database)
     async with database.tenant(TENANT) as session:
         days = {subject: (used, reserved) for subject, used, reserved in await session.execute(_DAYS)}
     await database.aclose()
-    total: Counter[str] = sum((counts for counts, _ in ended), Counter())
-    return Result(total, sum(used for _, used in ended), max(most, 0), samples, days, seconds)
+    ends: Counter[str] = sum((counts for counts, _ in ended), Counter())
+    return Result(ends, sum(used for _, used in ended), max(most, 0), samples, days, seconds)
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--requests", type=int, default=2000)
     options.add_argument("--processes", type=int, default=4)
@@ -189,10 +189,10 @@ def main() -> None:
     rows: dict[str, object] = {"requests": sum(result.ended.values()), "processes": given.processes, "limit": LIMIT}
     rows |= dict(sorted(result.ended.items()))
     rows |= {
-        "looks at the budget meanwhile": result.samples,
-        "tokens over the limit, at most": result.over,
+        "readings of the budget": result.samples,
+        "most tokens over the limit": result.over,
         "tokens settled by the requests": result.settled_tokens,
-        "tokens used by the books": result.days[f"user:{ASKER.id}"][0],
+        "tokens used in the budget": result.days[f"user:{ASKER.id}"][0],
         "tokens still reserved": sum(reserved for _, reserved in result.days.values()),
         "seconds": result.seconds,
     }

@@ -1,10 +1,11 @@
-"""What Parley itself costs for each streamed piece of an answer, and how soon a stopped stream stops.
+"""Measures Parley's own CPU time for each streamed piece of an answer, and how soon a stopped stream stops.
 
     python -m benchmarks.streaming_overhead [--pieces 2000]
 
-The first part streams the same answer twice from the double, which runs in a process of its own: once through the
-provider's SDK alone, once through the whole engine with adapter, clocks, retries and display. The difference in CPU
-time by pieces is Parley's own. The second part stops answers in the middle and counts what the double still sent.
+The first part streams the same answer twice from the provider double, which runs in another process: once with the
+provider's SDK alone, once through the whole engine with adapter, timeouts, retries and display. The difference in CPU
+time, divided by the number of pieces, is Parley's own. The second part stops answers in the middle and counts the
+pieces that the double still sent.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from benchmarks.benchmark_database import table
+from benchmarks.harness import table
 from benchmarks.provider_clients import provider
 from bot.commands.ask import NullSurface
 from bot.config import Settings
@@ -43,15 +44,15 @@ class Overhead:
 
     pieces: int
     sdk: float
-    whole: float
+    with_parley: float
 
     @property
     def own(self) -> float:
-        return self.whole - self.sdk
+        return self.with_parley - self.sdk
 
 
 def _serve(pieces: int, ready: Connection) -> None:
-    """The double, until the other side closes."""
+    """Run the double until the connection closes."""
 
     async def serve() -> None:
         async with ModelDouble() as double:
@@ -89,13 +90,18 @@ async def _through_sdk(url: str) -> tuple[int, float]:
 
 
 async def _through_parley(url: str) -> float:
-    """The whole of ``Engine.handle``, with a store in memory: search, prompt, citations and the last edit too."""
+    """Return the CPU seconds of ``Engine.handle`` with stores in memory, including search, prompt, citations and the
+    last edit."""
     llm, adapter = _resilient(url)
     await adapter.ready()
-    made = Settings(_env_file=None, answer_tokens=32_000, daily_tokens=0)
+    settings = Settings(_env_file=None, answer_tokens=32_000, daily_tokens=0)
     rule = passage("Everybody has thirty days of leave a year.")
     engine = Engine(
-        stores=FakeStores(limit=UNLIMITED).stores, search=Library((rule,)), llm=llm, settings=made, count_tokens=words
+        stores=FakeStores(limit=UNLIMITED).stores,
+        search=Library((rule,)),
+        llm=llm,
+        settings=settings,
+        count_tokens=words,
     )
     start = time.process_time()
     outcome = await engine.handle(turn(), NullSurface())
@@ -114,16 +120,16 @@ def _resilient(url: str) -> tuple[ResilientLLM, AnthropicLLM]:
 
 
 async def overhead(url: str, *, rounds: int = 3) -> Overhead:
-    """The least of a few rounds of each: everything above it is the machine's noise."""
+    """Return the lowest of a few rounds of each; the rest is noise of the machine."""
     await _through_sdk(url), await _through_parley(url)
     alone = [await _through_sdk(url) for _ in range(rounds)]
-    whole = [await _through_parley(url) for _ in range(rounds)]
+    with_parley = [await _through_parley(url) for _ in range(rounds)]
     pieces = alone[0][0]
-    return Overhead(pieces, 1e6 * min(spent for _, spent in alone) / pieces, 1e6 * min(whole) / pieces)
+    return Overhead(pieces, 1e6 * min(spent for _, spent in alone) / pieces, 1e6 * min(with_parley) / pieces)
 
 
 async def sent_after_stop(stops: Sequence[int] = STOPS_AFTER, *, pause: float = 0.02) -> list[int]:
-    """For each stop, the pieces that the double sent after it; ``pause`` seconds lie between two pieces."""
+    """Return the pieces that the double sent after each stop. ``pause`` is the seconds between two pieces."""
     async with ModelDouble() as double:
         double.script = lambda _: Reply(_text(400), piece=PIECE, pause=pause)
         llm, _ = _resilient(double.anthropic_url)
@@ -154,7 +160,7 @@ async def _stopped(llm: ResilientLLM, double: ModelDouble, stop: int) -> int:
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--pieces", type=int, default=1000)
     given = options.parse_args()
@@ -169,9 +175,9 @@ def main() -> None:
         rows = {
             "pieces": seen.pieces,
             "characters": seen.pieces * PIECE,
-            "CPU us a piece, SDK alone": seen.sdk,
-            "CPU us a piece, SDK and Parley": seen.whole,
-            "CPU us a piece, Parley's own": seen.own,
+            "CPU µs per piece, SDK alone": seen.sdk,
+            "CPU µs per piece, SDK and Parley": seen.with_parley,
+            "CPU µs per piece, Parley alone": seen.own,
         }
         print(f"{table(rows)}\n")
     late = asyncio.run(sent_after_stop())

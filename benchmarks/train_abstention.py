@@ -1,13 +1,16 @@
-"""Train the score that tells weak evidence, and show how far it carries.
+"""Trains the score that detects weak evidence, and measures how well it generalizes.
 
     python -m benchmarks.train_abstention TURNS.jsonl [BEIR_DIR ...] [--kept FILE.pickle] [--write]
 
-TURNS has conversations with ``answerability``, ``collection`` and the passages that answer; a turn is shown the best
-passages of its collection, an answerable one with an answering passage among them. A folder in BEIR form gives two
-cases for each question: with what BM25 finds, and with what it finds once every document that answers, with all its
-other chunks, is taken away. Printed is what is declined of each set by a model trained on the other sets, and by one
-trained on all with the same questions left out (5 folds), each at 5 % wrongly declined, then at one threshold for all
-sets, which is what is shipped. Every set counts the same. ``--write`` replaces the shipped weights. Deterministic.
+TURNS contains conversations with ``answerability``, ``collection`` and the passages that answer. Each turn gets the
+best passages of its collection; an answerable one always gets an answering passage. A folder in BEIR format gives two
+cases for each question: with the results of BM25, and with its results after every answering document, with all its
+chunks, is removed.
+
+Prints the share of declined questions in each set, for a model trained on the other sets and for one trained on all
+sets with the same questions left out (5 folds). Both use 5 % wrongly declined as the threshold of each set, then one
+threshold for all sets, which is what ships. Every set has the same weight. ``--write`` replaces the shipped weights.
+Deterministic.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.weak_evidence_data import Shown, beir, turns
+from benchmarks.make_weak_evidence_data import EvidenceCase, beir, turns
 from bot.errors import UsageError
 from bot.evals.abstention import Case, auc, encoded
 from knowledge import evidence_confidence as shipped
@@ -41,9 +44,9 @@ from knowledge.evidence_confidence import (
 FOLDS = 5
 PENALTY = 10.0
 DECLINED = 0.05
-"""The share of answerable questions that may be declined, in any set."""
+"""The share of answerable questions in any set that may be declined."""
 WEAK = 0.25
-"""The share of answerable questions whose answer is told to be of weak evidence."""
+"""The share of answerable questions whose answer is marked as low confidence."""
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
@@ -51,41 +54,41 @@ Rows = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Data:
-    """What is seen of every case; ``questions`` name what must not stand on both sides of a fold."""
+    """Features of every case. ``questions`` names the groups that must not be on both sides of a fold."""
 
     sets: npt.NDArray[np.str_]
     questions: npt.NDArray[np.str_]
     answerable: Rows
-    seen: Floats
+    features: Floats
 
     def rows(self, name: str) -> Rows:
-        """The cases of one set."""
+        """Return the cases of one set."""
         found: Rows = self.sets == name
         return found
 
     @property
     def names(self) -> list[str]:
-        """The sets."""
+        """Return the names of the sets."""
         return sorted(set(self.sets.tolist()))
 
 
-def seen(shown: Sequence[Shown], evidence: Sequence[Sequence[Evidence]]) -> Data:
-    """What the models read."""
+def features(cases: Sequence[EvidenceCase], evidence: Sequence[Sequence[Evidence]]) -> Data:
+    """Return the features that the models read."""
     rows = [
         [*word_features(one.question, found), *(embedding_features(found) or ())]
-        for one, found in zip(shown, evidence, strict=True)
+        for one, found in zip(cases, evidence, strict=True)
     ]
     return Data(
-        np.array([one.set for one in shown]),
-        np.array([f"{one.set}/{one.group}" for one in shown]),
-        np.array([one.answerable for one in shown]),
+        np.array([one.set for one in cases]),
+        np.array([f"{one.set}/{one.group}" for one in cases]),
+        np.array([one.answerable for one in cases]),
         np.array(rows),
     )
 
 
 def train(data: Data, rows: Rows, columns: int) -> LogisticModel:
-    """Logistic regression on the first columns, every set and both answers weighing the same."""
-    values, right = data.seen[rows, :columns], data.answerable[rows].astype(float)
+    """Train a logistic regression on the first columns; every set and both classes have the same weight."""
+    values, right = data.features[rows, :columns], data.answerable[rows].astype(float)
     weights = np.zeros(len(right))
     for name in set(data.sets[rows].tolist()):
         for answer in (0.0, 1.0):
@@ -107,83 +110,83 @@ def train(data: Data, rows: Rows, columns: int) -> LogisticModel:
 
 
 def scores(model: LogisticModel, data: Data, rows: Rows) -> Floats:
-    """What a model says of some cases."""
-    return np.array([model.probability(row[: len(model.slopes)]) for row in data.seen[rows]])
+    """Return the model's scores of some cases."""
+    return np.array([model.probability(row[: len(model.slopes)]) for row in data.features[rows]])
 
 
-def folded(data: Data, columns: int) -> Floats:
-    """What models say of every case that did not see its question."""
+def predict_unseen_questions(data: Data, columns: int) -> Floats:
+    """Return the score of every case by a model that was not trained on its question."""
     names = np.unique(data.questions)
     fold = dict(zip(names.tolist(), np.random.default_rng(0).integers(0, FOLDS, len(names)).tolist(), strict=True))
     of = np.array([fold[name] for name in data.questions.tolist()])
-    made = np.zeros(len(of))
+    predictions = np.zeros(len(of))
     for number in range(FOLDS):
-        made[of == number] = scores(train(data, of != number, columns), data, of == number)
-    return made
+        predictions[of == number] = scores(train(data, of != number, columns), data, of == number)
+    return predictions
 
 
-def left_out(data: Data, columns: int) -> Floats:
-    """What models say of every case that saw nothing of its set."""
-    made = np.zeros(len(data.sets))
+def predict_unseen_sets(data: Data, columns: int) -> Floats:
+    """Return the score of every case by a model that was not trained on its set."""
+    predictions = np.zeros(len(data.sets))
     for name in data.names:
-        made[data.rows(name)] = scores(train(data, ~data.rows(name), columns), data, data.rows(name))
-    return made
+        predictions[data.rows(name)] = scores(train(data, ~data.rows(name), columns), data, data.rows(name))
+    return predictions
 
 
-def show(title: str, said: Floats, data: Data, threshold: float | None = None) -> None:
-    """What is declined of each set, at its own threshold or a common one."""
+def show(title: str, predicted: Floats, data: Data, threshold: float | None = None) -> None:
+    """Print the share of declined cases in each set, at its own threshold or a common one."""
     parts = []
     for name in data.names:
-        right = said[data.rows(name) & data.answerable]
-        wrong = said[data.rows(name) & ~data.answerable]
+        right = predicted[data.rows(name) & data.answerable]
+        wrong = predicted[data.rows(name) & ~data.answerable]
         cut = float(np.quantile(right, DECLINED)) if threshold is None else threshold
         area = auc(right.tolist(), wrong.tolist())
         parts.append(f"{name} {np.mean(wrong < cut):.3f} of {np.mean(right < cut):.3f} (AUC {area:.3f})")
     print(f"{title:34} " + "; ".join(parts))
 
 
-def threshold(said: Floats, data: Data, share: float) -> float:
-    """The highest score below which no set has more than ``share`` of its answerable questions."""
-    return min(float(np.quantile(said[data.rows(name) & data.answerable], share)) for name in data.names)
+def threshold(predicted: Floats, data: Data, share: float) -> float:
+    """Return the highest score below which no set has more than ``share`` of its answerable questions."""
+    return min(float(np.quantile(predicted[data.rows(name) & data.answerable], share)) for name in data.names)
 
 
 def measure(data: Data) -> Weights:
-    """Show how far the models carry, and make the weights of all cases."""
+    """Print how well the models generalize, and train the weights on all cases."""
     everything = np.ones(len(data.sets), dtype=bool)
     for title, columns in (
         ("words", len(WORD_FEATURES)),
         ("words and meaning", len(WORD_FEATURES) + len(EMBEDDING_FEATURES)),
     ):
         if len(data.names) > 1:
-            show(f"{title}, set unseen", left_out(data, columns), data)
-        said = folded(data, columns)
-        show(f"{title}, question unseen", said, data)
-        show(f"{title}, one threshold", said, data, threshold(said, data, DECLINED))
+            show(f"{title}, set unseen", predict_unseen_sets(data, columns), data)
+        predicted = predict_unseen_questions(data, columns)
+        show(f"{title}, question unseen", predicted, data)
+        show(f"{title}, one threshold", predicted, data, threshold(predicted, data, DECLINED))
     return Weights(
         OFFLINE_MODEL,
-        round(threshold(said, data, DECLINED), 3),
-        round(threshold(said, data, WEAK), 3),
+        round(threshold(predicted, data, DECLINED), 3),
+        round(threshold(predicted, data, WEAK), 3),
         train(data, everything, len(WORD_FEATURES) + len(EMBEDDING_FEATURES)),
         train(data, everything, len(WORD_FEATURES)),
     )
 
 
-def load(shown: Sequence[Shown], kept: Path | None) -> list[list[Evidence]]:
-    """The evidence of every case, encoded now or kept from an earlier run."""
-    if kept is not None and kept.is_file():
-        found: list[list[Evidence]] = pickle.loads(kept.read_bytes())
-        if len(found) == len(shown):
+def load(cases: Sequence[EvidenceCase], cache_file: Path | None) -> list[list[Evidence]]:
+    """Return the evidence of every case, encoded now or loaded from an earlier run."""
+    if cache_file is not None and cache_file.is_file():
+        found: list[list[Evidence]] = pickle.loads(cache_file.read_bytes())
+        if len(found) == len(cases):
             return found
-    print(f"Encoding {len(shown)} cases, which takes minutes", file=sys.stderr)
-    cases = [Case(one.question, one.passages, one.answerable) for one in shown]
-    found = asyncio.run(encoded(cases, build_embedder(OFFLINE_MODEL)))
-    if kept is not None:
-        kept.write_bytes(pickle.dumps(found))
+    print(f"Encoding {len(cases)} cases, which takes minutes", file=sys.stderr)
+    questions = [Case(one.question, one.passages, one.answerable) for one in cases]
+    found = asyncio.run(encoded(questions, build_embedder(OFFLINE_MODEL)))
+    if cache_file is not None:
+        cache_file.write_bytes(pickle.dumps(found))
     return found
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Train the score that tells weak evidence.")
+    parser = argparse.ArgumentParser(description="Train the score that detects weak evidence.")
     parser.add_argument("turns", type=Path, nargs="?")
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--kept", type=Path, metavar="FILE.pickle")
@@ -193,13 +196,13 @@ def main() -> int:
         print("Nothing trained: give a JSONL file of turns, and folders in BEIR form.")
         return 0
     try:
-        shown = [*turns(options.turns), *(case for folder in options.folders for case in beir(folder))]
+        cases = [*turns(options.turns), *(case for folder in options.folders for case in beir(folder))]
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    data = seen(shown, load(shown, options.kept))
+    data = features(cases, load(cases, options.kept))
     counts: Mapping[str, int] = {name: int(data.rows(name).sum()) for name in data.names}
-    print(f"cases: {counts}\nDeclined of the unanswerable, of the answerable:")
+    print(f"cases: {counts}\nShare declined of unanswerable and of answerable questions:")
     weights = measure(data)
     if options.write:
         path = Path(shipped.__file__).with_name("confidence.json")

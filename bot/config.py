@@ -134,6 +134,16 @@ class Settings(WebSettings):
     def _comma_separated(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("fetch_allow")
+    @classmethod
+    def _hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Imported when the setting is used: the sources bring an HTTP client with them, which not every command needs.
+        from knowledge.sources.fetch_allow_list import parse_entry
+
+        for entry in value:
+            parse_entry(entry)
+        return value
+
     @field_validator("home")
     @classmethod
     def _workspaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:

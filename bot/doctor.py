@@ -39,6 +39,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     checks += await _guarded("database", lambda: _database(settings))
     checks += await _guarded("embedding model", lambda: _embedder(settings))
     checks += await _guarded("embedding model", lambda: _reembedding(settings))
+    checks += await _guarded("parser sandbox", _parser_sandbox)
     checks += await _guarded("models", lambda: _models(settings))
     checks += await _guarded("web sign-in", lambda: _web(settings))
     checks += await _guarded("slack", lambda: _slack(settings))
@@ -133,6 +134,35 @@ def _isolation(facts: Any) -> Check:
             f"or run 'parley db upgrade' to create the role {APP_ROLE}.",
         )
     return Check("tenant isolation", True, "row-level security applies to the connecting role")
+
+
+async def _parser_sandbox() -> list[Check]:
+    """Start the process that parses files, and report how it is isolated and whether it can import every parser."""
+    from knowledge.parsing.sandbox import Parser
+
+    parser = Parser()
+    try:
+        isolation = await parser.isolation()
+        unavailable = await parser.unavailable_formats()
+    except (OSError, EOFError, TimeoutError):
+        return [
+            Check(
+                "parser sandbox",
+                False,
+                "the process that parses files does not start",
+                "Run: python -m knowledge.parsing.worker_process < /dev/null",
+            )
+        ]
+    finally:
+        await parser.aclose()
+    if unavailable:
+        detail = f"{isolation}; these formats cannot be read in it: {', '.join(unavailable)}"
+        return [Check("parser sandbox", False, detail, "Install Parley and its libraries into one environment.")]
+    fix = "" if isolation.complete else f"A malicious file {isolation.risk}. {_SANDBOX_ADVICE}"
+    return [Check("parser sandbox", True, str(isolation), fix)]
+
+
+_SANDBOX_ADVICE = "Use Linux 6.12 or later, and a container that allows Landlock and seccomp."
 
 
 async def _embedder(settings: Settings) -> list[Check]:

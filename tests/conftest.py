@@ -1,11 +1,13 @@
-"""A real Postgres for every test that asks: one server a session, one migrated template, one clone a test."""
+"""Provides a real Postgres to tests: one server a session, one migrated template, one clone a test."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -20,19 +22,40 @@ from bot.store.embedded.server import EmbeddedServer
 from bot.store.session import Database
 from knowledge.ports import Sessions
 
+TESTS = Path(__file__).parent
 TEMPLATE = "parley_template"
-QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNIT_TESTS = (
+    *("cli/*", "commands/*", "engine/*", "evals/*", "ingestion/*", "knowledge/*", "store/*"),
+    *("*/test_parse.py", "*/test_payloads.py", "*/test_render.py", "test_settings.py", "test_frozen_clock.py"),
+)
+"""Files of `make test-fast`; their tests that use a database are left out."""
+SLOW = ("knowledge/test_embedders.py",)
+"""Files that `make test-fast` leaves out: they measure processor use for half a minute."""
 
 
-def _named(url: str, database: str) -> str:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests."""
+    for item in items:
+        file = item.path.relative_to(TESTS).as_posix()
+        if any(map(partial(fnmatch, file), UNIT_TESTS)) and file not in SLOW and "postgres" not in fixtures_of(item):
+            item.add_marker(pytest.mark.unit)
+
+
+def fixtures_of(item: pytest.Item) -> Collection[str]:
+    """Return the names of the fixtures that a test uses, directly or not."""
+    return item.fixturenames if isinstance(item, pytest.Function) else ()
+
+
+def _with_database(url: str, database: str) -> str:
     return make_url(url).set(database=database).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[EmbeddedServer]:
-    """One server for the whole session."""
+    """Yield one server for the whole session."""
     folder = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    server = embedded_server.start(folder, options=QUICK)
+    server = embedded_server.start(folder, options=FAST_SETTINGS)
     yield server
     server.release()
     shutil.rmtree(folder, ignore_errors=True)
@@ -40,35 +63,41 @@ def embedded() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture(scope="session")
 def postgres(embedded: EmbeddedServer) -> str:
-    """The address of the server's ``postgres`` database, as a superuser."""
-    return _named(embedded.admin_url, "postgres")
+    """Return the URL of the server's ``postgres`` database, for the superuser."""
+    return _with_database(embedded.admin_url, "postgres")
 
 
 @pytest.fixture(scope="session")
 def template(embedded: EmbeddedServer, postgres: str) -> str:
-    """The name of a migrated database to clone. The application's role owns it, as in production."""
+    """Return the name of a migrated database to clone. The application's role owns it, as in production."""
     _create(postgres, TEMPLATE, "template1")
-    migrate.upgrade(_named(embedded.url, TEMPLATE))
+    migrate.upgrade(_with_database(embedded.url, TEMPLATE))
     return TEMPLATE
 
 
 @pytest.fixture
 def empty_database_url(embedded: EmbeddedServer, postgres: str) -> Iterator[str]:
-    """A database without a schema."""
+    """Return the URL of a database without a schema."""
     yield from _database(embedded, postgres, "template1")
 
 
 @pytest.fixture
 def database_url(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
-    """A fresh migrated database."""
+    """Return the URL of a fresh migrated database."""
     yield from _database(embedded, postgres, template)
+
+
+@pytest.fixture
+def admin_database_url(embedded: EmbeddedServer, database_url: str) -> str:
+    """Return the URL of the same database for the superuser, who sees the rows of every tenant."""
+    return _with_database(embedded.admin_url, make_url(database_url).database or "")
 
 
 def _database(embedded: EmbeddedServer, postgres: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     _create(postgres, name, template)
     try:
-        yield _named(embedded.url, name)
+        yield _with_database(embedded.url, name)
     finally:
         with psycopg.connect(postgres, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

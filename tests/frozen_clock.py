@@ -1,4 +1,4 @@
-"""An event loop whose time stands still while the machine is busy with something else."""
+"""Provides an event loop whose clock stops while other programs use the processor."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import selectors
 import time
 
 
-class _Waiting(selectors.DefaultSelector):
-    """Counts the seconds that were waited, none beyond those that were meant to be."""
+class _WaitCounter(selectors.DefaultSelector):
+    """Counts the seconds spent waiting, but no more than the requested timeout."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waited = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        began = time.monotonic()
+        start = time.monotonic()
         found = super().select(timeout)
-        spent = time.monotonic() - began
-        self.waited += spent if timeout is None else min(spent, max(timeout, 0.0))
+        elapsed = time.monotonic() - start
+        self.waited += elapsed if timeout is None else min(elapsed, max(timeout, 0.0))
         return found
 
 
 class FrozenClockLoop(asyncio.SelectorEventLoop):
-    """Its seconds are those in which it waited for something, and those in which its own thread computed.
+    """An event loop whose clock counts the seconds of waiting and the CPU seconds of its own thread.
 
-    A platform's double and the bot run in one loop. What they give each other three seconds for, as an acknowledgement,
-    is so measured by what they do, not by how many other programs the machine has to run meanwhile.
+    A platform's double and the bot run in one loop and give each other three seconds, for example for an
+    acknowledgment. With this clock, the load of the machine does not count.
     """
 
     def __init__(self) -> None:
-        self._waiting = _Waiting()
-        super().__init__(self._waiting)
+        self._selector = _WaitCounter()
+        super().__init__(self._selector)
 
     def time(self) -> float:
-        return self._waiting.waited + time.thread_time()
+        return self._selector.waited + time.thread_time()

@@ -1,4 +1,4 @@
-"""What the model says in the conversation of ten turns that is shown on each platform."""
+"""Scripts the model's replies in the ten-turn conversation that each platform's tests run."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ LONG = "\n\n".join(
 COUNTED = " ".join(f"number{n}" for n in range(120))
 LAST = "number119"
 PATIENCE = {"idle_timeout": 600, "total_timeout": 600}
-"""Settings with which an answer that is held is not taken for one that stalled."""
+"""Timeouts with which a held answer does not count as stalled."""
 
 
 class Version(Protocol):
-    """How a message stood from a moment on, in seconds."""
+    """A version of a message. ``at`` is the time in seconds at which it was shown."""
 
     @property
     def at(self) -> float: ...
 
 
 class ScriptedModel:
-    """Long, slow or short, as the question asks.
+    """Replies at length, slowly or briefly, as the question asks.
 
-    What is counted slowly never ends by itself; the story goes on to its end once ``restarted`` is set.
+    Slow counting never ends by itself. The story continues when ``restarted`` is set.
     """
 
     def __init__(self) -> None:
@@ -48,6 +48,6 @@ class ScriptedModel:
 
 
 def cadence(versions: Iterable[Version]) -> list[float]:
-    """Seconds between two neighbouring versions of a message; to be read, not to be asserted: a machine that is busy
-    delivers late what was sent in time."""
+    """Return the seconds between consecutive versions of a message. Print them, do not assert them: a busy machine
+    delivers late."""
     return [round(after.at - before.at, 2) for before, after in itertools.pairwise(versions)]

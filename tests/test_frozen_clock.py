@@ -1,4 +1,4 @@
-"""The loop in which time stands still while the machine is busy."""
+"""Tests the event loop whose clock stops while other programs use the processor."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 from tests.frozen_clock import FrozenClockLoop
 
 
-def test_waiting_counts_and_being_held_up_does_not() -> None:
+def test_waiting_counts_and_delays_by_other_programs_do_not() -> None:
     async def measured() -> tuple[float, float]:
         clock = asyncio.get_running_loop().time
-        begun = clock()
+        start = clock()
         await asyncio.sleep(0.05)
         slept = clock()
         time.sleep(0.3)
-        return slept - begun, clock() - slept
+        return slept - start, clock() - slept
 
     with asyncio.Runner(loop_factory=FrozenClockLoop) as runner:
-        waited, lost = runner.run(measured())
+        waited, delayed = runner.run(measured())
     assert waited >= 0.05
-    assert lost < 0.2
+    assert delayed < 0.2

@@ -1,4 +1,4 @@
-"""Settings: .env.example lists all with their defaults, and errors name the problem and the fix."""
+"""Tests that settings are documented with their defaults, and that errors name the setting and the fix."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for field in Settings.model_fields:
         monkeypatch.delenv(environment_name(field), raising=False)
     monkeypatch.chdir(tmp_path)
 
 
 def test_the_example_lists_every_setting_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = dotenv_values(ROOT / ".env.example")
-    assert set(listed) == {environment_name(field) for field in Settings.model_fields}
+    documented = dotenv_values(ROOT / ".env.example")
+    assert set(documented) == {environment_name(field) for field in Settings.model_fields}
     defaults = load()
-    for name, value in listed.items():
+    for name, value in documented.items():
         monkeypatch.setenv(name, value or "")
     assert load() == defaults
 
 
-def test_a_file_in_the_current_folder_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_file_in_the_current_folder_is_read_and_the_environment_overrides_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     Path(".env").write_text("PARLEY_DAILY_TOKENS=5\nPARLEY_ADMINS=U1, U2\n")
     assert (load().daily_tokens, load().admins) == (5, ("U1", "U2"))
     monkeypatch.setenv("PARLEY_DAILY_TOKENS", "6")
     assert load().daily_tokens == 6
 
 
-def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
     assert "sk-very-secret" not in repr(load())
 
 
-def test_half_of_slack_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_slack_configuration_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
     with pytest.raises(ConfigError, match="SLACK_APP_TOKEN is missing"):
         load()
@@ -57,7 +59,7 @@ def test_half_of_slack_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         ("slack:T1,discord:G2", "discord:G1", True, "discord:G1"),
     ],
 )
-def test_which_workspaces_are_at_home(
+def test_home_decides_the_tenant_of_a_workspace(
     monkeypatch: pytest.MonkeyPatch, home: str, workspace: str, alone: bool, tenant: str
 ) -> None:
     monkeypatch.setenv("PARLEY_HOME", home)
@@ -113,3 +115,19 @@ def test_each_kind_of_sign_in_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLEY_WEB_MEMBER_GROUPS", "*")
     assert load().has_web_sign_in
     assert load().web_trusted_proxies == ("10.0.0.0/24", "::1")
+
+
+@pytest.mark.parametrize("entry", ["*", "10.1.*.evil", "wiki.*", "http://wiki.corp", "10.0.0.0/99", "wiki.corp:80"])
+def test_bad_entry_of_hosts_to_fetch_stops_the_start(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    monkeypatch.setenv("PARLEY_FETCH_ALLOW", f"wiki.corp, {entry}")
+    with pytest.raises(ConfigError) as refused:
+        load()
+    text = str(refused.value)
+    assert text.startswith(f"PARLEY_FETCH_ALLOW: {entry} ")
+    assert "such as" in text
+    assert "\n" not in text
+
+
+def test_hosts_networks_and_patterns_of_addresses_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_FETCH_ALLOW", "wiki.corp, *.corp, 10.1.*, 10.0.0.0/8, ::1, localhost")
+    assert load().fetch_allow == ("wiki.corp", "*.corp", "10.1.*", "10.0.0.0/8", "::1", "localhost")

@@ -1,1 +1,2 @@
-"""Chaos: several processes on one Postgres, killed at random while people ask; nothing may be lost or said twice."""
+"""Chaos tests: kill processes and Postgres at random while simulated users ask, and check that no answer is lost or
+repeated."""

@@ -1,11 +1,11 @@
-"""Kill processes and Postgres at random while people ask; nothing may be lost, answered twice or out of order.
+"""Kills processes and Postgres at random while users ask; no answer may be lost, repeated or out of order.
 
     python -m benchmarks.chaos --events 20000 --seed 1 --minutes 20
     python -m benchmarks.chaos --edges 50 --seed 1
 
-Several processes of the bot, any mix of Slack and Discord, run the real composition with the real SDKs on one Postgres
-against the project's doubles of the platforms and the providers, which outlive every kill and are the witness. Their
-search alone is replaced. The exit status is 1 if anything is not as it must be.
+Several processes of the bot, with any mix of Slack and Discord, run the real application with the real SDKs on one
+Postgres. The doubles of the platforms and the providers outlive every kill and provide the evidence. Only the search is
+replaced. The exit status is 1 if any check fails.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.benchmark_database import run, table
-from benchmarks.chaos.run import Result, storm
-from benchmarks.chaos.state_edges import storm_edges
+from benchmarks.chaos.edge_storm import kill_at_edges
+from benchmarks.chaos.run import Result, run_chaos
+from benchmarks.harness import run, table
 
 
 def main() -> None:
-    """Run it and print."""
+    """Run the benchmark and print the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--events", type=int, default=2000)
     options.add_argument("--minutes", type=float, default=2.0)
@@ -34,16 +34,16 @@ def main() -> None:
         type=float,
         nargs=2,
         metavar="SECONDS",
-        help="also stop a process by SIGSTOP, and let it go on when its leases have lapsed",
+        help="also pause processes by SIGSTOP until their leases have expired",
     )
     options.add_argument("--edges", type=int, nargs="?", const=50, default=0, metavar="TIMES")
-    options.add_argument("--logs", type=Path, help="a folder that keeps the logs of the processes")
+    options.add_argument("--logs", type=Path, help="folder for the logs of the processes")
     given = options.parse_args()
     if given.edges:
-        result = run(storm_edges(given.seed, given.edges, processes=given.processes, logs=given.logs))
+        result = run(kill_at_edges(given.seed, given.edges, processes=given.processes, logs=given.logs))
     else:
         result = run(
-            storm(
+            run_chaos(
                 given.seed,
                 events=given.events,
                 seconds=60 * given.minutes,
@@ -60,22 +60,22 @@ def main() -> None:
 
 
 def print_result(result: Result) -> None:
-    """The figures, and a few examples of each fault."""
+    """Print the figures, and a few examples of each failure."""
     print(table(result.rows()))
     verdict = result.verdict
     for name, found in (
         ("lost", verdict.lost),
-        ("twice", verdict.twice),
-        ("torn", verdict.torn),
-        ("out of order", verdict.disordered),
-        ("drafts", verdict.drafts),
-        ("strays", verdict.strays),
-        ("outdated", verdict.outdated),
+        ("answered twice", verdict.answered_twice),
+        ("incomplete answers", verdict.incomplete),
+        ("out of order", verdict.out_of_order),
+        ("unfinished drafts", verdict.drafts),
+        ("stray messages", verdict.stray_messages),
+        ("answers to edited or deleted questions", verdict.outdated_answers),
     ):
         if found:
             print(f"{name}: " + "; ".join(" ".join(one.split()) for one in found[:8]))
     for broken, times in result.violations.most_common(8):
-        print(f"rule broken {times} times: {broken[:200]}")
+        print(f"platform rule broken {times} times: {broken[:200]}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the platforms, the providers and the database say in the end: was anything lost, said twice or out of order?"""
+"""Compares what users asked with the platforms' messages, the providers' bill and the database after a chaos run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from benchmarks.chaos.process_pool import Interrupted, Process
+from benchmarks.chaos.process_pool import OrphanedTurn, Process
 from benchmarks.chaos.simulated_users import SENTENCE, PlatformName, Question
 from bot.platforms.discord.user_messages import NOT_STORED_YET
 from bot.platforms.slack.user_messages import NOT_STORED
@@ -21,15 +21,16 @@ from tests.doubles.models import ModelDouble
 from tests.doubles.slack import SlackDouble
 
 AFTER_RESTART, AFTER_DEATH = 15.0, 45.0
-"""Seconds within which a turn whose process died must go on: after that process is back, and where it is not."""
+"""Seconds within which a turn of a dead process must go on: after that process restarts, and while it stays away."""
 
 OPEN = ("queued", "running")
-TO_WAIT = (NOT_STORED, NOT_STORED_YET)
+WAIT_NOTICES = (NOT_STORED, NOT_STORED_YET)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A message of the bot as it stands. ``place`` and ``order`` sort the messages of a thread; ``at`` is monotonic."""
+class BotMessage:
+    """A message of the bot in its final state. ``place`` and ``order`` sort the messages of a thread; ``at`` is
+    monotonic."""
 
     platform: PlatformName
     place: str
@@ -38,72 +39,72 @@ class Shown:
     draft: bool
     at: float
     reply_to: str = ""
-    """The message that it answers by a reply."""
+    """ID of the message that it replies to."""
 
     @property
     def sentences(self) -> list[tuple[str, int]]:
-        """Tag and number of every sentence of an answer that stands in it."""
+        """Return the tag and number of every answer sentence in the message."""
         return [(tag, int(number)) for tag, number, _ in SENTENCE.findall(self.text)]
 
 
 @dataclass
 class Verdict:
-    """What went wrong; each list names questions by their tags, or messages by their texts."""
+    """Results of the checks. Each list contains the tags of questions or the texts of messages."""
 
     questions: int = 0
     answered: int = 0
     refused: int = 0
     lost: list[str] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
-    torn: list[str] = field(default_factory=list)
-    disordered: list[str] = field(default_factory=list)
+    answered_twice: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    out_of_order: list[str] = field(default_factory=list)
     drafts: list[str] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
-    outdated: list[str] = field(default_factory=list)
-    """Answers to a question that was changed or deleted."""
-    withdrawn: int = 0
-    told_again: int = 0
-    """Times that somebody was told once more, by another process, to wait for the database."""
+    stray_messages: list[str] = field(default_factory=list)
+    outdated_answers: list[str] = field(default_factory=list)
+    """Questions that were edited or deleted and whose old answer is still shown."""
+    deleted: int = 0
+    repeated_notices: int = 0
+    """Notices to wait for the database that another process repeats to the same user."""
     unfinished: int = 0
     reserved: int = 0
-    under_way: int = 0
-    """Calls of which the ledger still says that they are under way."""
-    unbilled: int = 0
-    """Calls that the providers billed in full and no exact row of the ledger stands for."""
-    unexplained: int = 0
-    """Of those, more than there are rows marked as estimated."""
+    open_calls: int = 0
+    """Calls that the ledger still shows as open."""
+    without_exact_row: int = 0
+    """Calls that the providers billed in full and that have no exact row in the ledger."""
+    missing_rows: int = 0
+    """The number of those calls that exceeds the number of estimated rows."""
     orphans_after_restart: int = 0
     orphans_after_death: int = 0
-    waits: list[float] = field(default_factory=list)
-    """Seconds from a process's death until each turn that it held was taken up."""
-    delays: list[float] = field(default_factory=list)
+    takeover_seconds: list[float] = field(default_factory=list)
+    """Seconds from a process's death until each of its turns was taken over."""
+    answer_seconds: list[float] = field(default_factory=list)
     """Seconds from a question to the last change of its answer."""
 
     @property
     def failures(self) -> dict[str, int]:
-        """What must be 0."""
+        """Return the figures that must be 0."""
         return {
             "lost": len(self.lost),
-            "answered twice": len(self.twice),
-            "torn answers": len(self.torn),
-            "out of order": len(self.disordered),
-            "drafts left standing": len(self.drafts),
-            "stray messages": len(self.strays),
-            "answers to what was changed or deleted": len(self.outdated),
-            "turns unfinished": self.unfinished,
+            "answered twice": len(self.answered_twice),
+            "incomplete answers": len(self.incomplete),
+            "out of order": len(self.out_of_order),
+            "unfinished drafts": len(self.drafts),
+            "stray messages": len(self.stray_messages),
+            "answers to edited or deleted questions": len(self.outdated_answers),
+            "unfinished turns": self.unfinished,
             "tokens still reserved": self.reserved,
-            "billed calls without a row": self.unexplained,
-            "calls still open in the ledger": self.under_way,
-            "orphans 15 s after a restart": self.orphans_after_restart,
-            "orphans 45 s after a death": self.orphans_after_death,
+            "billed calls without a ledger row": self.missing_rows,
+            "calls still open in the ledger": self.open_calls,
+            "orphaned turns 15 s after a restart": self.orphans_after_restart,
+            "orphaned turns 45 s after a death": self.orphans_after_death,
         }
 
 
-# --- what stands on the platforms
+# --- messages on the platforms
 
 
-def slack_messages(slack: SlackDouble) -> list[Shown]:
-    """Every message of the bot that everybody sees."""
+def slack_messages(slack: SlackDouble) -> list[BotMessage]:
+    """Return every message of the bot that is visible to everybody."""
     found = []
     for message in slack.world.messages:
         if not message.bot_id or message.deleted or message.only_for:
@@ -112,12 +113,12 @@ def slack_messages(slack: SlackDouble) -> list[Shown]:
         at = slack.world.created_at + message.versions[-1].at
         place = f"{message.channel}/{message.thread_ts or message.ts}"
         draft = "parley_stop" in message.now.buttons
-        found.append(Shown("slack", place, int(seconds) * 10**7 + int(count), message.shown, draft, at))
+        found.append(BotMessage("slack", place, int(seconds) * 10**7 + int(count), message.shown, draft, at))
     return found
 
 
-def discord_messages(discord: DiscordDouble) -> list[Shown]:
-    """Every message of the bot."""
+def discord_messages(discord: DiscordDouble) -> list[BotMessage]:
+    """Return every message of the bot."""
     found = []
     for channel in discord.world.channels.values():
         for message in channel.messages.values():
@@ -126,11 +127,11 @@ def discord_messages(discord: DiscordDouble) -> list[Shown]:
                 place = f"{channel.parent_id or channel.id}/{channel.id}"
                 at = message.versions[-1].at
                 reply_to = str((message.reference or {}).get("message_id", ""))
-                found.append(Shown("discord", place, message.id, message.content, draft, at, reply_to))
+                found.append(BotMessage("discord", place, message.id, message.content, draft, at, reply_to))
     return found
 
 
-# --- what the database says
+# --- rows of the database
 
 
 _TURNS = text(
@@ -140,73 +141,75 @@ _TURNS = text(
 _RESERVED = text("SELECT coalesce(sum(reserved), 0)::bigint FROM budget_days")
 _LEDGER = text(
     "SELECT provider, model, input_tokens, cached_tokens, cache_write_tokens, cache_write_long_tokens,"
-    " completion_tokens, status = 'open' AS under_way, estimated FROM ledger"
+    " completion_tokens, status = 'open' AS is_open, estimated FROM ledger"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
-    """The database's side, read once."""
+class DatabaseState:
+    """The turns, the ledger and the reserved tokens of the database."""
 
     turns: Sequence[Any]
     ledger: Sequence[Any]
     reserved: int
 
 
-def read_books(url: str, *, tries: int = 20) -> Books:
-    """Read as the superuser, who sees every tenant; again after a second where there is no connection to be had."""
+def read_database(url: str, *, tries: int = 20) -> DatabaseState:
+    """Read the database as the superuser, who sees every tenant. Retry each second while it cannot be reached."""
     for _ in range(tries - 1):
         try:
-            return _read_books(url)
+            return _read_database(url)
         except OperationalError:
             time.sleep(1.0)
-    return _read_books(url)
+    return _read_database(url)
 
 
-def _read_books(url: str) -> Books:
+def _read_database(url: str) -> DatabaseState:
     engine = create_engine(driver_url(url))
     try:
         with engine.connect() as connection:
             turns = list(connection.execute(_TURNS))
             ledger = list(connection.execute(_LEDGER))
-            return Books(turns, ledger, int(connection.scalar(_RESERVED) or 0))
+            return DatabaseState(turns, ledger, int(connection.scalar(_RESERVED) or 0))
     finally:
         engine.dispose()
 
 
-# --- the comparison
+# --- comparison
 
 
-def judge(questions: Sequence[Question], shown: Sequence[Shown], books: Books, models: ModelDouble) -> Verdict:
-    """Compare what was asked with what stands."""
+def judge(
+    questions: Sequence[Question], shown: Sequence[BotMessage], database: DatabaseState, models: ModelDouble
+) -> Verdict:
+    """Compare the questions with the messages, the database and the bill."""
     verdict = Verdict(questions=len(questions))
-    turn_of = {row.message_id: row for row in books.turns}
-    said: dict[str, list[tuple[Shown, int]]] = defaultdict(list)
+    turn_of = {row.message_id: row for row in database.turns}
+    answers: dict[str, list[tuple[BotMessage, int]]] = defaultdict(list)
     for message in sorted(shown, key=lambda one: one.order):
         for tag, number in message.sentences:
-            said[tag].append((message, number))
-    told = {message.reply_to for message in shown if message.reply_to and not message.sentences}
+            answers[tag].append((message, number))
+    replied_to = {message.reply_to for message in shown if message.reply_to and not message.sentences}
     for question in questions:
         row = turn_of.get(question.message_id)
-        refused = bool(row.refused) if row is not None else question.message_id in told
-        if said.get(question.changed_from) or (question.withdrawn and said.get(question.tag)):
-            verdict.outdated.append(question.tag)
-        if question.withdrawn:
-            verdict.withdrawn += 1
+        refused = bool(row.refused) if row is not None else question.message_id in replied_to
+        if answers.get(question.edited_from) or (question.deleted and answers.get(question.tag)):
+            verdict.outdated_answers.append(question.tag)
+        if question.deleted:
+            verdict.deleted += 1
             continue
-        _judge_one(verdict, question, said[question.tag], refused=refused)
+        _judge_one(verdict, question, answers[question.tag], refused=refused)
     verdict.drafts = [message.text[:120] for message in shown if message.draft]
-    verdict.strays, verdict.told_again = _strays(shown, books)
-    verdict.disordered = _disordered(questions, said, turn_of)
-    verdict.unfinished = sum(row.state in OPEN for row in books.turns)
-    verdict.reserved = books.reserved
-    verdict.under_way = sum(row.under_way for row in books.ledger)
-    verdict.unbilled, verdict.unexplained = _unbilled(books, models)
+    verdict.stray_messages, verdict.repeated_notices = _stray_messages(shown, database)
+    verdict.out_of_order = _out_of_order(questions, answers, turn_of)
+    verdict.unfinished = sum(row.state in OPEN for row in database.turns)
+    verdict.reserved = database.reserved
+    verdict.open_calls = sum(row.is_open for row in database.ledger)
+    verdict.without_exact_row, verdict.missing_rows = _missing_rows(database, models)
     return verdict
 
 
-def _judge_one(verdict: Verdict, question: Question, said: list[tuple[Shown, int]], *, refused: bool) -> None:
-    numbers = [number for _, number in said]
+def _judge_one(verdict: Verdict, question: Question, answers: list[tuple[BotMessage, int]], *, refused: bool) -> None:
+    numbers = [number for _, number in answers]
     if not numbers:
         if refused:
             verdict.refused += 1
@@ -214,61 +217,63 @@ def _judge_one(verdict: Verdict, question: Question, said: list[tuple[Shown, int
             verdict.lost.append(f"{question.tag} in {question.platform} {question.thread} at {question.asked_at:.1f}")
         return
     verdict.answered += 1
-    many = _many(question.tag, said)
+    total = _sentence_total(question.tag, answers)
     if max(Counter(numbers).values()) > 1:
-        verdict.twice.append(question.tag)
-    elif numbers != list(range(1, many + 1)):
-        verdict.torn.append(question.tag)
-    verdict.delays.append(max(message.at for message, _ in said) - question.asked_at)
+        verdict.answered_twice.append(question.tag)
+    elif numbers != list(range(1, total + 1)):
+        verdict.incomplete.append(question.tag)
+    verdict.answer_seconds.append(max(message.at for message, _ in answers) - question.asked_at)
 
 
-def _many(tag: str, said: list[tuple[Shown, int]]) -> int:
-    for message, _ in said:
-        for found, _, many in SENTENCE.findall(message.text):
+def _sentence_total(tag: str, answers: list[tuple[BotMessage, int]]) -> int:
+    for message, _ in answers:
+        for found, _, total in SENTENCE.findall(message.text):
             if found == tag:
-                return int(many)
+                return int(total)
     return 0
 
 
-def _strays(shown: Sequence[Shown], books: Books) -> tuple[list[str], int]:
-    """Messages that are neither an answer, nor a draft, nor why there is none; a reason said twice is one of them.
+def _stray_messages(shown: Sequence[BotMessage], database: DatabaseState) -> tuple[list[str], int]:
+    """Return the messages that are not an answer, a draft or a reason for having none, and the number of repeated
+    notices.
 
-    In Slack's direct messages, and on Discord, the asker is told where the database is away that it is tried again.
+    A repeated reason is a stray message too. While the database is away, askers on Discord and in Slack's direct
+    messages are asked to wait.
     """
-    reasons = [row.refused.rstrip(".")[:80] for row in books.turns if row.refused]
-    told = {row.message_id for row in books.turns if not row.refused}
+    reasons = [row.refused.rstrip(".")[:80] for row in database.turns if row.refused]
+    replied_to = {row.message_id for row in database.turns if not row.refused}
     waiting: set[str] = set()
     found, again = [], 0
     for one in shown:
         if one.sentences or one.draft or any(reason in one.text for reason in reasons):
             continue
-        if any(word in one.text for word in TO_WAIT):
+        if any(word in one.text for word in WAIT_NOTICES):
             again += one.place in waiting
             waiting.add(one.place)
-        elif not one.reply_to or one.reply_to in told:
+        elif not one.reply_to or one.reply_to in replied_to:
             found.append(one.text[:120])
-        told.add(one.reply_to)
+        replied_to.add(one.reply_to)
     return found, again
 
 
-def _disordered(
-    questions: Sequence[Question], said: dict[str, list[tuple[Shown, int]]], turn_of: dict[str, Any]
+def _out_of_order(
+    questions: Sequence[Question], answers: dict[str, list[tuple[BotMessage, int]]], turn_of: dict[str, Any]
 ) -> list[str]:
-    """Of two questions of a thread, asked and accepted one after the other, the later was answered first.
+    """Return pairs of questions of one thread, asked and accepted in order, of which the later was answered first.
 
-    A question that was changed is answered anew, in its old place.
+    An edited question is answered again in its old place.
     """
     threads: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
-        if said.get(question.tag) and question.message_id in turn_of:
+        if answers.get(question.tag) and question.message_id in turn_of:
             threads[question.thread].append(question)
     found = []
     for asked in threads.values():
         for at, first in enumerate(asked):
             for second in asked[at + 1 :]:
                 if turn_of[first.message_id].seq < turn_of[second.message_id].seq:
-                    first_message, second_message = said[first.tag][0][0], said[second.tag][0][0]
-                    later = first_message.at > second_message.at and not first.changed_from
+                    first_message, second_message = answers[first.tag][0][0], answers[second.tag][0][0]
+                    later = first_message.at > second_message.at and not first.edited_from
                     if first_message.order > second_message.order or later:
                         at_first, at_second = turn_of[first.message_id].seq, turn_of[second.message_id].seq
                         shown = f"shown at {first_message.at:.1f} and {second_message.at:.1f}"
@@ -277,9 +282,9 @@ def _disordered(
     return found
 
 
-def _unbilled(books: Books, models: ModelDouble) -> tuple[int, int]:
+def _missing_rows(database: DatabaseState, models: ModelDouble) -> tuple[int, int]:
     exact: Counter[tuple[object, ...]] = Counter()
-    for row in books.ledger:
+    for row in database.ledger:
         if not row.estimated:
             exact[tuple(row)[:-2]] += 1
     left = 0
@@ -290,27 +295,27 @@ def _unbilled(books: Books, models: ModelDouble) -> tuple[int, int]:
             exact[key] -= 1
         else:
             left += 1
-    return left, max(0, left - sum(row.estimated for row in books.ledger))
+    return left, max(0, left - sum(row.estimated for row in database.ledger))
 
 
-def left_by_the_dead(interrupted: Iterable[Interrupted], turns: Iterable[Any]) -> list[Interrupted]:
-    """The turns that another process had to go on with: all but those that theirs had ended under its own fence, and
-    then died before it could say so."""
+def orphaned_turns(orphaned: Iterable[OrphanedTurn], turns: Iterable[Any]) -> list[OrphanedTurn]:
+    """Return the turns that another process had to take over. Turns that their process had ended under its own fence
+    before it died are left out."""
     ended = {(row.turn_id, row.fence) for row in turns if row.state not in OPEN}
-    return [one for one in interrupted if (one.turn_id, one.fence) not in ended]
+    return [one for one in orphaned if (one.turn_id, one.fence) not in ended]
 
 
 def judge_orphans(
     verdict: Verdict,
-    interrupted: Iterable[Interrupted],
+    orphaned: Iterable[OrphanedTurn],
     history: Sequence[Process],
     outages: Sequence[tuple[float, float]],
     now: float,
 ) -> None:
-    """Count the turns that waited too long for another process after theirs had died."""
-    for one in interrupted:
+    """Count the turns that waited too long for another process after theirs died."""
+    for one in orphaned:
         until = one.taken_at or now
-        verdict.waits.append(until - one.at)
+        verdict.takeover_seconds.append(until - one.at)
         away = sum(max(0.0, min(until, end) - max(one.at, start)) for start, end in outages)
         if until - one.at - away > AFTER_DEATH:
             verdict.orphans_after_death += 1
@@ -324,6 +329,6 @@ def _lived(process: Process, now: float) -> float:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which ``share`` of them lie; 0 where there are none."""
+    """Return the value below which ``share`` of the values are; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

@@ -1,4 +1,4 @@
-"""Named points of a turn's way, at which a process can be made to die. They are put around the ports from outside."""
+"""Defines named crash points in a turn, and wraps the ports so that a process can kill itself at one of them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Tier
 from knowledge.types import Found, Passage, Scope
 
-Tell = Callable[[Mapping[str, object]], None]
+Send = Callable[[Mapping[str, object]], None]
 
 MIDDLE = 4
-"""The delta that stands for the middle of a stream."""
+"""The delta that counts as the middle of a stream."""
 
 EDGES = (
     "store.accept.before",
@@ -52,11 +52,11 @@ EDGES = (
     "store.bill.before",
     "store.bill.after",
 )
-"""The edges between the states of a turn, in their order."""
+"""The edges between the states of a turn, in order."""
 
 RULE = "Everybody has 30 days of leave a year. Five of them may be taken into the next year."
 
-_TURNS = {
+_TURN_EVENTS = {
     "store.lease.after": "leased",
     "store.finish.after": "ended",
     "store.hand_back.after": "ended",
@@ -64,31 +64,31 @@ _TURNS = {
 }
 
 
-class Watch:
-    """Sees every point that is passed; dies by SIGKILL at the ``at``-th passage of ``point``."""
+class CrashPointWatch:
+    """Counts the points that a process passes; kills it by SIGKILL at the ``at``-th passage of ``point``."""
 
-    def __init__(self, tell: Tell, point: str = "", at: int = 1) -> None:
-        self._tell = tell
+    def __init__(self, send: Send, point: str = "", at: int = 1) -> None:
+        self._send = send
         self._point = point
         self._at = at
         self._passed: Counter[str] = Counter()
 
     def passed(self, point: str, arguments: tuple[Any, ...] = (), result: object = None) -> None:
-        """Tell of what begins and ends a turn; die where it was asked for."""
-        said = _TURNS.get(point)
-        if said and arguments and (said != "leased" or result is not None):
+        """Report the start and end of a turn; kill the process at its crash point."""
+        event_name = _TURN_EVENTS.get(point)
+        if event_name and arguments and (event_name != "leased" or result is not None):
             fence = result.fence if isinstance(result, Lease) else 0
-            self._tell({said: arguments[0].id, "fence": fence})
+            self._send({event_name: arguments[0].id, "fence": fence})
         self._passed[point] += 1
         if point == self._point and self._passed[point] == self._at:
-            self._tell({"died_at": point})
+            self._send({"died_at": point})
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Watched:
-    """A port whose every call passes ``NAME.METHOD.before`` and ``NAME.METHOD.after``."""
+class WatchedPort:
+    """A port that passes the points ``NAME.METHOD.before`` and ``NAME.METHOD.after`` at every call."""
 
-    def __init__(self, port: object, name: str, watch: Watch) -> None:
+    def __init__(self, port: object, name: str, watch: CrashPointWatch) -> None:
         self._port = port
         self._name = name
         self._watch = watch
@@ -108,9 +108,9 @@ class Watched:
 
 
 class WatchedLLM:
-    """An LLM whose streams pass points, each under the purpose it is asked for."""
+    """An LLM whose streams pass points, named by the purpose of the prompt."""
 
-    def __init__(self, llm: LLM, watch: Watch) -> None:
+    def __init__(self, llm: LLM, watch: CrashPointWatch) -> None:
         self._llm = llm
         self._watch = watch
 
@@ -141,8 +141,8 @@ class WatchedLLM:
                 yield event
 
 
-class Library:
-    """A Search that finds the same rule for everybody, and costs nothing."""
+class FixedSearch:
+    """A search that finds the same rule for every question, at no cost."""
 
     async def version(self, tenant_id: str) -> int:
         return 1
@@ -152,18 +152,18 @@ class Library:
         return Found((rule,), {}, 0.9, 1)
 
 
-def overrides(watch: Watch) -> Overrides:
-    """The ports of a process, watched; its search replaced."""
+def overrides(watch: CrashPointWatch) -> Overrides:
+    """Return a process's ports with crash points, and a search that costs nothing."""
 
     class WatchedEngine(Engine):
         async def handle(self, turn: Turn, surface: Surface, **more: Any) -> Outcome:
-            return await super().handle(turn, cast(Surface, Watched(surface, "surface", watch)), **more)
+            return await super().handle(turn, cast(Surface, WatchedPort(surface, "surface", watch)), **more)
 
     return Overrides(
         stores=lambda stores: Stores(
-            **{one.name: cast(Any, Watched(getattr(stores, one.name), "store", watch)) for one in fields(stores)}
+            **{one.name: cast(Any, WatchedPort(getattr(stores, one.name), "store", watch)) for one in fields(stores)}
         ),
         llm=lambda llm: WatchedLLM(llm, watch),
-        search=lambda search: cast(Search, Library()),
+        search=lambda search: cast(Search, FixedSearch()),
         engine=WatchedEngine,
     )

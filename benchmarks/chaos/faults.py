@@ -1,4 +1,4 @@
-"""Who breaks things: processes die by SIGKILL or stand still for a while, Postgres stops as in a crash."""
+"""Injects faults: kills processes by SIGKILL, pauses them by SIGSTOP, and stops Postgres as in a crash."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import ProcessPool
 
 LONG_AWAY = 0.1
-"""Share of the killed processes that stay away for longer than a lease lasts: their peers go on alone."""
+"""Share of the killed processes that stay away for longer than a lease lasts, so that the others go on alone."""
 LONG_PAUSE = 50.0
 
 
 @dataclass
 class Faults:
-    """Kills and stops by chance. The pairs are the least and the most seconds between two of a kind."""
+    """Injects faults at random times. The pairs are the minimum and maximum seconds between two faults of a kind."""
 
-    fleet: ProcessPool
+    pool: ProcessPool
     postgres: Postgres
-    chance: random.Random
+    rng: random.Random
     kill_every: tuple[float, float] = (2.0, 10.0)
     crash_every: tuple[float, float] = (20.0, 40.0)
     freeze_every: tuple[float, float] | None = None
-    frozen_for: tuple[float, float] = (35.0, 60.0)
-    """Longer than a lease lasts: a peer goes on with what the process held."""
+    freeze_seconds: tuple[float, float] = (35.0, 60.0)
+    """Longer than a lease lasts, so that another process takes over the turns."""
     kills: int = 0
     crashes: int = 0
     freezes: int = 0
 
     async def run(self) -> None:
-        """Wreck until cancelled; an outage that has begun is brought to its end."""
+        """Inject faults until canceled; Postgres is restarted first if it is down."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._kill())
             group.create_task(self._crash())
@@ -41,35 +41,35 @@ class Faults:
 
     async def _kill(self) -> None:
         while True:
-            await asyncio.sleep(self.chance.uniform(*self.kill_every))
-            slot = self.chance.choice(self.fleet.slots)
+            await asyncio.sleep(self.rng.uniform(*self.kill_every))
+            slot = self.rng.choice(self.pool.slots)
             if slot.process is None or slot.process.gone.is_set():
                 continue
-            away = sum(slot.process is None or slot.process.gone.is_set() for slot in self.fleet.slots)
-            if self.chance.random() < LONG_AWAY and away == 0:
+            away = sum(slot.process is None or slot.process.gone.is_set() for slot in self.pool.slots)
+            if self.rng.random() < LONG_AWAY and away == 0:
                 slot.pause = LONG_PAUSE
             slot.process.signal(signal.SIGKILL)
             self.kills += 1
 
     async def _freeze(self, every: tuple[float, float]) -> None:
         while True:
-            await asyncio.sleep(self.chance.uniform(*every))
-            slot = self.chance.choice(self.fleet.slots)
+            await asyncio.sleep(self.rng.uniform(*every))
+            slot = self.rng.choice(self.pool.slots)
             if slot.process is None or slot.process.gone.is_set():
                 continue
             self.freezes += 1
             process = slot.process
             process.signal(signal.SIGSTOP)
             try:
-                await asyncio.sleep(self.chance.uniform(*self.frozen_for))
+                await asyncio.sleep(self.rng.uniform(*self.freeze_seconds))
             finally:
                 process.signal(signal.SIGCONT)
 
     async def _crash(self) -> None:
         while True:
-            await asyncio.sleep(self.chance.uniform(*self.crash_every))
+            await asyncio.sleep(self.rng.uniform(*self.crash_every))
             self.crashes += 1
-            stopping = asyncio.ensure_future(self.postgres.crash(self.chance.uniform(0.2, 3.0)))
+            stopping = asyncio.ensure_future(self.postgres.crash(self.rng.uniform(0.2, 3.0)))
             try:
                 await asyncio.shield(stopping)
             except asyncio.CancelledError:

@@ -1,10 +1,10 @@
-"""A process that has imported everything and forks workers, so that a restart takes a fraction of a second.
+"""Forks worker processes from a process that has imported everything, so that a restart takes a fraction of a second.
 
     python -m benchmarks.chaos.fork_server
 
-It reads one JSON document a line: ``{"fork": N, "spec": {...}}``. On standard output it says ``{"fork": N, "pid": P}``,
-``{"pid": P, "gone": STATUS}``, and passes on what its children say of themselves, ``{"pid": P, ...}``. At the end of
-its input it kills its children and ends. It has no thread, no event loop and no connection, so a fork is safe.
+Reads one JSON document a line: ``{"fork": N, "spec": {...}}``. Writes ``{"fork": N, "pid": P}`` and ``{"pid": P,
+"gone": STATUS}`` to standard output, where the workers also report their state: ``{"pid": P, ...}``. At the end of its
+input, it kills the workers and ends. It has no thread, no event loop and no connection, so forking is safe.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import threading
 import warnings
 from collections.abc import Mapping
 
-ALONE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_COUNT_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = (
     "benchmarks.chaos.worker",
     "bot.cli.command_runtime",
@@ -42,75 +42,75 @@ DIE_WITH_PARENT = 1
 
 def main() -> None:
     """Serve until the input ends."""
-    for name in ALONE:
+    for name in THREAD_COUNT_VARIABLES:
         os.environ[name] = "1"
     for module in PRELOAD:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(module)
-    assert threading.active_count() == 1, "a thread would be lost in a fork"
+    assert threading.active_count() == 1, "threads do not survive a fork"
     gc.freeze()
-    tell({"loaded": True})
+    send({"loaded": True})
     children: set[int] = set()
-    rest = b""
+    buffer = b""
     while True:
         readable, _, _ = select.select([0], [], [], 0.02)
-        _bury(children)
+        _reap(children)
         if not readable:
             continue
         read = os.read(0, 65536)
         if not read:
             break
-        *lines, rest = (rest + read).split(b"\n")
+        *lines, buffer = (buffer + read).split(b"\n")
         for line in lines:
-            order = json.loads(line)
+            request = json.loads(line)
             pid = os.fork()
             if pid == 0:
-                _become(order["spec"])
+                _run_worker(request["spec"])
             children.add(pid)
-            tell({"fork": order["fork"]}, pid)
+            send({"fork": request["fork"]}, pid)
     for pid in children:
         os.kill(pid, signal.SIGKILL)
 
 
-def tell(said: Mapping[str, object], pid: int | None = None) -> None:
-    """One line to the parent; short enough to be written whole."""
-    line = json.dumps({"pid": pid or os.getpid(), **said}, separators=(",", ":"))
+def send(message: Mapping[str, object], pid: int | None = None) -> None:
+    """Write one line to the parent, short enough to be written atomically."""
+    line = json.dumps({"pid": pid or os.getpid(), **message}, separators=(",", ":"))
     os.write(1, line.encode() + b"\n")
 
 
-def _bury(children: set[int]) -> None:
+def _reap(children: set[int]) -> None:
     while children:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
         children.discard(pid)
-        tell({"gone": os.waitstatus_to_exitcode(status)}, pid)
+        send({"gone": os.waitstatus_to_exitcode(status)}, pid)
 
 
-def _become(given: Mapping[str, object]) -> None:
-    """The child: serve, and leave without the parent's clean-up."""
+def _run_worker(spec_fields: Mapping[str, object]) -> None:
+    """Serve in the child, and exit without the parent's cleanup."""
     status = 1
     try:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         random.seed()
-        status = _serve(given)
+        status = _serve(spec_fields)
     except BaseException:
-        logging.getLogger("worker").exception("the worker broke")
+        logging.getLogger("worker").exception("the worker crashed")
     finally:
         os._exit(status)
 
 
-def _serve(given: Mapping[str, object]) -> int:
+def _serve(spec_fields: Mapping[str, object]) -> int:
     from benchmarks.chaos.worker import Spec, work
     from bot.cli.command_runtime import explain, run
 
-    spec = Spec(**given)  # type: ignore[arg-type]
+    spec = Spec(**spec_fields)  # type: ignore[arg-type]
     form = f"%(asctime)s {spec.name}[{os.getpid()}] %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(filename=spec.log, level=logging.WARNING, format=form, force=True)
     warnings.simplefilter("ignore")
     try:
-        run(work(spec, tell))
+        run(work(spec, send))
     except KeyboardInterrupt:
         return 0
     except Exception as error:

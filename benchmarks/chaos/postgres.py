@@ -15,7 +15,7 @@ from bot.store import migrate
 from bot.store.embedded import server as embedded_server
 from bot.store.embedded.server import EmbeddedServer
 
-CALM = {"fsync": "off", "full_page_writes": "off"}
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 """The machine itself does not crash here: what is committed is in its memory. Commits stay synchronous."""
 
 CONNECTIONS = 300
@@ -27,6 +27,8 @@ class Postgres:
     """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was away."""
 
     url: str
+    admin_url: str
+    """Connects as the superuser, who reads the rows of every tenant."""
     server: EmbeddedServer
     outages: list[tuple[float, float]] = field(default_factory=list)
 
@@ -51,11 +53,11 @@ class Postgres:
 def crashing_postgres(options: dict[str, str] | None = None) -> Iterator[Postgres]:
     """Yield a migrated database on a server of its own in a temporary folder, which is deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="parley-chaos-"))
-    given = {**(CALM if options is None else options), "max_connections": str(CONNECTIONS)}
-    server = embedded_server.start(folder, options=given)
+    all_options = {**(FAST_SETTINGS if options is None else options), "max_connections": str(CONNECTIONS)}
+    server = embedded_server.start(folder, options=all_options)
     try:
         migrate.upgrade(server.url)
-        yield Postgres(server.url, server)
+        yield Postgres(server.url, server.admin_url, server)
     finally:
         server.stop()
         server.release()

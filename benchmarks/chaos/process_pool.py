@@ -1,4 +1,4 @@
-"""The processes of the bot: forked, watched, killed and started again."""
+"""Starts, watches, kills and restarts the worker processes of the bot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any, Self
 from benchmarks.chaos.worker import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
-SOON, PATIENCE = 0.2, 30.0
+RESTART_DELAY, TIMEOUT = 0.2, 30.0
 
 
 @dataclass
@@ -32,22 +32,22 @@ class Process:
     gone_at: float = 0.0
     status: int | None = None
     died_at: str = ""
-    holds: dict[str, int] = field(default_factory=dict)
+    running: dict[str, int] = field(default_factory=dict)
     """The turns that it runs, each with the fence of its lease."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    gauges: list[dict[str, Any]] = field(default_factory=list)
+    load_samples: list[dict[str, Any]] = field(default_factory=list)
 
     def signal(self, number: int) -> None:
-        """Send a signal, unless it is gone."""
+        """Send a signal, unless the process has ended."""
         if not self.gone.is_set():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
 
 @dataclass
-class Interrupted:
-    """A turn whose process died, with the fence it ran under. ``taken_at`` is when another began to go on with it."""
+class OrphanedTurn:
+    """A turn whose process died, with its fence. ``taken_at`` is when another process took it over."""
 
     turn_id: str
     by: Process
@@ -56,19 +56,19 @@ class Interrupted:
     taken_at: float = 0.0
 
 
-class Zygote:
-    """Forks workers. An async context manager; leaving it kills them all."""
+class ForkServer:
+    """Forks workers through the fork server. An async context manager that kills them all on exit."""
 
     def __init__(self) -> None:
         self.processes: dict[int, Process] = {}
-        self.interrupted: list[Interrupted] = []
-        self._open: dict[str, Interrupted] = {}
+        self.orphaned: list[OrphanedTurn] = []
+        self._open: dict[str, OrphanedTurn] = {}
         self._forks: dict[int, tuple[Spec, asyncio.Future[Process]]] = {}
         self._number = 0
         self._loaded = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._zygote = await asyncio.create_subprocess_exec(
+        self._server = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "benchmarks.chaos.fork_server",
@@ -84,87 +84,87 @@ class Zygote:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._zygote.stdin is not None
-        self._zygote.stdin.close()
-        await self._zygote.wait()
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        await self._server.wait()
         await self._reading
 
     async def fork(self, spec: Spec) -> Process:
         """Start a worker."""
-        assert self._zygote.stdin is not None
+        assert self._server.stdin is not None
         self._number += 1
         forked: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
         self._forks[self._number] = (spec, forked)
-        self._zygote.stdin.write(json.dumps({"fork": self._number, "spec": asdict(spec)}).encode() + b"\n")
-        await self._zygote.stdin.drain()
+        self._server.stdin.write(json.dumps({"fork": self._number, "spec": asdict(spec)}).encode() + b"\n")
+        await self._server.stdin.drain()
         return await forked
 
     async def _read(self) -> None:
-        assert self._zygote.stdout is not None
-        async for line in self._zygote.stdout:
-            self._heard(json.loads(line), time.monotonic())
+        assert self._server.stdout is not None
+        async for line in self._server.stdout:
+            self._receive(json.loads(line), time.monotonic())
         self._loaded.set()
 
-    def _heard(self, said: dict[str, Any], now: float) -> None:
-        if "loaded" in said:
+    def _receive(self, message: dict[str, Any], now: float) -> None:
+        if "loaded" in message:
             self._loaded.set()
-        elif "fork" in said:
-            spec, forked = self._forks.pop(said["fork"])
-            process = self.processes[said["pid"]] = Process(said["pid"], spec, now)
+        elif "fork" in message:
+            spec, forked = self._forks.pop(message["fork"])
+            process = self.processes[message["pid"]] = Process(message["pid"], spec, now)
             forked.set_result(process)
-        elif (process_or_none := self.processes.get(said["pid"])) is not None:
-            self._of(process_or_none, said, now)
+        elif (existing := self.processes.get(message["pid"])) is not None:
+            self._update(existing, message, now)
 
-    def _of(self, process: Process, said: dict[str, Any], now: float) -> None:
-        if "ready" in said:
+    def _update(self, process: Process, message: dict[str, Any], now: float) -> None:
+        if "ready" in message:
             process.ready_at = now
             process.ready.set()
-        elif "leased" in said:
-            self._nobody_holds(said["leased"])
-            process.holds[said["leased"]] = said["fence"]
-            if (known := self._open.pop(said["leased"], None)) is not None:
-                known.taken_at = now
-        elif "ended" in said:
-            self._nobody_holds(said["ended"])
-            if (known := self._open.pop(said["ended"], None)) is not None:
-                known.taken_at = now
-        elif "died_at" in said:
-            process.died_at = said["died_at"]
-        elif "late_ms" in said:
-            process.gauges.append(said | {"at": now})
-        elif "gone" in said:
-            self._buried(process, said["gone"], now)
+        elif "leased" in message:
+            self._remove_running(message["leased"])
+            process.running[message["leased"]] = message["fence"]
+            if (orphan := self._open.pop(message["leased"], None)) is not None:
+                orphan.taken_at = now
+        elif "ended" in message:
+            self._remove_running(message["ended"])
+            if (orphan := self._open.pop(message["ended"], None)) is not None:
+                orphan.taken_at = now
+        elif "died_at" in message:
+            process.died_at = message["died_at"]
+        elif "late_ms" in message:
+            process.load_samples.append(message | {"at": now})
+        elif "gone" in message:
+            self._end(process, message["gone"], now)
 
-    def _nobody_holds(self, turn_id: str) -> None:
-        """A process that lost a turn to another does not hear of it before it writes."""
+    def _remove_running(self, turn_id: str) -> None:
+        """Remove the turn from every process: one that lost it learns this only when it writes."""
         for process in self.processes.values():
-            process.holds.pop(turn_id, None)
+            process.running.pop(turn_id, None)
 
-    def _buried(self, process: Process, status: int, now: float) -> None:
+    def _end(self, process: Process, status: int, now: float) -> None:
         process.status, process.gone_at = status, now
-        for turn_id, fence in process.holds.items() if status == -signal.SIGKILL else ():
-            self._open[turn_id] = Interrupted(turn_id, process, now, fence)
-            self.interrupted.append(self._open[turn_id])
-        process.holds.clear()
+        for turn_id, fence in process.running.items() if status == -signal.SIGKILL else ():
+            self._open[turn_id] = OrphanedTurn(turn_id, process, now, fence)
+            self.orphaned.append(self._open[turn_id])
+        process.running.clear()
         process.gone.set()
         process.ready.set()
 
 
 @dataclass
 class Slot:
-    """A place in the fleet that is always to be filled: what a supervisor keeps running."""
+    """A place in the pool that is always filled, as a supervisor does."""
 
     spec: Callable[[], Spec]
     process: Process | None = None
-    pause: float = SOON
-    """Seconds until the next one is started after one has gone."""
+    pause: float = RESTART_DELAY
+    """Seconds between the end of a process and the start of the next one."""
 
 
 class ProcessPool:
     """Keeps every slot filled until it is closed."""
 
-    def __init__(self, zygote: Zygote, specs: list[Callable[[], Spec]]) -> None:
-        self.zygote = zygote
+    def __init__(self, fork_server: ForkServer, specs: list[Callable[[], Spec]]) -> None:
+        self.fork_server = fork_server
         self.slots = [Slot(spec) for spec in specs]
         self.history: list[Process] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -172,42 +172,43 @@ class ProcessPool:
 
     @property
     def ready(self) -> list[Process]:
-        """The processes that serve."""
+        """Return the processes that serve."""
         found = [slot.process for slot in self.slots if slot.process is not None]
         return [process for process in found if process.ready_at and not process.gone.is_set()]
 
     async def start(self) -> None:
-        """Fill every slot and wait until all serve."""
+        """Fill every slot and wait until all processes serve."""
         self._tasks = [asyncio.create_task(self._keep(slot)) for slot in self.slots]
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while len(self.ready) < len(self.slots) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         if not self.ready:
-            raise RuntimeError(f"No process came up; see {self.slots[0].spec().log}")
+            raise RuntimeError(f"No process started; see {self.slots[0].spec().log}")
 
     async def _keep(self, slot: Slot) -> None:
         while not self._closing:
             if slot.process is None or slot.process.gone.is_set():
-                slot.process = await self._forked(slot)
+                slot.process = await self._fork(slot)
             await slot.process.gone.wait()
             if slot.process.gone.is_set():
-                pause, slot.pause = slot.pause, SOON
+                pause, slot.pause = slot.pause, RESTART_DELAY
                 await asyncio.sleep(pause)
 
-    async def _forked(self, slot: Slot) -> Process:
-        process = await self.zygote.fork(slot.spec())
+    async def _fork(self, slot: Slot) -> Process:
+        process = await self.fork_server.fork(slot.spec())
         self.history.append(process)
         return process
 
     async def replace(self, slot: Slot) -> Process:
-        """A rolling restart of one slot: the next one up first, then SIGTERM to the old one; returns the old one."""
+        """Replace a process without downtime: start the next one, then send SIGTERM to the old one. Return the old
+        one."""
         old = slot.process
         assert old is not None
-        slot.process = await self._forked(slot)
-        async with asyncio.timeout(PATIENCE):
+        slot.process = await self._fork(slot)
+        async with asyncio.timeout(TIMEOUT):
             await slot.process.ready.wait()
         old.signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await old.gone.wait()
         return old
 
@@ -218,7 +219,7 @@ class ProcessPool:
         for process in alive:
             process.signal(number)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 for process in alive:
                     await process.gone.wait()
         except TimeoutError:

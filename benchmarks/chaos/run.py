@@ -1,4 +1,5 @@
-"""One run of chaos: the scene, the people, the wreck, the rest until everything is settled, the verdict."""
+"""Runs one chaos test: sets up the environment, injects faults while users ask, waits until all is settled, and
+reports."""
 
 from __future__ import annotations
 
@@ -10,18 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chaos.checks import OPEN, Verdict, percentile, read_books
-from benchmarks.chaos.environment import Environment, staged
+from benchmarks.chaos.checks import OPEN, Verdict, percentile, read_database
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
+from benchmarks.chaos.test_bed import Environment, open_environment
 
-PATIENCE = 150.0
-"""Seconds that everything may take to settle once nothing breaks any more; Slack's last redelivery lies in it."""
+SETTLE_TIMEOUT = 150.0
+"""Seconds in which everything must settle after the last fault; Slack's last redelivery is within them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run's figures."""
+    """The figures of a run."""
 
     seed: int
     seconds: float
@@ -36,7 +37,7 @@ class Result:
     verdict: Verdict
 
     def rows(self) -> dict[str, object]:
-        """Names and figures as they are printed."""
+        """Return the printed names and figures."""
         seen = self.verdict
         return {
             "seed": self.seed,
@@ -50,23 +51,23 @@ class Result:
             "processes paused": self.freezes,
             "answered": seen.answered,
             "refused with a reason": seen.refused,
-            "taken back by those who asked": seen.withdrawn,
+            "deleted by their askers": seen.deleted,
             **seen.failures,
-            "billed calls whose process died": seen.unbilled,
-            "turns taken over": len(seen.waits),
-            "taken over after, s (p50, p95, most)": _three(seen.waits),
-            "answered after, s (p50, p95, most)": _three(seen.delays),
-            "told once more to wait": seen.told_again,
-            "rules of the platforms broken": self.violations.total(),
-            "load of the machine (1 min)": self.load,
+            "billed calls whose process died": seen.without_exact_row,
+            "turns taken over": len(seen.takeover_seconds),
+            "taken over after, s (p50, p95, max)": _percentiles(seen.takeover_seconds),
+            "answered after, s (p50, p95, max)": _percentiles(seen.answer_seconds),
+            "repeated notices to wait": seen.repeated_notices,
+            "platform rules broken": self.violations.total(),
+            "machine load (1 min)": self.load,
         }
 
 
-def _three(values: list[float]) -> str:
+def _percentiles(values: list[float]) -> str:
     return ", ".join(f"{percentile(values, share):.1f}" for share in (0.5, 0.95, 1.0))
 
 
-async def storm(
+async def run_chaos(
     seed: int,
     *,
     events: int,
@@ -76,40 +77,43 @@ async def storm(
     crash_every: tuple[float, float] = (20.0, 40.0),
     freeze_every: tuple[float, float] | None = None,
     logs: Path | None = None,
-    patience: float = PATIENCE,
+    settle_timeout: float = SETTLE_TIMEOUT,
     note: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Ask ``events`` events' worth of questions within ``seconds`` while things break."""
+    """Send ``events`` events within ``seconds`` while faults are injected."""
     began = time.monotonic()
-    async with staged(seed, folder=logs) as stage:
-        fleet = stage.fleet(processes)
-        await fleet.start()
-        note(f"seed {seed}; logs in {stage.folder}; {processes} processes up after {time.monotonic() - began:.1f} s")
-        await stage.greeted()
-        wreck = Faults(fleet, stage.postgres, stage.chance, kill_every, crash_every, freeze_every)
-        breaking = asyncio.create_task(wreck.run())
-        telling = asyncio.create_task(_tell(stage, wreck, note))
-        await stage.crowd.ask(events, seconds)
-        breaking.cancel()
-        await asyncio.gather(breaking, return_exceptions=True)
-        note(f"the people are quiet after {time.monotonic() - began:.0f} s; {wreck.kills} kills")
-        await settled(stage, fleet, patience)
-        telling.cancel()
-        await fleet.close()
+    async with open_environment(seed, folder=logs) as environment:
+        pool = environment.pool(processes)
+        await pool.start()
+        note(
+            f"seed {seed}; logs in {environment.folder}; "
+            f"{processes} processes ready after {time.monotonic() - began:.1f} s"
+        )
+        await environment.greet_users()
+        faults = Faults(pool, environment.postgres, environment.rng, kill_every, crash_every, freeze_every)
+        injecting = asyncio.create_task(faults.run())
+        reporting = asyncio.create_task(_report_progress(environment, faults, note))
+        await environment.users.ask(events, seconds)
+        injecting.cancel()
+        await asyncio.gather(injecting, return_exceptions=True)
+        note(f"the people are quiet after {time.monotonic() - began:.0f} s; {faults.kills} kills")
+        await wait_until_settled(environment, pool, settle_timeout)
+        reporting.cancel()
+        await pool.close()
         return await report(
-            stage,
-            [fleet],
+            environment,
+            [pool],
             seed,
             time.monotonic() - began,
-            kills=wreck.kills,
-            crashes=wreck.crashes,
-            freezes=wreck.freezes,
+            kills=faults.kills,
+            crashes=faults.crashes,
+            freezes=faults.freezes,
         )
 
 
 async def report(
-    stage: Environment,
-    fleets: list[ProcessPool],
+    environment: Environment,
+    pools: list[ProcessPool],
     seed: int,
     seconds: float,
     *,
@@ -118,40 +122,40 @@ async def report(
     freezes: int = 0,
     armed_until: float = 0.0,
 ) -> Result:
-    """The figures of what stands."""
+    """Return the figures of the final state."""
     return Result(
         seed=seed,
         seconds=seconds,
-        events=stage.crowd.events,
-        duplicates=stage.crowd.duplicates,
+        events=environment.users.events,
+        duplicates=environment.users.duplicates,
         kills=kills,
-        restarts=sum(len(fleet.history) - len(fleet.slots) for fleet in fleets),
+        restarts=sum(len(pool.history) - len(pool.slots) for pool in pools),
         crashes=crashes,
         freezes=freezes,
-        violations=Counter([*stage.slack.violations, *stage.discord.violations]),
+        violations=Counter([*environment.slack.violations, *environment.discord.violations]),
         load=os.getloadavg()[0],
-        verdict=await stage.verdict(fleets, armed_until=armed_until),
+        verdict=await environment.verdict(pools, armed_until=armed_until),
     )
 
 
-async def settled(stage: Environment, fleet: ProcessPool, patience: float) -> None:
-    """Wait until every question has its end, or the patience is over."""
-    until, before = time.monotonic() + patience, -1
+async def wait_until_settled(environment: Environment, pool: ProcessPool, settle_timeout: float) -> None:
+    """Wait until every question is settled, or until the timeout."""
+    until, before = time.monotonic() + settle_timeout, -1
     while time.monotonic() < until:
         await asyncio.sleep(2.0)
-        waiting = [one for one in stage.slack.socket.deliveries if not one.acked.is_set()]
-        books = await asyncio.to_thread(read_books, stage.postgres.url)
-        open_turns = sum(row.state in OPEN for row in books.turns)
-        if not waiting and not open_turns and before == len(books.ledger):
+        waiting = [one for one in environment.slack.socket.deliveries if not one.acked.is_set()]
+        database = await asyncio.to_thread(read_database, environment.postgres.admin_url)
+        open_turns = sum(row.state in OPEN for row in database.turns)
+        if not waiting and not open_turns and before == len(database.ledger):
             return
-        before = len(books.ledger)
+        before = len(database.ledger)
 
 
-async def _tell(stage: Environment, wreck: Faults, note: Callable[[str], None]) -> None:
+async def _report_progress(environment: Environment, faults: Faults, note: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(15)
-        crowd = stage.crowd
+        users = environment.users
         note(
-            f"{len(crowd.questions)} questions, {crowd.events} events, {wreck.kills} kills, {wreck.crashes} crashes, "
-            f"{len(wreck.fleet.ready)} serving, load {os.getloadavg()[0]:.1f}"
+            f"{len(users.questions)} questions, {users.events} events, {faults.kills} kills, {faults.crashes} crashes, "
+            f"{len(faults.pool.ready)} serving, load {os.getloadavg()[0]:.1f}"
         )

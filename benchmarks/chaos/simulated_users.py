@@ -1,4 +1,4 @@
-"""The people: they ask in threads, channels and direct messages; what they say arrives twice, late and out of order."""
+"""Simulates users who ask in threads, channels and direct messages; messages arrive twice, late and out of order."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tests.doubles.slack_world import Channel as SlackChannel
 
 TAG = re.compile(r"Q\d{6}")
 SENTENCE = re.compile(r"(Q\d{6}) s(\d+) of (\d+)\b")
-DUPLICATES = 0.3
-LATE = 0.3
-"""Share of the messages that arrive up to ``LATE_SECONDS`` later than they were said."""
+DUPLICATE_SHARE = 0.3
+LATE_SHARE = 0.3
+"""Share of the messages that arrive up to ``LATE_SECONDS`` late."""
 LATE_SECONDS = 1.0
-DUPLICATE_WITHIN = 20.0
-LINKED = 0.05
-EDITED, DELETED = 0.03, 0.02
-"""Shares of Slack's questions that are changed or taken back within ``CHANGED_WITHIN`` seconds. Discord tells such
-things once and never again, so a run in which processes die cannot promise them there."""
-CHANGED_WITHIN = 6.0
-CHANNELS, PEOPLE, GREETED = 8, 24, 6
+DUPLICATE_WITHIN_SECONDS = 20.0
+LINK_SHARE = 0.05
+EDITED_SHARE, DELETED_SHARE = 0.03, 0.02
+"""Shares of Slack's questions that are edited or deleted within ``EDIT_WITHIN_SECONDS`` seconds. Discord reports such
+changes only once, so they can be lost while processes die."""
+EDIT_WITHIN_SECONDS = 6.0
+CHANNELS, PEOPLE, FIRST_DM_USERS = 8, 24, 6
 
 PlatformName = Literal["slack", "discord"]
 
 
 @dataclass
 class Question:
-    """What somebody asked. ``thread`` names the conversation; ``asked_at`` is monotonic."""
+    """A question of a user. ``thread`` names the conversation; ``asked_at`` is monotonic."""
 
     tag: str
     platform: PlatformName
@@ -47,87 +47,89 @@ class Question:
     message_id: str
     asked_at: float
     message: Message | DiscordMessage
-    changed_from: str = ""
-    """The tag that it had before it was edited: nothing of an answer to that may stand."""
-    withdrawn: bool = False
-    """It was deleted: no answer may stand."""
+    edited_from: str = ""
+    """The tag before the question was edited; no answer to that may be shown."""
+    deleted: bool = False
+    """The question was deleted; no answer may be shown."""
 
 
 @dataclass
 class Conversation:
-    """A thread in the making."""
+    """A thread with its questions so far."""
 
     first: Question
     questions: list[Question] = field(default_factory=list)
 
 
 class People(Protocol):
-    """The people of one platform."""
+    """The users of one platform."""
 
     def open(self, tag: str) -> Question:
-        """Say something to the bot in a channel or a DM; it is not announced yet."""
+        """Write a message to the bot in a channel or a DM, without announcing it yet."""
 
     def follow(self, first: Question, tag: str) -> Question | None:
-        """Say something more in the same thread; None while that is not possible yet."""
+        """Write another message in the same thread; return None while that is not possible yet."""
 
     async def announce(self, question: Question) -> int:
-        """Tell the bot, as the platform does; the number of events. Twice is a duplicate."""
+        """Send the events of a message as the platform does; return their number. A second call makes duplicates."""
 
-    async def change(self, question: Question, tag: str) -> int:
-        """Ask something else in the same message; the number of events."""
+    async def edit(self, question: Question, tag: str) -> int:
+        """Edit the message to ask something else; return the number of events."""
 
-    async def withdraw(self, question: Question) -> int:
-        """Delete the message; the number of events."""
+    async def delete(self, question: Question) -> int:
+        """Delete the message; return the number of events."""
 
-    def tidy(self) -> None:
-        """Forget what only grows."""
+    def trim(self) -> None:
+        """Discard records that only grow."""
 
 
-def sentences(tag: str) -> int:
-    """How long the answer to a question is."""
-    chance = random.Random(tag).random()
-    return random.Random(tag + "n").randint(3, 8) if chance < 0.75 else 20 if chance < 0.92 else 70
+def sentence_count(tag: str) -> int:
+    """Return the number of sentences of the answer to a question."""
+    share = random.Random(tag).random()
+    return random.Random(tag + "n").randint(3, 8) if share < 0.75 else 20 if share < 0.92 else 70
 
 
 def script(seen: Seen) -> Reply:
-    """The model: every sentence of an answer carries the tag of its question and its number."""
+    """Return the model's answer: every sentence has the tag of its question and its number."""
     last = seen.messages[-1][1] if seen.messages else ""
     if last.rstrip().endswith("</messages>"):
         return Reply("They asked for rules and were told them.", piece=20, pause=0.01)
     tags = TAG.findall(last)
     tag = tags[-1] if tags else "Q000000"
-    many = sentences(tag)
-    text = "\n\n".join(f"{tag} s{at} of {many}: everybody has 30 days of leave." for at in range(1, many + 1)) + " [1]"
+    count = sentence_count(tag)
+    text = (
+        "\n\n".join(f"{tag} s{at} of {count}: everybody has 30 days of leave." for at in range(1, count + 1)) + " [1]"
+    )
     pause = random.Random(tag + "p").uniform(0.01, 0.12)
     return Reply(text, piece=max(24, len(text) // 15), pause=pause)
 
 
 class SlackPeople:
-    """People in a Slack workspace."""
+    """Users in a Slack workspace."""
 
-    def __init__(self, slack: SlackDouble, chance: random.Random) -> None:
+    def __init__(self, slack: SlackDouble, rng: random.Random) -> None:
         self._slack = slack
-        self._chance = chance
+        self._rng = rng
         self._people = [User(f"U0CROWD{number:02}", f"person{number}") for number in range(PEOPLE)]
         slack.world.users |= {user.id: user for user in self._people}
         members = {user.id for user in self._people} | {BOT_USER}
-        made = [SlackChannel(f"C0CHAOS{number}", f"chaos{number}", members=members) for number in range(CHANNELS)]
-        slack.world.channels |= {channel.id: channel for channel in made}
-        self._channels = made
+        channels = [SlackChannel(f"C0CHAOS{number}", f"chaos{number}", members=members) for number in range(CHANNELS)]
+        slack.world.channels |= {channel.id: channel for channel in channels}
+        self._channels = channels
 
     def open(self, tag: str) -> Question:
-        user = self._chance.choice(self._people)
-        if self._chance.random() < 0.15:
+        user = self._rng.choice(self._people)
+        if self._rng.random() < 0.15:
             return self._say(self._slack.world.direct(user.id).id, user.id, f"what is the rule in case {tag}?", tag)
         text = f"{self._slack.bot} what is the rule in case {tag}?"
-        if self._chance.random() < LINKED:
+        if self._rng.random() < LINK_SHARE:
             text += " See <https://example.com/case>"
-        return self._say(self._chance.choice(self._channels).id, user.id, text, tag)
+        return self._say(self._rng.choice(self._channels).id, user.id, text, tag)
 
     def follow(self, first: Question, tag: str) -> Question | None:
-        known = any(f"{first.tag} s" in reply.shown for reply in self._slack.replies(_slack(first)))
-        mention = "" if known and self._chance.random() < 0.6 else f"{self._slack.bot} "
-        user, message = self._chance.choice(self._people).id, _slack(first)
+        answered = any(f"{first.tag} s" in reply.shown for reply in self._slack.replies(_slack(first)))
+        mention = "" if answered and self._rng.random() < 0.6 else f"{self._slack.bot} "
+        user, message = self._rng.choice(self._people).id, _slack(first)
         if message.channel.startswith("D"):
             user, mention = message.user, ""
         return self._say(message.channel, user, f"{mention}and in case {tag}?", tag, message.ts)
@@ -140,7 +142,7 @@ class SlackPeople:
 
     async def announce(self, question: Question) -> int:
         message = _slack(question)
-        if question.withdrawn:
+        if question.deleted:
             return 0
         self._slack.announce(message)
         if "<https:" in message.now.text:
@@ -148,18 +150,18 @@ class SlackPeople:
         mentioned = self._slack.bot in message.now.text and not message.channel.startswith("D")
         return 1 + mentioned + ("<https:" in message.now.text)
 
-    async def change(self, question: Question, tag: str) -> int:
+    async def edit(self, question: Question, tag: str) -> int:
         message = _slack(question)
-        question.tag, question.changed_from = tag, question.tag
-        await self._slack.edit(message, message.now.text.replace(question.changed_from, tag))
+        question.tag, question.edited_from = tag, question.tag
+        await self._slack.edit(message, message.now.text.replace(question.edited_from, tag))
         return 1
 
-    async def withdraw(self, question: Question) -> int:
-        question.withdrawn = True
+    async def delete(self, question: Question) -> int:
+        question.deleted = True
         await self._slack.delete(_slack(question))
         return 1
 
-    def tidy(self) -> None:
+    def trim(self) -> None:
         self._slack.calls.clear()
 
 
@@ -169,30 +171,30 @@ def _slack(question: Question) -> Message:
 
 
 class DiscordPeople:
-    """People on a Discord server."""
+    """Users on a Discord server."""
 
-    def __init__(self, discord: DiscordDouble, chance: random.Random) -> None:
+    def __init__(self, discord: DiscordDouble, rng: random.Random) -> None:
         self._discord = discord
-        self._chance = chance
+        self._rng = rng
         self._people = [discord.world.add_user(f"Person {number}") for number in range(PEOPLE)]
         self._channels = [discord.world.add_channel(f"chaos-{number}") for number in range(CHANNELS)]
         self.greeted: list[DiscordUser] = []
-        """Who has had an answer in a direct message. A bot cannot ask Discord who else wrote to it: the very first
-        message of somebody that comes while no process can store it is out of reach."""
+        """Users who have an answer in a direct message. A bot cannot ask Discord who else wrote to it, so a user's very
+        first direct message is lost if no process can store it."""
 
     def greet(self, number: int, tag: str) -> Question:
-        """The first direct message of a person."""
+        """Write the first direct message of a user."""
         user = self._people[number]
         self.greeted.append(user)
         return self._say(self._discord.world.dm(user), user, f"what is the rule in case {tag}?", tag)
 
     def open(self, tag: str) -> Question:
-        user = self._chance.choice(self._people)
-        if self.greeted and self._chance.random() < 0.1:
-            user = self._chance.choice(self.greeted)
+        user = self._rng.choice(self._people)
+        if self.greeted and self._rng.random() < 0.1:
+            user = self._rng.choice(self.greeted)
             place, text = self._discord.world.dm(user), f"what is the rule in case {tag}?"
         else:
-            place, text = self._chance.choice(self._channels), f"{self._discord.bot.mention} what about case {tag}?"
+            place, text = self._rng.choice(self._channels), f"{self._discord.bot.mention} what about case {tag}?"
         return self._say(place, user, text, tag)
 
     def follow(self, first: Question, tag: str) -> Question | None:
@@ -203,8 +205,8 @@ class DiscordPeople:
         thread = self._discord.thread(message)
         if thread is None:
             return None
-        mention = "" if self._chance.random() < 0.6 else f"{self._discord.bot.mention} "
-        question = self._say(thread, self._chance.choice(self._people), f"{mention}and in case {tag}?", tag)
+        mention = "" if self._rng.random() < 0.6 else f"{self._discord.bot.mention} "
+        question = self._say(thread, self._rng.choice(self._people), f"{mention}and in case {tag}?", tag)
         question.thread, question.channel_id = first.thread, first.channel_id
         return question
 
@@ -219,17 +221,17 @@ class DiscordPeople:
         await self._discord.redeliver(_discord(question))
         return 1
 
-    def tidy(self) -> None:
-        """Close the books of sessions that ended, and archive threads that are done, as Discord does."""
+    def trim(self) -> None:
+        """Remove closed gateway sessions and recorded calls."""
         sessions = self._discord.gateway.sessions
         for session in [session for session in sessions.values() if session.socket is None]:
             del sessions[session.id]
         self._discord.rest.calls.clear()
 
-    async def change(self, question: Question, tag: str) -> int:
+    async def edit(self, question: Question, tag: str) -> int:
         return 0
 
-    async def withdraw(self, question: Question) -> int:
+    async def delete(self, question: Question) -> int:
         return 0
 
 
@@ -239,95 +241,95 @@ def _discord(question: Question) -> DiscordMessage:
 
 
 class SimulatedUsers:
-    """Asks until as many events were sent as were asked for, spread evenly over the time.
+    """Asks questions until the given number of events is reached, spread evenly over the time.
 
-    ``conversations`` go on at once, each for at most ``longest`` questions; ``follows`` is the share of the questions
-    that go on with one.
+    ``conversations`` go on at once, each with at most ``max_questions`` questions. ``follow_up_share`` is the share of
+    the questions that continue one.
     """
 
-    def __init__(self, people: dict[PlatformName, People], chance: random.Random) -> None:
-        self.conversations, self.longest, self.follows = 60, 10, 0.6
+    def __init__(self, people: dict[PlatformName, People], rng: random.Random) -> None:
+        self.conversations, self.max_questions, self.follow_up_share = 60, 10, 0.6
         self.questions: list[Question] = []
         self.events = 0
         self.duplicates = 0
         self.people = people
-        self._chance = chance
-        self._talking: list[Conversation] = []
-        self._saying: set[asyncio.Task[None]] = set()
+        self._rng = rng
+        self._conversations: list[Conversation] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def greet(self, people: DiscordPeople) -> None:
-        """Some people say their first word to the bot while nothing breaks yet."""
-        for number in range(GREETED):
+        """Let some users write their first direct messages before faults are injected."""
+        for number in range(FIRST_DM_USERS):
             question = people.greet(number, f"Q{len(self.questions) + 1:06}")
             self.questions.append(question)
             self.events += await people.announce(question)
 
     async def ask(self, events: int, seconds: float) -> None:
-        """Ask for ``seconds``; returns once everything was announced, its duplicates included."""
+        """Ask for ``seconds``; return after everything was announced, including duplicates."""
         start, before = time.monotonic(), self.events
         while self.events - before < events:
             due = events * (time.monotonic() - start) / seconds
             if self.events - before < due:
-                self._one()
+                self._ask_one()
             await asyncio.sleep(min(0.02, seconds / events))
-            if self._chance.random() < 0.002:
-                self.tidy()
-        await self.quiet()
+            if self._rng.random() < 0.002:
+                self.trim()
+        await self.wait_until_delivered()
 
-    async def quiet(self) -> None:
+    async def wait_until_delivered(self) -> None:
         """Wait until the last duplicate was sent."""
-        while self._saying:
-            await asyncio.wait(set(self._saying))
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
 
-    def tidy(self) -> None:
+    def trim(self) -> None:
         for people in self.people.values():
-            people.tidy()
+            people.trim()
 
-    def _one(self) -> None:
-        question = self._next(f"Q{len(self.questions) + 1:06}")
+    def _ask_one(self) -> None:
+        question = self._next_question(f"Q{len(self.questions) + 1:06}")
         if question is None:
             return
         self.questions.append(question)
-        delay = self._chance.uniform(0, LATE_SECONDS) if self._chance.random() < LATE else 0.0
-        self._later(question, delay)
-        self._perhaps_changed(question)
-        while self._chance.random() < DUPLICATES:
+        delay = self._rng.uniform(0, LATE_SECONDS) if self._rng.random() < LATE_SHARE else 0.0
+        self._announce_later(question, delay)
+        self._maybe_edit_or_delete(question)
+        while self._rng.random() < DUPLICATE_SHARE:
             self.duplicates += 1
-            self._later(question, self._chance.uniform(0, DUPLICATE_WITHIN))
+            self._announce_later(question, self._rng.uniform(0, DUPLICATE_WITHIN_SECONDS))
 
-    def _perhaps_changed(self, question: Question) -> None:
-        """Some questions are edited or deleted while they are answered, or after."""
-        roll, wait = self._chance.random(), LATE_SECONDS + self._chance.uniform(0, CHANGED_WITHIN)
+    def _maybe_edit_or_delete(self, question: Question) -> None:
+        """Edit or delete some questions while they are answered, or afterwards."""
+        roll, wait = self._rng.random(), LATE_SECONDS + self._rng.uniform(0, EDIT_WITHIN_SECONDS)
         people = self.people[question.platform]
         opens = question.thread.endswith(f"/{question.message_id}")
-        if question.platform != "slack" or roll >= EDITED + DELETED or (opens and roll < DELETED):
+        if question.platform != "slack" or roll >= EDITED_SHARE + DELETED_SHARE or (opens and roll < DELETED_SHARE):
             return
 
-        async def change() -> None:
+        async def edit() -> None:
             await asyncio.sleep(wait)
-            if roll < DELETED:
-                self.events += await people.withdraw(question)
+            if roll < DELETED_SHARE:
+                self.events += await people.delete(question)
             else:
-                self.events += await people.change(question, f"Q9{question.tag[2:]}")
+                self.events += await people.edit(question, f"Q9{question.tag[2:]}")
 
-        self._in_background(change())
+        self._in_background(edit())
 
-    def _next(self, tag: str) -> Question | None:
-        if self._talking and self._chance.random() < self.follows:
-            talk = self._chance.choice(self._talking)
-            question = self.people[talk.first.platform].follow(talk.first, tag)
+    def _next_question(self, tag: str) -> Question | None:
+        if self._conversations and self._rng.random() < self.follow_up_share:
+            conversation = self._rng.choice(self._conversations)
+            question = self.people[conversation.first.platform].follow(conversation.first, tag)
             if question is not None:
-                talk.questions.append(question)
-                if len(talk.questions) >= self._chance.randint(2, self.longest):
-                    self._talking.remove(talk)
+                conversation.questions.append(question)
+                if len(conversation.questions) >= self._rng.randint(2, self.max_questions):
+                    self._conversations.remove(conversation)
                 return question
-        first = self.people[self._chance.choice(list(self.people))].open(tag)
-        self._talking.append(Conversation(first, [first]))
-        if len(self._talking) > self.conversations:
-            self._talking.pop(0)
+        first = self.people[self._rng.choice(list(self.people))].open(tag)
+        self._conversations.append(Conversation(first, [first]))
+        if len(self._conversations) > self.conversations:
+            self._conversations.pop(0)
         return first
 
-    def _later(self, question: Question, delay: float) -> None:
+    def _announce_later(self, question: Question, delay: float) -> None:
         async def say() -> None:
             await asyncio.sleep(delay)
             self.events += await self.people[question.platform].announce(question)
@@ -336,5 +338,5 @@ class SimulatedUsers:
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._saying.add(task)
-        task.add_done_callback(self._saying.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

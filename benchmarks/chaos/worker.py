@@ -1,4 +1,4 @@
-"""One process of the bot, as ``parley slack`` and ``parley discord`` run it, but for its search, which is free."""
+"""Runs one process of the bot like ``parley slack`` and ``parley discord``, with a search that costs nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.crash_points import Tell, Watch, overrides
+from benchmarks.chaos.crash_points import CrashPointWatch, Send, overrides
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.engine.answer import lease
@@ -21,13 +21,13 @@ from bot.platforms.slack import native_streams, surface
 from bot.platforms.slack.app import serve as serve_slack
 from bot.store import leases
 
-PULSE = 0.02
-"""Seconds between two looks at how late the event loop is."""
+LOOP_CHECK_SECONDS = 0.02
+"""Seconds between two checks of the event loop's delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a process is to be. ``platforms``: slack, discord. It dies at the ``at``-th passage of ``point``."""
+    """What a process runs. ``platforms``: slack, discord. It dies at the ``at``-th passage of ``point``."""
 
     name: str
     platforms: tuple[str, ...]
@@ -35,34 +35,35 @@ class Spec:
     log: str
     point: str = ""
     at: int = 1
-    gauged: bool = False
+    sample_load: bool = False
     profile: str = ""
     lease: float = 0.0
-    """Seconds that a lease lasts, with all that follows from it; 0: as it is shipped."""
+    """Seconds that a lease lasts, which other timeouts follow; 0 keeps the default."""
     workspaces: float = 1.0
-    """As many workspaces' worth of edits and of starts of streams as Slack allows; see ``stage.SLACK_PACE``."""
+    """Factor for Slack's limits on edits and started streams, as if for that many workspaces; see
+    ``environment.SLACK_PACE``."""
 
 
-async def work(spec: Spec, tell: Tell) -> None:
-    """Serve until cancelled; tells ``ready`` once every platform is connected."""
+async def work(spec: Spec, send: Send) -> None:
+    """Serve until canceled; report ``ready`` when every platform is connected."""
     if spec.lease:
         _shorten_leases(spec.lease)
-    _allow_as_many(spec.workspaces)
+    _raise_rate_limits(spec.workspaces)
     settings = Settings(_env_file=None, **{**spec.settings, "data_dir": Path("unused")})
-    watched = overrides(Watch(tell, spec.point, spec.at))
+    watched = overrides(CrashPointWatch(send, spec.point, spec.at))
     async with open_app(settings, warm=True, overrides=watched) as app, asyncio.TaskGroup() as group:
         ready = [asyncio.Event() for _ in spec.platforms]
         for platform, event in zip(spec.platforms, ready, strict=True):
             group.create_task(_serve(platform, app, event))
-        if spec.gauged:
-            group.create_task(_gauge(tell))
+        if spec.sample_load:
+            group.create_task(_send_load_samples(send))
         for event in ready:
             await event.wait()
-        tell({"ready": True})
+        send({"ready": True})
 
 
 def _shorten_leases(seconds: float) -> None:
-    """So that a run need not wait for half a minute wherever a process is paused."""
+    """Shorten leases, so that a run does not wait half a minute whenever a process is paused."""
     leases.LEASE = timedelta(seconds=seconds)
     lease.HEARTBEAT_SECONDS, lease.CONFIRM_SECONDS, reply_messages.SHOW_TIMEOUT = (
         seconds / 4,
@@ -71,8 +72,8 @@ def _shorten_leases(seconds: float) -> None:
     )
 
 
-def _allow_as_many(workspaces: float) -> None:
-    """The people are those of many workspaces in one: each would have a budget of its own."""
+def _raise_rate_limits(workspaces: float) -> None:
+    """Raise the rate limits: the users stand for many workspaces, each of which has limits of its own."""
     surface.LIMITS = replace(surface.LIMITS, edits_per_minute=(surface.LIMITS.edits_per_minute or 0) * workspaces)
     native_streams.STARTS_PER_MINUTE = int(native_streams.STARTS_PER_MINUTE * workspaces)
 
@@ -82,18 +83,18 @@ async def _serve(platform: str, app: App, ready: asyncio.Event) -> None:
     await serve(app.dispatcher, app.services, app.settings, ready=ready)
 
 
-async def _gauge(tell: Tell) -> None:
-    """Tell every second how late the loop was, in milliseconds, and what the process uses."""
+async def _send_load_samples(send: Send) -> None:
+    """Report every second how late the loop was, in milliseconds, and what the process uses."""
     late: list[float] = []
-    next_tell = time.monotonic() + 1
+    next_send = time.monotonic() + 1
     while True:
         before = time.perf_counter()
-        await asyncio.sleep(PULSE)
-        late.append(round(1000 * (time.perf_counter() - before - PULSE), 2))
-        if time.monotonic() >= next_tell:
+        await asyncio.sleep(LOOP_CHECK_SECONDS)
+        late.append(round(1000 * (time.perf_counter() - before - LOOP_CHECK_SECONDS), 2))
+        if time.monotonic() >= next_send:
             used = resource.getrusage(resource.RUSAGE_SELF)
-            tell({"late_ms": late, "cpu": used.ru_utime + used.ru_stime, "rss_mb": _rss_mb()})
-            late, next_tell = [], time.monotonic() + 1
+            send({"late_ms": late, "cpu": used.ru_utime + used.ru_stime, "rss_mb": _rss_mb()})
+            late, next_send = [], time.monotonic() + 1
 
 
 def _rss_mb() -> float:

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from bot.cli import ask, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve
+from bot.cli import ask, budget, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve, why
 from bot.cli.command_runtime import explain
 from bot.errors import UsageError
 
@@ -23,7 +23,7 @@ def cli() -> None:
     """
 
 
-for module in (serve, ask, ingest, docs, search, costs, privacy, evaluate, doctor, manifest, database):
+for module in (serve, ask, why, ingest, docs, search, costs, budget, privacy, evaluate, doctor, manifest, database):
     for command in module.COMMANDS:
         cli.add_command(command)
 

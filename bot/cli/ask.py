@@ -1,4 +1,4 @@
-"""The ``parley ask``, ``chat`` and ``why`` commands: ask questions and show the trace of an answer."""
+"""The ``parley ask`` and ``parley chat`` commands: ask questions in the terminal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_app, with_database
+from bot.cli.command_runtime import json_option, print_json, with_app
 from bot.errors import ParleyError, UsageError
 from bot.types.conversation import LOCAL_TENANT, Incoming
 from bot.types.turns import Outcome
 
 if TYPE_CHECKING:
     from bot.app import App
-    from bot.reports.trace import Trace
-    from bot.store.session import Database
 
 USER = "you"
 thread_option = click.option(
@@ -65,34 +63,6 @@ def chat(thread: str | None, user: str) -> None:
     model. Ctrl-D ends the chat.
     """
     with_app(lambda app: _chat(app, thread or _new_thread(), user), warm=True)
-
-
-@click.command()
-@click.argument("turn_id")
-@tenant_option
-@json_option
-def why(turn_id: str, tenant: str, as_json: bool) -> None:
-    """Show how an answer was made: search, passages, model calls, cost and timings.
-
-    'parley ask --json' prints the TURN_ID of an answer.
-    """
-
-    async def load(database: Database) -> Trace | None:
-        from bot.reports.trace import trace_of
-
-        async with database.tenant(tenant) as session:
-            return await trace_of(session, tenant_id=tenant, turn_id=turn_id)
-
-    trace = with_database(load)
-    if trace is None:
-        raise ParleyError(user_messages.unknown_answer(turn_id))
-    if as_json:
-        print_json(trace.as_json())
-        return
-    from bot.cli.output import show_reply
-    from bot.commands.why import reply_of
-
-    show_reply(reply_of(trace))
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:
@@ -201,4 +171,4 @@ async def _handle_line(app: App, line: str, thread: str, user: str, last: str | 
     return (await _answer(app, console.incoming(line, thread=thread, user=user))).turn_id
 
 
-COMMANDS = (ask, chat, why)
+COMMANDS = (ask, chat)

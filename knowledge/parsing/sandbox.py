@@ -1,23 +1,32 @@
-"""Parses files in a separate process with limits, so that a malicious or damaged file cannot harm the bot."""
+"""Parses files in a separate, isolated process, so that a malicious or damaged file cannot harm the bot."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import signal
 import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from knowledge.errors import ParseError
 from knowledge.parsing import worker_protocol
 from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.parsing.process_isolation import Isolation, hide_memory_and_environment
 from knowledge.parsing.worker_process import MAX_MEMORY_BYTES
 from knowledge.types import Document, Fetched
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 30.0
-MAX_RESPONSE_BYTES = 512 * 1024 * 1024
+MAX_RESPONSE_BYTES = 256 * 1024 * 1024
+_INVALID = "the parser returned an invalid result; save the file again or in another format"
+
+log = logging.getLogger(__name__)
+_logged: set[Isolation] = set()
 
 
 class Parser:
@@ -26,10 +35,13 @@ class Parser:
     The process starts with the first file. It starts again after a file that crashed it or exceeded a limit.
     """
 
+    _worker_command: Sequence[str] = ("-m", "knowledge.parsing.worker_process")
+
     def __init__(self, *, seconds: float = TIMEOUT_SECONDS, memory: int = MAX_MEMORY_BYTES) -> None:
         self._seconds = seconds
         self._memory = memory
         self._process: asyncio.subprocess.Process | None = None
+        self._isolation: Isolation | None = None
         self._lock = asyncio.Lock()
 
     async def parse(self, fetched: Fetched) -> Document:
@@ -39,15 +51,45 @@ class Parser:
         metadata = {**parsed.metadata, **fetched.metadata}
         return Document(fetched.uri, fetched.title or parsed.title, parsed.text, parsed.blocks, metadata)
 
+    async def isolation(self) -> Isolation:
+        """Return how the worker process is isolated on this system.
+
+        Raises OSError, EOFError or TimeoutError if it cannot start.
+        """
+        async with self._started_worker():
+            assert self._isolation is not None
+            return self._isolation
+
+    async def unavailable_formats(self) -> list[str]:
+        """Return the formats whose parser cannot be imported in the isolated process, such as for a missing library.
+
+        Raises OSError, EOFError or TimeoutError as above.
+        """
+        async with self._started_worker() as process:
+            response = await _request(process, worker_protocol.frame({"check": True}))
+            return list(map(str, response["unavailable"]))
+
     async def aclose(self) -> None:
         """End the worker process."""
         await self._end()
 
+    @asynccontextmanager
+    async def _started_worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Hold the worker process, and end it after an error, which may have left half of a frame unread."""
+        async with self._lock:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    yield await self._worker()
+            except BaseException:
+                await self._end()
+                raise
+
     async def _parse_in_worker(self, fetched: Fetched) -> ParsedDocument:
-        head = {"name": fetched.uri, "content_type": fetched.content_type, "memory": self._memory}
+        head = {"name": fetched.uri, "content_type": fetched.content_type}
         try:
             async with asyncio.timeout(self._seconds):
                 process = await self._worker()
+                _log_once(self._isolation)
                 response = await _request(process, worker_protocol.frame(head, fetched.data))
         except TimeoutError:
             await self._end()
@@ -55,61 +97,87 @@ class Parser:
                 f"it took longer than {self._seconds:g} seconds to read; split it into smaller files"
             ) from None
         except (OSError, EOFError):
-            await self._end()
+            returncode = await self._end()
+            if returncode == -signal.SIGSYS:
+                log.warning("A file made the parser attempt a forbidden system call: %s", fetched.uri)
+                raise ParseError("it attempted something that no document needs; do not trust this file") from None
             raise ParseError("it crashed the parser; save it again or in another format") from None
+        except (ValueError, RecursionError):
+            await self._end()
+            raise ParseError(_INVALID) from None
         except BaseException:
             await self._end()
             raise
-        if response.get("exhausted"):
+        if response.get("restart"):
             await self._end()
         if "error" in response:
-            raise ParseError(str(response["error"]))
+            raise ParseError(worker_protocol.error_from_json(response))
         try:
             return worker_protocol.document_from_json(response)
         except (KeyError, TypeError, ValueError, AttributeError):
             await self._end()
-            raise ParseError(
-                "the parser returned an invalid result; save the file again or in another format"
-            ) from None
+            raise ParseError(_INVALID) from None
 
     async def _worker(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
+            hide_memory_and_environment()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "knowledge.parsing.worker_process",
+                *self._worker_command,
+                str(self._memory),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
                 cwd=PROJECT_ROOT,
                 env=_environment(),
+                start_new_session=True,
             )
+            self._isolation = Isolation.from_json(await _response(self._process))
         return self._process
 
-    async def _end(self) -> None:
+    async def _end(self) -> int | None:
+        """End the worker process and return its exit status, or None if there was no process."""
         process, self._process = self._process, None
         if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
+            return None
         if process.stdin is not None:
             process.stdin.close()
-        await process.wait()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+        return await process.wait()
 
 
 async def _request(process: asyncio.subprocess.Process, frame: bytes) -> dict[str, Any]:
     """Send one frame and read the response. Raises EOFError if the process ends first or the response is too large."""
     assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write(frame)
     await process.stdin.drain()
+    return await _response(process)
+
+
+async def _response(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Read one frame. Raises EOFError as above, and ValueError or RecursionError if the frame is no JSON object."""
+    assert process.stdout is not None
     lengths = await process.stdout.readexactly(worker_protocol.LENGTHS.size)
     head, body = worker_protocol.LENGTHS.unpack(lengths)
     if head + body > MAX_RESPONSE_BYTES:
         raise EOFError
     content = await process.stdout.readexactly(head + body)
-    response: dict[str, Any] = json.loads(content[:head])
+    response = json.loads(content[:head])
+    if not isinstance(response, dict):
+        raise ValueError("no object")
     return response
+
+
+def _log_once(isolation: Isolation | None) -> None:
+    if isolation is None or isolation in _logged:
+        return
+    _logged.add(isolation)
+    if isolation.complete:
+        log.info("Parser sandbox: %s", isolation)
+    else:
+        log.warning("Parser sandbox: %s. A malicious file %s.", isolation, isolation.risk)
 
 
 def _environment() -> dict[str, str]:
@@ -121,4 +189,5 @@ def _environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": "/nonexistent",
         "MALLOC_ARENA_MAX": "2",
+        **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     }

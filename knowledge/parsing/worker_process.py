@@ -1,7 +1,8 @@
-"""Worker process that parses untrusted files with limited memory and no secrets in its environment.
+"""Worker process that parses untrusted files with limited memory, no network and no files of its own.
 
-Run as ``python -m knowledge.parsing.worker_process``. It reads frames from stdin and answers each on stdout. The parent
-process kills it when a file takes too long.
+Run as ``python -m knowledge.parsing.worker_process BYTES`` with the memory that a file may use. It isolates itself,
+sends a frame that says how, then reads frames from stdin and answers each on stdout. The parent process kills it when a
+file takes too long.
 """
 
 from __future__ import annotations
@@ -10,37 +11,101 @@ import logging
 import os
 import resource
 import sys
+import time
 import warnings
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from knowledge.errors import ParseError
-from knowledge.parsing import parsers, worker_protocol
+from knowledge.parsing import parsers, process_isolation, worker_protocol
 from knowledge.parsing.format_detection import detect
 
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
 """Memory that parsing a file may use beyond what the loaded parser already uses."""
+PARSER_MEMORY_BYTES = 384 * 1024 * 1024
+"""Address space that all parser modules together may use. All of them need 170 MB on x86_64."""
 
 
-def main() -> None:
-    """Respond to frames until stdin ends."""
+def main(*, without: Collection[str] = ()) -> None:
+    """Isolate the process, then respond to frames until stdin ends. ``without`` is for tests of the isolation."""
+    memory = _Memory(int(sys.argv[1]) if len(sys.argv) > 1 else MAX_MEMORY_BYTES)
     responses = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not mix with the responses
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    if process_isolation.LIMITS not in without:
+        memory.limit_for_ever()
+    isolation = process_isolation.isolate(without=without)
+    responses.write(worker_protocol.frame(asdict(isolation)))
+    responses.flush()
     while (received := worker_protocol.read(sys.stdin.buffer)) is not None:
         head, data = received
-        responses.write(worker_protocol.frame(_respond(head, data)))
+        response = _respond(head, data, memory)
+        if memory.is_used_up() or time.process_time() > process_isolation.MAX_CPU_SECONDS / 2:
+            response["restart"] = True
+        responses.write(worker_protocol.frame(response))
         responses.flush()
 
 
-def _respond(head: dict[str, Any], data: bytes) -> dict[str, Any]:
+@dataclass(slots=True)
+class _Memory:
+    """Limits the address space. The file is opened early, because the isolated process cannot open it."""
+
+    per_file: int
+    _at_start: int = 0
+    _statm: int | None = None
+
+    def __post_init__(self) -> None:
+        if sys.platform == "linux":
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._at_start = self._used()
+
+    def limit_for_ever(self) -> None:
+        """Set a limit that code in the process cannot raise."""
+        if self._statm is not None:
+            most = self._at_start + PARSER_MEMORY_BYTES + self.per_file
+            _, hard = resource.getrlimit(resource.RLIMIT_AS)
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+    def limit_for_file(self) -> None:
+        """Allow ``per_file`` bytes beyond what the process uses now."""
+        if self._statm is not None:
+            _, hard = resource.getrlimit(resource.RLIMIT_AS)
+            most = self._used() + self.per_file
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+    def is_used_up(self) -> bool:
+        """Whether earlier files left so much behind that the next one could not use ``per_file`` bytes."""
+        return self._used() > self._at_start + PARSER_MEMORY_BYTES
+
+    def _used(self) -> int:
+        """Return the size of the address space, or 0 on a system that does not tell."""
+        if self._statm is None:
+            return 0
+        return int(os.pread(self._statm, 100, 0).split()[0]) * resource.getpagesize()
+
+
+def _unavailable_formats() -> list[str]:
+    """Import every parser, and return the formats whose parser, or a library of it, cannot be imported."""
+    found: list[str] = []
+    for kind in (*parsers.BINARY_PARSERS, *parsers.TEXT_PARSERS):
+        try:
+            parsers.import_parser(kind)
+        except Exception:
+            found.append(kind)
+    return found
+
+
+def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> dict[str, Any]:
+    if "check" in head:
+        return {"unavailable": _unavailable_formats()}
     name, content_type = str(head["name"]), str(head["content_type"])
     try:
         parsers.import_parser(detect(data, name, content_type))
-        _limit_memory(int(head["memory"]))
+        memory.limit_for_file()
         parsed = parsers.parse(data, name, content_type)
         return worker_protocol.document_to_json(parsed)
     except ParseError as error:
@@ -48,17 +113,10 @@ def _respond(head: dict[str, Any], data: bytes) -> dict[str, Any]:
     except (MemoryError, RecursionError):
         return {
             "error": f"it needs more than {MAX_MEMORY_BYTES // 2**20} MB of memory; split it into smaller files",
-            "exhausted": True,
+            "restart": True,
         }
     except Exception as error:
         return {"error": f"it cannot be read ({type(error).__name__}); save it again or in another format"}
-
-
-def _limit_memory(memory: int) -> None:
-    """Allow ``memory`` bytes of address space beyond what the process uses now."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + memory, hard))
 
 
 if __name__ == "__main__":

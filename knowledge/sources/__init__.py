@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from knowledge.errors import SourceError
 from knowledge.ports import Source
@@ -16,6 +15,7 @@ from knowledge.sources.crawl import CrawlSource
 from knowledge.sources.files import FileSource, FolderSource, UploadSource, open_path
 from knowledge.sources.git import GitSource
 from knowledge.sources.sitemap import SitemapSource
+from knowledge.sources.web_address import require_web_address
 from knowledge.sources.web_page import UrlSource
 
 __all__ = [
@@ -67,9 +67,10 @@ def open_source(
     if _SCHEME.match(spec):
         if not spec.lower().startswith(("http://", "https://")):
             raise SourceError(f"{spec} cannot be fetched; give a URL that starts with http:// or https://.")
-        if urlsplit(spec).path.endswith(".git"):
+        path = require_web_address(spec).raw_path
+        if path.endswith(".git"):
             return GitSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
-        if _SITEMAP.search(urlsplit(spec).path):
+        if _SITEMAP.search(path):
             return SitemapSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
         return UrlSource(spec, fetch_allow=fetch_allow, max_bytes=max_bytes)
     if not files:
@@ -90,6 +91,7 @@ def web_url(location: str, spec: str) -> str:
     url = _without_link_markup(location)
     if not url.lower().startswith(("http://", "https://")):
         raise SourceError(f"{spec} has no URL; write it as {spec.partition(':')[0]}:https://example.org/.")
+    require_web_address(url)
     return url
 
 
@@ -101,6 +103,7 @@ def _without_link_markup(location: str) -> str:
 def _open_repository(location: str, fetch_allow: Sequence[str], max_bytes: int, files: bool) -> Source:
     location = _without_link_markup(location)
     if location.lower().startswith(("http://", "https://")):
+        require_web_address(location)
         return GitSource(location, fetch_allow=fetch_allow, max_bytes=max_bytes)
     if _SCHEME.match(location) or _SSH.match(location):
         raise SourceError("A repository needs a URL with https://, or the path of a folder: git:PATH.")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from knowledge.sources.ip_address_policy import may_fetch
+from knowledge.sources.refused_requests import record_refusal
 
 
 class AddressRefusedError(OSError):
@@ -47,10 +48,18 @@ class CheckedResolver(AbstractResolver):
         return None
 
 
-def check_address(host: str, address: str, allow: Sequence[str]) -> None:
-    """Raise AddressRefusedError, which names the setting that allows the host, if it may not be fetched from."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
+def check_address(host: str, address: str, allow: Sequence[str], *, reason: str = "address") -> None:
+    """Raise AddressRefusedError, which names the setting that allows the host, if it may not be fetched from.
+
+    ``address`` is numeric. Any other text is refused, because the operating system would resolve it again.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        record_refusal(reason, host, address)
+        raise AddressRefusedError(f"{host} has no address that can be checked, so it is not fetched") from None
     if not may_fetch(host, parsed, allow):
+        record_refusal(reason, host, address)
         raise AddressRefusedError(
             f"{host} has the private address {address}, which may not be fetched from; "
             f"an operator can allow it with PARLEY_FETCH_ALLOW={host}"

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from knowledge.errors import SourceError
 from knowledge.sources.files import SKIPPED_EXTENSIONS, too_large
-from knowledge.sources.git_command import Git, require_pinning
-from knowledge.sources.git_remote import pinned_remote
+from knowledge.sources.git_command import Git, GitFailedError, require_pinning
+from knowledge.sources.git_remote import GitRemote, checked_remote
+from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
 
 CLONE_TIMEOUT_SECONDS = 300.0
@@ -55,32 +57,28 @@ class GitSource:
 
     async def fetch(self, known: Known = NOTHING_KNOWN) -> AsyncIterator[Item]:
         """Yield the files of the newest commit, then a Mark that names it. Raises SourceError."""
-        with tempfile.TemporaryDirectory(prefix="parley-git-") as folder:
-            home = Path(folder)
+        async with AsyncExitStack() as stack:
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-git-")))
             if isinstance(self._location, Path):
                 git, repository = Git(home, ceiling=self._location.parent), self._location
             else:
-                git, url = await self._remote(self._location, home)
-                if await self._is_unchanged(git, url, known):
+                remote = await checked_remote(self._location, self._allow)
+                tunnel = await stack.enter_async_context(remote.tunnel())
+                git = await _remote_git(remote, tunnel, home)
+                stack.enter_context(_explain_refusals(tunnel))
+                if await self._is_unchanged(git, remote.url, known):
                     self._found = len(known.documents)
                     for name in known.documents:
                         yield Unchanged(name)
                     yield Mark(known.mark)
                     return
-                repository = await self._clone(git, url)
+                repository = await self._clone(git, remote.url)
             head = await git.run("-C", str(repository), "rev-parse", "--verify", "HEAD^{commit}", seconds=30)
             commit, documents = head.decode().strip(), 0
             async for item in self._files(git, repository, commit, known):
                 documents += not isinstance(item, Failure)
                 yield item
             yield Mark(_mark(commit, documents))
-
-    async def _remote(self, url: str, home: Path) -> tuple[Git, str]:
-        """Return a git that connects only to the address that was checked, and the normalized URL."""
-        url, settings = await pinned_remote(url, self._allow)
-        git = Git(home, protocols="https:http", settings=settings, max_file_blocks=MAX_CLONE_BYTES // _BLOCK_BYTES)
-        await require_pinning(git)
-        return git, url
 
     async def _is_unchanged(self, git: Git, url: str, known: Known) -> bool:
         """Return whether all files of the newest commit are stored already, so that no clone is needed."""
@@ -121,6 +119,30 @@ class GitSource:
                     yield Fetched(name, data, metadata=metadata)
                 else:
                     self._found -= 1
+
+
+async def _remote_git(remote: GitRemote, tunnel: GitTunnel, home: Path) -> Git:
+    """Return a git that connects only to the addresses that were checked. Raises SourceError."""
+    git = Git(
+        home,
+        protocols="https:http",
+        settings=remote.settings,
+        proxy=tunnel.url,
+        max_file_blocks=MAX_CLONE_BYTES // _BLOCK_BYTES,
+    )
+    await require_pinning(git)
+    return git
+
+
+@contextmanager
+def _explain_refusals(tunnel: GitTunnel) -> Iterator[None]:
+    """Turn git's message about a connection that the tunnel refused into the reason."""
+    try:
+        yield
+    except GitFailedError:
+        if tunnel.refusal:
+            raise SourceError(f"{tunnel.refusal}.") from None
+        raise
 
 
 def _mark(commit: str, documents: int) -> str:

@@ -26,7 +26,10 @@ _SAFE_SETTINGS = (
     "core.askPass=",
     "credential.helper=",
     "http.followRedirects=false",
-    "http.proxy=",
+    "transfer.bundleURI=false",
+    "fetch.bundleURI=",
+    "fetch.uriProtocols=",
+    "promisor.acceptFromServer=None",
     "submodule.recurse=false",
     "gc.auto=0",
     "maintenance.auto=false",
@@ -48,6 +51,7 @@ class Git:
     """Runs git commands with a private home folder.
 
     ``protocols``: those that git may speak; ``none`` for a local repository. ``settings``: further git configuration.
+    ``proxy``: the URL of the proxy for every connection; none if empty.
     ``ceiling``: the folder above which git looks for no repository. ``max_file_blocks``: the largest file that git may
     write, in blocks of 512 bytes; None for no limit.
     """
@@ -55,6 +59,7 @@ class Git:
     home: Path
     protocols: str = "none"
     settings: Sequence[str] = ()
+    proxy: str = ""
     ceiling: Path | None = None
     max_file_blocks: int | None = None
 
@@ -113,8 +118,13 @@ class Git:
             "SSH_ASKPASS": "",
             "GCM_INTERACTIVE": "never",
             "GIT_ALLOW_PROTOCOL": self.protocols,
+            # Not an argument of the command, because every user of the computer can read those.
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "http.proxy",
+            "GIT_CONFIG_VALUE_0": self.proxy,
             "GIT_PROTOCOL_FROM_USER": "0",
             "GIT_NO_LAZY_FETCH": "1",
+            "GIT_LFS_SKIP_SMUDGE": "1",
             "GIT_OPTIONAL_LOCKS": "0",
             **({"GIT_CEILING_DIRECTORIES": str(self.ceiling)} if self.ceiling else {}),
         }

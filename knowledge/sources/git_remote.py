@@ -1,38 +1,60 @@
-"""Checks the URL of a remote git repository and pins its host name to the address that was checked."""
+"""Checks the URL of a remote git repository and holds git to the addresses that were checked."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+
+from aiohttp.abc import ResolveResult
 
 from knowledge.errors import SourceError
 from knowledge.sources.checked_resolver import AddressRefusedError, CheckedResolver
-from knowledge.sources.web_client import PageError, check_url
+from knowledge.sources.git_tunnel import GitTunnel
+from knowledge.sources.web_address import require_web_address
 
-_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _PATH = re.compile(r"/[A-Za-z0-9._~%!$&'()*+,;=:@/-]+")
 
 
-async def pinned_remote(url: str, allow: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the normalized URL and the git settings that make git connect to the checked address.
+@dataclass(frozen=True, slots=True)
+class GitRemote:
+    """A repository's normalized URL, which has one meaning for every URL parser, and its checked addresses."""
 
-    The normalized URL has one meaning for every URL parser, so that git cannot read another host from it. Raises
-    SourceError if the URL is not one of a repository, does not resolve or has a private address.
+    url: str
+    host: str
+    port: int
+    addresses: Sequence[ResolveResult]
+    allow: Sequence[str]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The git settings that pin the name to the addresses, should git not use the tunnel."""
+        if ":" in self.host:
+            return ()
+        addresses = ",".join(f"[{each['host']}]" if ":" in each["host"] else each["host"] for each in self.addresses)
+        return (f"http.curloptResolve={self.host}:{self.port}:{addresses}",)
+
+    def tunnel(self) -> GitTunnel:
+        """Return the only way by which git may reach the repository."""
+        return GitTunnel(self.host, self.port, self.addresses, self.allow)
+
+
+async def checked_remote(url: str, allow: Sequence[str]) -> GitRemote:
+    """Check the URL of a repository. Raises SourceError.
+
+    It is an error if the URL is not one of a repository, does not resolve or has a private address.
     """
-    parts = urlsplit(url)
+    address = require_web_address(url)
+    host, port = address.raw_host or "", address.port or 0
+    # The path is taken from the text: a URL with a space or a backslash has several meanings.
+    path = re.sub(r"^[^:]+://[^/?#]*", "", url).partition("#")[0].partition("?")[0]
+    if not _PATH.fullmatch(path):
+        raise SourceError(f"{url} is not the URL of a repository; write it as https://example.org/team/name.git.")
     try:
-        check_url(url, allow)
-        name = (parts.hostname or "").rstrip(".").encode("idna").decode().lower()
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        host = f"[{name}]" if ":" in name else name
-        if not _HOST.fullmatch(host) or not _PATH.fullmatch(parts.path):
-            raise PageError(f"{url} is not the URL of a repository; write it as https://example.org/team/name.git.")
-        resolved = await CheckedResolver(allow).resolve(name, port)
+        addresses = await CheckedResolver(allow).resolve(host, port)
     except AddressRefusedError as error:
         raise SourceError(f"{error}.") from None
     except (OSError, UnicodeError, ValueError):
         raise SourceError(f"{url} cannot be reached; check the URL and the network.") from None
-    addresses = ",".join(f"[{each['host']}]" if ":" in each["host"] else each["host"] for each in resolved)
-    settings = () if ":" in name else (f"http.curloptResolve={name}:{port}:{addresses}",)
-    return f"{parts.scheme}://{host}:{port}{parts.path}", settings
+    bracketed = f"[{host}]" if ":" in host else host
+    return GitRemote(f"{address.scheme}://{bracketed}:{port}{path}", host, port, addresses, allow)

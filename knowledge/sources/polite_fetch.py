@@ -48,6 +48,7 @@ class PoliteFetcher:
         refused: tuple[str, ...] = REFUSED_TYPES,
     ) -> Page | NotModified:
         """Fetch a page unless it has not changed since ``earlier``. Raises PageError, RobotsDisallowedError."""
+        self._client.require_allowed(url)
         if not await self._robots.allows(url):
             raise RobotsDisallowedError(
                 f"The site's robots.txt does not allow programs to read {url}; add other pages."

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from protego import Protego
 
+from knowledge.sources.web_address import parse_web_address
 from knowledge.sources.web_client import PageError, WebClient
 
 ROBOT_NAME = "Parley"
@@ -15,9 +14,8 @@ _DISALLOW_ALL = "User-agent: *\nDisallow: /"
 
 
 def origin(url: str) -> str:
-    """Return the scheme, host and port of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    """Return the scheme, host and port of a URL as they are dialed. Raises WebAddressError."""
+    return str(parse_web_address(url).origin())
 
 
 class RobotsTxt:

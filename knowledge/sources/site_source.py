@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from knowledge.sources.polite_fetch import PAUSE_SECONDS, PoliteFetcher, Sleep
+from knowledge.sources.web_address import WebAddressError, parse_web_address
 from knowledge.sources.web_client import WebClient
 
 MAX_PAGES = 1_000
 
 
 def site_of(url: str) -> tuple[str, int | None]:
-    """Return host and port, which identify a site. The port is None for http and https on their default ports."""
-    parts = urlsplit(url)
+    """Return the host and port that are dialed for a URL, which identify a site.
+
+    The port is None for http and https on their default ports, and -1 if the URL is not a web URL.
+    """
     try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return (parts.hostname or "").rstrip(".").lower(), None if port == default else port
+        address = parse_web_address(url)
+    except WebAddressError:
+        return "", -1
+    return address.raw_host or "", None if address.is_default_port() else address.port
 
 
 class SiteSource:

@@ -9,11 +9,12 @@ from knowledge.errors import SourceError
 from knowledge.sources.polite_fetch import PoliteFetcher
 from knowledge.sources.site_source import SiteSource, site_of
 from knowledge.sources.sitemap_parser import Sitemap, SitemapEntry, parse_sitemap
-from knowledge.sources.web_client import NotModified, PageError, page_document
+from knowledge.sources.web_client import NotModified, PageError, RedirectFilter, page_document
 from knowledge.types import NOTHING_KNOWN, Earlier, Failure, Fetched, Known, Unchanged
 
 MAX_SITEMAPS = 200
 """Sitemaps of an index that are read."""
+_OTHER_HOST = "it is on another host than the sitemap; add it by its own URL."
 _REFUSED_TYPES = ("image/", "audio/", "video/", "font/")
 
 
@@ -50,36 +51,44 @@ class SitemapSource(SiteSource):
     async def _page(
         self, fetcher: PoliteFetcher, entry: SitemapEntry, earlier: Earlier | None
     ) -> Fetched | Unchanged | Failure:
-        if _site_without_www(entry.url) != _site_without_www(self._start_url):
-            return Failure(entry.url, "it is on another host than the sitemap; add it by its own URL.")
+        if not self._is_own(entry.url):
+            return Failure(entry.url, _OTHER_HOST)
         if earlier is not None and entry.is_older_than(earlier.fetched_at):
             return Unchanged(entry.url)
         try:
             page = await fetcher.get_if_modified(
                 entry.url,
                 earlier,
-                may_redirect=lambda to: _site_without_www(to) == _site_without_www(self._start_url),
+                may_redirect=self._is_own,
             )
         except PageError as error:
             return Failure(entry.url, str(error))
         return Unchanged(entry.url) if isinstance(page, NotModified) else page_document(entry.url, page)
 
+    def _is_own(self, url: str) -> bool:
+        """Return whether the URL is on the sitemap's own host, with or without ``www``."""
+        return _site_without_www(url) == _site_without_www(self._start_url)
+
     async def _list_pages(self, fetcher: PoliteFetcher) -> tuple[dict[str, SitemapEntry], list[Failure]]:
         """Return every listed page once, by URL, and a failure for each sitemap of an index that cannot be read."""
-        first = await self._sitemap(fetcher, self._start_url)
+        first = await self._sitemap(fetcher, self._start_url, may_redirect=None)
         pages = {entry.url: entry for entry in first.pages}
         failures: list[Failure] = []
         for entry in first.sitemaps[:MAX_SITEMAPS]:
             if len(pages) > self._max_pages:
                 break
+            if not self._is_own(entry.url):
+                failures.append(Failure(entry.url, _OTHER_HOST))
+                continue
             try:
-                pages |= {page.url: page for page in (await self._sitemap(fetcher, entry.url)).pages}
+                listed = await self._sitemap(fetcher, entry.url, may_redirect=self._is_own)
+                pages |= {page.url: page for page in listed.pages}
             except SourceError as error:
                 failures.append(Failure(entry.url, str(error)))
         return pages, failures
 
-    async def _sitemap(self, fetcher: PoliteFetcher, url: str) -> Sitemap:
-        page = await fetcher.get(url, refused=_REFUSED_TYPES)
+    async def _sitemap(self, fetcher: PoliteFetcher, url: str, *, may_redirect: RedirectFilter | None) -> Sitemap:
+        page = await fetcher.get(url, may_redirect=may_redirect, refused=_REFUSED_TYPES)
         return await asyncio.to_thread(parse_sitemap, page.data, url)
 
 

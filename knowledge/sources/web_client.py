@@ -1,4 +1,4 @@
-"""Fetches web pages within limits of size, time and redirects. Checks the address again at every redirect.
+"""Fetches web pages within limits of size, time and redirects. Every connection is checked as it is dialed.
 
 Sends conditional requests, so that a page that did not change is not transferred again.
 """
@@ -9,12 +9,15 @@ import ipaddress
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
+from yarl import URL
 
 from knowledge.errors import SourceError
-from knowledge.sources.checked_resolver import AddressRefusedError, CheckedResolver, check_address
+from knowledge.sources.checked_connection import CheckedConnector
+from knowledge.sources.checked_resolver import AddressRefusedError, check_address
+from knowledge.sources.web_address import WebAddressError, require_web_address
 from knowledge.types import Earlier, Fetched
 
 MAX_REDIRECTS = 5
@@ -52,6 +55,12 @@ class NoTextError(PageError):
     """The content type of the page has no text."""
 
 
+class AddressNotAllowedError(PageError):
+    """The page, or what it redirects to, is at an address that may not be fetched from."""
+
+    temporary = False
+
+
 class RedirectRefusedError(PageError):
     """The page redirects to a URL that the caller does not allow."""
 
@@ -84,7 +93,7 @@ class WebClient:
 
     async def __aenter__(self) -> WebClient:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=CheckedResolver(self._allow), use_dns_cache=False),
+            connector=CheckedConnector(self._allow),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._seconds),
             trust_env=False,
@@ -116,11 +125,18 @@ class WebClient:
         try:
             return await self._follow(url, earlier, may_redirect, refused)
         except AddressRefusedError as error:
-            raise PageError(f"{error}.") from None
+            raise AddressNotAllowedError(f"{error}.") from None
         except TimeoutError:
             raise PageError(f"{url} did not answer within {self._seconds:g} seconds; try again later.") from None
         except (aiohttp.ClientError, OSError, ValueError, UnicodeError) as error:
-            raise PageError(_connection_problem(url, error)) from None
+            raise _connection_problem(url, error) from None
+
+    def require_allowed(self, url: str) -> None:
+        """Raise PageError if the URL may not be fetched, as far as can be known without contacting anything."""
+        try:
+            check_url(url, self._allow)
+        except AddressRefusedError as error:
+            raise AddressNotAllowedError(f"{error}.") from None
 
     async def _follow(
         self, requested: str, earlier: Earlier | None, may_redirect: RedirectFilter | None, refused: tuple[str, ...]
@@ -129,9 +145,9 @@ class WebClient:
         assert self._session is not None, "WebClient is used outside of its context"
         url = requested
         for _ in range(MAX_REDIRECTS + 1):
-            check_url(url, self._allow)
+            address = check_url(url, self._allow)
             conditions = _conditional_headers(requested, url, earlier)
-            async with self._session.get(url, allow_redirects=False, headers=conditions) as response:
+            async with self._session.get(address, allow_redirects=False, headers=conditions) as response:
                 if response.status == 304 and conditions:
                     return NotModified(url)
                 if response.status not in (301, 302, 303, 307, 308):
@@ -161,21 +177,22 @@ class WebClient:
         return Page(str(response.url), bytes(data), content_type, headers)
 
 
-def check_url(url: str, allow: Sequence[str]) -> None:
-    """Raise PageError if this is not a web URL, and AddressRefusedError if its host is a private IP address.
+def check_url(url: str, allow: Sequence[str]) -> URL:
+    """Return the normalized URL, without contacting anything.
 
-    IP addresses in a URL never reach the resolver, so they are checked here.
+    Raises PageError if it is not a web URL, and AddressRefusedError if its host is a private IP address.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise PageError(f"{url} is not a web address; give a URL that starts with http:// or https://.")
-    if parts.username or parts.password:
-        raise PageError("A URL with a name or password in it is not fetched; leave them out.")
     try:
-        ipaddress.ip_address(parts.hostname)
+        address = require_web_address(url)
+    except WebAddressError as error:
+        raise AddressNotAllowedError(str(error)) from None
+    host = address.raw_host or ""
+    try:
+        ipaddress.ip_address(host)
     except ValueError:
-        return
-    check_address(parts.hostname, parts.hostname, allow)
+        return address
+    check_address(host, host, allow)
+    return address
 
 
 def page_document(uri: str, page: Page, memo: str = "") -> Fetched:
@@ -196,13 +213,13 @@ def _conditional_headers(requested: str, url: str, earlier: Earlier | None) -> d
     return {header: earlier.metadata[name] for name, _, header in _VALIDATORS if name in earlier.metadata}
 
 
-def _connection_problem(url: str, error: Exception) -> str:
+def _connection_problem(url: str, error: Exception) -> PageError:
     """Describe the error in one line. A refused address that aiohttp's connector wrapped keeps its own message."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, AddressRefusedError):
-            return f"{cause}."
+            return AddressNotAllowedError(f"{cause}.")
         cause = getattr(cause, "os_error", None) or cause.__cause__
     if isinstance(error, aiohttp.ClientConnectorError | socket.gaierror):
-        return f"{url} cannot be reached; check the URL and the network."
-    return f"{url} cannot be read ({type(error).__name__}); check the URL."
+        return PageError(f"{url} cannot be reached; check the URL and the network.")
+    return PageError(f"{url} cannot be read ({type(error).__name__}); check the URL.")

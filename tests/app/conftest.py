@@ -1,4 +1,4 @@
-"""The whole app on a fresh database, with a small handbook of its own and, where asked for, real SDKs on a double."""
+"""Provides the whole app on a fresh database with a small handbook, without a model or with real SDKs and a double."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from bot.app import App, open_app
@@ -20,6 +22,7 @@ from knowledge.sources import open_source
 from tests.doubles.models import ModelDouble
 
 Ask = Callable[..., Awaitable[Outcome]]
+Everything = Callable[[], Awaitable[str]]
 
 RULES = {
     "travel.md": "# Travel\n\n## Hotels\n\nA hotel in Lisbon may cost 180 EUR a night. In Oslo it may cost 190 EUR.\n",
@@ -46,13 +49,13 @@ async def models() -> AsyncIterator[ModelDouble]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    """No key, no token."""
+    """Return settings without keys and tokens."""
     return Settings(_env_file=None, database_url=SecretStr(database_url), data_dir=tmp_path)
 
 
 @pytest.fixture
 def both(settings: Settings, models: ModelDouble) -> Settings:
-    """Both providers, at the double."""
+    """Return settings with both providers, at the double."""
     return settings.model_copy(
         update={
             "anthropic_api_key": SecretStr(models.anthropic_key),
@@ -63,7 +66,7 @@ def both(settings: Settings, models: ModelDouble) -> Settings:
     )
 
 
-async def opened(settings: Settings, handbook: Path) -> AsyncIterator[App]:
+async def open_ingested_app(settings: Settings, handbook: Path) -> AsyncIterator[App]:
     async with open_app(settings) as app:
         source = open_source(str(handbook), fetch_allow=(), max_bytes=10**6, files=True)
         report = await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
@@ -73,14 +76,30 @@ async def opened(settings: Settings, handbook: Path) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def app(settings: Settings, handbook: Path) -> AsyncIterator[App]:
-    async for made in opened(settings, handbook):
-        yield made
+    async for opened_app in open_ingested_app(settings, handbook):
+        yield opened_app
 
 
 @pytest.fixture
 async def app_with_models(both: Settings, handbook: Path) -> AsyncIterator[App]:
-    async for made in opened(both, handbook):
-        yield made
+    async for opened_app in open_ingested_app(both, handbook):
+        yield opened_app
+
+
+@pytest.fixture
+def everything(admin_database_url: str) -> Everything:
+    """Return a function that returns every row of every table, of all tenants, as text."""
+
+    async def read() -> str:
+        async with await psycopg.AsyncConnection.connect(admin_database_url) as connection:
+            tables = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            rows: list[str] = []
+            for (name,) in await tables.fetchall():
+                statement = sql.SQL("SELECT to_jsonb(t)::text FROM {} t").format(sql.Identifier(name))
+                rows += [row[0] for row in await (await connection.execute(statement)).fetchall()]
+        return "\n".join(rows)
+
+    return read
 
 
 def key(thread: str = "t1", channel: str = "general") -> ThreadKey:
@@ -94,7 +113,7 @@ def incoming(text: str, thread: ThreadKey, *, user: str = "ann", wish: Tier | No
 async def ask(
     app: App, text: str, thread: str = "t1", *, user: str = "ann", channel: str = "general", wish: Tier | None = None
 ) -> Outcome:
-    """Ask, and wait for the end and for what follows it."""
+    """Ask a question, and wait for its answer and the background work after it."""
     turn = await app.dispatcher.accept(incoming(text, key(thread, channel), user=user, wish=wish))
     assert turn is not None
     outcome = await app.dispatcher.start(turn, NullSurface())

@@ -1,4 +1,4 @@
-"""Questions through the whole app, over the real SDKs to a double of the providers."""
+"""Tests answers of the whole app, with real SDKs and the provider double."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_thread_reads_its_prefix_from_the_cache(app_with_models: App, mo
     assert sum("<passages>" in said for _, said in seen.messages) == 1
 
 
-async def test_the_strong_model_is_asked_for_what_is_complex_or_wished(app_with_models: App) -> None:
+async def test_complex_questions_and_explicit_requests_use_the_strong_model(app_with_models: App) -> None:
     complex_question = "Compare the rules for leave and for dogs, and explain step by step why they differ."
     outcome = await ask(app_with_models, complex_question, "a")
     assert outcome.route is not None
@@ -86,7 +86,7 @@ async def test_the_strong_model_is_asked_for_what_is_complex_or_wished(app_with_
     assert (wished.route.model, wished.route.reason) == ("claude-sonnet-5-5", "asked for the strong model")
 
 
-async def test_the_other_provider_answers_when_one_breaks_off(app_with_models: App, models: ModelDouble) -> None:
+async def test_the_other_provider_answers_when_a_stream_breaks(app_with_models: App, models: ModelDouble) -> None:
     def script(seen: Seen) -> Reply:
         if seen.provider == "anthropic":
             return Reply("Half of an answ", fault="reset")
@@ -101,7 +101,7 @@ async def test_the_other_provider_answers_when_one_breaks_off(app_with_models: A
     assert all(row.estimated for row in calls if row.status == "error")
 
 
-async def test_when_nobody_answers_one_sentence_says_so_and_nothing_stays_reserved(
+async def test_when_no_provider_answers_the_reply_says_so_and_nothing_stays_reserved(
     app_with_models: App, models: ModelDouble
 ) -> None:
     models.script = lambda _: Reply(status=529)
@@ -132,15 +132,15 @@ async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, m
     assert state.used == outcome.usage.total_tokens
 
 
-MEMORY = "You keep the memory of this conversation"
-"""Stands in the request for a summary."""
+SUMMARY_REQUEST = "You keep the memory of this conversation"
+"""A part of every summary request."""
 
 
-async def test_a_long_thread_is_summarised_and_goes_on_with_the_summary(
+async def test_a_long_thread_is_summarized_and_later_prompts_use_the_summary(
     app_with_models: App, models: ModelDouble
 ) -> None:
     def script(seen: Seen) -> Reply:
-        if MEMORY in seen.messages[-1][1]:
+        if SUMMARY_REQUEST in seen.messages[-1][1]:
             return Reply("They spoke of hotels at length.")
         return Reply("Many words about hotels. " * 60 + "[1]")
 
@@ -153,7 +153,7 @@ async def test_a_long_thread_is_summarised_and_goes_on_with_the_summary(
     assert "They spoke of hotels at length." in summary
     assert upto > 0
     assert purposes == {"answer", "summary"}
-    last = [seen for seen in models.requests if MEMORY not in seen.messages[-1][1]][-1]
+    last = [seen for seen in models.requests if SUMMARY_REQUEST not in seen.messages[-1][1]][-1]
     assert any("They spoke of hotels at length." in said for _, said in last.messages)
     billed, _ = await everything_billed(app_with_models)
     assert billed == bill_of(models)
@@ -169,7 +169,7 @@ async def test_with_no_key_the_answer_quotes_and_says_so(app: App) -> None:
     assert outcome.cost_usd == 0
 
 
-async def test_two_questions_at_once_are_answered_in_order(app: App) -> None:
+async def test_two_concurrent_questions_are_answered_in_order(app: App) -> None:
     first = await app.dispatcher.accept(incoming("When are dogs welcome?", key()))
     second = await app.dispatcher.accept(incoming("And on a lead?", key()))
     assert first is not None
@@ -181,7 +181,7 @@ async def test_two_questions_at_once_are_answered_in_order(app: App) -> None:
     assert finished == [first.id, second.id]
 
 
-async def test_a_question_left_by_a_dead_process_is_answered(app: App) -> None:
+async def test_an_orphaned_question_is_answered(app: App) -> None:
     turn = await app.services.stores.inbox.accept(incoming("When are dogs welcome?", key()))
     assert turn is not None
     async with app.database.tenant(LOCAL_TENANT) as session:
@@ -195,18 +195,18 @@ async def test_a_question_left_by_a_dead_process_is_answered(app: App) -> None:
         assert await session.scalar(text("SELECT state FROM turns")) == "done"
 
 
-async def test_stopping_is_for_the_asker_and_admins(app_with_models: App, models: ModelDouble) -> None:
+async def test_only_the_asker_and_admins_can_stop(app_with_models: App, models: ModelDouble) -> None:
     models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
     task = app_with_models.dispatcher.start(turn, NullSurface())
-    with pytest.raises(NotAllowed, match="Only the asker"):
+    with pytest.raises(NotAllowed, match="Only the asker or an admin can stop"):
         await app_with_models.dispatcher.stop(turn.id, Author("bob", "Bob"))
     await app_with_models.dispatcher.stop(turn.id, Author("boss", "Boss", is_admin=True))
     assert (await task).state == "cancelled"
 
 
-async def test_who_was_made_an_admin_here_may_stop_and_forget_too(app_with_models: App, models: ModelDouble) -> None:
+async def test_an_admin_of_the_workspace_can_stop_and_forget(app_with_models: App, models: ModelDouble) -> None:
     models.script = lambda _: Reply("Dogs are welcome. " * 100, after=10, held=asyncio.Event())
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))
     assert turn is not None
@@ -226,7 +226,7 @@ async def _forgotten(app: App, turn_id: str, by: Author) -> Sequence[Turn]:
     return await app.dispatcher.forget(turn_id, by, tenant_id=LOCAL_TENANT, surface_for=lambda _: NullSurface())
 
 
-async def test_what_goes_on_in_the_background_may_end_before_it_begins_and_fails_in_the_log_alone(
+async def test_background_tasks_can_be_cancelled_early_and_their_errors_are_only_logged(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def refused() -> None:
@@ -241,12 +241,12 @@ async def test_what_goes_on_in_the_background_may_end_before_it_begins_and_fails
     del task
     await app.dispatcher.settled()
     gc.collect()
-    assert _said_by_the_desk(caplog) == set()
+    assert _runner_log(caplog) == set()
     app.dispatcher._runner._in_background(refused(), "first")
     app.dispatcher._runner._in_background(broken(), "second")
     await app.dispatcher.settled()
-    assert _said_by_the_desk(caplog) == {"first: not now", "second failed"}
+    assert _runner_log(caplog) == {"first: not now", "second failed"}
 
 
-def _said_by_the_desk(caplog: pytest.LogCaptureFixture) -> set[str]:
+def _runner_log(caplog: pytest.LogCaptureFixture) -> set[str]:
     return {record.getMessage() for record in caplog.records if record.name == "bot.engine.dispatch.turn_runner"}

@@ -1,4 +1,4 @@
-"""Answers given again while documents come and go: kept where nothing of theirs changed, gone at once where it did."""
+"""Tests that cached answers stay valid while their documents do, and are dropped when a document changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_WORDS = "What may hotels in Lisbon cost?"
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Nobody's hit is answered anew for the sample."""
+    """Turn off the sampled comparison of cached answers with new ones."""
     return settings.model_copy(update={"cache_shadow": 0.0})
 
 
@@ -40,12 +40,12 @@ async def reread(app: App, handbook: Path) -> None:
     assert (await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)).failed == ()
 
 
-async def kept(app: App) -> list[timedelta]:
+async def cached_lifetimes(app: App) -> list[timedelta]:
     async with app.database.tenant(LOCAL_TENANT) as session:
         return list(await session.scalars(text("SELECT expires_at - created_at FROM answers")))
 
 
-async def test_an_answer_outlives_a_reading_that_changed_nothing_it_finds(
+async def test_a_cached_answer_survives_an_ingestion_that_does_not_affect_it(
     app_with_models: App, handbook: Path, models: ModelDouble
 ) -> None:
     for n in range(6):
@@ -65,9 +65,7 @@ async def test_an_answer_outlives_a_reading_that_changed_nothing_it_finds(
         assert all(one == other for one, other in versions)
 
 
-async def test_an_answer_is_gone_with_any_change_of_a_document_that_it_cites(
-    app_with_models: App, handbook: Path
-) -> None:
+async def test_a_cached_answer_is_dropped_when_a_cited_document_changes(app_with_models: App, handbook: Path) -> None:
     await ask(app_with_models, QUESTION, "a")
     page = handbook / "travel.md"
     page.write_text(page.read_text() + "\n## Trains\n\nTrains are booked in the second class by everybody.\n")
@@ -77,10 +75,10 @@ async def test_an_answer_is_gone_with_any_change_of_a_document_that_it_cites(
     page.unlink()
     await reread(app_with_models, handbook)
     await delete_outdated_answers(app_with_models.database, LOCAL_TENANT)
-    assert await kept(app_with_models) == []
+    assert await cached_lifetimes(app_with_models) == []
 
 
-async def test_an_answer_is_gone_when_another_document_would_serve_better(app_with_models: App, handbook: Path) -> None:
+async def test_a_cached_answer_is_dropped_when_a_better_document_arrives(app_with_models: App, handbook: Path) -> None:
     await ask(app_with_models, QUESTION, "a")
     (handbook / "lisbon.md").write_text("# Hotels in Lisbon\n\nA hotel in Lisbon may cost 240 EUR from now on.\n")
     await reread(app_with_models, handbook)
@@ -88,8 +86,8 @@ async def test_an_answer_is_gone_when_another_document_would_serve_better(app_wi
     assert await again(app_with_models, "c"), "from the new answer"
 
 
-async def test_what_is_so_now_is_kept_for_an_hour_and_what_stands_for_a_day(app_with_models: App) -> None:
+async def test_time_sensitive_answers_are_cached_for_an_hour_and_others_for_a_day(app_with_models: App) -> None:
     await ask(app_with_models, QUESTION, "a")
-    assert await kept(app_with_models) == [timedelta(hours=24)]
+    assert await cached_lifetimes(app_with_models) == [timedelta(hours=24)]
     await ask(app_with_models, "What may a hotel in Lisbon cost today?", "b")
-    assert sorted(await kept(app_with_models)) == [timedelta(hours=1), timedelta(hours=24)]
+    assert sorted(await cached_lifetimes(app_with_models)) == [timedelta(hours=1), timedelta(hours=24)]

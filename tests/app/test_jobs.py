@@ -1,4 +1,4 @@
-"""Background work: what is old goes, what was left behind is given back, what lacks a vector gets one."""
+"""Tests the background jobs: expired answers, abandoned reservations and missing vectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from knowledge.types import Scope
 from tests.app.conftest import ask
 
 
-async def test_old_answers_go_and_forgotten_reservations_are_given_back(app: App) -> None:
+async def test_expired_answers_are_deleted_and_abandoned_reservations_released(app: App) -> None:
     outcome = await ask(app, "When are dogs welcome in the office?")
     turn = await app.services.stores.inbox.turn(LOCAL_TENANT, outcome.turn_id)
     assert turn is not None
@@ -54,7 +54,7 @@ async def test_a_call_whose_process_died_after_the_answer_is_counted_as_estimate
         assert await session.scalar(text("SELECT count(*) FROM ledger WHERE status = 'open'")) == 0
 
 
-async def test_what_has_no_vector_of_the_model_in_use_gets_one(app: App) -> None:
+async def test_chunks_without_a_vector_of_the_current_model_get_one(app: App) -> None:
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE embeddings SET model = 'an older model'"))
     before = await app.retriever("When are dogs welcome?", Scope(LOCAL_TENANT))

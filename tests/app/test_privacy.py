@@ -1,4 +1,5 @@
-"""Erasing a person leaves no word of theirs anywhere in the database; the books still add up."""
+"""Tests that erasing a person's data leaves none of their words in the database, while the cost records still add
+up."""
 
 from __future__ import annotations
 
@@ -7,28 +8,15 @@ from sqlalchemy import text
 from bot.app import App
 from bot.store import privacy
 from bot.types.conversation import LOCAL_TENANT, Author
-from tests.app.conftest import ask
+from tests.app.conftest import Everything, ask
 from tests.doubles.models import ModelDouble, Reply, Seen
 
 CANARY = "zanzibarquokka"
 
 
-async def everything(app: App) -> str:
-    """Every row of every table as text."""
-    async with app.database.engine.connect() as connection:
-        names = [
-            row[0]
-            for row in await connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
-        ]
-        rows = [
-            str(row)
-            for name in names
-            for row in await connection.execute(text(f"SELECT to_jsonb(t)::text FROM {name} t"))
-        ]
-    return "\n".join(rows)
-
-
-async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble) -> None:
+async def test_erasing_a_user_removes_a_canary_word_from_the_database(
+    app_with_models: App, models: ModelDouble, everything: Everything
+) -> None:
     def script(seen: Seen) -> Reply:
         if "memory of this conversation" in seen.messages[-1][1]:
             return Reply(f"Ann spoke of {CANARY}.")
@@ -49,11 +37,11 @@ async def test_a_canary_word_is_gone(app_with_models: App, models: ModelDouble) 
         turn_id, Author("ann", "Ann"), tenant_id=LOCAL_TENANT, value=-1, reason=f"no {CANARY}"
     )
     assert len(kept["turns"]) == 9
-    assert CANARY in await everything(app_with_models)
+    assert CANARY in await everything()
 
     async with database.tenant(LOCAL_TENANT) as session:
         done = await privacy.erase(session, tenant_id=LOCAL_TENANT, user_id="ann")
-    left = await everything(app_with_models)
+    left = await everything()
     assert CANARY not in left
     assert '"ann"' not in left
     assert "user:ann" not in left

@@ -1,4 +1,4 @@
-"""Several processes on one Postgres: each is a whole app of its own, with its own line to the database."""
+"""Tests several processes on one Postgres; each is a whole app with a notification connection of its own."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ ASKER = Author("ann", "Ann")
 
 
 class Channel:
-    """The one channel that every process shows things in."""
+    """The channel in which every process shows its messages."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Part] = {}
         self.versions: list[tuple[str, str]] = []
 
     def surface(self, turn: Turn) -> Surface:
-        return Place(self)
+        return ChannelSurface(self)
 
     def of(self, turn: Turn) -> list[Part]:
         return [part for part in self.messages.values() if part.turn_id == turn.id]
 
 
-class Place:
-    """A Surface in the channel."""
+class ChannelSurface:
+    """A surface in the channel."""
 
     limits = Limits(4000, 0.0)
 
@@ -70,21 +70,21 @@ def channel() -> Channel:
 
 @asynccontextmanager
 async def processes(settings: Settings, channel: Channel, count: int, **more: object) -> AsyncIterator[list[App]]:
-    """Apps that serve the channel."""
+    """Yield apps that serve the channel."""
     async with AsyncExitStack() as stack:
-        made = settings.model_copy(update={"reranker": "none", **more})
-        apps = [await stack.enter_async_context(open_app(made)) for _ in range(count)]
+        app_settings = settings.model_copy(update={"reranker": "none", **more})
+        apps = [await stack.enter_async_context(open_app(app_settings)) for _ in range(count)]
         for app in apps:
             await app.dispatcher.resume("slack", channel.surface)
         yield apps
 
 
-def asks(text: str, thread: str = "1.0", message: str = "") -> Incoming:
-    made = incoming(text, replace(CHANNEL, thread_id=thread))
-    return replace(made, message_id=message or made.message_id)
+def question(text: str, thread: str = "1.0", message: str = "") -> Incoming:
+    asked = incoming(text, replace(CHANNEL, thread_id=thread))
+    return replace(asked, message_id=message or asked.message_id)
 
 
-async def taken(app: App, question: Incoming) -> Turn:
+async def accepted(app: App, question: Incoming) -> Turn:
     turn = await app.dispatcher.accept(question)
     assert turn is not None
     return turn
@@ -95,12 +95,12 @@ def slow(_: object) -> Reply:
 
 
 def endless(seen: Seen) -> Reply:
-    """An answer about dogs never ends by itself."""
+    """Return an answer that never ends if the question is about dogs."""
     asked = seen.messages[-1][1].rpartition("asks: ")[2]
     return Reply("Dogs are welcome on Fridays. " * 40, after=20, held=asyncio.Event() if "dogs" in asked else None)
 
 
-async def until(channel: Channel, turn: Turn, *, finals: int = 1) -> Part:
+async def until_finished(channel: Channel, turn: Turn, *, finals: int = 1) -> Part:
     for _ in range(6000):
         parts = channel.of(turn)
         if sum("again" in part.actions for part in parts) >= finals:
@@ -109,7 +109,7 @@ async def until(channel: Channel, turn: Turn, *, finals: int = 1) -> Part:
     raise AssertionError(f"never finished: {channel.messages}")
 
 
-async def begun(channel: Channel, turn: Turn) -> None:
+async def until_started(channel: Channel, turn: Turn) -> None:
     for _ in range(6000):
         if any("Dogs" in part.text for part in channel.of(turn)):
             return
@@ -117,11 +117,11 @@ async def begun(channel: Channel, turn: Turn) -> None:
     raise AssertionError(f"never begun: {channel.messages}")
 
 
-async def test_the_next_turn_of_a_thread_starts_where_it_was_taken_in_when_the_one_before_ends_elsewhere(
+async def test_the_next_turn_starts_in_its_process_when_the_previous_one_ends_in_another(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
     async with processes(both, channel, 2) as (one, two):
-        first, second = await taken(one, asks("When may dogs come?")), await taken(two, asks("And cats?"))
+        first, second = await accepted(one, question("When may dogs come?")), await accepted(two, question("And cats?"))
         late = two.dispatcher.start(second, channel.surface(second))
         early = one.dispatcher.start(first, channel.surface(first))
         outcomes = await asyncio.wait_for(asyncio.gather(early, late), 120)
@@ -131,51 +131,51 @@ async def test_the_next_turn_of_a_thread_starts_where_it_was_taken_in_when_the_o
         assert channel.versions[-1][0] != channel.versions[0][0]
 
 
-async def test_what_one_process_has_no_place_for_another_answers(
+async def test_a_full_process_leaves_turns_to_another(
     both: Settings, models: ModelDouble, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.engine.dispatch.running_turn.QUIET_SECONDS", 0.05)
     models.script = slow
     async with processes(both, channel, 2, max_turns=1) as (one, _):
-        asked = [await taken(one, asks("When may dogs come?", f"{n}.0")) for n in range(2)]
+        asked = [await accepted(one, question("When may dogs come?", f"{n}.0")) for n in range(2)]
         tasks = [one.dispatcher.start(turn, channel.surface(turn)) for turn in asked]
         for turn in asked:
-            await until(channel, turn)
+            await until_finished(channel, turn)
         assert [len(channel.of(turn)) for turn in asked] == [1, 1], "the placeholder became the answer"
         ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 120)
         assert sum(isinstance(end, Outcome) for end in ends) == 1, "the other was answered elsewhere"
 
 
-async def test_a_question_changed_in_one_process_is_answered_anew_though_another_is_at_it(
+async def test_a_question_edited_in_one_process_is_answered_again_while_another_runs_it(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
     models.script = endless
     async with processes(both, channel, 2) as (one, two):
-        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        turn = await accepted(one, question("When may dogs come?", message="5.5"))
         old = one.dispatcher.start(turn, channel.surface(turn))
-        await begun(channel, turn)
-        changed = await two.dispatcher.edited(asks("When may cats come?", message="5.5"))
+        await until_started(channel, turn)
+        changed = await two.dispatcher.edited(question("When may cats come?", message="5.5"))
         assert changed is not None
         outcome = await asyncio.wait_for(two.dispatcher.start(changed, channel.surface(changed)), 120)
         await asyncio.wait([old])
         assert outcome.state == "done"
         assert old.cancelled()
         assert len(channel.of(turn)) == 1, "the same message"
-        assert await two.dispatcher.edited(asks("When may cats come?", message="5.5")) is None
-        history = await one.services.stores.conversation.history(await taken(one, asks("And?")))
+        assert await two.dispatcher.edited(question("When may cats come?", message="5.5")) is None
+        history = await one.services.stores.conversation.history(await accepted(one, question("And?")))
         assert history.messages[0].text == "When may cats come?"
         assert len(history.messages) == 2
 
 
-async def test_a_question_changed_where_it_runs_is_answered_anew(
+async def test_a_question_edited_in_the_process_that_runs_it_is_answered_again(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
     models.script = endless
     async with processes(both, channel, 1) as (one,):
-        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        turn = await accepted(one, question("When may dogs come?", message="5.5"))
         old = one.dispatcher.start(turn, channel.surface(turn))
-        await begun(channel, turn)
-        changed = await one.dispatcher.edited(asks("When may cats come?", message="5.5"))
+        await until_started(channel, turn)
+        changed = await one.dispatcher.edited(question("When may cats come?", message="5.5"))
         assert changed is not None
         new = one.dispatcher.start(changed, channel.surface(changed))
         assert new is not old
@@ -183,14 +183,14 @@ async def test_a_question_changed_where_it_runs_is_answered_anew(
         assert len(channel.of(turn)) == 1
 
 
-async def test_a_question_deleted_in_one_process_is_stopped_and_taken_away_everywhere(
+async def test_a_question_deleted_in_one_process_is_stopped_and_removed_everywhere(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
     models.script = endless
     async with processes(both, channel, 2) as (one, two):
-        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        turn = await accepted(one, question("When may dogs come?", message="5.5"))
         running = one.dispatcher.start(turn, channel.surface(turn))
-        await begun(channel, turn)
+        await until_started(channel, turn)
         (gone,) = await two.dispatcher.deleted(CHANNEL, "5.5", channel.surface)
         assert gone.id == turn.id
         await asyncio.wait([running], timeout=120)
@@ -203,11 +203,11 @@ async def test_a_question_deleted_in_one_process_is_stopped_and_taken_away_every
         assert state.used > 0, "what was spent stays in the ledger"
 
 
-async def test_an_answer_is_taken_away_by_another_process_where_the_first_dies_between_forgetting_and_that(
+async def test_another_process_deletes_the_answer_when_the_first_dies_before_doing_so(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
     async with processes(both, channel, 2) as (one, two):
-        turn = await taken(one, asks("When may dogs come?", message="5.5"))
+        turn = await accepted(one, question("When may dogs come?", message="5.5"))
         await asyncio.wait_for(one.dispatcher.start(turn, channel.surface(turn)), 120)
         assert len(channel.of(turn)) == 1
         await one.services.stores.retractions.forget(turn)
@@ -221,19 +221,19 @@ async def test_an_answer_is_taken_away_by_another_process_where_the_first_dies_b
         assert channel.of(turn) == []
 
 
-async def test_a_message_that_comes_after_its_deletion_is_not_answered(both: Settings, channel: Channel) -> None:
+async def test_a_message_that_arrives_after_its_deletion_is_not_answered(both: Settings, channel: Channel) -> None:
     async with processes(both, channel, 2) as (one, two):
         assert await one.dispatcher.deleted(CHANNEL, "5.5", channel.surface) == []
-        assert await two.dispatcher.accept(asks("When may dogs come?", message="5.5")) is None
-        assert await one.dispatcher.accept(asks("When may dogs come?", message="5.6")) is not None
+        assert await two.dispatcher.accept(question("When may dogs come?", message="5.5")) is None
+        assert await one.dispatcher.accept(question("When may dogs come?", message="5.6")) is not None
 
 
-async def test_a_turn_is_stopped_from_another_process(both: Settings, models: ModelDouble, channel: Channel) -> None:
+async def test_another_process_can_stop_a_turn(both: Settings, models: ModelDouble, channel: Channel) -> None:
     models.script = endless
     async with processes(both, channel, 2) as (one, two):
-        turn = await taken(one, asks("When may dogs come?"))
+        turn = await accepted(one, question("When may dogs come?"))
         running = one.dispatcher.start(turn, channel.surface(turn))
-        await begun(channel, turn)
+        await until_started(channel, turn)
         await two.dispatcher.stop(turn.id, ASKER, tenant_id="slack:T9")
         assert (await asyncio.wait_for(running, 120)).state == "cancelled"
         with pytest.raises(UsageError):
@@ -242,23 +242,23 @@ async def test_a_turn_is_stopped_from_another_process(both: Settings, models: Mo
             await two.dispatcher.stop_thread(CHANNEL, ASKER)
 
 
-async def test_a_shutdown_hands_its_turns_to_the_processes_that_stay(
+async def test_a_shutdown_hands_its_turns_to_the_other_processes(
     both: Settings, models: ModelDouble, channel: Channel
 ) -> None:
     models.script = slow
     async with processes(both, channel, 2, max_turns=2) as (one, _):
-        asked = [await taken(one, asks("When may dogs come?", f"{n}.0")) for n in range(4)]
+        asked = [await accepted(one, question("When may dogs come?", f"{n}.0")) for n in range(4)]
         for turn in asked:
             one.dispatcher.start(turn, channel.surface(turn))
-        await begun(channel, asked[0])
+        await until_started(channel, asked[0])
         await one.dispatcher.close(grace=0.0)
         for turn in asked:
-            part = await until(channel, turn)
+            part = await until_finished(channel, turn)
             assert "Dogs are welcome" in part.text
             assert len(channel.of(turn)) == 1
 
 
-async def test_processes_hear_of_each_others_streams_and_refusals(settings: Settings, channel: Channel) -> None:
+async def test_processes_share_their_streams_and_rate_limit_refusals(settings: Settings, channel: Channel) -> None:
     async with processes(settings, channel, 2) as (one, two):
         here, there = (app.services.workspace_pacing.of("slack:T9", "slack", 50.0) for app in (one, two))
         here.begin()
@@ -274,6 +274,8 @@ async def test_processes_hear_of_each_others_streams_and_refusals(settings: Sett
 
 async def test_eleven_copies_to_four_processes_are_one_turn(settings: Settings, channel: Channel) -> None:
     async with processes(settings, channel, 4) as apps:
-        copies = [app.dispatcher.accept(asks("When may dogs come?", message="7.7")) for app in apps for _ in range(3)]
+        copies = [
+            app.dispatcher.accept(question("When may dogs come?", message="7.7")) for app in apps for _ in range(3)
+        ]
         found = [turn for turn in await asyncio.gather(*copies) if turn is not None]
         assert len(found) == 1

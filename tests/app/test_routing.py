@@ -1,4 +1,4 @@
-"""The router in the whole app: by the question, by a model, or set by the operator."""
+"""Tests the router in the whole app: by the question, by a model, or set by the operator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.turns import Outcome
 from knowledge.ports import EncodeKind
-from tests.app.conftest import ask, opened
+from tests.app.conftest import ask, open_ingested_app
 from tests.doubles.models import ModelDouble, Reply, Seen
 
 HARD = "Compare the rules for leave and for dogs, and explain step by step why they differ."
@@ -23,19 +23,19 @@ Encode = Callable[[Sequence[str], EncodeKind], Awaitable[object]]
 
 @pytest.fixture
 async def app(both: Settings, handbook: Path, request: pytest.FixtureRequest) -> AsyncIterator[App]:
-    """The app with both providers and the settings of the test."""
-    async for made in opened(both.model_copy(update=request.param), handbook):
+    """Yield the app with both providers and the settings of the test."""
+    async for made in open_ingested_app(both.model_copy(update=request.param), handbook):
         yield made
 
 
 def routed(outcome: Outcome) -> tuple[str, str]:
-    """The tier and the reason of an answer."""
+    """Return the tier and the reason of an answer."""
     assert outcome.route is not None
     return outcome.route.tier, outcome.route.reason
 
 
 @pytest.mark.parametrize("app", [{}], indirect=True)
-async def test_meaning_and_form_decide_and_the_trace_says_why(app: App) -> None:
+async def test_meaning_and_form_decide_the_tier_and_the_trace_gives_the_reason(app: App) -> None:
     for question, tier, words in (
         (EASY, "cheap", "looks simple: its score"),
         (HARD, "strong", "looks hard: its score"),
@@ -67,12 +67,12 @@ async def test_a_question_is_encoded_once_for_router_and_search(app: App, monkey
 
 
 @pytest.mark.parametrize("app", [{"router": "strong"}], indirect=True)
-async def test_the_operator_may_set_one_tier(app: App) -> None:
+async def test_the_operator_can_set_one_tier(app: App) -> None:
     assert routed(await ask(app, EASY)) == ("strong", "the operator has set every question to the strong model")
 
 
 @pytest.mark.parametrize("app", [{"router": "model"}], indirect=True)
-async def test_the_cheap_model_may_be_asked_and_is_billed_with_the_answer(app: App, models: ModelDouble) -> None:
+async def test_the_cheap_model_can_route_and_is_billed_with_the_answer(app: App, models: ModelDouble) -> None:
     def script(seen: Seen) -> Reply:
         rating = any("<question>" in said for _, said in seen.messages)
         return Reply('{"difficulty": 4}' if rating else "Dogs are welcome in the office on Fridays [1].")

@@ -1,8 +1,8 @@
-"""Turns through the whole engine under random faults and stops: the ledger is the providers' bill."""
+"""Tests that the ledger equals the providers' bill under random faults and stops."""
 
 from __future__ import annotations
 
-from benchmarks.fault_storm import measure
+from benchmarks.ledger_under_faults import measure
 
 
 async def test_the_ledger_equals_the_bill_in_a_storm(database_url: str) -> None:

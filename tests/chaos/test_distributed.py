@@ -1,7 +1,7 @@
-"""The schema keeps the rules of a Postgres that spreads tables over nodes by ``tenant_id``, as Citus does.
+"""Tests that the schema follows the rules of a Postgres that distributes tables by ``tenant_id``, as Citus does.
 
-Every unique index leads with the distribution column (``tests/store/test_migrations.py``), every foreign key includes
-it on both sides in the same place, and no default draws from a sequence too narrow to be split among nodes.
+Every unique index starts with the distribution column (``tests/store/test_migrations.py``). Every foreign key includes
+it on both sides in the same position. No default uses a sequence that is too narrow to be split among nodes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def test_every_foreign_key_stays_within_a_tenant(database_url: str) -> None:
     assert [key for key in keys if key[1:] != ("tenant_id", "tenant_id")] == []
 
 
-def test_no_sequence_is_narrower_than_what_nodes_share(database_url: str) -> None:
+def test_every_sequence_is_wide_enough_to_be_split_among_nodes(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         narrow = connection.execute(
             f"""
@@ -41,7 +41,7 @@ def test_no_sequence_is_narrower_than_what_nodes_share(database_url: str) -> Non
     assert narrow == []
 
 
-def test_no_trigger_reaches_across_tenants(database_url: str) -> None:
+def test_no_trigger_crosses_tenants(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         triggers = connection.execute(
             f"""

@@ -1,8 +1,8 @@
-"""Turns and leases driven at random against the real Postgres: whatever happens in whatever order, these things hold.
+"""Drives turns and leases at random against a real Postgres and checks their invariants.
 
-At most one turn of a thread runs, and it is the oldest; a fence only grows; a write of an old holder changes nothing;
-a turn that ended changes only where its question does; nothing that was accepted is lost; what a dead process held is
-free for the others and nothing else is; what is set aside is set aside for turns that run.
+At most one turn of a thread runs, and it is the oldest. A fence only grows. A write with an old fence changes nothing.
+A turn that ended changes only when its question does. No accepted turn is lost. Turns of a dead process are free for
+the others, and no other turns are. Tokens are reserved only for turns that run or wait.
 
 ``PARLEY_STEPS=100000 pytest tests/chaos/test_turn_machine.py`` is the long run.
 """
@@ -50,33 +50,33 @@ number = st.integers(0, 10**6)
 
 
 @dataclass
-class Held:
-    """A right to write that was once given, and what its holder has set aside."""
+class GrantedLease:
+    """A lease that was once granted, with the reservation of its holder."""
 
-    turn: Known
+    turn: ExpectedTurn
     lease: Lease
     process: int
     reservation: Reservation | None = None
 
 
 @dataclass
-class Known:
-    """What must be so of one turn. ``holder`` is a process's number, or ANYBODY."""
+class ExpectedTurn:
+    """The expected state of a turn. ``holder`` is the number of a process, or ANYBODY."""
 
     turn: Turn
     thread: int
     holder: int
     state: TurnState = "queued"
     fence: int = 0
-    lapsed: bool = False
+    expired: bool = False
     stopping: bool = False
     parts: dict[int, str] = field(default_factory=dict)
-    ahead: int = EXPECTED
-    """Tokens that are held for it since it was accepted, or changed."""
+    reserved_ahead: int = EXPECTED
+    """Tokens that are reserved for it since it was accepted or edited."""
     reserved: Reservation | None = None
     takeovers: int = 0
     row: Any = None
-    """The stored row since it ended."""
+    """The stored row since the turn ended."""
 
     @property
     def ended(self) -> bool:
@@ -84,262 +84,278 @@ class Known:
 
 
 class TurnMachine(RuleBasedStateMachine):
-    """One tenant with a few threads, several processes that die, and every message delivered as often as it likes."""
+    """One tenant with a few threads, several processes that die, and messages that are delivered repeatedly."""
 
     def __init__(
-        self, run: Callable[[Awaitable[Any]], Any], database: Database, lives: psycopg.Connection[Any]
+        self, run: Callable[[Awaitable[Any]], Any], database: Database, lock_connection: psycopg.Connection[Any]
     ) -> None:
         super().__init__()
         self._run = run
         self._database = database
-        self._lives = lives
+        self._lock_connection = lock_connection
         self._tenant = f"slack:{uuid.uuid4().hex}"
-        self._known: list[Known] = []
-        self._held: list[Held] = []
+        self._turns: list[ExpectedTurn] = []
+        self._leases: list[GrantedLease] = []
         self._processes: list[int] = []
         for _ in range(PROCESSES):
-            self._born()
+            self._start_process()
 
     def teardown(self) -> None:
         self._sql("DELETE FROM turns WHERE tenant_id = :tenant")
         for process in self._processes:
-            self._lives.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, process))
+            self._lock_connection.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, process))
 
     # --- what platforms do
 
-    @precondition(lambda self: len(self._known) < 12)
+    @precondition(lambda self: len(self._turns) < 12)
     @rule(thread=st.integers(0, THREADS - 1), copies=st.integers(1, 4), which=number)
     def accept(self, thread: int, copies: int, which: int) -> None:
-        """A message comes, in several copies at once."""
-        message, process = self._incoming(thread, f"m{len(self._known)}"), self._process(which)
-        found = self._at_once([self._stores(process).inbox.accept(message) for _ in range(copies)])
+        """A message arrives, in several copies at once."""
+        message, process = self._incoming(thread, f"m{len(self._turns)}"), self._process(which)
+        found = self._concurrently([self._stores(process).inbox.accept(message) for _ in range(copies)])
         (turn,) = [one for one in found if one is not None]
         assert isinstance(turn, Turn)
-        self._known.append(Known(turn, thread, process))
+        self._turns.append(ExpectedTurn(turn, thread, process))
 
-    @precondition(lambda self: self._known)
+    @precondition(lambda self: self._turns)
     @rule(which=number)
     def accept_again(self, which: int) -> None:
-        """A message comes once more, whatever has become of it."""
-        known = self._pick(self._known, which)
-        message = self._incoming(known.thread, known.turn.message_id)
+        """A message arrives again, whatever state its turn is in."""
+        record = self._pick(self._turns, which)
+        message = self._incoming(record.thread, record.turn.message_id)
         assert self._run(self._stores(self._process(which)).inbox.accept(message)) is None
 
-    @precondition(lambda self: self._known)
+    @precondition(lambda self: self._turns)
     @rule(which=number, wording=st.integers(1, 3))
     def edit(self, which: int, wording: int) -> None:
-        """A question is changed, whatever has become of its turn: it is asked anew, in its old place."""
-        known, process = self._pick(self._known, which), self._process(which)
+        """A question is edited, whatever state its turn is in: it is asked again, in its old place."""
+        record, process = self._pick(self._turns, which), self._process(which)
         question = f"What of wording {wording}?"
-        anew = self._run(self._stores(process).inbox.replace_question(known.turn, question))
-        assert (anew is None) == (known.turn.question in ("", question)), "what was deleted does not come back"
-        if anew is not None:
-            known.turn, known.state, known.holder, known.fence = anew, "queued", process, known.fence + 1
-            known.lapsed = known.stopping = False
-            known.row = None
-            known.takeovers, known.ahead, known.reserved = 0, EXPECTED, None
+        edited = self._run(self._stores(process).inbox.replace_question(record.turn, question))
+        assert (edited is None) == (record.turn.question in ("", question)), "what was deleted does not come back"
+        if edited is not None:
+            record.turn, record.state, record.holder, record.fence = (
+                edited,
+                "queued",
+                process,
+                record.fence + 1,
+            )
+            record.expired = record.stopping = False
+            record.row = None
+            record.takeovers, record.reserved_ahead, record.reserved = 0, EXPECTED, None
 
-    @precondition(lambda self: self._known)
+    @precondition(lambda self: self._turns)
     @rule(which=number)
     def stop(self, which: int) -> None:
-        """Somebody stops a turn, wherever it runs."""
-        known = self._pick(self._known, which)
-        asked = self._run(self._stores(self._process(which)).queue.ask_to_stop(known.turn))
-        assert asked == (not known.ended)
-        known.stopping = known.stopping or asked
+        """A user stops a turn, wherever it runs."""
+        record = self._pick(self._turns, which)
+        asked = self._run(self._stores(self._process(which)).queue.ask_to_stop(record.turn))
+        assert asked == (not record.ended)
+        record.stopping = record.stopping or asked
 
-    @precondition(lambda self: self._known)
+    @precondition(lambda self: self._turns)
     @rule(which=number)
     def delete(self, which: int) -> None:
         """A question is deleted: its turn ends and nothing of it is kept."""
-        known = self._pick(self._known, which)
-        self._run(self._stores(self._process(which)).retractions.forget(known.turn))
-        known.state, known.fence, known.lapsed = "cancelled", known.fence + 1, False
-        known.turn = replace(known.turn, question="")
-        known.row = self._row(known)
-        known.ahead, known.reserved = 0, None
+        record = self._pick(self._turns, which)
+        self._run(self._stores(self._process(which)).retractions.forget(record.turn))
+        record.state, record.fence, record.expired = "cancelled", record.fence + 1, False
+        record.turn = replace(record.turn, question="")
+        record.row = self._row(record)
+        record.reserved_ahead, record.reserved = 0, None
 
     # --- what processes do
 
-    @precondition(lambda self: self._known)
+    @precondition(lambda self: self._turns)
     @rule(which=number, reaching=st.sets(st.integers(0, PROCESSES - 1), min_size=1))
     def lease(self, which: int, reaching: set[int]) -> None:
-        """Processes reach for a turn, all at once; one gets it, or none."""
-        known = self._pick(self._known, which)
+        """Several processes try to lease a turn at once; one gets it, or none."""
+        record = self._pick(self._turns, which)
         processes = [self._processes[at] for at in sorted(reaching)]
-        found = self._at_once([self._stores(process).leases.lease(known.turn) for process in processes])
-        if known.ended:
+        found = self._concurrently([self._stores(process).leases.lease(record.turn) for process in processes])
+        if record.ended:
             assert all(isinstance(one, LeaseLost) for one in found)
             return
         leases = [(one, process) for one, process in zip(found, processes, strict=True) if isinstance(one, Lease)]
         assert all(one is None for one in found if not isinstance(one, Lease))
-        if not any(self._is_free(known, process) for process in processes):
+        if not any(self._is_free(record, process) for process in processes):
             assert leases == []
             return
         ((lease, process),) = leases
-        assert self._is_free(known, process)
-        assert (lease.fence, lease.stopping) == (known.fence + 1, known.stopping)
+        assert self._is_free(record, process)
+        assert (lease.fence, lease.stopping) == (record.fence + 1, record.stopping)
         if lease.fence > 1:
-            known.ahead, known.reserved = 0, None
-        known.takeovers += known.state == "running" and known.holder != process
-        known.state, known.fence, known.lapsed, known.holder = "running", lease.fence, False, process
-        self._held.append(Held(known, lease, process))
+            record.reserved_ahead, record.reserved = 0, None
+        record.takeovers += record.state == "running" and record.holder != process
+        record.state, record.fence, record.expired, record.holder = (
+            "running",
+            lease.fence,
+            False,
+            process,
+        )
+        self._leases.append(GrantedLease(record, lease, process))
 
-    @precondition(lambda self: self._known)
+    @precondition(lambda self: self._turns)
     @rule(which=number)
     def hold(self, which: int) -> None:
-        """A process keeps a queued turn to itself, for it has told the asker to wait."""
-        known, process = self._pick(self._known, which), self._process(which)
-        held = self._run(self._stores(process).queue.hold(known.turn))
-        assert held == (known.state == "queued" and known.holder in (ANYBODY, process))
-        known.holder = process if held else known.holder
+        """A process keeps a queued turn for itself, because it has asked its user to wait."""
+        record, process = self._pick(self._turns, which), self._process(which)
+        granted = self._run(self._stores(process).queue.hold(record.turn))
+        assert granted == (record.state == "queued" and record.holder in (ANYBODY, process))
+        record.holder = process if granted else record.holder
 
-    @precondition(lambda self: self._known)
+    @precondition(lambda self: self._turns)
     @rule(which=number)
     def release(self, which: int) -> None:
-        """A process gives a queued turn to anybody, at a shutdown."""
-        known, process = self._pick(self._known, which), self._process(which)
-        self._run(self._stores(process).queue.release(known.turn))
-        if known.state == "queued" and known.holder == process:
-            known.holder = ANYBODY
+        """A process releases a queued turn to any process, at a shutdown."""
+        record, process = self._pick(self._turns, which), self._process(which)
+        self._run(self._stores(process).queue.release(record.turn))
+        if record.state == "queued" and record.holder == process:
+            record.holder = ANYBODY
 
     @rule(which=number)
     def renew(self, which: int) -> None:
-        """A holder, or one that was, prolongs its lease."""
-        held = self._pick_held(which)
-        if held is None:
+        """A current or former holder renews its lease."""
+        granted = self._pick_lease(which)
+        if granted is None:
             return
-        if self._write(held, self._stores(held.process).leases.renew(held.turn.turn, held.lease)):
-            held.turn.lapsed = False
+        if self._write(granted, self._stores(granted.process).leases.renew(granted.turn.turn, granted.lease)):
+            granted.turn.expired = False
 
     @rule(which=number, index=st.integers(0, 2), posted=st.booleans())
     def record_part(self, which: int, index: int, posted: bool) -> None:
-        """A holder records a message before it is posted, and after; a reference that is known stays."""
-        held = self._pick_held(which)
-        if held is None:
+        """A holder records a message before and after it is posted; a recorded reference stays."""
+        granted = self._pick_lease(which)
+        if granted is None:
             return
-        ref = f"{held.lease.fence}.{index}" if posted else None
-        stores = self._stores(held.process)
-        if self._write(held, stores.leases.record_part(held.turn.turn, held.lease, index, ref)):
-            held.turn.lapsed = False
+        ref = f"{granted.lease.fence}.{index}" if posted else None
+        stores = self._stores(granted.process)
+        if self._write(granted, stores.leases.record_part(granted.turn.turn, granted.lease, index, ref)):
+            granted.turn.expired = False
             if ref is not None:
-                held.turn.parts.setdefault(index, ref)
+                granted.turn.parts.setdefault(index, ref)
 
     @rule(which=number)
     def reserve(self, which: int) -> None:
-        """The holder sets tokens aside, once."""
-        held = self._pick_held(which)
-        if held is None:
+        """The holder reserves tokens, once."""
+        granted = self._pick_lease(which)
+        if granted is None:
             return
-        if self._holds(held) and held.turn.reserved is None:
-            reserving = self._stores(held.process).budgets.reserve(held.turn.turn, RESERVED)
-            held.reservation = held.turn.reserved = self._run(reserving)
+        if self._is_current(granted) and granted.turn.reserved is None:
+            reserving = self._stores(granted.process).budgets.reserve(granted.turn.turn, RESERVED)
+            granted.reservation = granted.turn.reserved = self._run(reserving)
 
     @rule(which=number, state=st.sampled_from(ENDS))
     def finish(self, which: int, state: TurnState) -> None:
-        """A holder, or one that was, says how it ended. Its call is paid for in any case."""
-        held = self._pick_held(which)
-        if held is None:
+        """A current or former holder finishes its turn. Its call is billed in any case."""
+        granted = self._pick_lease(which)
+        if granted is None:
             return
-        turn = held.turn.turn
+        turn = granted.turn.turn
         outcome = Outcome(turn.id, turn.thread, state, answer="Thirty.", calls=(_call(),), refused=None)
-        stores = self._stores(held.process)
-        work = stores.leases.finish(turn, held.lease, outcome, reservation=held.reservation, cache_key=None)
-        ended = self._write(held, work)
-        self._settled(held, all_of_it=ended)
+        stores = self._stores(granted.process)
+        work = stores.leases.finish(turn, granted.lease, outcome, reservation=granted.reservation, cache_key=None)
+        ended = self._write(granted, work)
+        self._release_reservations(granted, all_reservations=ended)
         if ended:
-            held.turn.state, held.turn.lapsed, held.turn.stopping = state, False, False
-            held.turn.row = self._row(held.turn)
+            granted.turn.state, granted.turn.expired, granted.turn.stopping = state, False, False
+            granted.turn.row = self._row(granted.turn)
 
     @rule(which=number)
     def hand_back(self, which: int) -> None:
-        """A holder puts its turn back for anybody, at a shutdown."""
-        held = self._pick_held(which)
-        if held is None:
+        """A holder returns its turn to the queue, at a shutdown."""
+        granted = self._pick_lease(which)
+        if granted is None:
             return
-        stores = self._stores(held.process)
-        if self._write(held, stores.leases.hand_back(held.turn.turn, held.lease, (), reservation=held.reservation)):
-            self._settled(held, all_of_it=True)
-            held.turn.state, held.turn.lapsed, held.turn.holder = "queued", False, ANYBODY
+        stores = self._stores(granted.process)
+        if self._write(
+            granted, stores.leases.hand_back(granted.turn.turn, granted.lease, (), reservation=granted.reservation)
+        ):
+            self._release_reservations(granted, all_reservations=True)
+            granted.turn.state, granted.turn.expired, granted.turn.holder = "queued", False, ANYBODY
 
     # --- what goes wrong
 
     @rule(which=number)
-    def fall_silent(self, which: int) -> None:
-        """A process is too slow to renew: its lease lapses."""
-        running = [known for known in self._known if known.state == "running"]
+    def expire_lease(self, which: int) -> None:
+        """A process is too slow to renew, and its lease expires."""
+        running = [record for record in self._turns if record.state == "running"]
         if not running:
             return
-        known = self._pick(running, which)
+        record = self._pick(running, which)
         self._sql(
             "UPDATE turns SET lease_until = now() - interval '1 second' WHERE tenant_id = :tenant AND turn_id = :turn",
-            turn=uuid.UUID(known.turn.id),
+            turn=uuid.UUID(record.turn.id),
         )
-        known.lapsed = True
+        record.expired = True
 
     @rule(which=number)
     def die(self, which: int) -> None:
-        """A process dies; another comes in its place; a third looks for what is left and frees what the dead held."""
+        """A process dies and is replaced; another one looks for orphaned turns and frees those of the dead process."""
         dead = self._process(which)
         self._processes.remove(dead)
-        self._lives.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, dead))
-        self._held = [held for held in self._held if held.process != dead]
-        theirs = [known for known in self._known if known.holder == dead and not known.ended]
-        ran = [known for known in theirs if known.state == "running"]
-        suspects = [known for known in ran if is_suspect(known.takeovers)]
-        for known in ran:
-            known.fence, known.takeovers = known.fence + 1, known.takeovers + (known in suspects or not suspects)
-        for known in theirs:
-            known.state, known.holder, known.lapsed = "queued", ANYBODY, False
-        self._finds(self._processes[0])
-        self._born()
+        self._lock_connection.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, dead))
+        self._leases = [granted for granted in self._leases if granted.process != dead]
+        of_dead = [record for record in self._turns if record.holder == dead and not record.ended]
+        were_running = [record for record in of_dead if record.state == "running"]
+        suspects = [record for record in were_running if is_suspect(record.takeovers)]
+        for record in were_running:
+            record.fence, record.takeovers = (
+                record.fence + 1,
+                record.takeovers + (record in suspects or not suspects),
+            )
+        for record in of_dead:
+            record.state, record.holder, record.expired = "queued", ANYBODY, False
+        self._check_ready_turns(self._processes[0])
+        self._start_process()
 
     @rule(which=number)
-    def look_for_what_is_left(self, which: int) -> None:
-        """A process finds what it may run, the first of each thread, and nothing else, and keeps what waits."""
-        self._finds(self._process(which))
+    def look_for_orphaned_turns(self, which: int) -> None:
+        """A process finds the turns that it may run, the first of each thread, and nothing else; it keeps those that
+        wait."""
+        self._check_ready_turns(self._process(which))
 
-    # --- what always holds
+    # --- invariants
 
     @invariant()
-    def the_store_agrees(self) -> None:
+    def the_store_has_the_expected_turns(self) -> None:
         rows = self._sql("SELECT * FROM turns WHERE tenant_id = :tenant ORDER BY seq")
-        assert [str(row.turn_id) for row in rows] == [known.turn.id for known in self._known], "one was lost"
+        assert [str(row.turn_id) for row in rows] == [record.turn.id for record in self._turns], "one was lost"
         running = [row.thread_uid for row in rows if row.state == "running"]
         assert len(running) == len(set(running)), "two turns of a thread run at once"
-        for row, known in zip(rows, self._known, strict=True):
-            assert (row.state, row.fence) == (known.state, known.fence)
-            assert known.ended or (row.holder, row.stopping) == (known.holder, known.stopping)
-            if known.ended:
-                assert _but_holder(row) == _but_holder(known.row), "a turn changed after its end"
+        for row, record in zip(rows, self._turns, strict=True):
+            assert (row.state, row.fence) == (record.state, record.fence)
+            assert record.ended or (row.holder, row.stopping) == (record.holder, record.stopping)
+            if record.ended:
+                assert _without_holder(row) == _without_holder(record.row), "a turn changed after its end"
 
     @invariant()
-    def what_was_shown_is_known(self) -> None:
+    def recorded_messages_are_stored(self) -> None:
         rows = self._sql("SELECT turn_id, part, ref FROM reply_parts WHERE tenant_id = :tenant AND ref IS NOT NULL")
         stored = {(str(row.turn_id), row.part): row.ref for row in rows}
-        assert stored == {(one.turn.id, at): ref for one in self._known for at, ref in one.parts.items()}
+        assert stored == {(one.turn.id, at): ref for one in self._turns for at, ref in one.parts.items()}
 
     @invariant()
-    def as_many_tokens_are_set_aside_as_turns_hold(self) -> None:
+    def reserved_tokens_equal_the_turns_reservations(self) -> None:
         rows = self._sql("SELECT subject, reserved FROM budget_days WHERE tenant_id = :tenant AND subject = 'tenant'")
-        expected = sum(known.ahead + RESERVED * (known.reserved is not None) for known in self._known)
+        expected = sum(record.reserved_ahead + RESERVED * (record.reserved is not None) for record in self._turns)
         assert sum(row.reserved for row in rows) == expected
 
-    # --- the means
+    # --- helper functions
 
-    def _born(self) -> None:
+    def _start_process(self) -> None:
         process = self._sql("SELECT (random() * 2000000000)::int + 1 AS number")[0].number
-        self._lives.execute("SELECT pg_advisory_lock(%s, %s)", (LOCKS, process))
+        self._lock_connection.execute("SELECT pg_advisory_lock(%s, %s)", (LOCKS, process))
         self._processes.append(process)
 
     def _process(self, which: int) -> int:
         return self._pick(self._processes, which)
 
     def _stores(self, process: int) -> Stores:
-        made = Settings(_env_file=None, daily_tokens=0)
+        app_settings = Settings(_env_file=None, daily_tokens=0)
         return open_stores(
             self._database,
-            made,
+            app_settings,
             count_tokens=len,
             clock=lambda: NOW,
             holder=lambda: process,
@@ -347,80 +363,85 @@ class TurnMachine(RuleBasedStateMachine):
             expected=lambda _: EXPECTED,
         )
 
-    def _at_once(self, work: Sequence[Awaitable[Any]]) -> list[Any]:
+    def _concurrently(self, work: Sequence[Awaitable[Any]]) -> list[Any]:
         async def gathered() -> list[Any]:
             return list(await asyncio.gather(*work, return_exceptions=True))
 
         return list(self._run(gathered()))
 
-    def _settled(self, held: Held, *, all_of_it: bool) -> None:
-        """What this holder had set aside is given back, whether it still held the turn or not; all of it if it did."""
-        if all_of_it or held.turn.reserved is held.reservation:
-            held.turn.reserved = None
-        held.turn.ahead = 0 if all_of_it else held.turn.ahead
+    def _release_reservations(self, granted: GrantedLease, *, all_reservations: bool) -> None:
+        """Update the expected reservations: a holder's own one is released in any case, all of them if it still held
+        the turn."""
+        if all_reservations or granted.turn.reserved is granted.reservation:
+            granted.turn.reserved = None
+        granted.turn.reserved_ahead = 0 if all_reservations else granted.turn.reserved_ahead
 
-    def _is_next(self, known: Known, process: int) -> bool:
-        """Whether a process may run it: it is the oldest open turn of its thread, and nobody else's."""
-        before = self._known[: self._known.index(known)]
-        first = all(earlier.ended for earlier in before if earlier.thread == known.thread)
-        own = known.holder == process
-        return first and (own or (known.holder == ANYBODY if known.state == "queued" else known.lapsed))
+    def _is_next(self, record: ExpectedTurn, process: int) -> bool:
+        """Return whether a process may run the turn: it is the oldest open turn of its thread, and no other process
+        holds it."""
+        before = self._turns[: self._turns.index(record)]
+        first = all(earlier.ended for earlier in before if earlier.thread == record.thread)
+        own = record.holder == process
+        return first and (own or (record.holder == ANYBODY if record.state == "queued" else record.expired))
 
-    def _is_free(self, known: Known, process: int) -> bool:
-        """Whether a process gets it now: no later turn runs, which began before this one's question was changed."""
-        others = [other for other in self._known if other.thread == known.thread and other is not known]
-        return self._is_next(known, process) and all(other.state != "running" for other in others)
+    def _is_free(self, record: ExpectedTurn, process: int) -> bool:
+        """Return whether a process can lease the turn now: no later turn runs that started before this question was
+        edited."""
+        others = [other for other in self._turns if other.thread == record.thread and other is not record]
+        return self._is_next(record, process) and all(other.state != "running" for other in others)
 
-    def _holds(self, held: Held) -> bool:
-        return held.turn.state == "running" and held.turn.fence == held.lease.fence
+    def _is_current(self, granted: GrantedLease) -> bool:
+        return granted.turn.state == "running" and granted.turn.fence == granted.lease.fence
 
-    def _write(self, held: Held, work: Awaitable[object]) -> bool:
-        """Whether the write counted; it counts exactly where its fence is the one in force."""
+    def _write(self, granted: GrantedLease, work: Awaitable[object]) -> bool:
+        """Return whether the write took effect; assert that it does so exactly when its fence is current."""
         try:
             self._run(work)
         except LeaseLost:
-            assert not self._holds(held), "the holder was turned away"
+            assert not self._is_current(granted), "the holder was turned away"
             return False
-        assert self._holds(held), "an old holder wrote"
+        assert self._is_current(granted), "an old holder wrote"
         return True
 
-    def _finds(self, process: int) -> None:
+    def _check_ready_turns(self, process: int) -> None:
         found = {turn.id for turn in self._run(self._stores(process).queue.ready_turns("slack"))}
-        ready = [known for known in self._known if not known.ended and self._is_next(known, process)]
-        suspects = [known for known in ready if is_suspect(known.takeovers)]
-        expected = [known for known in ready if known not in suspects[1:]]
-        assert found == {known.turn.id for known in expected}
-        for known in expected:
-            known.holder = process if known.state == "queued" else known.holder
+        ready = [record for record in self._turns if not record.ended and self._is_next(record, process)]
+        suspects = [record for record in ready if is_suspect(record.takeovers)]
+        expected = [record for record in ready if record not in suspects[1:]]
+        assert found == {record.turn.id for record in expected}
+        for record in expected:
+            record.holder = process if record.state == "queued" else record.holder
 
     def _incoming(self, thread: int, message: str) -> Incoming:
         key = ThreadKey(self._tenant, "slack", "C1", f"t{thread}")
         return Incoming(key, message, Author("U1", "Ann"), f"What of {message}?", "mention", NOW)
 
-    def _row(self, known: Known) -> Any:
+    def _row(self, record: ExpectedTurn) -> Any:
         (row,) = self._sql(
-            "SELECT * FROM turns WHERE tenant_id = :tenant AND turn_id = :turn", turn=uuid.UUID(known.turn.id)
+            "SELECT * FROM turns WHERE tenant_id = :tenant AND turn_id = :turn", turn=uuid.UUID(record.turn.id)
         )
         return row
 
     def _pick(self, among: Sequence[Result], which: int) -> Result:
         return among[which % len(among)]
 
-    def _pick_held(self, which: int) -> Held | None:
-        """One of them, if there is any: no precondition, for which process wins a race differs from run to run."""
-        return self._pick(self._held, which) if self._held else None
+    def _pick_lease(self, which: int) -> GrantedLease | None:
+        """Return one of them, or None. This is no precondition, because which process wins a race differs from run to
+        run."""
+        return self._pick(self._leases, which) if self._leases else None
 
     def _sql(self, statement: str, **values: object) -> list[Any]:
         async def execute() -> list[Any]:
-            async with self._database.engine.begin() as connection:
-                found = await connection.execute(text(statement), {"tenant": self._tenant, **values})
+            async with self._database.tenant(self._tenant) as session:
+                found: Any = await session.execute(text(statement), {"tenant": self._tenant, **values})
                 return list(found) if found.returns_rows else []
 
         return list(self._run(execute()))
 
 
-def _but_holder(row: Any) -> dict[str, Any]:
-    """A stored row. Who takes a deleted question's reply away may change: that process may die."""
+def _without_holder(row: Any) -> dict[str, Any]:
+    """Return a stored row without its holder. The process that deletes the reply of a deleted question may die and
+    change."""
     return {name: value for name, value in row._mapping.items() if name != "holder"}
 
 
@@ -431,11 +452,11 @@ def _call() -> Call:
 
 @pytest.mark.timeout(0 if STEPS > 300 else 300)
 def test_turns_and_leases_hold_whatever_happens(database_url: str) -> None:
-    with asyncio.Runner() as runner, psycopg.connect(database_url, autocommit=True) as lives:
+    with asyncio.Runner() as runner, psycopg.connect(database_url, autocommit=True) as lock_connection:
         database = Database(database_url)
         try:
             run_state_machine_as_test(
-                lambda: TurnMachine(runner.run, database, lives),  # type: ignore[arg-type]
+                lambda: TurnMachine(runner.run, database, lock_connection),  # type: ignore[arg-type]
                 settings=settings(
                     max_examples=max(1, STEPS // STEPS_AT_ONCE),
                     stateful_step_count=STEPS_AT_ONCE,

@@ -242,7 +242,9 @@ def test_doctor_is_content_without_keys_and_names_a_wrong_setting(
     made = parley("doctor", "--json")
     checks = {check["name"]: check for check in made.document["checks"]}
     assert made.status == 0, made.out
-    assert {"settings", "database", "schema", "tenant isolation", "embedding model", "models"} <= set(checks)
+    assert {"settings", "database", "schema", "tenant isolation", "embedding model", "parser sandbox", "models"} <= set(
+        checks
+    )
     assert all(set(check) == {"name", "ok", "detail", "fix"} for check in checks.values())
     monkeypatch.setenv("PARLEY_PASSAGES", "0")
     wrong = parley("doctor", "--json")

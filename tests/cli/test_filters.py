@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.cli.conftest import Parley
+from tests.databases import as_superuser
 
 
 @pytest.fixture
@@ -48,13 +49,13 @@ def test_a_folder_is_cut_as_asked_for_and_stays_so(parley: Parley, folder: Path,
     assert (first["unchanged"], again["unchanged"]) == (0, 0)
     assert parley("ingest", str(folder), "--json").document["unchanged"] == 3
     assert parley("docs", "refresh", "--json").document["unchanged"] == 3
-    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(as_superuser(database_url)) as connection:
         assert connection.execute("SELECT DISTINCT chunking FROM sources").fetchall() == [("sentence-window",)]
 
 
 def test_doctor_says_how_far_a_change_of_the_model_is(parley: Parley, folder: Path, database_url: str) -> None:
     parley("ingest", str(folder))
-    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
+    with psycopg.connect(as_superuser(database_url), autocommit=True) as connection:
         connection.execute("UPDATE knowledge_state SET model = 'openai:gone', next_model = model")
     checks = {check["name"]: check for check in parley("doctor", "--json").document["checks"]}
     check = checks["embedding model of local"]

@@ -27,10 +27,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("bot", "knowledge", "tests", "docs", "benchmarks", "migrations", "deploy")
 """Top-level folders whose paths are checked."""
 PYTHON_PACKAGES = ("bot", "knowledge", "tests", "benchmarks")
-PLANNED_TARGETS = frozenset({"test-fast", "docs-check"})
-"""Make targets that the documentation may name although the Makefile does not have them yet."""
-PLANNED_BENCHMARKS = frozenset({"benchmarks.cache_rules"})
-"""Benchmarks that the documentation may name before they exist."""
 OTHER_VARIABLES = frozenset({"HTTPS_PROXY", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS"})
 """Environment variables of libraries and of the system."""
 PLACEHOLDERS = frozenset({"TURN_ID", "SERVER_ID", "BEIR_DIR"})
@@ -173,7 +169,7 @@ def check_python_modules(text: str) -> Iterator[str]:
     """Check that ``python -m MODULE`` can be run, and has the options."""
     for found in PYTHON_MODULE.finditer(text):
         name = found[1].rstrip(".")
-        if name.split(".")[0] not in PYTHON_PACKAGES or name.split(".")[-1].isupper() or name in PLANNED_BENCHMARKS:
+        if name.split(".")[0] not in PYTHON_PACKAGES or name.split(".")[-1].isupper():
             continue
         source = _runnable_source(ROOT.joinpath(*name.split(".")))
         if not source:
@@ -214,7 +210,7 @@ def check_dotted_names(text: str) -> Iterator[str]:
 def check_make_targets(text: str) -> Iterator[str]:
     """Check that ``make TARGET`` is in the Makefile."""
     for target in MAKE_TARGET.findall(text):
-        if target not in make_targets() | PLANNED_TARGETS:
+        if target not in make_targets():
             yield f"`make {target}` is not a target"
 
 

@@ -37,7 +37,7 @@ def test_the_documentation_names_only_what_exists() -> None:
         ("```\nNONSENSE=1\n```", "NONSENSE is not a setting"),
         ("`SLACK_NONSENSE`", "SLACK_NONSENSE is not a setting"),
         ("`python -m benchmarks.nonsense`", "`python -m benchmarks.nonsense` cannot be run"),
-        ("`python -m benchmarks.load --nonsense 1`", "`python -m benchmarks.load` has no option --nonsense"),
+        ("`python -m benchmarks.load_test --nonsense 1`", "`python -m benchmarks.load_test` has no option --nonsense"),
         ("`bot/nonsense.py`", "bot/nonsense.py does not exist"),
         ("`knowledge/nonsense/`", "knowledge/nonsense/ does not exist"),
         ("```sh\npytest tests/nonsense\n```", "tests/nonsense does not exist"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.cache_rules import GROUPS, GUARDS, without
-from benchmarks.paraphrase_data import pairs
+from benchmarks.make_paraphrase_data import pairs
 from bot.engine import cache
 from bot.engine.cache.matching import Observation, chance, is_hit, same_wording, upper_bound
 from bot.engine.cache.wording import reduced

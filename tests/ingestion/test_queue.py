@@ -28,6 +28,7 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources import UploadSource, open_source
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
+from tests.databases import superuser_connection
 from tests.knowledge.fakes import WordEmbedder, markdown
 
 
@@ -212,7 +213,7 @@ async def test_a_shutdown_hands_back_and_another_worker_goes_on(services: Servic
 
 async def test_a_job_of_a_dead_worker_is_done_by_another(services: Services, slow: SlowSource) -> None:
     run = await begun(services, slow)
-    async with services.database.engine.begin() as connection:
+    async with superuser_connection(services.database) as connection:
         dead = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
         worker = await connection.scalar(text(dead))
         await connection.execute(
@@ -228,7 +229,7 @@ async def test_a_job_of_a_dead_worker_is_done_by_another(services: Services, slo
 
 async def test_a_job_that_kills_every_worker_is_given_up(services: Services, slow: SlowSource) -> None:
     run = await begun(services, slow)
-    async with services.database.engine.begin() as connection:
+    async with superuser_connection(services.database) as connection:
         await connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing', attempts = 9"))
     await retry_stalled_jobs(services, _app(services))
     ended = await seen(services, run, state="failed")
@@ -252,7 +253,7 @@ async def test_an_upload_reaches_the_worker_and_leaves_no_copy(services: Service
     async with services.database.tenant(LOCAL_TENANT) as session:
         assert [row.title for row in await document_catalog.list_documents(session, LOCAL_TENANT)] == ["Notes"]
         assert await session.scalar(text("SELECT count(*) FROM upload_parts")) == 0
-    async with services.database.engine.connect() as connection:
+    async with superuser_connection(services.database) as connection:
         payloads = await connection.scalars(text("SELECT args::text FROM procrastinate_jobs"))
         assert not any("canary" in payload or "notes" in payload for payload in payloads)
 

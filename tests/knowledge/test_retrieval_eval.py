@@ -16,6 +16,7 @@ from bot.evals.retrieval import STAGES, Row, documents, evaluate, judged, table
 from bot.store.session import Database
 from knowledge.ports import Embedder
 from knowledge.retriever import Retriever
+from tests.databases import as_superuser
 from tests.knowledge.fakes import WordEmbedder
 
 
@@ -50,7 +51,7 @@ async def test_data_set_is_measured_and_deleted_afterwards(
     assert document["stages"]["sparse"] == {"ndcg@10": 1.0, "recall@5": 1.0, "recall@10": 1.0, "recall@20": 1.0}
     assert document["latency_ms"]["p95"] >= document["latency_ms"]["p50"] > 0
     assert len(table(document)[1]) == 4
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_superuser(database_url)) as connection:
         left = connection.execute(
             "SELECT (SELECT count(*) FROM documents), "
             "(SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'parley_eval%')"

@@ -14,7 +14,10 @@ from knowledge.ingest import Ingestor
 from knowledge.ports import Source
 from knowledge.sources import CrawlSource, SitemapSource, open_source
 from knowledge.sources.link_extraction import extract_links
+from knowledge.sources.polite_fetch import PoliteFetcher
+from knowledge.sources.robots_txt import RobotsTxt
 from knowledge.sources.sitemap_parser import SitemapEntry, parse_sitemap
+from knowledge.sources.web_client import PageError, WebClient
 from knowledge.types import Failure, Fetched
 
 
@@ -240,6 +243,43 @@ async def test_sitemap_stays_on_its_host_and_within_the_page_limit(site: Site) -
     assert "another host" in failures[0].error
     documents, failures, _ = await read(site.sitemap(pages=1))
     assert (paths(site, documents), failures[0].source) == (["/a"], f"sitemap:{site.url}/sitemap.xml")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.2/a", "http://user:secret@example.org/", "http://a..b/"])
+async def test_address_is_checked_before_robots_txt(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    asked: list[str] = []
+
+    async def allows(_: RobotsTxt, url: str) -> bool:
+        asked.append(url)
+        return True
+
+    monkeypatch.setattr(RobotsTxt, "allows", allows)
+    async with WebClient(fetch_allow=("127.0.0.1",), max_bytes=1000) as client:
+        with pytest.raises(PageError) as refused:
+            await PoliteFetcher(client).get(url)
+    assert (asked, refused.value.temporary) == ([], False)
+
+
+async def test_index_contacts_no_other_host(site: Site) -> None:
+    """127.0.0.1 is allowed under another name too, so only the rule about hosts keeps the entry from being asked."""
+    port = site.url.rpartition(":")[2]
+    site.pages = {
+        "/a": page(),
+        "/one.xml": site.urlset("/a"),
+        "/moved.xml": redirect(f"http://localhost:{port}/two.xml"),
+    }
+    site.pages["/two.xml"] = site.urlset("/a")
+    entries = (f"http://localhost:{port}/two.xml", f"{site.url}/moved.xml", f"{site.url}/one.xml")
+    index = "".join(f"<sitemap><loc>{url}</loc></sitemap>" for url in entries)
+    site.pages["/sitemap.xml"] = f"<sitemapindex>{index}</sitemapindex>"
+    source = SitemapSource(
+        f"{site.url}/sitemap.xml", fetch_allow=("127.0.0.1", "localhost"), max_bytes=10_000, sleep=site.sleep
+    )
+    documents, failures, _ = await read(source)
+    assert paths(site, documents) == ["/a"]
+    assert ["on another host" in failure.error for failure in failures] == [True, True]
+    assert "/two.xml" not in site.requested
+    assert site.requested.count("/robots.txt") == 1
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;</loc></url></urlset>'

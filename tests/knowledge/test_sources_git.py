@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from benchmarks.forbidden_addresses import shooting_range
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.sources import GitSource, open_source
 from knowledge.sources.checked_resolver import CheckedResolver
 from knowledge.sources.git import parse_tree
 from knowledge.sources.git_command import Git
+from knowledge.sources.git_remote import GitRemote, checked_remote
+from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.types import Failure, Fetched
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -152,9 +155,46 @@ async def test_git_connects_to_the_checked_address(
     monkeypatch.setattr(CheckedResolver, "resolve", resolve)
     url, requested_paths = server
     port = url.rpartition(":")[2]
-    documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook"))
+    with pytest.raises(SourceError, match="PARLEY_FETCH_ALLOW"):
+        await read(source(f"http://rebind.invalid:{port}/handbook"))
+    assert requested_paths == []
+    documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook", "rebind.invalid"))
     assert documents
     assert requested_paths
+
+
+@pytest.mark.parametrize("missing", ["pin", "proxy"])
+async def test_proxy_and_pinned_name_each_hold_git_to_the_checked_address(
+    server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """git itself cannot resolve the name, so either of the two alone brings it to the address."""
+
+    async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, str]]:
+        return [{"host": "127.0.0.1"}]
+
+    monkeypatch.setattr(CheckedResolver, "resolve", resolve)
+    if missing == "pin":
+        monkeypatch.setattr(GitRemote, "settings", ())
+    else:
+        monkeypatch.setattr(GitTunnel, "url", property(lambda _: "", lambda *_: None), raising=False)
+    port = server[0].rpartition(":")[2]
+    documents, _ = await read(source(f"http://rebind.invalid:{port}/handbook", "rebind.invalid"))
+    assert documents
+
+
+async def test_git_that_follows_everything_reaches_only_its_repository(tmp_path: Path) -> None:
+    """Even if git followed redirects and alternates, its proxy would refuse every other host."""
+    async with shooting_range(100) as made:
+        for path in ("alternates", *(f"git/{number}/x.git" for number in range(10))):
+            remote = await checked_remote(f"{made.url}/{path}", made.allow)
+            async with remote.tunnel() as tunnel:
+                settings = (*remote.settings, "http.followRedirects=true")
+                every_way = Git(tmp_path, protocols="https:http", settings=settings, proxy=tunnel.url)
+                with pytest.raises(SourceError):
+                    await every_way.run("clone", "--bare", "--", remote.url, str(tmp_path / "x"), seconds=30)
+                if path == "alternates":
+                    assert "another host" in tunnel.refusal
+        assert (made.reached, dict(made.dialed)) == (0, {})
 
 
 async def test_stored_commit_is_not_cloned_again(

@@ -17,9 +17,18 @@ from knowledge.types import Fetched
 
 Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 
-PRIVATE_ADDRESSES = """127.0.0.1 127.8.9.10 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 224.0.0.1
-255.255.255.255 ::1 :: fe80::1 fd00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:a9fe:a9fe ::ffff:10.0.0.1 64:ff9b::7f00:1
-2002:7f00:1:: ::127.0.0.1 2001:0:0:0:0:0:80ff:fffe""".split()
+PRIVATE_ADDRESSES = """127.0.0.1 127.8.9.10 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254
+100.64.0.1 224.0.0.1 255.255.255.255 ::1 :: fe80::1 fd00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:a9fe:a9fe
+::ffff:10.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: ::127.0.0.1 2001:0:0:0:0:0:80ff:fffe fec0::1 feff::1
+::ffff:0:127.0.0.1 ::ffff:0:1.1.1.1 64:ff9b:1::1 64:ff9b:1::1.1.1.1 5f00::1 3fff::1 3fff:fff::1 2001:db8::1
+2001:2::1 2001:20::1 100::1 4000::1 ff0e::1 fe80::5efe:1.1.1.1 2a00:1450:4001:800:0:5efe:10.0.0.1
+2a00:1450:4001:800:200:5efe:127.0.0.1 2002:a9fe:a9fe:: ::1.1.1.1 fd00:ec2::254 64:ff9b::10.0.0.1 192.88.99.1
+168.63.129.16 ::ffff:168.63.129.16 192.0.0.192 192.0.2.1 198.18.0.1 198.51.100.1 203.0.113.1 240.0.0.1
+100.100.100.200 0.1.2.3""".split()
+
+MORE_PUBLIC = """64:ff9b::1.1.1.1 2002:101:101:: 2a00:1450:4001:800::200e 2a00:1450:4001:800:0:5efe:1.1.1.1
+168.63.129.17 100.63.255.255 100.128.0.1 172.15.255.255 172.32.0.1 198.17.255.255 198.20.0.1 223.255.255.255
+2001:200::1 3fff:1000::1 2001:4860:4860::8888""".split()
 
 
 @pytest.fixture
@@ -58,7 +67,7 @@ def test_private_addresses_are_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", *MORE_PUBLIC])
 def test_public_addresses(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 

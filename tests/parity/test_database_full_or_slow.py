@@ -13,6 +13,7 @@ import pytest
 
 from bot.platforms.discord.user_messages import NOT_STORED_YET
 from bot.platforms.slack.user_messages import NOT_STORED
+from tests.databases import as_superuser
 from tests.discord_bot import test_end_to_end as on_discord
 from tests.discord_bot.conftest import FAST_LIMITS
 from tests.doubles.discord import DiscordDouble
@@ -91,7 +92,7 @@ async def running_app(platform: str, database_url: str, folder: Path) -> AsyncIt
 
 @asynccontextmanager
 async def full(url: str) -> AsyncIterator[None]:
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as server:
+    async with await psycopg.AsyncConnection.connect(as_superuser(url), autocommit=True) as server:
         await server.execute(FULL_DISK_SQL)
         yield
         await server.execute(DISK_FREED_SQL)
@@ -121,7 +122,7 @@ async def test_the_asker_is_notified_and_answered_after_recovery(
             assert chat.answers() == 0
         await chat.until(chat.answers)
         assert (chat.notifications(), chat.answers()) == (1, 1)
-    with psycopg.connect(database_url) as server:
+    with psycopg.connect(as_superuser(database_url)) as server:
         stored: Sequence[tuple[str]] = server.execute("SELECT state FROM turns").fetchall()
     assert [state for (state,) in stored] == ["done"]
     why = "No space left on device" if trouble is full else "took longer than"

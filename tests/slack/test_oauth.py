@@ -36,6 +36,7 @@ from bot.store import event_log, slack_workspaces
 from bot.store.session import Database
 from bot.store.slack_workspaces import Installed
 from knowledge.sources import UploadSource
+from tests.databases import as_superuser
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_oauth import CLIENT_ID, CLIENT_SECRET, SlackCloud
 from tests.doubles.slack_world import BOT_USER, Message
@@ -200,7 +201,7 @@ async def served(cloud: SlackCloud, database: Database) -> AsyncIterator[tuple[B
 
 def rows(database_url: str, table: str = "slack_installations") -> list[str]:
     """Return the stored rows of a table, of every tenant."""
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_superuser(database_url)) as connection:
         return [row[0] for row in connection.execute(f"SELECT t::text FROM {table} t").fetchall()]
 
 
@@ -217,7 +218,7 @@ async def test_an_installation_stores_its_tokens_encrypted(
 
     (row,) = rows(database_url)
     assert "T0ONE" in row
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_superuser(database_url)) as connection:
         names = [name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     all_rows = "\n".join(line for name in names for line in rows(database_url, name))
     for token, issued in cloud.tokens.items():
@@ -243,7 +244,7 @@ async def test_forged_replayed_late_or_denied_consent_installs_nothing(
     assert (status, "did not allow" in page) == (200, True)
     assert (await browser.return_from_slack(cookie, state=state, code=code))[0] == 400, "a state is valid once"
     state, cookie = await browser.start()
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_superuser(database_url)) as connection:
         connection.execute("UPDATE oauth_states SET expires_at = now() - interval '1 second'")
     status, page = await browser.return_from_slack(cookie, state=state, code=code)
     assert (status, "ten minutes" in page) == (400, True)
@@ -390,7 +391,7 @@ async def test_keys_are_rotated_by_adding_a_new_first_key(
         assert await process.reencrypt() == 0
     async with installations_of(cloud, database_url, clock, token_keys=(NEW_KEY,)) as process:
         assert await InstallationToken(process, "slack:T0ONE").token() == token
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_superuser(database_url)) as connection:
         connection.execute(
             "UPDATE slack_installations SET sealed = "
             "(SELECT sealed FROM slack_installations WHERE team_id = 'T0TWO') WHERE team_id = 'T0ONE'"

@@ -23,6 +23,7 @@ from bot.store.stores import open_stores
 from bot.types.conversation import Author
 from bot.types.display import Pacing
 from bot.types.turns import Notice, Turn
+from tests.databases import as_superuser
 from tests.store.test_turns import NOON, THREAD, done, incoming
 
 
@@ -170,7 +171,7 @@ async def test_a_process_that_lost_its_connection_for_a_moment_is_not_dead(
         turn = await asked(mine, "1")
         assert await mine.leases.lease(turn)
         before = heard.count(Notice("connected"))
-        with psycopg.connect(database_url) as server:
+        with psycopg.connect(as_superuser(database_url)) as server:
             server.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 11")
         assert await other.queue.ready_turns("slack") == []
 
@@ -264,7 +265,7 @@ async def test_when_a_platform_was_last_served_is_known(database: Database, data
 
 async def test_the_process_tells_where_it_runs(database: Database, database_url: str) -> None:
     async with on_the_line(database_url, 11):
-        with psycopg.connect(database_url) as connection:
+        with psycopg.connect(as_superuser(database_url)) as connection:
             connection.execute("SET parley.tenant_id = '*'")
             row = connection.execute("SELECT process_id, pid, tenant_id FROM processes").fetchone()
     assert row == (11, os.getpid(), "*")

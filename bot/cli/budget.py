@@ -1,0 +1,129 @@
+"""The ``parley budget`` command: shows and sets daily token limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bot.cli import user_messages
+from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option, with_database
+from bot.errors import UsageError
+
+if TYPE_CHECKING:
+    from bot.config import Settings
+    from bot.engine.ports.stores import Stores
+    from bot.store.session import Database
+
+
+@click.group()
+def budget() -> None:
+    """Show or set daily token budgets."""
+
+
+@budget.command()
+@click.argument("subject", default="you")
+@tenant_option
+@json_option
+def show(subject: str, tenant: str, as_json: bool) -> None:
+    """Show how many tokens SUBJECT used today, and its limit.
+
+    SUBJECT is a user's id, channel:ID or tenant; * shows all limits. Without SUBJECT, show the terminal's user.
+    """
+    from bot.commands.budget import subject_of
+
+    loaded, key = settings(), subject_of(subject)
+
+    async def load() -> dict[str, Any]:
+        from bot.app import opened_database, opened_stores
+
+        async with opened_database(loaded) as database:
+            if key == "*":
+                return await _limits(database, loaded, tenant)
+            return await _usage_today(opened_stores(database, loaded), tenant, key)
+
+    document = run(load())
+    if as_json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value if value else 'none'}")
+
+
+async def _limits(database: Database, configured: Settings, tenant: str) -> dict[str, Any]:
+    """Return the default limits and the limits that were set; None is no limit."""
+    from bot.store import budget_counters
+
+    async with database.tenant(tenant) as session:
+        limits = await budget_counters.list_limits(session, tenant_id=tenant)
+    return {
+        "default": configured.daily_tokens or None,
+        "channel_default": configured.channel_daily_tokens or None,
+        "tenant_default": configured.tenant_daily_tokens or None,
+        "limits": {subject: _limit(tokens) for subject, tokens in limits},
+    }
+
+
+async def _usage_today(stores: Stores, tenant: str, subject: str) -> dict[str, Any]:
+    """Return a subject's usage today and its limit; a limit of None is no limit. Raises UsageError for a role."""
+    from bot.types.conversation import Author
+
+    kind, _, name = subject.partition(":")
+    if kind == "user":
+        state = await stores.budgets.budget(tenant, name)
+    elif kind in ("channel", "tenant"):
+        _, of_channel, of_tenant = await stores.budgets.budgets(tenant, name, Author("terminal", "terminal"))
+        state = of_channel if kind == "channel" else of_tenant
+    else:
+        raise UsageError(user_messages.NO_BUDGET_OF_ROLE)
+    return {
+        "subject": name or subject,
+        "used": state.used,
+        "reserved": state.reserved,
+        "limit": _limit(state.limit),
+        "resets_at": state.resets_at.isoformat(),
+    }
+
+
+def _limit(tokens: int) -> int | None:
+    from bot.types.usage import UNLIMITED
+
+    return None if tokens >= UNLIMITED else tokens
+
+
+@budget.command(name="set")
+@click.argument("subject")
+@click.argument("tokens")
+@tenant_option
+@json_option
+def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
+    """Limit SUBJECT to TOKENS a day.
+
+    SUBJECT is a user's id, channel:ID, role:admin, role:member, * for every user without a limit of their own,
+    channel:* for every channel without a limit of its own, or tenant for all together.
+
+    TOKENS is a number such as 200000 or 200k, 'unlimited', or 'default' to remove the limit.
+    """
+    from bot.commands.budget import describe_change, subject_of, tokens_of
+
+    daily, key = tokens_of(tokens), subject_of(subject)
+
+    async def store_limit(database: Database) -> None:
+        from bot.store import budget_counters
+
+        async with database.tenant(tenant) as session:
+            if daily is None:
+                await budget_counters.remove_limit(session, tenant_id=tenant, subject=key)
+            else:
+                await budget_counters.set_limit(
+                    session, tenant_id=tenant, subject=key, daily_tokens=daily, set_by="terminal"
+                )
+
+    with_database(store_limit)
+    if as_json:
+        print_json({"subject": subject, "limit": None if daily is None else _limit(daily)})
+        return
+    click.echo(describe_change(key, daily))
+
+
+COMMANDS = (budget,)

@@ -1,0 +1,33 @@
+"""Superuser access to test databases, for looking across tenants; the code under test connects as the application."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from bot.store.embedded.roles import ADMIN
+from bot.store.session import Database, driver_url, plain_url
+
+
+def as_superuser(url: str) -> str:
+    """Return the same database of an embedded server, as its superuser."""
+    made = make_url(plain_url(url))
+    passwords = json.loads((Path(str(made.query["host"])).parent / "postgres-passwords.json").read_text())
+    return made.set(username=ADMIN, password=passwords[ADMIN]).render_as_string(hide_password=False)
+
+
+@asynccontextmanager
+async def superuser_connection(database: Database) -> AsyncIterator[AsyncConnection]:
+    """Open a connection as superuser; the body is one transaction, committed at its end."""
+    url = database.engine.url.render_as_string(hide_password=False)
+    engine = create_async_engine(driver_url(as_superuser(url)))
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    finally:
+        await engine.dispose()

@@ -262,9 +262,9 @@ class Settings(WebSettings):
     def tenant_of(self, workspace: str, *, alone: bool) -> str:
         """Return the tenant of ``slack:TEAM`` or ``discord:GUILD``.
 
-        The home tenant is the one of the terminal and the playground. PARLEY_HOME names the workspaces that belong to
-        it. ``auto`` includes a workspace only if it is ``alone``, the only workspace on its platform that the bot is
-        in. So a stranger who adds the bot to their own workspace never reads the team's documents.
+        The terminal and the playground use the home tenant. PARLEY_HOME names the workspaces that belong to it.
+        ``auto`` includes a workspace only if it is ``alone``: the bot is in no other workspace of that platform. So
+        strangers who add the bot to their own workspace cannot read the team's documents.
         """
         at_home = workspace in self.home or (self.home == ("auto",) and alone)
         return LOCAL_TENANT if at_home else workspace

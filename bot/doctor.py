@@ -35,7 +35,7 @@ class Check:
 
 
 async def run_checks(settings: Settings) -> list[Check]:
-    """Run all checks in the order of the set-up. Never raises."""
+    """Run all checks, in the order in which the parts are set up. Never raises."""
     checks = [_data_dir(settings)]
     checks.append(_retention(settings))
     checks += await _guarded("database", lambda: _database(settings))
@@ -57,7 +57,7 @@ async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> li
         detail, _, fix = str(error).partition(". ")
         return [Check(name, False, detail, fix)]
     except Exception as error:
-        fix = "Run it again with PARLEY_LOG_LEVEL=DEBUG for details."
+        fix = "Run 'parley doctor' again with PARLEY_LOG_LEVEL=DEBUG for details."
         return [Check(name, False, redact(f"{type(error).__name__}: {error}"), fix)]
 
 
@@ -221,8 +221,10 @@ async def _reembedding_check(models: Models, tenant_id: str, at: ReembedProgress
         await models.load(at.model)
     except KnowledgeError as error:
         detail = f"re-embedding {at.done:,} of {at.total:,} with {at.next_model}; {at.model} cannot be used: {error}"
-        return Check(name, False, detail, "Until it is done, the remaining passages are found only by keywords.")
-    return Check(name, True, str(at), "A running 'parley up' or 'parley worker' continues it.")
+        return Check(
+            name, False, detail, "Until re-embedding is done, the remaining passages are found only by keywords."
+        )
+    return Check(name, True, str(at), "Keep 'parley up' or 'parley worker' running to continue it.")
 
 
 async def _models(settings: Settings) -> list[Check]:

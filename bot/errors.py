@@ -1,4 +1,4 @@
-"""The exception hierarchy. Every message is one line that a user can read and that says what to do.
+"""The exception hierarchy. Every error has a one-line message for users that says what to do.
 
 ParleyError
 ├── ConfigError              a setting is invalid, or a port, token or database cannot be used as configured

@@ -1,4 +1,4 @@
-"""Errors of the knowledge layer. Each message is one line for the user and says what to do.
+"""Errors of the knowledge layer. Every error has a one-line message for users that says what to do.
 
 KnowledgeError
 ├── SourceError      the source cannot be read at all: unknown path, unknown host, refused address

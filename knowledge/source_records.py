@@ -1,4 +1,4 @@
-"""Reads and writes the rows of sources: settings, refresh times, marks, and which of their documents are known.
+"""Reads and writes the rows of sources: settings, refresh times, marks, and the known documents.
 
 Every function runs inside its caller's transaction and tenant.
 """
@@ -173,7 +173,7 @@ _DUE_SOURCES = text("""
 async def due_for_refresh(
     session: AsyncSession, tenant_id: str, *, now: datetime, every_seconds: int
 ) -> list[tuple[str, bool]]:
-    """Return the id of each source whose refresh is due and not requested yet, and whether its interval is its own.
+    """Return the id of each source with a due refresh that is not requested yet, and whether it has its own interval.
 
     ``every_seconds`` applies to sources without an interval of their own; 0 means never. Uploads are never due.
     """
@@ -182,7 +182,7 @@ async def due_for_refresh(
 
 
 async def set_refresh(session: AsyncSession, *, tenant_id: str, source_id: str, seconds: int | None) -> None:
-    """Set the source's own refresh interval; 0 means never, None lets it follow the setting."""
+    """Set the source's own refresh interval. 0 means never; None means that the setting applies."""
     await session.execute(
         text("UPDATE sources SET refresh_seconds = :seconds WHERE tenant_id = :tenant AND id = :id"),
         {"tenant": tenant_id, "id": uuid.UUID(source_id), "seconds": seconds},

@@ -26,7 +26,7 @@ user_option = click.option(
     default=USER,
     show_default=True,
     metavar="ID",
-    help="Id of the asker. Budgets and costs are counted by it.",
+    help="ID of the asker, to whom tokens and costs are charged.",
 )
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.option(
     "--audience",
     metavar="tenant|CHANNEL",
-    help="Who can ask about the documents: 'tenant' for everyone, or the id of a channel for its members.  "
-    "[default: tenant; the history of a channel stays with its members]",
+    help="Who can ask about the documents: 'tenant' for everyone, or the ID of a channel for its members.  "
+    "[default: tenant; for the history of a channel, its members]",
 )
 @click.option(
     "--chunking",

@@ -15,7 +15,7 @@ from bot.errors import UsageError
 if TYPE_CHECKING:
     from bot.store.session import Database
 
-user_option = click.option("--user", required=True, metavar="ID", help="The user's id on their platform.")
+user_option = click.option("--user", required=True, metavar="ID", help="The user's ID on their platform.")
 
 
 @click.command()

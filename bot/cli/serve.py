@@ -89,7 +89,7 @@ def _checked_host(loaded: Settings, host: str | None) -> str:
 
 
 def _run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Run until Ctrl-C or SIGTERM. This is the normal end, so the exit status is 0."""
+    """Run until Ctrl-C or SIGTERM. Both are a normal end, so the exit status is 0."""
     try:
         run(work)
     except KeyboardInterrupt:
@@ -110,7 +110,7 @@ async def _up(loaded: Settings, host: str, port: int, sample: bool) -> None:
 
 
 def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Part:
-    """Return what runs between the opening of the app and the start of its parts."""
+    """Return the function to run after the app is open and before its parts start."""
 
     async def prepare(app: App) -> None:
         steps.end(database_step)
@@ -122,7 +122,7 @@ def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Part:
 
 
 async def _serve(loaded: Settings, parts: list[Part], before: Part | None = None) -> None:
-    """Run the parts of the app at the same time, after ``before`` has ended."""
+    """Run the parts of the app concurrently, after ``before`` has ended."""
     from bot.app import open_app
 
     async with open_app(loaded, warm=True) as app:
@@ -167,7 +167,7 @@ async def _worker(app: App) -> None:
 
 
 def _announcing(line: str) -> asyncio.Event:
-    """Return an event that prints ``line`` when it is set."""
+    """Return an event; setting it prints ``line``."""
 
     class Announcing(asyncio.Event):
         def set(self) -> None:

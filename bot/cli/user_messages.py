@@ -41,7 +41,7 @@ def chat_intro(thread: str) -> str:
 
 
 def unknown_answer(turn_id: str) -> str:
-    return f"No answer has the id {turn_id}. 'parley ask --json' prints the id as turn_id."
+    return f"No answer has the ID {turn_id}. 'parley ask --json' prints the ID as turn_id."
 
 
 # --- documents

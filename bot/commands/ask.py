@@ -65,7 +65,7 @@ async def run(context: Context, line: str) -> Reply:
 async def sharing(services: Services, tenant_id: str, turn_id: str, by: Author) -> AsyncIterator[Reply]:
     """Yield a private answer as a reply for the channel; the body posts it.
 
-    Across all processes, an answer is shared once. If the body fails, the answer can be shared again.
+    An answer can be shared only once, whichever process handles the request. If the body fails, it can be shared again.
     Raises NotAllowed, UsageError.
     """
     async with services.database.tenant(tenant_id) as session:
@@ -107,7 +107,7 @@ def _with_sources(answer: str, citations: Sequence[Citation], question: str) -> 
 
 
 def _linked(citation: Citation) -> str:
-    """Return the place of a source, as a link if it has an address."""
+    """Return the title and place of a source, as a link if the source has an address."""
     place, address = as_plain_text(citation.place).replace("[", "(").replace("]", ")"), link(citation)
     return f"[{place}]({address})" if address else place
 

@@ -27,7 +27,7 @@ MIN_CONTEXT_CHARS, MAX_CONTEXT_CHARS = 60, 300
 _HEADING = re.compile(r"(?m)^#{1,6}[ \t].*$")
 
 POLLS, POLL_SECONDS = 8, 0.25
-"""How often, and how many seconds apart, to check whether the answer has been stored."""
+"""Number of checks whether the answer has been stored, and seconds between two checks."""
 
 
 async def run(context: Context, line: str) -> Reply:

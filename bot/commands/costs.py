@@ -57,7 +57,7 @@ async def make_report(context: Context, period: str, by: Dimension) -> CostRepor
 
 
 def dollars(row: CostRow) -> str:
-    """Return the known cost, with the number of calls whose price is unknown."""
+    """Return the cost in dollars, with the number of calls whose price is unknown."""
     amount = f"{row.cost_usd:.4f}"
     return f"{amount} + {row.unknown_calls} unknown" if row.unknown_calls else amount
 
@@ -77,7 +77,7 @@ def summary(costs: CostReport) -> str:
 
 
 def reuse(tally: Tally) -> str:
-    """Return how cached answers to reworded questions did; empty if there were none."""
+    """Return how many reworded questions got a cached answer, and how many got a wrong one; empty without any."""
     if not tally.hits and not tally.sampled:
         return ""
     text = f"Cached answers to reworded questions: {tally.hits}, rejected by users: {tally.wrong}."

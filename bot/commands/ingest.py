@@ -20,10 +20,10 @@ from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 
 POLLS_WITHOUT_PROGRESS = 3
-"""Show no progress for the first polls, which take less than a second: most uploads end before."""
+"""Number of polls, less than a second in all, before progress is shown. Most uploads end earlier."""
 ID_PREFIX_CHARS = 8
 MAX_NAMED_RUNS = 8
-"""A button's id holds 80 characters, so at most this many id prefixes."""
+"""Most run id prefixes in one button's id, which has at most 80 characters."""
 MINE = "mine"
 
 _CHANNEL_MENTION = re.compile(r"<#(\w+)(?:\|[^>]*)?>")
@@ -80,7 +80,7 @@ def mentioned_channel(spec: str, platform: Platform) -> str:
 
 
 async def _channel_history(context: Context, channel_id: str, for_everyone: bool) -> tuple[Source, str]:
-    """Return the history of a channel and its audience: the channel's members, or everyone if an admin says so."""
+    """Return the history of a channel and its audience: the channel's members, or everyone if an admin asks for it."""
     if context.channels is None:
         raise UsageError(ingest_user_messages.NO_CHANNELS)
     channel = await context.channels.readable(channel_id, context.author)
@@ -104,8 +104,8 @@ async def follow_runs(
 ) -> Reply:
     """Show the progress of ingestion runs until they end, and return the result.
 
-    Runs that somebody else started earlier are only named, not followed. ``failed`` are sources that could not be
-    opened. ``audience`` says who can ask; by default everyone, or with ``here`` the people in the channel.
+    Runs that another person started are only named, not followed. ``failed`` are sources that could not be opened.
+    ``audience`` says who can ask; by default everyone, or with ``here`` the people in the channel.
     """
     report = IngestReport(0, 0, 0, (), 0.0)
     ids = [request.run.id for request in requested if request.new]

@@ -21,7 +21,7 @@ FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0
 """Interval between two polls of a run's progress. It starts short because most uploads take less than a second."""
 
-NOT_YOURS = "Only the person who started this, or an admin, can stop it."
+NOT_YOURS = "Only the person who started this ingestion, or an admin, can stop it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Ingestion:
         return await self._queue.has_worker()
 
     async def revive(self, tenant_id: str) -> int:
-        """Enqueue again every active run that has no job and no running process; return how many."""
+        """Enqueue every active run that has neither a job nor a running process again; return how many there were."""
         async with self._database.tenant(tenant_id) as session:
             found = await ingest_runs.active(session, tenant_id)
         return sum([(await self._enqueued(tenant_id, run, False)).new for run in found])

@@ -1,4 +1,4 @@
-"""Periodic maintenance: expire old data, recover what crashed processes left, refresh sources, re-embed passages."""
+"""Periodic maintenance: expires old data, recovers work of crashed processes, refreshes sources, re-embeds passages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 RESERVATION_GRACE = timedelta(minutes=5)
 OPEN_CALL_GRACE = timedelta(minutes=30)
-"""Longer than any provider call takes."""
+"""Age at which an unsettled call counts as lost: longer than any provider call takes."""
 RUN_RETENTION = timedelta(days=7)
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
@@ -112,7 +112,7 @@ async def delete_outdated_answers(database: Database, tenant_id: str) -> None:
 async def release_orphaned_reservations(database: Database, tenant_id: str) -> None:
     """Release budget reservations of ended turns, and charge the estimate for calls that never reported their end.
 
-    Both are left over when a process dies between the answer and the summary.
+    Both remain if a process dies between the answer and the summary.
     """
     async with database.tenant(tenant_id) as session:
         orphaned = await session.scalars(

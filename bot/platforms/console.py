@@ -1,4 +1,4 @@
-"""Shows answers on the terminal, printed while they are generated, and builds requests from typed text."""
+"""Prints answers on the terminal while they are generated, and builds requests from typed text."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def incoming(
     fresh: bool = False,
     clock: Callable[[], datetime] | None = None,
 ) -> Incoming:
-    """Return a question typed on the terminal; ``fresh`` asks for a new answer instead of a cached one."""
+    """Return a question typed on the terminal; with ``fresh``, the answer cache is not used."""
     return Incoming(
         thread=ThreadKey(LOCAL_TENANT, "console", CHANNEL, thread),
         message_id=uuid.uuid4().hex,

@@ -1,7 +1,7 @@
 """Runs transactions of one tenant in one round trip: begin, bind, statements and commit travel together.
 
-For paths on which a person waits. SQLAlchemy's sessions take a round trip for each statement and several milliseconds
-of the process; this has connections of its own.
+Used where a person waits. SQLAlchemy's sessions need a round trip for each statement and several milliseconds of CPU
+time. This module has its own connections.
 """
 
 from __future__ import annotations
@@ -98,20 +98,20 @@ def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
 
 
 class Work:
-    """A transaction under way. Each ``ask`` is one round trip, and so is ``last``, which commits."""
+    """An open transaction. Each ``ask`` is one round trip, and so is ``last``, which commits."""
 
     def __init__(self, connection: _Connection, tenant_id: str, role: str | None) -> None:
         self._connection = connection
         self._before: tuple[str, ...] = ("BEGIN", *binding(tenant_id, role))
         self.done = False
-        """Whether it was committed."""
+        """Whether the transaction was committed."""
 
     async def ask(self, *statements: Statement) -> list[Rows]:
         """Return the rows of each statement. Raises PostgreSQL's error for the first that fails."""
         return await self._send(statements)
 
     async def last(self, *statements: Statement) -> list[Rows]:
-        """Do as ``ask``, and commit in the same round trip."""
+        """Like ``ask``, and commit in the same round trip."""
         rows = await self._send(statements, "COMMIT")
         self.done = True
         return rows
@@ -185,7 +185,7 @@ class Pipelines:
         return connection
 
     async def _given_back(self, connection: _Connection) -> None:
-        """Return a connection to the pool; close it if it broke or something is still under way."""
+        """Return a connection to the pool, or close it if it is broken or still in use."""
         status = connection.info.transaction_status
         try:
             if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
@@ -211,7 +211,7 @@ async def _stands(connection: _Connection) -> bool:
 
 @asynccontextmanager
 async def _or_closed(connection: _Connection) -> AsyncIterator[None]:
-    """Close the connection if the body fails or is cancelled: nobody else knows of it."""
+    """Close the connection if the body fails or is cancelled, because nothing else has a reference to it."""
     try:
         yield
     except BaseException:

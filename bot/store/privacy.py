@@ -2,7 +2,7 @@
 
 Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, the
 person's messages in indexed channels, what answers to other people quote of them, and mentions of the person's ID. The
-ledger stays, because the books must add up, under a name that leads to nobody.
+ledger's rows are kept, because the totals must stay correct, under a pseudonym that cannot be traced to the person.
 """
 
 from __future__ import annotations

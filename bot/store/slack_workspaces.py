@@ -1,7 +1,7 @@
 """Stores Slack workspaces that installed the app themselves, and used OAuth states. Tokens arrive here encrypted.
 
-A workspace's row has its own name, ``slack:T...`` or, if an organization installed the app as a whole, ``slack:E...``.
-The row outlives the removal of the app, without its tokens.
+The name of a workspace's row is ``slack:T...`` or, if an organization installed the app org-wide, ``slack:E...``. The
+row stays after the app is removed, without its tokens.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ async def renew(
 
 
 async def remove(session: AsyncSession, tenant_id: str, *, told_at: datetime, now: datetime) -> bool:
-    """Delete the tokens unless the app was reinstalled after ``told_at``. Return whether there were any."""
+    """Delete the tokens unless the app was reinstalled after ``told_at``. Return whether there were tokens."""
     done = await session.execute(
         update(slack_installations)
         .where(

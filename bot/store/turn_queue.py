@@ -23,7 +23,7 @@ from bot.types.conversation import Platform, ThreadKey
 from bot.types.turns import Notice, Turn
 
 UNCLAIMED = "5 seconds"
-"""How long a queued turn is left to a process that does not show that it lives."""
+"""How long a queued turn is left to its process while that process does not show that it is alive."""
 
 TRIED_FOR = "1 day"
 """How long removing the messages of a deleted question is retried."""
@@ -82,9 +82,11 @@ _NEXT = text(
     LIMIT :most
     """  # noqa: S608
 )
-"""Interrupted turns come first: their draft stands in the channel. The rest is round robin: the n-th turn of a tenant,
-including running ones, comes after the first n-1 of every other tenant. People within a tenant alternate in the same
-way, and a person's questions keep their order."""
+"""Interrupted turns come first, because their unfinished draft is visible in the channel.
+
+The rest is round robin: the n-th turn of a tenant, including running ones, comes after the first n-1 of every other
+tenant. People within a tenant alternate in the same way, and a person's questions keep their order.
+"""
 
 
 async def ready(
@@ -120,7 +122,7 @@ _LEFT = text(
     ORDER BY suspect, tenant_id
     """  # noqa: S608
 )
-"""Suspects come last, so that a reader who sees a dead process's other turns sees its suspect with them."""
+"""Suspects come last, so that a reader who sees the suspect of a dead process also sees its other turns."""
 
 
 async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
@@ -152,7 +154,7 @@ _SET_FREE = text(
 
 
 async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left]) -> None:
-    """Queue a tenant's turns of dead processes again, for any process; skip those that another was faster with."""
+    """Queue a tenant's turns of dead processes again, for any process. Skip turns that another process queued first."""
     asked = {
         "tenant": tenant_id,
         "turns": [one.turn_id for one in left],
@@ -224,9 +226,9 @@ async def release(session: AsyncSession, *, turn: Turn, holder: int | None) -> N
 async def record_waiting(
     session: AsyncSession, *, turn: Turn, holder: int | None, index: int, ref: str | None
 ) -> str | None:
-    """Record a message that tells an asker to wait. Return the reference on record.
+    """Record a message that tells an asker to wait. Return the recorded reference.
 
-    Raises LeaseLost if the turn no longer waits here.
+    Raises LeaseLost if this process no longer holds the turn.
     """
     if not await hold(session, turn=turn, holder=holder):
         raise LeaseLost(TAKEN)

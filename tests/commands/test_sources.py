@@ -66,9 +66,9 @@ async def test_who_may_look_and_what_there_is_to_look_at(app: App) -> None:
     with pytest.raises(NotAllowed, match="another channel"):
         await commands.run("sources", turn_id, by(app, Author("U2", "Bob"), "C2"))
     assert "**[1]**" in (await commands.run("sources", turn_id, by(app, BOSS, "C2"))).text
-    with pytest.raises(UsageError, match="No answer has the id “nonsense”"):
+    with pytest.raises(UsageError, match="No answer has the ID “nonsense”"):
         await commands.run("sources", "nonsense", by(app))
-    with pytest.raises(UsageError, match="write /sources with the id"):
+    with pytest.raises(UsageError, match="write /sources with the ID"):
         await commands.run("sources", "", replace(by(app), thread_id=None))
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET citations = '[]'"))

@@ -36,7 +36,8 @@ Stop = Literal["complete", "cut", "refused"]
 class Reply:
     """One scripted answer. It streams in pieces of ``piece`` characters, ``pause`` seconds apart.
 
-    What must be seen unfinished is ``held``: a pause, however long, is over sooner than a busy machine looks.
+    A reply that a test must see unfinished is ``held``, because a pause of any length can end before a busy machine
+    looks.
     """
 
     text: str = ""

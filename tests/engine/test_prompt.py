@@ -1,4 +1,4 @@
-"""How a prompt is laid out."""
+"""The layout of a prompt."""
 
 from __future__ import annotations
 

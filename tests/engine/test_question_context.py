@@ -1,4 +1,4 @@
-"""Files beside a question and the thread above it: read once, bounded, named, and never taken for the documents."""
+"""Files attached to a question and the thread above it: read once, limited, named, and never mistaken for documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULE = passage("A journey may last at most nine days.")
 
 @dataclass
 class Street(Screen):
-    """A screen with things around it."""
+    """A surface with attachments and a thread above the question."""
 
     fetched: int = 0
     read_above: int = 0

@@ -215,7 +215,7 @@ async def test_content_decides_the_format_not_the_name(parser: Parser) -> None:
         ("a.docx", zip_file(**{"word__document.xml": b"<broken"}), "broken"),
         ("a.zip", zip_file(**{"a.txt": b"x"}), "ZIP archive without a supported format"),
         ("a.docx", zip_file(**{"word__document.xml": bytes(400 * 2**20)}), "zip bomb"),
-        ("a.docx", b"PK\x03\x04 torn", "broken ZIP"),
+        ("a.docx", b"PK\x03\x04 torn", "damaged ZIP"),
         ("a.html", b"<html><body></body></html>", "no text"),
     ],
 )

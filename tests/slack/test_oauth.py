@@ -402,7 +402,7 @@ async def test_keys_are_rotated_by_adding_a_new_first_key(
             "(SELECT sealed FROM slack_installations WHERE team_id = 'T0TWO') WHERE team_id = 'T0ONE'"
         )
     async with installations_of(cloud, database_url, clock, token_keys=(NEW_KEY,)) as process:
-        with pytest.raises(ConfigError, match="somebody else's"):
+        with pytest.raises(ConfigError, match="belong to another owner"):
             await InstallationToken(process, "slack:T0ONE").token()
     async with installations_of(cloud, database_url, clock) as process:
         with pytest.raises(ConfigError, match="PARLEY_TOKEN_KEYS"):

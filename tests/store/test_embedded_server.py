@@ -1,4 +1,4 @@
-"""The embedded server: who may connect, whose processes it touches, and what survives crashes, copies and odd paths."""
+"""The embedded server: who may connect, which processes it signals, how it handles crashes, copies and odd paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database whose owner is an ordinary role: it may make no roles, and row-level security binds it all the same."""
+"""A database whose owner is an ordinary role: it may not create roles, and row-level security still applies to it."""
 
 from __future__ import annotations
 

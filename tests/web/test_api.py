@@ -160,7 +160,7 @@ async def test_a_command_shows_its_table(page: Running, http: aiohttp.ClientSess
         status, body = await _post(http, "/api/command", {"thread": THREAD, "command": "budget", "args": ""})
         assert status == 202
         await stream.ended("command")
-    assert stream.shown[body["message"]]["blocks"][0] == "<p><strong>12 %</strong> of today's tokens are used.</p>"
+    assert stream.shown[body["message"]]["blocks"][0] == "<p><strong>12%</strong> of today's tokens are used.</p>"
     assert '<td class="short">You &lt;b&gt;</td><td class="right short">1,234</td>' in stream.text("command")
     assert "/budget" in stream.text("user")
 

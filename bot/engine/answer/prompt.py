@@ -1,7 +1,7 @@
 """Builds prompts with the stable parts first: system prompt, summary, history, then passages and question.
 
-A turn's passages stand in its last message only and are not repeated later. So a thread's prefix only grows, and the
-provider's cache reads it again on the next turn.
+A turn's passages are in its last message only and are not repeated in later turns. So a thread's prefix only grows, and
+the provider's cache can reuse it on the next turn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.types.usage import Tier
 from knowledge.types import Passage
 
 VERSION = "6"
-"""Part of the answer cache's key. Raise it with every change that can change an answer."""
+"""Part of the answer cache's key. Increase it with every change that can affect answers."""
 
 SYSTEM_LIFE: CacheLife = "1h"
 """All threads share the system prompt: an hour of cache costs less than rewriting it after each quiet five minutes."""
@@ -72,7 +72,7 @@ OPENING_WORDS = 8
 
 @dataclass(frozen=True, slots=True)
 class SentPrompt:
-    """What a prompt holds: the passages it numbers, the past it shows, and the tokens of its parts by name."""
+    """The contents of a prompt: its numbered passages, the history it shows, and the tokens of its parts by name."""
 
     passages: tuple[Passage, ...]
     past: Selected
@@ -103,9 +103,9 @@ def build(
 ) -> Prompt:
     """Build the prompt of an answer.
 
-    ``searched`` is the standalone question. ``life`` is how long the provider caches the thread's prefix, None for not
-    at all. ``language`` is an ISO 639-1 code if one was requested. ``told``, ``bearing`` and ``said`` are
-    ``Prompt.told``, ``Prompt.facts`` and ``Prompt.said``.
+    ``searched`` is the standalone question. ``life`` is how long the provider caches the thread's prefix; None means
+    that it is not cached. ``language`` is an ISO 639-1 code if one was requested. ``told``, ``bearing`` and ``said``
+    are ``Prompt.told``, ``Prompt.facts`` and ``Prompt.said``.
     """
     system, history = _prefix(past, persona, life)
     found = _found(passages) if looked_up else NOT_LOOKED_UP

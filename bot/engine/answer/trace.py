@@ -1,4 +1,4 @@
-"""Builds the trace of an answer, which ``why`` shows: what was searched, found, remembered and sent."""
+"""Builds the trace of an answer, which ``why`` shows: the query, the passages, recalled messages and the prompt."""
 
 from __future__ import annotations
 

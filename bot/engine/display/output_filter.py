@@ -1,4 +1,4 @@
-"""Sanitizes the model's Markdown before display: links off the allow-list, images, HTML and mentions. Pure.
+"""Sanitizes the model's Markdown before display: links off the allow-list, images, HTML and mentions. Does no I/O.
 
 An attacker may control what the model writes. So a link is only clickable if its address stands in the question or in a
 passage; images never load and mentions never notify. The output is the same for every platform. Platforms parse

@@ -1,4 +1,4 @@
-"""Finds URLs and mail addresses in a text and checks them against an allow-list. Pure."""
+"""Finds URLs and mail addresses in a text and checks them against an allow-list. Does no I/O."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Buttons:
         self._admins = admins
 
     async def press(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
-        """Acknowledge, then act; show a refusal only to the user who pressed. Raises unexpected errors."""
+        """Acknowledge the button, then act. Only the user who pressed it sees a refusal. Raises unexpected errors."""
         if action == "down":
             await self._ask_reason(interaction, turn_id)
         else:

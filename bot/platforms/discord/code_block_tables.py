@@ -1,4 +1,4 @@
-"""Renders tables as aligned code blocks, because Discord has no tables. Pure."""
+"""Renders tables as aligned code blocks, because Discord has no tables. Does no I/O."""
 
 from __future__ import annotations
 

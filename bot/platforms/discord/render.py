@@ -1,6 +1,6 @@
 """Renders answer parts and command replies as Discord messages: Markdown, embeds, buttons and files.
 
-Pure: makes no requests.
+Makes no requests.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def normalize_fences(text: str) -> str:
 def suppress_link_previews(text: str, limit: int = CONTENT_CHARS) -> str:
     """Put every link into angle brackets, so that Discord shows no preview.
 
-    If the two characters do not fit into ``limit``, the link becomes plain text.
+    If the brackets do not fit into ``limit``, the link becomes plain text.
     """
     spare = limit - len(text)
 

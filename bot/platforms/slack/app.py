@@ -54,7 +54,7 @@ async def serve(
     ready: asyncio.Event | None = None,
     maintenance_seconds: float = MAINTENANCE_SECONDS,
 ) -> None:
-    """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError in one line."""
+    """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError with a one-line message."""
     async with web_client.http_session() as session:
         shared = SharedResources(dispatcher, services, settings, session, BackgroundTasks())
         connect = _connect_installed_workspaces if settings.many_workspaces else _connect_single_workspace
@@ -71,7 +71,7 @@ async def serve(
 
 
 async def _connect_single_workspace(shared: SharedResources) -> tuple[Workspaces, SocketModeConnection | HttpServer]:
-    """Return the workspace whose token is in the settings, and what receives its events. Raises ConfigError."""
+    """Return the workspace whose token is in the settings, and the connection for its events. Raises ConfigError."""
     settings = shared.settings
     bot_token, app_token = web_client.configured_tokens(settings)
     tokens = StaticToken(bot_token)

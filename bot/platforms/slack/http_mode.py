@@ -32,7 +32,7 @@ class HttpServer:
     def __init__(
         self, app: AsyncApp, verifier: RequestVerifier, host: str, port: int, pages: Sequence[Route] = ()
     ) -> None:
-        """``pages`` are for browsers, whose requests are not signed."""
+        """Set up the server. ``pages`` are routes for browsers, whose requests are not signed."""
         self._verifier = verifier
         self._host, self._port = host, port
         self._pages = tuple(pages)

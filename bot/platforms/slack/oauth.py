@@ -56,7 +56,7 @@ class OAuthFlow:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``client`` has no token."""
+        """Set up the flow. ``client`` has no token."""
         self._settings = settings
         self._public_url = settings.slack_public_url or ""
         self._database = database

@@ -1,4 +1,4 @@
-"""Renders reply parts and command replies as Slack blocks. Pure: no network.
+"""Renders reply parts and command replies as Slack blocks. Makes no requests.
 
 Slack renders the ``markdown`` block itself, so its text is sent unchanged, except for what Slack would read as a
 mention of a user or channel. ``mrkdwn`` texts (sources, notes, fallbacks) are escaped completely.

@@ -30,7 +30,7 @@ RESUME_INTERVAL = 15.0
 """Seconds between two checks for orphaned turns, whose lease no process holds."""
 
 POLL_INTERVAL = 1.0
-"""Seconds between two reads of what other processes answer, while a page is open."""
+"""Seconds between two polls for questions that other processes answer, while a page is open."""
 
 OnBound = Callable[[str], None]
 """Receives the page's URL when the server accepts requests."""
@@ -58,7 +58,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
 
 
 def page_config(settings: Settings) -> PageConfig:
-    """Return the part of the settings that the page needs."""
+    """Return the configuration of the page, taken from the settings."""
     return PageConfig(
         questions=sample.questions(),
         writes=settings.has_model,
@@ -139,7 +139,7 @@ async def _resume_turns(playground: Playground, interval: float) -> None:
 
 
 async def _poll_other_processes(playground: Playground) -> None:
-    """Show what other processes answer, while a page is open."""
+    """Show questions and answers of other processes while a page is open."""
     poller = CrossProcessPoller(playground.hub, playground.history, playground.clock)
     while True:
         await asyncio.sleep(POLL_INTERVAL)

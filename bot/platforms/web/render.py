@@ -33,7 +33,7 @@ _LINK_SCHEMES = ("http", "https", "mailto")
 
 
 class _Renderer(RendererHTML):
-    """Renders tables that scroll and need no inline styles, links without a referrer, and no images."""
+    """Renders scrollable tables without inline styles, and links without a referrer. Omits images."""
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="scroll"><table>\n'

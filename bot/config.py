@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from bot.errors import ConfigError
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Tier
+from bot.web_settings import WebSettings
 from knowledge import redaction
 from knowledge.types import ChunkingMethod
 
@@ -33,7 +34,7 @@ def _named(name: str) -> AliasChoices:
     return AliasChoices(name)
 
 
-class Settings(BaseSettings):
+class Settings(WebSettings):
     """All settings of Parley. A field's alias is its name in the environment."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)

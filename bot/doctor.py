@@ -1,4 +1,4 @@
-"""Checks of ``parley doctor``: data folder, database, embedding model, language models and platforms, with fixes."""
+"""Checks of ``parley doctor``: data folder, database, models, web sign-in and platforms, with fixes."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     checks += await _guarded("embedding model", lambda: _reembedding(settings))
     checks += await _guarded("parser sandbox", _parser_sandbox)
     checks += await _guarded("models", lambda: _models(settings))
+    checks += await _guarded("web sign-in", lambda: _web(settings))
     checks += await _guarded("slack", lambda: _slack(settings))
     checks += await _guarded("discord", lambda: _discord(settings))
     return checks
@@ -228,6 +229,12 @@ async def _reembedding_check(models: Models, tenant_id: str, at: ReembedProgress
 
 async def _models(settings: Settings) -> list[Check]:
     from bot.llm.diagnostics import check
+
+    return _checks(await check(settings))
+
+
+async def _web(settings: Settings) -> list[Check]:
+    from bot.platforms.web.diagnostics import check
 
     return _checks(await check(settings))
 

@@ -146,7 +146,7 @@ async def test_why_returns_the_trace_without_a_message_in_the_conversation(
     status, body = await _post(http, "/api/turns/abc/why", {"thread": THREAD})
     assert status == 200
     assert "Trace of abc" in body["message"]["blocks"][0]
-    assert page.playground.hub.messages_of_thread(THREAD) == []
+    assert page.playground.hub.messages_of_thread(THREAD, "you") == []
 
 
 async def test_sources_returns_the_quotes_of_an_answer(page: Running, http: aiohttp.ClientSession) -> None:

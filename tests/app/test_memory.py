@@ -44,7 +44,7 @@ async def test_a_fact_is_kept_superseded_and_deleted_without_a_trace(app: App) -
         await memory(app, "forget 1", "ben")
     with pytest.raises(UsageError):
         await memory(app, "forget 2")
-    assert "Forgotten: 1 fact" in (await memory(app, "forget 1", "cleo", admin=True)).text
+    assert "Deleted 1 fact" in (await memory(app, "forget 1", "cleo", admin=True)).text
     assert facts(await memory(app)) == []
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM facts")) == 0

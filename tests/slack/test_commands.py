@@ -46,7 +46,7 @@ def no_stored_admins(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unchanged(context: Context) -> Author:
         return context.author
 
-    monkeypatch.setattr(commands, "_in_full", unchanged)
+    monkeypatch.setattr(commands, "_with_granted_rights", unchanged)
 
 
 @pytest.fixture

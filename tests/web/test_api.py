@@ -247,7 +247,7 @@ async def test_a_body_over_the_limit_is_refused_with_a_message(page: Running, ht
         ("/api/ask", {**QUESTION, "text": "  "}, "Write a question."),
         ("/api/ask", {**QUESTION, "thread": "../x"}, "no such conversation"),
         ("/api/ask", {**QUESTION, "text": 7}, "could not read this request"),
-        ("/api/command", {"thread": THREAD, "command": "nonsense"}, "There is no command “nonsense”. /help lists"),
+        ("/api/command", {"thread": THREAD, "command": "nonsense"}, "There is no command “nonsense”. Write /help"),
         ("/api/command", {"thread": THREAD, "command": "budgte"}, "Did you mean /budget?"),
         ("/api/turns/x/dance", {}, "no such button"),
         ("/api/turns/x/again", {}, "not known"),

@@ -34,7 +34,7 @@ async def test_a_private_answer_is_shared_by_its_asker_once(
         private = answers()[0]
         assert "20 days" in private.shown
         await slack.click("parley_share", private, "bob")
-        await slack.until(lambda: any("Only the person who asked" in text for text in slack.ephemeral_texts("bob")))
+        await slack.until(lambda: any("Only the asker" in text for text in slack.ephemeral_texts("bob")))
         await slack.click("parley_share", private, "alice")
         await slack.until(public)
         assert "20 days" in public()[0].shown

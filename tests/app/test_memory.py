@@ -89,7 +89,7 @@ async def test_with_no_key_thanks_are_answered_without_a_search(app: App) -> Non
 async def test_users_can_forget_their_own_facts_and_admins_all(app: App) -> None:
     await ask(app, "I prefer short answers.")
     await ask(app, "We decided to move to Oslo.", user="ben")
-    assert "Kept: 1 fact of other people" in (await memory(app, "forget all")).text
+    assert "Kept 1 fact of other people" in (await memory(app, "forget all")).text
     assert facts(await memory(app)) == ["We decided to move to Oslo"]
     await memory(app, "forget all", admin=True)
     assert facts(await memory(app)) == []

@@ -4,6 +4,9 @@ An attacker may control what the model writes. So a link is only clickable if it
 passage; images never load and mentions never notify. The output is the same for every platform. Platforms parse
 Markdown differently: Discord has no tilde fences, ends a fence at the first three backticks, and lets a code span run
 over several lines. The output is written so that all of them treat the same text as code.
+
+This filter reads Markdown line by line. A CommonMark parser, the one of the web page, then checks its output. Lines in
+which the parser still finds an address that is not allowed are defanged: they lose all markup.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from bot.engine.display.urls import ADDRESS, permitted, trimmed, urls_in
+from bot.engine.display.urls import ADDRESS, defanged, permitted, trimmed, urls_in
+from bot.engine.markdown import commonmark
 from bot.engine.markdown.blocks import Fence, fence_runs
 from bot.engine.markdown.inline import code_spans, scanned
 
-__all__ = ["sanitize", "urls_in"]
+__all__ = ["plain", "sanitize", "urls_in", "visible"]
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
@@ -39,6 +43,15 @@ _PLACEHOLDER = re.compile(r"\x00(\d+)\x00")
 _ENDS = re.compile(r"$|\s|[|\"]+[.,;:!?)]*(?:\s|$)")
 _LABEL_CHARS = 1000
 _NESTED = 2
+_INFO = re.compile(r"[\w+#-]*")
+"""An info string that no platform reads as anything but the name of a language."""
+_PARSED = re.compile(r"\][(:]|\]\s*\n?\s*[(:]|!\[|<[a-zA-Z]")
+"""Marks without which a CommonMark parser finds no link in a text."""
+_MARKUP = str.maketrans({"`": "'", "<": "＜", "~": "∼", "\\": "＼"})
+"""Characters without markup in place of those that begin code, tags, fences and escapes."""
+_PASSES = 6
+"""Passes after which a text that still changes loses its punctuation. A second pass changes few texts, a third none
+that people write."""
 
 
 def sanitize(text: str, allowed: frozenset[str]) -> str:
@@ -50,9 +63,32 @@ def sanitize(text: str, allowed: frozenset[str]) -> str:
     has an address that is not allowed, such a fence is rewritten in a form that all platforms parse alike.
     """
     text = _MENTION.sub(_mute, _cleaned(text))
+    for _ in range(_PASSES):
+        shown = _checked(_by_line(text, allowed), allowed)
+        if shown == text:
+            return text
+        text = shown
+    return _without_punctuation(text)
+
+
+def plain(text: str, allowed: frozenset[str] = frozenset()) -> str:
+    """Return text for a place that links addresses but has no code: other addresses are defanged. Mentions are muted.
+
+    For example, ``https://a.example`` becomes ``https[:]//a[.]example``.
+    """
+    return defanged(_MENTION.sub(_mute, visible(text)), allowed)
+
+
+def visible(text: str) -> str:
+    """Return the text without invisible, control and bidirectional characters; joiners stay where scripts need them."""
+    return _cleaned(text)
+
+
+def _by_line(text: str, allowed: frozenset[str]) -> str:
+    """Sanitize the lines outside fences, and rewrite fences that platforms may parse differently."""
     pieces = _pieces(text)
     ambiguous = any(isinstance(piece, _Block) and not piece.unambiguous for piece in pieces)
-    strict = ambiguous and any(not permitted(trimmed(found.group()), allowed) for found in ADDRESS.finditer(text))
+    strict = ambiguous and _has_other_address(text, allowed)
     lines: list[str] = []
     for piece in pieces:
         if isinstance(piece, _Block):
@@ -60,6 +96,52 @@ def sanitize(text: str, allowed: frozenset[str]) -> str:
         else:
             lines.append(_safe_line(piece, allowed))
     return "\n".join(lines)
+
+
+def _checked(text: str, allowed: frozenset[str]) -> str:
+    """Return the text with every line defanged in which the page's parser finds an address that is not allowed."""
+    for _ in range(_PASSES):
+        lines = _wrong_lines(text, allowed)
+        if not lines:
+            return text
+        text = "\n".join(
+            _defanged(line, allowed) if number in lines else line for number, line in enumerate(text.split("\n"))
+        )
+    return _without_punctuation(text)
+
+
+@lru_cache(maxsize=256)
+def _wrong_lines(text: str, allowed: frozenset[str]) -> frozenset[int]:
+    """Return the numbers of the lines that hold an address that is not allowed, as a link or as text outside code."""
+    if not _PARSED.search(text) and not _has_other_address(text, allowed):
+        return frozenset()
+    targets, words = commonmark.targets_and_words(text)
+    wrong = [one for one in targets if not permitted(one.text, allowed)]
+    wrong += [one for one in words if _has_other_address(one.text, allowed, cut="*_~")]
+    return frozenset(number for one in wrong for number in range(one.start, one.end))
+
+
+def _has_other_address(text: str, allowed: frozenset[str], cut: str = "") -> bool:
+    """Return whether the text holds an address that is not allowed. ``cut``: marks at which an address may end early.
+
+    A parser ends a piece of text at a mark of emphasis, also inside an address.
+    """
+    for found in ADDRESS.finditer(text):
+        address = trimmed(found.group())
+        if address and address.lower() != "www" and not permitted(address, allowed, cut):
+            return True
+    return False
+
+
+def _defanged(line: str, allowed: frozenset[str]) -> str:
+    """Return a line as text without markup and without addresses that are not allowed."""
+    line = defanged(line.translate(_MARKUP), allowed)
+    return re.sub(r"\](?=[(:\[])", "] ", line).replace("![", "! [")
+
+
+def _without_punctuation(text: str) -> str:
+    """Return the words of a text, without anything that could be markup or an address."""
+    return re.sub(r"[^\w\s]|_", " ", text)
 
 
 @lru_cache(maxsize=4096)
@@ -103,6 +185,7 @@ class _Block:
         fence = self.fence
         return (
             fence.marker == "```"
+            and _INFO.fullmatch(fence.info) is not None
             and not any("```" in line for line in self.body)
             and any(line.strip(" >") for line in self.body)
             and (self.closing is None or fence_runs(self.closing, fence) == fence.size)
@@ -126,7 +209,8 @@ class _Block:
             body = [indent + "."]
         marker = "```"
         opening = self.opening[: -len(self.opening.lstrip(" >-*+.)0123456789"))] + marker
-        return [opening + self.fence.info.replace("`", ""), *body, indent + marker]
+        info = _INFO.match(self.fence.info)
+        return [opening + (info.group() if info else ""), *body, indent + marker]
 
 
 def _pieces(text: str) -> list[str | _Block]:

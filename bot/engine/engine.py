@@ -7,11 +7,23 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from bot.config import Settings
 from bot.engine import user_messages
 from bot.engine.aio import alongside, finish_although_cancelled
-from bot.engine.answer import attachments, budget, cached, finish, generation, memory, reservation, retrieval, summarize
+from bot.engine.answer import (
+    allowed_links,
+    attachments,
+    budget,
+    cached,
+    finish,
+    generation,
+    memory,
+    reservation,
+    retrieval,
+    summarize,
+)
 from bot.engine.answer.attempt import Attempt
 from bot.engine.answer.citations import Resolved, resolve
 from bot.engine.answer.context import Context
@@ -20,7 +32,6 @@ from bot.engine.answer.poison import is_poison
 from bot.engine.answer.query import Query
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.edit_pacing import SharedPacing
-from bot.engine.display.output_filter import urls_in
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.memory import Remembered, standalone
@@ -255,10 +266,6 @@ class Engine:
                 return None
             return await self._context.stores.leases.record_part(turn, lease.lease, index, ref)
 
-        def allowed_urls() -> frozenset[str]:
-            passages = attempt.journal.sent.passages if attempt.journal.sent else results.passages
-            return urls_in(turn.question, *(passage.text for passage in passages))
-
         return Display(
             surface,
             turn_id=turn.id,
@@ -267,7 +274,7 @@ class Engine:
             recorded=turn.recorded,
             confirm=lease.confirm,
             shared=self.pace(turn, surface),
-            allowed=allowed_urls,
+            allowed=partial(allowed_links.allowed, attempt, results),
         )
 
 

@@ -62,7 +62,7 @@ def sanitize(text: str, allowed: frozenset[str]) -> str:
     closed. Code stays as it is except for mentions, and except for fences that platforms parse differently: if the text
     has an address that is not allowed, such a fence is rewritten in a form that all platforms parse alike.
     """
-    text = _MENTION.sub(_mute, _cleaned(text))
+    text = visible(text)
     for _ in range(_PASSES):
         shown = _checked(_by_line(text, allowed), allowed)
         if shown == text:
@@ -76,12 +76,15 @@ def plain(text: str, allowed: frozenset[str] = frozenset()) -> str:
 
     For example, ``https://a.example`` becomes ``https[:]//a[.]example``.
     """
-    return defanged(_MENTION.sub(_mute, visible(text)), allowed)
+    return defanged(visible(text), allowed)
 
 
 def visible(text: str) -> str:
-    """Return the text without invisible, control and bidirectional characters; joiners stay where scripts need them."""
-    return _cleaned(text)
+    """Return the text with mentions muted and without invisible, control and bidirectional characters.
+
+    Joiners stay where scripts need them.
+    """
+    return _MENTION.sub(_mute, _cleaned(text))
 
 
 def _by_line(text: str, allowed: frozenset[str]) -> str:

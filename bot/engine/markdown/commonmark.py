@@ -31,7 +31,7 @@ def parser(renderer: type[RendererHTML] = RendererHTML) -> MarkdownIt:
     markdown.enable(["table", "strikethrough"])
     markdown.validateLink = lambda url: True  # type: ignore[method-assign]
     markdown.normalizeLink = lambda url: url  # type: ignore[method-assign]
-    markdown.normalizeLinkText = lambda url: url  # type: ignore[method-assign]
+    markdown.normalizeLinkText = lambda link: link  # type: ignore[method-assign]
     return markdown
 
 
@@ -40,17 +40,11 @@ def _parser() -> MarkdownIt:
     return parser()
 
 
-def targets(text: str) -> list[Found]:
-    """Return the targets of links, images and link references, each with the lines to change if it is not allowed."""
-    return _scan(text)[0]
-
-
 def targets_and_words(text: str) -> tuple[list[Found], list[Found]]:
-    """Return the targets, as ``targets`` does, and the pieces of text outside code."""
-    return _scan(text)
+    """Return the targets of links, images and link references, and the pieces of text outside code.
 
-
-def _scan(text: str) -> tuple[list[Found], list[Found]]:
+    The lines of a link reference are those of its definition.
+    """
     env: dict[str, Any] = {}
     tokens = _parser().parse(text, env)
     links: list[Found] = []

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from bot.engine.display.output_filter import visible
 from bot.engine.markdown.blocks import is_header
 
 CELL_CHARS = 40
@@ -89,7 +90,7 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
-    text = " ".join(text.replace(FENCE, "'''").split())
+    text = " ".join(visible(text).replace(FENCE, "'''").split())
     return text if len(text) <= CELL_CHARS else text[: CELL_CHARS - 1] + "…"
 
 

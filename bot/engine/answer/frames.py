@@ -76,12 +76,9 @@ def _frames(text: str) -> list[tuple[int, int]]:
     if text.isascii():
         plain = text.lower().replace("\\", "/")
         return [found.span() for found in _FRAME.finditer(plain)]
-    plain, places = [], []
-    for place, character in enumerate(text):
-        for letter in _plain(character):
-            plain.append(letter)
-            places.append(place)
-    return [(places[a.start()], places[a.end() - 1] + 1) for a in _FRAME.finditer("".join(plain))]
+    letters = [(letter, place) for place, character in enumerate(text) for letter in _plain(character)]
+    plain = "".join(letter for letter, _ in letters)
+    return [(letters[found.start()][1], letters[found.end() - 1][1] + 1) for found in _FRAME.finditer(plain)]
 
 
 @lru_cache(maxsize=4096)

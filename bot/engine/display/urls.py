@@ -7,6 +7,8 @@ from functools import lru_cache
 
 _END = r"[^\s<>`|\\\"\x00]*"
 _COLON = r"\\?(?::|&#0*58;|&#[xX]0*3[aA];|&colon;)"
+_SLASH = r"(?:\\?/|&#0*47;|&#[xX]0*2[fF];|&sol;)"
+_MARK = rf"{_COLON}{_SLASH}{_SLASH}"
 _SCRIPT = rf"(?:javascript|vbscript|data|file|mailto|tel|blob|about|intent){_COLON}(?=\S)"
 _TOP_LEVEL = (
     "com|org|net|info|biz|edu|gov|io|ai|dev|app|co|me|tv|gg|xyz|top|site|online|link|click|club|shop|store|cloud|tech|"
@@ -17,14 +19,14 @@ _TOP_LEVEL = (
 _HOST = r"(?<![\w@.-])(?:[\w-]+\.)+"
 _IPV4 = r"(?<![\w@.-])\d{1,3}(?:\.\d{1,3}){3}"
 ADDRESS = re.compile(
-    rf"(?<![a-zA-Z])[a-zA-Z][a-zA-Z0-9+.-]{{1,60}}{_COLON}//{_END}"
-    rf"|https?{_COLON}//{_END}"
+    rf"(?<![a-zA-Z0-9])[a-zA-Z0-9][a-zA-Z0-9+.-]{{1,60}}{_MARK}{_END}"
+    rf"|https?{_MARK}{_END}"
     rf"|(?<![a-zA-Z0-9+.])www\.{_END}"
     rf"|\b{_SCRIPT}{_END}"
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|{_HOST}(?:[^\W\d_]{{2,}}|xn--[\w-]+)(?::\d+)?[/?#]{_END}"
     rf"|{_IPV4}(?::\d+)?[/?#]{_END}"
-    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w.-]*\w)",
+    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w.-]*[^\W_])",
     re.IGNORECASE,
 )
 """Text that a chat client may turn into a link by itself: URLs with a scheme, ``www.``, mail addresses, bare hosts.
@@ -36,6 +38,8 @@ counts also after a digit: Discord turns the end of ``7https://a.example`` into 
 _TRAILING = ".,;:!?'\"*_~)]}”’»"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(?://)?", re.IGNORECASE)
 _WEB = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+_DEFANG_PASSES = 5
+_WORD_END = re.compile(r"$|[\s<>]")
 _DEFANGED = re.compile(r"[.:@&]")
 _SAFE_MARKS = {".": "[.]", ":": "[:]", "@": "[at]", "&": "＆"}
 _BRACKETS = str.maketrans("()[]<>", "      ")
@@ -69,15 +73,24 @@ def permitted(address: str, allowed: frozenset[str], cut: str = "") -> bool:
 
 
 def defanged(text: str, allowed: frozenset[str]) -> str:
-    """Return the text with every address that is not allowed written so that no client links it."""
+    """Return the text with every address that is not allowed written so that no client links it.
+
+    One address may hide the start of another, as in ``ann@a.examplehttps://b.example``, so this repeats.
+    """
 
     def shown(found: re.Match[str]) -> str:
         address = trimmed(found.group())
-        if not address or address.lower() == "www" or permitted(address, allowed):
+        if not address or address.lower() == "www":
             return found.group()
+        if permitted(address, allowed):
+            return found.group() + ("" if _WORD_END.match(text, found.end()) else " ")
         return _DEFANGED.sub(lambda mark: _SAFE_MARKS[mark.group()], found.group())
 
-    return ADDRESS.sub(shown, text)
+    for _ in range(_DEFANG_PASSES):
+        before, text = text, ADDRESS.sub(shown, text)
+        if text == before:
+            break
+    return text
 
 
 def trimmed(address: str) -> str:

@@ -18,6 +18,7 @@ _CODE = re.compile(
     r"|(?P<span>(?P<ticks>`+)[\s\S]*?[^`](?P=ticks)(?!`))"
 )
 _URL = re.compile(r"https?://", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:/|mailto:", re.IGNORECASE)
 _MASKED = re.compile(r"\]\(")
 _REST = re.compile(r"[^\s<>]*")
 _BALANCED = re.compile(r"(?:[^\s<>()]|\([^\s<>()]*\))*")
@@ -28,14 +29,25 @@ _COLON, _PARENTHESIS = "\uff1a", "\uff08"
 def without_other_links(text: str, allowed: frozenset[str]) -> str:
     """Return the text, at the same length, with every link that is not allowed turned into text.
 
-    An address stays as it is only if it is allowed, or if both Discord's rules and CommonMark see it as code.
+    An address stays as it is only if it is allowed, or if both Discord's rules and CommonMark see it as code. The
+    target of a link in code also counts if the label may begin before the code, because Discord reads a link from its
+    first bracket on.
     """
     code = _code_everywhere(text)
+    first = _first_bracket(text, code)
     changed = list(text)
     for position in _other_links(text, allowed):
-        if not any(start <= position < end for start, end in code):
+        inside = any(start <= position < end for start, end in code)
+        if not inside or (text[position] == "(" and first < position):
             changed[position] = _PARENTHESIS if text[position] == "(" else _COLON
     return "".join(changed)
+
+
+def _first_bracket(text: str, code: list[tuple[int, int]]) -> int:
+    """Return the position of the first opening bracket outside code."""
+    brackets = (found.start() for found in re.finditer(r"\[", text))
+    outside = (at for at in brackets if not any(start <= at < end for start, end in code))
+    return next(outside, len(text))
 
 
 def _other_links(text: str, allowed: frozenset[str]) -> Iterator[int]:
@@ -46,7 +58,7 @@ def _other_links(text: str, allowed: frozenset[str]) -> Iterator[int]:
     for found in _MASKED.finditer(text):
         target = text[found.end() :].lstrip()
         shown = target[1:].partition(">")[0] if target[:1] == "<" else _match(_BALANCED, target)
-        if not permitted(shown, allowed):
+        if _SCHEME.match(shown.replace("\\", "")) and not permitted(shown, allowed):
             yield found.end() - 1
 
 

@@ -116,8 +116,11 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text that Discord shows as it is, on one line: without formatting, links and mentions."""
-    return _ESCAPED.sub(r"\\\g<0>", " ".join(visible(text).split()))
+    """Return text that Discord shows as it is, on one line: without formatting, links and mentions.
+
+    An escaped bracket still ends the label of a link that begins before it, so brackets are moved apart.
+    """
+    return _ESCAPED.sub(r"\\\g<0>", " ".join(visible(text).split()).replace("](", "] ("))
 
 
 def normalize_fences(text: str) -> str:
@@ -133,6 +136,9 @@ def normalize_fences(text: str) -> str:
         fence = state.fence
         if kind == "close" and fence is not None and FENCE not in "".join(lines[opened + 1 : number]):
             lines[opened] = lines[opened].replace(fence.marker, FENCE, 1)
+            if "`" in fence.info:
+                lead, _, info = lines[opened].partition(FENCE)
+                lines[opened] = lead + FENCE + info.replace("`", "'")
             lines[number] = f"{line[: len(line) - len(line.lstrip('> '))]}{FENCE}"
         state = after
     return "\n".join(lines)
@@ -150,7 +156,7 @@ def suppress_link_previews(text: str, limit: int = CONTENT_CHARS) -> str:
         if found["bracketed"]:
             return found[0]
         url = found[0]
-        tail = "" if found["masked"] else url[len(url.rstrip(".,;:!?'\"*_|]")) :]
+        tail = "" if found["masked"] else url[len(url.rstrip(".,;:!?'\"*_|~]")) :]
         url = url[: len(url) - len(tail)] if tail else url
         if spare >= 2:
             spare -= 2

@@ -148,7 +148,7 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> Block:
 
 def _mrkdwn(text: str, limit: int, links: frozenset[str]) -> str:
     """Return text for a place where Slack links every address: other addresses than ``links`` are defanged."""
-    return escape(truncate(output_filter.plain(text, links).strip(), limit))
+    return escape(output_filter.plain(truncate(text.strip(), limit), links).strip())
 
 
 def disable_mentions(text: str) -> str:

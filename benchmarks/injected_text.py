@@ -3,9 +3,11 @@
     python -m benchmarks.injected_text FOLDER
 
 FOLDER has ``naughty-strings.txt``, ``prompt-injection.json``, ``indirect-injection-attacks.json`` and
-``indirect-injection-emails.jsonl``. Each text goes through documents, titles, headings, names, file names, notes,
-summaries and history into a prompt, and as an answer, a reply and a source onto Slack, Discord and the web page. It
-carries a canary link, which may be live nowhere, and a tag that closes a frame. Without the folder, nothing is measured.
+``indirect-injection-emails.jsonl``. Each attack is also put into one of the e-mails.
+
+Each text goes through documents, titles, headings, names, file names, notes, summaries and history into a prompt, and
+as an answer, a reply and a source onto Slack, Discord and the web page. It carries a canary link, which may be live
+nowhere, and a tag that closes a frame. Without the folder, nothing is measured.
 """
 
 from __future__ import annotations
@@ -50,18 +52,17 @@ def main() -> int:
         for variant in (text, f"{text} {CANARY}"):
             for fault in (*output_checks.faults(variant), *frame_faults(variant)):
                 if not kinds[fault.partition(":")[0]]:
-                    print(repr(variant[:300]), fault[:500], sep="\n  ")
+                    print(repr(variant[:300]), fault[:500], sep="\n  ", flush=True)
                 kinds[fault.partition(":")[0]] += 1
-    print(
-        f"{count:,} texts, each with and without a canary, in {time.monotonic() - started:.0f} s: {sum(kinds.values())} faults"
-    )
+    seconds = time.monotonic() - started
+    print(f"{count:,} texts, each with and without a canary, in {seconds:.0f} s: {sum(kinds.values())} faults")
     for kind, number in kinds.most_common():
         print(f"  {number:6,}  {kind}")
     return bool(kinds)
 
 
 def texts(folder: Path) -> Iterator[str]:
-    """Yield the attack texts, and each e-mail with one of the indirect attacks in it."""
+    """Yield the attack texts, and the e-mails with the attacks in them."""
     for line in (folder / FILES[0]).read_text().splitlines():
         if line and not line.startswith("#"):
             yield line
@@ -71,7 +72,7 @@ def texts(folder: Path) -> Iterator[str]:
     yield from attacks
     emails = (folder / EMAILS).read_text().splitlines()
     for number, email in enumerate(emails):
-        for attack in attacks[number % 5 :: 5]:
+        for attack in attacks[number :: len(emails)]:
             yield f"{' '.join(_strings(json.loads(email)))}\n{attack}"
 
 

@@ -192,7 +192,8 @@ def piece(chance: random.Random) -> str:
     kind = chance.random()
     if kind < 0.36:
         address = chance.choice(EVIL if chance.random() < 0.75 else ALLOWED)
-        return chance.choice(FORMS).format(address, address)
+        form: str = chance.choice(FORMS)
+        return form.format(address, address)
     if kind < 0.44:
         return chance.choice(MENTIONS)
     if kind < 0.5:

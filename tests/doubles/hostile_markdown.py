@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-ALLOWED = (
+ALLOWED: tuple[str, ...] = (
     "https://ok.example/page",
     "https://ok.example/book_(2)",
     "https://ok.example/path?a=1&b=2",
@@ -13,7 +13,7 @@ ALLOWED = (
 )
 """The addresses in the question and the passages."""
 
-EVIL = (
+EVIL: tuple[str, ...] = (
     "https://evil.example/?q=SECRET",
     "http://evil.example",
     "HTTPS://EVIL.EXAMPLE/a",
@@ -49,7 +49,7 @@ EVIL = (
     "#x",
 )
 
-FORMS = (
+FORMS: tuple[str, ...] = (
     "[x]({})",
     "[x](<{}>)",
     '[x]({} "t")',
@@ -109,7 +109,7 @@ FORMS = (
     "<{} ",
 )
 
-MARKS = (
+MARKS: tuple[str, ...] = (
     *"[]()<>!`\\|\n\"' x#-*_~:/&@.1",
     "```",
     "~~~",
@@ -160,7 +160,7 @@ MARKS = (
     "👨‍👩‍👧",
 )
 
-MENTIONS = (
+MENTIONS: tuple[str, ...] = (
     "<@U123ABC>",
     "<@!42>",
     "<@&42>",
@@ -192,7 +192,7 @@ def piece(chance: random.Random) -> str:
     kind = chance.random()
     if kind < 0.36:
         address = chance.choice(EVIL if chance.random() < 0.75 else ALLOWED)
-        form: str = chance.choice(FORMS)
+        form = chance.choice(FORMS)
         return form.format(address, address)
     if kind < 0.44:
         return chance.choice(MENTIONS)

@@ -43,7 +43,7 @@ _LINK = re.compile(rf"(?P<bracketed><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_UR
 _ESCAPED = re.compile(r"[\\*_~|`\[\]<]|:(?=//)|^[>#-]")
 _ROUND = str.maketrans("[]", "()")
 """A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
-_DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)\s*#*$")
+_DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)[ \t]*#*$")
 _BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
 _WITHOUT_TURN = frozenset(("share", "about", "halt"))
 

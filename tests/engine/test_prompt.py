@@ -109,6 +109,13 @@ def test_cleaning_leaves_nothing_to_clean(pieces: list[str]) -> None:
     assert unframed(shown) == shown
 
 
+def test_deeply_nested_tags_are_removed_in_reasonable_time() -> None:
+    for left, right in (("<fi", "le>"), ("&lt;/no", "tes>"), ("\\u003cab", "ove>"), ("＜/pass", "ages＞")):
+        shown = unframed(left * 20_000 + "<file>" + right * 20_000)
+        assert tags_in(shown) == []
+        assert unframed(shown) == shown
+
+
 def test_ordinary_words_and_tags_stay() -> None:
     text = "a < b, <filename>, <div>, «notes», notes > 3, files, List<Message>, if x <y and above> z"
     assert unframed(text) == text

@@ -31,6 +31,10 @@ _NAMES = ("passages", "passage", "notes", "note", "earlier", "messages", "summar
 _NAME = "|".join(r"\s*".join(name) for name in _NAMES)
 _FRAME = re.compile(rf"{_OPEN}\s*/*\s*(?:{_NAME})(?![a-z0-9_])(?:[^<>\n]{{0,200}}?{_CLOSE})?")
 _HEADER = re.compile(r"(?m)^([ \t]*)\[(\d{1,3})\](?=[ \t]*\S)")
+_OPENERS = {
+    ord(one): " " for one in ("&", "%", "\\", "/", *(key for key, shown in _LOOK_ALIKE.items() if shown in "</"))
+}
+_PASSES = 20
 LABEL_CHARS = 200
 
 
@@ -47,14 +51,17 @@ def framed(name: str, boundary: str, content: str, attributes: str = "") -> str:
 def unframed(text: str) -> str:
     """Return the text without anything that looks like a tag of a frame, also in disguise.
 
-    Removing a tag may join the pieces of another one, so this repeats until nothing changes.
+    Removing a tag may join the pieces of another one, so this repeats until nothing changes. A text with too many of
+    them nested loses every character that could begin a tag.
     """
-    while True:
+    for _ in range(_PASSES):
         spans = _frames(text)
         if not spans:
             return text
-        for start, end in reversed(spans):
-            text = text[:start] + text[end:]
+        ends = [0, *(end for _, end in spans)]
+        starts = [*(start for start, _ in spans), len(text)]
+        text = "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+    return text.translate(_OPENERS)
 
 
 def label(text: str) -> str:

@@ -123,6 +123,12 @@ def test_a_reply_quotes_a_document_without_its_links(platform: str) -> None:
         assert clickable.notified(written) == clickable.hidden(written) == []
 
 
+def test_an_allowed_link_with_another_url_in_its_query_is_kept() -> None:
+    url = "https://ok.example/badge?url=https://other.example/v2.json"
+    for text in (f"See {url}.", f"[x]({url})", f"<{url}>"):
+        assert clickable.on_discord(discord.markdown(text, urls_in(url))) == [url]
+
+
 @pytest.mark.parametrize("address", ALLOWED)
 @pytest.mark.parametrize(
     "form", ["{}", "see {}.", "**{}**", "({})", "<{}>", "[x]({})", "[x](<{}>)", "- {}", "| {} | b |"]

@@ -103,7 +103,7 @@ def trimmed(address: str) -> str:
 
 
 def _canonical(address: str) -> str:
-    """Return the address without the web scheme, with a lower-case host and without a trailing slash.
+    """Return the address without the web scheme, an empty fragment and a trailing slash, with a lower-case host.
 
     Everything else is compared letter by letter.
     """
@@ -114,4 +114,4 @@ def _canonical(address: str) -> str:
     rest = address[web.end() :] if web else address
     host = re.match(r"[^/?#]*", rest)
     end = host.end() if host else 0
-    return (rest[:end].lower() + rest[end:]).rstrip("/")
+    return (rest[:end].lower() + rest[end:]).removesuffix("#").rstrip("/")

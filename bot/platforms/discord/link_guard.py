@@ -52,8 +52,13 @@ def _first_bracket(text: str, code: list[tuple[int, int]]) -> int:
 
 def _other_links(text: str, allowed: frozenset[str]) -> Iterator[int]:
     """Yield the positions of the colons and parentheses of links that are not allowed."""
+    inside = 0
     for found in _URL.finditer(text):
-        if not _allowed_url(text, found.start(), allowed):
+        if found.start() < inside:
+            continue
+        if url := _allowed_url(text, found.start(), allowed):
+            inside = found.start() + len(url)
+        else:
             yield text.index(":", found.start())
     for found in _MASKED.finditer(text):
         target = text[found.end() :].lstrip()
@@ -62,14 +67,15 @@ def _other_links(text: str, allowed: frozenset[str]) -> Iterator[int]:
             yield found.end() - 1
 
 
-def _allowed_url(text: str, start: int, allowed: frozenset[str]) -> bool:
-    """Return whether the URL at ``start`` is allowed at each end that Discord may see: before a bracket, or later."""
+def _allowed_url(text: str, start: int, allowed: frozenset[str]) -> str:
+    """Return the URL at ``start`` if it is allowed, else an empty string. It may hold another URL, as in a query."""
     if text[start - 1 : start] == "<" and (end := text.find(">", start)) > 0:
-        return permitted(text[start:end], allowed)
-    url = _match(_REST, text[start:])
-    if text[max(0, start - 2) : start] == "](":
-        return permitted(_match(_BALANCED, url), allowed)
-    return permitted(trimmed(url), allowed)
+        url = text[start:end]
+    elif text[max(0, start - 2) : start] == "](":
+        url = _match(_BALANCED, text[start:])
+    else:
+        url = trimmed(_match(_REST, text[start:]))
+    return url if permitted(url, allowed) else ""
 
 
 def _match(pattern: re.Pattern[str], text: str) -> str:

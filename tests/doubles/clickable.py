@@ -20,7 +20,7 @@ _BARE = re.compile(
     r"|(?<![\w@.-])(?:[\w-]+\.)+(?:com|org|net|io)(?![\w-])[^\s<>]*"
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 )
-_TRAILING = ".,;:!?'\"*_~)]}`|”"
+_TRAILING = ".,;:!?'\"*_~)]}`|”>#"
 _MENTION = re.compile(
     r"<(?:@|#[A-Z0-9]|!(?:here|channel|everyone|group|subteam|date))[^>\s]*|@(?:everyone|here|channel)\b"
 )

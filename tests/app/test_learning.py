@@ -73,7 +73,7 @@ async def test_a_fact_is_learnt_with_the_summary_in_one_call_that_reads_the_cach
 
 
 async def test_a_model_supersedes_what_a_pattern_found_and_the_earlier_holds_again(
-    app_with_models: App, models: ModelDouble
+    app_with_models: App, models: ModelDouble, admin_url: str
 ) -> None:
     models.script = script = Script([told("Ann", "No, make that the coming Monday", replaces=1)])
     first, second, *_ = await talk(
@@ -84,7 +84,7 @@ async def test_a_model_supersedes_what_a_pattern_found_and_the_earlier_holds_aga
     await forget(app_with_models, second)
     assert facts(await memory(app_with_models)) == ["the quokka launch is on Friday"]
     await forget(app_with_models, first)
-    assert "quokka" not in await everything(app_with_models)
+    assert "quokka" not in everything(admin_url)
 
 
 async def forget(app: App, turn_id: str) -> None:
@@ -125,7 +125,7 @@ async def test_a_report_in_no_form_is_a_summary_and_a_broken_one_is_asked_for_ag
 
 
 async def test_what_is_deleted_while_it_is_being_summarised_is_not_remembered(
-    app_with_models: App, models: ModelDouble
+    app_with_models: App, models: ModelDouble, admin_url: str
 ) -> None:
     models.script = script = Script([told("Ann", "We decided to call it zanzibarquokka", "decision")])
     script.summary = "They decided to call it zanzibarquokka."
@@ -143,10 +143,10 @@ async def test_what_is_deleted_while_it_is_being_summarised_is_not_remembered(
     finally:
         type(conversation).summarize = summarize  # type: ignore[method-assign]
     assert script.asked
-    assert "zanzibarquokka" not in await everything(app_with_models)
+    assert "zanzibarquokka" not in everything(admin_url)
 
 
-async def test_what_later_turns_noted_of_a_message_goes_with_it(app: App) -> None:
+async def test_what_later_turns_noted_of_a_message_goes_with_it(app: App, admin_url: str) -> None:
     first = await ask(app, "What may the zanzibarquokka hotel in Lisbon cost?")
     await ask(app, "Remember that the zanzibarquokka has two beds.")
     await ask(app, "And in Oslo?")
@@ -154,15 +154,15 @@ async def test_what_later_turns_noted_of_a_message_goes_with_it(app: App) -> Non
     async with app.database.tenant(LOCAL_TENANT) as session:
         (second,) = await session.scalars(text("SELECT turn_id::text FROM turns WHERE question LIKE 'Remember%'"))
     await forget(app, second)
-    assert "zanzibarquokka" not in await everything(app)
+    assert "zanzibarquokka" not in everything(admin_url)
 
 
-async def test_the_title_of_a_thread_follows_an_edit_of_its_first_question(app: App) -> None:
+async def test_the_title_of_a_thread_follows_an_edit_of_its_first_question(app: App, admin_url: str) -> None:
     first = await ask(app, "What may the zanzibarquokka hotel in Lisbon cost?")
     await ask(app, "Are dogs welcome in the office?")
     turn = await app.services.stores.inbox.turn(LOCAL_TENANT, first.turn_id)
     assert turn is not None
     assert await app.services.stores.inbox.replace_question(turn, "What may a hotel in Oslo cost?") is not None
-    assert "zanzibarquokka" not in await everything(app)
+    assert "zanzibarquokka" not in everything(admin_url)
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT title FROM threads")) == "What may a hotel in Oslo cost?"

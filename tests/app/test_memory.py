@@ -105,11 +105,11 @@ async def test_what_a_quoted_message_wants_remembered_is_not_obeyed(app: App) ->
         )
 
 
-async def test_a_deleted_question_takes_its_fact_along(app: App) -> None:
+async def test_a_deleted_question_takes_its_fact_along(app: App, admin_url: str) -> None:
     outcome = await ask(app, "Remember that the zanzibarquokka is on Friday.")
     async with app.database.tenant(LOCAL_TENANT) as session:
         await question_changes.forget_turn(session, tenant_id=LOCAL_TENANT, turn_id=outcome.turn_id)
-    assert "zanzibarquokka" not in await everything(app)
+    assert "zanzibarquokka" not in everything(admin_url)
 
 
 async def test_an_old_turn_is_recalled_once_the_thread_has_outgrown_its_budget(

@@ -40,8 +40,9 @@ class File:
 class Reply:
     """The reply of a command.
 
-    Only the user sees a ``private`` reply (ephemeral message, DM). The user may share a ``shareable`` reply with the
-    channel afterwards.
+    ``text`` is Markdown that may quote anybody: documents, names, questions, errors. The platform sanitizes it when it
+    is shown; only its addresses in ``links`` become links (see ``urls_in``). Only the user sees a ``private`` reply
+    (ephemeral message, DM). The user may share a ``shareable`` reply with the channel afterwards.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Reply:
     shareable: bool = False
     turn_id: str = ""
     """The turn that this reply answers; empty if it answers no question."""
+    links: frozenset[str] = frozenset()
 
 
 class OnUpdate(Protocol):

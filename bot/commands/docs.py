@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.ingest import follow_runs
+from bot.engine.display.output_filter import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
@@ -127,7 +128,7 @@ async def _list(context: Context, matching: str) -> Reply:
 async def _show(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
     text = found.text[:SHOWN_CHARS] + (" […]" if len(found.text) > SHOWN_CHARS else "")
-    return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}")
+    return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}", links=urls_in(found.row.source))
 
 
 async def _delete(context: Context, document_id: str) -> Reply:

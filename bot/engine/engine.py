@@ -7,11 +7,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from bot.config import Settings
 from bot.engine import user_messages
 from bot.engine.aio import alongside, finish_although_cancelled
 from bot.engine.answer import (
+    allowed_links,
     budget_limits,
     cached,
     finish,
@@ -30,7 +32,6 @@ from bot.engine.answer.poison import is_poison
 from bot.engine.answer.query import Query
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.edit_pacing import SharedPacing
-from bot.engine.display.output_filter import urls_in
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.memory import Remembered, standalone
@@ -275,10 +276,6 @@ class Engine:
                 return None
             return await self._context.stores.leases.record_part(turn, lease.lease, index, ref)
 
-        def allowed_urls() -> frozenset[str]:
-            passages = attempt.journal.sent.passages if attempt.journal.sent else results.passages
-            return urls_in(turn.question, *(passage.text for passage in passages))
-
         return Display(
             surface,
             turn_id=turn.id,
@@ -287,7 +284,7 @@ class Engine:
             recorded=turn.recorded,
             confirm=lease.confirm,
             shared=self.pace(turn, surface),
-            allowed=allowed_urls,
+            allowed=partial(allowed_links.allowed, attempt, results),
         )
 
 

@@ -11,6 +11,7 @@ from typing import TextIO
 from bot.commands import Context
 from bot.commands.services import Services
 from bot.engine import user_messages
+from bot.engine.display.output_filter import visible
 from bot.errors import MessageGone
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part
@@ -65,8 +66,9 @@ class Terminal:
         self._shown = text
 
     def _finish(self, part: Part) -> None:
-        lines = ["", *(f"[{one.n}] {one.place}: “{' '.join(one.quote.split())}”" for one in part.sources)]
-        lines += [f"({FROM_CACHE if note == user_messages.FROM_CACHE else note})" for note in part.notes]
+        sources = [f"[{one.n}] {one.place}: “{' '.join(one.quote.split())}”" for one in part.sources]
+        notes = [f"({FROM_CACHE if note == user_messages.FROM_CACHE else note})" for note in part.notes]
+        lines = ["", *map(visible, sources), *map(visible, notes)]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()
 

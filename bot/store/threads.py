@@ -47,6 +47,8 @@ class MessageRow:
     state: TurnState = "done"
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
+    links: frozenset[str] = frozenset()
+    """The addresses that may be links in the answer."""
     refused: str | None = None
     """Why the turn has no answer. Set on the question, because the turn then has no other message."""
 
@@ -232,6 +234,7 @@ def _message_row(row: Any) -> MessageRow:
         state=row.state,
         citations=citations_from(row.citations) if answer else (),
         notes=tuple(row.trace.get("notes", ())) if answer else (),
+        links=frozenset(row.trace.get("links", ())) if answer else frozenset(),
         refused=row.refused,
     )
 

@@ -76,7 +76,7 @@ class Part:
     ``sources``, ``notes`` and ``actions`` belong to the last part only. ``nonce`` identifies the part for platforms
     that can refuse to post a message twice. ``waiting``: the text is a status; the answer has no text yet. ``settled``:
     characters from the start that stay while the answer grows; None if it does not grow now or ``Limits.appends`` is
-    not set.
+    not set. ``links`` are the addresses that may be links, in the form of ``urls_in``; the platform checks them again.
     """
 
     text: str
@@ -88,3 +88,4 @@ class Part:
     actions: tuple[Action, ...] = ()
     waiting: bool = False
     settled: int | None = field(default=None, compare=False)
+    links: frozenset[str] = field(default=frozenset(), compare=False)

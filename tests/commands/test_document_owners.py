@@ -10,7 +10,7 @@ from sqlalchemy import text
 from bot import commands
 from bot.app import App
 from bot.commands.base import Context, Reply
-from bot.errors import NotAllowed
+from bot.errors import NotAllowed, UsageError
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
 
 ADMIN, ANN, BOB = Author("boss", "Boss", is_admin=True), Author("ann", "Ann"), Author("bob", "Bob")
@@ -122,3 +122,20 @@ async def test_members_delete_their_own_documents_alone(app: App) -> None:
     assert await stored(app) == {("C1", "handbook.md", "of bob", "bob")}, "the name is free again"
     await run(app, ADMIN, f"delete {await document_id(app, BOB)}")
     assert await stored(app) == set()
+
+
+async def test_erasing_oneself_asks_about_uploads_first(app: App) -> None:
+    await upload(app, ANN, "# of ann")
+    context = Context(LOCAL_TENANT, "slack", "C1", None, ANN, app.services)
+    for line, words in (
+        ("erase", "/privacy erase me"),
+        ("erase me", "You uploaded 1 document. .*Nothing was erased yet"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            await commands.run("privacy", line, context)
+    assert ("C1", "handbook.md", "of ann", "ann") in await stored(app)
+    await commands.run("privacy", "erase me keep", context)
+    assert await stored(app) == {("C1", "handbook.md", "of ann", "-")}, "it belongs to the admins"
+    await upload(app, ANN, "# again")
+    await commands.run("privacy", "erase me delete", context)
+    assert await stored(app) == {("C1", "handbook.md", "of ann", "-")}

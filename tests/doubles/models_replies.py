@@ -90,7 +90,7 @@ def quoting(seen: Seen) -> Reply:
     text = seen.messages[-1][1] if seen.messages else ""
     quotes = []
     for match in re.finditer(
-        r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\[\d+\] |\n</passages>|\Z)", text, re.MULTILINE | re.DOTALL
+        r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\[\d+\] |\n</passages\b|\Z)", text, re.MULTILINE | re.DOTALL
     ):
         sentence = next(
             (s for s in re.split(r"(?<=[.!?])\s+|\n", match[2]) if len(s) > 20 and not s.startswith("#")), ""

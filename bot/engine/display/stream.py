@@ -251,7 +251,8 @@ class Display:
         return rendered(text, self._surface.limits, self._addresses()).parts
 
     def _part(self, index: int, text: str, *, final: bool) -> Part:
-        return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final)
+        links = self._addresses()
+        return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final, links=links)
 
     @property
     def _interval(self) -> float:

@@ -96,12 +96,12 @@ class Buttons:
             )
         except ParleyError as error:
             message = str(error)
-        await interaction.edit_original_response(content=message)
+        await interaction.edit_original_response(content=render.markdown(message), allowed_mentions=NO_MENTIONS)
 
 
 async def send_ephemeral(interaction: discord.Interaction, text: str) -> None:
     """Send a message that only the user of the interaction sees."""
-    await interaction.followup.send(text, ephemeral=True, allowed_mentions=NO_MENTIONS)
+    await interaction.followup.send(render.markdown(text), ephemeral=True, allowed_mentions=NO_MENTIONS)
 
 
 def modal_value(data: Any, field: str) -> str:

@@ -85,7 +85,7 @@ async def share(interaction: discord.Interaction) -> None:
     if message is None or not (message.content or message.attachments):
         await send_ephemeral(interaction, user_messages.NOTHING_TO_SHARE)
         return
-    note = user_messages.shared_by(discord.utils.escape_markdown(interaction.user.display_name))
+    note = user_messages.shared_by(render.plain(interaction.user.display_name))
     content = f"{message.content}\n-# {note}"
     embeds = []
     if len(content) > render.CONTENT_CHARS:

@@ -20,6 +20,7 @@ from bot.platforms.discord.buttons import Buttons, SurfaceFor, TenantOf, modal_v
 from bot.platforms.discord.command_options import Suggested
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
+from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.conversation import Attachment, Author, ThreadKey
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Interactions:
                 )
             except ParleyError as error:
                 result = str(error)
-            await interaction.edit_original_response(content=result)
+            await interaction.edit_original_response(content=render.markdown(result), allowed_mentions=NO_MENTIONS)
 
     # --- buttons and modals
 

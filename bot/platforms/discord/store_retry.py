@@ -12,7 +12,7 @@ import discord
 
 from bot.errors import StoreAway, for_operator
 from bot.platforms.discord import user_messages
-from bot.platforms.discord.render import NO_MENTIONS, short_nonce
+from bot.platforms.discord.render import NO_MENTIONS, markdown, short_nonce
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ async def reply_once(message: discord.Message, text: str) -> None:
     """Reply to a message once among all processes. Discord remembers the nonce for some minutes. Never raises."""
     try:
         await message.channel.send(
-            text,
+            markdown(text),
             reference=message.to_reference(fail_if_not_exists=False),
             allowed_mentions=NO_MENTIONS,
             nonce=short_nonce(f"away {message.id}"),

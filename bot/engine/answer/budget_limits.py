@@ -56,7 +56,7 @@ def answer_tokens(states: Sequence[BudgetState], prompt_tokens: int, wanted: int
     if left >= min(LEAST_ANSWER, wanted):
         return left
     raise OverBudget(
-        "Too few tokens are left in today's budget.",
+        "Too few tokens are left in today's token budget.",
         used=scarcest.used,
         limit=scarcest.limit,
         resets_at=scarcest.resets_at,

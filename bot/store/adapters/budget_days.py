@@ -81,7 +81,7 @@ class BudgetDays:
         full = [one for one in accounts if one.used + one.reserved + more > one.cap]
         state = today.state(full[0] if full else min(accounts, key=lambda one: one.cap - one.used - one.reserved))
         return OverBudget(
-            "Too few tokens are left in today's budget.",
+            "Too few tokens are left in today's token budget.",
             used=state.used,
             limit=state.limit,
             resets_at=state.resets_at,

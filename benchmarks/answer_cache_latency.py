@@ -25,6 +25,7 @@ from benchmarks.long_thread_tokens import headings
 from bot.app import App, open_app
 from bot.commands.ask import NullSurface
 from bot.config import Settings
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
 from knowledge import sample
@@ -39,7 +40,9 @@ UNRELATED = "# Mangroves\n\nThe mangrove in pot {} of the greenhouse is watered 
 async def _ask(app: App, text: str) -> tuple[float, Outcome]:
     """Ask a question; return the milliseconds from the message to its stored answer, and the outcome."""
     key = ThreadKey(LOCAL_TENANT, "web", "general", uuid.uuid4().hex)
-    message = Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC))
+    message = Incoming(
+        key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC), audience=MEMBERS
+    )
     start = time.perf_counter()
     turn = await app.dispatcher.accept(message)
     assert turn is not None

@@ -42,6 +42,7 @@ from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.store.session import Database
 from bot.store.stores import open_stores
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.usage import Tier
 from knowledge.types import Found, Passage, Scope
@@ -193,7 +194,7 @@ async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tupl
         double.now = llm.now = asked.at
         search.passages = asked.passages
         key = ThreadKey(TENANT, "web", "general", f"T{asked.thread}")
-        incoming = Incoming(key, uuid.uuid4().hex, _author(asked), asked.question, "mention", at)
+        incoming = Incoming(key, uuid.uuid4().hex, _author(asked), asked.question, "mention", at, audience=MEMBERS)
         turn = await stores.inbox.accept(incoming)
         assert turn is not None
         async with database.tenant(TENANT) as session:

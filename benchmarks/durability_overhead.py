@@ -29,6 +29,7 @@ from bot.engine.ports.stores import Stores
 from bot.store.notifications import Notifications
 from bot.store.session import Database
 from bot.store.stores import open_stores
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn
@@ -172,7 +173,7 @@ async def ask(dispatcher: Dispatcher, timestamps: Timestamps, *, turns: int, at_
             name = f"question {number}?"
             thread = ThreadKey("benchmark", "web", f"C{number % PEOPLE}", f"T{number}-{at_once}")
             author = Author(f"U{number % PEOPLE}", "Ann")
-            incoming = Incoming(thread, uuid.uuid4().hex, author, name, "mention", datetime.now(UTC))
+            incoming = Incoming(thread, uuid.uuid4().hex, author, name, "mention", datetime.now(UTC), audience=MEMBERS)
             timestamps.accepted[name] = time.perf_counter()
             turn = await dispatcher.accept(incoming)
             assert turn is not None

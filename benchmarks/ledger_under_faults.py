@@ -40,6 +40,7 @@ from bot.store import budget_counters
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.store.threads import thread_uid
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Outcome, Turn
 from knowledge.types import Found, Passage, Scope
@@ -190,7 +191,7 @@ async def _turn(dispatcher: Dispatcher, thread: str, at: int, random_events: Ran
     author = Author(f"U{int(thread[1:]) % PEOPLE}", "Ann")
     question = f"Why, and how many days of leave are there, question {at} of {thread}?"
     wish = random_events.rng.choice([None, None, "strong"])
-    asked = Incoming(_key(thread), uuid.uuid4().hex, author, question, "mention", datetime.now(UTC))
+    asked = Incoming(_key(thread), uuid.uuid4().hex, author, question, "mention", datetime.now(UTC), audience=MEMBERS)
     turn = await dispatcher.accept(replace(asked, wish=wish))  # type: ignore[arg-type]
     assert turn is not None
     task, event = dispatcher.start(turn, NullSurface()), random_events.interruption()

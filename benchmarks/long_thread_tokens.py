@@ -23,6 +23,7 @@ from bot.app import App, open_app
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.llm.tokens import TokenCounter
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
 from knowledge import sample
@@ -69,7 +70,7 @@ async def _thread(app: App, turns: int) -> list[Sent]:
     sent = []
     for text in questions(turns):
         turn = await app.dispatcher.accept(
-            Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC))
+            Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC), audience=MEMBERS)
         )
         assert turn is not None
         outcome = await app.dispatcher.start(turn, NullSurface())

@@ -29,6 +29,7 @@ from bot.engine.ports.stores import Stores
 from bot.errors import OverBudget
 from bot.store.session import Database
 from bot.store.stores import open_stores
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Turn
 from bot.types.usage import Call, Usage
@@ -66,7 +67,7 @@ def _store(database: Database) -> Stores:
 
 def _incoming(number: str) -> Incoming:
     thread = ThreadKey(TENANT, "web", "general", number)
-    return Incoming(thread, number, ASKER, "?", "mention", datetime.now(UTC))
+    return Incoming(thread, number, ASKER, "?", "mention", datetime.now(UTC), audience=MEMBERS)
 
 
 def _call(tokens: int, *, cancelled: bool) -> Call:

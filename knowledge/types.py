@@ -74,6 +74,14 @@ def _same(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[s
 EVERYTHING = Filter()
 
 
+def audiences(channel_id: str | None, *, tenant_wide: bool) -> tuple[str, ...]:
+    """Return the audiences of documents that everybody in a channel may read.
+
+    ``tenant_wide``: everybody in the channel may read the documents of the whole tenant.
+    """
+    return ((TENANT_AUDIENCE,) if tenant_wide else ()) + ((channel_id,) if channel_id else ())
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The documents that a search may use.
@@ -90,9 +98,9 @@ class Scope:
         return replace(self, filter=self.filter & more)
 
     @classmethod
-    def of_channel(cls, tenant_id: str, channel_id: str | None) -> Scope:
-        """Return what every member of the channel may read: tenant-wide documents and the channel's documents."""
-        return cls(tenant_id, (TENANT_AUDIENCE, channel_id) if channel_id else (TENANT_AUDIENCE,))
+    def of_channel(cls, tenant_id: str, channel_id: str | None, *, tenant_wide: bool) -> Scope:
+        """Return what everybody in the channel may read: its documents and, if ``tenant_wide``, those of the tenant."""
+        return cls(tenant_id, audiences(channel_id, tenant_wide=tenant_wide))
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def channel_settings() -> Reply:
             tier="cheap",
             sources=("https://handbook.example/",),
             auto_answer=True,
-        )
+        ),
+        tenant_wide=True,
     )
 
 

@@ -86,7 +86,7 @@ def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **cond
     --json adds the score of each stage. Filter options given several times match any of their values.
     """
     channel = None if audience == TENANT_AUDIENCE else audience
-    scope = Scope.of_channel(tenant, channel).narrowed(_filter(**conditions))
+    scope = Scope.of_channel(tenant, channel, tenant_wide=True).narrowed(_filter(**conditions))
     found = with_app(lambda app: app.retriever(query, scope, k=k), warm=True)
     if as_json:
         passages = [passage_document(rank, passage) for rank, passage in enumerate(found.passages, 1)]

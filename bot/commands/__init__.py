@@ -25,9 +25,11 @@ from bot.commands import (
 from bot.commands import help as help_command
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.commands.services import Services
+from bot.engine import user_messages as engine_messages
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, ParleyError, UsageError
-from bot.types.conversation import Author
+from bot.types.audience import Audience
+from bot.types.conversation import Author, ThreadKey
 from knowledge.errors import KnowledgeError
 
 _MODULES = (ask, ingest, docs, budget, costs, why, cited_sources, stop, memory, settings, admin, privacy)
@@ -47,7 +49,7 @@ _FIRST_WORDS: Mapping[str, frozenset[str]] = {
     "docs": _DOCUMENT_WORDS,
     "privacy": _DOCUMENT_WORDS,
     "memory": frozenset(("show", "forget")),
-    "settings": frozenset(("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "reset")),
+    "settings": frozenset(("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "external", "reset")),
     "admin": frozenset(("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models")),
     "costs": frozenset(("by", "csv", "chart")),
 }
@@ -59,9 +61,13 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
     command = COMMANDS.get(name.strip().lower().lstrip("/"))
     if command is None:
         raise no_such(name)
-    ctx = replace(ctx, author=await _with_granted_rights(ctx))
+    if ctx.audience.refused and not command.anyone:
+        raise NotAllowed(engine_messages.not_direct(ctx.audience))
+    ctx = replace(ctx, author=await _with_granted_rights(ctx), audience=await _under_settings(ctx))
     if command.admin and not ctx.author.is_admin:
         raise NotAllowed(user_messages.admin_command(command.name))
+    if command.members and ctx.author.standing in ("guest", "outsider"):
+        raise NotAllowed(user_messages.MEMBERS_COMMAND)
     try:
         return await command.run(ctx, args.strip())
     except UsageError as error:
@@ -87,6 +93,14 @@ def _suggestion(command: Command, args: str) -> str:
 async def _with_granted_rights(ctx: Context) -> Author:
     """Return the author, as an admin also if ``/admin grant`` made them one."""
     return await with_granted_role(ctx.services.stores.settings, ctx.author, ctx.tenant_id)
+
+
+async def _under_settings(ctx: Context) -> Audience:
+    """Return who reads an answer here, under the channel's settings."""
+    if ctx.audience.tenant_wide:
+        return ctx.audience
+    thread = ThreadKey(ctx.tenant_id, ctx.platform, ctx.channel_id, ctx.thread_id or "")
+    return ctx.audience.given((await ctx.services.stores.settings.channel_settings(thread)).external)
 
 
 def match(text: str) -> tuple[str, str] | None:

@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bot.commands import help_text, user_messages
 from bot.commands.base import Command, Context, Reply
 from bot.commands.services import Services
+from bot.engine import user_messages as engine_messages
 from bot.engine.display.citation_links import as_plain_text, link
 from bot.engine.display.output_filter import sanitize, urls_in
 from bot.errors import NotAllowed, UsageError
-from bot.store import turns
-from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.store import tenants, turns
+from bot.types.audience import Audience
+from bot.types.conversation import PRIVATE_THREAD, Author, Incoming, ThreadKey
 from bot.types.display import Citation, Limits, Part
 from bot.types.turns import Outcome
 
@@ -48,12 +52,13 @@ async def run(context: Context, line: str) -> Reply:
     unique_id = uuid.uuid4().hex
     turn = await services.dispatcher.accept(
         Incoming(
-            thread=ThreadKey(context.tenant_id, context.platform, context.channel_id, f"ask:{unique_id}"),
-            message_id=f"ask:{unique_id}",
+            thread=ThreadKey(context.tenant_id, context.platform, context.channel_id, f"{PRIVATE_THREAD}{unique_id}"),
+            message_id=f"{PRIVATE_THREAD}{unique_id}",
             author=context.author,
             text=line.strip(),
             kind="ask",
             sent_at=services.clock(),
+            audience=context.audience,
         )
     )
     assert turn is not None
@@ -63,8 +68,10 @@ async def run(context: Context, line: str) -> Reply:
 
 
 @asynccontextmanager
-async def sharing(services: Services, tenant_id: str, turn_id: str, by: Author) -> AsyncIterator[Reply]:
-    """Yield a private answer as a reply for the channel; the body posts it.
+async def sharing(
+    services: Services, tenant_id: str, turn_id: str, by: Author, audience: Audience
+) -> AsyncIterator[Reply]:
+    """Yield a private answer as a reply for the channel; the body posts it. ``audience`` reads the channel now.
 
     An answer can be shared only once, whichever process handles the request. If the body fails, it can be shared again.
     Raises NotAllowed, UsageError.
@@ -75,6 +82,7 @@ async def sharing(services: Services, tenant_id: str, turn_id: str, by: Author) 
             raise UsageError(user_messages.NOTHING_TO_SHARE)
         reply = _shared(row, by)
         thread = ThreadKey(tenant_id, row.platform, row.channel_id, row.thread_id)
+        await _check_readers(session, thread, audience, tenant_wide=row.tenant_wide)
         if not await turns.first(session, thread=thread, message_id=f"{_SHARED_PREFIX}{turn_id}"):
             raise UsageError(user_messages.ALREADY_SHARED)
     try:
@@ -83,6 +91,26 @@ async def sharing(services: Services, tenant_id: str, turn_id: str, by: Author) 
         async with services.database.tenant(tenant_id) as session:
             await turns.not_first(session, thread=thread, message_id=f"{_SHARED_PREFIX}{turn_id}")
         raise
+
+
+async def check_share(services: Services, place: ThreadKey, turn_id: str, by: Author, audience: Audience) -> None:
+    """Raise NotAllowed unless the person may show their private answer to the ``audience`` of a channel.
+
+    An answer whose turn is not known counts as one that uses the documents of the whole tenant.
+    """
+    async with services.database.tenant(place.tenant_id) as session:
+        row = await turns.row_of(session, tenant_id=place.tenant_id, turn_id=turn_id)
+        if row is not None and row.user_id != by.id:
+            raise NotAllowed(user_messages.ASKER_SHARES)
+        await _check_readers(session, place, audience, tenant_wide=row is None or row.tenant_wide)
+
+
+async def _check_readers(session: AsyncSession, place: ThreadKey, audience: Audience, *, tenant_wide: bool) -> None:
+    """Raise NotAllowed if an answer is ``tenant_wide`` and not everybody in the channel may read it."""
+    made = await tenants.channel_settings(session, tenant_id=place.tenant_id, channel_id=place.channel_id)
+    audience = audience.given(made.external)
+    if tenant_wide and not audience.tenant_wide:
+        raise NotAllowed(engine_messages.team_answer(audience.readers))
 
 
 def _shared(row: Any, by: Author) -> Reply:

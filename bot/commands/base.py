@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from bot.commands import csv_export
+from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Attachment, Author, Platform
+from knowledge.types import audiences
 
 if TYPE_CHECKING:
     from bot.commands.services import Services
@@ -88,7 +90,8 @@ class Channels(Protocol):
 class Context:
     """The user who runs a command, the place, and the services it can use.
 
-    ``thread_id`` is None outside threads; ``channels`` is None on platforms without channels.
+    ``thread_id`` is None outside threads; ``channels`` is None on platforms without channels. ``audience`` says who
+    reads an answer there; ``commands.run`` applies the channel's settings to it.
     """
 
     tenant_id: str
@@ -100,14 +103,32 @@ class Context:
     attachments: tuple[Attachment, ...] = ()
     update: OnUpdate = field(default=_no_update)
     channels: Channels | None = None
+    audience: Audience = UNCHECKED
+
+    @property
+    def readable(self) -> tuple[str, ...] | None:
+        """The audiences of the documents that the user may read here; None for an admin, who may read all."""
+        if self.author.is_admin:
+            return None
+        return audiences(self.channel_id, tenant_wide=self.audience.tenant_wide)
+
+    def may_read(self, audience: str) -> bool:
+        """Return whether the user may read documents of this audience here."""
+        return self.readable is None or audience in self.readable
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. ``usage`` describes the arguments; ``run`` raises UsageError or Refused with a message to show."""
+    """One command. ``usage`` describes the arguments; ``run`` raises UsageError or Refused with a message to show.
+
+    ``admin``: only admins may run it. ``members``: guests and people of other organizations may not. ``anyone``: even
+    a person who is not known to be in the workspace may, in a direct message.
+    """
 
     name: str
     summary: str
     usage: str
     run: Callable[[Context, str], Awaitable[Reply]]
     admin: bool = False
+    members: bool = False
+    anyone: bool = False

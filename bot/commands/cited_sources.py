@@ -17,7 +17,6 @@ from bot.store import turns
 from bot.types.display import Citation
 from knowledge import document_catalog
 from knowledge.errors import KnowledgeError
-from knowledge.types import TENANT_AUDIENCE
 
 MAX_EXCERPT_CHARS = 1700
 """Characters of all excerpts together. With their titles they fit into one message on every platform."""
@@ -69,7 +68,7 @@ async def _document_texts(context: Context, citations: Sequence[Citation]) -> Ma
                 document = await document_catalog.show(session, context.tenant_id, document_id)
             except KnowledgeError:
                 continue
-            if context.author.is_admin or document.row.audience in (TENANT_AUDIENCE, context.channel_id):
+            if context.may_read(document.row.audience):
                 found[document_id] = document.text
     return found
 

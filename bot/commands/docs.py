@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.ingest import follow_runs
+from bot.engine import user_messages as engine_messages
 from bot.engine.display.output_filter import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
 from knowledge import document_catalog, source_records
 from knowledge.errors import KnowledgeError
-from knowledge.types import TENANT_AUDIENCE, DocumentRow, Failure
+from knowledge.types import DocumentRow, Failure
 
 SHOWN_CHARS = 1500
 MAX_ROWS = 100
@@ -60,11 +61,12 @@ def age(moment: datetime, now: datetime | None = None) -> str:
 
 async def _refresh(context: Context, document_id: str | None) -> Reply:
     """Ingest the source of one document again, or every source that this channel may read."""
-    audiences = None if context.author.is_admin else (TENANT_AUDIENCE, context.channel_id)
     if document_id is not None:
         await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
-        rows = await document_catalog.sources(session, context.tenant_id, document_id=document_id, audiences=audiences)
+        rows = await document_catalog.sources(
+            session, context.tenant_id, document_id=document_id, audiences=context.readable
+        )
     requested: list[RequestedRun] = []
     failed: list[Failure] = []
     for row in rows:
@@ -113,16 +115,16 @@ def skipped_uploads(rows: Sequence[document_catalog.SourceRow], document_id: str
 
 
 async def _list(context: Context, matching: str) -> Reply:
-    audiences = None if context.author.is_admin else (TENANT_AUDIENCE, context.channel_id)
     async with context.services.database.tenant(context.tenant_id) as session:
         rows = await document_catalog.list_documents(
-            session, context.tenant_id, audiences=audiences, matching=matching, limit=MAX_ROWS + 1
+            session, context.tenant_id, audiences=context.readable, matching=matching, limit=MAX_ROWS + 1
         )
+    why_not_all = _why_not_all(context)
     if not rows:
-        return Reply(user_messages.no_match(matching) if matching else user_messages.NO_DOCUMENTS)
+        return Reply((user_messages.no_match(matching) if matching else user_messages.NO_DOCUMENTS) + why_not_all)
     shown = rows[:MAX_ROWS]
     heading = user_messages.documents(len(shown), more=len(rows) > MAX_ROWS)
-    return Reply(heading, Table(COLUMNS, [cells(row) for row in shown]))
+    return Reply(heading + why_not_all, Table(COLUMNS, [cells(row) for row in shown]))
 
 
 async def _show(context: Context, document_id: str) -> Reply:
@@ -145,9 +147,16 @@ async def _readable(context: Context, document_id: str) -> document_catalog.Docu
     """Return a document that this channel may read. Raises UsageError, or KnowledgeError if it does not exist."""
     async with context.services.database.tenant(context.tenant_id) as session:
         found = await document_catalog.show(session, context.tenant_id, document_id)
-    if found.row.audience not in (TENANT_AUDIENCE, context.channel_id) and not context.author.is_admin:
-        raise UsageError(user_messages.unknown_document(document_id))
+    if not context.may_read(found.row.audience):
+        raise UsageError(user_messages.unknown_document(document_id) + _why_not_all(context))
     return found
+
+
+def _why_not_all(context: Context) -> str:
+    """Return a sentence that says why the documents of the whole tenant are missing here; empty if they are not."""
+    if context.readable is None or context.audience.tenant_wide:
+        return ""
+    return f" {engine_messages.without_tenant(context.audience.readers)}"
 
 
 COMMAND = Command("docs", help_text.DOCS_SUMMARY, help_text.DOCS_USAGE, run)

@@ -17,6 +17,6 @@ def make(commands: Iterable[Command]) -> Command:
         lines = [f"- `/{c.name}{' ' + c.usage if c.usage else ''}`: {c.summary}" for c in visible]
         return Reply(f"{help_text.HELP_INTRO}\n\n" + "\n".join(lines))
 
-    command = Command("help", help_text.HELP_SUMMARY, "", run)
+    command = Command("help", help_text.HELP_SUMMARY, "", run, anyone=True)
     listed.append(command)
     return command

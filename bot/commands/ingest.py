@@ -205,4 +205,4 @@ def combined(one: IngestReport, other: IngestReport) -> IngestReport:
     )
 
 
-COMMAND = Command("ingest", help_text.INGEST_SUMMARY, help_text.INGEST_USAGE, run)
+COMMAND = Command("ingest", help_text.INGEST_SUMMARY, help_text.INGEST_USAGE, run, members=True)

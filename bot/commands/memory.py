@@ -18,7 +18,9 @@ async def run(context: Context, line: str) -> Reply:
         existing = await facts.current(session, thread=key)
         match arguments.words(line.lower()):
             case [] | ["show"]:
-                return _shown(existing, await threads.summary(session, key=key))
+                return _shown(
+                    existing, await threads.summary(session, key=key, tenant_wide=context.audience.tenant_wide)
+                )
             case ["forget", "all"]:
                 chosen = existing
             case ["forget", number]:

@@ -46,4 +46,4 @@ async def _exported(context: Context) -> dict[str, list[object]]:
         return await privacy.export(session, tenant_id=context.tenant_id, user_id=context.author.id)
 
 
-COMMAND = Command("privacy", help_text.PRIVACY_SUMMARY, help_text.PRIVACY_USAGE, run)
+COMMAND = Command("privacy", help_text.PRIVACY_SUMMARY, help_text.PRIVACY_USAGE, run, anyone=True)

@@ -57,6 +57,9 @@ async def _change(context: Context, name: str, value: str) -> tuple[Change, str]
         case "auto-answer" | "auto_answer" | "autoanswer":
             on = switch(value, "auto-answer")
             return lambda made: replace(made, auto_answer=on), user_messages.AUTO_ANSWER[on]
+        case "external":
+            on = switch(value, "external")
+            return lambda made: replace(made, external=on), user_messages.EXTERNAL[on]
         case "reset" if not value:
             return lambda _: ChannelSettings(), user_messages.SETTINGS_RESET
         case _:
@@ -90,17 +93,19 @@ async def _sources(context: Context, words: list[str]) -> tuple[Change, str]:
 async def _show(context: Context) -> Reply:
     async with context.services.database.tenant(context.tenant_id) as session:
         made = await tenants.channel_settings(session, tenant_id=context.tenant_id, channel_id=context.channel_id)
-    return shown(made)
+    return shown(made, tenant_wide=context.readable is None or context.audience.tenant_wide)
 
 
-def shown(made: ChannelSettings) -> Reply:
-    """Return a channel's settings as a list."""
+def shown(made: ChannelSettings, *, tenant_wide: bool) -> Reply:
+    """Return a channel's settings as a list, without the names of sources unless ``tenant_wide``."""
+    sources = ", ".join(made.sources) if made.sources and tenant_wide else "some"
     values = [
         ("persona", made.persona or "default"),
         ("tier", made.tier or "auto"),
-        ("sources", ", ".join(made.sources) if made.sources is not None else "all"),
+        ("sources", "all" if made.sources is None else sources),
         ("follow-ups", "on" if made.follow_ups else "off"),
         ("auto-answer", "on" if made.auto_answer else "off"),
+        ("external", "on" if made.external else "off"),
     ]
     heading = user_messages.SETTINGS_SHOWN
     if made.paused is not None:

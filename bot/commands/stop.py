@@ -17,4 +17,4 @@ async def run(context: Context, _: str) -> Reply:
     return Reply(user_messages.STOPPED)
 
 
-COMMAND = Command("stop", help_text.STOP_SUMMARY, "", run)
+COMMAND = Command("stop", help_text.STOP_SUMMARY, "", run, anyone=True)

@@ -113,6 +113,7 @@ ASKER_SHARES = "Only the asker can share this answer."
 # --- answers that /why and /sources look up
 
 NOTHING_ANSWERED = "Nothing has been answered in this thread yet."
+MEMBERS_COMMAND = "Only members of the team can add documents."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
 
 
@@ -301,6 +302,13 @@ ALL_SOURCES = "Answers in this channel use every source again."
 FOLLOW_UPS = {
     True: "I answer follow-ups in threads of this channel without a mention.",
     False: "I answer follow-ups in threads of this channel only when someone mentions me.",
+}
+EXTERNAL = {
+    True: (
+        "I use all of the team's documents in this channel, although guests and people from other organizations may "
+        "read my answers."
+    ),
+    False: "While guests or people from other organizations read this channel, I use only documents added to it.",
 }
 AUTO_ANSWER = {
     True: (

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -31,6 +32,7 @@ from bot.engine.answer.lease import take_lease
 from bot.engine.answer.poison import is_poison
 from bot.engine.answer.query import Query
 from bot.engine.answer.results import Ending, Results
+from bot.engine.answer.scope import scope_of
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
@@ -54,7 +56,6 @@ from bot.types.settings import ChannelSettings
 from bot.types.turns import Outcome, Turn, TurnRecord
 from bot.types.usage import Route
 from knowledge.errors import KnowledgeError
-from knowledge.types import Filter, Scope
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +159,7 @@ class Engine:
 
     async def is_confident(self, incoming: Incoming, settings: ChannelSettings) -> bool:
         """Return whether the documents certainly answer the message. Asks no model; raises knowledge errors."""
-        scope = Scope.of_channel(incoming.thread.tenant_id, incoming.thread.channel_id)
-        scope = scope.narrowed(Filter(sources=settings.sources))
+        scope = scope_of(incoming.thread, incoming.audience, settings)
         found = await self._context.search(incoming.text, scope, k=self._context.settings.passages)
         return retrieval.is_confident(found)
 
@@ -186,13 +186,16 @@ class Engine:
         )
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
+            _explain_scope(attempt, query, record)
             return None
         reservation.check(context, attempt)
         query = query.with_found(lookup.found)
         evidence, recalled = await asyncio.gather(
             retrieval.retrieve(context, attempt, query, attached, record.history),
-            memory.recall(context, attempt, query.standalone, record.history),
+            memory.recall(context, attempt, query.standalone, record.history, tenant_wide=query.tenant_wide),
         )
+        if evidence.found is not None:
+            _explain_scope(attempt, query, record)
         results.evidence = evidence
         return self._material(evidence, record, route, attached, recalled)
 
@@ -201,7 +204,9 @@ class Engine:
         record = await self._context.stores.conversation.turn_record(turn)
         if record.settings.paused is not None:
             raise Refused(record.settings.paused)
-        return record
+        if turn.audience.given(record.settings.external).tenant_wide:
+            return record
+        return replace(record, history=record.history.for_anyone())
 
     async def _choose_route(self, attempt: Attempt, query: Query, record: TurnRecord) -> Route:
         context, accounting = self._context, attempt.accounting
@@ -290,9 +295,15 @@ class Engine:
 
 def _initial_query(turn: Turn, record: TurnRecord) -> Query:
     """Return the question, made standalone without a model, with the scope of documents that may answer it."""
-    scope = Scope.of_channel(turn.thread.tenant_id, turn.thread.channel_id)
-    scope = scope.narrowed(Filter(sources=record.settings.sources))
+    scope = scope_of(turn.thread, turn.audience, record.settings)
     return Query(standalone(turn.question, record.history.messages), scope)
+
+
+def _explain_scope(attempt: Attempt, query: Query, record: TurnRecord) -> None:
+    """Note below the answer why it uses no documents of the whole tenant, if it does not."""
+    if not query.tenant_wide:
+        audience = attempt.turn.audience.given(record.settings.external)
+        attempt.journal.notes.append(user_messages.without_tenant(audience.readers))
 
 
 def _from_cache(attempt: Attempt, results: Results) -> Resolved:

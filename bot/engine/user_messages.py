@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.errors import OverBudget
+from bot.types.audience import Audience, Readers
 from bot.types.usage import BudgetOwner, BudgetState
 
 # --- while an answer is made
@@ -40,6 +41,20 @@ TOO_LATE_TO_STOP = "This answer is already finished, so there is nothing to stop
 NOT_YOURS_TO_STOP = "Only the asker or an admin can stop this answer."
 NOT_YOURS_TO_CHANGE = "Only the asker can edit the question."
 NOT_YOURS_TO_FORGET = "Only the asker or an admin can delete this."
+NOT_A_MEMBER = (
+    "I answer direct messages only to members of the team. Ask me in a channel of the team, or ask its admins to let "
+    "you in."
+)
+MEMBERSHIP_UNKNOWN = (
+    "I could not check that you are a member of the team, so I cannot answer direct messages from you now. "
+    "Try again in a minute."
+)
+PRIVATE_AGAIN = "That answer was private. Use /ask to ask again."
+
+
+def not_direct(audience: Audience) -> str:
+    """Return the refusal of a direct message by a person who is not known to be a member."""
+    return NOT_A_MEMBER if audience.readers == "outsider" else MEMBERSHIP_UNKNOWN
 
 
 def too_long(limit: int) -> str:
@@ -67,6 +82,32 @@ def over_budget(error: OverBudget, now: datetime) -> str:
 def failed(reason: str, turn_id: str) -> str:
     """Return the message of an answer that failed, with the ID that finds its trace."""
     return f"{reason.rstrip('.')}. (Trace ID {turn_id})"
+
+
+# --- whose documents an answer uses
+
+_ALLOW = "An admin can allow all of the team's documents here with /settings external on."
+_WITHOUT_TENANT: Mapping[Readers, str] = {
+    "shared": f"This channel is shared with people outside the team, so I use only documents added to it. {_ALLOW}",
+    "guests": f"There are guests in this channel, so I use only documents added to it. {_ALLOW}",
+    "public": f"Anybody can join this server and read this channel, so I use only documents added to it. {_ALLOW}",
+    "guest": f"You are a guest of the team, so I use only documents added to this channel. {_ALLOW}",
+    "outsider": f"You are not a member of the team, so I use only documents added to this channel. {_ALLOW}",
+    "unknown": (
+        "I could not check who reads this channel, so I use only documents added to it. Ask again in a minute."
+    ),
+}
+TEAM_ANSWER = "That answer uses documents that not everybody here may read."
+
+
+def without_tenant(readers: Readers) -> str:
+    """Return why only the documents of the channel are used."""
+    return _WITHOUT_TENANT.get(readers, _WITHOUT_TENANT["unknown"])
+
+
+def team_answer(readers: Readers) -> str:
+    """Return the refusal to show an answer that may use documents of the whole tenant."""
+    return f"{TEAM_ANSWER} {without_tenant(readers)}"
 
 
 # --- notes below an answer

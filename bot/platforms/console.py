@@ -13,6 +13,7 @@ from bot.commands.services import Services
 from bot.engine import user_messages
 from bot.engine.display.output_filter import visible
 from bot.errors import MessageGone
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.usage import Tier
@@ -97,6 +98,7 @@ def incoming(
         sent_at=(clock or _now)(),
         wish=wish,
         fresh=fresh,
+        audience=MEMBERS,
     )
 
 
@@ -109,6 +111,7 @@ def context(services: Services, *, thread: str | None, user: str) -> Context:
         thread_id=thread,
         author=author(user),
         services=services,
+        audience=MEMBERS,
     )
 
 

@@ -105,7 +105,8 @@ def handing_back(turn: Turn, lease: Lease) -> Statement:
 
 _END = """
 UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
-    citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s, finished_at = now()
+    citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s,
+    tenant_wide = %(tenant_wide)s, finished_at = now()
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
@@ -125,6 +126,7 @@ def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
             "cached": outcome.cached,
             "refused": outcome.refused,
             "trace": Jsonb(dict(outcome.trace)),
+            "tenant_wide": outcome.tenant_wide,
         },
     )
 

@@ -14,13 +14,21 @@ from bot.store.leases import LEASE
 from bot.store.schema import answers, attachments, facts, feedback, message_vectors, messages, threads, turns
 from bot.store.threads import title
 from bot.store.turns import ANYBODY, OPEN
+from bot.types.audience import Audience
 from bot.types.turns import Notice
 
 FORGOTTEN = "The question was deleted."
 
 
 async def begin_anew(
-    session: AsyncSession, *, tenant_id: str, turn_id: str, question: str, tokens: int, holder: int | None
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    turn_id: str,
+    question: str,
+    audience: Audience,
+    tokens: int,
+    holder: int | None,
 ) -> bool:
     """Queue the turn again with an edited question and erase everything derived from the first one; its lease is lost.
 
@@ -36,6 +44,8 @@ async def begin_anew(
         )
         .values(
             question=question,
+            audience=audience.readers,
+            tenant_wide=audience.tenant_wide,
             state="queued",
             fence=turns.c.fence + 1,
             holder=holder,

@@ -113,6 +113,8 @@ turns = Table(
     Column("question", Text, nullable=False),
     Column("wish", Text),
     Column("fresh", Boolean, nullable=False),
+    Column("audience", Text, nullable=False, server_default=text("'unknown'")),
+    Column("tenant_wide", Boolean, nullable=False, server_default=text("true")),
     Column("state", Text, nullable=False),
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", DateTime(timezone=True)),

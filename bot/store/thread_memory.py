@@ -17,8 +17,8 @@ from bot.store import facts
 from bot.store.schema import message_vectors, turns
 from bot.store.schema import messages as message_table
 from bot.store.session import Database
-from bot.store.threads import thread_uid
-from bot.types.conversation import Fact, PastMessage
+from bot.store.threads import past_message, thread_uid
+from bot.types.conversation import Fact
 from bot.types.turns import Turn
 from knowledge import message_relevance
 from knowledge.chunk_vectors import Vector
@@ -57,7 +57,7 @@ class ThreadMemory:
             question_vector=asked,
             today=turn.created_at.date(),
         )
-        return [Remembered(_past(row), float(score)) for row, score in zip(rows, scores, strict=True)]
+        return [Remembered(past_message(row), float(score)) for row, score in zip(rows, scores, strict=True)]
 
     async def facts(self, turn: Turn) -> Sequence[Fact]:
         async with self._database.tenant(turn.thread.tenant_id) as session:
@@ -101,7 +101,7 @@ async def _messages(session: AsyncSession, turn: Turn, model: str, *, itself: bo
     tenant_id, uid = turn.thread.tenant_id, thread_uid(turn.thread)
     own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn.id).scalar_subquery()
     rows = await session.execute(
-        select(message_table, turns.c.seq.label("turn_seq"), message_vectors.c.vector)
+        select(message_table, turns.c.seq.label("turn_seq"), turns.c.tenant_wide, message_vectors.c.vector)
         .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
         .outerjoin(
             message_vectors,
@@ -149,7 +149,3 @@ def _stacked(packed: Sequence[bytes | None], dimensions: int) -> Any:
         if stored is not None and len(stored) == 2 * dimensions:
             vectors[row] = np.frombuffer(stored, np.float16)
     return vectors
-
-
-def _past(row: Any) -> PastMessage:
-    return PastMessage(row.turn_seq, row.role, row.author, row.text, row.tokens, row.created_at)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import UUID, bindparam, func, select, update
+from sqlalchemy import exists as any_row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store.pipelined_transactions import Statement, Template, send
@@ -110,14 +111,34 @@ def history_read(key: ThreadKey, before_turn: str) -> tuple[Statement, Statement
 
 def history_in(thread: Sequence[Any], said: Sequence[Any]) -> History:
     """Build a history from its rows."""
-    past = tuple(PastMessage(r.turn_seq, r.role, r.author, r.text, r.tokens, r.created_at) for r in said)
-    return next((History(r.summary, r.summary_upto, past, r.tier) for r in thread), History("", 0, ()))
+    past = tuple(past_message(row) for row in said)
+    return next((History(r.summary, r.summary_upto, past, r.tier, r.tenant_wide) for r in thread), History("", 0, ()))
+
+
+def past_message(row: Any) -> PastMessage:
+    """Build a message of the history from its row, with ``turn_seq`` and ``tenant_wide`` of its turn."""
+    wide = row.role == "assistant" and row.tenant_wide
+    return PastMessage(row.turn_seq, row.role, row.author, row.text, row.tokens, row.created_at, wide)
 
 
 _OF_THREAD = (threads.c.tenant_id == bindparam("tenant")) & (threads.c.thread_uid == bindparam("thread", type_=UUID()))
-_THREAD = Template(select(threads.c.summary, threads.c.summary_upto, threads.c.tier).where(_OF_THREAD))
+_SUMMARY_IS_TENANT_WIDE = (
+    any_row()
+    .where(
+        turns.c.tenant_id == threads.c.tenant_id,
+        turns.c.thread_uid == threads.c.thread_uid,
+        turns.c.seq <= threads.c.summary_upto,
+        turns.c.tenant_wide,
+        turns.c.answer != "",
+    )
+    .label("tenant_wide")
+)
+"""Whether the summary covers an answer that may rest on documents of the whole tenant."""
+_THREAD = Template(
+    select(threads.c.summary, threads.c.summary_upto, threads.c.tier, _SUMMARY_IS_TENANT_WIDE).where(_OF_THREAD)
+)
 _SAID = Template(
-    select(message_table, turns.c.seq.label("turn_seq"))
+    select(message_table, turns.c.seq.label("turn_seq"), turns.c.tenant_wide)
     .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
     .where(
         message_table.c.tenant_id == bindparam("tenant"),
@@ -186,12 +207,19 @@ async def append_summary(session: AsyncSession, *, key: ThreadKey, since: int, s
     return result.first() is not None
 
 
-async def summary(session: AsyncSession, *, key: ThreadKey) -> str:
-    """Return the summary of the thread's older turns, or an empty string."""
-    found = await session.scalar(
-        select(threads.c.summary).where(threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key))
-    )
-    return str(found or "")
+async def summary(session: AsyncSession, *, key: ThreadKey, tenant_wide: bool) -> str:
+    """Return the summary of the thread's older turns, or an empty string.
+
+    Unless ``tenant_wide``, a summary of answers that may rest on documents of the whole tenant is left out.
+    """
+    found = (
+        await session.execute(
+            select(threads.c.summary, _SUMMARY_IS_TENANT_WIDE).where(
+                threads.c.tenant_id == key.tenant_id, threads.c.thread_uid == thread_uid(key)
+            )
+        )
+    ).first()
+    return found.summary if found and (tenant_wide or not found.tenant_wide) else ""
 
 
 async def list_threads(

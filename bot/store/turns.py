@@ -17,6 +17,7 @@ from bot.store import attachments, budget_reservations, reply_parts, threads
 from bot.store.budget_reservations import Owners
 from bot.store.pipelined_transactions import Statement
 from bot.store.schema import inbox, turns
+from bot.types import audience
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Turn, TurnState
 
@@ -45,9 +46,10 @@ WITH home AS (
     RETURNING known.thread_uid
 ), turn AS (
     INSERT INTO turns (tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, user_id,
-                       user_name, user_role, question, wish, fresh, state, holder)
+                       user_name, user_role, question, wish, fresh, audience, tenant_wide, state, holder)
     SELECT %(tenant)s, %(turn)s, thread_uid, %(platform)s, %(channel)s, %(thread)s, %(message)s, %(user)s,
-           %(user_name)s, %(role)s, %(question)s, %(wish)s, %(fresh)s, 'queued', CAST(%(holder)s AS integer)
+           %(user_name)s, %(role)s, %(question)s, %(wish)s, %(fresh)s, %(readers)s, %(tenant_wide)s, 'queued',
+           CAST(%(holder)s AS integer)
     FROM thread
     RETURNING *
 ), said AS (
@@ -80,6 +82,8 @@ def accepting(
         "question": incoming.text,
         "wish": incoming.wish,
         "fresh": incoming.fresh,
+        "readers": incoming.audience.readers,
+        "tenant_wide": incoming.audience.tenant_wide,
         "holder": holder,
         "tokens": tokens,
     }
@@ -204,4 +208,5 @@ def _turn(row: Any, known: tuple[str, ...], on_record: int) -> Turn:
         parts=known,
         recorded=on_record,
         takeovers=row.takeovers,
+        audience=audience.stored(row.audience),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from bot.types.audience import UNCHECKED, Audience, Standing
 from bot.types.usage import Tier
 
 Platform = Literal["slack", "discord", "web", "console"]
@@ -19,6 +20,10 @@ IncomingKind = Literal["mention", "dm", "follow_up", "ask", "overheard"]
 
 
 Role = Literal["admin", "member"]
+
+
+PRIVATE_THREAD = "ask:"
+"""How the id of a thread begins whose one answer only its asker sees."""
 
 
 LOCAL_TENANT = "local"
@@ -38,14 +43,23 @@ class ThreadKey:
     channel_id: str
     thread_id: str
 
+    @property
+    def private(self) -> bool:
+        """Whether only the asker sees the answer, as with ``/ask``."""
+        return self.thread_id.startswith(PRIVATE_THREAD)
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A person. ``is_admin`` comes from the platform or from the operator's PARLEY_ADMINS."""
+    """A person. ``is_admin`` comes from the platform or from the operator's PARLEY_ADMINS.
+
+    Guests and outsiders are never admins: a role counts only in its own workspace.
+    """
 
     id: str
     name: str
     is_admin: bool = False
+    standing: Standing = "member"
 
     @property
     def role(self) -> Role:
@@ -109,11 +123,16 @@ class Incoming:
     wish: Tier | None = None
     fresh: bool = False
     """Skip the answer cache: the asker wants a new answer."""
+    audience: Audience = UNCHECKED
+    """Who reads the answer. Unless a platform checked it, the answer uses no documents of the whole tenant."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """One message of a thread's history. ``seq`` is its turn's: a question and its answer share it."""
+    """One message of a thread's history. ``seq`` is its turn's: a question and its answer share it.
+
+    ``tenant_wide``: it is an answer that may rest on documents of the whole tenant.
+    """
 
     seq: int
     role: Literal["user", "assistant"]
@@ -121,6 +140,7 @@ class PastMessage:
     text: str
     tokens: int
     at: datetime
+    tenant_wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +166,10 @@ class History:
     messages: tuple[PastMessage, ...]
     tier: Tier | None = None
     """The tier of the last answer. A thread usually stays on its tier."""
+    tenant_wide: bool = False
+    """Whether the summary covers an answer that may rest on documents of the whole tenant."""
+
+    def for_anyone(self) -> History:
+        """Return the history without what may rest on documents of the whole tenant."""
+        kept = tuple(message for message in self.messages if not message.tenant_wide)
+        return replace(self, messages=kept, summary="" if self.tenant_wide else self.summary)

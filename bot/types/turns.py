@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Author, Fact, History, StoredAttachment, ThreadKey
 from bot.types.display import Citation
 from bot.types.settings import ChannelSettings
@@ -36,6 +37,8 @@ class Turn:
     parts: tuple[str, ...] = ()
     recorded: int = 0
     takeovers: int = 0
+    audience: Audience = UNCHECKED
+    """Who reads the answer, as decided when the question was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,10 @@ class TurnRecord:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ended. ``refused`` tells the asker why there is no answer, else it is None."""
+    """How a turn ended. ``refused`` tells the asker why there is no answer, else it is None.
+
+    ``tenant_wide``: the answer could use documents of the whole tenant.
+    """
 
     turn_id: str
     thread: ThreadKey
@@ -106,3 +112,4 @@ class Outcome:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     trace: Mapping[str, Any] = field(default_factory=dict)
+    tenant_wide: bool = True

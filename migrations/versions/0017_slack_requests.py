@@ -6,8 +6,8 @@ from alembic import op
 
 from migrations.security import protect
 
-revision = "0017_slack_requests"
-down_revision = "0016_queue_columns"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 

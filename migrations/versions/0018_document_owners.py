@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0018_document_owners"
-down_revision = "0017_slack_requests"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

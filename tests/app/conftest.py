@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from bot.app import App, open_app
 from bot.commands.ask import NullSurface
 from bot.config import Settings
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
 from bot.types.turns import Outcome
 from bot.types.usage import Tier
@@ -107,7 +108,16 @@ def key(thread: str = "t1", channel: str = "general") -> ThreadKey:
 
 
 def incoming(text: str, thread: ThreadKey, *, user: str = "ann", wish: Tier | None = None) -> Incoming:
-    return Incoming(thread, uuid.uuid4().hex, Author(user, user.title()), text, "mention", datetime.now(UTC), wish=wish)
+    return Incoming(
+        thread,
+        uuid.uuid4().hex,
+        Author(user, user.title()),
+        text,
+        "mention",
+        datetime.now(UTC),
+        wish=wish,
+        audience=MEMBERS,
+    )
 
 
 async def ask(

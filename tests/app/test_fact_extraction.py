@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 from bot.app import App
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT
 from tests.app.conftest import Everything, ask
 from tests.app.test_memory import facts, memory
@@ -161,7 +162,7 @@ async def test_the_title_of_a_thread_follows_an_edit_of_its_first_question(app: 
     await ask(app, "Are dogs welcome in the office?")
     turn = await app.services.stores.inbox.turn(LOCAL_TENANT, first.turn_id)
     assert turn is not None
-    assert await app.services.stores.inbox.replace_question(turn, "What may a hotel in Oslo cost?") is not None
+    assert await app.services.stores.inbox.replace_question(turn, "What may a hotel in Oslo cost?", MEMBERS) is not None
     assert "zanzibarquokka" not in await everything()
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT title FROM threads")) == "What may a hotel in Oslo cost?"

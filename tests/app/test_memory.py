@@ -16,6 +16,7 @@ from bot.errors import NotAllowed, UsageError
 from bot.llm.user_messages import NO_SEARCH_NEEDED
 from bot.reports.trace import trace_of
 from bot.store import question_changes
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.app.conftest import Everything, ask, incoming, key
 from tests.doubles.models import ModelDouble, Seen
@@ -23,7 +24,9 @@ from tests.doubles.models import Reply as Said
 
 
 async def memory(app: App, args: str = "", user: str = "ann", *, admin: bool = False) -> Reply:
-    context = Context(LOCAL_TENANT, "web", "general", "t1", Author(user, user.title(), admin), app.services)
+    context = Context(
+        LOCAL_TENANT, "web", "general", "t1", Author(user, user.title(), admin), app.services, audience=MEMBERS
+    )
     return await commands.run("memory", args, context)
 
 
@@ -101,7 +104,9 @@ async def test_remember_instructions_in_quoted_text_are_ignored(app: App) -> Non
     assert facts(await memory(app)) == []
     with pytest.raises(NotAllowed):
         await commands.run(
-            "admin", "show", Context(LOCAL_TENANT, "web", "general", "t1", Author("ann", "Ann"), app.services)
+            "admin",
+            "show",
+            Context(LOCAL_TENANT, "web", "general", "t1", Author("ann", "Ann"), app.services, audience=MEMBERS),
         )
 
 

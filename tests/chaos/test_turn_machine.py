@@ -33,6 +33,7 @@ from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.store.stores import open_stores
 from bot.store.turns import ANYBODY
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Lease, Outcome, Turn, TurnState
 from bot.types.usage import Call, Reservation, Usage
@@ -131,7 +132,7 @@ class TurnMachine(RuleBasedStateMachine):
         """A question is edited, whatever state its turn is in: it is asked again, in its old place."""
         record, process = self._pick(self._turns, which), self._process(which)
         question = f"What of wording {wording}?"
-        edited = self._run(self._stores(process).inbox.replace_question(record.turn, question))
+        edited = self._run(self._stores(process).inbox.replace_question(record.turn, question, MEMBERS))
         assert (edited is None) == (record.turn.question in ("", question)), "what was deleted does not come back"
         if edited is not None:
             record.turn, record.state, record.holder, record.fence = (
@@ -414,7 +415,7 @@ class TurnMachine(RuleBasedStateMachine):
 
     def _incoming(self, thread: int, message: str) -> Incoming:
         key = ThreadKey(self._tenant, "slack", "C1", f"t{thread}")
-        return Incoming(key, message, Author("U1", "Ann"), f"What of {message}?", "mention", NOW)
+        return Incoming(key, message, Author("U1", "Ann"), f"What of {message}?", "mention", NOW, audience=MEMBERS)
 
     def _row(self, record: ExpectedTurn) -> Any:
         (row,) = self._sql(

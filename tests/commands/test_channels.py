@@ -21,6 +21,7 @@ from bot.jobs import working
 from bot.platforms.slack import web_client
 from bot.platforms.slack.bot_tokens import StaticToken
 from bot.platforms.slack.channel_history import ChannelAccess
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Platform
 from tests.doubles.slack import SlackDouble
 from tests.knowledge.fakes import ListSource
@@ -53,7 +54,9 @@ async def room(slack: SlackDouble, database_url: str, tmp_path: Path) -> AsyncIt
     )
     async with web_client.http_session() as session, open_app(made) as app, working(app.services):
         channels = ChannelAccess(web_client.create_clients(made, session, StaticToken(slack.bot_token)).retrying)
-        yield Context(LOCAL_TENANT, "slack", "C0GENERAL", None, ALICE, app.services, channels=channels)
+        yield Context(
+            LOCAL_TENANT, "slack", "C0GENERAL", None, ALICE, app.services, audience=MEMBERS, channels=channels
+        )
 
 
 async def asked(room: Context, question: str, channel: str) -> str:

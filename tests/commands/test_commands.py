@@ -18,6 +18,7 @@ from bot.commands.ingest import describe_run
 from bot.commands.ingest_user_messages import counted
 from bot.errors import NotAllowed, UsageError
 from bot.reports.costs import money
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, ThreadKey
 from knowledge.ingest_runs import Run
 from knowledge.types import Progress
@@ -28,7 +29,7 @@ BOSS = Author("U9", "Boss", is_admin=True)
 
 
 def by(app: App, author: Author = ANN, channel: str = "C1") -> Context:
-    return Context(LOCAL_TENANT, "slack", channel, "1.0", author, app.services)
+    return Context(LOCAL_TENANT, "slack", channel, "1.0", author, app.services, audience=MEMBERS)
 
 
 def upload(name: str, text: str) -> Attachment:
@@ -163,8 +164,9 @@ async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) ->
     reply = await commands.run("why", "", inside)
     assert "Searched for: When are dogs welcome?" in reply.text
     turn_id = reply.text.split()[1].strip("*")
-    with pytest.raises(NotAllowed, match="another channel"):
-        await commands.run("why", turn_id, by(app, Author("U2", "Bob"), "C2"))
+    for other in (by(app, Author("U2", "Bob"), "C2"), by(app, Author("U2", "Bob")), by(app, BOSS)):
+        with pytest.raises(UsageError, match="No answer has the id"):
+            await commands.run("why", turn_id, other)
 
 
 async def test_stop_without_an_answer_says_so(app: App) -> None:

@@ -63,6 +63,11 @@ async def test_of_a_document_that_changed_or_went_the_quote_alone_is_shown(app: 
 
 async def test_who_may_look_and_what_there_is_to_look_at(app: App) -> None:
     _, turn_id = await answered(app)
+    for other in (by(app, Author("U2", "Bob")), by(app, BOSS, "C2")):
+        with pytest.raises(UsageError, match="No answer has the id"):
+            await commands.run("sources", turn_id, other)
+    async with app.database.tenant(LOCAL_TENANT) as session:
+        await session.execute(text("UPDATE turns SET thread_id = '1.0'"))
     with pytest.raises(NotAllowed, match="another channel"):
         await commands.run("sources", turn_id, by(app, Author("U2", "Bob"), "C2"))
     assert "**[1]**" in (await commands.run("sources", turn_id, by(app, BOSS, "C2"))).text

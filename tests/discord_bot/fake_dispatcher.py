@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, StoreAway, SurfaceError, UsageError
+from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.display import Citation, Part
 from bot.types.turns import Outcome, Turn
@@ -161,7 +162,7 @@ class ScriptedDispatcher:
         self.stopped.append((turn_id, by))
         self.running[turn_id].cancel()
 
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
+    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         old = self.turns.get(turn_id)
         if old is None or old.thread.tenant_id != tenant_id:
             raise UsageError("That question is no longer there.")

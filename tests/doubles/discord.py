@@ -174,6 +174,7 @@ class DiscordDouble:
         reply_to: Message | None = None,
     ) -> Message:
         """Send a message as a user."""
+        _check_membership(place, user)
         place.archived = False
         reference = {"message_id": str(reply_to.id), "channel_id": str(place.id)} if reply_to else None
         files = [self.world.add_file(*file) for file in attachments]
@@ -251,6 +252,7 @@ class DiscordDouble:
     async def _send_interaction(
         self, kind: int, data: Json, user: User, channel: Channel, source: Message | None = None
     ) -> Interaction:
+        _check_membership(channel, user)
         interaction = Interaction(
             self.world.snowflake(), secrets.token_urlsafe(16), kind, user, channel, time.monotonic(), source
         )
@@ -346,3 +348,7 @@ class DiscordDouble:
 
 def _required_intent(channel: Channel) -> int:
     return GUILD_MESSAGES if channel.guild_id is not None else DIRECT_MESSAGES
+
+
+def _check_membership(place: Channel, user: User) -> None:
+    assert place.guild_id is None or user.is_member(place.guild_id), f"{user.name} is not in the guild"

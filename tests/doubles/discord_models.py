@@ -30,13 +30,25 @@ Json = dict[str, Any]
 
 @dataclass
 class User:
-    """A person or a bot, with its permissions in the guild."""
+    """A person or a bot, with its permissions in the guild.
+
+    ``outside``: no member of any guild. ``left``: those of the guilds it is no member of. ``pending``: it has not
+    passed the screening of new members. ``guest``: it was invited to a voice channel alone.
+    """
 
     id: int
     name: str
     bot: bool = False
     permissions: int = MEMBER
     accepts_dms: bool = True
+    outside: bool = False
+    left: set[int] = field(default_factory=set)
+    pending: bool = False
+    guest: bool = False
+
+    def is_member(self, guild_id: int) -> bool:
+        """Return whether the user is a member of a guild."""
+        return not self.outside and guild_id not in self.left
 
     def payload(self) -> Json:
         return {
@@ -150,6 +162,8 @@ class Channel:
     archived: bool = False
     locked: bool = False
     denied: set[str] = field(default_factory=set)
+    hidden: bool = False
+    """Whether @everyone may not view it."""
     messages: dict[int, Message] = field(default_factory=dict)
 
     def payload(self) -> Json:
@@ -164,7 +178,18 @@ class Channel:
             base |= {"available_tags": [], "flags": 0}
         if self.kind == VOICE:
             base |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
-        return base | {"position": 0, "permission_overwrites": [], "parent_id": None, "nsfw": False, "topic": None}
+        return base | {
+            "position": 0,
+            "permission_overwrites": self._hiding(),
+            "parent_id": None,
+            "nsfw": False,
+            "topic": None,
+        }
+
+    def _hiding(self) -> list[Json]:
+        if not self.hidden:
+            return []
+        return [{"id": str(self.guild_id), "type": 0, "allow": "0", "deny": str(PERMISSIONS["view_channel"])}]
 
     def overwrites(self, role_id: int) -> list[Json]:
         """Return what the bot's role is denied here, in Discord's format."""

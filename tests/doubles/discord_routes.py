@@ -211,7 +211,9 @@ async def _guild_channels(call: Call) -> tuple[int, object]:
 
 async def _member(call: Call) -> tuple[int, object]:
     world = call.double.world
-    user = world.users[call.number("user_id")]
+    user = world.users.get(call.number("user_id"))
+    if user is None or not user.is_member(call.number("guild_id")):
+        raise ApiError(404, 10007, "Unknown Member")
     return 200, world.member_payload(user) | {"user": user.payload()}
 
 

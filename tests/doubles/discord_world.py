@@ -22,6 +22,7 @@ from tests.doubles.discord_models import (
 )
 from tests.doubles.discord_rules import missing_access, missing_permissions, unknown_channel, unknown_message
 
+GUEST_FLAG = 1 << 4
 EPOCH_MS = 1_420_070_400_000
 """Discord's epoch, from which the time in an ID counts."""
 
@@ -45,6 +46,7 @@ class World:
         self.owner = self.add_user("Owner", permissions=MEMBER | ADMINISTRATOR)
         self.guild_id = self.snowflake()
         self.guilds = {self.guild_id: "Lanternfish"}
+        self.features: dict[int, list[str]] = {}
         self.bot_role_id = self.snowflake()
         self.admin_role_id = self.snowflake()
 
@@ -147,7 +149,10 @@ class World:
         roles = [str(self.admin_role_id)] if user.permissions & (ADMINISTRATOR | MANAGE_GUILD) else []
         if user is self.bot:
             roles = [str(self.bot_role_id)]
-        return {"roles": roles, "joined_at": now(), "deaf": False, "mute": False, "nick": None, "flags": 0}
+        return {"roles": roles, "joined_at": now(), "deaf": False, "mute": False, "nick": None} | {
+            "flags": GUEST_FLAG if user.guest else 0,
+            "pending": user.pending,
+        }
 
     def guild_payload(self, guild_id: int) -> Json:
         here = [channel for channel in self.channels.values() if channel.guild_id == guild_id]
@@ -159,7 +164,7 @@ class World:
             "roles": self.role_payloads(guild_id),
             "emojis": [],
             "stickers": [],
-            "features": [],
+            "features": self.features.get(guild_id, []),
             "members": [self.member_payload(self.bot) | {"user": self.bot.payload()}],
             "channels": [channel.payload() for channel in here if channel.kind != THREAD],
             "threads": [channel.payload() for channel in here if channel.kind == THREAD and not channel.archived],

@@ -25,7 +25,7 @@ from tests.doubles import slack_blocks
 from tests.doubles.slack_api import SCOPES, WebApi
 from tests.doubles.slack_socket import REDELIVERY_SECONDS, Delivery, SocketMode
 from tests.doubles.slack_temporary_resources import TemporaryResources
-from tests.doubles.slack_world import APP_ID, BOT_USER, TEAM, Channel, Message, World
+from tests.doubles.slack_world import APP_ID, BOT_USER, TEAM, Channel, Message, User, World
 
 _METHOD_SCOPES = frozenset(scope for scope in SCOPES.values() if scope and scope != "connections:write")
 ALL_SCOPES = _METHOD_SCOPES | {"files:read", "groups:history", "groups:read"}
@@ -137,6 +137,8 @@ class SlackDouble:
         target, author = self.channel(channel), self.user_id(user)
         version = self.world.version(text)
         message = Message(target.id, self.world.next_ts(), author, [version], thread_ts)
+        message.team = self.world.users[author].team_id
+        assert author in target.members, f"{user} is not in {channel}"
         message.files = [self.temporary.share(name, data, content_type) for name, data, content_type in files]
         self.world.add(message)
         more = {"subtype": subtype or "file_share"} if files or subtype else {}
@@ -145,6 +147,23 @@ class SlackDouble:
             self._unfurl(message)
         await asyncio.sleep(0)
         return message
+
+    def add_person(self, name: str, *channels: str, **more: Any) -> User:
+        """Add a person to channels; ``more`` is what ``User`` takes. Outsiders join shared channels only."""
+        user = User(f"U0{name.upper()}", name, **more)
+        self.world.users[user.id] = user
+        for channel in channels:
+            joined = self.channel(channel)
+            assert user.team_id == TEAM or user.team_id in joined.shared_with, f"#{joined.name} is not shared"
+            joined.members.add(user.id)
+        self.world.direct(user.id)
+        return user
+
+    def share_channel(self, name: str, *teams: str) -> Channel:
+        """Share a channel with other organizations, as Slack Connect does."""
+        channel = self.channel(name)
+        channel.shared_with = teams
+        return channel
 
     def add_past(
         self, channel: str, user: str, text: str, at: float, thread_ts: str | None = None, **more: Any
@@ -180,6 +199,8 @@ class SlackDouble:
         """Run a slash command. Slack does not support them inside threads."""
         assert name in self.commands, f"{name} is not a command of the app's manifest"
         target, author = self.channel(channel), self.user_id(user)
+        team = self.world.users[author].team_id
+        assert team == TEAM, f"Slack offers {name} only to people of a workspace with the app, not to {user}"
         body = {
             "command": name,
             "text": text,
@@ -363,7 +384,8 @@ class SlackDouble:
         channel = self.channel(event["channel"])
         body = {
             "type": "event_callback",
-            "team_id": TEAM,
+            "team_id": event.get("user_team") or TEAM,
+            "is_ext_shared_channel": bool(channel.shared_with),
             "api_app_id": APP_ID,
             "event": event,
             "event_id": self.world.next_id("Ev"),
@@ -383,7 +405,8 @@ class SlackDouble:
         self._message_event(message, change)
 
     def _interaction(self, kind: str, user: str) -> dict[str, Any]:
-        author = {"id": user, "username": self.world.users[user].name, "team_id": TEAM}
+        person = self.world.users[user]
+        author = {"id": user, "username": person.name, "team_id": person.team_id}
         team = {"id": TEAM, "domain": "parley"}
         return {
             "type": kind,

@@ -34,13 +34,15 @@ SCOPES: dict[str, str | None] = {
     "conversations.history": "channels:history",
     "conversations.replies": "channels:history",
     "users.info": "users:read",
+    "users.list": "users:read",
     "users.conversations": "channels:read",
     "files.getUploadURLExternal": "files:write",
     "files.completeUploadExternal": "files:write",
     "assistant.threads.setStatus": "assistant:write",
     "views.open": None,
 }
-"""The scope of each method. For a private channel, ``groups:`` replaces ``channels:``."""
+"""The scope of each method. ``groups:``, ``im:`` and ``mpim:`` replace ``channels:`` for other kinds of channels."""
+_KINDS = {"channel": "channels:", "group": "groups:", "im": "im:", "mpim": "mpim:"}
 LIMITED_PAGE_SIZE = 15
 """Messages in a page for an app distributed outside the Marketplace."""
 
@@ -66,6 +68,7 @@ class WebApi:
             "conversations.open": self._open,
             "conversations.replies": self._replies,
             "users.info": self._user,
+            "users.list": self._users,
             "users.conversations": self._own_channels,
             "files.getUploadURLExternal": self._upload_url,
             "files.completeUploadExternal": self._complete_upload,
@@ -123,8 +126,8 @@ class WebApi:
             raise Refusal("invalid_auth")
         needed = SCOPES[method]
         channel = self._world.channels.get(str(args.get("channel")))
-        if needed and channel is not None and channel.kind == "group":
-            needed = needed.replace("channels:", "groups:")
+        if needed and channel is not None:
+            needed = needed.replace("channels:", _KINDS[channel.kind])
         if needed and needed != "connections:write" and needed not in self._slack.scopes:
             provided = ",".join(sorted(self._slack.scopes))
             raise Refusal("missing_scope", needed, needed=needed, provided=provided)
@@ -274,6 +277,10 @@ class WebApi:
         if user is None:
             raise Refusal("user_not_found")
         return {"user": user.payload()}
+
+    def _users(self, args: Args) -> dict[str, Any]:
+        """Return the people of the workspace, with those of other organizations whom it shares a channel with."""
+        return _page([user.payload() for user in self._world.users.values()], "members", args, max_size=1000)
 
     # --- files
 

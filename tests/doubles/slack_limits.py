@@ -19,6 +19,7 @@ PER_MINUTE = {
     "conversations.open": 50,
     "conversations.replies": 50,
     "users.info": 100,
+    "users.list": 20,
     "users.conversations": 50,
 }
 """Calls per minute: the documented minimum of each tier; ``chat.postMessage`` counts per channel."""

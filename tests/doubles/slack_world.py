@@ -12,6 +12,8 @@ from typing import Any
 from tests.doubles import slack_blocks
 
 TEAM = "T0PARLEY"
+PARTNER_TEAM = "T0PARTNER"
+"""Another organization, with which channels are shared."""
 BOT_USER = "U0BOT"
 BOT_ID = "B0BOT"
 APP_ID = "A0PARLEY"
@@ -19,20 +21,39 @@ APP_ID = "A0PARLEY"
 
 @dataclass
 class User:
-    """A member of the workspace."""
+    """A person or a bot. ``team_id`` is their own workspace; ``is_admin`` counts there.
+
+    ``is_guest`` may read some channels, ``is_single_channel_guest`` one. ``stranger`` has no channel in common with
+    the bot any more. ``deleted``: the account is deactivated.
+    """
 
     id: str
     name: str
     is_admin: bool = False
     is_bot: bool = False
     is_guest: bool = False
+    is_single_channel_guest: bool = False
+    team_id: str = TEAM
+    stranger: bool = False
+    deleted: bool = False
+    enterprise_user: dict[str, Any] = field(default_factory=dict)
 
     def payload(self) -> dict[str, Any]:
         """Return the user as ``users.info`` does."""
         profile = {"display_name": self.name, "real_name": self.name.title()}
-        flags = {"is_admin": self.is_admin, "is_owner": False, "is_primary_owner": False, "is_bot": self.is_bot}
-        flags |= {"is_restricted": self.is_guest}
-        return {"id": self.id, "team_id": TEAM, "name": self.name, "real_name": self.name.title(), "deleted": False} | {
+        flags: dict[str, Any] = {
+            "is_admin": self.is_admin,
+            "is_owner": False,
+            "is_primary_owner": False,
+            "is_bot": self.is_bot,
+        }
+        flags |= {"is_restricted": self.is_guest or self.is_single_channel_guest}
+        flags |= {"is_ultra_restricted": self.is_single_channel_guest, "deleted": self.deleted}
+        if self.team_id != TEAM:
+            flags |= {"is_stranger": self.stranger}
+        if self.enterprise_user:
+            flags |= {"enterprise_user": self.enterprise_user}
+        return {"id": self.id, "team_id": self.team_id, "name": self.name, "real_name": self.name.title()} | {
             "profile": profile,
             **flags,
         }
@@ -40,13 +61,18 @@ class User:
 
 @dataclass
 class Channel:
-    """A conversation. ``kind`` is the ``channel_type`` of its events."""
+    """A conversation. ``kind`` is the ``channel_type`` of its events.
+
+    ``shared_with``: the other organizations it is shared with. ``invited``: those that have not accepted yet.
+    """
 
     id: str
     name: str
     kind: str = "channel"
     members: set[str] = field(default_factory=set)
     is_archived: bool = False
+    shared_with: tuple[str, ...] = ()
+    invited: tuple[str, ...] = ()
 
     def payload(self) -> dict[str, Any]:
         """Return the channel as ``conversations.info`` does."""
@@ -55,7 +81,15 @@ class Channel:
         is_member = BOT_USER in self.members
         is_private = self.kind != "channel"
         base = {"id": self.id, "name": self.name, "is_archived": self.is_archived, "is_private": is_private}
-        return base | {"is_member": is_member, **flags}
+        shared = {
+            "is_shared": bool(self.shared_with),
+            "is_ext_shared": bool(self.shared_with),
+            "is_org_shared": False,
+            "is_pending_ext_shared": bool(self.invited),
+            "pending_connected_team_ids": list(self.invited),
+            "shared_team_ids": [TEAM, *self.shared_with],
+        }
+        return base | {"is_member": is_member, **flags, **shared}
 
 
 @dataclass(frozen=True)
@@ -102,6 +136,7 @@ class Message:
     files: list[dict[str, Any]] = field(default_factory=list)
     deleted: bool = False
     stream: Stream | None = None
+    team: str = TEAM
 
     @property
     def now(self) -> Version:
@@ -120,7 +155,9 @@ class Message:
 
     def payload(self) -> dict[str, Any]:
         """Return the message as the Web API and events do."""
-        body: dict[str, Any] = {"type": "message", "user": self.user, "ts": self.ts, "team": TEAM}
+        body: dict[str, Any] = {"type": "message", "user": self.user, "ts": self.ts, "team": self.team}
+        if self.team != TEAM:
+            body |= {"user_team": self.team, "source_team": self.team}
         body |= {"text": self.now.text}
         optional = {
             "blocks": self.now.blocks,

@@ -13,6 +13,7 @@ from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import PartRecorder
 from bot.errors import LeaseLost, LLMError, OverBudget
 from bot.types.answer_cache import NO_CACHE_NOTE, CachedAnswer, CacheNote
+from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import Author, History, Incoming, PastMessage, Platform, StoredAttachment, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.settings import ChannelSettings
@@ -30,7 +31,7 @@ def words(text: str) -> int:
 
 
 def turn(question: str = "How long may a journey last?", **changes: object) -> Turn:
-    made = Turn("7b1c", THREAD, "1.0", Author("U1", "Ann"), question, None, False, NOON)
+    made = Turn("7b1c", THREAD, "1.0", Author("U1", "Ann"), question, None, False, NOON, audience=MEMBERS)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -156,8 +157,8 @@ class FakeInbox:
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         return ()
 
-    async def replace_question(self, turn: Turn, question: str) -> Turn | None:
-        return replace(turn, question=question)
+    async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
+        return replace(turn, question=question, audience=audience)
 
     async def knows(self, thread: ThreadKey) -> bool:
         return True

@@ -21,6 +21,7 @@ from bot.ingestion import SourceBusy
 from bot.jobs import maintenance, working
 from bot.jobs.retries import retry_delay
 from bot.jobs.worker import _app, retry_stalled_jobs
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author
 from knowledge import document_catalog, ingest_runs, source_records
 from knowledge.errors import EmbeddingError, SourceError
@@ -135,7 +136,9 @@ def chat(services: Services, by: str, shown: list[tuple[str, str]], admin: bool 
     async def update(told: str, /, stop: str = "") -> None:
         shown.append((told, stop))
 
-    return Context(LOCAL_TENANT, "slack", "C1", None, Author(by, by, is_admin=admin), services, update=update)
+    return Context(
+        LOCAL_TENANT, "slack", "C1", None, Author(by, by, is_admin=admin), services, update=update, audience=MEMBERS
+    )
 
 
 async def first_button(shown: list[tuple[str, str]]) -> str:

@@ -49,8 +49,8 @@ async def test_both_searches_respect_the_audience(
     await ingestor.ingest([ListSource("filler", *filler)], tenant_id="t", audience="C9")
     retriever = Retriever(sessions, embedder)
     for scope, seen in (
-        (Scope.of_channel("t", "C1"), {"Plan tenant", "Plan C1"}),
-        (Scope.of_channel("t", None), {"Plan tenant"}),
+        (Scope.of_channel("t", "C1", tenant_wide=True), {"Plan tenant", "Plan C1"}),
+        (Scope.of_channel("t", None, tenant_wide=True), {"Plan tenant"}),
         (Scope("t", ("C2",)), {"Plan C2"}),
         (Scope("t", ()), set()),
         (Scope("other"), set()),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, UsageError
+from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.display import Citation, Part
 from bot.types.turns import Outcome, Turn
@@ -33,6 +34,7 @@ class ScriptedDispatcher:
         self.stopped: list[tuple[str, str]] = []
         self.ratings: list[tuple[str, str, int, str]] = []
         self.repeats: list[tuple[str, Tier | None]] = []
+        self.repeated_for: list[Audience] = []
         self.pause: asyncio.Event | None = None
         self._tasks: list[asyncio.Task[Outcome]] = []
 
@@ -101,11 +103,12 @@ class ScriptedDispatcher:
             raise NotAllowed("Only alice or an admin can stop this answer.")
         self.stopped.append((turn_id, by.name))
 
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
+    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         earlier = next((turn for turn in self.started if turn.id == turn_id), None)
         if earlier is None or earlier.thread.tenant_id != tenant_id:
             raise UsageError("I no longer have that answer.")
         self.repeats.append((turn_id, wish))
+        self.repeated_for.append(audience)
         return self.turn(earlier.thread, by, earlier.question, f"{earlier.message_id}-again")
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:

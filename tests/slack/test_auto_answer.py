@@ -13,6 +13,7 @@ from bot.engine.answer.retrieval import is_confident
 from bot.engine.dispatch.auto_answer import AutoAnswer, ChannelRateLimit, is_question
 from bot.store import tenants
 from bot.store.schema import ledger, turns
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.settings import ChannelSettings
 from knowledge.types import Found
@@ -45,7 +46,13 @@ def test_only_strong_evidence_is_confident() -> None:
 
 def asking(text: str = "How many days of leave are there?") -> Incoming:
     return Incoming(
-        ThreadKey("local", "slack", "C1", "1.0"), "1.0", Author("U1", "alice"), text, "overheard", datetime.now(UTC)
+        ThreadKey("local", "slack", "C1", "1.0"),
+        "1.0",
+        Author("U1", "alice"),
+        text,
+        "overheard",
+        datetime.now(UTC),
+        audience=MEMBERS,
     )
 
 

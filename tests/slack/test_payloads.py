@@ -15,6 +15,7 @@ from bot.platforms.slack.payloads import (
     parse_slash_command,
     plain_text,
 )
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, ThreadKey
 
 BOT = BotUser("U0BOT", "B0BOT", "T1", "slack:T1")
@@ -32,7 +33,7 @@ def parsed(**more: Any) -> UserMessage | None:
 def test_a_mention_becomes_an_incoming_message() -> None:
     found = parsed()
     assert found is not None
-    incoming = found.incoming(Author("U1", "alice"))
+    incoming = found.incoming(Author("U1", "alice"), MEMBERS)
     assert incoming.thread == ThreadKey("slack:T1", "slack", "C1", "1700000000.000100")
     assert (incoming.message_id, incoming.text, incoming.kind) == ("1700000000.000100", "hello", "mention")
     assert incoming.sent_at == datetime(2023, 11, 14, 22, 13, 20, 100, tzinfo=UTC)

@@ -11,6 +11,7 @@ from bot.commands import ask
 from bot.errors import SurfaceError, UsageError
 from bot.platforms.slack import render
 from bot.store.schema import messages
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import Message
@@ -56,12 +57,12 @@ async def test_sharing_can_be_repeated_after_a_failure(slack: SlackDouble, datab
         (turn_id,) = render.turns_of(answers()[0].payload())
         by = Author("U0ALICE", "alice")
         with pytest.raises(SurfaceError):
-            async with ask.sharing(app.services, "local", turn_id, by):
+            async with ask.sharing(app.services, "local", turn_id, by, MEMBERS):
                 raise SurfaceError("Slack cannot be reached.")
-        async with ask.sharing(app.services, "local", turn_id, by) as answer:
+        async with ask.sharing(app.services, "local", turn_id, by, MEMBERS) as answer:
             assert "20 days" in answer.text
         with pytest.raises(UsageError, match="already"):
-            async with ask.sharing(app.services, "local", turn_id, by):
+            async with ask.sharing(app.services, "local", turn_id, by, MEMBERS):
                 pass
 
 

@@ -16,6 +16,7 @@ from bot.engine.ports.stores import Stores
 from bot.store.pipelined_transactions import Rows, Statement, Work
 from bot.store.session import Database
 from bot.store.stores import open_stores
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author
 from bot.types.turns import Turn
 from bot.types.usage import Call, Usage
@@ -125,7 +126,7 @@ async def test_a_deleted_question_gives_its_tokens_back_and_a_changed_one_holds_
     await stores.retractions.forget(turn)
     assert await days(stores) == [(0, EXPECTED)] * 3
     before = (await stores.conversation.turn_record(other)).reservation
-    changed = await stores.inbox.replace_question(other, "What else?")
+    changed = await stores.inbox.replace_question(other, "What else?", MEMBERS)
     assert changed is not None
     after = (await stores.conversation.turn_record(changed)).reservation
     assert before is not None
@@ -192,7 +193,7 @@ async def test_no_day_stays_locked_while_a_process_makes_up_its_mind(
     lease = await stores.leases.lease(turn)
     assert lease is not None
     await stores.leases.finish(turn, lease, done(turn, call(100)), reservation=None, cache_key=None)
-    assert await stores.inbox.replace_question(turn, "What else?")
+    assert await stores.inbox.replace_question(turn, "What else?", MEMBERS)
     await stores.retractions.forget(turn)
     assert asked
     assert [sql for sql in asked if "INTO budget_days" in sql or "UPDATE budget_days" in sql] == []

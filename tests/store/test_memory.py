@@ -10,6 +10,7 @@ from bot.engine.memory import StatedFact
 from bot.store import facts, privacy, question_changes
 from bot.store.session import Database
 from bot.store.thread_memory import ThreadMemory
+from bot.types.audience import MEMBERS
 from bot.types.turns import Turn
 from tests.knowledge.fakes import WordEmbedder
 from tests.store.test_turns import THREAD, accepted, done, incoming, store_of
@@ -77,7 +78,13 @@ async def test_an_edited_question_takes_its_facts_and_vectors_along(database: Da
     assert await rows(database, "message_vectors") == 2
     async with database.tenant(THREAD.tenant_id) as session:
         await question_changes.begin_anew(
-            session, tenant_id=THREAD.tenant_id, turn_id=turn.id, question="Remember the lion", tokens=3, holder=None
+            session,
+            tenant_id=THREAD.tenant_id,
+            turn_id=turn.id,
+            question="Remember the lion",
+            audience=MEMBERS,
+            tokens=3,
+            holder=None,
         )
     assert (await rows(database, "facts"), await rows(database, "message_vectors")) == (0, 0)
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from bot.store import migrate
 from bot.store.session import Database
+from bot.types.audience import MEMBERS
 from tests.store.test_turns import accepted, call, done, store_of
 
 
@@ -130,7 +131,7 @@ async def test_code_goes_on_while_a_later_version_has_brought_the_schema_further
     await stores.leases.finish(
         turn, lease, done(turn, call(100)), reservation=await stores.budgets.reserve(turn, 500), cache_key="k"
     )
-    changed = await stores.inbox.replace_question(turn, "Something else?")
+    changed = await stores.inbox.replace_question(turn, "Something else?", MEMBERS)
     assert changed is not None
     assert changed.parts == ("m0",)
     await database.aclose()

@@ -9,6 +9,7 @@ from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
 from bot.store import ledger
 from bot.store.session import Database
+from bot.types.audience import MEMBERS
 from bot.types.turns import Turn
 from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
 
@@ -30,7 +31,7 @@ async def test_a_changed_question_is_asked_again_in_its_place(database: Database
     stores = store_of(database)
     turn = await answered(stores, "1")
     later = await accepted(stores, "2")
-    changed = await stores.inbox.replace_question(turn, "What is the new limit?")
+    changed = await stores.inbox.replace_question(turn, "What is the new limit?", MEMBERS)
     assert changed is not None
     assert (changed.id, changed.question, changed.parts) == (turn.id, "What is the new limit?", ("m0",))
     assert await said(stores, later) == [("user", "What is the new limit?")]
@@ -45,7 +46,7 @@ async def test_a_changed_question_is_asked_again_in_its_place(database: Database
 async def test_a_change_that_says_the_same_changes_nothing(database: Database) -> None:
     stores = store_of(database)
     turn = await answered(stores, "1")
-    assert await stores.inbox.replace_question(turn, turn.question) is None
+    assert await stores.inbox.replace_question(turn, turn.question, MEMBERS) is None
     assert await stores.answers.cached("slack:T1", "key 1") is not None
 
 
@@ -54,7 +55,7 @@ async def test_whoever_answers_the_first_question_has_lost_it(database: Database
     turn = await accepted(stores, "1")
     old = await stores.leases.lease(turn)
     assert old is not None
-    changed = await stores.inbox.replace_question(turn, "Something else?")
+    changed = await stores.inbox.replace_question(turn, "Something else?", MEMBERS)
     assert changed is not None
     with pytest.raises(LeaseLost):
         await stores.leases.finish(turn, old, done(turn, call(100)), reservation=None, cache_key="k")

@@ -16,6 +16,7 @@ from bot.errors import LeaseLost, OverBudget
 from bot.store import ledger, threads
 from bot.store.session import Database
 from bot.store.stores import open_stores
+from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Outcome, Turn
 from bot.types.usage import Call, Route, Usage
@@ -30,7 +31,7 @@ def store_of(database: Database, now: datetime = NOON, **settings: object) -> St
 
 
 def incoming(message: str, thread: ThreadKey = THREAD, text: str = "What is the limit?") -> Incoming:
-    return Incoming(thread, message, Author("U1", "Ann"), text, "mention", NOON)
+    return Incoming(thread, message, Author("U1", "Ann"), text, "mention", NOON, audience=MEMBERS)
 
 
 def call(tokens: int, cost: str | None = "0.001") -> Call:

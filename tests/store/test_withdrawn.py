@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from bot.errors import LeaseLost
 from bot.store.session import Database
+from bot.types.audience import MEMBERS
 from tests.store.test_question_changes import answered
 from tests.store.test_turn_queue import asked, on_the_line, store_of
 from tests.store.test_turns import incoming
@@ -73,7 +74,7 @@ async def test_a_deletion_that_comes_before_an_edit_stands(database: Database) -
     stores = store_of(database, 11)
     turn = await answered(stores, "1")
     await stores.retractions.forget(turn)
-    assert await stores.inbox.replace_question(turn, "What is the new limit?") is None
+    assert await stores.inbox.replace_question(turn, "What is the new limit?", MEMBERS) is None
     assert await stores.retractions.is_forgotten(turn)
 
 

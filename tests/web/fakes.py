@@ -18,6 +18,7 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, thread_key
 from bot.platforms.web.playground import CommandRunner, Playground
 from bot.store.threads import MessageRow, ThreadRow
+from bot.types.audience import Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
 from bot.types.display import Action, Citation, Part
 from bot.types.turns import Outcome, Turn, TurnState
@@ -119,14 +120,14 @@ class ScriptedDispatcher:
             raise NotAllowed("Only the asker can stop it.")
         self.running[turn_id].cancel()
 
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
+    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         if turn_id not in self.turns:
             raise UsageError("This answer is not known.")
         again = replace(self.turns[turn_id], id=str(uuid.uuid4()), message_id=uuid.uuid4().hex, wish=wish, fresh=True)
         self.turns[again.id] = again
         return again
 
-    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None:
+    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience) -> Turn | None:
         if by.id != self.turns[turn_id].author.id:
             raise NotAllowed("Only the asker can edit the question.")
         self.answers.pop(turn_id, None)

@@ -116,7 +116,11 @@ async def look_up(
     if history.messages or history.summary or attachments.context or not context.settings.answer_cache_hours:
         return CacheLookup()
     ground = cache.ground(
-        scope=query.scope, prompt_version=prompt.VERSION, model=route.model, persona=record.settings.persona
+        scope=query.scope,
+        prompt_version=prompt.VERSION,
+        model=route.model,
+        persona=record.settings.persona,
+        only_for=turn.author.id if turn.thread.private else None,
     )
     lookup = _Lookup(context, turn, query, cache.key(turn.question, ground), ground)
     if turn.fresh:

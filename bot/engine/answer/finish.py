@@ -96,6 +96,7 @@ def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
         timings_ms=dict(attempt.journal.timings_ms),
         calls=tuple(accounting.calls),
         trace=trace.build(attempt, results),
+        tenant_wide=results.query is None or results.query.tenant_wide,
     )
 
 

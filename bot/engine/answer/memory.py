@@ -16,16 +16,20 @@ from knowledge.errors import KnowledgeError
 log = logging.getLogger(__name__)
 
 
-async def recall(context: Context, attempt: Attempt, query: str, history: History) -> tuple[Remembered, ...]:
-    """Return the thread's old messages scored against ``query``; none if the whole thread fits into the prompt.
+async def recall(
+    context: Context, attempt: Attempt, query: str, history: History, *, tenant_wide: bool
+) -> tuple[Remembered, ...]:
+    """Return the thread's old messages scored against ``query``; none if the prompt shows them all anyway.
 
-    If the search fails, the trace records it and the answer is written without old messages.
+    Unless ``tenant_wide``, answers that may rest on the tenant's documents are left out. If the search
+    fails, the trace says so and the answer does without.
     """
     if context.memory is None or memory.fits(history, context.share(HISTORY_SHARE)):
         return ()
     start = context.monotonic()
     try:
-        return tuple(await context.memory.older(attempt.turn, query or attempt.turn.question))
+        older = await context.memory.older(attempt.turn, query or attempt.turn.question)
+        return tuple(one for one in older if tenant_wide or not one.message.tenant_wide)
     except (ParleyError, KnowledgeError) as error:
         log.warning("turn %s: nothing recalled: %s", attempt.turn.id, error)
         attempt.journal.events.append(f"old messages could not be searched: {error}")

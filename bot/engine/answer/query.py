@@ -22,7 +22,7 @@ from bot.engine.answer.question_context import Attachments
 from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
 from bot.types.conversation import History
-from knowledge.types import Found, Scope
+from knowledge.types import TENANT_AUDIENCE, Found, Scope
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,11 @@ class Query:
     asks_nothing: bool = False
     statements: tuple[str, ...] = ()
     found_ahead: Found | None = None
+
+    @property
+    def tenant_wide(self) -> bool:
+        """Whether the search includes the documents of the whole tenant."""
+        return TENANT_AUDIENCE in self.scope.audiences
 
     def with_found(self, found: Found | None) -> Query:
         """Return the query with its search result, if the answer cache already has it."""

@@ -25,13 +25,14 @@ def normalized(question: str) -> str:
     return _POLITE.sub("", text.rstrip("?!. ")).rstrip("?!., ")
 
 
-def ground(*, scope: Scope, prompt_version: str, model: str, persona: str | None) -> str:
-    """Return a digest of all inputs of an answer except the question and its passages.
+def ground(*, scope: Scope, prompt_version: str, model: str, persona: str | None, only_for: str | None = None) -> str:
+    """Return a digest of everything that shapes an answer except the question and its passages.
 
-    Only questions with equal digests may share an answer.
+    Only questions with the same ground may share an answer. ``only_for`` is the asker of a private question: nobody
+    else must learn that it was asked.
     """
     visible = asdict(scope) | {"audiences": sorted(scope.audiences)}
-    return _digest([visible, prompt_version, model, persona or ""])
+    return _digest([visible, prompt_version, model, persona or "", only_for])
 
 
 def key(question: str, ground: str) -> str:

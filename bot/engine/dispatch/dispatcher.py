@@ -23,6 +23,7 @@ from bot.engine.ports.clock import Clock
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
+from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
@@ -61,7 +62,8 @@ class Dispatcher:
     async def accept(self, incoming: Incoming) -> Turn | None:
         """Store the message and its turn. Return None if it was accepted before.
 
-        Raises UsageError (empty, too long), and StoreAway if the database does not answer in time.
+        Raises UsageError (empty, too long), NotAllowed (a direct message by a person who is not known to be a member),
+        and StoreAway if the database does not answer in time.
         """
         incoming = self._checked(incoming)
         try:
@@ -105,24 +107,27 @@ class Dispatcher:
         if not known:
             return await self.accept(incoming)
         incoming = self._checked(incoming)
-        turn = await self._stores.inbox.replace_question(known[0], incoming.text)
+        turn = await self._stores.inbox.replace_question(known[0], incoming.text, incoming.audience)
         if turn is not None:
             self._runner.lose(turn.id)
             self._runner.expect(turn)
         return turn
 
-    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None:
+    async def change(
+        self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience = UNCHECKED
+    ) -> Turn | None:
         """Replace the question of an earlier turn. Return None if the text is unchanged.
 
         Raises UsageError, and NotAllowed unless ``by`` is the asker.
         """
-        turn = await self._known(tenant_id, turn_id)
+        turn = await self._known(tenant_id, turn_id, by)
         if by.id != turn.author.id:
             raise NotAllowed(user_messages.NOT_YOURS_TO_CHANGE)
         if not turn.question:
             raise UsageError(user_messages.UNKNOWN_TURN)
         asked = turn.message_id.partition(":")[0]
-        return await self.edited(Incoming(turn.thread, asked, by, text.strip(), "ask", self._clock()))
+        edited = Incoming(turn.thread, asked, by, text.strip(), "ask", self._clock(), audience=audience)
+        return await self.edited(edited)
 
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
         """Handle a deleted message: stop its turns, delete their questions and answers, and return them.
@@ -146,15 +151,23 @@ class Dispatcher:
 
         Raises UsageError, and NotAllowed unless ``by`` is the asker or an admin.
         """
-        turn = await self._known(tenant_id, turn_id)
+        turn = await self._known(tenant_id, turn_id, by)
         if not await may_act(self._stores.settings, turn, by):
             raise NotAllowed(user_messages.NOT_YOURS_TO_FORGET)
-        asked = turn.message_id if turn.message_id.startswith("ask:") else turn.message_id.partition(":")[0]
+        asked = turn.message_id if turn.thread.private else turn.message_id.partition(":")[0]
         return await self.deleted(turn.thread, asked, surface_for)
 
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn:
-        """Accept the question of an earlier turn again, bypassing the answer cache. Raises UsageError."""
-        earlier = await self._known(tenant_id, turn_id)
+    async def repeat(
+        self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience = UNCHECKED
+    ) -> Turn:
+        """Accept the question of an earlier turn again, bypassing the answer cache.
+
+        ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError, also for a
+        private turn: its answer would appear in the channel.
+        """
+        earlier = await self._known(tenant_id, turn_id, by)
+        if earlier.thread.private:
+            raise UsageError(user_messages.PRIVATE_AGAIN)
         accepted = await self.accept(
             Incoming(
                 thread=earlier.thread,
@@ -165,13 +178,16 @@ class Dispatcher:
                 sent_at=self._clock(),
                 wish=wish,
                 fresh=True,
+                audience=audience,
             )
         )
         assert accepted is not None
         return accepted
 
     def _checked(self, incoming: Incoming) -> Incoming:
-        """Give files without text a question, and reject empty and overlong ones."""
+        """Give files without text a question; reject empty and overlong ones, and direct messages by outsiders."""
+        if incoming.audience.refused:
+            raise NotAllowed(user_messages.not_direct(incoming.audience))
         files = [file.name for file in incoming.attachments if file.ref]
         if not incoming.text.strip() and files:
             incoming = replace(incoming, text=user_messages.what_is_in(files))
@@ -181,9 +197,10 @@ class Dispatcher:
             raise UsageError(user_messages.too_long(self._max_chars))
         return incoming
 
-    async def _known(self, tenant_id: str, turn_id: str) -> Turn:
+    async def _known(self, tenant_id: str, turn_id: str, by: Author) -> Turn:
+        """Return a stored turn. Raises UsageError if there is none, and alike for another person's private turn."""
         turn = await self._stores.inbox.turn(tenant_id, turn_id)
-        if turn is None:
+        if turn is None or _hidden(turn, by):
             raise UsageError(user_messages.UNKNOWN_TURN)
         return turn
 
@@ -227,8 +244,8 @@ class Dispatcher:
         return await stores.inbox.knows(thread) and (await stores.settings.channel_settings(thread)).follow_ups
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
-        """Store a rating, 1 or -1. A later rating by the same person replaces it."""
-        await self._stores.conversation.rate(await self._known(tenant_id, turn_id), by, value, reason)
+        """Store a rating, 1 or -1. A later rating by the same person replaces it. Raises UsageError."""
+        await self._stores.conversation.rate(await self._known(tenant_id, turn_id, by), by, value, reason)
 
     # --- stopping
 
@@ -240,7 +257,7 @@ class Dispatcher:
         turn = self._runner.running(turn_id)
         if turn is None and tenant_id:
             turn = await self._stores.inbox.turn(tenant_id, turn_id)
-        if turn is None:
+        if turn is None or _hidden(turn, by):
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
         if not await may_act(self._stores.settings, turn, by):
             raise NotAllowed(user_messages.NOT_YOURS_TO_STOP)
@@ -267,3 +284,8 @@ class Dispatcher:
         Running turns may finish for ``grace`` seconds; the rest are cancelled and queued again.
         """
         await self._runner.close(grace)
+
+
+def _hidden(turn: Turn, by: Author) -> bool:
+    """Return whether the turn is private and another person's. Not even an admin learns of it."""
+    return turn.thread.private and by.id != turn.author.id

@@ -10,8 +10,11 @@ from bot.types.turns import Turn
 
 
 async def with_granted_role(settings: SettingsStore, by: Author, tenant_id: str) -> Author:
-    """Return the person as an admin if ``/admin grant`` made them one. Raises StoreAway."""
-    if by.is_admin:
+    """Return the person as an admin if ``/admin grant`` made them one. Raises StoreAway.
+
+    The grant does not count for guests and outsiders, such as people who have left.
+    """
+    if by.is_admin or by.standing in ("guest", "outsider"):
         return by
     return replace(by, is_admin=by.id in await settings.admins(tenant_id))
 

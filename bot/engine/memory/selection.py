@@ -127,7 +127,7 @@ def shortened(message: PastMessage, limit: int, count: Callable[[str], int]) -> 
     if message.tokens <= limit:
         return message
     kept = message.text[: max(1, len(message.text) * limit // message.tokens)] + " […]"
-    return PastMessage(message.seq, message.role, message.author, kept, count(kept), message.at)
+    return PastMessage(message.seq, message.role, message.author, kept, count(kept), message.at, message.tenant_wide)
 
 
 def without_markers(text: str) -> str:

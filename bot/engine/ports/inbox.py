@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from bot.types.audience import Audience
 from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
 
@@ -27,8 +28,10 @@ class Inbox(Protocol):
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
         """Return the turn of a message, then the turns that asked it again."""
 
-    async def replace_question(self, turn: Turn, question: str) -> Turn | None:
-        """Queue the turn again with an edited question; the process that runs it loses its lease.
+    async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
+        """Queue the turn again with an edited question, for the people who read the channel now.
+
+        The process that runs it loses its lease.
 
         Return None if the text is unchanged.
         """

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from bot.platforms.discord import user_messages
 from bot.platforms.discord.command_options import Suggested
 from bot.store import facts, tenants
+from bot.types.audience import Audience
 from bot.types.conversation import Author, ThreadKey
 from knowledge import document_catalog
-from knowledge.types import TENANT_AUDIENCE
+from knowledge.types import audiences
 
 if TYPE_CHECKING:
     from bot.commands.services import Services
@@ -29,11 +30,13 @@ Choices = list[tuple[str, str]]
 """Pairs of the name shown and the value filled in."""
 
 
-async def suggest(services: Services, what: Suggested, thread: ThreadKey, by: Author, typed: str) -> Choices:
+async def suggest(
+    services: Services, what: Suggested, thread: ThreadKey, by: Author, audience: Audience, typed: str
+) -> Choices:
     """Return the choices that match the text typed so far and that the user may see in this channel. Never raises."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            found = await _matching(services, what, thread, by, typed.strip())
+            found = await _matching(services, what, thread, by, audience, typed.strip())
     except Exception as error:
         log.warning("no suggestions for %s: %s", what, error or type(error).__name__)
         return []
@@ -46,8 +49,12 @@ def within_limits(choices: Choices) -> Choices:
     return [(name, value) for name, value in short if name and 0 < len(value) <= CHOICE_CHARS][:MAX_CHOICES]
 
 
-async def _matching(services: Services, what: Suggested, thread: ThreadKey, by: Author, typed: str) -> Choices:
+async def _matching(
+    services: Services, what: Suggested, thread: ThreadKey, by: Author, audience: Audience, typed: str
+) -> Choices:
     tenant = thread.tenant_id
+    if audience.refused:
+        return []
     async with services.database.tenant(tenant) as session:
         if what == "facts":
             current = await facts.current(session, thread=thread)
@@ -55,13 +62,15 @@ async def _matching(services: Services, what: Suggested, thread: ThreadKey, by: 
             if choices:
                 choices.append((user_messages.ALL_FACTS, "all"))
             return _containing(typed, choices)
-        admin = by.is_admin or by.id in (await tenants.settings(session, tenant_id=tenant)).admins
-        audiences = None if admin else (TENANT_AUDIENCE, thread.channel_id)
+        granted = by.standing == "member" and by.id in (await tenants.settings(session, tenant_id=tenant)).admins
+        made = await tenants.channel_settings(session, tenant_id=tenant, channel_id=thread.channel_id)
+        wide = audience.given(made.external).tenant_wide
+        readable = None if by.is_admin or granted else audiences(thread.channel_id, tenant_wide=wide)
         if what == "sources":
-            uris = [row.uri for row in await document_catalog.sources(session, tenant, audiences=audiences)]
+            uris = [row.uri for row in await document_catalog.sources(session, tenant, audiences=readable)]
             return _containing(typed, [(user_messages.ALL_SOURCES, "all"), *((uri, uri) for uri in uris)])
         rows = await document_catalog.list_documents(
-            session, tenant, audiences=audiences, matching=typed, limit=MAX_CHOICES
+            session, tenant, audiences=readable, matching=typed, limit=MAX_CHOICES
         )
         return [(f"{row.title} ({row.source})", row.id) for row in rows]
 

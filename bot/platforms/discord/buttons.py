@@ -5,14 +5,16 @@ The buttons work after a restart, because a button's ID holds its action and its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import discord
 
 from bot.errors import ParleyError
-from bot.platforms.discord import parse, render, user_messages
+from bot.platforms.discord import render, user_messages
 from bot.platforms.discord.render import NO_MENTIONS
+from bot.types.audience import Audience
+from bot.types.conversation import Author, ThreadKey
 from bot.types.turns import Turn
 from bot.types.usage import Tier
 
@@ -24,18 +26,17 @@ REASON_CHARS = 1000
 
 SurfaceFor = Callable[[Turn], "Surface"]
 TenantOf = Callable[[int | None], str]
+Origin = Callable[[discord.Interaction], Awaitable[tuple[ThreadKey, Author, Audience]]]
+"""Returns where an interaction took place, its user, and who reads an answer there."""
 
 
 class Buttons:
     """Carries out the buttons that act on a turn. (``why`` and ``sources`` run as commands instead.)"""
 
-    def __init__(
-        self, dispatcher: Dispatcher, surface_for: SurfaceFor, tenant_of: TenantOf, admins: tuple[str, ...]
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, surface_for: SurfaceFor, origin: Origin) -> None:
         self._dispatcher = dispatcher
-        self._tenant_of = tenant_of
         self._surface_for = surface_for
-        self._admins = admins
+        self._origin = origin
 
     async def press(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
         """Acknowledge the button, then act. Only the user who pressed it sees a refusal. Raises unexpected errors."""
@@ -52,13 +53,13 @@ class Buttons:
 
     async def _act(self, interaction: discord.Interaction, action: str, turn_id: str) -> str:
         """Carry out an action; return the message to the user, empty if there is none."""
-        by = parse.interaction_author(interaction, self._admins)
-        tenant = self._tenant_of(interaction.guild_id)
+        thread, by, audience = await self._origin(interaction)
+        tenant = thread.tenant_id
         if action == "stop":
             await self._dispatcher.stop(turn_id, by, tenant_id=tenant)
         elif action in ("again", "strong"):
             wish: Tier | None = "strong" if action == "strong" else None
-            turn = await self._dispatcher.repeat(turn_id, by, tenant_id=tenant, wish=wish)
+            turn = await self._dispatcher.repeat(turn_id, by, tenant_id=tenant, wish=wish, audience=audience)
             self._dispatcher.start(turn, self._surface_for(turn))
         elif action == "up":
             await self._dispatcher.rate(turn_id, by, tenant_id=tenant, value=1)
@@ -86,11 +87,12 @@ class Buttons:
         """Store the reason for a 👎 that was entered in the modal."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         message = user_messages.THANKS_DOWN
+        thread, by, _ = await self._origin(interaction)
         try:
             await self._dispatcher.rate(
                 turn_id,
-                parse.interaction_author(interaction, self._admins),
-                tenant_id=self._tenant_of(interaction.guild_id),
+                by,
+                tenant_id=thread.tenant_id,
                 value=-1,
                 reason=modal_value(interaction.data or {}, "reason"),
             )

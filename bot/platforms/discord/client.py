@@ -12,6 +12,7 @@ import yarl
 
 from bot.errors import ParleyError, StoreAway, for_operator
 from bot.platforms.discord import catch_up, parse, slash_commands
+from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRunner, Commands
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.history import Channels
@@ -68,13 +69,14 @@ class ParleyClient(discord.AutoShardedClient):
         self._settings = settings
         self._ready_event = ready
         self._tasks = HandlerTasks()
+        self._readers = ChannelReaders(self, self.tenant_of, settings.admins)
         self._runner = CommandRunner(commands, services, lambda user: Channels(self, user))
         self._interactions = Interactions(
             dispatcher,
             self._runner,
             surface_for=self.surface_for,
             tenant_of=self.tenant_of,
-            admins=settings.admins,
+            readers=self._readers,
             tasks=self._tasks,
         )
         self._messages = MessageEvents(
@@ -84,6 +86,7 @@ class ParleyClient(discord.AutoShardedClient):
             surface_for=self.surface_for,
             tenant_of=self.tenant_of,
             admins=settings.admins,
+            readers=self._readers,
             tasks=self._tasks,
             content_intent=content,
         )

@@ -168,6 +168,12 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             (_ON_OFF,),
             "auto-answer",
         ),
+        Form(
+            "external",
+            "Uses all documents although people from outside read this channel; admins only",
+            (_ON_OFF,),
+            "external",
+        ),
         Form("reset", "Resets this channel to the defaults; admins only", (), "reset"),
     ),
     "admin": (

@@ -50,7 +50,8 @@ class InteractionReply:
         shown = render.reply(reply)
         try:
             if reply.private:
-                view = render.share_view() if reply.shareable and self._interaction.guild_id is not None else None
+                may_share = reply.shareable and self._interaction.guild_id is not None
+                view = render.share_view(reply.turn_id) if may_share else None
                 await self._interaction.edit_original_response(**_edit_options(shown), view=view)
             else:
                 # The first follow-up of a deferred interaction replaces its ephemeral waiting message.

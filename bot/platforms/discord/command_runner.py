@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import discord
 
 from bot.commands.base import Channels, Command, Context, OnUpdate, Reply
+from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, ThreadKey
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class CommandRequest:
     author: Author
     user: discord.Member | discord.User
     in_thread: bool
+    audience: Audience
     attachments: tuple[Attachment, ...] = ()
 
 
@@ -64,6 +66,7 @@ class CommandRunner:
             services=self.services,
             attachments=request.attachments,
             channels=self._channels_for(request.user),
+            audience=request.audience,
         )
 
         async def run(update: OnUpdate) -> Reply:

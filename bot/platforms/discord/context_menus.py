@@ -79,8 +79,10 @@ async def forget(
 
 
 async def share(interaction: discord.Interaction) -> None:
-    """Post the private answer above the pressed button to the channel, and remove the button."""
-    await interaction.response.defer()
+    """Post the private answer above the pressed button to the channel, and remove the button.
+
+    The interaction must be deferred, and it must have been checked that everybody there may read the answer.
+    """
     message = interaction.message
     if message is None or not (message.content or message.attachments):
         await send_ephemeral(interaction, user_messages.NOTHING_TO_SHARE)

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, cast
 import discord
 from discord import app_commands
 
+from bot.commands import ask
 from bot.commands.base import Command
 from bot.errors import ParleyError
 from bot.platforms.discord import command_replies, context_menus, parse, render, slash_commands, user_messages
 from bot.platforms.discord.autocomplete import Choices, suggest
 from bot.platforms.discord.buttons import Buttons, SurfaceFor, TenantOf, modal_value, send_ephemeral
+from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_options import Suggested
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.render import NO_MENTIONS
+from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, ThreadKey
 
 if TYPE_CHECKING:
@@ -45,16 +48,16 @@ class Interactions:
         *,
         surface_for: SurfaceFor,
         tenant_of: TenantOf,
-        admins: tuple[str, ...],
+        readers: ChannelReaders,
         tasks: HandlerTasks,
     ) -> None:
         self._dispatcher = dispatcher
         self._commands = commands
         self._surface_for = surface_for
         self._tenant_of = tenant_of
-        self._admins = admins
+        self._readers = readers
         self._tasks = tasks
-        self._buttons = Buttons(dispatcher, surface_for, tenant_of, admins)
+        self._buttons = Buttons(dispatcher, surface_for, self._origin)
 
     def handlers(self) -> slash_commands.Handlers:
         """Return the callbacks for the command tree."""
@@ -81,19 +84,20 @@ class Interactions:
     async def _run(
         self, interaction: discord.Interaction, name: str, arguments: str, attachments: tuple[Attachment, ...] = ()
     ) -> None:
-        thread, author = self._origin(interaction)
+        thread, author, audience = await self._origin(interaction)
         in_thread = interaction.guild_id is None or thread.thread_id != thread.channel_id
-        request = CommandRequest(thread, author, interaction.user, in_thread, attachments)
+        request = CommandRequest(thread, author, interaction.user, in_thread, audience, attachments)
         reply = command_replies.InteractionReply(interaction)
         await command_replies.run_and_reply(self._commands.prepare(name, arguments, request), reply)
 
-    def _origin(self, interaction: discord.Interaction) -> tuple[ThreadKey, Author]:
+    async def _origin(self, interaction: discord.Interaction) -> tuple[ThreadKey, Author, Audience]:
+        """Return where an interaction took place, its user, and who reads an answer there."""
         thread = parse.interaction_key(interaction, self._tenant_of(interaction.guild_id))
-        return thread, parse.interaction_author(interaction, self._admins)
+        return thread, *await self._readers.of_interaction(interaction, thread.channel_id)
 
     async def _suggest(self, interaction: discord.Interaction, what: Suggested, typed: str) -> Choices:
         with self._tasks.track():
-            return await suggest(self._commands.services, what, *self._origin(interaction), typed)
+            return await suggest(self._commands.services, what, *await self._origin(interaction), typed)
 
     async def _command_failed(self, interaction: discord.Interaction, error: Exception) -> None:
         """Tell the user privately about an error before the command ran."""
@@ -120,7 +124,7 @@ class Interactions:
     async def _forget(self, interaction: discord.Interaction, message: discord.Message) -> None:
         with self._tasks.track():
             await interaction.response.defer(ephemeral=True, thinking=True)
-            thread, by = self._origin(interaction)
+            thread, by, _ = await self._origin(interaction)
             try:
                 result = await context_menus.forget(
                     self._dispatcher, self._commands.services, thread, by, message, self._surface_for
@@ -153,10 +157,20 @@ class Interactions:
             "why": partial(self._run_privately, interaction, "why", turn_id),
             "sources": partial(self._run_privately, interaction, "sources", turn_id),
             "about": partial(self._run_privately, interaction, "ask", _question_about(interaction)),
-            "share": partial(context_menus.share, interaction),
+            "share": partial(self._share, interaction, turn_id),
             "halt": partial(self._run_privately, interaction, "ingest", f"stop {turn_id}"),
         }
         await actions.get(action, partial(self._buttons.press, interaction, action, turn_id))()
+
+    async def _share(self, interaction: discord.Interaction, turn_id: str) -> None:
+        await interaction.response.defer()
+        thread, by, audience = await self._origin(interaction)
+        try:
+            await ask.check_share(self._commands.services, thread, turn_id, by, audience)
+        except ParleyError as error:
+            await send_ephemeral(interaction, str(error))
+            return
+        await context_menus.share(interaction)
 
     async def _run_privately(self, interaction: discord.Interaction, name: str, arguments: str) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)

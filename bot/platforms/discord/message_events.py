@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from bot.errors import ParleyError
 from bot.platforms.discord import command_replies, parse, user_messages
 from bot.platforms.discord.bot_loop_guard import LoopGuard
 from bot.platforms.discord.buttons import SurfaceFor, TenantOf
+from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
 from bot.platforms.discord.store_retry import reply_once, retry_until_stored
@@ -49,6 +51,7 @@ class MessageEvents:
         surface_for: SurfaceFor,
         tenant_of: TenantOf,
         admins: Sequence[str],
+        readers: ChannelReaders,
         tasks: HandlerTasks,
         content_intent: bool,
     ) -> None:
@@ -58,6 +61,7 @@ class MessageEvents:
         self._surface_for = surface_for
         self._tenant_of = tenant_of
         self._admins = admins
+        self._readers = readers
         self._tasks = tasks
         self._content_intent = content_intent
         self._loop_guard = LoopGuard()
@@ -85,8 +89,6 @@ class MessageEvents:
             return
         if incoming.kind == "overheard":
             self._consider_auto_answer(incoming)
-            return
-        if incoming.kind == "follow_up" and not await self._dispatcher.follows(incoming.thread):
             return
         if await self._is_too_fast(message, incoming):
             return
@@ -137,8 +139,7 @@ class MessageEvents:
         incoming = await self._incoming(message)
         if incoming is None or incoming.kind == "overheard" or self._command_in(message) is not None:
             return
-        if incoming.kind != "follow_up" or await self._dispatcher.follows(incoming.thread):
-            self._start(await self._dispatcher.edited(incoming))
+        self._start(await self._dispatcher.edited(incoming))
 
     # --- deleted messages
 
@@ -165,14 +166,21 @@ class MessageEvents:
     # --- parsing and replying
 
     async def _incoming(self, message: discord.Message) -> Incoming | None:
-        """Parse a message; None if it is not for the bot, or if its content is withheld."""
+        """Parse a message; None if it is not for the bot, or if its content is withheld.
+
+        The result says who reads an answer. That may take a request, so it is found out for the bot's messages alone.
+        """
         if self._client.user is None:
             return None
         tenant = self._tenant_of(message.guild.id if message.guild else None)
         channel = await self._resolved_channel(message)
         incoming = parse.incoming(message, channel, self._client.user.id, tenant=tenant, admins=self._admins)
-        withheld = incoming is not None and incoming.kind in ("follow_up", "overheard") and not self._content_intent
-        return None if withheld else incoming
+        if incoming is None or (incoming.kind in ("follow_up", "overheard") and not self._content_intent):
+            return None
+        if incoming.kind == "follow_up" and not await self._dispatcher.follows(incoming.thread):
+            return None
+        author, audience = await self._readers.of_message(message, incoming.thread.channel_id, incoming.author)
+        return replace(incoming, author=author, audience=audience)
 
     async def _resolved_channel(self, message: discord.Message) -> object:
         """Return the channel of a message; fetch it if the cache does not have it, like a thread just unarchived."""
@@ -190,7 +198,9 @@ class MessageEvents:
         if not await self._dispatcher.note_command(incoming.thread, incoming.message_id):
             return
         in_thread = incoming.thread.thread_id != incoming.message_id
-        request = CommandRequest(incoming.thread, incoming.author, message.author, in_thread, incoming.attachments)
+        request = CommandRequest(
+            incoming.thread, incoming.author, message.author, in_thread, incoming.audience, incoming.attachments
+        )
         reply = command_replies.MessageReply(message, in_place=name in PUBLIC_COMMANDS)
         await command_replies.run_and_reply(self._commands.prepare(name, arguments, request), reply)
 

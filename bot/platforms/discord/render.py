@@ -249,9 +249,12 @@ def view(buttons: tuple[Button, ...]) -> discord.ui.View | None:
     return shown
 
 
-def share_view() -> discord.ui.View:
-    """Return the share button below a private answer. It shares the message itself, so nothing is stored."""
-    return _single_button_view(discord.ui.Button(label=user_messages.SHARE, custom_id=custom_id("share", "this")))
+def share_view(turn_id: str) -> discord.ui.View:
+    """Return the share button below a private answer. It shares the message itself; its ID names the turn."""
+    button = discord.ui.Button[discord.ui.View](
+        label=user_messages.SHARE, custom_id=custom_id("share", turn_id or "this")
+    )
+    return _single_button_view(button)
 
 
 def stop_ingestion_view(stop: str) -> discord.ui.View | None:

@@ -15,6 +15,7 @@ from bot.commands.base import Channels, Context, Reply
 from bot.commands.services import Services
 from bot.errors import ParleyError
 from bot.platforms.slack import user_messages
+from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import MessageRef, ReplySender, ReplyTarget
 from bot.platforms.slack.surface import LIMITS
 from bot.types.conversation import Attachment, Author
@@ -82,6 +83,7 @@ class CommandRunner:
         self,
         replies: ReplySender,
         services: Services,
+        readers: ChannelReaders,
         *,
         channels: Channels | None = None,
         run_command: RunCommand | None = None,
@@ -90,6 +92,7 @@ class CommandRunner:
     ) -> None:
         self._replies = replies
         self.services = services
+        self._readers = readers
         self._channels = channels
         self._notice_seconds = notice_seconds
         self._run_command = run_command or commands.run
@@ -118,6 +121,7 @@ class CommandRunner:
             attachments=attachments,
             update=progress.update,
             channels=self._channels,
+            audience=await self._readers.of_private_reply(author, target.channel_id),
         )
         try:
             reply = await self._run_with_notice(self._reply_of(name, args, context), target, progress)

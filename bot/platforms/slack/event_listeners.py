@@ -9,6 +9,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -19,11 +20,13 @@ from bot.engine.ports.surface import Surface
 from bot.errors import ParleyError, Refused, UsageError
 from bot.platforms.slack import errors, modals, payloads, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
+from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
 from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.file_downloads import FileDownloads
 from bot.platforms.slack.payloads import BotUser, ButtonClick, DeletedMessage, SlashCommand, UserMessage
 from bot.platforms.slack.users import UserDirectory
+from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming
 from bot.types.turns import Turn
 from bot.types.usage import Tier
@@ -65,6 +68,7 @@ class EventListeners:
         *,
         client: AsyncWebClient,
         users: UserDirectory,
+        readers: ChannelReaders,
         downloads: FileDownloads,
         replies: ReplySender,
         command_runner: CommandRunner,
@@ -76,6 +80,7 @@ class EventListeners:
         self._bot = bot
         self._client = client
         self._users = users
+        self._readers = readers
         self._downloads = downloads
         self._replies = replies
         self._command_runner = command_runner
@@ -89,9 +94,11 @@ class EventListeners:
     async def on_message(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         """Store a question and start its turn. Raises if it cannot be stored, so that Slack redelivers the event."""
         if event.get("subtype") in ("message_changed", "message_deleted"):
-            await self._on_change(payloads.parse_change(event, self._bot, body.get("team_id")))
+            await self._on_change(payloads.parse_change(event, self._bot, payloads.installed_team(body)))
             return
-        message = payloads.parse_message(event, self._bot, body.get("team_id"))
+        message = payloads.parse_message(event, self._bot, payloads.installed_team(body))
+        if message is not None and body.get("is_ext_shared_channel"):
+            message = replace(message, shared=True)
         if message is None or (message.kind == "follow_up" and not await self._dispatcher.follows(message.thread)):
             return
         if message.kind == "overheard":
@@ -114,8 +121,8 @@ class EventListeners:
             await self._accept(change, self._dispatcher.edited)
 
     async def _accept(self, message: UserMessage, store: Callable[[Incoming], Awaitable[Turn | None]]) -> None:
-        author = await self._users.author(message.user_id)
-        incoming = message.incoming(author, self._downloads.attachments(message.files))
+        author, audience = await self._asker(message)
+        incoming = message.incoming(author, audience, self._downloads.attachments(message.files))
         try:
             turn = await store(incoming)
         except (UsageError, Refused) as refusal:
@@ -129,10 +136,13 @@ class EventListeners:
 
     async def _consider_answering(self, message: UserMessage) -> None:
         """Let the dispatcher decide whether to answer a message that does not mention the bot."""
-        incoming = message.incoming(await self._users.author(message.user_id))
+        incoming = message.incoming(*await self._asker(message))
         turn = await self._dispatcher.accept_unmentioned(incoming)
         if turn is not None:
             self._dispatcher.start(turn, self._surface_for(turn))
+
+    async def _asker(self, message: UserMessage) -> tuple[Author, Audience]:
+        return await self._readers.asker(message.user_id, message.thread.channel_id, shared=message.shared)
 
     async def _run_typed_command(self, message: UserMessage, command: tuple[str, str]) -> None:
         """Run a command from a message, once among all processes, even if Slack delivers the message repeatedly."""
@@ -168,7 +178,7 @@ class EventListeners:
         if not channel or not user or not thread_ts:
             return
         author = await self._users.author(user)
-        tenant_id = self._bot.tenant_for(body.get("team_id"))
+        tenant_id = self._bot.tenant_for(payloads.installed_team(body))
         target = ReplyTarget(channel, user, thread_ts)
         self._background.start(self._command_runner.run("stop", "", target, author, tenant_id, thread_id=thread_ts))
 
@@ -204,7 +214,8 @@ class EventListeners:
                 await self._dispatcher.stop(turn_id, by, tenant_id=tenant_id)
             case "again" | "strong":
                 wish: Tier | None = "strong" if click.action == "strong" else None
-                turn = await self._dispatcher.repeat(turn_id, by, tenant_id=tenant_id, wish=wish)
+                _, audience = await self._readers.asker(by.id, click.channel_id)
+                turn = await self._dispatcher.repeat(turn_id, by, tenant_id=tenant_id, wish=wish, audience=audience)
                 self._dispatcher.start(turn, self._surface_for(turn))
             case "up":
                 await self._dispatcher.rate(turn_id, by, tenant_id=tenant_id, value=1)

@@ -13,17 +13,18 @@ SCOPES: dict[str, str] = {
     "app_mentions:read": "receives mentions of the bot",
     "assistant:write": "lists the bot among Slack's agents, and receives Slack's own stop button",
     "channels:history": "follows threads in public channels that the bot is in, and reads their history for /ingest",
-    "channels:read": "checks the name and the readers of a public channel that is ingested",
+    "channels:read": "checks who reads a public channel, for answers and for /ingest",
     "chat:write": "posts and edits answers",
     "commands": "provides /parley and the short commands",
     "files:read": "reads files attached to a question",
     "files:write": "uploads charts and CSV files",
     "groups:history": "follows threads in private channels that the bot is in, and reads their history for /ingest",
-    "groups:read": "checks the name and the members of a private channel that is ingested",
+    "groups:read": "checks who reads a private channel, for answers and for /ingest",
     "im:history": "reads direct messages to the bot",
     "im:write": "opens a direct message for progress and private files",
     "mpim:history": "follows threads in group messages",
-    "users:read": "shows names in place of IDs, and recognizes workspace admins",
+    "mpim:read": "checks whether people outside the team read a group message",
+    "users:read": "shows names in place of IDs, and recognizes members, guests and admins of the workspace",
 }
 """Every bot scope with its purpose."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
 Payload = Mapping[str, Any]
@@ -26,6 +27,8 @@ class BotUser:
     """The bot's IDs in its workspace, and the tenant of that workspace.
 
     ``single_tenant``: every event received here belongs to this tenant, even from a user of another workspace.
+    ``enterprise_id`` is the organization's, if the workspace belongs to one; ``team_id`` is empty if the whole
+    organization installed the app.
     """
 
     user_id: str
@@ -33,6 +36,7 @@ class BotUser:
     team_id: str
     tenant_id: str
     single_tenant: bool = False
+    enterprise_id: str = ""
 
     def tenant_for(self, team_id: str | None) -> str:
         """Return the tenant of the workspace that an event came from."""
@@ -56,11 +60,15 @@ class UserMessage:
     args: str
     in_thread: bool
     files: tuple[Payload, ...] = ()
+    shared: bool = False
+    """Whether the event shows that the channel is shared with another workspace."""
 
-    def incoming(self, author: Author, attachments: Sequence[Attachment] = ()) -> Incoming:
+    def incoming(self, author: Author, audience: Audience, attachments: Sequence[Attachment] = ()) -> Incoming:
         """Return the message as the dispatcher accepts it."""
         sent_at = datetime.fromtimestamp(float(self.ts), UTC)
-        return Incoming(self.thread, self.ts, author, self.text, self.kind, sent_at, tuple(attachments))
+        return Incoming(
+            self.thread, self.ts, author, self.text, self.kind, sent_at, tuple(attachments), audience=audience
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,24 @@ def parse_message(event: Payload, bot: BotUser, team_id: str | None = None) -> U
         args=plain_text(raw, bot.user_id, ids=True),
         in_thread=bool(event.get("thread_ts")),
         files=tuple(file for file in event.get("files") or () if file.get("mode") not in NO_CONTENT_MODES),
+        shared=_is_from_elsewhere(event, bot),
     )
+
+
+def _is_from_elsewhere(event: Payload, bot: BotUser) -> bool:
+    """Return whether the event names another workspace as that of its author or its origin."""
+    teams = {event.get(name) for name in ("team", "user_team", "source_team")} - {None, ""}
+    return bool(bot.team_id and teams - {bot.team_id})
+
+
+def installed_team(body: Payload) -> str | None:
+    """Return the workspace for which an event was delivered.
+
+    In a shared channel, ``team_id`` may be that of the author's organization; ``authorizations`` names the workspace
+    that installed the app.
+    """
+    authorizations = body.get("authorizations") or [{}]
+    return authorizations[0].get("team_id") or body.get("team_id")
 
 
 def parse_change(event: Payload, bot: BotUser, team_id: str | None = None) -> UserMessage | DeletedMessage | None:

@@ -15,6 +15,7 @@ from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.platforms.slack import errors, manifest, modals, payloads, render, user_messages
 from bot.platforms.slack.background_tasks import BackgroundTasks
+from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender, ReplyTarget
 from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.payloads import BotUser
@@ -39,6 +40,7 @@ class MessageShortcuts:
         *,
         client: AsyncWebClient,
         users: UserDirectory,
+        readers: ChannelReaders,
         replies: ReplySender,
         command_runner: CommandRunner,
         background: BackgroundTasks,
@@ -48,6 +50,7 @@ class MessageShortcuts:
         self._bot = bot
         self._client = client
         self._users = users
+        self._readers = readers
         self._replies = replies
         self._command_runner = command_runner
         self._background = background
@@ -111,7 +114,9 @@ class MessageShortcuts:
         thread_ts = click.thread_ts if click.thread_ts != click.message_ts else None
         target = ReplyTarget(click.channel_id, click.user_id, thread_ts, body.get("response_url", ""))
         try:
-            async with ask.sharing(self._command_runner.services, click.tenant_id, click.turn_id, by) as answer:
+            audience = await self._readers.of_shared_reply(by, click.channel_id)
+            services = self._command_runner.services
+            async with ask.sharing(services, click.tenant_id, click.turn_id, by, audience) as answer:
                 await self._replies.send(target, answer)
         except ParleyError as refusal:
             self._send_text(target, str(refusal))

@@ -1,17 +1,20 @@
-"""Looks up Slack users: display name, workspace, and whether they administer the workspace."""
+"""Looks up Slack users: display name, workspace, and whether they are members, guests or admins of this workspace."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ParleyError
+from bot.platforms.slack.payloads import BotUser
+from bot.types.audience import Standing
 from bot.types.conversation import Author
 
 log = logging.getLogger(__name__)
@@ -19,26 +22,33 @@ log = logging.getLogger(__name__)
 CACHE_SECONDS = 600.0
 LOOKUP_TIMEOUT_SECONDS = 1.5
 """A lookup runs before the acknowledgment, which Slack expects within 3 seconds."""
+PAGE_SIZE = 1000
+"""Users in a page of ``users.list``; Slack's maximum."""
 
 
 class UserDirectory:
     """Looks up users and caches them for ten minutes.
 
-    A user who cannot be looked up is an admin only if the settings name them.
+    A user who cannot be looked up is an admin only if the settings name them. ``bot_user`` returns the bot's identity,
+    whose workspace the users are compared with.
     """
 
     def __init__(
         self,
         client: AsyncWebClient,
         admins: Collection[str],
+        bot_user: Callable[[], Awaitable[BotUser]],
         *,
         clock: Callable[[], float] = time.monotonic,
         timeout: float = LOOKUP_TIMEOUT_SECONDS,
     ) -> None:
         self._client = client
         self._admins = frozenset(admins)
+        self._bot_user = bot_user
         self._clock = clock
         self._timeout = timeout
+        self._guests: tuple[float, frozenset[str]] | None = None
+        self._guests_lock = asyncio.Lock()
         self._teams: dict[str, str] = {}
         self._cache: dict[str, tuple[float, Author]] = {}
         self._lookups: dict[str, asyncio.Task[Author]] = {}
@@ -67,6 +77,27 @@ class UserDirectory:
             await self._look_up(user_id)
         return self._teams.get(user_id, "")
 
+    async def guests(self) -> frozenset[str]:
+        """Return the IDs of all users who are no full members. Raises SlackClientError, ParleyError, OSError.
+
+        The list is cached for ten minutes.
+        """
+        async with self._guests_lock:
+            if self._guests is None or self._clock() - self._guests[0] >= CACHE_SECONDS:
+                self._guests = (self._clock(), await self._read_guests())
+            return self._guests[1]
+
+    async def _read_guests(self) -> frozenset[str]:
+        bot, found, cursor = await self._bot_user(), set(), ""
+        while True:
+            page = await self._client.users_list(limit=PAGE_SIZE, cursor=cursor or None)
+            for user in page.get("members") or ():
+                if not user.get("is_bot") and not user.get("deleted") and standing(user, bot) != "member":
+                    found.add(str(user.get("id")))
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return frozenset(found)
+
     async def close(self) -> None:
         """Cancel the lookups in progress."""
         pending = list(self._lookups.values())
@@ -77,11 +108,12 @@ class UserDirectory:
     async def _look_up(self, user_id: str) -> Author:
         try:
             response = await self._client.users_info(user=user_id)
+            bot = await self._bot_user()
         except (ParleyError, SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("users.info failed for %s: %s", user_id, type(error).__name__)
             return self._unverified_author(user_id)
         user = response.get("user") or {}
-        author = self._author_from(user_id, user)
+        author = self._author_from(user_id, user, bot)
         self._teams[user_id] = str(user.get("team_id") or "")
         self._cache[user_id] = (self._clock(), author)
         return author
@@ -89,14 +121,37 @@ class UserDirectory:
     def _unverified_author(self, user_id: str) -> Author:
         """Return an author with the last cached name, who is an admin only if the settings say so."""
         cached = self._cache.get(user_id)
-        return Author(user_id, cached[1].name if cached else user_id, self._is_configured_admin(user_id))
+        name = cached[1].name if cached else user_id
+        return Author(user_id, name, self._is_configured_admin(user_id), standing="unknown")
 
-    def _author_from(self, user_id: str, user: dict[str, object]) -> Author:
+    def _author_from(self, user_id: str, user: dict[str, Any], bot: BotUser) -> Author:
         profile = user.get("profile")
         display_name = profile.get("display_name") if isinstance(profile, dict) else ""
         name = str(display_name or user.get("real_name") or user.get("name") or user_id)
-        is_workspace_admin = any(user.get(flag) is True for flag in ("is_admin", "is_owner", "is_primary_owner"))
-        return Author(user_id, name, is_workspace_admin or self._is_configured_admin(user_id))
+        person = standing(user, bot)
+        is_admin = _is_workspace_admin(user, bot) or self._is_configured_admin(user_id)
+        return Author(user_id, name, is_admin and person == "member", standing=person)
 
     def _is_configured_admin(self, user_id: str) -> bool:
         return bool(self._admins & {user_id, f"slack:{user_id}"})
+
+
+def standing(user: Mapping[str, Any], bot: BotUser) -> Standing:
+    """Return what a user, as ``users.info`` describes them, is in the bot's workspace or organization."""
+    if user.get("deleted") or user.get("is_stranger") or not _is_of_workspace(user, bot):
+        return "outsider"
+    is_guest = user.get("is_restricted") or user.get("is_ultra_restricted")
+    return "guest" if is_guest else "member"
+
+
+def _is_of_workspace(user: Mapping[str, Any], bot: BotUser) -> bool:
+    enterprise = user.get("enterprise_user") or {}
+    if bot.team_id:
+        return user.get("team_id") == bot.team_id or bot.team_id in (enterprise.get("teams") or ())
+    return bool(bot.enterprise_id) and enterprise.get("enterprise_id") == bot.enterprise_id
+
+
+def _is_workspace_admin(user: Mapping[str, Any], bot: BotUser) -> bool:
+    """Return whether the user administers this workspace. The flags are those of the user's own workspace."""
+    is_own = user.get("team_id") == bot.team_id or not bot.team_id
+    return is_own and any(user.get(flag) is True for flag in ("is_admin", "is_owner", "is_primary_owner"))

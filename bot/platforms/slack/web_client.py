@@ -159,7 +159,9 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     team_id = str(response.get("team_id"))
     # A bot token belongs to one workspace, so the bot is in no other.
     tenant_id = settings.tenant_of(f"slack:{team_id}", alone=True)
-    bot = BotUser(str(response.get("user_id")), str(response.get("bot_id") or ""), team_id, tenant_id)
+    enterprise_id = str(response.get("enterprise_id") or "")
+    user_id, bot_id = str(response.get("user_id")), str(response.get("bot_id") or "")
+    bot = BotUser(user_id, bot_id, team_id, tenant_id, enterprise_id=enterprise_id)
     scopes = _header(response, "x-oauth-scopes").split(",")
     granted = frozenset(scope.strip() for scope in scopes if scope.strip())
     return Identity(bot, str(response.get("team")), str(response.get("url")), granted, _header(response, "date"))

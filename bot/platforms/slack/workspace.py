@@ -16,6 +16,7 @@ from bot.platforms.slack import web_client
 from bot.platforms.slack.background_tasks import BackgroundTasks
 from bot.platforms.slack.bot_tokens import BotTokenSource
 from bot.platforms.slack.channel_history import ChannelAccess
+from bot.platforms.slack.channel_readers import ChannelReaders
 from bot.platforms.slack.command_replies import ReplySender
 from bot.platforms.slack.command_runner import CommandRunner
 from bot.platforms.slack.event_listeners import EventListeners
@@ -64,11 +65,12 @@ class Workspace:
         self._bot_user = bot_user
         self.clients = web_client.create_clients(settings, session, tokens)
         client = self.clients.retrying
-        self.users = UserDirectory(client, settings.admins)
+        self.users = UserDirectory(client, settings.admins, bot_user)
+        self.readers = ChannelReaders(client, self.users)
         max_bytes = settings.max_file_mb * 1_000_000
         self.downloads = FileDownloads(session, tokens, web_client.api_url(settings), max_bytes=max_bytes)
         self.replies = ReplySender(client, session)
-        self.command_runner = CommandRunner(self.replies, shared.services, channels=ChannelAccess(client))
+        self.command_runner = CommandRunner(self.replies, shared.services, self.readers, channels=ChannelAccess(client))
         self._context = ThreadContext(client, self.downloads, self.users, own_bot_id=self._own_bot_id)
         self._streams: StreamPolicy | None = None
         self._handlers: EventHandlers | None = None
@@ -89,6 +91,7 @@ class Workspace:
 
     async def close(self) -> None:
         """Cancel user lookups and leave the connection pool. Answers in progress are still written."""
+        await self.readers.close()
         await self.users.close()
         await self.clients.single_attempt.detach()
 
@@ -105,6 +108,7 @@ class Workspace:
             bot,
             client=self.clients.retrying,
             users=self.users,
+            readers=self.readers,
             downloads=self.downloads,
             replies=self.replies,
             command_runner=self.command_runner,
@@ -118,6 +122,7 @@ class Workspace:
             bot,
             client=self.clients.retrying,
             users=self.users,
+            readers=self.readers,
             replies=self.replies,
             command_runner=self.command_runner,
             background=self._shared.background,

@@ -21,6 +21,7 @@ from bot.platforms.web.request_guard import allowed_hosts
 from bot.platforms.web.sign_in import access as sign_in
 from bot.platforms.web.sign_in import user_messages
 from bot.platforms.web.sign_in.access import Access
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
 from knowledge import sample
 
@@ -46,7 +47,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
         attachments: tuple[Attachment, ...],
         update: OnUpdate,
     ) -> Context:
-        return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, services, attachments, update)
+        return Context(LOCAL_TENANT, "web", CHANNEL, thread_id, author, services, attachments, update, audience=MEMBERS)
 
     return Playground(
         dispatcher=dispatcher,

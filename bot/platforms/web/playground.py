@@ -22,6 +22,7 @@ from bot.platforms.web.history import ANSWER_ACTIONS, OPEN_STATES, History, thre
 from bot.platforms.web.json_views import FileView, MessageView, ThreadView, iso_timestamp
 from bot.platforms.web.surface import WebSurface
 from bot.platforms.web.upload_buffer import UploadBuffer
+from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author, Incoming, Platform
 from bot.types.turns import Outcome, Turn, TurnState
 from bot.types.usage import Tier
@@ -41,8 +42,12 @@ class DispatcherPort(Protocol):
     async def accept(self, incoming: Incoming) -> Turn | None: ...
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]: ...
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str) -> None: ...
-    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None) -> Turn: ...
-    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str) -> Turn | None: ...
+    async def repeat(
+        self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience
+    ) -> Turn: ...
+    async def change(
+        self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience
+    ) -> Turn | None: ...
     async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]: ...
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None: ...
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int: ...
@@ -119,7 +124,14 @@ class Playground:
             raise UsageError(user_messages.TOO_MANY_FILES.format(most=MAX_ATTACHMENTS))
         attachments = tuple(self.uploads.attachment(key) for key in files)
         incoming = Incoming(
-            thread_key(thread_id), message_id, author, text, "ask", self.clock(), attachments=attachments
+            thread_key(thread_id),
+            message_id,
+            author,
+            text,
+            "ask",
+            self.clock(),
+            attachments=attachments,
+            audience=MEMBERS,
         )
         turn = await self.dispatcher.accept(incoming)
         if turn is not None:
@@ -128,13 +140,13 @@ class Playground:
 
     async def ask_again(self, turn_id: str, author: Author, tier: Tier | None) -> Turn:
         """Ask an earlier question again, on the given model tier if one is given."""
-        turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=tier)
+        turn = await self.dispatcher.repeat(turn_id, author, tenant_id=LOCAL_TENANT, wish=tier, audience=MEMBERS)
         self._start_turn(turn)
         return turn
 
     async def edit(self, turn_id: str, author: Author, text: str) -> None:
         """Replace the text of a question and answer it again in the same place."""
-        turn = await self.dispatcher.change(turn_id, author, text, tenant_id=LOCAL_TENANT)
+        turn = await self.dispatcher.change(turn_id, author, text, tenant_id=LOCAL_TENANT, audience=MEMBERS)
         if turn is not None:
             question = self.hub.message(f"q-{turn.id}")
             self._start_turn(turn, question.notes if question else ())

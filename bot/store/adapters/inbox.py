@@ -10,6 +10,7 @@ from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.budget_reservations import ACCOUNTS
 from bot.store.retry import patiently
+from bot.types.audience import Audience
 from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
 
@@ -81,11 +82,17 @@ class PostgresInbox:
             known = [await turns.get(session, tenant_id=thread.tenant_id, turn_id=turn_id) for turn_id in found]
             return [turn for turn in known if turn is not None]
 
-    async def replace_question(self, turn: Turn, question: str) -> Turn | None:
+    async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
         tenant_id, tokens = turn.thread.tenant_id, self._count_tokens(question)
         async with self._database.tenant(tenant_id) as session:
             changed = await question_changes.begin_anew(
-                session, tenant_id=tenant_id, turn_id=turn.id, question=question, tokens=tokens, holder=self._holder()
+                session,
+                tenant_id=tenant_id,
+                turn_id=turn.id,
+                question=question,
+                audience=audience,
+                tokens=tokens,
+                holder=self._holder(),
             )
             if not changed:
                 return None

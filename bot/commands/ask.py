@@ -98,6 +98,8 @@ async def check_share(services: Services, place: ThreadKey, turn_id: str, by: Au
 
     An answer whose turn is not known counts as one that uses the documents of the whole tenant.
     """
+    if audience.tenant_wide:
+        return
     async with services.database.tenant(place.tenant_id) as session:
         row = await turns.row_of(session, tenant_id=place.tenant_id, turn_id=turn_id)
         if row is not None and row.user_id != by.id:

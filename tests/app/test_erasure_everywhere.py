@@ -49,7 +49,7 @@ EXEMPT = {
     "threads": {"tenant_id", "platform", "channel_id", "thread_id", "tier"},
     "inbox": {"tenant_id", "channel_id", "message_id"},
     "turns": {
-        "tenant_id", "platform", "channel_id", "thread_id", "message_id", "user_role", "wish", "state",
+        "tenant_id", "platform", "channel_id", "thread_id", "message_id", "user_role", "wish", "state", "audience",
     },
     "processes": {"tenant_id", "host", "platforms"},
     "reply_parts": {"tenant_id", "ref"},

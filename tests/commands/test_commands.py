@@ -165,7 +165,7 @@ async def test_why_shows_the_last_answer_of_a_thread_to_its_channel(app: App) ->
     assert "Searched for: When are dogs welcome?" in reply.text
     turn_id = reply.text.split()[1].strip("*")
     for other in (by(app, Author("U2", "Bob"), "C2"), by(app, Author("U2", "Bob")), by(app, BOSS)):
-        with pytest.raises(UsageError, match="No answer has the id"):
+        with pytest.raises(UsageError, match="No answer has the ID"):
             await commands.run("why", turn_id, other)
 
 

@@ -23,7 +23,7 @@ from bot.engine.ports.clock import Clock
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
-from bot.types.audience import UNCHECKED, Audience
+from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
@@ -113,9 +113,7 @@ class Dispatcher:
             self._runner.expect(turn)
         return turn
 
-    async def change(
-        self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience = UNCHECKED
-    ) -> Turn | None:
+    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience) -> Turn | None:
         """Replace the question of an earlier turn. Return None if the text is unchanged.
 
         Raises UsageError, and NotAllowed unless ``by`` is the asker.
@@ -157,9 +155,7 @@ class Dispatcher:
         asked = turn.message_id if turn.thread.private else turn.message_id.partition(":")[0]
         return await self.deleted(turn.thread, asked, surface_for)
 
-    async def repeat(
-        self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience = UNCHECKED
-    ) -> Turn:
+    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         """Accept the question of an earlier turn again, bypassing the answer cache.
 
         ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError, also for a

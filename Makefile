@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-HOST ?= 127.0.0.1
+HOST ?=
 PORT ?= 8080
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -13,7 +13,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 run: $(VENV)/.installed ## start Parley with its sample handbook at http://127.0.0.1:8080
-	@$(BIN)/parley up --sample --host $(HOST) --port $(PORT)
+	@$(BIN)/parley up --sample $(if $(HOST),--host $(HOST)) --port $(PORT)
 
 setup: $(VENV)/.installed ## create the virtual environment and install Parley
 

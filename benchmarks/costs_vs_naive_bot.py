@@ -55,7 +55,7 @@ GAP_SECONDS = 30 * 86_400.0
 SUMMARY = "They asked about several things and were told what the documents say, with numbers and names. " * 5
 
 _SET_TIME = text("UPDATE messages SET created_at = :at WHERE turn_id = :turn")
-_PASSAGE = re.compile(r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\n\[\d+\] |\n</passages>|\Z)", re.MULTILINE | re.DOTALL)
+_PASSAGE = re.compile(r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\n\[\d+\] |\n</passages\b|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +13,7 @@ from tests.doubles import models_wire as wire
 from tests.doubles.models import Billed, Seen
 from tests.doubles.models_billing import AnthropicCache, Block, dollars
 
-_CLOSE = "\n</passages>\n\n"
+_CLOSE = re.compile(r"\n</passages \w+>\n\n")
 
 Layout = Callable[[Prompt, list[Block]], list[Block]]
 
@@ -116,7 +117,7 @@ def _system_lifetime(life: CacheLife) -> Layout:
 def _passages_first(prompt: Prompt, blocks: list[Block]) -> list[Block]:
     """Put the passages, which change each turn, before the history: system, passages, history, question."""
     system, *history, last = blocks
-    passages, _, question = last.text.partition(_CLOSE)
+    passages, question = (*_CLOSE.split(last.text, maxsplit=1), "")[:2]
     marked = [Block(block.text) for block in history]
     if marked:
         marked[-1] = Block(marked[-1].text, "5m")

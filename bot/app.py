@@ -39,7 +39,7 @@ from bot.store.answer_cache.near_answers import PostgresSimilarAnswers
 from bot.store.embedded import server as embedded_server
 from bot.store.job_queue import Queue
 from bot.store.notifications import Notifications, telling
-from bot.store.session import ALL_TENANTS, Database
+from bot.store.session import NO_TENANT, Database
 from bot.store.stores import open_stores
 from bot.store.thread_memory import ThreadMemory
 from bot.types.display import Pacing
@@ -53,7 +53,7 @@ from knowledge.retriever import Retriever
 
 SHUTDOWN_GRACE = 10.0
 CONNECT_SECONDS = 2.0
-"""How long the start waits until other processes can see that this one lives."""
+"""Timeout of the first connection for notifications, which shows other processes that this one is alive."""
 
 Port = TypeVar("Port")
 
@@ -64,7 +64,7 @@ def _unchanged(port: Port) -> Port:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What the platforms and the command line work with."""
+    """The opened application: the services that platforms and the command line use."""
 
     settings: Settings
     database: Database
@@ -115,7 +115,7 @@ def opened_stores(
 
 
 def expected_tokens(settings: Settings, count: Callable[[str], int]) -> Callable[[int], int]:
-    """Return the function that estimates the tokens to reserve for a question of so many tokens."""
+    """Return a function that takes a question's length in tokens and returns the tokens to reserve for it."""
 
     @cache
     def system() -> int:
@@ -125,7 +125,7 @@ def expected_tokens(settings: Settings, count: Callable[[str], int]) -> Callable
 
 
 def build_models(settings: Settings) -> Models:
-    """Return the configured embedder, and a way to open those of earlier settings. Raises EmbeddingError."""
+    """Return the configured embedder, and a function that opens other embedding models. Raises EmbeddingError."""
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
     address = settings.openai_base_url
 
@@ -149,7 +149,7 @@ async def open_app(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     overrides: Overrides = Overrides(),
 ) -> AsyncIterator[App]:
-    """Start everything, migrate the schema, and wire it. Raises ConfigError.
+    """Open the database, migrate its schema, and build the application. Raises ConfigError.
 
     The embedding model loads on its first use; ``warm`` loads it at once, while the database starts.
     """
@@ -204,7 +204,7 @@ async def open_app(
 
 @dataclass(frozen=True, slots=True)
 class _Wired:
-    """What the engine is built from."""
+    """The parts that the engine is built from."""
 
     settings: Settings
     database: Database
@@ -286,7 +286,7 @@ async def _connect_processes(
 
 def _tell(database: Database) -> Callable[[Sequence[Pacing]], Awaitable[None]]:
     async def send(pacings: Sequence[Pacing]) -> None:
-        await database.flush(ALL_TENANTS, telling(pacings))
+        await database.flush(NO_TENANT, telling(pacings))
 
     return send
 
@@ -299,7 +299,7 @@ def _similar_answers(database: Database, retriever: Retriever, embedder: Embedde
 
 
 def _classifier(settings: Settings, llm: LLM, retriever: Retriever) -> Classifier:
-    """Build the router's classifier. Its weights fit one embedding model; with another it uses the question's form."""
+    """Build the router's classifier. With another embedding model than its weights, it uses lexical features only."""
     known = retriever.model == shipped().embedding_model
     local = LocalClassifier(settings.strong_share, retriever.encode_ahead if known else None)
     return ModelClassifier(llm, local) if settings.router == "model" else local

@@ -14,7 +14,7 @@ from knowledge.sources import OpenChannel
 
 
 def channel_opener(settings: Settings, database: Database) -> Callable[[str], OpenChannel]:
-    """Return a function that, for a tenant's id, returns what opens the channels that the tenant's token can read.
+    """Return a function that returns, for a tenant's id, an opener for the channels that the tenant's token can read.
 
     The token is the configured one, or the one of the tenant's Slack workspace. A platform's library is imported when
     it is first needed.

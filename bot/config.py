@@ -9,8 +9,10 @@ import difflib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
@@ -20,6 +22,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from bot.errors import ConfigError
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Tier
+from bot.web_settings import WebSettings
+from knowledge import redaction
 from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
@@ -30,7 +34,7 @@ def _named(name: str) -> AliasChoices:
     return AliasChoices(name)
 
 
-class Settings(BaseSettings):
+class Settings(WebSettings):
     """All settings of Parley. A field's alias is its name in the environment."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
@@ -70,6 +74,7 @@ class Settings(BaseSettings):
     passages: int = Field(5, ge=1, le=20, validation_alias=_named("PARLEY_PASSAGES"))
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
     refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=_named("PARLEY_REFRESH_HOURS"))
+    tenant_documents: Literal["admins", "members"] = Field("admins", validation_alias=_named("PARLEY_TENANT_DOCUMENTS"))
     max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
 
     # users and limits
@@ -112,6 +117,7 @@ class Settings(BaseSettings):
     home: Annotated[tuple[str, ...], NoDecode] = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
 
     # operation
+    retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=_named("PARLEY_RETENTION_DAYS"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("PARLEY_LOG_LEVEL"))
 
     @classmethod
@@ -256,12 +262,28 @@ class Settings(BaseSettings):
     def tenant_of(self, workspace: str, *, alone: bool) -> str:
         """Return the tenant of ``slack:TEAM`` or ``discord:GUILD``.
 
-        The home tenant is the one of the terminal and the playground. PARLEY_HOME names the workspaces that belong to
-        it. ``auto`` includes a workspace only if it is ``alone``, the only workspace on its platform that the bot is
-        in. So a stranger who adds the bot to their own workspace never reads the team's documents.
+        The terminal and the playground use the home tenant. PARLEY_HOME names the workspaces that belong to it.
+        ``auto`` includes a workspace only if it is ``alone``: the bot is in no other workspace of that platform. So
+        strangers who add the bot to their own workspace cannot read the team's documents.
         """
         at_home = workspace in self.home or (self.home == ("auto",) and alone)
         return LOCAL_TENANT if at_home else workspace
+
+    @model_validator(mode="after")
+    def _register_secrets(self) -> Settings:
+        """Keep every secret of the settings out of logs and error messages."""
+        redaction.register(self.secrets())
+        return self
+
+    def secrets(self) -> Iterator[str]:
+        """Yield the secrets that the settings hold; of the database's address, the password."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for one in value if isinstance(value, tuple) else (value,):
+                if not isinstance(one, SecretStr):
+                    continue
+                secret = one.get_secret_value()
+                yield from (_password(secret),) if name == "database_url" else (secret,)
 
     @property
     def many_workspaces(self) -> bool:
@@ -282,6 +304,15 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """Return whether a language model is configured. Without one, the extractive answerer quotes documents."""
         return bool(self.anthropic_api_key or self.openai_api_key or self.openai_base_url)
+
+
+def _password(url: str) -> str:
+    """Return the password in a database URL, in its user part or its query; empty if there is none."""
+    parts = urlsplit(url)
+    try:
+        return unquote(parts.password or "") or dict(parse_qsl(parts.query)).get("password", "")
+    except ValueError:
+        return ""
 
 
 def _token_kind(value: SecretStr | None, prefix: str, description: str) -> SecretStr | None:

@@ -1,4 +1,4 @@
-"""Checks of ``parley doctor``: data folder, database, embedding model, language models and platforms, with fixes."""
+"""Checks of ``parley doctor``: data folder, database, models, web sign-in and platforms, with fixes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
+from knowledge.redaction import redact
 from knowledge.reembed import ReembedProgress, read_progress
 
 OLDEST_POSTGRES = 140000
@@ -34,13 +35,15 @@ class Check:
 
 
 async def run_checks(settings: Settings) -> list[Check]:
-    """Run all checks in the order of the set-up. Never raises."""
+    """Run all checks, in the order in which the parts are set up. Never raises."""
     checks = [_data_dir(settings)]
+    checks.append(_retention(settings))
     checks += await _guarded("database", lambda: _database(settings))
     checks += await _guarded("embedding model", lambda: _embedder(settings))
     checks += await _guarded("embedding model", lambda: _reembedding(settings))
     checks += await _guarded("parser sandbox", _parser_sandbox)
     checks += await _guarded("models", lambda: _models(settings))
+    checks += await _guarded("web sign-in", lambda: _web(settings))
     checks += await _guarded("slack", lambda: _slack(settings))
     checks += await _guarded("discord", lambda: _discord(settings))
     return checks
@@ -54,8 +57,8 @@ async def _guarded(name: str, check: Callable[[], Awaitable[list[Check]]]) -> li
         detail, _, fix = str(error).partition(". ")
         return [Check(name, False, detail, fix)]
     except Exception as error:
-        fix = "Run it again with PARLEY_LOG_LEVEL=DEBUG for details."
-        return [Check(name, False, f"{type(error).__name__}: {error}", fix)]
+        fix = "Run 'parley doctor' again with PARLEY_LOG_LEVEL=DEBUG for details."
+        return [Check(name, False, redact(f"{type(error).__name__}: {error}"), fix)]
 
 
 def _data_dir(settings: Settings) -> Check:
@@ -64,6 +67,12 @@ def _data_dir(settings: Settings) -> Check:
     if os.access(existing, os.W_OK):
         return Check("data folder", True, str(folder))
     return Check("data folder", False, f"{folder} is not writable", "Set PARLEY_DATA_DIR to a writable folder.")
+
+
+def _retention(settings: Settings) -> Check:
+    if settings.retention_days is None:
+        return Check("retention", True, "conversations are kept", "To delete old ones, set PARLEY_RETENTION_DAYS.")
+    return Check("retention", True, f"the worker deletes conversations after {settings.retention_days} days")
 
 
 async def _database(settings: Settings) -> list[Check]:
@@ -212,12 +221,20 @@ async def _reembedding_check(models: Models, tenant_id: str, at: ReembedProgress
         await models.load(at.model)
     except KnowledgeError as error:
         detail = f"re-embedding {at.done:,} of {at.total:,} with {at.next_model}; {at.model} cannot be used: {error}"
-        return Check(name, False, detail, "Until it is done, the remaining passages are found only by keywords.")
-    return Check(name, True, str(at), "A running 'parley up' or 'parley worker' continues it.")
+        return Check(
+            name, False, detail, "Until re-embedding is done, the remaining passages are found only by keywords."
+        )
+    return Check(name, True, str(at), "Keep 'parley up' or 'parley worker' running to continue it.")
 
 
 async def _models(settings: Settings) -> list[Check]:
     from bot.llm.diagnostics import check
+
+    return _checks(await check(settings))
+
+
+async def _web(settings: Settings) -> list[Check]:
+    from bot.platforms.web.diagnostics import check
 
     return _checks(await check(settings))
 

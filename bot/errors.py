@@ -1,4 +1,4 @@
-"""The exception hierarchy. Every message is one line that a user can read and that says what to do.
+"""The exception hierarchy. Every error has a one-line message for users that says what to do.
 
 ParleyError
 ├── ConfigError              a setting is invalid, or a port, token or database cannot be used as configured
@@ -20,10 +20,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.types.usage import BudgetOwner
+from knowledge.redaction import redact
 
 
 class ParleyError(Exception):
-    """An error whose message can be shown to users."""
+    """An error whose message can be shown to users. Secrets that it repeats are removed."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class ConfigError(ParleyError):
@@ -38,12 +42,12 @@ class StoreAway(ConfigError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("My database does not answer at the moment. Try again in a minute. The log names the cause.")
-        self.detail = detail
+        self.detail = redact(detail)
 
 
 def for_operator(error: BaseException) -> str:
     """Return the message for the log, which may say more than the message for users."""
-    return error.detail or str(error) if isinstance(error, StoreAway) else str(error)
+    return error.detail or str(error) if isinstance(error, StoreAway) else redact(str(error))
 
 
 def unforeseen(error: BaseException | None) -> BaseException | None:

@@ -8,11 +8,11 @@ from knowledge.parsing.sandbox import Parser
 from knowledge.types import Fetched
 
 PARSE_TIMEOUT = 20.0
-"""Seconds for one file."""
+"""Timeout for one file, in seconds."""
 
 
 class FileReader:
-    """Implements the engine's AttachmentReader. Owns the parser's process, which starts when it is needed."""
+    """Implements the engine's AttachmentReader. Owns the parser's process, which starts with the first file."""
 
     def __init__(self) -> None:
         self._parser = Parser(seconds=PARSE_TIMEOUT)

@@ -1,4 +1,4 @@
-"""Loads the text and document of chunks that were found, limited to the audiences of a scope."""
+"""Loads the text and document of found chunks, limited to the audiences of a scope."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _WINDOWS = text("""
 
 
 async def load_windows(session: AsyncSession, scope: Scope, numbers: Sequence[int]) -> dict[int, str]:
-    """Return the text of the windows of those chunks of the scope that have one."""
+    """Return the window texts of the chunks of the scope that have a window."""
     found = await session.execute(_WINDOWS, _values(scope) | {"numbers": list(numbers)})
     return {number: str(body) for number, body in found}
 

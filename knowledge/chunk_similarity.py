@@ -1,4 +1,4 @@
-"""Reads how similar chosen chunks are to a question: cosines of chunks and sentences, and stored token signs."""
+"""Reads the similarity of given chunks to a question: cosines of chunks and sentences, and stored token signs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from knowledge.types import Scope
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """The cosine of a chunk to a question, and those of its sentences if their vectors are stored."""
+    """The cosine of a chunk to a question, and the cosines of its sentences if their vectors are stored."""
 
     document_id: str
     cosine: float
@@ -26,7 +26,7 @@ class Similarity:
     def score(self) -> float:
         """The mean of the chunk's cosine and that of its best sentence.
 
-        A passage may answer in one sentence and be about other things otherwise.
+        A passage may answer in one sentence while the rest of it is about other things.
         """
         return (self.cosine + max(self.sentences)) / 2 if self.sentences else self.cosine
 

@@ -18,10 +18,10 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What a model computed for a chunk.
+    """The vectors that a model computed for a chunk.
 
-    ``signs`` are the packed signs of its tokens and ``sentences`` the vectors of its sentences, one byte per dimension;
-    None if the model does not show them.
+    ``signs`` are the packed signs of its token vectors and ``sentences`` the vectors of its sentences, one byte per
+    dimension. Both are None if the model does not provide token vectors.
     """
 
     vector: Vector
@@ -30,7 +30,7 @@ class Embedded:
 
 
 async def encode_passages(embedder: Embedder, texts: Sequence[str]) -> tuple[list[Embedded], int]:
-    """Return what the model computes for each text, and how many tokens it read. Raises EmbeddingError."""
+    """Return the vectors of each text, and the number of tokens that the model read. Raises EmbeddingError."""
     if isinstance(embedder, TokenEmbedder):
         rows = await embedder.encode_tokens(texts, "passage")
         return [_embedded(row) for row in rows], sum(len(row.signs) for row in rows)

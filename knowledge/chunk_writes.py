@@ -36,8 +36,8 @@ ChunkOfDocument = tuple[uuid.UUID, NewChunk]
 class ChunkChanges:
     """The difference between the stored chunks of documents and their new chunks.
 
-    ``kept`` are stored chunks, by number, whose digest is still among the new ones. ``added`` are new chunks without a
-    stored counterpart. ``deleted`` has the number of terms of each stored chunk, by number, that is no longer there.
+    ``kept`` are the stored chunks, by number, whose digest is among the new ones. ``added`` are new chunks without a
+    stored counterpart. ``deleted`` has, by number, the number of terms of each stored chunk without a new counterpart.
     """
 
     kept: Mapping[int, ChunkOfDocument]
@@ -88,7 +88,7 @@ async def delete_chunks(session: AsyncSession, tenant_id: str, deleted: Mapping[
     )
 
 
-# Rows whose position did not change are left alone: an update would write a new row version for nothing.
+# Rows whose position did not change are not updated, because an update always writes a new row version.
 _MOVE_CHUNKS = text("""
     UPDATE chunks SET
         position = new.position,

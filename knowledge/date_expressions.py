@@ -1,4 +1,4 @@
-"""Finds the dates that a question mentions: ``yesterday``, ``last Tuesday``, ``in March``, ``7 May 2023``. Pure.
+"""Finds the dates that a question mentions: ``yesterday``, ``last Tuesday``, ``in March``, ``7 May 2023``. Does no I/O.
 
 Understands English and German. A month or day without a year is the latest one that is not after ``today``. A weekday
 is the latest one before ``today``.

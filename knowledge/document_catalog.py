@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import document_writes
+from knowledge import document_writes, upload_records
 from knowledge.errors import KnowledgeError
 from knowledge.types import DocumentRow
 
@@ -26,7 +26,8 @@ class DocumentText:
 class SourceRow:
     """A stored source. ``uri`` opens the source again, unless it is an upload.
 
-    ``refresh_seconds`` is the source's own refresh interval; None means that the setting applies.
+    ``refresh_seconds`` is the source's own refresh interval; None means that the setting applies. ``added_by`` is the
+    id of the person who added it; None if that is unknown.
     """
 
     id: str
@@ -34,6 +35,7 @@ class SourceRow:
     kind: str
     audience: str
     refresh_seconds: int | None = None
+    added_by: str | None = None
 
     @property
     def can_be_read_again(self) -> bool:
@@ -103,13 +105,18 @@ async def show(session: AsyncSession, tenant_id: str, document_id: str) -> Docum
 
 async def delete(session: AsyncSession, tenant_id: str, document_id: str) -> None:
     """Delete one document with its chunks, vectors and postings."""
+    source_id = await session.scalar(
+        text("SELECT source_id FROM documents WHERE tenant_id = :tenant AND id = :id"),
+        {"tenant": tenant_id, "id": _uuid(document_id)},
+    )
     if not await document_writes.delete_documents(session, tenant_id, [_uuid(document_id)]):
         raise _unknown(document_id)
+    await upload_records.delete_if_empty(session, tenant_id=tenant_id, source_id=source_id)
 
 
 # A document or audiences that are NULL match every source.
 _LIST_SOURCES = text("""
-    SELECT CAST(id AS text), uri, kind, audience, refresh_seconds
+    SELECT CAST(id AS text), uri, kind, audience, refresh_seconds, added_by
     FROM sources
     WHERE tenant_id = :tenant
         AND (
@@ -152,4 +159,4 @@ def _uuid(document_id: str) -> uuid.UUID:
 
 
 def _unknown(document_id: str) -> KnowledgeError:
-    return KnowledgeError(f"There is no document {document_id}; `docs list` shows all documents and their ids.")
+    return KnowledgeError(f"There is no document {document_id}; `docs list` shows all documents with their IDs.")

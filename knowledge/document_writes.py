@@ -112,7 +112,7 @@ async def mark_unchanged(
 ) -> int:
     """Record that the document was read again and had not changed; return the number of its chunks.
 
-    ``metadata`` is merged into the stored metadata and ``memo`` replaces the stored one, where they are given.
+    If given, ``metadata`` is merged into the stored metadata, and ``memo`` replaces the stored memo.
     """
     chunks = await session.scalar(
         _MARK_UNCHANGED,
@@ -143,9 +143,9 @@ async def replace_documents(
 ) -> None:
     """Store documents of one source, or replace their stored versions. Their names must differ.
 
-    Chunks that did not change keep their vectors and postings. Every chunk ends up with a vector of each of ``models``.
-    Raises OutdatedError if a vector is missing because another writer was faster, or if the tenant's serving models
-    are no longer ``serving``.
+    Chunks that did not change keep their vectors and postings. Afterwards, every chunk has a vector of each of
+    ``models``. Raises OutdatedError if a vector is missing because another writer was faster, or if ``serving`` no
+    longer names the tenant's serving models.
     """
     next_number = await lock_and_increment(session, tenant_id)
     if await serving_model.read(session, tenant_id) != serving:
@@ -240,7 +240,7 @@ async def delete_documents(session: AsyncSession, tenant_id: str, ids: Sequence[
     return len(deleted.all())
 
 
-# A document without a date of its own is dated by when its present content was first seen.
+# A document without a date gets the time when its present content was first seen.
 _UPSERT_DOCUMENTS = text("""
     INSERT INTO documents (
         tenant_id, id, source_id, uri, title, text, blocks, metadata,

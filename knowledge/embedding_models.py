@@ -1,4 +1,4 @@
-"""Opens the configured embedding model, and the previous one for as long as its vectors serve."""
+"""Opens the configured embedding model, and the previous one while its vectors are still used for search."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Models:
             return embedder
 
     def give_up(self, model: str, error: EmbeddingError) -> None:
-        """Stop using a model for RETRY_AFTER seconds, and log what follows from that."""
+        """Stop using a model for RETRY_AFTER seconds, and log the consequences."""
         self._failed[model] = (self._clock(), error)
         self._others.pop(model, None)
         log.warning(
             "the stored vectors were made by the embedding model %s, which cannot be used (%s); until every passage "
-            "has a vector of %s, passages without one are found by their words alone",
+            "has a vector of %s, passages without one are found only by BM25",
             model,
             error,
             self.current.model,
@@ -91,8 +91,8 @@ class Models:
     async def for_questions(self, serving: Serving) -> Embedder:
         """Return the embedder to encode questions with.
 
-        That is the serving model. If it cannot be loaded, it is the configured one, of which some passages have vectors
-        already.
+        This is the serving model. If it cannot be loaded, it is the configured model, for which some passages already
+        have vectors.
         """
         try:
             return await self.load(serving.model or self.current.model)
@@ -100,7 +100,7 @@ class Models:
             return self.current
 
     async def for_passages(self, serving: Serving) -> list[Embedder]:
-        """Return the embedders that passages need vectors of, without those that cannot be loaded.
+        """Return the embedders whose vectors passages need, without those that cannot be loaded.
 
         If none can be loaded, returns the configured one.
         """

@@ -1,4 +1,4 @@
-"""Errors of the knowledge layer. Each message is one line for the user and says what to do.
+"""Errors of the knowledge layer. Every error has a one-line message for users that says what to do.
 
 KnowledgeError
 ├── SourceError      the source cannot be read at all: unknown path, unknown host, refused address
@@ -8,9 +8,14 @@ KnowledgeError
 
 from __future__ import annotations
 
+from knowledge.redaction import redact
+
 
 class KnowledgeError(Exception):
-    """The base of all errors of the knowledge layer; its message can be shown to users."""
+    """The base of all errors of the knowledge layer; its message can be shown to users and has no secrets."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class SourceError(KnowledgeError):

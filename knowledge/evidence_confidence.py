@@ -1,8 +1,8 @@
-"""Estimates how likely passages contain the answer to a question, with a small logistic model. Pure.
+"""Estimates how likely passages contain the answer to a question, with a small logistic model. Does no I/O.
 
-Its features come from one pass of the embedding model (cosines, and for each token of the question its best match among
-a passage's tokens) and from the words: which of the question's terms, names and numbers occur in one passage, and in
-one of its sentences.
+Some features come from one pass of the embedding model: cosines, and the best match of each of the question's tokens
+among a passage's tokens. The other features come from words: which of the question's terms, names and numbers occur in
+one passage, and in one of its sentences.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from knowledge.sentence_splitter import sentence_spans
 
 _FILE = "confidence.json"
 MAX_CHARS = 20_000
-"""Characters of a passage that are used."""
+"""Maximum number of characters of a passage that are used."""
 SPECIFIC_CHARS = 7
-"""A word of at least this length counts as much as a name or a number."""
+"""Minimum length of a word that counts as much as a name or a number."""
 
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w-]*|\b\w*\d\w*\b")
 
@@ -53,8 +53,9 @@ def matches(question: Vectors, signs: Signs) -> list[float]:
 
 
 WORD_FEATURES = ("covered", "covered_by_sentence", "pairs", "named", "unnamed")
-"""The largest share of the question's terms that one passage, and two adjacent sentences, cover; of its pairs of terms;
-of its names; and whether it has no names."""
+"""The largest share of the question's terms in one passage and in two adjacent sentences, of its pairs of terms, and of
+its names; and whether the question has no names.
+"""
 EMBEDDING_FEATURES = ("cosine", "cosine_mean", "matched", "matched_weakest")
 """The best cosine and the mean cosine; the best mean of the tokens' matches, and of the weakest third of them."""
 
@@ -110,8 +111,8 @@ class LogisticModel:
 class Weights:
     """Two models: ``meaning`` uses the words and ``embedding_model``, ``words`` uses the words alone.
 
-    Below ``threshold`` the passages do not contain the answer; below ``weak_below`` they may well not contain it.
-    Raises ValueError if the features do not match.
+    Below ``threshold``, the passages are taken not to contain the answer; below ``weak_below``, they probably do not
+    contain it. Raises ValueError if the features do not match.
     """
 
     embedding_model: str
@@ -175,7 +176,7 @@ def _covered(weights: Mapping[str, float], found: frozenset[str]) -> float:
 
 
 def _covered_by_sentence(weights: Mapping[str, float], text: str) -> float:
-    """Return the most that a sentence and the one after it cover together."""
+    """Return the largest share that a sentence and the next one cover together."""
     found = [_terms(text[start:end]) for start, end in sentence_spans(text)]
     return max(
         (_covered(weights, one | other) for one, other in zip(found, [*found[1:], frozenset()], strict=False)),

@@ -1,9 +1,9 @@
-"""Expands a follow-up question with terms and words of the earlier questions in its thread. Pure; uses no model.
+"""Expands a follow-up question with terms and words of the earlier questions in its thread.
 
-A follow-up leaves out what the thread has said already. BM25 also searches for terms of the earlier questions; each
-question weighs half as much as the one after it. The dense search uses the mean of two vectors: that of the question
-alone, and that of the question followed by the rarest earlier words. Rare words carry the subject of a thread, and
-the falling weights let an old subject fade.
+Uses no model and does no I/O. A follow-up question omits words that the thread already contains. BM25 also searches for
+terms of the earlier questions; each question weighs half as much as the one after it. The dense search uses the mean of
+two vectors: the vector of the question alone, and the vector of the question followed by the rarest earlier words. Rare
+words identify the subject of a thread, and the falling weights reduce the effect of old subjects.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FADING = 0.5
 MAX_TERMS = 10
 MAX_WORDS = 5
 MAX_EARLIER_QUESTIONS = 8
-"""Earlier questions that are used; those further back would weigh less than a hundredth."""
+"""Maximum number of earlier questions that are used. Older ones would weigh less than a hundredth."""
 MAX_CHARS = 2000
-"""Characters that are used of each earlier question."""
+"""Maximum number of characters of each earlier question that are used."""
 
 _WORD = re.compile(r"\w+")
 
@@ -54,7 +54,10 @@ def earlier_terms(earlier: Sequence[str]) -> set[str]:
 
 
 def expand(question: str, earlier: Sequence[str], idf: Mapping[str, float]) -> ExpandedQuery:
-    """Add the heaviest earlier terms and words to the question; terms without an idf occur in no document."""
+    """Add the earlier terms and words with the highest weights to the question.
+
+    Terms without an idf occur in no document.
+    """
     query = unexpanded(question)
     own_terms = query.terms.keys() | set(document_terms(question))
     weights: dict[str, float] = {}

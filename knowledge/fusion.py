@@ -1,4 +1,7 @@
-"""Fuses the ranked lists of dense and sparse search. Pure: candidates are (chunk number, score) pairs, best first."""
+"""Fuses the ranked lists of dense and sparse search. Candidates are (chunk number, score) pairs, best first.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ Fusion = Literal["convex", "rrf"]
 RRF_K = 60
 SQUARE_PER_POINT = 8.0
 BM25_PER_POINT = 4.5
-"""Together: a cosine four deviations above the mean of the corpus counts as much as nine points of BM25."""
+"""Weights of dense and sparse scores: a cosine four deviations above the corpus mean counts as much as nine points of
+BM25.
+"""
 DOCUMENT_SHARE = 0.5
 """The weight of the mean score of a chunk's document."""
 RERANK_WEIGHT = 0.6
@@ -46,11 +51,11 @@ def convex(
 ) -> dict[int, float]:
     """Return the weighted sum of the dense and sparse scores, each on a scale that does not depend on its list.
 
-    ``dense`` has a cosine for every candidate of either search. It counts by the square of its deviations above the
-    mean of the corpus, like the log-odds of a normal distribution; BM25 is a sum of log-odds already. So a search whose
-    best candidates hardly stand out decides little, and one that found something rare decides much.
-    ``limit`` is how many candidates the sparse search was asked for. If it returned that many, the others score as much
-    as its last candidate; if it returned fewer, they score 0.
+    ``dense`` has a cosine for every candidate of either search. The score is the square of its deviations above the
+    corpus mean, like the log-odds of a normal distribution; BM25 is already a sum of log-odds. So a search has little
+    influence if its best candidates hardly differ from the rest, and much if it found something rare. ``limit`` is the
+    number of candidates requested from the sparse search. If it returned that many, all other chunks get the score of
+    its last candidate; if it returned fewer, they get 0.
     """
     lexical = dict(sparse)
     unlisted = 0.0 if not lexical or (limit is not None and len(lexical) < limit) else min(lexical.values())
@@ -67,7 +72,7 @@ def convex(
 def add_document_scores(fused: Mapping[int, float], documents: Mapping[int, str]) -> dict[int, float]:
     """Add to each chunk's score a share of the mean score of all candidates of its document.
 
-    A document with several good candidates is more likely to be the right one.
+    A document with several good candidates is more likely to contain the answer.
     """
     scores: dict[str, list[float]] = defaultdict(list)
     for number, score in fused.items():

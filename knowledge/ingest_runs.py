@@ -20,7 +20,7 @@ from knowledge.types import Failure, IngestReport, Progress
 RunState = Literal["waiting", "running", "done", "stopped", "failed"]
 ACTIVE: tuple[RunState, ...] = ("waiting", "running")
 MAX_STORED_FAILURES = 50
-"""Failures that a stored report lists; the rows of the documents have all of them."""
+"""Maximum number of failures in a stored report. The rows of the documents have all failures."""
 UPLOAD_PART_BYTES = 4 * 2**20
 
 
@@ -28,9 +28,9 @@ UPLOAD_PART_BYTES = 4 * 2**20
 class Run:
     """A run over one source.
 
-    ``files`` says that the run was requested in the terminal and may read paths of the server. ``total`` is the number
-    of documents found so far, None if it is unknown. ``error`` says why the run failed or, while it waits, why it is
-    retried.
+    ``files`` is true if the run was requested in the terminal, so that it may read paths of the server. ``total`` is
+    the number of documents found so far, None if it is unknown. ``error`` says why the run failed or, while it waits,
+    why it is being retried.
     """
 
     id: str
@@ -152,9 +152,9 @@ _RECORD_PROGRESS = text("""
 
 
 async def record_progress(session: AsyncSession, *, tenant_id: str, run_id: str, at: Progress | None) -> bool:
-    """Mark the run as running and store its progress; return True if it has to stop.
+    """Mark the run as running and store its progress; return True if it must stop.
 
-    It has to stop if a user asked for that, or if it is no longer active.
+    It must stop if a user requested it, or if the run is no longer active.
     """
     stop_asked = await session.scalar(
         _RECORD_PROGRESS,
@@ -169,7 +169,7 @@ async def record_progress(session: AsyncSession, *, tenant_id: str, run_id: str,
     return stop_asked is not False
 
 
-# An ended run stays as it is.
+# A run that has already ended is not changed.
 _RETURN_TO_QUEUE = text("""
     UPDATE ingests SET state = 'waiting', error = :error, updated_at = now()
     WHERE tenant_id = :tenant AND id = :id AND state IN ('waiting', 'running')
@@ -177,11 +177,11 @@ _RETURN_TO_QUEUE = text("""
 
 
 async def return_to_queue(session: AsyncSession, *, tenant_id: str, run_id: str, error: str = "") -> None:
-    """Let the run wait again, because the process shuts down or ``error`` is temporary."""
+    """Mark the run as waiting again, because the process shuts down or ``error`` is temporary."""
     await session.execute(_RETURN_TO_QUEUE, {"tenant": tenant_id, "id": uuid.UUID(run_id), "error": error})
 
 
-# A run that ended already stays as it is.
+# A run that has already ended is not changed.
 _END_RUN = text("""
     UPDATE ingests SET state = :state, report = CAST(:report AS jsonb), error = :error, updated_at = now()
     WHERE tenant_id = :tenant AND id = :id AND state IN ('waiting', 'running')

@@ -1,7 +1,8 @@
 """Exports and erases one person's messages in the stored histories of chat channels.
 
 The memo of a channel month holds its messages as the platform sent them (``knowledge.sources.chat_channel``), so that
-the document can be built again without asking the platform. A message that is erased there is in no later version.
+the document can be built again without a request to the platform. A message erased from the memo is in no later version
+of the document.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _is_by(entry: Entry, user_id: str) -> bool:
 
 
 def _without_messages_by(post: dict[str, Any], user_id: str) -> dict[str, Any]:
-    """Return the message and its thread without what the person wrote. The key and time of the message are kept."""
+    """Return the message and its thread without the person's texts. The key and time of the message are kept."""
     entry = {} if _is_by(post["entry"], user_id) else post["entry"]
     return {**post, "entry": entry, "replies": [reply for reply in post["replies"] if not _is_by(reply, user_id)]}
 
@@ -94,7 +95,7 @@ _CLEAR_DOCUMENT = """
     SET memo = :memo, text = '', blocks = '[]', content_hash = '', recipe = ''
     WHERE tenant_id = :tenant AND id = :document
 """
-"""Empty hash and recipe make the next reading of the source build the document again."""
+"""Clears the hash and recipe, so that the next reading of the source builds the document again."""
 
 
 async def _clear_document(session: AsyncSession, tenant_id: str, number: uuid.UUID, memo: str) -> None:

@@ -1,8 +1,8 @@
-"""Scores how relevant each message of a conversation is to a question. Pure: the caller computes the vectors.
+"""Scores how relevant each message of a conversation is to a question. The caller computes the vectors. Does no I/O.
 
 Combines BM25 and cosine over single messages, both standardized. A message is short and often replies to the one before
-it, so each message shares a part of its score with its neighbors, and the best two messages around it in its exchange
-raise it. Author and date are part of the searched text. Messages of a time that the question names are raised.
+it. So each message shares a part of its score with its neighbors, and the two best messages in its exchange raise its
+score. Author and date are part of the searched text. Messages from a time that the question names get a higher score.
 """
 
 from __future__ import annotations
@@ -26,22 +26,24 @@ from knowledge.search_terms import document_terms, query_terms
 LEXICAL_SHARE = 0.35
 """The share of BM25 in the combined score."""
 NEIGHBOR_SHARE = 0.2
-"""The share of its score that a message gives to the one before it and to the one after it."""
+"""The share of a message's score that is added to the messages before and after it."""
 EXCHANGE_SHARE = 0.6
 """The share of the score of its exchange that a message gets."""
 EXCHANGE_RADIUS = 3
 """Messages before and after a message that count as its exchange; a longer exchange covers many subjects."""
 DATE_BONUS = 1.0
 AFTERWARDS_BONUS = 0.5
-"""In standard deviations: for a message of the time in question, and for one of the week after, when people report."""
+"""Added to the score, in standard deviations: for a message from the time in question, and for one from the week after,
+because people report later.
+"""
 AFTERWARDS = timedelta(days=7)
 MIN_COSINE = 0.3
-"""If no cosine reaches this, and no message shares a word or a date with the question, the question is unrelated."""
+"""If all cosines are below this and no message shares a word or date with the question, the question is unrelated."""
 UNRELATED = -1.0
 PAUSE = timedelta(hours=1)
-"""A silence of this length ends an exchange."""
+"""A pause of this length ends an exchange."""
 MAX_CHARS = 2000
-"""Characters of a message that are searched."""
+"""Maximum number of characters of a message that are searched."""
 
 Scores = npt.NDArray[np.float64]
 
@@ -71,8 +73,8 @@ def relevance(
     """Return one score per message, in standard deviations above the mean of the conversation.
 
     If the question is unrelated to the conversation, every score is UNRELATED. ``vectors`` are those of the messages'
-    lines, shape ``(messages, dimensions)``; without them the words alone decide. A message whose vector is all zeros
-    has none, and its cosine counts as the mean.
+    lines, shape ``(messages, dimensions)``; without them, only words count. An all-zero vector means that the message
+    has no vector; its cosine counts as the mean.
     """
     if not messages:
         return np.zeros(0)

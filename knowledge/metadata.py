@@ -1,4 +1,4 @@
-"""Names the metadata keys of a document, and parses its dates. Pure.
+"""Names the metadata keys of a document, and parses its dates. Does no I/O.
 
 ``format`` is the format that its bytes were parsed as (``pdf``, ``markdown``), ``author`` a name, ``language`` a code
 such as ``de``, and ``date`` the time it was written or last changed, in ISO 8601.

@@ -14,7 +14,7 @@ class MicroBatcher(Generic[Item, Result]):
     """Passes items to ``work`` in order, in batches of at most ``max_weight``, ``concurrency`` batches at a time.
 
     An item that weighs more forms a batch of its own. An error of ``work`` is raised to every item of its batch. There
-    is no waiting time: a batch is what came together while the batches before it were worked on.
+    is no waiting time: a batch consists of the items that arrived while earlier batches were processed.
     """
 
     def __init__(

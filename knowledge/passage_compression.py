@@ -1,8 +1,7 @@
-"""Shortens passages to the sentences that matter for a question. Pure; nothing is rewritten, offsets stay exact.
+"""Shortens passages to the sentences that matter for a question. Rewrites nothing, so offsets stay exact. Does no I/O.
 
-Code and tables are never shortened. A sentence scores by the question's terms in it and next to it, where rare terms
-count more, by its cosine to the question where that is known, and by the rank of its passage. All passages share one
-budget.
+Code and tables are never shortened. A sentence's score depends on the question's terms in it and next to it, where rare
+terms count more, on its cosine to the question if known, and on the rank of its passage. All passages share one budget.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ LEFT_OUT = " […] "
 NEIGHBOR_WEIGHT = 0.5
 """The weight of a neighbor's score for a sentence; that of the neighbor after it is half of that."""
 COVERAGE_WEIGHT = 0.5
-"""The weight of how much of the question the whole passage covers, for each of its sentences."""
+"""The weight, for each sentence, of the share of the question that its whole passage covers."""
 RANK_WEIGHT = 0.15
 """The weight of the passage's rank: the n-th passage gets the n-th part."""
 TYPICAL_TERMS = 40
-"""Sentences with more terms than this count less, those with fewer count more, as in BM25."""
+"""Reference length in terms: longer sentences count less and shorter ones more, as in BM25."""
 COSINE_WEIGHT = 0.05
 """The weight of each standard deviation that a sentence's cosine is above the mean of all."""
 REPETITION_PENALTY = 0.2
-"""What a sentence loses if the same words occurred before."""
+"""Subtracted from a sentence's score if the same words occurred before."""
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
 _ROWS = re.compile(r"(?:^(?:[ \t]*\||[^\n]*\S[ \t]+\|[ \t]+\S|[^\n\t]*\t).*(?:\n|\Z)){2,}", re.MULTILINE)
@@ -46,14 +45,14 @@ CODE_SHARE = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What is kept of a passage: ordered, half-open spans of its text."""
+    """The kept parts of a passage: ordered, half-open spans of its text."""
 
     passage: Passage
     spans: tuple[tuple[int, int], ...]
 
     @property
     def text(self) -> str:
-        """The kept text, with a mark wherever something between is left out."""
+        """The kept text, with a mark wherever text between two spans is left out."""
         shown, last = "", 0
         for start, end in self.spans:
             between = self.passage.text[last:start]
@@ -82,8 +81,8 @@ def compress(
 ) -> tuple[Extract, ...]:
     """Return the most relevant sentences, up to ``share`` of the size of all passages. Passages are given best first.
 
-    ``count`` measures a text, in characters or in the tokens of a model. The extracts keep the order of the passages;
-    a passage of which nothing is kept is left out. Tables and code are kept even if they alone exceed the share.
+    ``count`` measures a text, in characters or in the tokens of a model. The extracts keep the order of the passages.
+    Passages without any kept text are left out. Tables and code are kept even if they exceed the share by themselves.
     """
     units = [unit for index, passage in enumerate(passages) for unit in _units(index, passage.text)]
     for unit in units:
@@ -189,7 +188,7 @@ def _cosine(passage: Passage, unit: _Unit) -> float | None:
 
 
 def _repetitions(passages: Sequence[Passage], units: Sequence[_Unit]) -> list[bool]:
-    """Return for each unit whether the same words occurred before."""
+    """Return, for each unit, whether the same words occurred before."""
     seen: set[str] = set()
     repeated = []
     for unit in units:

@@ -1,4 +1,4 @@
-"""Merges found passages for the reader: removes duplicates and joins neighbors of one document. Pure."""
+"""Merges found passages: removes duplicates and joins neighboring passages of one document. Does no I/O."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ MAX_JOINED_CHARS = 6000
 
 
 def with_sentences(passage: Passage, cosines: Sequence[float]) -> Passage:
-    """Return the passage with its sentences; ``cosines`` has those of the sentences in order.
+    """Return the passage with its sentences; ``cosines`` has one cosine per sentence, in order.
 
-    If their number differs, the sentences were split by another rule, and the passage stays without them.
+    If the numbers differ, the stored sentences were split by another rule, and the passage is returned without
+    sentences.
     """
     indexed = indexed_text(passage.title, passage.heading, passage.text)
     offset = passage.start - (len(indexed) - len(passage.text))
@@ -33,7 +34,7 @@ def with_sentences(passage: Passage, cosines: Sequence[float]) -> Passage:
 
 
 def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
-    """Return the passages without those whose text, apart from white space and case, occurred before."""
+    """Return the passages without those whose text occurred before, ignoring white space and case."""
     seen: set[str] = set()
     kept = []
     for passage in passages:
@@ -47,8 +48,8 @@ def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
 def group_neighbors(passages: Sequence[Passage], k: int) -> list[list[Passage]]:
     """Return at most k groups of neighboring passages of one document, each in the order of the document.
 
-    The groups are ordered by their best passage. They contain all of the first k passages; a further passage only
-    starts a group of its own if grouping left room for one.
+    The groups are ordered by their best passage. They contain all of the first k passages. A later passage starts a new
+    group only if there are fewer than k groups.
     """
     groups: list[list[Passage]] = []
     for rank, passage in enumerate(passages):
@@ -64,7 +65,7 @@ def group_neighbors(passages: Sequence[Passage], k: int) -> list[list[Passage]]:
 
 
 def _merge_overlapping(groups: list[list[Passage]]) -> list[list[Passage]]:
-    """Merge groups that overlap by now; the merged group takes the rank of the better one."""
+    """Merge groups that have come to overlap. The merged group gets the rank of the better one."""
     separate: list[list[Passage]] = []
     for group in groups:
         merged = group

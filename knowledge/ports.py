@@ -52,7 +52,7 @@ class Embedder(Protocol):
     def max_tokens(self) -> int: ...
 
     def warm(self) -> None:
-        """Start to load the model in the background, if there is anything to load."""
+        """Start to load the model in the background, if it must be loaded."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the length of each text in the model's tokens, without special tokens."""
@@ -84,13 +84,13 @@ class Parses(Protocol):
 class Source(Protocol):
     """A place that documents come from. ``uri`` names the source and is its identity within the tenant.
 
-    ``fetch`` yields every document that it can read, and a Failure for each that it cannot. For a document among
-    ``known.documents`` it may yield Unchanged instead, if it finds out that nothing changed without reading it. It
-    raises SourceError only if the source as a whole cannot be read, or not to its end. The documents that it yielded
-    before are ingested then, and none is deleted.
+    ``fetch`` yields every document that it can read, and a Failure for each that it cannot. For a document in
+    ``known.documents`` it may yield Unchanged instead, if it can tell without reading the document that nothing
+    changed. It raises SourceError only if the source as a whole cannot be read, or cannot be read to its end. The
+    documents yielded before the error are ingested, and no document is deleted.
 
     ``count`` returns the number of documents found so far, or None if it is unknown. It is called before ``fetch``, in
-    a thread because it may walk through a folder, and again while ``fetch`` runs, when it may have grown.
+    a thread because it may walk through a folder, and again while ``fetch`` runs, when the number may have grown.
     """
 
     uri: str

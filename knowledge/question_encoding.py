@@ -1,4 +1,4 @@
-"""Encodes a question for the dense search, and keeps vectors that were computed before the search begins."""
+"""Encodes a question for the dense search, and caches vectors that were computed before the search."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from knowledge.followup_queries import ExpandedQuery
 from knowledge.ports import Embedder
 
 MAX_ENCODED_AHEAD = 64
-"""Questions that are kept encoded before their search begins. An answer from the cache needs no search."""
+"""Maximum number of encoded questions kept for a later search. A question answered from the cache is never searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuestion:
-    """A question, its vector, the number of its tokens, and their vectors where late interaction needs them."""
+    """A question, its vector, its number of tokens, and its token vectors if late interaction needs them."""
 
     question: str
     vector: Vector
@@ -27,9 +27,9 @@ class EncodedQuestion:
 
 
 class QuestionEncoder:
-    """Encodes questions with one embedder; ``with_tokens`` keeps the vectors of their tokens if the embedder has them.
+    """Encodes questions with one embedder; ``with_tokens`` keeps token vectors if the embedder provides them.
 
-    Raises EmbeddingError where a question cannot be encoded.
+    Raises EmbeddingError if a question cannot be encoded.
     """
 
     def __init__(self, embedder: Embedder, *, with_tokens: bool) -> None:
@@ -47,8 +47,8 @@ class QuestionEncoder:
     async def encode(self, query: ExpandedQuery) -> EncodedQuestion:
         """Encode the question.
 
-        If the query has words of earlier questions, the vector is the mean of those with and without these words. The
-        reranker still reads the question alone.
+        If the query contains words of earlier questions, the vector is the mean of the vectors with and without these
+        words. The reranker reads only the question itself.
         """
         alone = self._ahead.pop(query.question, None)
         if not query.words:

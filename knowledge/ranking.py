@@ -25,11 +25,11 @@ from knowledge.types import Legs, Passage, Scope
 from knowledge.vector_search import cosine_spread, nearest_chunks
 
 CANDIDATES = 100
-"""Chunks that the dense and the sparse search return each."""
+"""Number of chunks that the dense and the sparse search each return."""
 RERANKED = 20
-"""Chunks that a cross-encoder scores."""
+"""Number of chunks that a cross-encoder scores."""
 RERANKED_LATE = 50
-"""Chunks that late interaction scores. Their tokens are stored, so more chunks cost little."""
+"""Number of chunks that late interaction scores. Their token signs are stored, so more chunks cost little."""
 
 Scores = list[tuple[int, float]]
 """Numbers of chunks with their scores, best first."""
@@ -55,8 +55,8 @@ class StageTimer:
 class Ranking:
     """The ranked chunks of every stage, and the passages in their final order.
 
-    ``searched`` is the text that was searched for, and ``sentences`` has the cosines of the sentences of each chunk in
-    ``final`` whose sentence vectors are stored.
+    ``searched`` is the text that was searched for. ``sentences`` has the cosines of the sentences of each chunk in
+    ``final`` with stored sentence vectors.
     """
 
     dense: Scores
@@ -75,9 +75,10 @@ class Ranking:
 
 
 class Ranker:
-    """Ranks the chunks of a scope for a question. Raises EmbeddingError where the question cannot be encoded.
+    """Ranks the chunks of a scope for a question. Raises EmbeddingError if the question cannot be encoded.
 
-    ``candidates`` is how many chunks each search returns, and ``reranked`` how many of the fused ones are reranked.
+    ``candidates`` is the number of chunks that each search returns; ``reranked`` is the number of fused chunks to
+    rerank.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Ranker:
         self._reranked = reranked or (RERANKED_LATE if isinstance(reranker, LateInteraction) else RERANKED)
 
     async def rank(self, question: str, scope: Scope, *, least: int = 5, earlier: Sequence[str] = ()) -> Ranking:
-        """Return the ranking of every stage, with at least ``least`` passages if there are so many."""
+        """Return the ranking of every stage, with at least ``least`` passages if that many are found."""
         timer = StageTimer()
         with timer.stage("total"):
             with timer.stage("embed"):
@@ -134,7 +135,7 @@ class Ranker:
         )
 
     async def _expand(self, question: str, earlier: Sequence[str], scope: Scope) -> ExpandedQuery:
-        """Add what the earlier questions of the thread contribute to the question."""
+        """Expand the question with terms and words of the thread's earlier questions."""
         terms = followup_queries.earlier_terms(earlier)
         if not terms:
             return followup_queries.unexpanded(question)
@@ -227,7 +228,7 @@ class Ranker:
     ) -> float:
         """Return how likely the passages contain the answer.
 
-        Uses the words and the embedding model where the question's token vectors are there, else the words alone.
+        Uses the words and, if the question's token vectors are available, the embedding model.
         """
         weights = evidence_confidence.shipped()
         tokens = None

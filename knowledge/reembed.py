@@ -21,7 +21,7 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class ReembedProgress:
-    """How many of ``total`` chunks have a vector of ``next_model``; ``model`` serves until all have."""
+    """The number of ``total`` chunks with a vector of ``next_model``; ``model`` serves until all chunks have one."""
 
     model: str
     next_model: str
@@ -37,7 +37,7 @@ _INDEXED_TEXT = "CASE header WHEN '' THEN text ELSE header || E'\\n' || text END
 
 
 async def read_progress(session: AsyncSession, tenant_id: str) -> ReembedProgress | None:
-    """Return how far the change of the embedding model is; None if none is under way."""
+    """Return the progress of the change to another embedding model; None if no change is in progress."""
     serving = await serving_model.read(session, tenant_id)
     if serving.model is None or serving.next_model is None:
         return None
@@ -69,9 +69,9 @@ async def reembed(
 ) -> int:
     """Compute the missing vectors of the configured model, let it serve, and delete the vectors of other models.
 
-    Chunks without sentence vectors get those too, if the model makes them. Returns how many chunks were embedded.
+    Chunks without sentence vectors get these too, if the model provides them. Returns how many chunks were embedded.
     The old model serves until the last chunk is done. Each batch has a transaction of its own, so that an interrupted
-    run continues where it stopped. Does nothing if another process has started since with another model.
+    run continues where it stopped. Does nothing if another process with another model has started in the meantime.
     ``on_chunks`` receives the number of chunks done so far. Raises EmbeddingError.
     """
     done = 0
@@ -95,7 +95,7 @@ async def embed_next_batch(sessions: Sessions, embedder: Embedder, tenant_id: st
 
 
 async def embed_missing_sentences(sessions: Sessions, embedder: Embedder, tenant_id: str) -> int:
-    """Embed again the chunks that were embedded before sentence vectors and token signs were stored.
+    """Embed chunks again that were embedded before sentence vectors and token signs were introduced.
 
     Returns how many chunks were embedded. Raises EmbeddingError.
     """
@@ -109,7 +109,10 @@ async def embed_missing_sentences(sessions: Sessions, embedder: Embedder, tenant
 
 
 async def switch_if_complete(sessions: Sessions, tenant_id: str, model: str) -> bool:
-    """Switch to the model if it is the next one, and delete the vectors of others; False while it lacks vectors."""
+    """Switch to the model if it is the next one, and delete other models' vectors.
+
+    Return False while vectors are missing.
+    """
     async with sessions(tenant_id) as session:
         serving = await serving_model.read(session, tenant_id)
         if serving.models(model)[-1] != model:
@@ -123,7 +126,7 @@ async def switch_if_complete(sessions: Sessions, tenant_id: str, model: str) -> 
 
 
 async def _embed(sessions: Sessions, embedder: Embedder, tenant_id: str, batch: list[tuple[int, str]]) -> None:
-    """Encode and store chunks; the lock keeps them from being deleted meanwhile."""
+    """Encode and store chunks. The lock prevents their deletion during this."""
     embedded, _ = await encode_passages(embedder, [body for _, body in batch])
     numbers = [number for number, _ in batch]
     async with sessions(tenant_id) as session:

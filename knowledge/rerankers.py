@@ -30,8 +30,8 @@ LATE_INTERACTION = "late-interaction"
 class LateInteraction:
     """Scores a passage by the best match of each token of the question among the passage's tokens, averaged (MaxSim).
 
-    The tokens of passages are signs only, 48 bytes per token of a 384-dimensional model. They are stored with the
-    chunk, so only the question has to be encoded.
+    Only the signs of a passage's token vectors are used: 48 bytes per token for a 384-dimensional model. They are
+    stored with the chunk, so only the question must be encoded.
     """
 
     name = LATE_INTERACTION
@@ -64,7 +64,7 @@ class LateInteraction:
 def max_sim(query: Vectors, passages: Sequence[Signs]) -> list[float]:
     """Return for each passage the mean over the query's tokens of the highest cosine to any of its tokens.
 
-    A token of a passage counts as the unit vector of its signs.
+    Each passage token is represented by the unit vector of its signs.
     """
     scores = []
     for signs in passages:

@@ -26,7 +26,7 @@ class Retriever:
     """Finds passages with hybrid search: dense and sparse search, fusion, reranking, and merging of neighbors.
 
     Implements the engine's ``Search``. Questions are encoded with the model that serves the tenant; ``models`` opens it
-    if ``embedder`` is another one. Raises EmbeddingError where the question cannot be encoded.
+    if ``embedder`` is another one. Raises EmbeddingError if the question cannot be encoded.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Retriever:
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         """Return the k best passages of the scope; none if the query is empty or there are no documents.
 
-        ``earlier`` are the earlier questions of the thread, oldest first; they complete a follow-up question.
+        ``earlier`` are the earlier questions of the thread, oldest first. They add context to a follow-up question.
         """
         if not query.strip():
             return Found((), {"total": 0.0}, 0.0, await self.version(scope.tenant_id))
@@ -104,13 +104,13 @@ class Retriever:
         return self._embedder.model
 
     async def encode_ahead(self, query: str) -> list[float]:
-        """Return the query's vector before the search, which then does not compute it again."""
+        """Return the query's vector before the search, and cache it for the search."""
         return [float(value) for value in await self._ranker.encoder.encode_ahead(query)]
 
     async def rank(self, query: str, scope: Scope, *, least: int = 5, earlier: Sequence[str] = ()) -> Ranking:
         """Return the ranking of every stage, with at least ``least`` passages in ``final`` if there are so many.
 
-        The ranking is repeated if it turns out that another model serves the tenant by now.
+        If another model serves the tenant by the end of the ranking, the ranking is repeated.
         """
         ranker = self._rankers_by_tenant.get(scope.tenant_id, self._ranker)
         while True:

@@ -44,6 +44,8 @@ knowledge_state = Table(
 )
 
 # chunking and refresh_seconds are the source's own; NULL if it follows the setting. memo is its last mark.
+# added_by is the id of the person who added it; NULL means that only admins replace it. upload_name is the URI of an
+# upload as its name was given, which differs from uri if the name was taken.
 sources = Table(
     "sources",
     metadata,
@@ -56,6 +58,8 @@ sources = Table(
     Column("memo", Text, nullable=False, server_default=""),
     Column("chunking", Text),
     Column("refresh_seconds", Integer),
+    Column("added_by", Text),
+    Column("upload_name", Text),
     UniqueConstraint("tenant_id", "audience", "uri", name="sources_identity"),
 )
 

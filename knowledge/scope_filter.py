@@ -31,7 +31,7 @@ _CHUNKS_OF_SCOPE = """
     WHERE chunks.tenant_id = :tenant AND chunks.audience = ANY(:audiences)
 """
 
-# Postgres compares with an empty text by its length alone, so no text is read.
+# Postgres compares a text with the empty text by its length only, so it reads no text.
 _COUNT_DOCUMENTS = """
     SELECT count(*)
     FROM documents
@@ -51,7 +51,7 @@ async def count_documents(session: AsyncSession, scope: Scope) -> int:
 
 
 def passing_chunks(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """Return a condition on ``chunk_id`` that starts with AND, and its values; empty for the filter that passes all.
+    """Return a condition on ``chunk_id`` that starts with AND, and its values; empty if every document passes.
 
     The statement must already have the parameters ``:tenant`` and ``:audiences``.
     """

@@ -1,8 +1,8 @@
-"""Extracts the terms that BM25 counts: stemmed words without stop words, and parts of identifiers. Pure.
+"""Extracts the terms that BM25 counts: stemmed words without stop words, and parts of identifiers. Does no I/O.
 
 The rules are the same for documents and queries, except that queries leave out question words. An identifier such as
-``parse_config`` or ``HttpClient`` is indexed as a whole and by its parts. A change of the rules makes the stored
-postings stale, so change ``VERSION`` with it.
+``parse_config`` or ``HttpClient`` is indexed as a whole and by its parts. Stored postings depend on the rules, so
+change ``VERSION`` with every change of the rules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Splits text into sentences. Pure. Offsets are in characters of the given text."""
+"""Splits text into sentences. Does no I/O. Offsets are in characters of the given text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and changes which embedding model serves a tenant, and which model is to replace it.
+"""Reads and changes which embedding model serves a tenant, and which model will replace it.
 
 While the vectors of the next model are computed, the old model serves, because it has vectors of all chunks. Documents
 that are added meanwhile get vectors of both. The switch is an update of one row, made once no vector of the next model
@@ -13,26 +13,26 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 MODEL_TABLES = ("sentence_vectors", "token_signs", "embeddings")
-"""The tables that store what a model computed for a chunk."""
+"""The tables that store the vectors that a model computed for a chunk."""
 DELETED_PER_TRANSACTION = 5000
-"""Rows of old models that one transaction deletes from each table."""
+"""Maximum number of rows of old models that one transaction deletes from each table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The models of a tenant. ``model`` is None if none was recorded yet; the configured one serves then."""
+    """The models of a tenant. ``model`` is None if no model was recorded yet; then the configured one serves."""
 
     model: str | None = None
     next_model: str | None = None
 
     def models(self, configured: str) -> tuple[str, ...]:
-        """Return the models that every chunk needs a vector of, the serving one first."""
+        """Return the models for which every chunk needs a vector, the serving one first."""
         serving = self.model or configured
         return (serving,) if self.next_model in (None, serving) else (serving, str(self.next_model))
 
 
 def choose_models(before: Serving, configured: str, most_used: str | None) -> Serving:
-    """Return the tenant's models after a process with the model ``configured`` started. Pure.
+    """Return the tenant's models after a process with the model ``configured`` started. Does no I/O.
 
     The process that started last decides. ``most_used`` is the model of most of the stored vectors, for a tenant whose
     model was never recorded.
@@ -108,7 +108,7 @@ async def has_other_vectors(session: AsyncSession, tenant_id: str, model: str) -
 
 
 async def delete_other_vectors(session: AsyncSession, tenant_id: str, model: str) -> int:
-    """Delete a batch of what other models computed; return the number of rows, 0 if there are none left."""
+    """Delete a batch of other models' vectors. Return the number of deleted rows, 0 if none are left."""
     deleted = 0
     for table in MODEL_TABLES:
         rows = await session.scalars(

@@ -1,4 +1,4 @@
-"""Reads and writes the rows of sources: settings, refresh times, marks, and which of their documents are known.
+"""Reads and writes the rows of sources: settings, refresh times, marks, and the known documents.
 
 Every function runs inside its caller's transaction and tenant.
 """
@@ -58,19 +58,37 @@ async def upsert_source(
 
 # An existing source keeps its row.
 _ADD_SOURCE = text("""
-    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at)
-    VALUES (:tenant, :id, :uri, :kind, :audience, :now)
+    INSERT INTO sources (tenant_id, id, uri, kind, audience, fetched_at, added_by)
+    VALUES (:tenant, :id, :uri, :kind, :audience, :now, :by)
     ON CONFLICT (tenant_id, audience, uri) DO NOTHING
 """)
 
 
 async def find_or_add_source(
-    session: AsyncSession, *, tenant_id: str, uri: str, kind: str, audience: str, now: datetime
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    uri: str,
+    kind: str,
+    audience: str,
+    now: datetime,
+    added_by: str | None = None,
 ) -> str:
-    """Return the id of the source, and add the source if it does not exist; ``fetched_at`` of an existing one stays."""
+    """Return the id of the source, and add the source if it does not exist. An existing one stays as it is.
+
+    For uploads of people, see ``knowledge.upload_records``.
+    """
     await session.execute(
         _ADD_SOURCE,
-        {"tenant": tenant_id, "id": uuid.uuid4(), "uri": uri, "kind": kind, "audience": audience, "now": now},
+        {
+            "tenant": tenant_id,
+            "id": uuid.uuid4(),
+            "uri": uri,
+            "kind": kind,
+            "audience": audience,
+            "now": now,
+            "by": added_by,
+        },
     )
     return str(
         await session.scalar(
@@ -155,7 +173,7 @@ _DUE_SOURCES = text("""
 async def due_for_refresh(
     session: AsyncSession, tenant_id: str, *, now: datetime, every_seconds: int
 ) -> list[tuple[str, bool]]:
-    """Return the id of each source whose refresh is due and not requested yet, and whether its interval is its own.
+    """Return the id of each source with a due refresh that is not requested yet, and whether it has its own interval.
 
     ``every_seconds`` applies to sources without an interval of their own; 0 means never. Uploads are never due.
     """
@@ -164,7 +182,7 @@ async def due_for_refresh(
 
 
 async def set_refresh(session: AsyncSession, *, tenant_id: str, source_id: str, seconds: int | None) -> None:
-    """Set the source's own refresh interval; 0 means never, None lets it follow the setting."""
+    """Set the source's own refresh interval. 0 means never; None means that the setting applies."""
     await session.execute(
         text("UPDATE sources SET refresh_seconds = :seconds WHERE tenant_id = :tenant AND id = :id"),
         {"tenant": tenant_id, "id": uuid.UUID(source_id), "seconds": seconds},

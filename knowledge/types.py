@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
+from knowledge.redaction import redact
+
 TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""
 
@@ -19,7 +21,7 @@ ChunkingMethod = Literal["fixed", "sentence-window", "semantic", "packed"]
 
 
 def place(title: str, heading: tuple[str, ...], page: int | None = None) -> str:
-    """Return where a part of a document is, for display: title, headings and page."""
+    """Return the place of a part of a document, for display: title, headings and page."""
     path = heading[1:] if heading[:1] == (title,) else heading
     return " › ".join((title, *path)) + (f", page {page}" if page else "")
 
@@ -42,7 +44,7 @@ class Filter:
     until: datetime | None = None
 
     def __and__(self, other: Filter) -> Filter:
-        """Return the filter that lets pass what passes both."""
+        """Return the filter that passes the documents that pass both filters."""
         return Filter(
             _prefixes(self.sources, other.sources),
             _same(self.kinds, other.kinds),
@@ -55,7 +57,7 @@ class Filter:
 
 
 def _prefixes(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return the prefixes of what starts with one of each: the longer of each pair if it starts with the shorter."""
+    """Return the prefixes of names that match both tuples: from each pair, the longer if it starts with the shorter."""
     if one is None or other is None:
         return other if one is None else one
     pairs = ((a, b) if len(a) >= len(b) else (b, a) for a in one for b in other)
@@ -141,7 +143,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """When a document was read last, and the metadata that the source gave with it."""
+    """The time when a document was last read, and the metadata that the source provided."""
 
     fetched_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -153,7 +155,7 @@ async def _no_memo(_: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored of a source: its complete documents, by name. Only these may be reported as Unchanged.
+    """The stored state of a source: its complete documents, by name. Only these may be reported as Unchanged.
 
     ``memo`` returns the ``Fetched.memo`` of a document. ``mark`` is the last Mark; it is empty if any document of the
     source is missing from ``documents``.
@@ -210,7 +212,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """The score of a passage in each stage of the search; None if the stage did not score it."""
+    """The score of a passage in each stage of the search; None if a stage did not score it."""
 
     dense: float | None = None
     sparse: float | None = None
@@ -259,7 +261,7 @@ class Found:
 
     ``confidence``, 0 to 1, says how likely the passages contain the answer.
     ``knowledge_version`` grows with every change of the tenant's documents.
-    ``embedding_model`` and ``embedding_tokens`` say what it cost to encode the query.
+    ``embedding_model`` and ``embedding_tokens`` are for the cost of encoding the query.
     ``searched`` is the text that was searched for: the question and the words added from the thread.
     """
 
@@ -273,7 +275,7 @@ class Found:
     decline_below: float = 0.1
     """Below this confidence, the passages do not contain the answer."""
     weak_below: float = 0.0
-    """Below this confidence, they may well not contain it."""
+    """Below this confidence, the passages probably do not contain the answer."""
     documents: int = 0
     """The number of documents searched; counted only if the passages do not contain the answer."""
 
@@ -285,6 +287,10 @@ class Failure:
     source: str
     error: str
 
+    def __post_init__(self) -> None:
+        """Remove secrets, which a server may have repeated in its error."""
+        object.__setattr__(self, "error", redact(self.error))
+
 
 Item = Fetched | Unchanged | Failure | Mark
 """What a source yields."""
@@ -294,7 +300,7 @@ Item = Fetched | Unchanged | Failure | Mark
 class IngestReport:
     """The result of an ingestion. ``documents`` counts those that were stored or have not changed.
 
-    ``stopped`` says that a user stopped it before everything was read; documents stored until then stay.
+    ``stopped`` is true if a user stopped it before everything was read; documents stored until then stay.
     """
 
     documents: int

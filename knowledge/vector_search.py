@@ -1,7 +1,7 @@
 """Dense search: finds the chunks of a scope whose vectors are nearest to a question's vector.
 
-Tenant, audience and filter are part of the search itself. The planner prefers the HNSW index even where a filter leaves
-few rows, and the index then loses most of them. So scopes with few vectors are scanned exactly.
+Tenant, audience and filter are part of the search itself. The planner prefers the HNSW index even if a filter leaves
+few rows, and the index then misses most of them. So scopes with few vectors are scanned exactly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INDEXED_DIMENSIONS = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
 """The dimensions for which the migrations create an HNSW index."""
 EF_SEARCH = 200
 SAMPLE_SIZE = 256
-"""Chunks from which the spread of cosines is estimated."""
+"""Number of sampled chunks from which the spread of cosines is estimated."""
 
 # The settings last until the end of the transaction. Relaxed order is enough: the result is sorted afterwards.
 _CONFIGURE_HNSW = text("""
@@ -48,7 +48,7 @@ async def nearest_chunks(
 async def scan_exactly(
     session: AsyncSession, vector: Vector, scope: Scope, k: int, *, model: str
 ) -> list[tuple[int, float]]:
-    """Return what ``nearest_chunks`` does by comparing every vector of the scope: exact, but slow for many vectors."""
+    """Like ``nearest_chunks``, but compares every vector of the scope: exact, but slow for many vectors."""
     return await _run_search(session, _exact_search_sql(scope), _values(vector, scope, k, model))
 
 

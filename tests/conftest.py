@@ -88,7 +88,7 @@ def database_url(embedded: EmbeddedServer, postgres: str, template: str) -> Iter
 
 
 @pytest.fixture
-def admin_database_url(embedded: EmbeddedServer, database_url: str) -> str:
+def admin_url(embedded: EmbeddedServer, database_url: str) -> str:
     """Return the URL of the same database for the superuser, who sees the rows of every tenant."""
     return _with_database(embedded.admin_url, make_url(database_url).database or "")
 

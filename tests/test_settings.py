@@ -66,6 +66,57 @@ def test_home_decides_the_tenant_of_a_workspace(
     assert load().tenant_of(workspace, alone=alone) == tenant
 
 
+LONG_TOKEN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"PARLEY_WEB_TOKEN": "short"}, "PARLEY_WEB_TOKEN: shorter than 16 characters; create one with: openssl"),
+        ({"PARLEY_WEB_URL": "parley.example"}, "PARLEY_WEB_URL: not a web address"),
+        ({"PARLEY_WEB_URL": "https://parley.example/../x"}, "PARLEY_WEB_URL: not a web address"),
+        ({"PARLEY_WEB_URL": "https://parley.example/?x=1"}, "PARLEY_WEB_URL: not a web address"),
+        ({"PARLEY_WEB_URL": "https://user@parley.example"}, "PARLEY_WEB_URL: not a web address"),
+        ({"PARLEY_OIDC_ISSUER": "https://login.example"}, "also set PARLEY_OIDC_CLIENT_ID and .* and PARLEY_WEB_URL"),
+        ({"PARLEY_OIDC_SCOPES": "profile"}, "the scope openid is missing"),
+        ({"PARLEY_WEB_PROXY_HEADER": "X-User"}, "PARLEY_WEB_PROXY_HEADER needs PARLEY_WEB_TRUSTED_PROXIES"),
+        ({"PARLEY_WEB_PROXY_HEADER": "X User"}, "PARLEY_WEB_PROXY_HEADER: not the name of a header"),
+        ({"PARLEY_WEB_PROXY_GROUPS_HEADER": "X-Groups"}, "needs PARLEY_WEB_PROXY_HEADER"),
+        ({"PARLEY_WEB_TRUSTED_PROXIES": "10.0.0.0/24,proxy"}, "proxy is not an address or network"),
+        (
+            {"PARLEY_WEB_PROXY_HEADER": "X-User", "PARLEY_WEB_TRUSTED_PROXIES": "10.0.0.1"},
+            "also set PARLEY_WEB_ADMIN_GROUPS or PARLEY_WEB_MEMBER_GROUPS",
+        ),
+        (
+            {
+                "PARLEY_WEB_PROXY_HEADER": "X-User",
+                "PARLEY_WEB_TRUSTED_PROXIES": "10.0.0.1",
+                "PARLEY_WEB_ADMIN_GROUPS": "*",
+            },
+            "PARLEY_WEB_ADMIN_GROUPS cannot be \\*",
+        ),
+    ],
+)
+def test_a_wrong_sign_in_setting_gets_one_line(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], problem: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=problem) as error:
+        load()
+    assert "\n" not in str(error.value)
+
+
+def test_each_kind_of_sign_in_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load().has_web_sign_in
+    assert load(web_token=LONG_TOKEN).has_web_sign_in
+    monkeypatch.setenv("PARLEY_WEB_PROXY_HEADER", "X-User")
+    monkeypatch.setenv("PARLEY_WEB_TRUSTED_PROXIES", "10.0.0.0/24, ::1")
+    monkeypatch.setenv("PARLEY_WEB_MEMBER_GROUPS", "*")
+    assert load().has_web_sign_in
+    assert load().web_trusted_proxies == ("10.0.0.0/24", "::1")
+
+
 @pytest.mark.parametrize("entry", ["*", "10.1.*.evil", "wiki.*", "http://wiki.corp", "10.0.0.0/99", "wiki.corp:80"])
 def test_bad_entry_of_hosts_to_fetch_stops_the_start(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     monkeypatch.setenv("PARLEY_FETCH_ALLOW", f"wiki.corp, {entry}")

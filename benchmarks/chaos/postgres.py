@@ -1,4 +1,4 @@
-"""A Postgres that can be stopped the hard way and started again, at the same address."""
+"""A PostgreSQL server that can be crashed and started again at the same address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONNECTIONS = 300
 
 @dataclass
 class Postgres:
-    """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was away."""
+    """A running server with its data folder. ``outages`` are the spans (monotonic) in which it was down."""
 
     url: str
     admin_url: str
@@ -45,7 +45,7 @@ class Postgres:
         await asyncio.to_thread(self.server.ensure_running)
 
     def stop(self) -> None:
-        """Stop it for good."""
+        """Stop it permanently."""
         self.server.stop()
 
 

@@ -11,6 +11,7 @@ import click
 from bot.cli import user_messages
 from bot.cli.command_runtime import json_option, print_json, with_app
 from bot.errors import ParleyError, UsageError
+from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Incoming
 from bot.types.turns import Outcome
 
@@ -26,7 +27,7 @@ user_option = click.option(
     default=USER,
     show_default=True,
     metavar="ID",
-    help="Id of the asker. Budgets and costs are counted by it.",
+    help="ID of the asker, to whom tokens and costs are charged.",
 )
 
 
@@ -120,7 +121,11 @@ async def _repeat(app: App, turn_id: str | None, user: str, *, strong: bool) -> 
     if turn_id is None:
         raise UsageError(user_messages.NOTHING_ASKED)
     turn = await app.dispatcher.repeat(
-        turn_id, console.author(user), tenant_id=LOCAL_TENANT, wish="strong" if strong else None
+        turn_id,
+        console.author(user),
+        tenant_id=LOCAL_TENANT,
+        wish="strong" if strong else None,
+        audience=MEMBERS,
     )
     return await app.dispatcher.start(turn, console.Terminal())
 

@@ -51,7 +51,7 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
 
 
 async def _limits(database: Database, configured: Settings, tenant: str) -> dict[str, Any]:
-    """Return the default limits and the limits that were set; None is no limit."""
+    """Return the default limits and the limits that were set. None means no limit."""
     from bot.store import budget_counters
 
     async with database.tenant(tenant) as session:
@@ -65,7 +65,7 @@ async def _limits(database: Database, configured: Settings, tenant: str) -> dict
 
 
 async def _usage_today(stores: Stores, tenant: str, subject: str) -> dict[str, Any]:
-    """Return a subject's usage today and its limit; a limit of None is no limit. Raises UsageError for a role."""
+    """Return a subject's usage today and its limit; None means no limit. Raises UsageError for a role."""
     from bot.types.conversation import Author
 
     kind, _, name = subject.partition(":")
@@ -97,7 +97,7 @@ def _limit(tokens: int) -> int | None:
 @tenant_option
 @json_option
 def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
-    """Limit SUBJECT to TOKENS a day.
+    """Set how many TOKENS SUBJECT may use per day.
 
     SUBJECT is a user's id, channel:ID, role:admin, role:member, * for every user without a limit of their own,
     channel:* for every channel without a limit of its own, or tenant for all together.

@@ -20,6 +20,7 @@ import click
 from bot.cli import user_messages
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
+from knowledge.redaction import RedactingFilter, redact
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -30,7 +31,7 @@ Result = TypeVar("Result")
 GC_THRESHOLDS = (50_000, 20, 50)
 """Thresholds of the garbage collector; Python's defaults are 700, 10 and 10.
 
-A collection stops the process, and takes longer the more the process has loaded.
+A collection stops the process, and it takes longer if more modules are loaded.
 """
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -124,7 +125,7 @@ def print_json(document: object) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """Return an error as one line for the user; of a group of errors, the first."""
+    """Return an error as one line for the user. In a group of errors, only the first counts."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     line = " ".join(for_operator(error).split())
@@ -133,7 +134,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ParleyError | KnowledgeError) and line:
         return line
     logging.getLogger("bot").debug("unexpected error", exc_info=error)
-    return user_messages.unexpected_error(type(error).__name__, line)
+    return user_messages.unexpected_error(type(error).__name__, redact(line))
 
 
 def _jsonable(value: object) -> object:
@@ -144,6 +145,8 @@ def _set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactingFilter())
     for name in (
         "httpx2",
         "httpcore2",
@@ -158,7 +161,7 @@ def _set_up_logging(level: str) -> None:
     ):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ("discord.client", "discord.state", "bot.platforms.slack.app.bolt"):
-        # Their warnings are about intended behavior: no voice, no guild list for a token check, a client passed in.
+        # These loggers warn about intended behavior: no voice, no guild list for a token check, a client passed in.
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

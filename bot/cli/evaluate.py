@@ -41,7 +41,7 @@ def retrieval(data: Path, as_json: bool) -> None:
 @click.option("--data", type=_FILE, required=True, help="JSONL file with prompt, strong_correct and weak_correct.")
 @json_option
 def routing(data: Path, as_json: bool) -> None:
-    """Measure the local router: answer quality at each share of calls to the strong model."""
+    """Measure the answer quality that the local router reaches at each share of calls to the strong model."""
     from bot.engine.routing.weights import shipped
     from bot.evals import routing as evals
     from knowledge.embedders import build_embedder
@@ -94,7 +94,7 @@ def followups(data: Path, with_model: bool, as_json: bool) -> None:
 @click.option("--data", type=_FILE, required=True, help="JSONL file with a, b and same.")
 @json_option
 def cache(data: Path, as_json: bool) -> None:
-    """Measure the answer cache: its hits, and how many of them answer another question."""
+    """Measure how often the answer cache hits, and how many hits answer another question."""
     from bot.evals import cache as evals
     from knowledge.embedders import build_embedder
 

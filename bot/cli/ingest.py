@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.option(
     "--audience",
     metavar="tenant|CHANNEL",
-    help="Who can ask about the documents: 'tenant' for everyone, or the id of a channel for its members.  "
-    "[default: tenant; the history of a channel stays with its members]",
+    help="Who can ask about the documents: 'tenant' for everyone, or the ID of a channel for its members.  "
+    "[default: tenant; for the history of a channel, its members]",
 )
 @click.option(
     "--chunking",
@@ -53,12 +53,13 @@ class OpenedSources:
     def open(self, app: App, spec: str, audience: str | None, tenant: str) -> None:
         """Open the source that ``spec`` names, or record why it cannot be opened."""
         from knowledge.errors import KnowledgeError
+        from knowledge.redaction import redact
 
         try:
             source = app.services.open_source(spec, files=True, tenant_id=tenant)
             self.opened.append((source, audience or _default_audience(source)))
         except KnowledgeError as error:
-            self.failed.append(Failure(spec, str(error)))
+            self.failed.append(Failure(redact(spec), str(error)))
 
 
 async def _ingest(

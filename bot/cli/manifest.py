@@ -1,4 +1,4 @@
-"""The ``parley manifest`` commands: print what a platform needs to set up the bot."""
+"""The ``parley manifest`` commands: print the app manifest that sets up the bot on a platform."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,12 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import json_option, print_json, tenant_option, with_database
+from bot.errors import UsageError
 
 if TYPE_CHECKING:
     from bot.store.session import Database
 
-user_option = click.option("--user", required=True, metavar="ID", help="The user's id on their platform.")
+user_option = click.option("--user", required=True, metavar="ID", help="The user's ID on their platform.")
 
 
 @click.command()
@@ -29,13 +31,29 @@ def export(user: str, tenant: str, as_json: bool) -> None:
 
 @click.command()
 @user_option
+@click.option(
+    "--documents",
+    type=click.Choice(["delete", "keep"]),
+    help="What becomes of the documents that the user uploaded: delete them, or keep them for the admins.",
+)
 @tenant_option
 @json_option
-def erase(user: str, tenant: str, as_json: bool) -> None:
+def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
     """Erase a user's data. Cost records are kept, anonymized."""
     from bot.store import privacy
 
-    counts = _with_session(tenant, lambda session: privacy.erase(session, tenant_id=tenant, user_id=user))
+    def run(choice: Any) -> Any:
+        return _with_session(
+            tenant, lambda session: privacy.erase(session, tenant_id=tenant, user_id=user, documents=choice)
+        )
+
+    try:
+        counts = run(documents)
+    except privacy.UndecidedDocuments as undecided:
+        if as_json or not sys.stdin.isatty():
+            raise UsageError(user_messages.undecided_documents(user, undecided.count)) from None
+        delete = click.confirm(user_messages.delete_documents(user, undecided.count))
+        counts = run("delete" if delete else "keep")
     if as_json:
         print_json({"user": user, "erased": counts})
     else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bot.app import App
 
 LINE_SECONDS = 1.0
-"""Interval between two lines of progress where stderr is not a terminal, for example in a log."""
+"""Seconds between two progress lines if stderr is not a terminal, for example if it is a log file."""
 
 
 def bars() -> Progress:
@@ -71,7 +71,7 @@ class Steps:
         self._progress.stop()
 
     async def ingest_sample(self, app: App) -> None:
-        """Ingest the sample handbook. Unchanged documents cost nothing."""
+        """Ingest the sample handbook. Unchanged documents are skipped."""
         from knowledge.sources import open_source
 
         step = self.begin(user_messages.ADDING_SAMPLE, None)

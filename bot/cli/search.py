@@ -39,15 +39,18 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
             "languages",
             multiple=True,
             metavar="CODE",
-            help="Only documents that declare this language: de, en-us.",
+            help="Only documents in this language, as their metadata says: de, en-us.",
         ),
         click.option(
-            "--author", "authors", multiple=True, metavar="NAME", help="Only documents that name exactly this author."
+            "--author", "authors", multiple=True, metavar="NAME", help="Only documents whose author is exactly NAME."
         ),
         click.option(
-            "--since", type=click.DateTime(), metavar="DATE", help="Only documents of this day or later: 2026-11-30."
+            "--since",
+            type=click.DateTime(),
+            metavar="DATE",
+            help="Only documents dated on this day or later: 2026-11-30.",
         ),
-        click.option("--until", type=click.DateTime(), metavar="DATE", help="Only documents from before this day."),
+        click.option("--until", type=click.DateTime(), metavar="DATE", help="Only documents dated before this day."),
     )
     for option in reversed(options):
         command = option(command)
@@ -72,7 +75,7 @@ def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, 
     default=TENANT_AUDIENCE,
     show_default=True,
     metavar="tenant|CHANNEL",
-    help="Search as everyone ('tenant') or as a member of the channel with this id.",
+    help="Search as everyone ('tenant') or as a member of the channel with this ID.",
 )
 @filter_options
 @tenant_option

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Part = Callable[["App"], Coroutine[Any, Any, None]]
 
 host_option = click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address that the playground listens on."
+    "--host",
+    metavar="ADDRESS",
+    help="Address that the playground listens on.  [default: PARLEY_WEB_HOST, or 127.0.0.1]",
 )
 port_option = click.option(
     "--port",
@@ -38,9 +40,10 @@ port_option = click.option(
 @host_option
 @port_option
 @click.option("--sample", is_flag=True, help="Add the sample handbook first.")
-def up(host: str, port: int, sample: bool) -> None:
+def up(host: str | None, port: int, sample: bool) -> None:
     """Run the browser playground, the worker and every platform that has a token."""
-    _run_until_stopped(_up(settings(), host, port, sample))
+    loaded = settings()
+    _run_until_stopped(_up(loaded, _checked_host(loaded, host), port, sample))
 
 
 @click.command()
@@ -64,9 +67,10 @@ def discord() -> None:
 @click.command()
 @host_option
 @port_option
-def web(host: str, port: int) -> None:
+def web(host: str | None, port: int) -> None:
     """Run only the browser playground."""
-    _run_until_stopped(_serve(settings(), [_web(host, port)]))
+    loaded = settings()
+    _run_until_stopped(_serve(loaded, [_web(_checked_host(loaded, host), port)]))
 
 
 @click.command()
@@ -75,8 +79,17 @@ def worker() -> None:
     _run_until_stopped(_serve(settings(), [_worker]))
 
 
+def _checked_host(loaded: Settings, host: str | None) -> str:
+    """Return the address to listen on. Raises ConfigError if it needs a sign-in, before the database is opened."""
+    from bot.platforms.web.sign_in.access import require_sign_in
+
+    host = host or loaded.web_host
+    require_sign_in(loaded, host)
+    return host
+
+
 def _run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Run until Ctrl-C or SIGTERM. This is the normal end, so the exit status is 0."""
+    """Run until Ctrl-C or SIGTERM. Both are a normal end, so the exit status is 0."""
     try:
         run(work)
     except KeyboardInterrupt:
@@ -97,7 +110,7 @@ async def _up(loaded: Settings, host: str, port: int, sample: bool) -> None:
 
 
 def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Part:
-    """Return what runs between the opening of the app and the start of its parts."""
+    """Return the function to run after the app is open and before its parts start."""
 
     async def prepare(app: App) -> None:
         steps.end(database_step)
@@ -109,7 +122,7 @@ def _prepare(steps: Steps, database_step: TaskID, sample: bool) -> Part:
 
 
 async def _serve(loaded: Settings, parts: list[Part], before: Part | None = None) -> None:
-    """Run the parts of the app at the same time, after ``before`` has ended."""
+    """Run the parts of the app concurrently, after ``before`` has ended."""
     from bot.app import open_app
 
     async with open_app(loaded, warm=True) as app:
@@ -154,7 +167,7 @@ async def _worker(app: App) -> None:
 
 
 def _announcing(line: str) -> asyncio.Event:
-    """Return an event that prints ``line`` when it is set."""
+    """Return an event; setting it prints ``line``."""
 
     class Announcing(asyncio.Event):
         def set(self) -> None:

@@ -41,7 +41,7 @@ def chat_intro(thread: str) -> str:
 
 
 def unknown_answer(turn_id: str) -> str:
-    return f"No answer has the id {turn_id}. 'parley ask --json' prints the id as turn_id."
+    return f"No answer has the ID {turn_id}. 'parley ask --json' prints the ID as turn_id."
 
 
 # --- documents
@@ -73,6 +73,19 @@ def written(path: object) -> str:
 
 def erased(user: str, counts: Mapping[str, int]) -> str:
     return f"Erased the data of {user}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def undecided_documents(user: str, count: int) -> str:
+    documents = "1 document" if count == 1 else f"{count} documents"
+    return (
+        f"{user} uploaded {documents}. Add --documents delete to erase them too, or --documents keep to hand them to "
+        "the admins. Nothing was erased yet."
+    )
+
+
+def delete_documents(user: str, count: int) -> str:
+    documents = "1 document" if count == 1 else f"{count} documents"
+    return f"{user} uploaded {documents}. Delete them too? If not, they are handed to the admins."
 
 
 # --- evaluation

@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, Command] = {command.name: command for command in (*_ALL, 
 
 _NAME = re.compile(r"[a-z][\w-]{1,31}")
 _USAGE_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
-"""A word in a usage that the arguments may begin with."""
+"""Matches a word in a usage text with which the arguments may begin."""
 _WITHOUT_ARGUMENTS = frozenset(("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory"))
 """Commands that a mention can consist of without arguments."""
 _DOCUMENT_WORDS = frozenset(("show", "set", "list", "delete", "refresh", "export", "erase"))

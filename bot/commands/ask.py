@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -63,7 +63,8 @@ async def run(context: Context, line: str) -> Reply:
     )
     assert turn is not None
     outcome = await services.dispatcher.start(turn, NullSurface())
-    return Reply(text_of(outcome, line), shareable=outcome.refused is None, turn_id=outcome.turn_id)
+    links = _links(outcome.citations, line, outcome.trace)
+    return Reply(text_of(outcome, line), shareable=outcome.refused is None, turn_id=outcome.turn_id, links=links)
 
 
 @asynccontextmanager
@@ -72,7 +73,7 @@ async def sharing(
 ) -> AsyncIterator[Reply]:
     """Yield a private answer as a reply for the channel; the body posts it. ``audience`` reads the channel now.
 
-    Across all processes, an answer is shared once. If the body fails, the answer can be shared again.
+    An answer can be shared only once, whichever process handles the request. If the body fails, it can be shared again.
     Raises NotAllowed, UsageError.
     """
     async with services.database.tenant(tenant_id) as session:
@@ -119,25 +120,31 @@ def _shared(row: Any, by: Author) -> Reply:
         raise NotAllowed(user_messages.ASKER_SHARES)
     citations = [Citation(**{**stored, "heading": tuple(stored["heading"])}) for stored in row.citations]
     question = sanitize(row.question, frozenset())
-    text = _with_sources(row.answer, citations, row.question)
-    return Reply(f"{by.name} asked: {question}\n\n{text}", private=False)
+    links = _links(citations, row.question, row.trace)
+    text = _with_sources(row.answer, citations, links)
+    return Reply(f"{by.name} asked: {question}\n\n{text}", private=False, links=links)
 
 
 def text_of(outcome: Outcome, question: str = "") -> str:
     """Return an answer with its sources as one sanitized text."""
     if outcome.refused is not None:
         return outcome.refused
-    return _with_sources(outcome.answer, outcome.citations, question)
+    return _with_sources(outcome.answer, outcome.citations, _links(outcome.citations, question, outcome.trace))
 
 
-def _with_sources(answer: str, citations: Sequence[Citation], question: str) -> str:
-    allowed = urls_in(question, *(citation.quote for citation in citations))
+def _links(citations: Sequence[Citation], question: str, trace: Mapping[str, Any]) -> frozenset[str]:
+    """Return the addresses that may be links in a private answer with its sources."""
+    quotes = (citation.quote for citation in citations)
+    return urls_in(question, *quotes, *map(link, citations)) | frozenset(trace.get("links", ()))
+
+
+def _with_sources(answer: str, citations: Sequence[Citation], allowed: frozenset[str]) -> str:
     sources = "\n".join(f"[{citation.n}] {_linked(citation)}" for citation in citations)
-    return f"{sanitize(answer, allowed)}\n\n{sanitize(sources, urls_in(*map(link, citations)))}".strip()
+    return sanitize(f"{sanitize(answer, allowed)}\n\n{sources}".strip(), allowed)
 
 
 def _linked(citation: Citation) -> str:
-    """Return the place of a source, as a link if it has an address."""
+    """Return the title and place of a source, as a link if the source has an address."""
     place, address = as_plain_text(citation.place).replace("[", "(").replace("]", ")"), link(citation)
     return f"[{place}]({address})" if address else place
 

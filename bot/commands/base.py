@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from bot.commands import csv_export
 from bot.types.audience import UNCHECKED, Audience
 from bot.types.conversation import Attachment, Author, Platform
 from knowledge.types import audiences
@@ -27,11 +26,7 @@ class Table:
 
     def csv(self) -> bytes:
         """Return the table as CSV, header first."""
-        out = io.StringIO()
-        writer = csv.writer(out)
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-        return out.getvalue().encode()
+        return csv_export.text(self.columns, self.rows).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +42,9 @@ class File:
 class Reply:
     """The reply of a command.
 
-    Only the user sees a ``private`` reply (ephemeral message, DM). The user may share a ``shareable`` reply with the
-    channel afterwards.
+    ``text`` is Markdown that may quote anybody: documents, names, questions, errors. The platform sanitizes it when it
+    is shown; only its addresses in ``links`` become links (see ``urls_in``). Only the user sees a ``private`` reply
+    (ephemeral message, DM). The user may share a ``shareable`` reply with the channel afterwards.
     """
 
     text: str
@@ -58,6 +54,7 @@ class Reply:
     shareable: bool = False
     turn_id: str = ""
     """The turn that this reply answers; empty if it answers no question."""
+    links: frozenset[str] = frozenset()
 
 
 class OnUpdate(Protocol):

@@ -11,7 +11,7 @@ from bot.commands import help_text, user_messages
 from bot.commands.answer_access import find_answer
 from bot.commands.base import Command, Context, Reply
 from bot.engine.display.citation_links import as_plain_text, link
-from bot.engine.display.output_filter import sanitize, urls_in
+from bot.engine.display.output_filter import urls_in
 from bot.errors import UsageError
 from bot.store import turns
 from bot.types.display import Citation
@@ -26,7 +26,7 @@ MIN_CONTEXT_CHARS, MAX_CONTEXT_CHARS = 60, 300
 _HEADING = re.compile(r"(?m)^#{1,6}[ \t].*$")
 
 POLLS, POLL_SECONDS = 8, 0.25
-"""How often, and how many seconds apart, to check whether the answer has been stored."""
+"""Number of checks whether the answer has been stored, and seconds between two checks."""
 
 
 async def run(context: Context, line: str) -> Reply:
@@ -46,7 +46,7 @@ def shown(citations: Sequence[Citation], texts: Mapping[str, str]) -> Reply:
     available = (MAX_EXCERPT_CHARS // len(citations) - longest_quote) // 2
     context_chars = max(MIN_CONTEXT_CHARS, min(MAX_CONTEXT_CHARS, available))
     excerpts = [_excerpt(citation, texts.get(citation.document_id), context_chars) for citation in citations]
-    return Reply(sanitize("\n\n".join(excerpts), urls_in(*map(link, citations))))
+    return Reply("\n\n".join(excerpts), links=urls_in(*map(link, citations)))
 
 
 async def _wait_until_stored(context: Context, line: str) -> Any:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 
-from bot.commands import arguments, help_text, user_messages
+from bot.commands import arguments, csv_export, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.matching import upper_bound
 from bot.errors import NotAllowed, UsageError
@@ -59,7 +57,7 @@ async def make_report(context: Context, period: str, by: Dimension) -> CostRepor
 
 
 def dollars(row: CostRow) -> str:
-    """Return the known cost, with the number of calls whose price is unknown."""
+    """Return the cost in dollars, with the number of calls whose price is unknown."""
     amount = f"{row.cost_usd:.4f}"
     return f"{amount} + {row.unknown_calls} unknown" if row.unknown_calls else amount
 
@@ -79,7 +77,7 @@ def summary(costs: CostReport) -> str:
 
 
 def reuse(tally: Tally) -> str:
-    """Return how cached answers to reworded questions did; empty if there were none."""
+    """Return how many reworded questions got a cached answer, and how many got a wrong one; empty without any."""
     if not tally.hits and not tally.sampled:
         return ""
     text = f"Cached answers to reworded questions: {tally.hits}, rejected by users: {tally.wrong}."
@@ -116,12 +114,8 @@ def table_of(costs: CostReport, by: Dimension) -> Table:
 
 def csv_text(costs: CostReport) -> str:
     """Return the rows and their total as CSV, header first."""
-    out = io.StringIO()
     lines = [row.as_json() for row in (*costs.rows, costs.total)]
-    writer = csv.DictWriter(out, fieldnames=list(lines[0]))
-    writer.writeheader()
-    writer.writerows(lines)
-    return out.getvalue()
+    return csv_export.text(list(lines[0]), [list(line.values()) for line in lines])
 
 
 def _csv(costs: CostReport, by: Dimension) -> File:

@@ -10,6 +10,7 @@ from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Cell, Command, Context, Reply, Table
 from bot.commands.ingest import follow_runs
 from bot.engine import user_messages as engine_messages
+from bot.engine.display.output_filter import urls_in
 from bot.errors import NotAllowed, UsageError
 from bot.ingestion import RequestedRun
 from bot.store.session import Database
@@ -23,7 +24,7 @@ COLUMNS = ("id", "title", "source", "chunks", "audience", "age", "state")
 
 
 async def run(context: Context, line: str) -> Reply:
-    """List, show, delete or refresh documents. Members see the documents of their channel; only admins delete."""
+    """List, show, delete or refresh documents. Members see the documents of their channel, and delete their own."""
     match arguments.words(line):
         case [] | ["list"]:
             return await _list(context, "")
@@ -129,14 +130,15 @@ async def _list(context: Context, matching: str) -> Reply:
 async def _show(context: Context, document_id: str) -> Reply:
     found = await _readable(context, document_id)
     text = found.text[:SHOWN_CHARS] + (" […]" if len(found.text) > SHOWN_CHARS else "")
-    return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}")
+    return Reply(f"**{found.row.title}**\n{found.row.source}\n\n{text}", links=urls_in(found.row.source))
 
 
 async def _delete(context: Context, document_id: str) -> Reply:
-    if not context.author.is_admin:
-        raise NotAllowed(user_messages.DELETE_ADMIN)
     found = await _readable(context, document_id)
     async with context.services.database.tenant(context.tenant_id) as session:
+        (source,) = await document_catalog.sources(session, context.tenant_id, document_id=document_id)
+        if source.added_by != context.author.id and not context.author.is_admin:
+            raise NotAllowed(user_messages.DELETE_ADMIN)
         await document_catalog.delete(session, context.tenant_id, document_id)
     return Reply(user_messages.deleted(found.row.title))
 

@@ -11,7 +11,7 @@ ASK_SUMMARY = "Ask a question; only you see the answer"
 ASK_USAGE = "QUESTION"
 
 INGEST_SUMMARY = "Add documents from web addresses, files or channels"
-INGEST_USAGE = "[--here] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop [mine]"
+INGEST_USAGE = "[--here | --tenant] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop [mine]"
 
 DOCS_SUMMARY = "List, show, delete and refresh documents"
 DOCS_USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
@@ -45,6 +45,6 @@ ADMIN_USAGE = (
 )
 
 PRIVACY_SUMMARY = "Show, export or erase the data stored about you"
-PRIVACY_USAGE = "[export | erase me]"
+PRIVACY_USAGE = "[export | erase me [delete | keep]]"
 
 HELP_SUMMARY = "Show this help"

@@ -15,14 +15,15 @@ from knowledge import ingest_runs
 from knowledge.errors import KnowledgeError
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
+from knowledge.redaction import redact
 from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 
 POLLS_WITHOUT_PROGRESS = 3
-"""Show no progress for the first polls, which take less than a second: most uploads end before."""
+"""Number of polls, less than a second in all, before progress is shown. Most uploads end earlier."""
 ID_PREFIX_CHARS = 8
 MAX_NAMED_RUNS = 8
-"""A button's id holds 80 characters, so at most this many id prefixes."""
+"""Most run id prefixes in one button's id, which has at most 80 characters."""
 MINE = "mine"
 
 _CHANNEL_MENTION = re.compile(r"<#(\w+)(?:\|[^>]*)?>")
@@ -33,7 +34,8 @@ _RUN_ID_PREFIX = re.compile(rf"[0-9a-f-]{{{ID_PREFIX_CHARS},36}}")
 async def run(context: Context, line: str) -> Reply:
     """Ingest every address, attachment and channel that is named. A source that fails does not stop the others.
 
-    ``--here`` limits the documents to this channel; ``--tenant`` opens a channel's history to everyone.
+    ``--here`` limits the documents to this channel, ``--tenant`` opens them to everyone. Without either, an admin's
+    documents are for everyone and a member's for this channel, unless PARLEY_TENANT_DOCUMENTS lets members decide.
     """
     words = arguments.words(line)
     if words and words[0].lower() == "stop" and not context.attachments:
@@ -44,16 +46,29 @@ async def run(context: Context, line: str) -> Reply:
         raise UsageError(ingest_user_messages.nothing_given())
     channels = {spec: channel_id for spec in words if (channel_id := mentioned_channel(spec, context.platform))}
     sources, failed = await _sources(context, [spec for spec in words if spec not in channels])
+    if sources and _only_admins_open(context):
+        if for_everyone:
+            raise NotAllowed(ingest_user_messages.TENANT_DOCUMENTS_ADMIN)
+        here = True
     wanted = [(source, context.channel_id if here else TENANT_AUDIENCE) for source in sources]
     wanted += [await _channel_history(context, channel_id, for_everyone) for channel_id in channels.values()]
     requested = [
         await context.services.ingestion.begin(
-            context.tenant_id, source, audience=audience, asked_by=context.author.id, files=False
+            context.tenant_id,
+            source,
+            audience=audience,
+            asked_by=context.author.id,
+            replaces_others=context.author.is_admin,
         )
         for source, audience in wanted
     ]
     audience = _describe_audience(context, {audience for _, audience in wanted})
     return await follow_runs(context, requested, failed, here=here, audience=audience)
+
+
+def _only_admins_open(context: Context) -> bool:
+    """Return whether the user may add documents for their channel only."""
+    return not context.author.is_admin and context.services.settings.tenant_documents == "admins"
 
 
 def mentioned_channel(spec: str, platform: Platform) -> str:
@@ -65,7 +80,7 @@ def mentioned_channel(spec: str, platform: Platform) -> str:
 
 
 async def _channel_history(context: Context, channel_id: str, for_everyone: bool) -> tuple[Source, str]:
-    """Return the history of a channel and its audience: the channel's members, or everyone if an admin says so."""
+    """Return the history of a channel and its audience: the channel's members, or everyone if an admin asks for it."""
     if context.channels is None:
         raise UsageError(ingest_user_messages.NO_CHANNELS)
     channel = await context.channels.readable(channel_id, context.author)
@@ -89,8 +104,8 @@ async def follow_runs(
 ) -> Reply:
     """Show the progress of ingestion runs until they end, and return the result.
 
-    Runs that somebody else started earlier are only named, not followed. ``failed`` are sources that could not be
-    opened. ``audience`` says who can ask; by default everyone, or with ``here`` the people in the channel.
+    Runs that another person started are only named, not followed. ``failed`` are sources that could not be opened.
+    ``audience`` says who can ask; by default everyone, or with ``here`` the people in the channel.
     """
     report = IngestReport(0, 0, 0, (), 0.0)
     ids = [request.run.id for request in requested if request.new]
@@ -148,7 +163,7 @@ async def _sources(context: Context, specs: list[str]) -> tuple[list[Source], li
             address = spec.strip("<>").split("|")[0]
             sources.append(services.open_source(address, files=False, channels=False))
         except KnowledgeError as error:
-            failed.append(Failure(spec, str(error)))
+            failed.append(Failure(redact(spec), str(error)))
     for attachment in context.attachments:
         if attachment.size > services.max_file_bytes:
             failed.append(Failure(attachment.name, ingest_user_messages.too_large(services.settings.max_file_mb)))

@@ -19,7 +19,7 @@ NOTHING_TO_INGEST = "There is nothing to add."
 NOT_RUNNING = "That ingestion has already ended, so there is nothing to stop."
 THIS_CHANNEL = "People in this channel"
 THAT_CHANNEL = "People in that channel"
-MIXED_AUDIENCES = "People in each channel, and everyone for the other sources,"
+MIXED_AUDIENCES = "People in each channel (about its history) and everyone (about the other sources)"
 _EVERYONE = "Everyone in this workspace"
 
 
@@ -29,6 +29,11 @@ def nothing_given() -> str:
 
 def open_channel_admin(channel: str) -> str:
     return f"Only an admin can open #{channel} to the whole workspace. Leave out --tenant."
+
+
+TENANT_DOCUMENTS_ADMIN = (
+    "Only an admin can add documents for everyone. Leave out --tenant to add them for this channel, or ask an admin."
+)
 
 
 def private_channel(channel: str) -> str:
@@ -48,7 +53,7 @@ def too_large(megabytes: int) -> str:
 
 
 def nothing_to_stop(own: bool) -> str:
-    return f"Nothing{' of yours' if own else ''} is being added, so there is nothing to stop."
+    return f"{'You are not adding anything' if own else 'Nothing is being added'}, so there is nothing to stop."
 
 
 def stopping(uris: Sequence[str]) -> str:

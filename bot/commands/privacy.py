@@ -20,12 +20,25 @@ async def run(context: Context, line: str) -> Reply:
         case ["export"]:
             data = json.dumps(await _exported(context), ensure_ascii=False, indent=2, default=str).encode()
             return Reply(user_messages.PRIVACY_EXPORTED, file=File("parley.json", data, "application/json"))
+        case ["erase"]:
+            raise UsageError(user_messages.ERASE_NEEDS)
         case ["erase", "me"]:
-            async with context.services.database.tenant(context.tenant_id) as session:
-                erased = await privacy.erase(session, tenant_id=context.tenant_id, user_id=context.author.id)
-            return Reply(user_messages.erased(erased["turns"]))
+            return await _erase(context, None)
+        case ["erase", "me", "delete" | "keep" as documents]:
+            return await _erase(context, "delete" if documents == "delete" else "keep")
         case _:
             raise UsageError(user_messages.wrong_usage("privacy", help_text.PRIVACY_USAGE))
+
+
+async def _erase(context: Context, documents: privacy.DocumentsChoice | None) -> Reply:
+    try:
+        async with context.services.database.tenant(context.tenant_id) as session:
+            erased = await privacy.erase(
+                session, tenant_id=context.tenant_id, user_id=context.author.id, documents=documents
+            )
+    except privacy.UndecidedDocuments as undecided:
+        raise UsageError(user_messages.undecided_documents(undecided.count)) from None
+    return Reply(user_messages.erased(erased["turns"]))
 
 
 async def _exported(context: Context) -> dict[str, list[object]]:

@@ -18,9 +18,16 @@ from bot.store.job_queue import Queue
 from bot.store.session import Database
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.embedding_models import Models
+from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
+from knowledge.redaction import has_credentials
 from knowledge.sources import OpenChannel, open_source
+
+CREDENTIALS_IN_ADDRESS = (
+    "An address with a name or password in it cannot be added, because addresses are stored and shown as sources. "
+    "Leave them out of the address."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ class Services:
         ``files`` allows paths on this machine. ``channels`` allows the history of chat channels, which is read with the
         tenant's own token. Raises SourceError.
         """
+        if has_credentials(spec):
+            raise SourceError(CREDENTIALS_IN_ADDRESS)
         return open_source(
             spec,
             fetch_allow=self.settings.fetch_allow,

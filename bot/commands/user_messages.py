@@ -1,7 +1,7 @@
 """Text that the slash commands show to users: replies and errors.
 
-The summaries and arguments of the commands are in ``help_text``. The text about ingestion, which the command line
-prints too, is in ``ingest_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their
+The summaries and arguments of the commands are in ``help_text``. Text about ingestion, which the command line prints
+too, is in ``ingest_user_messages``. The trace of ``/why`` and the summary of ``/costs`` are laid out next to their
 figures.
 """
 
@@ -60,7 +60,9 @@ def not_a_number(text: str, wanted: str) -> str:
 
 # --- admin
 
-ADMIN_SETTINGS = "Settings for the whole workspace. /settings shows this channel, /budget list shows the limits."
+ADMIN_SETTINGS = (
+    "Settings for the whole workspace. See also /settings for this channel and /budget list for the limits."
+)
 ADMIN_COLUMNS = ("setting", "value")
 DEFAULT_PAUSE_NOTE = "An admin has paused me. Ask again later."
 RESUMED = "I answer questions again."
@@ -71,7 +73,7 @@ MODELS = (
 
 
 def workspace_tier(tier: Tier | None) -> str:
-    return f"{_tier(tier)} from now on, except in channels that set a tier of their own."
+    return f"{_tier(tier)} from now on, except in channels with their own tier."
 
 
 def _tier(tier: Tier | None) -> str:
@@ -94,7 +96,7 @@ def not_granted(person: str) -> str:
 
 
 def paused(note: str) -> str:
-    return f"I answer no questions until /admin resume. People who ask see this note: {note}"
+    return f"I do not answer questions until an admin writes /admin resume. Askers see this note: {note}"
 
 
 def note_too_long(limit: int) -> str:
@@ -116,11 +118,11 @@ OTHER_CHANNEL = "That answer was given in another channel. Use the command there
 
 
 def which_answer(name: str) -> str:
-    return f"Which answer? Use this command in the answer's thread, or write /{name} with the id of the answer."
+    return f"Which answer? Use this command in the answer's thread, or write /{name} with the ID of the answer."
 
 
 def unknown_answer(turn_id: str) -> str:
-    return f"No answer has the id “{turn_id}”. The id is in the answer's trace or under its buttons."
+    return f"No answer has the ID “{turn_id}”. /why shows the ID of an answer in its first line."
 
 
 STILL_WRITING = "That answer is still being written. Look again when it is done."
@@ -141,7 +143,7 @@ _OWNERS: Mapping[BudgetOwner, str] = {"channel": "This channel has", "tenant": "
 
 
 def unknown_role(role: str) -> str:
-    return f"There is no {role}. Write role:admin or role:member."
+    return f"“{role}” is not a role. Write role:admin or role:member."
 
 
 def own_budget(states: Sequence[BudgetState], now: datetime) -> str:
@@ -171,7 +173,7 @@ def daily_limit(tokens: int) -> str:
 
 
 def default_limits(*, person: int, channel: int, team: int) -> str:
-    """Return the default limits in tokens a day; 0 is no limit."""
+    """Return the default limits in tokens per day; 0 means no limit."""
     limits = (("a person", person), ("a channel", channel), ("the whole team", team))
     listed = "; ".join(f"{subject}: {daily_limit(tokens or UNLIMITED)}" for subject, tokens in limits)
     return f"Defaults: {listed}. The limits below take precedence."
@@ -180,7 +182,7 @@ def default_limits(*, person: int, channel: int, team: int) -> str:
 def limit_changed(subject: str, tokens: int | None) -> str:
     """Return what changed; ``tokens`` is None if the subject has the default again."""
     if tokens is None:
-        return f"{subject}: the default again."
+        return f"{subject} has the default limit again."
     allowed = "any number of tokens" if tokens >= UNLIMITED else f"{tokens:,} tokens"
     return f"{subject} may use {allowed} a day from now on."
 
@@ -193,7 +195,7 @@ COSTS_ADMIN = "Only an admin can see costs. Write /budget to see your own tokens
 
 NO_DOCUMENTS = "No documents yet. Add some with /ingest."
 REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
-DELETE_ADMIN = "Only an admin can delete documents."
+DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
 
 def documents(count: int, more: bool) -> str:
@@ -211,11 +213,11 @@ def deleted(title: str) -> str:
 
 
 def unknown_document(document_id: str) -> str:
-    return f"There is no document {document_id} in this channel's documents."
+    return f"No document in this channel has the ID {document_id}. /docs lists the documents."
 
 
 def uploaded_source(uri: str) -> str:
-    return f"{uri} was uploaded, so it cannot be fetched again. Upload it again instead."
+    return f"{uri} was uploaded, so it cannot be fetched again. Upload the file again."
 
 
 def skipped_uploads(count: int) -> str:
@@ -225,7 +227,7 @@ def skipped_uploads(count: int) -> str:
 def refresh_interval(uri: str, period: str, seconds: int | None) -> str:
     """Return how often a source is refreshed; ``seconds`` is None for the default and 0 for never."""
     if seconds is None:
-        return f"{uri} is refreshed as often as PARLEY_REFRESH_HOURS says."
+        return f"{uri} is refreshed at the default interval (PARLEY_REFRESH_HOURS)."
     return f"{uri} is refreshed every {period}." if seconds else f"{uri} is not refreshed automatically."
 
 
@@ -235,21 +237,21 @@ MEMORY_COLUMNS = ("#", "kind", "fact", "author", "when", "said in turn")
 MEMORY_SUMMARY_HEADING = "**Summary so far**"
 MEMORY_IN_THREAD = "Use this command in a thread. Each thread has its own memory."
 MEMORY_EMPTY = (
-    "I remember nothing here beyond the messages themselves. "
-    "To have something remembered, say “remember that …”, “we decided …”, “I prefer …” or “call me …”."
+    "I remember no facts from this thread. "
+    "To have me remember a fact, write “remember that …”, “we decided …”, “I prefer …” or “call me …”."
 )
-MEMORY_NOT_YOURS = "Only the person who said that, or an admin, can have it forgotten."
+MEMORY_NOT_YOURS = "Only the person who stated this fact, or an admin, can delete it."
 
 
 def forgotten(count: int, others: int) -> str:
-    """Return what was forgotten; ``others`` facts stay because other people stated them."""
-    kept = f" Kept: {number(others, 'fact')} of other people; only they or an admin can delete them." if others else ""
-    return f"Forgotten: {number(count, 'fact')}.{kept} The messages stay in the thread; delete them there as well."
+    """Return how many facts were deleted; ``others`` is the number kept because other people stated them."""
+    kept = f" Kept {number(others, 'fact')} of other people; only they or an admin can delete those." if others else ""
+    return f"Deleted {number(count, 'fact')}.{kept} The messages stay in the thread; delete them there too if you want."
 
 
-def unknown_fact(number: str, count: int) -> str:
-    existing = f"There are {count}." if count else "Nothing is remembered."
-    return f"There is no fact {number} here. {existing} /memory shows the facts with their numbers."
+def unknown_fact(index: str, count: int) -> str:
+    existing = f"This thread has {number(count, 'fact')}." if count else "This thread has no facts."
+    return f"There is no fact {index} here. {existing} /memory shows the facts with their numbers."
 
 
 def remembered(count: int) -> str:
@@ -258,13 +260,26 @@ def remembered(count: int) -> str:
 
 # --- privacy
 
-PRIVACY_EXPORTED = "This file holds all data stored about you."
+PRIVACY_EXPORTED = "This file contains all data stored about you."
 
 
 def stored_data(questions: int, ratings: int, calls: int) -> str:
     return (
         f"Stored about you: {questions} questions with their answers, {ratings} ratings and {calls} cost records. "
         "`/privacy export` sends you the data, `/privacy erase me` erases it. Cost records are kept, anonymized."
+    )
+
+
+ERASE_NEEDS = (
+    "Write `/privacy erase me` to erase the data stored about you. If you uploaded documents, write "
+    "`/privacy erase me delete` to delete them too, or `/privacy erase me keep` to hand them to the admins."
+)
+
+
+def undecided_documents(count: int) -> str:
+    return (
+        f"You uploaded {number(count, 'document')}. Write `/privacy erase me delete` to delete them too, or "
+        "`/privacy erase me keep` to hand them to the admins. Nothing was erased yet."
     )
 
 
@@ -276,7 +291,7 @@ def erased(questions: int) -> str:
 
 SETTINGS_ADMIN = "Only an admin can change the settings of a channel. Write /settings to see them."
 SETTINGS_RESET = "This channel has the default settings again."
-SETTINGS_SHOWN = "How I behave in this channel."
+SETTINGS_SHOWN = "My settings in this channel."
 PERSONA_USAGE = (
     "Write how I should behave here, for example: /settings persona Answer in two sentences. "
     "“default” restores the default."
@@ -297,8 +312,8 @@ EXTERNAL = {
 }
 AUTO_ANSWER = {
     True: (
-        "I answer questions in this channel without a mention if the documents clearly hold the answer. "
-        "Otherwise I stay silent."
+        "I answer questions in this channel without a mention if the documents clearly contain the answer. "
+        "Otherwise I do not reply."
     ),
     False: "I answer in this channel only when someone mentions me.",
 }

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 @asynccontextmanager
 async def closing(events: AsyncIterator[Result]) -> AsyncIterator[AsyncIterator[Result]]:
-    """Close a stream when the body ends, so that the provider stops at once."""
+    """Close a stream when the body ends, so that the provider stops generating at once."""
     try:
         yield events
     finally:
@@ -21,13 +21,16 @@ async def closing(events: AsyncIterator[Result]) -> AsyncIterator[AsyncIterator[
 
 
 async def finish_although_cancelled(work: Awaitable[Result]) -> Result:
-    """Run ``work`` to its end even if the task is cancelled meanwhile, and drop that cancellation."""
+    """Run ``work`` to its end. If the task is cancelled meanwhile, ignore the cancellation."""
     task, _ = await _run_to_end(work)
     return task.result()
 
 
 async def finish_then_cancel(work: Awaitable[Result]) -> Result:
-    """Run ``work`` to its end; if the task was cancelled meanwhile, cancel it at the next thing it awaits."""
+    """Run ``work`` to its end.
+
+    If the task is cancelled meanwhile, the cancellation takes effect at the task's next await.
+    """
     task, interrupted = await _run_to_end(work)
     current = asyncio.current_task()
     if interrupted and current is not None:
@@ -52,10 +55,10 @@ async def _run_to_end(work: Awaitable[Result]) -> tuple[asyncio.Future[Result], 
 
 
 async def alongside(opening: Awaitable[None], work: Awaitable[Result]) -> Result:
-    """Return what ``work`` returns, once ``opening``, which runs alongside, has ended too.
+    """Run ``work`` and ``opening`` concurrently, wait for both, and return the result of ``work``.
 
-    If both fail, raise the error of ``work``. A cancellation cancels both; a failure of ``work`` still lets
-    ``opening`` end.
+    If both fail, raise the error of ``work``. A cancellation cancels both; a failure of ``work`` still lets ``opening``
+    end.
     """
     opened = asyncio.ensure_future(opening)
     try:

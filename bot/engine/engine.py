@@ -8,11 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from bot.config import Settings
 from bot.engine import user_messages
 from bot.engine.aio import alongside, finish_although_cancelled
 from bot.engine.answer import (
+    allowed_links,
     budget_limits,
     cached,
     finish,
@@ -32,7 +34,6 @@ from bot.engine.answer.query import Query
 from bot.engine.answer.results import Ending, Results
 from bot.engine.answer.scope import scope_of
 from bot.engine.display.edit_pacing import SharedPacing
-from bot.engine.display.output_filter import urls_in
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.engine.memory import Remembered, standalone
@@ -68,7 +69,10 @@ async def _pause() -> None:
 
 
 class Engine:
-    """Answers turns. Whatever must survive a crash is in the stores; only the pacing of edits lives here."""
+    """Answers turns.
+
+    The stores keep all state that a crash must not lose; the engine itself keeps only the edit pacing.
+    """
 
     def __init__(
         self,
@@ -114,14 +118,16 @@ class Engine:
         turned_away: Callable[[], Awaitable[None]] = _pause,
         doubt: asyncio.Event | None = None,
     ) -> Outcome:
-        """Answer the turn on the surface. If cancelled, ``stopped`` tells a person's stop from a shutdown.
+        """Answer the turn on the surface.
 
-        ``turned_away`` is awaited between two tries to lease a turn whose thread is busy. ``doubt`` is set when the
-        turn may have been taken from this process because its question was edited or deleted.
+        If the task is cancelled, ``stopped`` distinguishes a user's stop from a shutdown.
 
-        Raises LeaseLost if the turn has ended or another process took it; CancelledError at a shutdown, after handing
-        the turn back; StoreAway if the database stays away, leaving the turn for later. Every other ending is in the
-        outcome.
+        ``turned_away`` is awaited between two attempts to lease a turn whose thread is busy. ``doubt`` is set when this
+        process may have lost the turn because its question was edited or deleted.
+
+        Raises LeaseLost if the turn has ended or another process took it; CancelledError at a shutdown, after queueing
+        the turn again; StoreAway if the database remains unavailable, which leaves the turn for later. The outcome
+        describes every other ending.
         """
         context = self._context
         turn, lease = await take_lease(context.stores, turn, turned_away)
@@ -138,11 +144,11 @@ class Engine:
             current = asyncio.current_task()
             if outcome is None or not stopped() or current is None:
                 raise
-            current.uncancel()  # the stop came when the answer was already complete
+            current.uncancel()  # The answer was already complete when it was stopped.
         return outcome
 
     async def reflect(self, turn: Turn) -> None:
-        """After the answer, update what the thread remembers."""
+        """Update the thread's memory after the answer."""
         await memory.learn(self._context, turn)
         await summarize.summarize(self._context, turn)
 
@@ -160,7 +166,7 @@ class Engine:
     # --- the steps of an answer
 
     async def _answer(self, attempt: Attempt, results: Results, display: Display, surface: Surface) -> Resolved:
-        """Answer the turn. The placeholder goes up while the prompt's material is gathered."""
+        """Answer the turn. The placeholder is posted while the prompt's material is gathered."""
         searching = display.open(user_messages.SEARCHING)
         material = await alongside(searching, self._gather(attempt, results, surface))
         if material is None:
@@ -169,7 +175,7 @@ class Engine:
         return _resolved(attempt, results)
 
     async def _gather(self, attempt: Attempt, results: Results, surface: Surface) -> generation.Material | None:
-        """Gather what the prompt is built from; None if a cached answer serves."""
+        """Gather the material for the prompt; None if a cached answer is used."""
         context, turn = self._context, attempt.turn
         results.record = record = await self._load(turn)
         await reservation.begin(context, attempt, record)
@@ -233,7 +239,10 @@ class Engine:
     async def _run_to_end(
         self, attempt: Attempt, results: Results, display: Display, surface: Surface, stopped: Callable[[], bool]
     ) -> Outcome:
-        """Answer, then show and store how that ended. Raises what leaves the turn to others, as ``handle`` says."""
+        """Answer the turn, then show and store the result.
+
+        Raises the errors of ``handle``, which leave the turn to others.
+        """
         context, turn = self._context, attempt.turn
         try:
             if is_poison(attempt.lease.lease.takeovers):
@@ -272,10 +281,6 @@ class Engine:
                 return None
             return await self._context.stores.leases.record_part(turn, lease.lease, index, ref)
 
-        def allowed_urls() -> frozenset[str]:
-            passages = attempt.journal.sent.passages if attempt.journal.sent else results.passages
-            return urls_in(turn.question, *(passage.text for passage in passages))
-
         return Display(
             surface,
             turn_id=turn.id,
@@ -284,12 +289,12 @@ class Engine:
             recorded=turn.recorded,
             confirm=lease.confirm,
             shared=self.pace(turn, surface),
-            allowed=allowed_urls,
+            allowed=partial(allowed_links.allowed, attempt, results),
         )
 
 
 def _initial_query(turn: Turn, record: TurnRecord) -> Query:
-    """Return the question made standalone without a model, and the documents it may be answered from."""
+    """Return the question, made standalone without a model, with the scope of documents that may answer it."""
     scope = scope_of(turn.thread, turn.audience, record.settings)
     return Query(standalone(turn.question, record.history.messages), scope)
 

@@ -1,4 +1,4 @@
-"""Everything the engine says to people: statuses, refusals, failures and notes, in plain words."""
+"""All texts of the engine for users: statuses, refusals, failures and notes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.types.usage import BudgetOwner, BudgetState
 SEARCHING = "_Searching the documents…_"
 STOPPED = "_Stopped._"
 INTERRUPTED = "_Interrupted by a restart. The answer continues here in a moment._"
-STORE_AWAY = "_The database is not responding. The answer continues here when it is back._"
+STORE_AWAY = "_The database is not responding. The answer continues here as soon as it responds again._"
 
 _ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -28,7 +28,7 @@ def queued(place: int) -> str:
 # --- instead of an answer
 
 GIVEN_UP = (
-    "I could not finish this answer after several attempts, so I stopped trying. Please rephrase the question. "
+    "I could not finish this answer after several attempts, so I stopped trying. Rephrase your question and ask again. "
     "The operator can find the cause in the log."
 )
 BROKEN = "Something went wrong while answering. The operator can find the cause in the log."
@@ -37,7 +37,7 @@ NO_ANSWER = "The model returned an empty answer twice. Ask again, or ask the str
 DECLINED = "The model declined to answer this."
 EMPTY_QUESTION = "Your message contains no question. Ask me something about the team's documents."
 UNKNOWN_TURN = "I no longer have that answer. Please ask again."
-TOO_LATE_TO_STOP = "There is nothing to stop. That answer is already finished."
+TOO_LATE_TO_STOP = "This answer is already finished, so there is nothing to stop."
 NOT_YOURS_TO_STOP = "Only the asker or an admin can stop this answer."
 NOT_YOURS_TO_CHANGE = "Only the asker can edit the question."
 NOT_YOURS_TO_FORGET = "Only the asker or an admin can delete this."
@@ -113,8 +113,8 @@ def team_answer(readers: Readers) -> str:
 # --- notes below an answer
 
 CUT = "This answer was cut off at the length limit. Ask me to continue."
-REST_IN_FILE = "The answer is too long for this place. The attached file has all of it."
-REST_CUT = "The answer is too long for this place, so its end is missing."
+REST_IN_FILE = "This answer is too long to show here. The attached file has the full text."
+REST_CUT = "This answer is too long to show here, so its end is missing."
 WHOLE_ANSWER = "answer.md"
 NO_KNOWLEDGE = "The document search is not available, so this answer does not use the documents."
 FROM_CACHE = "Answered earlier from the same documents. Press “Ask again” for a new answer."
@@ -127,7 +127,7 @@ CLOSEST = 3
 def budget_warning(state: BudgetState, now: datetime) -> str:
     """Return the note for a daily token limit that is mostly used."""
     share = 100 * state.used // max(state.limit, 1)
-    return f"{_OWNERS[state.whose]} used {share} % of today's token limit. It resets {when(state.resets_at, now)}."
+    return f"{_OWNERS[state.whose]} used {share}% of today's token limit. It resets {when(state.resets_at, now)}."
 
 
 def not_read(name: str, reason: str) -> str:
@@ -144,7 +144,7 @@ def not_in_files(names: Sequence[str]) -> str:
 def more_files(count: int) -> str:
     """Return the note for attached files beyond those that are read."""
     return (
-        f"I did not read {count} more attached {'file' if count == 1 else 'files'}: that is too many for one question."
+        f"I did not read {count} more attached {'file' if count == 1 else 'files'}, because one question had too many."
     )
 
 
@@ -160,7 +160,7 @@ def nothing_found(query: str, documents: int, places: Sequence[str], people: Seq
     closest = list(dict.fromkeys(places))[:CLOSEST]
     hint = f" Closest documents: {'; '.join(closest)}." if closest else ""
     if people:
-        hint += f" {' and '.join(people)} wrote about something similar and may know."
+        hint += f" {' and '.join(people)} wrote about something similar and may know more."
     elif closest:
         hint += " Their owner may know more."
     return f"I searched {searched} for “{asked}” and found no answer.{hint}"

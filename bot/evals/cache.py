@@ -23,7 +23,7 @@ BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two questions. They are the ``same`` if one answer serves both."""
+    """Two questions; ``same`` says whether one answer is right for both."""
 
     a: str
     b: str

@@ -1,7 +1,7 @@
 """Evaluates search for follow-up questions: the last turn alone, rewritten, and as rewritten by a person.
 
 The data is a folder in BEIR format whose queries have ``last_turn``, ``user_turns`` (oldest first, including the last
-turn) and ``standalone``, the question as rewritten by a person. Each way is scored like the last stage of ``eval
+turn) and ``standalone``, the question as rewritten by a person. Each variant is scored like the last stage of ``eval
 retrieval``.
 """
 
@@ -68,7 +68,7 @@ def by_model(llm: LLM) -> Rewrites:
 
 
 async def evaluate(data: Path, app: retrieval.Running, *, rewrites: Rewrites | None = None) -> dict[str, Any]:
-    """Ingest the corpus into a scratch schema and search for every question in three ways.
+    """Ingest the corpus into a scratch schema and search for three variants of every question.
 
     Without ``rewrites``, or if rewriting fails, the local method searches for the question together with the thread.
     Raises UsageError if the folder is not such a data set, ConfigError if the database cannot be used.

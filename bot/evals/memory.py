@@ -1,4 +1,4 @@
-"""Evaluates memory: how much evidence for a question about a long conversation reaches the prompt within a budget.
+"""Evaluates memory: how much of the evidence for a question about a long conversation fits into the prompt.
 
 The data is a JSON file: ``{"conversations": [{"id", "turns": [{"id", "author", "time", "text"}], "questions": [{"text",
 "evidence": [turn ids]}]}]}``. Every question is asked after the last turn. The baseline shows only the last turns.

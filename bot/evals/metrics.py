@@ -1,4 +1,4 @@
-"""Retrieval metrics: nDCG, recall, percentiles. Pure.
+"""Retrieval metrics: nDCG, recall, percentiles. Does no I/O.
 
 A ranking is a list of document ids, best first. Relevance maps document ids to grades.
 """

@@ -55,7 +55,7 @@ class DataSet:
 
 
 class Running(Protocol):
-    """The parts of an opened app that are measured. The data set never touches the app's own tables."""
+    """The parts of an opened app that are measured. The data set is never stored in the app's own tables."""
 
     @property
     def settings(self) -> Settings: ...

@@ -1,4 +1,4 @@
-"""Evaluates the router: how well it finds the questions that need the strong model.
+"""Evaluates the router: how reliably it finds the questions that need the strong model.
 
 The data is JSONL: ``prompt``, and whether each model was right, ``strong_correct`` and ``weak_correct``. The curve is
 the share of right answers when the prompts with the highest scores go to the strong model. APGR (average performance
@@ -61,7 +61,7 @@ def gap(outcomes: Sequence[Outcome]) -> int:
     """Return how many more prompts the strong model answers correctly. Raises UsageError if there are none."""
     total = sum(outcome.gain for outcome in outcomes)
     if total <= 0:
-        raise UsageError("The strong model is not right more often than the cheap one: there is nothing to route.")
+        raise UsageError("The strong model is not right more often than the cheap one, so routing cannot be measured.")
     return total
 
 

@@ -21,7 +21,7 @@ async def scratch_schema(database_url: str) -> AsyncIterator[Database]:
     """Yield a database handle that sees only the scratch schema and the extensions. Raises ConfigError."""
     name = f"parley_eval_{uuid.uuid4().hex[:12]}"
     schema = sql.Identifier(name)
-    # Alembic looks for its version table along the search path and would otherwise find the real schema's.
+    # Alembic looks for its version table along the search path and would otherwise find the one of the real schema.
     await _execute(
         database_url,
         sql.SQL("CREATE SCHEMA {} CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)").format(schema),

@@ -12,7 +12,7 @@ from bot.ingestion.runner import lock_name
 from bot.store.advisory_locks import is_free
 from bot.store.job_queue import Queue
 from bot.store.session import Database
-from knowledge import ingest_runs, source_records
+from knowledge import ingest_runs, source_records, upload_records
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
 from knowledge.types import Fetched
@@ -21,7 +21,7 @@ FIRST_POLL_SECONDS = 0.1
 POLL_SECONDS = 1.0
 """Interval between two polls of a run's progress. It starts short because most uploads take less than a second."""
 
-NOT_YOURS = "Only the person who started this, or an admin, can stop it."
+NOT_YOURS = "Only the person who started this ingestion, or an admin, can stop it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,43 @@ class Ingestion:
         self._sleep = sleep
 
     async def begin(
-        self, tenant_id: str, source: Source, *, audience: str, asked_by: str, files: bool = False
+        self,
+        tenant_id: str,
+        source: Source,
+        *,
+        audience: str,
+        asked_by: str,
+        replaces_others: bool = False,
+        files: bool = False,
     ) -> RequestedRun:
         """Ingest a source in the background.
 
+        ``replaces_others`` lets an upload replace one of the same name that somebody else added; it is for admins.
         ``files`` lets the worker open paths on its machine; allow it only for requests from the terminal.
         Raises ConfigError.
         """
         upload = await _uploaded(source)
         async with self._database.tenant(tenant_id) as session:
-            source_id = await source_records.find_or_add_source(
-                session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=self._clock()
-            )
+            if upload:
+                source_id = await upload_records.find_or_add(
+                    session,
+                    tenant_id=tenant_id,
+                    uri=source.uri,
+                    audience=audience,
+                    added_by=asked_by,
+                    replaces_others=replaces_others,
+                    now=self._clock(),
+                )
+            else:
+                source_id = await source_records.find_or_add_source(
+                    session,
+                    tenant_id=tenant_id,
+                    uri=source.uri,
+                    kind=source.kind,
+                    audience=audience,
+                    now=self._clock(),
+                    added_by=asked_by,
+                )
             content_type = upload.content_type if upload else ""
             run, new = await ingest_runs.begin(
                 session,
@@ -115,7 +140,7 @@ class Ingestion:
         return await self._queue.has_worker()
 
     async def revive(self, tenant_id: str) -> int:
-        """Enqueue again every active run that has no job and no running process; return how many."""
+        """Enqueue every active run that has neither a job nor a running process again; return how many there were."""
         async with self._database.tenant(tenant_id) as session:
             found = await ingest_runs.active(session, tenant_id)
         return sum([(await self._enqueued(tenant_id, run, False)).new for run in found])

@@ -1,6 +1,6 @@
 """Ingests one source, in the worker or in the terminal.
 
-One process at a time ingests a source. Its progress is stored, so that every process can show it or stop the run.
+Only one process at a time ingests a source. It stores its progress, so that every process can show it or stop the run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from knowledge.types import ChunkingMethod, IngestReport, Progress
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 1.0
-"""Interval between two updates of the stored progress, and so the time until a request to stop is noticed."""
+"""Interval between two updates of the stored progress. A request to stop is noticed at the next update."""
 TERMINAL = "terminal"
 EMPTY_REPORT = IngestReport(0, 0, 0, (), 0.0)
 
@@ -116,7 +116,13 @@ async def ingest_in_process(
     """
     async with runner.database.tenant(tenant_id) as session:
         source_id = await source_records.find_or_add_source(
-            session, tenant_id=tenant_id, uri=source.uri, kind=source.kind, audience=audience, now=now
+            session,
+            tenant_id=tenant_id,
+            uri=source.uri,
+            kind=source.kind,
+            audience=audience,
+            now=now,
+            added_by=TERMINAL,
         )
     async with only_one(runner.database, lock_name(tenant_id, source_id)) as acquired:
         if not acquired:
@@ -163,7 +169,7 @@ async def _ingest_with_progress(
             [source], tenant_id=tenant_id, audience=run.audience, chunking=chunking, on_progress=keep_latest, stop=stop
         )
     except asyncio.CancelledError:
-        # The process shuts down. The queue gives the run to another process, which continues where this one stopped.
+        # The process shuts down. The queue assigns the run to another process, which continues where this one stopped.
         with suppress(Exception):
             await runner.postpone(tenant_id, run.id, "")
         raise

@@ -1,4 +1,4 @@
-"""Periodic maintenance: expire old data, recover what crashed processes left, refresh sources, re-embed passages."""
+"""Periodic maintenance: expires old data, recovers work of crashed processes, refreshes sources, re-embeds passages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Boolean, delete, func, literal_column, select
 
 from bot.commands.services import Services
-from bot.store import budget_reservations, ledger, slack_workspaces
+from bot.store import budget_reservations, ledger, retention, slack_requests, slack_workspaces
 from bot.store.answer_cache.validity import INTACT
 from bot.store.budget_counters import charge_left
 from bot.store.pipelined_transactions import send
@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 
 RESERVATION_GRACE = timedelta(minutes=5)
 OPEN_CALL_GRACE = timedelta(minutes=30)
-"""Longer than any provider call takes."""
+"""Age at which an unsettled call counts as lost: longer than any provider call takes."""
 RUN_RETENTION = timedelta(days=7)
+RETENTION_BATCHES = 20
+"""Batches of one maintenance run, so that a first run over years of conversations does not take long."""
 SCHEDULE = "schedule"
 
 
@@ -36,13 +38,39 @@ async def every_tenant(database: Database) -> list[str]:
 
 async def run_maintenance(services: Services) -> None:
     """Run every maintenance step once for each tenant."""
+    await slack_requests.delete_expired(services.database, services.clock())
     for tenant_id in await every_tenant(services.database):
         await delete_outdated_answers(services.database, tenant_id)
         await release_orphaned_reservations(services.database, tenant_id)
+        await delete_expired_conversations(services, tenant_id)
         await reembed_if_needed(services, tenant_id)
         await services.ingestion.revive(tenant_id)
         async with services.database.tenant(tenant_id) as session:
             await ingest_runs.delete_ended(session, tenant_id, before=services.clock() - RUN_RETENTION)
+
+
+async def delete_expired_conversations(services: Services, tenant_id: str) -> int:
+    """Delete conversations older than PARLEY_RETENTION_DAYS, in batches; return the number of turns."""
+    days = services.settings.retention_days
+    if days is None:
+        return 0
+    before = services.clock() - timedelta(days=days)
+    turns_deleted = threads_deleted = 0
+    for _ in range(RETENTION_BATCHES):
+        expired = await retention.delete_expired(services.database, tenant_id, before=before)
+        turns_deleted += expired.turns
+        threads_deleted += expired.threads
+        if expired.turns < retention.BATCH:
+            break
+    if turns_deleted:
+        log.info(
+            "retention: deleted %d turns and %d threads of %s that are older than %d days",
+            turns_deleted,
+            threads_deleted,
+            tenant_id,
+            days,
+        )
+    return turns_deleted
 
 
 async def refresh_due(services: Services) -> int:
@@ -84,7 +112,7 @@ async def delete_outdated_answers(database: Database, tenant_id: str) -> None:
 async def release_orphaned_reservations(database: Database, tenant_id: str) -> None:
     """Release budget reservations of ended turns, and charge the estimate for calls that never reported their end.
 
-    Both are left over when a process dies between the answer and the summary.
+    Both remain if a process dies between the answer and the summary.
     """
     async with database.tenant(tenant_id) as session:
         orphaned = await session.scalars(

@@ -1,4 +1,4 @@
-"""Decides whether a failed background job is retried, and after how many seconds. Pure."""
+"""Decides whether a failed background job is retried, and after how many seconds. Does no I/O."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ TASKS: Mapping[str, Task] = {"ingest": ingest, "reembed": reembed}  # type: igno
 """Tasks that can be enqueued, by name."""
 
 PERIODIC: Mapping[str, PeriodicTask] = {
-    # This name is stored in the queue. Another name would run beside it during a rolling upgrade.
+    # This name is stored in the queue. If it changes, the tasks of both names run during a rolling upgrade.
     "keep_house": PeriodicTask("* * * * *", run_maintenance),  # type: ignore[arg-type]
     "refresh_due": PeriodicTask("* * * * *", refresh_due),  # type: ignore[arg-type]
 }

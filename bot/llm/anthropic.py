@@ -20,7 +20,7 @@ ANTHROPIC = provider_errors.ProviderInfo("anthropic", "Anthropic", "ANTHROPIC_AP
 API_URL = "https://api.anthropic.com"
 
 MIN_CACHED_PREFIX = 512
-"""Tokens: the 5.5 family silently does not cache a shorter prefix."""
+"""Minimum tokens of a cached prefix: the 5.5 model family silently ignores breakpoints in shorter ones."""
 MAX_BREAKPOINTS = 4
 
 _DRAIN_SECONDS = 1.0

@@ -15,7 +15,7 @@ from bot.errors import LLMError, UsageError
 from bot.llm import user_messages
 
 MAX_PROMPTS = 50_000
-"""Prompts in one batch: OpenAI's limit; Anthropic's is twice that."""
+"""Maximum number of prompts in one batch. This is OpenAI's limit; Anthropic's is twice as high."""
 
 State = Literal["running", "cancelling", "ended"]
 
@@ -59,7 +59,7 @@ class Completion:
 
 
 Result = Completion | LLMError
-"""A prompt's answer, or why it has none: kind ``cancelled``, ``expired``, ``missing``, or a kind of a single call."""
+"""A prompt's answer, or the error: of kind ``cancelled``, ``expired``, ``missing``, or a kind of a single call."""
 
 
 class Batch(Protocol):

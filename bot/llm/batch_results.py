@@ -89,7 +89,10 @@ def meter_results(
 
 
 def _call(llm: ProviderLLM[Any], line: ResultLine, seconds: float) -> Call:
-    """Return the ledger row. Without plausible usage the price is unknown, because no prompt is at hand to count."""
+    """Return the ledger row.
+
+    Without plausible usage the price is unknown, because the prompt is no longer available to count.
+    """
     completion = line.result if isinstance(line.result, Completion) else None
     text = completion.text if completion else ""
     model = completion.model if completion else llm.model(line.custom_id.tier)

@@ -18,12 +18,12 @@ MESSAGE_OVERHEAD = 5
 """Tokens of a message in addition to its text: role and separators."""
 
 _MAX_PROMPT_TOKENS = 5_000_000
-"""A provider that reports more is wrong."""
+"""Maximum plausible tokens of one prompt. A higher reported number is an error of the provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """What metering a call needs: token counter, prices, clock and context windows."""
+    """The dependencies of metering: token counter, prices, clock and context windows."""
 
     counter: TokenCounter
     price: Callable[[str, Usage], Cost]
@@ -139,7 +139,7 @@ def estimate_prompt(prompt: Prompt, model: str, counter: TokenCounter) -> int:
 
 
 def has_images(prompt: Prompt) -> bool:
-    """Return whether the prompt has images. A token counter must learn from text alone."""
+    """Return whether the prompt has images. The token counter must not learn from such prompts."""
     return any(message.images for message in prompt.messages)
 
 

@@ -51,7 +51,7 @@ class Breaker:
 
     def failed(self, retry_after: float | None = None) -> None:
         """Record a failure, stall or broken stream; ``retry_after`` blocks all calls for that many seconds."""
-        late = self._opened > 0 and self.wait > 0  # This call began before the breaker opened.
+        late = self._opened > 0 and self.wait > 0  # This call started before the breaker opened.
         self._failures += 0 if late else 1
         if not late and (self._opened or self._failures >= self.threshold):
             pause = min(self.longest, self.cooldown * 2**self._opened)
@@ -62,7 +62,7 @@ class Breaker:
         self._probing = False
 
     def dismiss(self) -> None:
-        """Record that we stopped the call, so it neither succeeded nor failed."""
+        """Record that Parley stopped the call itself, so it neither succeeded nor failed."""
         self._probing = False
 
 

@@ -22,10 +22,10 @@ RETIRED_ON = {
     "gpt-4.1": "2027-01-14",
     "gpt-4.1-mini": "2027-01-14",
 }
-"""Models that their providers retire, with the announced day; as of November 2026."""
+"""Models that their providers will retire, with the announced day, as of November 2026."""
 
 _PROBE_TIMEOUT = 20.0
-"""Seconds for one model."""
+"""Timeout for the check of one model, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

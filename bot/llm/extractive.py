@@ -50,7 +50,7 @@ class ExtractiveLLM:
         """Do nothing: there is nothing to load."""
 
     async def count(self, prompt: Prompt) -> int | None:
-        """Return None: there is only the local count."""
+        """Return None: no provider counts these tokens."""
         return None
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
@@ -93,7 +93,7 @@ class ExtractiveLLM:
 
 
 def compose(prompt: Prompt) -> str:
-    """Return the whole text: quotes for an answer, the key sentences for a summary, otherwise the question itself."""
+    """Return the full text: quotes for an answer, key sentences for a summary, otherwise the question itself."""
     if prompt.purpose == "summary":
         limit = min(_MAX_SUMMARY_CHARS, prompt.max_tokens * _SUMMARY_CHARS_PER_TOKEN)
         return " ".join(key_sentences([_without_fixed_phrases(prompt.question or prompt.messages[-1].text)], limit))

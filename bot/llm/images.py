@@ -52,7 +52,7 @@ def read(data: bytes, name: str = "The image") -> Image:
 
 
 def tokens(image: Image, model: str) -> int:
-    """Return the tokens billed for an image by the provider's published rule; for unknown models, by the costliest."""
+    """Return the tokens billed for an image by the provider's published rule; unknown models use the costliest rule."""
     if model.startswith("claude"):
         return _claude(image, small=model.startswith(_CLAUDE_SMALL))
     for name, (base, tile) in _GPT_TILES.items():

@@ -20,7 +20,7 @@ from bot.types.usage import Usage
 _MILLION = Decimal(1_000_000)
 _FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_long")
 _MAX_PRICE = 10_000
-"""USD per million tokens. A higher price in a file is probably in the wrong unit."""
+"""Highest accepted price in USD per million tokens. A higher price in a file is probably in the wrong unit."""
 
 _LONG_WRITE_SURCHARGE = {"gpt-6-luna": "0.125", "gpt-6.1-terra": "1.25", "gpt-6.1-sol": "2.5"}
 """USD per million tokens that a 12-hour cache write at OpenAI costs more than a 30-minute one.
@@ -31,7 +31,7 @@ requests above 272,000 tokens.
 _LONG_PROMPT = 272_000
 
 _OPEN_WEIGHTS = ("gpt-oss",)
-"""Models that OpenAI lists, but that anyone can run."""
+"""Open-weight models that OpenAI lists. Anyone can run them, so a listed price may not apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Rates:
 
 
 class Prices:
-    """The price table. ``cost`` never raises; what it cannot price is unknown."""
+    """The price table. ``cost`` never raises; if a price is missing, the cost is unknown."""
 
     def __init__(self, overrides: Mapping[str, Rates] | None = None, version: str = "") -> None:
         self._overrides = dict(overrides or {})

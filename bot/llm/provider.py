@@ -63,7 +63,7 @@ class ProviderLLM(ABC, Generic[Client]):
             call.settle("cancelled")
             raise
         except ParleyError:
-            # The start of the call could not be recorded, so it was not sent.
+            # The start of the call could not be recorded, so the call was not sent.
             call.settle("cancelled")
             raise
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Splits a passage into units to quote as a whole: sentences, list items, table rows, short code blocks. Pure."""
+"""Splits a passage into units that are quoted whole: sentences, list items, table rows, short code. Does no I/O."""
 
 from __future__ import annotations
 

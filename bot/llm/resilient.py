@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 _BACKOFF, _MAX_BACKOFF = 0.5, 8.0
 _MAX_WAIT_BEFORE_FALLBACK = 3.0
-"""Seconds: if a provider asks for a longer wait and there is another provider, fall back to that one."""
+"""Seconds. If a provider asks for a longer wait and another provider is configured, fall back to the other one."""
 _MAX_WAIT = 15.0
-"""Seconds: without another provider, an error message is better than a longer silence."""
+"""Longest wait in seconds without a fallback provider. If a provider asks for more, the user gets an error instead."""
 _TIMEOUT_KINDS = ("first_token", "idle", "total", "timeout")
 _NOT_PROVIDER_FAULTS = ("empty", "thought", "request", "images")
 """Kinds of errors that depend on the prompt, so they do not count against the provider."""
@@ -31,9 +31,9 @@ _NOT_PROVIDER_FAULTS = ("empty", "thought", "request", "images")
 class ResilientLLM:
     """Asks the providers of a tier in order until one completes its answer.
 
-    Yields Restarted when the text so far is void. Raises ContextTooLong at once; otherwise raises one LLMError, with a
-    message for users, after all providers failed. Ends with ``cut`` if the total timeout expires in the middle of the
-    text.
+    Yields Restarted when the text so far must be discarded. Raises ContextTooLong at once; otherwise raises one
+    LLMError, with a message for users, after all providers failed. Ends with ``cut`` if the total timeout expires in
+    the middle of the text.
     """
 
     def __init__(

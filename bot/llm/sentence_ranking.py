@@ -1,4 +1,4 @@
-"""Ranks the sentences of passages by the words they share with a question, and selects the best quotes. Pure."""
+"""Ranks the sentences of passages by the words they share with a question, and selects the best quotes. Does no I/O."""
 
 from __future__ import annotations
 

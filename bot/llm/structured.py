@@ -80,7 +80,7 @@ async def complete_text(llm: LLM, prompt: Prompt, meter: Meter) -> str:
 
 
 def correction(text: str, problem: str) -> tuple[Message, Message]:
-    """Return the model's answer and a request to correct it, as messages to append."""
+    """Return the messages to append to the prompt: the model's answer and a request to correct it."""
     return (
         Message("assistant", text.strip() or "(nothing)"),
         Message("user", f"That does not fit: {problem}. Answer once more with the corrected JSON object alone."),

@@ -1,7 +1,7 @@
 """Counts tokens locally: a base count by script, times a ratio learned from the usage that providers report.
 
-No tokenizer is downloaded. The count is rather too high: a reservation that is too large is corrected at settlement,
-one that is too small overspends the budget.
+No tokenizer is downloaded. The count is rather too high, because a reservation that is too large is corrected at
+settlement, while one that is too small exceeds the budget.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MIN_RATIO, _MAX_RATIO = 0.5, 4.0
 _MARGIN = 1.05
 _NEAR_SHARE = 0.9
 MAX_TOKENS_PER_CHARACTER = 2 * _MAX_RATIO * _MARGIN
-"""No text is counted higher."""
+"""Upper bound of the tokens counted for one character."""
 
 
 def is_near(estimate: int, limit: int) -> bool:

@@ -1,4 +1,4 @@
-"""Text that users read about models: errors of providers, and what the extractive answerer says."""
+"""All texts about models for users: errors of providers, and the texts of the extractive answerer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ EXTRACTIVE_INTRO = "No model is configured, so I only quote the documents."
 CANNOT_SEE_IMAGE = "No model is configured, so I cannot see the image. I only use the text."
 NOTHING_FOUND = (
     "I found nothing about this in the documents. "
-    "No model is configured, so I can only quote them: add a document about it, or ask in other words."
+    "No model is configured, so I can only quote them: add a document about it, or rephrase your question."
 )
 FACT_SAVED = "I will remember this in this thread. `/memory` shows and deletes it."
 SAID_IN_THREAD = "Said in this thread:"
-NO_SEARCH_NEEDED = "Glad to help. Ask me something, and I look it up in the documents."
+NO_SEARCH_NEEDED = "Glad to help. Ask me a question, and I will search the documents."
 
 # --- errors of a provider; ``label`` is its name, the settings are environment variables
 
@@ -37,7 +37,7 @@ def unreadable(label: str, reason: str, url_setting: str) -> str:
 
 
 def unfinished(label: str) -> str:
-    return f"{label} broke off in the middle of its answer. Try again."
+    return f"{label} stopped in the middle of its answer. Try again."
 
 
 def web_page(label: str, url_setting: str, *, openai: bool) -> str:
@@ -73,7 +73,7 @@ def unknown_model(label: str, model: str, status: int, url_setting: str) -> str:
 
 
 def rate_limited(label: str) -> str:
-    return f"{label} limits the rate of requests (429). Try again in a minute."
+    return f"{label} limits the number of requests (429). Try again in a minute."
 
 
 def overloaded(label: str, status: int) -> str:
@@ -97,7 +97,7 @@ def no_text_before_limit(label: str) -> str:
 
 
 def empty_answer(label: str) -> str:
-    return f"{label} gave an empty answer. Ask again, perhaps in other words."
+    return f"{label} gave an empty answer. Ask again, or rephrase your question."
 
 
 def stalled(label: str, *, after_text: bool) -> str:
@@ -107,7 +107,7 @@ def stalled(label: str, *, after_text: bool) -> str:
 
 def no_model_available(failures: Iterable[str], *, charged: bool) -> str:
     """Return the error after all providers failed; ``failures`` are ``NAME: REASON``."""
-    advice = "Try again in a minute." if charged else "Nothing was charged for it. Try again in a minute."
+    advice = "Try again in a minute." if charged else "Nothing was charged. Try again in a minute."
     return f"No model could be reached ({'; '.join(failures)}). {advice}"
 
 
@@ -170,7 +170,7 @@ def not_rewritten_in_time(seconds: float) -> str:
 
 
 def batch_unknown(label: str) -> str:
-    return f"{label} does not have this batch (any more). Submit it again."
+    return f"{label} does not have this batch, or no longer has it. Submit it again."
 
 
 def no_batch_api(label: str, url_setting: str) -> str:
@@ -191,8 +191,8 @@ def no_batch_result(label: str, cause: Literal["cancelled", "expired", "missing"
 
 
 BATCH_EMPTY = "A batch needs at least one prompt."
-BATCH_LOST = "This batch ended with the process that held it. Submit it again."
-BATCH_UNFINISHED = "The model's answer broke off before its end. Submit it again."
+BATCH_LOST = "This batch was lost when its process ended. Submit it again."
+BATCH_UNFINISHED = "The model's answer is incomplete. Submit it again."
 
 
 def batch_too_large(limit: int, count: int) -> str:
@@ -200,7 +200,7 @@ def batch_too_large(limit: int, count: int) -> str:
 
 
 def invalid_batch_id(text: str) -> str:
-    return f"{text!r} is not a batch id. Give PROVIDER:ID, as shown when the batch was submitted."
+    return f"{text!r} is not a batch ID. Write PROVIDER:ID, as shown when the batch was submitted."
 
 
 # --- errors of images

@@ -1,4 +1,4 @@
-"""Shows answers on the terminal, printed while they are generated, and builds requests from typed text."""
+"""Prints answers on the terminal while they are generated, and builds requests from typed text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TextIO
 from bot.commands import Context
 from bot.commands.services import Services
 from bot.engine import user_messages
+from bot.engine.display.output_filter import visible
 from bot.errors import MessageGone
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
@@ -66,8 +67,9 @@ class Terminal:
         self._shown = text
 
     def _finish(self, part: Part) -> None:
-        lines = ["", *(f"[{one.n}] {one.place}: “{' '.join(one.quote.split())}”" for one in part.sources)]
-        lines += [f"({FROM_CACHE if note == user_messages.FROM_CACHE else note})" for note in part.notes]
+        sources = [f"[{one.n}] {one.place}: “{' '.join(one.quote.split())}”" for one in part.sources]
+        notes = [f"({FROM_CACHE if note == user_messages.FROM_CACHE else note})" for note in part.notes]
+        lines = ["", *map(visible, sources), *map(visible, notes)]
         self._out.write("\n".join(lines).rstrip() + "\n")
         self._out.flush()
 
@@ -86,7 +88,7 @@ def incoming(
     fresh: bool = False,
     clock: Callable[[], datetime] | None = None,
 ) -> Incoming:
-    """Return a question typed on the terminal; ``fresh`` asks for a new answer instead of a cached one."""
+    """Return a question typed on the terminal; with ``fresh``, the answer cache is not used."""
     return Incoming(
         thread=ThreadKey(LOCAL_TENANT, "console", CHANNEL, thread),
         message_id=uuid.uuid4().hex,

@@ -89,7 +89,7 @@ class CostReport:
     savings: Savings
     unknown_prices: Sequence[tuple[str, int]]
     reuse: similar.Tally
-    """How cached answers to reworded questions did."""
+    """The number of reworded questions that got a cached answer, and how many of these answers were judged wrong."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the JSON document of the command line."""

@@ -19,9 +19,9 @@ _GIVE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 
 @asynccontextmanager
 async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
-    """Hold ``name`` during the body; yield whether this is its only holder among all processes.
+    """Try to lock ``name`` during the body; yield whether this process got the lock.
 
-    Uses a connection but no transaction. A pooler in between must keep the session.
+    Uses a connection but no transaction. A connection pooler must keep the session.
     """
     async with database.engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
@@ -33,11 +33,11 @@ async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
                 try:
                     await connection.execute(_GIVE, {"name": name})
                 except DBAPIError as error:
-                    log.warning("the lock %s went with its connection: %s", name, error.orig)
+                    log.warning("the lock %s was lost with its connection: %s", name, error.orig)
                     await connection.invalidate()
 
 
 async def is_free(database: Database, name: str) -> bool:
-    """Return whether nobody holds ``name`` at this moment."""
+    """Return whether no process holds the lock ``name`` at this moment."""
     async with only_one(database, name) as taken:
         return taken

@@ -45,16 +45,16 @@ def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -
 
 
 async def of_thread(session: AsyncSession, *, turn: Turn) -> list[StoredAttachment]:
-    """Return the attachments of the turn and of the turns before it in its thread, oldest first.
+    """Return the attachments of the turn and of earlier turns in its thread, oldest first.
 
-    Files of a turn that asked exactly the same count as the turn's own: it is being asked again.
+    Files of an earlier turn with the same question count as the turn's own, because the question is being asked again.
     """
     (rows,) = await send(session, of_thread_read(turn))
     return of_thread_in(rows)
 
 
 def of_thread_read(turn: Turn) -> Statement:
-    """Read the rows that ``of_thread_in`` takes."""
+    """Return the statement whose rows ``of_thread_in`` takes."""
     return _OF_THREAD(
         tenant=turn.thread.tenant_id,
         thread=threads.thread_uid(turn.thread),
@@ -101,7 +101,7 @@ _OF_THREAD = _of_thread()
 
 
 async def keep(session: AsyncSession, *, tenant_id: str, attached: StoredAttachment) -> None:
-    """Store what was read of an attachment. The first reader wins."""
+    """Store the text read from an attachment. If it is already stored, nothing changes."""
     statement = insert(attachments).values(
         tenant_id=tenant_id,
         turn_id=uuid.UUID(attached.turn_id),

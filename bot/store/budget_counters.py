@@ -1,8 +1,9 @@
-"""Stores daily token limits and counts tokens on days.
+"""Stores daily token limits and counts the tokens used per day.
 
-A turn's tokens count on three days at once: those of ``user:ID``, ``channel:ID`` and ``tenant``, always locked in this
-order (``bot.store.budget_reservations``). Limits are stored by subject: those three, ``role:ROLE``, and ``*`` and
-``channel:*`` for all people and channels without a limit of their own. A day is a date in the tenant's time zone.
+A turn's tokens count against three subjects at once: ``user:ID``, ``channel:ID`` and ``tenant``. Their rows are always
+locked in this order (``bot.store.budget_reservations``). Limits are stored by subject: those three, ``role:ROLE``, and
+``*`` and ``channel:*`` for all people and channels without a limit of their own. A day is a date in the tenant's time
+zone.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ROLES: tuple[Role, ...] = ("admin", "member")
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Daily tokens if no limit was set; 0 means no limit."""
+    """Default daily limits, for subjects without a limit of their own; 0 means no limit."""
 
     user: int
     channel: int
@@ -60,7 +61,7 @@ def of_channel(channel_id: str) -> str:
 
 
 def of_role(role: Role) -> str:
-    """Return the subject for everybody of a role; each person has a budget of their own."""
+    """Return the subject of a role's limit. The limit applies to each person of the role separately."""
     return f"role:{role}"
 
 
@@ -110,7 +111,7 @@ async def role_of(session: AsyncSession, *, tenant_id: str, user_id: str) -> Rol
 
 
 async def charge(session: AsyncSession, *, tenant_id: str, subjects: Sequence[str], day: date, tokens: int) -> None:
-    """Count tokens that no reservation covers, on ``subjects`` in the order in which they are locked."""
+    """Count tokens that no reservation covers for ``subjects``, in lock order."""
     for subject in subjects:
         statement = insert(budget_days).values(tenant_id=tenant_id, subject=subject, day=day, used=tokens)
         await session.execute(
@@ -121,7 +122,7 @@ async def charge(session: AsyncSession, *, tenant_id: str, subjects: Sequence[st
 
 
 async def charge_left(session: AsyncSession, *, tenant_id: str, left: Sequence[LeftCall]) -> None:
-    """Count the estimated tokens of dead processes' calls on the days of the people who asked."""
+    """Count the estimated tokens of dead processes' calls against the people who asked."""
     for call in left:
         if call.tokens:
             owners = subjects(call.user_id, call.channel_id)

@@ -1,8 +1,8 @@
 """Reserves, changes, settles and reads tokens for person, channel and tenant at once, each as one SQL statement.
 
-Every statement locks the three days in this order, so no two transactions wait for each other: each step of a chain
-reads from the one before it. A step that does not fit ends the chain; what was taken before it stands in
-``reservations`` like everything that is held.
+Every statement locks the three days in this order, so that two transactions cannot deadlock: each step of a statement
+reads from the step before it. If an account lacks tokens, the steps after it do nothing; the earlier steps have
+recorded in ``reservations`` what they reserved.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Owners:
 
 
 def taking(gate: str = "") -> str:
-    """Return SQL steps that reserve ``need`` tokens on each account; the last step, ``held``, holds what was reserved.
+    """Return SQL steps that reserve ``need`` tokens on each account. The last step, ``held``, returns the reservations.
 
-    ``gate`` names an earlier step without whose row nothing is taken. The statement needs the parameters
+    ``gate`` names an earlier step; if it returns no row, nothing is reserved. The statement needs the parameters
     ``reservation``, ``turn`` and ``need`` in addition to those of the owners.
     """
     before, steps = (f", {gate}" if gate else ""), []
@@ -90,7 +90,7 @@ held AS (
 
 
 def reserve(owners: Owners, *, reservation_id: str, turn_id: str, tokens: int) -> Statement:
-    """Reserve tokens. The one row tells on how ``many`` of the accounts that was possible."""
+    """Reserve tokens. Returns one row with ``many``, the number of accounts on which the tokens were reserved."""
     return Statement(_RESERVE, owners.given | taken(reservation_id, turn_id, tokens))
 
 
@@ -102,24 +102,24 @@ def taken(reservation_id: str, turn_id: str, tokens: int) -> dict[str, object]:
 def change(owners: Owners, *, reservation_id: str, tokens: int) -> Statement:
     """Resize a reservation to ``tokens``.
 
-    The one row tells how many accounts ``were`` held, and how ``many`` now hold the wanted number: fewer if the
-    accounts lack room.
+    Returns one row: ``were`` is the number of accounts that held the reservation, ``many`` the number that now hold
+    ``tokens``. ``many`` is smaller if an account lacks tokens.
     """
     return Statement(_CHANGE, {**owners.given, **_named(reservation_id), "tokens": tokens})
 
 
 def settle(owners: Owners, reservation_id: str | None, calls: Sequence[uuid.UUID], tokens: int) -> Statement:
-    """Release a reservation and count the ``tokens`` of calls, less what was counted for them before.
+    """Release a reservation and count the ``tokens`` of calls, minus the tokens already counted for these calls.
 
-    Send this before the calls' own rows are written: what was counted is read from the ledger. If the reservation is
-    no longer held, the tokens count on the owners' day.
+    Send this before the calls' own rows are written, because the tokens already counted are read from the ledger. If
+    the reservation is no longer held, the tokens count on the owners' day.
     """
     given = {**owners.given, **_named(reservation_id), "calls": list(calls), "tokens": tokens}
     return Statement(_SETTLE, given)
 
 
 def release(tenant_id: str, turn_id: str) -> Statement:
-    """Release everything that is held for a turn."""
+    """Release all reservations of a turn."""
     return Statement(_RELEASE, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
@@ -140,12 +140,12 @@ LEFT JOIN budget_days of_tenant
 
 
 def read(owners: Owners) -> Statement:
-    """Read the one row that ``accounts`` takes."""
+    """Return the statement whose row ``accounts`` takes."""
     return Statement(_READ, owners.given)
 
 
 def accounts(row: Any) -> tuple[Account, Account, Account]:
-    """Return the day of the person, the channel and the tenant."""
+    """Return today's accounts of the person, the channel and the tenant."""
     return (
         Account("user", "user", row.user_cap, row.user_used, row.user_reserved),
         Account("channel", "channel", row.channel_cap, row.channel_used, row.channel_reserved),
@@ -154,7 +154,7 @@ def accounts(row: Any) -> tuple[Account, Account, Account]:
 
 
 def held(tenant_id: str, turn_id: str) -> Statement:
-    """Read the rows that ``reservation`` takes: what is held for a turn."""
+    """Return the statement whose rows ``reservation`` takes: the reservations of a turn."""
     return Statement(_HELD, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
@@ -254,7 +254,7 @@ WITH closed AS (
     WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'held'
     RETURNING subject, day, tokens
 ),{_releasing()} SELECT count(*) AS many FROM closed"""  # noqa: S608
-"""Releases everything held for a turn, in lock order."""
+"""Releases all reservations of a turn, in lock order."""
 
 
 _HELD = """

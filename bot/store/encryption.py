@@ -1,7 +1,7 @@
 """Encrypts secrets for storage in the database, bound to their owner.
 
-Fernet (AES-128-CBC with HMAC-SHA256) under the first of several keys. The other keys decrypt what they encrypted
-before, so a key is rotated by putting a new one in front.
+Fernet (AES-128-CBC with HMAC-SHA256) under the first of several keys. The other keys only decrypt older secrets. To
+rotate the key, put a new one first.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Seal:
             found: dict[str, str] = json.loads(self._all.decrypt(sealed))
         except InvalidToken:
             raise ConfigError(
-                f"The tokens of {owner} were encrypted under a key that is not in PARLEY_TOKEN_KEYS; put it back, "
-                "or have the app installed again."
+                f"The tokens of {owner} were encrypted with a key that is not in PARLEY_TOKEN_KEYS; add the key "
+                "again, or have the app installed again."
             ) from None
         if found.pop(OWNER, None) != owner:
-            raise ConfigError(f"The tokens of {owner} are somebody else's; have the app installed again.")
+            raise ConfigError(f"The stored tokens of {owner} belong to another owner; have the app installed again.")
         return found
 
     def is_current(self, sealed: str) -> bool:
-        """Return whether they are encrypted under the first key."""
+        """Return whether the sealed secrets are encrypted under the first key."""
         try:
             self._first.decrypt(sealed)
         except InvalidToken:

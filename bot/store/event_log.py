@@ -1,4 +1,4 @@
-"""Records which kinds of events a platform has sent, and when last, so that a missing subscription shows."""
+"""Records which kinds of events a platform has sent, and when last, so that missing subscriptions can be found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def note(session: AsyncSession, *, tenant_id: str, platform: Platform, kin
 
 
 async def heard(session: AsyncSession, *, tenant_id: str, platform: Platform) -> dict[str, datetime]:
-    """Return when each kind of event arrived last, without kinds that never did."""
+    """Return when each kind of event last arrived, without kinds that never arrived."""
     found = await session.execute(
         select(events_heard.c.kind, events_heard.c.last_at).where(
             events_heard.c.tenant_id == tenant_id, events_heard.c.platform == platform

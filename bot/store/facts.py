@@ -1,4 +1,4 @@
-"""Stores facts that people stated in threads. The latest about a subject holds; earlier ones stay until both go."""
+"""Stores facts that people stated in threads. The latest about a subject is valid; earlier ones are kept with it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from bot.types.conversation import Author, Fact, ThreadKey
 from bot.types.turns import Turn
 
 MOST = 200
-"""The latest facts of a thread that are read."""
+"""Maximum number of facts of a thread that are read, the latest first."""
 
 
 async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[StatedFact]) -> None:
-    """Store what the turn's author stated in it, replacing what was stored for the turn before.
+    """Store the facts that the turn's author stated in it. They replace the facts stored for the turn before.
 
     Nothing is stored if the question was edited or deleted meanwhile.
     """
@@ -38,7 +38,7 @@ async def learn(session: AsyncSession, *, turn: Turn, said: Sequence[StatedFact]
 
 
 async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[VerifiedFact]) -> None:
-    """Store facts quoted from questions of the thread, each with the question's author and date, none twice."""
+    """Store facts quoted from questions of the thread, each once, with the question's author and date."""
     for one in quoted:
         asked = (
             await session.execute(
@@ -55,7 +55,7 @@ async def quote(session: AsyncSession, *, thread: ThreadKey, quoted: Sequence[Ve
 
 
 async def _is_kept(session: AsyncSession, thread: ThreadKey, turn_id: uuid.UUID, said: StatedFact) -> bool:
-    """Return whether the question's fact is stored already, in the same words or as a pattern found it."""
+    """Return whether the question's fact is already stored, in the same words or as extracted by a pattern."""
     rows = await session.execute(
         select(facts.c.subject, facts.c.text).where(facts.c.tenant_id == thread.tenant_id, facts.c.turn_id == turn_id)
     )
@@ -83,18 +83,18 @@ async def _keep(
 
 
 async def current(session: AsyncSession, *, thread: ThreadKey) -> list[Fact]:
-    """Return the facts that hold in the thread, oldest first."""
+    """Return the thread's facts that are valid, oldest first."""
     (rows,) = await send(session, current_read(thread))
     return current_in(rows)
 
 
 def current_read(thread: ThreadKey) -> Statement:
-    """Read the rows that ``current_in`` takes."""
+    """Return the statement whose rows ``current_in`` takes."""
     return _CURRENT(tenant=thread.tenant_id, thread=thread_uid(thread))
 
 
 def current_in(rows: Sequence[Any]) -> list[Fact]:
-    """Return the facts that hold, oldest first, from their rows."""
+    """Return the valid facts from their rows, oldest first."""
     latest: dict[str, Fact] = {}
     for row in rows:
         latest.setdefault(row.subject, _fact(row))
@@ -110,7 +110,7 @@ _CURRENT = Template(
 
 
 async def forget(session: AsyncSession, *, thread: ThreadKey, subjects: Collection[str]) -> int:
-    """Delete all facts about these subjects in the thread, superseded ones included. Return their number."""
+    """Delete all facts about these subjects in the thread, including superseded ones. Return their number."""
     gone = await session.execute(
         delete(facts)
         .where(

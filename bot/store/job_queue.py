@@ -14,10 +14,10 @@ from sqlalchemy.engine import make_url
 from bot.errors import ConfigError
 
 Lane = Literal["documents", "chores"]
-"""Reading sources takes long and has workers of its own, so that it delays nothing else."""
+"""The queue for reading sources. It has its own workers, because reading takes long and must not delay other jobs."""
 LONG: frozenset[str] = frozenset(("ingest", "reembed"))
 STALLED_SECONDS = 20.0
-"""A worker is dead after so long without a heartbeat. Each sends one every ``HEARTBEAT`` seconds."""
+"""Seconds without a heartbeat after which a worker counts as dead. Workers send one every ``HEARTBEAT`` seconds."""
 HEARTBEAT = 5.0
 
 
@@ -33,7 +33,7 @@ class Queue:
         self._opening = asyncio.Lock()
 
     async def opened(self) -> App:
-        """Return the connected queue. It knows no tasks: those are the worker's. Raises ConfigError."""
+        """Return the connected queue. It can only submit jobs; the worker registers the tasks. Raises ConfigError."""
         async with self._opening:
             try:
                 await self.connector.open_async()
@@ -51,10 +51,10 @@ class Queue:
         after: timedelta | None = None,
         **ids: str,
     ) -> int | None:
-        """Submit a job and return its number, or None if a job with the same ``once`` waits already.
+        """Submit a job and return its number, or None if a job with the same ``once`` is already waiting.
 
-        Jobs with one ``lock`` run one after the other. ``after`` is the minimum delay. Locks of different tenants
-        never collide.
+        Jobs with one ``lock`` run one after the other. ``after`` is the minimum delay. Locks of different tenants never
+        collide.
         """
         app = await self.opened()
         job = app.configure_task(
@@ -70,7 +70,7 @@ class Queue:
             return None
 
     async def waits_or_runs(self, job_id: int) -> bool:
-        """Return whether the job waits, runs, or will be found again once its worker is known to be dead."""
+        """Return whether the job is waiting, running, or will be retried once its worker counts as dead."""
         app = await self.opened()
         jobs = await app.job_manager.list_jobs_async(id=job_id)
         return any(Status(job.status) in (Status.TODO, Status.DOING) for job in jobs)

@@ -16,9 +16,9 @@ from bot.store.turns import ANYBODY, OPEN
 from bot.types.turns import Lease, Outcome, Turn
 
 LEASE = timedelta(seconds=30)
-"""How long a process may stay silent before another may take over its turn."""
+"""Duration of a lease: another process may take over the turn if the lease is not renewed for this long."""
 
-TAKEN = "Another process answers this question now."
+TAKEN = "Another process is answering this question now."
 
 _STATE = "SELECT state FROM turns WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s"
 
@@ -47,7 +47,7 @@ WITH taken AS (
 )
 SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS announced FROM taken
 """
-"""Leases a turn that waits or whose lease has expired, if no earlier turn of its thread is open."""
+"""Leases a turn that is queued or whose lease has expired, if no earlier turn of its thread is open."""
 
 
 def taking(turn: Turn, holder: int | None) -> tuple[Statement, Statement]:
@@ -80,8 +80,8 @@ RETURNING fence
 def renewing(turn: Turn, lease: Lease, holder: int | None) -> Statement:
     """Extend the lease; returns no row if it was lost.
 
-    A turn leased while this process could not be seen to live gets its number now, so that nobody has to wait for the
-    lease to expire if the process dies.
+    A turn that was leased while this process had no connection for notifications gets the process's number now. If the
+    process dies, others then need not wait for the lease to expire.
     """
     return Statement(_RENEW, {**_named(turn), "fence": lease.fence, "lease": LEASE, "holder": holder})
 
@@ -139,7 +139,9 @@ WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = %(state)s AND fe
 
 
 def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
-    """Return a row if the turn ended like this under this lease: a commit may succeed without confirmation."""
+    """Return a row if the turn already ended like this under this lease, since a commit may succeed without
+    confirmation.
+    """
     return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
 
 
@@ -158,7 +160,9 @@ RETURNING ref
 
 
 def recording(turn: Turn, lease: Lease, index: int, ref: str | None) -> Statement:
-    """Record a reply message: before it is posted without, after with its reference. Returns the one on record.
+    """Record a reply message: without a reference before it is posted, and with it afterwards.
+
+    Returns the recorded one.
 
     The first reference wins. Returns no row if the lease was lost.
     """

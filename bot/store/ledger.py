@@ -1,7 +1,7 @@
 """The ledger: one row for every provider call, written before the call is sent.
 
 A row is ``open``, with the estimated prompt, until the call is settled. If its process dies, the estimate is settled
-with the error LEFT_BEHIND; if that process turns out to live, its own figures replace it.
+with the error ``LEFT_BEHIND``; if that process turns out to be alive, its own figures replace the estimate.
 """
 
 from __future__ import annotations
@@ -43,18 +43,21 @@ def opened(key: ThreadKey, *, user_id: str, turn_id: str, day: date, call: Call)
 def settled(
     key: ThreadKey, *, user_id: str, turn_id: str | None, day: date, calls: Sequence[Call]
 ) -> tuple[list[uuid.UUID], list[Statement]]:
-    """Return the ids of calls that are over, and the statements that settle each one's row or write it."""
+    """Return the ids of calls that have ended, and the statements that settle or insert their rows."""
     rows = [_row(key, user_id, turn_id, day, call) for call in calls]
     return [row["call_id"] for row in rows], [_SETTLED(**row) for row in rows]
 
 
 def left(tenant_id: str, turn_id: str) -> Statement:
-    """Settle the calls that the turn's earlier process had under way when it died; a row with ``tokens`` for each."""
+    """Settle the calls that were in progress when the turn's earlier process died.
+
+    Returns a row with ``tokens`` for each.
+    """
     return _LEFT(tenant=tenant_id, turn=uuid.UUID(turn_id))
 
 
 async def settle_old(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LeftCall]:
-    """Settle calls that have been under way for so long that their process must be gone."""
+    """Settle calls that have been open for so long that their process must have died."""
     return await _settle_left(session, ledger.c.tenant_id == tenant_id, ledger.c.created_at < func.now() - older)
 
 

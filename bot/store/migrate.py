@@ -38,7 +38,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     try:
         current, _ = revisions(url)
         if current is not None and not _is_known(url, current):
-            log.warning("the schema is of a later version (%s) than this process: going on with it", current)
+            log.warning("the schema has a later version (%s) than this process; continuing with it", current)
             return
         command.upgrade(config(url), revision)
     except OperationalError as error:

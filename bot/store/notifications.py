@@ -1,4 +1,6 @@
-"""Keeps a process's own connection for LISTEN/NOTIFY: it hears other processes, and they see that it lives.
+"""Keeps a process's connection for LISTEN/NOTIFY.
+
+It receives notices of other processes, and shows them that this process is alive.
 
 The connection is separate from the pool.
 """
@@ -20,7 +22,7 @@ from sqlalchemy.engine import make_url
 
 from bot.store import processes
 from bot.store.pipelined_transactions import Statement
-from bot.store.session import ALL_TENANTS, APP_ROLE
+from bot.store.session import APP_ROLE, NO_TENANT
 from bot.types.display import Pacing
 from bot.types.turns import Notice, NoticeKind
 
@@ -31,12 +33,12 @@ BEAT_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 _TELL = "SELECT pg_notify(%(channel)s, payload) FROM unnest(%(payloads)s::text[]) AS told (payload)"
 PACING = "pace"
-"""The first word of a report of edits. Versions that do not know it skip it."""
+"""The first word of a report about edit pacing. Earlier versions, which do not know it, ignore it."""
 _KINDS: dict[str, NoticeKind] = {"ready": "ready", "stop": "stop", "moved": "moved"}
 
 
 def _unheard(_: Pacing) -> None:
-    """Ignore pacing: this process edits nothing."""
+    """Ignore pacing reports: the default for a process that edits nothing."""
 
 
 _BIND = """
@@ -48,7 +50,7 @@ _BIND = """
 
 
 class Notifications:
-    """Reconnects by itself. ``heard`` is called with every notice, on the event loop, and must not block."""
+    """Reconnects automatically. ``heard`` is called with every notice, on the event loop, and must not block."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Notifications:
 
     @property
     def holder(self) -> int | None:
-        """The number under which turns may be held now; None while others could not see that this process lives."""
+        """The number under which this process may hold turns; None while it has no lock that shows that it is alive."""
         return self.process_id if self._connected.is_set() else None
 
     async def connected(self) -> None:
@@ -75,14 +77,14 @@ class Notifications:
         await self._connected.wait()
 
     async def serve(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None] = _unheard) -> None:
-        """Listen until cancelled. ``paced`` is called with other processes' edits and must not block."""
+        """Listen until cancelled. ``paced`` is called with other processes' pacing reports and must not block."""
         pause = FIRST_PAUSE
         while True:
             try:
                 await self._once(heard, paced)
             except (psycopg.Error, OSError) as error:
                 if self._connected.is_set():
-                    log.warning("the line to the database is down (%s); connecting again", _brief(error))
+                    log.warning("the connection for notifications is broken (%s); reconnecting", _brief(error))
                     pause = FIRST_PAUSE
             finally:
                 self._connected.clear()
@@ -99,7 +101,7 @@ class Notifications:
             keepalives_count=3,
         )
         try:
-            await connection.execute(_BIND, {"tenant": ALL_TENANTS, "role": APP_ROLE})
+            await connection.execute(_BIND, {"tenant": NO_TENANT, "role": APP_ROLE})
             await connection.execute(f"LISTEN {CHANNEL}")
             await connection.execute(processes.BEAT, self._who)
             await connection.execute(processes.FORGET)
@@ -123,7 +125,7 @@ class Notifications:
                 await connection.close()
 
     async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
-        """Take the advisory lock that shows that this process lives. An earlier connection may hold it for a moment."""
+        """Take the advisory lock that shows that this process is alive. An earlier connection may still hold it."""
         row = await (await connection.execute(processes.LOCK, self._who)).fetchone()
         return row is not None and bool(row[0])
 
@@ -134,7 +136,7 @@ def payload(notice: Notice) -> str:
 
 
 def telling(pacings: Sequence[Pacing]) -> Statement:
-    """Return the statement that reports this process's edits to every process, for a transaction of its own."""
+    """Return the statement that sends this process's pacing to every process, for a transaction of its own."""
     return Statement(_TELL, {"channel": CHANNEL, "payloads": [_written(pacing) for pacing in pacings]})
 
 

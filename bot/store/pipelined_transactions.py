@@ -1,7 +1,7 @@
 """Runs transactions of one tenant in one round trip: begin, bind, statements and commit travel together.
 
-For paths on which a person waits. SQLAlchemy's sessions take a round trip for each statement and several milliseconds
-of the process; this has connections of its own.
+Used where a person waits. SQLAlchemy's sessions need a round trip for each statement and several milliseconds of CPU
+time. This module has its own connections.
 """
 
 from __future__ import annotations
@@ -87,28 +87,31 @@ def binding(tenant_id: str, role: str | None) -> tuple[str, ...]:
     """Return the commands that bind an open transaction to one tenant.
 
     ``SET LOCAL`` instead of ``set_config()``, because a distributed PostgreSQL passes only the former on to its nodes.
-    The role cannot bypass row-level security; None if the connecting role may not take it.
+    The role cannot bypass row-level security; None if the connecting role may not take it. Raises ValueError for ``*``,
+    which reads across tenants: only the functions of the turn queue use it.
     """
+    if tenant_id == "*":
+        raise ValueError("no transaction reads across tenants; use NO_TENANT for the queue")
     named = sql.Literal(tenant_id).as_string(None)
     taken = (f"SET LOCAL ROLE {sql.Identifier(role).as_string(None)}",) if role else ()
     return (*taken, f"SET LOCAL parley.tenant_id = {named}")
 
 
 class Work:
-    """A transaction under way. Each ``ask`` is one round trip, and so is ``last``, which commits."""
+    """An open transaction. Each ``ask`` is one round trip, and so is ``last``, which commits."""
 
     def __init__(self, connection: _Connection, tenant_id: str, role: str | None) -> None:
         self._connection = connection
         self._before: tuple[str, ...] = ("BEGIN", *binding(tenant_id, role))
         self.done = False
-        """Whether it was committed."""
+        """Whether the transaction was committed."""
 
     async def ask(self, *statements: Statement) -> list[Rows]:
         """Return the rows of each statement. Raises PostgreSQL's error for the first that fails."""
         return await self._send(statements)
 
     async def last(self, *statements: Statement) -> list[Rows]:
-        """Do as ``ask``, and commit in the same round trip."""
+        """Like ``ask``, and commit in the same round trip."""
         rows = await self._send(statements, "COMMIT")
         self.done = True
         return rows
@@ -182,7 +185,7 @@ class Pipelines:
         return connection
 
     async def _given_back(self, connection: _Connection) -> None:
-        """Return a connection to the pool; close it if it broke or something is still under way."""
+        """Return a connection to the pool, or close it if it is broken or still in use."""
         status = connection.info.transaction_status
         try:
             if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
@@ -208,7 +211,7 @@ async def _stands(connection: _Connection) -> bool:
 
 @asynccontextmanager
 async def _or_closed(connection: _Connection) -> AsyncIterator[None]:
-    """Close the connection if the body fails or is cancelled: nobody else knows of it."""
+    """Close the connection if the body fails or is cancelled, because nothing else has a reference to it."""
     try:
         yield
     except BaseException:

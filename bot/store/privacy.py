@@ -1,18 +1,21 @@
 """Exports and erases everything stored about one person.
 
-Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, and the
-person's messages in indexed channels. The ledger stays, because the books must add up, under a name that leads to
-nobody.
+Erasing removes questions and their answers, cached answers, summaries of the person's threads, ratings, limits, the
+person's messages in indexed channels, what answers to other people quote of them, and mentions of the person's ID. The
+ledger's rows are kept, because the totals must stay correct, under a pseudonym that cannot be traced to the person.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.errors import UsageError
+from bot.store import erased_documents, person_references
 from bot.store.budget_counters import of_user
 from bot.store.question_changes import forget_in_traces
 from bot.store.schema import (
@@ -28,9 +31,21 @@ from bot.store.schema import (
     threads,
     turns,
 )
-from knowledge import message_erasure
+from knowledge import bm25, message_erasure, upload_records
 
 ERASED_TITLE = "(erased)"
+DocumentsChoice = Literal["delete", "keep"]
+
+
+class UndecidedDocuments(UsageError):
+    """The person uploaded documents, and the request does not say what becomes of them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"This person uploaded {count} {'document' if count == 1 else 'documents'}. Say whether they are deleted "
+            "too, or kept and handed to the admins."
+        )
+        self.count = count
 
 
 async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[str, Any]:
@@ -75,13 +90,26 @@ async def export(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict
     }
 
 
-async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[str, int]:
-    """Erase the person in this tenant. Return how much of each kind was deleted or renamed."""
+async def erase(
+    session: AsyncSession, *, tenant_id: str, user_id: str, documents: DocumentsChoice | None = None
+) -> dict[str, int]:
+    """Erase the person in this tenant. Return how much of each kind was deleted or renamed.
+
+    ``documents`` says what becomes of the documents that the person uploaded: ``delete`` erases them, ``keep`` hands
+    them to the admins. Raises UsageError if there are such documents and it is None.
+    """
+    uploads = await upload_records.uploads_by(session, tenant_id=tenant_id, user_id=user_id)
+    if uploads and documents is None:
+        raise UndecidedDocuments(len(uploads))
+    names = await _names(session, tenant_id, user_id)
     own = select(turns.c.turn_id).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
-    places = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
-    touched = list(await session.scalars(places.distinct()))
+    touched = await _touched_threads(session, tenant_id, user_id)
     await _lock(session, tenant_id, touched)
     nobody = f"erased:{uuid.uuid4().hex}"
+    done = {
+        "quotes": await _forget_documents(session, tenant_id, user_id, uploads if documents == "delete" else []),
+        "sources": await upload_records.forget_person(session, tenant_id=tenant_id, user_id=user_id, pseudonym=nobody),
+    }
     counts = {
         "facts": delete(facts).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id),
         "feedback": delete(feedback).where(feedback.c.tenant_id == tenant_id, feedback.c.user_id == user_id),
@@ -89,12 +117,17 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
             attachments.c.tenant_id == tenant_id,
             attachments.c.turn_id.in_(own) | attachments.c.people.contains([user_id]),
         ),
-        "messages": delete(messages).where(messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own)),
+        "messages": delete(messages).where(
+            messages.c.tenant_id == tenant_id, messages.c.turn_id.in_(own) | (messages.c.author_id == user_id)
+        ),
         "inbox": delete(inbox).where(inbox.c.tenant_id == tenant_id, inbox.c.turn_id.in_(own)),
         "reservations": delete(reservations).where(
             reservations.c.tenant_id == tenant_id, reservations.c.subject == of_user(user_id)
         ),
         "limits": delete(budgets).where(budgets.c.tenant_id == tenant_id, budgets.c.subject == of_user(user_id)),
+        "limits_set": update(budgets)
+        .where(budgets.c.tenant_id == tenant_id, budgets.c.set_by == user_id)
+        .values(set_by=nobody),
         "calls": update(ledger)
         .where(ledger.c.tenant_id == tenant_id, ledger.c.user_id == user_id)
         .values(user_id=nobody, turn_id=None, thread_uid=None),
@@ -103,10 +136,46 @@ async def erase(session: AsyncSession, *, tenant_id: str, user_id: str) -> dict[
         .values(subject=nobody),
         "turns": delete(turns).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id),
     }
-    done = {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
+    done |= {name: (await session.execute(statement)).rowcount for name, statement in counts.items()}  # type: ignore[attr-defined]
     done["documents"] = await message_erasure.erase_messages(session, tenant_id=tenant_id, user_id=user_id)
+    if documents == "delete":
+        done["documents"] += await upload_records.delete_uploads(session, tenant_id=tenant_id, uploads=uploads)
+    if done["documents"]:
+        await bm25.sweep_dead(session, tenant_id)
+    done["mentions"] = await person_references.erase(
+        session, tenant_id=tenant_id, user_id=user_id, names=names, pseudonym=nobody
+    )
     done["threads"] = await _forget_threads(session, tenant_id, touched)
     return done
+
+
+async def _forget_documents(
+    session: AsyncSession, tenant_id: str, user_id: str, uploads: Sequence[upload_records.Upload]
+) -> int:
+    """Remove what answers quote of the person's messages in indexed channels and of the uploads."""
+    posts = await message_erasure.messages_by(session, tenant_id=tenant_id, user_id=user_id)
+    quoted = {post["document"] for post in posts} | {name for upload in uploads for name in upload.documents}
+    return await erased_documents.forget_quotes(session, tenant_id=tenant_id, names=sorted(quoted))
+
+
+async def _names(session: AsyncSession, tenant_id: str, user_id: str) -> list[str]:
+    """Return the names under which the person asked."""
+    found = await session.scalars(
+        select(turns.c.user_name).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id).distinct()
+    )
+    return [name for name in found if name.strip()]
+
+
+async def _touched_threads(session: AsyncSession, tenant_id: str, user_id: str) -> list[uuid.UUID]:
+    """Return the threads with a question, a fact or an earlier message of the person."""
+    asked = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.user_id == user_id)
+    stated = select(facts.c.thread_uid).where(facts.c.tenant_id == tenant_id, facts.c.author_id == user_id)
+    read = (
+        select(turns.c.thread_uid)
+        .join(attachments, (attachments.c.tenant_id == turns.c.tenant_id) & (attachments.c.turn_id == turns.c.turn_id))
+        .where(turns.c.tenant_id == tenant_id, attachments.c.people.contains([user_id]))
+    )
+    return list(await session.scalars(asked.union(stated, read)))
 
 
 async def _lock(session: AsyncSession, tenant_id: str, touched: list[uuid.UUID]) -> None:

@@ -1,9 +1,9 @@
-"""Tells which processes live. Each holds an advisory lock while its connection stands, and updates a heartbeat row.
+"""Determines which processes are alive. Each holds an advisory lock while it is connected, and updates a heartbeat row.
 
-A process is dead when nobody holds its lock and its heartbeat has stopped: the lock reveals a killed process within a
-moment, the heartbeat covers the moment in which a live one reconnects. Right after a start of the server nobody holds a
-lock, so no process counts as dead. A process that is paused or hangs keeps its lock; it counts as dead once it has been
-silent for as long as a lease lasts.
+A process is dead if its lock is free and its heartbeat has stopped. The lock reveals a killed process at once; the
+heartbeat protects a live process while it reconnects. Right after a start of the server no process has taken its lock
+again, so none counts as dead. A process that is paused or hangs keeps its lock. It counts as dead once its heartbeat
+has been missing for as long as a lease lasts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOCKS = 0x7061726C
 """First key of the processes' advisory locks. The second is the process's number."""
 
 NO_BEAT = 1.5
-"""Seconds after which a heartbeat has stopped. It comes every second; reconnecting takes far less."""
+"""Seconds after which a heartbeat counts as stopped. It is updated every second; reconnecting takes far less."""
 
 SILENT = 30.0
 """Seconds without a heartbeat after which a process counts as dead although it holds its lock: a lease's length."""
@@ -62,15 +62,12 @@ LOCK = f"SELECT pg_try_advisory_lock({LOCKS}, %(id)s)"
 
 _DEAD = dead("others.holder").replace(":settling", "%(settling)s")
 
-HELD = "(state IN ('queued', 'running') OR withdrawn_at IS NOT NULL)"
-"""SQL: the turn waits or runs."""
-
 LEFT = f"""
     SELECT EXISTS (
         SELECT 1 FROM (
-            SELECT DISTINCT holder FROM turns WHERE {HELD} AND holder <> 0 AND holder <> %(id)s) others
+            SELECT DISTINCT holder FROM queued_turns() WHERE holder <> 0 AND holder <> %(id)s) others
         WHERE {_DEAD})
-      OR EXISTS (SELECT 1 FROM turns WHERE state = 'running' AND lease_until < now())
+      OR EXISTS (SELECT 1 FROM queued_turns() WHERE state = 'running' AND lease_until < now())
 """  # noqa: S608
 """SQL: turns of a dead process exist, or turns whose lease has expired."""
 

@@ -30,9 +30,9 @@ async def begin_anew(
     tokens: int,
     holder: int | None,
 ) -> bool:
-    """Queue the turn again with an edited question and erase what came of the first one; its lease is lost.
+    """Queue the turn again with an edited question and erase everything derived from the first one; its lease is lost.
 
-    Return False if the text is unchanged, or if the question was deleted: of two events the later may come first.
+    Return False if the text is unchanged, or if the question was deleted, since events can arrive out of order.
     """
     changed = await session.scalar(
         update(turns)
@@ -82,8 +82,8 @@ async def begin_anew(
 async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None = None) -> None:
     """End the turn and erase its question and answer. Its ledger rows stay.
 
-    Its reply messages still have to be removed: by the process that holds the turn, which may be posting one just now,
-    else by the process ``holder``.
+    Its reply messages must still be removed, by the process that holds the turn, because it may be posting one at the
+    moment, or else by the process ``holder``.
     """
     uid = uuid.UUID(turn_id)
     held = turns.c.state.in_(OPEN) | turns.c.withdrawn_at.is_not(None)
@@ -116,7 +116,7 @@ async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, ho
 
 
 async def taken_away(session: AsyncSession, *, tenant_id: str, turn_id: str, holder: int | None) -> bool:
-    """Record that a deleted question's reply is gone. Return False if another process has to say so."""
+    """Record that a deleted question's reply is gone. Return False if another process must record it."""
     ours = turns.c.holder.is_(None) | turns.c.holder.in_((ANYBODY, holder or ANYBODY))
     done = await session.execute(
         update(turns)
@@ -140,8 +140,9 @@ _EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refus
 async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> None:
     """Erase everything derived from the turn.
 
-    That is: cache entries and ratings of the answer, facts stated by the question, vectors of its messages, what later
-    turns of the thread noted of it, and a summary that includes it, which is written again from what is left.
+    This includes cache entries and ratings of the answer, facts stated by the question, vectors of its messages, what
+    later turns recorded about it, and a summary that includes it. The summary is written again from the remaining
+    messages.
     """
     thread_uid = await _locked_thread(session, tenant_id, turn_id)
     for table in (answers, facts, feedback):
@@ -175,8 +176,8 @@ async def _locked_thread(session: AsyncSession, tenant_id: str, turn_id: uuid.UU
 async def forget_in_traces(
     session: AsyncSession, tenant_id: str, thread_uids: Sequence[uuid.UUID], *which: ColumnElement[bool]
 ) -> None:
-    """Remove from the traces of the threads' turns what each noted of the messages before it."""
-    noted = cast(["query", "searched", "recalled", "facts"], ARRAY(Text))
+    """Remove from the traces of the threads' turns what they recorded about earlier messages."""
+    noted = cast(["query", "searched", "recalled", "facts", "notes", "restarts"], ARRAY(Text))
     await session.execute(
         update(turns)
         .where(turns.c.tenant_id == tenant_id, turns.c.thread_uid.in_(thread_uids), turns.c.trace != {}, *which)

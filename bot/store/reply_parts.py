@@ -1,6 +1,6 @@
-"""Records the messages of a reply: each before it is posted, and its reference after.
+"""Records the messages of a reply: each before it is posted, and its reference afterwards.
 
-The first reference wins: of two processes that posted the same message, the later one learns of the other's.
+The first reference wins: if two processes posted the same message, the later one gets the reference of the first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def refs(session: AsyncSession, *, tenant_id: str, turn_id: str) -> tuple[
 
 
 async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> int:
-    """Return how many reply messages are on record, posted or about to be."""
+    """Return how many reply messages are recorded, including one that is about to be posted."""
     found = await session.scalar(
         select(func.count()).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
     )
@@ -38,7 +38,7 @@ async def recorded(session: AsyncSession, *, tenant_id: str, turn_id: str) -> in
 
 
 async def note(session: AsyncSession, turn: Turn, index: int, ref: str | None) -> str | None:
-    """Record a reply message. Return the reference on record."""
+    """Record a reply message. Return the recorded reference."""
     statement = insert(reply_parts).values(
         tenant_id=turn.thread.tenant_id, turn_id=uuid.UUID(turn.id), part=index, ref=ref
     )
@@ -66,8 +66,8 @@ _OFFER = text(
 async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str | None:
     """Record the message of a process that lost the turn between posting and recording it.
 
-    Return the reference on record, or None if the question was deleted. A process that gets another reference than it
-    offers has posted one message too many.
+    Return the recorded reference, or None if the question was deleted. If it differs from the offered one, the
+    process's message is a duplicate.
     """
     asked = {"tenant": turn.thread.tenant_id, "turn": turn.id, "part": index, "ref": ref}
     found: str | None = await session.scalar(_OFFER, asked)
@@ -75,7 +75,7 @@ async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str 
 
 
 async def drop(session: AsyncSession, *, tenant_id: str, turn_id: str) -> None:
-    """Delete the record of a turn's reply messages: they are gone."""
+    """Delete the records of a turn's reply messages after the messages were removed."""
     await session.execute(
         delete(reply_parts).where(reply_parts.c.tenant_id == tenant_id, reply_parts.c.turn_id == uuid.UUID(turn_id))
     )

@@ -1,4 +1,4 @@
-"""Tells which database failures are temporary, and retries them."""
+"""Decides which database failures are temporary, and retries them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _AGAIN = ("40001", "40P01", "55P03")
 
 
 def unreachable(error: Exception) -> str:
-    """Return one line that says that the database cannot be reached, why, and what to do."""
+    """Return a one-line message that says why the database cannot be reached and what to do."""
     reason = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
     return (
         f"The database cannot be reached ({reason}). "
-        "Start it, or correct DATABASE_URL, or unset that for the embedded one."
+        "Start it, correct DATABASE_URL, or unset DATABASE_URL to use the bundled server."
     )
 
 
@@ -50,7 +50,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Return whether the same transaction may succeed a little later."""
+    """Return whether the same transaction may succeed if it is retried soon."""
     return isinstance(error, StoreAway) or getattr(getattr(error, "orig", error), "sqlstate", None) in _AGAIN
 
 
@@ -63,7 +63,8 @@ async def patiently(
 ) -> Result:
     """Run ``work`` until it succeeds or fails for good, for at most ``seconds``. Raises its last error.
 
-    ``work`` is told whether it runs again: its first transaction may have been committed although the reply was lost.
+    ``work`` gets True if it is a retry, because an earlier attempt may have been committed although its confirmation
+    was lost.
     """
     until, pause, again = monotonic() + seconds, FIRST_PAUSE, False
     while True:

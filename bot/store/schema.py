@@ -386,7 +386,17 @@ oauth_states = Table(
     Column("digest", Text, primary_key=True),
     Column("expires_at", DateTime(timezone=True), nullable=False),
 )
-"""An installation that has begun; it belongs to no tenant yet. Only a digest of the state is stored."""
+"""OAuth states that were used, as digests, until they expire."""
+
+slack_requests = Table(
+    "slack_requests",
+    metadata,
+    Column("tenant_id", Text, primary_key=True, server_default=text("'*'")),
+    Column("digest", Text, primary_key=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index("slack_requests_expired", "tenant_id", "expires_at"),
+)
+"""Requests that Slack sent over HTTP, as digests, while their signatures are valid."""
 
 events_heard = Table(
     "events_heard",

@@ -1,7 +1,8 @@
 """Opens all transactions. Each is bound to one tenant before its first statement.
 
-``SET LOCAL ROLE parley_app`` takes a role that cannot bypass row-level security, for the length of the transaction. It
-is left out if the connecting role may not take it; then FORCE binds the owner.
+``SET LOCAL ROLE parley_app`` switches to a role that cannot bypass row-level security, until the transaction ends. If
+the connecting role may not switch to it, this is left out, and FORCE ROW LEVEL SECURITY applies the policies to the
+owner.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from bot.store.pipelined_transactions import APP_ROLE as APP_ROLE
 from bot.store.pipelined_transactions import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
 from bot.store.retry import is_away
 from bot.store.retry import unreachable as unreachable
+from knowledge import redaction
 
 POOL_SECONDS = 10.0
-"""How long a transaction waits for a free connection before it is retried or given up."""
-ALL_TENANTS = "*"
-"""Names no tenant. Only the turn queue may be read under it."""
+"""Seconds that a transaction waits for a free connection before it is retried or fails."""
+ANY_TENANT = "*"
+"""The tenant in rows that belong to no tenant: processes, used OAuth states, Slack requests."""
+NO_TENANT = "-"
+"""Binds a transaction to no tenant. It sees the list of tenants, the rows that belong to no tenant, and the columns of
+the turn queue that ``queued_turns()`` returns; no question, answer or document."""
 
 _MAY_TAKE_ROLE = text("SELECT bool_or(pg_has_role(current_user, oid, 'MEMBER')) FROM pg_roles WHERE rolname = :role")
 
@@ -49,6 +54,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 6, pool_seconds: float = POOL_SECONDS) -> None:
+        redaction.register([make_url(url).password or ""])
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
@@ -79,12 +85,12 @@ class Database:
 
     @asynccontextmanager
     async def queue(self) -> AsyncIterator[AsyncSession]:
-        """Open a read-only transaction that sees the turns of every tenant, and nothing else."""
-        async with self.tenant(ALL_TENANTS) as session:
+        """Open a transaction without a tenant, for the turn queue of all tenants. See ``NO_TENANT``."""
+        async with self.tenant(NO_TENANT) as session:
             yield session
 
     def work(self, tenant_id: str) -> AbstractAsyncContextManager[Work]:
-        """Open a transaction in few round trips, rolled back unless ``last`` was awaited. Raises StoreAway."""
+        """Open a pipelined transaction. It is rolled back unless ``last`` was awaited. Raises StoreAway."""
         return self._pipelines.work(tenant_id)
 
     async def flush(self, tenant_id: str, *statements: Statement) -> list[Rows]:
@@ -93,7 +99,7 @@ class Database:
             return await work.last(*statements)
 
     async def _begin(self, session: AsyncSession, tenant_id: str) -> None:
-        """Begin and bind in one round trip: the driver's connection begins nothing by itself."""
+        """Begin the transaction and bind it in one round trip; the driver's connection is in autocommit mode."""
         if self._takes_role is None:
             self._takes_role = bool(await session.scalar(_MAY_TAKE_ROLE, {"role": APP_ROLE}))
         begun = "; ".join(("BEGIN", *binding(tenant_id, APP_ROLE if self._takes_role else None)))
@@ -112,7 +118,7 @@ class Database:
 
 
 def _look_at_idle_connections(engine: AsyncEngine) -> None:
-    """Ping a connection that was idle for a while before it is used. Busy ones are spared the round trip."""
+    """Ping a connection that was idle for a while before it is used. Recently used connections need no ping."""
 
     def used(connection: Any, record: Any) -> None:
         record.info["used"] = time.monotonic()
@@ -123,7 +129,7 @@ def _look_at_idle_connections(engine: AsyncEngine) -> None:
         try:
             engine.sync_engine.dialect.do_ping(connection)
         except Exception as error:
-            raise DisconnectionError("the connection broke while nobody used it") from error
+            raise DisconnectionError("the idle connection is broken") from error
 
     event.listen(engine.sync_engine, "connect", used)
     event.listen(engine.sync_engine, "checkin", used)

@@ -1,7 +1,7 @@
-"""Stores Slack workspaces that installed the app themselves, and pending OAuth states. Tokens arrive here encrypted.
+"""Stores Slack workspaces that installed the app themselves, and used OAuth states. Tokens arrive here encrypted.
 
-A workspace's row has its own name, ``slack:T...`` or, if an organization installed the app as a whole, ``slack:E...``.
-The row outlives the removal of the app, without its tokens.
+The name of a workspace's row is ``slack:T...`` or, if an organization installed the app org-wide, ``slack:E...``. The
+row stays after the app is removed, without its tokens.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import tenants
 from bot.store.schema import oauth_states, slack_installations
 from bot.store.schema import tenants as tenants_table
-from bot.store.session import ALL_TENANTS, Database
+from bot.store.session import ANY_TENANT, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ async def renew(
 
 
 async def remove(session: AsyncSession, tenant_id: str, *, told_at: datetime, now: datetime) -> bool:
-    """Delete the tokens unless the app was reinstalled after ``told_at``. Return whether there were any."""
+    """Delete the tokens unless the app was reinstalled after ``told_at``. Return whether there were tokens."""
     done = await session.execute(
         update(slack_installations)
         .where(
@@ -114,17 +114,15 @@ async def was_removed(session: AsyncSession, tenant_id: str) -> bool:
     return made is not None and made.sealed is None
 
 
-async def issue_state(session: AsyncSession, digest: str, *, expires_at: datetime, now: datetime) -> None:
-    """Store the state of an installation that has begun, and delete expired states."""
+async def use_state(session: AsyncSession, digest: str, *, expires_at: datetime, now: datetime) -> bool:
+    """Store that the state was used, and delete expired ones. Return False if it was used before."""
     await session.execute(
-        delete(oauth_states).where(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.expires_at < now)
+        delete(oauth_states).where(oauth_states.c.tenant_id == ANY_TENANT, oauth_states.c.expires_at < now)
     )
-    await session.execute(insert(oauth_states).values(tenant_id=ALL_TENANTS, digest=digest, expires_at=expires_at))
-
-
-async def consume_state(session: AsyncSession, digest: str, *, now: datetime) -> bool:
-    """Return whether the state was issued, has not expired and was not used before."""
-    where = and_(oauth_states.c.tenant_id == ALL_TENANTS, oauth_states.c.digest == digest)
-    used = await session.execute(delete(oauth_states).where(where).returning(oauth_states.c.expires_at))
-    row = used.one_or_none()
-    return row is not None and row.expires_at > now
+    added = await session.execute(
+        insert(oauth_states)
+        .values(tenant_id=ANY_TENANT, digest=digest, expires_at=expires_at)
+        .on_conflict_do_nothing()
+        .returning(oauth_states.c.digest)
+    )
+    return added.first() is not None

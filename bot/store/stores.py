@@ -44,9 +44,9 @@ def open_stores(
     """Return one implementation of each storage port over an open database.
 
     ``holder`` returns the number under which this process may hold turns now. ``retry_seconds`` is how long a running
-    turn waits for a database that is away; an acceptance waits less, as the platform does not wait long. ``expected``
-    returns the tokens to reserve for a question of so many tokens. A process counts as dead ``settling`` seconds after
-    its connection ended.
+    turn waits for an unavailable database; an acceptance waits less, because the platform does not wait long.
+    ``expected`` takes the length of a question in tokens and returns the tokens to reserve for it. A process counts as
+    dead ``settling`` seconds after its connection ended.
     """
     transactions, days = Transactions(database, retry_seconds), BudgetDays(database, settings, clock)
     return Stores(

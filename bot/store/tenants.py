@@ -24,7 +24,7 @@ async def ensure(session: AsyncSession, *, tenant_id: str, platform: Platform) -
 
 
 def zone_read(tenant_id: str) -> Statement:
-    """Read the tenant's row with its own ``timezone``, NULL for the operator's default."""
+    """Return the statement that reads the tenant's ``timezone``, NULL for the operator's default."""
     return _ZONE(tenant=tenant_id)
 
 
@@ -39,7 +39,7 @@ async def settings(session: AsyncSession, *, tenant_id: str) -> TenantSettings:
 async def set_settings(
     session: AsyncSession, *, tenant_id: str, platform: Platform, change: Callable[[TenantSettings], TenantSettings]
 ) -> TenantSettings:
-    """Change the tenant's settings. Its row is locked meanwhile, so no change is lost."""
+    """Change the tenant's settings. The row is locked during the change, so that no concurrent change is lost."""
     await ensure(session, tenant_id=tenant_id, platform=platform)
     where = tenants.c.tenant_id == tenant_id
     stored = await session.scalar(select(tenants.c.settings).where(where).with_for_update())
@@ -55,7 +55,7 @@ async def channel_settings(session: AsyncSession, *, tenant_id: str, channel_id:
 
 
 def settings_read(tenant_id: str, channel_id: str) -> Statement:
-    """Read the one row that ``settings_in`` takes."""
+    """Return the statement whose row ``settings_in`` takes."""
     return _SETTINGS(tenant=tenant_id, channel=channel_id)
 
 
@@ -79,7 +79,7 @@ _SETTINGS = Template(
 async def set_channel_settings(
     session: AsyncSession, *, tenant_id: str, channel_id: str, change: Callable[[ChannelSettings], ChannelSettings]
 ) -> ChannelSettings:
-    """Change the channel's own settings. Its row is locked meanwhile, so no change is lost."""
+    """Change the channel's own settings. The row is locked during the change, so that no concurrent change is lost."""
     key = {"tenant_id": tenant_id, "channel_id": channel_id}
     await session.execute(insert(channels).values(**key).on_conflict_do_nothing())
     where = and_(channels.c.tenant_id == tenant_id, channels.c.channel_id == channel_id)

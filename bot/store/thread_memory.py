@@ -29,9 +29,9 @@ from knowledge.search_terms import document_terms
 log = logging.getLogger(__name__)
 
 MOST = 4000
-"""The latest messages of a thread that are searched."""
+"""Maximum number of messages of a thread that are searched, the latest first."""
 AT_ONCE = 64
-"""Messages encoded after one answer. A long thread catches up over several answers."""
+"""Maximum number of messages encoded after one answer. In a long thread, the rest follows after the next answers."""
 
 
 class ThreadMemory:
@@ -92,7 +92,7 @@ class ThreadMemory:
             encoded = await self._embedder.encode([query], "query")
             return np.asarray(encoded.vectors[0], np.float32)
         except KnowledgeError as error:
-            log.warning("old messages are searched by their words alone: %s", error)
+            log.warning("old messages are searched only by BM25: %s", error)
             return None
 
 

@@ -26,7 +26,7 @@ TITLE_CHARS = 80
 
 @dataclass(frozen=True, slots=True)
 class ThreadRow:
-    """A thread as a list of threads shows it."""
+    """A thread as shown in a list of threads."""
 
     key: ThreadKey
     title: str
@@ -35,7 +35,10 @@ class ThreadRow:
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message as the playground shows it again. ``state``, ``citations`` and the rest belong to an answer's turn."""
+    """A stored message as the playground shows it.
+
+    ``state``, ``citations`` and the fields after them belong to an answer's turn.
+    """
 
     turn_id: str
     role: Literal["user", "assistant"]
@@ -45,8 +48,10 @@ class MessageRow:
     state: TurnState = "done"
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
+    links: frozenset[str] = frozenset()
+    """The addresses that may be links in the answer."""
     refused: str | None = None
-    """Why the turn has no answer. Stands with the question, since there is no other message then."""
+    """Why the turn has no answer. Set on the question, because the turn then has no other message."""
 
 
 def thread_uid(key: ThreadKey) -> uuid.UUID:
@@ -91,7 +96,7 @@ def answering(key: ThreadKey, *, turn_id: str, text: str, tokens: int) -> Statem
 
 
 async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) -> History:
-    """Return the thread's messages before the turn, from the summary on, in the order of their turns.
+    """Return the thread's messages between the summary and the turn, in the order of their turns.
 
     A question may be stored before the answer to the previous one.
     """
@@ -99,7 +104,7 @@ async def history(session: AsyncSession, *, key: ThreadKey, before_turn: str) ->
 
 
 def history_read(key: ThreadKey, before_turn: str) -> tuple[Statement, Statement]:
-    """Read the rows that ``history_in`` takes: the thread and its messages."""
+    """Return the statements whose rows ``history_in`` takes: the thread and its messages."""
     named = {"tenant": key.tenant_id, "thread": thread_uid(key)}
     return _THREAD(**named), _SAID(**named, turn=uuid.UUID(before_turn))
 
@@ -161,7 +166,7 @@ UPDATE threads SET tier = %(tier)s, updated_at = now() WHERE tenant_id = %(tenan
 async def lock(session: AsyncSession, *, key: ThreadKey) -> int | None:
     """Lock the thread's summary against changes until the transaction ends.
 
-    Return the turn up to which it goes, or None if the thread is gone.
+    Return the last turn that the summary covers, or None if the thread was deleted.
     """
     upto = await session.scalar(
         select(threads.c.summary_upto)
@@ -172,7 +177,7 @@ async def lock(session: AsyncSession, *, key: ThreadKey) -> int | None:
 
 
 async def still_says(session: AsyncSession, *, key: ThreadKey, since: int, said: Sequence[PastMessage]) -> bool:
-    """Return whether the thread holds exactly these messages after the turn ``since``, up to the last one's turn."""
+    """Return whether exactly these messages follow the turn ``since`` in the thread, up to the turn of the last one."""
     rows = await session.execute(
         select(turns.c.seq, message_table.c.role, message_table.c.text)
         .join(turns, (turns.c.tenant_id == message_table.c.tenant_id) & (turns.c.turn_id == message_table.c.turn_id))
@@ -188,7 +193,7 @@ async def still_says(session: AsyncSession, *, key: ThreadKey, since: int, said:
 
 
 async def append_summary(session: AsyncSession, *, key: ThreadKey, since: int, summary: str, upto: int) -> bool:
-    """Append to the summary unless it has moved on from ``since``. Return whether it was appended."""
+    """Append to the summary if it still ends at ``since``. Return whether it was appended."""
     result = await session.execute(
         update(threads)
         .where(
@@ -257,6 +262,7 @@ def _message_row(row: Any) -> MessageRow:
         state=row.state,
         citations=citations_from(row.citations) if answer else (),
         notes=tuple(row.trace.get("notes", ())) if answer else (),
+        links=frozenset(row.trace.get("links", ())) if answer else frozenset(),
         refused=row.refused,
     )
 

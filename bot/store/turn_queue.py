@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import CursorResult, func, select, text, update
@@ -16,7 +15,7 @@ from bot.store import reply_parts
 from bot.store.leases import LEASE, TAKEN
 from bot.store.notifications import CHANNEL, payload
 from bot.store.pipelined_transactions import Statement
-from bot.store.processes import HELD, dead
+from bot.store.processes import dead
 from bot.store.schema import turns
 from bot.store.threads import thread_uid
 from bot.store.turns import ANYBODY, is_turn
@@ -24,7 +23,7 @@ from bot.types.conversation import Platform, ThreadKey
 from bot.types.turns import Notice, Turn
 
 UNCLAIMED = "5 seconds"
-"""How long a queued turn is left to a process that does not show that it lives."""
+"""How long a queued turn is left to its process while that process does not show that it is alive."""
 
 TRIED_FOR = "1 day"
 """How long removing the messages of a deleted question is retried."""
@@ -54,9 +53,9 @@ class Ready:
 _NEXT = text(
     f"""
     WITH open AS (
-        SELECT tenant_id, turn_id, thread_uid, user_id, platform, seq, state, holder, created_at, lease_until,
-               started_at, takeovers >= {SUSPECT_AFTER} AS suspect
-        FROM turns WHERE state IN ('queued', 'running')
+        SELECT *, takeovers >= {SUSPECT_AFTER} AS suspect,
+               seq = min(seq) OVER (PARTITION BY tenant_id, thread_uid) AS first_of_thread
+        FROM queued_turns() WHERE state IN ('queued', 'running')
     ), at_work AS (
         SELECT tenant_id, user_id, count(*) AS running FROM open WHERE state = 'running' GROUP BY tenant_id, user_id
     ), ready AS (
@@ -68,10 +67,7 @@ _NEXT = text(
           AND (state = 'queued' AND (holder IN ({ANYBODY}, :holder)
                                      OR holder IS NULL AND created_at < now() - interval '{UNCLAIMED}')
                OR state = 'running' AND (lease_until < now() OR holder = :holder))
-          AND NOT EXISTS (
-              SELECT 1 FROM turns older
-              WHERE older.tenant_id = open.tenant_id AND older.thread_uid = open.thread_uid
-                AND older.seq < open.seq AND older.state IN ('queued', 'running'))
+          AND first_of_thread
     ), of_tenants AS (
         SELECT tenant_id, sum(running) AS running FROM at_work GROUP BY tenant_id
     )
@@ -86,9 +82,11 @@ _NEXT = text(
     LIMIT :most
     """  # noqa: S608
 )
-"""Interrupted turns come first: their draft stands in the channel. The rest is round robin: the n-th turn of a tenant,
-including running ones, comes after the first n-1 of every other tenant. People within a tenant alternate in the same
-way, and a person's questions keep their order."""
+"""Interrupted turns come first, because their unfinished draft is visible in the channel.
+
+The rest is round robin: the n-th turn of a tenant, including running ones, comes after the first n-1 of every other
+tenant. People within a tenant alternate in the same way, and a person's questions keep their order.
+"""
 
 
 async def ready(
@@ -115,16 +113,16 @@ _LEFT = text(
     SELECT tenant_id, turn_id, platform, fence, suspect,
            suspect OR NOT bool_or(suspect) OVER (PARTITION BY holder) AS charged
     FROM (
-        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM turns WHERE {HELD}
+        SELECT *, state = 'running' AND takeovers >= {SUSPECT_AFTER} AS suspect FROM queued_turns()
     ) held JOIN (
-        SELECT DISTINCT holder FROM turns
-        WHERE {HELD} AND holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
+        SELECT DISTINCT holder FROM queued_turns()
+        WHERE holder <> {ANYBODY} AND holder IS DISTINCT FROM :holder
     ) others USING (holder)
     WHERE {dead("others.holder")}
     ORDER BY suspect, tenant_id
     """  # noqa: S608
 )
-"""Suspects come last, so that a reader who sees a dead process's other turns sees its suspect with them."""
+"""Suspects come last, so that a reader who sees the suspect of a dead process also sees its other turns."""
 
 
 async def left_behind(session: AsyncSession, *, holder: int | None, settling: float) -> list[Left]:
@@ -156,7 +154,7 @@ _SET_FREE = text(
 
 
 async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left]) -> None:
-    """Queue a tenant's turns of dead processes again, for any process; skip those that another was faster with."""
+    """Queue a tenant's turns of dead processes again, for any process. Skip turns that another process queued first."""
     asked = {
         "tenant": tenant_id,
         "turns": [one.turn_id for one in left],
@@ -169,7 +167,7 @@ async def set_free(session: AsyncSession, *, tenant_id: str, left: Sequence[Left
 
 _WITHDRAWN = text(
     f"""
-    SELECT tenant_id, turn_id FROM turns
+    SELECT tenant_id, turn_id FROM queued_turns()
     WHERE platform = :platform AND withdrawn_at > now() - interval '{TRIED_FOR}'
       AND turn_id <> ALL (CAST(:known AS uuid[]))
       AND (holder IS NULL OR holder IN ({ANYBODY}, :holder) OR withdrawn_at < now() - CAST(:lease AS interval))
@@ -194,15 +192,7 @@ async def withdrawn(
 async def direct_channels(session: AsyncSession, *, platform: Platform, most: int = 100) -> list[str]:
     """Return direct-message channels with a question within a week, latest first; needs ``Database.queue``."""
     found = await session.scalars(
-        select(turns.c.channel_id)
-        .where(
-            turns.c.platform == platform,
-            turns.c.channel_id == turns.c.thread_id,
-            turns.c.created_at > func.now() - timedelta(days=7),
-        )
-        .group_by(turns.c.channel_id)
-        .order_by(func.max(turns.c.created_at).desc())
-        .limit(most)
+        text("SELECT channel_id FROM recent_direct_channels(:platform, :most)"), {"platform": platform, "most": most}
     )
     return list(found)
 
@@ -236,9 +226,9 @@ async def release(session: AsyncSession, *, turn: Turn, holder: int | None) -> N
 async def record_waiting(
     session: AsyncSession, *, turn: Turn, holder: int | None, index: int, ref: str | None
 ) -> str | None:
-    """Record a message that tells an asker to wait. Return the reference on record.
+    """Record a message that tells an asker to wait. Return the recorded reference.
 
-    Raises LeaseLost if the turn no longer waits here.
+    Raises LeaseLost if this process no longer holds the turn.
     """
     if not await hold(session, turn=turn, holder=holder):
         raise LeaseLost(TAKEN)

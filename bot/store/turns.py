@@ -1,7 +1,7 @@
 """Stores and reads turns. Which process runs one is in ``leases``.
 
-``holder`` is the number of the process that has a turn. A queued turn waits for that process or, if it is ANYBODY's,
-for any process with a free slot. None stands for a process that does not show that it lives.
+``holder`` is the number of the process that has a turn. A queued turn waits for that process or, if the holder is
+``ANYBODY``, for any process with a free slot. None stands for a process that does not show that it is alive.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ AGAIN = ":"
 """Separates a message's id from the suffix that a repeated question gets."""
 
 
-# One statement, for the platform waits for it. The turn is made from the thread's row, which is locked by then: the
-# turns of a thread get their numbers in the order in which their acceptances are committed.
+# This is one statement because the platform waits for it. The turn is created from the thread's row, which is locked by
+# then, so the turns of a thread are numbered in the order in which their acceptances are committed.
 _ACCEPT = f"""
 WITH home AS (
     INSERT INTO tenants (tenant_id, platform) VALUES (%(tenant)s, %(platform)s) ON CONFLICT DO NOTHING
@@ -92,7 +92,7 @@ def accepting(
 
 
 def accepted(row: Any) -> Turn:
-    """Return the turn of a message that was just accepted."""
+    """Return the turn from the row of ``accepting``."""
     return _turn(row, (), 0)
 
 
@@ -110,7 +110,7 @@ async def first(session: AsyncSession, *, thread: ThreadKey, message_id: str) ->
 
 
 async def not_first(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> None:
-    """Undo ``first``: what should happen once did not happen."""
+    """Undo ``first``, because the action that it guards did not happen."""
     await session.execute(
         delete(inbox).where(
             inbox.c.tenant_id == thread.tenant_id,
@@ -122,7 +122,7 @@ async def not_first(session: AsyncSession, *, thread: ThreadKey, message_id: str
 
 
 async def of_message(session: AsyncSession, *, thread: ThreadKey, message_id: str) -> list[str]:
-    """Return the id of the turn that a message became, then those that asked it again."""
+    """Return the id of a message's turn, then the ids of the turns that asked it again."""
     found = await session.scalars(
         select(inbox.c.turn_id)
         .where(
@@ -170,7 +170,7 @@ async def latest(session: AsyncSession, *, thread: ThreadKey) -> str | None:
 
 
 async def ask_to_stop(session: AsyncSession, *, turn: Turn) -> bool:
-    """Record that somebody stops the turn, wherever it runs. Return False if it has ended."""
+    """Record a request to stop the turn, in whatever process it runs. Return False if it has ended."""
     asked = await session.execute(
         update(turns).where(is_turn(turn), turns.c.state.in_(OPEN)).values(stopping=True).returning(turns.c.seq)
     )

@@ -28,12 +28,12 @@ class CachedAnswer:
 
 
 CacheLifetime = Literal["hour", "stable"]
-"""How long an answer may be reused: an hour if it is time-sensitive, else as long as its documents stand."""
+"""How long an answer may be reused: an hour if it is time-sensitive, else until its documents change."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheNote:
-    """What is stored with a cached answer to determine later whether it still holds."""
+    """The data stored with a cached answer, by which a later lookup checks whether it is still valid."""
 
     question: str = ""
     evidence: str = ""

@@ -1,4 +1,4 @@
-"""Defines conversations: threads, authors, messages, attachments and what a thread remembers."""
+"""Defines conversations: threads, authors, messages, attachments, facts and histories."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class PastMessage:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact that a person stated in a thread. The latest about a ``subject`` holds. ``turn_id`` is its source."""
+    """A fact that a person stated in a thread. The latest about a ``subject`` is valid. ``turn_id`` is its source."""
 
     id: str
     turn_id: str
@@ -165,7 +165,7 @@ class History:
     summary_upto: int
     messages: tuple[PastMessage, ...]
     tier: Tier | None = None
-    """The tier that answered last. Routing is sticky in a thread."""
+    """The tier of the last answer. A thread usually stays on its tier."""
     tenant_wide: bool = False
     """Whether the summary covers an answer that may rest on documents of the whole tenant."""
 

@@ -8,10 +8,11 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """A process's edits in one workspace, as reported to the other processes.
+    """The edit pacing of a process in one workspace, as reported to the other processes.
 
-    ``streams`` are under way, ``starts`` began within the last minute. ``slow`` is the factor by which its edit
-    interval is widened; ``pause`` the seconds from now during which the platform accepts no edit.
+    ``streams`` is the number of active streams, ``starts`` the number started within the last minute. ``slow`` is the
+    factor by which its edit interval is widened, ``pause`` the seconds from now during which the platform accepts no
+    edit.
     """
 
     tenant_id: str
@@ -27,10 +28,10 @@ class Pacing:
 class Limits:
     """What a platform allows: characters of Markdown per message, seconds between edits, messages per answer.
 
-    ``here_only``: only this process can show something there, so no other may run the turn. ``edits_per_minute`` is
-    shared by all replies in a tenant; None if they share nothing, or if the platform's library throttles by itself.
-    ``appends``: a draft may grow by appending, so parts tell how much of it is settled; ``edit_interval`` may be
-    shorter meanwhile.
+    ``here_only``: only this process can show something in the place, so no other process may run the turn.
+    ``edits_per_minute`` is shared by all replies in a tenant; None if they share nothing, or if the platform's library
+    throttles by itself. ``appends``: a draft can grow by appending, so parts say how much of them is settled, and
+    ``edit_interval`` may be shorter.
     """
 
     message_chars: int
@@ -59,7 +60,7 @@ class Citation:
 
     @property
     def place(self) -> str:
-        """Where the quote stands, for people: title, headings, page."""
+        """The place of the quote, for display: title, headings and page."""
         path = self.heading[1:] if self.heading[:1] == (self.title,) else self.heading
         return " › ".join((self.title or self.source, *path)) + (f", page {self.page}" if self.page else "")
 
@@ -75,7 +76,7 @@ class Part:
     ``sources``, ``notes`` and ``actions`` belong to the last part only. ``nonce`` identifies the part for platforms
     that can refuse to post a message twice. ``waiting``: the text is a status; the answer has no text yet. ``settled``:
     characters from the start that stay while the answer grows; None if it does not grow now or ``Limits.appends`` is
-    not set.
+    not set. ``links`` are the addresses that may be links, in the form of ``urls_in``; the platform checks them again.
     """
 
     text: str
@@ -87,3 +88,4 @@ class Part:
     actions: tuple[Action, ...] = ()
     waiting: bool = False
     settled: int | None = field(default=None, compare=False)
+    links: frozenset[str] = field(default=frozenset(), compare=False)

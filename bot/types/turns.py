@@ -45,8 +45,8 @@ class Turn:
 class Lease:
     """The exclusive right to answer a turn. Every write names ``fence`` and fails once another process has the turn.
 
-    ``takeovers`` and ``recorded`` are as in ``Turn``. ``stopping``: somebody stopped it. ``announced``: its first
-    message is on record as about to be posted.
+    ``takeovers`` and ``recorded`` are as in ``Turn``. ``stopping``: a user stopped the turn. ``announced``: its first
+    message is recorded as about to be posted.
     """
 
     turn_id: str
@@ -65,7 +65,7 @@ class Notice:
     """A notification from other processes.
 
     ``ready``: a queued turn may run now, in the process ``holder`` or, if that is 0, in any that serves its platform.
-    ``stop``: somebody stopped the turn. ``moved``: its question was edited or deleted, so its lease is lost. ``dead``:
+    ``stop``: a user stopped the turn. ``moved``: its question was edited or deleted, so its lease is lost. ``dead``:
     a process that held turns died. ``connected``: notices may have been missed until now.
     """
 
@@ -79,8 +79,8 @@ class Notice:
 class TurnRecord:
     """Everything stored that an answer needs, read at once.
 
-    ``budgets`` are the asker's, the channel's and the tenant's days, without the turn's own ``reservation``, which is
-    None if nothing is reserved. ``attached`` are the attachments of the thread, ``facts`` the facts that hold in it,
+    ``budgets`` are today's budgets of the asker, the channel and the tenant, without the turn's own ``reservation``,
+    which is None if nothing is reserved. ``attached`` are the attachments of the thread, ``facts`` its valid facts,
     oldest first.
     """
 

@@ -59,7 +59,8 @@ class Usage:
 class Call:
     """One provider call as the ledger stores it. ``cost_usd`` is None if the price is unknown.
 
-    ``id`` (32 hexadecimal digits) names the row, which is ``open`` and an estimate from before the call is sent.
+    ``id`` (32 hexadecimal digits) identifies the row. Before the call is sent, the row is ``open`` and holds an
+    estimate.
     """
 
     purpose: Purpose

@@ -2,15 +2,15 @@
 
 Postings are written in the transaction of their chunks and can be read by every process. A batch of chunks is one part.
 Once a segment has many parts of one level, they are merged, so that a term is read from few rows. Deleted chunks are
-masked, and swept out of a segment once there are many. Frequencies are counted from the living entries while these are
+masked, and removed from a segment once it has many of them. Frequencies are counted from the live entries as they are
 read, so statistics are never stale. Writers of one tenant run one after the other: they lock the tenant's state row.
 """
 
 from __future__ import annotations
 
-from knowledge.bm25.indexing import index, remove
+from knowledge.bm25.indexing import index, remove, sweep_dead
 from knowledge.bm25.posting_codec import IndexedChunk
 from knowledge.bm25.search import candidates
 from knowledge.bm25.term_statistics import idf
 
-__all__ = ["IndexedChunk", "candidates", "idf", "index", "remove"]
+__all__ = ["IndexedChunk", "candidates", "idf", "index", "remove", "sweep_dead"]

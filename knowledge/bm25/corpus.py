@@ -1,4 +1,4 @@
-"""Reads what BM25 needs of a tenant's corpus: its totals, the masks of its segments, and the postings of terms."""
+"""Reads a tenant's corpus for BM25: its totals, the masks of its segments, and the postings of terms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Corpus:
 
 @dataclass(slots=True)
 class Postings:
-    """The living entries of the question's terms, by segment and term, and how many chunks have each term."""
+    """The live entries of the question's terms, by segment and term, and the number of chunks with each term."""
 
     entries: dict[int, dict[str, Entries]]
     frequency: Counter[str]
@@ -94,7 +94,7 @@ async def read_postings(
 
 
 def _flags(numbers: Numbers, segment: int) -> Bits:
-    """Return one flag per place of the segment: whether its chunk is among the numbers."""
+    """Return one flag for each place of the segment: whether the number of its chunk is in ``numbers``."""
     flags = np.zeros(SEGMENT, dtype=np.bool_)
     flags[numbers[numbers >> SEGMENT_BITS == segment] & (SEGMENT - 1)] = True
     return flags

@@ -1,4 +1,4 @@
-"""Writes BM25 postings: adds batches as parts, merges parts, masks deleted chunks and sweeps them out."""
+"""Writes BM25 postings: adds batches as parts, merges parts, masks deleted chunks and removes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MERGE_PARTS = 16
 TOP_LEVEL = 9
 """The level of a swept or full segment, above every level that merging reaches."""
 SWEEP_SHARE = 0.2
-"""A segment is swept once more than this share of its chunks is dead."""
+"""Deleted chunks are removed from a segment once more than this share of its chunks is dead."""
 
 
 async def index(session: AsyncSession, tenant_id: str, chunks: Sequence[IndexedChunk]) -> None:
@@ -56,6 +56,17 @@ async def remove(session: AsyncSession, tenant_id: str, chunks: Mapping[int, int
         alive, dead = await _clear_bits(session, tenant_id, segment, places)
         if dead > SWEEP_SHARE * (dead + int(alive.sum())):
             await _sweep(session, tenant_id, segment, alive)
+
+
+async def sweep_dead(session: AsyncSession, tenant_id: str) -> None:
+    """Remove all postings of deleted chunks at once, so that no term is left that only they had."""
+    connection = await psycopg_connection(session)
+    cursor = await connection.execute(
+        "SELECT segment FROM posting_masks WHERE tenant_id = %s AND audience = %s AND dead > 0", (tenant_id, EVERYBODY)
+    )
+    for (segment,) in await cursor.fetchall():
+        stored = await _read_masks(session, tenant_id, segment, [EVERYBODY])
+        await _sweep(session, tenant_id, segment, bits(stored[EVERYBODY]))
 
 
 # The upsert also locks the tenant's row, so that writers of one tenant run one after the other.
@@ -163,7 +174,7 @@ async def _merge_full_segment(session: AsyncSession, tenant_id: str, segment: in
 
 
 async def _set_bits(session: AsyncSession, tenant_id: str, segment: int, chunks: Sequence[IndexedChunk]) -> None:
-    """Set the bits of new chunks in the mask of all living chunks and in that of their audience."""
+    """Set the bits of new chunks in the mask of all live chunks and in the mask of their audience."""
     places: dict[str, list[int]] = {EVERYBODY: [place_of(chunk.chunk_id) for chunk in chunks]}
     for chunk in chunks:
         places.setdefault(chunk.audience, []).append(place_of(chunk.chunk_id))
@@ -183,7 +194,7 @@ _CLEAR_BITS = """
 
 
 async def _clear_bits(session: AsyncSession, tenant_id: str, segment: int, places: Sequence[int]) -> tuple[Bits, int]:
-    """Clear bits in the mask of living chunks alone: every reader combines it with those of its audiences.
+    """Clear bits only in the mask of live chunks, because every reader combines it with the masks of its audiences.
 
     Returns the mask, and how many chunks of the segment are dead.
     """
@@ -234,7 +245,7 @@ _TAKE_POSTINGS_OF_SEGMENT = """
 
 
 async def _sweep(session: AsyncSession, tenant_id: str, segment: int, alive: Bits) -> None:
-    """Write the segment again as one part, without its dead chunks."""
+    """Rewrite the segment as one part without its dead chunks."""
     cursor = (await psycopg_connection(session)).cursor(binary=True)
     await cursor.execute(_TAKE_POSTINGS_OF_SEGMENT, (tenant_id, segment))
     kept = keep_alive(dict(await cursor.fetchall()), alive)

@@ -1,4 +1,4 @@
-"""Encodes and decodes BM25 postings as bytes. Pure.
+"""Encodes and decodes BM25 postings as bytes. Does no I/O.
 
 The high bits of a chunk's number are its segment, the low 16 bits its place in the segment. An entry of a term in a
 segment has three little-endian u16: place, frequency of the term, length of the chunk in terms. Entries of one term are
@@ -18,7 +18,7 @@ SEGMENT_BITS = 16
 SEGMENT = 1 << SEGMENT_BITS
 U16_MAX = 65_535
 EVERYBODY = ""
-"""The audience of the mask that has every living chunk."""
+"""The audience of the mask of all live chunks."""
 
 Entries = npt.NDArray[np.uint16]
 """Shape ``(entries, 3)``: place, frequency, length."""
@@ -76,7 +76,7 @@ def mask(flags: Bits) -> bytes:
 
 
 def keep_alive(terms: Mapping[str, bytes], alive: Bits) -> dict[str, bytes]:
-    """Return the entries without those of dead chunks; terms that only dead chunks had are left out."""
+    """Return the entries without those of dead chunks. Terms that only occur in dead chunks are left out."""
     kept = {}
     for term, entries in terms.items():
         rows = unpack(entries)

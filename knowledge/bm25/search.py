@@ -26,9 +26,9 @@ async def candidates(
 ) -> list[tuple[int, float]]:
     """Return the k best chunks for the terms of a question as (number, Okapi score), best first, ties by number.
 
-    A term counts as often as it occurs in ``terms``, or by its weight there. Only chunks of the scope that have one of
-    the terms and a score above zero are returned. The statistics are those of the tenant's whole corpus, whatever the
-    audience.
+    A term counts as often as it occurs in ``terms``, or by its weight there. Only chunks of the scope with at least one
+    of the terms and a score above zero are returned. The statistics are those of the tenant's whole corpus, whatever
+    the audience.
     """
     corpus = await read_corpus(session, scope)
     if not corpus.chunks or not terms:
@@ -69,7 +69,8 @@ def _best_chunks(
         return []
     number, score = np.concatenate(numbers), np.concatenate(scores)
     if len(score) > k:
-        # Sorting all candidates of a large corpus takes longer than everything else. Ties with the last one are kept.
+        # Sorting all candidates of a large corpus would take longer than the rest of the search. Ties with the last one
+        # are kept.
         near = np.flatnonzero(score >= np.partition(score, len(score) - k)[len(score) - k])
         number, score = number[near], score[near]
     order = np.lexsort((number, -score))[:k]

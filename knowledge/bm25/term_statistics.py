@@ -17,10 +17,10 @@ from knowledge.psycopg_connection import psycopg_connection
 EPSILON = 0.25
 """The share of the mean idf that a term in more than half of all chunks gets."""
 LARGE_CORPUS = 20_000
-"""From this many chunks on, the mean idf is computed again only after MAX_DRIFT of the corpus changed."""
+"""With at least this many chunks, the mean idf is computed again only after a share of MAX_DRIFT has changed."""
 MAX_DRIFT = 0.01
 MAX_CACHED_TENANTS = 1000
-"""Tenants whose mean idf a process caches."""
+"""Maximum number of tenants whose mean idf a process caches."""
 
 # An entry has six bytes, so the number of chunks with a term follows from the length of its entries.
 _STORED_FREQUENCIES_OF_TERMS = """
@@ -34,7 +34,8 @@ _STORED_FREQUENCIES_OF_TERMS = """
 async def idf(session: AsyncSession, tenant_id: str, terms: Iterable[str]) -> dict[str, float]:
     """Return the idf of those terms that occur in the tenant's corpus.
 
-    It is for choosing among terms: chunks that were deleted but not swept yet count as well.
+    It is approximate, to choose among terms: chunks that are deleted but not yet removed from their segment count as
+    well.
     """
     cursor = await (await psycopg_connection(session)).execute(
         _STORED_FREQUENCIES_OF_TERMS, (tenant_id, tenant_id, list(dict.fromkeys(terms)))
@@ -112,13 +113,13 @@ _STORED_FREQUENCIES = """
 
 
 async def _stored_frequencies(session: AsyncSession, tenant_id: str, _: Corpus) -> Counter[int]:
-    """Return how many terms occur in how many chunks, computed from the lengths of the entries."""
+    """Return the number of terms for each number of chunks, computed from the lengths of the entries."""
     cursor = await (await psycopg_connection(session)).execute(_STORED_FREQUENCIES, (tenant_id,))
     return Counter({int(frequency): terms for frequency, terms in await cursor.fetchall()})
 
 
 async def _living_frequencies(session: AsyncSession, tenant_id: str, corpus: Corpus) -> Counter[int]:
-    """Return the same without the entries of dead chunks; every entry is looked up in the masks."""
+    """Like ``_stored_frequencies``, but without the entries of dead chunks. Looks up every entry in the masks."""
     cursor = (await psycopg_connection(session)).cursor(binary=True)
     await cursor.execute("SELECT segment, term, entries FROM postings WHERE tenant_id = %s", (tenant_id,))
     frequency: Counter[str] = Counter()

@@ -1,9 +1,8 @@
-"""Splits documents into chunks with one of four methods. Pure: the function that counts tokens is an argument.
+"""Splits documents into chunks with one of four methods. Does no I/O; the function that counts tokens is an argument.
 
-packed           complete sentences up to a number of tokens, within one section if the section is long enough
-fixed            runs of words up to a number of tokens; each can repeat the end of the one before
-sentence-window  one sentence each, read with three sentences on each side
-semantic         a chunk ends where the embeddings of the sentences before and after differ most
+packed complete sentences up to a number of tokens, within one section if the section is long enough fixed runs of words
+up to a number of tokens; each can repeat the end of the one before sentence-window one sentence each, read with three
+sentences on each side semantic a chunk ends where the embeddings of the sentences before and after differ most
 
 A table or code block that fits is never split. One that does not fit is split at lines, or at words by ``fixed``.
 """
@@ -52,7 +51,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 class Chunking:
     """Settings of chunking.
 
-    ``tokens``: the most that a chunk and its header may have. ``overlap``: how many of them ``fixed`` repeats.
+    ``tokens`` is the maximum for a chunk with its header. ``overlap`` is the number of tokens that ``fixed`` repeats.
     """
 
     method: Method = "packed"
@@ -60,7 +59,7 @@ class Chunking:
     overlap: int = 0
 
     def recipe(self, model: str) -> str:
-        """Return a string that names everything that decides where chunks begin.
+        """Return a string that identifies everything that determines where chunks begin.
 
         It is stored with a document, which is chunked again when the string changes.
         """

@@ -1,4 +1,7 @@
-"""Headers of chunks: title and headings that are embedded and indexed with a chunk but not part of its text. Pure."""
+"""Headers of chunks: title and headings that are embedded and indexed with a chunk but not part of its text.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from knowledge.ports import Embedder
 from knowledge.types import Chunk, Document
 
 SENTENCES_PER_CALL = 128
-"""Sentences that one call of the embedder encodes."""
+"""Maximum number of sentences that one call of the embedder encodes."""
 
 
 async def chunk_with_embedder(document: Document, embedder: Embedder, chunking: Chunking) -> tuple[list[Chunk], int]:

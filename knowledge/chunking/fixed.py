@@ -1,4 +1,4 @@
-"""Chunking method ``fixed``: runs of words of about the same number of tokens, which can overlap. Pure."""
+"""Chunking method ``fixed``: runs of words of about the same number of tokens, which can overlap. Does no I/O."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _end_of_run(units: Sequence[Unit], begin: int, budget: TokenBudget) -> int:
 def _start_of_next(units: Sequence[Unit], begin: int, stop: int, budget: TokenBudget, overlap: int) -> int:
     """Return where the run after ``units[begin:stop]`` starts.
 
-    It starts as far back as the overlap allows, but leaves room for at least one new unit.
+    The run starts as far back as the overlap allows, but so that at least one new unit fits.
     """
     start = stop
     for index in range(stop - 1, begin, -1):

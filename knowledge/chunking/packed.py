@@ -1,4 +1,4 @@
-"""Chunking method ``packed``: complete sentences up to a number of tokens, within a section if it is long. Pure."""
+"""Chunking method ``packed``: complete sentences up to a number of tokens, within long sections. Does no I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SMALL_SHARE = 0.25
 
 
 def packed(units: Sequence[Unit], budget: TokenBudget) -> Iterator[Sequence[Unit]]:
-    """Yield the run of units of each chunk."""
+    """Yield the units of each chunk as a range."""
     begin, total, has_heading = 0, 0, False
     for index, unit in enumerate(units):
         if index > begin:

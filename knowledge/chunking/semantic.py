@@ -1,4 +1,7 @@
-"""Chunking method ``semantic``: chunks end where the embeddings of the sentences before and after differ most. Pure."""
+"""Chunking method ``semantic``: chunks end where the embeddings of the sentences before and after differ most.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from knowledge.chunking.packed import SMALL_SHARE
 from knowledge.chunking.text_units import TokenBudget, Unit, token_count
 
 COMPARED_SENTENCES = 3
-"""Sentences on each side of a boundary whose mean vectors are compared."""
+"""Number of sentences on each side of a boundary whose mean vectors are compared."""
 PERCENTILE = 95
 """A boundary whose distance is above this percentile of the document's distances ends a chunk."""
 
 Distances = npt.NDArray[np.float64]
-"""Element i is the distance between the sentences before unit i and those from unit i on. Element 0 is 0."""
+"""Element i is the distance between the sentences before unit i and the sentences from unit i on. Element 0 is 0."""
 
 
 def distances(vectors: npt.NDArray[np.float32]) -> Distances:
@@ -62,7 +65,7 @@ def _split(
 
 
 def _widest_boundary(units: Sequence[Unit], begin: int, stop: int, separation: Distances, budget: TokenBudget) -> int:
-    """Return the boundary with the greatest distance, if possible among those that leave no small part."""
+    """Return the boundary with the greatest distance. Prefers boundaries that do not create a small part."""
     minimum = SMALL_SHARE * budget.available_for(units[begin:stop])
     lengths = np.cumsum([unit.tokens + unit.gap_tokens for unit in units[begin:stop]])
     places = [

@@ -1,4 +1,4 @@
-"""Chunking method ``sentence-window``: each sentence is a chunk, read together with its neighbors. Pure."""
+"""Chunking method ``sentence-window``: each sentence is a chunk, read together with its neighbors. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits a document into the units that chunks are made of, and counts the tokens that a chunk may have. Pure.
+"""Splits a document into the units that chunks are made of, and counts the tokens that a chunk may have. Does no I/O.
 
 Units are sentences, words, and blocks that are never split, such as tables and code.
 """
@@ -17,7 +17,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 Span = tuple[int, int]
 
 HEADER_SHARE = 0.25
-"""The largest share of a chunk's tokens that its header counts for."""
+"""The largest share of a chunk's tokens that its header can count as."""
 UNSPLIT_KINDS = ("table", "code", "message")
 """Kinds of blocks that are never split if they fit into a chunk."""
 _WORD = re.compile(r"\S{1,200}")

@@ -21,7 +21,7 @@ EncodeBatch = Callable[[Sequence[str], EncodeKind], Sequence[Result]]
 
 @dataclass(slots=True)
 class _Job(Generic[Result]):
-    """The texts of one caller; the first ``taken`` of them are part of a batch already."""
+    """The texts of one caller; the first ``taken`` of them are already part of a batch."""
 
     texts: Sequence[str]
     future: Future[list[Result]]

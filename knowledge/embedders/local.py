@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["OFFLINE_MODEL", "SentenceTransformerEmbedder"]
 
 ONE_LOADS = threading.Lock()
-"""Lets one model load at a time. Loading changes torch's default dtype for the whole process for a while. If two models
-load at once, one of them gets weights of both dtypes and cannot be used."""
+"""Allows only one model to load at a time. While a model loads, torch's default dtype is changed for the whole process.
+
+If two models load at once, one of them gets weights of both dtypes and cannot be used.
+"""
 
 
 class SentenceTransformerEmbedder:
@@ -62,7 +64,7 @@ class SentenceTransformerEmbedder:
         return int(self._ready().get_max_seq_length() or 512) - 2
 
     def warm(self) -> None:
-        """Start to load the model in the background; if that fails, the first call that encodes raises the error."""
+        """Start to load the model in the background. If this fails, the first call that encodes raises the error."""
         if self._background is None:
             self._background = ThreadPoolExecutor(1, thread_name_prefix="embedder-load")
             self._background.submit(self._ready)
@@ -79,8 +81,8 @@ class SentenceTransformerEmbedder:
     def _counting_tokenizer(self) -> Any:
         """Return a tokenizer for counting only.
 
-        A tokenizer stores how it truncates and pads. Counting with the model's own, in another thread, would change
-        that for the texts that are being encoded.
+        A tokenizer stores its truncation and padding settings. Counting with the model's own tokenizer, in another
+        thread, would change these settings for the texts that are being encoded.
         """
         model = self._ready()
         with self._lock:
@@ -128,7 +130,7 @@ class SentenceTransformerEmbedder:
 
 
 def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
-    """Load a model in the best precision of the processor. Raises EmbeddingError, which says what to do."""
+    """Load a model in the best precision of the processor. Raises EmbeddingError, whose message says what to do."""
     loaded = _load(model, dimensions)
     available = loaded.get_embedding_dimension()
     if dimensions and available and available < dimensions:

@@ -1,4 +1,4 @@
-"""The prefixes that models expect in front of queries and passages. Pure."""
+"""The prefixes that models expect in front of queries and passages. Does no I/O."""
 
 from __future__ import annotations
 

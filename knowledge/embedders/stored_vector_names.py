@@ -1,4 +1,7 @@
-"""Builds and parses the names that vectors are stored under; vectors of different names are never compared. Pure."""
+"""Builds and parses the names that vectors are stored under; vectors of different names are never compared.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Signs = npt.NDArray[np.uint8]
 
 
 Sentences = npt.NDArray[np.int8]
-"""Shape ``(sentences, dimensions)``: the direction of each sentence's vector, scaled to a largest value of 127."""
+"""Shape ``(sentences, dimensions)``: each sentence's token vectors summed, and scaled to int8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class TokenVectors:
     """The vectors of a text, without those of special tokens.
 
     ``pooled`` is the vector of the text, and ``tokens`` has those of its tokens; for a passage ``tokens`` is empty, and
-    only ``signs`` are kept. ``sentences`` has the vectors of a passage's sentences, each the mean of its tokens as they
-    were encoded in the whole passage. It is None for a query, and for a model whose text vector is not the mean of its
-    tokens.
+    only ``signs`` are kept. ``sentences`` has a vector for each of a passage's sentences: the sum of its token vectors,
+    as encoded in the whole passage, scaled to int8. It is None for a query, and for a model whose text vector is not
+    the mean of its token vectors.
     """
 
     pooled: npt.NDArray[np.float32]
@@ -38,7 +38,7 @@ class TokenVectors:
 def sentence_vectors(
     tokens: Vectors, offsets: npt.NDArray[np.int64], windows: Sequence[tuple[int, int]]
 ) -> Sentences | None:
-    """Return the mean vector of the tokens that start in each window, for windows that have tokens.
+    """Return, for each window with tokens, the sum of the vectors of the tokens that start in it, scaled to int8.
 
     ``offsets`` are the start and end of each token in the text. ``windows`` are ordered spans of the same text; the
     first one reaches back to its beginning. Returns None if there are no tokens or no windows.
@@ -48,14 +48,14 @@ def sentence_vectors(
     starts = np.array([start for start, _ in windows[1:]])
     window_of_token = np.searchsorted(starts, offsets[:, 0], side="right")
     first_tokens = np.flatnonzero(np.diff(window_of_token, prepend=-1))
-    means: Vectors = np.add.reduceat(tokens, first_tokens, axis=0)
-    largest = np.maximum(np.abs(means).max(axis=1, keepdims=True), 1e-9)
-    rounded: Sentences = np.rint(means * (127 / largest)).astype(np.int8)
+    sums: Vectors = np.add.reduceat(tokens, first_tokens, axis=0)
+    largest = np.maximum(np.abs(sums).max(axis=1, keepdims=True), 1e-9)
+    rounded: Sentences = np.rint(sums * (127 / largest)).astype(np.int8)
     return rounded
 
 
 def sentence_cosines(query: npt.NDArray[np.float32], sentences: Sequence[Sentences]) -> list[tuple[float, ...]]:
-    """Return for each passage the cosine of the unit vector ``query`` to each of its sentences."""
+    """Return, for each passage, the cosine of the unit vector ``query`` to each of its sentences."""
     if not sentences:
         return []
     stacked = np.concatenate(sentences).astype(np.float32)

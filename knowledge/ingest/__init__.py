@@ -1,4 +1,4 @@
-"""Ingests sources: parses, chunks, embeds and stores their documents. Unchanged documents cost nothing."""
+"""Ingests sources: parses, chunks, embeds and stores their documents. Skips unchanged documents."""
 
 from __future__ import annotations
 

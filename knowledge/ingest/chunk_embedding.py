@@ -12,11 +12,11 @@ from knowledge.ingest.source_run import SourceRun
 from knowledge.ports import Embedder, Sessions
 
 CHUNKS_PER_CALL = 128
-"""Chunks that one call to the model encodes."""
+"""Maximum number of chunks that one call to the model encodes."""
 
 
 async def embed_missing_chunks(sessions: Sessions, run: SourceRun, documents: Sequence[NewDocument]) -> None:
-    """Add to each document's ``vectors`` those that are neither stored nor computed yet. Raises EmbeddingError."""
+    """Compute the vectors that are neither stored nor in ``vectors`` of a document. Raises EmbeddingError."""
     for embedder in run.embedders:
         async with sessions(run.tenant_id) as session:
             stored = await chunk_writes.embedded_digests(

@@ -1,4 +1,4 @@
-"""Takes the documents of one source from fetched bytes to stored chunks: parse, chunk, embed, store.
+"""Processes the documents of one source, from fetched bytes to stored chunks: parse, chunk, embed, store.
 
 While some documents are parsed and chunked, the chunks of others are encoded, and others are stored, many documents per
 transaction. The model runs outside of transactions.
@@ -27,18 +27,20 @@ from knowledge.ports import Embedder, Parses, Sessions
 from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
 
 MAX_IN_FLIGHT = 64
-"""Documents that are processed at the same time: while some are parsed, others are embedded and stored."""
+"""Maximum number of documents processed at the same time: while some are parsed, others are embedded and stored."""
 MAX_BYTES_IN_FLIGHT = 64 * 2**20
-"""Bytes that those documents have in total, if there is more than one."""
+"""Maximum total size of these documents in bytes. A single larger document is allowed."""
 BATCH_CHUNKS = 256
-"""Chunks that are encoded together, or stored in one transaction. A process that dies loses about two batches of work;
-larger batches would hardly be encoded faster."""
+"""Maximum number of chunks that are encoded together, or stored in one transaction.
+
+A process that dies loses about two batches of work. Larger batches would hardly be encoded faster.
+"""
 STORE_ATTEMPTS = 5
 """How often a document is stored again after another writer changed it."""
 
 
 class DocumentPipeline:
-    """Ingests the documents of one source run. ``embedder`` counts tokens; ``run.embedders`` make the vectors."""
+    """Ingests the documents of one source run. ``embedder`` counts tokens; ``run.embedders`` compute the vectors."""
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class DocumentPipeline:
         self._storing = MicroBatcher(self._store, max_weight=BATCH_CHUNKS)
 
     async def ingest_all(self) -> SourceError | None:
-        """Ingest every document that the source yields; return the error that ended the source early, if any."""
+        """Ingest every document that the source yields. Return the error that ended the source early, if any."""
         try:
             return await self._fetch_all()
         finally:
@@ -69,7 +71,7 @@ class DocumentPipeline:
             await self._storing.aclose()
 
     async def delete_vanished(self) -> None:
-        """Delete the documents that the source no longer has, and store its mark."""
+        """Delete the documents that are no longer in the source, and store the source's mark."""
         run = self._run
         async with self._sessions(run.tenant_id) as session:
             ids = await document_writes.find_vanished(
@@ -148,7 +150,7 @@ class DocumentPipeline:
         self._run.count_stored(fetched.uri, chunks)
 
     async def _mark_if_unchanged(self, fetched: Fetched, content_hash: str) -> int | None:
-        """Return the number of chunks if the same content is stored completely, and record that; else return None."""
+        """If the same content is already stored, record that and return the number of its chunks; else return None."""
         run, uri = self._run, fetched.uri
         if uri not in run.known.documents:
             return None
@@ -190,14 +192,14 @@ class DocumentPipeline:
         return [None] * len(documents)
 
     async def _store(self, documents: Sequence[NewDocument]) -> Sequence[bool]:
-        """Return for each document whether it is stored; the others have to be compared again."""
+        """Return, for each document, whether it was stored. The others must be compared again."""
         names = {new.document.uri for new in documents}
         if len(names) == len(documents) and await self._store_together(documents):
             return [True] * len(documents)
         return [await self._store_together([new]) for new in documents]
 
     async def _store_together(self, documents: Sequence[NewDocument]) -> bool:
-        """Store the documents in one transaction; return False if another writer was faster."""
+        """Store the documents in one transaction. Return False if another writer was faster."""
         run = self._run
         try:
             async with self._sessions(run.tenant_id) as session:

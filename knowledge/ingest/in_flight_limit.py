@@ -6,7 +6,7 @@ import asyncio
 
 
 class InFlightLimit:
-    """Lets at most ``documents`` documents with ``size`` bytes in total in; a larger document goes in alone."""
+    """Admits at most ``documents`` documents with ``size`` bytes in total. A larger document is admitted alone."""
 
     def __init__(self, documents: int, size: int) -> None:
         self._free_documents = documents
@@ -15,7 +15,7 @@ class InFlightLimit:
         self._released = asyncio.Event()
 
     async def acquire(self, size: int) -> None:
-        """Wait until there is room for a document of ``size`` bytes."""
+        """Wait until a document of ``size`` bytes can be admitted."""
         while self._inside and (self._free_documents == 0 or self._free_bytes < size):
             self._released.clear()
             await self._released.wait()
@@ -24,7 +24,7 @@ class InFlightLimit:
         self._free_bytes -= size
 
     def release(self, size: int) -> None:
-        """Free the room that a document of ``size`` bytes took."""
+        """Release a document of ``size`` bytes."""
         self._inside -= 1
         self._free_documents += 1
         self._free_bytes += size

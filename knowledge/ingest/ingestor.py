@@ -1,4 +1,4 @@
-"""Ingests sources one after the other: opens a run for each, feeds its documents through the pipeline, cleans up."""
+"""Ingests sources one after the other: opens a run for each, passes its documents to the pipeline, and cleans up."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PARSING = "2"
 class Ingestor:
     """Ingests documents from sources.
 
-    ``chunking`` applies to sources without a method of their own. While the embedding model changes, ``models`` opens
-    the serving model, and chunks get vectors of both. ``clock`` returns the time that is stored with documents.
-    Close the ingestor to end the parser's process.
+    ``chunking`` applies to sources without a method of their own. While the embedding model is being changed,
+    ``models`` opens the serving model, and chunks get vectors of both models. ``clock`` returns the time that is stored
+    with documents. Close the ingestor to end the parser's process.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Ingestor:
         totals: IngestTotals,
         on_progress: OnProgress | None,
     ) -> SourceRun:
-        """Register the source and load what is stored of it."""
+        """Register the source and load its stored documents."""
         serving = await self._models.announce(self._sessions, tenant_id)
         async with self._sessions(tenant_id) as session:
             source_id, method = await source_records.upsert_source(

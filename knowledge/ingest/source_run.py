@@ -1,4 +1,4 @@
-"""The state of one ingestion: its totals over all sources, and the run over the source that is being read."""
+"""The state of one ingestion: its totals over all sources, and the run of the current source."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class IngestTotals:
 
 @dataclass(slots=True)
 class SourceRun:
-    """One run over one source: its settings, what is stored of the source, and what was read so far.
+    """One run over one source: its settings, the documents stored before, and the names read so far.
 
-    ``embedders`` are those of the models that every chunk needs a vector of. ``seen`` has the names of the documents
-    that the source still has, failed ones included.
+    ``embedders`` are the models for which every chunk needs a vector. ``seen`` has the names of all documents that are
+    still in the source, including failed ones.
     """
 
     source: Source
@@ -50,18 +50,18 @@ class SourceRun:
 
     @property
     def models(self) -> list[str]:
-        """The names of the models that every chunk needs a vector of."""
+        """The names of the models for which every chunk needs a vector."""
         return [embedder.model for embedder in self.embedders]
 
     def count_stored(self, uri: str, chunks: int) -> None:
-        """Count a document that is stored now, and report progress."""
+        """Count a document that was stored, and report progress."""
         self.totals.documents += 1
         self.totals.chunks += chunks
         self.seen.append(uri)
         self._report(uri)
 
     def count_unchanged(self, uri: str, chunks: int) -> None:
-        """Count a document that was stored already and has not changed, and report progress."""
+        """Count a document that has not changed since it was stored, and report progress."""
         self.totals.unchanged += 1
         self.count_stored(uri, chunks)
 

@@ -1,6 +1,6 @@
 """Writes chat messages into a document: author, time and text, grouped by day, with each thread under its own heading.
 
-Pure.
+Does no I/O.
 """
 
 from __future__ import annotations

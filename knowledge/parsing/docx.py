@@ -24,7 +24,7 @@ def parse(data: bytes) -> ParsedDocument:
     try:
         document = docx.Document(io.BytesIO(data))
     except (ValueError, KeyError, zipfile.BadZipFile, OSError, SyntaxError):
-        raise ParseError("it is broken and cannot be opened; save it again in Word") from None
+        raise ParseError("it is damaged and cannot be opened; save it again in Word") from None
     builder = Builder()
     titles: list[str] = []
     for item in document.iter_inner_content():

@@ -1,4 +1,4 @@
-"""Detects the format of a file from its content. The file name only decides between kinds of text. Pure."""
+"""Detects the format of a file from its content. The file name only decides between kinds of text. Does no I/O."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ _KNOWN_BINARIES = (
 
 
 def detect(data: bytes, name: str = "", content_type: str = "") -> Format:
-    """Return the format of the bytes. Raises ParseError, naming what they are, if no parser can read them."""
+    """Return the format of the bytes. If no parser can read them, raises ParseError with the kind of file."""
     if not data.strip(b"\0 \t\r\n"):
-        raise ParseError("it is empty; check that you picked the right file")
+        raise ParseError("it is empty; check that you chose the right file")
     if b"%PDF-" in data[:1024]:
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
@@ -133,7 +133,7 @@ def _zip_format(data: bytes) -> Format:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise ParseError("it is a broken ZIP archive; download it again") from None
+        raise ParseError("it is a damaged ZIP archive; download it again") from None
     _refuse_bomb(members, len(data))
     names = [member.filename for member in members]
     for kind, part in _OFFICE_PARTS:

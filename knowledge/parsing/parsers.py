@@ -42,7 +42,7 @@ def parse(data: bytes, name: str = "", content_type: str = "") -> ParsedDocument
     else:
         parsed = _parse_text(kind, plain_text.decode(data), name, content_type)
     if not parsed.blocks:
-        raise ParseError("it has no text; check that you picked the right file")
+        raise ParseError("it has no text; check that you chose the right file")
     metadata = {**parsed.metadata, FORMAT: kind}
     return ParsedDocument(parsed.title or title_from_name(name), parsed.text, parsed.blocks, metadata)
 

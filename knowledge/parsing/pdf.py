@@ -114,7 +114,7 @@ def _read_with_pypdf(data: bytes) -> _PdfText:
         info = _clean_values({name.lstrip("/"): value for name, value in (reader.metadata or {}).items()})
         return _PdfText(info, [page.extract_text() for page in reader.pages])
     except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
-        raise ParseError("it is broken and cannot be opened; export or download it again") from None
+        raise ParseError("it is damaged and cannot be opened; export or download it again") from None
 
 
 def _clean_values(info: Mapping[str, object]) -> dict[str, str]:

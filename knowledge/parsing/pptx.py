@@ -31,7 +31,7 @@ def parse(data: bytes) -> ParsedDocument:
             _add_slide(builder, slide, number)
         title = str(presentation.core_properties.title or "").strip()
     except (PythonPptxError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, OSError, etree.LxmlError):
-        raise ParseError("it is broken and cannot be opened; save it again in PowerPoint") from None
+        raise ParseError("it is damaged and cannot be opened; save it again in PowerPoint") from None
     return builder.build("" if title == "PowerPoint Presentation" else title)
 
 

@@ -24,7 +24,7 @@ _DAMAGED = (
     *(InvalidFileException, zipfile.BadZipFile, etree.LxmlError, OSError, SyntaxError),
     *(ValueError, KeyError, TypeError, AttributeError, IndexError),
 )
-"""What openpyxl raises for a damaged file."""
+"""Errors that openpyxl raises for a damaged file."""
 
 
 def parse(data: bytes) -> ParsedDocument:
@@ -45,10 +45,10 @@ def parse(data: bytes) -> ParsedDocument:
     except _DAMAGED as error:
         if isinstance(error, DefusedXmlException) or isinstance(error.__cause__, DefusedXmlException):
             raise ParseError("its XML declares entities, which are not allowed; save it again in Excel") from None
-        raise ParseError("it is broken and cannot be opened; save it again in Excel") from None
+        raise ParseError("it is damaged and cannot be opened; save it again in Excel") from None
     parsed = builder.build(title)
     if all(block.kind == "heading" for block in parsed.blocks):
-        raise ParseError("its sheets are empty; check that you picked the right file")
+        raise ParseError("its sheets are empty; check that you chose the right file")
     return ParsedDocument(title, parsed.text, parsed.blocks)
 
 

@@ -20,7 +20,7 @@ def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             yield archive
     except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError):
-        raise ParseError("it is a broken ZIP archive; download it again") from None
+        raise ParseError("it is a damaged ZIP archive; download it again") from None
 
 
 def read_json(archive: zipfile.ZipFile, name: str) -> Any:

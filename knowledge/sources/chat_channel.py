@@ -16,12 +16,13 @@ from typing import Any, Protocol
 from knowledge.types import NOTHING_KNOWN, Fetched, Item, Known, Mark, Unchanged
 
 LOOK_BACK = timedelta(days=30)
-"""How far back a later reading looks for edited and deleted messages, and for new replies to messages."""
+"""Period before a later reading in which it looks for edited and deleted messages, and for new replies."""
 REREAD_WINDOW = timedelta(days=3)
-"""How long after its last reply a thread is read again although its state is the same: the state does not change when a
-reply is edited."""
+"""Period after its last reply in which a thread is read again even if its state is the same, because editing a reply
+does not change the state.
+"""
 _COMPLETE = "read to its beginning"
-"""The mark of a channel whose history is stored back to its first message."""
+"""The mark of a channel whose complete history is stored."""
 
 Entry = Mapping[str, Any]
 """A message in the form of its platform's exports."""

@@ -1,7 +1,8 @@
 """Parses and applies the entries of PARLEY_FETCH_ALLOW: private addresses, networks and host names that may be fetched.
 
 An entry is for addresses or for names, never for both: ``10.1.*`` is the network 10.1.0.0/16 and does not match the
-name ``10.1.evil.example``. The end of a name is always fixed, because anyone can register ``wiki.evil.example``. Pure.
+name ``10.1.evil.example``. The end of a name is always fixed, because anyone can register ``wiki.evil.example``. Does
+no I/O.
 """
 
 from __future__ import annotations

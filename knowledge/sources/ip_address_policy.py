@@ -1,4 +1,6 @@
-"""Decides which IP addresses are on the public internet. Does not depend on the tables of the installed Python. Pure.
+"""Decides which IP addresses are on the public internet, without the tables of the installed Python.
+
+Does no I/O.
 
 IPv6 is an allow-list: only global unicast (2000::/3) and the prefixes that carry an IPv4 address, which is checked
 itself. The special networks are those of the IANA registries (RFC 6890), and a few that answer only inside a cloud.

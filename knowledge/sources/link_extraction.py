@@ -1,4 +1,7 @@
-"""Extracts the links of an HTML page and its robots rules, with patterns that take linear time on any input. Pure."""
+"""Extracts the links of an HTML page and its robots rules, with patterns that take linear time on any input.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parses sitemaps and sitemap indexes (XML, optionally gzipped) within limits. Pure."""
+"""Parses sitemaps and sitemap indexes (XML, optionally gzipped) within limits. Does no I/O."""
 
 from __future__ import annotations
 

@@ -88,11 +88,11 @@ async def app_with_models(both: Settings, handbook: Path) -> AsyncIterator[App]:
 
 
 @pytest.fixture
-def everything(admin_database_url: str) -> Everything:
+def everything(admin_url: str) -> Everything:
     """Return a function that returns every row of every table, of all tenants, as text."""
 
     async def read() -> str:
-        async with await psycopg.AsyncConnection.connect(admin_database_url) as connection:
+        async with await psycopg.AsyncConnection.connect(admin_url) as connection:
             tables = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             rows: list[str] = []
             for (name,) in await tables.fetchall():

@@ -47,7 +47,7 @@ async def test_a_fact_is_kept_superseded_and_deleted_without_a_trace(app: App) -
         await memory(app, "forget 1", "ben")
     with pytest.raises(UsageError):
         await memory(app, "forget 2")
-    assert "Forgotten: 1 fact" in (await memory(app, "forget 1", "cleo", admin=True)).text
+    assert "Deleted 1 fact" in (await memory(app, "forget 1", "cleo", admin=True)).text
     assert facts(await memory(app)) == []
     async with app.database.tenant(LOCAL_TENANT) as session:
         assert await session.scalar(text("SELECT count(*) FROM facts")) == 0
@@ -92,7 +92,7 @@ async def test_with_no_key_thanks_are_answered_without_a_search(app: App) -> Non
 async def test_users_can_forget_their_own_facts_and_admins_all(app: App) -> None:
     await ask(app, "I prefer short answers.")
     await ask(app, "We decided to move to Oslo.", user="ben")
-    assert "Kept: 1 fact of other people" in (await memory(app, "forget all")).text
+    assert "Kept 1 fact of other people" in (await memory(app, "forget all")).text
     assert facts(await memory(app)) == ["We decided to move to Oslo"]
     await memory(app, "forget all", admin=True)
     assert facts(await memory(app)) == []
@@ -136,7 +136,7 @@ async def test_an_old_turn_is_recalled_when_the_thread_exceeds_its_budget(
         await ask(app_with_models, f"How many days of leave does somebody have in year number {n} of the job?")
     outcome = await ask(app_with_models, "Where was the aardvark of the Tromso office said to sleep?")
     last = next(text for text in reversed(asked) if "Where was the aardvark" in text)
-    assert "<earlier>" in last
+    assert "<earlier " in last
     assert "Ann: Where does the aardvark of the Tromso office sleep at night?" in last
     async with app_with_models.database.tenant(LOCAL_TENANT) as session:
         trace = await trace_of(session, tenant_id=LOCAL_TENANT, turn_id=outcome.turn_id)

@@ -191,7 +191,7 @@ def test_charts_and_csv(parley: Parley, folder: Path, tmp_path: Path) -> None:
         (("ask",), 2, "QUESTION"),
         (("aks", "x"), 2, "No such command"),
         (("search", "x", "-k", "0"), 2, "-k"),
-        (("why", "no-such-id"), 1, "No answer has the id"),
+        (("why", "no-such-id"), 1, "No answer has the ID"),
         (("budget", "set", "ann", "many"), 2, "whole number"),
         (("costs", "--since", "yesterday"), 2, "30d"),
         (("docs", "show", "nothing"), 1, "no document"),

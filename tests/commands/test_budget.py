@@ -88,7 +88,7 @@ async def test_a_limit_is_lifted_and_taken_back(database: Database) -> None:
     listed = await budget.run(boss, "list")
     assert listed.table is not None
     assert list(listed.table.rows) == [("user:U1", "no limit")]
-    assert await said(boss, "set U1 default") == "U1: the default again."
+    assert await said(boss, "set U1 default") == "U1 has the default limit again."
     assert "of 200,000" in await said(boss, "show U1")
 
 

@@ -13,6 +13,7 @@ from bot.app import App
 from bot.commands import Context, cited_sources
 from bot.commands.cited_sources import in_context
 from bot.commands.user_messages import DOCUMENT_CHANGED, DOCUMENT_GONE, NOTHING_CITED
+from bot.engine.display.output_filter import sanitize
 from bot.errors import NotAllowed, UsageError
 from bot.types.conversation import LOCAL_TENANT, Author
 from tests.commands.test_commands import BOSS, by, upload
@@ -64,16 +65,16 @@ async def test_of_a_document_that_changed_or_went_the_quote_alone_is_shown(app: 
 async def test_who_may_look_and_what_there_is_to_look_at(app: App) -> None:
     _, turn_id = await answered(app)
     for other in (by(app, Author("U2", "Bob")), by(app, BOSS, "C2")):
-        with pytest.raises(UsageError, match="No answer has the id"):
+        with pytest.raises(UsageError, match="No answer has the ID"):
             await commands.run("sources", turn_id, other)
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET thread_id = '1.0'"))
     with pytest.raises(NotAllowed, match="another channel"):
         await commands.run("sources", turn_id, by(app, Author("U2", "Bob"), "C2"))
     assert "**[1]**" in (await commands.run("sources", turn_id, by(app, BOSS, "C2"))).text
-    with pytest.raises(UsageError, match="No answer has the id “nonsense”"):
+    with pytest.raises(UsageError, match="No answer has the ID “nonsense”"):
         await commands.run("sources", "nonsense", by(app))
-    with pytest.raises(UsageError, match="write /sources with the id"):
+    with pytest.raises(UsageError, match="write /sources with the ID"):
         await commands.run("sources", "", replace(by(app), thread_id=None))
     async with app.database.tenant(LOCAL_TENANT) as session:
         await session.execute(text("UPDATE turns SET citations = '[]'"))
@@ -106,7 +107,8 @@ async def test_a_document_makes_nothing_live(app: App) -> None:
     async with app.database.tenant(LOCAL_TENANT) as session:
         evil = "See <!channel> @everyone https://evil.example/?q=1 now. "
         await session.execute(text("UPDATE documents SET text = :evil || text"), {"evil": evil})
-    shown = (await commands.run("sources", "", inside)).text
+    reply = await commands.run("sources", "", inside)
+    shown = sanitize(reply.text, reply.links)
     assert "`https://evil.example/?q=1`" in shown
     assert "<!channel>" not in shown
     assert "@everyone" not in shown

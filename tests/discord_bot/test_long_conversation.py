@@ -78,7 +78,7 @@ def _assert_complete(answers: list[Message]) -> None:
     numbers = [number for number in range(30) if f"Chapter {number}\n" in shown]
     assert numbers == list(range(len(numbers)))
     assert [shown.count(f"## Chapter {number}\n") for number in numbers] == [1] * len(numbers)
-    assert "The attached file has all of it" in parts[-1].content + parts[-1].embed_text()
+    assert "The attached file has the full text" in parts[-1].content + parts[-1].embed_text()
     (file,) = [file for one in answers for file in one.attachments]
     text = file.data.decode()
     assert [text.count(f"## Chapter {number}\n") for number in range(30)] == [1] * 30

@@ -30,7 +30,7 @@ PYTHON_PACKAGES = ("bot", "knowledge", "tests", "benchmarks")
 OTHER_VARIABLES = frozenset({"HTTPS_PROXY", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS"})
 """Environment variables of libraries and of the system."""
 PLACEHOLDERS = frozenset({"TURN_ID", "SERVER_ID", "BEIR_DIR"})
-"""Words in capitals that stand for a value."""
+"""Placeholders in capitals."""
 OTHER_COMMANDS = frozenset({"parley", "invite", "again"})
 """Slash commands besides ``bot.commands``: Slack's entry to them, one of Slack itself, and one of ``parley chat``."""
 SHELL = frozenset({"", "sh", "shell", "bash", "console", "text"})

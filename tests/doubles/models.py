@@ -206,7 +206,7 @@ class ModelDouble:
         return True
 
     def refusal(self, seen: Seen) -> wire.Refusal | None:
-        """Return the provider's reason to reject a request, whatever the script says."""
+        """Return the provider's reason to reject a request, regardless of the script."""
         if seen.provider == "anthropic":
             refused = wire.refuse_anthropic(seen, self.anthropic_key)
         else:

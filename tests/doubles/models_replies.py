@@ -36,7 +36,8 @@ Stop = Literal["complete", "cut", "refused"]
 class Reply:
     """One scripted answer. It streams in pieces of ``piece`` characters, ``pause`` seconds apart.
 
-    What must be seen unfinished is ``held``: a pause, however long, is over sooner than a busy machine looks.
+    A reply that a test must see unfinished is ``held``, because a pause of any length can end before a busy machine
+    looks.
     """
 
     text: str = ""
@@ -89,7 +90,7 @@ def quoting(seen: Seen) -> Reply:
     text = seen.messages[-1][1] if seen.messages else ""
     quotes = []
     for match in re.finditer(
-        r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\[\d+\] |\n</passages>|\Z)", text, re.MULTILINE | re.DOTALL
+        r"^\[(\d+)\] [^\n]*\n(.+?)(?=\n\[\d+\] |\n</passages\b|\Z)", text, re.MULTILINE | re.DOTALL
     ):
         sentence = next(
             (s for s in re.split(r"(?<=[.!?])\s+|\n", match[2]) if len(s) > 20 and not s.startswith("#")), ""

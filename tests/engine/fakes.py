@@ -1,4 +1,4 @@
-"""The engine's neighbours, each small enough to read at a glance."""
+"""Small fakes of the engine's ports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def call(prompt: int, completion: int, status: str = "ok") -> Call:
 
 @dataclass
 class Screen:
-    """A Surface that keeps every state of every message."""
+    """A Surface that records every version of every message."""
 
     limits: Limits = Limits(4000, 0.0)
     messages: dict[str, list[Part]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ async def says(*pieces: str | Event) -> AsyncIterator[str | Event]:
 
 @dataclass
 class Writer:
-    """An LLM that plays one script a call; every call costs its prompt's and its answer's words."""
+    """An LLM with one script per call. A call's tokens are the words of its prompt and its answer."""
 
     scripts: list[Script]
     prompts: list[Prompt] = field(default_factory=list)
@@ -143,7 +143,7 @@ class Library:
 
 @dataclass
 class FakeInbox:
-    """Accepts nothing; every turn is known as it was made."""
+    """An inbox that accepts nothing and returns every turn as it was created."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
         raise NotImplementedError
@@ -177,7 +177,7 @@ class FakeParts:
 
 @dataclass
 class FakeQueue(FakeParts):
-    """A queue that holds nothing."""
+    """An empty queue."""
 
     released: list[str] = field(default_factory=list)
 
@@ -216,7 +216,7 @@ class FakeQueue(FakeParts):
 
 @dataclass
 class FakeBudgets:
-    """One person's day, and further limits beside it."""
+    """One person's budget for a day, and further limits."""
 
     limit: int = 100_000
     used: int = 0
@@ -276,7 +276,7 @@ class FakeAnswerCache:
 
 @dataclass
 class FakeLeases(FakeParts, FakeBudgets, FakeAnswerCache):
-    """A lease that is busy ``busy`` times and held until ``lost``; what ends a turn settles and caches."""
+    """Leases: refused ``busy`` times, then granted until ``lost``. Ending a turn settles and caches."""
 
     lost: bool = False
     busy: int = 0
@@ -346,7 +346,7 @@ class FakeAttachments:
 
 @dataclass
 class FakeConversation(FakeBudgets, FakeSettings, FakeAttachments):
-    """The past of one thread."""
+    """The history of one thread."""
 
     past: History = History("", 0, ())
     summaries: list[tuple[str, int]] = field(default_factory=list)

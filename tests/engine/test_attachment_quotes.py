@@ -1,4 +1,4 @@
-"""Attached files where no model reads them: what is quoted, cited by the file's name, and what is said instead."""
+"""Attached files without a model: quotes are cited by the file's name; otherwise a note says that nothing was found."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def file(
 
 
 class Street(Screen):
-    """A screen beside which files lie."""
+    """A surface with attached files."""
 
     def __init__(self, **files: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ async def asked(
     past: Sequence[PastMessage] = (),
     **files: str,
 ) -> tuple[Outcome, Screen]:
-    """The question without any model, over documents that hold a rule of journeys, ``sure`` to answer."""
+    """Ask without a model, over documents with a travel rule and the confidence ``sure``."""
     street = Street(**files)
     engine = Engine(
         stores=(FakeStores(attached=attached, past=History("", 0, tuple(past)))).stores,

@@ -1,4 +1,4 @@
-"""The tightest of three days decides: the model, the length of the answer, the warning, the refusal."""
+"""The tightest of three budgets determines the model, the length of the answer, the warning and the refusal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_pressure_on_the_channel_brings_the_cheap_model_and_its_own_warnin
     similar = FakeStores(shared=(day(79_990, 100_000, "channel"),))
     warned = await engine(similar, Writer([script(ANSWER)])).handle(turn(), Screen())
     assert (
-        "This channel has used 80 % of today's token limit. It resets at 00:00 (UTC), in 12 h 0 min."
+        "This channel has used 80% of today's token limit. It resets at 00:00 (UTC), in 12 h 0 min."
         in (warned.trace["notes"])
     )
 

@@ -1,4 +1,4 @@
-"""Citations hold: what is quoted stands in the passage, and a marker nothing supports is gone."""
+"""Citations are correct: the passage contains the quoted words, and markers without support are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bounded number of turns at once, let in fairly."""
+"""A limited number of turns run at once, admitted fairly."""
 
 from __future__ import annotations
 

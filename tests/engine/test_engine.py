@@ -1,4 +1,4 @@
-"""One turn through the engine, with fakes around it: every way it can end."""
+"""One turn through the engine with fakes: every way in which it can end."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_a_stream_without_its_end_is_no_answer() -> None:
 
     outcome = await engine(FakeStores(), Cut([script("Half")])).handle(turn(), Screen())
     assert outcome.state == "failed"
-    assert "broke off" in (outcome.refused or "")
+    assert "incomplete" in (outcome.refused or "")
 
 
 async def test_an_empty_answer_is_asked_for_once_more() -> None:

@@ -1,4 +1,4 @@
-"""Who is named as somebody who might know: those who wrote about it in a channel, and nobody else."""
+"""People who may know are named: those who wrote about the subject in a channel, and no others."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def test_documents_name_nobody() -> None:
 def test_the_note_names_people_where_there_are_some_and_else_those_who_keep_the_page() -> None:
     named = user_messages.nothing_found("the press", 3, ["Machines › Press"], ("bob", "ann"))
     assert named.endswith(
-        "Closest documents: Machines › Press. bob and ann wrote about something similar and may know."
+        "Closest documents: Machines › Press. bob and ann wrote about something similar and may know more."
     )
     assert user_messages.nothing_found("the press", 3, ["Machines › Press"]).endswith("Their owner may know more.")

@@ -1,4 +1,4 @@
-"""Replies that were interrupted: no second message, no edit by a process that lost the turn, no call off the record."""
+"""Interrupted replies: no second message, no edit by a process that lost the turn, no unrecorded call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.engine.test_engine import ANSWER, OTHER, RULE, engine, script
 
 @dataclass
 class Forgetful(Screen):
-    """A Screen whose answers to posts can get lost; ``deaf`` is how many."""
+    """A Screen that can lose responses to posts; ``deaf`` is the number of responses to lose."""
 
     deaf: int = 0
     looked: list[str] = field(default_factory=list)
@@ -108,7 +108,7 @@ async def test_no_edit_is_made_that_is_not_confirmed() -> None:
 
 
 class Renewing(FakeStores):
-    """A Memory that counts how often its lease was asked for."""
+    """A Memory that counts how often its lease was requested."""
 
     renewed = 0
     away = False
@@ -236,7 +236,7 @@ async def test_the_turn_is_answered_as_it_stands_when_it_is_leased() -> None:
 
 
 class Opens(Writer):
-    """A Writer that opens its calls, as providers do."""
+    """A Writer that records its calls before they are sent, as providers do."""
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         assert isinstance(meter, RecordingMeter)
@@ -284,7 +284,7 @@ async def test_whoever_waits_is_told_once_and_lets_others_have_the_turn() -> Non
 
 
 class Shut(SharedPacing):
-    """A workspace whose edits are needed elsewhere."""
+    """A workspace without spare edits."""
 
     shut, asked = True, 0
 
@@ -358,7 +358,7 @@ def test_the_place_in_the_queue_is_said_in_words(place: int, word: str) -> None:
 
 
 class Slow(FakeStores):
-    """A Memory that grants a lease at once and says so when it is told to."""
+    """A Memory that grants a lease at once but returns it only when the test allows it."""
 
     def __init__(self) -> None:
         super().__init__()

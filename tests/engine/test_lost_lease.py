@@ -1,4 +1,4 @@
-"""A turn that is lost to another process between two steps: no second message, nothing under a deleted question."""
+"""A turn is lost to another process between two steps: no second message, nothing below a deleted question."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.engine.test_engine import ANSWER, engine, script
 
 @dataclass
 class Interloper(Screen):
-    """A Screen on which something happens while a message is posted."""
+    """A Screen that runs an action while a message is posted."""
 
     meanwhile: Callable[[], Coroutine[Any, Any, None] | None] = lambda: None
 
@@ -134,7 +134,7 @@ async def test_an_edit_that_takes_too_long_is_broken_off_before_the_lease_can_la
 
 @dataclass
 class Owing(FakeStores):
-    """A Memory that knows what is to be taken away."""
+    """A Memory that knows which replies must be removed."""
 
     owed: list[Turn] = field(default_factory=list)
     stored: Turn | None = None

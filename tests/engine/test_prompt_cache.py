@@ -1,4 +1,4 @@
-"""The life of a thread's prefix follows its pace."""
+"""The cache lifetime of a thread's prefix follows the pauses between its questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tokens set aside ahead: what costs is begun under them, and who has too few is told before anything is looked up."""
+"""Tokens reserved in advance: billed calls need a reservation, and an asker with too few tokens is refused before the
+search.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ RULE = passage("A journey may last at most nine days. Longer ones need a yes fro
 
 
 class Accepted(FakeStores):
-    """A store that set tokens aside when it took the question in."""
+    """A store that reserved tokens when it accepted the question."""
 
     ahead: int = 4000
 
@@ -33,7 +35,7 @@ class Accepted(FakeStores):
 
 
 class Opens(Writer):
-    """A Writer that opens its calls, as providers do."""
+    """A Writer that records its calls before they are sent, as providers do."""
 
     async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncIterator[Event]:
         assert isinstance(meter, RecordingMeter)
@@ -44,7 +46,7 @@ class Opens(Writer):
 
 
 class Judge:
-    """A classifier whose rating is a call that costs."""
+    """A classifier whose rating is a billed call."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -116,7 +118,7 @@ async def test_the_rating_of_a_question_is_covered_and_counted_before_the_answer
 
 
 class Rewords:
-    """A rewriter that counts how often it is asked."""
+    """A rewriter that counts its calls."""
 
     asked = 0
 

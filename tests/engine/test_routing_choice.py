@@ -74,7 +74,7 @@ EVERYTHING = Case(wish="strong", channel="cheap", used=80, fixed="strong", last=
         (replace(EVERYTHING, wish=None, channel=None), "cheap", "80% of the day's budget is spent"),
         (Case(fixed="strong", last="cheap"), "strong", "the operator has set every question to the strong model"),
         (Case(fixed="cheap", last="strong"), "cheap", "the operator has set every question to the cheap model"),
-        (Case(last="strong"), "strong", "the thread has been with the strong model, whose prompt cache is warm"),
+        (Case(last="strong"), "strong", "the thread uses the strong model, whose prompt cache is warm"),
         (Case(same=True), "cheap", "one model answers everything"),
     ],
 )
@@ -152,7 +152,7 @@ async def test_the_query_vector_is_computed_once() -> None:
     classifier = LocalClassifier(0.5, encode, by_vector(1.0))
     assert (await judged(classifier, "And there?", "And in London?")).tier == "strong"
     assert asked == ["And in London?"]
-    assert "by its form alone" in (await judged(classifier, "?", " ")).reason
+    assert "by its form only" in (await judged(classifier, "?", " ")).reason
     assert len(asked) == 1
 
 
@@ -168,7 +168,7 @@ async def test_without_a_fitting_vector_only_the_form_counts_and_the_reason_says
     for encode in (None, broken, of_another_size):
         verdict = await judged(LocalClassifier(0.5, encode, by_vector(1.0)), "?")
         assert verdict.tier == "cheap"
-        assert verdict.reason.startswith("the question looks simple, by its form alone: its score is 0.00")
+        assert verdict.reason.startswith("the question looks simple, by its form only: its score is 0.00")
     assert "The model is not there." in caplog.text
 
 

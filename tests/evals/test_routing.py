@@ -62,7 +62,7 @@ def test_the_curve_goes_from_the_cheap_model_to_the_strong_one_and_may_fall() ->
 
 def test_where_the_strong_model_is_no_better_there_is_nothing_to_route() -> None:
     for outcomes in ([HARMED, HELPED], [NEEDLESS], [HARMED]):
-        with pytest.raises(UsageError, match="nothing to route"):
+        with pytest.raises(UsageError, match="routing cannot be measured"):
             gap(outcomes)
 
 

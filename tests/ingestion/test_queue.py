@@ -183,7 +183,7 @@ async def test_what_no_worker_has_begun_ends_when_it_is_stopped(services: Servic
     reading = asyncio.create_task(commands.run("ingest", slow.uri, chat(services, "ann", shown)))
     await first_button(shown)
     assert "No worker is running" in shown[0][0]
-    with pytest.raises(UsageError, match="Nothing of yours"):
+    with pytest.raises(UsageError, match="You are not adding anything"):
         await commands.run("ingest", "stop mine", chat(services, "eve", [], admin=True))
     await commands.run("ingest", "stop mine", chat(services, "ann", []))
     async with asyncio.timeout(60):

@@ -98,7 +98,7 @@ async def test_damaged_member_of_an_export_raises_an_error(parser: Parser) -> No
     data = bytearray(slack())
     place = data.index(b"general/2026-03-02.json") + len("general/2026-03-02.json") + 20
     data[place : place + 8] = b"\xff" * 8
-    with pytest.raises(ParseError, match="broken ZIP"):
+    with pytest.raises(ParseError, match="damaged ZIP"):
         await parser.parse(Fetched("export.zip", bytes(data)))
 
 

@@ -129,12 +129,12 @@ LAUGHS = (
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", b"<broken"), "broken"),
-        ("a.pptx", with_member(slides(), "ppt/presentation.xml", b"<x/>"), "broken|cannot be read"),
-        ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", LAUGHS + b"<x>&l11;</x>"), "broken"),
+        ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", b"<broken"), "damaged"),
+        ("a.pptx", with_member(slides(), "ppt/presentation.xml", b"<x/>"), "damaged|cannot be read"),
+        ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", LAUGHS + b"<x>&l11;</x>"), "damaged"),
         ("a.pptx", with_member(slides(), "ppt/slides/slide1.xml", bytes(30 * 2**20)), "zip bomb"),
-        ("a.xlsx", with_member(saved(workbook()), "xl/worksheets/sheet1.xml", b"<broken"), "broken"),
-        ("a.xlsx", with_member(saved(workbook()), "xl/workbook.xml", b"<x/>"), "broken|empty"),
+        ("a.xlsx", with_member(saved(workbook()), "xl/worksheets/sheet1.xml", b"<broken"), "damaged"),
+        ("a.xlsx", with_member(saved(workbook()), "xl/workbook.xml", b"<x/>"), "damaged|empty"),
         (
             "a.xlsx",
             with_member(saved(workbook()), "xl/worksheets/sheet1.xml", LAUGHS + b"<x>&l11;</x>"),

@@ -200,7 +200,7 @@ async def test_nothing_and_too_much_are_refused_before_they_are_sent(batch: Batc
         with pytest.raises(UsageError, match=words):
             await batch.submit(prompts)
     assert double.requests == []
-    with pytest.raises(UsageError, match="is not a batch id"):
+    with pytest.raises(UsageError, match="is not a batch ID"):
         BatchId.parse("nonsense")
 
 

@@ -192,7 +192,7 @@ DIALOGS: Mapping[str, Sequence[Step]] = {
         Say("bob", "how many weeks of parental leave are there?"),
         AnswerEnded("reached today's token limit"),
         Say("ada", "budget set {bob} default", "reset"),
-        PrivateMessage("ada", "the default again"),
+        PrivateMessage("ada", "the default limit again"),
     ),
     "a long answer": (
         Say("alice", "tell me at length how travel is booked?"),

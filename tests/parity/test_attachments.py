@@ -152,4 +152,4 @@ async def test_a_model_sees_the_image_and_reads_the_file(platform: str, database
         content = asked.body["messages"][-1]["content"]
         (image,) = [block for block in content if block["type"] == "image"]
         assert base64.b64decode(image["source"]["data"]) == png()
-        assert '<file name="plan.md">' in asked.messages[-1][1]
+        assert ' name="plan.md">' in asked.messages[-1][1]

@@ -46,7 +46,7 @@ def script(seen: Seen) -> Reply:
         return Reply(LONG, piece=400)
     if "tell me slowly" in asked:
         return Reply(SLOW, piece=20, after=10, held=asyncio.Event())
-    question = asked.rpartition("</passages>")[2]
+    question = asked.rpartition("</passages")[2]
     answer = next((answer for word, answer in ANSWERS.items() if word in question), "I do not know.")
     return Reply(f"{answer} [1]\n\nSaid by the {'strong' if _is_strong(seen) else 'cheap'} model.")
 

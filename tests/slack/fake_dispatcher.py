@@ -74,7 +74,7 @@ class ScriptedDispatcher:
             turn.id,
             final=True,
             sources=(CITED,),
-            notes=("90 % of today's tokens are used.",),
+            notes=("90% of today's tokens are used.",),
             actions=("sources", "why", "up", "down", "again", "strong"),
         )
         await surface.edit(ref, final_part)

@@ -260,7 +260,7 @@ async def test_what_a_message_truncates_is_uploaded_completely(
         assert slack.ephemeral_texts("bob")[1] == "The files are in our direct messages."
         assert slack.messages("general")[-1].user == slack.user_id("bob")
     shown = slack.ephemeral_texts("bob")[0] if private else slack.messages("general")[-3].shown
-    assert "The attached file has all of it" in shown
+    assert "The attached file has the full text" in shown
     assert "151 more rows are in the file." in shown
 
 

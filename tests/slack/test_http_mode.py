@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
 import json
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-from slack_sdk.signature import SignatureVerifier
+from sqlalchemy import text
 
 from bot.errors import ConfigError
 from bot.platforms.slack.diagnostics import check
 from bot.platforms.slack.manifest import manifest
+from bot.store import slack_requests
+from bot.store.session import Database
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import BOT_USER, TEAM, Message
-from tests.slack.conftest import serving, slack_settings
+from tests.slack.conftest import NoDatabase, serving, slack_settings
 from tests.slack.fake_dispatcher import ScriptedDispatcher
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -36,10 +43,18 @@ class SignedPost:
         self.url = f"http://127.0.0.1:{port}/slack/events"
 
     async def __call__(
-        self, body: str, *, age: float = 0.0, secret: str = SECRET, encoding: str = "json"
+        self,
+        body: str | bytes,
+        *,
+        age: float = 0.0,
+        stamp: str | None = None,
+        secret: str = SECRET,
+        encoding: str = "json",
     ) -> tuple[int, str]:
-        stamp = str(int(time.time() - age))
-        signature = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)
+        stamp = str(int(time.time() - age)) if stamp is None else stamp
+        data = body.encode() if isinstance(body, str) else body
+        signed = hmac.new(secret.encode(), b"v0:%b:%b" % (stamp.encode(), data), hashlib.sha256)
+        signature = f"v0={signed.hexdigest()}"
         content_types = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
         headers = {
             "X-Slack-Request-Timestamp": stamp,
@@ -105,6 +120,84 @@ async def test_url_verification_and_a_slash_command(
     }
     assert (await post(urlencode(form), encoding="form"))[0] == 200
     await slack.until(lambda: any("/ingest" in text for text in slack.ephemeral_texts("ada")))
+
+
+def slash_command(slack: SlackDouble) -> str:
+    return urlencode(
+        {
+            "command": "/parley",
+            "text": "help",
+            "team_id": TEAM,
+            "channel_id": "C0GENERAL",
+            "user_id": "U0ADA",
+            "response_url": slack.temporary.response_url("C0GENERAL", "U0ADA"),
+            "trigger_id": "t",
+        }
+    )
+
+
+async def test_a_replayed_slash_command_has_no_effect_in_any_process(slack: SlackDouble, database: Database) -> None:
+    ports, body = (free_port(), free_port()), slash_command(slack)
+    services = NoDatabase()
+    services.database = database  # type: ignore[assignment]
+    async with aiohttp.ClientSession() as session, AsyncExitStack() as stack:
+        for port in ports:
+            more = {"slack_app_token": None, "slack_signing_secret": SECRET, "slack_http_port": port}
+            await stack.enter_async_context(serving(slack, ScriptedDispatcher(), services, **more))
+        posts = [SignedPost(session, port) for port in ports]
+        stamp = str(int(time.time()) - 200)
+        for post in (posts[0], posts[0], posts[1]):
+            assert (await post(body, stamp=stamp, encoding="form"))[0] == 200
+        await slack.until(lambda: any("/ingest" in text for text in slack.ephemeral_texts("ada")))
+        await asyncio.sleep(0.5)
+        assert sum("/ingest" in text for text in slack.ephemeral_texts("ada")) == 1
+        assert (await posts[1](body, encoding="form"))[0] == 200, "another timestamp is another request"
+        await slack.until(lambda: sum("/ingest" in text for text in slack.ephemeral_texts("ada")) == 2)
+    async with database.queue() as session:
+        assert await session.scalar(text("SELECT count(*) FROM slack_requests")) == 2
+    await slack_requests.delete_expired(database, datetime.now(UTC) + timedelta(seconds=601))
+    async with database.queue() as session:
+        assert await session.scalar(text("SELECT count(*) FROM slack_requests")) == 0
+
+
+async def test_an_unsigned_request_stores_nothing(slack: SlackDouble, database: Database) -> None:
+    services, port = NoDatabase(), free_port()
+    services.database = database  # type: ignore[assignment]
+    more = {"slack_app_token": None, "slack_signing_secret": SECRET, "slack_http_port": port}
+    async with serving(slack, ScriptedDispatcher(), services, **more), aiohttp.ClientSession() as session:
+        for _ in range(3):
+            assert (await SignedPost(session, port)(slash_command(slack), secret="wrong", encoding="form"))[0] == 401
+    async with database.queue() as stored:
+        assert await stored.scalar(text("SELECT count(*) FROM slack_requests")) == 0
+
+
+@pytest.mark.parametrize("stamp", ["abc", "", "1e9", "-5", "12345678901234567890", "\u0661\u0662", " 1", "1_0", "nan"])
+async def test_a_timestamp_that_is_no_number_is_refused(
+    slack: SlackDouble, served: tuple[SignedPost, ScriptedDispatcher], stamp: str
+) -> None:
+    post, _ = served
+    assert (await post(mention(slack)[1], stamp=stamp))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        ("[" * 100_000, "json"),
+        ('{"a":' * 50_000, "json"),
+        ('{"a":' * 200 + "1" + "}" * 200, "json"),
+        ("[" * 200 + "]" * 200, "json"),
+        ("{", "json"),
+        ("[]", "json"),
+        ("payload=" + "%5B" * 50_000, "form"),
+        ("payload=%7B", "form"),
+        (b"\xff\xfe", "json"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused(
+    served: tuple[SignedPost, ScriptedDispatcher], body: str | bytes, encoding: str
+) -> None:
+    post, _ = served
+    assert (await post(body, encoding=encoding))[0] == 400
 
 
 async def test_a_failed_acceptance_lets_slack_redeliver(

@@ -19,7 +19,7 @@ from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.platforms.slack.native_streams import Mode, StreamPolicy
 from bot.platforms.slack.surface import LIMITS, SlackSurface
 from bot.store.notifications import Notifications, telling
-from bot.store.session import ALL_TENANTS, Database
+from bot.store.session import NO_TENANT, Database
 from bot.types.display import Pacing
 from tests.doubles.models import ModelDouble, Reply
 from tests.doubles.slack import SlackDouble
@@ -53,7 +53,7 @@ async def processes(database: Database, url: str, clock: Clock, mode: Mode) -> A
         created = []
 
         async def send(pacings: Sequence[Pacing]) -> None:
-            await database.flush(ALL_TENANTS, telling(pacings))
+            await database.flush(NO_TENANT, telling(pacings))
 
         for _ in range(PROCESSES):
             notifications = Notifications(url, settling=0.0)

@@ -25,7 +25,7 @@ from bot.app import open_app
 from bot.config import Settings
 from bot.engine.display.workspace_pacing import WorkspacePacing
 from bot.errors import ConfigError, MessageGone, ParleyError
-from bot.platforms.slack import web_client
+from bot.platforms.slack import oauth_state, web_client
 from bot.platforms.slack.app import serve
 from bot.platforms.slack.check_result import Check
 from bot.platforms.slack.diagnostics import check
@@ -206,7 +206,7 @@ def rows(database_url: str, table: str = "slack_installations") -> list[str]:
 
 
 async def test_an_installation_stores_its_tokens_encrypted(
-    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
+    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], admin_url: str
 ) -> None:
     browser, dispatcher = served
     status, page = await browser.install(ONE)
@@ -216,21 +216,22 @@ async def test_an_installation_stores_its_tokens_encrypted(
     await slack.until(lambda: any("parley_why" in reply.now.buttons for reply in slack.replies(question)))
     assert [incoming.thread.tenant_id for incoming in dispatcher.accepted] == ["slack:T0ONE"]
 
-    (row,) = rows(database_url)
+    (row,) = rows(admin_url)
     assert "T0ONE" in row
-    with psycopg.connect(as_superuser(database_url)) as connection:
+    with psycopg.connect(admin_url) as connection:
         names = [name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
-    all_rows = "\n".join(line for name in names for line in rows(database_url, name))
+    all_rows = "\n".join(line for name in names for line in rows(admin_url, name))
     for token, issued in cloud.tokens.items():
         assert token not in all_rows
         assert issued.refresh_token not in all_rows
 
 
 async def test_forged_replayed_late_or_denied_consent_installs_nothing(
-    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], database_url: str
+    cloud: SlackCloud, served: tuple[Browser, ScriptedDispatcher], admin_url: str
 ) -> None:
     browser, _ = served
     state, cookie = await browser.start()
+    assert rows(admin_url, "oauth_states") == [], "the start of an installation stores nothing"
     code = cloud.consent(ONE)
     for sent_cookie, query in [
         ("", {"state": state, "code": code}),
@@ -243,21 +244,25 @@ async def test_forged_replayed_late_or_denied_consent_installs_nothing(
     status, page = await browser.return_from_slack(cookie, state=state, error="access_denied")
     assert (status, "did not allow" in page) == (200, True)
     assert (await browser.return_from_slack(cookie, state=state, code=code))[0] == 400, "a state is valid once"
-    state, cookie = await browser.start()
-    with psycopg.connect(as_superuser(database_url)) as connection:
-        connection.execute("UPDATE oauth_states SET expires_at = now() - interval '1 second'")
-    status, page = await browser.return_from_slack(cookie, state=state, code=code)
+    late = oauth_state.create(CLIENT_SECRET, datetime.now(UTC) - timedelta(minutes=11))
+    changed = late.replace(late.split(".")[1], str(int(time.time()) + 600))
+    forged = oauth_state.create("another secret", datetime.now(UTC))
+    for state in (late, changed, forged, "", ".", "..", "a.b.c", "\u00e4.1.b"):
+        status, page = await browser.return_from_slack(state, state=state, code=code)
+        assert status == 400, state
+    assert len(rows(admin_url, "oauth_states")) == 1, "only the state that was used is stored"
+    status, page = await browser.return_from_slack(late, state=late, code=code)
     assert (status, "ten minutes" in page) == (400, True)
     state, cookie = await browser.start()
     status, page = await browser.return_from_slack(cookie, state=state, code="<script>")
     assert (status, "invalid_code" in page) == (400, True)
-    assert rows(database_url) == []
-    assert state not in "".join(rows(database_url, "oauth_states")), "only the digest of a state is stored"
+    assert rows(admin_url) == []
+    assert state not in "".join(rows(admin_url, "oauth_states")), "only the digest of a state is stored"
     assert not cloud.tokens
 
 
 async def test_the_app_is_uninstalled_from_a_workspace_that_is_not_served(
-    cloud: SlackCloud, database: Database, database_url: str
+    cloud: SlackCloud, database: Database, admin_url: str
 ) -> None:
     settings = settings_of(cloud, free_port(), slack_workspaces=(TWO,))
     async with serving(
@@ -267,7 +272,7 @@ async def test_the_app_is_uninstalled_from_a_workspace_that_is_not_served(
         assert (status, "does not serve your workspace" in page) == (403, True)
         assert (await browser.install(TWO))[0] == 200
     assert cloud.uninstalled == [ONE]
-    assert len(rows(database_url)) == 1
+    assert len(rows(admin_url)) == 1
 
 
 async def test_removing_the_app_stops_its_events_and_deletes_its_tokens(
@@ -380,7 +385,7 @@ async def test_a_lost_refresh_token_is_reported_with_a_fix(
 
 
 async def test_keys_are_rotated_by_adding_a_new_first_key(
-    cloud: SlackCloud, database_url: str, clock: ManualClock
+    cloud: SlackCloud, database_url: str, admin_url: str, clock: ManualClock
 ) -> None:
     async with installations_of(cloud, database_url, clock) as process:
         token = await (await install_directly(cloud, process, clock)).token()
@@ -391,13 +396,13 @@ async def test_keys_are_rotated_by_adding_a_new_first_key(
         assert await process.reencrypt() == 0
     async with installations_of(cloud, database_url, clock, token_keys=(NEW_KEY,)) as process:
         assert await InstallationToken(process, "slack:T0ONE").token() == token
-    with psycopg.connect(as_superuser(database_url)) as connection:
+    with psycopg.connect(admin_url) as connection:
         connection.execute(
             "UPDATE slack_installations SET sealed = "
             "(SELECT sealed FROM slack_installations WHERE team_id = 'T0TWO') WHERE team_id = 'T0ONE'"
         )
     async with installations_of(cloud, database_url, clock, token_keys=(NEW_KEY,)) as process:
-        with pytest.raises(ConfigError, match="somebody else's"):
+        with pytest.raises(ConfigError, match="belong to another owner"):
             await InstallationToken(process, "slack:T0ONE").token()
     async with installations_of(cloud, database_url, clock) as process:
         with pytest.raises(ConfigError, match="PARLEY_TOKEN_KEYS"):

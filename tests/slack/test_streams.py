@@ -84,7 +84,7 @@ class Scene:
         await self.slack.until(lambda: any(text in reply.shown for reply in self.replies))
 
     async def calls(self, method: str, times: int = 1) -> None:
-        """Wait until the bot has called a Slack method so many times."""
+        """Wait until the bot has called a Slack method this many times."""
         await self.slack.until(lambda: len(self.called(method)) >= times)
 
     @property

@@ -135,7 +135,7 @@ async def test_an_answer_that_is_too_long_is_uploaded_completely(slack: SlackDou
         await display.close(text)
     first, second, file = slack.replies(question)
     assert first.shown.startswith("word0 ")
-    assert "The attached file has all of it" in second.shown
+    assert "The attached file has the full text" in second.shown
     (upload,) = file.files
     assert upload["name"] == "answer.md"
     assert slack.uploaded[upload["id"]].decode() == text
@@ -154,7 +154,7 @@ async def test_the_file_of_a_private_answer_stays_in_the_direct_message(
         await display.open("…")
         await display.close(text)
     answer, file = slack.messages("D0BOB")
-    assert "The attached file has all of it" in answer.shown
+    assert "The attached file has the full text" in answer.shown
     (upload,) = file.files
     assert (file.shown, upload["name"], slack.uploaded[upload["id"]].decode()) == ("", "answer.md", text)
     assert slack.messages("general") == []

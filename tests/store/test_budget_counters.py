@@ -1,4 +1,4 @@
-"""Budgets of people, channels and the tenant on the real database: reserved together, settled once, never passed."""
+"""Budgets of people, channels and the tenant on a real database: reserved together, settled once, never exceeded."""
 
 from __future__ import annotations
 

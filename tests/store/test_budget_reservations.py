@@ -1,4 +1,4 @@
-"""What is set aside when a question is accepted: with the question or not at all, and given back however it ends."""
+"""Tokens reserved when a question is accepted: with the question or not at all, and released in every ending."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def store_of(database: Database, **limits: int) -> Stores:
 
 
 async def days(stores: Stores) -> list[tuple[int, int]]:
-    """Used and reserved, of the person, the channel and the tenant."""
+    """Return used and reserved tokens of the person, the channel and the tenant."""
     states = await stores.budgets.budgets("slack:T1", "C1", Author("U1", "Ann"))
     return [(state.used, state.reserved) for state in states]
 
@@ -156,7 +156,7 @@ async def test_whoever_is_stopped_at_the_commit_of_a_reservation_leaves_nothing_
 
     @asynccontextmanager
     async def slow(tenant_id: str) -> AsyncIterator[Work]:
-        """A transaction that is committed, whose end is long in coming."""
+        """A transaction that is committed, but confirmed late."""
         async with whole(tenant_id) as work:
             yield work
         if work.done and not stopping.is_set():
@@ -175,7 +175,7 @@ async def test_whoever_is_stopped_at_the_commit_of_a_reservation_leaves_nothing_
 async def test_no_day_stays_locked_while_a_process_makes_up_its_mind(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every turn of a tenant locks its day, acceptances too: what locks it is sent with its commit."""
+    """Every turn and acceptance of a tenant locks its day, so the locking statement is sent with its commit."""
     asked: list[str] = []
     ask = Work.ask
 

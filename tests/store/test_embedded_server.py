@@ -1,4 +1,4 @@
-"""The embedded server: who may connect, whose processes it touches, and what survives crashes, copies and odd paths."""
+"""The embedded server: who may connect, which processes it signals, how it handles crashes, copies and odd paths."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_data_of_an_earlier_version_without_passwords_is_taken_over(home: Path) 
 def test_another_major_version_is_named_with_the_cure(home: Path) -> None:
     start(home).release()
     (home / "postgres" / "PG_VERSION").write_text("15\n")
-    with pytest.raises(ConfigError, match="made by PostgreSQL 15"):
+    with pytest.raises(ConfigError, match="created by PostgreSQL 15"):
         start(home)
 
 

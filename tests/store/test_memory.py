@@ -1,4 +1,4 @@
-"""Facts and the vectors of old messages, on the real database: kept, superseded, forgotten with their message."""
+"""Facts and vectors of old messages on a real database: stored, superseded, deleted with their message."""
 
 from __future__ import annotations
 

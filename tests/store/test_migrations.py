@@ -1,4 +1,4 @@
-"""The schema goes up and down, is what the code believes it to be, and locks every table to one tenant."""
+"""Migrations upgrade and downgrade, match the schema in the code, and protect every table by tenant."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_code_goes_on_while_a_later_version_has_brought_the_schema_further
 
 
 async def test_the_version_before_goes_on_beside_this_one(database_url: str, database: Database) -> None:
-    """What it does not know is left out of its statements: it says neither whose a turn is nor that it lives."""
+    """The previous version omits columns that it does not know, such as a turn's holder and its own heartbeat."""
     stores = store_of(database)
     turn = await accepted(stores, "1")
     async with database.tenant("slack:T1") as session:

@@ -1,4 +1,4 @@
-"""Provider calls are on record before they are sent; whoever dies in between loses no row and no token."""
+"""Provider calls are recorded before they are sent; a process that dies in between loses no row and no token."""
 
 from __future__ import annotations
 

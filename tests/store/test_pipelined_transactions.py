@@ -1,4 +1,4 @@
-"""Transactions that travel whole: bound like every other, whole or not at all, and no worse for what breaks."""
+"""Pipelined transactions: bound to a tenant, atomic, and robust against broken connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def keep(tenant: str) -> Statement:
 
 
 def cut(postgres: str) -> None:
-    """End every connection to the databases of tests."""
+    """Terminate every connection to the test databases."""
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'")
 

@@ -1,4 +1,4 @@
-"""Deaths and whom they are laid to: on the real database, with processes that stop to live."""
+"""Process deaths and the turns that they count against, on a real database with processes that die."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.store.test_withdrawn import silenced
 
 
 async def noted(database: Database) -> dict[str, int]:
-    async with database.queue() as session:
+    async with database.tenant("slack:T1") as session:
         return {row.message_id: row.takeovers for row in await session.execute(text("SELECT * FROM turns"))}
 
 
@@ -75,7 +75,7 @@ async def test_a_lease_that_a_process_gives_itself_again_is_no_death(database: D
 async def test_who_kills_its_processes_is_poison_and_who_ran_beside_it_is_not(
     database: Database, database_url: str
 ) -> None:
-    """A poisonous turn among innocents that never come to an end: each process dies as soon as it runs them."""
+    """A poison turn among innocent turns that never finish: each process dies as soon as it runs them."""
     deaths = 0
     first = store_of(database, 1)
     async with on_the_line(database_url, 1):

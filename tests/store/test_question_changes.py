@@ -1,4 +1,4 @@
-"""A question that was changed or deleted: nothing of the first one stays, except what it cost."""
+"""An edited or deleted question: nothing of the first version stays except its cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A database that is away: said in words for a person, waited for where a turn runs, and found again."""
+"""An unavailable database: reported in a message for users, waited for by running turns, and used again once it is
+back.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ async def test_a_commit_that_nobody_heard_of_is_not_made_twice(
 
     @asynccontextmanager
     async def deaf(tenant_id: str) -> AsyncIterator[Work]:
-        """A transaction that is committed, of which once nobody hears."""
+        """A transaction that is committed, but whose first confirmation is lost."""
         async with whole(tenant_id) as work:
             yield work
         if lost and work.done:

@@ -1,4 +1,4 @@
-"""How often a question goes to the database and back before its model is asked: counted, not timed."""
+"""The number of database round trips between a question and its model call: counted, not timed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPENED = Call("answer", "p", "m", "cheap", Usage(100), None, "", "open", 0.0, id
 
 
 class Trips:
-    """Every round trip of a database, by the first words of what went out."""
+    """Records every round trip, by the first words of its statements."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[str] = []

@@ -1,4 +1,4 @@
-"""Answers to questions in other words, on the real database."""
+"""Cached answers to reworded questions on a real database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def answers_of(database: Database) -> PostgresSimilarAnswers:
 
 
 async def kept(stores: Stores, near: PostgresSimilarAnswers, message: str = "1.1") -> Turn:
-    """A turn that was answered and can be found by other words."""
+    """Store an answered turn that reworded questions can find."""
     turn = await accepted(stores, message)
     lease = await stores.leases.lease(turn)
     assert lease is not None

@@ -1,4 +1,6 @@
-"""The queue on the real database: who is next, whose a turn is, and what becomes of the turns of the dead."""
+"""The turn queue on a real database: which turn is next, which process holds it, and how turns of dead processes are
+freed.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ async def asked(stores: Stores, message: str, *, tenant: str = "slack:T1", user:
 
 @asynccontextmanager
 async def on_the_line(url: str, process_id: int) -> AsyncIterator[list[Notice]]:
-    """A process that others can see; what it hears."""
+    """A process that others see as alive, and the notices that it receives."""
     heard: list[Notice] = []
     notifications = Notifications(url, process_id=process_id, beat=0.05, settling=0.0)
     task = asyncio.create_task(notifications.serve(heard.append))
@@ -57,7 +59,7 @@ async def on_the_line(url: str, process_id: int) -> AsyncIterator[list[Notice]]:
 
 
 async def _has_let_go(url: str, process_id: int) -> bool:
-    """Whether the server has noticed that the process closed its connection: it does so a moment later."""
+    """Return whether the server has noticed that the process closed its connection, which takes a moment."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
         held = await connection.execute(
             "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s", (LOCKS, process_id)

@@ -1,4 +1,4 @@
-"""Accepting, leasing, finishing: on the real database."""
+"""Accepting, leasing and finishing turns on a real database."""
 
 from __future__ import annotations
 

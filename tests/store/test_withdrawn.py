@@ -1,4 +1,4 @@
-"""What is owed to a deleted question, on the real database: its messages go, whoever dies meanwhile."""
+"""Deleted questions on a real database: their messages are removed even if processes die meanwhile."""
 
 from __future__ import annotations
 

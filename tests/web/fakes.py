@@ -183,7 +183,7 @@ async def _run(name: str, args: str, context: Context) -> Reply:
     match name:
         case "budget":
             table = Table(("Person", "Used", "Limit"), [("You <b>", 1234, 200_000), ("Ada", 0, None)])
-            return Reply("**12 %** of today's tokens are used.", table)
+            return Reply("**12%** of today's tokens are used.", table)
         case "costs":
             return Reply("Costs of 30 days.", file=File("costs.csv", b"model,cost\nx,1\n", "text/csv"))
         case "ingest" if context.attachments:

@@ -146,7 +146,7 @@ async def test_why_returns_the_trace_without_a_message_in_the_conversation(
     status, body = await _post(http, "/api/turns/abc/why", {"thread": THREAD})
     assert status == 200
     assert "Trace of abc" in body["message"]["blocks"][0]
-    assert page.playground.hub.messages_of_thread(THREAD) == []
+    assert page.playground.hub.messages_of_thread(THREAD, "you") == []
 
 
 async def test_sources_returns_the_quotes_of_an_answer(page: Running, http: aiohttp.ClientSession) -> None:
@@ -160,7 +160,7 @@ async def test_a_command_shows_its_table(page: Running, http: aiohttp.ClientSess
         status, body = await _post(http, "/api/command", {"thread": THREAD, "command": "budget", "args": ""})
         assert status == 202
         await stream.ended("command")
-    assert stream.shown[body["message"]]["blocks"][0] == "<p><strong>12 %</strong> of today's tokens are used.</p>"
+    assert stream.shown[body["message"]]["blocks"][0] == "<p><strong>12%</strong> of today's tokens are used.</p>"
     assert '<td class="short">You &lt;b&gt;</td><td class="right short">1,234</td>' in stream.text("command")
     assert "/budget" in stream.text("user")
 
@@ -247,7 +247,7 @@ async def test_a_body_over_the_limit_is_refused_with_a_message(page: Running, ht
         ("/api/ask", {**QUESTION, "text": "  "}, "Write a question."),
         ("/api/ask", {**QUESTION, "thread": "../x"}, "no such conversation"),
         ("/api/ask", {**QUESTION, "text": 7}, "could not read this request"),
-        ("/api/command", {"thread": THREAD, "command": "nonsense"}, "There is no command “nonsense”. /help lists"),
+        ("/api/command", {"thread": THREAD, "command": "nonsense"}, "There is no command “nonsense”. Write /help"),
         ("/api/command", {"thread": THREAD, "command": "budgte"}, "Did you mean /budget?"),
         ("/api/turns/x/dance", {}, "no such button"),
         ("/api/turns/x/again", {}, "not known"),
@@ -405,3 +405,16 @@ async def test_shutdown_ends_open_event_streams(page: Running, http: aiohttp.Cli
     assert len(ended) == 1
     with pytest.raises(aiohttp.ClientConnectionError):
         await http.get("/")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[" * 90_000, '{"a":' * 40_000, '{"text":' + "[" * 100 + "]" * 100 + "}", "{", "[]", "null", '"x"', "NaN", ""],
+)
+async def test_a_body_that_cannot_be_read_is_the_clients_fault(
+    page: Running, http: aiohttp.ClientSession, body: str
+) -> None:
+    for path in ("/api/ask", "/api/command", "/api/readings/stop", "/api/turns/1/stop"):
+        async with http.post(path, data=body, headers={"Content-Type": "application/json"}) as response:
+            assert response.status == 400, path
+            assert (await response.json())["error"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from bot.platforms.web.cross_process_events import OWN_QUESTION_DELAY, CrossProcessPoller
 from bot.platforms.web.event_hub import EventHub
-from bot.platforms.web.playground import page_user
+from bot.types.conversation import Author
 from tests.web.fakes import MemoryHistory, ScriptedDispatcher, now, scripted_playground
 
 
@@ -17,7 +17,9 @@ async def test_a_question_of_another_process_appears_before_its_answer() -> None
     there, here = scripted_playground(dispatcher), EventHub()
     poller = CrossProcessPoller(here, MemoryHistory(dispatcher), lambda: now() + later)
     await poller.poll()
-    turn = await there.ask(thread_id="thread-0001", message_id="m1", text="What is the limit?", author=page_user("Ann"))
+    turn = await there.ask(
+        thread_id="thread-0001", message_id="m1", text="What is the limit?", author=Author("you", "Ann", is_admin=True)
+    )
     assert turn is not None
     await poller.poll()
     assert here.messages_of_turn(turn.id) == [], "this process may have asked it and be about to show it"
@@ -27,7 +29,7 @@ async def test_a_question_of_another_process_appears_before_its_answer() -> None
         ("user", False),
         ("assistant", False),
     ]
-    assert [thread.id for thread in here.threads()] == ["thread-0001"]
+    assert [thread.id for thread in here.threads("you")] == ["thread-0001"]
     gate.set()
     await asyncio.gather(*dispatcher.running.values())
     await poller.poll()
@@ -43,7 +45,9 @@ async def test_own_questions_are_not_shown_twice() -> None:
     playground = scripted_playground(dispatcher)
     poller = CrossProcessPoller(playground.hub, MemoryHistory(dispatcher), lambda: now() + OWN_QUESTION_DELAY)
     await poller.poll()
-    turn = await playground.ask(thread_id="thread-0001", message_id="m1", text="Why?", author=page_user("Ann"))
+    turn = await playground.ask(
+        thread_id="thread-0001", message_id="m1", text="Why?", author=Author("you", "Ann", is_admin=True)
+    )
     assert turn is not None
     await poller.poll()
     await asyncio.gather(*dispatcher.running.values())

@@ -12,7 +12,7 @@ VIEW = MessageView("a-1", "thread-1", "assistant", "Parley", "2026-01-01T00:00:0
 
 async def _drain(hub: EventHub, last_id: str | None) -> list[Event | str]:
     found: list[Event | str] = []
-    async for event in hub.follow(last_id, idle=0.01):
+    async for event in hub.follow(last_id, idle=0.01, viewer="you"):
         if event is None:
             break
         found.append(event)
@@ -56,7 +56,7 @@ async def test_a_full_hub_drops_the_oldest_final_message() -> None:
     hub.put_message(VIEW)
     for number in range(4):
         hub.put_message(replace(VIEW, id=f"b-{number}", final=True))
-    assert [view.id for view in hub.messages_of_thread("thread-1")] == ["a-1", "b-3"]
+    assert [view.id for view in hub.messages_of_thread("thread-1", "you")] == ["a-1", "b-3"]
 
 
 async def test_a_thread_keeps_its_first_title() -> None:
@@ -64,4 +64,4 @@ async def test_a_thread_keeps_its_first_title() -> None:
     hub.bump_thread(ThreadView("thread-1", "First", "1"))
     hub.bump_thread(ThreadView("thread-2", "Other", "2"))
     hub.bump_thread(ThreadView("thread-1", "Second", "3"))
-    assert hub.threads() == [ThreadView("thread-1", "First", "3"), ThreadView("thread-2", "Other", "2")]
+    assert hub.threads("you") == [ThreadView("thread-1", "First", "3"), ThreadView("thread-2", "Other", "2")]

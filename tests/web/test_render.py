@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.commands.base import Table
+from bot.engine.display.output_filter import urls_in
 from bot.platforms.web import render
 from bot.platforms.web.request_guard import allowed_hosts, host_allowed
 from bot.platforms.web.uvicorn_server import address, listen
@@ -32,7 +33,8 @@ def test_unsafe_html_and_links_are_neutralized(text: str) -> None:
 
 
 def test_links_send_no_referrer_and_no_opener() -> None:
-    assert render.blocks("[x](https://a.example/b?c=1&d=2)") == (
+    links = urls_in("https://a.example/b?c=1&d=2")
+    assert render.blocks("[x](https://a.example/b?c=1&d=2)", links=links) == (
         '<p><a href="https://a.example/b?c=1&amp;d=2" target="_blank" rel="noopener noreferrer nofollow">x</a></p>',
     )
 

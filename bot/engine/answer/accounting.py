@@ -1,4 +1,4 @@
-"""Accounts for one answer: its provider calls and the tokens reserved for it. Survives every failure of the answer."""
+"""Accounts for one answer: its provider calls and the tokens reserved for it. Remains valid if the answer fails."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from bot.types.usage import BudgetState, Call, Reservation, Usage
 
 @dataclass(slots=True)
 class Accounting:
-    """Records the turn's provider calls, before they are sent and when they are over; a ``RecordingMeter``.
+    """Records the turn's provider calls before they are sent and after they end; implements ``RecordingMeter``.
 
-    ``limits`` are the days that limit the turn, without its own reservation. ``prompt_tokens``, ``spent_before`` (the
-    tokens of calls over by then) and ``answer_tokens`` are set when the answer's prompt is measured.
+    ``limits`` are the budgets that apply to the turn, without the turn's own reservation. ``prompt_tokens``,
+    ``answer_tokens`` and ``spent_before`` (the tokens of the calls that have ended by then) are set when the answer's
+    prompt is measured.
     """
 
     turn: Turn
@@ -30,21 +31,21 @@ class Accounting:
     answer_tokens: int = 0
 
     def __call__(self, call: Call) -> None:
-        """Record a call that is over, however it ended."""
+        """Record a call that has ended, successfully or not."""
         self.calls.append(call if call.id else replace(call, id=uuid.uuid4().hex))
 
     async def opens(self, call: Call) -> None:
-        """Store a call that is about to be sent. Raises OverBudget or StoreAway; then it must not be sent."""
+        """Store a call that is about to be sent. If this raises OverBudget or StoreAway, the call must not be sent."""
         held, tokens = self.reservation, self.tokens_needed(call)
         await self.budgets.open_call(self.turn, call, held, tokens=tokens)
         if held is not None and tokens is not None:
             self.reservation = replace(held, tokens=tokens)
 
     def tokens_needed(self, call: Call) -> int | None:
-        """Return the tokens to keep reserved while the call runs, or None if nothing is reserved.
+        """Return the number of tokens to reserve while the call runs, or None if nothing is reserved.
 
-        The first attempt at an answer takes what its measured prompt needs and gives the rest back. Every other call
-        leaves the reservation as it is, as long as that covers it.
+        The first call for an answer sets the reservation to what its measured prompt and the answer need. Every other
+        call leaves the reservation unchanged, unless the call needs more than is reserved.
         """
         if self.reservation is None:
             return None
@@ -56,16 +57,16 @@ class Accounting:
 
     @property
     def spent(self) -> int:
-        """Tokens of all calls that are over."""
+        """Tokens of all calls that have ended."""
         return sum(call.usage.total_tokens for call in self.calls)
 
     @property
     def usage(self) -> Usage:
-        """Usage of all calls that are over."""
+        """Usage of all calls that have ended."""
         return sum((call.usage for call in self.calls), Usage())
 
 
 def cost_of(calls: Sequence[Call]) -> Decimal | None:
-    """Return the dollars of all calls, or None if the price of one is unknown."""
+    """Return the cost of all calls in dollars, or None if the price of one is unknown."""
     costs = [call.cost_usd for call in calls]
     return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))

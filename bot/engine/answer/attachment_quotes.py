@@ -1,4 +1,7 @@
-"""Splits attached files into passages and picks those that match the question, for answers without a model. Pure."""
+"""Splits attached files into passages and picks those that match the question, for answers without a model.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from knowledge.search_terms import document_terms, query_terms
 from knowledge.types import Passage
 
 SOURCE = "attached:"
-"""Prefix of a passage's source, so that no file name is mistaken for a URL."""
+"""Prefix of a passage's source, which keeps a file name from being mistaken for a URL."""
 PASSAGE_CHARS = 1200
 MAX_PASSAGES = 4
 OWN_SHARE = 0.25
-"""Share of the question's words, by weight, that a passage of its own file must contain ..."""
+"""Least share of the question's words, by weight, in a passage of the question's own files."""
 EARLIER_SHARE = 0.6
-"""... and a passage of a file from an earlier question of the thread."""
+"""Least share of the question's words, by weight, in a passage of a file from an earlier question of the thread."""
 
 _WHOLE_FILE_WORDS = frozenset(
     document_terms(
@@ -117,7 +120,7 @@ def _passage(file: StoredAttachment, start: int, end: int, heading: tuple[str, .
 
 
 def _header(text: str, start: int) -> str:
-    """Return the header of the table that a passage starts in the middle of."""
+    """Return the header of the table if the passage starts in the middle of one."""
     rows = text[:start].splitlines()
     if not rows or not _ROW.match(text[start:].strip().partition("\n")[0]) or not _ROW.match(rows[-1]):
         return ""

@@ -1,4 +1,4 @@
-"""One attempt at answering a turn: its lease, its accounting, and what survives if the answer fails or is stopped."""
+"""One attempt at a turn: its lease, its accounting, and the partial results that are kept if it fails or is stopped."""
 
 from __future__ import annotations
 

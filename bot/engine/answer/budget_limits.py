@@ -1,4 +1,4 @@
-"""Works out what the daily token limits leave for an answer: its length, its model, its warnings. Pure.
+"""Calculates how long an answer may be within the daily token limits, and when to warn about a limit. Does no I/O.
 
 A turn counts against three limits at once: the asker's, the channel's and the tenant's. The tightest one decides.
 """
@@ -16,17 +16,17 @@ from bot.types.usage import BudgetState, Reservation
 PASSAGE_SHARE = 3000 / 8000
 """Share of the prompt's tokens for the passages."""
 PLACE, FRAME, RATING = 20, 60, 250
-"""Tokens of a passage's place line, of the text around the question, and of a model's rating of the question."""
+"""Tokens of a passage's heading line, of the text around the question, and of a model's rating of the question."""
 WARN_FROM = 0.8
 NEAR = 0.9
 MIN_REAL_SHARE = 0.5
-"""Estimates err high, but the real count is never less than this share of the estimate."""
+"""Smallest ratio of the real token count to the estimate. Estimates are rather too high."""
 LEAST_ANSWER = 200
 """Shortest useful answer, in tokens."""
 
 
 def expected(question: int, *, system: int, settings: Settings) -> int:
-    """Estimate the tokens of an answer to a question of ``question`` tokens, to reserve before anything is searched.
+    """Estimate the tokens to reserve before the search, for a question of ``question`` tokens.
 
     Counts the system prompt, the usual passages, the longest answer and, if a model rates questions, the rating.
     """
@@ -36,14 +36,14 @@ def expected(question: int, *, system: int, settings: Settings) -> int:
 
 
 def without(state: BudgetState, reservation: Reservation | None) -> BudgetState:
-    """Return the day without the reservation."""
+    """Return the day's budget without the reservation."""
     if reservation is None or (state.resets_at - timedelta(microseconds=1)).date() != reservation.day:
         return state
     return replace(state, reserved=max(0, state.reserved - reservation.tokens))
 
 
 def pressing(states: Sequence[BudgetState]) -> BudgetState:
-    """Return the day of which the largest share is used or reserved."""
+    """Return the budget of which the largest share is used or reserved."""
     return max(states, key=lambda state: (state.used + state.reserved) / max(state.limit, 1))
 
 
@@ -56,7 +56,7 @@ def answer_tokens(states: Sequence[BudgetState], prompt_tokens: int, wanted: int
     if left >= min(LEAST_ANSWER, wanted):
         return left
     raise OverBudget(
-        "Too little is left of today's token budget.",
+        "Too few tokens are left in today's token budget.",
         used=scarcest.used,
         limit=scarcest.limit,
         resets_at=scarcest.resets_at,
@@ -71,7 +71,7 @@ def is_close(states: Sequence[BudgetState], prompt_tokens: int, wanted: int) -> 
 
 
 def crossed(before: Sequence[BudgetState], spent: int) -> list[BudgetState]:
-    """Return the days, as they stand now, that ``spent`` tokens took over the warning line."""
+    """Return the current budgets that ``spent`` tokens moved past the warning threshold."""
     return [
         replace(state, used=state.used + spent)
         for state in before

@@ -1,4 +1,4 @@
-"""Reuses an earlier answer instead of asking a model: to the same words, to the same question, or one being written.
+"""Reuses an earlier answer to the same or an equivalent question, or one that is being written, without asking a model.
 
 Only a question that opens a thread is looked up: later ones may mean something else.
 """
@@ -48,7 +48,7 @@ class CacheLookup:
 
 @dataclass(slots=True)
 class _Lookup:
-    """A lookup under way; the question's own search result is fetched once."""
+    """A lookup in progress. It searches for the question itself at most once."""
 
     context: Context
     turn: Turn
@@ -69,7 +69,10 @@ class _Lookup:
         return None
 
     async def shared(self, similar: SimilarAnswers) -> CachedAnswer | None:
-        """Wait for the turn that is answering the same question, if any; None if this turn must answer."""
+        """Wait for another turn that answers the same question, and return its answer.
+
+        Return None if this turn must answer.
+        """
         while not await similar.claim_question(self.turn, self.key):
             await asyncio.sleep(POLL_SECONDS)
             if (known := await self.exact()) is not None:
@@ -77,8 +80,10 @@ class _Lookup:
         return await self.exact()
 
     async def _holds(self, known: CachedAnswer) -> bool:
-        """Return whether a fresh answer would rest on the same evidence. An answer that cites a changed document does
-        not hold, whatever its question finds now."""
+        """Return whether a cached answer is still valid: its question finds the same evidence as before.
+
+        An answer that cites a changed document is never valid.
+        """
         if known.current or not known.intact or not known.evidence:
             return known.current
         try:
@@ -137,12 +142,12 @@ async def _search(context: Context, similar: SimilarAnswers | None, lookup: _Loo
 
 
 def is_sampled(turn_id: str, share: float) -> bool:
-    """Return whether a turn is in the shadow sample. Decided by its id, so it is the same on every retry."""
+    """Return whether a turn is in the shadow sample. Depends only on the turn's id, so a retry gets the same result."""
     return uuid.uuid5(uuid.NAMESPACE_OID, turn_id).int % 10_000 < share * 10_000
 
 
 def note_for(turn: Turn, found: Found | None, outcome: Outcome) -> CacheNote:
-    """Return what to store with the answer, so that a later lookup can tell whether it still holds."""
+    """Return the note to store with the answer. A later lookup uses it to check whether the answer is still valid."""
     if found is None:
         return CacheNote(turn.question)
     lifetime = cache.lifetime(turn.question, outcome.answer, outcome.citations)

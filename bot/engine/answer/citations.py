@@ -1,6 +1,6 @@
 """Checks an answer's citations: renumbers the markers and finds the words of each passage that support the claim.
 
-Pure. The prompt numbers passages from 1; the reader sees numbers by first appearance.
+Does no I/O. The prompt numbers passages from 1; the reader sees numbers by first appearance.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Resolved:
     """Check each marker of the model's text against its passage and find the quote that supports it.
 
     ``answer`` uses the prompt's numbers. A marker stays if its passage has one or two sentences, a list item or a table
-    row that contains enough of the claim; the best such span over all claims of a passage is the quote. Quotation marks
-    around words that stand in no passage are removed from claims that cite.
+    row that contains enough of the claim; the best such span over all claims of a passage is the quote. If a sentence
+    with citations puts words in quotation marks that are in no passage, the quotation marks are removed.
     """
     groups = _groups(answer, len(passages))
     best: dict[int, Support] = {}
@@ -210,7 +210,7 @@ def _says_enough(claim: Claim) -> bool:
 
 
 def _unquoted(text: str, groups: Sequence[_Group], passages: Sequence[Passage]) -> set[int]:
-    """Return the positions of quotation marks around words that are cited but stand in no passage."""
+    """Return the positions of quotation marks around words that are cited but are in no passage."""
     wrong: set[int] = set()
     code = code_ranges(text)
     for found in _QUOTED.finditer(text):

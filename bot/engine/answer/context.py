@@ -1,4 +1,4 @@
-"""What every step of an answer works with: the engine's ports and settings, built once."""
+"""The context that all steps of an answer share: the engine's ports and settings, built once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Context:
     summarizer: Summarizer | None = None
 
     def share(self, share: float) -> int:
-        """Return a share of the prompt, in tokens."""
+        """Return a share of the prompt's token budget, in tokens."""
         return int(self.settings.prompt_tokens * share)
 
     def since(self, start: float) -> float:

@@ -1,4 +1,4 @@
-"""Fits attached files and the thread above a question into the prompt's token budget. Pure."""
+"""Fits attached files and the thread above a question into the prompt's token budget. Does no I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.types.conversation import StoredAttachment
 
 @dataclass(frozen=True, slots=True)
 class AttachedContext:
-    """What surrounds the question, as the prompt shows it. ``files`` are (name, text); the question's own come last."""
+    """Attachments and thread as the prompt shows them. ``files`` are (name, text), the question's own files last."""
 
     above: str = ""
     files: tuple[tuple[str, str], ...] = ()
@@ -47,7 +47,7 @@ def fit(
 
 
 def cut(text: str, budget: int, count: Callable[[str], int], *, end: bool = False) -> str:
-    """Return the beginning of a text, or its ``end``, within ``budget`` tokens; empty if little would be left."""
+    """Return the beginning of a text, or its ``end``, within ``budget`` tokens; empty if very little of it fits."""
     tokens = count(text)
     if tokens <= budget:
         return text

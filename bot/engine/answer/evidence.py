@@ -1,4 +1,4 @@
-"""Finds the words of a passage that support a claim, by overlap of stemmed words; numbers weigh more. Pure."""
+"""Finds the words of a passage that support a claim, by overlap of stemmed words; numbers weigh more. Does no I/O."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def shares_words(question: str, text: str) -> bool:
 
 
 def literal(quote: str, passage: str) -> bool:
-    """Return whether the quoted words stand in the passage, ignoring white space, case, quote and dash styles.
+    """Return whether the passage contains the quoted words, ignoring white space, case, quote and dash styles.
 
-    An ellipsis matches anything between two pieces that both stand there, in order.
+    An ellipsis matches any text between two quoted pieces that the passage contains in this order.
     """
     text, position = _folded(passage), 0
     for piece in _ELLIPSIS.split(quote):
@@ -178,7 +178,7 @@ def _weight(term: str) -> float:
 
 
 def _language(text: str) -> str:
-    """Return the language of the text by its stop words, or empty if they do not tell."""
+    """Return the language of the text by its stop words, or an empty string if they do not show it."""
     words = _WORD.findall(text.casefold())
     counts = sorted(((sum(word in _stop_words(name) for word in words), name) for name in _STOP), reverse=True)
     return counts[0][1] if counts[0][0] > counts[1][0] else ""

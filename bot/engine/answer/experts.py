@@ -1,4 +1,4 @@
-"""Suggests people who may know what no document says: those who wrote about it in indexed channels. Pure."""
+"""Suggests people who may know what no document says, because they wrote about it in indexed channels. Does no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _MESSAGE = re.compile(r"^(?P<name>[^\n]{1,80}?), \d{4}-\d\d-\d\d \d\d:\d\d: (?P<
 def people(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
     """Return the names of the people whose messages share most words with the question.
 
-    ``passages`` are those that the asker may read, so nobody is named to people who could not read their messages.
+    ``passages`` contains only passages that the asker may read, so the asker could have read these people's messages
+    too.
     """
     wrote = Counter(
         message["name"]

@@ -1,4 +1,4 @@
-"""Ends a turn: shows and stores the answer with all it cost, or leaves the turn to another process."""
+"""Ends a turn: shows and stores the answer with its costs, or hands the turn over to another process."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from bot.types.turns import Outcome
 log = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 2.0
-"""Timeout for saying, at a shutdown, that the answer goes on later."""
+"""Timeout for the status, shown at a shutdown, that the answer continues later."""
 ACTIONS_AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
 
 
 async def finish(context: Context, attempt: Attempt, results: Results, ending: Ending, display: Display) -> Outcome:
-    """Show the final text, then store it with everything it cost. Raises LeaseLost."""
+    """Show the final text, then store it with its costs. Raises LeaseLost."""
     turn, accounting, journal, stores = attempt.turn, attempt.accounting, attempt.journal, context.stores
     _warn_of_budget(context, attempt)
     try:
@@ -61,7 +61,7 @@ async def finish(context: Context, attempt: Attempt, results: Results, ending: E
 async def hand_over(
     context: Context, attempt: Attempt, display: Display, text: str = user_messages.INTERRUPTED
 ) -> None:
-    """Leave the turn to another process: settle what was spent, mark nothing as answered."""
+    """Hand the turn over to another process: settle the tokens used and leave the turn unanswered."""
     stores, turn, accounting = context.stores, attempt.turn, attempt.accounting
     calls, reservation = accounting.calls, accounting.reservation
     await display.abandon()
@@ -101,7 +101,7 @@ def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
 
 
 def cache_key(results: Results) -> str | None:
-    """Return the key to cache the answer under; a message that asks nothing has no answer to reuse."""
+    """Return the key to cache the answer under, or None if the message asks nothing and so has no answer to reuse."""
     evidence = results.evidence
     return None if evidence is not None and evidence.query.asks_nothing else results.lookup.key
 

@@ -1,4 +1,4 @@
-"""Generates an answer: builds the prompt, reserves tokens, streams the model's text, and retries if that may help."""
+"""Generates an answer: builds the prompt, reserves tokens, streams the model's text, and retries some failures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMPRESSED_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that an answer's prompt is built from."""
+    """The inputs of an answer's prompt."""
 
     record: TurnRecord
     route: Route
@@ -71,7 +71,7 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
 
 
 def _build(context: Context, attempt: Attempt, material: Material, share: float) -> Prompt:
-    """Build the prompt from ``share`` of the usual history and passages, and note in the journal what it holds."""
+    """Build the prompt with a ``share`` of the usual history and passages, and record its contents in the journal."""
     turn, evidence, history = attempt.turn, material.evidence, material.record.history
     past = memory.compose(
         history, material.recalled, int(share * context.share(HISTORY_SHARE)), context.count, facts=material.facts
@@ -108,7 +108,7 @@ def _build(context: Context, attempt: Attempt, material: Material, share: float)
 def _compressed(
     context: Context, query: str, passages: tuple[Passage, ...]
 ) -> tuple[tuple[Passage, ...], tuple[Passage, ...]]:
-    """Return the originals, which citations are checked against, and the passages as the model reads them."""
+    """Return the original passages, which citations are checked against, and the compressed ones for the model."""
     if not context.settings.compression:
         return passages, passages
     extracts = compress(query, passages, share=COMPRESSED_SHARE, count=context.count)
@@ -140,4 +140,4 @@ async def _stream(context: Context, attempt: Attempt, request: Prompt, display: 
                 journal.timings_ms["ttft"] = context.since(attempt.started)
             journal.text += event.text
             display.show(lambda: renumber(journal.text, count))
-    raise LLMError("The model's answer broke off before its end. Ask again.")
+    raise LLMError("The model's answer is incomplete. Ask again.")

@@ -21,15 +21,15 @@ HEARTBEAT_SECONDS = 8.0
 CONFIRM_SECONDS = 14.0
 """Seconds without a renewal after which the lease is confirmed before anything more is shown.
 
-Less than half of the lease's life: a paused process wakes up in the middle of what it did.
+This is less than half of the lease's duration, because a paused process resumes in the middle of its work.
 """
 
 
 async def take_lease(stores: Stores, turn: Turn, wait: Callable[[], Awaitable[None]]) -> tuple[Turn, Lease]:
-    """Lease the turn and return it as it now stands; await ``wait`` between two tries while its thread is busy.
+    """Lease the turn and return its current state. While its thread is busy, await ``wait`` between two attempts.
 
-    If the task is cancelled while the database decides, the lease is taken all the same and the cancellation comes at
-    the next await: a lease that nobody knows of would block its thread until it expires. Raises LeaseLost.
+    If the task is cancelled during the database call, the call still completes and the cancellation takes effect at the
+    next await. Otherwise a lease unknown to this process could block the thread until it expires. Raises LeaseLost.
     """
     while (taken := await finish_then_cancel(_try_lease(stores, turn))) is None:
         await wait()
@@ -47,7 +47,7 @@ async def _try_lease(stores: Stores, turn: Turn) -> tuple[Turn, Lease] | None:
 class HeldLease:
     """The lease of a turn that this process answers. ``lost`` once another process has the turn.
 
-    ``confirmed`` is when the lease was last known to hold, monotonic, in seconds.
+    ``confirmed`` is the last time at which the lease was known to be valid, in seconds of the monotonic clock.
     """
 
     leases: Leases
@@ -58,13 +58,16 @@ class HeldLease:
     lost: bool = False
 
     async def confirm(self) -> None:
-        """Make sure that the lease still holds. Raises LeaseLost, or SurfaceError while that cannot be determined."""
+        """Check that the lease is still valid.
+
+        Raises LeaseLost if it is not, and SurfaceError if this cannot be determined.
+        """
         if self.monotonic() - self.confirmed < CONFIRM_SECONDS:
             return
         try:
             await self.renew()
         except StoreAway as away:
-            raise SurfaceError("It is unknown whether this process may still show the answer; waiting.") from away
+            raise SurfaceError("This process cannot check whether it may still show the answer; waiting.") from away
 
     async def renew(self) -> None:
         """Extend the lease. Raises LeaseLost or StoreAway."""

@@ -39,19 +39,19 @@ async def recall(
 
 
 async def keep_statements(context: Context, attempt: Attempt) -> None:
-    """Store what the message states before it is answered, so that the answer can say that it is stored."""
+    """Store the facts that the message states before it is answered, so that the answer can confirm them."""
     assert context.memory is not None
     turn = attempt.turn
     stated = memory.stated(turn.question, turn.author.name, context.memory.terms)
     try:
         await context.memory.learn(turn, stated)
     except ParleyError as error:
-        log.warning("turn %s: its statements are stored after the answer: %s", turn.id, error)
-        attempt.journal.events.append(f"statements are stored later: {error}")
+        log.warning("turn %s: its statements will be stored after the answer: %s", turn.id, error)
+        attempt.journal.events.append(f"statements will be stored after the answer: {error}")
 
 
 async def learn(context: Context, turn: Turn) -> None:
-    """After the answer, store what the author stated and make the new messages searchable."""
+    """After the answer, store the facts that the author stated and make the new messages searchable."""
     if context.memory is None:
         return
     stated = memory.stated(turn.question, turn.author.name, context.memory.terms)
@@ -59,4 +59,4 @@ async def learn(context: Context, turn: Turn) -> None:
         await context.memory.learn(turn, stated)
         await context.memory.index(turn)
     except (ParleyError, KnowledgeError) as error:
-        log.warning("turn %s: not all of it is remembered: %s", turn.id, error)
+        log.warning("turn %s: not everything was stored in the thread's memory: %s", turn.id, error)

@@ -1,7 +1,9 @@
-"""Chooses how long a provider should cache a thread's prefix, by the thread's own pace. Pure.
+"""Chooses how long a provider should cache a thread's prefix, by the pauses between the thread's questions.
 
-Writing to the cache costs more than a plain token and reading much less, so writing pays only if a follow-up comes
-before the entry expires: one read within five minutes, or two within the hour, break even.
+Does no I/O.
+
+A token written to the cache costs more than a plain token, and a token read from it costs much less. So writing pays
+only if a follow-up arrives before the entry expires: one read within five minutes, or two within the hour, break even.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ WRITE: Mapping[CacheLife, float] = {"5m": 1.25, "1h": 2.0}
 SECONDS: Mapping[CacheLife, float] = {"5m": 300.0, "1h": 3600.0}
 
 _USUAL: Mapping[CacheLife, float] = {"5m": 0.8, "1h": 0.95}
-"""Assumed share of follow-ups that come in time, before the thread's pace is known."""
+"""Assumed share of follow-ups that arrive in time, while the thread's pauses are unknown."""
 _USUAL_WEIGHT = 1.0
 
 
@@ -30,10 +32,10 @@ def pauses(history: History, asked_at: datetime) -> tuple[float, ...]:
 
 
 def life(pauses: Sequence[float]) -> CacheLife | None:
-    """Return the cache life that makes the rest of the thread cheapest, or None if plain tokens are cheapest.
+    """Return the cache lifetime that makes the rest of the thread cheapest, or None if plain tokens are cheapest.
 
-    ``pauses`` are those so far, in seconds. The thread is expected to continue for as many turns as it had, at the same
-    pace and with as much text a turn. Costs are in prefixes at the price of plain tokens.
+    ``pauses`` are the thread's pauses so far, in seconds. The thread is expected to continue for as many turns as it
+    had, with the same pauses and as much text per turn. The unit of cost is one prefix at the price of plain tokens.
     """
     in_time = dict.fromkeys(SECONDS, 0)
     choice = _cheapest(0, in_time, 1.0)
@@ -46,10 +48,10 @@ def life(pauses: Sequence[float]) -> CacheLife | None:
 
 
 def _cheapest(pauses: int, in_time: Mapping[CacheLife, int], to_write: float) -> CacheLife | None:
-    """Return the cheapest life after ``pauses``, of which ``in_time`` were within each life.
+    """Return the cheapest lifetime after ``pauses``, of which ``in_time`` were within each lifetime.
 
-    ``to_write`` is the share of the prefix that no cache holds now: what the last turn added, or all of it after too
-    long a pause.
+    ``to_write`` is the share of the prefix that is not cached: the last turn's addition, or all of it after too long a
+    pause.
     """
     turns = pauses + 1
     costs: dict[CacheLife | None, float] = {None: to_write + turns + 1}

@@ -1,8 +1,9 @@
 """Works out what a question in a thread means, and searches the documents for it.
 
-The search with the thread's context starts at once; if the question depends on the thread and a cheap model is there,
-the model rewrites it meanwhile, so little time is lost. A model that fails costs nothing but a line in the trace. Its
-result is a query, a yes or no, and a language: whatever old messages tell it to do, it can do no more.
+The search with the thread's context starts at once. If the question depends on the thread and a cheap model is
+configured, the model rewrites it concurrently, so little time is lost. If the model fails, the trace records it and the
+search with the thread's context is used. The model returns only a query, a yes or no, and a language, so instructions
+in old messages have no other effect.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked. ``scope`` limits the search; ``language`` is an ISO 639-1 code, or empty if unknown.
+    """The question to answer. ``scope`` limits the search; ``language`` is an ISO 639-1 code, or empty if unknown.
 
     ``needs_search`` is False if documents cannot help; ``asks_nothing`` if the message is small talk or only makes
-    ``statements``. ``found_ahead`` is what the question finds, if the answer cache had to look that up.
+    ``statements``. ``found_ahead`` is the question's search result, if the answer cache already searched for it.
     """
 
     standalone: str
@@ -48,14 +49,14 @@ class Query:
         return TENANT_AUDIENCE in self.scope.audiences
 
     def with_found(self, found: Found | None) -> Query:
-        """Return the query with what the question is already known to find."""
+        """Return the query with its search result, if the answer cache already has it."""
         return replace(self, found_ahead=found)
 
 
 async def search(
     context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History
 ) -> tuple[Query, Found | None]:
-    """Return the query as it was understood and what it finds, None without a search. Raises knowledge errors."""
+    """Return the rewritten query and its search result; None if no search was needed. Raises knowledge errors."""
     question = attempt.turn.question
     silent = await _understand_statement(context, attempt, query, attachments)
     if silent is not None:
@@ -68,7 +69,7 @@ async def search(
             return query, await plain
         query = replace(query, standalone=rewritten.question, language=rewritten.language)
         if not rewritten.needs_search:
-            attempt.journal.events.append("the model says that nothing has to be looked up for this")
+            attempt.journal.events.append("the model says that this needs no search")
             return replace(query, needs_search=False), None
         if _same(rewritten.question, question):
             return query, await plain
@@ -83,7 +84,7 @@ async def search(
 async def _understand_statement(
     context: Context, attempt: Attempt, query: Query, attachments: Attachments
 ) -> Query | None:
-    """Return the query of a message that asks nothing: small talk, or statements, which are kept before the answer."""
+    """Return the query of a message that asks nothing: small talk, or statements, which are stored first."""
     if attachments.context:
         return None
     silent = replace(query, needs_search=False, asks_nothing=True)
@@ -100,7 +101,7 @@ async def _search(context: Context, query: Query, asked: str, question: str, ear
 
 
 async def _rewrite(context: Context, attempt: Attempt, history: History) -> Rewritten | None:
-    """Rewrite the question to stand alone; None if it already does, or if the model cannot be used."""
+    """Rewrite the question as a standalone one. Return None if it already is one or if the model cannot be used."""
     rewriter, turn, journal = context.rewriter, attempt.turn, attempt.journal
     if rewriter is None or not history.messages or not memory.leans_on_thread(turn.question):
         return None
@@ -108,7 +109,7 @@ async def _rewrite(context: Context, attempt: Attempt, history: History) -> Rewr
     need = prompt.size(request, context.count) + request.max_tokens
     accounting = attempt.accounting
     if accounting.reservation is None or any(state.left < 2 * need for state in accounting.limits):
-        journal.events.append("the question was not rewritten by a model: too little is left of today's tokens")
+        journal.events.append("the question was not rewritten by a model: too few tokens are left today")
         return None
     start = context.monotonic()
     try:

@@ -1,6 +1,6 @@
-"""Reads what surrounds a question: attached files and images, and the thread above it, within the prompt's budget.
+"""Reads the context of a question: attached files and images, and the thread above it, within the prompt's budget.
 
-All of it was written by people or their tools, so it is data for the answer and never an instruction.
+People or their tools wrote this context, so it is data for the answer and never an instruction.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 SHARE = 2000 / 8000
 """Share of the prompt's tokens for attachments and the thread above."""
 MAX_FILES = 8
-"""Files of one question that are read."""
+"""Maximum number of files that are read for one question."""
 MAX_IMAGES = 4
 FILE_CHARS = 60_000
-"""Characters of one file that are stored with the thread."""
+"""Maximum number of characters of one file that are stored with the thread."""
 READ_SECONDS = 45.0
 """Timeout for reading all files of a question and the thread above it."""
 THREAD_ABOVE = -1
@@ -40,7 +40,7 @@ THREAD_ABOVE = -1
 
 @dataclass(frozen=True, slots=True)
 class Attachments:
-    """The result of reading: what the prompt shows and, without a model, passages to quote.
+    """The attachments that were read, for the prompt and, without a model, as passages to quote.
 
     ``files_read`` names the question's own files that were read without a model.
     """
@@ -51,7 +51,7 @@ class Attachments:
 
 
 async def read(context: Context, attempt: Attempt, surface: Surface, record: TurnRecord, query: str) -> Attachments:
-    """Read what was not read before and store it with the thread. What cannot be read becomes a note."""
+    """Read attachments that are not stored yet, and store them with the thread. Add a note for each unreadable one."""
     start = context.monotonic()
     known = list(record.attached)
     images: list[Image] = []

@@ -14,7 +14,7 @@ from bot.types.turns import TurnRecord
 
 
 async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
-    """Take over the reservation made when the question was accepted, or make it now if there is none.
+    """Use the reservation made when the question was accepted, or reserve now if there is none.
 
     If too little is left for the estimate, nothing is reserved yet: the measured prompt may still fit.
     """
@@ -25,11 +25,11 @@ async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
         try:
             accounting.reservation = await context.stores.budgets.reserve(turn, expected)
         except OverBudget as error:
-            attempt.journal.events.append(f"nothing was reserved ahead: {error}")
+            attempt.journal.events.append(f"nothing was reserved in advance: {error}")
 
 
 def check(context: Context, attempt: Attempt) -> None:
-    """Raise Refused at once if too little is left of the day for any answer."""
+    """Raise Refused if today's remaining tokens are too few for any answer."""
     accounting = attempt.accounting
     if accounting.reservation is not None:
         return
@@ -41,9 +41,9 @@ def check(context: Context, attempt: Attempt) -> None:
 
 
 async def for_prompt(context: Context, attempt: Attempt, request: Prompt, image_tokens: int) -> Prompt:
-    """Reserve what the measured prompt and its answer may take; shorten the answer if little is left of the day.
+    """Reserve the tokens for the measured prompt and its answer. Shorten the answer if few tokens are left today.
 
-    What was reserved at acceptance and is not needed is given back with the call itself. Raises Refused.
+    Tokens reserved at acceptance that are not needed are released when the call is recorded. Raises Refused.
     """
     accounting = attempt.accounting
     if accounting.answer_tokens:
@@ -62,7 +62,7 @@ async def for_prompt(context: Context, attempt: Attempt, request: Prompt, image_
 
 
 async def _extend(context: Context, accounting: Accounting, request: Prompt) -> None:
-    """Reserve more, or for the first time, by what is left of the day now. Raises OverBudget."""
+    """Extend the reservation, or create it, within the tokens that are left today. Raises OverBudget."""
     turn, budgets, held = accounting.turn, context.stores.budgets, accounting.reservation
     states = await budgets.budgets(turn.thread.tenant_id, turn.thread.channel_id, turn.author)
     accounting.limits = tuple(budget_limits.without(state, held) for state in states)
@@ -80,8 +80,11 @@ async def _extend(context: Context, accounting: Accounting, request: Prompt) -> 
 
 
 async def cheap_without_rating(question: str, *, query: str, meter: Meter) -> Verdict:
-    """Stand in for the classifier when nothing could be reserved: rating the question might cost tokens too."""
-    return Verdict("cheap", True, "too little is left of today's tokens to reserve an answer")
+    """Return the cheap tier without rating the question.
+
+    Used if no tokens could be reserved, since a rating may cost some.
+    """
+    return Verdict("cheap", True, "too few tokens are left today to reserve an answer")
 
 
 def _system(context: Context) -> int:

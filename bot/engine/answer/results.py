@@ -1,4 +1,4 @@
-"""Collects what the steps of one attempt have returned so far, so that a failed answer can be stored and explained."""
+"""Collects the results of an attempt's steps so far, so that a failed answer can be stored and explained."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended. ``reason`` is for the asker, where there is no answer."""
+    """The end of an attempt. ``reason`` tells the asker why there is no answer."""
 
     state: TurnState
     answer: Resolved = NOTHING_RESOLVED

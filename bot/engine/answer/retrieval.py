@@ -1,4 +1,4 @@
-"""Finds the passages that an answer rests on, and judges whether they are likely to hold it."""
+"""Finds the passages for an answer, and judges whether they are likely to contain it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the answer rests on. ``found`` is the whole search result, ``passages`` what of it the prompt gets.
+    """The evidence for an answer.
 
-    ``low_confidence`` tells the model that the passages may not hold the answer.
+    ``found`` is the whole search result, ``passages`` the part that goes into the prompt.
+
+    ``low_confidence`` makes the prompt warn the model that the passages may not contain the answer.
     """
 
     query: Query
@@ -35,7 +37,7 @@ class Evidence:
 async def retrieve(
     context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History
 ) -> Evidence:
-    """Find the passages for a query. If the search fails, a note says so and the answer does without."""
+    """Find the passages for a query. If the search fails, return no passages and a note that says so."""
     start = context.monotonic()
     try:
         query, found = await search(context, attempt, query, attachments, history)
@@ -54,7 +56,7 @@ def is_confident(found: Found) -> bool:
 
 
 def _judge(context: Context, attempt: Attempt, query: Query, found: Found, attachments: Attachments) -> Evidence:
-    """Withhold passages that do not hold the answer; mark those that may not."""
+    """Remove passages that do not contain the answer, and mark passages that may not contain it."""
     notes, files_read = attempt.journal.notes, attachments.files_read
     declined = found.confidence < found.decline_below
     if declined and (attachments.passages or (attachments.context and not files_read)):

@@ -1,6 +1,6 @@
 """Summarizes a thread after an answer: messages that no longer fit the history go into the rolling summary.
 
-Facts that people stated in them are extracted and kept separately.
+Facts that people stated in these messages are extracted and stored separately.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bot.types.turns import Turn
 log = logging.getLogger(__name__)
 
 MAX_STEPS = 3
-"""Summary steps after one answer; what is left waits for the next answer."""
+"""Maximum number of summary steps after one answer. Remaining messages are summarized after the next answer."""
 
 
 async def summarize(context: Context, turn: Turn) -> None:
@@ -34,7 +34,7 @@ async def summarize(context: Context, turn: Turn) -> None:
 
 
 async def _step(context: Context, turn: Turn, *, first: bool) -> bool:
-    """Summarize once. Return whether that was done and another step is due."""
+    """Run one summary step. Return whether it succeeded and another step is due."""
     conversation, budgets = context.stores.conversation, context.stores.budgets
     budget = context.share(HISTORY_SHARE)
     history = await conversation.history(turn)

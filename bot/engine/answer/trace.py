@@ -1,10 +1,11 @@
-"""Builds the trace of an answer, which ``why`` shows: what was searched, found, remembered and sent."""
+"""Builds the trace of an answer, which ``why`` shows: the query, the passages, recalled messages and the prompt."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from bot.engine.answer import allowed_links
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.prompt import SentPrompt
 from bot.engine.answer.results import Results
@@ -35,6 +36,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "facts": [[fact.author, fact.said_at.isoformat(), fact.text] for fact in sent.past.facts],
         "prompt_parts": dict(sent.parts),
         "passages_left_out": left_out,
+        "links": allowed_links.linked(attempt, results),
         "restarts": list(journal.events),
         "notes": list(journal.notes),
         "timings_ms": dict(journal.timings_ms),

@@ -1,4 +1,4 @@
-"""Decides which questions may share a cached answer, and for how long an answer is valid. Pure."""
+"""Decides which questions may share a cached answer, and for how long an answer is valid. Does no I/O."""
 
 from __future__ import annotations
 

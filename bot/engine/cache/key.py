@@ -1,4 +1,4 @@
-"""Computes the keys of the answer cache: of a question, and of the context that questions must share. Pure."""
+"""Computes the keys of the answer cache: of a question, and of the context that questions must share. Does no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CAPITALS = frozenset("US IT WHO MAY WILL CAN OR AND AM IS ON IN AT DO BE SO ANY"
 
 
 def normalized(question: str) -> str:
-    """Return the question without what does not change its answer: case, spacing, courtesy, closing punctuation."""
+    """Return the question without what does not affect its answer: case, spacing, courtesy, final punctuation."""
     text = _SPACE.sub(" ", unicodedata.normalize("NFKC", question)).strip()
     words = [word if _bare(word) in CAPITALS and not text.isupper() else word.casefold() for word in text.split(" ")]
     text = " ".join(words)

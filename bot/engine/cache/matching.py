@@ -1,4 +1,4 @@
-"""Decides whether a cached answer may be given to another question. Pure; in doubt it may not.
+"""Decides whether a cached answer may be given to another question. In doubt it may not. Does no I/O.
 
 First, both questions must reduce to the same wording. Then their cosine must reach a threshold that each cache entry
 learns from feedback and comparisons on its earlier hits, after vCache (ICLR 2026): the probability that a hit is right

@@ -1,7 +1,9 @@
-"""Decides how long a cached answer is valid: by the passages it rests on, and by whether it is time-sensitive. Pure.
+"""Decides how long a cached answer is valid, by the passages it is based on and by whether it is time-sensitive.
 
-An answer is made from the passages that its question finds. As long as the question finds the same passages, a new
-answer would have the same basis, whatever other documents were added or changed.
+Does no I/O.
+
+An answer is made from the passages that its question finds. While the question finds the same passages, a new answer
+would be based on the same evidence, even if other documents were added or changed.
 """
 
 from __future__ import annotations
@@ -44,10 +46,10 @@ def evidence(found: Found) -> str:
 
 
 def lifetime(question: str, answer: str, cited: Sequence[Citation]) -> CacheLifetime:
-    """Return "hour" if the answer is time-sensitive, "stable" if it is valid as long as its documents; in doubt "hour".
+    """Return "hour" if the answer may be time-sensitive, or "stable" if it is valid until its documents change.
 
-    Time-sensitive are: questions about the current state, answers that name the present, answers that cite chat
-    messages, and answers without citations.
+    These are time-sensitive: questions about the current state, answers that refer to the present, answers that cite
+    chat messages, and answers without citations.
     """
     if not cited or any(one.source.startswith(CHAT) for one in cited):
         return "hour"

@@ -1,8 +1,8 @@
-"""Reduces an English question to the words that its answer depends on. Pure.
+"""Reduces an English question to the words that its answer depends on. Does no I/O.
 
-Two questions that reduce to the same words ask the same. Articles, auxiliaries, plurals and the ways to ask how
-something is done are removed. All other words stay, in their order. ``benchmarks/cache_rules.py`` measures what each
-group of rules adds. In other languages almost nothing is removed.
+Two questions that reduce to the same words ask the same. Articles, auxiliaries, plural endings and phrases such as "how
+can I" are removed. All other words stay, in their order. ``benchmarks/cache_rules.py`` measures what each group of
+rules adds. In other languages almost nothing is removed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _POINTING = frozenset(
 """Words that may refer to an earlier message."""
 _QUESTION_WORDS = frozenset(("how", _HOW, "what", "which", "who", "when", "where", "why"))
 _UNCHANGED = frozenset("news goods customs means arms terms savings always perhaps was has".split())
-"""Words in -s that are no plurals, or mean something else in the singular."""
+"""Words ending in -s that are not plurals, or that mean something else in the singular."""
 
 
 @dataclass(frozen=True, slots=True)

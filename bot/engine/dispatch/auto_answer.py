@@ -1,6 +1,6 @@
-"""Decides whether to answer a question that mentions nobody: only if the documents certainly hold the answer.
+"""Decides whether to answer a question without a mention: only if the documents certainly contain the answer.
 
-Until that is certain, nothing is shown, stored or sent to a model, so silence costs no more than a search.
+Until this is certain, nothing is shown, stored or sent to a model, so a declined question costs only a search.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bot.types.settings import ChannelSettings
 from bot.types.usage import BudgetState
 
 MAX_ANSWERS, WINDOW_SECONDS = 5, 600.0
-"""At most this many unrequested answers in one channel within the window."""
+"""Maximum number of unrequested answers in one channel within the window, and its length in seconds."""
 MIN_WORDS = 4
-"""A shorter question says too little to be certain of its meaning."""
+"""Least number of words of a question. The meaning of a shorter one is too uncertain."""
 MAX_CHARS = 1_000
 MIN_TOKENS_LEFT = 5_000
-"""Tokens that every limit must have left: a refusal must not break the silence."""
+"""Tokens that must be left under every limit, so that an unrequested answer is never refused for lack of tokens."""
 
 _QUESTION = re.compile(r"[?？](?:\s|$|[\"'”’)»])")
 
 
 def is_question(text: str) -> bool:
-    """Return whether a message is a question, short enough to be meant as one."""
+    """Return whether a message is a question and is short enough to be meant as one."""
     return len(text) <= MAX_CHARS and len(text.split()) >= MIN_WORDS and _QUESTION.search(text.strip()) is not None
 
 
@@ -48,7 +48,7 @@ class ChannelRateLimit:
         self._answered: dict[tuple[str, str], deque[float]] = {}
 
     def allow(self, tenant_id: str, channel_id: str) -> bool:
-        """Return whether another answer is allowed now."""
+        """Return whether the channel may get another unrequested answer now."""
         return len(self._recent(tenant_id, channel_id)) < self._answers
 
     def answered(self, tenant_id: str, channel_id: str) -> None:
@@ -65,7 +65,7 @@ class ChannelRateLimit:
 
 
 class AutoAnswer:
-    """Decides about messages without a mention. ``is_confident`` searches; nothing else here costs anything."""
+    """Decides about messages without a mention. ``is_confident`` runs a search; all other checks are cheap."""
 
     def __init__(self, stores: Stores, is_confident: Callable[[Incoming, ChannelSettings], Awaitable[bool]]) -> None:
         self._stores = stores
@@ -73,7 +73,7 @@ class AutoAnswer:
         self._rate_limit = ChannelRateLimit(time.monotonic)
 
     async def wants(self, incoming: Incoming) -> bool:
-        """Return whether the bot answers. Raises StoreAway and knowledge errors."""
+        """Return whether the bot answers the message. Raises StoreAway and knowledge errors."""
         thread = incoming.thread
         if not is_question(incoming.text) or not self._rate_limit.allow(thread.tenant_id, thread.channel_id):
             return False

@@ -1,7 +1,8 @@
-"""Bounds the turns that run at once in this process and picks the next fairly: by tenant, then by person.
+"""Limits the turns that run at once in this process and picks the next fairly: by tenant, then by person.
 
-Starting a turn is work, and a process that starts all it could at once, as after a restart, finishes none of them soon.
-So turns of dead processes are started a few at a time, and while the event loop is late, very few run at all.
+Starting a turn takes CPU time. A process that starts all its turns at once, for example after a restart, finishes none
+of them soon. So turns of dead processes are started a few at a time, and very few turns run while the event loop is
+late.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ PROBE_SECONDS = 0.1
 STARTS_PER_PROBE = 8
 """Turns of other processes that may be started between two measurements."""
 LATE_SECONDS = 0.15
-"""Delay, smoothed over about half a second, from which the event loop counts as late."""
+"""Delay in seconds, smoothed over about half a second, above which the event loop counts as late."""
 MAX_WHEN_LATE = 16
 """Turns that may run in a process whose event loop is late."""
 
@@ -53,7 +54,7 @@ def person_of(turn: Turn) -> str:
 
 @dataclass(slots=True)
 class LoopDelay:
-    """The event loop's smoothed delay in seconds, and how many turns started since it was last measured."""
+    """The event loop's smoothed delay in seconds, and the number of turns started since the last measurement."""
 
     late: float = 0.0
     started: int = 0
@@ -64,17 +65,17 @@ class LoopDelay:
         self.started = 0
 
     def room(self, running: int, most: int) -> int:
-        """Return how many more turns may run beside ``running``."""
+        """Return how many more turns may run if ``running`` turns already do."""
         return max(0, (most if self.late < LATE_SECONDS else min(most, MAX_WHEN_LATE)) - running)
 
     def admits(self, running: int, most: int) -> int:
-        """Return how many of those may start now: one at a time while the loop is late."""
+        """Return how many turns may start now: one at a time while the loop is late."""
         room = self.room(running, most)
         return room if self.late < LATE_SECONDS else min(room, int(not self.started))
 
 
 class TurnSlots:
-    """A bounded number of slots, given out fairly. A waiter that is cancelled leaves nothing behind."""
+    """A bounded number of slots, assigned fairly. Cancelling a waiter releases its place in the queue."""
 
     def __init__(self, most: int, *, changed: Callable[[], None] = lambda: None) -> None:
         self._most = most
@@ -88,7 +89,7 @@ class TurnSlots:
 
     @property
     def free(self) -> int:
-        """Slots for turns that no process runs: a few at a time, none while a turn here waits for one."""
+        """Slots for orphaned turns: a few at a time, and none while a turn of this process waits for a slot."""
         return (
             0
             if self._waiting
@@ -96,11 +97,11 @@ class TurnSlots:
         )
 
     def ahead(self, turn: Turn) -> int:
-        """Return about how many turns come before this one: those that have waited longer."""
+        """Return the approximate number of turns ahead of this one: those that have waited longer."""
         return next((n for n, other in enumerate(self._waiting) if other == turn.id), 0)
 
     async def take(self, turn: Turn) -> None:
-        """Wait for a slot; a turn that has one keeps it."""
+        """Wait for a slot. A turn that already has a slot keeps it."""
         if turn.id in self._taken:
             return
         if not self._waiting and self._grantable():
@@ -117,7 +118,7 @@ class TurnSlots:
             raise
 
     def give(self, turn: Turn) -> None:
-        """Give the slot back, if the turn has one."""
+        """Release the turn's slot, if it has one."""
         if self._taken.pop(turn.id, None) is not None:
             self._fill()
 

@@ -1,6 +1,7 @@
 """The dispatcher: accepts messages as turns, starts and stops them, and answers platforms' questions about them.
 
-Platforms talk to the engine through it alone: ``accept`` before they acknowledge an event, ``start`` after.
+Platforms use the engine only through the dispatcher. They call ``accept`` before they acknowledge an event and
+``start`` afterwards.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bot.engine.ports.clock import Clock
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
 from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
-from bot.types.audience import UNCHECKED, Audience
+from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
@@ -75,10 +76,10 @@ class Dispatcher:
         return turn
 
     async def accept_unmentioned(self, incoming: Incoming) -> Turn | None:
-        """Accept a message without a mention if its channel wants such answers and the documents certainly hold one.
+        """Accept a message without a mention if its channel allows that and the documents certainly contain the answer.
 
-        Return its turn, to be started, or None; then nothing is stored. Call it after the acknowledgement: it
-        searches. A failure is silent except in the log.
+        Return the turn to start. If it returns None, nothing was stored. Call it after the acknowledgment, because it
+        runs a search. Failures are only logged.
         """
         try:
             return await self.accept(incoming) if await self._auto_answer.wants(incoming) else None
@@ -95,10 +96,12 @@ class Dispatcher:
             raise StoreAway(TOO_SLOW) from None
 
     async def edited(self, incoming: Incoming) -> Turn | None:
-        """Handle an edited message. Return its turn, to be started, if it asks something else now, or None.
+        """Handle an edited message.
 
-        The turn answers in the messages of its first answer. A message that was no question is accepted as one.
-        Raises like ``accept``.
+        Return its turn, which must be started, if the question has changed; otherwise None.
+
+        The new answer replaces the text of the first one, in the same messages. A message that was not a question
+        before is accepted as a new one. Raises the same errors as ``accept``.
         """
         known = await self._stores.inbox.turns_of(incoming.thread, incoming.message_id)
         if not known:
@@ -110,9 +113,7 @@ class Dispatcher:
             self._runner.expect(turn)
         return turn
 
-    async def change(
-        self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience = UNCHECKED
-    ) -> Turn | None:
+    async def change(self, turn_id: str, by: Author, text: str, *, tenant_id: str, audience: Audience) -> Turn | None:
         """Replace the question of an earlier turn. Return None if the text is unchanged.
 
         Raises UsageError, and NotAllowed unless ``by`` is the asker.
@@ -127,10 +128,12 @@ class Dispatcher:
         return await self.edited(edited)
 
     async def deleted(self, thread: ThreadKey, message_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
-        """Handle a deleted message: stop and forget its turns and return them. Raises StoreAway.
+        """Handle a deleted message: stop its turns, delete their questions and answers, and return them.
 
-        Their ledger rows stay. Their answers are removed in the background, by another process if this one dies. If
-        the deletion arrives before the message, as with a redelivery, the message is not accepted any more.
+        Raises StoreAway.
+
+        The turns' ledger rows stay. Their replies are removed in the background, by another process if this one dies.
+        If the deletion arrives before the message, which a redelivery can cause, the message is not accepted later.
         """
         inbox = self._stores.inbox
         known = await inbox.turns_of(thread, message_id)
@@ -142,7 +145,7 @@ class Dispatcher:
         return known
 
     async def forget(self, turn_id: str, by: Author, *, tenant_id: str, surface_for: SurfaceFor) -> Sequence[Turn]:
-        """Forget a turn and those that asked it again, and return them.
+        """Delete a turn and its repetitions, and return them.
 
         Raises UsageError, and NotAllowed unless ``by`` is the asker or an admin.
         """
@@ -152,9 +155,7 @@ class Dispatcher:
         asked = turn.message_id if turn.thread.private else turn.message_id.partition(":")[0]
         return await self.deleted(turn.thread, asked, surface_for)
 
-    async def repeat(
-        self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience = UNCHECKED
-    ) -> Turn:
+    async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         """Accept the question of an earlier turn again, bypassing the answer cache.
 
         ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError, also for a
@@ -204,16 +205,19 @@ class Dispatcher:
     def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
         """Run the turn in the background and return its task, whose result says how it ended.
 
-        The task raises only for a lost lease, a shutdown, or a database that stays away.
+        The task raises only for a lost lease, a shutdown, or a database that remains unavailable.
         """
         return self._runner.start(turn, surface)
 
     async def resume(self, platform: Platform, surface_for: SurfaceFor) -> int:
-        """Start the platform's turns that this process may run, now and whenever one comes. Return how many now."""
+        """Start the platform's turns that this process may run, now and whenever one is queued.
+
+        Return how many started now.
+        """
         return await self._runner.serve(platform, surface_for)
 
     async def mark_serving(self, platform: Platform) -> None:
-        """Tell other processes that this one serves the platform and has caught up with it. Raises StoreAway."""
+        """Record that this process serves the platform and has read its missed messages. Raises StoreAway."""
         await self._stores.queue.mark_serving(platform)
 
     async def last_served(self, platform: Platform) -> datetime | None:
@@ -229,7 +233,9 @@ class Dispatcher:
         self._runner.notice(notice)
 
     async def follows(self, thread: ThreadKey) -> bool:
-        """Return whether the bot answers in this thread without a mention: it takes part, and the channel allows it."""
+        """Return whether the bot answers in this thread without a mention: it was asked in it, and the channel allows
+        it.
+        """
         stores = self._stores
         return await stores.inbox.knows(thread) and (await stores.settings.channel_settings(thread)).follow_ups
 
@@ -269,7 +275,10 @@ class Dispatcher:
         await self._runner.settled()
 
     async def close(self, grace: float = 10.0) -> None:
-        """Accept no more; let running turns finish for ``grace`` seconds; cancel and hand back the rest."""
+        """Accept no more messages.
+
+        Running turns may finish for ``grace`` seconds; the rest are cancelled and queued again.
+        """
         await self._runner.close(grace)
 
 

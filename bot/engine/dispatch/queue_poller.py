@@ -1,4 +1,4 @@
-"""Polls the turn queue for turns that no process runs: at once when notified, and again if notified meanwhile."""
+"""Polls the turn queue for turns that no process runs, as soon as a notification arrives."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from bot.types.conversation import Platform
 log = logging.getLogger(__name__)
 
 MIN_PAUSE, REST = 0.05, 4.0
-"""Seconds between two polls, at least, and the pause as a multiple of the last poll's duration: polling takes a fifth
-of the time at most, however long the queue is."""
+"""Minimum pause between two polls in seconds, and the pause as a multiple of the last poll's duration.
+
+Together they limit polling to a fifth of the time, even if the queue is long.
+"""
 
 
 class QueuePoller:
@@ -36,11 +38,11 @@ class QueuePoller:
         self.surfaces: dict[Platform, SurfaceFor] = {}
 
     def serve(self, platform: Platform, surface_for: SurfaceFor) -> None:
-        """Start serving a platform: its turns can be shown by this process from now on."""
+        """Start serving a platform: from now on, this process can show the replies to its turns."""
         self.surfaces[platform] = surface_for
 
     def soon(self, platform: str = "") -> None:
-        """Poll for turns of the platform, or of every platform served."""
+        """Schedule a poll for turns of the platform, or of every platform served."""
         for served in list(self.surfaces):
             if platform not in ("", served):
                 continue

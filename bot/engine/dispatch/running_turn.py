@@ -1,4 +1,4 @@
-"""A turn that waits or runs in this process: waits for a slot and for its thread, and shows its place in the queue."""
+"""A turn of this process: waits for a slot and for its thread, and shows its place in the queue."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ SurfaceFor = Callable[[Turn], Surface]
 """Builds the surface on which a stored turn is answered. Used after a restart."""
 
 QUIET_SECONDS = 1.5
-"""Seconds a question waits for a slot before its asker is told."""
+"""Seconds that a question waits for a slot before its asker sees a status."""
 UPDATE_SECONDS = 5.0
-"""Seconds between two updates of the place in the queue; more for places far behind."""
+"""Seconds between two updates of the place in the queue; longer for later places."""
 RECHECK_SECONDS = 5.0
-"""Seconds after which a busy thread is checked again even without a notice."""
+"""Seconds after which a busy thread is checked again, even if no notification arrives."""
 
 
 @dataclass(slots=True)
 class RunningTurn:
     """A turn of this process and its task.
 
-    ``thread_moved`` is set when the thread may be free, ``doubt`` when the turn may have been taken from this process,
-    ``lost`` when it has been. ``idle`` until this process tries to lease it. ``after`` is an earlier task of the same
-    turn. ``pace`` is the pacing shared by the workspace.
+    ``thread_moved`` is set when the thread may be free. ``doubt`` is set when this process may have lost the turn,
+    ``lost`` when it has lost it. The turn is ``idle`` until this process tries to lease it. ``after`` is an earlier
+    task of the same turn. ``pace`` is the pacing shared by the workspace.
     """
 
     turn: Turn
@@ -66,7 +66,9 @@ class RunningTurn:
         self._task = task
 
     async def wait_for_slot(self, slots: TurnSlots, stores: Stores, *, shared: bool) -> None:
-        """Wait for a slot. If that takes long, tell the asker and, if ``shared``, let other processes take the turn.
+        """Wait for a slot.
+
+        If it takes long, show the asker a status and, if ``shared``, let other processes take the turn.
 
         Raises LeaseLost if another process took it meanwhile.
         """
@@ -84,7 +86,7 @@ class RunningTurn:
         self.idle = False
 
     async def wait_for_thread(self, slots: TurnSlots) -> None:
-        """Wait without a slot until the thread may be free. Raises LeaseLost."""
+        """Release the slot, wait until the thread may be free, and take a slot again. Raises LeaseLost."""
         self.idle = True
         slots.give(self.turn)
         with contextlib.suppress(TimeoutError):
@@ -132,16 +134,16 @@ class RunningTurn:
             await asyncio.wait({taking}, timeout=max(UPDATE_SECONDS, place / 4))
 
     async def _say(self, display: Display, status: str, stores: Stores, *, shared: bool) -> None:
-        """Write the status while holding the turn, so that no other process answers in the same message meanwhile.
+        """Show the status while this process holds the turn, so that no other process writes to the same message.
 
-        A later question of a thread gets no status before the earlier ones have ended: its message would stand above
-        their answers.
+        A later question of a thread gets no status before the earlier ones have ended: its status message would appear
+        above their answers.
         """
         before = await stores.queue.open_turns(self.turn.thread)
         if before and before[0].id != self.turn.id:
             return
         if not await stores.queue.hold(self.turn):
-            raise LeaseLost("Another process answers this question now.")
+            raise LeaseLost("Another process is answering this question now.")
         try:
             await display.say(status)
         finally:

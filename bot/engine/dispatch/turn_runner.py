@@ -22,7 +22,7 @@ from bot.types.turns import Notice, Outcome, Turn
 log = logging.getLogger(__name__)
 
 START_SECONDS = 5.0
-"""Seconds that an accepted turn is left to the code that accepted it, before polling may start it."""
+"""Seconds before polling may start an accepted turn, which the code that accepted it normally starts."""
 
 
 class TurnRunner:
@@ -43,7 +43,7 @@ class TurnRunner:
     # --- starting
 
     def expect(self, turn: Turn) -> None:
-        """Leave a turn to the code that accepted it for a moment; it knows the better surface."""
+        """Keep polling from starting this turn for a moment: its acceptor will start it with a better surface."""
         self._accepted.add(turn.id)
         asyncio.get_running_loop().call_later(START_SECONDS, self._accepted.discard, turn.id)
 
@@ -61,7 +61,10 @@ class TurnRunner:
         return running.task
 
     async def serve(self, platform: Platform, surface_for: SurfaceFor) -> int:
-        """Start the platform's turns that this process may run, now and whenever one comes. Return how many now."""
+        """Start the platform's turns that this process may run, now and whenever one is queued.
+
+        Return how many started now.
+        """
         self._poller.serve(platform, surface_for)
         return await self.poll(platform)
 
@@ -123,7 +126,7 @@ class TurnRunner:
     # --- running
 
     async def _run(self, running: RunningTurn) -> Outcome:
-        """Run a turn to its end. A stop that comes before the turn is leased lets it go on, to be ended as stopped."""
+        """Run a turn to its end. If it is stopped before it is leased, it is still leased and then ended as stopped."""
         turn, running.begun = running.turn, True
         if running.after is not None:
             await asyncio.wait({running.after})
@@ -172,7 +175,7 @@ class TurnRunner:
         task.add_done_callback(self._background_ended)
 
     def _background_ended(self, task: asyncio.Task[object]) -> None:
-        """Report a failure to the log: nobody waits for background work."""
+        """Log a failure of a background task, whose result nothing awaits."""
         self._background.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, ParleyError):
@@ -204,7 +207,7 @@ class TurnRunner:
             running.task.cancel()
 
     def lose(self, turn_id: str) -> asyncio.Task[Outcome] | None:
-        """Let go of a turn whose question was edited or deleted. Return the task that lets go, if there is one."""
+        """Stop running a turn whose question was edited or deleted. Return the task that is ending, if there is one."""
         running = self._running.get(turn_id)
         if running is None:
             return None
@@ -215,7 +218,7 @@ class TurnRunner:
         return running.task
 
     def retract(self, turn: Turn, surface: Surface) -> None:
-        """Remove the messages of a forgotten turn in the background, once this process has let go of it."""
+        """Remove the messages of a deleted turn in the background, once this process no longer runs it."""
         self._retracting.begin(turn, surface, after=self.lose(turn.id))
 
     # --- ending
@@ -227,7 +230,7 @@ class TurnRunner:
             await asyncio.sleep(0)
 
     async def close(self, grace: float) -> None:
-        """Start no more turns; let running ones finish for ``grace`` seconds; cancel and hand back the rest."""
+        """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are queued again."""
         self._closing = True
         await self._poller.close()
         waiting = [one for one in self._running.values() if one.idle]
@@ -243,10 +246,12 @@ class TurnRunner:
         await asyncio.gather(*tasks, *self._background, return_exceptions=True)
 
     async def _release(self, running: RunningTurn) -> None:
-        """Let other processes run a turn that waited here."""
+        """Let other processes run a turn that was waiting in this process."""
         await asyncio.gather(running.task, return_exceptions=True)
         if not running.surface.limits.here_only:
             try:
                 await self._stores.queue.release(running.turn)
             except ParleyError as error:
-                log.warning("turn %s stays until this process is seen to be gone: %s", running.turn.id, error)
+                log.warning(
+                    "turn %s stays with this process until the process counts as dead: %s", running.turn.id, error
+                )

@@ -1,4 +1,4 @@
-"""Builds the link of a citation: to the page of a paged document, or to the quoted passage of a web page. Pure."""
+"""Builds the link of a citation: to a page of a paged document, or to the quoted passage of a web page. Does no I/O."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MARKS = re.compile(r"[*`~\\]+|(?<!\w)_+|_+(?!\w)|(?m:^\s*(?:#{1,6}|>|[-+]|\d{1,
 _DELIMITER_ROW = re.compile(r"(?m)^[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?)?[ \t]*$")
 """The line below the header of a Markdown table."""
 _EDGE_WORDS = 4
-"""Words at each end of a quote by which a browser finds it."""
+"""Number of words at each end of a quote that the text fragment contains, so that a browser finds the quote."""
 _CHAT_HOSTS = ("slack.com", "discord.com")
 """Hosts whose links open a message in an app. The app ignores text fragments."""
 
 
 def link(citation: Citation) -> str:
-    """Return the URL that opens the quote where it stands, or an empty string if the source has no URL.
+    """Return the URL that opens the source at the quote, or an empty string if the source has no URL.
 
     A browser without support for text fragments opens the top of the page.
     """
@@ -42,7 +42,7 @@ def as_plain_text(text: str) -> str:
 
 
 def _quote_fragment(quoted: str) -> list[str]:
-    """Return the quote as a text fragment; nothing for table cells, because a browser does not match across cells."""
+    """Return the quote as a text fragment; empty for table cells, because a browser does not match across cells."""
     words = as_plain_text(quoted).split()
     if not words or "|" in quoted:
         return []

@@ -1,4 +1,4 @@
-"""Rate limits message edits: when the next edit of a message may go out. Pure: the time is an argument, in seconds."""
+"""Rate limits message edits: when the next edit of a message may go out. The time is an argument, in seconds."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ BACKOFF, LONGEST_BACKOFF = 0.5, 8.0
 BURST = 5
 """Final edits that may go out at once in addition to the even spacing. Drafts do not use this burst."""
 DRAFT_MARGIN = 1.1
-"""How much wider drafts are spaced while several processes edit: they hear of each other with a delay, and each may
-always send one final edit before its drafts."""
+"""Factor for the spacing of drafts while several processes edit.
+
+Processes learn of each other with a delay, and each may always send one final edit before its drafts.
+"""
 WIDEST_FINAL = 2.0
-"""Largest multiple of the promised spacing for final edits: the end of an answer waits as long as the platform
-demands, but not for a slowdown learned from refusals."""
+"""Largest multiple of the promised spacing for final edits.
+
+A final edit waits as long as the platform demands, but not for the additional slowdown learned from refusals.
+"""
 WIDER, NARROWER, WIDEST = 1.5, 0.98, 8.0
 """How the spacing of a workspace changes after a refusal and after a success, and its largest multiple."""
 
 
 def _ignore_change() -> None:
-    """Default for a process that shares its state with no other."""
+    """Do nothing: the default for a process that shares no state with others."""
 
 
 class SharedPacing:
     """Rate limiter for all edits of one workspace: evenly spaced, final edits before drafts.
 
-    ``per_minute`` is the number of edits that the platform allows; None if the platform's library waits by itself. A
-    refusal stops all edits for as long as the platform says and widens the spacing; each success narrows it again.
+    ``per_minute`` is the number of edits that the platform allows; None if the platform's library handles the rate
+    limit. After a refusal, all edits pause for as long as the platform says and the spacing widens; each success
+    narrows it again.
 
     ``bot.engine.display.workspace_pacing`` sets ``remote_streams``, ``remote_starts`` and ``processes_ahead`` from the
     reports of other processes. Each process uses a share of the minute equal to its share of all active streams, so a
@@ -80,12 +85,12 @@ class SharedPacing:
 
     @property
     def slow(self) -> float:
-        """The multiple of the promised spacing in use; above 1 after a refusal."""
+        """The current multiple of the promised spacing; above 1 after a refusal."""
         return self._slow
 
     @property
     def interval(self) -> float:
-        """Seconds between two drafts of one stream if every stream gets its turn."""
+        """Seconds between two drafts of one stream if all streams take turns."""
         return self._gap * (max(1, self.streams) + self.remote_streams)
 
     @property
@@ -107,9 +112,9 @@ class SharedPacing:
         return max(0.0, self._blocked_until - now)
 
     def reserve_draft(self, now: float, share: float = 1.0) -> float:
-        """Reserve a draft edit: return 0 if it may go out now, else the seconds until it is worth asking again.
+        """Reserve a draft edit: return 0 if it may be sent now, otherwise the seconds until the next attempt.
 
-        ``share`` is the part of an edit that it counts as.
+        ``share`` is the fraction of an edit that it counts as.
         """
         wait = max(self._blocked_until, self._reserved_until) - now
         if wait > 0:
@@ -145,14 +150,17 @@ class SharedPacing:
         return len(self._starts)
 
     def done(self) -> None:
-        """Narrow the spacing after a successful edit; it stands for several if other processes have more streams."""
+        """Narrow the spacing after a successful edit.
+
+        The edit counts several times if other processes have more streams.
+        """
         self._slow = max(1.0, self._slow * NARROWER**self._step_in_gaps)
 
     def refused(self, now: float, retry_after: float) -> None:
         """Pause after the platform refused an edit, and widen the spacing.
 
-        Refusals of edits that were in flight together count as one. A refusal while final edits run ahead of the even
-        spacing does not widen it: it says nothing about that spacing.
+        Refusals of edits that were in flight together count as one. A refusal while final edits are sent ahead of the
+        even spacing does not widen the spacing, because it says nothing about that spacing.
         """
         in_even_spacing = self._reserved_until - now < 1.5 * self._step
         if now >= self._blocked_until and in_even_spacing and now - self._widened_at >= self._step:
@@ -162,7 +170,7 @@ class SharedPacing:
         self._report_change()
 
     def apply_report(self, now: float, slow: float, pause: float) -> None:
-        """Apply what another process reports: its spacing multiple ``slow`` and the ``pause`` after a refusal.
+        """Apply another process's report: its spacing multiple ``slow`` and its ``pause`` after a refusal.
 
         ``pause`` is in seconds, 0 without a refusal; ``slow`` alone is applied only while this process has not edited.
         """
@@ -206,7 +214,7 @@ class EditPacing:
         return max(0.0, self._blocked_until - now, self._shared.blocked(now))
 
     def reserve_draft(self, now: float, interval: float | None = None) -> float:
-        """Reserve a draft edit: return 0 if it may go out now, else the seconds until it is worth asking again."""
+        """Reserve a draft edit: return 0 if it may be sent now, otherwise the seconds until the next attempt."""
         return self.wait(now) or self._shared.reserve_draft(now, self._share(interval))
 
     def reserve_final(self, now: float) -> float:
@@ -214,7 +222,7 @@ class EditPacing:
         return max(self.blocked(now), self._shared.reserve_final(now))
 
     def done(self, now: float, interval: float | None = None) -> None:
-        """Schedule the next edit after a successful one; ``interval`` is the seconds until it, by default the usual."""
+        """Schedule the next edit after a successful one: in ``interval`` seconds, by default the usual interval."""
         self._shared.done()
         self._next = now + max(self._interval, self._shared.interval) * self._share(interval)
         self._interval = max(self._base, self._interval * FASTER)

@@ -1,9 +1,12 @@
-"""Sanitizes the model's Markdown before display: links off the allow-list, images, HTML and mentions. Pure.
+"""Sanitizes the model's Markdown before display: links off the allow-list, images, HTML and mentions. Does no I/O.
 
 An attacker may control what the model writes. So a link is only clickable if its address stands in the question or in a
 passage; images never load and mentions never notify. The output is the same for every platform. Platforms parse
 Markdown differently: Discord has no tilde fences, ends a fence at the first three backticks, and lets a code span run
 over several lines. The output is written so that all of them treat the same text as code.
+
+This filter reads Markdown line by line. A CommonMark parser, the one of the web page, then checks its output. Lines in
+which the parser still finds an address that is not allowed are defanged: they lose all markup.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from bot.engine.display.urls import ADDRESS, permitted, trimmed, urls_in
+from bot.engine.display.urls import ADDRESS, defanged, permitted, trimmed, urls_in
+from bot.engine.markdown import commonmark
 from bot.engine.markdown.blocks import Fence, fence_runs
 from bot.engine.markdown.inline import code_spans, scanned
 
-__all__ = ["sanitize", "urls_in"]
+__all__ = ["plain", "sanitize", "urls_in", "visible"]
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
@@ -27,18 +31,35 @@ _MENTION = re.compile(
     r"<@[!&]?([A-Z0-9]+(?:\|[^<>\n]*)?)>|<(#[A-Z0-9]+(?:\|[^<>\n]*)?)>"
     r"|<!((?i:channel|here|everyone|group|subteam\^|date\^)[^<>\n]*)>|@((?i:everyone|here|channel))"
 )
+_MENTION_START = re.compile(r"<(?=@|#[A-Z0-9]|!(?:channel|here|everyone|group|subteam|date))", re.IGNORECASE)
 _TARGET = re.compile(
     r"\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\([^\s()]*\))*))(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?\s*\)"
 )
 _DEFINITION = re.compile(r"([ >]*(?:(?:[-*+]|\d{1,9}[.)]) +)*)\[([^\[\]]+)\]:\s*<?([^\s<>]*)>?(.*)$")
 _ANGLED = re.compile(r"<([^<>]*)>")
 _TAG_START = re.compile(r"<(?=[A-Za-z/!?$%@#:&])")
+_ESCAPED_MARK = re.compile(r"(?<=[a-zA-Z0-9])\\?:\\?/\\?/")
+_ESCAPED_TICK = re.compile(r"(?<!\\)((?:\\\\)*)\\`")
+"""An escaped backtick, which Slack may still pair with the next one."""
 _STRAY = re.compile(r"((?<!\\)(?:\\\\)*)`")
 _TOKEN = re.compile(r"\\[^\w\s\x00]|!?\[|<")
 _PLACEHOLDER = re.compile(r"\x00(\d+)\x00")
-_ENDS = re.compile(r"$|\s|[|\"]+[.,;:!?)]*(?:\s|$)")
+_ENDS = re.compile(r"""$|\s|[*~]+(?:[^\w.@-]|$)|[|".,;:!?)\]}'*_~’”»]+(?:\s|$)""")
+"""What may follow an allowed address, so that a client ends the link there."""
 _LABEL_CHARS = 1000
 _NESTED = 2
+_QUOTED = re.compile(r" *> ")
+_QUOTE_MARK = re.compile(r"^( *)>(?! )")
+"""A quote mark without the space that Discord requires."""
+_INFO = re.compile(r"[\w+#-]*")
+"""An info string that no platform reads as anything but the name of a language."""
+_PARSED = re.compile(r"\]\s*[(:]|!\[|<[a-zA-Z]|\\[:/.@&]|&(?:#|[a-zA-Z]+;)")
+"""Marks without which a CommonMark parser finds no link, and no address that is not written out, in a text."""
+_MARKUP = str.maketrans({"`": "'", "<": "＜", "~": "∼", "\\": "＼"})
+"""Characters without markup in place of those that begin code, tags, fences and escapes."""
+_PASSES = 6
+"""Passes after which a text that still changes loses its punctuation. A second pass changes few texts, a third none
+that people write."""
 
 
 def sanitize(text: str, allowed: frozenset[str]) -> str:
@@ -49,23 +70,103 @@ def sanitize(text: str, allowed: frozenset[str]) -> str:
     closed. Code stays as it is except for mentions, and except for fences that platforms parse differently: if the text
     has an address that is not allowed, such a fence is rewritten in a form that all platforms parse alike.
     """
-    text = _MENTION.sub(_mute, _cleaned(text))
+    text = visible(text)
+    for _ in range(_PASSES):
+        shown = _checked(_by_line(text, allowed), allowed)
+        if shown == text:
+            return text
+        text = shown
+    return _without_punctuation(text)
+
+
+def plain(text: str, allowed: frozenset[str] = frozenset()) -> str:
+    """Return text for a place that links addresses but has no code: other addresses are defanged. Mentions are muted.
+
+    For example, ``https://a.example`` becomes ``https[:]//a[.]example``.
+    """
+    return defanged(visible(text), allowed)
+
+
+def visible(text: str) -> str:
+    """Return the text with mentions muted and without invisible, control and bidirectional characters.
+
+    Joiners stay where scripts need them.
+    """
+    return _MENTION_START.sub("＜", _MENTION.sub(_mute, _cleaned(text)))
+
+
+def _by_line(text: str, allowed: frozenset[str]) -> str:
+    """Sanitize the lines outside fences, and rewrite fences that platforms may parse differently.
+
+    Discord reads a link from its first bracket on, so a link that begins before code may end in it.
+    """
     pieces = _pieces(text)
-    ambiguous = any(isinstance(piece, _Block) and not piece.unambiguous for piece in pieces)
-    strict = ambiguous and any(not permitted(trimmed(found.group()), allowed) for found in ADDRESS.finditer(text))
+    blocks = [piece for piece in pieces if isinstance(piece, _Block)]
+    ambiguous = "](" in text or not all(block.unambiguous for block in blocks)
+    strict = ambiguous and _has_other_address(text, allowed)
     lines: list[str] = []
+    bracket = False
     for piece in pieces:
         if isinstance(piece, _Block):
-            lines.extend(piece.rewritten() if strict and not piece.unambiguous else piece.literal())
+            code = piece.rewritten() if strict and not piece.unambiguous else piece.literal()
+            lines.extend(line.replace("](", "] (") if strict and bracket else line for line in code)
         else:
-            lines.append(_safe_line(piece, allowed))
+            bracket = bracket or "[" in piece
+            lines.append(_safe_line(piece, allowed, strict))
     return "\n".join(lines)
 
 
+def _checked(text: str, allowed: frozenset[str]) -> str:
+    """Return the text with every line defanged in which the page's parser finds an address that is not allowed."""
+    for _ in range(_PASSES):
+        lines = _wrong_lines(text, allowed)
+        if not lines:
+            return text
+        text = "\n".join(
+            _defanged(line, allowed) if number in lines else line for number, line in enumerate(text.split("\n"))
+        )
+    return _without_punctuation(text)
+
+
+@lru_cache(maxsize=256)
+def _wrong_lines(text: str, allowed: frozenset[str]) -> frozenset[int]:
+    """Return the numbers of the lines that hold an address that is not allowed, as a link or as text outside code."""
+    if not _PARSED.search(text) and not _has_other_address(text, allowed):
+        return frozenset()
+    targets, words = commonmark.targets_and_words(text)
+    wrong = [one for one in targets if not permitted(one.text, allowed)]
+    wrong += [one for one in words if _has_other_address(one.text, allowed, cut="*_~")]
+    return frozenset(number for one in wrong for number in range(one.start, one.end))
+
+
+def _has_other_address(text: str, allowed: frozenset[str], cut: str = "") -> bool:
+    """Return whether the text holds an address that is not allowed. ``cut``: marks at which an address may end early.
+
+    A parser ends a piece of text at a mark of emphasis, also inside an address.
+    """
+    for found in ADDRESS.finditer(text):
+        address = trimmed(found.group())
+        if address and address.lower() != "www" and not permitted(address, allowed, cut):
+            return True
+    return False
+
+
+def _defanged(line: str, allowed: frozenset[str]) -> str:
+    """Return a line as text without markup and without addresses that are not allowed."""
+    line = defanged(line.translate(_MARKUP), allowed)
+    return re.sub(r"\](?=[(:\[])", "] ", line).replace("![", "! [")
+
+
+def _without_punctuation(text: str) -> str:
+    """Return the words of a text, without anything that could be markup or an address."""
+    return re.sub(r"[^\w\s]|_", " ", text)
+
+
 @lru_cache(maxsize=4096)
-def _safe_line(line: str, allowed: frozenset[str]) -> str:
+def _safe_line(line: str, allowed: frozenset[str], strict: bool) -> str:
     """Sanitize a line outside fences. Cached, because each edit sanitizes the whole draft and only its end is new."""
-    return _Line(allowed).sanitize(line)
+    shown = _Line(allowed, strict).sanitize(line)
+    return _ESCAPED_TICK.sub(r"\1ˋ", shown) if "\\`" in shown and _has_other_address(shown, allowed) else shown
 
 
 def _cleaned(text: str) -> str:
@@ -103,11 +204,16 @@ class _Block:
         fence = self.fence
         return (
             fence.marker == "```"
+            and _INFO.fullmatch(fence.info) is not None
             and not any("```" in line for line in self.body)
             and any(line.strip(" >") for line in self.body)
             and (self.closing is None or fence_runs(self.closing, fence) == fence.size)
+            and all(_QUOTED.match(line) for line in self._lines() if fence.quoted)
             and (fence.quoted or all(not line.strip() or line.startswith(fence.indent) for line in self.body))
         )
+
+    def _lines(self) -> list[str]:
+        return [self.opening, *self.body, *([] if self.closing is None else [self.closing])]
 
     def literal(self) -> list[str]:
         """Return the lines as they stand, with the fence closed."""
@@ -120,13 +226,18 @@ class _Block:
         """
         indent = self.fence.indent
         body = [re.sub("`(?=``)", "` ", line) for line in self.body]
-        if not self.fence.quoted:
+        if self.fence.quoted:
+            body = [_QUOTE_MARK.sub(r"\1> ", line) for line in body]
+            indent = _QUOTE_MARK.sub(r"\1> ", indent)
+        else:
             body = [line if not line.strip() or line.startswith(indent) else indent + line for line in body]
         if not any(line.strip(" >") for line in body):
             body = [indent + "."]
         marker = "```"
         opening = self.opening[: -len(self.opening.lstrip(" >-*+.)0123456789"))] + marker
-        return [opening + self.fence.info.replace("`", ""), *body, indent + marker]
+        info = _INFO.match(self.fence.info)
+        opening = _QUOTE_MARK.sub(r"\1> ", opening) if self.fence.quoted else opening
+        return [opening + (info.group() if info else ""), *body, indent + marker]
 
 
 def _pieces(text: str) -> list[str | _Block]:
@@ -156,8 +267,9 @@ class _Line:
     A placeholder is the piece's number between NUL characters, which the text cannot contain.
     """
 
-    def __init__(self, allowed: frozenset[str]) -> None:
+    def __init__(self, allowed: frozenset[str], strict: bool = False) -> None:
         self._allowed = allowed
+        self._strict = strict
         self._pieces: list[str] = []
 
     def sanitize(self, line: str) -> str:
@@ -194,13 +306,16 @@ class _Line:
         if any(run > 2 for run in runs) or runs == {1, 2}:
             return None
         found = ADDRESS.search(content)
-        if "|" in content and found and not permitted(trimmed(found.group()), self._allowed):
+        if found and (runs or "|" in content) and _has_other_address(content, self._allowed):
+            return None
+        if self._strict and "](" in content:
             return None
         marker = "``" if 1 in runs else "`"
         return marker + content + marker
 
     def _inline(self, text: str) -> str:
         """Sanitize links, images, tags and bare addresses."""
+        text = _ESCAPED_MARK.sub("://", text)
         out, position = "", 0
         closing = _brackets(text)
         while token := _TOKEN.search(text, position):
@@ -237,6 +352,8 @@ class _Line:
         address = self._restored(target.group(1) or target.group(2) or "").strip()
         if permitted(address, self._allowed):
             target_text = f"<{address}>" if re.search(r"[()\s]", address) else address
+            # Discord ends a label at an escaped bracket.
+            shown = shown.replace("\\[", "(").replace("\\]", ")")
             return self._protected(f"[{shown}]({target_text})")
         if not address:
             return shown
@@ -250,7 +367,7 @@ class _Line:
             return " ", angled.end()
         address, _, label = inner.partition("|")
         if angled and (ADDRESS.fullmatch(address) or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:\S", address)):
-            if permitted(address, self._allowed) and not re.search(r"[\s()\\\x00]", address):
+            if permitted(address, self._allowed) and not re.search(r"[\s\\\x00]", address):
                 return self._protected(f"<{address}>") + (f" ({self._inline(label)})" if label else ""), angled.end()
             shown = self._code(self._restored(address))
             return (f"{self._inline(label)} ({shown})" if label else shown), angled.end()
@@ -264,8 +381,10 @@ class _Line:
         def shown(found: re.Match[str]) -> str:
             address = trimmed(found.group())
             ends = _ENDS.match(text[found.end() :] + follower)
-            if not address or address.lower() == "www" or (ends and permitted(address, self._allowed)):
+            if not address or address.lower() == "www":
                 return found.group()
+            if ends and permitted(address, self._allowed):
+                return (" " if text[: found.start()].endswith("\\") else "") + found.group()
             return self._code(address) + found.group()[len(address) :]
 
         return ADDRESS.sub(shown, text)

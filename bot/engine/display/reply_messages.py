@@ -15,14 +15,16 @@ from bot.types.display import Part
 log = logging.getLogger(__name__)
 
 SHOW_TIMEOUT = 10.0
-"""Timeout of a post or an edit, in seconds. Together with the lease's ``UNSURE`` before it, it is shorter than a lease.
-In a process that was paused the timeout expires before anything else runs, so a late edit cannot overwrite the answer
-of another process."""
+"""Timeout of a post or an edit, in seconds. A lease lasts longer than ``lease.CONFIRM_SECONDS`` plus this timeout.
+
+In a process that was paused, the timeout expires before anything else runs, so a late edit cannot overwrite the answer
+of another process.
+"""
 
 
 @dataclass(slots=True)
 class _Message:
-    """One message of the reply: its reference once posted, what it shows as far as known, and whether it is recorded.
+    """One message of the reply: its reference once posted, its last known content, and whether it is recorded.
 
     ``doubtful``: a post was started and its result is unknown. ``posting`` is the task of that post; it continues if
     its caller is cancelled.
@@ -71,13 +73,13 @@ class ReplyMessages:
         return [message.posting for message in self._messages if message.posting is not None]
 
     def outdated(self, index: int, part: Part) -> bool:
-        """Return whether the message at ``index`` differs from ``part``, as far as known."""
+        """Return whether the last known content of the message at ``index`` differs from ``part``."""
         return index >= len(self._messages) or self._messages[index].shown != part
 
     async def put(self, index: int, part: Part) -> None:
         """Make the message at ``index`` show ``part``: record it, post it, record its reference, or edit it.
 
-        After a failed edit it is unknown what the message shows, so it counts as outdated.
+        After a failed edit, the content of the message is unknown, so the message counts as outdated.
         """
         if index == len(self._messages):
             self._messages.append(_Message())
@@ -98,14 +100,14 @@ class ReplyMessages:
     async def hand_over_posts(self, take: Callable[[int, str], Awaitable[str | None]]) -> None:
         """Hand messages that were posted but not recorded to the next holder of the turn.
 
-        ``take`` returns the reference that is recorded then; if it is another one, this message is deleted.
+        ``take`` records a reference and returns the recorded one. If it differs, this process's message is deleted.
         """
         for index, message in enumerate(self._messages):
             if message.ref is not None and not message.recorded and await take(index, message.ref) != message.ref:
                 await self._delete(message.ref)
 
     async def take_down(self, nonce: str) -> None:
-        """Delete the last message, found by its nonce if necessary; it stays in the list until ``forget_last``."""
+        """Delete the last message; find it by its nonce if necessary. It stays in the list until ``forget_last``."""
         message = self._messages[-1]
         if message.ref is None and message.doubtful:
             message.ref = await self._surface.find(nonce)
@@ -151,7 +153,10 @@ class ReplyMessages:
         self._pacing.done(self._monotonic(), self._interval)
 
     async def _post(self, message: _Message, part: Part) -> None:
-        """Post the message, or find it if an earlier post may have succeeded; what it shows is then unknown."""
+        """Post the message.
+
+        If an earlier post may have succeeded, find that message instead; its content is then unknown.
+        """
         if message.posting is not None:
             await asyncio.wait([message.posting])
         if message.doubtful and message.ref is None:

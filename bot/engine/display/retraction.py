@@ -24,15 +24,15 @@ from bot.types.turns import Outcome, Turn
 log = logging.getLogger(__name__)
 
 RELEASE_TIMEOUT = 10.0
-"""Seconds that a turn may take to notice that this process has lost it."""
+"""Seconds to wait for a turn to notice that this process has lost it."""
 REPLIES_PER_QUERY = 20
-"""Replies to remove that one query returns at most."""
+"""Maximum number of replies to remove that one query returns."""
 
 
 async def retract_or_offer(stores: Stores, turn: Turn, display: Display) -> None:
-    """Clean up after losing the turn: hand posted messages to its next holder, or delete them.
+    """Clean up after losing the turn: hand its posted messages to the next holder.
 
-    If the question was deleted, every message is deleted.
+    If the question was deleted, delete them.
     """
     try:
         await display.wait_for_posts()
@@ -47,10 +47,10 @@ async def retract_or_offer(stores: Stores, turn: Turn, display: Display) -> None
 async def delete_reply(
     stores: Stores, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None
 ) -> bool:
-    """Delete the reply's messages once ``after`` has released the turn; return whether none is left.
+    """Delete the reply's messages once ``after`` has released the turn; return whether all are gone.
 
-    A message that the platform does not delete is edited to say that it was deleted. A message recorded without a
-    reference may have been posted, so it is searched for.
+    If the platform does not delete a message, its text is replaced by a note. A message recorded without a reference
+    may have been posted, so the function searches for it.
     """
     if after is not None:
         await asyncio.wait({after}, timeout=RELEASE_TIMEOUT)
@@ -60,7 +60,7 @@ async def delete_reply(
 
 
 async def _delete_part(surface: Surface, turn: Turn, index: int) -> bool:
-    """Delete one message of the reply, or make it say that it was deleted; return whether one of them succeeded."""
+    """Delete one message of the reply, or replace its text by a note; return whether either succeeded."""
     nonce, ref = f"{turn.id}:{index}", None
     try:
         ref = turn.parts[index] if index < len(turn.parts) else await surface.find(nonce)
@@ -101,7 +101,10 @@ class Retracting:
         self._in_background(self._delete_in_background(turn, surface, after), f"remove reply of turn {turn.id}")
 
     async def poll(self, platform: Platform, surface_for: Callable[[Turn], Surface], known: Collection[str]) -> None:
-        """Remove the replies that other processes left; ``known`` turns run here and remove their own."""
+        """Remove replies left by other processes.
+
+        Skip ``known`` turns: they run in this process and remove their own replies.
+        """
         ids = [*known, *self._under_way]
         found = await self._stores.retractions.withdrawn(platform, known=ids, most=REPLIES_PER_QUERY)
         for turn in found:

@@ -1,4 +1,7 @@
-"""Turns an answer into messages that are safe to show: sanitized, and split at the platform's length limit. Pure."""
+"""Turns an answer into messages that are safe to show: sanitized, and split at the platform's length limit.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,18 @@ def rendered(text: str, limits: Limits, allowed: frozenset[str]) -> Split:
     return Split(parts[: limits.max_parts], "\n\n".join([*surplus, cut.rest]) if surplus else cut.rest)
 
 
+def fitting(text: str, limit: int, allowed: frozenset[str]) -> tuple[str, bool]:
+    """Return the text sanitized, as one message of at most ``limit`` characters, and whether nothing was left out."""
+    shown = sanitize(text, allowed)
+    if len(shown) <= limit:
+        return shown, True
+    return rendered(text, Limits(limit, 0.0, max_parts=2), allowed).parts[0], False
+
+
 def _sanitized(part: str, limit: int, room: int, allowed: frozenset[str]) -> list[str]:
     """Sanitize a part; split it at half of ``room`` if that made it longer than ``limit``.
 
-    A part that cannot be halved any more loses its punctuation, so that no markup is left.
+    If a part cannot be halved any more, its punctuation is removed, so that no markup is left.
     """
     shown = sanitize(part, allowed)
     if len(shown) <= limit:

@@ -32,14 +32,14 @@ log = logging.getLogger(__name__)
 CLOSE_SECONDS = 120.0
 """Seconds until showing the final text times out."""
 IN_FLIGHT_SECONDS = 15.0
-"""Seconds to wait for a post or an edit that is in flight."""
+"""Seconds to wait for a post or an edit that is in progress."""
 STOP: tuple[Action, ...] = ("stop",)
 
 Allowed = frozenset[str] | Callable[[], frozenset[str]]
 
 
 async def _always_confirmed() -> None:
-    """Confirm every edit; the default for a display whose turn cannot be lost."""
+    """Do nothing: the default for a display whose turn cannot be lost."""
 
 
 class Display:
@@ -88,7 +88,7 @@ class Display:
         self._task: asyncio.Task[None] | None = None
         self._fatal: MessageGone | LeaseLost | None = None
         self.rest = ""
-        """After ``close``: the end of the answer that did not fit into the messages, else empty."""
+        """Set by ``close``: the end of the answer that did not fit into the messages; empty if all of it did."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,7 +131,10 @@ class Display:
             raise self._fatal
 
     def may_say(self) -> bool:
-        """Reserve an edit for a status; return whether the rate limit, which answers need more, leaves room for it."""
+        """Reserve an edit for a status, and return whether the rate limit allows it.
+
+        Answers take precedence over statuses.
+        """
         return not self._messages or self._pacing.reserve_draft(self._monotonic()) <= 0
 
     def show(self, text: str | Callable[[], str]) -> None:
@@ -248,7 +251,8 @@ class Display:
         return rendered(text, self._surface.limits, self._addresses()).parts
 
     def _part(self, index: int, text: str, *, final: bool) -> Part:
-        return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final)
+        links = self._addresses()
+        return Part(text, nonce=f"{self._turn_id}:{index}", turn_id=self._turn_id, final=final, links=links)
 
     @property
     def _interval(self) -> float:
@@ -260,7 +264,7 @@ class Display:
     # --- the final text
 
     async def _finish_background(self) -> None:
-        """End the background task after its edit in flight has returned: that edit must not overtake the final one."""
+        """End the background task after its edit in progress has returned, so that the final edit comes last."""
         with suppress(TimeoutError):
             async with asyncio.timeout(IN_FLIGHT_SECONDS), self._edit_lock:
                 pass

@@ -1,4 +1,4 @@
-"""Finds URLs and mail addresses in a text and checks them against an allow-list. Pure."""
+"""Finds URLs and mail addresses in a text and checks them against an allow-list. Does no I/O."""
 
 from __future__ import annotations
 
@@ -7,28 +7,41 @@ from functools import lru_cache
 
 _END = r"[^\s<>`|\\\"\x00]*"
 _COLON = r"\\?(?::|&#0*58;|&#[xX]0*3[aA];|&colon;)"
+_SLASH = r"(?:\\?/|&#0*47;|&#[xX]0*2[fF];|&sol;)"
+_MARK = rf"{_COLON}{_SLASH}{_SLASH}"
 _SCRIPT = rf"(?:javascript|vbscript|data|file|mailto|tel|blob|about|intent){_COLON}(?=\S)"
 _TOP_LEVEL = (
     "com|org|net|info|biz|edu|gov|io|ai|dev|app|co|me|tv|gg|xyz|top|site|online|link|click|club|shop|store|cloud|tech|"
-    "space|live|pro|to|ly|eu|uk|us|de|fr|nl|be|ch|at|it|es|se|no|fi|dk|pl|cz|ru|su|ua|cn|jp|kr|in|br|ca|au|nz|tk|ml|ga"
+    "space|live|pro|to|ly|eu|uk|us|de|fr|nl|be|ch|at|it|es|se|no|fi|dk|pl|cz|ru|su|ua|cn|jp|kr|in|br|ca|au|nz|tk|ml|ga|"
+    "news|page|blog|wiki|name|mobi|digital|today|world|life|email|host|fun|icu|vip|support|download|review|win|bid|cc|"
+    "sg|hk|tw|tr|gr|pt|ie|hu|ro|bg|lt|lv|ee|mx|ar|cl|za|il|ir|id|vn|th|cf|gq|ws"
 )
 _HOST = r"(?<![\w@.-])(?:[\w-]+\.)+"
+_IPV4 = r"(?<![\w@.-])\d{1,3}(?:\.\d{1,3}){3}"
 ADDRESS = re.compile(
-    rf"(?<![a-zA-Z0-9+.])(?:[a-zA-Z][a-zA-Z0-9+.-]{{1,500}}{_COLON}//|www\.){_END}"
+    rf"(?<![a-zA-Z0-9])[a-zA-Z0-9][a-zA-Z0-9+.-]{{1,60}}{_MARK}{_END}"
+    rf"|https?{_MARK}{_END}"
+    rf"|(?<![a-zA-Z0-9+.])www\.{_END}"
     rf"|\b{_SCRIPT}{_END}"
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|{_HOST}(?:[^\W\d_]{{2,}}|xn--[\w-]+)(?::\d+)?[/?#]{_END}"
-    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w.-]*\w)",
+    rf"|{_IPV4}(?::\d+)?[/?#]{_END}"
+    rf"|{_HOST}(?:{_TOP_LEVEL})(?::\d+)?(?![\w.-]*[^\W_])",
     re.IGNORECASE,
 )
 """Text that a chat client may turn into a link by itself: URLs with a scheme, ``www.``, mail addresses, bare hosts.
 
-A bare host counts only under top-level domains that are not also file extensions (``notes.md``, ``main.py``).
+A bare host counts only under top-level domains that are not also file extensions (``notes.md``, ``main.py``). A scheme
+counts also after a digit: Discord turns the end of ``7https://a.example`` into a link.
 """
 
 _TRAILING = ".,;:!?'\"*_~)]}”’»"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(?://)?", re.IGNORECASE)
 _WEB = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+_DEFANG_PASSES = 5
+_WORD_END = re.compile(r"$|[\s<>]")
+_DEFANGED = re.compile(r"[.:@&]")
+_SAFE_MARKS = {".": "[.]", ":": "[:]", "@": "[at]", "&": "＆"}
 _BRACKETS = str.maketrans("()[]<>", "      ")
 
 
@@ -43,12 +56,41 @@ def urls_in(*texts: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def permitted(address: str, allowed: frozenset[str]) -> bool:
-    """Return whether the whole address is on the allow-list and has a scheme that only opens a page or a mail."""
+def permitted(address: str, allowed: frozenset[str], cut: str = "") -> bool:
+    """Return whether the whole address is on the allow-list and has a scheme that only opens a page or a mail.
+
+    With ``cut``, the start of an allowed address counts too, if one of these characters follows it there.
+    """
     scheme = _SCHEME.match(address)
     if scheme and scheme.group(1).lower() not in ("http", "https", "mailto") and "." not in scheme.group(1):
         return False
-    return bool(address) and _canonical(address) in allowed
+    canonical = _canonical(address)
+    if not address or not canonical:
+        return False
+    return canonical in allowed or (
+        bool(cut) and any(one.startswith(canonical) and one[len(canonical)] in cut for one in allowed)
+    )
+
+
+def defanged(text: str, allowed: frozenset[str]) -> str:
+    """Return the text with every address that is not allowed written so that no client links it.
+
+    One address may hide the start of another, as in ``ann@a.examplehttps://b.example``, so this repeats.
+    """
+
+    def shown(found: re.Match[str]) -> str:
+        address = trimmed(found.group())
+        if not address or address.lower() == "www":
+            return found.group()
+        if permitted(address, allowed):
+            return found.group() + ("" if _WORD_END.match(text, found.end()) else " ")
+        return _DEFANGED.sub(lambda mark: _SAFE_MARKS[mark.group()], found.group())
+
+    for _ in range(_DEFANG_PASSES):
+        before, text = text, ADDRESS.sub(shown, text)
+        if text == before:
+            break
+    return text
 
 
 def trimmed(address: str) -> str:
@@ -61,7 +103,7 @@ def trimmed(address: str) -> str:
 
 
 def _canonical(address: str) -> str:
-    """Return the address without the web scheme, with a lower-case host and without a trailing slash.
+    """Return the address without the web scheme, an empty fragment and a trailing slash, with a lower-case host.
 
     Everything else is compared letter by letter.
     """
@@ -72,4 +114,4 @@ def _canonical(address: str) -> str:
     rest = address[web.end() :] if web else address
     host = re.match(r"[^/?#]*", rest)
     end = host.end() if host else 0
-    return (rest[:end].lower() + rest[end:]).rstrip("/")
+    return (rest[:end].lower() + rest[end:]).removesuffix("#").rstrip("/")

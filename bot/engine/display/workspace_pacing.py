@@ -21,7 +21,7 @@ from bot.types.display import Pacing
 log = logging.getLogger(__name__)
 
 REPORT_INTERVAL, REPEAT_INTERVAL, REPORT_LIFETIME = 0.3, 3.0, 10.0
-"""Seconds between two reports; until an unchanged state is reported again; until a received report expires."""
+"""Seconds between two reports, until an unchanged state is reported again, and until a received report expires."""
 MINUTE = 60.0
 
 Key = tuple[str, str]
@@ -66,7 +66,7 @@ class WorkspacePacing:
         self._apply_reports(key, now)
 
     async def serve(self, send: Send) -> None:
-        """Send reports until cancelled. A report that could not be sent is repeated as long as it holds."""
+        """Send reports until cancelled. A report that could not be sent is repeated while it is still true."""
         while True:
             await self._sleep(REPORT_INTERVAL)
             try:
@@ -78,7 +78,10 @@ class WorkspacePacing:
                 log.exception("could not report edits to other processes")
 
     def due(self, now: float) -> list[Pacing]:
-        """Return the reports to send now and mark them as sent. Takes time in the number of workspaces with edits."""
+        """Return the reports to send now and mark them as sent.
+
+        Takes time proportional to the number of workspaces with edits.
+        """
         reports = []
         for key in sorted(self._active):
             shared = self._limiters[key]
@@ -104,7 +107,7 @@ class WorkspacePacing:
         )
 
     def _apply_reports(self, key: Key, now: float) -> None:
-        """Sum up the other processes' reports; stream starts count for a minute, even those of a dead process."""
+        """Add up the other processes' reports. Stream starts count for a minute, even those of a dead process."""
         recent = {who: report for who, report in self._received.get(key, {}).items() if report[0] > now - MINUTE}
         self._received[key] = recent
         shared = self._limiters[key]

@@ -1,4 +1,4 @@
-"""Markdown for display: splits long texts into messages, and makes half-streamed texts displayable. Pure."""
+"""Markdown for display: splits long texts into messages, and makes half-streamed texts displayable. Does no I/O."""
 
 from bot.engine.markdown.inline import code_ranges
 from bot.engine.markdown.split import MIN_LIMIT, NOTICE, Split, split

@@ -83,7 +83,8 @@ def _capped(text: str, start: int, state: State, limit: int) -> tuple[str, int]:
 def _last(text: str, start: int, state: State, limit: int) -> str | None:
     """Return the rest of the text as one part, or None if it does not fit.
 
-    The check uses the shortest form that the finished text can have, so a text that did not fit never fits later.
+    The check uses the shortest form that the finished text can have, so a text that does not fit now does not fit after
+    more text either.
     """
     prefix = _reopened(text, start, state, limit)
     rest = text[start:].rstrip()

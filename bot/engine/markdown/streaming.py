@@ -1,4 +1,4 @@
-"""Makes half-streamed Markdown displayable, and tells which part of it will not change any more."""
+"""Makes half-streamed Markdown displayable, and determines which part of it will not change any more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HALF_OPEN = (
 )
 _EMPHASIS = re.compile(r"\\[^\w\s]|\*{1,3}|_{1,3}|~~")
 _MASK = "\ufffc"
-"""Stands for a character of code, so that its content is not parsed."""
+"""Placeholder for a character of code, so that code is not parsed as Markdown."""
 _CODE_CHARS = 300
 """Characters after which a backtick that nothing closes counts as text."""
 _ROW_CHARS = 1000
@@ -27,14 +27,14 @@ _ROW_CHARS = 1000
 _REACH = 800
 """Characters from the end in which incomplete constructs are searched."""
 _NESTED = 8
-"""Incomplete constructs, one inside the other, that are held back at most."""
+"""Maximum number of nested incomplete constructs that are held back."""
 
 
 def displayable(text: str) -> str:
     """Return the part of a half-streamed text that can be shown, with closing marks where something is open.
 
     Fences, code spans and emphasis are closed. An incomplete link, image, citation marker, address, tag, table row or
-    block mark is held back until it is complete or cannot become one. Nothing is held back of a finished paragraph.
+    block mark is held back until it is complete or cannot become one. A finished paragraph is always shown in full.
     """
     lines = list(scanned(text))
     start, line, kind, state = lines[-1]

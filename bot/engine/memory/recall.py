@@ -1,4 +1,4 @@
-"""Selects old messages and facts for the prompt: the most relevant that fit into a token budget, in order. Pure."""
+"""Selects old messages and facts for the prompt: the most relevant that fit into a budget, in order. Does no I/O."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bot.types.conversation import Fact, History, PastMessage
 FACT_SHARE = 0.15
 """Largest share of the history budget for facts."""
 LEAST = 0.0
-"""Least relevance of a recalled message; 0 is the mean of its thread."""
+"""Least relevance of a recalled message; 0 is the mean relevance of its thread's messages."""
 MOST_OF_ONE = 0.25
 """Largest share of the recall budget for one message."""
 GAP = 3
-"""Messages in a row that do not fit before the selection stops; the messages after them are less relevant anyway."""
+"""The selection stops after this many successive messages do not fit, because later ones are less relevant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Finds the facts and earlier statements of a thread that a question is about, and detects small talk. Pure."""
+"""Finds the facts and earlier statements of a thread that a question is about, and detects small talk. Does no I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from bot.engine.memory.stated_facts import LONGEST, MOST, own_words, sentences, 
 from bot.types.conversation import Fact, PastMessage
 
 LEAST_SHARE = 0.5
-"""Least share of a question's words that a relevant fact or sentence has."""
+"""Least share of the question's words that a relevant fact or sentence contains."""
 LEAST_WORDS = 2
-"""Least number of a question's words in a relevant sentence; a fact needs only the share, because somebody stated it to
-be kept."""
+"""Least number of the question's words in a relevant sentence.
+
+A fact needs only the share, because a person stated it in order to have it remembered.
+"""
 MOST_STATEMENTS = 2
-"""Earlier statements that are returned at most."""
+"""Maximum number of earlier statements that are returned."""
 _LONGEST_SMALL_TALK = 8
-"""Words of the longest message that counts as small talk."""
+"""Maximum number of words in a message that counts as small talk."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _CORE = frozenset(
@@ -43,7 +45,8 @@ def earlier_statements(
 ) -> tuple[PastMessage, ...]:
     """Return sentences of users with at least half of the question's terms, the best match first, then the latest.
 
-    Questions, quotations and code do not count. Neither do stated facts: those are stored apart until deleted.
+    Questions, quotations and code do not count. Stated facts do not count either, because they are stored separately
+    until they are deleted.
     """
     asked = frozenset(terms(question))
     shared = [(len(asked & frozenset(terms(one.text))), place, one) for place, one in enumerate(_statements(messages))]

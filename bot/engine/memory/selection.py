@@ -1,4 +1,7 @@
-"""Selects the part of a thread that goes into the next prompt, and decides when to summarize older messages. Pure."""
+"""Selects the part of a thread that goes into the next prompt, and decides when to summarize older messages.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ VERBATIM_MESSAGES = 8
 MESSAGE_SHARE = 0.5
 """Largest share of the history budget for one message."""
 RECALL_SHARE = 0.4
-"""Share of the history budget that is reserved for recalled messages and facts, if there are any."""
+"""Share of the history budget that is reserved for recalled messages and facts, if the thread has any."""
 SUMMARY_SHARE = 0.3
 """Largest share of the history budget for the summary; of a longer summary, the last lines are shown."""
 STEP_SHARE = 0.25
@@ -23,9 +26,9 @@ LARGEST_STEP = 3
 SUMMARY_TOKENS = 300
 """Token limit of one call that summarizes."""
 NAME = 4
-"""Tokens of a message in addition to its text, for its author's name."""
+"""Tokens that a message's author name adds to its text."""
 LEANED_ON = 4
-"""Earlier questions whose words a follow-up question can take over."""
+"""Maximum number of earlier questions whose words are added to a follow-up question."""
 
 _MARKER = re.compile(r"\s?\[\d+(?:,\s*\d+)*\]")
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
@@ -170,7 +173,8 @@ def standalone(question: str, messages: Sequence[PastMessage]) -> str:
 def to_summarize(history: History, budget: int) -> tuple[PastMessage, ...]:
     """Return the older messages to summarize now, in whole turns: a question is not summarized without its answer.
 
-    Nothing is due until the thread outgrows the ``budget`` minus the share for recalled messages; then a large step is.
+    Nothing is due while the thread fits into the ``budget`` without the share for recalled messages. Once it does not,
+    a large step is due.
     """
     messages = history.messages
     room = budget * (1 - RECALL_SHARE)

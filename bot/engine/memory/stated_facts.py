@@ -1,4 +1,4 @@
-"""Extracts facts that users state in their messages, such as decisions and preferences, with patterns. Pure.
+"""Extracts facts that users state in their messages, such as decisions and preferences, with patterns. Does no I/O.
 
 Only statements in the user's own words count: quotations, quoted lines and code may be another person's words, and
 questions state nothing. A fact is a note with a source; it never changes a role or a setting.
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from bot.types.conversation import FactKind
 
 LONGEST = 300
-"""Characters of a fact at most."""
+"""Maximum number of characters of a fact."""
 READ = 4000
-"""Characters of a message that are read."""
+"""Maximum number of characters of a message that are read."""
 MOST = 5
-"""Facts of one message at most."""
+"""Maximum number of facts from one message."""
 
 _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|^[ \t]*>[^\n]*$|<passages>.*?(?:</passages>|\Z)|"
@@ -81,7 +81,7 @@ _LEAD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StatedFact:
-    """A stated fact. Of two facts of a thread with the same ``subject``, a digest, the later one holds."""
+    """A stated fact. ``subject`` is a digest; of a thread's facts with the same subject, the latest is valid."""
 
     kind: FactKind
     subject: str

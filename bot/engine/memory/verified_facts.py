@@ -1,4 +1,4 @@
-"""Verifies facts that a model reports against the messages it quotes. Pure.
+"""Verifies facts that a model reports against the messages it quotes. Does no I/O.
 
 A model also reads documents, files and other people's messages, and any of these may inject instructions. So the
 model's own words are never stored. The quoted sentence must be in a message of the named author, in that author's own
@@ -15,7 +15,7 @@ from bot.engine.memory.stated_facts import LONGEST, StatedFact, own_words, sente
 from bot.types.conversation import Fact, FactKind, PastMessage
 
 MOST = 12
-"""Facts of one report at most."""
+"""Maximum number of facts from one report."""
 SHORTEST = 8
 """Characters of the shortest quote; a shorter one would match almost anywhere."""
 PERSONAL: tuple[FactKind, ...] = ("name", "preference")
@@ -42,7 +42,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFact:
-    """A verified fact: its words are in the question of turn ``seq``."""
+    """A verified fact. The question of turn ``seq`` contains its words."""
 
     seq: int
     said: StatedFact

@@ -1,1 +1,1 @@
-"""Ports of the engine: protocols that the outside world implements, one file for each port."""
+"""Ports of the engine: protocols that the stores, platforms and model adapters implement, one file for each port."""

@@ -18,12 +18,12 @@ class AnswerCache(Protocol):
         """Return the unexpired answer stored under the key."""
 
     async def mark_current(self, tenant_id: str, known: CachedAnswer, version: int) -> None:
-        """Record that the answer still holds in this version of the knowledge."""
+        """Record that the answer is still valid for this version of the knowledge."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarAnswer:
-    """A cached answer to a similar question, the similarity of the two, and how earlier hits turned out."""
+    """A cached answer to a similar question, the similarity of the two questions, and the feedback on earlier hits."""
 
     key: str
     question: str
@@ -33,10 +33,10 @@ class SimilarAnswer:
 
 
 class SimilarAnswers(Protocol):
-    """Finds answers by meaning, and lets one turn answer while others with the same question wait."""
+    """Finds answers by the meaning of their question. Lets one turn answer while others with the same question wait."""
 
     async def near(self, turn: Turn, ground: str) -> Sequence[SimilarAnswer]:
-        """Return the closest cached answers; none if the question cannot be encoded."""
+        """Return the cached answers whose questions are most similar; none if the question cannot be encoded."""
 
     async def keep(self, turn: Turn, key: str, ground: str) -> None:
         """Make the answer that the turn stored under ``key`` findable by meaning."""

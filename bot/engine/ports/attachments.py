@@ -9,7 +9,7 @@ from bot.types.turns import Turn
 
 
 class AttachmentStore(Protocol):
-    """Keeps what was read, so that a later turn of the thread does not read it again. May raise StoreAway."""
+    """Stores the text of attachments, so that later turns of the thread do not read them again. May raise StoreAway."""
 
     async def keep_attachment(self, turn: Turn, attached: StoredAttachment) -> None:
         """Store the text of a file or of the thread above the question."""

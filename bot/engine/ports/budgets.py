@@ -14,16 +14,19 @@ class Budgets(Protocol):
     """Reserves tokens of the day and records every provider call. Every method may raise StoreAway."""
 
     async def budget(self, tenant_id: str, user_id: str) -> BudgetState:
-        """Return a person's own day."""
+        """Return a person's own budget for today."""
 
     async def budgets(self, tenant_id: str, channel_id: str, author: Author) -> tuple[BudgetState, ...]:
-        """Return every limit on the author in the channel: their own day, the channel's and the tenant's."""
+        """Return today's budgets that apply to the author in the channel: their own, the channel's and the tenant's."""
 
     async def reserve(self, turn: Turn, tokens: int) -> Reservation:
-        """Reserve tokens for the asker, the channel and the tenant, for all or for none. Raise OverBudget."""
+        """Reserve tokens for the asker, the channel and the tenant together.
+
+        If one lacks tokens, reserve none and raise OverBudget.
+        """
 
     async def change_reservation(self, turn: Turn, reservation: Reservation, tokens: int) -> Reservation:
-        """Resize a reservation to ``tokens``. Raise OverBudget and leave it unchanged if that is too much."""
+        """Resize a reservation to ``tokens``. If that exceeds a limit, leave it unchanged and raise OverBudget."""
 
     async def open_call(
         self, turn: Turn, call: Call, reservation: Reservation | None, *, tokens: int | None = None

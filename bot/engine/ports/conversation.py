@@ -11,7 +11,7 @@ from bot.types.turns import Turn, TurnRecord
 
 
 class Conversation(Protocol):
-    """Reads what a thread remembers and appends to it. Every method may raise StoreAway."""
+    """Reads a thread's history and appends summaries and ratings. Every method may raise StoreAway."""
 
     async def turn_record(self, turn: Turn) -> TurnRecord:
         """Return everything stored that an answer needs, in one read."""
@@ -28,9 +28,9 @@ class Conversation(Protocol):
         summary: str,
         quoted: Sequence[VerifiedFact] = (),
     ) -> bool:
-        """Append a summary of the ``due`` messages and keep the facts quoted from them, in one transaction.
+        """Append a summary of the ``due`` messages and store the facts quoted from them, in one transaction.
 
-        Return False, and store nothing, if the summary moved on from ``since`` or a message was edited or deleted.
+        If the summary no longer ends at ``since``, or a message was edited or deleted, store nothing and return False.
         """
 
     async def rate(self, turn: Turn, by: Author, value: int, reason: str) -> None:

@@ -14,7 +14,7 @@ class Inbox(Protocol):
     """Stores questions and their turns. Every method may raise StoreAway."""
 
     async def accept(self, incoming: Incoming) -> Turn | None:
-        """Store the message and its turn and reserve the tokens it will likely use, in one transaction.
+        """Store the message and its turn, and reserve the tokens that the turn will likely use, in one transaction.
 
         Return None if the message was accepted before.
         """
@@ -26,7 +26,7 @@ class Inbox(Protocol):
         """Return a stored turn with the reply messages known so far."""
 
     async def turns_of(self, thread: ThreadKey, message_id: str) -> Sequence[Turn]:
-        """Return the turn that a message became, then the turns that asked it again."""
+        """Return the turn of a message, then the turns that asked it again."""
 
     async def replace_question(self, turn: Turn, question: str, audience: Audience) -> Turn | None:
         """Queue the turn again with an edited question, for the people who read the channel now.

@@ -20,7 +20,7 @@ class Leases(Protocol):
         """Extend the lease."""
 
     async def record_part(self, turn: Turn, lease: Lease, index: int, ref: str | None) -> str | None:
-        """Record a reply message as ``PartRecorder`` describes. Return the reference on record."""
+        """Record a reply message as ``PartRecorder`` describes. Return the recorded reference."""
 
     async def finish(
         self,
@@ -34,7 +34,7 @@ class Leases(Protocol):
     ) -> None:
         """Store the reply, ledger rows and cache entry, settle the reservation and release the lease.
 
-        All of it is one transaction.
+        All of this happens in one transaction.
         """
 
     async def hand_back(

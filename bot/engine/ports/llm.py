@@ -76,7 +76,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """A retry began: discard all text so far. ``reason`` goes to the trace."""
+    """A retry started: discard all text so far. ``reason`` is recorded in the trace."""
 
     reason: str
 
@@ -94,7 +94,7 @@ Event = TextDelta | Restarted | Ended
 
 
 Meter = Callable[[Call], None]
-"""Receives every provider call when it is over, including cancelled and failed ones."""
+"""Receives every provider call after it has ended, including cancelled and failed ones."""
 
 
 @runtime_checkable
@@ -102,14 +102,14 @@ class RecordingMeter(Protocol):
     """A meter that also receives each call before it is sent, so that a crash leaves no unrecorded call."""
 
     def __call__(self, call: Call) -> None:
-        """Record a call that is over."""
+        """Record a call that has ended."""
 
     async def opens(self, call: Call) -> None:
-        """Record a call about to be sent. Raises OverBudget or StoreAway; the call must not be sent then."""
+        """Record a call about to be sent. If this raises OverBudget or StoreAway, the call must not be sent."""
 
 
 class LLM(Protocol):
-    """Writes text. A stream ends with exactly one Ended or raises LLMError; closing it early stops the provider."""
+    """A language model. A stream ends with one Ended or raises LLMError; closing it early stops the provider."""
 
     def model(self, tier: Tier) -> str:
         """Return the name of the model that is tried first for this tier."""

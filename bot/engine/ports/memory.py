@@ -19,10 +19,10 @@ class Memory(Protocol):
         """Return the messages before the turn, oldest first, each scored against the query."""
 
     async def facts(self, turn: Turn) -> Sequence[Fact]:
-        """Return the facts stated in the thread that no later statement replaced, oldest first."""
+        """Return the facts stated in the thread, oldest first, without those that a later statement replaced."""
 
     async def learn(self, turn: Turn, said: Sequence[StatedFact]) -> None:
-        """Store what the author stated in this turn, replacing what was stored for it before."""
+        """Store the facts that the author stated in this turn. They replace the facts stored for the turn before."""
 
     async def index(self, turn: Turn) -> None:
         """Make the thread's messages up to the turn's answer searchable."""

@@ -1,4 +1,4 @@
-"""Ports to a platform: show a reply, read what surrounds the question, deliver a file."""
+"""Ports to a platform: show a reply, read the question's context, deliver a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Surface(Protocol):
 
     @property
     def limits(self) -> Limits:
-        """Return what the place allows at this moment."""
+        """Return the current limits of the place."""
 
     async def post(self, part: Part) -> str:
         """Post a message and return the platform's reference to it."""
@@ -50,13 +50,13 @@ class FileDelivery(Protocol):
     """A surface that can attach a file to the reply. Raises RateLimited, MessageGone or SurfaceError."""
 
     async def hand_over(self, name: str, data: bytes) -> None:
-        """Upload the file next to the reply."""
+        """Upload the file into the conversation of the reply."""
 
 
 class PartRecorder(Protocol):
-    """Records each reply message before it is posted (``ref`` None) and its reference after.
+    """Records each reply message before it is posted (``ref`` is None) and again with its reference afterwards.
 
-    Returns the reference on record. The first reference wins: another process may have posted the same message.
+    Returns the recorded reference. The first reference wins, because another process may have posted the same message.
     Raises LeaseLost.
     """
 

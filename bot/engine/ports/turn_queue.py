@@ -28,7 +28,10 @@ class TurnQueue(Protocol):
         """Let any process run a queued turn that this process held."""
 
     async def record_waiting(self, turn: Turn, index: int, ref: str | None) -> str | None:
-        """Do as ``Leases.record_part`` for a queued turn held by this process. Raise LeaseLost if it no longer is."""
+        """Like ``Leases.record_part``, for a queued turn that this process holds.
+
+        Raise LeaseLost if it no longer holds it.
+        """
 
     async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
         """Return the queued and running turns of a thread, oldest first."""
@@ -37,7 +40,7 @@ class TurnQueue(Protocol):
         """Tell the process that runs the turn, now or later, to stop. Return False if the turn has ended."""
 
     async def mark_serving(self, platform: Platform) -> None:
-        """Record that this process serves the platform and has caught up with its messages."""
+        """Record that this process serves the platform and has read its missed messages."""
 
     async def last_served(self, platform: Platform) -> datetime | None:
         """Return when another process last served the platform, or None if none did within a day."""

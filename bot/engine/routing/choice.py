@@ -37,7 +37,7 @@ async def choose(
 def _tier_by_rule(
     wish: Tier | None, channel: ChannelSettings, budget: BudgetState, fixed: Tier | None, last: Tier | None
 ) -> tuple[Tier, str] | None:
-    """Return the tier and reason of the first rule that applies whatever the question is, or None."""
+    """Return the tier and reason of the first rule that does not depend on the question, or None if none applies."""
     if wish:
         return wish, f"asked for the {wish} model"
     if channel.tier:
@@ -47,12 +47,15 @@ def _tier_by_rule(
     if fixed:
         return fixed, f"the operator has set every question to the {fixed} model"
     if last == "strong":
-        return "strong", "the thread has been with the strong model, whose prompt cache is warm"
+        return "strong", "the thread uses the strong model, whose prompt cache is warm"
     return None
 
 
 async def _by_question(last: Tier | None, classification: Awaitable[Verdict]) -> tuple[Tier, str]:
-    """Return the classifier's tier; a thread leaves the cheap model and its warm cache only if that is surely right."""
+    """Return the classifier's tier.
+
+    A thread leaves the cheap model, and its warm cache, only if the classifier is sure.
+    """
     verdict = await classification
     if last == "cheap" and verdict.tier == "strong" and not verdict.sure:
         return "cheap", f"the thread stays with the cheap model, whose prompt cache is warm, though {verdict.reason}"

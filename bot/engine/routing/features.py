@@ -1,4 +1,4 @@
-"""Extracts lexical features of a question for the routing classifier. Pure; runs in linear time."""
+"""Extracts lexical features of a question for the routing classifier. Runs in linear time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 
 READ = 3000
-"""Characters of a question that are read; later ones do not change how hard it looks."""
+"""Maximum number of characters of a question that are read. Later ones do not change the rating."""
 
 _DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-"""Scripts without spaces between words: two characters count as one word."""
+"""Matches a character of a script without spaces between words; two of them count as one word."""
 _WORD = re.compile(rf"[{_DENSE}]{{1,2}}|[^\W\d_{_DENSE}]+(?:['’][^\W\d_{_DENSE}]+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SENTENCE_END = re.compile(r"[.!?。？！](?:\s|$)")

@@ -36,7 +36,7 @@ class LocalClassifier:
         """Return the tier of a question by its score."""
         score = self._weights.score(question, vector)
         strong = self._from < 1.0 and score >= self._from
-        by = "" if self._weights.fits(vector) else ", by its form alone"
+        by = "" if self._weights.fits(vector) else ", by its form only"
         reason = (
             f"the question looks {'hard' if strong else 'simple'}{by}: its score is {score:.2f}, "
             f"and the strong model answers from {self._from:.2f}"

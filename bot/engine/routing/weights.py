@@ -15,7 +15,7 @@ from bot.engine.routing.features import SHAPE, demands, shape
 DEMAND = 0.25
 """Added to a score for each kind of work that the question explicitly asks for."""
 MOST_DEMANDS = 2
-"""Kinds of work that count at most."""
+"""Maximum number of kinds of work that count."""
 _FILE = "weights.json"
 
 

@@ -1,7 +1,7 @@
 """Breaks endless loops between the bot and a program: limits the messages of one author in one conversation.
 
 Messages of bots and webhooks are ignored elsewhere. This guard is for programs that write with a person's account and
-look like a person. Pure.
+look like a person. Does no I/O.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from typing import Literal
 
 MAX_MESSAGES, WINDOW_SECONDS = 15, 60.0
-"""Messages that one author may address to the bot in one conversation within this time."""
+"""Maximum number of messages of one author to the bot in one conversation within this time."""
 MAX_PAIRS = 2_000
 """Pairs of conversation and author to remember; the pair that was inactive longest is dropped first."""
 
@@ -21,7 +21,8 @@ Verdict = Literal["allow", "warn", "ignore"]
 class LoopGuard:
     """A sliding window of messages for each pair of conversation and author.
 
-    It counts by the time stamps of the messages, in seconds, so that messages read late count when they were sent.
+    It uses the time stamps of the messages, in seconds, so that messages that arrive late count at the time they were
+    sent.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class LoopGuard:
     def check(self, pair: Hashable, message_id: str, sent_at: float) -> Verdict:
         """Return ``allow`` up to the limit, ``warn`` for the first message beyond it, then ``ignore``.
 
-        A message that is delivered or tried again counts once and gets the same verdict.
+        A message that is delivered or retried several times counts once and always gets the same verdict.
         """
         sent = self._sent.setdefault(pair, {})
         self._sent.move_to_end(pair)

@@ -39,7 +39,7 @@ class Buttons:
         self._origin = origin
 
     async def press(self, interaction: discord.Interaction, action: str, turn_id: str) -> None:
-        """Acknowledge, then act; show a refusal only to the user who pressed. Raises unexpected errors."""
+        """Acknowledge the button, then act. Only the user who pressed it sees a refusal. Raises unexpected errors."""
         if action == "down":
             await self._ask_reason(interaction, turn_id)
         else:
@@ -98,12 +98,12 @@ class Buttons:
             )
         except ParleyError as error:
             message = str(error)
-        await interaction.edit_original_response(content=message)
+        await interaction.edit_original_response(content=render.markdown(message), allowed_mentions=NO_MENTIONS)
 
 
 async def send_ephemeral(interaction: discord.Interaction, text: str) -> None:
     """Send a message that only the user of the interaction sees."""
-    await interaction.followup.send(text, ephemeral=True, allowed_mentions=NO_MENTIONS)
+    await interaction.followup.send(render.markdown(text), ephemeral=True, allowed_mentions=NO_MENTIONS)
 
 
 def modal_value(data: Any, field: str) -> str:

@@ -15,11 +15,11 @@ _Channel = discord.TextChannel | discord.VoiceChannel | discord.Thread
 MAX_AGE = timedelta(hours=24)
 """Messages older than this are not answered late."""
 OVERLAP = timedelta(seconds=60)
-"""Time before the last process disappeared in which it may have received messages without storing them."""
+"""Period before the last process disappeared in which it may have received messages without storing them."""
 STORE_RETRY_SECONDS = 2.0
-"""Pause before the database is asked again when it is away."""
+"""Pause before the next attempt while the database is unavailable."""
 MAX_MESSAGES = 500
-"""Messages to read in each channel."""
+"""Maximum number of messages to read in each channel."""
 
 
 def missed_since(last_connected: datetime | None, now: datetime) -> datetime | None:

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_RATE_LIMIT_WAIT = 30.0
-"""Seconds of a rate limit that the library waits out itself; a longer one is reported to the engine."""
+"""Longest rate limit, in seconds, that the library waits out itself. A longer one is reported to the engine."""
 
 DIRECT_MESSAGE_SHARD = 0
 """The shard that receives direct messages."""
 
 
 def intents(*, content: bool) -> discord.Intents:
-    """Return the fewest intents that suffice: servers, their messages and direct messages.
+    """Return the minimum intents: servers, their messages and direct messages.
 
     ``content`` adds the content of messages that do not mention the bot.
     """
@@ -45,7 +45,7 @@ def intents(*, content: bool) -> discord.Intents:
 
 
 class ParleyClient(discord.AutoShardedClient):
-    """Receives Discord's events. Keeps no state that a restart would lose."""
+    """Receives Discord's events. A restart loses no state."""
 
     def __init__(
         self,
@@ -129,11 +129,11 @@ class ParleyClient(discord.AutoShardedClient):
             await catching_up
 
     async def on_shard_disconnect(self, shard_id: int) -> None:
-        """Remember since when the shard may miss messages."""
+        """Store the time since when the shard may miss messages."""
         self._disconnected_at.setdefault(shard_id, datetime.now(UTC))
 
     async def on_shard_resumed(self, shard_id: int) -> None:
-        """Forget the disconnect: a resumed session delivers the missed messages by itself."""
+        """Clear the time of the disconnect, because a resumed session delivers the missed messages."""
         self._disconnected_at.pop(shard_id, None)
 
     async def on_shard_ready(self, shard_id: int) -> None:
@@ -150,8 +150,8 @@ class ParleyClient(discord.AutoShardedClient):
         With ``shard_id``, handle what that shard missed since ``disconnected_at``; else what was missed since the last
         process was connected.
 
-        While the database is away it waits. Only afterwards does this process count as connected, so that the next
-        one reads from where the last one stopped.
+        While the database is unavailable, it waits. This process counts as connected only afterwards, so that the next
+        process reads from where the last one stopped.
         """
         with self._tasks.track():
             while not self.is_closed():
@@ -193,7 +193,7 @@ class ParleyClient(discord.AutoShardedClient):
             log.info("resumed %d turns", resumed)
 
     async def drain(self) -> None:
-        """Let running answers finish while Discord can be reached; new messages wait for the next process."""
+        """Let running answers finish while the connection is open. New messages are left to the next process."""
         self._tasks.draining = True
         await self._dispatcher.close()
 

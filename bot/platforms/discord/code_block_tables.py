@@ -1,4 +1,4 @@
-"""Renders tables as aligned code blocks, because Discord has no tables. Pure."""
+"""Renders tables as aligned code blocks, because Discord has no tables. Does no I/O."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
+from bot.engine.display.output_filter import visible
 from bot.engine.markdown.blocks import is_header
+from bot.engine.markdown.inline import scanned
 
 CELL_CHARS = 40
 FENCE = "```"
 
-_FENCED = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
 _TABLE = re.compile(r"(?m)^\|?[^\n|]*\|[^\n]*\n[ ]*\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$(?:\n[^\n]*\|[^\n]*)*")
 
 
@@ -33,11 +34,13 @@ def _aligned(headers: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], ri
 
 def convert_tables(text: str, limit: int) -> str:
     """Return Markdown with its pipe tables as code blocks, as long as the text fits into ``limit`` characters."""
-    pieces = _FENCED.split(text)
     spare = limit - len(text)
-    for index in range(0, len(pieces), 2):
-        pieces[index], spare = _convert(pieces[index], spare)
-    return "".join(pieces)
+    shown: list[str] = []
+    for in_code, lines in groupby(scanned(text), key=lambda line: line[2] in ("open", "body", "close")):
+        piece = "\n".join(line[1] for line in lines)
+        piece, spare = (piece, spare) if in_code else _convert(piece, spare)
+        shown.append(piece)
+    return "\n".join(shown)
 
 
 def _convert(text: str, spare: int) -> tuple[str, int]:
@@ -74,7 +77,9 @@ def _fit_columns(cells: list[str], count: int) -> list[str]:
 def _wrapped(row: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the row as lines whose cells have at most ``CELL_CHARS``, or one longer word such as a URL."""
     cells = [
-        textwrap.wrap(cell.replace(FENCE, "'''"), CELL_CHARS, break_long_words=False, break_on_hyphens=False)
+        textwrap.wrap(
+            cell.replace(FENCE, "'''").replace("](", "] ("), CELL_CHARS, break_long_words=False, break_on_hyphens=False
+        )
         for cell in row
     ]
     return list(zip_longest(*cells, fillvalue="")) or [("",) * len(row)]
@@ -89,7 +94,7 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
-    text = " ".join(text.replace(FENCE, "'''").split())
+    text = " ".join(visible(text).replace(FENCE, "'''").replace("](", "] (").split())
     return text if len(text) <= CELL_CHARS else text[: CELL_CHARS - 1] + "…"
 
 

@@ -1,6 +1,6 @@
 """Defines the sub-commands and typed options of each slash command, and turns filled-in options into an argument line.
 
-Pure. The descriptions here are what Discord shows next to each command and option.
+Does no I/O. Discord shows the descriptions in this module next to each command and option.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Option:
 
     ``verbatim`` text goes into the argument line as typed; other text is quoted as one word. ``choices`` are all the
     allowed values; ``suggested`` values are offered while the user types. ``keyword`` precedes the value in the
-    argument line; for a ``switch`` that is on, it is all that appears there.
+    argument line. For a ``switch`` that is on, the argument line has only the keyword.
     """
 
     name: str

@@ -105,7 +105,7 @@ class MessageReply:
             await self._posted.edit(**_edit_options(shown), view=None)
 
     async def _post_below(self, shown: render.Shown, view: discord.ui.View | None = None) -> discord.Message:
-        # One nonce for each message: a second process that got the same event posts nothing of its own.
+        # Each message has its own nonce, so that a second process that received the same event posts nothing.
         options = _send_options(shown) | {"nonce": str(self._message.id)} | ({"view": view} if view else {})
         if not isinstance(self._message.channel, discord.DMChannel):
             options["reference"] = self._message.to_reference(fail_if_not_exists=False)
@@ -124,7 +124,7 @@ class MessageReply:
 
 
 async def run_and_reply(run: Callable[[OnUpdate], Awaitable[Reply]], shown_in: CommandReply) -> None:
-    """Run a command and show its reply, its refusal, or a trace ID. Never raises."""
+    """Run a command and show its reply, its refusal or, after an unexpected error, a trace ID. Never raises."""
     try:
         reply = await run(throttled(shown_in.update))
     except ParleyError as error:

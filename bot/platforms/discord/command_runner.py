@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Commands(Protocol):
-    """The commands, in the shape of the module ``bot.commands``."""
+    """The functions of the module ``bot.commands`` that are used here."""
 
     @property
     def COMMANDS(self) -> Mapping[str, Command]: ...  # noqa: N802

@@ -26,7 +26,10 @@ MESSAGE_CHARS = 4000
 
 
 async def ask_about(interaction: discord.Interaction, message: discord.Message) -> None:
-    """Show a modal for a question about a message. The message is a field of the modal, so it is not read again."""
+    """Show a modal for a question about a message.
+
+    The modal contains the message as a field, so it is not fetched again.
+    """
     quoted = f"{message.author.display_name}: {parse.readable(message)}"[:MESSAGE_CHARS]
     modal = discord.ui.Modal(title=user_messages.ABOUT_TITLE, custom_id=render.custom_id("about", "this"))
     modal.add_item(
@@ -84,7 +87,7 @@ async def share(interaction: discord.Interaction) -> None:
     if message is None or not (message.content or message.attachments):
         await send_ephemeral(interaction, user_messages.NOTHING_TO_SHARE)
         return
-    note = user_messages.shared_by(discord.utils.escape_markdown(interaction.user.display_name))
+    note = user_messages.shared_by(render.plain(interaction.user.display_name))
     content = f"{message.content}\n-# {note}"
     embeds = []
     if len(content) > render.CONTENT_CHARS:

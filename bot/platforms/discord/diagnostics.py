@@ -31,13 +31,16 @@ class Check(NamedTuple):
 MIN_SESSIONS_LEFT = 10
 MAX_GUILDS = 20
 MAX_CLOCK_SKEW = 30.0
-"""Seconds that the clock may be off: messages missed while no process was connected are found by their time."""
+"""Maximum error of this machine's clock in seconds.
+
+Messages missed while no process was connected are found by their time.
+"""
 
 
 async def check(settings: Settings, *, now: Callable[[], float] = time.time) -> list[Check]:
     """Check token, intent, invite link, connections left, permissions in each channel, and clock.
 
-    Never raises for a refusal by Discord: it becomes a failed check.
+    A refusal by Discord becomes a failed check and is not raised.
     """
     if settings.discord_token is None:
         return [Check("discord", True, user_messages.CHECK_NOT_SET_UP, "")]

@@ -111,7 +111,7 @@ def _may_read(rights: discord.Permissions) -> bool:
 
 @dataclass(slots=True)
 class Channel:
-    """An open channel. The bot's own messages are left out, because its answers are no evidence."""
+    """An open channel. The bot's own messages are left out, because its answers are not evidence."""
 
     client: discord.Client
     channel: Readable

@@ -22,6 +22,7 @@ from bot.platforms.discord.channel_readers import ChannelReaders
 from bot.platforms.discord.command_options import Suggested
 from bot.platforms.discord.command_runner import CommandRequest, CommandRunner
 from bot.platforms.discord.handler_tasks import HandlerTasks
+from bot.platforms.discord.render import NO_MENTIONS
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, ThreadKey
 
@@ -130,7 +131,7 @@ class Interactions:
                 )
             except ParleyError as error:
                 result = str(error)
-            await interaction.edit_original_response(content=result)
+            await interaction.edit_original_response(content=render.markdown(result), allowed_mentions=NO_MENTIONS)
 
     # --- buttons and modals
 

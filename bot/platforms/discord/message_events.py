@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PUBLIC_COMMANDS = frozenset({"stop", "help"})
-"""Commands whose reply is no secret: written as a message, they are answered below it and not by direct message."""
+"""Commands whose replies are not private. If such a command is a message, the reply is posted below it."""
 
 AUTO_ANSWER_SECONDS = 120.0
-"""Age up to which a message without a mention is answered. After that the conversation has moved on."""
+"""Maximum age of a message without a mention that is answered. Later, the conversation has moved on."""
 
 
 class MessageEvents:
@@ -112,7 +112,7 @@ class MessageEvents:
     # --- messages without a mention
 
     def _consider_auto_answer(self, incoming: Incoming) -> None:
-        """Decide in the background whether to answer: the decision takes a search."""
+        """Decide in the background whether to answer, because the decision requires a search."""
         age = (datetime.now(UTC) - incoming.sent_at).total_seconds()
         if not incoming.text.strip() or self._tasks.draining or age > AUTO_ANSWER_SECONDS:
             return
@@ -216,4 +216,4 @@ def _is_by_person(message: discord.Message) -> bool:
 
 
 async def _ignore(_: str) -> None:
-    """Notify nobody: no user waits for a deletion."""
+    """Do nothing, because no user waits for a deletion."""

@@ -1,4 +1,4 @@
-"""Parses Discord messages and interactions into the engine's types. Pure: makes no requests."""
+"""Parses Discord messages and interactions into the engine's types. Makes no requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import discord
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
 DIRECT_MESSAGES = "discord:dm"
-"""The workspace of direct messages, which belong to no server."""
+"""Workspace name for direct messages, which belong to no server."""
 
 _MARKER = re.compile(r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|</(?P<command>[^:>]+):\d+>|<a?:(?P<emoji>\w+):\d+>")
 _PING = re.compile(r"<@[!&]?(\d{1,20})>")

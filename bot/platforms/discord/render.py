@@ -1,6 +1,6 @@
 """Renders answer parts and command replies as Discord messages: Markdown, embeds, buttons and files.
 
-Pure: makes no requests.
+Makes no requests.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import discord
 
 from bot.commands.base import File, Reply, Table
 from bot.engine.display.citation_links import link
+from bot.engine.display.output_filter import visible
+from bot.engine.display.split import fitting
 from bot.engine.markdown.blocks import State, advance
-from bot.platforms.discord import code_block_tables, user_messages
+from bot.platforms.discord import code_block_tables, link_guard, user_messages
 from bot.platforms.discord.code_block_tables import FENCE
 from bot.types.display import Action, Citation, Part
 
@@ -38,7 +40,10 @@ _SECOND_ROW = frozenset(("again", "strong"))
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _URL = r"https?://(?:[^\s<>()]|\([^\s<>()]*\))+"
 _LINK = re.compile(rf"(?P<bracketed><https?://[^\s>]+>)|(?P<masked>(?<=\]\(){_URL}(?=\)))|(?P<bare>{_URL})")
-_DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)\s*#*$")
+_ESCAPED = re.compile(r"[\\*_~|`\[\]<]|:(?=//)|^[>#-]")
+_ROUND = str.maketrans("[]", "()")
+"""A title is the label of a link, where Discord does not reliably honor escaped square brackets."""
+_DEEP_HEADING = re.compile(r"(?m)^#{4,6} +(.+?)[ \t]*#*$")
 _BUTTON = re.compile(r"parley:(stop|again|strong|up|down|why|sources|reason|share|about|halt):([^:]{1,80})")
 _WITHOUT_TURN = frozenset(("share", "about", "halt"))
 
@@ -64,8 +69,8 @@ class Shown:
 def part(shown: Part) -> Shown:
     """Render a part of an answer: text, sources in an embed, notes in small print, buttons."""
     embed = sources(shown.sources) if shown.sources else None
-    content = markdown(shown.text) or EMPTY
-    notes = [note for note in shown.notes if note]
+    content = markdown(shown.text, shown.links) or EMPTY
+    notes = [visible(note) for note in shown.notes if note]
     if notes and embed is not None:
         embed.set_footer(text=" · ".join(notes)[:FOOTER_CHARS])
     elif notes:
@@ -81,7 +86,7 @@ def without_embed(shown: Shown) -> Shown:
     """
     if shown.embed is None:
         return shown
-    small = [*(shown.embed.description or "").split("\n"), shown.embed.footer.text or ""]
+    small = [*(shown.embed.description or "").split("\n"), plain(shown.embed.footer.text or "")]
     content = shown.content
     for line in (line for line in small if line):
         longer = f"{content}\n{line}" if line.startswith(">") else f"{content}\n-# {line}"
@@ -92,17 +97,30 @@ def without_embed(shown: Shown) -> Shown:
 
 
 def _with_notes(content: str, notes: list[str]) -> tuple[str, discord.Embed | None]:
-    small = "\n".join(f"-# {note}" for note in notes)
+    small = "\n".join(f"-# {plain(note)}" for note in notes)
     joined = f"{content}\n{small}"
     if len(joined) <= CONTENT_CHARS:
         return joined, None
-    return content, discord.Embed(description="\n".join(notes)[:EMBED_CHARS], colour=ACCENT)
+    return content, discord.Embed(description="\n".join(map(plain, notes))[:EMBED_CHARS], colour=ACCENT)
 
 
-def markdown(text: str) -> str:
-    """Convert Markdown to Discord's dialect, within Discord's limit, and without link previews."""
+def markdown(text: str, links: frozenset[str] = frozenset()) -> str:
+    """Sanitize Markdown and convert it to Discord's dialect, within Discord's limit, and without link previews.
+
+    Only addresses in ``links`` become links. A text beyond the limit is cut.
+    """
+    text, _ = fitting(text.strip(), CONTENT_CHARS, links)
     text = _outside_code(normalize_fences(text.strip()), lambda piece: _DEEP_HEADING.sub(r"**\1**", piece))
-    return suppress_link_previews(code_block_tables.convert_tables(text, CONTENT_CHARS), CONTENT_CHARS)
+    text = suppress_link_previews(code_block_tables.convert_tables(text, CONTENT_CHARS), CONTENT_CHARS)
+    return link_guard.without_other_links(text, links)
+
+
+def plain(text: str) -> str:
+    """Return text that Discord shows as it is, on one line: without formatting, links and mentions.
+
+    An escaped bracket still ends the label of a link that begins before it, so brackets are moved apart.
+    """
+    return _ESCAPED.sub(r"\\\g<0>", " ".join(visible(text).split()).replace("](", "] ("))
 
 
 def normalize_fences(text: str) -> str:
@@ -118,6 +136,9 @@ def normalize_fences(text: str) -> str:
         fence = state.fence
         if kind == "close" and fence is not None and FENCE not in "".join(lines[opened + 1 : number]):
             lines[opened] = lines[opened].replace(fence.marker, FENCE, 1)
+            if "`" in fence.info:
+                lead, _, info = lines[opened].partition(FENCE)
+                lines[opened] = lead + FENCE + info.replace("`", "'")
             lines[number] = f"{line[: len(line) - len(line.lstrip('> '))]}{FENCE}"
         state = after
     return "\n".join(lines)
@@ -126,7 +147,7 @@ def normalize_fences(text: str) -> str:
 def suppress_link_previews(text: str, limit: int = CONTENT_CHARS) -> str:
     """Put every link into angle brackets, so that Discord shows no preview.
 
-    If the two characters do not fit into ``limit``, the link becomes plain text.
+    If the brackets do not fit into ``limit``, the link becomes plain text.
     """
     spare = limit - len(text)
 
@@ -135,7 +156,7 @@ def suppress_link_previews(text: str, limit: int = CONTENT_CHARS) -> str:
         if found["bracketed"]:
             return found[0]
         url = found[0]
-        tail = "" if found["masked"] else url[len(url.rstrip(".,;:!?'\"*_|]")) :]
+        tail = "" if found["masked"] else url[len(url.rstrip(".,;:!?'\"*_|~]")) :]
         url = url[: len(url) - len(tail)] if tail else url
         if spare >= 2:
             spare -= 2
@@ -165,24 +186,20 @@ def sources(citations: tuple[Citation, ...]) -> discord.Embed:
 
 
 def _source(citation: Citation) -> str:
-    title = _shorten(_plain(citation.title or citation.source), TITLE_CHARS)
+    title = _shorten(plain((citation.title or citation.source).translate(_ROUND)), TITLE_CHARS)
     url = next((one for one in (link(citation), citation.source) if _is_link(one)), "")
     name = f"[{title}](<{url}>)" if url else title
-    location = [_plain(heading) for heading in citation.heading[-1:] if heading and heading != citation.title]
+    location = [plain(heading) for heading in citation.heading[-1:] if heading and heading != citation.title]
     if citation.page is not None:
         location.append(f"p. {citation.page}")
     shown_location = _shorten(", ".join(location), TITLE_CHARS)
     line = f"**[{citation.n}]** {name}" + (f" · {shown_location}" if shown_location else "")
-    quote = _shorten(_plain(citation.quote), QUOTE_CHARS)
+    quote = _shorten(plain(citation.quote), QUOTE_CHARS)
     return f"{line}\n> {quote}" if quote else line
 
 
 def _is_link(source: str) -> bool:
     return source.startswith(("http://", "https://")) and len(source) <= 500 and not re.search(r"[\s<>]", source)
-
-
-def _plain(text: str) -> str:
-    return discord.utils.escape_markdown(" ".join(text.split()))
 
 
 def _shorten(text: str, limit: int) -> str:
@@ -271,24 +288,19 @@ def turn_ids(message: discord.Message) -> set[str]:
 def reply(answer: Reply) -> Shown:
     """Render a command's reply: text, the table as a code block, and what does not fit as a file."""
     files = [answer.file] if answer.file else []
-    text = markdown_or_file(answer.text, files)
+    text = markdown_or_file(answer.text, files, answer.links)
     if answer.table and answer.table.rows:
         text = _with_table(text, answer.table, files)
     return Shown(content=text or (EMPTY if not files else ""), files=tuple(files[:10]))
 
 
-def markdown_or_file(text: str, files: list[File]) -> str:
-    """Return the text as content. A text that is too long is cut at a paragraph and added in full to ``files``."""
-    if len(text.strip()) <= CONTENT_CHARS:
-        return markdown(text)
+def markdown_or_file(text: str, files: list[File], links: frozenset[str] = frozenset()) -> str:
+    """Return the text as content. A text that is too long is cut between blocks and added in full to ``files``."""
+    if fitting(text.strip(), CONTENT_CHARS, links)[1]:
+        return markdown(text, links)
     files.append(File(name="reply.md", data=text.encode(), content_type="text/markdown"))
-    limit = CONTENT_CHARS - len(user_messages.FULL_TEXT) - 10
-    head = text[:limit]
-    cut = max(head.rfind("\n\n"), head.rfind("\n"), limit // 2)
-    head = head[:cut].rstrip()
-    if head.count("```") % 2:
-        head += "\n```"
-    return markdown(f"{head}\n{user_messages.FULL_TEXT}")
+    head, _ = fitting(text.strip(), CONTENT_CHARS - len(user_messages.FULL_TEXT) - 10, links)
+    return markdown(f"{head}\n{user_messages.FULL_TEXT}", links)
 
 
 def _with_table(text: str, table: Table, files: list[File]) -> str:

@@ -1,4 +1,4 @@
-"""Retries storing a message while the database is away: Discord delivers each message only once."""
+"""Retries storing a message while the database is unavailable, because Discord delivers each message only once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import discord
 
 from bot.errors import StoreAway, for_operator
 from bot.platforms.discord import user_messages
-from bot.platforms.discord.render import NO_MENTIONS, short_nonce
+from bot.platforms.discord.render import NO_MENTIONS, markdown, short_nonce
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 300.0
-"""Seconds to retry a message that cannot be stored. Slack redelivers its messages for five minutes, too."""
+"""Seconds to retry storing a message. Five minutes, like Slack's redeliveries."""
 NOTIFY_AFTER = 10.0
 """Seconds after which the asker is notified of the delay."""
 FIRST_PAUSE, MAX_PAUSE = 0.5, 5.0
@@ -32,7 +32,7 @@ async def retry_until_stored(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     rand: Callable[[], float] = random.random,
 ) -> None:
-    """Await ``store``, and retry while the database is away; await ``notify`` once if that takes long.
+    """Await ``store``, and retry it while the database is unavailable. Await ``notify`` once if this takes long.
 
     Raises StoreAway after ``seconds``.
     """
@@ -53,10 +53,10 @@ async def retry_until_stored(
 
 
 async def reply_once(message: discord.Message, text: str) -> None:
-    """Reply to a message once across all processes: Discord remembers the nonce for some minutes. Never raises."""
+    """Reply to a message once among all processes. Discord remembers the nonce for some minutes. Never raises."""
     try:
         await message.channel.send(
-            text,
+            markdown(text),
             reference=message.to_reference(fail_if_not_exists=False),
             allowed_mentions=NO_MENTIONS,
             nonce=short_nonce(f"away {message.id}"),

@@ -22,7 +22,7 @@ from bot.types.turns import Turn
 log = logging.getLogger(__name__)
 
 MAX_SEARCHED = 100
-"""Messages after the question to search for a post whose outcome is unknown."""
+"""Maximum number of messages after the question that are searched for a post whose outcome is unknown."""
 
 LIMITS = Limits(message_chars=1850, edit_interval=1.0)
 """Less than Discord's 2,000, because brackets around links, aligned tables and notes need space."""
@@ -81,7 +81,8 @@ class DiscordSurface:
     async def find(self, nonce: str) -> str | None:
         """Search the destination for a message of the turn that has no reference yet.
 
-        Discord remembers a nonce only for some minutes, but the last message of a draft has buttons with its turn ID.
+        Discord remembers a nonce only for some minutes. The last message of a draft is found by the turn ID in its
+        buttons.
         """
         try:
             async with translated_errors():
@@ -156,7 +157,7 @@ class DiscordSurface:
     async def _find_destination(self) -> _Destination:
         thread = self._turn.thread
         if not thread.thread_id.isdecimal():
-            # A private question that an earlier process left: its interaction has expired, and a DM is as private.
+            # An earlier process left this private question. Its interaction has expired, and a DM is as private.
             dm = await self._client.create_dm(discord.Object(int(self._turn.author.id)))
             return _Destination(self._client.get_partial_messageable(dm.id))
         if thread.thread_id == self._turn.message_id:

@@ -22,7 +22,7 @@ CONTENT_TYPES = (
     discord.MessageType.chat_input_command,
     discord.MessageType.context_menu_command,
 )
-"""Types of messages that somebody wrote, as opposed to Discord's own notices."""
+"""Types of messages that people or bots wrote, as opposed to Discord's own notices."""
 
 
 async def fetch(client: discord.Client, file: StoredAttachment) -> bytes:

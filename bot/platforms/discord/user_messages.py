@@ -1,4 +1,4 @@
-"""Holds every text that Discord users, and operators of the Discord connection, read from the bot.
+"""All texts of the bot for Discord users and for operators of the Discord connection.
 
 The descriptions of slash commands and their options are in ``command_options``, next to the options they describe.
 """
@@ -37,8 +37,8 @@ FULL_TEXT = "... (the rest is in the file)"
 # --- questions that cannot be answered now
 
 TOO_FAST = (
-    "You are sending messages faster than I can answer in one conversation. I ignore further messages here until it "
-    "slows down. Programs should use the command line instead."
+    "You are sending messages faster than I can answer in one conversation. I ignore further messages here until "
+    "you slow down. Programs should use the command line instead."
 )
 NOT_STORED_YET = (
     "I cannot save your message right now. I keep trying for a few minutes, so you don't need to send it again."
@@ -56,21 +56,18 @@ REASON_HINT = "Wrong, out of date, not what I asked, a source is missing ..."
 
 SENT_PRIVATELY = "I sent you the answer as a direct message."
 DM_CLOSED = (
-    "The answer is only for you, but you do not accept direct messages from this server. "
+    "The answer is only for you, but you do not accept direct messages from members of this server. "
     "Allow them, or use the slash command instead."
 )
 SHARED = "Done. The answer is in the channel."
-NOTHING_TO_SHARE = "There is nothing left to share in this message. Ask again."
+NOTHING_TO_SHARE = "This message contains no answer to share. Ask again."
 
 # --- questions about a message, and deletion
 
 ABOUT_TITLE = "Ask about this message"
 ABOUT_LABEL = "Your question"
 ABOUT_MESSAGE = "The message"
-FORGOTTEN = (
-    "Deleted the question, its answer and everything derived from them. "
-    "Their cost stays in the ledger, as numbers only."
-)
+FORGOTTEN = "Deleted the question, its answer and everything derived from them. Cost records are kept, as numbers only."
 NOTHING_TO_FORGET = (
     "There is nothing to delete for this message. "
     "Choose a question that somebody asked me, or the last message of my answer."
@@ -89,7 +86,7 @@ LIMIT_SUBJECT_MISSING = "Choose whose limit to set: exactly one of person, chann
 
 ATTACHMENT_GONE = "it is no longer attached to the message"
 CHANNEL_NOT_READABLE = (
-    "I have no permission to read that channel. Give me View Channel and Read Message History there, then try again."
+    "I have no permission to read that channel. Give me View Channel and Read Message History in it, then try again."
 )
 CHANNEL_UNKNOWN = "There is no such channel, or I am not on its server."
 CHANNEL_OUTSIDE_SERVER = f"{CHANNEL_UNKNOWN} Run the command on the server itself."
@@ -145,7 +142,7 @@ FIX_CLOCK = (
 
 
 def unreachable(address: str, cause: object) -> str:
-    """Return the error for a Discord that does not answer at ``address``."""
+    """Return the error if Discord does not answer at ``address``."""
     return f"Discord cannot be reached at {address} ({cause}). Check the network and DISCORD_API_URL."
 
 
@@ -180,7 +177,7 @@ def connection_failed(cause: object) -> str:
 
 
 def cannot_answer_in(channel_id: str, reason: str) -> str:
-    """Return the direct message to an asker in whose channel the bot cannot write."""
+    """Return the direct message to the asker if the bot cannot write in the channel."""
     return f"I cannot answer you in <#{channel_id}>: {reason}. Please tell an admin of the server."
 
 

@@ -23,6 +23,7 @@ from bot.platforms.slack.installations import Installations
 from bot.platforms.slack.manifest import SCOPES
 from bot.platforms.slack.oauth import OAuthFlow
 from bot.platforms.slack.payloads import BotUser
+from bot.platforms.slack.request_verification import RequestVerifier
 from bot.platforms.slack.socket_mode import SocketModeConnection
 from bot.platforms.slack.web_client import Identity
 from bot.platforms.slack.workspace import (
@@ -53,7 +54,7 @@ async def serve(
     ready: asyncio.Event | None = None,
     maintenance_seconds: float = MAINTENANCE_SECONDS,
 ) -> None:
-    """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError in one line."""
+    """Answer in Slack until cancelled; ``ready`` is set once connected. Raises ConfigError with a one-line message."""
     async with web_client.http_session() as session:
         shared = SharedResources(dispatcher, services, settings, session, BackgroundTasks())
         connect = _connect_installed_workspaces if settings.many_workspaces else _connect_single_workspace
@@ -70,7 +71,7 @@ async def serve(
 
 
 async def _connect_single_workspace(shared: SharedResources) -> tuple[Workspaces, SocketModeConnection | HttpServer]:
-    """Return the workspace whose token is in the settings, and what receives its events. Raises ConfigError."""
+    """Return the workspace whose token is in the settings, and the connection for its events. Raises ConfigError."""
     settings = shared.settings
     bot_token, app_token = web_client.configured_tokens(settings)
     tokens = StaticToken(bot_token)
@@ -86,7 +87,7 @@ async def _connect_single_workspace(shared: SharedResources) -> tuple[Workspaces
     workspaces = SingleWorkspace(workspace)
     bolt = _create_bolt_app(shared, workspaces)
     if app_token is None:
-        return workspaces, HttpServer(bolt, settings.slack_http_host, settings.slack_http_port)
+        return workspaces, HttpServer(bolt, _verifier(shared), settings.slack_http_host, settings.slack_http_port)
     address = await socket_mode.open_connection(workspace.clients.retrying, app_token)
     return workspaces, SocketModeConnection(bolt, app_token, workspace.clients.retrying, address)
 
@@ -107,7 +108,7 @@ async def _connect_installed_workspaces(
     workspaces = InstalledWorkspaces(shared, installations)
     pages = OAuthFlow(settings, database, installations, client).routes()
     bolt = _create_bolt_app(shared, workspaces)
-    return workspaces, HttpServer(bolt, settings.slack_http_host, settings.slack_http_port, pages)
+    return workspaces, HttpServer(bolt, _verifier(shared), settings.slack_http_host, settings.slack_http_port, pages)
 
 
 def _create_bolt_app(shared: SharedResources, workspaces: Workspaces) -> AsyncApp:
@@ -137,6 +138,12 @@ def _create_bolt_app(shared: SharedResources, workspaces: Workspaces) -> AsyncAp
     )
     router.register(app)
     return app
+
+
+def _verifier(shared: SharedResources) -> RequestVerifier:
+    secret = shared.settings.slack_signing_secret
+    assert secret is not None, "HTTP mode needs the signing secret; the settings check it"
+    return RequestVerifier(secret.get_secret_value(), shared.services.database)
 
 
 async def _maintain(

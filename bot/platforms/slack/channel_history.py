@@ -116,7 +116,7 @@ class PacedCalls:
     _called: set[str] = field(default_factory=set)
 
     async def __call__(self, method: Method, **arguments: Any) -> Mapping[str, Any]:
-        """Return Slack's response. Raises SourceError with a message that says what to do."""
+        """Make the call and return Slack's response. Raises SourceError with a message that says what to do."""
         for _ in range(MAX_ATTEMPTS):
             name = method.__name__
             if name in self._called and name in TIER_3_METHODS:

@@ -30,7 +30,8 @@ class ReplyTarget:
     def is_direct(self) -> bool:
         """Return whether only this user reads the channel.
 
-        Without a ``response_url``, events come only from channels with the bot in them: a D channel is then its own.
+        Without a ``response_url``, events come only from channels that the bot is in, so a D channel is the user's DM
+        with the bot.
         """
         return self.channel_id.startswith("D") and not self.response_url
 

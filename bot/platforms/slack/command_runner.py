@@ -26,7 +26,7 @@ NOTICE_SECONDS = 2.0
 """How long a command may run before the user sees that it is running."""
 
 INTERRUPTION_SECONDS = 3.0
-"""How long a cancelled command may take to tell the user."""
+"""Timeout for the message to the user that a command was cancelled."""
 
 RunCommand = Callable[[str, str, Context], Awaitable[Reply]]
 
@@ -109,7 +109,7 @@ class CommandRunner:
         thread_id: str | None = None,
         attachments: tuple[Attachment, ...] = (),
     ) -> None:
-        """Run the command ``name`` for ``author`` and show its reply. ``thread_id`` is None outside threads."""
+        """Run the command ``name`` for ``author``, and show its reply. ``thread_id`` is None outside threads."""
         progress = ProgressMessage(self._replies, target, self._clock)
         context = Context(
             tenant_id=tenant_id,
@@ -145,7 +145,7 @@ class CommandRunner:
     async def _run_with_notice(
         self, command: Coroutine[Any, Any, Reply], target: ReplyTarget, progress: ProgressMessage
     ) -> Reply:
-        """Wait for the reply. If it takes long and shows no progress, tell the user that the command is running."""
+        """Wait for the reply. If it takes long and no progress is shown, tell the user that the command is running."""
         task = asyncio.create_task(command)
         try:
             done, _ = await asyncio.wait({task}, timeout=self._notice_seconds)

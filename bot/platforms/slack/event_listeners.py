@@ -1,6 +1,6 @@
 """Handles the events of one Slack workspace: messages, edits, slash commands and buttons.
 
-Each listener stores what it receives before it acknowledges, so that Slack redelivers what could not be stored.
+Each listener stores an event before it acknowledges it, so that Slack redelivers events that could not be stored.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class EventListeners:
         return await self._readers.asker(message.user_id, message.thread.channel_id, shared=message.shared)
 
     async def _run_typed_command(self, message: UserMessage, command: tuple[str, str]) -> None:
-        """Run a command from a message, once among all processes, however often Slack delivers it."""
+        """Run a command from a message, once among all processes, even if Slack delivers the message repeatedly."""
         if not await self._dispatcher.note_command(message.thread, message.ts):
             return
         name, args = command

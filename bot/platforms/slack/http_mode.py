@@ -1,7 +1,4 @@
-"""Receives Slack requests over HTTP (HTTP mode). Refuses unsigned requests and those older than five minutes.
-
-A request that is replayed within the five minutes is a duplicate for the inbox, like a redelivery from Slack.
-"""
+"""Receives Slack requests over HTTP (HTTP mode). Refuses unsigned and old requests, and processes none twice."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from starlette.routing import Route
 
 from bot.errors import ConfigError
 from bot.platforms.slack.manifest import EVENTS_PATH
+from bot.platforms.slack.request_verification import RequestRefused, RequestVerifier
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +29,11 @@ SHUTDOWN_GRACE_SECONDS = 3
 class HttpServer:
     """Serves the Bolt app over HTTP. Accepts only requests that Slack signed, except for ``pages``."""
 
-    def __init__(self, app: AsyncApp, host: str, port: int, pages: Sequence[Route] = ()) -> None:
-        """``pages`` are for browsers, whose requests are not signed."""
+    def __init__(
+        self, app: AsyncApp, verifier: RequestVerifier, host: str, port: int, pages: Sequence[Route] = ()
+    ) -> None:
+        """Set up the server. ``pages`` are routes for browsers, whose requests are not signed."""
+        self._verifier = verifier
         self._host, self._port = host, port
         self._pages = tuple(pages)
         self._handler = AsyncSlackRequestHandler(app)
@@ -78,7 +79,26 @@ class HttpServer:
         too_large = int(request.headers.get("content-length") or 0) > MAX_REQUEST_BYTES
         if too_large or "transfer-encoding" in request.headers:
             return PlainTextResponse("too large", status_code=413)
-        return await self._handler.handle(request)
+        try:
+            digest = self._verifier.verify(request.headers, await request.body())
+        except RequestRefused as refusal:
+            log.info("Slack: refused a request: %s", refusal)
+            return PlainTextResponse(str(refusal), status_code=refusal.status)
+        if not await self._verifier.is_first(digest):
+            log.info("Slack: ignored a request that was received before")
+            return PlainTextResponse("", status_code=200)
+        return await self._process(request, digest)
+
+    async def _process(self, request: Request, digest: str) -> Response:
+        """Process the request, and let Slack send it again if that fails."""
+        try:
+            response = await self._handler.handle(request)
+        except BaseException:
+            await self._verifier.forget(digest)
+            raise
+        if response.status_code >= 500:
+            await self._verifier.forget(digest)
+        return response
 
 
 class _Server(uvicorn.Server):

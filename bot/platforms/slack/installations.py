@@ -31,7 +31,7 @@ from bot.store.slack_workspaces import Installed
 log = logging.getLogger(__name__)
 
 CACHE_TIME = timedelta(seconds=30)
-"""How long a cached installation is used: another process may have removed or renewed it."""
+"""Seconds for which an installation is cached. Another process may remove or renew it meanwhile."""
 RENEWAL_FRACTION = 6
 """A token is renewed in the last sixth of its lifetime: of Slack's twelve hours, the last two."""
 POLL_SECONDS = 0.1
@@ -89,7 +89,7 @@ class Grant(NamedTuple):
 class _CacheEntry:
     """The cached grant of a workspace.
 
-    It is read again from ``refresh_at``. After a failed renewal, Slack is asked again from ``retry_at``.
+    It is read again after ``refresh_at``. After a failed renewal, the next attempt is made after ``retry_at``.
     """
 
     grant: Grant | None = None
@@ -110,7 +110,7 @@ class Installations:
         clock: Clock = lambda: datetime.now(UTC),
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """``client`` has no token; it renews tokens."""
+        """Set up the store. ``client`` renews tokens and has no token of its own."""
         self._database = database
         self._settings = settings
         self._seal = Seal([key.get_secret_value() for key in settings.token_keys])

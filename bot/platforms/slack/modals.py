@@ -1,4 +1,4 @@
-"""Builds the Slack modals: the reason behind a 👎, and a question about a message. Pure: no network."""
+"""Builds the Slack modals: the reason behind a 👎, and a question about a message. Makes no requests."""
 
 from __future__ import annotations
 

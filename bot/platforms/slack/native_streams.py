@@ -1,4 +1,4 @@
-"""Decides what to append to a native Slack stream, and whether a workspace allows streams. Pure: no network.
+"""Decides what to append to a native Slack stream, and whether a workspace allows streams. Makes no requests.
 
 A stream can only be appended to, ends after five minutes, and refuses ``chat.update`` and ``chat.delete`` until it is
 stopped. A stopped stream is an ordinary message.
@@ -22,11 +22,11 @@ MAX_BYTES = 9_000
 MAX_SECONDS = 240.0
 """Slack ends a stream after five minutes."""
 MAX_WITHHELD_CHARS = 1_500
-"""Characters of an unfinished table or code block that may wait for its end; an edit can show more at once."""
+"""Maximum number of characters of an unfinished table or code block that are held back until it is complete."""
 STARTS_PER_MINUTE = 15
 """Slack allows ``chat.startStream`` and ``chat.stopStream`` twenty times a minute, for all processes together."""
 UNCERTAIN_START_PAUSE = 60.0
-"""Seconds without streams after a start whose outcome is unknown: a part that cannot be found then is posted."""
+"""Seconds without streams after a start with an unknown outcome. A part that cannot be found meanwhile is posted."""
 REFUSAL_SECONDS = 3_600.0
 """Seconds until a refusal is tested again: the app may have been reinstalled."""
 
@@ -47,7 +47,7 @@ CHANNEL_ONLY = {
 class OpenStream:
     """A stream in progress: ``sent`` is the text appended so far, ``card`` the status line above it.
 
-    ``uncertain``: nobody knows whether the last append succeeded, so nothing more may be appended.
+    ``uncertain``: it is unknown whether the last append succeeded, so nothing more may be appended.
     """
 
     started: float
@@ -110,7 +110,7 @@ class StreamPolicy:
     """Decides where one workspace may stream. Create it once for each workspace: it remembers refusals.
 
     ``team`` returns a user's workspace, ``shared`` counts the starts of all processes. The mode ``direct`` streams in
-    direct messages only: in channels the asker alone sees a stream grow, everybody else sees only its end.
+    direct messages only, because in channels only the asker sees a stream grow; everyone else sees only its end.
     """
 
     mode: Mode

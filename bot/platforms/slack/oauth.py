@@ -1,15 +1,14 @@
 """Installs the app in a workspace with Slack's OAuth flow: redirects to Slack, then exchanges the code for tokens.
 
-https://docs.slack.dev/authentication/installing-with-oauth. A cookie binds the single-use state to the browser. The
-database stores only its digest, so that any process can complete the flow.
+https://docs.slack.dev/authentication/installing-with-oauth. The state is signed, so starting an installation stores
+nothing. A cookie binds it to the browser. Its return is stored, so that it is valid once, and any process can complete
+the flow.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,19 +22,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.config import Settings
-from bot.errors import ParleyError, StoreAway
-from bot.platforms.slack import errors, oauth_pages, user_messages
+from bot.errors import ParleyError
+from bot.platforms.slack import errors, oauth_pages, oauth_state, user_messages
 from bot.platforms.slack.installations import Installations, client_credentials, exchange, installation_key
 from bot.platforms.slack.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES, redirect_url
 from bot.store import slack_workspaces
-from bot.store.session import ALL_TENANTS, Database
+from bot.store.session import Database
 from bot.store.slack_workspaces import Installed
 
 log = logging.getLogger(__name__)
 
 AUTHORIZE_URL = "https://slack.com/oauth/v2/authorize"
 STATE_COOKIE = "parley-slack-state"
-STATE_LIFETIME = timedelta(minutes=10)
 
 
 class InstallationRefused(ParleyError):
@@ -58,7 +56,7 @@ class OAuthFlow:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``client`` has no token."""
+        """Set up the flow. ``client`` has no token."""
         self._settings = settings
         self._public_url = settings.slack_public_url or ""
         self._database = database
@@ -72,14 +70,10 @@ class OAuthFlow:
 
     async def start(self, request: Request) -> Response:
         """Redirect to Slack, which asks the user to approve the scopes."""
-        state, now = secrets.token_urlsafe(32), self._clock()
-        try:
-            async with self._database.tenant(ALL_TENANTS) as session:
-                await slack_workspaces.issue_state(session, _digest(state), expires_at=now + STATE_LIFETIME, now=now)
-        except StoreAway as error:
-            return oauth_pages.failed(str(error), 503)
+        credentials = client_credentials(self._settings)
+        state = oauth_state.create(credentials["client_secret"], self._clock())
         query = {
-            "client_id": client_credentials(self._settings)["client_id"],
+            "client_id": credentials["client_id"],
             "scope": ",".join(sorted(SCOPES)),
             "state": state,
             "redirect_uri": redirect_url(self._public_url),
@@ -88,7 +82,7 @@ class OAuthFlow:
         redirect.set_cookie(
             STATE_COOKIE,
             state,
-            max_age=int(STATE_LIFETIME.total_seconds()),
+            max_age=int(oauth_state.LIFETIME.total_seconds()),
             path=REDIRECT_PATH,
             secure=urlsplit(self._public_url).scheme == "https",
             httponly=True,
@@ -116,15 +110,24 @@ class OAuthFlow:
         state, cookie = request.query_params.get("state", ""), request.cookies.get(STATE_COOKIE, "")
         if not state or not hmac.compare_digest(state.encode(), cookie.encode()):
             raise InstallationRefused(user_messages.WRONG_BROWSER)
-        async with self._database.tenant(ALL_TENANTS) as session:
-            is_valid = await slack_workspaces.consume_state(session, _digest(state), now=self._clock())
-        if not is_valid:
+        if not await self._consume(state):
             raise InstallationRefused(user_messages.INSTALL_EXPIRED)
         error_code = request.query_params.get("error", "")
         if error_code == "access_denied":
             raise InstallationRefused(user_messages.INSTALL_DENIED, 200)
         if error_code or not request.query_params.get("code"):
             raise InstallationRefused(user_messages.install_refused(error_code[:80]))
+
+    async def _consume(self, state: str) -> bool:
+        """Return whether the state is signed by this app, has not expired and is used for the first time."""
+        now = self._clock()
+        expires_at = oauth_state.expires_at(client_credentials(self._settings)["client_secret"], state)
+        if expires_at is None or expires_at <= now.timestamp():
+            return False
+        async with self._database.queue() as session:
+            return await slack_workspaces.use_state(
+                session, oauth_state.digest(state), expires_at=datetime.fromtimestamp(expires_at, UTC), now=now
+            )
 
     async def _install(self, code: str) -> Installed:
         try:
@@ -178,7 +181,3 @@ def _installation_from(response: Any, bot_id: str, now: datetime) -> Installed:
         expires_at=now + timedelta(seconds=int(lifetime)) if lifetime else None,
         refreshed_at=now,
     )
-
-
-def _digest(state: str) -> str:
-    return hashlib.sha256(state.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Parses Slack's payloads: messages, edits, button clicks and slash commands. Pure: no network, no clock."""
+"""Parses Slack's payloads: messages, edits, button clicks and slash commands. Makes no requests and reads no clock."""
 
 from __future__ import annotations
 

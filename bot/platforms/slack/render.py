@@ -1,4 +1,4 @@
-"""Renders reply parts and command replies as Slack blocks. Pure: no network.
+"""Renders reply parts and command replies as Slack blocks. Makes no requests.
 
 Slack renders the ``markdown`` block itself, so its text is sent unchanged, except for what Slack would read as a
 mention of a user or channel. ``mrkdwn`` texts (sources, notes, fallbacks) are escaped completely.
@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.commands.base import Cell, File, Reply, Table
+from bot.engine.display import output_filter
 from bot.engine.display.citation_links import link
+from bot.engine.display.output_filter import visible
+from bot.engine.display.split import fitting
 from bot.platforms.slack import user_messages
 from bot.types.display import Action, Citation, Part
 
@@ -41,12 +44,12 @@ _FULLWIDTH_LESS_THAN = "\uff1c"
 def message(part: Part) -> dict[str, Any]:
     """Return the arguments of ``chat.postMessage`` and ``chat.update`` for one part of a reply."""
     text = part.text if part.text.strip() else user_messages.PENDING
-    blocks = [markdown(text)]
+    blocks = [markdown(text, part.links)]
     blocks += sources(part.sources)
     blocks += notes(part.notes)
     if part.actions:
         blocks.append(buttons(part.actions, part.turn_id))
-    return {"text": fallback(text), "blocks": blocks}
+    return {"text": fallback(text, part.links), "blocks": blocks}
 
 
 def metadata(part: Part) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def card_chunk(nonce: str, title: str, *, done: bool = False) -> Block:
 
 def card_title(status: str) -> str:
     """Return a status as a card title: plain text of at most 256 characters."""
-    return truncate(disable_mentions(status).strip(" _*") or user_messages.PENDING, CARD_CHARS)
+    return truncate(visible(disable_mentions(status)).strip(" _*") or user_messages.PENDING, CARD_CHARS)
 
 
 def text_chunk(text: str) -> Block:
@@ -92,7 +95,7 @@ def text_chunk(text: str) -> Block:
 
 def reply(answer: Reply) -> dict[str, Any]:
     """Return the text and blocks of a command's reply, without its files."""
-    blocks = [markdown(answer.text)] if answer.text.strip() else []
+    blocks = [markdown(answer.text, answer.links)] if answer.text.strip() else []
     if answer.table is not None and answer.table.columns:
         shown, hidden = _rows_that_fit(answer.table)
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
@@ -101,13 +104,13 @@ def reply(answer: Reply) -> dict[str, Any]:
         label = {"type": "plain_text", "text": user_messages.SHARE}
         share = {"type": "button", "action_id": SHARE_ACTION, "value": answer.turn_id, "text": label}
         blocks.append({"type": "actions", "elements": [share]})
-    return {"text": fallback(answer.text), "blocks": blocks or [markdown(user_messages.PENDING)]}
+    return {"text": fallback(answer.text, answer.links), "blocks": blocks or [markdown(user_messages.PENDING)]}
 
 
 def files(answer: Reply) -> list[File]:
     """Return the files of a command's reply: its own file, and the full version of what the message truncates."""
     attached = [answer.file] if answer.file else []
-    if len(answer.text) > MARKDOWN_CHARS:
+    if not fitting(answer.text, MARKDOWN_CHARS, answer.links)[1]:
         attached.append(File("reply.md", answer.text.encode(), "text/markdown"))
     if answer.table is not None and (_rows_that_fit(answer.table)[1] or len(answer.table.columns) > TABLE_COLUMNS):
         attached.append(File("table.csv", answer.table.csv(), "text/csv"))
@@ -132,15 +135,20 @@ def plain_reply(answer: Reply) -> dict[str, Any]:
     if answer.table is not None:
         rows = [answer.table.columns, *answer.table.rows]
         lines += [" | ".join((_cell_text(cell) or "–") for cell in row) for row in rows]
-    return {"text": escape(truncate("\n".join(lines).strip(), PLAIN_TEXT_CHARS)) or user_messages.PENDING}
+    return {"text": _mrkdwn("\n".join(lines), PLAIN_TEXT_CHARS, answer.links) or user_messages.PENDING}
 
 
-def markdown(text: str) -> Block:
-    """Return a Markdown block within Slack's limit, with mentions disabled."""
-    safe = disable_mentions(text)
-    if len(safe) > MARKDOWN_CHARS:
-        safe = safe[: MARKDOWN_CHARS - len(user_messages.TRUNCATED)] + user_messages.TRUNCATED
-    return {"type": "markdown", "text": safe}
+def markdown(text: str, links: frozenset[str] = frozenset()) -> Block:
+    """Return a Markdown block within Slack's limit, sanitized: only addresses in ``links`` become links."""
+    safe, complete = fitting(text, MARKDOWN_CHARS, links)
+    if not complete:
+        safe = fitting(text, MARKDOWN_CHARS - len(user_messages.TRUNCATED), links)[0] + user_messages.TRUNCATED
+    return {"type": "markdown", "text": disable_mentions(safe)}
+
+
+def _mrkdwn(text: str, limit: int, links: frozenset[str]) -> str:
+    """Return text for a place where Slack links every address: other addresses than ``links`` are defanged."""
+    return escape(output_filter.plain(truncate(text.strip(), limit), links).strip())
 
 
 def disable_mentions(text: str) -> str:
@@ -153,9 +161,9 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def fallback(text: str) -> str:
+def fallback(text: str, links: frozenset[str] = frozenset()) -> str:
     """Return the text that notifications and screen readers use in place of the blocks."""
-    return escape(truncate(text.strip(), FALLBACK_CHARS)) or user_messages.PENDING
+    return _mrkdwn(text[: 2 * FALLBACK_CHARS], FALLBACK_CHARS, links) or user_messages.PENDING
 
 
 def sources(cited: Sequence[Citation]) -> list[Block]:
@@ -185,14 +193,15 @@ def _escape_url(url: str) -> str:
 
 
 def _without_formatting(text: str) -> str:
-    """Return escaped text in which ``mrkdwn`` sees no emphasis or code."""
+    """Return escaped text on one line in which ``mrkdwn`` sees no emphasis or code."""
     word_joiner = "\u2060"
-    return re.sub(r"[*_~`]", lambda match: word_joiner + match.group() + word_joiner, escape(text))
+    flat = escape(" ".join(visible(text).split()))
+    return re.sub(r"[*_~`]", lambda match: word_joiner + match.group() + word_joiner, flat)
 
 
 def notes(lines: Sequence[str]) -> list[Block]:
     """Return one block with all notes in small print."""
-    text = escape(truncate("\n".join(lines).strip(), NOTES_CHARS))
+    text = escape(truncate(visible("\n".join(lines)).strip(), NOTES_CHARS))
     return [_context(text)] if text else []
 
 
@@ -234,7 +243,7 @@ def _cell(value: Cell) -> dict[str, str]:
 
 
 def _cell_text(value: Cell) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else disable_mentions(value or "")
+    return f"{value:,}" if isinstance(value, int | float) else visible(disable_mentions(value or ""))
 
 
 def _rows_that_fit(full: Table) -> tuple[list[tuple[Cell, ...]], int]:

@@ -25,7 +25,7 @@ ACK_GRACE_SECONDS = 3.0
 
 
 async def open_connection(client: AsyncWebClient, app_token: str) -> str:
-    """Return a new address for the WebSocket. Raises ConfigError in one line that says what to do."""
+    """Return a new address for the WebSocket. Raises ConfigError with a one-line message that says what to do."""
     try:
         response = await client.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
@@ -62,7 +62,7 @@ class SocketModeConnection(AsyncSocketModeHandler):
         await self.connect_async()  # type: ignore[no-untyped-call]
 
     async def ensure_running(self) -> None:
-        """Discard the address of a broken connection: addresses expire, so the next attempt needs a new one."""
+        """Discard the address of a broken connection. Addresses expire, so the next attempt needs a new one."""
         if not await self.client.is_connected():
             log.warning("Slack's WebSocket is down; reconnecting.")
             self.client.wss_uri = None

@@ -33,7 +33,7 @@ PAGE_SIZE, MAX_PAGES = 100, 5
 
 
 class SlackSurface:
-    """Posts into a thread, and edits or deletes its posts. ``client`` must not retry: the display does.
+    """Posts into a thread, and edits or deletes its posts. ``client`` must not retry, because the display retries.
 
     With ``streams``, a draft grows as a native Slack stream that ``asker`` sees. It continues as edits of the same
     message once the stream ends, fails, or cannot show the part.
@@ -65,7 +65,7 @@ class SlackSurface:
 
     @property
     def limits(self) -> Limits:
-        """Slack's current limits: appending to a stream is allowed more often than editing a message."""
+        """Slack's current limits. Slack allows more appends to a stream than edits of a message."""
         append_interval = min(APPEND_INTERVAL, self._limits.edit_interval)
         return replace(self._limits, edit_interval=append_interval) if self._open_streams else self._limits
 
@@ -260,7 +260,7 @@ class SlackSurface:
 
 
 class DirectSurface(SlackSurface):
-    """Posts in the asker's direct messages: a private answer goes there if the command that waited for it is gone.
+    """Posts private answers in the asker's direct messages if the command that waited for the answer is gone.
 
     References that are not a ``ts`` come from the answer's original place; editing one of them posts here.
     """

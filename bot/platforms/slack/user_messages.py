@@ -1,6 +1,6 @@
-"""Holds every text that people read from the bot in Slack, in its install pages and in its app manifest.
+"""All texts of the bot for people in Slack, in its install pages and in its app manifest.
 
-Findings of ``parley doctor`` and startup errors are for the operator; they stay next to the check they report.
+Texts of ``parley doctor`` and startup errors are for the operator. They are next to the check that reports them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HINTS: dict[Action, str] = {
 }
 
 PENDING = "…"
-TRUNCATED = "\n\n_This message is too long for Slack. The attached file has all of it._"
+TRUNCATED = "\n\n_This message is too long for Slack. The attached file has the full text._"
 THANKS = "Thanks for the feedback."
 REASON_TITLE = "What was wrong?"
 REASON_LABEL = "What should the answer have said?"
@@ -85,10 +85,7 @@ ABOUT_SUBMIT = "Ask"
 ABOUT_CLOSE = "Cancel"
 FORGET_MENU = "Forget this"
 FORGET_MENU_DESCRIPTION = "Deletes a question and its answer"
-FORGOTTEN = (
-    "Deleted the question, its answer and everything derived from them. "
-    "Their cost stays in the ledger, as numbers only."
-)
+FORGOTTEN = "Deleted the question, its answer and everything derived from them. Cost records are kept, as numbers only."
 NOT_YOURS_TO_FORGET = "Only the asker or an admin can delete this."
 NOTHING_TO_FORGET = (
     "There is nothing to delete for this message. Choose a question that someone asked me, or one of my answers."
@@ -134,7 +131,7 @@ STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later;
 
 
 def invite_me_to(channel: str) -> str:
-    """Return the message for a channel without the bot."""
+    """Return the message for a channel that the bot is not in."""
     return f"I am not in #{channel}. Invite me there with /invite, then try again."
 
 
@@ -201,7 +198,7 @@ def history_refused(code: str) -> str:
 
 
 def unreachable(error: Exception, remedy: str) -> str:
-    """Return the message for a call without an answer; ``remedy`` is a sentence."""
+    """Return the message for a call that Slack did not answer; ``remedy`` is a sentence that says what to do."""
     return f"Slack cannot be reached ({type(error).__name__}). {remedy}"
 
 

@@ -36,7 +36,7 @@ STALE_TOKEN = frozenset({"token_expired", "token_revoked", "invalid_auth"})
 class WebClient(AsyncWebClient):
     """A Web API client that fetches its token before each call.
 
-    It outlives its connection pool: answers are still written while the platform closes.
+    It remains usable after its connection pool closes, because answers are still written while the platform closes.
     """
 
     _calls_in_progress = 0
@@ -128,7 +128,7 @@ def create_clients(settings: Settings, session: aiohttp.ClientSession, tokens: B
     """Return Web API clients that share one connection pool."""
 
     def client(*, retries: bool) -> WebClient:
-        # Retrying after a lost response would post or append twice. The display first checks what Slack has.
+        # Retrying after a lost response would post or append twice. The display first checks which messages Slack has.
         return WebClient(
             tokens,
             base_url=api_url(settings),
@@ -149,7 +149,7 @@ def _retry_handlers() -> list[Any]:
 
 
 async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
-    """Return the identity behind the bot token. Raises ConfigError in one line that says what to do."""
+    """Return the identity of the bot token. Raises ConfigError with a one-line message that says what to do."""
     try:
         response = await client.auth_test()
     except SlackApiError as error:
@@ -168,7 +168,7 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
 
 
 def unreachable(client: AsyncWebClient, error: Exception) -> ConfigError:
-    """Return the error for a Slack that does not answer at startup."""
+    """Return the error if Slack does not answer at startup."""
     return ConfigError(
         f"Slack cannot be reached at {client.base_url} ({type(error).__name__}); check the network, the proxy "
         "and SLACK_API_URL."

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """What all workspaces of a process share."""
+    """The resources that all workspaces of a process share."""
 
     dispatcher: Dispatcher
     services: Services

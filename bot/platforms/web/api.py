@@ -22,11 +22,16 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.errors import NotAllowed, OverBudget, ParleyError, UsageError
+from bot.platforms import json_input
 from bot.platforms.web import user_messages
 from bot.platforms.web.history import CHANNEL, THREAD_ID, message_views, thread_views
-from bot.platforms.web.playground import Playground, page_user
+from bot.platforms.web.playground import Playground
 from bot.platforms.web.request_guard import SECURITY_HEADERS, RequestGuard
-from bot.types.conversation import Attachment
+from bot.platforms.web.sign_in.access import Access
+from bot.platforms.web.sign_in.identity import Identity
+from bot.platforms.web.sign_in.routes import SignInRoutes
+from bot.platforms.web.sign_in.sign_in_guard import SignInGuard
+from bot.types.conversation import Attachment, Author
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +61,10 @@ class PageConfig:
 class Api:
     """The request handlers of one playground."""
 
-    def __init__(self, playground: Playground, config: PageConfig) -> None:
+    def __init__(self, playground: Playground, config: PageConfig, access: Access) -> None:
         self.playground = playground
         self.config = config
+        self.access = access
 
     # --- reading
 
@@ -70,28 +76,35 @@ class Api:
             {"name": command.name, "summary": command.summary, "usage": command.usage}
             for command in self.playground.commands.available
         ]
-        return _json({"channel": CHANNEL, "commands": commands, **asdict(self.config)})
+        identity = _identity(request)
+        user = {"name": identity.name, "sign_out": identity.method in ("token", "oidc")}
+        return _json({"channel": CHANNEL, "commands": commands, "user": user, **asdict(self.config)})
 
     async def threads(self, request: Request) -> Response:
         stored = await self.playground.history.threads(MAX_THREADS)
-        views = thread_views(stored, self.playground.hub.threads())
+        views = thread_views(stored, self.playground.hub.threads(_identity(request).id))
         return _json({"threads": [asdict(view) for view in views], "event": self.playground.hub.event_id})
 
     async def thread(self, request: Request) -> Response:
         thread_id = _thread_id(request.path_params["thread_id"])
         stored = await self.playground.history.messages(thread_id)
-        views = message_views(thread_id, stored, self.playground.hub.messages_of_thread(thread_id))
+        live = self.playground.hub.messages_of_thread(thread_id, _identity(request).id)
+        views = message_views(thread_id, stored, live)
         return _json({"messages": [asdict(view) for view in views], "event": self.playground.hub.event_id})
 
     async def events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("last")
         headers = {**_NO_STORE, "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._stream(last), media_type="text/event-stream", headers=headers)
+        stream = self._stream(last, _identity(request))
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
-    async def _stream(self, last: str | None) -> AsyncIterator[str]:
+    async def _stream(self, last: str | None, identity: Identity) -> AsyncIterator[str]:
+        """Yield events until the session expires. The page then connects again, which needs a valid session."""
         hub = self.playground.hub
         yield "retry: 1000\n\n"
-        async for event in hub.follow(last, idle=HEARTBEAT_SECONDS):
+        async for event in hub.follow(last, idle=HEARTBEAT_SECONDS, viewer=identity.id):
+            if self.access.clock() >= identity.expires_at:
+                return
             if event is None:
                 yield ": heartbeat\n\n"
             elif event == "snapshot":
@@ -115,7 +128,7 @@ class Api:
             thread_id=_thread_id(body.get("thread")),
             message_id=_text(body, "id") or secrets.token_hex(12),
             text=_text(body, "text"),
-            author=page_user(_text(body, "name")),
+            author=_author(request, _text(body, "name")),
             files=_keys(body.get("files", [])),
         )
         return _json({"turn": turn.id if turn else None}, 202)
@@ -134,7 +147,7 @@ class Api:
             _text(body, "command"),
             _text(body, "args"),
             thread_id=_thread_id(body.get("thread")),
-            author=page_user(_text(body, "name")),
+            author=_author(request, _text(body, "name")),
         )
         return _json({"message": reply}, 202)
 
@@ -155,7 +168,7 @@ class Api:
             "ingest",
             query.get("args", ""),
             thread_id=thread_id,
-            author=page_user(query.get("name", "")),
+            author=_author(request, query.get("name", "")),
             attachments=(Attachment(name, kind, len(data), read),),
         )
         return _json({"message": reply}, 202)
@@ -163,7 +176,7 @@ class Api:
     async def stop_ingestion(self, request: Request) -> Response:
         """Stop a command that ingests documents."""
         body = await _body(request)
-        thread_id, author = _thread_id(body.get("thread")), page_user(_text(body, "name"))
+        thread_id, author = _thread_id(body.get("thread")), _author(request, _text(body, "name"))
         await self.playground.stop_ingestion(_text(body, "reading"), thread_id=thread_id, author=author)
         return _json({})
 
@@ -171,7 +184,7 @@ class Api:
         """Handle a button of a question or an answer."""
         body = await _body(request)
         turn_id, action = request.path_params["turn_id"], request.path_params["action"]
-        author = page_user(_text(body, "name"))
+        author = _author(request, _text(body, "name"))
         playground = self.playground
         match action:
             case "stop":
@@ -205,7 +218,8 @@ class Api:
             await self.playground.history.ready()
         except Exception:
             log.exception("readiness check failed")
-            return PlainTextResponse(user_messages.NOT_READY, 503)
+            known = request.scope["parley.identity"] is not None
+            return PlainTextResponse(user_messages.NOT_READY if known else user_messages.NOT_READY_FOR_OUTSIDERS, 503)
         return PlainTextResponse("ok")
 
 
@@ -223,9 +237,9 @@ class _PageFiles(StaticFiles):
         return response
 
 
-def build_app(playground: Playground, config: PageConfig, *, hosts: tuple[str, ...]) -> Starlette:
-    """Return the ASGI application. ``hosts`` are the host names that requests may use."""
-    api = Api(playground, config)
+def build_app(playground: Playground, config: PageConfig, access: Access, *, hosts: tuple[str, ...]) -> Starlette:
+    """Return the ASGI application. ``hosts`` are the host names that requests may use without a sign-in."""
+    api = Api(playground, config, access)
     routes = [
         Route("/", api.index),
         Route("/api/state", api.state),
@@ -242,11 +256,23 @@ def build_app(playground: Playground, config: PageConfig, *, hosts: tuple[str, .
         Route("/healthz", api.health),
         Route("/readyz", api.ready),
         Mount("/static", _PageFiles(directory=STATIC)),
+        *SignInRoutes(access).routes(),
     ]
     body_limit = max(262_144, 8 * config.question_limit)
-    guard = Middleware(RequestGuard, hosts=hosts, body_limit=body_limit, upload_limit=config.upload_limit)
+    guard = Middleware(
+        RequestGuard,
+        hosts=hosts,
+        body_limit=body_limit,
+        upload_limit=config.upload_limit,
+        url=access.url,
+        has_sign_in=not access.is_open,
+    )
     handlers: dict[Any, Any] = {ParleyError: _parley_error, HTTPException: _http_error, Exception: _unexpected_error}
-    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+    sign_in = Middleware(SignInGuard, access=access)
+    app = Starlette(routes=routes, middleware=[guard, sign_in], exception_handlers=handlers)
+    # Such a redirect would name the host of the Host header, which a proxy may have rewritten.
+    app.router.redirect_slashes = False
+    return app
 
 
 # --- requests and responses
@@ -256,11 +282,23 @@ def _json(value: dict[str, Any], status: int = 200) -> JSONResponse:
     return JSONResponse(value, status, headers=_NO_STORE)
 
 
+def _identity(request: Request) -> Identity:
+    """Return who sent a request to a path that needs a sign-in."""
+    identity = request.scope["parley.identity"]
+    assert isinstance(identity, Identity)
+    return identity
+
+
+def _author(request: Request, chosen_name: str) -> Author:
+    """Return the author of a request. The chosen name is a label, and counts only if the sign-in gives no name."""
+    return _identity(request).author(chosen_name)
+
+
 async def _body(request: Request) -> dict[str, Any]:
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise HTTPException(415, user_messages.NOT_JSON)
     try:
-        value = json.loads(await request.body())
+        value = json_input.parse(await request.body())
     except (ValueError, ClientDisconnect):
         raise UsageError(user_messages.NOT_JSON) from None
     if not isinstance(value, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from bot import commands
 from bot.commands.base import Context, OnUpdate
 from bot.commands.services import Services
 from bot.config import Settings
+from bot.errors import ConfigError
 from bot.platforms.web import uvicorn_server
 from bot.platforms.web.api import PageConfig, build_app
 from bot.platforms.web.cross_process_events import CrossProcessPoller
@@ -18,6 +18,9 @@ from bot.platforms.web.event_hub import EventHub
 from bot.platforms.web.history import CHANNEL, StoreHistory
 from bot.platforms.web.playground import CommandRunner, DispatcherPort, Playground
 from bot.platforms.web.request_guard import allowed_hosts
+from bot.platforms.web.sign_in import access as sign_in
+from bot.platforms.web.sign_in import user_messages
+from bot.platforms.web.sign_in.access import Access
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Attachment, Author
 from knowledge import sample
@@ -28,7 +31,7 @@ RESUME_INTERVAL = 15.0
 """Seconds between two checks for orphaned turns, whose lease no process holds."""
 
 POLL_INTERVAL = 1.0
-"""Seconds between two reads of what other processes answer, while a page is open."""
+"""Seconds between two polls for questions that other processes answer, while a page is open."""
 
 OnBound = Callable[[str], None]
 """Receives the page's URL when the server accepts requests."""
@@ -56,7 +59,7 @@ def build_playground(dispatcher: DispatcherPort, services: Services) -> Playgrou
 
 
 def page_config(settings: Settings) -> PageConfig:
-    """Return the part of the settings that the page needs."""
+    """Return the configuration of the page, taken from the settings."""
     return PageConfig(
         questions=sample.questions(),
         writes=settings.has_model,
@@ -75,14 +78,20 @@ async def serve(
     ready: asyncio.Event | None = None,
     bound: OnBound | None = None,
 ) -> None:
-    """Serve the playground until cancelled. Port 0 takes any free port. Raises ConfigError if it cannot listen."""
+    """Serve the playground until cancelled. Port 0 takes any free port.
+
+    Raises ConfigError if it cannot listen, or if other people could reach it without a sign-in.
+    """
+    sign_in.require_sign_in(settings, host)
     playground = build_playground(dispatcher, services)
-    await run(playground, page_config(settings), host=host, port=port, ready=ready, bound=bound)
+    access = sign_in.build_access(settings)
+    await run(playground, page_config(settings), access, host=host, port=port, ready=ready, bound=bound)
 
 
 async def run(
     playground: Playground,
     config: PageConfig,
+    access: Access | None = None,
     *,
     host: str,
     port: int,
@@ -90,10 +99,13 @@ async def run(
     bound: OnBound | None = None,
     resume_interval: float = RESUME_INTERVAL,
 ) -> None:
-    """Serve one playground until cancelled."""
+    """Serve one playground until cancelled. Without ``access`` there is no sign-in."""
+    access = access or sign_in.open_access()
     sock = uvicorn_server.listen(host, port)
-    address = uvicorn_server.address(host, sock)
-    _warn_if_public(host)
+    if access.is_open and not sign_in.is_loopback(sock.getsockname()[0]):
+        sock.close()
+        raise ConfigError(user_messages.sign_in_needed(f"other machines can reach {host}"))
+    address = access.url.page() if access.url else uvicorn_server.address(host, sock)
 
     def on_started() -> None:
         if bound is not None:
@@ -106,7 +118,7 @@ async def run(
         asyncio.create_task(_poll_other_processes(playground)),
     ]
     try:
-        app = build_app(playground, config, hosts=allowed_hosts(host))
+        app = build_app(playground, config, access, hosts=allowed_hosts(host, access.url))
         await uvicorn_server.serve(app, sock, on_started=on_started, on_stop=playground.hub.close)
     finally:
         for task in background:
@@ -128,7 +140,7 @@ async def _resume_turns(playground: Playground, interval: float) -> None:
 
 
 async def _poll_other_processes(playground: Playground) -> None:
-    """Show what other processes answer, while a page is open."""
+    """Show questions and answers of other processes while a page is open."""
     poller = CrossProcessPoller(playground.hub, playground.history, playground.clock)
     while True:
         await asyncio.sleep(POLL_INTERVAL)
@@ -137,12 +149,3 @@ async def _poll_other_processes(playground: Playground) -> None:
                 await poller.poll()
         except Exception as error:
             log.warning("could not read what other processes answer: %s", error)
-
-
-def _warn_if_public(host: str) -> None:
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        log.warning("the playground has no sign-in: everyone who can reach %s acts as its admin", host)

@@ -27,7 +27,7 @@ them."""
 
 @dataclass(slots=True)
 class CrossProcessPoller:
-    """Adds to the hub what other processes have stored since the first poll."""
+    """Adds messages that other processes have stored since the first poll to the hub."""
 
     hub: EventHub
     history: History

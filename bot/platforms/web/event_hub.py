@@ -33,26 +33,39 @@ class EventHub:
         self._max_messages = max_messages
         self._events: deque[Event] = deque(maxlen=max_events)
         self._messages: dict[str, MessageView] = {}
+        self._private: dict[str, str] = {}
+        """For each private message, the author ID of the only person who sees it."""
         self._threads: dict[str, ThreadView] = {}
+        self._private_threads: dict[str, str] = {}
+        """For each private conversation, the author ID of the only person who sees it."""
         self._changed = asyncio.Event()
 
     # --- writing
 
-    def put_message(self, view: MessageView) -> None:
-        """Add or replace a message. Publishes only the changed blocks if nothing else changed."""
+    def put_message(self, view: MessageView, *, only_for: str = "") -> None:
+        """Add or replace a message. Publishes only the changed blocks if nothing else changed.
+
+        ``only_for`` is the author ID of the only person who sees it. Without it, a private message becomes public.
+        """
+        if self._private.get(view.id, "") != only_for:
+            self._messages.pop(view.id, None)
+            self._private.pop(view.id, None)
+        if only_for:
+            self._private[view.id] = only_for
         before = self._messages.get(view.id)
         self._messages[view.id] = view
         self._drop_oldest_final()
         if before == view:
             return
         if before is not None and replace(before, blocks=view.blocks) == view:
-            self._publish("patch", _patch(before, view))
+            self._publish("patch", _patch(before, view), only_for)
         else:
-            self._publish("message", asdict(view))
+            self._publish("message", asdict(view), only_for)
 
     def remove_message(self, message_id: str) -> None:
         """Remove a message. Does nothing if it is not stored here."""
         view = self._messages.pop(message_id, None)
+        self._private.pop(message_id, None)
         if view is not None:
             self._publish("gone", {"id": view.id, "thread": view.thread})
 
@@ -63,16 +76,24 @@ class EventHub:
         """
         message_ids = {f"q-{turn_id}", f"h-{turn_id}", *(view.id for view in self.messages_of_turn(turn_id))}
         self._threads.pop(thread_id, None)
+        self._private_threads.pop(thread_id, None)
         for message_id in sorted(message_ids):
             self._messages.pop(message_id, None)
             self._publish("gone", {"id": message_id, "thread": thread_id})
 
-    def bump_thread(self, thread: ThreadView) -> None:
-        """Move a conversation to the top of the list, or add it. An existing title stays."""
+    def bump_thread(self, thread: ThreadView, *, only_for: str = "") -> None:
+        """Move a conversation to the top of the list, or add it. An existing title stays.
+
+        ``only_for`` is the author ID of the only person who sees a new conversation. A public one stays public.
+        """
         existing = self._threads.pop(thread.id, None)
         thread = replace(thread, title=existing.title) if existing else thread
         self._threads[thread.id] = thread
-        self._publish("thread", asdict(thread))
+        if only_for and (existing is None or thread.id in self._private_threads):
+            self._private_threads[thread.id] = only_for
+        else:
+            self._private_threads.pop(thread.id, None)
+        self._publish("thread", asdict(thread), self._private_threads.get(thread.id, ""))
 
     def close(self) -> None:
         """End every stream."""
@@ -94,16 +115,23 @@ class EventHub:
         """Return the messages of a turn, oldest first."""
         return [view for view in self._messages.values() if view.turn == turn_id]
 
-    def messages_of_thread(self, thread_id: str) -> list[MessageView]:
-        """Return the messages of a conversation, oldest first."""
-        return [view for view in self._messages.values() if view.thread == thread_id]
+    def messages_of_thread(self, thread_id: str, viewer: str) -> list[MessageView]:
+        """Return the messages of a conversation that this person sees, oldest first."""
+        return [
+            view
+            for view in self._messages.values()
+            if view.thread == thread_id and self._private.get(view.id, viewer) == viewer
+        ]
 
-    def threads(self) -> list[ThreadView]:
-        """Return the conversations that this process has changed, latest first."""
-        return list(reversed(self._threads.values()))
+    def threads(self, viewer: str) -> list[ThreadView]:
+        """Return the conversations that this process has changed and this person sees, latest first."""
+        newest_first = reversed(self._threads.values())
+        return [view for view in newest_first if self._private_threads.get(view.id, viewer) == viewer]
 
-    async def follow(self, last_id: str | None, *, idle: float) -> AsyncIterator[Event | Literal["snapshot"] | None]:
-        """Yield every event after ``last_id`` as it happens, and None after ``idle`` seconds without one.
+    async def follow(
+        self, last_id: str | None, *, idle: float, viewer: str
+    ) -> AsyncIterator[Event | Literal["snapshot"] | None]:
+        """Yield every event for this person after ``last_id`` as it happens, and None after ``idle`` seconds without.
 
         Yields "snapshot" if earlier events are no longer available: the reader must read the complete state, and then
         continues with the events that follow.
@@ -111,7 +139,8 @@ class EventHub:
         self.open_streams += 1
         try:
             async for event in self._follow(last_id, idle):
-                yield event
+                if not isinstance(event, Event) or event.only_for in ("", viewer):
+                    yield event
         finally:
             self.open_streams -= 1
 
@@ -138,9 +167,14 @@ class EventHub:
     def _oldest_seq(self) -> int:
         return self._events[0].seq if self._events else self.seq + 1
 
-    def _publish(self, kind: Literal["message", "patch", "gone", "thread"], data: dict[str, Any]) -> None:
+    def _publish(
+        self,
+        kind: Literal["message", "patch", "gone", "thread"],
+        data: dict[str, Any],
+        only_for: str = "",
+    ) -> None:
         self.seq += 1
-        self._events.append(Event(self.seq, kind, data))
+        self._events.append(Event(self.seq, kind, data, only_for))
         self._wake_readers()
 
     def _wake_readers(self) -> None:
@@ -160,6 +194,7 @@ class EventHub:
             oldest = next((key for key, view in self._messages.items() if view.final), None)
             if oldest is not None:
                 del self._messages[oldest]
+                self._private.pop(oldest, None)
 
 
 def _patch(before: MessageView, after: MessageView) -> dict[str, Any]:

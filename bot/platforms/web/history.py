@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import text
 
+from bot.engine.display.output_filter import urls_in, visible
 from bot.platforms.web import render, user_messages
 from bot.platforms.web.json_views import MessageView, ThreadView, iso_timestamp
 from bot.store import threads as stored_threads
@@ -118,20 +119,26 @@ def _actions(row: MessageRow) -> tuple[Action, ...]:
     return ("sources", *ANSWER_ACTIONS) if row.citations else ANSWER_ACTIONS
 
 
+def _answer_blocks(row: MessageRow) -> tuple[str, ...]:
+    """Return the HTML of a stored answer. It is stored as the model wrote it, so it is sanitized again."""
+    source_numbers = frozenset(citation.n for citation in row.citations)
+    cited = urls_in(*(citation.quote for citation in row.citations), *(citation.source for citation in row.citations))
+    return render.blocks(row.text, source_numbers, links=row.links | cited)
+
+
 def _stored_view(thread_id: str, row: MessageRow) -> MessageView:
     is_answer = row.role == "assistant"
-    source_numbers = frozenset(citation.n for citation in row.citations)
     return MessageView(
         id=f"{'h' if is_answer else 'q'}-{row.turn_id}",
         thread=thread_id,
         role=row.role,
         author="Parley" if is_answer else row.author,
         at=iso_timestamp(row.created_at),
-        blocks=render.blocks(row.text, source_numbers) if is_answer else render.plain(row.text),
+        blocks=_answer_blocks(row) if is_answer else render.plain(row.text),
         turn=row.turn_id,
         final=row.state not in OPEN_STATES,
         failed=is_answer and row.state in _FAILED_STATES,
         sources=tuple(render.source(citation) for citation in row.citations),
-        notes=row.notes,
+        notes=tuple(map(visible, row.notes)),
         actions=_actions(row) if is_answer and row.state not in OPEN_STATES else (),
     )

@@ -75,8 +75,12 @@ class ThreadView:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change that open pages receive. ``seq`` starts at 1 and grows by one with each event."""
+    """A change that open pages receive. ``seq`` starts at 1 and grows by one with each event.
+
+    ``only_for`` is the author ID of the only person who receives it; empty means everybody.
+    """
 
     seq: int
     kind: Literal["message", "patch", "gone", "thread"]
     data: dict[str, Any] = field(default_factory=dict)
+    only_for: str = ""

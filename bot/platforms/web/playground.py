@@ -30,10 +30,8 @@ from knowledge.errors import KnowledgeError
 
 log = logging.getLogger(__name__)
 
-USER_ID = "you"
 MAX_COMMAND_FILES = 20
 MAX_ATTACHMENTS = 8
-MAX_NAME_CHARS = 40
 MAX_TITLE_CHARS = 80
 MAX_REASON_CHARS = 1000
 
@@ -75,11 +73,6 @@ class CommandRunner:
     available: Sequence[Command]
     run: Callable[[str, str, Context], Awaitable[Reply]]
     context: ContextFactory
-
-
-def page_user(name: str) -> Author:
-    """Return the page's user under the name they entered. The page has one user, who is an admin."""
-    return Author(USER_ID, " ".join(name.split())[:MAX_NAME_CHARS] or "You", is_admin=True)
 
 
 async def _ignore_progress(_: str, /, stop: str = "") -> None:
@@ -244,21 +237,39 @@ class Playground:
         at = iso_timestamp(self.clock())
         key = secrets.token_hex(8)
         line = " ".join([f"/{name}", *(attachment.name for attachment in attachments), args]).strip()
-        self.hub.bump_thread(ThreadView(thread_id, _title(line), at))
-        self.hub.put_message(MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line)))
+        thread = ThreadView(thread_id, _title(line), at)
+        question = MessageView(f"q-{key}", thread_id, "user", author.name, at, render.plain(line))
         reply = MessageView(f"c-{key}", thread_id, "command", "Parley", at, final=False)
-        self.hub.put_message(replace(reply, notes=(user_messages.WORKING,)))
-        self._run_in_background(self._run_with_progress(name, args, reply, author, attachments))
+        self.hub.bump_thread(thread, only_for=author.id)
+        self.hub.put_message(question, only_for=author.id)
+        self.hub.put_message(replace(reply, notes=(user_messages.WORKING,)), only_for=author.id)
+        self._run_in_background(self._run_with_progress(name, args, thread, question, reply, author, attachments))
         return reply.id
 
     async def _run_with_progress(
-        self, name: str, args: str, reply: MessageView, author: Author, attachments: tuple[Attachment, ...]
+        self,
+        name: str,
+        args: str,
+        thread: ThreadView,
+        question: MessageView,
+        reply: MessageView,
+        author: Author,
+        attachments: tuple[Attachment, ...],
     ) -> None:
+        """Run a command for the asker. The others see the command and its reply only if the reply is public."""
+
         async def update(text: str, /, stop: str = "") -> None:
-            self.hub.put_message(replace(reply, notes=(text,), reading=stop, actions=("stop",) if stop else ()))
+            view = replace(reply, notes=(text,), reading=stop, actions=("stop",) if stop else ())
+            self.hub.put_message(view, only_for=author.id)
 
         context = self.commands.context(thread_id=reply.thread, author=author, attachments=attachments, update=update)
-        self.hub.put_message(await self._run_command(name, args, reply, context))
+        result = await self._run_command(name, args, reply, context)
+        if result.private or result.failed:
+            self.hub.put_message(result, only_for=author.id)
+        else:
+            self.hub.bump_thread(thread)
+            self.hub.put_message(question)
+            self.hub.put_message(result)
 
     async def command_panel(self, name: str, turn_id: str, *, thread_id: str, author: Author) -> MessageView:
         """Run the command ``why`` or ``sources`` for an answer and return its reply, for the panel under the answer."""
@@ -282,7 +293,9 @@ class Playground:
             log.exception("command %s failed, trace ID %s", name, trace)
             text = user_messages.UNEXPECTED_ERROR.format(trace=trace)
             return replace(reply, blocks=render.blocks(text), final=True, failed=True)
-        blocks = render.blocks(result.text) + ((render.table(result.table),) if result.table else ())
+        blocks = render.blocks(result.text, links=result.links) + (
+            (render.table(result.table),) if result.table else ()
+        )
         file = self._keep_command_file(result.file) if result.file else None
         return replace(reply, blocks=blocks, final=True, private=result.private, file=file)
 
@@ -298,7 +311,7 @@ class Playground:
         while len(self._command_files) > MAX_COMMAND_FILES:
             self._command_files.popitem(last=False)
         image = file.content_type in ("image/png", "image/jpeg")
-        return FileView(file.name, f"/api/files/{key}", image)
+        return FileView(file.name, f"api/files/{key}", image)
 
     # --- background tasks
 

@@ -1,6 +1,7 @@
 """Renders Markdown to safe HTML, and converts the engine's values to the page's JSON views.
 
-HTML in the Markdown is shown as text, an image is shown as its description, and only http, https and mailto links stay.
+Markdown is sanitized first. Then the allow-list is enforced again on the parsed document, so that no disagreement with
+the output filter can produce a link. HTML in the Markdown is shown as text, and an image as its description.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.common.normalize_url import normalizeLink
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from bot.commands.base import Cell, Table
 from bot.engine.display.citation_links import link
+from bot.engine.display.output_filter import sanitize, visible
+from bot.engine.display.urls import permitted
+from bot.engine.markdown import commonmark
 from bot.platforms.web import user_messages
 from bot.platforms.web.json_views import MessageView, SourceView
 from bot.types.display import Citation, Part
@@ -33,7 +38,7 @@ _LINK_SCHEMES = ("http", "https", "mailto")
 
 
 class _Renderer(RendererHTML):
-    """Renders tables that scroll and need no inline styles, links without a referrer, and no images."""
+    """Renders scrollable tables without inline styles, and links without a referrer. Omits images."""
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="scroll"><table>\n'
@@ -48,7 +53,7 @@ class _Renderer(RendererHTML):
         return _cell_open("td", tokens[idx])
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        href = html.escape(str(tokens[idx].attrGet("href") or ""))
+        href = html.escape(normalizeLink(str(tokens[idx].attrGet("href") or "")))
         return f'<a href="{href}" target="_blank" rel="noopener noreferrer nofollow">'
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
@@ -66,38 +71,64 @@ def _cell_open(tag: str, token: Token) -> str:
     return f'<{tag} class="{align[1]}">' if align else f"<{tag}>"
 
 
-def _is_safe_link(url: str) -> bool:
+def _is_safe_link(url: str, links: frozenset[str]) -> bool:
+    """Return whether the page may link a target: it is in ``links``, with a scheme that only opens a page or a mail."""
     try:
-        return urlsplit(url.strip()).scheme.lower() in _LINK_SCHEMES
+        return urlsplit(url).scheme.lower() in _LINK_SCHEMES and permitted(url, links)
     except ValueError:
         return False
 
 
 @lru_cache(1)
 def _markdown() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
-    markdown.enable(["table", "strikethrough"])
-    markdown.validateLink = _is_safe_link  # type: ignore[method-assign]
-    return markdown
+    return commonmark.parser(_Renderer)
 
 
-def blocks(text: str, source_numbers: frozenset[int] = frozenset(), *, pending: bool = False) -> tuple[str, ...]:
+def blocks(
+    text: str,
+    source_numbers: frozenset[int] = frozenset(),
+    *,
+    pending: bool = False,
+    links: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:
     """Return the HTML of each top-level block. A marker ``[n]`` becomes a button if ``n`` is in ``source_numbers``.
 
-    ``pending`` is True while the sources are not known yet: then every marker is shown as an inactive citation.
+    ``pending`` is True while the sources are not known yet: then every marker is shown as an inactive citation. Only
+    addresses in ``links`` become links (see ``urls_in``).
     """
     markdown = _markdown()
     env: dict[str, Any] = {}
-    tokens = markdown.parse(text, env)
+    tokens = markdown.parse(sanitize(text, links), env)
     rendered: list[str] = []
     start = 0
     for position, token in enumerate(tokens):
         if token.children:
-            token.children = _with_citations(token.children, source_numbers, pending)
+            token.children = _with_citations(_without_other_links(token.children, links), source_numbers, pending)
         if token.level == 0 and token.nesting <= 0:
             rendered.append(markdown.renderer.render(tokens[start : position + 1], markdown.options, env).strip())
             start = position + 1
     return tuple(rendered)
+
+
+def _without_other_links(children: Sequence[Token], links: frozenset[str]) -> list[Token]:
+    """Replace links that are not allowed by their labels, followed by their targets as code."""
+    result: list[Token] = []
+    dropped: list[str] = []
+    """The targets of the links that are open, an empty string for an allowed one."""
+    for token in children:
+        if token.type == "link_open":
+            target = str(token.attrGet("href") or "")
+            dropped.append("" if _is_safe_link(target, links) else target or "-")
+            if not dropped[-1]:
+                result.append(token)
+        elif token.type == "link_close" and dropped:
+            if target := dropped.pop():
+                result += [Token("text", "", 0, content=" "), Token("code_inline", "code", 0, content=target)]
+            else:
+                result.append(token)
+        else:
+            result.append(token)
+    return result
 
 
 def _with_citations(children: Sequence[Token], source_numbers: frozenset[int], pending: bool) -> list[Token]:
@@ -121,7 +152,7 @@ def _with_citations(children: Sequence[Token], source_numbers: frozenset[int], p
 
 def plain(text: str) -> tuple[str, ...]:
     """Return the HTML of a text that is shown exactly as the user typed it."""
-    return (f'<p class="plain">{html.escape(text)}</p>',)
+    return (f'<p class="plain">{html.escape(visible(text))}</p>',)
 
 
 def table(value: Table) -> str:
@@ -137,7 +168,7 @@ def table(value: Table) -> str:
 
 
 def _cell(tag: str, text: str, right: bool) -> str:
-    escaped = html.escape(text)
+    escaped = html.escape(visible(text))
     if _UUID.fullmatch(text):
         return f'<{tag}><code class="id" title="{escaped}">{escaped}</code></{tag}>'
     classes = [name for name, applies in (("right", right), ("short", len(text) <= _ONE_LINE_CHARS)) if applies]
@@ -163,10 +194,10 @@ def source(citation: Citation) -> SourceView:
     """Return the view of a citation."""
     return SourceView(
         n=citation.n,
-        title=citation.title or citation.source,
-        quote=citation.quote,
-        source=citation.source,
-        heading=citation.heading,
+        title=visible(citation.title or citation.source),
+        quote=visible(citation.quote),
+        source=visible(citation.source),
+        heading=tuple(map(visible, citation.heading)),
         page=citation.page,
         url=link(citation),
     )
@@ -180,10 +211,15 @@ def reply(ref: str, part: Part, *, thread: str, at: str, source_numbers: frozens
         role="assistant",
         author="Parley",
         at=at,
-        blocks=blocks(part.text, source_numbers | {citation.n for citation in part.sources}, pending=not part.final),
+        blocks=blocks(
+            part.text,
+            source_numbers | {citation.n for citation in part.sources},
+            pending=not part.final,
+            links=part.links,
+        ),
         turn=part.turn_id,
         final=part.final,
         sources=tuple(source(citation) for citation in part.sources),
-        notes=part.notes,
+        notes=tuple(map(visible, part.notes)),
         actions=part.actions,
     )

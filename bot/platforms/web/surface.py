@@ -18,7 +18,7 @@ LIMITS = Limits(message_chars=16_000, edit_interval=0.15, here_only=True)
 
 
 class WebSurface:
-    """The reply of one turn. References survive a restart: editing a message that the hub lost shows it again."""
+    """The reply of one turn. References stay valid after a restart: editing a message restores it in the hub."""
 
     limits = LIMITS
 

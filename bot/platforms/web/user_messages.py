@@ -6,6 +6,10 @@ from bot.types.turns import TurnState
 
 HOST = "This page is only available at {allowed}. Open it under one of these addresses."
 ORIGIN = "This request did not come from the playground page, so it was refused. Reload the page and try again."
+FORWARDED = (
+    "A proxy forwarded this request, but the page has no sign-in. Set PARLEY_WEB_URL and a sign-in, such as "
+    "PARLEY_WEB_TOKEN; see docs/web-access.md."
+)
 TOO_LARGE = "That is larger than {limit}. Send less, or raise PARLEY_MAX_FILE_MB for files."
 NOT_JSON = "The server could not read this request. Reload the page and try again."
 NO_SUCH_ACTION = "There is no such button. Reload the page."
@@ -16,6 +20,7 @@ ATTACHMENT_EXPIRED = "A file attached to your question is no longer available. R
 ATTACHMENT_UNREADABLE = "it is no longer available; attach it again"
 TOO_MANY_FILES = "You can attach at most {most} files to a question. Remove some of them."
 UNEXPECTED_ERROR = "Something went wrong. Try again. The log has the details under trace ID {trace}."
+NOT_READY_FOR_OUTSIDERS = "not ready"
 NOT_READY = "The database is not reachable. Start it, or correct DATABASE_URL."
 WORKING = "Working on it…"
 EMPTY_TABLE = "nothing yet"
@@ -35,6 +40,11 @@ _NO_REPLY: dict[TurnState, str] = {
     "refused": "This question was not answered.",
     "done": "There is no answer to show. Ask again.",
 }
+
+
+def origin(address: str) -> str:
+    """Return the refusal of a request from another site, if the page has a public address."""
+    return f"This request did not come from the page at {address}, so it was refused. Open {address} and try again."
 
 
 def no_reply(state: TurnState, refusal: str | None) -> str:

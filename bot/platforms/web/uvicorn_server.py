@@ -86,6 +86,8 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        # uvicorn would believe X-Forwarded-For from 127.0.0.1. TrustedProxies decides whom to believe.
+        proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
     server = _Server(config, on_started)

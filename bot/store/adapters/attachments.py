@@ -9,7 +9,7 @@ from bot.types.turns import Turn
 
 
 class PostgresAttachments:
-    """Keeps what was read of files and of the thread above a question."""
+    """Stores the text read from files and from the thread above a question."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions

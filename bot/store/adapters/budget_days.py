@@ -1,7 +1,7 @@
-"""Works out on whose day, and on which day, a turn's tokens count, and builds the statements that settle them.
+"""Determines the accounts and the day that a turn's tokens count against, and builds the statements that settle them.
 
-A tenant's day is one row that each of its turns locks, acceptances included. So whatever locks it is sent together with
-its commit: a process that is slow, paused or dying holds up nobody.
+A tenant's day is one row that each of its turns and acceptances locks. So a statement that locks it is always sent
+together with its commit, and a slow, paused or dying process cannot block the others.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Today:
         return datetime.combine(self.date + timedelta(days=1), time.min, self.zone)
 
     def state(self, account: Account) -> BudgetState:
-        """Return the account as the engine sees it."""
+        """Return the account as the engine's BudgetState."""
         return BudgetState(account.used, account.reserved, account.cap, self.end, account.owner)
 
 
 class BudgetDays:
-    """Finds the accounts that a turn counts on. Tenants without their own time zone use the operator's."""
+    """Finds the accounts that a turn counts against. Tenants without their own time zone use the operator's."""
 
     def __init__(self, database: Database, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -75,13 +75,13 @@ class BudgetDays:
         return Owners(tenant_id, user_id, role, channel_id, day, defaults)
 
     async def over_budget(self, today: Today, owners: Owners, more: int) -> OverBudget:
-        """Return the refusal for the first account without room for ``more`` tokens, else for the fullest one."""
+        """Return the error for the first account that lacks ``more`` tokens, else for the one with the fewest left."""
         ((row,),) = await self._database.flush(owners.tenant_id, budget_reservations.read(owners))
         accounts = budget_reservations.accounts(row)
         full = [one for one in accounts if one.used + one.reserved + more > one.cap]
         state = today.state(full[0] if full else min(accounts, key=lambda one: one.cap - one.used - one.reserved))
         return OverBudget(
-            "Too little is left of today's token budget.",
+            "Too few tokens are left in today's token budget.",
             used=state.used,
             limit=state.limit,
             resets_at=state.resets_at,
@@ -91,7 +91,7 @@ class BudgetDays:
     async def settling(
         self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None
     ) -> tuple[Statement, ...]:
-        """Return the statements that settle calls: count them on the days, release the reservation, record them."""
+        """Return the statements that settle calls: count their tokens, release the reservation, record the calls."""
         _, owners = await self.owners_of(turn)
         owners = replace(owners, day=reservation.day) if reservation else owners
         ids, rows = ledger.settled(turn.thread, user_id=turn.author.id, turn_id=turn.id, day=owners.day, calls=calls)

@@ -49,7 +49,7 @@ class PostgresBudgets:
     # --- reservations
 
     async def reserve(self, turn: Turn, tokens: int) -> Reservation:
-        """See the port. If cancelled, nothing stays reserved, whether or not it was by then."""
+        """See the port. If the task is cancelled, a reservation that was already made is released."""
         today, owners = await self._days.owners_of(turn)
         made = Reservation(uuid.uuid4().hex, tokens, today.date)
 

@@ -15,7 +15,7 @@ from bot.types.turns import Turn, TurnRecord
 
 
 class PostgresConversation:
-    """Reads and extends what a thread remembers."""
+    """Reads a thread's history and appends to its summary."""
 
     def __init__(self, transactions: Transactions, days: BudgetDays) -> None:
         self._transactions = transactions

@@ -15,12 +15,17 @@ from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
 
 ACCEPT_RETRY_SECONDS = 1.0
-"""How long an acceptance is retried: a connection may have broken since its last use. The platform waits only 3 s."""
+"""Seconds for which an acceptance is retried, since a connection may have broken after its last use.
+
+The platform waits only 3 s.
+"""
 
 
 class PostgresInbox:
-    """``holder`` returns the number under which this process may hold turns; ``expected`` the tokens to reserve for a
-    question of so many tokens, 0 for none."""
+    """Stores questions and their turns. ``holder`` returns the number under which this process may hold turns.
+
+    ``expected`` takes the length of a question in tokens and returns the tokens to reserve for it, 0 for none.
+    """
 
     def __init__(
         self,
@@ -96,7 +101,7 @@ class PostgresInbox:
         return queued
 
     async def _reserve_again(self, turn: Turn, tokens: int) -> None:
-        """Release what is held for the turn, and reserve what a question of so many tokens will likely use."""
+        """Release the turn's reservation, and reserve the tokens that the edited question will likely use."""
         _, owners = await self._days.owners_of(turn)
         need, reservation_id = self._expected(tokens), uuid.uuid4().hex
         release = budget_reservations.release(owners.tenant_id, turn.id)

@@ -20,7 +20,7 @@ from bot.types.usage import Call, Reservation
 
 
 class PostgresLeases:
-    """``holder`` returns the number under which this process may hold turns."""
+    """Leases turns and stores how they end. ``holder`` returns the number under which this process may hold turns."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class PostgresLeases:
         return lease
 
     async def _settle_interrupted(self, turn: Turn) -> None:
-        """Settle what an earlier attempt at the turn still holds and had under way."""
+        """Settle the reservation and the open calls of an earlier attempt at the turn."""
         tenant_id = turn.thread.tenant_id
 
         async def once(work: Work, _: bool) -> None:
@@ -90,7 +90,7 @@ class PostgresLeases:
         cache_key: str | None,
         cache_note: CacheNote = NO_CACHE_NOTE,
     ) -> None:
-        """See the port. The days are locked last, after the turn and its thread, as in an acceptance."""
+        """See the port. Locks the turn and its thread first and the days last, in the same order as an acceptance."""
         tenant_id = turn.thread.tenant_id
         written = self._written(turn, outcome, cache_key, cache_note)
         settled = await self._days.settling(turn, outcome.calls, reservation)
@@ -109,7 +109,7 @@ class PostgresLeases:
             raise
 
     def _written(self, turn: Turn, outcome: Outcome, cache_key: str | None, cache_note: CacheNote) -> list[Statement]:
-        """Return what an outcome stores beside the turn itself, and the notices about its end."""
+        """Return the statements that append the answer to its thread, cache it, and notify about the turn's end."""
         statements = []
         if outcome.answer:
             tokens = self._count_tokens(outcome.answer)

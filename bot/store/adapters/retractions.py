@@ -13,7 +13,10 @@ from bot.types.turns import Turn
 
 
 class PostgresRetractions:
-    """``holder`` returns the number under which this process may hold turns."""
+    """Deletes questions and tracks their replies.
+
+    ``holder`` returns the number under which this process may hold turns.
+    """
 
     def __init__(self, transactions: Transactions, *, holder: Callable[[], int | None]) -> None:
         self._transactions = transactions

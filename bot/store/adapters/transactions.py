@@ -1,4 +1,4 @@
-"""Runs transactions of one tenant, and retries them while the database is away."""
+"""Runs transactions of one tenant, and retries them while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from bot.store.session import Database
 Result = TypeVar("Result")
 
 RETRY_SECONDS = 30.0
-"""How long a running turn waits for a database that is away."""
+"""Seconds for which a running turn waits for an unavailable database."""
 
 
 class Transactions:
-    """Retries for ``retry_seconds``, for what a running turn needs. Raises StoreAway after that.
+    """Runs the transactions of running turns. Retries for ``retry_seconds``, then raises StoreAway.
 
-    ``work`` is told whether it runs again: its first transaction may have been committed although the reply was lost.
+    ``work`` gets True if it is a retry, because an earlier attempt may have been committed although its confirmation
+    was lost.
     """
 
     def __init__(self, database: Database, retry_seconds: float = RETRY_SECONDS) -> None:

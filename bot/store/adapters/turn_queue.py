@@ -14,7 +14,9 @@ from bot.types.turns import Notice, Turn
 
 
 class PostgresTurnQueue:
-    """``holder`` returns the number under which this process may hold turns, None while it may not.
+    """Claims queued turns.
+
+    ``holder`` returns the number under which this process may hold turns, None while it may not.
 
     A process counts as dead ``settling`` seconds after its connection ended.
     """
@@ -38,7 +40,7 @@ class PostgresTurnQueue:
         return [turn for turn in claimed if turn is not None]
 
     async def _claim(self, found: turn_queue.Ready) -> Turn | None:
-        """Hold the turn for this process if it waits. Return None if another process was faster."""
+        """Hold the turn for this process if the turn is queued. Return None if another process was faster."""
         async with self._database.tenant(found.tenant_id) as session:
             turn = await turns.get(session, tenant_id=found.tenant_id, turn_id=found.turn_id)
             if turn is None or found.running or self._holder() is None:
@@ -78,7 +80,7 @@ class PostgresTurnQueue:
     async def mark_serving(self, platform: Platform) -> None:
         holder = self._holder()
         if holder is None:
-            raise StoreAway("the connection for notifications is down")
+            raise StoreAway("the connection for notifications is broken")
         async with self._database.queue() as session:
             await processes.mark_serving(session, process_id=holder, platform=platform)
 

@@ -25,16 +25,16 @@ SELECT turn_id, answer, citations, created_at, question, evidence,
        {validity.CURRENT} AS current, {validity.INTACT} AS intact
 FROM answers WHERE tenant_id = %(tenant)s AND key = %(key)s AND expires_at > now()
 """  # noqa: S608
-"""The unexpired answer under a key, and whether it still holds."""
+"""Finds the unexpired answer under a key, and whether it is still valid."""
 
 
 def lookup(*, tenant_id: str, key: str) -> Statement:
-    """Read the row that ``found`` takes."""
+    """Return the statement whose row ``found`` takes."""
     return Statement(_LOOKUP, {"tenant": tenant_id, "key": key})
 
 
 def found(rows: Sequence[Any]) -> CachedAnswer | None:
-    """Return the answer cached under a key, unless it has expired."""
+    """Return the cached answer in the row, or None if there is none."""
     return next((validity.cached(row) for row in rows), None)
 
 
@@ -46,7 +46,7 @@ WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND evidence = %(evidence)s 
 
 
 def standing(*, tenant_id: str, turn_id: str, evidence: str, version: int) -> Statement:
-    """Record that the answer a turn stored still holds in a later version of the knowledge."""
+    """Record that the cached answer of a turn is still valid for a later version of the knowledge."""
     given = {"tenant": tenant_id, "turn": uuid.UUID(turn_id), "evidence": evidence, "version": version}
     return Statement(_STANDS, given)
 
@@ -77,7 +77,7 @@ def keeping(
     ttl: timedelta,
     keeping: CacheNote = NO_CACHE_NOTE,
 ) -> Statement:
-    """Cache an answer for ``ttl`` with what it rests on. A later answer replaces it."""
+    """Cache an answer for ``ttl`` with its evidence. A later answer under the same key replaces it."""
     return Statement(
         _KEEP,
         {

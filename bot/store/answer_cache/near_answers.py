@@ -1,4 +1,4 @@
-"""Finds similar answers on PostgreSQL. The question's vector is the one that its search needs anyway."""
+"""Finds similar answers on PostgreSQL. Uses the vector of the question that the search needs as well."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from knowledge.errors import KnowledgeError
 log = logging.getLogger(__name__)
 
 FLIGHT = timedelta(seconds=60)
-"""How long turns wait for another that answers the same question: a dead process answers nothing."""
+"""How long turns wait for another turn that answers the same question. The limit is for turns whose process died."""
 MOST_KEPT = 256
 
 
@@ -33,7 +33,7 @@ class PostgresSimilarAnswers:
         try:
             vector = await self._encode(turn.question)
         except KnowledgeError as error:
-            log.warning("turn %s: no answers by other words: %s", turn.id, error)
+            log.warning("turn %s: similar cached answers could not be searched: %s", turn.id, error)
             return ()
         self._remember(turn.id, vector)
         tenant_id = turn.thread.tenant_id

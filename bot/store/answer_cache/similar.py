@@ -1,4 +1,6 @@
-"""Finds cached answers by the meaning of their question, judges their hits, and lets one turn answer for several."""
+"""Finds cached answers by the meaning of their question, records verdicts on hits, and lets one turn answer for
+several.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ from bot.types.answer_cache import CachedAnswer
 from bot.types.conversation import ThreadKey
 
 CANDIDATES = 8
-"""Entries that are compared word by word."""
+"""Maximum number of entries whose questions are compared word by word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A cached answer on the same ground: its question, and the cosine of the two questions."""
+    """A cached answer in the same context: its question, and the cosine of the two questions."""
 
     key: str
     question: str
@@ -55,7 +57,7 @@ async def describe(
 async def nearest(
     session: AsyncSession, *, tenant_id: str, ground: str, model: str, vector: Sequence[float]
 ) -> list[Entry]:
-    """Return the closest unexpired entries of the ground, closest first."""
+    """Return the most similar unexpired entries in the same context, most similar first."""
     distance = answers.c.vector.cosine_distance(HalfVector(list(vector)))
     rows = await session.execute(
         select(
@@ -152,7 +154,7 @@ async def reject_earlier(session: AsyncSession, *, thread: ThreadKey, question: 
 
 
 async def claim_question(session: AsyncSession, *, tenant_id: str, key: str, turn_id: str, most: timedelta) -> bool:
-    """Return whether this turn is the one that answers the question now, for ``most`` at the longest."""
+    """Return whether this turn is the one that answers the question now. The claim expires after ``most``."""
     values = {"turn_id": uuid.UUID(turn_id), "until": func.now() + most}
     taken = await session.execute(
         insert(answer_flights)
@@ -168,7 +170,7 @@ async def claim_question(session: AsyncSession, *, tenant_id: str, key: str, tur
 
 
 def landing(*, tenant_id: str, turn_id: str) -> Statement:
-    """Wake the turns that wait for this turn's answer, however it ended."""
+    """Notify the turns that wait for this turn's answer that it has ended."""
     return Statement(_LAND, {"tenant": tenant_id, "turn": uuid.UUID(turn_id)})
 
 
@@ -177,7 +179,7 @@ _LAND = "DELETE FROM answer_flights WHERE tenant_id = %(tenant)s AND turn_id = %
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Hits by meaning since a moment, and how many judged ones were wrong: by people and by the shadow sample."""
+    """Counts of hits by meaning since a moment, and of wrong hits as judged by people and by the shadow sample."""
 
     hits: int
     judged: int

@@ -1,4 +1,4 @@
-"""Decides in SQL whether a cached answer still holds, and reads its row."""
+"""Decides in SQL whether a cached answer is still valid, and reads its row."""
 
 from __future__ import annotations
 

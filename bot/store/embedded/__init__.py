@@ -1,1 +1,1 @@
-"""The embedded PostgreSQL server: binaries, data folder, life of the server, and its roles and passwords."""
+"""The embedded PostgreSQL server: its programs, data folder, start and stop, roles and passwords."""

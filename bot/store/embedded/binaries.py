@@ -24,7 +24,7 @@ TRAVERSAL = ("dac_read_search", "dac_override")
 
 
 def directory() -> Path:
-    """Return the folder with PostgreSQL's programs, without importing the package that brings them."""
+    """Return the folder with PostgreSQL's programs, without importing the package that contains them."""
     found = importlib.util.find_spec(PACKAGE)
     folder = Path(next(iter(found.submodule_search_locations or ()), "")) if found else Path()
     programs = folder / f"pginstall{VERSION}" / "bin"
@@ -66,7 +66,7 @@ class Account:
     def popen(
         self, command: Sequence[str | Path], *, reaches: Sequence[Path], **options: Any
     ) -> subprocess.Popen[bytes]:
-        """Start a program as this user. ``reaches`` are the folders that it has to enter."""
+        """Start a program as this user. ``reaches`` are the folders that the program must be able to enter."""
         words = [str(word) for word in command]
         if self.switch and not all(_is_open(path) for path in reaches):
             words = [*self._with_traversal(reaches), *words]
@@ -76,7 +76,7 @@ class Account:
         return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, **options)  # noqa: S603
 
     def _with_traversal(self, reaches: Sequence[Path]) -> list[str]:
-        """Return the prefix that runs a program as this user, but able to enter any folder."""
+        """Return the command prefix that runs a program as this user with the capability to enter any folder."""
         setpriv = shutil.which("setpriv")
         allowed = _bounding_capabilities()
         capability = next(

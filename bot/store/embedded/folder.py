@@ -64,7 +64,7 @@ class DataFolder:
 
     @contextmanager
     def starting_or_stopping(self) -> Iterator[None]:
-        """Keep other processes from starting or stopping the server meanwhile."""
+        """Keep other processes from starting or stopping the server while the body runs."""
         with self._locked("postgres.lock", fcntl.LOCK_EX):
             yield
 
@@ -78,7 +78,10 @@ class DataFolder:
             os.close(descriptor)
 
     def join(self) -> int:
-        """Count this process as a user of the server. The kernel ends that when the descriptor is closed or it dies."""
+        """Count this process as a user of the server.
+
+        The kernel ends this when the descriptor is closed or the process dies.
+        """
         descriptor = _open_lock(self.home / "postgres.users")
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         return descriptor
@@ -96,7 +99,7 @@ class DataFolder:
     def socket_directory(self, uid: int, gid: int) -> Path:
         """Return the folder for the server's socket: the cluster's own, or a private one if that path does not work.
 
-        A private folder is below the system's temporary folder, with a name that follows from the data folder.
+        A private folder is below the system's temporary folder, with a name derived from the data folder.
         """
         path = str(self.cluster)
         if _PLAIN_PATH.fullmatch(path) and len(f"{path}/{SOCKET_NAME}".encode()) <= MAX_SOCKET_PATH:

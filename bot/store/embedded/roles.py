@@ -1,7 +1,7 @@
 """Sets up the embedded server's roles, passwords and database, and builds the URLs that connect to it.
 
-The application connects as ``parley``, which owns its database and is no superuser. Every connection needs a password;
-the passwords stand in a file that only the owner of the data folder can read.
+The application connects as ``parley``, which owns its database and is not a superuser. Every connection needs a
+password; the passwords are in a file that only the owner of the data folder can read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bot.store.pipelined_transactions import APP_ROLE
 ADMIN, APPLICATION, DATABASE = "postgres", "parley", "parley"
 
 OPEN_TO_OWNER = "local all all trust\n"
-"""Access to a cluster without passwords yet: its socket is in a folder that only its owner can enter."""
+"""Access rules of a cluster that has no passwords yet. Its socket is in a folder that only its owner can enter."""
 PASSWORDS_ONLY = "# Managed by Parley: every connection needs a password.\nlocal all all scram-sha-256\n"
 
 _ADOPT = """
@@ -57,7 +57,7 @@ BEGIN
     END LOOP;
 END $$
 """
-"""Gives everything that an earlier version created as superuser to the application's role, extensions excepted."""
+"""Makes the application's role the owner of what an earlier version created as superuser, except extensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,9 @@ def _passwords(folder: DataFolder) -> dict[str, str]:
     except FileNotFoundError:
         pass
     except ValueError as error:
-        raise ConfigError(f"{folder.passwords} is no JSON. Restore it from a backup of the data folder.") from error
+        raise ConfigError(
+            f"{folder.passwords} is not valid JSON. Restore it from a backup of the data folder."
+        ) from error
     made = {role: secrets.token_urlsafe(24) for role in (ADMIN, APPLICATION)}
     fresh = folder.passwords.with_suffix(".new")
     fresh.unlink(missing_ok=True)
@@ -140,7 +142,7 @@ def _passwords(folder: DataFolder) -> dict[str, str]:
 
 
 def _write_like(path: Path, text: str) -> None:
-    """Replace a file of the cluster in one step, with the owner that it has."""
+    """Replace a file of the cluster atomically and keep its owner."""
     known, fresh = path.stat(), path.with_suffix(".new")
     fresh.write_text(text)
     fresh.chmod(0o600)

@@ -33,7 +33,7 @@ WATCH_SECONDS = 1.0
 """Seconds between two checks whether the server still runs."""
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
-"""Servers that this process started, by process id: only their parent can tell that they ended."""
+"""Servers that this process started, by process id. Only the parent process can collect their exit status."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class EmbeddedServer:
         return True
 
     async def watch(self) -> None:
-        """Start the server again at once whenever it dies, until cancelled."""
+        """Restart the server whenever it dies, until cancelled."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
@@ -79,7 +79,7 @@ class EmbeddedServer:
         _stop(self.folder.cluster, signal.SIGQUIT)
 
     def release(self) -> None:
-        """Stop using the server; the last process that does stops it."""
+        """Stop using the server. The last process that uses it stops it."""
         if self._membership is None:
             return
         membership, self._membership = self._membership, None
@@ -88,7 +88,7 @@ class EmbeddedServer:
                 _stop(self.folder.cluster, signal.SIGINT)
 
     def stop(self) -> None:
-        """Stop the server although others may use it."""
+        """Stop the server even if other processes use it."""
         with self.folder.starting_or_stopping():
             _stop(self.folder.cluster, signal.SIGINT)
 
@@ -158,14 +158,16 @@ def _socket(folder: DataFolder) -> Path:
 
 
 def _create_cluster(folder: DataFolder) -> None:
-    """Create the cluster in a folder beside its place, so that an interrupted start leaves no half of it there."""
+    """Create the cluster in a neighboring folder and rename it, so that an interrupted start leaves no incomplete
+    cluster.
+    """
     cluster, fresh = folder.cluster, folder.home / "postgres.new"
     if (cluster / "PG_VERSION").exists():
         version = (cluster / "PG_VERSION").read_text().strip()
         if version != str(binaries.VERSION):
             raise ConfigError(
-                f"{cluster} was made by PostgreSQL {version}, and this is {binaries.VERSION}. Dump it with the older "
-                "version of Parley and restore it here, or set PARLEY_DATA_DIR to another folder."
+                f"{cluster} was created by PostgreSQL {version}, but the bundled version is {binaries.VERSION}. Dump "
+                "it with the older version of Parley and restore it here, or set PARLEY_DATA_DIR to another folder."
             )
         return
     if cluster.exists() and any(cluster.iterdir()):
@@ -200,7 +202,7 @@ def _create_cluster(folder: DataFolder) -> None:
 def _launch(folder: DataFolder, options: Mapping[str, str]) -> None:
     """Start the server on a folder that no server runs on, and wait until it is ready. Raises ConfigError."""
     cluster = folder.cluster
-    (cluster / "postmaster.pid").unlink(missing_ok=True)  # stale: left by a crash, copied, or empty
+    (cluster / "postmaster.pid").unlink(missing_ok=True)  # The file is stale: left by a crash, copied, or empty.
     account, programs = Account.of(cluster), binaries.directory()
     sockets = folder.socket_directory(account.uid, account.gid)
     settings = {"listen_addresses": "", "unix_socket_directories": str(sockets), "unix_socket_permissions": "0700"}

@@ -32,8 +32,8 @@ async function runAction(clicked, message) {
 
 async function send(action, message, card) {
   const { thread, turn, reading } = message;
-  if (reading) return request("/api/readings/stop", { thread, reading });
-  const path = `/api/turns/${turn}/${action}`;
+  if (reading) return request("api/readings/stop", { thread, reading });
+  const path = `api/turns/${turn}/${action}`;
   if (action === "why" || action === "sources") return showPanel(card, (await request(path, { thread })).message);
   await request(path, {});
   if (RATINGS.has(action)) showRating(card, turn, action);
@@ -61,7 +61,7 @@ function showRating(card, turn, rating) {
 function askForReason(card, turn) {
   const form = element("form", { className: "panel feedback" });
   const submit = (reason) => orNotice(async () => {
-    if (reason.trim()) await request(`/api/turns/${turn}/down`, { reason });
+    if (reason.trim()) await request(`api/turns/${turn}/down`, { reason });
     form.replaceChildren(THANKS_FOR_REASON);
   });
   const input = element("input", { placeholder: WHAT_WAS_WRONG, maxLength: MAX_REASON_CHARS });

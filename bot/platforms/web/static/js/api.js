@@ -1,14 +1,19 @@
 /** Sends requests to the server, and turns failed requests into errors with a message for the user. */
 
+import { state } from "./state.js";
 import { DEFAULT_NAME, NOT_REACHABLE, httpStatus } from "./user-messages.js";
 
-export const userName = () => localStorage.getItem("name") || DEFAULT_NAME;
+/** HTTP status of a request without a valid session. */
+export const SIGNED_OUT_STATUS = 401;
+
+/** Returns the name of the sign-in, or the one that the user has chosen on this page. */
+export const userName = () => state.config.user.name || localStorage.getItem("name") || DEFAULT_NAME;
 
 export const saveUserName = (name) => localStorage.setItem("name", name);
 
 /**
  * Sends a request and returns the JSON of the response.
- * Without a body it is a GET. A Blob is posted as it is; any other body is posted as JSON with the user's name.
+ * The path is relative to the page, which may be served under a path prefix. Without a body it is a GET. A Blob is posted as it is; any other body is posted as JSON with the user's name.
  */
 export async function request(path, body) {
   let response;
@@ -18,7 +23,9 @@ export async function request(path, body) {
     throw new Error(NOT_REACHABLE);
   }
   const value = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(value.error || httpStatus(response.status));
+  if (!response.ok) {
+    throw Object.assign(new Error(value.error || httpStatus(response.status)), { status: response.status });
+  }
   return value;
 }
 

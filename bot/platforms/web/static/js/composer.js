@@ -37,13 +37,13 @@ export async function send(text) {
 }
 
 async function sendCommand({ name, args }) {
-  await request("/api/command", { thread: state.thread, command: name, args });
+  await request("api/command", { thread: state.thread, command: name, args });
   announce(ANNOUNCE_COMMAND);
 }
 
 async function sendQuestion(text) {
   const files = state.attachments.map(({ key }) => key);
-  await request("/api/ask", { thread: state.thread, id: randomId(), text, files });
+  await request("api/ask", { thread: state.thread, id: randomId(), text, files });
   if (files.length) clearAttachments();
   announce(ANNOUNCE_SEARCHING);
 }

@@ -35,7 +35,7 @@ export async function reloadThread() {
   queuedEvents = [];
   let response;
   try {
-    response = await request(`/api/threads/${state.thread}`);
+    response = await request(`api/threads/${state.thread}`);
   } catch (error) {
     if (load === loads) queuedEvents = null;
     return showNotice(error.message);

@@ -1,8 +1,9 @@
 /** Receives the server's event stream: connects, reconnects where it left off, and passes the events on. */
 
+import { SIGNED_OUT_STATUS, request } from "./api.js";
 import { applyEvent, reloadThread } from "./conversation.js";
-import { byId, orNotice } from "./dom.js";
-import { CONNECTED, RECONNECTING } from "./user-messages.js";
+import { byId, orNotice, showNotice } from "./dom.js";
+import { CONNECTED, RECONNECTING, SIGNED_OUT } from "./user-messages.js";
 import { loadThreads } from "./sidebar.js";
 import { state } from "./state.js";
 
@@ -16,12 +17,12 @@ let lastEvent = null;
 
 export function connect() {
   stream?.close();
-  stream = new EventSource(lastEvent ? `/api/events?last=${encodeURIComponent(lastEvent)}` : "/api/events");
+  stream = new EventSource(lastEvent ? `api/events?last=${encodeURIComponent(lastEvent)}` : "api/events");
   stream.onopen = () => showConnection("on", CONNECTED);
   stream.onerror = () => {
     showConnection("off", RECONNECTING);
     // The browser retries a lost connection itself, but not a refused one.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+    if (stream?.readyState === EventSource.CLOSED) setTimeout(connectIfSignedIn, RETRY_MS);
   };
   for (const kind of KINDS) {
     stream.addEventListener(kind, (event) => {
@@ -35,6 +36,20 @@ export function connect() {
     orNotice(loadThreads);
     if (state.thread) reloadThread();
   });
+}
+
+/** Connects again after a refusal, unless the session has ended: then only a new sign-in helps. */
+async function connectIfSignedIn() {
+  try {
+    await request("api/state");
+  } catch (error) {
+    if (error.status === SIGNED_OUT_STATUS) {
+      showConnection("off", SIGNED_OUT);
+      showNotice(error.message);
+      return;
+    }
+  }
+  connect();
 }
 
 function showConnection(value, text) {

@@ -10,7 +10,7 @@ import { closePassage, isPassageOpen, setUpPassage } from "./passage.js";
 import { setUpQuestionActions } from "./question-actions.js";
 import { focusQuestion } from "./question-box.js";
 import { setUpScrolling } from "./scroll.js";
-import { isSidebarOpen, openSidebar, setUpSidebar } from "./sidebar.js";
+import { drawUser, isSidebarOpen, openSidebar, setUpSidebar } from "./sidebar.js";
 import { state } from "./state.js";
 import { setUpUploads } from "./uploads.js";
 
@@ -47,7 +47,8 @@ async function start() {
   setUpKeyboard();
   setUpHiddenPages();
   byId("notice").lastElementChild.onclick = () => showNotice("");
-  state.config = await request("/api/state");
+  state.config = await request("api/state");
+  drawUser();
   drawWelcome();
   openThreadInUrl();
   connect();

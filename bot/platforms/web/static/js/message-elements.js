@@ -128,6 +128,6 @@ export function waitingLine(turn) {
   return line;
 }
 
-const logo = () => element("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 });
+const logo = () => element("img", { src: "static/icon.svg", alt: "", width: 22, height: 22 });
 
 const dots = () => element("span", { className: "dots", innerHTML: "<i></i><i></i><i></i>" });

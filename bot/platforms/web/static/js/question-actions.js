@@ -23,7 +23,7 @@ export function setUpQuestionActions() {
 function deleteQuestion(clicked, message) {
   if (clicked.dataset.confirming) {
     orNotice(async () => {
-      await request(`/api/turns/${message.turn}/forget`, {});
+      await request(`api/turns/${message.turn}/forget`, {});
       await loadThreads();
     });
     return;
@@ -48,7 +48,7 @@ function openEditor(message) {
   form.onsubmit = (event) => {
     event.preventDefault();
     orNotice(async () => {
-      await request(`/api/turns/${message.turn}/change`, { text: box.value });
+      await request(`api/turns/${message.turn}/change`, { text: box.value });
       // Without a change in the text the server sends no event that would close the editor.
       if (form.isConnected) showMessage(message);
     });

@@ -11,7 +11,7 @@ const DAY_MS = 86_400_000;
 const MAX_NAME_CHARS = 40;
 
 export async function loadThreads() {
-  state.threads = (await request("/api/threads")).threads;
+  state.threads = (await request("api/threads")).threads;
   drawThreads();
 }
 
@@ -82,6 +82,15 @@ export function openSidebar(open) {
 function drawName() {
   byId("user").querySelector(".user-name").textContent = userName();
   byId("user").querySelector(".avatar").textContent = userName().slice(0, 1).toUpperCase();
+}
+
+/** Shows who is signed in. A name that comes from the sign-in cannot be changed here. */
+export function drawUser() {
+  const { name, sign_out } = state.config.user;
+  byId("user").disabled = Boolean(name);
+  if (name) byId("user").title = name;
+  byId("sign-out").hidden = !sign_out;
+  drawName();
 }
 
 /** Replaces the name with a text box until Enter, Escape or a click elsewhere. */

@@ -1,8 +1,12 @@
 /** Holds the state that the page's modules share. */
 
 export const state = {
-  /** The server's configuration, loaded once from /api/state. */
-  config: { questions: [], commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity },
+  /** The server's configuration, loaded once from api/state. */
+  config: {
+    questions: [], commands: [], writes: true, upload_limit: Infinity, question_limit: Infinity,
+    /** The name is empty if the user chooses it here. */
+    user: { name: "", sign_out: false },
+  },
   /** The conversations of the sidebar, latest first. */
   threads: [],
   /** ID of the open conversation. */

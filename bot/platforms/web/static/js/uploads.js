@@ -17,7 +17,7 @@ async function attach(files) {
       continue;
     }
     await orNotice(async () => {
-      const { file: key } = await request(`/api/attach?${new URLSearchParams({ file: file.name })}`, file);
+      const { file: key } = await request(`api/attach?${new URLSearchParams({ file: file.name })}`, file);
       state.attachments.push({ file, key });
       announce(announceAttached(file.name));
     });
@@ -56,7 +56,7 @@ export async function ingestAttachments(args = "") {
     const query = new URLSearchParams({ thread: state.thread, file: file.name, args, name: userName() });
     putThreadInUrl(state.thread);
     announce(announceUploading(file.name));
-    await orNotice(() => request(`/api/upload?${query}`, file));
+    await orNotice(() => request(`api/upload?${query}`, file));
   }
 }
 

@@ -27,6 +27,7 @@ export const EARLIER = "Earlier";
 
 export const CONNECTED = "connected";
 export const RECONNECTING = "reconnecting";
+export const SIGNED_OUT = "signed out";
 
 export const EDIT = "Edit";
 export const DELETE = "Delete";

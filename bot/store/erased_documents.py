@@ -1,0 +1,66 @@
+"""Removes what answers to other people quote of erased documents: passages, citations, and the answers themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+ERASED_ANSWER = "(This answer quoted a document that was erased.)"
+
+# Turns whose trace or citations name one of the documents. A cited document also blanks the answer.
+_ERASE_IN_TURNS = text("""
+    UPDATE turns SET
+        answer = CASE WHEN cites THEN :answer ELSE answer END,
+        citations = coalesce((
+            SELECT jsonb_agg(cited) FROM jsonb_array_elements(citations) AS cited
+            WHERE NOT cited ->> 'source' = ANY(CAST(:names AS text[]))
+        ), '[]'),
+        trace = CASE WHEN NOT trace ? 'passages' THEN trace ELSE jsonb_set(trace, '{passages}', coalesce((
+            SELECT jsonb_agg(passage) FROM jsonb_array_elements(trace -> 'passages') AS passage
+            WHERE NOT passage ->> 'source' = ANY(CAST(:names AS text[]))
+        ), '[]')) - 'notes' END
+    FROM (
+        SELECT turn_id AS named, citations @> ANY(CAST(:cited AS jsonb[])) AS cites
+        FROM turns
+        WHERE tenant_id = :tenant
+            AND (citations @> ANY(CAST(:cited AS jsonb[])) OR trace -> 'passages' @> ANY(CAST(:cited AS jsonb[])))
+    ) AS found
+    WHERE tenant_id = :tenant AND turn_id = named
+    RETURNING turn_id, thread_uid, cites
+""")
+
+_BLANK_MESSAGES = text("""
+    UPDATE messages SET text = :answer
+    WHERE tenant_id = :tenant AND turn_id = ANY(:turns) AND role = 'assistant'
+""")
+
+_DELETE_VECTORS = text("""
+    DELETE FROM message_vectors USING messages
+    WHERE message_vectors.tenant_id = :tenant AND messages.tenant_id = :tenant
+        AND message_vectors.thread_uid = messages.thread_uid AND message_vectors.seq = messages.seq
+        AND messages.turn_id = ANY(:turns)
+""")
+
+_CLEAR_SUMMARIES = text("""
+    UPDATE threads SET summary = '', summary_upto = 0
+    WHERE tenant_id = :tenant AND thread_uid = ANY(:threads)
+""")
+
+
+async def forget_quotes(session: AsyncSession, *, tenant_id: str, names: Sequence[str]) -> int:
+    """Remove what is quoted of the documents with these names; return the number of turns that quoted them."""
+    if not names:
+        return 0
+    cited = [json.dumps([{"source": name}]) for name in names]
+    values = {"tenant": tenant_id, "names": list(names), "answer": ERASED_ANSWER}
+    found = (await session.execute(_ERASE_IN_TURNS, {**values, "cited": cited})).all()
+    blanked = [row.turn_id for row in found if row.cites]
+    values = {"tenant": tenant_id, "turns": blanked, "answer": ERASED_ANSWER}
+    await session.execute(_DELETE_VECTORS, values)
+    await session.execute(_BLANK_MESSAGES, values)
+    await session.execute(text("DELETE FROM answers WHERE tenant_id = :tenant AND turn_id = ANY(:turns)"), values)
+    await session.execute(_CLEAR_SUMMARIES, {"tenant": tenant_id, "threads": [row.thread_uid for row in found]})
+    return len(found)

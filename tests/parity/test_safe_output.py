@@ -1,0 +1,147 @@
+"""Shows hostile text on Slack, Discord and the web page: no link off the allow-list, no mention, no hidden character.
+
+The readers of what is shown are in ``tests.doubles.clickable``; they share no code with the bot. The examples are the
+same in each run; ``benchmarks.output_fuzz`` looks for new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.commands.base import Reply
+from bot.engine.display.output_filter import sanitize, urls_in
+from bot.platforms.discord import link_guard
+from bot.platforms.discord import render as discord
+from bot.platforms.slack import render as slack
+from bot.platforms.web import render as web
+from bot.types.display import Citation, Part
+from tests.doubles import clickable, output_checks
+from tests.doubles.hostile_markdown import ALLOWED, EVIL, FORMS, MARKS, MENTIONS, PIECES
+from tests.doubles.output_checks import LINKS
+
+SOUP = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_form_of_a_link_is_live_unless_its_address_is_allowed(form: str) -> None:
+    for address in (*EVIL, *ALLOWED):
+        assert output_checks.faults(form.format(address, address)) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_nothing_is_live_at_any_split_of_the_stream(form: str) -> None:
+    text = f"Word {form} end.".format(EVIL[0], EVIL[0])
+    assert list(output_checks.stream_faults(text, range(len(text) + 1))) == []
+
+
+@given(SOUP)
+@settings(max_examples=400, deadline=None, derandomize=True)
+def test_any_text_is_safe_on_every_platform_and_sanitized_once_for_all(text: str) -> None:
+    assert output_checks.faults(text) == []
+
+
+@given(SOUP, st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_any_draft_is_safe_on_every_platform(text: str, chance: object) -> None:
+    end = chance.randint(0, len(text))  # type: ignore[attr-defined]
+    assert list(output_checks.stream_faults(text, range(end, end + 1))) == []
+
+
+@given(st.lists(st.sampled_from([*MENTIONS, *MARKS]), max_size=12).map("".join))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_nobody_is_mentioned(text: str) -> None:
+    assert output_checks.faults(text) == []
+
+
+FENCE_IN_A_TABLE = "```[x](https://evil.example/?q=SECRET)|b\n-|-\n"
+BEFORE_CODE = "[click\n```\nx](https://evil.example)\n```"
+
+
+def test_the_filter_and_the_pages_parser_agree_about_a_fence_that_is_a_table_header() -> None:
+    shown = sanitize(FENCE_IN_A_TABLE, LINKS)
+    assert clickable.in_markdown(shown) == []
+    assert clickable.on_web("".join(web.blocks(FENCE_IN_A_TABLE, links=LINKS))) == []
+
+
+def test_the_page_checks_links_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "sanitize", lambda text, links: text)
+    page = "".join(web.blocks(f"{FENCE_IN_A_TABLE}\n[y](https://ok.example/page)", links=LINKS))
+    assert clickable.on_web(page) == ["https://ok.example/page"]
+    assert "<code>https://evil.example/?q=SECRET</code>" in page
+
+
+def test_discord_checks_links_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discord, "fitting", lambda text, limit, links: (text, True))
+    for text in ("7https://1.2.3.4/?q=SECRET", "[x](https://evil.example)", BEFORE_CODE, "<https://evil.example>"):
+        assert clickable.on_discord(discord.markdown(text, LINKS)) == []
+    assert clickable.on_discord(discord.markdown("[x](https://ok.example/page)", LINKS)) == [ALLOWED[0]]
+
+
+def test_discord_does_not_link_the_end_of_a_word() -> None:
+    assert sanitize("7https://1.2.3.4/?q=SECRET", LINKS) == "`7https://1.2.3.4/?q=SECRET`"
+
+
+def test_a_link_that_begins_before_code_does_not_end_in_it() -> None:
+    assert clickable.on_discord(BEFORE_CODE) == ["https://evil.example"]
+    assert clickable.on_discord(link_guard.without_other_links(BEFORE_CODE, LINKS)) == []
+    assert clickable.on_discord(sanitize(BEFORE_CODE, LINKS)) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["foo](https://evil.example/x) bar", "a [b](https://evil.example)", "https://evil.example"]
+)
+def test_a_title_or_a_note_cannot_bring_a_link(name: str) -> None:
+    source = Citation(1, "https://ok.example/page", name, name, heading=("h", name))
+    part = Part("x", "n", "t", final=True, sources=(source,), notes=(name,))
+    shown = discord.part(part)
+    assert shown.embed is not None
+    found = clickable.on_discord(shown.embed.description or "")
+    assert clickable.other_links(found, frozenset()) == found
+    assert all(link.startswith("https://ok.example/page") for link in found)
+    assert clickable.on_discord(discord.part(Part("x", "n", "t", notes=(name,))).content) == []
+    assert discord.plain(f"<@1> {name}").startswith("＠1")
+
+
+SHOWN: dict[str, tuple[Callable[[Reply], str], Callable[[str], list[str]]]] = {
+    "discord": (lambda reply: discord.reply(reply).content, clickable.on_discord),
+    "slack": (lambda reply: slack.reply(reply)["blocks"][0]["text"], clickable.on_slack),
+    "slack without blocks": (lambda reply: slack.plain_reply(reply)["text"], clickable.on_mrkdwn),
+    "web": (lambda reply: "".join(web.blocks(reply.text, links=reply.links)), clickable.on_web),
+}
+
+
+@pytest.mark.parametrize("platform", SHOWN)
+def test_a_reply_quotes_a_document_without_its_links(platform: str) -> None:
+    show, links_of = SHOWN[platform]
+    text = "**Summary so far**\nSee [this](https://evil.example) <@U1> @everyone [page](https://ok.example/page)\u202e"
+    for links in (frozenset[str](), urls_in("https://ok.example/page")):
+        written = show(Reply(text, links=links))
+        assert set(links_of(written)) == ({"https://ok.example/page"} if links else set())
+        assert clickable.notified(written) == clickable.hidden(written) == []
+
+
+def test_an_allowed_link_with_another_url_in_its_query_is_kept() -> None:
+    url = "https://ok.example/badge?url=https://other.example/v2.json"
+    for text in (f"See {url}.", f"[x]({url})", f"<{url}>"):
+        assert clickable.on_discord(discord.markdown(text, urls_in(url))) == [url]
+
+
+@pytest.mark.parametrize("address", ALLOWED)
+@pytest.mark.parametrize(
+    "form", ["{}", "see {}.", "**{}**", "({})", "<{}>", "[x]({})", "[x](<{}>)", "- {}", "| {} | b |"]
+)
+def test_allowed_links_are_kept(address: str, form: str) -> None:
+    text = form.format(address)
+    shown = sanitize(text, LINKS)
+    assert "`" not in shown
+    assert address in shown
+    part = Part(text, "n", "t", final=True, links=LINKS)
+    assert f"`{address}`" not in discord.part(part).content
+    assert address in slack.message(part)["blocks"][0]["text"]
+    if form.startswith("[x]") and address.startswith("https"):
+        assert clickable.on_web("".join(web.blocks(text, links=LINKS))) == [address]
+        assert clickable.on_discord(discord.part(part).content) == [address]

@@ -1,0 +1,109 @@
+"""Tests the sign-in in Chromium: with a token behind a path prefix, with OpenID Connect, and without JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.web.browser import (
+    Chrome,
+    browsing,
+    console_errors,
+    find_all,
+    requires_chromium,
+    texts,
+    type_keys,
+    wait_until,
+)
+from tests.web.conftest import CONFIG
+from tests.web.fakes import PIECES
+from tests.web.openid_provider import CLIENT_ID, CLIENT_SECRET, providing
+from tests.web.serving import TOKEN, free_port, serving, settings_with
+
+pytestmark = requires_chromium
+
+
+async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/parley"
+    settings = settings_with(tmp_path, web_token=TOKEN, web_url=url)
+    async with serving(settings, port=port) as page, browsing(f"{url}/", tmp_path / "profile") as chrome:
+        await wait_until(chrome, lambda driver: find_all(driver, "#token"))
+        assert chrome.current_url == f"{url}/login"
+        await asyncio.to_thread(find_all(chrome, "#token")[0].send_keys, "wrong", Keys.ENTER)
+        await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-error"))
+        assert texts(chrome, ".sign-in-error") == ["This token is not correct. Check it and try again."]
+        await asyncio.to_thread(find_all(chrome, "#token")[0].send_keys, TOKEN, Keys.ENTER)
+        chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
+        assert chrome.current_url == f"{url}/"
+
+        page.release(len(PIECES))
+        await asyncio.to_thread(chips[0].click)
+        await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))
+        assert texts(chrome, ".msg.user .body") == [CONFIG.questions[0]]
+        await type_keys(chrome, "/budget", Keys.ENTER)
+        await wait_until(chrome, lambda driver: "only you" in "".join(texts(driver, ".msg.command .byline")))
+        errors = [error for error in console_errors(chrome) if "403" not in error]
+        assert errors == []
+
+        await asyncio.to_thread(find_all(chrome, "#sign-out button")[0].click)
+        await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-note"))
+        assert texts(chrome, ".sign-in-note") == ["You are signed out."]
+
+
+async def test_an_ended_session_is_shown_and_not_retried(tmp_path: Path) -> None:
+    async with (
+        serving(settings_with(tmp_path, web_token=TOKEN)) as page,
+        browsing(f"{page.address}/login", tmp_path / "profile") as chrome,
+    ):
+        await asyncio.to_thread(find_all(chrome, "#token")[0].send_keys, TOKEN, Keys.ENTER)
+        await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
+        await asyncio.to_thread(chrome.delete_all_cookies)
+        page.playground.hub.close()
+        await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["signed out"])
+        assert "Reload the page to sign in again." in chrome.find_element(By.ID, "notice").text
+
+
+async def test_sign_in_with_openid_connect(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with providing(f"{url}/oidc-callback") as provider:
+        settings = settings_with(
+            tmp_path,
+            web_url=url,
+            web_token=TOKEN,
+            oidc_issuer=provider.issuer,
+            oidc_client_id=CLIENT_ID,
+            oidc_client_secret=CLIENT_SECRET,
+            web_admin_groups=("parley-admins",),
+            web_member_groups=("staff",),
+        )
+        async with serving(settings, port=port), browsing(url, tmp_path / "profile") as chrome:
+            await _sign_in_at_provider(chrome, "cat")
+            await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-error"))
+            assert "you are in no group" in texts(chrome, ".sign-in-error")[0]
+            await asyncio.to_thread(find_all(chrome, "a.sign-in-button")[0].click)
+            await _sign_in_at_provider(chrome, "ben")
+            await wait_until(chrome, lambda driver: texts(driver, ".user-name") == ["Ben <b>Example</b>"])
+            assert not chrome.find_element(By.ID, "user").is_enabled(), "the name comes from the provider"
+
+
+async def _sign_in_at_provider(chrome: Chrome, person: str) -> None:
+    await wait_until(chrome, lambda driver: find_all(driver, 'a[href="oidc-login"]'))
+    await asyncio.to_thread(find_all(chrome, 'a[href="oidc-login"]')[0].click)
+    await wait_until(chrome, lambda driver: find_all(driver, f"#{person}"))
+    await asyncio.to_thread(find_all(chrome, f"#{person}")[0].click)
+
+
+async def test_the_sign_in_page_needs_no_script(tmp_path: Path) -> None:
+    async with (
+        serving(settings_with(tmp_path, web_token=TOKEN)) as page,
+        aiohttp.ClientSession(page.address) as http,
+        http.get("/login") as response,
+    ):
+        assert "script" not in (await response.text()).lower()
+        assert "form-action 'self'" in response.headers["Content-Security-Policy"]

@@ -109,7 +109,8 @@ SECRET_FIELDS = [name for name, field in Settings.model_fields.items() if "Secre
 def _settings_with_secrets() -> tuple[Settings, list[str]]:
     """Every secret setting with a value of its own that no pattern recognizes, except for prefixes it must have."""
     prefixes = {"slack_bot_token": "xoxb-", "slack_app_token": "xapp-"}
-    values: dict[str, Any] = {}
+    sign_in = {"oidc_issuer": "https://id.example", "oidc_client_id": "parley", "web_url": "https://parley.example"}
+    values: dict[str, Any] = {**sign_in, "web_admin_groups": ("admins",)}
     planted: list[str] = []
     for n, name in enumerate(SECRET_FIELDS):
         secret = f"planted{n}Zq{name.replace('_', '')}"

@@ -85,7 +85,7 @@ class Environment:
             "discord_token": self.discord.token,
             "discord_api_url": self.discord.api_url,
             "discord_gateway_url": self.discord.gateway_url,
-            "home": ("none",),
+            "home": (f"discord:{self.discord.world.guild_id}",),  # direct messages belong to the home server
             **self.extra_settings,
         }
 

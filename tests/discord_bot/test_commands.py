@@ -174,7 +174,9 @@ async def test_a_command_in_a_mention_gets_people_by_id(
     await discord.say(general, ada, f"{discord.bot.mention} ingest {bob.mention}")
     await discord.until(lambda: discord.answers(general))
     await discord.until(lambda: "Added" in discord.answers(general)[0].content)
-    assert discord.answers(general)[0].content == f"Added {bob.mention}"
+    assert discord.answers(general)[0].content == f"Added ＠{bob.id}", (
+        "the command got the ID; the reply mentions nobody"
+    )
 
 
 async def test_closed_dms_are_reported(discord: DiscordDouble, connect: Connect, general: Channel, ada: User) -> None:

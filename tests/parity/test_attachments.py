@@ -130,7 +130,7 @@ async def test_attached_files_are_quoted_and_named(platform: str, database_url: 
 
         mixed = await chat.ask("who signs for the budget?", [BROKEN, LARGE, FILES[0][1]])
         assert "Ada signs" in mixed
-        assert "broken.pdf could not be read: it is broken" in mixed
+        assert "broken.pdf could not be read: it is damaged" in mixed
         assert "large.txt could not be read: it is larger than 1 MB." in mixed
 
         nothing = await chat.ask("how tall is the tower?", [FILES[0][1]])

@@ -45,7 +45,7 @@ async def test_a_mention_in_a_thread_with_files(slack: SlackDouble, database_url
             assert "ada: How large is the budget" in last
             assert "bob: Ask @channel, I would say 5,000" in last
             assert "(a bot): Build 77 is green" in last
-            assert "so what is it" not in last.partition("</above>")[0], "the question is not part of its own context"
+            assert "so what is it" not in last.partition("</above")[0], "the question is not part of its own context"
             assert ' name="fair.csv">' in last
             assert "3200" in last
             assert "image" in str(models.requests[-1].body["messages"][-1]["content"])

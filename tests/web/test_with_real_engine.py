@@ -86,7 +86,7 @@ async def test_an_answer_with_its_quotes_survives_a_restart(app: App) -> None:
         async with http.post(f"/api/turns/{turn}/up", json={}) as response:
             assert response.status == 200
         async with http.post(f"/api/turns/{turn}/stop", json={}) as response:
-            assert (response.status, "ended" in (await response.json())["error"]) == (400, True)
+            assert (response.status, "already finished" in (await response.json())["error"]) == (400, True)
 
     async with _served(app) as http:
         async with http.get("/api/threads") as response:
@@ -133,7 +133,7 @@ async def test_attached_files_are_quoted_under_their_names(app: App) -> None:
         await _ask(http, stream, "Ada signs for what, again?", [broken, plan])
         answer = stream.of("assistant")[-1]
         assert "Ada signs" in "".join(answer["blocks"])
-        assert any(note.startswith("broken.pdf could not be read: it is broken") for note in answer["notes"])
+        assert any(note.startswith("broken.pdf could not be read: it is damaged") for note in answer["notes"])
         await _ask(http, stream, "", [plan])
         assert "What is in plan.md" in "".join(stream.of("user")[-1]["blocks"])
         assert "Ada signs" in "".join(stream.of("assistant")[-1]["blocks"])
@@ -165,7 +165,7 @@ async def test_a_question_is_edited_in_place_and_deleted_with_its_answer(app: Ap
         async with http.get("/api/threads") as response:
             assert (await response.json())["threads"] == []
         async with http.post(f"/api/turns/{turn}/change", json=changed) as response:
-            assert (response.status, "no longer known" in (await response.json())["error"]) == (400, True)
+            assert (response.status, "no longer have that answer" in (await response.json())["error"]) == (400, True)
 
         kept = await _ask(http, stream, "What is the limit for a hotel in London?")
     async with _served(app) as http, following(http) as stream:

@@ -20,6 +20,7 @@ from bot.platforms.discord.interactions import Interactions
 from bot.platforms.discord.message_events import MessageEvents
 from bot.platforms.discord.render import NO_MENTIONS
 from bot.platforms.discord.surface import DiscordSurface
+from bot.types.conversation import LOCAL_TENANT
 from bot.types.turns import Turn
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ class ParleyClient(discord.AutoShardedClient):
         return DiscordSurface(self, turn)
 
     def tenant_of(self, guild_id: int | None) -> str:
-        """Return the tenant of a server. A direct message belongs to the bot's only server, if it has only one."""
+        """Return the tenant of a server. A direct message belongs to the home tenant if any of the bot's servers does."""
+        if guild_id is None and any(self.tenant_of(guild.id) == LOCAL_TENANT for guild in self.guilds):
+            return LOCAL_TENANT
         return self._settings.tenant_of(parse.workspace(guild_id), alone=len(self.guilds) == 1)
 
     # --- connecting

@@ -78,6 +78,8 @@ class ChannelAccess:
 
     async def readable(self, channel_id: str, by: Author) -> ChatChannel:
         """Return the channel if the bot is in it and ``by`` may read it. Raises NotAllowed, UsageError."""
+        if channel_id.startswith("D"):  # asking Slack about a direct message needs the scope im:read
+            raise NotAllowed(user_messages.NO_DIRECT_MESSAGES)
         try:
             info = (await self._call(self._client.conversations_info, channel=channel_id))["channel"]
             if info.get("is_im") or info.get("is_mpim"):

@@ -100,7 +100,7 @@ class ParleyClient(discord.AutoShardedClient):
         return DiscordSurface(self, turn)
 
     def tenant_of(self, guild_id: int | None) -> str:
-        """Return the tenant of a server. A direct message belongs to the home tenant if any of the bot's servers does."""
+        """Return the tenant of a server. Direct messages belong to the home tenant if any of the bot's servers does."""
         if guild_id is None and any(self.tenant_of(guild.id) == LOCAL_TENANT for guild in self.guilds):
             return LOCAL_TENANT
         return self._settings.tenant_of(parse.workspace(guild_id), alone=len(self.guilds) == 1)

@@ -298,9 +298,9 @@ Item = Fetched | Unchanged | Failure | Mark
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """The result of an ingestion. ``documents`` counts those that were stored or have not changed.
+    """The result of an ingestion. ``documents`` counts the stored documents, including the ``unchanged`` ones.
 
-    ``stopped`` is true if a user stopped it before everything was read; documents stored until then stay.
+    ``stopped`` is true if a user asked to stop the ingestion; documents stored until then stay.
     """
 
     documents: int

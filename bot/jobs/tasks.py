@@ -54,7 +54,7 @@ async def ingest(services: Services, attempts: int, *, tenant_id: str, run_id: s
 
 
 async def reembed(services: Services, attempts: int, *, tenant_id: str) -> None:
-    """Embed passages again that were embedded with another model."""
+    """Embed the passages that have no vector of the configured model, and delete the vectors of other models."""
     await reembed_passages(services.database.tenant, services.models, tenant_id)
 
 

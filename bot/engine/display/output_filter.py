@@ -80,7 +80,9 @@ def sanitize(text: str, allowed: frozenset[str]) -> str:
 
 
 def plain(text: str, allowed: frozenset[str] = frozenset()) -> str:
-    """Return text for a place that links addresses but has no code: other addresses are defanged. Mentions are muted.
+    """Return text for a place that links addresses but cannot show code.
+
+    Addresses not in ``allowed`` are defanged, mentions are muted, and invisible characters are removed.
 
     For example, ``https://a.example`` becomes ``https[:]//a[.]example``.
     """

@@ -65,7 +65,7 @@ def verify_claims(
 def _verified(
     claim: Claim, messages: Sequence[PastMessage], known: Sequence[Fact], terms: Callable[[str], list[str]]
 ) -> Iterator[VerifiedFact]:
-    """Yield the fact from the latest message that contains it, if there is one."""
+    """Yield the fact from the latest message of the claim's author that confirms it, if there is one."""
     for message in reversed(messages):
         if message.role != "user" or message.author.casefold() != claim.author.strip().casefold():
             continue

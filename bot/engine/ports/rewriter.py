@@ -28,6 +28,9 @@ class Rewriter(Protocol):
     """Rewrites a follow-up into a standalone question by asking a model. Raises LLMError."""
 
     def prompt(self, question: str, past: Sequence[PastMessage], *, cache_key: str = "") -> Prompt:
-        """Return the request, so that its cost can be counted. ``past``: the last messages, oldest first."""
+        """Return the request to the model, so that its cost can be counted before it is sent.
+
+        ``past`` holds the last messages, oldest first.
+        """
 
     async def __call__(self, request: Prompt, *, meter: Meter) -> Rewritten: ...

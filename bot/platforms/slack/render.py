@@ -147,7 +147,7 @@ def markdown(text: str, links: frozenset[str] = frozenset()) -> Block:
 
 
 def _mrkdwn(text: str, limit: int, links: frozenset[str]) -> str:
-    """Return text for a place where Slack links every address: other addresses than ``links`` are defanged."""
+    """Return text for a place where Slack links every address: addresses not in ``links`` are defanged."""
     return escape(output_filter.plain(truncate(text.strip(), limit), links).strip())
 
 

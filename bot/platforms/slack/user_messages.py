@@ -126,7 +126,10 @@ FILES_NOT_READABLE = "I cannot read files here."
 NO_DIRECT_MESSAGES = "Direct messages cannot be added."
 NOT_A_MEMBER = "You are not in that channel, so you cannot add it."
 INVITE_ME = "I am not in that channel. Invite me there with /invite, then try again."
-CHANNEL_NOT_FOUND = "There is no such channel, or it is private and I am not in it. Invite me there with /invite."
+CHANNEL_NOT_FOUND = (
+    "There is no such channel, or it is private and I am not in it. "
+    "If it is private, invite me there with /invite, then try again."
+)
 STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later; it continues where it stopped."
 
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from sqlalchemy import text
 
 from benchmarks import prompt_layouts
+from benchmarks.adapters_on_double import provider
 from benchmarks.harness import fresh_postgres, table
-from benchmarks.provider_clients import provider
 from benchmarks.thread_dataset import Asked, read
 from bot.commands.ask import NullSurface
 from bot.config import Settings

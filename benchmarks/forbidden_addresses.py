@@ -30,8 +30,8 @@ from benchmarks.forbidden_forms import PRIVATE_LOOPBACK_NAMES, PRIVATE_NAMES, fo
 from knowledge.errors import SourceError
 from knowledge.ports import Source
 from knowledge.sources import CrawlSource, SitemapSource, open_source
+from knowledge.sources.checked_git_remote import checked_remote
 from knowledge.sources.git_command import Git
-from knowledge.sources.git_remote import checked_remote
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.sources.refused_requests import refused_requests
 from knowledge.types import Failure, Fetched

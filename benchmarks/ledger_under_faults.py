@@ -26,8 +26,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.adapters_on_double import provider
 from benchmarks.harness import fresh_postgres, table
-from benchmarks.provider_clients import provider
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher

@@ -15,8 +15,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.adapters_on_double import provider
 from benchmarks.harness import table
-from benchmarks.provider_clients import provider
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
 from bot.llm.provider_call import Provider, Timeouts

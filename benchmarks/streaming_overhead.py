@@ -19,8 +19,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from benchmarks.adapters_on_double import provider
 from benchmarks.harness import table
-from benchmarks.provider_clients import provider
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.engine import Engine

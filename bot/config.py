@@ -23,7 +23,7 @@ from bot.errors import ConfigError
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Tier
 from bot.web_settings import WebSettings
-from knowledge import redaction
+from knowledge import secret_redaction
 from knowledge.types import ChunkingMethod
 
 OFFLINE_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
@@ -272,7 +272,7 @@ class Settings(WebSettings):
     @model_validator(mode="after")
     def _register_secrets(self) -> Settings:
         """Keep every secret of the settings out of logs and error messages."""
-        redaction.register(self.secrets())
+        secret_redaction.register(self.secrets())
         return self
 
     def secrets(self) -> Iterator[str]:

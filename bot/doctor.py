@@ -17,8 +17,8 @@ from bot.store import migrate
 from bot.store.session import APP_ROLE, Database
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
-from knowledge.redaction import redact
 from knowledge.reembed import ReembedProgress, read_progress
+from knowledge.secret_redaction import redact
 
 OLDEST_POSTGRES = 140000
 OLDEST_PGVECTOR = (0, 7)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.types.usage import BudgetOwner
-from knowledge.redaction import redact
+from knowledge.secret_redaction import redact
 
 
 class ParleyError(Exception):

@@ -8,7 +8,7 @@ KnowledgeError
 
 from __future__ import annotations
 
-from knowledge.redaction import redact
+from knowledge.secret_redaction import redact
 
 
 class KnowledgeError(Exception):

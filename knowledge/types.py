@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from knowledge.redaction import redact
+from knowledge.secret_redaction import redact
 
 TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""

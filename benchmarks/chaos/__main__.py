@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.chaos.edge_storm import kill_at_edges
 from benchmarks.chaos.run import Result, run_chaos
+from benchmarks.chaos.state_edge_kills import kill_at_edges
 from benchmarks.harness import run, table
 
 

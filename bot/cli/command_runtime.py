@@ -20,7 +20,7 @@ import click
 from bot.cli import user_messages
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
-from knowledge.redaction import RedactingFilter, redact
+from knowledge.secret_redaction import RedactingFilter, redact
 
 if TYPE_CHECKING:
     from bot.app import App

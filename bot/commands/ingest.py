@@ -15,7 +15,7 @@ from knowledge import ingest_runs
 from knowledge.errors import KnowledgeError
 from knowledge.ingest_runs import Run
 from knowledge.ports import Source
-from knowledge.redaction import redact
+from knowledge.secret_redaction import redact
 from knowledge.sources import UploadSource
 from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport
 

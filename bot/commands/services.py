@@ -21,7 +21,7 @@ from knowledge.embedding_models import Models
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.ports import Source
-from knowledge.redaction import has_credentials
+from knowledge.secret_redaction import has_credentials
 from knowledge.sources import OpenChannel, open_source
 
 CREDENTIALS_IN_ADDRESS = (

@@ -23,7 +23,7 @@ from bot.store.pipelined_transactions import APP_ROLE as APP_ROLE
 from bot.store.pipelined_transactions import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
 from bot.store.retry import is_away
 from bot.store.retry import unreachable as unreachable
-from knowledge import redaction
+from knowledge import secret_redaction
 
 POOL_SECONDS = 10.0
 """Seconds that a transaction waits for a free connection before it is retried or fails."""
@@ -54,7 +54,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 6, pool_seconds: float = POOL_SECONDS) -> None:
-        redaction.register([make_url(url).password or ""])
+        secret_redaction.register([make_url(url).password or ""])
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,

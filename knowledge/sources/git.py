@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from knowledge.errors import SourceError
+from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.files import SKIPPED_EXTENSIONS, too_large
 from knowledge.sources.git_command import Git, GitFailedError, require_pinning
-from knowledge.sources.git_remote import GitRemote, checked_remote
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Item, Known, Mark, Unchanged
 

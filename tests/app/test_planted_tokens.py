@@ -20,7 +20,7 @@ from bot.commands.base import Context
 from bot.config import Settings
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT, Author
-from knowledge.redaction import RedactingFilter
+from knowledge.secret_redaction import RedactingFilter
 from knowledge.sources import open_source
 from tests.app.conftest import ask
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import (
     costs_vs_naive_bot,
-    make_smalltalk_data,
+    make_smalltalk_memory_data,
     provider_outage,
     reservations,
     streaming_overhead,
@@ -73,19 +73,19 @@ async def test_a_replayed_thread_costs_less_than_the_naive_bots(database_url: st
 def test_small_talk_questions_have_their_evidence_in_the_conversation(tmp_path: Path) -> None:
     corpus = [
         {"_id": f"c{n}", "text": f"Time: 202601{1 + n % 28:02}_10:00\n" + "\n".join(["Ann: Hello.", "Ben: Hi."] * 3)}
-        for n in range(make_smalltalk_data.SESSIONS * max(make_smalltalk_data.EXCHANGES_PER_SESSION))
+        for n in range(make_smalltalk_memory_data.SESSIONS * max(make_smalltalk_memory_data.EXCHANGES_PER_SESSION))
     ]
     (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
-    exchanges_to_insert = make_smalltalk_data.fillers(tmp_path)
-    for number, exchanges in enumerate(make_smalltalk_data.EXCHANGES_PER_SESSION):
-        made = make_smalltalk_data.conversation(number, exchanges_to_insert)
+    exchanges_to_insert = make_smalltalk_memory_data.fillers(tmp_path)
+    for number, exchanges in enumerate(make_smalltalk_memory_data.EXCHANGES_PER_SESSION):
+        made = make_smalltalk_memory_data.conversation(number, exchanges_to_insert)
         said = {turn["id"]: turn for turn in made["turns"]}
-        own = sum(map(len, make_smalltalk_data.read_script()[0]))
-        assert len(said) == len(made["turns"]) == own + 6 * exchanges * make_smalltalk_data.SESSIONS
+        own = sum(map(len, make_smalltalk_memory_data.read_script()[0]))
+        assert len(said) == len(made["turns"]) == own + 6 * exchanges * make_smalltalk_memory_data.SESSIONS
         assert all(set(question["evidence"]) <= set(said) for question in made["questions"])
         assert {turn["text"] for turn in said.values()} > {
-            line.text for group in make_smalltalk_data.read_script()[0] for line in group
+            line.text for group in make_smalltalk_memory_data.read_script()[0] for line in group
         }
-    assert make_smalltalk_data.conversation(0, exchanges_to_insert) == make_smalltalk_data.conversation(
+    assert make_smalltalk_memory_data.conversation(0, exchanges_to_insert) == make_smalltalk_memory_data.conversation(
         0, exchanges_to_insert
     )

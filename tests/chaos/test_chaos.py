@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.chaos.__main__ import print_result
-from benchmarks.chaos.edge_storm import kill_at_edges
 from benchmarks.chaos.run import Result, run_chaos
+from benchmarks.chaos.state_edge_kills import kill_at_edges
 from benchmarks.rolling_restarts import roll
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]

@@ -16,10 +16,10 @@ from benchmarks.forbidden_addresses import shooting_range
 from knowledge.errors import SourceError
 from knowledge.ingest import Ingestor
 from knowledge.sources import GitSource, open_source
+from knowledge.sources.checked_git_remote import GitRemote, checked_remote
 from knowledge.sources.checked_resolver import CheckedResolver
 from knowledge.sources.git import parse_tree
 from knowledge.sources.git_command import Git
-from knowledge.sources.git_remote import GitRemote, checked_remote
 from knowledge.sources.git_tunnel import GitTunnel
 from knowledge.types import Failure, Fetched
 

@@ -27,9 +27,9 @@ from bot.errors import (
     UsageError,
     for_operator,
 )
-from knowledge import redaction
+from knowledge import secret_redaction
 from knowledge.errors import EmbeddingError, KnowledgeError, ParseError, SourceError
-from knowledge.redaction import REDACTED, redact
+from knowledge.secret_redaction import REDACTED, redact
 from knowledge.types import Failure
 
 CANARY = "c4n4ryV4lu3zz"
@@ -189,5 +189,5 @@ def test_the_log_has_no_secret_in_any_part_of_a_record(log_output: io.StringIO) 
 
 
 def test_short_values_are_not_registered() -> None:
-    redaction.register(["ab", "       ", ""])
+    secret_redaction.register(["ab", "       ", ""])
     assert redact("about abs") == "about abs"

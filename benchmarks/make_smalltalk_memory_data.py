@@ -1,6 +1,6 @@
 """Builds months of small talk between two people with questions about it, as input for ``parley eval memory``.
 
-    python -m benchmarks.make_smalltalk_data FOLDER > smalltalk.json
+    python -m benchmarks.make_smalltalk_memory_data FOLDER > smalltalk.json
 
 ``smalltalk.txt`` contains the facts that the two tell each other, and questions that avoid their words; some questions
 need several messages of different months. Exchanges from the dated chat logs in FOLDER (BEIR format, as

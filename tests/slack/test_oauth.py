@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,11 @@ from bot.platforms.slack import oauth_state, web_client
 from bot.platforms.slack.app import serve
 from bot.platforms.slack.check_result import Check
 from bot.platforms.slack.diagnostics import check
-from bot.platforms.slack.installations import Installations, InstallationToken
+from bot.platforms.slack.installations import Installations, InstallationToken, Sleep
 from bot.platforms.slack.manifest import SCOPES, manifest
 from bot.platforms.slack.oauth import STATE_COOKIE
 from bot.store import event_log, slack_workspaces
+from bot.store.advisory_locks import only_one
 from bot.store.session import Database
 from bot.store.slack_workspaces import Installed
 from knowledge.sources import UploadSource
@@ -306,12 +307,14 @@ async def test_removing_the_app_stops_its_events_and_deletes_its_tokens(
 
 @asynccontextmanager
 async def installations_of(
-    cloud: SlackCloud, url: str, clock: ManualClock, **more: Any
+    cloud: SlackCloud, url: str, clock: ManualClock, *, sleep: Sleep = asyncio.sleep, **more: Any
 ) -> AsyncIterator[Installations]:
     """Yield the installations as one process sees them."""
     database, settings = Database(url), settings_of(cloud, **more)
     async with web_client.http_session() as session:
-        yield Installations(database, settings, web_client.tokenless_client(settings, session), clock=clock)
+        yield Installations(
+            database, settings, web_client.tokenless_client(settings, session), clock=clock, sleep=sleep
+        )
     await database.aclose()
 
 
@@ -369,6 +372,34 @@ async def test_two_processes_renew_a_token_once(cloud: SlackCloud, database_url:
         found = await asyncio.gather(*(process.grant("slack:T0ONE") for process in (first, second) for _ in range(5)))
     assert cloud.renewals == [ONE]
     assert {grant.token for grant in found} == {cloud.current(ONE)}
+
+
+async def test_a_refused_token_is_renewed_after_another_process_lets_go(
+    cloud: SlackCloud, database_url: str, clock: ManualClock
+) -> None:
+    waiting, free = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waiting.set()
+        await free.wait()
+
+    database = Database(database_url)
+    async with (
+        aclosing(database),
+        installations_of(cloud, database_url, clock) as other,
+        installations_of(cloud, database_url, clock, sleep=sleep) as process,
+    ):
+        refused = await (await install_directly(cloud, other, clock)).token()
+        async with only_one(database, "parley token slack:T0ONE") as has_lock:
+            assert has_lock
+            replacing = asyncio.create_task(process.replacement("slack:T0ONE", refused))
+            waited = asyncio.create_task(waiting.wait())
+            await asyncio.wait({waited, replacing}, return_when=asyncio.FIRST_COMPLETED)
+            assert not replacing.done(), "the refused token is of no use although it has not expired"
+        free.set()
+        found = await replacing
+    assert found is not None
+    assert found.token == cloud.current(ONE) != refused
 
 
 async def test_a_lost_refresh_token_is_reported_with_a_fix(

@@ -229,7 +229,7 @@ class Installations:
             if stored.token == refused:
                 if not stored.refresh_token:
                     return None
-                stored = await self._renew(workspace, stored)
+                stored = await self._renew(workspace, stored, refused=True)
             entry.grant, entry.refresh_at = stored, self._clock() + CACHE_TIME
             return stored if stored.token != refused else None
 
@@ -257,10 +257,10 @@ class Installations:
         secrets = self._seal.open(workspace, installation.sealed)
         return Grant(installation, secrets["token"], secrets.get("refresh_token", ""))
 
-    async def _renew(self, workspace: str, current: Grant) -> Grant:
+    async def _renew(self, workspace: str, current: Grant, *, refused: bool = False) -> Grant:
         """Return the grant that follows ``current``, whichever process renews it.
 
-        While another process renews, a token that is still valid is returned unchanged.
+        While another process renews, ``current`` is returned unchanged, unless it has expired or Slack ``refused`` it.
         """
         for _ in range(MAX_POLLS):
             async with only_one(self._database, f"parley token {workspace}") as has_lock:
@@ -269,7 +269,7 @@ class Installations:
                     return stored
                 if has_lock:
                     return await self._exchange_refresh_token(workspace, stored)
-            if not current.is_expired(self._clock()):
+            if not refused and not current.is_expired(self._clock()):
                 return current
             await self._sleep(POLL_SECONDS)
         raise SurfaceError(user_messages.TOKEN_RENEWAL_RUNNING)

@@ -15,17 +15,19 @@ from bot.store.session import Database
 BATCH = 500
 """Turns deleted in one transaction, so that no lock is held for long."""
 
-# Answers, ratings, facts, attachments and reply parts are deleted with their turn.
+# Answers, ratings, facts, attachments and reply parts are deleted with their turn. MATERIALIZED, because a subquery
+# that locks its rows finds others if the plan runs it again, and more than ``most`` would be deleted.
 _DELETE_TURNS = text("""
-    DELETE FROM turns
-    WHERE tenant_id = :tenant AND turn_id IN (
+    WITH expired AS MATERIALIZED (
         SELECT turn_id FROM turns
         WHERE tenant_id = :tenant AND created_at < :before AND state NOT IN ('queued', 'running')
         ORDER BY created_at
         LIMIT :most
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING turn_id, thread_uid
+    DELETE FROM turns USING expired
+    WHERE turns.tenant_id = :tenant AND turns.turn_id = expired.turn_id
+    RETURNING turns.turn_id, turns.thread_uid
 """)
 
 _DELETE_MESSAGES = text("DELETE FROM messages WHERE tenant_id = :tenant AND turn_id = ANY(:turns)")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import func
+from sqlalchemy import case, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -99,12 +99,14 @@ _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
 async def rate(session: AsyncSession, *, tenant_id: str, turn_id: str, user_id: str, value: int, reason: str) -> None:
-    """Store a person's rating. A later one replaces it."""
+    """Store a person's rating. A later one replaces it, but keeps the reason if it has the same value and no reason.
+
+    A thumb down is stored while its dialog is open, so it can arrive after the reason from that dialog.
+    """
     if value:
         await similar.judge(session, tenant_id=tenant_id, turn_id=turn_id, right=value > 0)
     values = {"value": value, "reason": reason, "created_at": func.now()}
-    await session.execute(
-        insert(feedback)
-        .values(tenant_id=tenant_id, turn_id=uuid.UUID(turn_id), user_id=user_id, **values)
-        .on_conflict_do_update(index_elements=["tenant_id", "turn_id", "user_id"], set_=values)
-    )
+    rating = insert(feedback).values(tenant_id=tenant_id, turn_id=uuid.UUID(turn_id), user_id=user_id, **values)
+    is_same = (rating.excluded.reason == "") & (rating.excluded.value == feedback.c.value)
+    values["reason"] = case((is_same, feedback.c.reason), else_=rating.excluded.reason)
+    await session.execute(rating.on_conflict_do_update(index_elements=["tenant_id", "turn_id", "user_id"], set_=values))

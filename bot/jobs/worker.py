@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from procrastinate import App, JobContext
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 from sqlalchemy.exc import DBAPIError
 
@@ -64,9 +65,24 @@ async def working(services: Services, *, grace: float = GRACE) -> AsyncIterator[
         await asyncio.gather(task, waiting, return_exceptions=True)
 
 
+class RetryOrSuccessor(JobManager):
+    """Retries a job, or ends it if a job for the same work already waits.
+
+    Without this, the failed retry would leave the job running for ever, and its successor would wait for its lock.
+    """
+
+    async def retry_job_by_id_async(self, job_id: int, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().retry_job_by_id_async(job_id, *args, **kwargs)
+        except UniqueViolation as error:
+            log.info("job %s is left to the job that waits with the lock %s", job_id, error.queueing_lock)
+            await self.finish_job_by_id_async(job_id, Status.SUCCEEDED, delete_job=True)
+
+
 def _app(services: Services) -> App:
     """Return the queue's application with all tasks registered."""
     app = App(connector=services.queue.connector)
+    app.job_manager = RetryOrSuccessor(app.connector)
     for name, task in TASKS.items():
         _register(app, services, name, task)
     for name, periodic in PERIODIC.items():

@@ -296,3 +296,28 @@ async def test_sources_come_up_again_when_their_time_has_come(services: Services
 )
 def test_how_long_a_failure_is_waited_out(error: BaseException, attempts: int, seconds: int | None) -> None:
     assert retry_delay(error, attempts) == seconds
+
+
+async def test_a_retried_job_makes_way_for_the_one_that_already_waits(services: Services, slow: SlowSource) -> None:
+    async with working(services, grace=0):
+        run = await begun(services, slow)
+        slow.let.release()
+        await seen(services, run, done=1)
+        successor = await services.queue.defer(
+            "ingest",
+            tenant_id=LOCAL_TENANT,
+            lock=f"source {run.source_id}",
+            once=f"ingest {run.id}",
+            run_id=run.id,
+        )
+        assert successor is not None
+    async with working(services):
+        for _ in range(4):
+            slow.let.release()
+        await seen(services, run, state="done")
+        async with asyncio.timeout(60):
+            while await services.queue.waits_or_runs(successor):
+                await asyncio.sleep(0.02)
+    async with services.database.tenant(LOCAL_TENANT) as session:
+        assert await ingest_runs.active(session, LOCAL_TENANT) == []
+    assert slow.opened == 2

@@ -64,8 +64,8 @@ class Problem:
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """Return the pages to check: README, CONTRIBUTING and everything in docs."""
-    top = [root / name for name in ("README.md", "CONTRIBUTING.md")]
+    """Return the pages to check: README, CONTRIBUTING, SECURITY and everything in docs."""
+    top = [root / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
     return [path for path in top if path.exists()] + sorted((root / "docs").rglob("*.md"))
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.kept_links CORPUS.jsonl
 
-CORPUS.jsonl has a passage ``text`` in each line. For each address in a passage, an answer writes it in five forms. It
+CORPUS.jsonl has a passage ``text`` in each line. For each address in a passage, an answer writes it in six forms. It
 must stay a link on Slack and Discord, and on the web page where the form is a Markdown link. The passage itself, as an
 answer, must keep its addresses too. Without the file, nothing is measured.
 """

@@ -36,12 +36,11 @@ class Spec:
     point: str = ""
     at: int = 1
     sample_load: bool = False
-    profile: str = ""
     lease: float = 0.0
     """Seconds that a lease lasts, which other timeouts follow; 0 keeps the default."""
     workspaces: float = 1.0
     """Factor for Slack's limits on edits and started streams, as if for that many workspaces; see
-    ``environment.SLACK_PACE``."""
+    ``benchmarks.chaos.test_bed.SLACK_PACE``."""
 
 
 async def work(spec: Spec, send: Send) -> None:

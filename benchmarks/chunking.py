@@ -12,13 +12,11 @@ the last piece is cut. The result is the mean share of each question's evidence 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import shutil
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -27,8 +25,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
+from benchmarks.harness import fresh_postgres, run
 from bot.evals.scratch_schema import scratch_schema
-from bot.store.embedded import server as embedded_server
 from bot.store.session import Database
 from knowledge.chunking import METHODS, Chunking
 from knowledge.chunking.text_units import CountTokens
@@ -226,27 +224,21 @@ def show(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-async def main(arguments: argparse.Namespace) -> None:
+async def main(arguments: argparse.Namespace, url: str) -> None:
     """Measure the chosen chunking methods and print the results."""
     embedder = SentenceTransformerEmbedder()
     folder = Path(arguments.folder)
     asked = questions(folder)[:: arguments.every]
     texts = Texts(documents(folder), embedder.count_tokens)
-    home = Path(tempfile.mkdtemp(prefix="parley-chunking-"))
-    server = None if arguments.database_url else embedded_server.start(home)
     rows = []
     try:
         for chunking in VARIANTS:
             if chunking.method in arguments.only:
                 began = time.perf_counter()
-                url = arguments.database_url or server.url if server else arguments.database_url
                 rows.append(await measure(chunking, url, texts, asked, embedder))
                 print(f"{rows[-1]['chunking']}: {time.perf_counter() - began:.0f} s", flush=True)
     finally:
         await embedder.aclose()
-        if server:
-            server.release()
-        shutil.rmtree(home, ignore_errors=True)
     print(json.dumps({"questions": len(asked), "chunkings": rows}) if arguments.json else show(rows))
 
 
@@ -257,4 +249,6 @@ if __name__ == "__main__":
     parser.add_argument("--every", type=int, default=1, help="ask every Nth question")
     parser.add_argument("--database-url", help="default: an embedded server")
     parser.add_argument("--json", action="store_true")
-    asyncio.run(main(parser.parse_args()))
+    given = parser.parse_args()
+    with nullcontext(given.database_url) if given.database_url else fresh_postgres() as database_url:
+        run(main(given, database_url))

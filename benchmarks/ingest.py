@@ -11,7 +11,6 @@ shared.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import tempfile
@@ -22,8 +21,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from bot.store import migrate
-from bot.store.embedded import server as embedded_server
+from benchmarks.harness import fresh_postgres, run, table
 from bot.store.session import Database
 from knowledge.embedders.local import SentenceTransformerEmbedder, load
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate
@@ -55,13 +53,11 @@ def write_corpus(folder: Path, documents: int, seed: int = 1) -> None:
         (folder / f"page-{number:05}.md").write_text("\n\n".join(lines))
 
 
-async def measure(folder: Path, data: Path) -> dict[str, Any]:
-    """Ingest the folder and return the figures."""
+async def measure(url: str, folder: Path) -> dict[str, Any]:
+    """Ingest the folder into a migrated database and return the figures."""
     embedder = SentenceTransformerEmbedder()
     await embedder.encode(["warm"], "passage")
-    server = await asyncio.to_thread(embedded_server.start, data)
-    await asyncio.to_thread(migrate.upgrade, server.url)
-    database = Database(server.url)
+    database = Database(url)
     ingestor = Ingestor(database.tenant, embedder)
     source = FolderSource(folder, max_bytes=50_000_000)
     try:
@@ -76,7 +72,6 @@ async def measure(folder: Path, data: Path) -> dict[str, Any]:
         await ingestor.aclose()
         await embedder.aclose()
         await database.aclose()
-        server.release()
     return {
         "documents": report.documents,
         "failed": len(report.failed),
@@ -95,19 +90,18 @@ def texts_per_second(model: Any, texts: Sequence[str]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--documents", type=int, default=200, help="pages of the generated corpus")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     from sentence_transformers import SentenceTransformer
 
-    with tempfile.TemporaryDirectory(prefix="parley-bench-") as scratch:
-        folder = given.folder or Path(scratch) / "corpus"
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as scratch, fresh_postgres() as url:
+        folder = given.folder or Path(scratch)
         if given.folder is None:
-            folder.mkdir()
             write_corpus(folder, given.documents)
-        figures = asyncio.run(measure(folder, Path(scratch) / "data"))
+        figures = run(measure(url, folder))
     texts = figures.pop("texts")
     plain, ours = SentenceTransformer(locate(OFFLINE_MODEL), device="cpu"), load(OFFLINE_MODEL)
     sample = texts[: max(200, len(texts) // 2)]
@@ -119,8 +113,7 @@ def main() -> None:
     if given.json:
         print(json.dumps(figures))
         return
-    for name, value in figures.items():
-        print(f"{name:24} {value:,.2f}" if isinstance(value, float) else f"{name:24} {value}")
+    print(table(figures))
 
 
 if __name__ == "__main__":

@@ -15,20 +15,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from benchmarks.harness import fresh_postgres, run, table
+from benchmarks.harness import ASKER, ask, fresh_postgres, run, sample_app, table
 from benchmarks.long_thread_tokens import headings
-from bot.app import App, open_app
-from bot.commands.ask import NullSurface
-from bot.config import Settings
-from bot.types.audience import MEMBERS
-from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
+from bot.app import App
+from bot.evals.metrics import percentile
+from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.turns import Outcome
-from knowledge import sample
 from knowledge.sources import open_source
 
 QUESTION = "What does the handbook say about {}?"
@@ -39,14 +33,8 @@ UNRELATED = "# Mangroves\n\nThe mangrove in pot {} of the greenhouse is watered 
 
 async def _ask(app: App, text: str) -> tuple[float, Outcome]:
     """Ask a question; return the milliseconds from the message to its stored answer, and the outcome."""
-    key = ThreadKey(LOCAL_TENANT, "web", "general", uuid.uuid4().hex)
-    message = Incoming(
-        key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC), audience=MEMBERS
-    )
     start = time.perf_counter()
-    turn = await app.dispatcher.accept(message)
-    assert turn is not None
-    outcome = await app.dispatcher.start(turn, NullSurface())
+    outcome = await ask(app.dispatcher, ThreadKey(LOCAL_TENANT, "web", "general", uuid.uuid4().hex), ASKER, text)
     milliseconds = 1000 * (time.perf_counter() - start)
     await app.dispatcher.settled()
     return milliseconds, outcome
@@ -65,12 +53,6 @@ async def _round(app: App, form: str, subjects: Sequence[str]) -> dict[str, obje
     }
 
 
-def percentile(waits: Sequence[float], share: float) -> float:
-    """Return the wait that ``share`` of all waits do not exceed."""
-    ordered = sorted(waits)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 async def _ingest_unrelated(app: App, folder: Path, number: int) -> None:
     (folder / f"{number}.md").write_text(UNRELATED.format(number, number), encoding="utf-8")
     source = open_source(str(folder), fetch_allow=(), max_bytes=10**7, files=True)
@@ -82,19 +64,12 @@ async def measure(
 ) -> None:
     """Ask all questions and report each kind's figures; waits are in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(
-            _env_file=None, database_url=SecretStr(url), data_dir=Path(folder), cache_shadow=0.0, daily_tokens=0
-        )
-        async with open_app(settings) as app:
-            source = open_source(str(sample.path()), fetch_allow=(), max_bytes=10**7, files=True)
-            await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
+        async with sample_app(url, cache_shadow=0.0, daily_tokens=0) as app:
             await _ask(app, "Is anybody there?")
             report("asked for the first time", await _round(app, QUESTION, subjects))
             report("in the same words", await _round(app, SAME_WORDS, list(subjects) * rounds))
             report("in other words", await _round(app, OTHER_WORDS, list(subjects) * rounds))
-            unrelated = Path(folder) / "pots"
-            unrelated.mkdir()
-            await _ingest_unrelated(app, unrelated, 1)
+            await _ingest_unrelated(app, Path(folder), 1)
             report("after an unrelated document was ingested", await _round(app, SAME_WORDS, subjects))
 
 

@@ -16,11 +16,11 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from benchmarks import harness
 from benchmarks.harness import fresh_postgres, run
 from bot import commands
 from bot.app import App, open_app
@@ -32,7 +32,7 @@ from bot.errors import ParleyError
 from bot.platforms.discord import autocomplete
 from bot.store import tenants
 from bot.types.audience import MEMBERS, Audience, Readers, Standing, decide
-from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
+from bot.types.conversation import LOCAL_TENANT, Author, ThreadKey
 from bot.types.turns import Outcome
 from knowledge.errors import KnowledgeError
 from knowledge.types import NOTHING_KNOWN, TENANT_AUDIENCE, Failure, Fetched, Known
@@ -132,10 +132,7 @@ async def _asked(
     app: App, tenant_id: str, channel: str, thread: str, author: Author, text: str, audience: Audience
 ) -> Outcome:
     key = ThreadKey(tenant_id, "slack", channel, thread)
-    incoming = Incoming(key, uuid.uuid4().hex, author, text, "mention", datetime.now(UTC), audience=audience)
-    turn = await app.dispatcher.accept(incoming)
-    assert turn is not None
-    outcome = await app.dispatcher.start(turn, NullSurface())
+    outcome = await harness.ask(app.dispatcher, key, author, text, audience)
     await app.dispatcher.settled()
     return outcome
 
@@ -368,7 +365,7 @@ async def _main(tenant_count: int, url: str, folder: Path) -> Found:
 
 def main() -> None:
     """Print the table; exit with 1 if there is a leak."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenants", type=int, default=3)
     given = parser.parse_args()
     with fresh_postgres() as url, tempfile.TemporaryDirectory() as folder:

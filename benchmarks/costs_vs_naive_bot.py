@@ -28,7 +28,7 @@ from sqlalchemy import text
 
 from benchmarks import prompt_layouts
 from benchmarks.adapters_on_double import provider
-from benchmarks.harness import fresh_postgres, table
+from benchmarks.harness import FixedSearch, fresh_postgres, table
 from benchmarks.thread_dataset import Asked, read
 from bot.commands.ask import NullSurface
 from bot.config import Settings
@@ -45,7 +45,6 @@ from bot.store.stores import open_stores
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.usage import Tier
-from knowledge.types import Found, Passage, Scope
 from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 
 TENANT = "benchmark"
@@ -86,19 +85,6 @@ class Result:
     def cheaper(self, than: str) -> float:
         """Return the share of the other bot's cost that Parley saves."""
         return float(1 - self.bots["parley"].usd / self.bots[than].usd)
-
-
-@dataclass
-class FixedSearch:
-    """A search that finds the passages it was given."""
-
-    passages: tuple[Passage, ...] = ()
-
-    async def version(self, tenant_id: str) -> int:
-        return 1
-
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
-        return Found(self.passages[:k], {}, 0.9, 1)
 
 
 @dataclass

@@ -14,12 +14,12 @@ import asyncio
 import statistics
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from benchmarks.harness import fresh_postgres, table
+from benchmarks.harness import FixedSearch, fresh_postgres, table
 from bot.app import expected_tokens
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
@@ -34,7 +34,6 @@ from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.turns import Turn
 from bot.types.usage import Call, Tier, Usage
-from knowledge.types import Found, Scope
 from tests.engine.fakes import FakeStores
 
 PEOPLE = 20
@@ -105,16 +104,6 @@ class InstantModel:
         return None
 
 
-class EmptySearch:
-    """A search that finds nothing, at once."""
-
-    async def version(self, tenant_id: str) -> int:
-        return 1
-
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
-        return Found((), {}, 0.9, 1)
-
-
 class MemoryStores(FakeStores):
     """Stores in memory, without durability."""
 
@@ -126,7 +115,7 @@ class MemoryStores(FakeStores):
 def _dispatcher(stores: Stores, timestamps: Timestamps) -> Dispatcher:
     settings = Settings(_env_file=None, answer_cache_hours=0, daily_tokens=0)
     engine = Engine(
-        stores=stores, search=EmptySearch(), llm=InstantModel(timestamps), settings=settings, count_tokens=len
+        stores=stores, search=FixedSearch(), llm=InstantModel(timestamps), settings=settings, count_tokens=len
     )
     return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 

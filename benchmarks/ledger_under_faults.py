@@ -27,7 +27,7 @@ from typing import Any
 from sqlalchemy import text
 
 from benchmarks.adapters_on_double import provider
-from benchmarks.harness import fresh_postgres, table
+from benchmarks.harness import FixedSearch, SimulatedClock, fresh_postgres, rule_passage, table
 from bot.commands.ask import NullSurface
 from bot.config import Settings
 from bot.engine.dispatch.dispatcher import Dispatcher
@@ -43,7 +43,6 @@ from bot.store.threads import thread_uid
 from bot.types.audience import MEMBERS
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Outcome, Turn
-from knowledge.types import Found, Passage, Scope
 from tests.doubles.models import Billed, ModelDouble, Reply, Seen
 from tests.doubles.models_replies import Fault
 
@@ -62,17 +61,6 @@ _ROWS = text("SELECT * FROM ledger")
 _DAYS = text("SELECT subject, used, reserved FROM budget_days")
 
 Numbers = tuple[str, str, int, int, int, int, int, Decimal | None]
-
-
-class FixedSearch:
-    """A search that finds the same rule for every question."""
-
-    async def version(self, tenant_id: str) -> int:
-        return 1
-
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
-        rule = Passage(1, "d", RULE, "leave.md", "Leave", (), 0, len(RULE), None, 1.0)
-        return Found((rule,), {}, 0.9, 1)
 
 
 @dataclass
@@ -121,7 +109,7 @@ class Result:
 
 async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
     """Run the storm on a migrated database."""
-    start, random_events, clock = time.monotonic(), RandomEvents(random.Random(seed)), [0.0]
+    start, random_events, clock = time.monotonic(), RandomEvents(random.Random(seed)), SimulatedClock()
     database = Database(url)
     async with ModelDouble() as double:
         double.script = random_events.script
@@ -135,7 +123,7 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
             async with slots:
                 for at in range(TURNS_PER_THREAD):
                     if number * TURNS_PER_THREAD + at < turns:
-                        clock[0] += 60
+                        clock.now += 60
                         ends[await _turn(dispatcher, f"T{number}", at, random_events)] += 1
 
         await asyncio.gather(*(thread(number) for number in range(-(-turns // TURNS_PER_THREAD))))
@@ -148,20 +136,17 @@ async def measure(url: str, *, turns: int, seed: int = 1) -> Result:
     return result
 
 
-def _models(double: ModelDouble, random_events: RandomEvents, clock: list[float]) -> tuple[ResilientLLM, TokenCounter]:
+def _models(
+    double: ModelDouble, random_events: RandomEvents, clock: SimulatedClock
+) -> tuple[ResilientLLM, TokenCounter]:
     """Return an LLM with both providers, each first for one tier, with short timeouts and a simulated clock."""
-
-    async def sleep(seconds: float) -> None:
-        clock[0] += seconds
-        await asyncio.sleep(0)
-
     counter = TokenCounter()
     both = [provider("anthropic", double, counter), provider("openai", double, counter)]
     llm = ResilientLLM(
         {"cheap": both, "strong": both[::-1]},
         Timeouts(first_token=1.0, idle=0.4, total=36_000),
-        clock=lambda: clock[0],
-        sleep=sleep,
+        clock=clock,
+        sleep=clock.sleep,
         rand=random_events.rng.random,
     )
     return llm, counter
@@ -170,7 +155,9 @@ def _models(double: ModelDouble, random_events: RandomEvents, clock: list[float]
 def _dispatcher(database: Database, llm: ResilientLLM, counter: TokenCounter) -> Dispatcher:
     settings = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0, prompt_tokens=3000)
     stores = open_stores(database, settings, count_tokens=counter.count, clock=lambda: datetime.now(UTC))
-    engine = Engine(stores=stores, search=FixedSearch(), llm=llm, settings=settings, count_tokens=counter.count)
+    engine = Engine(
+        stores=stores, search=FixedSearch((rule_passage(RULE),)), llm=llm, settings=settings, count_tokens=counter.count
+    )
     return Dispatcher(engine=engine, stores=stores, max_question_chars=10_000)
 
 

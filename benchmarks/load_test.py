@@ -23,12 +23,12 @@ from pathlib import Path
 import psutil
 from sqlalchemy import create_engine, text
 
-from benchmarks.chaos.checks import percentile
 from benchmarks.chaos.postgres import Postgres
 from benchmarks.chaos.process_pool import Process
 from benchmarks.chaos.simulated_users import TAG, PlatformName
 from benchmarks.chaos.test_bed import Environment, open_environment
 from benchmarks.harness import run, table
+from bot.evals.metrics import percentile
 from bot.store.session import driver_url
 from tests.doubles.models import Reply, Seen
 from tests.doubles.slack_world import Message

@@ -9,25 +9,15 @@ every third one is a follow-up to the previous one. The answers come from the ex
 from __future__ import annotations
 
 import argparse
-import tempfile
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
-from pydantic import SecretStr
-
-from benchmarks.harness import fresh_postgres, run, table
-from bot.app import App, open_app
-from bot.commands.ask import NullSurface
-from bot.config import Settings
+from benchmarks.harness import ASKER, ask, fresh_postgres, run, sample_app, table
+from bot.app import App
 from bot.llm.tokens import TokenCounter
-from bot.types.audience import MEMBERS
-from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
+from bot.types.conversation import LOCAL_TENANT, ThreadKey
 from bot.types.turns import Outcome
 from knowledge import sample
-from knowledge.sources import open_source
 
 FOLLOW_UPS = ("And who decides on that?", "How long does it take?", "What was it before?")
 
@@ -69,11 +59,7 @@ async def _thread(app: App, turns: int) -> list[Sent]:
     count = TokenCounter().count
     sent = []
     for text in questions(turns):
-        turn = await app.dispatcher.accept(
-            Incoming(key, uuid.uuid4().hex, Author("ann", "Ann"), text, "mention", datetime.now(UTC), audience=MEMBERS)
-        )
-        assert turn is not None
-        outcome = await app.dispatcher.start(turn, NullSurface())
+        outcome = await ask(app.dispatcher, key, ASKER, text)
         await app.dispatcher.settled()
         sent.append(_sent(outcome, text, count))
     return sent
@@ -106,12 +92,8 @@ def figures(sent: Sequence[Sent]) -> dict[str, object]:
 
 
 async def _measure(url: str, turns: int) -> dict[str, object]:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(_env_file=None, database_url=SecretStr(url), data_dir=Path(folder))
-        async with open_app(settings) as app:
-            source = open_source(str(sample.path()), fetch_allow=(), max_bytes=10**7, files=True)
-            await app.ingestor.ingest([source], tenant_id=LOCAL_TENANT)
-            return figures(await _thread(app, turns))
+    async with sample_app(url) as app:
+        return figures(await _thread(app, turns))
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.adapters_on_double import provider
-from benchmarks.harness import table
+from benchmarks.harness import SimulatedClock, table
 from bot.engine.ports.llm import Message, Prompt
 from bot.errors import LLMError
 from bot.llm.provider_call import Provider, Timeouts
@@ -50,20 +50,6 @@ class Outage:
     @property
     def calls_per_request(self) -> float:
         return self.calls / self.requests
-
-
-class SimulatedClock:
-    """A clock that advances when it is set, or when a task sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 async def measure(

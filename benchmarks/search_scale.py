@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from pgvector.psycopg import register_vector_async
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from benchmarks.harness import resident_mb
 from bot.evals.metrics import percentile
 from bot.evals.scratch_schema import scratch_schema
 from bot.store.session import Database
@@ -261,12 +261,6 @@ async def whole_search(database: Database, questions: int) -> dict[str, float]:
                 spent.setdefault(stage, []).append(milliseconds)
     await embedder.aclose()
     return {f"{stage}_{p}_ms": round(percentile(spent[stage], s), 1) for stage in spent for p, s in PERCENTILES}
-
-
-def resident_mb() -> float:
-    """Return the resident memory of this process in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def measure(url: str, chunks: int, questions: int, *, with_tokens: bool) -> dict[str, Any]:

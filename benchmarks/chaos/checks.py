@@ -326,9 +326,3 @@ def judge_orphans(
 
 def _lived(process: Process, now: float) -> float:
     return (process.gone_at or now) - process.ready_at
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value below which ``share`` of the values are; 0 if there are none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

@@ -11,15 +11,14 @@ from contextlib import aclosing
 from dataclasses import fields
 from typing import Any, cast
 
+from benchmarks.harness import FixedSearch, rule_passage
 from bot.app import Overrides
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, TextDelta
-from bot.engine.ports.search import Search
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
 from bot.types.turns import Lease, Outcome, Turn
 from bot.types.usage import Tier
-from knowledge.types import Found, Passage, Scope
 
 Send = Callable[[Mapping[str, object]], None]
 
@@ -141,17 +140,6 @@ class WatchedLLM:
                 yield event
 
 
-class FixedSearch:
-    """A search that finds the same rule for every question, at no cost."""
-
-    async def version(self, tenant_id: str) -> int:
-        return 1
-
-    async def __call__(self, query: str, scope: Scope, *, k: int = 5, **_: object) -> Found:
-        rule = Passage(1, "d", RULE, "leave.md", "Leave", (), 0, len(RULE), None, 1.0)
-        return Found((rule,), {}, 0.9, 1)
-
-
 def overrides(watch: CrashPointWatch) -> Overrides:
     """Return a process's ports with crash points, and a search that costs nothing."""
 
@@ -164,6 +152,6 @@ def overrides(watch: CrashPointWatch) -> Overrides:
             **{one.name: cast(Any, WatchedPort(getattr(stores, one.name), "store", watch)) for one in fields(stores)}
         ),
         llm=lambda llm: WatchedLLM(llm, watch),
-        search=lambda search: cast(Search, FixedSearch()),
+        search=lambda search: FixedSearch((rule_passage(RULE),)),
         engine=WatchedEngine,
     )

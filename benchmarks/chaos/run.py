@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chaos.checks import OPEN, Verdict, percentile, read_database
+from benchmarks.chaos.checks import OPEN, Verdict, read_database
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.test_bed import Environment, open_environment
+from bot.evals.metrics import percentile
 
 SETTLE_TIMEOUT = 150.0
 """Seconds in which everything must settle after the last fault; Slack's last redelivery is within them."""

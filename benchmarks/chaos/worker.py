@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.crash_points import CrashPointWatch, Send, overrides
+from benchmarks.harness import resident_mb
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.engine.answer import lease
@@ -92,10 +93,5 @@ async def _send_load_samples(send: Send) -> None:
         late.append(round(1000 * (time.perf_counter() - before - LOOP_CHECK_SECONDS), 2))
         if time.monotonic() >= next_send:
             used = resource.getrusage(resource.RUSAGE_SELF)
-            send({"late_ms": late, "cpu": used.ru_utime + used.ru_stime, "rss_mb": _rss_mb()})
+            send({"late_ms": late, "cpu": used.ru_utime + used.ru_stime, "rss_mb": resident_mb()})
             late, next_send = [], time.monotonic() + 1
-
-
-def _rss_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20

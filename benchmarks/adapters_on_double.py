@@ -15,17 +15,30 @@ from tests.doubles.models_billing import ProviderName
 
 Adapter = AnthropicLLM | OpenAILLM
 
+ANTHROPIC_KEY = "sk-ant-double"
+"""The key that a double accepts."""
+
 
 def provider(name: ProviderName, double: ModelDouble, counter: TokenCounter | None = None) -> Adapter:
     """Return the adapter of one provider with Parley's models and prices."""
-    accounting = Accounting(counter or TokenCounter(), partial(Prices().cost, name))
     if name == "anthropic":
-        return AnthropicLLM(double.anthropic_key, DEFAULT_MODELS[name], accounting, base_url=double.anthropic_url)
+        return anthropic(double.anthropic_url, counter=counter)
     return OpenAILLM(
         double.openai_key,
         DEFAULT_MODELS[name],
-        accounting,
+        _accounting(name, counter),
         base_url=double.openai_url,
         compatible=True,
         usage_timeout=0.5,
     )
+
+
+def anthropic(
+    url: str, kind: type[AnthropicLLM] = AnthropicLLM, *, counter: TokenCounter | None = None
+) -> AnthropicLLM:
+    """Return an adapter for the Anthropic side of a double at ``url``, which may be in another process."""
+    return kind(ANTHROPIC_KEY, DEFAULT_MODELS["anthropic"], _accounting("anthropic", counter), base_url=url)
+
+
+def _accounting(name: ProviderName, counter: TokenCounter | None) -> Accounting:
+    return Accounting(counter or TokenCounter(), partial(Prices().cost, name))

@@ -27,7 +27,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from benchmarks import prompt_layouts
-from benchmarks.adapters_on_double import provider
+from benchmarks.adapters_on_double import anthropic
 from benchmarks.harness import FixedSearch, fresh_postgres, table
 from benchmarks.thread_dataset import Asked, read
 from bot.commands.ask import NullSurface
@@ -169,7 +169,7 @@ def _bill(lines: Sequence[Billed], answers: int) -> Bot:
 
 async def _parley(url: str, turns: Sequence[Asked], double: ModelDouble) -> tuple[list[tuple[float, Prompt]], int]:
     database, counter, search = Database(url), TokenCounter(), FixedSearch()
-    adapter = provider("anthropic", double, counter)
+    adapter = anthropic(double.anthropic_url, counter=counter)
     llm = Recorder(ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Timeouts()))
     settings = Settings(_env_file=None, daily_tokens=0, answer_cache_hours=0)
     stores = open_stores(database, settings, count_tokens=counter.count, clock=lambda: MORNING)
@@ -213,10 +213,7 @@ async def _naive(turns: Sequence[Asked], double: ModelDouble, *, all_passages: b
 
 async def _send_to_strong_model(sent: Sequence[tuple[float, Prompt]], double: ModelDouble, *, cached: bool) -> Bot:
     """Send the same prompts to the strong model; summaries stay with the cheap one."""
-    adapter = provider("anthropic", double)
-    assert isinstance(adapter, AnthropicLLM)
-    if not cached:
-        adapter = Uncached(double.anthropic_key, adapter._models, adapter._accounting, base_url=double.anthropic_url)
+    adapter = anthropic(double.anthropic_url, AnthropicLLM if cached else Uncached)
     start, before = double.now + GAP_SECONDS, len(double.bill)
     for at, recorded in sent:
         double.now = start + at

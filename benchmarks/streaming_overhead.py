@@ -19,7 +19,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from benchmarks.adapters_on_double import provider
+from benchmarks.adapters_on_double import ANTHROPIC_KEY, anthropic
 from benchmarks.harness import table
 from bot.commands.ask import NullSurface
 from bot.config import Settings
@@ -72,10 +72,10 @@ def _prompt() -> Prompt:
 
 
 async def _through_sdk(url: str) -> tuple[int, float]:
-    import anthropic
+    from anthropic import AsyncAnthropic
 
     pieces = 0
-    async with anthropic.AsyncAnthropic(api_key="sk-ant-double", base_url=url, max_retries=0) as client:
+    async with AsyncAnthropic(api_key=ANTHROPIC_KEY, base_url=url, max_retries=0) as client:
         start = time.process_time()
         async with await client.messages.create(
             model="claude-haiku-5-5",
@@ -112,10 +112,7 @@ async def _through_parley(url: str) -> float:
 
 
 def _resilient(url: str) -> tuple[ResilientLLM, AnthropicLLM]:
-    double = ModelDouble()
-    adapter = provider("anthropic", double)
-    assert isinstance(adapter, AnthropicLLM)
-    adapter = AnthropicLLM(double.anthropic_key, adapter._models, adapter._accounting, base_url=url)
+    adapter = anthropic(url)
     return ResilientLLM({"cheap": [adapter], "strong": [adapter]}, Timeouts()), adapter
 
 

@@ -321,7 +321,7 @@ async def _cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def _log_level(error: Exception) -> int:
-    return WARNING if isinstance(error, SurfaceError | OSError | TimeoutError) else ERROR
+    return WARNING if isinstance(error, SurfaceError | OSError) else ERROR
 
 
 def _as_surface_error(error: Exception) -> SurfaceError:

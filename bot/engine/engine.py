@@ -177,13 +177,11 @@ class Engine:
     async def _gather(self, attempt: Attempt, results: Results, surface: Surface) -> generation.Material | None:
         """Gather the material for the prompt; None if a cached answer is used."""
         context, turn = self._context, attempt.turn
-        results.record = record = await self._load(turn)
+        record = await self._load(turn)
         await reservation.begin(context, attempt, record)
         results.query = query = _initial_query(turn, record)
         results.route = route = await self._choose_route(attempt, query, record)
-        results.attachments = attached = await question_context.read(
-            context, attempt, surface, record, query.standalone
-        )
+        attached = await question_context.read(context, attempt, surface, record, query.standalone)
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
             _explain_scope(attempt, query, record)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from itertools import count
-from typing import Any, cast
 
+from bot.engine.aio import closing
 from bot.engine.ports.llm import LLM, Ended, Event, Meter, Prompt, Restarted, TextDelta
 from bot.errors import LLMError
 from bot.llm import user_messages
@@ -62,7 +61,7 @@ class SequentialBatch:
     async def _ask(self, prompt: Prompt, meter: Meter) -> Result:
         pieces: list[str] = []
         try:
-            async with aclosing(cast(Any, self._llm.stream(prompt, meter=meter))) as events:
+            async with closing(self._llm.stream(prompt, meter=meter)) as events:
                 async for event in events:
                     ended = _collect(event, pieces)
                     if ended is not None:

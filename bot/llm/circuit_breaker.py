@@ -39,9 +39,10 @@ class Breaker:
         """Return whether a call is allowed now."""
         return self.wait == 0.0 and not (self._opened and self._probing)
 
-    def begin(self) -> None:
-        """Record the start of a call. While the breaker is open, this call is the probe."""
+    def begin(self) -> bool:
+        """Record the start of a call, and return whether it is the probe of an open breaker."""
         self._probing = self._opened > 0
+        return self._probing
 
     def succeeded(self) -> None:
         """Record a success and close the breaker."""
@@ -62,7 +63,7 @@ class Breaker:
         self._probing = False
 
     def dismiss(self) -> None:
-        """Record that Parley stopped the call itself, so it neither succeeded nor failed."""
+        """Record that the probe has ended. A probe that neither succeeded nor failed may be followed by another."""
         self._probing = False
 
 

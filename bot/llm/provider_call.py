@@ -81,7 +81,7 @@ class Attempt:
         error, not as a cancellation.
         """
         request, provider = self.request, self.provider
-        self.breaker.begin()
+        is_probe = self.breaker.begin()
         request.calls += 1
         calls: list[Call] = []
         expired = ""
@@ -105,7 +105,8 @@ class Attempt:
                     wrote = wrote or (isinstance(event, TextDelta) and bool(event.text.strip()))
                     yield event
         finally:
-            self.breaker.dismiss()
+            if is_probe:
+                self.breaker.dismiss()
             for call in calls:
                 request.book(replace(call, status="error", error=f"stalled ({expired})") if expired else call)
         if expired == "total" and wrote:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bot.engine.ports.llm import LLM, Ended, Event, Message, Meter, Prompt, Restarted, TextDelta
+from bot.engine.aio import closing
+from bot.engine.ports.llm import LLM, Ended, Message, Meter, Prompt, Restarted, TextDelta
 from bot.errors import LLMError
 from bot.llm import user_messages
 
@@ -67,7 +67,7 @@ def schema_instruction(schema: Mapping[str, Any]) -> str:
 async def complete_text(llm: LLM, prompt: Prompt, meter: Meter) -> str:
     """Return the model's whole text. Raises LLMError, of kind ``refused`` or ``cut`` if the text is incomplete."""
     pieces: list[str] = []
-    async with aclosing(cast(AsyncGenerator[Event, None], llm.stream(prompt, meter=meter))) as events:
+    async with closing(llm.stream(prompt, meter=meter)) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 pieces.append(event.text)

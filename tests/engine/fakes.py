@@ -130,9 +130,6 @@ class Library:
     confidence: float = 0.9
     weak_below: float = 0.0
 
-    async def version(self, tenant_id: str) -> int:
-        return 1
-
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         self.queries.append((query, scope))
         self.earlier.append(tuple(earlier))

@@ -116,6 +116,21 @@ async def test_an_identical_question_waits_for_the_answer_in_progress() -> None:
     assert (outcome.answer, outcome.calls, writer.prompts) == (KNOWN.answer, (), [])
 
 
+async def test_a_waiting_turn_checks_an_outdated_answer_with_one_search() -> None:
+    outdated = replace(KNOWN, question="how can I stop the press", evidence="other", current=False)
+
+    class Outdated(FakeStores):
+        async def cached(self, tenant_id: str, key: str) -> CachedAnswer | None:
+            return outdated
+
+    library = Library()
+    outcome = await engine(Shelf(airborne=2), Writer([script("New.")]), Outdated(), search=library).handle(
+        turn(ASKED), Screen()
+    )
+    assert (outcome.answer, outcome.cached) == ("New.", False)
+    assert [query for query, _ in library.queries].count(outdated.question) == 1
+
+
 async def test_a_waiting_turn_answers_if_the_first_one_fails() -> None:
     outcome = await engine(Shelf(airborne=1), Writer([script("New.")])).handle(turn(ASKED), Screen())
     assert (outcome.answer, outcome.cached) == ("New.", False)

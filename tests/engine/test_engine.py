@@ -301,6 +301,7 @@ async def test_a_lost_lease_ends_the_writing_and_bills_the_calls() -> None:
     with pytest.raises(LeaseLost):
         await engine(store, Writer([script(ANSWER)])).handle(turn(), Screen())
     assert store.finished == []
+    assert (len(store.billed), store.reserved) == (1, 0)
 
 
 async def test_a_busy_thread_is_waited_for() -> None:

@@ -116,6 +116,11 @@ def test_deeply_nested_tags_are_removed_in_reasonable_time() -> None:
         assert unframed(shown) == shown
 
 
+@pytest.mark.parametrize("around", ["", "é"])
+def test_control_characters_do_not_hide_a_tag(around: str) -> None:
+    assert unframed(f"before <\x01/pass\x02ages>{around} after") == f"before {around} after"
+
+
 def test_ordinary_words_and_tags_stay() -> None:
     text = "a < b, <filename>, <div>, «notes», notes > 3, files, List<Message>, if x <y and above> z"
     assert unframed(text) == text

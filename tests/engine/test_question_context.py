@@ -10,6 +10,7 @@ import pytest
 from bot.config import Settings
 from bot.engine import user_messages as said
 from bot.engine.answer.context_fitting import fit
+from bot.engine.answer.question_context import MAX_IMAGES
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Image, Prompt
 from bot.errors import SurfaceError
@@ -109,6 +110,15 @@ async def test_what_cannot_be_read_is_told_and_the_answer_comes_all_the_same() -
     notes = " ".join(street.last.notes)
     assert "bad.pdf could not be read: it is damaged" in notes
     assert said.NOT_READ_ABOVE in notes
+
+
+async def test_images_beyond_the_limit_are_named_in_a_note() -> None:
+    prompts: list[Prompt] = []
+    street = Street(said_above="")
+    images = [file(f"{n}.png", "image/png", n) for n in range(MAX_IMAGES + 2)]
+    await engine(FakeStores(attached=images), writer(prompts)).handle(turn(), street)
+    assert len(prompts[0].messages[-1].images) == MAX_IMAGES
+    assert said.more_files(2) in street.last.notes
 
 
 async def test_no_answer_of_the_cache_is_given_where_something_stands_beside() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.engine import user_messages as said
 from bot.engine.display import output_filter
 from bot.engine.display import split as cutting
 from bot.engine.display.output_filter import sanitize, urls_in
@@ -396,18 +397,52 @@ async def test_thirty_thousand_characters_arrive_in_full_with_few_edits() -> Non
     assert all(part.final and not part.sources and not part.actions for part in shown[:-1])
     assert shown[-1].sources == (SOURCE,)
     assert all(len(text) <= 2000 for text in harness.channel.texts)
-    assert display.rest == ""
+    assert not shown[-1].notes
 
 
-async def test_a_too_long_answer_ends_with_a_notice_and_returns_the_rest() -> None:
+async def test_a_too_long_answer_ends_with_a_notice() -> None:
     harness = Harness(Limits(500, EVERY, 3))
     text = " ".join(f"word{n}" for n in range(1000))
     async with harness.display as display:
         await display.open("…")
-        await display.close(text)
+        shown = await display.close(text)
     assert len(harness.channel.messages) == 3
     assert "too long to show in full" in harness.channel.texts[-1]
-    assert display.rest.endswith("word999")
+    assert shown[-1].notes == (said.REST_CUT,)
+
+
+@dataclass
+class Uploads(Channel):
+    """A channel that takes files, or refuses them with ``refusal``."""
+
+    refusal: Exception | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    async def hand_over(self, name: str, data: bytes) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.files[name] = data
+
+
+@pytest.mark.parametrize("refusal", [None, SurfaceError("missing_scope"), MessageGone("no permission")])
+async def test_the_note_about_the_file_is_true(refusal: Exception | None) -> None:
+    clock = Clock()
+    channel = Uploads(clock, Limits(500, EVERY, 3), refusal=refusal)
+    text = " ".join(f"word{n}" for n in range(1000))
+
+    async def record(index: int, ref: str | None) -> str | None:
+        return ref
+
+    display = Display(channel, turn_id="t1", record=record, monotonic=clock.monotonic, sleep=clock.sleep)
+    async with display:
+        await display.open("…")
+        shown = await display.close(text, notes=["A note"], actions=("up",))
+    last = list(channel.messages.values())[-1]
+    assert last == shown[-1]
+    assert last.notes == ("A note", said.REST_CUT if refusal else said.REST_IN_FILE)
+    assert last.actions == ("up",)
+    assert channel.files == ({} if refusal else {said.WHOLE_ANSWER: text.encode()})
+    assert clock.now < 1000 + 60
 
 
 async def test_everything_shown_is_sanitized() -> None:

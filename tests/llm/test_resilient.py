@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import pytest
@@ -177,6 +179,43 @@ def test_a_breaker_opens_probes_and_closes() -> None:
     assert breaker.allows
     breaker.succeeded()
     assert not breaker.is_open
+
+
+async def test_the_end_of_an_earlier_call_allows_no_second_probe() -> None:
+    class Holding(Scripted):
+        held = True
+
+        async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
+            async with aclosing(super().stream(prompt, meter=meter)) as events:
+                async for event in events:
+                    if self.held:
+                        await asyncio.sleep(60)
+                    yield event
+
+    clock, only = Clock(), Holding("A")
+    llm = resilient(clock, only)
+    early = asyncio.create_task(ask(llm))
+    await until(lambda: only.calls == 1)
+    only.fault = overloaded()
+    for _ in range(3):
+        await ask(llm)
+    only.fault, opened_after = None, only.calls
+    clock.now += 15
+    probe = asyncio.create_task(ask(llm))
+    await until(lambda: only.calls == opened_after + 1)
+    early.cancel()
+    await asyncio.gather(early, return_exceptions=True)
+    only.held = False
+    assert (await ask(llm)).error is not None
+    assert only.calls == opened_after + 1
+    probe.cancel()
+    await asyncio.gather(probe, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 def test_late_failures_of_earlier_calls_do_not_prolong_the_pause() -> None:

@@ -48,14 +48,14 @@ class CacheLookup:
 
 @dataclass(slots=True)
 class _Lookup:
-    """A lookup in progress. It searches for the question itself at most once."""
+    """A lookup in progress. It searches for each question at most once: ``searched`` holds the results."""
 
     context: Context
     turn: Turn
     query: Query
     key: str
     ground: str
-    found: Found | None = field(default=None)
+    searched: dict[str, Found] = field(default_factory=dict)
 
     async def exact(self) -> CachedAnswer | None:
         known = await self.context.stores.answers.cached(self.query.scope.tenant_id, self.key)
@@ -98,12 +98,10 @@ class _Lookup:
         return True
 
     async def _find(self, question: str) -> Found:
-        search, passages = self.context.search, self.context.settings.passages
-        if question != self.turn.question:
-            return await search(question, self.query.scope, k=passages)
-        if self.found is None:
-            self.found = await search(question, self.query.scope, k=passages)
-        return self.found
+        if question not in self.searched:
+            passages = self.context.settings.passages
+            self.searched[question] = await self.context.search(question, self.query.scope, k=passages)
+        return self.searched[question]
 
 
 async def look_up(
@@ -126,7 +124,7 @@ async def look_up(
     if turn.fresh:
         return CacheLookup(lookup.key, ground)
     result = await _search(context, similar, lookup)
-    return replace(result, key=lookup.key, ground=ground, found=lookup.found)
+    return replace(result, key=lookup.key, ground=ground, found=lookup.searched.get(turn.question))
 
 
 async def _search(context: Context, similar: SimilarAnswers | None, lookup: _Lookup) -> CacheLookup:

@@ -15,7 +15,7 @@ from bot.engine.answer.context import Context
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
-from bot.errors import LeaseLost, MessageGone, ParleyError, SurfaceError
+from bot.errors import LeaseLost, ParleyError, SurfaceError
 from bot.types.display import Action
 from bot.types.turns import Outcome
 
@@ -41,7 +41,7 @@ async def finish(context: Context, attempt: Attempt, results: Results, ending: E
         await retract_or_offer(stores, turn, display)
         await stores.budgets.bill(turn, accounting.calls, accounting.reservation)
         raise
-    except (MessageGone, SurfaceError) as error:
+    except SurfaceError as error:
         log.warning("turn %s cannot be shown: %s", turn.id, error)
         journal.notes.append(f"Not shown: {error}")
     journal.timings_ms["total"] = context.since(attempt.started)

@@ -80,11 +80,10 @@ def numbered_text(text: str) -> str:
 
 def _frames(text: str) -> list[tuple[int, int]]:
     """Return the spans of tags, found in a plain form of the text: lower case, no invisible characters, no disguise."""
-    if text.isascii():
-        plain = text.lower().replace("\\", "/")
-        return [found.span() for found in _FRAME.finditer(plain)]
+    plain = text.translate({ord(character): _plain(character) for character in set(text)})
+    if not _FRAME.search(plain):
+        return []
     letters = [(letter, place) for place, character in enumerate(text) for letter in _plain(character)]
-    plain = "".join(letter for letter, _ in letters)
     return [(letters[found.start()][1], letters[found.end() - 1][1] + 1) for found in _FRAME.finditer(plain)]
 
 

@@ -30,6 +30,7 @@ SHARE = 2000 / 8000
 MAX_FILES = 8
 """Maximum number of files that are read for one question."""
 MAX_IMAGES = 4
+"""Maximum number of images that the model sees for one question."""
 FILE_CHARS = 60_000
 """Maximum number of characters of one file that are stored with the thread."""
 READ_SECONDS = 45.0
@@ -104,6 +105,7 @@ async def _read_files(
     context: Context, attempt: Attempt, surface: ContextReader, known: list[StoredAttachment], images: list[Image]
 ) -> None:
     """Read the question's unread files. Text is stored; images are fetched again if the turn runs again."""
+    surplus_images = 0
     unread = [(at, one) for at, one in enumerate(known) if one.own and one.kind == "file" and one.text is None]
     for at, file in unread[:MAX_FILES]:
         try:
@@ -114,11 +116,13 @@ async def _read_files(
         if isinstance(content, Image):
             if len(images) < MAX_IMAGES:
                 images.append(content)
+            else:
+                surplus_images += 1
             continue
         known[at] = replace(file, text=content[:FILE_CHARS])
         await context.stores.attachments.keep_attachment(attempt.turn, known[at])
-    if len(unread) > MAX_FILES:
-        attempt.journal.notes.append(user_messages.more_files(len(unread) - MAX_FILES))
+    if left_out := surplus_images + max(0, len(unread) - MAX_FILES):
+        attempt.journal.notes.append(user_messages.more_files(left_out))
 
 
 async def _read_file(context: Context, surface: ContextReader, file: StoredAttachment) -> str | Image:

@@ -20,8 +20,10 @@ async def begin(context: Context, attempt: Attempt, record: TurnRecord) -> None:
     """
     accounting, turn = attempt.accounting, attempt.turn
     accounting.limits, accounting.reservation = record.budgets, record.reservation
+    if accounting.reservation is not None:
+        return
     expected = budget_limits.expected(context.count(turn.question), system=_system(context), settings=context.settings)
-    if accounting.reservation is None and all(state.left >= expected for state in accounting.limits):
+    if all(state.left >= expected for state in accounting.limits):
         try:
             accounting.reservation = await context.stores.budgets.reserve(turn, expected)
         except OverBudget as error:

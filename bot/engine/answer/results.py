@@ -7,25 +7,24 @@ from dataclasses import dataclass
 from bot.engine.answer.cached import CacheLookup
 from bot.engine.answer.citations import Resolved
 from bot.engine.answer.query import Query
-from bot.engine.answer.question_context import Attachments
 from bot.engine.answer.retrieval import Evidence
-from bot.types.turns import TurnRecord, TurnState
+from bot.types.turns import TurnState
 from bot.types.usage import Route
 from knowledge.types import Passage
 
-NO_ATTACHMENTS = Attachments()
 NO_LOOKUP = CacheLookup()
 NOTHING_RESOLVED = Resolved("", ())
 
 
 @dataclass(slots=True)
 class Results:
-    """The frozen result of each step, None or empty until the step has returned. Set by ``Engine`` alone."""
+    """The frozen results of the steps that a failed answer is stored with, None or empty until the step has returned.
 
-    record: TurnRecord | None = None
+    Only ``Engine`` sets them.
+    """
+
     query: Query | None = None
     route: Route | None = None
-    attachments: Attachments = NO_ATTACHMENTS
     lookup: CacheLookup = NO_LOOKUP
     evidence: Evidence | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine.cache.key import ground, key, normalized
+from bot.engine.cache.key import ground, key
 from bot.engine.cache.validity import evidence, lifetime
 
-__all__ = ["evidence", "ground", "key", "lifetime", "normalized"]
+__all__ = ["evidence", "ground", "key", "lifetime"]

@@ -84,5 +84,8 @@ class AutoAnswer:
             return False
         if not await self._is_confident(incoming, settings):
             return False
+        # Other messages of the channel may have used up the limit during the search.
+        if not self._rate_limit.allow(thread.tenant_id, thread.channel_id):
+            return False
         self._rate_limit.answered(thread.tenant_id, thread.channel_id)
         return True

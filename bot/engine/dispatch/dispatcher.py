@@ -261,14 +261,23 @@ class Dispatcher:
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
 
     async def stop_thread(self, thread: ThreadKey, by: Author) -> int:
-        """Stop the thread's waiting and running turns and return their number. Raises like ``stop``."""
+        """Stop the thread's waiting and running turns that ``by`` may stop, and return their number.
+
+        Raises like ``stop`` if none could be stopped.
+        """
         found = self._runner.running_in(thread)
         found |= {turn.id for turn in await self._stores.queue.open_turns(thread)}
         if not found:
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
+        refusals: list[UsageError | NotAllowed] = []
         for turn_id in found:
-            await self.stop(turn_id, by, tenant_id=thread.tenant_id)
-        return len(found)
+            try:
+                await self.stop(turn_id, by, tenant_id=thread.tenant_id)
+            except (UsageError, NotAllowed) as refusal:
+                refusals.append(refusal)
+        if len(refusals) == len(found):
+            raise refusals[0]
+        return len(found) - len(refusals)
 
     async def settled(self) -> None:
         """Wait until nothing runs, including the work that follows an answer."""

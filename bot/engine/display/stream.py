@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 120.0
 """Seconds until showing the final text times out."""
+FILE_SECONDS = 30.0
+"""Seconds until the upload of the file with a whole answer times out. The answer itself is shown by then."""
 IN_FLIGHT_SECONDS = 15.0
 """Seconds to wait for a post or an edit that is in progress."""
 STOP: tuple[Action, ...] = ("stop",)
@@ -87,8 +89,6 @@ class Display:
         self._edit_lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._fatal: MessageGone | LeaseLost | None = None
-        self.rest = ""
-        """Set by ``close``: the end of the answer that did not fit into the messages; empty if all of it did."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,28 +155,27 @@ class Display:
     ) -> tuple[Part, ...]:
         """Show the final text, retry until the deadline, and return what is shown.
 
-        Sources, notes and actions are under the last message; surplus messages of the draft are deleted. Raises
-        MessageGone, LeaseLost, or a SurfaceError after the deadline.
+        Sources, notes and actions are under the last message; surplus messages of the draft are deleted. If the text is
+        too long for the messages, a file with all of it follows where the platform takes files. A note says whether
+        there is one. Raises MessageGone, LeaseLost, or a SurfaceError after the deadline.
         """
         await self._finish_background()
         if self._fatal is not None:
             raise self._fatal
         cut = rendered(text, self._surface.limits, self._addresses())
-        self.rest = cut.rest
         parts = [self._part(index, shown, final=True) for index, shown in enumerate(cut.parts or [self._status or "…"])]
         file = self._surface if cut.rest and isinstance(self._surface, FileDelivery) else None
-        if cut.rest:
-            notes = (*notes, user_messages.REST_IN_FILE if file else user_messages.REST_CUT)
-        parts[-1] = replace(parts[-1], sources=tuple(sources), notes=tuple(notes), actions=tuple(actions))
+        about_rest = [user_messages.REST_IN_FILE if file else user_messages.REST_CUT] if cut.rest else []
+        parts[-1] = replace(parts[-1], sources=tuple(sources), notes=(*notes, *about_rest), actions=tuple(actions))
         until = self._monotonic() + self._deadline
         for index, part in enumerate(parts):
             if index and self._messages.outdated(index, part):
                 await self._sleep(self._pacing.wait(self._monotonic()))
             await self._retry(partial(self._messages.put, index, part), until)
         await self._remove_surplus(len(parts), until)
-        if file is not None:
-            content = sanitize(text, self._addresses()).encode()
-            await self._retry(partial(file.hand_over, user_messages.WHOLE_ANSWER, content), until)
+        if file is not None and not await self._delivered(file, text):
+            parts[-1] = replace(parts[-1], notes=(*notes, user_messages.REST_CUT))
+            await self._retry(partial(self._messages.put, len(parts) - 1, parts[-1]), until)
         return tuple(parts)
 
     async def remove(self) -> bool:
@@ -288,6 +287,18 @@ class Display:
                     raise _as_surface_error(error) from error
                 self._pacing.failed(now, error, latest=until)
 
+    async def _delivered(self, file: FileDelivery, text: str) -> bool:
+        """Upload the whole text as a file, and return whether that succeeded."""
+        content = sanitize(text, self._addresses()).encode()
+        try:
+            await self._retry(
+                partial(file.hand_over, user_messages.WHOLE_ANSWER, content), self._monotonic() + FILE_SECONDS
+            )
+        except SurfaceError as error:
+            log.warning("turn %s: the file with the whole answer could not be uploaded: %s", self._turn_id, error)
+            return False
+        return True
+
     async def _remove_surplus(self, keep: int, until: float) -> bool:
         """Delete the messages of a longer draft; return whether all are gone.
 
@@ -321,7 +332,7 @@ async def _cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def _log_level(error: Exception) -> int:
-    return WARNING if isinstance(error, SurfaceError | OSError | TimeoutError) else ERROR
+    return WARNING if isinstance(error, SurfaceError | OSError) else ERROR
 
 
 def _as_surface_error(error: Exception) -> SurfaceError:

@@ -34,4 +34,4 @@ class Budgets(Protocol):
         """Record a call before it is sent and resize the reservation to ``tokens``. Raise OverBudget."""
 
     async def bill(self, turn: Turn, calls: Sequence[Call], reservation: Reservation | None) -> None:
-        """Record calls made outside a turn's answer, such as summaries, and settle them at once."""
+        """Settle calls that no stored answer accounts for: those of a summary, or of a turn that was lost."""

@@ -11,7 +11,10 @@ from bot.types.usage import Call, Reservation
 
 
 class Leases(Protocol):
-    """Every write names the lease's fencing token and raises LeaseLost once another process has the turn."""
+    """Every write names the lease's fencing token and raises LeaseLost once another process has the turn.
+
+    Every method may raise StoreAway.
+    """
 
     async def lease(self, turn: Turn) -> Lease | None:
         """Lease the turn to this process. Return None while the thread is busy; raise LeaseLost if the turn ended."""
@@ -34,10 +37,11 @@ class Leases(Protocol):
     ) -> None:
         """Store the reply, ledger rows and cache entry, settle the reservation and release the lease.
 
-        All of this happens in one transaction.
+        All of this happens in one transaction. If the lease is lost, the calls and the reservation are settled alone,
+        before LeaseLost is raised.
         """
 
     async def hand_back(
         self, turn: Turn, lease: Lease, calls: Sequence[Call], *, reservation: Reservation | None
     ) -> None:
-        """Queue an interrupted turn again and settle what its calls cost."""
+        """Queue an interrupted turn again and settle what its calls cost; if the lease is lost, settle nothing."""

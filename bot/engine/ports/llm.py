@@ -6,10 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from bot.types.conversation import (
-    Fact,
-    PastMessage,
-)
+from bot.types.conversation import Fact, PastMessage
 from bot.types.usage import Call, Purpose, Tier
 from knowledge.types import Passage
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bot.engine.memory import Remembered, StatedFact
-from bot.types.conversation import (
-    Fact,
-)
+from bot.types.conversation import Fact
 from bot.types.turns import Turn
 
 

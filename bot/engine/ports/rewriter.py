@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.engine.ports.llm import Meter, Prompt
-from bot.types.conversation import (
-    PastMessage,
-)
+from bot.types.conversation import PastMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,5 @@ from knowledge.types import Found, Scope
 class Search(Protocol):
     """Finds passages. Raises knowledge errors; an empty knowledge base returns an empty Found."""
 
-    async def version(self, tenant_id: str) -> int:
-        """Return the tenant's knowledge version, which grows with every change to its documents."""
-
     async def __call__(self, query: str, scope: Scope, *, k: int = 5, earlier: Sequence[str] = ()) -> Found:
         """Return the ``k`` best passages. ``earlier``: the thread's previous questions, oldest first."""

@@ -7,9 +7,7 @@ from typing import Protocol
 
 from bot.engine.memory import Report
 from bot.engine.ports.llm import Meter, Prompt
-from bot.types.conversation import (
-    Fact,
-)
+from bot.types.conversation import Fact
 
 
 class Summarizer(Protocol):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from bot.types.conversation import (
-    StoredAttachment,
-    ThreadAbove,
-)
+from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.display import Limits, Part
 
 

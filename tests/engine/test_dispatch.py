@@ -1,0 +1,68 @@
+"""Stopping the turns of a thread, and answering without a mention, while other turns come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from bot.engine import user_messages as said
+from bot.engine.dispatch.auto_answer import MAX_ANSWERS, AutoAnswer
+from bot.engine.dispatch.dispatcher import Dispatcher
+from bot.errors import NotAllowed, UsageError
+from bot.types.conversation import Author, Incoming, ThreadKey
+from bot.types.settings import ChannelSettings
+from bot.types.turns import Turn
+from tests.engine.fakes import NOON, THREAD, FakeStores, Writer, turn
+from tests.engine.test_engine import engine
+
+ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
+
+
+@dataclass
+class Thread(FakeStores):
+    """A thread with turns of another process. Those in ``ended`` end just before they can be stopped."""
+
+    turns: tuple[Turn, ...] = ()
+    ended: tuple[str, ...] = ()
+
+    async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
+        return self.turns
+
+    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
+        return next(one for one in self.turns if one.id == turn_id)
+
+    async def ask_to_stop(self, turn: Turn) -> bool:
+        return turn.id not in self.ended
+
+
+def dispatcher(store: FakeStores) -> Dispatcher:
+    return Dispatcher(engine=engine(store, Writer([])), stores=store.stores, max_question_chars=1000)
+
+
+@pytest.mark.parametrize("others", [(turn(id="b"),), (turn(id="b", author=BOB),)])
+async def test_stopping_a_thread_stops_the_rest_if_one_cannot_be_stopped(others: tuple[Turn, ...]) -> None:
+    store = Thread(turns=(turn(id="a"), *others, turn(id="c")), ended=("b",))
+    assert await dispatcher(store).stop_thread(THREAD, ANN) == 2
+
+
+async def test_stopping_a_thread_says_why_if_nothing_was_stopped() -> None:
+    with pytest.raises(UsageError, match=said.TOO_LATE_TO_STOP):
+        await dispatcher(Thread(turns=(turn(id="a"), turn(id="b")), ended=("a", "b"))).stop_thread(THREAD, ANN)
+    with pytest.raises(NotAllowed, match=said.NOT_YOURS_TO_STOP):
+        await dispatcher(Thread(turns=(turn(id="a"),))).stop_thread(THREAD, BOB)
+
+
+async def test_questions_at_once_get_no_more_answers_without_a_mention_than_the_limit_allows() -> None:
+    begun = asyncio.Barrier(MAX_ANSWERS + 3)
+
+    async def confident(incoming: Incoming, settings: ChannelSettings) -> bool:
+        await begun.wait()
+        return True
+
+    auto_answer = AutoAnswer(FakeStores(channel=ChannelSettings(auto_answer=True)).stores, confident)
+    asked = Incoming(THREAD, "1.0", ANN, "How many days of leave are there?", "overheard", NOON)
+    wanted = await asyncio.gather(*(auto_answer.wants(asked) for _ in range(MAX_ANSWERS + 3)))
+    assert sum(wanted) == MAX_ANSWERS

@@ -59,12 +59,7 @@ async def begin_anew(
     )
     if changed is None:
         return False
-    await _drop_traces(session, tenant_id, uuid.UUID(turn_id))
-    await session.execute(
-        update(threads)
-        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == changed, _opened_by(uuid.UUID(turn_id)))
-        .values(title=title(question))
-    )
+    # The messages come first, because a vector of the old question may be stored while its message waits for a lock.
     await session.execute(
         update(messages)
         .where(messages.c.tenant_id == tenant_id, messages.c.turn_id == uuid.UUID(turn_id), messages.c.role == "user")
@@ -74,6 +69,12 @@ async def begin_anew(
         delete(messages).where(
             messages.c.tenant_id == tenant_id, messages.c.turn_id == uuid.UUID(turn_id), messages.c.role == "assistant"
         )
+    )
+    await _drop_traces(session, tenant_id, uuid.UUID(turn_id))
+    await session.execute(
+        update(threads)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == changed, _opened_by(uuid.UUID(turn_id)))
+        .values(title=title(question))
     )
     await turn_queue.tell(session, Notice("moved", turn_id))
     return True

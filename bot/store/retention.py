@@ -74,8 +74,9 @@ async def delete_expired(database: Database, tenant_id: str, *, before: datetime
         await session.execute(_DELETE_INBOX, values)
         touched = list({row.thread_uid for row in found})
         values = {"tenant": tenant_id, "threads": touched}
+        # Turns are locked before threads, in the same order as at the end of an answer.
+        await forget_in_traces(session, tenant_id, touched)
         await session.execute(_LOCK_THREADS, values)
         deleted = (await session.execute(_DELETE_THREADS, values)).all()
         await session.execute(_CLEAR_SUMMARIES, values)
-        await forget_in_traces(session, tenant_id, touched)
         return Expired(len(found), len(deleted))

@@ -155,3 +155,24 @@ async def test_no_vector_of_an_answer_outlives_the_document_that_it_cites(databa
     assert await forgetting == 1
     async with database.tenant("slack:T1") as session:
         assert await session.scalar(text("SELECT count(*) FROM message_vectors")) == 0
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_a_change_waits_for_a_later_answer_that_is_being_stored_without_locking_its_thread(
+    database: Database, deleted: bool
+) -> None:
+    stores = store_of(database)
+    turn = await answered(stores, "1")
+    await answered(stores, "2")
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET trace = jsonb_build_object('query', 'old words')"))
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET answer = 'It is 6.' WHERE message_id = '2'"))
+        change = stores.retractions.forget(turn) if deleted else stores.inbox.replace_question(turn, "Else?", MEMBERS)
+        changing = asyncio.create_task(change)
+        await until_blocked(database)
+        await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await session.execute(text("UPDATE threads SET tier = 'cheap'"))
+    await changing
+    async with database.tenant("slack:T1") as session:
+        assert await session.scalar(text("SELECT trace FROM turns WHERE message_id = '2'")) == {}

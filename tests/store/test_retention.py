@@ -95,3 +95,21 @@ async def test_traces_of_later_turns_keep_nothing_of_deleted_ones(database: Data
     await retention.delete_expired(database, TENANT, before=datetime.now(UTC) - timedelta(days=30))
     async with database.tenant(TENANT) as session:
         assert await session.scalar(text("SELECT trace FROM turns")) == {"route": "cheap"}
+
+
+async def test_the_deletion_waits_for_an_answer_that_is_being_stored_without_locking_its_thread(
+    database: Database,
+) -> None:
+    await answered(database, "old", days_ago=31)
+    later = await store_of(database).inbox.accept(incoming("later", replace(THREAD, thread_id="old")))
+    assert later is not None
+    async with database.tenant(TENANT) as session:
+        await session.execute(text("UPDATE turns SET trace = jsonb_build_object('query', 'old words')"))
+    async with database.tenant(TENANT) as session:
+        await session.execute(text("UPDATE turns SET answer = 'It is 5.' WHERE message_id = 'later'"))
+        before = datetime.now(UTC) - timedelta(days=30)
+        deleting = asyncio.create_task(retention.delete_expired(database, TENANT, before=before))
+        await until_blocked(database)
+        await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await session.execute(text("UPDATE threads SET tier = 'cheap'"))
+    assert await deleting == Expired(1, 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -31,3 +33,16 @@ async def superuser_connection(database: Database) -> AsyncIterator[AsyncConnect
             yield connection
     finally:
         await engine.dispose()
+
+
+async def until_blocked(database: Database) -> None:
+    """Wait until a statement in this database waits for a lock. Raises TimeoutError after 10 s."""
+    waiting = text(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    async with asyncio.timeout(10):
+        while True:
+            async with superuser_connection(database) as connection:
+                if await connection.scalar(waiting):
+                    return
+            await asyncio.sleep(0.02)

@@ -10,10 +10,11 @@ from sqlalchemy import Boolean, delete, func, literal_column, select
 from bot.commands.services import Services
 from bot.store import budget_reservations, ledger, retention, slack_requests, slack_workspaces
 from bot.store.answer_cache.validity import INTACT
-from bot.store.budget_counters import charge_left
-from bot.store.pipelined_transactions import send
+from bot.store.budget_counters import Defaults
+from bot.store.budget_reservations import Owners
 from bot.store.schema import answers, reservations, tenants, turns
 from bot.store.session import Database
+from bot.store.turns import OPEN
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import ingest_runs, source_records
 from knowledge.reembed import needs_reembedding
@@ -42,6 +43,7 @@ async def run_maintenance(services: Services) -> None:
     for tenant_id in await every_tenant(services.database):
         await delete_outdated_answers(services.database, tenant_id)
         await release_orphaned_reservations(services.database, tenant_id)
+        await charge_lost_calls(services.database, tenant_id)
         await delete_expired_conversations(services, tenant_id)
         await reembed_if_needed(services, tenant_id)
         await services.ingestion.revive(tenant_id)
@@ -109,15 +111,19 @@ async def delete_outdated_answers(database: Database, tenant_id: str) -> None:
         await session.execute(delete(answers).where(answers.c.tenant_id == tenant_id, outdated))
 
 
-async def release_orphaned_reservations(database: Database, tenant_id: str) -> None:
-    """Release budget reservations of ended turns, and charge the estimate for calls that never reported their end.
+# Each of the two steps below locks a person's day, then the channel's, then the tenant's. Each transaction concerns one
+# person, because one that held the tenant's day and waited for another person's could deadlock with an acceptance.
 
-    Both remain if a process dies between the answer and the summary.
+
+async def release_orphaned_reservations(database: Database, tenant_id: str) -> None:
+    """Release budget reservations of turns that have ended or were deleted.
+
+    They remain if a process dies between the answer and the summary.
     """
     async with database.tenant(tenant_id) as session:
         orphaned = await session.scalars(
             select(reservations.c.turn_id)
-            .join(
+            .outerjoin(
                 turns,
                 (turns.c.tenant_id == reservations.c.tenant_id) & (turns.c.turn_id == reservations.c.turn_id),
             )
@@ -125,10 +131,22 @@ async def release_orphaned_reservations(database: Database, tenant_id: str) -> N
                 reservations.c.tenant_id == tenant_id,
                 reservations.c.state == "held",
                 reservations.c.created_at < func.now() - RESERVATION_GRACE,
-                turns.c.state.not_in(("queued", "running")),
+                turns.c.state.is_(None) | turns.c.state.not_in(OPEN),
             )
+            .distinct()
         )
-        for turn_id in list(orphaned):
-            await send(session, budget_reservations.release(tenant_id, str(turn_id)))
-        left = await ledger.settle_old(session, tenant_id=tenant_id, older=OPEN_CALL_GRACE)
-        await charge_left(session, tenant_id=tenant_id, left=left)
+        turn_ids = [str(turn_id) for turn_id in orphaned]
+    for turn_id in turn_ids:
+        await database.flush(tenant_id, budget_reservations.release(tenant_id, turn_id))
+
+
+async def charge_lost_calls(database: Database, tenant_id: str) -> None:
+    """Charge the estimate for calls that never reported their end, because their process died."""
+    async with database.tenant(tenant_id) as session:
+        lost = await ledger.lost(session, tenant_id=tenant_id, older=OPEN_CALL_GRACE)
+    for calls in lost:
+        owners = Owners(tenant_id, calls.user_id, "member", calls.channel_id, calls.day, Defaults(0, 0, 0))
+        async with database.work(tenant_id) as work:
+            (rows,) = await work.ask(ledger.settling_lost(tenant_id, calls, OPEN_CALL_GRACE))
+            tokens = sum(row.tokens for row in rows)
+            await work.last(budget_reservations.settle(owners, None, (), tokens))

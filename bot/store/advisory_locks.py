@@ -15,6 +15,14 @@ log = logging.getLogger(__name__)
 
 _TAKE = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 _GIVE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
+_IS_FREE = text("""
+    SELECT NOT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND (CAST(classid AS bigint) << 32) | CAST(objid AS bigint) = hashtextextended(:name, 0))
+""")
+"""Reads the lock without taking it, so that a process that tries to take it at the same moment succeeds."""
 
 
 @asynccontextmanager
@@ -39,5 +47,5 @@ async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
 
 async def is_free(database: Database, name: str) -> bool:
     """Return whether no process holds the lock ``name`` at this moment."""
-    async with only_one(database, name) as taken:
-        return taken
+    async with database.engine.connect() as connection:
+        return bool(await connection.scalar(_IS_FREE, {"name": name}))

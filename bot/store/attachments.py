@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.store import threads
-from bot.store.pipelined_transactions import Statement, Template, send
+from bot.store.pipelined_transactions import Statement, Template
 from bot.store.schema import attachments, turns
 from bot.types.conversation import Attachment, StoredAttachment
 from bot.types.turns import Turn
@@ -44,17 +44,12 @@ def noting(*, tenant_id: str, turn_id: uuid.UUID, files: Sequence[Attachment]) -
     ]
 
 
-async def of_thread(session: AsyncSession, *, turn: Turn) -> list[StoredAttachment]:
-    """Return the attachments of the turn and of earlier turns in its thread, oldest first.
-
-    Files of an earlier turn with the same question count as the turn's own, because the question is being asked again.
-    """
-    (rows,) = await send(session, of_thread_read(turn))
-    return of_thread_in(rows)
-
-
 def of_thread_read(turn: Turn) -> Statement:
-    """Return the statement whose rows ``of_thread_in`` takes."""
+    """Return the statement that reads the attachments of the turn and of earlier turns in its thread.
+
+    ``of_thread_in`` takes its rows. Files of an earlier turn with the same question count as the turn's own, because
+    the question is being asked again.
+    """
     return _OF_THREAD(
         tenant=turn.thread.tenant_id,
         thread=threads.thread_uid(turn.thread),
@@ -101,10 +96,17 @@ _OF_THREAD = _of_thread()
 
 
 async def keep(session: AsyncSession, *, tenant_id: str, attached: StoredAttachment) -> None:
-    """Store the text read from an attachment. If it is already stored, nothing changes."""
+    """Store the text read from an attachment.
+
+    Nothing changes if it is already stored, or if the question was deleted meanwhile.
+    """
+    turn_id = uuid.UUID(attached.turn_id)
+    asked = select(turns.c.question).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id)
+    if not await session.scalar(asked.with_for_update(read=True)):
+        return
     statement = insert(attachments).values(
         tenant_id=tenant_id,
-        turn_id=uuid.UUID(attached.turn_id),
+        turn_id=turn_id,
         position=attached.position,
         kind=attached.kind,
         name=attached.name,

@@ -1,4 +1,4 @@
-"""Stores daily token limits and counts the tokens used per day.
+"""Stores daily token limits, and names the subjects that tokens count against.
 
 A turn's tokens count against three subjects at once: ``user:ID``, ``channel:ID`` and ``tenant``. Their rows are always
 locked in this order (``bot.store.budget_reservations``). Limits are stored by subject: those three, ``role:ROLE``, and
@@ -8,16 +8,13 @@ zone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store.ledger import LeftCall
-from bot.store.schema import budget_days, budgets, turns
+from bot.store.schema import budgets, turns
 from bot.types.conversation import Role
 from bot.types.usage import BudgetOwner
 
@@ -105,25 +102,3 @@ async def role_of(session: AsyncSession, *, tenant_id: str, user_id: str) -> Rol
         .limit(1)
     )
     return "admin" if stored == "admin" else "member"
-
-
-# --- counting
-
-
-async def charge(session: AsyncSession, *, tenant_id: str, subjects: Sequence[str], day: date, tokens: int) -> None:
-    """Count tokens that no reservation covers for ``subjects``, in lock order."""
-    for subject in subjects:
-        statement = insert(budget_days).values(tenant_id=tenant_id, subject=subject, day=day, used=tokens)
-        await session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["tenant_id", "subject", "day"], set_={"used": budget_days.c.used + tokens}
-            )
-        )
-
-
-async def charge_left(session: AsyncSession, *, tenant_id: str, left: Sequence[LeftCall]) -> None:
-    """Count the estimated tokens of dead processes' calls against the people who asked."""
-    for call in left:
-        if call.tokens:
-            owners = subjects(call.user_id, call.channel_id)
-            await charge(session, tenant_id=tenant_id, subjects=owners, day=call.day, tokens=call.tokens)

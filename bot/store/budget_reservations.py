@@ -236,16 +236,20 @@ SELECT (SELECT count(*) FROM were) AS were, (SELECT count(*) FROM changed) AS ma
 
 _SETTLE = f"""
 WITH counted AS (
-    SELECT input_tokens + cached_tokens + cache_write_tokens + cache_write_long_tokens + completion_tokens AS tokens
-    FROM ledger WHERE tenant_id = %(tenant)s AND call_id = ANY(%(calls)s) AND status <> 'open' FOR UPDATE
+    SELECT status, input_tokens + cached_tokens + cache_write_tokens + cache_write_long_tokens + completion_tokens
+        AS tokens
+    FROM ledger WHERE tenant_id = %(tenant)s AND call_id = ANY(%(calls)s) FOR UPDATE
 ), spent AS (
-    SELECT %(tokens)s - coalesce(sum(tokens), 0)::bigint AS tokens FROM counted
+    SELECT %(tokens)s - coalesce(sum(tokens) FILTER (WHERE status <> 'open'), 0)::bigint AS tokens FROM counted
 ), closed AS (
     UPDATE reservations SET state = 'settled'
     WHERE tenant_id = %(tenant)s AND reservation_id = %(reservation)s AND state = 'held'
     RETURNING subject, day, tokens
 ),{_settling()} SELECT count(*) AS many FROM at_tenant"""  # noqa: S608
-"""Releases a reservation and counts the calls' tokens, in lock order."""
+"""Releases a reservation and counts the calls' tokens, in lock order.
+
+Open calls are locked too: another process may be settling their estimates, and this statement then waits for them.
+"""
 
 
 _RELEASE = f"""

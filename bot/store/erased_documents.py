@@ -59,8 +59,9 @@ async def forget_quotes(session: AsyncSession, *, tenant_id: str, names: Sequenc
     found = (await session.execute(_ERASE_IN_TURNS, {**values, "cited": cited})).all()
     blanked = [row.turn_id for row in found if row.cites]
     values = {"tenant": tenant_id, "turns": blanked, "answer": ERASED_ANSWER}
-    await session.execute(_DELETE_VECTORS, values)
+    # In this order, because a vector may be stored while the message waits for its lock.
     await session.execute(_BLANK_MESSAGES, values)
+    await session.execute(_DELETE_VECTORS, values)
     await session.execute(text("DELETE FROM answers WHERE tenant_id = :tenant AND turn_id = ANY(:turns)"), values)
     await session.execute(_CLEAR_SUMMARIES, {"tenant": tenant_id, "threads": [row.thread_uid for row in found]})
     return len(found)

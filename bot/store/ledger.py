@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Interval, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,14 +24,12 @@ from bot.types.usage import Call
 LEFT_BEHIND = "left behind"
 
 
-@dataclass(frozen=True, slots=True)
-class LeftCall:
-    """A call of a dead process: its estimated tokens and the day they count on."""
+class LostCalls(NamedTuple):
+    """Who asked for the calls of dead processes, and the day that their tokens count on."""
 
     user_id: str
     channel_id: str
     day: date
-    tokens: int
 
 
 def opened(key: ThreadKey, *, user_id: str, turn_id: str, day: date, call: Call) -> Statement:
@@ -56,19 +53,19 @@ def left(tenant_id: str, turn_id: str) -> Statement:
     return _LEFT(tenant=tenant_id, turn=uuid.UUID(turn_id))
 
 
-async def settle_old(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LeftCall]:
-    """Settle calls that have been open for so long that their process must have died."""
-    return await _settle_left(session, ledger.c.tenant_id == tenant_id, ledger.c.created_at < func.now() - older)
-
-
-async def _settle_left(session: AsyncSession, *which: Any) -> list[LeftCall]:
+async def lost(session: AsyncSession, *, tenant_id: str, older: timedelta) -> list[LostCalls]:
+    """Return who asked for calls that have been open for so long that their process must have died."""
     rows = await session.execute(
-        update(ledger)
-        .where(*which, ledger.c.status == "open")
-        .values(status="error", error=LEFT_BEHIND, estimated=True)
-        .returning(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day, _TOKENS.label("tokens"))
+        select(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day)
+        .where(ledger.c.tenant_id == tenant_id, ledger.c.status == "open", ledger.c.created_at < func.now() - older)
+        .distinct()
     )
-    return [LeftCall(row.user_id, row.channel_id, row.budget_day, int(row.tokens)) for row in rows]
+    return [LostCalls(*row) for row in rows]
+
+
+def settling_lost(tenant_id: str, calls: LostCalls, older: timedelta) -> Statement:
+    """Settle these calls with their estimates. Returns a row with ``tokens`` for each."""
+    return _LOST(tenant=tenant_id, user=calls.user_id, channel=calls.channel_id, day=calls.day, older=older)
 
 
 def _settled() -> Template:
@@ -86,15 +83,20 @@ _TOKENS = (
     + ledger.c.completion_tokens
 )
 
-_LEFT = Template(
+_SETTLE_OPEN = (
     update(ledger)
-    .where(
-        ledger.c.tenant_id == bindparam("tenant"),
-        ledger.c.turn_id == bindparam("turn"),
-        ledger.c.status == "open",
-    )
+    .where(ledger.c.tenant_id == bindparam("tenant"), ledger.c.status == "open")
     .values(status="error", error=LEFT_BEHIND, estimated=True)
     .returning(ledger.c.user_id, ledger.c.channel_id, ledger.c.budget_day, _TOKENS.label("tokens"))
+)
+_LEFT = Template(_SETTLE_OPEN.where(ledger.c.turn_id == bindparam("turn")))
+_LOST = Template(
+    _SETTLE_OPEN.where(
+        ledger.c.user_id == bindparam("user"),
+        ledger.c.channel_id == bindparam("channel"),
+        ledger.c.budget_day == bindparam("day"),
+        ledger.c.created_at < func.now() - bindparam("older", type_=Interval()),
+    )
 )
 _INSERT = insert(ledger).values(
     {column.name: bindparam(column.name) for column in ledger.c if column.name != "created_at"}

@@ -59,12 +59,7 @@ async def begin_anew(
     )
     if changed is None:
         return False
-    await _drop_traces(session, tenant_id, uuid.UUID(turn_id))
-    await session.execute(
-        update(threads)
-        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == changed, _opened_by(uuid.UUID(turn_id)))
-        .values(title=title(question))
-    )
+    # The messages come first, because a vector of the old question may be stored while its message waits for a lock.
     await session.execute(
         update(messages)
         .where(messages.c.tenant_id == tenant_id, messages.c.turn_id == uuid.UUID(turn_id), messages.c.role == "user")
@@ -74,6 +69,12 @@ async def begin_anew(
         delete(messages).where(
             messages.c.tenant_id == tenant_id, messages.c.turn_id == uuid.UUID(turn_id), messages.c.role == "assistant"
         )
+    )
+    await _drop_traces(session, tenant_id, uuid.UUID(turn_id), changed)
+    await session.execute(
+        update(threads)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == changed, _opened_by(uuid.UUID(turn_id)))
+        .values(title=title(question))
     )
     await turn_queue.tell(session, Notice("moved", turn_id))
     return True
@@ -104,7 +105,7 @@ async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, ho
             .returning(turns.c.thread_uid)
         )
     ).one()
-    await _drop_traces(session, tenant_id, uid)
+    await _drop_traces(session, tenant_id, uid, row.thread_uid)
     for table in (messages, attachments):
         await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == uid))
     await session.execute(
@@ -137,40 +138,36 @@ async def taken_away(session: AsyncSession, *, tenant_id: str, turn_id: str, hol
 _EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refused": None, "trace": {}}
 
 
-async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> None:
+async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID, thread_uid: uuid.UUID) -> None:
     """Erase everything derived from the turn.
 
     This includes cache entries and ratings of the answer, facts stated by the question, vectors of its messages, what
     later turns recorded about it, and a summary that includes it. The summary is written again from the remaining
-    messages.
+    messages. Locks later turns before the thread, in the same order as the end of an answer.
     """
-    thread_uid = await _locked_thread(session, tenant_id, turn_id)
+    own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
+    await forget_in_traces(session, tenant_id, [thread_uid], turns.c.seq > own)
+    await _lock_thread(session, tenant_id, thread_uid)
     for table in (answers, facts, feedback):
         await session.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.turn_id == turn_id))
     spoken = select(messages.c.seq).where(messages.c.tenant_id == tenant_id, messages.c.turn_id == turn_id)
     await session.execute(
         delete(message_vectors).where(message_vectors.c.tenant_id == tenant_id, message_vectors.c.seq.in_(spoken))
     )
-    own = select(turns.c.seq).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
     await session.execute(
         update(threads)
         .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == thread_uid, threads.c.summary_upto >= own)
         .values(summary="", summary_upto=0)
     )
-    await forget_in_traces(session, tenant_id, [thread_uid], turns.c.seq > own)
 
 
-async def _locked_thread(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID) -> uuid.UUID:
-    """Lock the turn's thread and return its id, so that no summary of its messages is stored after this."""
-    of = select(turns.c.thread_uid).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == turn_id).scalar_subquery()
-    locked = await session.execute(
+async def _lock_thread(session: AsyncSession, tenant_id: str, thread_uid: uuid.UUID) -> None:
+    """Lock the thread, so that no summary of the turn's messages is stored after this."""
+    await session.execute(
         select(threads.c.thread_uid)
-        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == of)
+        .where(threads.c.tenant_id == tenant_id, threads.c.thread_uid == thread_uid)
         .with_for_update(key_share=True)
     )
-    thread_uid = locked.scalar_one()
-    assert isinstance(thread_uid, uuid.UUID)
-    return thread_uid
 
 
 async def forget_in_traces(

@@ -55,12 +55,15 @@ _OFFER = text(
     """
     INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
     SELECT tenant_id, turn_id, :part, CAST(:ref AS text) FROM turns
-    WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid) AND question <> ''
+    WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid) AND question <> '' FOR SHARE
     ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
     RETURNING ref
     """
 )
-"""Records a reference for a turn that this process lost, unless its question was deleted."""
+"""Records a reference for a turn that this process lost, unless its question was deleted.
+
+Waits for a deletion that is not committed yet, because the deletion's removal would not find the reference.
+"""
 
 
 async def offer(session: AsyncSession, turn: Turn, index: int, ref: str) -> str | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from bot.store.question_changes import forget_in_traces
 from bot.store.session import Database
 
 BATCH = 500
@@ -32,6 +33,12 @@ _DELETE_TURNS = text("""
 
 _DELETE_MESSAGES = text("DELETE FROM messages WHERE tenant_id = :tenant AND turn_id = ANY(:turns)")
 _DELETE_INBOX = text("DELETE FROM inbox WHERE tenant_id = :tenant AND turn_id = ANY(:turns)")
+
+# A statement does not see turns that are committed while it waits for a lock. So a statement of its own locks the
+# threads first, and the deletion sees every question that was asked in them meanwhile.
+_LOCK_THREADS = text("""
+    SELECT FROM threads WHERE tenant_id = :tenant AND thread_uid = ANY(:threads) ORDER BY thread_uid FOR UPDATE
+""")
 _DELETE_THREADS = text("""
     DELETE FROM threads
     WHERE tenant_id = :tenant AND thread_uid = ANY(:threads)
@@ -44,10 +51,6 @@ _DELETE_THREADS = text("""
 # The summary and title of a thread may repeat its deleted messages, and so may the traces of its later turns.
 _CLEAR_SUMMARIES = text("""
     UPDATE threads SET summary = '', summary_upto = 0, title = '(expired)'
-    WHERE tenant_id = :tenant AND thread_uid = ANY(:threads)
-""")
-_CLEAR_TRACES = text("""
-    UPDATE turns SET trace = trace - CAST(ARRAY['query', 'searched', 'recalled', 'facts', 'notes'] AS text[])
     WHERE tenant_id = :tenant AND thread_uid = ANY(:threads)
 """)
 
@@ -69,8 +72,11 @@ async def delete_expired(database: Database, tenant_id: str, *, before: datetime
         values = {"tenant": tenant_id, "turns": [row.turn_id for row in found]}
         await session.execute(_DELETE_MESSAGES, values)
         await session.execute(_DELETE_INBOX, values)
-        values = {"tenant": tenant_id, "threads": list({row.thread_uid for row in found})}
+        touched = list({row.thread_uid for row in found})
+        values = {"tenant": tenant_id, "threads": touched}
+        # Turns are locked before threads, in the same order as at the end of an answer.
+        await forget_in_traces(session, tenant_id, touched)
+        await session.execute(_LOCK_THREADS, values)
         deleted = (await session.execute(_DELETE_THREADS, values)).all()
         await session.execute(_CLEAR_SUMMARIES, values)
-        await session.execute(_CLEAR_TRACES, values)
         return Expired(len(found), len(deleted))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from bot.errors import LeaseLost, OverBudget
-from bot.store import ledger
+from bot.jobs.maintenance import charge_lost_calls, release_orphaned_reservations
+from bot.store import budget_reservations, ledger
+from bot.store.budget_counters import Defaults
+from bot.store.budget_reservations import Owners
 from bot.store.session import Database
+from bot.types.conversation import Author
 from bot.types.turns import Turn
 from bot.types.usage import Call, Usage
-from tests.store.test_turns import accepted, call, done, store_of
+from tests.databases import until_blocked
+from tests.store.test_turns import NOON, accepted, call, done, incoming, store_of
 
 
 def opened(tokens: int = 80) -> Call:
@@ -115,12 +121,72 @@ async def test_another_attempt_sets_more_aside_or_is_not_made(database: Database
     assert (state.used, state.reserved) == (700, 0)
 
 
-async def test_what_nobody_settles_is_settled_when_it_is_old(database: Database) -> None:
+async def test_an_estimate_that_is_being_settled_is_not_counted_beside_the_real_tokens(database: Database) -> None:
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    begun = opened(80)
+    await stores.budgets.open_call(turn, begun, None)
+    owners = Owners("slack:T1", "U1", "member", "C1", NOON.date(), Defaults(0, 0, 0))
+    async with database.work("slack:T1") as work:
+        await work.ask(ledger.left("slack:T1", turn.id))
+        await work.ask(budget_reservations.settle(owners, None, (), 80))
+        billing = asyncio.create_task(stores.budgets.bill(turn, [settled(begun, 130)], None))
+        await until_blocked(database)
+        await work.last()
+    await billing
+    assert (await stores.budgets.budget("slack:T1", "U1")).used == 130
+
+
+async def test_a_call_that_nobody_settles_is_charged_when_it_is_old(database: Database) -> None:
     stores = store_of(database)
     turn = await accepted(stores, "1")
     await stores.budgets.open_call(turn, opened(), None)
+    await stores.budgets.open_call(turn, opened(30), None)
+    await charge_lost_calls(database, "slack:T1")
+    assert {row.status for row in await rows(database, turn)} == {"open"}
     async with database.tenant("slack:T1") as session:
-        assert await ledger.settle_old(session, tenant_id="slack:T1", older=timedelta(minutes=5)) == []
-        await session.execute(text("UPDATE ledger SET created_at = now() - interval '6 minutes'"))
-        (left,) = await ledger.settle_old(session, tenant_id="slack:T1", older=timedelta(minutes=5))
-    assert (left.user_id, left.channel_id, left.tokens) == ("U1", "C1", 80)
+        await session.execute(text("UPDATE ledger SET created_at = now() - interval '31 minutes'"))
+    await charge_lost_calls(database, "slack:T1")
+    assert {(row.status, row.error, row.estimated) for row in await rows(database, turn)} == {
+        ("error", ledger.LEFT_BEHIND, True)
+    }
+    assert [state.used for state in await stores.budgets.budgets("slack:T1", "C1", turn.author)] == [110, 110, 110]
+
+
+@pytest.mark.parametrize("busy", ["U1", "U2"])
+@pytest.mark.parametrize("step", [charge_lost_calls, release_orphaned_reservations])
+async def test_maintenance_waits_for_a_persons_day_without_locking_the_tenants(
+    database: Database, busy: str, step: Callable[[Database, str], Coroutine[None, None, None]]
+) -> None:
+    stores = store_of(database)
+    for user in ("U1", "U2"):
+        turn = await stores.inbox.accept(replace(incoming(user), author=Author(user, user)))
+        assert turn is not None
+        await stores.budgets.reserve(turn, 500)
+        await stores.budgets.open_call(turn, opened(), None)
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET state = 'failed'"))
+        await session.execute(text("UPDATE reservations SET created_at = now() - interval '1 day'"))
+        await session.execute(text("UPDATE ledger SET created_at = now() - interval '1 day'"))
+    add = text("UPDATE budget_days SET used = used + 1 WHERE subject = :subject")
+    async with database.tenant("slack:T1") as session:
+        await session.execute(add, {"subject": f"user:{busy}"})
+        running = asyncio.create_task(step(database, "slack:T1"))
+        await until_blocked(database)
+        await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await session.execute(add, {"subject": "tenant"})
+    await running
+
+
+async def test_the_reservation_of_a_deleted_turn_is_released(database: Database) -> None:
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    await stores.budgets.reserve(turn, 500)
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("DELETE FROM turns"))
+    await release_orphaned_reservations(database, "slack:T1")
+    assert (await stores.budgets.budget("slack:T1", "U1")).reserved == 500
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE reservations SET created_at = now() - interval '6 minutes'"))
+    await release_orphaned_reservations(database, "slack:T1")
+    assert (await stores.budgets.budget("slack:T1", "U1")).reserved == 0

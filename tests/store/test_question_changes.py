@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
 from bot.engine.ports.stores import Stores
 from bot.errors import LeaseLost
-from bot.store import ledger
+from bot.store import erased_documents, ledger
 from bot.store.session import Database
 from bot.types.audience import MEMBERS
+from bot.types.conversation import StoredAttachment
 from bot.types.turns import Turn
+from tests.databases import until_blocked
 from tests.store.test_turns import THREAD, accepted, call, done, incoming, store_of
 
 
@@ -103,3 +107,72 @@ async def test_what_asked_the_message_again_is_known_with_it(database: Database)
     turn, again = await accepted(stores, "1.5"), await accepted(stores, "1.5:again")
     await accepted(stores, "1.55")
     assert [found.id for found in await stores.inbox.turns_of(THREAD, "1.5")] == [turn.id, again.id]
+
+
+async def test_a_file_that_is_read_after_its_question_was_deleted_is_not_stored(database: Database) -> None:
+    stores = store_of(database)
+    turn = await accepted(stores, "1")
+    read = StoredAttachment(turn.id, 0, "file", "pay.txt", ref="F1", text="Salaries", own=True)
+    await stores.retractions.forget(turn)
+    await stores.attachments.keep_attachment(turn, read)
+    async with database.tenant("slack:T1") as session:
+        assert await session.scalar(text("SELECT count(*) FROM attachments")) == 0
+
+
+_VECTOR = text(
+    "INSERT INTO message_vectors SELECT tenant_id, thread_uid, seq, 'm', '' FROM messages WHERE role = :role "
+    "FOR NO KEY UPDATE"
+)
+
+
+async def test_no_vector_of_the_first_question_outlives_an_edit(database: Database) -> None:
+    stores = store_of(database)
+    turn = await answered(stores, "1")
+    async with database.tenant("slack:T1") as session:
+        await session.execute(_VECTOR, {"role": "user"})
+        changing = asyncio.create_task(stores.inbox.replace_question(turn, "Something else?", MEMBERS))
+        await until_blocked(database)
+    assert await changing is not None
+    async with database.tenant("slack:T1") as session:
+        assert await session.scalar(text("SELECT count(*) FROM message_vectors")) == 0
+
+
+async def test_no_vector_of_an_answer_outlives_the_document_that_it_cites(database: Database) -> None:
+    stores = store_of(database)
+    await answered(stores, "1")
+    async with database.tenant("slack:T1") as session:
+        cited = '[{"source": "pay.txt"}]'
+        await session.execute(text("UPDATE turns SET citations = CAST(:cited AS jsonb)"), {"cited": cited})
+
+    async def forget() -> int:
+        async with database.tenant("slack:T1") as session:
+            return await erased_documents.forget_quotes(session, tenant_id="slack:T1", names=["pay.txt"])
+
+    async with database.tenant("slack:T1") as session:
+        await session.execute(_VECTOR, {"role": "assistant"})
+        forgetting = asyncio.create_task(forget())
+        await until_blocked(database)
+    assert await forgetting == 1
+    async with database.tenant("slack:T1") as session:
+        assert await session.scalar(text("SELECT count(*) FROM message_vectors")) == 0
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_a_change_waits_for_a_later_answer_that_is_being_stored_without_locking_its_thread(
+    database: Database, deleted: bool
+) -> None:
+    stores = store_of(database)
+    turn = await answered(stores, "1")
+    await answered(stores, "2")
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET trace = jsonb_build_object('query', 'old words')"))
+    async with database.tenant("slack:T1") as session:
+        await session.execute(text("UPDATE turns SET answer = 'It is 6.' WHERE message_id = '2'"))
+        change = stores.retractions.forget(turn) if deleted else stores.inbox.replace_question(turn, "Else?", MEMBERS)
+        changing = asyncio.create_task(change)
+        await until_blocked(database)
+        await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await session.execute(text("UPDATE threads SET tier = 'cheap'"))
+    await changing
+    async with database.tenant("slack:T1") as session:
+        assert await session.scalar(text("SELECT trace FROM turns WHERE message_id = '2'")) == {}

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 from sqlalchemy import text
 
-from bot.store import retention
+from bot.store import retention, turns
+from bot.store.budget_counters import Defaults
+from bot.store.budget_reservations import Owners
 from bot.store.retention import Expired
 from bot.store.session import Database
+from tests.databases import until_blocked
 from tests.store.test_turn_queue import asked, store_of
-from tests.store.test_turns import call, done
+from tests.store.test_turns import NOON, THREAD, call, done, incoming
 
 TENANT = "slack:T1"
 
@@ -59,3 +65,51 @@ async def test_old_conversations_go_in_batches(database: Database, admin_url: st
     assert (left["turns"], left["threads"], left["inbox"], left["answers"]) == (2, 2, 2, 1)
     assert left["ledger"] == 6, "the books stay"
     assert open_turn.id in {turn.id for turn in await store_of(database, 7).queue.ready_turns("slack")} | {open_turn.id}
+
+
+async def test_a_question_that_is_asked_while_its_thread_expires_is_kept(database: Database, admin_url: str) -> None:
+    await answered(database, "old", days_ago=31)
+    again = incoming("again", replace(THREAD, thread_id="old"))
+    owners = Owners(TENANT, "U1", "member", "C1", NOON.date(), Defaults(0, 0, 0))
+    statements = turns.accepting(
+        again, turn_id=uuid.uuid4().hex, tokens=4, holder=None, owners=owners, reservation_id=uuid.uuid4().hex, need=0
+    )
+    async with database.work(TENANT) as work:
+        await work.ask(*statements)
+        before = datetime.now(UTC) - timedelta(days=30)
+        deleting = asyncio.create_task(retention.delete_expired(database, TENANT, before=before))
+        await until_blocked(database)
+        await work.last()
+    assert await deleting == Expired(1, 0)
+    left = counts(admin_url)
+    assert (left["turns"], left["threads"], left["messages"]) == (1, 1, 1)
+
+
+async def test_traces_of_later_turns_keep_nothing_of_deleted_ones(database: Database) -> None:
+    await answered(database, "old", days_ago=31)
+    later = await store_of(database).inbox.accept(incoming("later", replace(THREAD, thread_id="old")))
+    assert later is not None
+    async with database.tenant(TENANT) as session:
+        trace = '{"query": "old words", "restarts": ["old words"], "route": "cheap"}'
+        await session.execute(text("UPDATE turns SET trace = CAST(:trace AS jsonb)"), {"trace": trace})
+    await retention.delete_expired(database, TENANT, before=datetime.now(UTC) - timedelta(days=30))
+    async with database.tenant(TENANT) as session:
+        assert await session.scalar(text("SELECT trace FROM turns")) == {"route": "cheap"}
+
+
+async def test_the_deletion_waits_for_an_answer_that_is_being_stored_without_locking_its_thread(
+    database: Database,
+) -> None:
+    await answered(database, "old", days_ago=31)
+    later = await store_of(database).inbox.accept(incoming("later", replace(THREAD, thread_id="old")))
+    assert later is not None
+    async with database.tenant(TENANT) as session:
+        await session.execute(text("UPDATE turns SET trace = jsonb_build_object('query', 'old words')"))
+    async with database.tenant(TENANT) as session:
+        await session.execute(text("UPDATE turns SET answer = 'It is 5.' WHERE message_id = 'later'"))
+        before = datetime.now(UTC) - timedelta(days=30)
+        deleting = asyncio.create_task(retention.delete_expired(database, TENANT, before=before))
+        await until_blocked(database)
+        await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await session.execute(text("UPDATE threads SET tier = 'cheap'"))
+    assert await deleting == Expired(1, 0)

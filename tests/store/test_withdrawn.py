@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
 from bot.errors import LeaseLost
+from bot.store import question_changes
 from bot.store.session import Database
 from bot.types.audience import MEMBERS
+from tests.databases import until_blocked
 from tests.store.test_question_changes import answered
 from tests.store.test_turn_queue import asked, on_the_line, store_of
 from tests.store.test_turns import incoming
@@ -95,3 +99,13 @@ async def test_of_two_posts_of_one_message_the_first_on_record_stays(database: D
     stored = await stores.inbox.turn("slack:T1", turn.id)
     assert stored is not None
     assert stored.recorded == 1
+
+
+async def test_a_message_is_not_recorded_for_a_question_that_is_being_deleted(database: Database) -> None:
+    stores = store_of(database, 11)
+    turn = await asked(stores, "1")
+    async with database.tenant("slack:T1") as session:
+        await question_changes.forget_turn(session, tenant_id="slack:T1", turn_id=turn.id, holder=11)
+        offering = asyncio.create_task(stores.retractions.offer_part(turn, 0, "m0"))
+        await asyncio.wait({offering, asyncio.create_task(until_blocked(database))}, return_when="FIRST_COMPLETED")
+    assert await offering is None

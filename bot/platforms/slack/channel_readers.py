@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ParleyError
-from bot.platforms.slack import errors
+from bot.platforms.slack import errors, payloads
 from bot.platforms.slack.users import LOOKUP_TIMEOUT_SECONDS, UserDirectory
 from bot.types.audience import Audience, Readers, decide
 from bot.types.conversation import Author
@@ -128,7 +128,7 @@ class ChannelReaders:
             page = await self._client.conversations_members(channel=channel_id, limit=PAGE_SIZE, cursor=cursor or None)
             if not people.isdisjoint(page.get("members") or ()):
                 return True
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            cursor = payloads.next_cursor(page)
             if not cursor:
                 return False
 

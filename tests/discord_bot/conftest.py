@@ -82,7 +82,7 @@ async def serving(
     commands: Commands | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Serve the bot until the block ends, then cancel it as the process does."""
-    stores = SimpleNamespace(settings=dispatcher, inbox=dispatcher)
+    stores = SimpleNamespace(settings=dispatcher)
     services = cast(Services, SimpleNamespace(stores=stores))
     chosen = commands or FakeCommands()
     task = asyncio.create_task(serve(cast(Dispatcher, dispatcher), services, settings, ready=ready, commands=chosen))

@@ -45,6 +45,7 @@ class ScriptedDispatcher:
         self.started: list[tuple[Turn, Surface]] = []
         self.edits: list[Incoming] = []
         self.deletions: list[tuple[ThreadKey, str]] = []
+        self.forgotten: list[str] = []
         self.without_mention: list[Incoming] = []
         self.auto_answers = False
         self.last_connected: datetime | None = None
@@ -138,10 +139,14 @@ class ScriptedDispatcher:
         self.deletions.append((thread, message_id))
         return [turn for turn in self.turns.values() if turn.message_id == message_id]
 
-    async def turn(self, tenant_id: str, turn_id: str) -> Turn | None:
-        """Return a turn, as the store does."""
-        found = self.turns.get(turn_id)
-        return found if found is not None and found.thread.tenant_id == tenant_id else None
+    async def forget(
+        self, turn_id: str, by: Author, *, tenant_id: str, surface_for: Callable[[Turn], Surface]
+    ) -> list[Turn]:
+        turn = self.turns[turn_id]
+        if by.id != turn.author.id and not by.is_admin:
+            raise NotAllowed("Only the asker or an admin can delete this.")
+        self.forgotten.append(turn_id)
+        return [turn]
 
     async def direct_channels(self, platform: Platform) -> list[str]:
         return list(dict.fromkeys(one.thread.channel_id for one in self.incoming if one.kind == "dm"))

@@ -19,6 +19,13 @@ def test_a_retried_message_counts_once() -> None:
     assert [guard.check("pair", "third", 2) for _ in range(3)] == ["warn"] * 3
 
 
+def test_newer_messages_do_not_count_against_one_that_arrives_late() -> None:
+    guard = LoopGuard(max_messages=2, window_seconds=10)
+    assert [guard.check("pair", f"m{at}", at) for at in (100, 101, 102)] == ["allow", "allow", "warn"]
+    assert guard.check("pair", "missed", 50) == "allow"
+    assert [guard.check("pair", f"m{at}", at) for at in (102, 103)] == ["warn", "ignore"]
+
+
 def test_the_pair_that_was_inactive_longest_is_dropped() -> None:
     guard = LoopGuard(max_messages=1, window_seconds=1e9, max_pairs=2)
     for pair in ("a", "b", "c"):

@@ -220,6 +220,21 @@ async def test_edits_and_deletions_reach_the_dispatcher(
     assert len(dispatcher.incoming) == 1
 
 
+async def test_an_edited_question_that_was_answered_without_a_mention_is_answered_again(
+    discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
+) -> None:
+    dispatcher.auto_answers = True
+    await connect()
+    asked = await discord.say(general, ada, "how many days of leave?")
+    await discord.until(lambda: answered(discord, asked))
+    dispatcher.auto_answers = False
+    ignored = await discord.say(general, ada, "see you at lunch")
+    await discord.edit(ignored, "see you at noon")
+    await discord.edit(asked, "how many weeks?")
+    await discord.until(lambda: dispatcher.edits)
+    assert [(edited.text, edited.message_id) for edited in dispatcher.edits] == [("how many weeks?", str(asked.id))]
+
+
 async def test_messages_sent_while_no_process_was_connected_are_answered_later(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User
 ) -> None:

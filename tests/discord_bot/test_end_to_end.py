@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import discord as discord_py
 import pytest
 
 from bot.app import App, open_app
+from bot.commands.ask import NullSurface
+from bot.engine.ports.surface import Surface
 from bot.jobs import working
 from bot.platforms.discord.app import serve
+from bot.platforms.discord.context_menus import forget
+from bot.platforms.discord.render import custom_id
+from bot.types.audience import MEMBERS
+from bot.types.conversation import LOCAL_TENANT, Author, Incoming, ThreadKey
+from bot.types.turns import Turn
 from tests.discord_bot.conftest import FAST_LIMITS, settings_for
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.discord_models import Channel, Message, User
@@ -223,3 +234,27 @@ async def test_after_a_restart_an_answer_continues_in_the_same_message(
     print(discord.transcript())
     (answer,) = discord.answers(asked)
     assert answer.content == "Travel is booked through the portal [1]."
+
+
+async def test_forgetting_a_private_answer_leaves_the_other_private_questions(
+    discord: DiscordDouble, database_url: str, tmp_path: Path
+) -> None:
+    settings = settings_for(discord, database_url=database_url, data_dir=tmp_path, reranker="none")
+    async with open_app(settings) as app:
+        asked = []
+        for person in ("1", "2"):
+            thread = ThreadKey(LOCAL_TENANT, "discord", "7", f"ask:{person}")
+            author, now = Author(person, person), datetime.now(UTC)
+            incoming = Incoming(thread, f"ask:{person}", author, "why?", "ask", now, audience=MEMBERS)
+            asked.append(await app.dispatcher.accept(incoming))
+        mine, other = (turn for turn in asked if turn is not None)
+        button: Any = {"type": 2, "style": 2, "label": "Up", "custom_id": custom_id("up", mine.id)}
+        row = SimpleNamespace(components=[discord_py.ActionRow({"type": 1, "components": [button]})])
+        message = cast(discord_py.Message, row)
+
+        def no_surface(turn: Turn) -> Surface:
+            return NullSurface()
+
+        await forget(app.dispatcher, app.services, mine.thread, mine.author, message, no_surface)
+        questions = [await app.services.stores.inbox.turn(LOCAL_TENANT, turn.id) for turn in (mine, other)]
+        assert [turn.question for turn in questions if turn] == ["", "why?"]

@@ -208,10 +208,11 @@ async def test_only_the_asker_and_admins_can_delete_a_question_and_its_answer(
     assert mallory.content == "Only the asker or an admin can delete this."
     theirs = await replied(discord, await discord.menu("Forget this", asked, discord.user("Mallory")))
     assert theirs.content.startswith("There is nothing to delete for this message")
-    assert dispatcher.deletions == []
+    assert (dispatcher.forgotten, dispatcher.deletions) == ([], [])
 
     done = await replied(discord, await discord.menu("Forget this", answer, ada))
     assert done.content.startswith("Deleted the question")
     again = await replied(discord, await discord.menu("Forget this", asked, discord.user("Boss", admin=True)))
     assert again.content.startswith("Deleted the question")
-    assert [message_id for _, message_id in dispatcher.deletions] == [str(asked.id)] * 2
+    assert dispatcher.forgotten == ["turn-1"]
+    assert [message_id for _, message_id in dispatcher.deletions] == [str(asked.id)]

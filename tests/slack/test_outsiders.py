@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.platforms.slack.channel_readers import is_shared
+from bot.platforms.slack.channel_readers import ChannelReaders, is_shared
 from bot.platforms.slack.payloads import BotUser
-from bot.platforms.slack.users import standing
+from bot.platforms.slack.users import UserDirectory, standing
+from bot.types.conversation import Author
 from tests.doubles.slack import SlackDouble
 from tests.doubles.slack_world import PARTNER_TEAM, TEAM
 from tests.slack.fake_dispatcher import ScriptedDispatcher
@@ -89,6 +93,31 @@ async def test_a_guest_in_a_channel_and_a_pending_invitation_count(
     await slack.until(lambda: len(dispatcher.accepted) == 2)
     found = {one.thread.channel_id: one.audience.readers for one in dispatcher.accepted}
     assert found == {"C0GENERAL": "guests", "C0SECRET": "shared"}
+
+
+async def test_an_older_lookup_does_not_replace_what_an_event_shows() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    class SlowSlack:
+        async def conversations_info(self, **_: object) -> dict[str, object]:
+            asked.set()
+            await answer.wait()
+            return {"channel": {}}
+
+    class Directory:
+        async def author(self, user_id: str) -> Author:
+            return Author(user_id, user_id, standing="member")
+
+        async def guests(self) -> frozenset[str]:
+            return frozenset()
+
+    readers = ChannelReaders(cast(AsyncWebClient, SlowSlack()), cast(UserDirectory, Directory()))
+    first = asyncio.create_task(readers.asker("U1", "C1"))
+    await asked.wait()
+    assert (await readers.asker("U2", "C1", shared=True))[1].readers == "shared"
+    answer.set()
+    assert (await first)[1].readers == "shared"
+    assert (await readers.asker("U1", "C1"))[1].readers == "shared"
 
 
 async def test_a_failed_check_is_not_taken_for_a_yes(slack: SlackDouble, dispatcher: ScriptedDispatcher) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.errors import ConfigError, SurfaceError, UsageError
+from bot.engine.ports.surface import Surface
+from bot.errors import ConfigError, LeaseLost, SurfaceError, UsageError
 from bot.platforms.web import app
 from bot.platforms.web.api import STATIC
 from bot.platforms.web.history import thread_key
 from bot.platforms.web.upload_buffer import UploadBuffer
 from bot.types.conversation import Author
-from bot.types.turns import Turn
+from bot.types.turns import Outcome, Turn
 from tests.web.client import Stream, following
 from tests.web.conftest import CONFIG, Running
 from tests.web.fakes import PIECES, ScriptedDispatcher, scripted_playground
@@ -124,6 +125,29 @@ async def test_stop_ends_the_answer(page: Running, http: aiohttp.ClientSession) 
         await stream.until(lambda seen: seen.of("user")[0]["final"])
     status, refusal = await _post(http, f"/api/turns/{body['turn']}/stop", {})
     assert (status, refusal["error"]) == (400, "This answer has already ended.")
+
+
+async def test_a_deleted_question_leaves_no_message_when_its_answer_ends() -> None:
+    forgotten = asyncio.Event()
+
+    class Losing(ScriptedDispatcher):
+        """Its turns end as those of the real dispatcher: the deletion takes away their lease."""
+
+        def start(self, turn: Turn, surface: Surface) -> asyncio.Task[Outcome]:
+            return asyncio.create_task(self._lose())
+
+        async def _lose(self) -> Outcome:
+            await forgotten.wait()
+            raise LeaseLost("the question was deleted")
+
+    playground = scripted_playground(Losing(forgotten.wait))
+    ada = Author("ada", "Ada")
+    turn = await playground.ask(thread_id=THREAD, message_id="m1", text="What is the limit?", author=ada)
+    assert turn is not None
+    await playground.delete(turn.id, ada)
+    forgotten.set()
+    await asyncio.gather(*playground._tasks)
+    assert playground.hub.messages_of_turn(turn.id) == []
 
 
 async def test_ask_again_and_thumbs(page: Running, http: aiohttp.ClientSession) -> None:

@@ -6,6 +6,7 @@ look like a person. Does no I/O.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Literal
@@ -22,7 +23,7 @@ class LoopGuard:
     """A sliding window of messages for each pair of conversation and author.
 
     It uses the time stamps of the messages, in seconds, so that messages that arrive late count at the time they were
-    sent.
+    sent: newer messages that were received before do not count against them.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class LoopGuard:
         sent.setdefault(message_id, sent_at)
         if len(self._sent) > self._max_pairs:
             self._sent.popitem(last=False)
-        position = list(sent).index(message_id)
+        received_before = itertools.takewhile(lambda one: one != message_id, sent)
+        position = sum(sent[one] <= sent[message_id] for one in received_before)
         if position > self._max_messages:
             del sent[message_id]
             return "ignore"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot.engine.dispatch.permissions import with_granted_role
-from bot.errors import NotAllowed, UsageError
+from bot.errors import UsageError
 from bot.platforms.discord import parse, render, user_messages
 from bot.platforms.discord.buttons import send_ephemeral
 from bot.platforms.discord.render import NO_MENTIONS
@@ -60,20 +60,14 @@ async def forget(
 
     Raises NotAllowed, UsageError, StoreAway.
     """
+    answered = sorted(render.turn_ids(message))
+    for turn_id in answered:
+        await dispatcher.forget(turn_id, by, tenant_id=thread.tenant_id, surface_for=surface_for)
+    if answered:
+        return user_messages.FORGOTTEN
     by = await with_granted_role(services.stores.settings, by, thread.tenant_id)
-    inbox = services.stores.inbox
-    found = [await inbox.turn(thread.tenant_id, turn_id) for turn_id in sorted(render.turn_ids(message))]
-    turns = [turn for turn in found if turn is not None]
-    if turns:
-        if any(turn.author.id != by.id for turn in turns) and not by.is_admin:
-            raise NotAllowed(user_messages.NOT_YOURS_TO_FORGET)
-        questions = {(turn.thread, turn.message_id.partition(":")[0]) for turn in turns}
-    elif str(message.author.id) == by.id or (by.is_admin and not message.author.bot):
-        questions = {(thread, str(message.id))}
-    else:
-        raise UsageError(user_messages.NOTHING_TO_FORGET)
-    deleted = [turn for key, message_id in questions for turn in await dispatcher.deleted(key, message_id, surface_for)]
-    if not deleted:
+    may_delete = str(message.author.id) == by.id or (by.is_admin and not message.author.bot)
+    if not may_delete or not await dispatcher.deleted(thread, str(message.id), surface_for):
         raise UsageError(user_messages.NOTHING_TO_FORGET)
     return user_messages.FORGOTTEN
 

@@ -137,7 +137,9 @@ class MessageEvents:
 
     async def _accept_edit(self, message: discord.Message) -> None:
         incoming = await self._incoming(message)
-        if incoming is None or incoming.kind == "overheard" or self._command_in(message) is not None:
+        if incoming is None or self._command_in(message) is not None:
+            return
+        if incoming.kind == "overheard" and not await self._dispatcher.follows(incoming.thread):
             return
         self._start(await self._dispatcher.edited(incoming))
 

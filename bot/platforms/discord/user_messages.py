@@ -72,7 +72,6 @@ NOTHING_TO_FORGET = (
     "There is nothing to delete for this message. "
     "Choose a question that somebody asked me, or the last message of my answer."
 )
-NOT_YOURS_TO_FORGET = "Only the asker or an admin can delete this."
 
 # --- slash commands
 

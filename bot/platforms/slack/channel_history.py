@@ -23,7 +23,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.commands.base import ChatChannel
 from bot.config import Settings
 from bot.errors import NotAllowed, ParleyError, UsageError
-from bot.platforms.slack import errors, user_messages, web_client
+from bot.platforms.slack import errors, payloads, user_messages, web_client
 from bot.platforms.slack.bot_tokens import BotTokenSource
 from bot.types.conversation import Author
 from knowledge.errors import SourceError
@@ -104,7 +104,7 @@ class ChannelAccess:
         while True:
             page = await self._call(self._client.conversations_members, channel=channel_id, limit=1000, cursor=cursor)
             members.update(page["members"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            cursor = payloads.next_cursor(page)
             if not cursor:
                 return members
 
@@ -200,7 +200,7 @@ class ChannelReader:
                 self.call.slow_down()
             for message in page["messages"]:
                 yield message
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            cursor = payloads.next_cursor(page)
             if not cursor:
                 return
 

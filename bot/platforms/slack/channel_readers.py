@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ParleyError
-from bot.platforms.slack import errors
+from bot.platforms.slack import errors, payloads
 from bot.platforms.slack.users import LOOKUP_TIMEOUT_SECONDS, UserDirectory
 from bot.types.audience import Audience, Readers, decide
 from bot.types.conversation import Author
@@ -96,6 +96,8 @@ class ChannelReaders:
             return "unknown"
 
     async def _look_up(self, channel_id: str) -> Readers | None:
+        """Ask Slack and cache the answer. What an event has shown in the meantime is newer, so it stays."""
+        before = self._cache.get(channel_id)
         try:
             readers = await self._read(channel_id)
         except SlackApiError as error:
@@ -107,6 +109,9 @@ class ChannelReaders:
         except (ParleyError, SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("Slack did not say who reads the channel %s: %s", channel_id, type(error).__name__)
             return "unknown"
+        cached = self._cache.get(channel_id)
+        if cached is not None and cached is not before:
+            return cached[1]
         self._cache[channel_id] = (self._clock(), readers)
         return readers
 
@@ -123,7 +128,7 @@ class ChannelReaders:
             page = await self._client.conversations_members(channel=channel_id, limit=PAGE_SIZE, cursor=cursor or None)
             if not people.isdisjoint(page.get("members") or ()):
                 return True
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            cursor = payloads.next_cursor(page)
             if not cursor:
                 return False
 

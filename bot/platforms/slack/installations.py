@@ -129,25 +129,22 @@ class Installations:
         self._cache.pop(installation.tenant_id, None)
         log.info("Slack: installed in %s (%s)", installation.name, installation.tenant_id)
 
-    async def remove(self, team_id: str | None, enterprise_id: str | None, *, removed_at: float) -> list[str]:
-        """Delete the tokens after the app was removed at ``removed_at`` (Unix time). Return the workspaces affected.
+    async def remove(self, team_id: str | None, enterprise_id: str | None, *, removed_at: float) -> str | None:
+        """Delete the tokens after the app was removed at ``removed_at`` (Unix time).
 
-        The workspace's data stays. An installation that is newer than the removal stays too.
+        Return the workspace; None if it had no tokens. Its data stays. An installation that is newer than the removal
+        stays too.
         """
         # Slack reports the time in whole seconds, so an installation in the same second counts as older.
         at = datetime.fromtimestamp(removed_at + 1, UTC)
-        removed = []
-        keys = {
-            installation_key(team_id, enterprise_id),
-            installation_key(team_id, enterprise_id, org_wide=not team_id),
-        }
-        for workspace in keys:
-            async with self._database.tenant(workspace) as session:
-                if await slack_workspaces.remove(session, workspace, told_at=at, now=self._clock()):
-                    removed.append(workspace)
-                    log.info("Slack: removed from %s; its tokens are deleted", workspace)
-            self._cache.pop(workspace, None)
-        return removed
+        workspace = installation_key(team_id, enterprise_id)
+        async with self._database.tenant(workspace) as session:
+            removed = await slack_workspaces.remove(session, workspace, told_at=at, now=self._clock())
+        self._cache.pop(workspace, None)
+        if not removed:
+            return None
+        log.info("Slack: removed from %s; its tokens are deleted", workspace)
+        return workspace
 
     async def reencrypt(self) -> int:
         """Encrypt tokens that use an older key with the first key. Return how many were changed."""

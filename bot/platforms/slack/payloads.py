@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
 from bot.types.audience import Audience
 from bot.types.conversation import Attachment, Author, Incoming, IncomingKind, ThreadKey
 
@@ -117,6 +119,11 @@ def installed_team(body: Payload) -> str | None:
     """
     authorizations = body.get("authorizations") or [{}]
     return authorizations[0].get("team_id") or body.get("team_id")
+
+
+def next_cursor(page: Payload | AsyncSlackResponse) -> str:
+    """Return the cursor of the page that follows a page of a Web API response; empty after the last one."""
+    return str((page.get("response_metadata") or {}).get("next_cursor") or "")
 
 
 def parse_change(event: Payload, bot: BotUser, team_id: str | None = None) -> UserMessage | DeletedMessage | None:

@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.slack import errors, native_streams, render, user_messages
+from bot.platforms.slack import errors, native_streams, payloads, render, user_messages
 from bot.platforms.slack.native_streams import OpenStream, StreamPolicy
 from bot.platforms.slack.thread_context import ThreadContext
 from bot.types.conversation import StoredAttachment, ThreadAbove
@@ -234,7 +234,7 @@ class SlackSurface:
             for message in page.get("messages") or []:
                 if render.nonce_of(message) == nonce:
                     return str(message["ts"])
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            cursor = payloads.next_cursor(page)
             if not cursor:
                 return None
         return None

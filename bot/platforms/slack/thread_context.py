@@ -63,7 +63,7 @@ class ThreadContext:
                     channel=channel_id, ts=thread_ts, latest=before, limit=PAGE_SIZE, cursor=cursor or None
                 )
             found += [message for message in page.get("messages") or [] if _is_context(message, before, own_bot_id)]
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            cursor = payloads.next_cursor(page)
             if not cursor:
                 break
         return found if len(found) <= MAX_MESSAGES else [found[0], *found[1 - MAX_MESSAGES :]]

@@ -13,6 +13,7 @@ from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ParleyError
+from bot.platforms.slack import payloads
 from bot.platforms.slack.payloads import BotUser
 from bot.types.audience import Standing
 from bot.types.conversation import Author
@@ -94,7 +95,7 @@ class UserDirectory:
             for user in page.get("members") or ():
                 if not user.get("is_bot") and not user.get("deleted") and standing(user, bot) != "member":
                     found.add(str(user.get("id")))
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            cursor = payloads.next_cursor(page)
             if not cursor:
                 return frozenset(found)
 

@@ -180,10 +180,10 @@ class InstalledWorkspaces:
         return self._workspace(self._installations.of_tenant(turn.thread.tenant_id))
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
-        for key in await self._installations.remove(team_id, enterprise_id, removed_at=removed_at):
-            workspace = self._workspaces.pop(key, None)
-            if workspace is not None:
-                await workspace.close()
+        key = await self._installations.remove(team_id, enterprise_id, removed_at=removed_at)
+        workspace = self._workspaces.pop(key, None) if key else None
+        if workspace is not None:
+            await workspace.close()
 
     async def close(self) -> None:
         for workspace in self._workspaces.values():

@@ -175,29 +175,32 @@ class Playground:
         at = iso_timestamp(self.clock())
         thread_id = turn.thread.thread_id
         self.hub.bump_thread(ThreadView(thread_id, _title(turn.question), at))
-        self.hub.put_message(
-            MessageView(
-                id=f"q-{turn.id}",
-                thread=thread_id,
-                role="user",
-                author=turn.author.name,
-                at=at,
-                blocks=render.plain(turn.question),
-                turn=turn.id,
-                final=False,
-                notes=file_names,
-            )
+        question = MessageView(
+            id=f"q-{turn.id}",
+            thread=thread_id,
+            role="user",
+            author=turn.author.name,
+            at=at,
+            blocks=render.plain(turn.question),
+            turn=turn.id,
+            final=False,
+            notes=file_names,
         )
-        self._run_in_background(self._finish_turn(turn, self.dispatcher.start(turn, self.surface(turn))))
+        self.hub.put_message(question)
+        self._run_in_background(self._finish_turn(turn, question, self.dispatcher.start(turn, self.surface(turn))))
 
-    async def _finish_turn(self, turn: Turn, task: asyncio.Task[Outcome]) -> None:
-        """Wait for a turn's task and mark its messages final, so that no page waits for an answer that never comes."""
+    async def _finish_turn(self, turn: Turn, question: MessageView, task: asyncio.Task[Outcome]) -> None:
+        """Wait for a turn's task and mark its messages final, so that no page waits for an answer that never comes.
+
+        If the question was deleted or edited in the meantime, there is nothing to mark, or another task answers it.
+        """
         await asyncio.wait([task])
+        if self.hub.message(question.id) is not question:
+            return
         state, refusal = _final_state(turn, task)
         ended = state not in OPEN_STATES
         failed = state in ("failed", "refused")
-        question = self.hub.message(f"q-{turn.id}")
-        if question is not None and ended:
+        if ended:
             self.hub.put_message(replace(question, final=True))
         replies = [view for view in self.hub.messages_of_turn(turn.id) if view.role == "assistant"]
         for view in replies:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 from bot.engine.ports.clock import Clock
@@ -22,17 +21,16 @@ class WebSurface:
 
     limits = LIMITS
 
-    def __init__(self, hub: EventHub, turn: Turn, clock: Clock, uploads: UploadBuffer | None = None) -> None:
-        self._uploads = uploads or UploadBuffer()
+    def __init__(self, hub: EventHub, turn: Turn, clock: Clock, uploads: UploadBuffer) -> None:
+        self._uploads = uploads
         self._hub = hub
         self._turn = turn
         self._clock = clock
         self._parts: dict[str, Part] = {}
-        self._numbers = itertools.count(len(turn.parts) + 1)
 
     async def post(self, part: Part) -> str:
         """Show a new message and return its ID."""
-        ref = self._ref(part.nonce) or f"a-{self._turn.id}-{next(self._numbers)}"
+        ref = self._ref(part.nonce)
         self._show(ref, part)
         return ref
 
@@ -48,7 +46,7 @@ class WebSurface:
     async def find(self, nonce: str) -> str | None:
         """Return the ID of the message posted under a nonce, or None."""
         ref = self._ref(nonce)
-        return ref if ref and self._hub.message(ref) else None
+        return ref if self._hub.message(ref) else None
 
     async def fetch(self, file: StoredAttachment) -> bytes:
         """Return the bytes of a file attached to the question. Raises SurfaceError."""
@@ -58,9 +56,8 @@ class WebSurface:
         """Return None: every conversation of the page starts with the bot, so no messages precede it."""
 
     def _ref(self, nonce: str) -> str:
-        """Return the message ID for a nonce, which ends with the part's index, or an empty string."""
-        _, _, index = nonce.rpartition(":")
-        return f"a-{self._turn.id}-{int(index) + 1}" if index.isdecimal() else ""
+        """Return the message ID for a nonce, which ends with the part's index."""
+        return f"a-{self._turn.id}-{int(nonce.rpartition(':')[2]) + 1}"
 
     def _show(self, ref: str, part: Part) -> None:
         self._parts[ref] = part

@@ -63,10 +63,10 @@ class Models:
         if model == self.current.model:
             return self.current
         async with self._lock:
-            if model in self._others:
-                return self._others[model]
             if model in self._failed and self._clock() - self._failed[model][0] < RETRY_AFTER:
                 raise self._failed[model][1]
+            if model in self._others:
+                return self._others[model]
             try:
                 embedder = self._open(model)
                 await asyncio.to_thread(lambda: embedder.max_tokens)
@@ -79,7 +79,6 @@ class Models:
     def give_up(self, model: str, error: EmbeddingError) -> None:
         """Stop using a model for RETRY_AFTER seconds, and log the consequences."""
         self._failed[model] = (self._clock(), error)
-        self._others.pop(model, None)
         log.warning(
             "the stored vectors were made by the embedding model %s, which cannot be used (%s); until every passage "
             "has a vector of %s, passages without one are found only by BM25",

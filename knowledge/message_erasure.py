@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from knowledge import bm25
+from knowledge.chunk_writes import delete_chunks
 from knowledge.document_writes import delete_documents
-from knowledge.knowledge_version import lock_and_increment
+from knowledge.knowledge_version import lock, lock_and_increment
 
 Entry = Mapping[str, Any]
 
@@ -38,6 +38,8 @@ async def erase_messages(session: AsyncSession, *, tenant_id: str, user_id: str)
     These documents are not searchable until their source is read again, which builds them from the remaining messages.
     A document without remaining messages is deleted.
     """
+    # The lock comes before the reading: a month that an ingestion stores in between would be replaced by its old state.
+    await lock(session, tenant_id)
     affected = {number: posts async for number, _, posts in _months_with_messages_by(session, tenant_id, user_id)}
     if not affected:
         return 0
@@ -104,6 +106,5 @@ async def _clear_document(session: AsyncSession, tenant_id: str, number: uuid.UU
     chunks = await session.execute(
         text("SELECT chunk_id, terms FROM chunks WHERE tenant_id = :tenant AND document_id = :document"), parameters
     )
-    await bm25.remove(session, tenant_id, dict(iter(chunks)))
-    await session.execute(text("DELETE FROM chunks WHERE tenant_id = :tenant AND document_id = :document"), parameters)
+    await delete_chunks(session, tenant_id, dict(iter(chunks)))
     await session.execute(text(_CLEAR_DOCUMENT), parameters | {"memo": memo})

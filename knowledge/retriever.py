@@ -47,7 +47,7 @@ class Retriever:
         self._candidates = candidates
         self._reranked = reranked
         self._models = models or Models(embedder)
-        self._ranker = Ranker(sessions, embedder, reranker, fusion=fusion, candidates=candidates, reranked=reranked)
+        self._ranker = self._new_ranker(embedder, reranker)
         self._rankers_by_model: dict[str, Ranker] = {}
         self._rankers_by_tenant: dict[str, Ranker] = {}
 
@@ -136,10 +136,18 @@ class Retriever:
             reranker = self._reranker
             if isinstance(reranker, LateInteraction):
                 reranker = LateInteraction(embedder) if isinstance(embedder, TokenEmbedder) else None
-            self._rankers_by_model[embedder.model] = Ranker(
-                self._sessions, embedder, reranker, fusion=self._fusion, candidates=self._candidates
-            )
+            self._rankers_by_model[embedder.model] = self._new_ranker(embedder, reranker)
         return self._rankers_by_model[embedder.model]
+
+    def _new_ranker(self, embedder: Embedder, reranker: Reranker | None) -> Ranker:
+        return Ranker(
+            self._sessions,
+            embedder,
+            reranker,
+            fusion=self._fusion,
+            candidates=self._candidates,
+            reranked=self._reranked,
+        )
 
     @staticmethod
     def _attach_sentences(ranking: Ranking, *, limit: int) -> list[Passage]:

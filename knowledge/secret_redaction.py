@@ -48,6 +48,11 @@ _QUICK = re.compile(
 )
 """Matches every text that one of the patterns may match. Most texts need no more than this search."""
 
+# Names such as key and sig are left out: the URLs of public pages have them too, and a signed URL soon expires.
+_CREDENTIALS_IN_URL = re.compile(
+    r"(?i)\bhttps?://(?:[^/?#\s]*@|\S*[?&](?:access_token|token|api[_-]?key|client_secret|secret|password)=[^&\s#])"
+)
+
 _known: set[str] = set()
 _known_pattern: re.Pattern[str] | None = None
 
@@ -74,8 +79,8 @@ def redact(text: str) -> str:
 
 
 def has_credentials(url: str) -> bool:
-    """Return whether the URL has a user name or password in front of its host."""
-    return bool(re.search(r"(?i)\bhttps?://[^/?#\s]*@", url))
+    """Return whether the URL has a user name or password in front of its host, or a token or password in its query."""
+    return _CREDENTIALS_IN_URL.search(url) is not None
 
 
 class RedactingFilter(logging.Filter):

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge import document_writes
+from knowledge.knowledge_version import lock
 
 PREFIX = "upload:"
 
@@ -103,6 +104,8 @@ async def uploads_by(session: AsyncSession, *, tenant_id: str, user_id: str) -> 
 
 async def delete_uploads(session: AsyncSession, *, tenant_id: str, uploads: Sequence[Upload]) -> int:
     """Delete uploads with their documents and waiting bytes; return the number of documents."""
+    # A document that is stored after the ids are read would be deleted with its source, but stay in the index.
+    await lock(session, tenant_id)
     values = {"tenant": tenant_id, "ids": [upload.source_id for upload in uploads]}
     ids = await session.scalars(
         text("SELECT id FROM documents WHERE tenant_id = :tenant AND source_id = ANY(:ids)"), values

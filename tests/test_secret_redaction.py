@@ -29,7 +29,7 @@ from bot.errors import (
 )
 from knowledge import secret_redaction
 from knowledge.errors import EmbeddingError, KnowledgeError, ParseError, SourceError
-from knowledge.secret_redaction import REDACTED, redact
+from knowledge.secret_redaction import REDACTED, has_credentials, redact
 from knowledge.types import Failure
 
 CANARY = "c4n4ryV4lu3zz"
@@ -64,6 +64,25 @@ def test_a_secret_of_a_known_form_is_removed(text: str) -> None:
     assert CANARY not in redact(text)
     assert REDACTED in redact(text)
     assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://ann:pw@example.org/", True),
+        ("crawl:https://token@example.org/", True),
+        ("https://example.org/a?token=abc", True),
+        ("sitemap:https://example.org/map?x=1&API_KEY=abc#top", True),
+        ("<https://example.org/?a=b&password=abc|label>", True),
+        ("https://example.org/@ann?tokens=3", False),
+        ("https://example.org/issues?key=DOCS-1&sort=token", False),
+        ("https://example.org/token=abc", False),
+        ("https://example.org/?token=", False),
+        ("notes?token=abc.md", False),
+    ],
+)
+def test_urls_with_credentials(url: str, expected: bool) -> None:
+    assert has_credentials(url) is expected
 
 
 def test_what_stands_around_a_secret_stays() -> None:

@@ -25,8 +25,8 @@ from knowledge.secret_redaction import has_credentials
 from knowledge.sources import OpenChannel, open_source
 
 CREDENTIALS_IN_ADDRESS = (
-    "An address with a name or password in it cannot be added, because addresses are stored and shown as sources. "
-    "Leave them out of the address."
+    "An address with a name, password or token in it cannot be added, because addresses are stored and shown as "
+    "sources. Leave them out of the address."
 )
 
 

@@ -1,8 +1,9 @@
 """Splits documents into chunks with one of four methods. Does no I/O; the function that counts tokens is an argument.
 
-packed complete sentences up to a number of tokens, within one section if the section is long enough fixed runs of words
-up to a number of tokens; each can repeat the end of the one before sentence-window one sentence each, read with three
-sentences on each side semantic a chunk ends where the embeddings of the sentences before and after differ most
+- ``packed``: complete sentences up to a number of tokens, within one section if the section is long enough.
+- ``fixed``: runs of words up to a number of tokens. Each can repeat the end of the one before.
+- ``sentence-window``: one sentence each, which is read with three sentences on each side.
+- ``semantic``: a chunk ends where the embeddings of the sentences before and after differ most.
 
 A table or code block that fits is never split. One that does not fit is split at lines, or at words by ``fixed``.
 """

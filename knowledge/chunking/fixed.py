@@ -40,12 +40,13 @@ def _end_of_run(units: Sequence[Unit], begin: int, budget: TokenBudget) -> int:
 def _start_of_next(units: Sequence[Unit], begin: int, stop: int, budget: TokenBudget, overlap: int) -> int:
     """Return where the run after ``units[begin:stop]`` starts.
 
-    The run starts as far back as the overlap allows, but so that at least one new unit fits.
+    The run starts as far back as the overlap allows, but so that at least one new unit fits. A heading in front of the
+    repeated text counts toward the overlap: the run repeats it too if it continues into another section.
     """
-    start = stop
+    start, repeated = stop, 0
     for index in range(stop - 1, begin, -1):
-        repeated = units[index:stop]
-        if units[index].is_block or token_count(repeated) > overlap:
+        repeated += units[index].gap_tokens + units[index].tokens
+        if units[index].is_block or repeated > overlap:
             break
         if token_count(units[index : stop + 1]) > budget.available_for(units[index : stop + 1]):
             break

@@ -6,7 +6,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -109,13 +110,15 @@ class BatchingWorker(Generic[Result]):
         for job, piece in pieces:
             job.results += results[start : start + len(piece)]
             start += len(piece)
-            if len(job.results) == len(job.texts) and not job.future.cancelled():
-                job.future.set_result(job.results)
+            if len(job.results) == len(job.texts):
+                # The caller's thread can cancel the job at any time, and an error here would end the worker's thread.
+                with suppress(InvalidStateError):
+                    job.future.set_result(job.results)
 
     def _fail(self, job: _Job[Result], error: Exception) -> None:
         with self._wake:
             for queue in self._queues.values():
                 if job in queue:
                     queue.remove(job)
-        if not job.future.done():
+        with suppress(InvalidStateError):
             job.future.set_exception(error)

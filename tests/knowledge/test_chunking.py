@@ -194,6 +194,15 @@ def test_fixed_chunks_are_full_and_overlap() -> None:
     assert pieces[0].text.split()[-5:] == pieces[1].text.split()[:5]
 
 
+@pytest.mark.parametrize("tokens", range(26, 40))
+def test_overlap_counts_a_heading_that_is_repeated(tokens: int) -> None:
+    text = "\n\n".join(["# One", "a " * 12, "# A heading of many words in it", "b " * 6, "# Three", "c " * 12])
+    parsed_document = document(markdown.parse(text), "")
+    pieces = chunks_of(parsed_document, "fixed", tokens, 6)
+    for one, other in pairwise(pieces):
+        assert count([parsed_document.text[other.start : max(one.end, other.start)]])[0] <= 6
+
+
 def test_overlap_does_not_repeat_a_table() -> None:
     text = "one two three\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n" + " ".join(["word"] * 40)
     parsed_document = document(markdown.parse(text), "")

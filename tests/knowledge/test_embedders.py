@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import pytest
 from aiohttp import web
 
-from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, build_embedder, model_files
+from knowledge.embedders import OpenAIEmbedder, SentenceTransformerEmbedder, batching, build_embedder, model_files
 from knowledge.embedders.batching import BatchingWorker
 from knowledge.embedders.local import OFFLINE_MODEL, load
 from knowledge.embedders.prefixes import prefix
@@ -156,6 +157,33 @@ async def test_failing_batch_fails_only_its_own_jobs() -> None:
     await worker.aclose()
     with pytest.raises(EmbeddingError):
         await worker.run(["closed"], "passage")
+
+
+async def test_job_canceled_as_it_ends_does_not_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CanceledLast(Future[list[str]]):
+        """Is canceled after every check, right before it gets its result or error."""
+
+        def set_result(self, result: list[str]) -> None:
+            self.cancel()
+            super().set_result(result)
+
+        def set_exception(self, exception: BaseException | None) -> None:
+            self.cancel()
+            super().set_exception(exception)
+
+    def encode(texts: Sequence[str], kind: EncodeKind) -> list[str]:
+        if "bad" in texts:
+            raise ValueError("bad text")
+        return list(texts)
+
+    worker = BatchingWorker[str](encode)
+    with monkeypatch.context() as patched:
+        patched.setattr(batching, "Future", CanceledLast)
+        for canceled in ("good", "bad"):
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(worker.run([canceled], "passage"), 5)
+    assert await asyncio.wait_for(worker.run(["after"], "passage"), 5) == ["after"]
+    await worker.aclose()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from knowledge.ranking import Ranking
 from knowledge.reembed import needs_reembedding, read_progress, reembed
 from knowledge.retriever import Retriever
 from knowledge.serving_model import Serving, choose_models
-from knowledge.types import Scope
+from knowledge.types import Passage, Scope
 from tests.knowledge.fakes import ListSource, WordEmbedder, markdown
 
 GUIDE = "# Guide\n\n" + "\n\n".join(
@@ -181,6 +181,53 @@ async def test_failed_model_is_retried_only_after_a_while() -> None:
     for attempts in (1, 1, 2):
         assert await models.for_questions(Serving("other", "words")) is models.current
         assert len(tried) == attempts
+
+
+async def test_model_that_was_given_up_is_opened_once_and_closed() -> None:
+    opened_models: list[WordEmbedder] = []
+    closed: list[str] = []
+    now = 0.0
+
+    class Closing(WordEmbedder):
+        async def aclose(self) -> None:
+            closed.append(self.model)
+
+    def open_other(model: str) -> Embedder:
+        opened_models.append(Closing(model))
+        return opened_models[-1]
+
+    models = Models(WordEmbedder(), open_other, clock=lambda: now)
+    serving = Serving("other", "words")
+    assert await models.for_questions(serving) is opened_models[0]
+    models.give_up("other", EmbeddingError("gone"))
+    assert await models.for_questions(serving) is models.current
+    now = RETRY_AFTER + 1
+    assert await models.for_questions(serving) is opened_models[0]
+    models.give_up("other", EmbeddingError("gone"))
+    await models.aclose()
+    assert (len(opened_models), closed) == (1, ["other"])
+
+
+async def test_serving_model_reranks_as_many_passages_as_the_configured_one(
+    ingestor: Ingestor, sessions: Sessions, embedder: WordEmbedder
+) -> None:
+    class Recording:
+        name = "recording"
+        scored: list[int]
+
+        async def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+            self.scored = [passage.chunk_id for passage in passages]
+            return [0.0] * len(passages)
+
+        async def aclose(self) -> None:
+            return None
+
+    await ingestor.ingest([ListSource("list", markdown("guide.md", GUIDE))], tenant_id="t")
+    models = opened(WordEmbedder("other", 64), embedder)
+    await models.announce(sessions, "t")
+    reranker = Recording()
+    ranking = await found(Retriever(sessions, models.current, reranker, reranked=2, models=models))
+    assert (ranking.model, len(reranker.scored)) == ("words", 2)
 
 
 async def test_vectors_from_before_models_were_recorded_keep_serving(

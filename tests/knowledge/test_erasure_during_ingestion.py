@@ -1,0 +1,114 @@
+"""Documents that a concurrent ingestion stores while a person's data is erased are neither lost nor half deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from knowledge import upload_records
+from knowledge.ingest import Ingestor
+from knowledge.message_erasure import erase_messages
+from knowledge.parsing.sandbox import Parser
+from knowledge.ports import Sessions
+from knowledge.sources import UploadSource
+from knowledge.types import Fetched
+from tests.knowledge.fakes import ListSource, WordEmbedder
+
+BLOCKED_SECONDS = 0.3
+"""Time in which the erasure gets to the point where it must wait for the ingestion."""
+
+
+class History(ListSource):
+    kind = "slack"
+
+
+def month(*authors: str) -> Fetched:
+    """Return a channel month with one message by each author."""
+    entries = [{"user": name, "text": f"Words of {name}.", "ts": f"{n}.0"} for n, name in enumerate(authors, 1)]
+    posts = [{"key": entry["ts"], "entry": entry, "replies": []} for entry in entries]
+    data = json.dumps({"slack_channel": "general", "messages": entries}).encode()
+    return Fetched("slack:C1/2026-07", data, content_type="application/json", memo=json.dumps(posts))
+
+
+async def erase_while_storing(
+    sessions: Sessions,
+    ingest: Callable[[Sessions], Awaitable[object]],
+    stored: str,
+    erase: Callable[[AsyncSession], Awaitable[int]],
+) -> None:
+    """Start the erasure before the ingestion commits the first transaction in which the query ``stored`` is true."""
+    ready, resume = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def pausing(tenant_id: str) -> AsyncIterator[AsyncSession]:
+        async with sessions(tenant_id) as session:
+            yield session
+            if not ready.is_set() and await session.scalar(text(stored)):
+                ready.set()
+                await resume.wait()
+
+    async def erase_in_transaction() -> None:
+        async with sessions("t") as session:
+            await erase(session)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(_awaited(ingest(pausing)))
+        await ready.wait()
+        erasing = group.create_task(erase_in_transaction())
+        await asyncio.sleep(BLOCKED_SECONDS)
+        assert not erasing.done()
+        resume.set()
+
+
+async def _awaited(work: Awaitable[object]) -> None:
+    await work
+
+
+async def test_upload_deleted_while_it_is_stored_leaves_no_trace_in_the_index(
+    sessions: Sessions, parser: Parser
+) -> None:
+    source = UploadSource("notes.md", b"Words to keep.")
+    async with sessions("t") as session:
+        await upload_records.find_or_add(
+            session,
+            tenant_id="t",
+            uri=source.uri,
+            audience="tenant",
+            added_by="ann",
+            replaces_others=False,
+            now=datetime(2026, 11, 1, tzinfo=UTC),
+        )
+        uploads = await upload_records.uploads_by(session, tenant_id="t", user_id="ann")
+    await erase_while_storing(
+        sessions,
+        lambda pausing: Ingestor(pausing, WordEmbedder(), parser=parser).ingest([source], tenant_id="t"),
+        "SELECT EXISTS (SELECT FROM chunks)",
+        lambda session: upload_records.delete_uploads(session, tenant_id="t", uploads=uploads),
+    )
+    async with sessions("t") as session:
+        assert await session.scalar(text("SELECT count(*) FROM chunks")) == 0
+        assert await session.scalar(text("SELECT chunks FROM knowledge_state")) == 0
+
+
+async def test_messages_stored_during_an_erasure_are_kept(sessions: Sessions, parser: Parser) -> None:
+    history = History("slack:C1", month("ann", "bob"))
+    await Ingestor(sessions, WordEmbedder(), parser=parser).ingest([history], tenant_id="t")
+    history.items = [month("ann", "bob", "carol")]
+    await erase_while_storing(
+        sessions,
+        lambda pausing: Ingestor(pausing, WordEmbedder(), parser=parser).ingest([history], tenant_id="t"),
+        "SELECT EXISTS (SELECT FROM documents WHERE memo LIKE '%carol%')",
+        lambda session: erase_messages(session, tenant_id="t", user_id="bob"),
+    )
+    async with sessions("t") as session:
+        memo = str(await session.scalar(text("SELECT memo FROM documents")))
+        assert await session.scalar(text("SELECT count(*) FROM chunks")) == 0
+        assert await session.scalar(text("SELECT chunks FROM knowledge_state")) == 0
+    assert "carol" in memo
+    assert "bob" not in memo

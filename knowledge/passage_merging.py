@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from knowledge.chunking.chunk_headers import indexed_text
+from knowledge.chunking.chunk_headers import indexed_text, shared_path
 from knowledge.sentence_splitter import sentence_windows
 from knowledge.types import Legs, Passage, Sentence
 
@@ -102,7 +102,7 @@ def merge_group(group: Sequence[Passage], text: str) -> Passage:
         start=group[0].start,
         end=group[-1].end,
         page=group[0].page,
-        heading=_shared_heading([passage.heading for passage in group]),
+        heading=shared_path(passage.heading for passage in group),
         sentences=tuple(one for passage in group for one in passage.sentences),
         legs=Legs(
             dense=_highest([p.legs.dense for p in group]),
@@ -111,16 +111,6 @@ def merge_group(group: Sequence[Passage], text: str) -> Passage:
             rerank=_highest([p.legs.rerank for p in group]),
         ),
     )
-
-
-def _shared_heading(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    shared = paths[0]
-    for path in paths[1:]:
-        same = 0
-        while same < min(len(shared), len(path)) and shared[same] == path[same]:
-            same += 1
-        shared = shared[:same]
-    return shared
 
 
 def _highest(scores: Sequence[float | None]) -> float | None:

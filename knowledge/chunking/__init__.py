@@ -17,7 +17,7 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from knowledge.chunking.chunk_headers import header, indexed_text
+from knowledge.chunking.chunk_headers import header, indexed_text, shared_path
 from knowledge.chunking.fixed import fixed
 from knowledge.chunking.packed import packed
 from knowledge.chunking.semantic import semantic
@@ -117,16 +117,7 @@ def _make_chunk(document: Document, position: int, run: Sequence[Unit], window: 
 
     A chunk of several sections has the heading path that they share, and its text begins with the first one's heading.
     """
-    first, heading = run[0], run[0].block.heading
-    for block in {unit.block for unit in run[1:]}:
-        heading = _common_path(heading, block.heading)
+    first, heading = run[0], shared_path({unit.block.heading for unit in run})
     start = first.gap_start if len(heading) < len(first.block.heading) else first.start
     text = document.text[start : run[-1].end].rstrip()
     return Chunk(position, text, start, start + len(text), heading, first.block.page, window)
-
-
-def _common_path(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    length = 0
-    while length < min(len(one), len(other)) and one[length] == other[length]:
-        length += 1
-    return one[:length]

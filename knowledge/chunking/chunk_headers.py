@@ -5,7 +5,8 @@ Does no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 
 def header(title: str, heading: Sequence[str]) -> str:
@@ -17,7 +18,17 @@ def header(title: str, heading: Sequence[str]) -> str:
     return " > ".join(parts)
 
 
-def indexed_text(title: str, heading: Sequence[str], text: str) -> str:
+def with_header(chunk_header: str, text: str) -> str:
     """Return a chunk's header and text, as they are embedded and indexed."""
-    prefix = header(title, heading)
-    return f"{prefix}\n{text}" if prefix else text
+    return f"{chunk_header}\n{text}" if chunk_header else text
+
+
+def indexed_text(title: str, heading: Sequence[str], text: str) -> str:
+    """Return the text of a chunk with its header, which is made of the title and heading path."""
+    return with_header(header(title, heading), text)
+
+
+def shared_path(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the headings that one or more heading paths have in common, outermost first."""
+    levels = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
+    return tuple(names[0] for names in levels)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from knowledge import chunk_writes
 from knowledge.chunk_vectors import Embedded, encode_passages
+from knowledge.chunking.chunk_headers import with_header
 from knowledge.document_writes import NewDocument
 from knowledge.ingest.source_run import SourceRun
 from knowledge.ports import Embedder, Sessions
@@ -33,7 +34,7 @@ async def embed_missing_chunks(sessions: Sessions, run: SourceRun, documents: Se
             for chunk in new.chunks:
                 if chunk.digest not in stored_digests and chunk.digest not in vectors:
                     targets[chunk.digest].append(vectors)
-                    texts[chunk.digest] = f"{chunk.header}\n{chunk.chunk.text}" if chunk.header else chunk.chunk.text
+                    texts[chunk.digest] = with_header(chunk.header, chunk.chunk.text)
         await _embed(embedder, texts, targets, run)
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from knowledge import document_writes, search_terms, source_records
 from knowledge.chunk_writes import NewChunk
-from knowledge.chunking import header, indexed_text
+from knowledge.chunking.chunk_headers import header, with_header
 from knowledge.chunking.chunker import chunk_with_embedder
 from knowledge.document_writes import NewDocument, OutdatedError
 from knowledge.embedding_models import Models
@@ -223,8 +223,8 @@ def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[NewChunk]:
     """Return each chunk with its header, digest and terms."""
     new_chunks = []
     for chunk in chunks:
-        text = indexed_text(document.title, chunk.heading, chunk.text)
+        chunk_header = header(document.title, chunk.heading)
+        text = with_header(chunk_header, chunk.text)
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-        terms = search_terms.document_terms(text)
-        new_chunks.append(NewChunk(chunk, header(document.title, chunk.heading), digest, terms))
+        new_chunks.append(NewChunk(chunk, chunk_header, digest, search_terms.document_terms(text)))
     return new_chunks

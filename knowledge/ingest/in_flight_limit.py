@@ -9,23 +9,22 @@ class InFlightLimit:
     """Admits at most ``documents`` documents with ``size`` bytes in total. A larger document is admitted alone."""
 
     def __init__(self, documents: int, size: int) -> None:
-        self._free_documents = documents
-        self._free_bytes = size
-        self._inside = 0
+        self._max_documents = documents
+        self._max_bytes = size
+        self._documents = 0
+        self._bytes = 0
         self._released = asyncio.Event()
 
     async def acquire(self, size: int) -> None:
         """Wait until a document of ``size`` bytes can be admitted."""
-        while self._inside and (self._free_documents == 0 or self._free_bytes < size):
+        while self._documents and (self._documents == self._max_documents or self._bytes + size > self._max_bytes):
             self._released.clear()
             await self._released.wait()
-        self._inside += 1
-        self._free_documents -= 1
-        self._free_bytes -= size
+        self._documents += 1
+        self._bytes += size
 
     def release(self, size: int) -> None:
         """Release a document of ``size`` bytes."""
-        self._inside -= 1
-        self._free_documents += 1
-        self._free_bytes += size
+        self._documents -= 1
+        self._bytes -= size
         self._released.set()

@@ -112,7 +112,7 @@ def _respond(head: dict[str, Any], data: bytes, memory: _Memory) -> dict[str, An
         return {"error": str(error)}
     except (MemoryError, RecursionError):
         return {
-            "error": f"it needs more than {MAX_MEMORY_BYTES // 2**20} MB of memory; split it into smaller files",
+            "error": f"it needs more than {memory.per_file // 2**20} MB of memory; split it into smaller files",
             "restart": True,
         }
     except Exception as error:

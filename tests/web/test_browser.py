@@ -166,6 +166,21 @@ async def test_a_question_is_edited_and_then_deleted(page: Running, chrome: Chro
     assert console_errors(chrome) == []
 
 
+async def test_a_question_is_deleted_while_it_is_answered(page: Running, chrome: Chrome) -> None:
+    await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
+    page.release(len(PIECES))
+    await type_keys(chrome, "What is the limit?", Keys.ENTER)
+    await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
+    await type_keys(chrome, "And in Ghent?", Keys.ENTER)
+    await wait_until(chrome, lambda driver: find_all(driver, '[data-action="stop"]'))
+    assert find_all(chrome, "#threads a.running")
+    for _ in range(2):
+        chrome.execute_script("arguments[0].click()", find_all(chrome, ".msg.user .question-actions button")[3])
+    await wait_until(chrome, lambda driver: texts(driver, ".msg.user .body") == ["What is the limit?"])
+    await wait_until(chrome, lambda driver: not find_all(driver, "#threads a.running"))
+    assert console_errors(chrome) == []
+
+
 async def test_the_page_reconnects_after_a_restart(page: Running, chrome: Chrome) -> None:
     page.release(len(PIECES))
     await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])

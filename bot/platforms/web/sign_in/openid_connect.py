@@ -170,9 +170,7 @@ class OpenIdConnect:
         if role is None:
             log.warning("%s signed in at the provider, but is in no group that may use Parley", user_id)
             raise SignInError(user_messages.in_no_group(name), 403)
-        return Identity(
-            user_id, clean_name(name) or clean_name(subject), role == "admin", "oidc", provider.expires_at()
-        )
+        return Identity(user_id, name, role == "admin", "oidc", provider.expires_at())
 
 
 def _name(claims: Mapping[str, Any]) -> str:

@@ -65,6 +65,7 @@ export function applyEvent(event) {
     if (!patchMessage(data)) reloadThread();
   } else if (kind === "gone") {
     removeMessage(data.id);
+    drawThreads();
   }
 }
 

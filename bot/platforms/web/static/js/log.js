@@ -60,7 +60,10 @@ export function patchMessage({ id, keep, blocks }) {
 
 export function removeMessage(id) {
   const message = state.messages.get(id);
-  if (message?.role === "user" && message.turn) waitingLines(message.turn)[0]?.remove();
+  if (message?.role === "user" && message.turn) {
+    waitingLines(message.turn)[0]?.remove();
+    runningTurnsOf(message.thread).delete(message.turn);
+  }
   state.messages.delete(id);
   byId(id)?.remove();
   updateEmptyState();

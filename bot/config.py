@@ -12,17 +12,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import ConfigError
 from bot.types.conversation import LOCAL_TENANT
 from bot.types.usage import Tier
-from bot.web_settings import WebSettings
+from bot.web_settings import Names, WebSettings, comma_separated
 from knowledge import secret_redaction
 from knowledge.types import ChunkingMethod
 
@@ -72,7 +71,7 @@ class Settings(WebSettings):
     chunk_tokens: int = Field(256, ge=32, le=8000, validation_alias=_named("PARLEY_CHUNK_TOKENS"))
     chunk_overlap: int = Field(0, ge=0, le=4000, validation_alias=_named("PARLEY_CHUNK_OVERLAP"))
     passages: int = Field(5, ge=1, le=20, validation_alias=_named("PARLEY_PASSAGES"))
-    fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
+    fetch_allow: Names = Field((), validation_alias=_named("PARLEY_FETCH_ALLOW"))
     refresh_hours: float = Field(24.0, ge=0, le=8760, validation_alias=_named("PARLEY_REFRESH_HOURS"))
     tenant_documents: Literal["admins", "members"] = Field("admins", validation_alias=_named("PARLEY_TENANT_DOCUMENTS"))
     max_file_mb: int = Field(50, ge=1, le=2000, validation_alias=_named("PARLEY_MAX_FILE_MB"))
@@ -82,7 +81,7 @@ class Settings(WebSettings):
     channel_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_CHANNEL_DAILY_TOKENS"))
     tenant_daily_tokens: int = Field(0, ge=0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
     timezone: str = Field("UTC", validation_alias=_named("PARLEY_TIMEZONE"))
-    admins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_ADMINS"))
+    admins: Names = Field((), validation_alias=_named("PARLEY_ADMINS"))
     compression: bool = Field(False, validation_alias=_named("PARLEY_COMPRESSION"))
     cache_shadow: float = Field(0.05, ge=0, le=1, validation_alias=_named("PARLEY_CACHE_SHADOW"))
     answer_cache_hours: float = Field(1.0, ge=0, validation_alias=_named("PARLEY_ANSWER_CACHE_HOURS"))
@@ -102,10 +101,10 @@ class Settings(WebSettings):
     )
     slack_client_id: str | None = Field(None, validation_alias=_named("SLACK_CLIENT_ID"))
     slack_client_secret: SecretStr | None = Field(None, validation_alias=_named("SLACK_CLIENT_SECRET"))
-    slack_workspaces: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias=_named("PARLEY_SLACK_WORKSPACES")
+    slack_workspaces: Names = Field((), validation_alias=_named("PARLEY_SLACK_WORKSPACES"))
+    token_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(comma_separated)] = Field(
+        (), validation_alias=_named("PARLEY_TOKEN_KEYS")
     )
-    token_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), validation_alias=_named("PARLEY_TOKEN_KEYS"))
     discord_token: SecretStr | None = Field(None, validation_alias=_named("DISCORD_TOKEN"))
     discord_api_url: str | None = Field(None, validation_alias=_named("DISCORD_API_URL"))
     discord_gateway_url: str | None = Field(None, validation_alias=_named("DISCORD_GATEWAY_URL"))
@@ -114,7 +113,7 @@ class Settings(WebSettings):
     max_turns: int = Field(64, ge=1, le=10_000, validation_alias=_named("PARLEY_MAX_TURNS"))
 
     # tenants
-    home: Annotated[tuple[str, ...], NoDecode] = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
+    home: Names = Field(("auto",), validation_alias=_named("PARLEY_HOME"))
 
     # operation
     retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=_named("PARLEY_RETENTION_DAYS"))
@@ -133,11 +132,6 @@ class Settings(WebSettings):
             # Only code sets fields by their names. Environment variables such as HOME or TIMEZONE are not settings.
             source.config = SettingsConfigDict(**{**source.config, "populate_by_name": False})
         return init_settings, env_settings, dotenv_settings
-
-    @field_validator("fetch_allow", "admins", "home", "slack_workspaces", "token_keys", mode="before")
-    @classmethod
-    def _comma_separated(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("fetch_allow")
     @classmethod
@@ -176,11 +170,16 @@ class Settings(WebSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(_DATABASE_SCHEMES):
+        try:
+            if value and not value.get_secret_value().startswith(_DATABASE_SCHEMES):
+                raise ValueError
+            if value:
+                _passwords(value.get_secret_value())
+        except ValueError:
             raise ValueError(
-                "not a PostgreSQL address; use postgresql://user:password@host:5432/database, or unset it to use the "
-                "bundled server"
-            )
+                "not a PostgreSQL address; use postgresql://host:5432/database, with the user and password before the "
+                "host, or unset it to use the bundled server"
+            ) from None
         return value
 
     @field_validator(
@@ -276,14 +275,14 @@ class Settings(WebSettings):
         return self
 
     def secrets(self) -> Iterator[str]:
-        """Yield the secrets that the settings hold; of the database's address, the password."""
+        """Yield the secrets that the settings hold; of the database's address, only the password."""
         for name in type(self).model_fields:
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
                 if not isinstance(one, SecretStr):
                     continue
                 secret = one.get_secret_value()
-                yield from (_password(secret),) if name == "database_url" else (secret,)
+                yield from _passwords(secret) if name == "database_url" else (secret,)
 
     @property
     def many_workspaces(self) -> bool:
@@ -306,13 +305,17 @@ class Settings(WebSettings):
         return bool(self.anthropic_api_key or self.openai_api_key or self.openai_base_url)
 
 
-def _password(url: str) -> str:
-    """Return the password in a database URL, in its user part or its query; empty if there is none."""
-    parts = urlsplit(url)
+def _passwords(url: str) -> tuple[str, ...]:
+    """Return the passwords in a database URL, in its user part and its query. Raises ValueError if it is malformed."""
+    # Imported only where DATABASE_URL is set: the command then opens the database with SQLAlchemy anyway.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
-        return unquote(parts.password or "") or dict(parse_qsl(parts.query)).get("password", "")
-    except ValueError:
-        return ""
+        address = make_url(url)
+    except ArgumentError as error:
+        raise ValueError(str(error)) from None
+    return (address.password or "", *address.normalized_query.get("password", ()))
 
 
 def _token_kind(value: SecretStr | None, prefix: str, description: str) -> SecretStr | None:

@@ -6,12 +6,21 @@ import ipaddress
 import re
 from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 MIN_TOKEN_CHARS = 16
 _PUBLIC_URL = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?(/[\w.~-]+)*/?|https?://\[[0-9a-f:]+\](:\d{1,5})?/?", re.I)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+
+
+def comma_separated(value: object) -> object:
+    """Return the parts of a comma-separated text, without empty ones; any other value as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(comma_separated)]
+"""A setting that is a comma-separated list in the environment."""
 
 
 class WebSettings(BaseSettings):
@@ -21,27 +30,16 @@ class WebSettings(BaseSettings):
     web_url: str | None = Field(None, validation_alias=AliasChoices("PARLEY_WEB_URL"))
     web_token: SecretStr | None = Field(None, validation_alias=AliasChoices("PARLEY_WEB_TOKEN"))
     web_session_hours: float = Field(12.0, gt=0, le=720, validation_alias=AliasChoices("PARLEY_WEB_SESSION_HOURS"))
-    web_admin_groups: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias=AliasChoices("PARLEY_WEB_ADMIN_GROUPS")
-    )
-    web_member_groups: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias=AliasChoices("PARLEY_WEB_MEMBER_GROUPS")
-    )
+    web_admin_groups: Names = Field((), validation_alias=AliasChoices("PARLEY_WEB_ADMIN_GROUPS"))
+    web_member_groups: Names = Field((), validation_alias=AliasChoices("PARLEY_WEB_MEMBER_GROUPS"))
     web_proxy_header: str | None = Field(None, validation_alias=AliasChoices("PARLEY_WEB_PROXY_HEADER"))
     web_proxy_groups_header: str | None = Field(None, validation_alias=AliasChoices("PARLEY_WEB_PROXY_GROUPS_HEADER"))
-    web_trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias=AliasChoices("PARLEY_WEB_TRUSTED_PROXIES")
-    )
+    web_trusted_proxies: Names = Field((), validation_alias=AliasChoices("PARLEY_WEB_TRUSTED_PROXIES"))
     oidc_issuer: str | None = Field(None, validation_alias=AliasChoices("PARLEY_OIDC_ISSUER"))
     oidc_client_id: str | None = Field(None, validation_alias=AliasChoices("PARLEY_OIDC_CLIENT_ID"))
     oidc_client_secret: SecretStr | None = Field(None, validation_alias=AliasChoices("PARLEY_OIDC_CLIENT_SECRET"))
     oidc_scopes: str = Field("openid profile email", validation_alias=AliasChoices("PARLEY_OIDC_SCOPES"))
     oidc_groups_claim: str = Field("groups", validation_alias=AliasChoices("PARLEY_OIDC_GROUPS_CLAIM"))
-
-    @field_validator("web_admin_groups", "web_member_groups", "web_trusted_proxies", mode="before")
-    @classmethod
-    def _comma_separated_web(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("web_url")
     @classmethod

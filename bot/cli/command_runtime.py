@@ -158,6 +158,7 @@ def _set_up_logging(level: str) -> None:
         "uvicorn",
         "procrastinate",
         "psycopg.pool",
+        "matplotlib",
     ):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ("discord.client", "discord.state", "bot.platforms.slack.app.bolt"):

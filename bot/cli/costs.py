@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,9 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option
-from bot.errors import ParleyError
 
 if TYPE_CHECKING:
-    from bot.reports.costs import CostReport
+    from bot.reports.costs import CostReport, Dimension
 
 _OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -36,13 +36,14 @@ def costs(period: str, by: Any, chart: Path | None, csv_file: Path | None, tenan
     """Show what the models cost, and what caching and routing saved."""
     from bot.commands.costs import csv_text, summary, table_of
 
-    report = _report(period, by, tenant)
+    reports = _reports(period, {by, "day"} if chart else {by}, tenant)
+    report = reports[by]
     if csv_file:
         _write(csv_file, csv_text(report).encode())
     if chart:
         from bot.reports.charts import costs_by_day
 
-        _write(chart, costs_by_day(_report(period, "day", tenant)))
+        _write(chart, costs_by_day(reports["day"]))
     if as_json:
         print_json(report.as_json())
         return
@@ -53,10 +54,11 @@ def costs(period: str, by: Any, chart: Path | None, csv_file: Path | None, tenan
     show_table(table.columns, table.rows)
 
 
-def _report(period: str, by: Any, tenant: str) -> CostReport:
+def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dict[Dimension, CostReport]:
+    """Return the report of each dimension, all of the same period. Raises UsageError for an invalid period."""
     loaded = settings()
 
-    async def load() -> CostReport:
+    async def load() -> dict[Dimension, CostReport]:
         from datetime import UTC, datetime
 
         from bot.app import opened_database
@@ -66,24 +68,23 @@ def _report(period: str, by: Any, tenant: str) -> CostReport:
         from bot.reports.costs import report
 
         start = start_of(period, datetime.now(UTC))
+        prices = Prices.load(loaded.prices_file)
+        strong_model = build(loaded, prices=prices).model("strong")
         async with opened_database(loaded) as database, database.tenant(tenant) as session:
-            return await report(
-                session,
-                tenant_id=tenant,
-                start=start,
-                by=by,
-                prices=Prices.load(loaded.prices_file),
-                strong_model=build(loaded).model("strong"),
-            )
+            return {
+                by: await report(
+                    session, tenant_id=tenant, start=start, by=by, prices=prices, strong_model=strong_model
+                )
+                for by in dimensions
+            }
 
     return run(load())
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise ParleyError(user_messages.not_writable(path, error.strerror)) from None
+    from bot.cli.output import write_file
+
+    write_file(path, data)
     click.echo(user_messages.written(path), err=True)
 
 

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def docs(context: click.Context, tenant: str, as_json: bool) -> None:
-    """List, show, delete and refresh documents. Without a command, list them."""
+    """List, show, delete and refresh documents. Without a command, list them.
+
+    The options apply to the command that follows too, unless the command sets its own.
+    """
+    context.default_map = {name: {"tenant": tenant, "as_json": as_json} for name in docs.commands}
     if context.invoked_subcommand is None:
         _list(tenant, as_json)
 

@@ -32,7 +32,8 @@ async def _run_checks() -> list[dict[str, Any]]:
     try:
         loaded = settings()
     except ConfigError as error:
-        return [asdict(Check("settings", False, explain(error), user_messages.SETTINGS_FIX))]
+        detail, _, fix = explain(error).partition(". ")
+        return [asdict(Check("settings", False, detail, fix or user_messages.SETTINGS_FIX))]
     checks = (Check("settings", True, user_messages.SETTINGS_OK), *await run_checks(loaded))
     return [asdict(check) for check in checks]
 

@@ -95,11 +95,11 @@ def followups(data: Path, with_model: bool, as_json: bool) -> None:
 @json_option
 def cache(data: Path, as_json: bool) -> None:
     """Measure how often the answer cache hits, and how many hits answer another question."""
+    from bot.app import build_models
     from bot.evals import cache as evals
-    from knowledge.embedders import build_embedder
 
     pairs = evals.read(data)
-    document = run(evals.evaluate(pairs, build_embedder(settings().embedding_model)))
+    document = run(evals.evaluate(pairs, build_models(settings()).current))
     _show(document, evals.table(document), as_json)
 
 
@@ -158,17 +158,11 @@ def memory(data: Path, budget: int, as_json: bool) -> None:
     async def measure() -> dict[str, object]:
         from contextlib import aclosing
 
+        from bot.app import build_models
         from bot.llm.tokens import TokenCounter
-        from knowledge.embedders import build_embedder
 
         conversations = evals.read(data)
-        key = loaded.openai_api_key
-        embedder = build_embedder(
-            loaded.embedding_model,
-            openai_api_key=key.get_secret_value() if key else None,
-            openai_base_url=loaded.openai_base_url,
-        )
-        async with aclosing(embedder):
+        async with aclosing(build_models(loaded).current) as embedder:
             return await evals.evaluate(conversations, embedder, budget=budget, count=TokenCounter().count)
 
     document = run(measure())

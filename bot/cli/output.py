@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bot.cli import user_messages
 from bot.commands.base import Cell, Reply
+from bot.errors import ParleyError
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
@@ -31,8 +32,16 @@ def show_reply(reply: Reply) -> None:
     if reply.table:
         show_table(reply.table.columns, reply.table.rows)
     if reply.file:
-        Path(reply.file.name).write_bytes(reply.file.data)
+        write_file(Path(reply.file.name), reply.file.data)
         click.echo(user_messages.written(reply.file.name))
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file. Raises ParleyError if it cannot be written."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ParleyError(user_messages.not_writable(path, error.strerror)) from None
 
 
 def _text(cell: Cell) -> str:

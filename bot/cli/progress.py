@@ -72,13 +72,8 @@ class Steps:
 
     async def ingest_sample(self, app: App) -> None:
         """Ingest the sample handbook. Unchanged documents are skipped."""
-        from knowledge.sources import open_source
-
         step = self.begin(user_messages.ADDING_SAMPLE, None)
-        settings = app.settings
-        source = open_source(
-            str(handbook.path()), fetch_allow=(), max_bytes=settings.max_file_mb * 1_000_000, files=True
-        )
+        source = app.services.open_source(str(handbook.path()), files=True)
         report = await app.ingestor.ingest(
             [source], tenant_id=LOCAL_TENANT, on_progress=lambda progress: self.show(step, progress)
         )

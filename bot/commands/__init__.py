@@ -29,7 +29,7 @@ from bot.engine import user_messages as engine_messages
 from bot.engine.dispatch.permissions import with_granted_role
 from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.types.audience import Audience
-from bot.types.conversation import Author, ThreadKey
+from bot.types.conversation import ThreadKey
 from knowledge.errors import KnowledgeError
 
 _MODULES = (ask, ingest, docs, budget, costs, why, cited_sources, stop, memory, settings, admin, privacy)
@@ -43,11 +43,10 @@ _USAGE_WORD = re.compile(r"(?:\[|\| )([a-z][a-z-]+)")
 """Matches a word in a usage text with which the arguments may begin."""
 _WITHOUT_ARGUMENTS = frozenset(("stop", "why", "sources", "budget", "costs", "help", "docs", "settings", "memory"))
 """Commands that a mention can consist of without arguments."""
-_DOCUMENT_WORDS = frozenset(("show", "set", "list", "delete", "refresh", "export", "erase"))
 _FIRST_WORDS: Mapping[str, frozenset[str]] = {
-    "budget": _DOCUMENT_WORDS,
-    "docs": _DOCUMENT_WORDS,
-    "privacy": _DOCUMENT_WORDS,
+    "budget": frozenset(("show", "set", "list")),
+    "docs": frozenset(("list", "show", "delete", "refresh")),
+    "privacy": frozenset(("export", "erase")),
     "memory": frozenset(("show", "forget")),
     "settings": frozenset(("show", "persona", "tier", "sources", "follow-ups", "auto-answer", "external", "reset")),
     "admin": frozenset(("show", "grant", "revoke", "tier", "pause", "resume", "budgets", "models")),
@@ -63,7 +62,8 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
         raise no_such(name)
     if ctx.audience.refused and not command.anyone:
         raise NotAllowed(engine_messages.not_direct(ctx.audience))
-    ctx = replace(ctx, author=await _with_granted_rights(ctx), audience=await _under_settings(ctx))
+    author = await with_granted_role(ctx.services.stores.settings, ctx.author, ctx.tenant_id)
+    ctx = replace(ctx, author=author, audience=await _under_settings(ctx))
     if command.admin and not ctx.author.is_admin:
         raise NotAllowed(user_messages.admin_command(command.name))
     if command.members and ctx.author.standing in ("guest", "outsider"):
@@ -88,11 +88,6 @@ def _suggestion(command: Command, args: str) -> str:
     first = args.split()[0].lower() if args.split() else ""
     similar = [] if first in allowed else difflib.get_close_matches(first, allowed, 1)
     return user_messages.did_you_mean(command.name, similar[0]) if similar else ""
-
-
-async def _with_granted_rights(ctx: Context) -> Author:
-    """Return the author, as an admin also if ``/admin grant`` made them one."""
-    return await with_granted_role(ctx.services.stores.settings, ctx.author, ctx.tenant_id)
 
 
 async def _under_settings(ctx: Context) -> Audience:
@@ -123,7 +118,8 @@ def _are_arguments(name: str, args: str) -> bool:
     """Return whether the text after a command's name reads like its arguments."""
     first = args.split(" ")[0].strip("<>").lower()
     if name == "ingest":
-        return first.startswith(("http://", "https://", "--here")) or args.lower() in ("", "stop", "stop mine")
+        given = first.startswith(("http://", "https://", "--here", "--tenant", "#"))
+        return given or args.lower() in ("", "stop", "stop mine")
     if name == "costs" and first[:1].isdigit():
         return True
     return first in _FIRST_WORDS.get(name, frozenset())

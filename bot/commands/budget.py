@@ -34,13 +34,12 @@ async def run(context: Context, line: str) -> Reply:
 
 
 def person_id(text: str) -> str:
-    """Return the user id in ``<@U1|ann>``, ``@U1``, ``user:U1`` or ``U1``."""
-    inner = text.strip("<>").split("|")[0]
-    return inner.lstrip("@!").removeprefix("user:")
+    """Return the user id in ``<@U1|ann>``, ``@U1``, ``user:U1`` or ``U1``. Raises UsageError if there is none."""
+    return _given(text.strip("<>").split("|")[0].lstrip("@!").removeprefix("user:"), text)
 
 
 def subject_of(text: str) -> str:
-    """Return the subject of a limit. Raises UsageError for an unknown role."""
+    """Return the subject of a limit. Raises UsageError for an unknown role and for a subject without an id."""
     if text in ("*", "default", "everybody"):
         return budget_counters.EVERYBODY
     if text in ("tenant", "team", "workspace"):
@@ -51,8 +50,15 @@ def subject_of(text: str) -> str:
             raise UsageError(user_messages.unknown_role(inner))
         return inner
     if inner.startswith(("#", "channel:")):
-        return budget_counters.of_channel(inner.lstrip("#").removeprefix("channel:"))
+        return budget_counters.of_channel(_given(inner.lstrip("#").removeprefix("channel:"), text))
     return budget_counters.of_user(person_id(text))
+
+
+def _given(name: str, text: str) -> str:
+    """Return the id in an argument. Raises UsageError if it is empty; ``text`` is the whole argument."""
+    if not name.strip():
+        raise UsageError(user_messages.id_missing(text))
+    return name
 
 
 def tokens_of(text: str) -> int | None:

@@ -7,7 +7,7 @@ import asyncio
 from bot.commands import arguments, csv_export, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply, Table
 from bot.engine.cache.matching import upper_bound
-from bot.errors import NotAllowed, UsageError
+from bot.errors import UsageError
 from bot.reports import charts
 from bot.reports.costs import DIMENSIONS, CostReport, CostRow, Dimension, money, report
 from bot.store.answer_cache.similar import Tally
@@ -19,8 +19,6 @@ COLUMNS = ("USD", "answers", "calls", "prompt", "cached", "written", "output")
 
 async def run(context: Context, line: str) -> Reply:
     """Return the costs of a period as a table; ``csv`` attaches the table, ``chart`` a chart of the days."""
-    if not context.author.is_admin:
-        raise NotAllowed(user_messages.COSTS_ADMIN)
     words = [word for word in arguments.words(line) if word not in ("by", "--by", "--since")]
     as_csv = arguments.take_flag(words, "csv") or arguments.take_flag(words, "--csv")
     as_chart = arguments.take_flag(words, "chart") or arguments.take_flag(words, "--chart")

@@ -142,6 +142,10 @@ OTHERS_BUDGET = "Only an admin can see or set the budget of others. Write /budge
 _OWNERS: Mapping[BudgetOwner, str] = {"channel": "This channel has", "tenant": "The whole team has"}
 
 
+def id_missing(text: str) -> str:
+    return f"The ID is missing in “{text}”. Write the ID of a person such as U1, or channel:ID."
+
+
 def unknown_role(role: str) -> str:
     return f"“{role}” is not a role. Write role:admin or role:member."
 
@@ -186,10 +190,6 @@ def limit_changed(subject: str, tokens: int | None) -> str:
     allowed = "any number of tokens" if tokens >= UNLIMITED else f"{tokens:,} tokens"
     return f"{subject} may use {allowed} a day from now on."
 
-
-# --- costs
-
-COSTS_ADMIN = "Only an admin can see costs. Write /budget to see your own tokens."
 
 # --- docs
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from knowledge.ports import Embedder
 from tests.cli.conftest import Parley
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -143,6 +144,14 @@ def test_documents_are_deleted_and_refreshed(parley: Parley, folder: Path) -> No
     assert "every day" in parley("search", "dogs in the office", "-k", "1", "--json").document["passages"][0]["text"]
 
 
+def test_options_before_the_docs_command_apply_to_it(parley: Parley, folder: Path) -> None:
+    parley("ingest", str(folder))
+    (dogs,) = [row for row in parley("docs", "--json", "list").document if "dogs" in row["source"]]
+    assert parley("docs", "--tenant", "slack:T1", "--json", "list").document == []
+    assert parley("docs", "--tenant", "slack:T1", "delete", dogs["id"]).status == 1
+    assert parley("docs", "--tenant", "slack:T1", "delete", dogs["id"], "--tenant", "local").status == 0
+
+
 def test_a_budget_is_set_and_refuses(parley: Parley, folder: Path) -> None:
     parley("ingest", str(folder))
     assert parley("budget", "set", "ann", "100", "--json").document == {"subject": "ann", "limit": 100}
@@ -177,6 +186,7 @@ def test_charts_and_csv(parley: Parley, folder: Path, tmp_path: Path) -> None:
     parley("ask", "What may a hotel cost?", "--json")
     made = parley("costs", "--chart", str(tmp_path / "c.png"), "--csv", str(tmp_path / "c.csv"), "--by", "day")
     assert made.status == 0
+    assert made.err.splitlines() == [f"Written to {tmp_path / name}" for name in ("c.csv", "c.png")]
     assert (tmp_path / "c.png").read_bytes().startswith(PNG)
     assert len((tmp_path / "c.csv").read_text().splitlines()) == 3
     assert parley("costs", "--csv", "/no/such/folder/c.csv").status == 1
@@ -193,6 +203,8 @@ def test_charts_and_csv(parley: Parley, folder: Path, tmp_path: Path) -> None:
         (("search", "x", "-k", "0"), 2, "-k"),
         (("why", "no-such-id"), 1, "No answer has the ID"),
         (("budget", "set", "ann", "many"), 2, "whole number"),
+        (("budget", "set", "", "5k"), 2, "ID is missing"),
+        (("budget", "set", "channel:", "5k"), 2, "ID is missing"),
         (("costs", "--since", "yesterday"), 2, "30d"),
         (("docs", "show", "nothing"), 1, "no document"),
         (("slack",), 1, "SLACK_BOT_TOKEN"),
@@ -214,6 +226,8 @@ def test_wrong_use_is_one_line(parley: Parley, args: tuple[str, ...], status: in
         ("PARLEY_DAILY_TOKENS", "plenty", "PARLEY_DAILY_TOKENS"),
         ("PARLEY_TIMEZONE", "Mars/Base", "Europe/Berlin"),
         ("DATABASE_URL", "mysql://x", "postgresql://"),
+        ("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:99x/none", "DATABASE_URL: not a PostgreSQL address"),
+        ("DATABASE_URL", "postgresql://nobody:secret@[::1/none", "DATABASE_URL: not a PostgreSQL address"),
         ("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none", "cannot be reached"),
         ("ANTHROPIC_BASE_URL", "localhost", "http://"),
         ("PARLEY_STRONG_MODEL", "claude-sonnet-5-5", "ANTHROPIC_API_KEY"),
@@ -229,6 +243,28 @@ def test_a_wrong_setting_is_one_line(
     assert made.status == 1
     (line,) = made.err.strip().splitlines()
     assert says in line
+
+
+@pytest.mark.parametrize("command", ["cache", "memory"])
+def test_an_evaluation_uses_the_embedding_model_of_the_settings(
+    parley: Parley, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("PARLEY_EMBEDDING_MODEL", "text-embedding-3-small")
+    monkeypatch.setenv("PARLEY_EMBEDDING_DIMENSIONS", "256")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    used: list[str] = []
+
+    async def evaluate(_: object, embedder: Embedder, **options: object) -> dict[str, object]:
+        used.append(embedder.model)
+        await embedder.aclose()
+        return {}
+
+    monkeypatch.setattr(f"bot.evals.{command}.evaluate", evaluate)
+    monkeypatch.setattr(f"bot.evals.{command}.table", lambda _: ((), ()))
+    monkeypatch.setattr(f"bot.evals.{command}.read", lambda _: [])
+    made = parley("eval", command, "--data", __file__, "--json")
+    assert (made.status, made.err) == (0, "")
+    assert used == ["text-embedding-3-small@256"]
 
 
 def test_a_misspelt_setting_is_told(parley: Parley, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +285,10 @@ def test_doctor_is_content_without_keys_and_names_a_wrong_setting(
     monkeypatch.setenv("PARLEY_PASSAGES", "0")
     wrong = parley("doctor", "--json")
     assert wrong.status == 1
-    assert "PARLEY_PASSAGES" in wrong.document["checks"][0]["detail"]
+    (check,) = wrong.document["checks"]
+    assert "PARLEY_PASSAGES" in check["detail"]
+    assert check["fix"] == "Change it in the environment or in .env."
+    assert check["fix"] not in check["detail"]
 
 
 def test_the_manifest_is_one_document(parley: Parley) -> None:

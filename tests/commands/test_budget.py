@@ -92,7 +92,9 @@ async def test_a_limit_is_lifted_and_taken_back(database: Database) -> None:
     assert "of 200,000" in await said(boss, "show U1")
 
 
-@pytest.mark.parametrize("line", ["set U1", "set U1 many", "set role:king 5", "raise U1 5"])
+@pytest.mark.parametrize(
+    "line", ["set U1", "set U1 many", "set role:king 5", "set @ 5", "set <#> 5", "show ''", "raise U1 5"]
+)
 async def test_what_is_wrong_says_how_it_is_written(database: Database, line: str) -> None:
     with pytest.raises(UsageError):
         await budget.run(context(database, BOSS), line)

@@ -13,6 +13,7 @@ from knowledge import search_terms, source_records
 from knowledge.chunking import METHODS, Chunking, Method
 from knowledge.embedding_models import Models
 from knowledge.ingest.document_pipeline import DocumentPipeline
+from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import IngestTotals, SourceRun
 from knowledge.parsing.sandbox import Parser
 from knowledge.ports import Embedder, OnProgress, Parses, Sessions, Source
@@ -21,6 +22,10 @@ from knowledge.types import TENANT_AUDIENCE, Failure, IngestReport, Known
 
 Result = TypeVar("Result")
 
+MAX_IN_FLIGHT = 64
+"""Most documents of all sources processed at the same time: while some are parsed, others are embedded and stored."""
+MAX_BYTES_IN_FLIGHT = 64 * 2**20
+"""Most bytes of these documents together. A single larger document is allowed."""
 PARSING = "2"
 """The version of the parsers. Increment it when the output of a parser changes, so that documents are parsed again."""
 
@@ -51,6 +56,7 @@ class Ingestor:
         self._chunking = Chunking(chunking, chunk_tokens, chunk_overlap)
         self._parser = parser or Parser()
         self._clock = clock
+        self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
 
     async def ingest(
         self,
@@ -156,6 +162,7 @@ class Ingestor:
             models=self._models,
             parser=self._parser,
             clock=self._clock,
+            in_flight=self._in_flight,
         )
         try:
             source_error = await _run_unless_stopped(pipeline.ingest_all(), stop)

@@ -2,10 +2,14 @@
 
     python -m benchmarks.large_documents [--mb 10] [--cases text,line,...] [--together 3] [--no-model]
 
-Each case runs in a process of its own, with a real database and the real parser process. Prints the memory above the
-idle process (the embedding model loaded and used), the seconds, how late the event loop was, and the load of the machine.
-``--together`` ingests that many documents of the case at the same time. ``--no-model`` computes no vectors: it shows the
-share of everything else, and takes less time.
+Each case runs in a process of its own, with a real database and the real parser process. Prints:
+
+- ``above_idle_mb``: the most memory above the process before, with the embedding model loaded and used
+- ``late``: how late the event loop woke up, beside ``idle_late`` of a process that does nothing on the same machine
+- ``busy_max``: the longest time that the event loop's thread computed between two wake-ups, which needs no idle machine
+
+``--together`` ingests that many documents of the case at the same time. ``--no-model`` computes no vectors, which shows
+the share of everything else and takes less time.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +34,7 @@ from pydantic import SecretStr
 
 from benchmarks.harness import fresh_postgres, resident_mb, run
 from bot.app import open_app
+from bot.cli.command_runtime import collect_garbage_rarely
 from bot.config import Settings
 from bot.types.conversation import LOCAL_TENANT
 from knowledge.ingest import Ingestor
@@ -115,22 +120,47 @@ class NoModel:
 
 
 @dataclass
-class Lateness:
-    """Seconds by which each wake-up of the event loop was late."""
+class Ticks:
+    """How late each wake-up of an event loop was, and how long its thread computed before it, in milliseconds."""
 
-    seconds: list[float]
+    late: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
 
-    def at(self, share: float) -> float:
-        """Return the lateness in milliseconds that this share of the wake-ups stayed below."""
-        ordered = sorted(self.seconds)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            due, computed = time.perf_counter() + TICK_SECONDS, time.thread_time()
+            await asyncio.sleep(TICK_SECONDS)
+            self.late.append(1000 * max(0.0, time.perf_counter() - due))
+            self.busy.append(1000 * (time.thread_time() - computed))
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Return the 99th percentile and the maximum."""
+        return {f"{name}_p99": _percentile(self.late, 0.99), f"{name}_max": max(self.late)}
 
 
-async def _tick(late: Lateness) -> None:
-    while True:
-        due = time.perf_counter() + TICK_SECONDS
-        await asyncio.sleep(TICK_SECONDS)
-        late.seconds.append(max(0.0, time.perf_counter() - due))
+def _percentile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@contextmanager
+def _idle_process() -> Iterator[dict[str, float]]:
+    """Run an event loop that only ticks in another process; afterwards, the dictionary has its figures."""
+    found: dict[str, float] = {}
+    command = [sys.executable, "-m", "benchmarks.large_documents", "--tick"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
+        yield found
+        output, _ = process.communicate()
+        found |= json.loads(output)
+
+
+async def _tick_until_closed() -> None:
+    ticks = Ticks()
+    ticking = asyncio.create_task(ticks.run())
+    await asyncio.to_thread(sys.stdin.read)
+    ticking.cancel()
+    print(json.dumps(ticks.figures("idle_late")))
 
 
 @contextmanager
@@ -160,33 +190,32 @@ async def _measure(case: str, size: int, together: int, model: bool, url: str, f
         ingestor = app.ingestor if model else Ingestor(app.database.tenant, NoModel())
         small = [UploadSource(f"small{at}.md", b"# Title\n\nA sentence about nothing.") for at in range(2)]
         await ingestor.ingest(small, tenant_id=LOCAL_TENANT)
-        idle, late = resident_mb(), Lateness([])
-        ticking = asyncio.create_task(_tick(late))
+        collect_garbage_rarely()
+        idle, ticks = resident_mb(), Ticks()
         began = time.perf_counter()
-        with _peak_memory() as peak:
-            reports = await asyncio.gather(
-                *(
-                    ingestor.ingest([UploadSource(f"{at}-{path.name}", path.read_bytes())], tenant_id=LOCAL_TENANT)
-                    for at in range(together)
-                )
-            )
+        with _idle_process() as control, _peak_memory() as peak:
+            ticking = asyncio.create_task(ticks.run())
+            ingestions = [
+                ingestor.ingest([UploadSource(f"{at}-{path.name}", path.read_bytes())], tenant_id=LOCAL_TENANT)
+                for at in range(together)
+            ]
+            reports = await asyncio.gather(*ingestions)
+            ticking.cancel()
             seconds, most = time.perf_counter() - began, peak()
-        ticking.cancel()
         if ingestor is not app.ingestor:
             await ingestor.aclose()
-    failed = [failure.error for report in reports for failure in report.failed]
     return {
         "case": case,
         "mb": size / 1e6,
-        "together": together,
         "chunks": sum(report.chunks for report in reports),
-        "idle_mb": round(idle),
-        "above_idle_mb": round(most - idle),
-        "seconds": round(seconds, 1),
-        "late_p99_ms": round(late.at(0.99), 1),
-        "late_max_ms": round(late.at(1.0), 1),
-        "load": round(os.getloadavg()[0], 1),
-        "failed": failed,
+        "idle_mb": idle,
+        "above_idle_mb": most - idle,
+        "seconds": seconds,
+        **ticks.figures("late"),
+        **control,
+        "busy_max": max(ticks.busy),
+        "load": os.getloadavg()[0],
+        "failed": [failure.error for report in reports for failure in report.failed],
     }
 
 
@@ -195,28 +224,40 @@ def _one(case: str, size: int, together: int, model: bool) -> None:
         print(json.dumps(run(_measure(case, size, together, model, url, Path(folder)))))
 
 
-COLUMNS = ("case", "mb", "chunks", "idle_mb", "above_idle_mb", "seconds", "late_p99_ms", "late_max_ms", "load")
+COLUMNS = (
+    *("case", "mb", "chunks", "idle_mb", "above_idle_mb", "seconds"),
+    *("late_p99", "late_max", "idle_late_p99", "idle_late_max", "busy_max", "load"),
+)
 
 
 def main() -> None:
-    """Print a line for each case."""
+    """Print a line for each case. Times other than ``seconds`` are in milliseconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mb", type=float, default=10)
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--together", type=int, default=1)
     parser.add_argument("--no-model", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--tick", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.one:
+    if given.tick:
+        asyncio.run(_tick_until_closed())
+    elif given.one:
         _one(given.one, int(given.mb * 1e6), given.together, not given.no_model)
-        return
-    print("  ".join(f"{name:>13}" for name in COLUMNS))
-    for case in given.cases.split(","):
-        command = [sys.executable, "-m", "benchmarks.large_documents", "--one", case, "--mb", str(given.mb)]
-        command += ["--together", str(given.together), *(["--no-model"] if given.no_model else [])]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        row = json.loads(done.stdout.splitlines()[-1])
-        print("  ".join(f"{row[name]!s:>13}" for name in COLUMNS), *row["failed"], flush=True)
+    else:
+        print("  ".join(f"{name:>13}" for name in COLUMNS))
+        for case in given.cases.split(","):
+            _print_case(case, given.mb, given.together, given.no_model)
+
+
+def _print_case(case: str, mb: float, together: int, no_model: bool) -> None:
+    """Measure a case in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.large_documents", "--one", case, "--mb", str(mb)]
+    command += ["--together", str(together), *(["--no-model"] if no_model else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603
+    row = json.loads(done.stdout.splitlines()[-1])
+    shown = [f"{row[name]:.1f}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS]
+    print("  ".join(f"{figure:>13}" for figure in shown), *row["failed"], flush=True)
 
 
 if __name__ == "__main__":

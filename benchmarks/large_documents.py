@@ -149,7 +149,7 @@ def _idle_process() -> Iterator[dict[str, float]]:
     """Run an event loop that only ticks in another process; afterwards, the dictionary has its figures."""
     found: dict[str, float] = {}
     command = [sys.executable, "-m", "benchmarks.large_documents", "--tick"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield found
         output, _ = process.communicate()
         found |= json.loads(output)
@@ -254,7 +254,7 @@ def _print_case(case: str, mb: float, together: int, no_model: bool) -> None:
     """Measure a case in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.large_documents", "--one", case, "--mb", str(mb)]
     command += ["--together", str(together), *(["--no-model"] if no_model else [])]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     row = json.loads(done.stdout.splitlines()[-1])
     shown = [f"{row[name]:.1f}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS]
     print("  ".join(f"{figure:>13}" for figure in shown), *row["failed"], flush=True)

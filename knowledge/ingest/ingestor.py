@@ -57,6 +57,8 @@ class Ingestor:
         self._parser = parser or Parser()
         self._clock = clock
         self._in_flight = InFlightLimit(MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
+        self.large_upload = asyncio.Lock()
+        """Whoever loads a large upload holds this until it is ingested, so that only one is in memory."""
 
     async def ingest(
         self,

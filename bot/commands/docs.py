@@ -159,7 +159,7 @@ def _why_not_all(context: Context) -> str:
     """Return a sentence that says why the documents of the whole tenant are missing here; empty if they are not."""
     if context.readable is None or context.audience.tenant_wide:
         return ""
-    return f" {engine_messages.without_tenant(context.audience.readers)}"
+    return f" {engine_messages.without_tenant(context.audience.readers, context.channel_id)}"
 
 
 COMMAND = Command("docs", help_text.DOCS_SUMMARY, help_text.DOCS_USAGE, run)

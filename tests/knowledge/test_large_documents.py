@@ -1,4 +1,4 @@
-"""A large document is ingested in batches: few chunks in memory, nothing computed on the loop's thread, all or nothing."""
+"""A large document is ingested in batches: few chunks in memory, no work on the loop's thread, all or nothing."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
@@ -12,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -20,6 +18,7 @@ import click
 from bot.cli import user_messages
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
+from bot.types.json_documents import to_json
 from knowledge.secret_redaction import RedactingFilter, redact
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def stoppable() -> Iterator[asyncio.Event]:
 
 def print_json(document: object) -> None:
     """Print one JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_jsonable))
+    click.echo(to_json(document))
 
 
 def explain(error: BaseException) -> str:
@@ -135,10 +134,6 @@ def explain(error: BaseException) -> str:
         return line
     logging.getLogger("bot").debug("unexpected error", exc_info=error)
     return user_messages.unexpected_error(type(error).__name__, redact(line))
-
-
-def _jsonable(value: object) -> object:
-    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def _set_up_logging(level: str) -> None:

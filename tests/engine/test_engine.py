@@ -216,6 +216,17 @@ async def test_weak_evidence_is_not_shown_to_the_model() -> None:
     assert any("Who won the football cup?" in note for note in outcome.trace["notes"])
 
 
+async def test_a_follow_up_that_finds_nothing_is_shown_as_it_was_asked() -> None:
+    past = (PastMessage(1, "user", "Ann", "How much may I spend on a hotel in Oslo?", 10, NOON),)
+    asked = "What is the capital of Mongolia?"
+    screen, library = Screen(), Library((RULE,), confidence=0.02)
+    store = FakeStores(past=History("", 0, past))
+    outcome = await engine(store, Writer([script("The documents do not say.")]), library).handle(turn(asked), screen)
+    (note,) = screen.last.notes
+    assert f"for “{asked}” and" in note
+    assert outcome.trace["query"] == asked
+
+
 async def test_of_evidence_that_is_weak_the_model_is_told_so() -> None:
     likely, weak = Writer([script(ANSWER)]), Writer([script(ANSWER)])
     await engine(FakeStores(), likely, Library((RULE,), weak_below=0.4)).handle(turn(), Screen())

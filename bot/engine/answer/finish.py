@@ -52,7 +52,7 @@ async def finish(context: Context, attempt: Attempt, results: Results, ending: E
         attempt.lease.lease,
         outcome,
         reservation=accounting.reservation,
-        cache_key=cache_key(results),
+        cache_key=results.lookup.key,
         cache_note=cached.note_for(turn, evidence.found if evidence else None, outcome),
     )
     return outcome
@@ -98,12 +98,6 @@ def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
         trace=trace.build(attempt, results),
         tenant_wide=results.query is None or results.query.tenant_wide,
     )
-
-
-def cache_key(results: Results) -> str | None:
-    """Return the key to cache the answer under, or None if the message asks nothing and so has no answer to reuse."""
-    evidence = results.evidence
-    return None if evidence is not None and evidence.query.asks_nothing else results.lookup.key
 
 
 def _final_text(attempt: Attempt, ending: Ending) -> str:

@@ -269,7 +269,7 @@ class Engine:
         except Exception:
             log.exception("turn %s failed", turn.id)
             ending = Ending("failed", reason=user_messages.BROKEN)
-        return await finish_although_cancelled(finish.finish(context, attempt, results, ending, display))
+        return await finish_although_cancelled(finish.finish_or_fail(context, attempt, results, ending, display))
 
     def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
         turn, lease = attempt.turn, attempt.lease

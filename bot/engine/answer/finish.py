@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 
 from bot.engine import user_messages
 from bot.engine.aio import finish_although_cancelled
@@ -15,7 +16,7 @@ from bot.engine.answer.context import Context
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
-from bot.errors import LeaseLost, ParleyError, SurfaceError
+from bot.errors import LeaseLost, ParleyError, StoreAway, SurfaceError
 from bot.types.display import Action
 from bot.types.turns import Outcome
 
@@ -54,6 +55,29 @@ async def finish(context: Context, attempt: Attempt, results: Results, ending: E
         reservation=accounting.reservation,
         cache_key=cache_key(results),
         cache_note=cached.note_for(turn, evidence.found if evidence else None, outcome),
+    )
+    return outcome
+
+
+async def finish_or_fail(
+    context: Context, attempt: Attempt, results: Results, ending: Ending, display: Display
+) -> Outcome:
+    """Finish the turn. If the database rejects the answer, end the turn as failed, with its costs.
+
+    Without this, the turn would run again, and every answer would be paid for. Raises LeaseLost and StoreAway.
+    """
+    try:
+        return await finish(context, attempt, results, ending, display)
+    except (LeaseLost, StoreAway):
+        raise
+    except Exception:
+        log.exception("the answer of turn %s could not be stored", attempt.turn.id)
+    failure = Ending("failed", reason=user_messages.BROKEN)
+    with contextlib.suppress(SurfaceError):
+        await display.close(_final_text(attempt, failure), actions=ACTIONS_AFTER_FAILURE)
+    outcome = replace(outcome_of(attempt, Results(), failure), trace={})
+    await context.stores.leases.finish(
+        attempt.turn, attempt.lease.lease, outcome, reservation=attempt.accounting.reservation, cache_key=None
     )
     return outcome
 

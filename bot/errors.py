@@ -22,13 +22,14 @@ from datetime import datetime
 
 from bot.types.usage import BudgetOwner
 from knowledge.secret_redaction import redact
+from knowledge.storable_text import storable
 
 
 class ParleyError(Exception):
-    """An error whose message can be shown to users. Secrets that it repeats are removed."""
+    """An error whose message can be shown to users and stored. Secrets that it repeats are removed."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(redact(message))
+        super().__init__(redact(storable(message)))
 
 
 class ConfigError(ParleyError):

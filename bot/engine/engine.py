@@ -295,7 +295,9 @@ class Engine:
             log.exception("turn %s failed", turn.id)
             ending = Ending("failed", reason=user_messages.BROKEN)
         here_only = surface.limits.here_only
-        return await finish.finish(context, attempt, results, ending, display, here_only=here_only, stopped=stopped)
+        return await finish.finish_or_fail(
+            context, attempt, results, ending, display, here_only=here_only, stopped=stopped
+        )
 
     def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
         turn, lease = attempt.turn, attempt.lease

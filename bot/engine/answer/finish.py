@@ -18,7 +18,7 @@ from bot.engine.answer.final_reply import final_reply
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
-from bot.errors import LeaseLost, ParleyError, PlatformAway, RateLimited, SurfaceError
+from bot.errors import LeaseLost, ParleyError, PlatformAway, RateLimited, StoreAway, SurfaceError
 from bot.types.display import FinalReply
 from bot.types.turns import Outcome
 
@@ -125,6 +125,40 @@ async def _settle_lost(context: Context, attempt: Attempt, display: Display) -> 
     accounting = attempt.accounting
     await retract_or_offer(context.stores, attempt.turn, display)
     await context.stores.budgets.bill(attempt.turn, accounting.calls, accounting.reservation)
+
+
+async def finish_or_fail(
+    context: Context,
+    attempt: Attempt,
+    results: Results,
+    ending: Ending,
+    display: Display,
+    *,
+    here_only: bool,
+    stopped: Callable[[], bool],
+) -> Outcome:
+    """Finish the turn. If the database rejects the answer, end the turn as failed, with its costs.
+
+    Without this, the turn would run again, and every answer would be paid for.
+
+    Raises LeaseLost and StoreAway; CancelledError at a shutdown, after storing the turn.
+    """
+    try:
+        return await finish(context, attempt, results, ending, display, here_only=here_only, stopped=stopped)
+    except (LeaseLost, StoreAway):
+        raise
+    except Exception:
+        log.exception("the answer of turn %s could not be stored", attempt.turn.id)
+    failure = Ending("failed", reason=user_messages.BROKEN)
+    reply = final_reply(ended(attempt, Results(), failure), (), strong_model=context.llm.model("strong"))
+    with contextlib.suppress(SurfaceError):
+        await display.close(reply.text, actions=reply.actions)
+    outcome = replace(outcome_of(attempt, Results(), failure), trace={})
+    storing = context.stores.leases.finish(
+        attempt.turn, attempt.lease.lease, outcome, reservation=attempt.accounting.reservation, cache_key=None
+    )
+    await finish_although_cancelled(storing)
+    return outcome
 
 
 async def hand_over(

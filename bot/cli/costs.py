@@ -67,13 +67,14 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
         from bot.llm.prices import Prices
         from bot.reports.costs import report
 
-        start = start_of(period, datetime.now(UTC))
+        now = datetime.now(UTC)
+        start = start_of(period, now)
         prices = Prices.load(loaded.prices_file)
         strong_model = build(loaded, prices=prices).model("strong")
         async with opened_database(loaded) as database, database.tenant(tenant) as session:
             return {
                 by: await report(
-                    session, tenant_id=tenant, start=start, by=by, prices=prices, strong_model=strong_model
+                    session, tenant_id=tenant, start=start, now=now, by=by, prices=prices, strong_model=strong_model
                 )
                 for by in dimensions
             }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from bot.config import Settings
 from bot.errors import ConfigError, LLMError
 from bot.llm import build
 from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
+from bot.types.checks import Check
 from bot.types.usage import Usage
 
 RETIRED_ON = {
@@ -28,23 +28,13 @@ _PROBE_TIMEOUT = 20.0
 """Timeout for the check of one model, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of one check. ``fix`` is empty if there is nothing to do."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
-
-
 async def check(settings: Settings) -> list[Check]:
     """Check every configured provider with its models, and look up their prices. Never raises."""
     try:
         plan = build.plan(settings)
         prices = Prices.load(settings.prices_file)
     except ConfigError as error:
-        return [_failed("models", str(error))]
+        return [Check.failed("models", str(error))]
     if not plan.models:
         return [Check("models", True, "no key is set, so answers quote the documents")]
     checks: list[Check] = []
@@ -69,7 +59,7 @@ async def _probe(provider: build.Adapter, model: str) -> Check:
         problem = f"{info.label} did not answer within {_PROBE_TIMEOUT:.0f} s"
         return Check(name, False, problem, f"Check the network and {info.url_setting}.")
     except LLMError as error:
-        return _failed(name, str(error))
+        return Check.failed(name, str(error))
     if model in RETIRED_ON:
         detail = f"{info.label} answers, but retires this model on {RETIRED_ON[model]}"
         return Check(name, True, detail, "Change PARLEY_CHEAP_MODEL or PARLEY_STRONG_MODEL before that day.")
@@ -82,9 +72,3 @@ def _price_check(prices: Prices, provider: str, model: str, base_url: str | None
         return Check(f"price of {model}", True, f"known ({cost.version})")
     fix = "To include it in cost reports, add its price to PARLEY_PRICES_FILE."
     return Check(f"price of {model}", True, "unknown", fix)
-
-
-def _failed(name: str, message: str) -> Check:
-    """Return a failed check. The first sentence of the message is the problem, the rest is the fix."""
-    problem, _, fix = message.partition(". ")
-    return Check(name, False, problem.rstrip("."), fix)

@@ -158,7 +158,7 @@ class SingleWorkspace:
         return self._workspace
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
-        raise ConfigError("The Slack app was removed from the workspace; reinstall it, and set SLACK_BOT_TOKEN.")
+        raise ConfigError("The Slack app was removed from the workspace. Reinstall it, and set SLACK_BOT_TOKEN.")
 
     async def close(self) -> None:
         await self._workspace.close()

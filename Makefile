@@ -40,7 +40,7 @@ lock: $(VENV)/bin/python ## update requirements.lock and requirements-dev.lock t
 	scripts/lock.sh $(BIN)/python
 
 licences: $(VENV)/.tools ## list the runtime packages with their licences; fails if one is not on the allow-list
-	@$(BIN)/python -m scripts.licences $(if $(JSON),--json)
+	@$(BIN)/python -m scripts.licences
 
 sbom: $(VENV)/.tools ## write sbom.cdx.json, a CycloneDX bill of materials of the runtime packages
 	@$(BIN)/python -m scripts.sbom >sbom.cdx.json && echo "Written to sbom.cdx.json"

@@ -37,10 +37,15 @@ ACCEPT_SECONDS = 2.4
 """Timeout of an acceptance. Slack waits 3 s for the acknowledgement that follows it."""
 TOO_SLOW = f"The database took longer than {ACCEPT_SECONDS} s to store a message. Check its load."
 MAX_TURNS = 64
+GRACE_SECONDS = 6.0
 
 
 class Dispatcher:
-    """Accepts messages and controls their turns. ``max_turns`` bounds the turns that run at once in this process."""
+    """Accepts messages and controls their turns.
+
+    ``max_turns`` bounds the turns that run at once in this process. ``grace`` is the number of seconds that they have
+    to end when it closes.
+    """
 
     def __init__(
         self,
@@ -50,9 +55,11 @@ class Dispatcher:
         max_question_chars: int,
         clock: Clock = lambda: datetime.now(UTC),
         max_turns: int = MAX_TURNS,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._stores = stores
         self._max_chars = max_question_chars
+        self._grace = grace
         self._clock = clock
         self._runner = TurnRunner(engine, stores, max_turns)
         self._auto_answer = AutoAnswer(stores, engine.is_confident)
@@ -287,12 +294,12 @@ class Dispatcher:
         """Wait until nothing runs, including the work that follows an answer."""
         await self._runner.settled()
 
-    async def close(self, grace: float = 10.0) -> None:
-        """Accept no more messages.
+    async def close(self, grace: float | None = None) -> None:
+        """Run no more turns.
 
         Running turns may finish for ``grace`` seconds; the rest are cancelled and queued again.
         """
-        await self._runner.close(grace)
+        await self._runner.close(self._grace if grace is None else grace)
 
 
 def _hidden(turn: Turn, by: Author) -> bool:

@@ -24,6 +24,7 @@ def asked(number: int, thread: str = "C1/1") -> Question:
 
 def turn(number: int, **more: Any) -> Any:
     row = {"message_id": str(number), "turn_id": f"t{number}", "state": "done", "seq": number, "refused": None}
+    row |= {"late": False, "shown_late": False}
     return SimpleNamespace(**{**row, **more})
 
 
@@ -165,6 +166,11 @@ def test_an_orphaned_turn_must_go_on_15_s_after_the_restart_and_45_s_after_the_d
 
 def test_a_turn_that_ended_before_its_process_died_is_not_orphaned() -> None:
     dead = process("w1", ready=1.0, gone=100.0)
-    left = [OrphanedTurn(f"t{number}", dead, at=100.0, fence=2) for number in (1, 2, 3)]
-    rows = [turn(1, fence=2), turn(2, fence=3), turn(3, fence=2, state="running")]
+    left = [OrphanedTurn(f"t{number}", dead, at=100.0, fence=2) for number in (1, 2, 3, 4)]
+    rows = [
+        turn(1, fence=2),
+        turn(2, fence=3),
+        turn(3, fence=2, state="running"),
+        turn(4, fence=5, shown_late=True),
+    ]
     assert [one.turn_id for one in orphaned_turns(left, rows)] == ["t2", "t3"]

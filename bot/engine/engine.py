@@ -37,7 +37,7 @@ from bot.engine.answer.scope import scope_of
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
-from bot.engine.memory import Remembered, standalone
+from bot.engine.memory import Remembered, asked_before
 from bot.engine.ports.answer_cache import SimilarAnswers
 from bot.engine.ports.attachment_reader import AttachmentReader
 from bot.engine.ports.classifier import Classifier
@@ -198,8 +198,9 @@ class Engine:
         record = await self._load(turn)
         await reservation.begin(context, attempt, record)
         results.query = query = _initial_query(turn, record)
+        attached = await question_context.read(context, attempt, surface, record, query.expanded)
+        results.query = query = await memory.understand_statement(context, attempt, query, attached)
         results.route = route = await self._choose_route(attempt, query, record)
-        attached = await question_context.read(context, attempt, surface, record, query.standalone)
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
             _explain_scope(attempt, query, record)
@@ -208,7 +209,7 @@ class Engine:
         query = query.with_found(lookup.found)
         evidence, recalled = await asyncio.gather(
             retrieval.retrieve(context, attempt, query, attached, record.history),
-            memory.recall(context, attempt, query.standalone, record.history, tenant_wide=query.tenant_wide),
+            memory.recall(context, attempt, query, record.history),
         )
         if evidence.found is not None:
             _explain_scope(attempt, query, record)
@@ -228,16 +229,22 @@ class Engine:
         context, accounting = self._context, attempt.accounting
         return await choice.choose(
             attempt.turn.question,
-            query=query.standalone,
+            query=query.expanded,
             wish=attempt.turn.wish,
             channel=record.settings,
             budget=budget_limits.pressing(accounting.limits),
             last=record.history.tier,
             model=context.llm.model,
-            classifier=context.classifier if accounting.reservation else reservation.cheap_without_rating,
+            classifier=self._classifier(attempt, query),
             meter=accounting,
             fixed=context.settings.fixed_tier,
         )
+
+    def _classifier(self, attempt: Attempt, query: Query) -> Classifier:
+        """Return the classifier; for what needs no rating, one that asks no model and embeds nothing."""
+        if query.is_small_talk:
+            return choice.cheap_for_small_talk
+        return self._context.classifier if attempt.accounting.reservation else reservation.cheap_without_rating
 
     def _material(
         self,
@@ -288,7 +295,9 @@ class Engine:
             log.exception("turn %s failed", turn.id)
             ending = Ending("failed", reason=user_messages.BROKEN)
         here_only = surface.limits.here_only
-        return await finish.finish(context, attempt, results, ending, display, here_only=here_only, stopped=stopped)
+        return await finish.finish_or_fail(
+            context, attempt, results, ending, display, here_only=here_only, stopped=stopped
+        )
 
     def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
         turn, lease = attempt.turn, attempt.lease
@@ -311,9 +320,9 @@ class Engine:
 
 
 def _initial_query(turn: Turn, record: TurnRecord) -> Query:
-    """Return the question, made standalone without a model, with the scope of documents that may answer it."""
+    """Return the question as asked, with the scope of documents that may answer it and the thread's earlier ones."""
     scope = scope_of(turn.thread, turn.audience, record.settings)
-    return Query(standalone(turn.question, record.history.messages), scope)
+    return Query(turn.question, scope, asked_before(record.history))
 
 
 def _explain_scope(attempt: Attempt, query: Query, record: TurnRecord) -> None:

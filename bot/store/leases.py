@@ -28,7 +28,8 @@ WITH taken AS (
     UPDATE turns
     SET state = 'running', fence = fence + 1, holder = CAST(%(holder)s AS integer),
         takeovers = takeovers
-            + CASE WHEN state = 'running' AND holder IS DISTINCT FROM CAST(%(holder)s AS integer) THEN 1 ELSE 0 END,
+            + CASE WHEN state <> 'running' OR %(again)s AND holder IS NOT DISTINCT FROM CAST(%(holder)s AS integer)
+              THEN 0 ELSE 1 END,
         lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
     WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
       AND (state = 'queued' AND (holder IS NULL OR holder IN (0, CAST(%(holder)s AS integer)))
@@ -50,14 +51,15 @@ SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS a
 """Leases a turn that is queued or whose lease has expired, if no earlier turn of its thread is open or to be shown."""
 
 
-def taking(turn: Turn, holder: int | None) -> tuple[Statement, Statement]:
+def taking(turn: Turn, holder: int | None, *, again: bool) -> tuple[Statement, Statement]:
     """Lease the turn; ``taken`` reads the rows. The first attempt's first message is recorded with it.
 
-    A turn that already runs under this process's number was leased in a transaction whose commit was not confirmed.
+    A running turn that is leased again counts a takeover, whichever process had it. ``again`` marks the retry of a
+    lease whose commit was not confirmed: a turn that runs under this process's number then counts none.
     Fails with a UniqueViolation if another turn of the thread was leased in the same moment.
     """
     named = _named(turn)
-    return Statement(_TAKE, {**named, "holder": holder, "lease": LEASE}), Statement(_STATE, named)
+    return Statement(_TAKE, {**named, "holder": holder, "lease": LEASE, "again": again}), Statement(_STATE, named)
 
 
 def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | None:

@@ -18,7 +18,7 @@ from bot.engine.answer.final_reply import final_reply
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
-from bot.errors import LeaseLost, ParleyError, PlatformAway, RateLimited, SurfaceError
+from bot.errors import LeaseLost, ParleyError, PlatformAway, RateLimited, StoreAway, SurfaceError
 from bot.types.display import FinalReply
 from bot.types.turns import Outcome
 
@@ -65,7 +65,7 @@ async def finish(
         attempt.lease.lease,
         outcome,
         reservation=accounting.reservation,
-        cache_key=cache_key(results),
+        cache_key=results.lookup.key,
         cache_note=cached.note_for(turn, evidence.found if evidence else None, outcome),
     )
     await finish_although_cancelled(storing)
@@ -127,6 +127,40 @@ async def _settle_lost(context: Context, attempt: Attempt, display: Display) -> 
     await context.stores.budgets.bill(attempt.turn, accounting.calls, accounting.reservation)
 
 
+async def finish_or_fail(
+    context: Context,
+    attempt: Attempt,
+    results: Results,
+    ending: Ending,
+    display: Display,
+    *,
+    here_only: bool,
+    stopped: Callable[[], bool],
+) -> Outcome:
+    """Finish the turn. If the database rejects the answer, end the turn as failed, with its costs.
+
+    Without this, the turn would run again, and every answer would be paid for.
+
+    Raises LeaseLost and StoreAway; CancelledError at a shutdown, after storing the turn.
+    """
+    try:
+        return await finish(context, attempt, results, ending, display, here_only=here_only, stopped=stopped)
+    except (LeaseLost, StoreAway):
+        raise
+    except Exception:
+        log.exception("the answer of turn %s could not be stored", attempt.turn.id)
+    failure = Ending("failed", reason=user_messages.BROKEN)
+    reply = final_reply(ended(attempt, Results(), failure), (), strong_model=context.llm.model("strong"))
+    with contextlib.suppress(SurfaceError):
+        await display.close(reply.text, actions=reply.actions)
+    outcome = replace(outcome_of(attempt, Results(), failure), trace={})
+    storing = context.stores.leases.finish(
+        attempt.turn, attempt.lease.lease, outcome, reservation=attempt.accounting.reservation, cache_key=None
+    )
+    await finish_although_cancelled(storing)
+    return outcome
+
+
 async def hand_over(
     context: Context, attempt: Attempt, display: Display, text: str = user_messages.INTERRUPTED
 ) -> None:
@@ -174,12 +208,6 @@ def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
         calls=tuple(accounting.calls),
         trace=trace.build(attempt, results),
     )
-
-
-def cache_key(results: Results) -> str | None:
-    """Return the key to cache the answer under, or None if the message asks nothing and so has no answer to reuse."""
-    evidence = results.evidence
-    return None if evidence is not None and evidence.query.asks_nothing else results.lookup.key
 
 
 def _warn_of_budget(context: Context, attempt: Attempt) -> None:

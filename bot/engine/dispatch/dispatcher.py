@@ -28,6 +28,7 @@ from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
 from knowledge.errors import KnowledgeError
+from knowledge.storable_text import storable
 
 __all__ = ["Dispatcher", "SurfaceFor"]
 
@@ -88,6 +89,7 @@ class Dispatcher:
         Return the turn to start. If it returns None, nothing was stored. Call it after the acknowledgment, because it
         runs a search. Failures are only logged.
         """
+        incoming = _storable(incoming)
         try:
             return await self.accept(incoming) if await self._auto_answer.wants(incoming) else None
         except (ParleyError, KnowledgeError) as error:
@@ -188,9 +190,13 @@ class Dispatcher:
         return accepted
 
     def _checked(self, incoming: Incoming) -> Incoming:
-        """Give files without text a question; reject empty and overlong ones, and direct messages by outsiders."""
+        """Make the texts storable, and give files without text a question.
+
+        Rejects empty and overlong questions, and direct messages by outsiders.
+        """
         if incoming.audience.refused:
             raise NotAllowed(user_messages.not_direct(incoming.audience))
+        incoming = _storable(incoming)
         files = [file.name for file in incoming.attachments if file.ref]
         if not incoming.text.strip() and files:
             incoming = replace(incoming, text=user_messages.what_is_in(files))
@@ -248,7 +254,7 @@ class Dispatcher:
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
         """Store a rating, 1 or -1. A later rating by the same person replaces it. Raises UsageError."""
-        await self._stores.conversation.rate(await self._known(tenant_id, turn_id, by), by, value, reason)
+        await self._stores.conversation.rate(await self._known(tenant_id, turn_id, by), by, value, storable(reason))
 
     # --- stopping
 
@@ -300,6 +306,16 @@ class Dispatcher:
         Running turns may finish for ``grace`` seconds; the rest are cancelled and queued again.
         """
         await self._runner.close(self._grace if grace is None else grace)
+
+
+def _storable(incoming: Incoming) -> Incoming:
+    """Return the message with texts that the database can store."""
+    files = tuple(
+        replace(file, name=storable(file.name), content_type=storable(file.content_type))
+        for file in incoming.attachments
+    )
+    author = replace(incoming.author, name=storable(incoming.author.name))
+    return replace(incoming, text=storable(incoming.text), author=author, attachments=files)
 
 
 def _hidden(turn: Turn, by: Author) -> bool:

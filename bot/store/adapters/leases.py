@@ -13,7 +13,7 @@ from bot.store import budget_reservations, leases, ledger, threads, turn_queue
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers, similar
-from bot.store.pipelined_transactions import Statement, Work
+from bot.store.pipelined_transactions import Rows, Statement, Work
 from bot.types.answer_cache import NO_CACHE_NOTE, CacheNote
 from bot.types.turns import Lease, Notice, Outcome, Turn
 from bot.types.usage import Call, Reservation
@@ -38,8 +38,12 @@ class PostgresLeases:
         self._holder = holder
 
     async def lease(self, turn: Turn) -> Lease | None:
+        async def once(again: bool) -> list[Rows]:
+            taking = leases.taking(turn, self._holder(), again=again)
+            return await self._transactions.database.flush(turn.thread.tenant_id, *taking)
+
         try:
-            rows = await self._transactions.send(turn.thread.tenant_id, *leases.taking(turn, self._holder()))
+            rows = await self._transactions.retry(once)
         except UniqueViolation:
             return None
         lease = leases.taken(turn, *rows)

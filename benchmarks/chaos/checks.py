@@ -322,6 +322,7 @@ def judge_orphans(
     now: float,
 ) -> None:
     """Count the turns that waited too long for another process after theirs died."""
+    outages = merged(outages)
     for one in orphaned:
         until = one.taken_at or now
         verdict.takeover_seconds.append(until - one.at)
@@ -331,6 +332,17 @@ def judge_orphans(
         back = [process for process in history if process.spec.name == one.by.spec.name and process.ready_at > one.at]
         if back and _lived(back[0], now) > AFTER_RESTART and until - back[0].ready_at - away > AFTER_RESTART:
             verdict.orphans_after_restart += 1
+
+
+def merged(outages: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the periods in which at least one of the outages lasted."""
+    found: list[tuple[float, float]] = []
+    for start, end in sorted(outages):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def _lived(process: Process, now: float) -> float:

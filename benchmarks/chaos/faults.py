@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -36,8 +37,8 @@ class Faults:
     kills: int = 0
     crashes: int = 0
     freezes: int = 0
-    outages: dict[str, list[float]] = field(default_factory=dict)
-    """The lengths of the outages in seconds, by the name of their link."""
+    outages: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """The start and the end of each outage, monotonic, by the name of its link."""
 
     async def run(self) -> None:
         """Inject faults until canceled; Postgres and the links are restored first if they are down."""
@@ -54,12 +55,13 @@ class Faults:
         while True:
             await asyncio.sleep(self.rng.uniform(*every))
             seconds = self.rng.uniform(*self.outage_seconds)
-            self.outages.setdefault(name, []).append(seconds)
+            began = time.monotonic()
             await link.cut()
             try:
                 await asyncio.sleep(seconds)
             finally:
                 await link.mend()
+                self.outages.setdefault(name, []).append((began, time.monotonic()))
 
     async def _kill(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from benchmarks.chaos.process_pool import ProcessPool
 from benchmarks.chaos.test_bed import Environment, open_environment
 from bot.evals.metrics import percentile
 
+PLATFORMS = ("Slack", "Discord")
 AWAY_SECONDS = 2.0
 """Seconds until a reply counts as late in a run with outages, so that short outages make late replies too."""
 SETTLE_TIMEOUT = 150.0
@@ -35,7 +36,7 @@ class Result:
     restarts: int
     crashes: int
     freezes: int
-    outages: Mapping[str, Sequence[float]]
+    outages: Mapping[str, Sequence[tuple[float, float]]]
     violations: Counter[str]
     load: float
     verdict: Verdict
@@ -53,7 +54,7 @@ class Result:
             "restarts": self.restarts,
             "Postgres crashes": self.crashes,
             "processes paused": self.freezes,
-            **{f"{name} away, s": ", ".join(f"{one:.0f}" for one in self.outages[name]) for name in self.outages},
+            **{f"{name} away, s": _lengths(outages) for name, outages in self.outages.items()},
             "answered": seen.answered,
             "refused with a reason": seen.refused,
             "deleted by their askers": seen.deleted,
@@ -67,6 +68,10 @@ class Result:
             "platform rules broken": self.violations.total(),
             "machine load (1 min)": self.load,
         }
+
+
+def _lengths(outages: Sequence[tuple[float, float]]) -> str:
+    return ", ".join(f"{end - start:.0f}" for start, end in outages)
 
 
 def _percentiles(values: list[float]) -> str:
@@ -139,7 +144,7 @@ async def report(
     kills: int,
     crashes: int = 0,
     freezes: int = 0,
-    outages: Mapping[str, Sequence[float]] | None = None,
+    outages: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     armed_until: float = 0.0,
 ) -> Result:
     """Return the figures of the final state."""
@@ -155,7 +160,9 @@ async def report(
         outages=outages or {},
         violations=Counter([*environment.slack.violations, *environment.discord.violations]),
         load=os.getloadavg()[0],
-        verdict=await environment.verdict(pools, armed_until=armed_until),
+        verdict=await environment.verdict(
+            pools, armed_until=armed_until, outages=[one for name in PLATFORMS for one in (outages or {}).get(name, ())]
+        ),
     )
 
 

@@ -125,10 +125,17 @@ class Environment:
         shown = [*slack_messages(self.slack), *discord_messages(self.discord)]
         return judge(self.users.questions, shown, read_database(self.postgres.admin_url), self.models)
 
-    async def verdict(self, pools: Sequence[ProcessPool], *, armed_until: float = 0.0) -> Verdict:
+    async def verdict(
+        self,
+        pools: Sequence[ProcessPool],
+        *,
+        armed_until: float = 0.0,
+        outages: Sequence[tuple[float, float]] = (),
+    ) -> Verdict:
         """Run the checks at the end, including those for turns that waited too long.
 
-        Until ``armed_until``, every process was set to die, and none could take a turn over.
+        Until ``armed_until``, every process was set to die, and none could take a turn over. ``outages`` are those of
+        the platforms, during which no process can start.
         """
         await self.run_maintenance()
         found = await asyncio.to_thread(self.judge_now)
@@ -136,7 +143,7 @@ class Environment:
         history = [process for pool in pools for process in pool.history]
         left = [replace(one, at=max(one.at, armed_until)) for one in orphaned_turns(self.fork_server.orphaned, turns)]
         late = [one for one in left if not one.taken_at or one.taken_at > armed_until]
-        judge_orphans(found, late, history, self.postgres.outages, time.monotonic())
+        judge_orphans(found, late, history, [*self.postgres.outages, *outages], time.monotonic())
         return found
 
     async def run_maintenance(self) -> None:

@@ -22,7 +22,7 @@ from bot.engine.engine import Engine
 from bot.engine.ports.clock import Clock
 from bot.engine.ports.stores import Stores
 from bot.engine.ports.surface import Surface
-from bot.errors import NotAllowed, ParleyError, StoreAway, UsageError
+from bot.errors import NotAllowed, ParleyError, PlatformAway, StoreAway, UsageError
 from bot.types.audience import Audience
 from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
@@ -70,8 +70,9 @@ class Dispatcher:
     async def accept(self, incoming: Incoming) -> Turn | None:
         """Store the message and its turn. Return None if it was accepted before.
 
-        Raises UsageError (empty, too long), NotAllowed (a direct message by a person who is not known to be a member),
-        and StoreAway if the database does not answer in time.
+        Raises UsageError (empty, too long), NotAllowed (a direct message by an outsider), PlatformAway (a direct
+        message, while the platform does not say whether its author is a member: deliver it again), and StoreAway if
+        the database does not answer in time.
         """
         incoming = self._checked(incoming)
         try:
@@ -195,6 +196,8 @@ class Dispatcher:
         Rejects empty and overlong questions, and direct messages by outsiders.
         """
         if incoming.audience.refused:
+            if incoming.audience.readers == "unknown":
+                raise PlatformAway(user_messages.MEMBERSHIP_UNKNOWN)
             raise NotAllowed(user_messages.not_direct(incoming.audience))
         incoming = _storable(incoming)
         files = [file.name for file in incoming.attachments if file.ref]

@@ -53,6 +53,7 @@ class InteractionReply:
         """
         shown = render.reply(reply)
         versions = _with_and_without_files(shown)
+        places: list[Place]
         if reply.private:
             may_share = reply.shareable and self._interaction.guild_id is not None
             view = render.share_view(reply.turn_id) if may_share else None
@@ -117,6 +118,7 @@ class MessageReply:
         left out.
         """
         versions = _with_and_without_files(render.reply(reply))
+        places: list[Place]
         if reply.private and not self._in_place:
             places = [partial(self._send_to_asker, version) for version in versions]
             places += self._places_below(render.Shown(content=user_messages.DM_CLOSED))

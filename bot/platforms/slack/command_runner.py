@@ -13,7 +13,7 @@ from typing import Any
 
 from bot import commands
 from bot.commands.base import Channels, Context, Reply
-from bot.commands.reply_places import show_in_first
+from bot.commands.reply_places import Place, show_in_first
 from bot.commands.services import Services
 from bot.errors import ParleyError
 from bot.platforms.slack import user_messages
@@ -157,7 +157,7 @@ class CommandRunner:
             await progress.replace(reply)
             replaced = True
 
-        places = [
+        places: list[Place] = [
             *([replace] if progress.becomes(reply) else []),
             *self._replies.places(target, reply),
             partial(self._replies.send_word, target, user_messages.NOT_SHOWN),

@@ -118,6 +118,11 @@ MEMBERS_COMMAND = "Only members of the team can add documents."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
 
 
+def shown_late(seconds: float) -> str:
+    """Return the line about a reply that was shown ``seconds`` after its end."""
+    return f"Shown {seconds:,.0f} s late: the platform could not be reached."
+
+
 def which_answer(name: str) -> str:
     return f"Which answer? Use this command in the answer's thread, or write /{name} with the ID of the answer."
 

@@ -15,7 +15,7 @@ import discord
 
 from bot.commands.base import File, OnUpdate, Reply
 from bot.errors import ParleyError
-from bot.platforms.discord import render, user_messages
+from bot.platforms.discord import render, text_limits, user_messages
 from bot.platforms.discord.render import NO_MENTIONS
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class MessageReply:
 
     async def _send_directly(self, shown: render.Shown, *, nonce: str) -> discord.Message:
         content = f"{user_messages.sent_directly(str(self._message.channel.id))}\n{shown.content}"
-        fitting = content if len(content) <= render.CONTENT_CHARS else shown.content
+        fitting = content if text_limits.size(content) <= text_limits.CONTENT else shown.content
         return await self._message.author.send(**_send_options(replace(shown, content=fitting)), nonce=nonce)
 
 

@@ -129,6 +129,7 @@ def answer_trace() -> Reply:
             question="how many days of leave do I have, and who signs?",
             answer="",
             state="done",
+            to_be_shown=False,
             refused=None,
             cached=False,
             created_at=at,

@@ -6,10 +6,8 @@ Everything that the command line prints goes through this module.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ import click
 
 from bot.cli import user_messages
 from bot.errors import ParleyError
+from bot.types.json_documents import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,8 +50,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_json(document: object) -> None:
     """Print one JSON document on stdout."""
-    text = json.dumps(document, ensure_ascii=False, indent=2, default=_jsonable)
-    click.echo(_CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
+    click.echo(_CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", to_json(document)))
 
 
 def print_data(document: object, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, as_json: bool) -> None:
@@ -97,7 +95,3 @@ def write_file(path: Path, data: bytes) -> None:
 
 def _text(cell: Cell) -> str:
     return "-" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)
-
-
-def _jsonable(value: object) -> object:
-    return float(value) if isinstance(value, Decimal) else str(value)

@@ -16,6 +16,7 @@ from bot.llm.call_metering import Accounting, MeteredCall, estimate_prompt, has_
 from bot.llm.provider_errors import ProviderInfo
 from bot.llm.tokens import is_near
 from bot.types.usage import Tier, Usage
+from knowledge.storable_text import StorableStream
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class ProviderLLM(ABC, Generic[Client]):
             await self._check_length(call)
             await call.record_start()
             async with aclosing(self._events(prompt, call)) as events:
-                async for event in events:
+                async for event in _storable(events):
                     if isinstance(event, TextDelta):
                         call.add_text(event.text)
                     elif isinstance(event, Ended):
@@ -155,6 +156,17 @@ async def drain(stream: AsyncIterator[Item], seconds: float, handle: Callable[[I
                 handle(item)
     except Exception:  # noqa: S110
         pass
+
+
+async def _storable(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """Pass the events on with text that the database can store and a tokenizer can read."""
+    text = StorableStream()
+    async for event in events:
+        shown = text.feed(event.text) if isinstance(event, TextDelta) else text.end()
+        if shown:
+            yield TextDelta(shown)
+        if not isinstance(event, TextDelta):
+            yield event
 
 
 def _ledger_error(error: LLMError) -> str:

@@ -201,7 +201,7 @@ def test_a_follow_up_knows_what_was_said(parley: Parley, folder: Path) -> None:
     parley("ask", "What may a hotel in Lisbon cost?", "--thread", "trip", "--json")
     second = parley("ask", "And per night?", "--thread", "trip", "--json").document
     trace = parley("why", second["turn_id"], "--json").document
-    assert "Lisbon" in trace["query"]
+    assert (trace["query"], "Lisbon" in trace["searched"]) == ("And per night?", True)
     assert "180 EUR" in second["answer"]
 
 
@@ -288,7 +288,7 @@ def test_an_evaluation_uses_the_embedding_model_of_the_settings(
     monkeypatch.setattr(f"bot.evals.{command}.read", lambda _: [])
     made = parley("eval", command, "--data", __file__, "--json")
     assert (made.status, made.err) == (0, "")
-    assert used == ["text-embedding-3-small@256"]
+    assert used == ["text-embedding-3-small in 256 dimensions"]
 
 
 def test_a_misspelt_setting_is_told(parley: Parley, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,11 +79,11 @@ def _build(context: Context, attempt: Attempt, material: Material, share: float)
     passages = evidence.passages
     if share < 1.0:
         passages = prompt.fitting(passages, int(share * context.share(PASSAGE_SHARE)), context.count)
-    passages, shown = _compressed(context, evidence.query.standalone, passages)
+    passages, shown = _compressed(context, evidence.query.expanded, passages)
     terms = context.memory.terms if context.memory else None
     request = prompt.build(
         question=turn.question,
-        searched=evidence.query.standalone,
+        searched=evidence.query.expanded,
         author=turn.author.name,
         past=past,
         passages=shown,

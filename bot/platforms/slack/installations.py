@@ -21,7 +21,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.config import Settings
 from bot.engine.aio import finish_then_cancel
-from bot.errors import ConfigError, MessageGone, StoreAway, SurfaceError
+from bot.errors import ConfigError, MessageGone, PlatformAway, StoreAway, SurfaceError
 from bot.platforms.slack import errors, user_messages
 from bot.platforms.slack.payloads import BotUser
 from bot.store import slack_workspaces
@@ -285,7 +285,7 @@ class Installations:
             if not refused and not current.is_expired(self._clock()):
                 return current
             await self._sleep(POLL_SECONDS)
-        raise SurfaceError(user_messages.TOKEN_RENEWAL_RUNNING)
+        raise PlatformAway(user_messages.TOKEN_RENEWAL_RUNNING)
 
     async def _exchange_refresh_token(self, workspace: str, grant: Grant) -> Grant:
         installation, now = grant.installation, self._clock()
@@ -298,7 +298,7 @@ class Installations:
                 raise errors.surface_error(error) from None
             raise MessageGone(user_messages.token_not_renewed(errors.code(error))) from None
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SurfaceError(user_messages.unreachable(error, "Try again.")) from None
+            raise PlatformAway(user_messages.unreachable(error, "Try again.")) from None
         token, refresh_token = str(response["access_token"]), str(response["refresh_token"])
         renewed = replace(
             installation,

@@ -156,7 +156,7 @@ def test_options_before_the_docs_command_apply_to_it(parley: Parley, folder: Pat
 
 def test_options_of_every_group_apply_to_its_commands() -> None:
     given = {"tenant": ["--tenant", "slack:T1"], "as_json": ["--json"]}
-    tried = set()
+    tried: set[tuple[str, str, str]] = set()
     for name, group in groups():
         own = [word for option in group.params for word in given.get(option.name or "", [])]
         for command_name, command in group.commands.items():

@@ -95,7 +95,7 @@ def text_chunk(text: str) -> Block:
 
 def reply(answer: Reply) -> dict[str, Any]:
     """Return the text and blocks of a command's reply, without its files."""
-    blocks = [markdown(answer.text, answer.links)] if answer.text.strip() else []
+    blocks = _reply_text(answer)
     if answer.table is not None and answer.table.columns:
         shown, hidden = _rows_that_fit(answer, answer.table)
         blocks.append(table(answer.table.columns[:TABLE_COLUMNS], shown))
@@ -110,7 +110,7 @@ def reply(answer: Reply) -> dict[str, Any]:
 def files(answer: Reply) -> list[File]:
     """Return the files of a command's reply: its own file, and the full version of what the message truncates."""
     attached = [answer.file] if answer.file else []
-    if not fitting(answer.text, MARKDOWN_SIZE, answer.links, size)[1]:
+    if not fitting(answer.text, _text_room(answer), answer.links, size)[1]:
         attached.append(File("reply.md", answer.text.encode(), "text/markdown"))
     rows = answer.table
     if rows is not None and (_rows_that_fit(answer, rows)[1] or len(rows.columns) > TABLE_COLUMNS):
@@ -142,11 +142,20 @@ def plain_reply(answer: Reply) -> dict[str, Any]:
     return {"text": text or user_messages.PENDING}
 
 
-def markdown(text: str, links: frozenset[str] = frozenset()) -> Block:
-    """Return a Markdown block within Slack's limit, sanitized: only addresses in ``links`` become links."""
-    safe, complete = fitting(text, MARKDOWN_SIZE, links, size)
+def _reply_text(answer: Reply) -> list[Block]:
+    return [markdown(answer.text, answer.links, _text_room(answer))] if answer.text.strip() else []
+
+
+def _text_room(answer: Reply) -> int:
+    """Return how long the text of a reply may be: below it a table needs about half of the message."""
+    return MARKDOWN_SIZE // 2 if answer.table is not None and answer.table.rows else MARKDOWN_SIZE
+
+
+def markdown(text: str, links: frozenset[str] = frozenset(), limit: int = MARKDOWN_SIZE) -> Block:
+    """Return a Markdown block within ``limit``, sanitized: only addresses in ``links`` become links."""
+    safe, complete = fitting(text, limit, links, size)
     if not complete:
-        room = MARKDOWN_SIZE - size(user_messages.TRUNCATED)
+        room = limit - size(user_messages.TRUNCATED)
         safe = fitting(text, room, links, size)[0] + user_messages.TRUNCATED
     return {"type": "markdown", "text": disable_mentions(safe)}
 
@@ -267,8 +276,7 @@ def _cell_text(value: Cell) -> str:
 
 def _rows_that_fit(answer: Reply, full: Table) -> tuple[list[tuple[Cell, ...]], int]:
     """Return the first rows that Slack accepts below the text, and the number of rows left out."""
-    text = [markdown(answer.text, answer.links)] if answer.text.strip() else []
-    room = min(TABLE_SIZE, MESSAGE_SIZE - NOTES_CHARS - _size_of(text))
+    room = min(TABLE_SIZE, MESSAGE_SIZE - NOTES_CHARS - _size_of(_reply_text(answer)))
     room -= sum(size(column) for column in full.columns[:TABLE_COLUMNS])
     shown: list[tuple[Cell, ...]] = []
     for row in full.rows[: TABLE_ROWS - 1]:

@@ -16,7 +16,7 @@ import discord
 from bot.commands.base import File, OnUpdate, Reply
 from bot.errors import ParleyError
 from bot.platforms.discord import render, text_limits, user_messages
-from bot.platforms.discord.render import NO_MENTIONS
+from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +92,9 @@ class MessageReply:
             await self._show(render.reply(reply))
             return
         text = user_messages.SENT_PRIVATELY
+        nonce = short_nonce(f"private {self._message.id}")
         try:
-            await self._message.author.send(**_send_options(render.reply(reply)), nonce=str(self._message.id))
+            await self._message.author.send(**_send_options(render.reply(reply)), nonce=nonce)
         except discord.Forbidden:
             text = user_messages.DM_CLOSED
         await self._show(render.Shown(content=text))
@@ -105,8 +106,10 @@ class MessageReply:
             await self._posted.edit(**_edit_options(shown), view=None)
 
     async def _post_below(self, shown: render.Shown, view: discord.ui.View | None = None) -> discord.Message:
-        # Each message has its own nonce, so that a second process that received the same event posts nothing.
-        options = _send_options(shown) | {"nonce": str(self._message.id)} | ({"view": view} if view else {})
+        # The nonce lets a second process that received the same event post nothing. Discord compares it with all of the
+        # bot's messages of the last minutes, in every channel, so each message of a reply needs its own.
+        nonce = short_nonce(f"below {self._message.id}")
+        options = _send_options(shown) | {"nonce": nonce} | ({"view": view} if view else {})
         if not isinstance(self._message.channel, discord.DMChannel):
             options["reference"] = self._message.to_reference(fail_if_not_exists=False)
         try:
@@ -114,7 +117,7 @@ class MessageReply:
         except discord.Forbidden:
             if self._message.guild is None:
                 raise
-            sent = await self._send_directly(shown, nonce=options["nonce"])
+            sent = await self._send_directly(shown, nonce=nonce)
         return sent
 
     async def _send_directly(self, shown: render.Shown, *, nonce: str) -> discord.Message:

@@ -62,6 +62,7 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
             break
         was_empty = True
         journal.events.append("the model returned nothing")
+    journal.outage = ended.outage
     if ended.reason == "cut":
         journal.notes.append(user_messages.CUT)
     if ended.reason == "refused":
@@ -80,7 +81,7 @@ def _trimmed(context: Context, attempt: Attempt, material: Material, request: Pr
     """Return a prompt that fits the model's context. Raises the error again if the question alone does not fit."""
     attached = material.attachments.context
     trim = trimming.trim(request, error, question=attempt.turn.question, attached=attached, count=context.count)
-    shorter = trim and _build(context, attempt, material, trim)
+    shorter = None if trim is None else _build(context, attempt, material, trim)
     if shorter is None or not _is_smaller(context, shorter, request):
         raise error
     limit = "" if error.limit is None else f" of {error.limit:,} tokens"

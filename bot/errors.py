@@ -11,6 +11,7 @@ ParleyError
 ├── LLMError                 a model provider failed; ``retryable`` and ``retry_after`` say how to continue
 │   └── ContextTooLong       the prompt does not fit the model's context
 └── SurfaceError             a platform rejected a post or an edit
+    ├── PlatformAway         the platform cannot be reached or fails: the same post or edit may succeed later
     ├── RateLimited          too many requests; has ``retry_after`` in seconds
     └── MessageGone          the message, channel or token no longer exists: nothing can be shown
 """
@@ -21,13 +22,14 @@ from datetime import datetime
 
 from bot.types.usage import BudgetOwner
 from knowledge.secret_redaction import redact
+from knowledge.storable_text import storable
 
 
 class ParleyError(Exception):
-    """An error whose message can be shown to users. Secrets that it repeats are removed."""
+    """An error whose message can be shown to users and stored. Secrets that it repeats are removed."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(redact(message))
+        super().__init__(redact(storable(message)))
 
 
 class ConfigError(ParleyError):
@@ -119,6 +121,10 @@ class ContextTooLong(LLMError):
 
 class SurfaceError(ParleyError):
     """A platform rejected a post or an edit."""
+
+
+class PlatformAway(SurfaceError):
+    """The platform cannot be reached or fails at the moment. The same post or edit may succeed later."""
 
 
 class RateLimited(SurfaceError):

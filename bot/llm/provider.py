@@ -17,6 +17,7 @@ from bot.llm.provider_call import AnswerComplete
 from bot.llm.provider_errors import ProviderInfo
 from bot.llm.tokens import is_near
 from bot.types.usage import Tier, Usage
+from knowledge.storable_text import StorableStream
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class ProviderLLM(ABC, Generic[Client]):
             await self._check_length(call)
             await call.record_start()
             async with aclosing(self._events(prompt, call)) as events:
-                async for event in events:
+                async for event in _storable(events):
                     if isinstance(event, TextDelta) and not isinstance(event, AnswerComplete):
                         call.add_text(event.text)
                     elif isinstance(event, Ended):
@@ -173,6 +174,19 @@ async def drain(stream: AsyncIterator[Item], seconds: float, handle: Callable[[I
                 handle(item)
     except Exception:  # noqa: S110
         pass
+
+
+async def _storable(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """Pass the events on with text that the database can store and a tokenizer can read."""
+    text = StorableStream()
+    async for event in events:
+        if isinstance(event, TextDelta) and not isinstance(event, AnswerComplete):
+            if shown := text.feed(event.text):
+                yield TextDelta(shown)
+            continue
+        if shown := text.end():
+            yield TextDelta(shown)
+        yield event
 
 
 def _ledger_error(error: LLMError) -> str:

@@ -106,11 +106,11 @@ def _build(context: Context, attempt: Attempt, material: Material, trim: trimmin
     if trim is not None:
         passages = prompt.fitting(passages, trim.passages, context.count)
         attached, answer = trimming.trimmed(attached, trim.attached, context.count), trim.answer
-    passages, shown = _compressed(context, evidence.query.standalone, passages)
+    passages, shown = _compressed(context, evidence.query.expanded, passages)
     terms = context.memory.terms if context.memory else None
     request = prompt.build(
         question=turn.question,
-        searched=evidence.query.standalone,
+        searched=evidence.query.expanded,
         author=turn.author.name,
         past=past,
         passages=shown,

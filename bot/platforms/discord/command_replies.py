@@ -209,7 +209,12 @@ def _with_and_without_files(shown: render.Shown) -> list[render.Shown]:
     if not shown.files:
         return [shown]
     note = f"\n{user_messages.FILES_LEFT_OUT}"
-    return [shown, replace(shown, content=shown.content[: render.CONTENT_CHARS - len(note)] + note, files=())]
+    return [
+        shown,
+        replace(
+            shown, content=text_limits.cut(shown.content, text_limits.CONTENT - text_limits.size(note)) + note, files=()
+        ),
+    ]
 
 
 def _update_options(text: str, stop: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from sqlalchemy import text
 
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, Reply
-from bot.commands.ingest import mentioned_channel
 from bot.errors import NotAllowed, UsageError
 from bot.store import tenants
 from bot.types.conversation import Platform
@@ -37,7 +36,7 @@ Change = Callable[[ChannelSettings], ChannelSettings]
 
 async def run(context: Context, line: str) -> Reply:
     """Show the channel's settings, or change one of them. Raises UsageError, NotAllowed."""
-    name, _, rest = line.strip().partition(" ")
+    name, rest = arguments.first_word(line)
     if name.lower() in ("", "show"):
         return await _show(context)
     if not context.author.is_admin:
@@ -86,7 +85,7 @@ def _place(context: Context, value: str) -> tuple[str, str]:
     words = arguments.words(value)
     if len(words) < 2:
         return context.channel_id, value
-    place = mentioned_channel(words[1], context.platform) or words[1]
+    place = arguments.mentioned_channel(words[1], context.platform) or words[1]
     if len(words) > 2 or not _CHANNEL_IDS.get(context.platform, _ANY_ID).fullmatch(place):
         raise UsageError(user_messages.EXTERNAL_USAGE)
     return place, words[0]

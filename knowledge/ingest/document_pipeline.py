@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 
 from knowledge import document_writes, search_terms, source_records
@@ -26,7 +27,8 @@ from knowledge.ingest.source_run import SourceRun
 from knowledge.ingest.staged_chunks import StagedChunks
 from knowledge.micro_batching import MicroBatcher
 from knowledge.ports import Embedder, Parses, Sessions
-from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
+from knowledge.storable_text import storable, storable_values
+from knowledge.types import Chunk, Document, Failure, Fetched, Item, Mark, Unchanged
 
 BATCH_CHUNKS = 256
 """Maximum number of chunks that are encoded together, or stored in one transaction.
@@ -101,16 +103,16 @@ class DocumentPipeline:
         async with asyncio.TaskGroup() as group:
             try:
                 async for item in run.source.fetch(run.known):
-                    match item:
-                        case Failure():
-                            await self.record_failure(item)
-                        case Unchanged():
-                            await self._record_unchanged(item)
-                        case Mark():
-                            run.mark = item.memo
-                        case Fetched():
-                            await self._in_flight.acquire(len(item.data))
-                            group.create_task(self._ingest(item))
+                    match _storable(item):
+                        case Failure() as failure:
+                            await self.record_failure(failure)
+                        case Unchanged() as unchanged:
+                            await self._record_unchanged(unchanged)
+                        case Mark() as mark:
+                            run.mark = mark.memo
+                        case Fetched() as fetched:
+                            await self._in_flight.acquire(len(fetched.data))
+                            group.create_task(self._ingest(fetched))
             except SourceError as error:
                 return error
         return None
@@ -230,6 +232,27 @@ class DocumentPipeline:
         except OutdatedError:
             return False
         return True
+
+
+def _storable(item: Item) -> Item:
+    """Return the item with names that the database can store. A file name may be any bytes."""
+    match item:
+        case Fetched():
+            return replace(
+                item,
+                uri=storable(item.uri),
+                title=storable(item.title),
+                content_type=storable(item.content_type),
+                metadata=storable_values(item.metadata),
+                memo=storable(item.memo),
+            )
+        case Unchanged():
+            metadata = None if item.metadata is None else storable_values(item.metadata)
+            return replace(item, uri=storable(item.uri), metadata=metadata)
+        case Failure():
+            return Failure(storable(item.source), storable(item.error))
+        case Mark():
+            return Mark(storable(item.memo))
 
 
 def _sha256(data: bytes) -> str:

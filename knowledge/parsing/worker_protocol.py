@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, get_args
 
 from knowledge.errors import ParseError
 from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.storable_text import storable, storable_values
 from knowledge.types import Block, BlockKind
 
 LENGTHS = struct.Struct("<QQ")
@@ -78,7 +79,7 @@ def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> R
         parsed = ParsedDocument(parsed.title, parsed.text[:max_chars], blocks, parsed.metadata)
     if len(parsed.blocks) > MAX_BLOCKS:
         raise ParseError(f"it has more than {MAX_BLOCKS} paragraphs and tables; split it into smaller files")
-    text = parsed.text.encode("utf-8", "surrogatepass")
+    text = storable(parsed.text).encode()
     if len(text) > MAX_TEXT_BYTES or _text_memory(text) > MAX_TEXT_BYTES:
         millions = max(1, len(parsed.text) // 1_000_000)
         raise ParseError(f"it has too much text ({millions} million characters); split it into smaller files")
@@ -87,12 +88,12 @@ def document_response(parsed: ParsedDocument, max_chars: int | None = None) -> R
     for b in parsed.blocks:
         page = _NO_PAGE if b.page is None else b.page
         blocks_packed += BLOCK.pack(_KINDS.index(b.kind), b.start, b.end, paths.number(b.heading), page)
-    headings = "\n".join(paths.lines).encode("utf-8", "surrogatepass")
+    headings = "\n".join(paths.lines).encode()
     if len(headings) > MAX_HEADING_BYTES:
         raise ParseError("it has too many headings; split it into smaller files")
     head = {
-        "title": parsed.title[:MAX_TITLE_CHARS],
-        "metadata": {key: str(value)[:MAX_METADATA_CHARS] for key, value in parsed.metadata.items()},
+        "title": storable(parsed.title)[:MAX_TITLE_CHARS],
+        "metadata": {key: value[:MAX_METADATA_CHARS] for key, value in storable_values(parsed.metadata).items()},
         "sizes": [len(text), len(headings), len(blocks_packed)],
     }
     return Response(head, (text, headings, blocks_packed))
@@ -114,11 +115,13 @@ def document_of(head: dict[str, Any], body: bytearray) -> ParsedDocument:
     if _text_memory(encoded) > MAX_TEXT_BYTES:
         raise ValueError("too much text")
     text = str(encoded, "utf-8")
+    if "\0" in text:
+        raise ValueError("no storable text")
     paths = _heading_paths(view[text_size : text_size + headings_size])
     records = BLOCK.iter_unpack(view[text_size + headings_size :])
     blocks = tuple(_block(record, len(text), paths) for record in records)
     values = list(head["metadata"].items())[:MAX_METADATA_VALUES]
-    metadata = {str(key): _text(str(value)).replace("\0", "")[:MAX_METADATA_CHARS] for key, value in values}
+    metadata = {_text(str(key)): _text(str(value))[:MAX_METADATA_CHARS] for key, value in values}
     return ParsedDocument(_text(head["title"])[:MAX_TITLE_CHARS], text, blocks, metadata)
 
 
@@ -140,7 +143,7 @@ class _HeadingPaths:
         known = self._numbers.get(path)
         if known is None:
             above = self.number(path[:-1])
-            self.lines.append(json.dumps([above, path[-1][:MAX_HEADING_CHARS]], ensure_ascii=False))
+            self.lines.append(json.dumps([above, storable(path[-1])[:MAX_HEADING_CHARS]], ensure_ascii=False))
             known = self._numbers[path] = len(self.lines)
         return known
 
@@ -194,13 +197,12 @@ _BELOW_ASTRAL = bytes(range(0xF0))
 
 
 def _encoded(head: dict[str, Any]) -> bytes:
-    """Encode a head. Half of a surrogate pair, which UTF-8 cannot encode, passes; the parent process refuses it."""
+    """Encode a head. Half of a surrogate pair, which UTF-8 cannot encode, passes, as in the name of a file."""
     return json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _text(value: Any) -> str:
-    """Check that a value is text which UTF-8 can encode."""
-    if not isinstance(value, str):
-        raise ValueError("no text")
-    value.encode()
+    """Check that a value is text that the database can store."""
+    if not isinstance(value, str) or storable(value) != value:
+        raise ValueError("no storable text")
     return value

@@ -6,18 +6,21 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 
 from bot.config import Settings
 from bot.errors import ParleyError
-from bot.store import migrate
+from bot.store import migrate, refusals
 from bot.store.session import APP_ROLE, Database
 from bot.types.checks import Check
+from bot.types.conversation import LOCAL_TENANT
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
 from knowledge.reembed import ReembedProgress, read_progress
+from knowledge.refusal_counts import WHOLE_SERVER
 from knowledge.secret_redaction import redact
 
 OLDEST_POSTGRES = 140000
@@ -74,6 +77,7 @@ async def _database(settings: Settings) -> list[Check]:
         stack.push_async_callback(database.aclose)
         async with database.engine.connect() as connection:
             facts = (await connection.execute(text(_SERVER_FACTS), {"role": APP_ROLE})).one()
+        refused = [await _refusals(database)] if current == newest else []
     origin = "DATABASE_URL" if settings.database_url else "bundled server"
     return [
         Check(
@@ -84,7 +88,15 @@ async def _database(settings: Settings) -> list[Check]:
         ),
         _pgvector(facts.pgvector or facts.available),
         *_schema(current, newest, facts),
+        *refused,
     ]
+
+
+async def _refusals(database: Database) -> Check:
+    """Show how often something was refused, for the whole server and for the tenant of the terminal."""
+    first = datetime.now(UTC).date() - timedelta(days=refusals.SHOWN_DAYS - 1)
+    counts = await refusals.since(database, WHOLE_SERVER, first) + await refusals.since(database, LOCAL_TENANT, first)
+    return Check("refusals", True, f"{refusals.described(counts)} in the last {refusals.SHOWN_DAYS} days")
 
 
 _SERVER_FACTS = """

@@ -29,7 +29,7 @@ UPLOAD_PART_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run over one source.
+    """A run over one source. With ``limited``, its documents count toward the daily limit of ``asked_by``.
 
     ``files`` is true if the run was requested in the terminal, so that it may read paths of the server. ``total`` is
     the number of documents found so far, None if it is unknown. ``error`` says why the run failed or, while it waits,
@@ -45,6 +45,7 @@ class Run:
     asked_by: str
     files: bool
     content_type: str
+    limited: bool
     job_id: int | None
     done: int
     total: int | None
@@ -65,15 +66,22 @@ class Run:
 
 # The unique index allows one active run per source.
 _ADD_RUN = text("""
-    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type)
-    VALUES (:tenant, :id, :source, :by, :files, :type)
+    INSERT INTO ingests (tenant_id, id, source_id, asked_by, files, content_type, limited)
+    VALUES (:tenant, :id, :source, :by, :files, :type, :limited)
     ON CONFLICT (tenant_id, source_id) WHERE state IN ('waiting', 'running') DO NOTHING
     RETURNING id
 """)
 
 
 async def begin(
-    session: AsyncSession, *, tenant_id: str, source_id: str, asked_by: str, files: bool, content_type: str = ""
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    source_id: str,
+    asked_by: str,
+    files: bool,
+    content_type: str = "",
+    limited: bool = False,
 ) -> tuple[Run, bool]:
     """Add a waiting run of the source and return it with True; return an active run with False if there is one."""
     for _ in range(2):
@@ -86,6 +94,7 @@ async def begin(
                 "by": asked_by,
                 "files": files,
                 "type": content_type,
+                "limited": limited,
             },
         )
         runs = await active(session, tenant_id, source_id=source_id)
@@ -98,7 +107,7 @@ async def begin(
 _RUNS = """
     SELECT
         CAST(ingests.id AS text), CAST(source_id AS text), uri, kind, audience, state, asked_by, files, content_type,
-        job_id, done, total, failed, stop_asked, error, updated_at, report
+        limited, job_id, done, total, failed, stop_asked, error, updated_at, report
     FROM ingests
     JOIN sources ON sources.tenant_id = ingests.tenant_id AND sources.id = source_id
     WHERE ingests.tenant_id = :tenant

@@ -78,7 +78,9 @@ async def _refresh(context: Context, document_id: str | None) -> Reply:
             failed.append(Failure(row.uri, str(error)))
             continue
         requested.append(
-            await context.services.ingestion.refresh(context.tenant_id, row.id, asked_by=context.author.id)
+            await context.services.ingestion.refresh(
+                context.tenant_id, row.id, asked_by=context.author.id, limited=not context.author.is_admin
+            )
         )
     reply = await follow_runs(context, requested, failed, here=False)
     skipped = skipped_uploads(rows, document_id)

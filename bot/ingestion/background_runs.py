@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.errors import NotAllowed
+from bot.ingestion.daily_limit import DailyLimit
 from bot.ingestion.runner import lock_name
 from bot.store.advisory_locks import is_free
 from bot.store.job_queue import Queue
@@ -41,11 +42,13 @@ class Ingestion:
         queue: Queue,
         *,
         clock: Callable[[], datetime],
+        limit: DailyLimit,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._queue = queue
         self._clock = clock
+        self._limit = limit
         self._sleep = sleep
 
     async def begin(
@@ -57,12 +60,15 @@ class Ingestion:
         asked_by: str,
         replaces_others: bool = False,
         files: bool = False,
+        limited: bool = False,
     ) -> RequestedRun:
         """Ingest a source in the background.
 
+        ``limited`` counts the documents toward the daily limit of ``asked_by``; admins have none.
+
         ``replaces_others`` lets an upload replace one of the same name that somebody else added; it is for admins.
         ``files`` lets the worker open paths on its machine; allow it only for requests from the terminal.
-        Raises ConfigError.
+        Raises ConfigError, OverDailyLimit.
         """
         upload = await _uploaded(source)
         async with self._database.tenant(tenant_id) as session:
@@ -94,16 +100,21 @@ class Ingestion:
                 asked_by=asked_by,
                 files=files,
                 content_type=content_type,
+                limited=limited,
             )
+            if new and upload and limited:
+                await self._limit.count(session, tenant_id=tenant_id, user_id=asked_by, size=len(upload.data))
             if new and upload:
                 await ingest_runs.store_upload(session, tenant_id=tenant_id, run_id=run.id, data=upload.data)
         return await self._enqueued(tenant_id, run, new)
 
-    async def refresh(self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False) -> RequestedRun:
+    async def refresh(
+        self, tenant_id: str, source_id: str, *, asked_by: str, files: bool = False, limited: bool = False
+    ) -> RequestedRun:
         """Ingest a stored source again in the background."""
         async with self._database.tenant(tenant_id) as session:
             run, new = await ingest_runs.begin(
-                session, tenant_id=tenant_id, source_id=source_id, asked_by=asked_by, files=files
+                session, tenant_id=tenant_id, source_id=source_id, asked_by=asked_by, files=files, limited=limited
             )
         return await self._enqueued(tenant_id, run, new)
 

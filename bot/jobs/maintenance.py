@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Boolean, delete, func, literal_column, select
 
 from bot.commands.services import Services
-from bot.store import budget_reservations, ledger, retention, slack_requests, slack_workspaces
+from bot.store import added_days, budget_reservations, ledger, refusals, retention, slack_requests, slack_workspaces
 from bot.store.answer_cache.validity import INTACT
 from bot.store.budget_counters import Defaults
 from bot.store.budget_reservations import Owners
@@ -18,6 +18,7 @@ from bot.store.turns import OPEN
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import ingest_runs, source_records
 from knowledge.reembed import needs_reembedding
+from knowledge.refusal_counts import WHOLE_SERVER
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ async def every_tenant(database: Database) -> list[str]:
 async def run_maintenance(services: Services) -> None:
     """Run every maintenance step once for each tenant."""
     await slack_requests.delete_expired(services.database, services.clock())
+    await refusals.delete_old(services.database, WHOLE_SERVER, services.clock().date())
     for tenant_id in await every_tenant(services.database):
         await delete_outdated_answers(services.database, tenant_id)
         await release_orphaned_reservations(services.database, tenant_id)
@@ -49,6 +51,8 @@ async def run_maintenance(services: Services) -> None:
         await services.ingestion.revive(tenant_id)
         async with services.database.tenant(tenant_id) as session:
             await ingest_runs.delete_ended(session, tenant_id, before=services.clock() - RUN_RETENTION)
+            await added_days.delete_old(session, tenant_id=tenant_id, today=services.clock().date())
+        await refusals.delete_old(services.database, tenant_id, services.clock().date())
 
 
 async def delete_expired_conversations(services: Services, tenant_id: str) -> int:

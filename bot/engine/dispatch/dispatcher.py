@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -168,16 +167,23 @@ class Dispatcher:
     async def repeat(self, turn_id: str, by: Author, *, tenant_id: str, wish: Tier | None, audience: Audience) -> Turn:
         """Accept the question of an earlier turn again, bypassing the answer cache.
 
-        ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError, also for a
-        private turn: its answer would appear in the channel.
+        ``audience`` is that of the person who asks again, not that of the first asker. Raises UsageError: for a private
+        turn, because its answer would appear in the channel, and while the same is being answered again already.
         """
         earlier = await self._known(tenant_id, turn_id, by)
         if earlier.thread.private:
             raise UsageError(user_messages.PRIVATE_AGAIN)
+        asked = earlier.message_id.partition(":")[0]
+        waiting = await self._stores.queue.open_turns(earlier.thread)
+        if any(turn.message_id.startswith(f"{asked}:") and turn.wish == wish for turn in waiting):
+            raise UsageError(user_messages.ASKED_AGAIN)
+        # Two clicks at once see the same turns, so they get the same ID, and the inbox accepts it once.
+        known = await self._stores.inbox.turns_of(earlier.thread, asked)
+        newest = max((turn.created_at, turn.id) for turn in (earlier, *known))[1]
         accepted = await self.accept(
             Incoming(
                 thread=earlier.thread,
-                message_id=f"{earlier.message_id}:{uuid.uuid4().hex}",
+                message_id=f"{asked}:{newest}:{wish or ''}",
                 author=by,
                 text=earlier.question,
                 kind="ask",
@@ -187,7 +193,8 @@ class Dispatcher:
                 audience=audience,
             )
         )
-        assert accepted is not None
+        if accepted is None:
+            raise UsageError(user_messages.ASKED_AGAIN)
         return accepted
 
     def _checked(self, incoming: Incoming) -> Incoming:

@@ -17,8 +17,8 @@ import discord
 from bot.commands.base import File, OnUpdate, Reply
 from bot.commands.reply_places import Place, show_in_first
 from bot.errors import ParleyError, SurfaceError
-from bot.platforms.discord import render, user_messages
-from bot.platforms.discord.render import NO_MENTIONS
+from bot.platforms.discord import render, text_limits, user_messages
+from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.platforms.discord.surface import translated_errors
 
 log = logging.getLogger(__name__)
@@ -146,13 +146,14 @@ class MessageReply:
 
     async def _send_to_asker(self, shown: render.Shown) -> None:
         async with translated_errors():
-            await self._message.author.send(**_send_options(shown), nonce=str(self._message.id))
+            await self._message.author.send(**_send_options(shown), nonce=short_nonce(f"private {self._message.id}"))
         if not self._in_place:
             await show_in_first("a command", self._places_below(render.Shown(content=user_messages.SENT_PRIVATELY)))
 
     async def _post_below(self, shown: render.Shown, view: discord.ui.View | None = None) -> discord.Message:
-        # Each message has its own nonce, so that a second process that received the same event posts nothing.
-        nonce = str(self._message.id) if self._posted is None else f"{self._message.id} anew"
+        # The nonce lets a second process that received the same event post nothing. Discord compares it with all of the
+        # bot's messages of the last minutes, in every channel, so each message of a reply needs its own.
+        nonce = short_nonce(f"{'below' if self._posted is None else 'anew'} {self._message.id}")
         options = _send_options(shown) | {"nonce": nonce} | ({"view": view} if view else {})
         if not isinstance(self._message.channel, discord.DMChannel):
             options["reference"] = self._message.to_reference(fail_if_not_exists=False)
@@ -161,12 +162,12 @@ class MessageReply:
         except discord.Forbidden:
             if self._message.guild is None:
                 raise
-            sent = await self._send_directly(shown, nonce=options["nonce"])
+            sent = await self._send_directly(shown, nonce=nonce)
         return sent
 
     async def _send_directly(self, shown: render.Shown, *, nonce: str) -> discord.Message:
         content = f"{user_messages.sent_directly(str(self._message.channel.id))}\n{shown.content}"
-        fitting = content if len(content) <= render.CONTENT_CHARS else shown.content
+        fitting = content if text_limits.size(content) <= text_limits.CONTENT else shown.content
         return await self._message.author.send(**_send_options(replace(shown, content=fitting)), nonce=nonce)
 
 
@@ -208,7 +209,12 @@ def _with_and_without_files(shown: render.Shown) -> list[render.Shown]:
     if not shown.files:
         return [shown]
     note = f"\n{user_messages.FILES_LEFT_OUT}"
-    return [shown, replace(shown, content=shown.content[: render.CONTENT_CHARS - len(note)] + note, files=())]
+    return [
+        shown,
+        replace(
+            shown, content=text_limits.cut(shown.content, text_limits.CONTENT - text_limits.size(note)) + note, files=()
+        ),
+    ]
 
 
 def _update_options(text: str, stop: str) -> dict[str, Any]:

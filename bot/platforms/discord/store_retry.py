@@ -1,4 +1,4 @@
-"""Retries storing a message while the database or Discord is unavailable: Discord delivers each message once."""
+"""Retries storing a message while the database or Discord is away, because Discord delivers each message only once."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def download_refused(name: str, status: int) -> str:
 
 def download_not_permitted(name: str) -> str:
     """Return the message for a download without the scope for it."""
-    return f"I may not read {name}. The Slack app needs the files:read scope; add it and reinstall the app."
+    return f"I may not read {name}. The Slack app needs the files:read scope. Add it and reinstall the app."
 
 
 FILES_NOT_READABLE = "I cannot read files here."
@@ -138,7 +138,7 @@ CHANNEL_NOT_FOUND = (
     "There is no such channel, or it is private and I am not in it. "
     "If it is private, invite me there with /invite, then try again."
 )
-STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later; it continues where it stopped."
+STILL_RATE_LIMITED = "Slack still limits my requests. Refresh the channel later. It continues where it stopped."
 
 
 def invite_me_to(channel: str) -> str:

@@ -96,13 +96,19 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     return server.url
 
 
+def session_url(settings: Settings, url: str) -> str:
+    """Return the address for connections that need a session of their own: LISTEN, advisory locks, the job queue."""
+    return settings.listen_database_url.get_secret_value() if settings.listen_database_url else url
+
+
 @asynccontextmanager
 async def opened_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the migrated database alone, for commands that need no model. Raises ConfigError."""
     async with AsyncExitStack() as stack:
         url = await open_database(settings, stack)
-        await asyncio.to_thread(migrate.upgrade, url)
-        database = Database(url)
+        direct = session_url(settings, url)
+        await asyncio.to_thread(migrate.upgrade, direct)
+        database = Database(url, session_url=direct)
         stack.push_async_callback(database.aclose)
         yield database
 
@@ -166,8 +172,7 @@ async def open_app(
             stack.push_async_callback(_cancelled, asyncio.create_task(_ready(llm)))
         database = await stack.enter_async_context(opened_database(settings))
         retriever, ingestor = _open_knowledge(settings, database, models, stack)
-        address = database.engine.url.render_as_string(hide_password=False)
-        queue, notifications = Queue(address), Notifications(address)
+        queue, notifications = Queue(database.session_url), Notifications(database.session_url)
         stack.push_async_callback(queue.aclose)
         stores = overrides.stores(
             open_stores(
@@ -256,7 +261,7 @@ def _open_knowledge(
         stack.push_async_callback(reranker.aclose)
     retriever = Retriever(database.tenant, models.current, reranker, models=models)
     ingestor = Ingestor(
-        database.tenant,
+        database.bulk,
         models.current,
         chunk_tokens=settings.chunk_tokens,
         chunking=settings.chunking,

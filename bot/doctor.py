@@ -14,7 +14,8 @@ from sqlalchemy import text
 from bot.config import Settings
 from bot.errors import ParleyError
 from bot.store import migrate
-from bot.store.session import APP_ROLE, Database
+from bot.store.pipelined_transactions import APP_ROLE
+from bot.store.session import Database
 from knowledge.embedding_models import Models
 from knowledge.errors import KnowledgeError
 from knowledge.reembed import ReembedProgress, read_progress

@@ -29,10 +29,9 @@ _IS_FREE = text("""
 async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
     """Try to lock ``name`` during the body; yield whether this process got the lock.
 
-    Uses a connection but no transaction. A connection pooler must keep the session.
+    Uses a connection of its own, which keeps its session, but no transaction.
     """
-    async with database.engine.connect() as plain:
-        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+    async with database.session_engine.connect() as connection:
         taken = bool(await connection.scalar(_TAKE, {"name": name}))
         try:
             yield taken

@@ -10,11 +10,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from bot.errors import ConfigError
-from bot.store.session import driver_url, unreachable
+from bot.store import connections
+from bot.store.connections import plain_url
+from bot.store.retry import unreachable
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def config(url: str) -> Config:
     """Return Alembic's configuration for one database."""
     settings = Config()
     settings.set_main_option("script_location", str(ROOT / "migrations"))
-    settings.attributes["url"] = driver_url(url)
+    settings.attributes["url"] = plain_url(url)
     return settings
 
 
@@ -59,7 +60,7 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 def revisions(url: str) -> tuple[str | None, str | None]:
     """Return the revision of the database, and the newest one there is."""
-    engine = create_engine(driver_url(url), connect_args={"connect_timeout": 5})
+    engine = connections.migration_engine(url)
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()

@@ -18,11 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import psycopg
-from sqlalchemy.engine import make_url
 
-from bot.store import processes
-from bot.store.pipelined_transactions import Statement
-from bot.store.session import APP_ROLE, NO_TENANT
+from bot.store import connections, processes
+from bot.store.pipelined_transactions import APP_ROLE, Statement
+from bot.store.session import NO_TENANT
 from bot.types.display import Pacing
 from bot.types.turns import Notice, NoticeKind
 
@@ -30,6 +29,8 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "parley_turns"
 BEAT_SECONDS = 1.0
+ROUND_TRIP_SECONDS = 5.0
+"""Seconds without an answer after which the connection counts as broken. Its statements are tiny."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 _TELL = "SELECT pg_notify(%(channel)s, payload) FROM unnest(%(payloads)s::text[]) AS told (payload)"
 PACING = "pace"
@@ -60,7 +61,7 @@ class Notifications:
         beat: float = BEAT_SECONDS,
         settling: float = processes.SETTLING,
     ) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._beat = beat
         self.process_id = process_id or random.SystemRandom().randrange(1, 2**31)
         """The number of this process."""
@@ -92,14 +93,8 @@ class Notifications:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _once(self, heard: Callable[[Notice], None], paced: Callable[[Pacing], None]) -> None:
-        connection = await psycopg.AsyncConnection.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=5,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-        )
+        connection = await connections.connect(self._url)
+        connection.round_trip_seconds = ROUND_TRIP_SECONDS
         try:
             await connection.execute(_BIND, {"tenant": NO_TENANT, "role": APP_ROLE})
             await connection.execute(f"LISTEN {CHANNEL}")

@@ -125,7 +125,12 @@ async def test_a_canceled_statement_does_not_wait_for_its_cancellation(
     await until_asleep(database, 1)
     dropped: list[BoundedConnection] = []
     shut_down = BoundedConnection.shut_down
-    monkeypatch.setattr(BoundedConnection, "shut_down", lambda one: (dropped.append(one), shut_down(one)))
+
+    def noted(connection: BoundedConnection) -> None:
+        dropped.append(connection)
+        shut_down(connection)
+
+    monkeypatch.setattr(BoundedConnection, "shut_down", noted)
     network.silent = True
     asked.cancel()
     await asyncio.wait({asked}, timeout=FAR_LONGER)

@@ -26,6 +26,7 @@ from bot.engine.routing.local_classifier import LocalClassifier
 from bot.engine.routing.weights import shipped
 from bot.errors import ParleyError
 from bot.file_reader import FileReader
+from bot.health import Health
 from bot.ingestion import Ingestion
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
@@ -161,6 +162,7 @@ async def open_app(
     """
     share_the_processor()
     async with AsyncExitStack() as stack:
+        health = Health()
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
         llm = overrides.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
@@ -172,7 +174,7 @@ async def open_app(
             stack.push_async_callback(_cancelled, asyncio.create_task(_ready(llm)))
         database = await stack.enter_async_context(opened_database(settings))
         retriever, ingestor = _open_knowledge(settings, database, models, stack)
-        queue, notifications = Queue(database.session_url), Notifications(database.session_url)
+        queue, notifications = Queue(database.session_url), Notifications(database.session_url, health=health)
         stack.push_async_callback(queue.aclose)
         stores = overrides.stores(
             open_stores(
@@ -202,6 +204,7 @@ async def open_app(
             prices=prices,
             clock=clock,
             workspace_pacing=pacing,
+            health=health,
             open_channel=channel_opener(settings, database),
         )
         yield App(settings, database, dispatcher, services, models.current, retriever, ingestor)

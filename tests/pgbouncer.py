@@ -43,7 +43,9 @@ async def pgbouncer(url: str, folder: Path, *, mode: str = "transaction", size: 
     async with SilentNetwork(url) as network:
         server = make_url(network.url).port
         (folder / "users").write_text(f'"{address.username}" "{address.password}"\n')
-        (folder / "pgbouncer.ini").write_text(CONFIG.format(server=server, port=port, folder=folder, mode=mode, size=size))
+        (folder / "pgbouncer.ini").write_text(
+            CONFIG.format(server=server, port=port, folder=folder, mode=mode, size=size)
+        )
         as_user = _not_root(folder)
         process = subprocess.Popen([PROGRAM, "-q", *as_user, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL)
         pooled = make_url(network.url).set(port=port).render_as_string(hide_password=False)
@@ -60,7 +62,7 @@ def _not_root(folder: Path) -> list[str]:
     if os.getuid() != 0:
         return []
     for path in (folder, *folder.parents[:3]):
-        path.chmod(path.stat().st_mode | 0o711) if path.stat().st_uid == 0 and path != Path("/tmp") else None  # noqa: S108
+        path.chmod(path.stat().st_mode | 0o711) if path.stat().st_uid == 0 and path != Path("/tmp") else None
     shutil.chown(folder, "nobody")
     return ["-u", "nobody"]
 

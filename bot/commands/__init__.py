@@ -31,6 +31,7 @@ from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.types.audience import Audience
 from bot.types.conversation import ThreadKey
 from knowledge.errors import KnowledgeError
+from knowledge.storable_text import storable
 
 _MODULES = (ask, ingest, docs, budget, costs, why, cited_sources, stop, memory, settings, admin, privacy)
 _ALL = tuple(module.COMMAND for module in _MODULES)
@@ -69,7 +70,7 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
     if command.members and ctx.author.standing in ("guest", "outsider"):
         raise NotAllowed(user_messages.MEMBERS_COMMAND)
     try:
-        return await command.run(ctx, args.strip())
+        return await command.run(ctx, storable(args.strip()))
     except UsageError as error:
         raise UsageError(f"{error}{_suggestion(command, args)}") from error
     except KnowledgeError as error:

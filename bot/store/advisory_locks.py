@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from bot.store.retry import away_reported
 from bot.store.session import Database
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,12 @@ _IS_FREE = text("""
 async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
     """Try to lock ``name`` during the body; yield whether this process got the lock.
 
-    Uses a connection of its own, which keeps its session, but no transaction.
+    Uses a connection of its own, which keeps its session, but no transaction. Raises StoreAway.
     """
-    async with database.session_engine.connect() as connection:
-        taken = bool(await connection.scalar(_TAKE, {"name": name}))
+    async with AsyncExitStack() as stack:
+        with away_reported():
+            connection = await stack.enter_async_context(database.session_engine.connect())
+            taken = bool(await connection.scalar(_TAKE, {"name": name}))
         try:
             yield taken
         finally:
@@ -45,6 +48,7 @@ async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
 
 
 async def is_free(database: Database, name: str) -> bool:
-    """Return whether no process holds the lock ``name`` at this moment."""
-    async with database.engine.connect() as connection:
-        return bool(await connection.scalar(_IS_FREE, {"name": name}))
+    """Return whether no process holds the lock ``name`` at this moment. Raises StoreAway."""
+    with away_reported():
+        async with database.engine.connect() as connection:
+            return bool(await connection.scalar(_IS_FREE, {"name": name}))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -47,6 +48,17 @@ def is_away(error: BaseException) -> bool:
     else:
         return False
     return broken if state is None else str(state).startswith(_AWAY_CLASSES)
+
+
+@contextmanager
+def away_reported() -> Iterator[None]:
+    """Raise StoreAway in place of an error of SQLAlchemy or psycopg that says that the database does not answer."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise StoreAway(unreachable(error)) from error
+        raise
 
 
 def may_pass(error: BaseException) -> bool:

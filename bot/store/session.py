@@ -19,11 +19,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from bot.errors import StoreAway
 from bot.store import connections
 from bot.store.connections import ROUND_TRIP_SECONDS, BoundedConnection, driver_url
 from bot.store.pipelined_transactions import APP_ROLE, Rows, Statement, Work, binding
-from bot.store.retry import is_away, unreachable
+from bot.store.retry import away_reported
 from knowledge import secret_redaction
 
 CONNECTIONS, MORE_CONNECTIONS = 12, 8
@@ -98,7 +97,7 @@ class Database:
 
         ``seconds`` is the longest that one round trip may take. Raises StoreAway whenever the database does not answer.
         """
-        with _away_is_reported():
+        with away_reported():
             async with self._sessions() as session, session.begin():
                 connection = await self._begin(session, tenant_id, seconds)
                 with _quick_rollback(connection):
@@ -119,7 +118,7 @@ class Database:
     @asynccontextmanager
     async def work(self, tenant_id: str) -> AsyncIterator[Work]:
         """Open a pipelined transaction. It is rolled back unless ``last`` was awaited. Raises StoreAway."""
-        with _away_is_reported():
+        with away_reported():
             async with self.engine.connect() as pooled:
                 connection = await _driver(pooled)
                 connection.round_trip_seconds = ROUND_TRIP_SECONDS
@@ -180,17 +179,6 @@ async def _driver(pooled: AsyncConnection) -> BoundedConnection:
     driver = (await pooled.get_raw_connection()).driver_connection
     assert isinstance(driver, BoundedConnection), "the engine's creator opens no other"
     return driver
-
-
-@contextmanager
-def _away_is_reported() -> Iterator[None]:
-    """Raise StoreAway in place of an error of SQLAlchemy or psycopg that says that the database does not answer."""
-    try:
-        yield
-    except Exception as error:
-        if is_away(error):
-            raise StoreAway(unreachable(error)) from error
-        raise
 
 
 def _look_at_idle_connections(engine: AsyncEngine) -> None:

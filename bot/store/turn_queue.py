@@ -240,6 +240,11 @@ async def tell(session: AsyncSession, notice: Notice) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, payload(notice))))
 
 
+def telling(notice: Notice) -> Statement:
+    """Send a notice to every process once the transaction is committed."""
+    return Statement("SELECT pg_notify(%(channel)s, %(notice)s)", {"channel": CHANNEL, "notice": payload(notice)})
+
+
 _TELL_NEXT = """
 SELECT pg_notify(%(channel)s, format('ready %%s %%s %%s', platform, turn_id, coalesce(holder, %(anybody)s)))
 FROM (

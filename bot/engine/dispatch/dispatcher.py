@@ -28,6 +28,7 @@ from bot.types.conversation import Author, Incoming, Platform, ThreadKey
 from bot.types.turns import Notice, Outcome, Turn
 from bot.types.usage import Tier
 from knowledge.errors import KnowledgeError
+from knowledge.storable_text import storable
 
 __all__ = ["Dispatcher", "SurfaceFor"]
 
@@ -81,6 +82,7 @@ class Dispatcher:
         Return the turn to start. If it returns None, nothing was stored. Call it after the acknowledgment, because it
         runs a search. Failures are only logged.
         """
+        incoming = _storable(incoming)
         try:
             return await self.accept(incoming) if await self._auto_answer.wants(incoming) else None
         except (ParleyError, KnowledgeError) as error:
@@ -181,9 +183,13 @@ class Dispatcher:
         return accepted
 
     def _checked(self, incoming: Incoming) -> Incoming:
-        """Give files without text a question; reject empty and overlong ones, and direct messages by outsiders."""
+        """Make the texts storable, and give files without text a question.
+
+        Rejects empty and overlong questions, and direct messages by outsiders.
+        """
         if incoming.audience.refused:
             raise NotAllowed(user_messages.not_direct(incoming.audience))
+        incoming = _storable(incoming)
         files = [file.name for file in incoming.attachments if file.ref]
         if not incoming.text.strip() and files:
             incoming = replace(incoming, text=user_messages.what_is_in(files))
@@ -241,12 +247,14 @@ class Dispatcher:
 
     async def rate(self, turn_id: str, by: Author, *, tenant_id: str, value: int, reason: str = "") -> None:
         """Store a rating, 1 or -1. A later rating by the same person replaces it. Raises UsageError."""
-        await self._stores.conversation.rate(await self._known(tenant_id, turn_id, by), by, value, reason)
+        await self._stores.conversation.rate(await self._known(tenant_id, turn_id, by), by, value, storable(reason))
 
     # --- stopping
 
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:
         """Stop a turn of this process or, with ``tenant_id``, of any process.
+
+        A complete answer that waits for its platform is shown at once instead.
 
         Raises NotAllowed unless ``by`` is the asker or an admin; UsageError if it has ended.
         """
@@ -257,7 +265,9 @@ class Dispatcher:
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
         if not await may_act(self._stores.settings, turn, by):
             raise NotAllowed(user_messages.NOT_YOURS_TO_STOP)
-        if not self._runner.stop(turn_id) and not await self._stores.queue.ask_to_stop(turn):
+        if self._runner.stop(turn_id) or await self._stores.queue.ask_to_stop(turn):
+            return
+        if not await self._stores.late_replies.hurry(turn):
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
 
     async def stop_thread(self, thread: ThreadKey, by: Author) -> int:
@@ -289,6 +299,16 @@ class Dispatcher:
         Running turns may finish for ``grace`` seconds; the rest are cancelled and queued again.
         """
         await self._runner.close(grace)
+
+
+def _storable(incoming: Incoming) -> Incoming:
+    """Return the message with texts that the database can store."""
+    files = tuple(
+        replace(file, name=storable(file.name), content_type=storable(file.content_type))
+        for file in incoming.attachments
+    )
+    author = replace(incoming.author, name=storable(incoming.author.name))
+    return replace(incoming, text=storable(incoming.text), author=author, attachments=files)
 
 
 def _hidden(turn: Turn, by: Author) -> bool:

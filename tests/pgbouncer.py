@@ -1,4 +1,4 @@
-"""Runs a real PgBouncer before the test database. Skipped where it is not installed; on Debian: apt install pgbouncer."""
+"""Runs a real PgBouncer before the test database. Skipped if it is not installed; on Debian: apt install pgbouncer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ async def pgbouncer(url: str, folder: Path, *, mode: str = "transaction", size: 
         process = subprocess.Popen([PROGRAM, "-q", *as_user, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL)
         pooled = make_url(network.url).set(port=port).render_as_string(hide_password=False)
         try:
-            await _until_open(pooled, process, folder)
+            await _until_open(pooled, process)
             yield pooled
         finally:
             process.terminate()
@@ -61,19 +62,22 @@ def _not_root(folder: Path) -> list[str]:
     """Return the option that makes PgBouncer change its user, because it refuses to run as root."""
     if os.getuid() != 0:
         return []
-    for path in (folder, *folder.parents[:3]):
-        path.chmod(path.stat().st_mode | 0o711) if path.stat().st_uid == 0 and path != Path("/tmp") else None
+    temporary = Path(tempfile.gettempdir())
+    for path in (folder, *folder.parents):
+        if path.is_relative_to(temporary) and path != temporary:
+            path.chmod(path.stat().st_mode | 0o711)
     shutil.chown(folder, "nobody")
     return ["-u", "nobody"]
 
 
-async def _until_open(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+async def _until_open(url: str, process: subprocess.Popen[bytes]) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
                 await (await psycopg.AsyncConnection.connect(url)).close()
-                return
-            except psycopg.OperationalError as error:
-                log = folder / "log"
-                assert process.poll() is None, log.read_text() if log.exists() else error
+            except psycopg.OperationalError:
+                if process.poll() is not None:
+                    raise
                 await asyncio.sleep(0.05)
+            else:
+                return

@@ -24,12 +24,13 @@ _FACTS = text("""
            pg_get_userbyid(version_table.relowner) AS owner,
            pg_has_role(current_user, version_table.relowner, 'USAGE') AS owns,
            (SELECT count(*) FROM pg_class WHERE relnamespace = version_table.relnamespace
-                AND relkind IN ('r', 'p') AND relowner = version_table.relowner
+                AND relowner = version_table.relowner AND relkind IN ('r', 'p')
                 AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
                          AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
            ) AS closed_tables,
            (SELECT count(*) FROM pg_class WHERE relnamespace = version_table.relnamespace
-                AND relkind = 'S' AND relowner = version_table.relowner AND NOT has_sequence_privilege(oid, 'USAGE')
+                AND relowner = version_table.relowner
+                AND CASE WHEN relkind = 'S' THEN NOT has_sequence_privilege(oid, 'USAGE') ELSE false END
            ) AS closed_sequences
     FROM (SELECT 1) AS always
     LEFT JOIN pg_class AS version_table
@@ -97,7 +98,7 @@ def _of_pgvector(facts: Any) -> Iterator[Problem]:
         yield Problem(
             "pgvector",
             f"pgvector {facts.installed or facts.available} is too old",
-            f'Install pgvector 0.7 or later, then run in the database "{facts.database}": ALTER EXTENSION vector UPDATE',
+            f'Install 0.7 or later, then run in the database "{facts.database}": ALTER EXTENSION vector UPDATE',
         )
 
 

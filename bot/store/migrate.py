@@ -88,7 +88,7 @@ def revisions(url: str) -> tuple[str | None, str | None]:
 
 
 def problems(url: str, *, migrates: bool) -> list[Problem]:
-    """Return what the connecting role lacks; ``migrates`` says whether it is to change the schema. Raises ConfigError."""
+    """Return what the connecting role lacks; ``migrates`` says whether it changes the schema. Raises ConfigError."""
     return read(url, lambda connection: list(access.problems(access.read(connection), migrates=migrates)))
 
 

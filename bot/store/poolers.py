@@ -15,7 +15,8 @@ NEEDS_SESSION = (
 async def keeps_session(connection: BoundedConnection, url: str) -> bool:
     """Return whether the connection keeps its server process while another one to ``url`` is used.
 
-    A pooler that keeps no session gives both connections the same process, or one of them several. Raises psycopg.Error.
+    A pooler that keeps no session gives both connections the same process, or one of them several.
+    Raises psycopg.Error.
     """
     other = await connections.connect(url)
     try:

@@ -13,10 +13,10 @@ from sqlalchemy import text
 
 from bot.app import open_app
 from bot.config import Settings
-from bot.doctor import Check, run_checks
 from bot.health import Health
 from bot.store import connections
 from bot.store.advisory_locks import is_free, only_one
+from bot.store.diagnostics import check
 from bot.store.notifications import Notifications
 from bot.store.pipelined_transactions import Statement
 from bot.store.poolers import keeps_session
@@ -51,7 +51,7 @@ async def test_statements_of_many_clients_never_mix(pooled_url: str) -> None:
     async def asks(number: int) -> None:
         database = databases[number % len(databases)]
         for again in range(8):
-            names = ", ".join(f"%(p{one})s::int" for one in range(number % 5 + 1))
+            names = ", ".join(f"%(p{one})s::int AS p{one}" for one in range(number % 5 + 1))
             given = {f"p{one}": number * one + again for one in range(number % 5 + 1)}
             (rows,) = await database.flush("slack:A", Statement(f"SELECT {names}", given))
             assert tuple(rows[0]) == tuple(given.values())
@@ -110,15 +110,15 @@ async def test_notifications_through_a_transaction_pooler_are_a_fault(
 
 @pytest.mark.parametrize("listens_directly", [False, True])
 async def test_doctor_notices_a_transaction_pooler_where_a_session_is_needed(
-    pooled_url: str, database_url: str, tmp_path: Path, listens_directly: bool
+    pooled_url: str, database_url: str, listens_directly: bool
 ) -> None:
-    listen = database_url if listens_directly else None
-    checks = await run_checks(settings_with(tmp_path, f"{pooled_url}?pgbouncer=true", listen))
-    found = next(check for check in checks if check.name == "sessions")
-    assert found.ok is listens_directly
-    assert listens_directly or "PARLEY_LISTEN_DATABASE_URL" in found.fix
-    database = next(check for check in checks if check.name == "database")
-    assert isinstance(database, Check) and database.ok, database
+    checks = await check(
+        f"{pooled_url}?pgbouncer=true", database_url if listens_directly else pooled_url, "DATABASE_URL"
+    )
+    found = {one.name: one for one in checks}
+    assert found["sessions"].ok is listens_directly
+    assert listens_directly or "PARLEY_LISTEN_DATABASE_URL" in found["sessions"].fix
+    assert all(one.ok for one in checks if one.name != "sessions"), checks
 
 
 @pytest.mark.parametrize("query", ["pgbouncer=true", "pgbouncer=true&sslmode=prefer", "sslmode=disable"])

@@ -86,13 +86,13 @@ class Overrides:
     engine: type[Engine] = Engine
 
 
-async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
+async def open_database(settings: Settings, stack: AsyncExitStack, health: Health | None = None) -> str:
     """Return the URL of the database; start its server if it is the embedded one. Raises ConfigError."""
     if settings.database_url:
         return settings.database_url.get_secret_value()
     server = await asyncio.to_thread(embedded_server.start, settings.data_dir)
     stack.callback(server.release)
-    watching = asyncio.create_task(server.watch(), name="watching the embedded database")
+    watching = asyncio.create_task(server.watch(health or Health()), name="watching the embedded database")
     stack.push_async_callback(_cancelled, watching)
     return server.url
 
@@ -103,10 +103,10 @@ def session_url(settings: Settings, url: str) -> str:
 
 
 @asynccontextmanager
-async def opened_database(settings: Settings) -> AsyncIterator[Database]:
+async def opened_database(settings: Settings, health: Health | None = None) -> AsyncIterator[Database]:
     """Open the migrated database alone, for commands that need no model. Raises ConfigError."""
     async with AsyncExitStack() as stack:
-        url = await open_database(settings, stack)
+        url = await open_database(settings, stack, health)
         direct = session_url(settings, url)
         await asyncio.to_thread(migrate.upgrade, direct)
         database = Database(url, session_url=direct)
@@ -172,7 +172,7 @@ async def open_app(
         if warm:
             models.current.warm()
             stack.push_async_callback(_cancelled, asyncio.create_task(_ready(llm)))
-        database = await stack.enter_async_context(opened_database(settings))
+        database = await stack.enter_async_context(opened_database(settings, health))
         retriever, ingestor = _open_knowledge(settings, database, models, stack)
         queue, notifications = Queue(database.session_url), Notifications(database.session_url, health=health)
         stack.push_async_callback(queue.aclose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 
@@ -11,6 +12,7 @@ class Health:
     def __init__(self) -> None:
         self._faults: dict[str, str] = {}
         self._starting: set[str] = set()
+        self._ready: dict[str, asyncio.Event] = {}
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -22,6 +24,10 @@ class Health:
         """Return the reason, one line, for each part that does not work or still starts."""
         return {**dict.fromkeys(sorted(self._starting), "is starting"), **self._faults}
 
+    async def until_ready(self, part: str) -> None:
+        """Wait until the part has reported that it works."""
+        await self._ready.setdefault(part, asyncio.Event()).wait()
+
     def starting(self, part: str) -> None:
         """Record that the part starts. The reason why it failed before stays until it works."""
         self._starting.add(part)
@@ -30,6 +36,7 @@ class Health:
         """Record that the part works."""
         self._starting.discard(part)
         self._faults.pop(part, None)
+        self._ready.setdefault(part, asyncio.Event()).set()
 
     def failed(self, part: str, reason: str) -> None:
         """Record that the part does not work, and why, in one line."""

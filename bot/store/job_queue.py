@@ -10,7 +10,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
-from bot.errors import ConfigError
+from bot.errors import Unreachable
 from bot.store.connections import BoundedConnection, parameters
 
 Lane = Literal["documents", "chores"]
@@ -47,12 +47,12 @@ class Queue:
         self._opening = asyncio.Lock()
 
     async def opened(self) -> App:
-        """Return the connected queue. It can only submit jobs; the worker registers the tasks. Raises ConfigError."""
+        """Return the connected queue. It can only submit jobs; the worker registers the tasks. Raises Unreachable."""
         async with self._opening:
             try:
                 await self.connector.open_async()
             except ConnectorException as error:
-                raise ConfigError(f"The queue in the database cannot be reached ({error}).") from error
+                raise Unreachable(f"The queue in the database cannot be reached ({error}).") from error
         return self._app
 
     async def defer(

@@ -40,7 +40,7 @@ class Hosted:
 
     def run(self, statement: str) -> None:
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ async def test_a_role_that_only_reads_and_writes_rows_answers_questions(hosted: 
         assert (await app.ingestor.ingest([source], tenant_id="local")).failed == ()
         outcome = await ask(app, "How many days of leave does everybody have?")
         assert outcome.state == "done"
-        assert "30 days" in outcome.text
+        assert "30 days" in outcome.answer
         assert await app.services.queue.defer("refresh", tenant_id="local") is not None
         assert app.services.health.faults == {}
     hosted.run(f'DROP OWNED BY "{hosted.other}"')

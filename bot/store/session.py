@@ -25,7 +25,7 @@ from bot.store.pipelined_transactions import APP_ROLE, Rows, Statement, Work, bi
 from bot.store.retry import away_reported
 from knowledge import secret_redaction
 
-CONNECTIONS, MORE_CONNECTIONS = 12, 8
+CONNECTIONS, MORE_CONNECTIONS = 10, 6
 """Connections that the pool keeps, and further ones that it opens under load and closes afterwards."""
 POOL_SECONDS = 10.0
 """Seconds that a transaction waits for a free connection before it is retried or fails."""

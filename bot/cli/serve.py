@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ import click
 from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
 from bot.cli.output import echo
+from bot.cli.shutdown import end_within
 from bot.config import Settings
 from bot.errors import ConfigError
 from bot.supervisor import Part, supervise
@@ -29,8 +28,6 @@ MODELS = "models"
 Run = Callable[["App", asyncio.Event], Coroutine[Any, Any, None]]
 """Runs one part of the app until canceled, and sets the event once it works."""
 
-EXIT_SECONDS = 15.0
-"""Seconds after which a process ends whose part failed for good. Running answers get 10 s of them."""
 
 host_option = click.option(
     "--host",
@@ -54,7 +51,7 @@ port_option = click.option(
 def up(host: str | None, port: int, sample: bool) -> None:
     """Run the browser playground, the worker and every platform that has a token."""
     loaded = settings()
-    _run_until_stopped(_up(loaded, _checked_host(loaded, host), port, sample))
+    _run_until_stopped(loaded, _up(loaded, _checked_host(loaded, host), port, sample))
 
 
 @click.command()
@@ -63,7 +60,7 @@ def slack() -> None:
     loaded = settings()
     if not loaded.has_slack:
         raise ConfigError(user_messages.NO_SLACK_TOKENS)
-    _run_until_stopped(_serve(loaded, {"slack": _slack}))
+    _run_until_stopped(loaded, _serve(loaded, {"slack": _slack}))
 
 
 @click.command()
@@ -72,7 +69,7 @@ def discord() -> None:
     loaded = settings()
     if not loaded.discord_token:
         raise ConfigError(user_messages.NO_DISCORD_TOKEN)
-    _run_until_stopped(_serve(loaded, {"discord": _discord}))
+    _run_until_stopped(loaded, _serve(loaded, {"discord": _discord}))
 
 
 @click.command()
@@ -81,13 +78,14 @@ def discord() -> None:
 def web(host: str | None, port: int) -> None:
     """Run only the browser playground."""
     loaded = settings()
-    _run_until_stopped(_serve(loaded, {"web": _web(_checked_host(loaded, host), port)}))
+    _run_until_stopped(loaded, _serve(loaded, {"web": _web(_checked_host(loaded, host), port)}))
 
 
 @click.command()
 def worker() -> None:
     """Run only the worker, which ingests documents in the background."""
-    _run_until_stopped(_serve(settings(), {"worker": _worker}))
+    loaded = settings()
+    _run_until_stopped(loaded, _serve(loaded, {"worker": _worker}))
 
 
 def _checked_host(loaded: Settings, host: str | None) -> str:
@@ -99,10 +97,10 @@ def _checked_host(loaded: Settings, host: str | None) -> str:
     return host
 
 
-def _run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+def _run_until_stopped(loaded: Settings, work: Coroutine[Any, Any, None]) -> None:
     """Run until Ctrl-C or SIGTERM. Both are a normal end, so the exit status is 0."""
     try:
-        run(work)
+        run(work, close_within=loaded.shutdown_seconds)
     except KeyboardInterrupt:
         echo(user_messages.STOPPED, err=True)
 
@@ -152,15 +150,8 @@ async def _serve(
                 for part in supervised:
                     group.create_task(supervise(part, health), name=part.name)
         except BaseExceptionGroup:
-            end_soon()
+            end_within(loaded.shutdown_seconds)
             raise
-
-
-def end_soon(seconds: float = EXIT_SECONDS) -> None:
-    """End the process with exit status 1 in so many seconds if it has not ended before: a supervisor restarts it."""
-    waiting = threading.Timer(seconds, os._exit, [1])
-    waiting.daemon = True
-    waiting.start()
 
 
 async def _slack(app: App, ready: asyncio.Event) -> None:
@@ -208,9 +199,11 @@ def _web(host: str, port: int, *, sample: bool = False) -> Run:
 
 
 async def _worker(app: App, ready: asyncio.Event) -> None:
+    from bot.app import grace_of
     from bot.jobs import work
+    from bot.jobs.worker import GRACE
 
-    await work(app.services, ready=ready)
+    await work(app.services, grace=min(GRACE, grace_of(app.settings)), ready=ready)
 
 
 class _Announcing(asyncio.Event):

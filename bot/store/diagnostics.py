@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -11,6 +11,7 @@ from bot.store import access, connections, migrate, processes
 from bot.store.pipelined_transactions import APP_ROLE
 from bot.store.poolers import keeps_session
 from bot.store.session import Database
+from bot.types.checks import Check
 
 OLDEST_POSTGRES = 140000
 
@@ -22,15 +23,6 @@ _SERVER = text("""
                SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER')
            ) AS takes_role
 """)
-
-
-class Check(NamedTuple):
-    """The result of one check. ``fix`` is empty if there is nothing to do."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
 
 
 async def check(url: str, session_url: str, origin: str) -> list[Check]:

@@ -46,8 +46,8 @@ class HttpServer:
             sock = socket.create_server((self._host, self._port), backlog=128)
         except OSError as error:
             raise ConfigError(
-                f"Cannot listen for Slack requests on {self._host}:{self._port} ({error.strerror}); "
-                "change PARLEY_SLACK_HTTP_HOST or PARLEY_SLACK_HTTP_PORT."
+                f"Cannot listen for Slack requests on {self._host}:{self._port} ({error.strerror}). "
+                "Change PARLEY_SLACK_HTTP_HOST or PARLEY_SLACK_HTTP_PORT."
             ) from None
         routes = [Route(EVENTS_PATH, self._receive, methods=["POST"]), Route("/health", _healthy), *self._pages]
         config = uvicorn.Config(

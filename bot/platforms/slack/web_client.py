@@ -26,8 +26,8 @@ TIMEOUT_SECONDS = 30
 DETACH_GRACE_SECONDS = 5.0
 RATE_LIMIT_RETRIES = 2
 
-BOT_TOKEN_HELP = "copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"  # noqa: S105
-APP_TOKEN_HELP = "create an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"  # noqa: S105
+BOT_TOKEN_HELP = "Copy the Bot User OAuth Token again from 'OAuth & Permissions', and install the app if it is not"  # noqa: S105
+APP_TOKEN_HELP = "Create an App-Level Token with connections:write under 'Basic Information', with Socket Mode on"  # noqa: S105
 
 STALE_TOKEN = frozenset({"token_expired", "token_revoked", "invalid_auth"})
 """Slack error codes for a token that may have been replaced in the meantime."""
@@ -99,12 +99,12 @@ def configured_tokens(settings: Settings) -> tuple[str, str | None]:
     Raises ConfigError.
     """
     if settings.slack_bot_token is None:
-        raise ConfigError(f"SLACK_BOT_TOKEN is not set; {BOT_TOKEN_HELP}.")
+        raise ConfigError(f"SLACK_BOT_TOKEN is not set. {BOT_TOKEN_HELP}.")
     bot_token = settings.slack_bot_token.get_secret_value()
     if settings.slack_app_token is not None:
         return bot_token, settings.slack_app_token.get_secret_value()
     if settings.slack_signing_secret is None:
-        raise ConfigError(f"SLACK_APP_TOKEN is not set; {APP_TOKEN_HELP}.")
+        raise ConfigError(f"SLACK_APP_TOKEN is not set. {APP_TOKEN_HELP}.")
     return bot_token, None
 
 
@@ -155,7 +155,7 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
     except SlackApiError as error:
         if errors.may_pass(error):
             raise unreachable(client, errors.code(error)) from None
-        raise ConfigError(f"Slack does not accept SLACK_BOT_TOKEN ({errors.code(error)}); {BOT_TOKEN_HELP}.") from None
+        raise ConfigError(f"Slack does not accept SLACK_BOT_TOKEN ({errors.code(error)}). {BOT_TOKEN_HELP}.") from None
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise unreachable(client, type(error).__name__) from None
     team_id = str(response.get("team_id"))
@@ -172,7 +172,7 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Identity:
 def unreachable(client: AsyncWebClient, reason: str) -> Unreachable:
     """Return the error if Slack does not answer at startup."""
     return Unreachable(
-        f"Slack cannot be reached at {client.base_url} ({reason}); check the network, the proxy and SLACK_API_URL."
+        f"Slack cannot be reached at {client.base_url} ({reason}). Check the network, the proxy and SLACK_API_URL."
     )
 
 

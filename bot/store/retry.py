@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -49,6 +50,17 @@ def is_away(error: BaseException) -> bool:
     return broken if state is None else str(state).startswith(_AWAY_CLASSES)
 
 
+@contextmanager
+def away_reported() -> Iterator[None]:
+    """Raise StoreAway in place of an error of SQLAlchemy or psycopg that says that the database does not answer."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise StoreAway(unreachable(error)) from error
+        raise
+
+
 def may_pass(error: BaseException) -> bool:
     """Return whether the same transaction may succeed if it is retried soon."""
     return isinstance(error, StoreAway) or getattr(getattr(error, "orig", error), "sqlstate", None) in _AGAIN
@@ -60,8 +72,12 @@ async def patiently(
     *,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    longest: float | None = None,
 ) -> Result:
     """Run ``work`` until it succeeds or fails for good, for at most ``seconds``. Raises its last error.
+
+    One attempt may take ``longest`` seconds, or as long as there is time left. After that it is canceled, which counts
+    as StoreAway.
 
     ``work`` gets True if it is a retry, because an earlier attempt may have been committed although its confirmation
     was lost.
@@ -69,10 +85,20 @@ async def patiently(
     until, pause, again = monotonic() + seconds, FIRST_PAUSE, False
     while True:
         try:
-            return await work(again)
+            return await _attempt(work, again, longest or max(until - monotonic(), FIRST_PAUSE))
         except Exception as error:
             if not may_pass(error) or monotonic() + pause > until:
                 raise
             log.warning("waiting for the database: %s", getattr(error, "detail", "") or error)
         await sleep(pause)
         pause, again = min(2 * pause, LONGEST_PAUSE), True
+
+
+async def _attempt(work: Callable[[bool], Awaitable[Result]], again: bool, seconds: float) -> Result:
+    try:
+        async with asyncio.timeout(seconds) as bound:
+            return await work(again)
+    except TimeoutError as error:
+        if not bound.expired():
+            raise
+        raise StoreAway(unreachable(TimeoutError(f"no answer within {seconds:.1f} s"))) from error

@@ -147,6 +147,7 @@ processes = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("platforms", Text, nullable=False, server_default=text("''")),
+    Column("faults", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     _now("started_at"),
     _now("beat_at"),
 )

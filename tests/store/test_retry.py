@@ -36,8 +36,7 @@ async def test_a_database_that_does_not_answer_is_told_apart_from_a_wrong_questi
 
 
 async def test_a_full_pool_is_told_so(database_url: str) -> None:
-    database = Database(database_url, pool_size=1, pool_seconds=0.05)
-    database.engine.pool._max_overflow = 0  # type: ignore[attr-defined]
+    database = Database(database_url, pool_size=1, pool_overflow=0, pool_seconds=0.05)
     async with database.tenant("slack:T1"):
         with pytest.raises(StoreAway, match="does not answer at the moment"):
             async with database.tenant("slack:T2"):

@@ -14,6 +14,8 @@ from bot.types.audience import Audience
 from bot.types.conversation import Incoming, ThreadKey
 from bot.types.turns import Turn
 
+ACCEPT_SECONDS = 2.5
+"""Seconds that one attempt to accept a question may take."""
 ACCEPT_RETRY_SECONDS = 1.0
 """Seconds for which an acceptance is retried, since a connection may have broken after its last use.
 
@@ -65,7 +67,7 @@ class PostgresInbox:
                 await self._database.flush(thread.tenant_id, budget_reservations.release(thread.tenant_id, turn_id))
             return turns.accepted(rows[0])
 
-        return await patiently(once, ACCEPT_RETRY_SECONDS)
+        return await patiently(once, ACCEPT_RETRY_SECONDS, longest=ACCEPT_SECONDS)
 
     async def note_command(self, thread: ThreadKey, message_id: str) -> bool:
         async with self._database.tenant(thread.tenant_id) as session:

@@ -8,9 +8,9 @@ owner.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import event, text
@@ -21,9 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from bot.errors import StoreAway
 from bot.store.pipelined_transactions import APP_ROLE as APP_ROLE
 from bot.store.pipelined_transactions import SURELY_ALIVE, Pipelines, Rows, Statement, Work, binding
-from bot.store.retry import is_away
+from bot.store.retry import is_away, patiently
 from bot.store.retry import unreachable as unreachable
 from knowledge import secret_redaction
+
+Result = TypeVar("Result")
 
 POOL_SECONDS = 10.0
 """Seconds that a transaction waits for a free connection before it is retried or fails."""
@@ -94,9 +96,25 @@ class Database:
         return self._pipelines.work(tenant_id)
 
     async def flush(self, tenant_id: str, *statements: Statement) -> list[Rows]:
-        """Run a whole transaction in one round trip. Return the rows of each statement. Raises StoreAway."""
-        async with self.work(tenant_id) as work:
-            return await work.last(*statements)
+        """Run a whole transaction in one round trip. Return the rows of each statement. Raises StoreAway.
+
+        It is run again after a conflict with another transaction.
+        """
+
+        async def once(_: bool) -> list[Rows]:
+            async with self.work(tenant_id) as work:
+                return await work.last(*statements)
+
+        return await patiently(once, 0)
+
+    async def run(self, tenant_id: str, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        """Run ``work`` in one transaction of one tenant, and again after a conflict with another. Raises StoreAway."""
+
+        async def once(_: bool) -> Result:
+            async with self.tenant(tenant_id) as session:
+                return await work(session)
+
+        return await patiently(once, 0)
 
     async def _begin(self, session: AsyncSession, tenant_id: str) -> None:
         """Begin the transaction and bind it in one round trip; the driver's connection is in autocommit mode."""

@@ -51,12 +51,15 @@ WITH home AS (
            %(user_name)s, %(role)s, %(question)s, %(wish)s, %(fresh)s, %(readers)s, %(tenant_wide)s, 'queued',
            CAST(%(holder)s AS integer)
     FROM thread
-    RETURNING *
+    RETURNING tenant_id, turn_id, thread_uid, platform, channel_id, thread_id, message_id, user_id, user_name,
+        user_role, question, wish, fresh, audience, created_at, takeovers
 ), said AS (
     INSERT INTO messages (tenant_id, thread_uid, turn_id, role, author_id, author, text, tokens)
     SELECT tenant_id, thread_uid, turn_id, 'user', user_id, user_name, question, %(tokens)s FROM turn
 ),{budget_reservations.LIMITS},{budget_reservations.taking("turn")}
-SELECT turn.*, (SELECT count(*) FROM held) AS held FROM turn
+SELECT tenant_id, turn_id, platform, channel_id, thread_id, message_id, user_id, user_name, user_role, question, wish,
+    fresh, audience, created_at, takeovers, (SELECT count(*) FROM held) AS held
+FROM turn
 """  # noqa: S608
 
 

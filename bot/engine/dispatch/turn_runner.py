@@ -37,7 +37,7 @@ class TurnRunner:
         self._closing = False
         self._full = False
         self._slots = TurnSlots(max_turns, changed=self._slot_free)
-        self._poller = QueuePoller(self.poll)
+        self._poller = QueuePoller(self.poll, self._has_work)
         self._retracting = Retracting(stores, self._in_background)
 
     # --- starting
@@ -85,6 +85,10 @@ class TurnRunner:
                 started += await self._start_claimed(turn, surface_for)
         await self._retracting.poll(platform, surface_for, self._running.keys())
         return started
+
+    async def _has_work(self, platform: Platform) -> bool:
+        known = [*self._running, *self._accepted, *self._retracting.under_way]
+        return await self._stores.queue.has_work(platform, known=known)
 
     async def _start_claimed(self, turn: Turn, surface_for: SurfaceFor) -> bool:
         if turn.id in self._running or turn.id in self._accepted:

@@ -67,7 +67,8 @@ async def maintain(services: Services, tenant_id: str) -> None:
     await release_reservations(services.database, tenant_id, found.orphaned)
     await charge_lost_calls(services.database, tenant_id, found.lost)
     await delete_expired_conversations(services, tenant_id)
-    await reembed_if_needed(services, tenant_id)
+    if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
+        await reembed_if_needed(services, tenant_id)
     if found.runs:
         await services.ingestion.revive(tenant_id)
 

@@ -14,6 +14,7 @@ from bot.store.answer_cache.validity import INTACT
 from bot.store.pipelined_transactions import Statement
 from bot.store.schema import NO_TURN
 from bot.store.session import Database
+from knowledge.serving_model import Serving
 
 RESERVATION_GRACE = timedelta(minutes=5)
 OPEN_CALL_GRACE = timedelta(minutes=30)
@@ -25,11 +26,15 @@ COMMAND_RETENTION = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Turns whose reservations are orphaned, calls of dead processes, and the number of active ingestion runs."""
+    """Turns whose reservations are orphaned, calls of dead processes, and the number of active ingestion runs.
+
+    ``serving`` has the embedding models; None if the tenant has no documents.
+    """
 
     orphaned: Sequence[str]
     lost: Sequence[ledger.LostCalls]
     runs: int
+    serving: Serving | None
 
 
 _DELETE_ANSWERS = f"DELETE FROM answers WHERE tenant_id = %(tenant)s AND (expires_at < now() OR NOT {INTACT})"  # noqa: S608
@@ -54,13 +59,19 @@ WHERE held.tenant_id = %(tenant)s AND held.state = 'held' AND held.created_at < 
 _ACTIVE_RUNS = "SELECT count(*) AS runs FROM ingests WHERE tenant_id = %(tenant)s AND state IN ('waiting', 'running')"
 
 
+_SERVING = """
+SELECT model, next_model FROM knowledge_state
+WHERE tenant_id = %(tenant)s AND (chunks > 0 OR next_model IS NOT NULL)
+"""
+
+
 async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
     """Delete outdated answers, ended ingestion runs and old ids of commands; return what else needs maintenance.
 
     Ingestion runs are deleted by the clock ``now``, everything else by the database's.
     """
     named = {"tenant": tenant_id}
-    *_, orphaned, lost, ((active,),) = await database.flush(
+    *_, orphaned, lost, ((active,),), serving = await database.flush(
         tenant_id,
         Statement(_DELETE_ANSWERS, named),
         Statement(_DELETE_COMMANDS, {**named, "kept": COMMAND_RETENTION}),
@@ -68,6 +79,8 @@ async def look(database: Database, tenant_id: str, *, now: datetime) -> Found:
         Statement(_ORPHANED, {**named, "grace": RESERVATION_GRACE}),
         ledger.lost(tenant_id, OPEN_CALL_GRACE),
         Statement(_ACTIVE_RUNS, named),
+        Statement(_SERVING, named),
     )
     calls = [ledger.LostCalls(row.user_id, row.channel_id, row.budget_day) for row in lost]
-    return Found([str(row.turn_id) for row in orphaned], calls, active)
+    models = next((Serving(row.model, row.next_model) for row in serving), None)
+    return Found([str(row.turn_id) for row in orphaned], calls, active, models)

@@ -107,8 +107,8 @@ class PostgresInbox:
                 question=question,
                 tokens=tokens,
             )
-            *_, (reserved,) = await work.last(*following, release, reserve)
-            return int(reserved.many)
+            *_, (held,) = await work.last(*following, release, reserve)
+            return int(held.many)
 
         reserved = await self._transactions.work(tenant_id, once, seconds=0)
         if reserved is None:

@@ -11,6 +11,7 @@ import click
 
 from bot.cli import ask, budget, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve, why
 from bot.cli.command_runtime import explain
+from bot.cli.output import echo
 from bot.errors import UsageError
 
 
@@ -39,7 +40,7 @@ def run(args: list[str] | None = None) -> int:
         status = cli.main(args=args, prog_name="parley", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as no_command:
-        click.echo(no_command.format_message())
+        echo(no_command.format_message())
         return 2
     except click.ClickException as error:
         hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
@@ -56,5 +57,5 @@ def run(args: list[str] | None = None) -> int:
 
 
 def _fail(line: str, status: int) -> int:
-    click.echo(f"parley: {line}", err=True)
+    echo(f"parley: {line}", err=True)
     return status

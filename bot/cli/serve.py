@@ -10,6 +10,7 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
+from bot.cli.output import echo
 from bot.config import Settings
 from bot.errors import ConfigError
 
@@ -93,7 +94,7 @@ def _run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
     try:
         run(work)
     except KeyboardInterrupt:
-        click.echo(user_messages.STOPPED, err=True)
+        echo(user_messages.STOPPED, err=True)
 
 
 async def _up(loaded: Settings, host: str, port: int, sample: bool) -> None:
@@ -153,7 +154,7 @@ def _web(host: str, port: int, *, sample: bool = False) -> Part:
         def welcome(address: str) -> None:
             questions = handbook.questions()[:3] if sample else ()
             text = user_messages.welcome(address, has_model=app.settings.has_model, questions=questions)
-            click.echo(text, err=True)
+            echo(text, err=True)
 
         await serve(app.dispatcher, app.services, app.settings, host=host, port=port, bound=welcome)
 
@@ -172,7 +173,7 @@ def _announcing(line: str) -> asyncio.Event:
     class Announcing(asyncio.Event):
         def set(self) -> None:
             if not self.is_set():
-                click.echo(line, err=True)
+                echo(line, err=True)
             super().set()
 
     return Announcing()

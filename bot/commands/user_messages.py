@@ -112,6 +112,7 @@ ASKER_SHARES = "Only the asker can share this answer."
 
 # --- answers that /why and /sources look up
 
+TO_BE_SHOWN = "Not shown yet: the platform could not be reached. It is shown as soon as the platform is back."
 NOTHING_ANSWERED = "Nothing has been answered in this thread yet."
 MEMBERS_COMMAND = "Only members of the team can add documents."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.commands import help_text
+from bot.commands import help_text, user_messages
 from bot.commands.answer_access import find_answer
 from bot.commands.base import Command, Context, Reply, Table
 from bot.reports.trace import Trace, trace_of_row
@@ -41,6 +41,8 @@ def _text(trace: Trace) -> str:
     ]
     if trace.details.get("cached_from"):
         lines.append(f"- From the answer cache: first answered as {trace.details['cached_from']}")
+    if trace.to_be_shown:
+        lines.append(f"- {user_messages.TO_BE_SHOWN}")
     if trace.refused:
         lines.append(f"- Not answered: {trace.refused}")
     return "\n".join(lines)

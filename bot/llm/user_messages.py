@@ -67,6 +67,11 @@ def model_forbidden(label: str, model: str, key_setting: str) -> str:
     return f"{label} does not allow this key to use {model} (403). Check {key_setting} and its permissions."
 
 
+def wrong_address(label: str, status: int, url_setting: str, *, openai: bool) -> str:
+    hint = " It usually ends in /v1." if openai else ""
+    return f"{label} has no chat API at this address ({status}). Check {url_setting}.{hint}"
+
+
 def unknown_model(label: str, model: str, status: int, url_setting: str) -> str:
     settings = f"PARLEY_CHEAP_MODEL and PARLEY_STRONG_MODEL, and {url_setting} if it is set"
     return f"{label} does not know {model} ({status}). Check {settings}."
@@ -80,16 +85,31 @@ def overloaded(label: str, status: int) -> str:
     return f"{label} is overloaded ({status}). Try again in a minute."
 
 
-def server_error(label: str, status: int) -> str:
-    return f"{label} failed ({status}). Try again in a minute."
+def request_too_large(label: str, words: str) -> str:
+    return (
+        f"{label} accepts no request of this size (429: {words}). Lower PARLEY_PROMPT_TOKENS or raise the limit there."
+    )
+
+
+def server_error(label: str, status: int, words: str = "") -> str:
+    return f"{label} failed ({status}){_quoted(words)}. Try again in a minute."
+
+
+def failed_in_stream(label: str, words: str) -> str:
+    return f"{label} reported an error{_quoted(words)}. Try again in a minute."
 
 
 def request_rejected(label: str, status: int, excerpt: str) -> str:
-    reason = f": {excerpt}" if excerpt else ""
-    return f"{label} rejected the request ({status}){reason}."
+    return f"{label} rejected the request ({status}){_quoted(excerpt)}."
+
+
+def _quoted(words: str) -> str:
+    return f": {words}" if words else ""
 
 
 # --- errors of one answer
+
+REASONING_DISCARDED = "the text so far was the model's reasoning"
 
 
 def no_text_before_limit(label: str) -> str:
@@ -113,6 +133,7 @@ def no_model_available(failures: Iterable[str], *, charged: bool) -> str:
 
 BREAKER_OPEN = "paused after repeated failures"
 _REASONS = {
+    "address": "wrong address",
     "auth": "rejected the key",
     "connection": "not reachable",
     "context": "question too long",
@@ -130,6 +151,7 @@ _REASONS = {
     "setting": "not set up correctly",
     "thought": "used all its tokens before writing",
     "timeout": "no answer in time",
+    "too_large": "request too large",
     "total": "no answer in time",
     "unfinished": "broke off",
     "web_page": "a web page instead of an API",

@@ -71,11 +71,14 @@ def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | Non
     return None
 
 
-_RENEW = """
+LEASED = "(state = 'running' OR deliver_at IS NOT NULL AND lease_until IS NOT NULL)"
+"""SQL: the turn is leased, to be answered or to show its stored reply."""
+
+_RENEW = f"""
 UPDATE turns SET lease_until = now() + %(lease)s, holder = coalesce(CAST(%(holder)s AS integer), holder)
-WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND {LEASED}
 RETURNING fence
-"""
+"""  # noqa: S608
 """Extends a lease."""
 
 
@@ -108,11 +111,13 @@ def handing_back(turn: Turn, lease: Lease) -> Statement:
 _END = """
 UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
     citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s,
-    tenant_wide = %(tenant_wide)s, finished_at = now()
+    tenant_wide = %(tenant_wide)s, finished_at = now(),
+    deliver_at = now() + CAST(%(deliver_in)s AS interval),
+    holder = CASE WHEN CAST(%(deliver_in)s AS interval) IS NULL THEN holder ELSE %(anybody)s END
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
-"""Stores the end of a leased turn."""
+"""Stores the end of a leased turn. Any process may show a reply that is not shown yet."""
 
 
 def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
@@ -129,6 +134,8 @@ def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
             "refused": outcome.refused,
             "trace": Jsonb(dict(outcome.trace)),
             "tenant_wide": outcome.tenant_wide,
+            "deliver_in": None if outcome.deliver_in is None else timedelta(seconds=outcome.deliver_in),
+            "anybody": ANYBODY,
         },
     )
 
@@ -147,17 +154,17 @@ def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
     return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
 
 
-_RECORD_PART = """
+_RECORD_PART = f"""
 WITH held AS (
     UPDATE turns SET lease_until = now() + %(lease)s
-    WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+    WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND {LEASED}
     RETURNING tenant_id, turn_id
 )
 INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
 SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM held
 ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
 RETURNING ref
-"""
+"""  # noqa: S608
 """Records a reply message and extends the lease. The first reference wins."""
 
 

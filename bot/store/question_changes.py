@@ -12,10 +12,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.store import lock_order, reply_parts
+from bot.store import lock_order, reply_parts, turn_queue
 from bot.store.answer_cache import similar
 from bot.store.leases import LEASE
-from bot.store.notifications import CHANNEL, payload
 from bot.store.pipelined_transactions import Statement, send
 from bot.store.threads import TITLE_CHARS, title
 from bot.store.turns import ANYBODY
@@ -28,17 +27,17 @@ _BEGIN_ANEW = """
 UPDATE turns SET question = %(question)s, audience = %(readers)s, tenant_wide = %(tenant_wide)s, state = 'queued',
     fence = fence + 1, holder = CAST(%(holder)s AS integer), lease_until = NULL, stopping = false, takeovers = 0,
     started_at = NULL, queued_at = now(), finished_at = NULL,
-    answer = '', citations = '[]', cached = false, refused = NULL, trace = '{}'
+    answer = '', citations = '[]', cached = false, refused = NULL, trace = '{}', deliver_at = NULL
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND question <> %(question)s AND question <> ''
 RETURNING thread_uid
 """
 
 _FORGET = f"""
 UPDATE turns SET question = '', state = 'cancelled', fence = fence + 1,
-    holder = CASE WHEN state IN ('queued', 'running') OR withdrawn_at IS NOT NULL
+    holder = CASE WHEN state IN ('queued', 'running') OR withdrawn_at IS NOT NULL OR deliver_at IS NOT NULL
         THEN coalesce(nullif(holder, {ANYBODY}), CAST(%(holder)s AS integer)) ELSE CAST(%(holder)s AS integer) END,
     withdrawn_at = now(), lease_until = NULL, finished_at = coalesce(finished_at, now()),
-    answer = '', citations = '[]', cached = false, refused = %(refused)s, trace = '{{}}'
+    answer = '', citations = '[]', cached = false, refused = %(refused)s, trace = '{{}}', deliver_at = NULL
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
 RETURNING thread_uid
 """  # noqa: S608
@@ -68,7 +67,7 @@ def following_an_edit(
         Statement(_DELETE_ANSWER, given),
         *_erasures(given),
         Statement(_TITLE_OF_FIRST, said),
-        _moved(turn_id),
+        turn_queue.telling(Notice("moved", turn_id)),
     ]
 
 
@@ -90,7 +89,7 @@ def following_a_deletion(*, tenant_id: str, turn_id: str, thread_uid: uuid.UUID)
         Statement("DELETE FROM messages WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s", given),
         Statement("DELETE FROM attachments WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s", given),
         Statement(_TITLE_OF_REST, {**given, "length": TITLE_CHARS}),
-        _moved(turn_id),
+        turn_queue.telling(Notice("moved", turn_id)),
     ]
 
 
@@ -167,13 +166,6 @@ UPDATE threads SET title = coalesce((
 ), '')
 WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s
 """
-
-
-def _moved(turn_id: str) -> Statement:
-    """Notify the process that runs the turn, once the transaction is committed, that the turn is lost."""
-    return Statement(
-        "SELECT pg_notify(%(channel)s, %(payload)s)", {"channel": CHANNEL, "payload": payload(Notice("moved", turn_id))}
-    )
 
 
 _TAKEN_AWAY = f"""

@@ -117,6 +117,7 @@ _HAS_WORK = text(
           AND (state = 'queued' AND coalesce(holder, {ANYBODY}) IN ({ANYBODY}, :holder)
                    AND queued_at < now() - interval '{UNCLAIMED}'
                OR state = 'running' AND (lease_until < now() OR holder = :holder)
+               OR deliver_at <= now() AND (lease_until IS NULL OR lease_until < now())
                OR withdrawn_at > now() - interval '{TRIED_FOR}'
                    AND (coalesce(holder, {ANYBODY}) IN ({ANYBODY}, :holder)
                         OR withdrawn_at < now() - CAST(:lease AS interval)))
@@ -262,6 +263,11 @@ async def record_waiting(
 async def tell(session: AsyncSession, notice: Notice) -> None:
     """Send a notice to every process once the transaction is committed."""
     await session.execute(select(func.pg_notify(CHANNEL, payload(notice))))
+
+
+def telling(notice: Notice) -> Statement:
+    """Send a notice to every process once the transaction is committed."""
+    return Statement("SELECT pg_notify(%(channel)s, %(notice)s)", {"channel": CHANNEL, "notice": payload(notice)})
 
 
 _TELL_NEXT = """

@@ -89,3 +89,13 @@ class Part:
     waiting: bool = False
     settled: int | None = field(default=None, compare=False)
     links: frozenset[str] = field(default=frozenset(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalReply:
+    """What a reply shows in the end: the text of all its messages, and what is below the last one."""
+
+    text: str
+    sources: tuple[Citation, ...] = ()
+    notes: tuple[str, ...] = ()
+    actions: tuple[Action, ...] = ()

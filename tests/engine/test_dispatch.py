@@ -23,10 +23,10 @@ ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
 
 @dataclass
 class Thread(FakeStores):
-    """A thread with turns of another process. Those in ``ended`` end just before they can be stopped."""
+    """A thread with turns of another process. Those in ``over`` end just before they can be stopped."""
 
     turns: tuple[Turn, ...] = ()
-    ended: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
 
     async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
         return self.turns
@@ -35,7 +35,7 @@ class Thread(FakeStores):
         return next(one for one in self.turns if one.id == turn_id)
 
     async def ask_to_stop(self, turn: Turn) -> bool:
-        return turn.id not in self.ended
+        return turn.id not in self.over
 
 
 def dispatcher(store: FakeStores) -> Dispatcher:
@@ -44,13 +44,13 @@ def dispatcher(store: FakeStores) -> Dispatcher:
 
 @pytest.mark.parametrize("others", [(turn(id="b"),), (turn(id="b", author=BOB),)])
 async def test_stopping_a_thread_stops_the_rest_if_one_cannot_be_stopped(others: tuple[Turn, ...]) -> None:
-    store = Thread(turns=(turn(id="a"), *others, turn(id="c")), ended=("b",))
+    store = Thread(turns=(turn(id="a"), *others, turn(id="c")), over=("b",))
     assert await dispatcher(store).stop_thread(THREAD, ANN) == 2
 
 
 async def test_stopping_a_thread_says_why_if_nothing_was_stopped() -> None:
     with pytest.raises(UsageError, match=said.TOO_LATE_TO_STOP):
-        await dispatcher(Thread(turns=(turn(id="a"), turn(id="b")), ended=("a", "b"))).stop_thread(THREAD, ANN)
+        await dispatcher(Thread(turns=(turn(id="a"), turn(id="b")), over=("a", "b"))).stop_thread(THREAD, ANN)
     with pytest.raises(NotAllowed, match=said.NOT_YOURS_TO_STOP):
         await dispatcher(Thread(turns=(turn(id="a"),))).stop_thread(THREAD, BOB)
 

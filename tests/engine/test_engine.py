@@ -15,7 +15,7 @@ from bot.engine import user_messages as said
 from bot.engine.answer import prompt
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Ended, Event, Prompt, Restarted
-from bot.errors import ContextTooLong, LeaseLost, LLMError
+from bot.errors import LeaseLost, LLMError
 from bot.types.conversation import History, PastMessage
 from bot.types.display import Part
 from bot.types.settings import ChannelSettings
@@ -180,14 +180,6 @@ async def test_an_empty_answer_is_asked_for_once_more() -> None:
     assert twice.refused == said.NO_ANSWER
 
 
-async def test_a_prompt_that_is_too_long_is_halved_once() -> None:
-    llm = Writer([failing(ContextTooLong("too long")), script(ANSWER)])
-    outcome = await engine(FakeStores(), llm).handle(turn(), Screen())
-    assert outcome.answer == ANSWER
-    again = Writer([failing(ContextTooLong("Too long.")), failing(ContextTooLong("Too long."))])
-    assert (await engine(FakeStores(), again).handle(turn(), Screen())).state == "failed"
-
-
 @pytest.mark.parametrize(("reason", "note"), [("cut", said.CUT), ("refused", said.DECLINED)])
 async def test_an_answer_that_was_cut_or_declined_says_so(reason: str, note: str) -> None:
     async def play(_: Prompt) -> AsyncIterator[str | Event]:
@@ -216,6 +208,17 @@ async def test_weak_evidence_is_not_shown_to_the_model() -> None:
     assert "(nothing was found)" in llm.prompts[0].messages[-1].text
     assert outcome.trace["confidence"] == 0.02
     assert any("Who won the football cup?" in note for note in outcome.trace["notes"])
+
+
+async def test_a_follow_up_that_finds_nothing_is_shown_as_it_was_asked() -> None:
+    past = (PastMessage(1, "user", "Ann", "How much may I spend on a hotel in Oslo?", 10, NOON),)
+    asked = "What is the capital of Mongolia?"
+    screen, library = Screen(), Library((RULE,), confidence=0.02)
+    store = FakeStores(past=History("", 0, past))
+    outcome = await engine(store, Writer([script("The documents do not say.")]), library).handle(turn(asked), screen)
+    (note,) = screen.last.notes
+    assert f"for “{asked}” and" in note
+    assert outcome.trace["query"] == asked
 
 
 async def test_of_evidence_that_is_weak_the_model_is_told_so() -> None:

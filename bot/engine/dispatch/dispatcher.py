@@ -254,6 +254,8 @@ class Dispatcher:
     async def stop(self, turn_id: str, by: Author, *, tenant_id: str = "") -> None:
         """Stop a turn of this process or, with ``tenant_id``, of any process.
 
+        A complete answer that waits for its platform is shown at once instead.
+
         Raises NotAllowed unless ``by`` is the asker or an admin; UsageError if it has ended.
         """
         turn = self._runner.running(turn_id)
@@ -263,7 +265,9 @@ class Dispatcher:
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
         if not await may_act(self._stores.settings, turn, by):
             raise NotAllowed(user_messages.NOT_YOURS_TO_STOP)
-        if not self._runner.stop(turn_id) and not await self._stores.queue.ask_to_stop(turn):
+        if self._runner.stop(turn_id) or await self._stores.queue.ask_to_stop(turn):
+            return
+        if not await self._stores.late_replies.hurry(turn):
             raise UsageError(user_messages.TOO_LATE_TO_STOP)
 
     async def stop_thread(self, thread: ThreadKey, by: Author) -> int:

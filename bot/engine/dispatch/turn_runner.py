@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.engine.answer.poison import is_suspect
 from bot.engine.dispatch.concurrency import TurnSlots
+from bot.engine.dispatch.late_replies import LateReplyRunner
 from bot.engine.dispatch.queue_poller import QueuePoller
 from bot.engine.dispatch.running_turn import RunningTurn, SurfaceFor
 from bot.engine.display.retraction import Retracting
@@ -39,6 +40,7 @@ class TurnRunner:
         self._slots = TurnSlots(max_turns, changed=self._slot_free)
         self._poller = QueuePoller(self.poll, self._has_work)
         self._retracting = Retracting(stores, self._in_background)
+        self._late = LateReplyRunner(engine, stores, self._in_background, self._poll_soon)
 
     # --- starting
 
@@ -52,9 +54,10 @@ class TurnRunner:
         earlier = self._running.get(turn.id)
         if earlier is not None and not earlier.lost:
             return earlier.task
+        after = earlier.task if earlier else self._late.lose(turn.id)
         self._accepted.discard(turn.id)
         pace = self._engine.pace(turn, surface)
-        running = RunningTurn(turn, surface, after=earlier.task if earlier else None, pace=pace)
+        running = RunningTurn(turn, surface, after=after, pace=pace)
         running.task = asyncio.create_task(self._run(running), name=f"turn {turn.id}")
         self._running[turn.id] = running
         running.task.add_done_callback(lambda done: self._ended(running, done))
@@ -83,11 +86,12 @@ class TurnRunner:
             self._full = len(found) >= free
             for turn in found:
                 started += await self._start_claimed(turn, surface_for)
-        await self._retracting.poll(platform, surface_for, self._running.keys())
+        await self._retracting.poll(platform, surface_for, [*self._running, *self._late.under_way])
+        await self._late.poll(platform, surface_for)
         return started
 
     async def _has_work(self, platform: Platform) -> bool:
-        known = [*self._running, *self._accepted, *self._retracting.under_way]
+        known = [*self._running, *self._accepted, *self._retracting.under_way, *self._late.under_way]
         return await self._stores.queue.has_work(platform, known=known)
 
     async def _start_claimed(self, turn: Turn, surface_for: SurfaceFor) -> bool:
@@ -119,6 +123,8 @@ class TurnRunner:
                 self._halt(running)
             case "moved" if running is not None:
                 running.doubt.set()
+            case "moved":
+                self._late.lose(notice.turn_id)
             case "dead":
                 self._poller.soon()
             case "connected":
@@ -173,10 +179,15 @@ class TurnRunner:
         elif task.result().state == "done" and not self._closing:
             self._in_background(self._engine.reflect(turn), f"reflect on turn {turn.id}")
 
-    def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> None:
+    def _poll_soon(self, platform: str) -> None:
+        if not self._closing:
+            self._poller.soon(platform)
+
+    def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background_ended)
+        return task
 
     def _background_ended(self, task: asyncio.Task[object]) -> None:
         """Log a failure of a background task, whose result nothing awaits."""
@@ -210,11 +221,11 @@ class TurnRunner:
         if running.begun:
             running.task.cancel()
 
-    def lose(self, turn_id: str) -> asyncio.Task[Outcome] | None:
+    def lose(self, turn_id: str) -> asyncio.Task[Any] | None:
         """Stop running a turn whose question was edited or deleted. Return the task that is ending, if there is one."""
         running = self._running.get(turn_id)
         if running is None:
-            return None
+            return self._late.lose(turn_id)
         running.lost = True
         running.doubt.set()
         if running.idle:
@@ -237,6 +248,7 @@ class TurnRunner:
         """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are queued again."""
         self._closing = True
         await self._poller.close()
+        self._late.close()
         waiting = [one for one in self._running.values() if one.idle]
         for one in waiting:
             one.task.cancel()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
@@ -14,7 +14,7 @@ CREATE FUNCTION queued_turns()
 RETURNS TABLE (
     tenant_id text, turn_id uuid, thread_uid uuid, user_id text, platform text, seq bigint, state text, fence integer,
     holder integer, takeovers integer, created_at timestamptz, started_at timestamptz, lease_until timestamptz,
-    withdrawn_at timestamptz{type}
+    withdrawn_at timestamptz, deliver_at timestamptz{type}
 )
 LANGUAGE plpgsql STABLE
 AS $$
@@ -26,9 +26,9 @@ BEGIN
         SELECT
             tenant_id, turn_id, thread_uid, user_id, platform, seq, state, fence,
             holder, takeovers, created_at, started_at, lease_until,
-            withdrawn_at{column}
+            withdrawn_at, deliver_at{column}
         FROM turns
-        WHERE state IN ('queued', 'running') OR withdrawn_at IS NOT NULL;
+        WHERE state IN ('queued', 'running') OR withdrawn_at IS NOT NULL OR deliver_at IS NOT NULL;
     PERFORM set_config('parley.tenant_id', bound_to, true);
 END
 $$

@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.util import await_only
 
 from bot.engine.memory import StatedFact
@@ -106,8 +107,7 @@ async def _edit(scene: Scene) -> None:
 
 
 async def _forget(turn: str, scene: Scene) -> None:
-    with suppress(ValueError):  # An erasure or the retention was faster: the turn is gone.
-        await scene.stores.retractions.forget(getattr(scene, turn))
+    await scene.stores.retractions.forget(getattr(scene, turn))
 
 
 async def _erase(user: str, scene: Scene) -> None:
@@ -130,7 +130,7 @@ async def _learn(scene: Scene) -> None:
 
 
 async def _rate(scene: Scene) -> None:
-    with suppress(Exception):
+    with suppress(IntegrityError):  # An erasure or the retention was faster: the turn is gone.
         await scene.stores.conversation.rate(scene.first, scene.second.author, 1, "")
 
 

@@ -107,8 +107,8 @@ class PostgresInbox:
                 question=question,
                 tokens=tokens,
             )
-            *_, (held,) = await work.last(*following, release, reserve)
-            return int(held.many)
+            rows = await work.last(*following, release, reserve)
+            return int(rows[-1][0].many)
 
         reserved = await self._transactions.work(tenant_id, once, seconds=0)
         if reserved is None:

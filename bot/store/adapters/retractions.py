@@ -29,11 +29,12 @@ class PostgresRetractions:
 
         async def once(work: Work, _: bool) -> None:
             forgetting = question_changes.forgetting(tenant_id=tenant_id, turn_id=turn.id, holder=self._holder())
-            ((row,),) = await work.ask(forgetting)
-            following = question_changes.following_a_deletion(
-                tenant_id=tenant_id, turn_id=turn.id, thread_uid=row.thread_uid
-            )
-            await work.last(*following, budget_reservations.release(tenant_id, turn.id))
+            (forgotten,) = await work.ask(forgetting)
+            for row in forgotten:  # None if an erasure or the retention was faster.
+                following = question_changes.following_a_deletion(
+                    tenant_id=tenant_id, turn_id=turn.id, thread_uid=row.thread_uid
+                )
+                await work.last(*following, budget_reservations.release(tenant_id, turn.id))
 
         await self._transactions.work(tenant_id, once, seconds=0)
 

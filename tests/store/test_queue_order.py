@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from bot.errors import StoreAway
+from bot.store import turns
 from bot.store.answer_cache import similar
-from bot.store.pipelined_transactions import Rows, Statement, Work
+from bot.store.pipelined_transactions import Rows, Statement, Work, send
 from bot.store.session import Database
 from bot.types.audience import MEMBERS
 from bot.types.turns import Turn
@@ -129,3 +130,30 @@ async def test_a_connection_survives_a_migration_that_adds_columns(database: Dat
             await connection.execute(text(f"ALTER TABLE {table} ADD COLUMN later integer"))
     turn = await asked(stores, "after")
     assert replace(turn, parts=()) == await stores.inbox.turn(turn.thread.tenant_id, turn.id)
+
+
+async def test_looking_up_a_message_and_a_person_reads_an_index(database: Database) -> None:
+    await asked(store_of(database, 11), "first")
+    async with superuser_connection(database) as connection:
+        for table in ("inbox", "turns"):
+            columns = await connection.scalars(
+                text(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 "
+                    "AND NOT attisdropped AND attidentity = '' AND attname <> ALL (ARRAY['turn_id', 'message_id'])"
+                ),
+                {"table": table},
+            )
+            others = ", ".join(columns)
+            await connection.execute(
+                text(
+                    f"INSERT INTO {table} (turn_id, message_id, {others}) SELECT gen_random_uuid(), n::text, {others} "
+                    f"FROM {table}, generate_series(1, 5000) n"
+                )
+            )
+            await connection.execute(text(f"ANALYZE {table}"))
+    named = {"tenant": "slack:T1", "channel": "C1", "message": "1", "first": "1:", "end": "1;"}
+    async with database.tenant("slack:T1") as session:
+        (plan,) = await send(session, Statement(f"EXPLAIN {turns._OF_MESSAGE}", named))
+        assert "inbox_of_prefix" in str(plan)
+        last = "SELECT user_role FROM turns WHERE tenant_id = 'slack:T1' AND user_id = 'U9' ORDER BY seq DESC LIMIT 1"
+        assert "turns_of_user" in str((await session.execute(text(f"EXPLAIN {last}"))).all())

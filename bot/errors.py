@@ -50,7 +50,7 @@ class StoreAway(ConfigError):
 def for_operator(error: BaseException) -> str:
     """Return the message for the log, which may say more than the message for users. It is never empty."""
     detail = error.detail if isinstance(error, StoreAway) else ""
-    return detail or redact(str(error)) or type(error).__name__
+    return detail or redact(str(error)).strip() or type(error).__name__
 
 
 def unforeseen(error: BaseException | None) -> BaseException | None:

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from bot.engine.ports.llm import Meter, Prompt, RecordingMeter
 from bot.llm import images
@@ -101,7 +102,7 @@ class MeteredCall:
             return
         self._settled = True
         usage, estimated = self._final_usage()
-        cost = self.accounting.price(self.model, usage)
+        cost = self._cost(usage)
         ended = self.accounting.clock()
         self.meter(
             Call(
@@ -120,6 +121,11 @@ class MeteredCall:
                 id=self.id,
             )
         )
+
+    def _cost(self, usage: Usage) -> Cost:
+        """Return the call's cost. Without tokens it is zero, even if the model's price is unknown."""
+        cost = self.accounting.price(self.model, usage)
+        return Cost(Decimal(0), cost.version) if cost.usd is None and not usage.total_tokens else cost
 
     def _final_usage(self) -> tuple[Usage, bool]:
         """Return the usage to report, and whether it is an estimate."""

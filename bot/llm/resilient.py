@@ -28,8 +28,8 @@ _NOT_OUTAGES = frozenset(
     ("empty", "thought", "request", "images", "too_large", "auth", "model", "address", "quota", "setting", "web_page")
 )
 """Kinds of errors that waiting does not cure: the prompt's own, and those that only the operator can correct."""
-_DEPEND_ON_PROMPT = ("empty", "thought", "images")
-"""Kinds of errors that need no word to the operator."""
+_NOT_FOR_OPERATORS = ("empty", "images")
+"""Kinds of errors that depend on the question."""
 
 
 class ResilientLLM:
@@ -118,7 +118,7 @@ class ResilientLLM:
 
     def _record_failure(self, provider: Provider, error: LLMError, request: Request) -> None:
         request.failures.append((provider.name, error))
-        if error.kind in _DEPEND_ON_PROMPT:
+        if error.kind in _NOT_FOR_OPERATORS:
             return
         tier = request.prompt.tier
         if error.kind not in _NOT_OUTAGES:

@@ -13,6 +13,12 @@ NOTHING_FOUND = (
     "I found nothing about this in the documents. "
     "No model is configured, so I can only quote them: add a document about it, or rephrase your question."
 )
+OUTAGE_INTRO = "No model can answer at the moment, so I only quote the documents. Ask again later for a full answer."
+IMAGE_IN_OUTAGE = "No model can answer at the moment, so I cannot see the image. I only use the text."
+NOTHING_FOUND_IN_OUTAGE = (
+    "No model can answer at the moment, and I found nothing to quote about this in the documents. Ask again later."
+)
+QUOTED_INSTEAD = "no model could answer; the passages are quoted instead"
 FACT_SAVED = "I will remember this in this thread. `/memory` shows and deletes it."
 SAID_IN_THREAD = "Said in this thread:"
 NO_SEARCH_NEEDED = "Glad to help. Ask me a question, and I will search the documents."
@@ -52,7 +58,7 @@ def too_long(model: str) -> str:
 
 
 def cannot_see_images(model: str) -> str:
-    return f"{model} cannot see images. Ask without the image, or set PARLEY_STRONG_MODEL to a model that can."
+    return f"{model} cannot see images. Ask without the image, or ask an admin for a model that can."
 
 
 def no_credit(label: str) -> str:

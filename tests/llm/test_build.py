@@ -12,7 +12,6 @@ from bot.config import Settings
 from bot.errors import ConfigError
 from bot.llm.build import build, plan
 from bot.llm.extractive import ExtractiveLLM
-from bot.llm.resilient import ResilientLLM
 from tests.doubles.models import ModelDouble, Reply
 from tests.llm.requests import ANSWER, ask, prompt
 
@@ -48,7 +47,7 @@ def test_no_key_quotes() -> None:
 )
 def test_the_first_model_of_each_tier(given: dict[str, object], cheap: str, strong: str) -> None:
     llm = build(settings(**given))
-    assert isinstance(llm, ResilientLLM)
+    assert not isinstance(llm, ExtractiveLLM)
     assert (llm.model("cheap"), llm.model("strong")) == (cheap, strong)
 
 

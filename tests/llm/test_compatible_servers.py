@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 
@@ -15,7 +16,7 @@ from bot.llm.resilient import ResilientLLM
 from bot.llm.structured import complete
 from tests.doubles.models import ModelDouble, Reply, tokens
 from tests.doubles.models_replies import Fault
-from tests.llm.requests import ANSWER, Adapter, anthropic, ask, openai, prompt
+from tests.llm.requests import ANSWER, Adapter, accounting, anthropic, ask, openai, prompt
 from tests.llm.test_structured import Verdict
 
 
@@ -186,6 +187,19 @@ async def test_an_error_response_keeps_its_own_words(
     asked = await ask(server)
     assert asked.error is not None
     assert words in str(asked.error)
+
+
+async def test_a_failed_call_without_tokens_costs_nothing_even_where_the_price_is_unknown(double: ModelDouble) -> None:
+    double.models.add("my-model")
+    llm = OpenAILLM(
+        double.openai_key, {"cheap": "my-model", "strong": "my-model"}, accounting("openai"), base_url=double.openai_url
+    )
+    double.script = lambda _: Reply(fault="status", status=500)
+    failed = await ask(llm)
+    double.script = lambda _: Reply(ANSWER)
+    answered = await ask(llm)
+    await llm.aclose()
+    assert [call.cost_usd for call in (*failed.calls, *answered.calls)] == [Decimal(0), None]
 
 
 # --- contexts

@@ -62,6 +62,7 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
             break
         was_empty = True
         journal.events.append("the model returned nothing")
+    journal.outage = ended.outage
     if ended.reason == "cut":
         journal.notes.append(user_messages.CUT)
     if ended.reason == "refused":

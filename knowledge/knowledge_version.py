@@ -37,7 +37,7 @@ async def lock_unless_erased(session: AsyncSession, tenant_id: str, read_at: int
         text("SELECT erased_version FROM knowledge_state WHERE tenant_id = :tenant FOR UPDATE"), {"tenant": tenant_id}
     )
     if (erased or 0) > read_at:
-        raise ErasedError("A person's data was erased while this was read; read it again.")
+        raise ErasedError("A person's data was erased while this was read. Read it again.")
 
 
 # The row lock of the upsert lasts until the end of the transaction, so writers of one tenant run one after the other.

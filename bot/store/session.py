@@ -8,9 +8,9 @@ owner.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg.pq import TransactionStatus
 from sqlalchemy import event
@@ -22,8 +22,10 @@ from sqlalchemy.pool import NullPool
 from bot.store import connections
 from bot.store.connections import ROUND_TRIP_SECONDS, BoundedConnection, driver_url
 from bot.store.pipelined_transactions import APP_ROLE, Rows, Statement, Work, binding
-from bot.store.retry import away_reported
+from bot.store.retry import away_reported, patiently
 from knowledge import secret_redaction
+
+Result = TypeVar("Result")
 
 CONNECTIONS, MORE_CONNECTIONS = 10, 6
 """Connections that the pool keeps, and further ones that it opens under load and closes afterwards."""
@@ -130,9 +132,25 @@ class Database:
                         await pooled.invalidate()
 
     async def flush(self, tenant_id: str, *statements: Statement) -> list[Rows]:
-        """Run a whole transaction in one round trip. Return the rows of each statement. Raises StoreAway."""
-        async with self.work(tenant_id) as work:
-            return await work.last(*statements)
+        """Run a whole transaction in one round trip. Return the rows of each statement. Raises StoreAway.
+
+        It is run again after a conflict with another transaction.
+        """
+
+        async def once(_: bool) -> list[Rows]:
+            async with self.work(tenant_id) as work:
+                return await work.last(*statements)
+
+        return await patiently(once, 0)
+
+    async def run(self, tenant_id: str, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        """Run ``work`` in one transaction of one tenant, and again after a conflict with another. Raises StoreAway."""
+
+        async def once(_: bool) -> Result:
+            async with self.tenant(tenant_id) as session:
+                return await work(session)
+
+        return await patiently(once, 0)
 
     async def _begin(self, session: AsyncSession, tenant_id: str, seconds: float) -> BoundedConnection:
         """Begin the transaction and bind it in one round trip; the driver's connection is in autocommit mode."""

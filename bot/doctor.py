@@ -194,7 +194,7 @@ async def _embedder(settings: Settings) -> list[Check]:
 async def _reembedding(settings: Settings) -> list[Check]:
     """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
     from bot.app import build_models, open_database
-    from bot.jobs.maintenance import every_tenant
+    from bot.store.tenants import every_tenant
 
     checks: list[Check] = []
     async with AsyncExitStack() as stack:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from knowledge.secret_redaction import redact
 
@@ -16,6 +16,8 @@ TENANT_AUDIENCE = "tenant"
 """The audience of a document that every user of the tenant may read."""
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "message"]
+SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
+SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
 DocumentState = Literal["ready", "failed"]
 ChunkingMethod = Literal["fixed", "sentence-window", "semantic", "packed"]
 

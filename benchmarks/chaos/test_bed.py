@@ -31,6 +31,7 @@ from benchmarks.chaos.worker import Spec
 from bot.jobs import maintenance
 from bot.platforms.slack.manifest import manifest
 from bot.store.session import Database
+from bot.store.tenants import every_tenant
 from tests.databases import superuser_connection
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
@@ -145,7 +146,7 @@ class Environment:
                 for table in ("reservations", "ledger"):
                     aged = f"UPDATE {table} SET created_at = created_at - interval '1 hour'"
                     await connection.execute(text(aged))
-            for tenant_id in await maintenance.every_tenant(database):
+            for tenant_id in await every_tenant(database):
                 await maintenance.release_orphaned_reservations(database, tenant_id)
         finally:
             await database.aclose()

@@ -9,7 +9,23 @@ import sys
 
 import click
 
-from bot.cli import ask, budget, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve, why
+from bot.cli import (
+    ask,
+    budget,
+    costs,
+    database,
+    docs,
+    doctor,
+    evaluate,
+    ingest,
+    manifest,
+    privacy,
+    search,
+    serve,
+    user_messages,
+    why,
+)
+from bot.cli.arguments import undecodable
 from bot.cli.command_runtime import explain
 from bot.errors import UsageError
 
@@ -35,8 +51,11 @@ def main(args: list[str] | None = None) -> None:
 
 def run(args: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    given = sys.argv[1:] if args is None else args
+    if wrong := undecodable(given):
+        return _fail(user_messages.not_utf8(wrong).rstrip("."), 2)
     try:
-        status = cli.main(args=args, prog_name="parley", standalone_mode=False)
+        status = cli.main(args=given, prog_name="parley", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as no_command:
         click.echo(no_command.format_message())

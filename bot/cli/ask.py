@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
+from bot.cli.arguments import Identifier
 from bot.cli.command_runtime import json_option, print_json, with_app
 from bot.errors import ParleyError, UsageError
 from bot.types.audience import MEMBERS
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 USER = "you"
 thread_option = click.option(
-    "--thread", metavar="NAME", help="Continue the thread with this name, or start it.  [default: a new thread]"
+    "--thread",
+    type=Identifier(),
+    metavar="NAME",
+    help="Continue the thread with this name, or start it.  [default: a new thread]",
 )
 user_option = click.option(
     "--user",
+    type=Identifier(),
     default=USER,
     show_default=True,
     metavar="ID",

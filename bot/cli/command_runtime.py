@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bot.cli import user_messages
+from bot.cli.arguments import TenantId
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
+from bot.types.conversation import LOCAL_TENANT
 from knowledge.secret_redaction import RedactingFilter, redact
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bot.app import App
     from bot.store.session import Database
 
@@ -37,7 +41,8 @@ A collection stops the process, and it takes longer if more modules are loaded.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 tenant_option = click.option(
     "--tenant",
-    default="local",
+    type=TenantId(),
+    default=LOCAL_TENANT,
     show_default=True,
     metavar="TENANT",
     help="Whose data to use: local, slack:TEAM or discord:GUILD.",
@@ -93,6 +98,39 @@ def with_database(work: Callable[[Database], Awaitable[Result]]) -> Result:
             return await work(database)
 
     return run(open_and_run())
+
+
+def with_tenant(tenant: str, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+    """Open the database and run ``work`` in one transaction of a tenant. Raises ParleyError for an unknown tenant."""
+
+    async def in_transaction(database: Database) -> Result:
+        await require_tenant(database, tenant)
+        async with database.tenant(tenant) as session:
+            return await work(session)
+
+    return with_database(in_transaction)
+
+
+async def ensure_tenant(database: Database, tenant: str) -> None:
+    """Record a workspace's tenant, so that other commands know it before the bot joins the workspace."""
+    from bot.store import tenants
+
+    platform = tenant.partition(":")[0]
+    if platform in ("slack", "discord"):
+        async with database.tenant(tenant) as session:
+            await tenants.ensure(session, tenant_id=tenant, platform=platform)
+
+
+async def require_tenant(database: Database, tenant: str) -> None:
+    """Raise ParleyError if nothing is stored for the tenant, so that a misspelled one does not look empty."""
+    from bot.store import tenants
+
+    if tenant == LOCAL_TENANT:
+        return
+    async with database.tenant(tenant) as session:
+        known = await tenants.has_data(session, tenant_id=tenant)
+    if not known:
+        raise ParleyError(user_messages.unknown_tenant(tenant, await tenants.every_tenant(database)))
 
 
 @contextmanager

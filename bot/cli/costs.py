@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option
+from bot.cli.command_runtime import json_option, print_json, require_tenant, run, settings, tenant_option
 
 if TYPE_CHECKING:
     from bot.reports.costs import CostReport, Dimension
@@ -70,13 +70,15 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
         start = start_of(period, datetime.now(UTC))
         prices = Prices.load(loaded.prices_file)
         strong_model = build(loaded, prices=prices).model("strong")
-        async with opened_database(loaded) as database, database.tenant(tenant) as session:
-            return {
-                by: await report(
-                    session, tenant_id=tenant, start=start, by=by, prices=prices, strong_model=strong_model
-                )
-                for by in dimensions
-            }
+        async with opened_database(loaded) as database:
+            await require_tenant(database, tenant)
+            async with database.tenant(tenant) as session:
+                return {
+                    by: await report(
+                        session, tenant_id=tenant, start=start, by=by, prices=prices, strong_model=strong_model
+                    )
+                    for by in dimensions
+                }
 
     return run(load())
 

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_app, with_database
+from bot.cli.arguments import Identifier
+from bot.cli.command_runtime import (
+    json_option,
+    print_json,
+    require_tenant,
+    tenant_option,
+    with_app,
+    with_database,
+    with_tenant,
+)
 from knowledge.types import DocumentRow, IngestReport
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bot.app import App
     from bot.store.session import Database
     from knowledge.document_catalog import DocumentText
@@ -40,19 +51,18 @@ def list_command(tenant: str, as_json: bool) -> None:
 
 
 @docs.command()
-@click.argument("document_id", metavar="ID")
+@click.argument("document_id", type=Identifier(), metavar="ID")
 @tenant_option
 @json_option
 def show(document_id: str, tenant: str, as_json: bool) -> None:
     """Show one document with its text."""
 
-    async def load(database: Database) -> DocumentText:
+    async def load(session: AsyncSession) -> DocumentText:
         from knowledge import document_catalog
 
-        async with database.tenant(tenant) as session:
-            return await document_catalog.show(session, tenant, document_id)
+        return await document_catalog.show(session, tenant, document_id)
 
-    document = with_database(load)
+    document = with_tenant(tenant, load)
     if as_json:
         print_json({**asdict(document.row), "text": document.text})
         return
@@ -62,19 +72,18 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
 
 
 @docs.command()
-@click.argument("document_id", metavar="ID")
+@click.argument("document_id", type=Identifier(), metavar="ID")
 @tenant_option
 @json_option
 def delete(document_id: str, tenant: str, as_json: bool) -> None:
     """Delete one document."""
 
-    async def delete_document(database: Database) -> None:
+    async def delete_document(session: AsyncSession) -> None:
         from knowledge import document_catalog
 
-        async with database.tenant(tenant) as session:
-            await document_catalog.delete(session, tenant, document_id)
+        await document_catalog.delete(session, tenant, document_id)
 
-    with_database(delete_document)
+    with_tenant(tenant, delete_document)
     if as_json:
         print_json({"deleted": [document_id]})
     else:
@@ -82,7 +91,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
 
 
 @docs.command()
-@click.argument("document_id", required=False, metavar="[ID]")
+@click.argument("document_id", type=Identifier(), required=False, metavar="[ID]")
 @click.option(
     "--every",
     metavar="INTERVAL",
@@ -114,6 +123,7 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
     from bot.commands.docs import skipped_uploads
     from knowledge import document_catalog
 
+    await require_tenant(app.database, tenant)
     async with app.database.tenant(tenant) as session:
         rows = await document_catalog.sources(session, tenant, document_id=document_id)
     sources = OpenedSources()
@@ -129,19 +139,19 @@ async def _set_interval(database: Database, document_id: str, every: str, tenant
     from bot.commands.docs import set_interval
     from knowledge import document_catalog
 
+    await require_tenant(database, tenant)
     async with database.tenant(tenant) as session:
         (row,) = await document_catalog.sources(session, tenant, document_id=document_id)
     return await set_interval(database, tenant, row, every)
 
 
 def _list(tenant: str, as_json: bool) -> None:
-    async def load(database: Database) -> list[DocumentRow]:
+    async def load(session: AsyncSession) -> list[DocumentRow]:
         from knowledge import document_catalog
 
-        async with database.tenant(tenant) as session:
-            return await document_catalog.list_documents(session, tenant)
+        return await document_catalog.list_documents(session, tenant)
 
-    rows = with_database(load)
+    rows = with_tenant(tenant, load)
     if as_json:
         print_json([asdict(row) for row in rows])
         return

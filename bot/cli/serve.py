@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
+from bot.cli.arguments import Host
 from bot.cli.command_runtime import run, settings
 from bot.config import Settings
 from bot.errors import ConfigError
@@ -23,6 +24,7 @@ Part = Callable[["App"], Coroutine[Any, Any, None]]
 
 host_option = click.option(
     "--host",
+    type=Host(),
     metavar="ADDRESS",
     help="Address that the playground listens on.  [default: PARLEY_WEB_HOST, or 127.0.0.1]",
 )

@@ -57,8 +57,6 @@ def deleted(document_id: str) -> str:
 
 # --- costs and budgets
 
-NO_BUDGET_OF_ROLE = "A role has no budget of its own. Name a user, channel:ID, tenant, or * for every limit."
-
 
 def not_writable(path: object, reason: str | None) -> str:
     return f"{path} cannot be written ({reason}). Choose another file."
@@ -120,6 +118,30 @@ def checks(findings: Iterable[Mapping[str, object]]) -> str:
 
 def schema_revision(revision: str | None) -> str:
     return f"The schema is at revision {revision}."
+
+
+# --- arguments
+
+EMPTY_ID = "the value is empty."
+NO_QUERY = "The query is empty. Say what to search for."
+NO_MATCH = "No document matches these options, or none contains this. 'parley docs' lists the documents."
+PERIOD_IS_EMPTY = "--until is not after --since, so no date is between them."
+
+
+def not_utf8(argument: str) -> str:
+    return f"the argument {argument} is not UTF-8. Rename the file, or set your terminal to UTF-8."
+
+
+def malformed_tenant(tenant: str) -> str:
+    return f"{tenant!r} is not a tenant. Write local, slack:TEAM or discord:GUILD."
+
+
+def malformed_language(code: str) -> str:
+    return f"{code!r} is not the code of a language. Write a code such as de or en-us."
+
+
+def unknown_tenant(tenant: str, known: Sequence[str]) -> str:
+    return f"The tenant {tenant} has no data here. The tenants are: {', '.join(known)}."
 
 
 # --- errors

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_database
+from bot.cli.arguments import Identifier
+from bot.cli.command_runtime import json_option, print_json, tenant_option, with_tenant
 from bot.errors import ParleyError
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bot.reports.trace import Trace
-    from bot.store.session import Database
 
 
 @click.command()
-@click.argument("turn_id")
+@click.argument("turn_id", type=Identifier())
 @tenant_option
 @json_option
 def why(turn_id: str, tenant: str, as_json: bool) -> None:
@@ -25,13 +27,12 @@ def why(turn_id: str, tenant: str, as_json: bool) -> None:
     'parley ask --json' prints the TURN_ID of an answer.
     """
 
-    async def load(database: Database) -> Trace | None:
+    async def load(session: AsyncSession) -> Trace | None:
         from bot.reports.trace import trace_of
 
-        async with database.tenant(tenant) as session:
-            return await trace_of(session, tenant_id=tenant, turn_id=turn_id)
+        return await trace_of(session, tenant_id=tenant, turn_id=turn_id)
 
-    trace = with_database(load)
+    trace = with_tenant(tenant, load)
     if trace is None:
         raise ParleyError(user_messages.unknown_answer(turn_id))
     if as_json:

@@ -54,8 +54,11 @@ def not_an_interval(text: str) -> str:
     return f"“{text}” is not an interval. Write 30min, 6h, 2d, never or default. The shortest interval is 5min."
 
 
-def not_a_number(text: str, wanted: str) -> str:
-    return f"“{text}” is not {wanted}. Write a whole number such as 200000 or 200k."
+def not_a_limit(text: str) -> str:
+    return (
+        f"“{text}” is not a limit. Write a whole number of tokens from 1 on, such as 200000 or 200k; or unlimited, "
+        "blocked or default."
+    )
 
 
 # --- admin
@@ -137,13 +140,15 @@ BUDGET_SUBJECTS = (
     "tenant for the whole team."
 )
 BUDGET_COLUMNS = ("subject", "limit")
-WANTED_TOKENS = "a number of tokens, “unlimited” or “default”"
 OTHERS_BUDGET = "Only an admin can see or set the budget of others. Write /budget to see yours."
 _OWNERS: Mapping[BudgetOwner, str] = {"channel": "This channel has", "tenant": "The whole team has"}
 
 
 def id_missing(text: str) -> str:
     return f"The ID is missing in “{text}”. Write the ID of a person such as U1, or channel:ID."
+
+
+NO_BUDGET_OF_GROUP = "Only a person, a channel and the team have a budget. Name a person, channel:ID or tenant."
 
 
 def unknown_role(role: str) -> str:
@@ -173,6 +178,8 @@ def _usage(subject: str, state: BudgetState) -> str:
 
 
 def daily_limit(tokens: int) -> str:
+    if not tokens:
+        return "blocked"
     return "no limit" if tokens >= UNLIMITED else f"{tokens:,} tokens a day"
 
 
@@ -187,6 +194,8 @@ def limit_changed(subject: str, tokens: int | None) -> str:
     """Return what changed; ``tokens`` is None if the subject has the default again."""
     if tokens is None:
         return f"{subject} has the default limit again."
+    if not tokens:
+        return f"{subject} may use no tokens from now on."
     allowed = "any number of tokens" if tokens >= UNLIMITED else f"{tokens:,} tokens"
     return f"{subject} may use {allowed} a day from now on."
 

@@ -12,10 +12,10 @@ from bot.store import budget_reservations, ledger, retention, slack_requests, sl
 from bot.store.answer_cache.validity import INTACT
 from bot.store.budget_counters import Defaults
 from bot.store.budget_reservations import Owners
-from bot.store.schema import answers, reservations, tenants, turns
+from bot.store.schema import answers, reservations, turns
 from bot.store.session import Database
+from bot.store.tenants import every_tenant
 from bot.store.turns import OPEN
-from bot.types.conversation import LOCAL_TENANT
 from knowledge import ingest_runs, source_records
 from knowledge.reembed import needs_reembedding
 
@@ -28,13 +28,6 @@ RUN_RETENTION = timedelta(days=7)
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
 SCHEDULE = "schedule"
-
-
-async def every_tenant(database: Database) -> list[str]:
-    """Return all tenants, always including the local tenant of the terminal."""
-    async with database.queue() as session:
-        stored = set(await session.scalars(select(tenants.c.tenant_id)))
-    return sorted({LOCAL_TENANT, *stored})
 
 
 async def run_maintenance(services: Services) -> None:

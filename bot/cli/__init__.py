@@ -6,6 +6,7 @@ The exit status is 0 for success, 1 for a failure and 2 for wrong usage.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
@@ -22,6 +23,7 @@ from bot.cli import (
     privacy,
     search,
     serve,
+    standard_streams,
     user_messages,
     why,
 )
@@ -46,6 +48,7 @@ for module in (serve, ask, why, ingest, docs, search, costs, budget, privacy, ev
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
+    standard_streams.prepare()
     sys.exit(run(args))
 
 
@@ -53,27 +56,46 @@ def run(args: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     given = sys.argv[1:] if args is None else args
     if wrong := undecodable(given):
-        return _fail(user_messages.not_utf8(wrong).rstrip("."), 2)
+        return _fail(user_messages.not_utf8(wrong), 2)
+    status, errors = 0, sys.stderr
+    error: BaseException | None = None
     try:
-        status = cli.main(args=given, prog_name="parley", standalone_mode=False)
-        return status if isinstance(status, int) else 0
-    except click.exceptions.NoArgsIsHelpError as no_command:
-        click.echo(no_command.format_message())
+        status = _status(cli.main(args=given, prog_name="parley", standalone_mode=False))
+    except BaseException as raised:
+        error = raised
+        sys.stderr = errors  # click replaces the streams of a process whose output is closed.
+    output_error = standard_streams.flush_output() or _broken_pipe(error)
+    if output_error is not None:
+        return _fail(user_messages.output_failed(output_error.strerror), 1)
+    return _explained(error) if error is not None else status
+
+
+def _broken_pipe(error: BaseException | None) -> BrokenPipeError | None:
+    """Return the error of a pipe that nobody reads. click turns it into a SystemExit and quiets the streams."""
+    found = error.__context__ if isinstance(error, SystemExit) else error
+    return found if isinstance(found, BrokenPipeError) else None
+
+
+def _status(returned: object) -> int:
+    return returned if isinstance(returned, int) else 0
+
+
+def _explained(error: BaseException) -> int:
+    """Print an error as one line and return its exit status."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message())
         return 2
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         return _fail(f"{' '.join(error.format_message().split()).rstrip('.')}{hint}", 2)
-    except (click.Abort, KeyboardInterrupt):
+    if isinstance(error, click.Abort | KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except BaseException as error:
-        if isinstance(error, SystemExit):
-            return int(error.code or 0) if not isinstance(error.code, str) else 1
-        return _fail(explain(error), 2 if isinstance(error, UsageError) else 1)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return _fail(explain(error), 2 if isinstance(error, UsageError) else 1)
 
 
 def _fail(line: str, status: int) -> int:
-    click.echo(f"parley: {line}", err=True)
+    with suppress(OSError):
+        click.echo(f"parley: {line}", err=True)
     return status

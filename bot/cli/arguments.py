@@ -13,7 +13,7 @@ from bot.web_settings import host_name
 TENANT = re.compile(r"local|slack:[A-Za-z0-9_-]+|discord:[A-Za-z0-9_-]+")
 
 
-class Identifier(click.ParamType):
+class Identifier(click.ParamType[str]):
     """A name or id. Spaces around it do not count, and an empty one is refused."""
 
     name = "text"
@@ -25,7 +25,7 @@ class Identifier(click.ParamType):
         return stripped
 
 
-class TenantId(click.ParamType):
+class TenantId(click.ParamType[str]):
     """The id of a tenant: ``local``, ``slack:TEAM`` or ``discord:GUILD``."""
 
     name = "text"
@@ -36,7 +36,7 @@ class TenantId(click.ParamType):
         return value
 
 
-class Language(click.ParamType):
+class Language(click.ParamType[str]):
     """The code of a language, such as ``de`` or ``en-us``."""
 
     name = "text"
@@ -48,7 +48,7 @@ class Language(click.ParamType):
         return value
 
 
-class Host(click.ParamType):
+class Host(click.ParamType[str]):
     """A host name or IP address to listen on, without a port."""
 
     name = "text"

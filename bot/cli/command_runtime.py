@@ -115,10 +115,10 @@ async def ensure_tenant(database: Database, tenant: str) -> None:
     """Record a workspace's tenant, so that other commands know it before the bot joins the workspace."""
     from bot.store import tenants
 
-    platform = tenant.partition(":")[0]
-    if platform in ("slack", "discord"):
-        async with database.tenant(tenant) as session:
-            await tenants.ensure(session, tenant_id=tenant, platform=platform)
+    if tenant == LOCAL_TENANT:
+        return
+    async with database.tenant(tenant) as session:
+        await tenants.ensure(session, tenant_id=tenant, platform="slack" if tenant.startswith("slack:") else "discord")
 
 
 async def require_tenant(database: Database, tenant: str) -> None:

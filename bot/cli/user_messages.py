@@ -128,6 +128,10 @@ NO_MATCH = "No document matches these options, or none contains this. 'parley do
 PERIOD_IS_EMPTY = "--until is not after --since, so no date is between them."
 
 
+def output_failed(reason: str | None) -> str:
+    return f"The output cannot be written ({reason or 'it is closed'}). Send it to a file or program that takes it all."
+
+
 def not_utf8(argument: str) -> str:
     return f"the argument {argument} is not UTF-8. Rename the file, or set your terminal to UTF-8."
 

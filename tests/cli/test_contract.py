@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -105,30 +102,14 @@ def test_one_bad_document_does_not_stop_the_others(parley: Parley, folder: Path)
     assert alone.document["documents"] == 0
 
 
-@pytest.fixture
-def web(folder: Path) -> Iterator[str]:
-    class Quiet(SimpleHTTPRequestHandler):
-        def __init__(self, *args: object) -> None:
-            super().__init__(*args, directory=str(folder))  # type: ignore[arg-type]
-
-        def log_message(self, *_: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
 def test_an_address_is_read_where_the_operator_allows_it(
     parley: Parley, web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = parley("ingest", f"{web}/dogs.txt", "--json").document
+    refused = parley("ingest", f"{web}/rules/dogs.txt", "--json").document
     assert "PARLEY_FETCH_ALLOW" in refused["failed"][0]["error"]
     monkeypatch.setenv("PARLEY_FETCH_ALLOW", "127.0.0.1")
-    assert parley("ingest", f"{web}/dogs.txt", "--json").document["documents"] == 1
-    gone = parley("ingest", f"{web}/nothing.txt", "--json").document
+    assert parley("ingest", f"{web}/rules/dogs.txt", "--json").document["documents"] == 1
+    gone = parley("ingest", f"{web}/rules/nothing.txt", "--json").document
     assert "404" in gone["failed"][0]["error"]
 
 

@@ -5,6 +5,8 @@ The exit status is 0 for success, 1 for a failure and 2 for wrong usage.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from contextlib import suppress
 
@@ -57,23 +59,24 @@ def run(args: list[str] | None = None) -> int:
     given = sys.argv[1:] if args is None else args
     if wrong := undecodable(given):
         return _fail(user_messages.not_utf8(wrong), 2)
-    status, errors = 0, sys.stderr
+    status, output, errors = 0, sys.stdout, sys.stderr
     error: BaseException | None = None
     try:
         status = _status(cli.main(args=given, prog_name="parley", standalone_mode=False))
     except BaseException as raised:
         error = raised
         sys.stderr = errors  # click replaces the streams of a process whose output is closed.
-    output_error = standard_streams.flush_output() or _broken_pipe(error)
+    output_error = standard_streams.flush_output() or _broken_pipe(error, replaced=sys.stdout is not output)
     if output_error is not None:
         return _fail(user_messages.output_failed(output_error.strerror), 1)
     return _explained(error) if error is not None else status
 
 
-def _broken_pipe(error: BaseException | None) -> BrokenPipeError | None:
-    """Return the error of a pipe that nobody reads. click turns it into a SystemExit and quiets the streams."""
-    found = error.__context__ if isinstance(error, SystemExit) else error
-    return found if isinstance(found, BrokenPipeError) else None
+def _broken_pipe(error: BaseException | None, *, replaced: bool) -> BrokenPipeError | None:
+    """Return the error of a pipe that nobody reads. click turns it into a SystemExit and has ``replaced`` the output."""
+    if isinstance(error, SystemExit) and replaced:
+        return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    return error if isinstance(error, BrokenPipeError) else None
 
 
 def _status(returned: object) -> int:

@@ -73,10 +73,14 @@ def run(args: list[str] | None = None) -> int:
 
 
 def _broken_pipe(error: BaseException | None, *, replaced: bool) -> BrokenPipeError | None:
-    """Return the error of a pipe that nobody reads. click turns it into a SystemExit and has ``replaced`` the output."""
+    """Return the error of a pipe that nobody reads.
+
+    rich and click turn it into a SystemExit. click has ``replaced`` the output then.
+    """
     if isinstance(error, SystemExit) and replaced:
         return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-    return error if isinstance(error, BrokenPipeError) else None
+    found = error.__context__ if isinstance(error, SystemExit) else error
+    return found if isinstance(found, BrokenPipeError) else None
 
 
 def _status(returned: object) -> int:

@@ -95,6 +95,7 @@ class Settings(WebSettings, ChatSettings):
     daily_tokens: DailyTokens = Field(200_000, validation_alias=_named("PARLEY_DAILY_TOKENS"))
     channel_daily_tokens: DailyTokens = Field(0, validation_alias=_named("PARLEY_CHANNEL_DAILY_TOKENS"))
     tenant_daily_tokens: DailyTokens = Field(0, validation_alias=_named("PARLEY_TENANT_DAILY_TOKENS"))
+    count_free: bool = Field(False, validation_alias=_named("PARLEY_COUNT_FREE"))
     timezone: str = Field("UTC", validation_alias=_named("PARLEY_TIMEZONE"))
     admins: Names = Field((), validation_alias=_named("PARLEY_ADMINS"))
     compression: bool = Field(False, validation_alias=_named("PARLEY_COMPRESSION"))

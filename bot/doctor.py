@@ -40,6 +40,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     checks.append(_retention(settings))
     checks += await _guarded("database", lambda: _database(settings))
     checks += await _guarded("embedding model", lambda: _embedder(settings))
+    checks += await _guarded("reranker", lambda: _reranker(settings))
     checks += await _guarded("embedding model", lambda: _reembedding(settings))
     checks += await _guarded("parser sandbox", _parser_sandbox)
     checks += await _guarded("models", lambda: _models(settings))
@@ -189,6 +190,26 @@ async def _embedder(settings: Settings) -> list[Check]:
     indexed = ", ".join(map(str, INDEXED_DIMENSIONS))
     fix = f"Searches are slow above 10,000 passages. Set PARLEY_EMBEDDING_DIMENSIONS to one of {indexed}."
     return [Check("embedding model", True, f"{detail}, a size without an index", fix)]
+
+
+async def _reranker(settings: Settings) -> list[Check]:
+    """Score a passage with the reranker, which loads its model."""
+    from bot.app import build_models
+    from knowledge.rerankers import CrossEncoderReranker, build_reranker
+
+    models = build_models(settings)
+    try:
+        reranker = build_reranker(settings.reranker, models.current)
+        if reranker is None:
+            return [Check("reranker", True, "none")]
+        try:
+            if isinstance(reranker, CrossEncoderReranker):
+                await reranker.load()
+        finally:
+            await reranker.aclose()
+    finally:
+        await models.current.aclose()
+    return [Check("reranker", True, reranker.name)]
 
 
 async def _reembedding(settings: Settings) -> list[Check]:

@@ -89,6 +89,7 @@ class Engine:
         reader: AttachmentReader | None = None,
         summarizer: Summarizer | None = None,
         workspace_pacing: WorkspacePacing | None = None,
+        free: bool = False,
         clock: Clock = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -107,6 +108,7 @@ class Engine:
             similar,
             reader,
             summarizer,
+            free,
         )
 
     async def handle(
@@ -208,6 +210,7 @@ class Engine:
 
     async def _choose_route(self, attempt: Attempt, query: Query, record: TurnRecord) -> Route:
         context, accounting = self._context, attempt.accounting
+        may_rate = accounting.reservation is not None or context.free
         return await choice.choose(
             attempt.turn.question,
             query=query.standalone,
@@ -216,7 +219,7 @@ class Engine:
             budget=budget_limits.pressing(accounting.limits),
             last=record.history.tier,
             model=context.llm.model,
-            classifier=context.classifier if accounting.reservation else reservation.cheap_without_rating,
+            classifier=context.classifier if may_rate else reservation.cheap_without_rating,
             meter=accounting,
             fixed=context.settings.fixed_tier,
         )

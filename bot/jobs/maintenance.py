@@ -36,7 +36,7 @@ async def run_maintenance(services: Services) -> None:
     for tenant_id in await every_tenant(services.database):
         await delete_outdated_answers(services.database, tenant_id)
         await release_orphaned_reservations(services.database, tenant_id)
-        await charge_lost_calls(services.database, tenant_id)
+        await charge_lost_calls(services.database, tenant_id, count_free=services.settings.count_free)
         await delete_expired_conversations(services, tenant_id)
         await reembed_if_needed(services, tenant_id)
         await services.ingestion.revive(tenant_id)
@@ -133,13 +133,16 @@ async def release_orphaned_reservations(database: Database, tenant_id: str) -> N
         await database.flush(tenant_id, budget_reservations.release(tenant_id, turn_id))
 
 
-async def charge_lost_calls(database: Database, tenant_id: str) -> None:
-    """Charge the estimate for calls that never reported their end, because their process died."""
+async def charge_lost_calls(database: Database, tenant_id: str, *, count_free: bool = False) -> None:
+    """Charge the estimate for calls that never reported their end, because their process died.
+
+    ``count_free``: calls that cost nothing count against budgets too.
+    """
     async with database.tenant(tenant_id) as session:
         lost = await ledger.lost(session, tenant_id=tenant_id, older=OPEN_CALL_GRACE)
     for calls in lost:
         owners = Owners(tenant_id, calls.user_id, "member", calls.channel_id, calls.day, Defaults(0, 0, 0))
         async with database.work(tenant_id) as work:
-            (rows,) = await work.ask(ledger.settling_lost(tenant_id, calls, OPEN_CALL_GRACE))
+            (rows,) = await work.ask(ledger.settling_lost(tenant_id, calls, OPEN_CALL_GRACE, count_free=count_free))
             tokens = sum(row.tokens for row in rows)
             await work.last(budget_reservations.settle(owners, None, (), tokens))

@@ -67,8 +67,7 @@ def test_ingest_ask_and_ask_again(parley: Parley, folder: Path) -> None:
     assert set(costs) == {"rows", "total", "savings", "unknown_prices"}
     assert set(costs["savings"]) == {"prompt_cache", "routing", "answer_cache"}
     assert (costs["total"]["calls"], costs["total"]["answers"]) == (1, 1)
-    used = answer["usage"]["prompt_tokens"] + answer["usage"]["completion_tokens"]
-    assert parley("budget", "show", "you", "--json").document["used"] == used
+    assert parley("budget", "show", "you", "--json").document["used"] == 0, "quoting is free"
 
 
 def test_search_shows_every_leg(parley: Parley, folder: Path) -> None:
@@ -134,7 +133,8 @@ def test_options_before_the_docs_command_apply_to_it(parley: Parley, folder: Pat
     assert parley("docs", "--tenant", "slack:T1", "delete", dogs["id"], "--tenant", "local").status == 0
 
 
-def test_a_budget_is_set_and_refuses(parley: Parley, folder: Path) -> None:
+def test_a_budget_is_set_and_refuses(parley: Parley, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-never-used")
     parley("ingest", str(folder))
     assert parley("budget", "set", "ann", "100", "--json").document["limit"] == 100
     refused = parley("ask", "What may a hotel cost?", "--user", "ann", "--json")
@@ -142,12 +142,14 @@ def test_a_budget_is_set_and_refuses(parley: Parley, folder: Path) -> None:
     assert "resets at" in refused.document["refused"]
     assert refused.document["answer"] == ""
     assert parley("budget", "show", "ann", "--json").document["used"] == 0
-    assert parley("ask", "What may a hotel cost?", "--user", "bob", "--json").status == 0
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    assert parley("ask", "What may a hotel cost?", "--user", "ann", "--json").status == 0, "quoting is free"
 
 
 def test_a_chat_says_a_refusal_once(parley: Parley, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parley("ingest", str(folder))
     parley("budget", "set", "ann", "100")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-never-used")
     monkeypatch.setattr("sys.stdin", io.StringIO("What may a hotel cost?\n"))
     said = parley("chat", "--user", "ann")
     assert said.status == 0
@@ -276,3 +278,19 @@ def test_doctor_is_content_without_keys_and_names_a_wrong_setting(
 def test_the_manifest_is_one_document(parley: Parley) -> None:
     assert "oauth_config" in parley("manifest", "slack").document
     assert "oauth_config" in parley("manifest", "slack", "--json").document
+
+
+@pytest.mark.parametrize("setting", ["PARLEY_EMBEDDING_MODEL", "PARLEY_RERANKER"])
+def test_a_search_that_cannot_run_is_a_failure(
+    parley: Parley, folder: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    parley("ingest", str(folder))
+    monkeypatch.setenv(setting, "/no/such/model")
+    asked = parley("ask", "What may a hotel in Lisbon cost?", "--json")
+    assert asked.status == 1
+    assert asked.document["answer"] == ""
+    assert "/no/such/model" in asked.document["refused"]
+    assert parley("search", "hotel", "--json").status == 1
+    failed = [check for check in parley("doctor", "--json").document["checks"] if not check["ok"]]
+    assert {check["name"] for check in failed} == {"embedding model" if "EMBEDDING" in setting else "reranker"}
+    assert all(check["fix"] for check in failed)

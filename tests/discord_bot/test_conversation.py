@@ -268,7 +268,7 @@ async def test_missed_messages_are_read_once_the_database_is_back(
     await discord.until(lambda: dispatcher.served == ["discord"])
 
 
-@pytest.mark.parametrize("status", [403, 500, DROPPED])
+@pytest.mark.parametrize("status", [403, DROPPED])
 async def test_a_channel_that_cannot_be_read_does_not_end_the_catch_up(
     discord: DiscordDouble, dispatcher: ScriptedDispatcher, connect: Connect, general: Channel, ada: User, status: int
 ) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.llm.build import build, plan
+from bot.llm.build import build, is_free, plan
 from bot.llm.diagnostics import check
 from bot.llm.extractive import ExtractiveLLM
+from bot.llm.prices import Prices, Rates
 from bot.llm.resilient import ResilientLLM
 from tests.doubles.models import ModelDouble, Reply, closed_port
 from tests.llm.requests import ANSWER, ask, prompt
@@ -183,3 +185,19 @@ async def test_an_unknown_price_is_told(double: ModelDouble) -> None:
         settings(openai_base_url=double.openai_url, openai_api_key=double.openai_key, cheap_model="llama3.3")
     )
     assert ("price of llama3.3", "unknown") in {(one.name, one.detail) for one in found}
+
+
+@pytest.mark.parametrize(
+    ("given", "free"),
+    [
+        ({}, True),
+        ({"count_free": True}, True),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "own"}, True),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "own", "count_free": True}, False),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "other"}, False),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1", "cheap_model": "own", "anthropic_api_key": "key"}, False),
+    ],
+)
+def test_only_what_is_known_to_cost_nothing_is_free(given: dict[str, object], free: bool) -> None:
+    prices = Prices({"own": Rates(*[Decimal(0)] * 5)})
+    assert is_free(settings(**given), prices) is free

@@ -19,6 +19,9 @@ BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "m
 SourceKind = Literal["file", "folder", "upload", "url", "crawl", "sitemap", "git", "slack", "discord"]
 SOURCE_KINDS: tuple[str, ...] = get_args(SourceKind)
 DocumentState = Literal["ready", "failed"]
+Order = Literal["source", "title", "age", "state", "size"]
+ORDERS: tuple[str, ...] = get_args(Order)
+"""Orders of documents: ``age`` begins with the newest, ``state`` with the failed, ``size`` with the longest."""
 ChunkingMethod = Literal["fixed", "sentence-window", "semantic", "packed"]
 
 
@@ -340,3 +343,5 @@ class DocumentRow:
     fetched_at: datetime
     state: DocumentState
     error: str = ""
+    short_id: str = ""
+    """The first 8 characters of the id; the whole id if another document of the tenant begins like it."""

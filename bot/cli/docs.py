@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,7 @@ from bot.cli.command_runtime import (
     with_database,
     with_tenant,
 )
-from knowledge.types import DocumentRow, IngestReport
+from knowledge.types import ORDERS, DocumentRow, IngestReport, Order
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -43,11 +43,27 @@ def docs(context: click.Context, tenant: str, as_json: bool) -> None:
 
 
 @docs.command(name="list")
+@click.argument("text", default="")
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(ORDERS),
+    default="source",
+    show_default=True,
+    help="Order of the list: age begins with the newest, size with the longest.",
+)
+@click.option("--limit", type=click.IntRange(1, 100_000), help="How many documents a page has.  [default: all]")
+@click.option("--page", type=click.IntRange(1, 100_000), help="Which page to show; needs --limit.  [default: 1]")
 @tenant_option
 @json_option
-def list_command(tenant: str, as_json: bool) -> None:
-    """List the documents with their state and age."""
-    _list(tenant, as_json)
+def list_command(text: str, order: Any, limit: int | None, page: int | None, tenant: str, as_json: bool) -> None:
+    """List the documents with their state and age.
+
+    With TEXT, list only documents whose title or source contains it.
+    """
+    if page is not None and limit is None:
+        raise click.UsageError(user_messages.PAGE_WITHOUT_LIMIT)
+    _list(tenant, as_json, matching=text, order=order, limit=limit, page=page or 1)
 
 
 @docs.command()
@@ -58,15 +74,16 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
     """Show one document with its text."""
 
     async def load(session: AsyncSession) -> DocumentText:
-        from knowledge import document_catalog
+        from knowledge import document_catalog, document_names
 
-        return await document_catalog.show(session, tenant, document_id)
+        found = await document_names.find(session, tenant, document_id)
+        return await document_catalog.show(session, tenant, found)
 
     document = with_tenant(tenant, load)
     if as_json:
-        print_json({**asdict(document.row), "text": document.text})
+        print_json({**_as_document(document.row), "text": document.text})
         return
-    for name, value in asdict(document.row).items():
+    for name, value in _as_document(document.row).items():
         click.echo(f"{name}: {value}")
     click.echo(f"\n{document.text}")
 
@@ -79,9 +96,10 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     """Delete one document."""
 
     async def delete_document(session: AsyncSession) -> None:
-        from knowledge import document_catalog
+        from knowledge import document_catalog, document_names
 
-        await document_catalog.delete(session, tenant, document_id)
+        found = await document_names.find(session, tenant, document_id)
+        await document_catalog.delete(session, tenant, found)
 
     with_tenant(tenant, delete_document)
     if as_json:
@@ -121,10 +139,12 @@ def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bo
 async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
     from bot.cli.ingest import OpenedSources, ingest_sources
     from bot.commands.docs import skipped_uploads
-    from knowledge import document_catalog
+    from knowledge import document_catalog, document_names
 
     await require_tenant(app.database, tenant)
     async with app.database.tenant(tenant) as session:
+        if document_id is not None:
+            document_id = await document_names.find(session, tenant, document_id)
         rows = await document_catalog.sources(session, tenant, document_id=document_id)
     sources = OpenedSources()
     for row in rows:
@@ -137,31 +157,52 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
 
 async def _set_interval(database: Database, document_id: str, every: str, tenant: str) -> str:
     from bot.commands.docs import set_interval
-    from knowledge import document_catalog
+    from knowledge import document_catalog, document_names
 
     await require_tenant(database, tenant)
     async with database.tenant(tenant) as session:
+        document_id = await document_names.find(session, tenant, document_id)
         (row,) = await document_catalog.sources(session, tenant, document_id=document_id)
     return await set_interval(database, tenant, row, every)
 
 
-def _list(tenant: str, as_json: bool) -> None:
-    async def load(session: AsyncSession) -> list[DocumentRow]:
+def _list(
+    tenant: str,
+    as_json: bool,
+    *,
+    matching: str = "",
+    order: Order = "source",
+    limit: int | None = None,
+    page: int = 1,
+) -> None:
+    offset = (page - 1) * (limit or 0)
+
+    async def load(session: AsyncSession) -> tuple[list[DocumentRow], int]:
         from knowledge import document_catalog
 
-        return await document_catalog.list_documents(session, tenant)
+        rows = await document_catalog.list_documents(
+            session, tenant, matching=matching, order=order, limit=limit, offset=offset
+        )
+        return rows, await document_catalog.count_documents(session, tenant, matching=matching)
 
-    rows = with_tenant(tenant, load)
+    rows, total = with_tenant(tenant, load)
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json([_as_document(row) for row in rows])
         return
     if not rows:
-        click.echo(user_messages.NO_DOCUMENTS)
+        click.echo(user_messages.no_such_documents(matching, total))
         return
     from bot.cli.output import show_table
     from bot.commands.docs import COLUMNS, cells
 
     show_table(COLUMNS, [cells(row) for row in rows])
+    click.echo(user_messages.listed(offset + 1, offset + len(rows), total), err=True)
+
+
+def _as_document(row: DocumentRow) -> dict[str, Any]:
+    """Return a row as the JSON document of the command line, with its short id."""
+    document = asdict(row)
+    return {**document, "id": document.pop("short_id")}
 
 
 COMMANDS = (docs,)

@@ -51,6 +51,19 @@ NOTHING_FOUND = "No passages found. 'parley docs' lists the documents, 'parley i
 NAME_A_DOCUMENT = "Name the document whose source you want to refresh on a schedule."
 
 
+PAGE_WITHOUT_LIMIT = "--page needs --limit, the number of documents on a page"
+
+
+def no_such_documents(matching: str, total: int) -> str:
+    if total:
+        return f"This page is empty: there are {total:,} documents. Choose an earlier page."
+    return f"No document's title or source contains {matching!r}." if matching else NO_DOCUMENTS
+
+
+def listed(first: int, last: int, total: int) -> str:
+    return f"Documents {first:,} to {last:,} of {total:,}."
+
+
 def deleted(document_id: str) -> str:
     return f"Deleted {document_id}."
 

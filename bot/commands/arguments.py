@@ -57,6 +57,12 @@ def interval(period: str) -> int | None:
     return seconds
 
 
+def is_interval(word: str) -> bool:
+    """Return whether a word has the form of an interval, even of one that is too short or too long."""
+    word = word.lower()
+    return word in ("never", "default") or _INTERVAL.fullmatch(word) is not None
+
+
 def tokens_from_1(text: str) -> int:
     """Parse a number of tokens; thousands separators and the suffixes k and M are allowed.
 

@@ -14,7 +14,9 @@ INGEST_SUMMARY = "Add documents from web addresses, files or channels"
 INGEST_USAGE = "[--here | --tenant] ADDRESS... (or attach files) | [--tenant] #CHANNEL | stop [mine]"
 
 DOCS_SUMMARY = "List, show, delete and refresh documents"
-DOCS_USAGE = "[list [TEXT] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
+DOCS_USAGE = (
+    "[list [TEXT] [by age|size|state|title] [page N] | show ID | delete ID | refresh [ID [every 6h|never|default]]]"
+)
 
 BUDGET_SUMMARY = "Show your token usage today; admins set limits"
 BUDGET_USAGE = "[show PERSON | set SUBJECT TOKENS | list]"

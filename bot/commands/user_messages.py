@@ -207,10 +207,14 @@ REFRESH_ADMIN = "Only an admin can change how often a source is refreshed."
 DELETE_ADMIN = "Only the person who added this document, or an admin, can delete it. Ask an admin to delete it."
 
 
-def documents(count: int, more: bool) -> str:
-    """Return the line above a list of documents; ``more`` says that the list is not complete."""
-    hint = f" These are the first {count}. Narrow the list with /docs list TEXT." if more else ""
-    return f"{number(count, 'document')}.{hint}"
+def documents(total: int, *, first: int, last: int, page: int) -> str:
+    """Return the line above a page of the list of documents, which shows those from ``first`` to ``last``."""
+    if last < first:
+        return f"{number(total, 'document')}, but none on page {page}. Write /docs list to see the first page."
+    if last - first + 1 == total:
+        return f"{number(total, 'document')}."
+    following = f" /docs list page {page + 1} shows the next ones." if last < total else ""
+    return f"{total:,} documents; these are {first:,} to {last:,}.{following} Narrow the list with /docs list TEXT."
 
 
 def no_match(text: str) -> str:

@@ -20,6 +20,7 @@ from bot.cli import (
     docs,
     doctor,
     evaluate,
+    feedback,
     ingest,
     manifest,
     privacy,
@@ -43,7 +44,22 @@ def cli() -> None:
     """
 
 
-for module in (serve, ask, why, ingest, docs, search, costs, budget, privacy, evaluate, doctor, manifest, database):
+for module in (
+    serve,
+    ask,
+    why,
+    ingest,
+    docs,
+    search,
+    costs,
+    feedback,
+    budget,
+    privacy,
+    evaluate,
+    doctor,
+    manifest,
+    database,
+):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -24,6 +24,9 @@ BUDGET_USAGE = "[show PERSON | set SUBJECT TOKENS | list]"
 COSTS_SUMMARY = "Show what the models cost"
 COSTS_USAGE = "[30d] [by user|channel|model|purpose|day] [csv|chart]"
 
+FEEDBACK_SUMMARY = "List answers with a thumb down and unanswered questions"
+FEEDBACK_USAGE = "[7d] [all]"
+
 WHY_SUMMARY = "Show how an answer was made"
 
 ANSWER_ID_USAGE = "[ID of an answer]"

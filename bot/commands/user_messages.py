@@ -244,6 +244,16 @@ def refresh_interval(uri: str, period: str, seconds: int | None) -> str:
     return f"{uri} is refreshed every {period}." if seconds else f"{uri} is not refreshed automatically."
 
 
+# --- feedback
+
+
+def feedback(down: int, up: int, *, unanswered: int) -> str:
+    """Return the line above the list of ratings."""
+    ups = f", {number(up, 'thumb')} up" if up else ""
+    questions = number(unanswered, "question")
+    return f"{number(down, 'thumb')} down{ups}, {questions} that no document answers. /why ID shows how an answer was made."
+
+
 # --- memory
 
 MEMORY_COLUMNS = ("#", "kind", "fact", "author", "when", "said in turn")

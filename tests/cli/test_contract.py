@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from knowledge.ports import Embedder
 from tests.cli.conftest import Parley
+from tests.databases import as_superuser
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -294,3 +296,36 @@ def test_a_search_that_cannot_run_is_a_failure(
     failed = [check for check in parley("doctor", "--json").document["checks"] if not check["ok"]]
     assert {check["name"] for check in failed} == {"embedding model" if "EMBEDDING" in setting else "reranker"}
     assert all(check["fix"] for check in failed)
+
+
+def test_feedback_lists_thumbs_down_and_unanswered_questions(
+    parley: Parley, folder: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    parley("ingest", str(folder))
+    liked, disliked = (
+        parley("ask", "What may a hotel in Lisbon cost?", "--thread", thread, "--fresh", "--json").document
+        for thread in ("t1", "t2")
+    )
+    lost = parley("ask", "Which colour does the submarine of the moon base have?", "--json").document
+    assert parley("feedback", "--json").document[0]["turn_id"] == lost["turn_id"]
+    with psycopg.connect(as_superuser(database_url), autocommit=True) as connection:
+        for answer, value, reason in ((liked, 1, ""), (disliked, -1, "out of date")):
+            connection.execute(
+                "INSERT INTO feedback (tenant_id, turn_id, user_id, value, reason) VALUES (%s, %s, %s, %s, %s)",
+                ("local", answer["turn_id"], "you", value, reason),
+            )
+    rows = {row["turn_id"]: row for row in parley("feedback", "--json").document}
+    assert set(rows) == {disliked["turn_id"], lost["turn_id"]}
+    down, missing = rows[disliked["turn_id"]], rows[lost["turn_id"]]
+    assert {"turn_id", "question", "value", "reason", "at", "answer", "trace"} <= set(down)
+    assert (down["value"], down["reason"], down["unanswered"]) == (-1, "out of date", False)
+    assert (down["answer"], down["trace"]["passages"][0]) == (disliked["answer"], "Travel › Hotels")
+    assert (missing["value"], missing["reason"]) == (None, "no document answers it")
+    assert len(parley("feedback", "--all", "--json").document) == 3
+    assert parley("feedback", "--since", "soon").status == 2
+    shown = parley("feedback").out
+    assert "1 thumb down, 1 question that no document answers." in shown
+    monkeypatch.setattr("sys.stdin", io.StringIO("/feedback 7d all\n"))
+    said = parley("chat").out
+    assert "1 thumb down, 1 thumb up" in said
+    assert disliked["turn_id"][:8] in said

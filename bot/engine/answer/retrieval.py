@@ -33,6 +33,11 @@ class Evidence:
     passages: tuple[Passage, ...] = ()
     low_confidence: bool = False
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the search ran and no passage is good enough to answer from."""
+        return self.found is not None and not self.passages
+
 
 async def retrieve(
     context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History

@@ -250,8 +250,8 @@ def refresh_interval(uri: str, period: str, seconds: int | None) -> str:
 def feedback(down: int, up: int, *, unanswered: int) -> str:
     """Return the line above the list of ratings."""
     ups = f", {number(up, 'thumb')} up" if up else ""
-    questions = number(unanswered, "question")
-    return f"{number(down, 'thumb')} down{ups}, {questions} that no document answers. /why ID shows how an answer was made."
+    rated = f"{number(down, 'thumb')} down{ups}"
+    return f"{rated}, {number(unanswered, 'question')} that no document answers. /why ID shows how an answer was made."
 
 
 # --- memory

@@ -7,18 +7,16 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rank_bm25 import BM25Okapi
 
-from bot.engine.memory import standalone
 from bot.errors import UsageError
-from bot.types.conversation import PastMessage
 from knowledge.chunking import chunk
 from knowledge.embedders.local import SentenceTransformerEmbedder
+from knowledge.followup_queries import with_earlier_words
 from knowledge.parsing import plain_text
 from knowledge.search_terms import document_terms, query_terms
 from knowledge.types import Document
@@ -84,19 +82,14 @@ def turns(path: Path) -> list[EvidenceCase]:
 
 
 def _turn(row: Mapping[str, Any], pool: ChunkIndex) -> EvidenceCase:
-    past = [_message(seq, one) for seq, one in enumerate(row["conversation"])]
-    question = standalone(past[-1].text, past[:-1])
+    *past, last = row["conversation"]
+    question = with_earlier_words(last["text"], [one["text"] for one in past if one["speaker"] == "user"])
     answers = {one["document_id"] for one in row["passages"]}
     found = pool.best(question)
     if answers and not any(piece.document in answers for piece in found):
         found[-1] = next(piece for piece in pool.pieces if piece.document in answers)
     texts = tuple(piece.text for piece in found)
     return EvidenceCase("turns", str(row["_id"]).split("<")[0], question, texts, ANSWERABLE[row["answerability"]])
-
-
-def _message(seq: int, one: Mapping[str, str]) -> PastMessage:
-    role = "user" if one["speaker"] == "user" else "assistant"
-    return PastMessage(seq, role, one["speaker"], one["text"], 0, datetime.now(UTC))  # type: ignore[arg-type]
 
 
 def beir(folder: Path) -> list[EvidenceCase]:

@@ -109,6 +109,9 @@ class Settings(WebSettings, ChatSettings):
     # concurrency
     max_turns: int = Field(64, ge=1, le=10_000, validation_alias=_named("PARLEY_MAX_TURNS"))
 
+    # shutdown
+    shutdown_seconds: float = Field(9.0, ge=2, le=3600, validation_alias=_named("PARLEY_SHUTDOWN_SECONDS"))
+
     # operation
     retention_days: int | None = Field(None, ge=1, le=36_500, validation_alias=_named("PARLEY_RETENTION_DAYS"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("PARLEY_LOG_LEVEL"))

@@ -1,9 +1,14 @@
 """Expands a follow-up question with terms and words of the earlier questions in its thread.
 
-Uses no model and does no I/O. A follow-up question omits words that the thread already contains. BM25 also searches for
-terms of the earlier questions; each question weighs half as much as the one after it. The dense search uses the mean of
-two vectors: the vector of the question alone, and the vector of the question followed by the rarest earlier words. Rare
-words identify the subject of a thread, and the falling weights reduce the effect of old subjects.
+Uses no model and does no I/O. A follow-up question omits words that the thread already contains. ``expand`` serves the
+search: BM25 also searches for terms of the earlier questions; each question weighs half as much as the one after it.
+The dense search uses the mean of two vectors: the vector of the question alone, and the vector of the question followed
+by the rarest earlier words. Rare words identify the subject of a thread, and the falling weights reduce the effect of
+old subjects.
+
+How rare a word is, only the documents tell. ``with_earlier_words`` serves what compares a question with other texts,
+such as attached files and old messages: it adds all words of the earlier questions, and only to a question that leans
+on its thread. Its result is for matching words; it is no sentence to show to people.
 """
 
 from __future__ import annotations
@@ -23,7 +28,36 @@ MAX_EARLIER_QUESTIONS = 8
 MAX_CHARS = 2000
 """Maximum number of characters of each earlier question that are used."""
 
+LEANED_ON = 4
+"""Maximum number of earlier questions whose words ``with_earlier_words`` adds."""
+MOST_EARLIER_WORDS = 12
+"""Maximum number of words that ``with_earlier_words`` adds."""
+
 _WORD = re.compile(r"\w+")
+_HYPHENATED_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+_REFERRING_WORDS = frozenset(
+    "it its this that these those they them their he she him her his one ones there then same else other "
+    "das dies diese dieser es sie er ihn ihm ihr dort dann".split()
+)
+_FOLLOW_UP_STARTS = (
+    "and ",
+    "but ",
+    "or ",
+    "what about",
+    "how about",
+    "why",
+    "so ",
+    "also",
+    "und ",
+    "was ist mit",
+    "aber ",
+)
+_COMMON = _REFERRING_WORDS | frozenset(
+    "a an the of to in on at for from with by is are was were be been do does did can could should would will may "
+    "might must have has had i you we my me your our us what which who whom whose when where why how many much long "
+    "and or but not no yes if so as about into out up down over than too very just please tell know need want get "
+    "der die das ein eine und oder nicht ist sind war wie was wer wo wann warum ich du wir".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +107,36 @@ def expand(question: str, earlier: Sequence[str], idf: Mapping[str, float]) -> E
     return ExpandedQuery(
         question, {**query.terms, **{term: weights[term] for term in heaviest}}, tuple(word for _, word in rarest)
     )
+
+
+def leans_on_thread(question: str) -> bool:
+    """Return whether the question needs the thread to be understood: it is short, or refers to earlier messages."""
+    lowered = question.lower().strip()
+    words = _HYPHENATED_WORD.findall(lowered)
+    content = [word for word in words if word not in _COMMON]
+    return (
+        len(content) <= 2
+        or lowered.startswith(_FOLLOW_UP_STARTS)
+        or (len(content) <= 4 and any(word in _REFERRING_WORDS for word in words))
+    )
+
+
+def with_earlier_words(question: str, earlier: Sequence[str]) -> str:
+    """Return a follow-up question with the words of the question before it; another question unchanged.
+
+    ``earlier`` are the thread's questions, oldest first. If the question before is a follow-up too, the words of the
+    one before that are added as well, and so on.
+    """
+    if not earlier or not leans_on_thread(question):
+        return question
+    present = {word.lower() for word in _HYPHENATED_WORD.findall(question)}
+    added: list[str] = []
+    for text in reversed(earlier[-LEANED_ON:]):
+        added += [word for word in _HYPHENATED_WORD.findall(text) if word.lower() not in present | _COMMON]
+        present |= {word.lower() for word in added}
+        if not leans_on_thread(text):
+            break
+    return " ".join([question, *added[:MOST_EARLIER_WORDS]])
 
 
 def _recent(earlier: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 from knowledge.chunking import indexed_text
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.local import ONE_LOADS, computes_bf16
+from knowledge.embedders.model_hub import HUB, log_once
 from knowledge.embedders.token_vectors import Signs, TokenEmbedder, TokenVectors, sign_cosines
 from knowledge.errors import EmbeddingError
 from knowledge.ports import Embedder, Reranker, Vectors
@@ -111,24 +111,22 @@ class CrossEncoderReranker:
 
 def _load(model: str) -> CrossEncoder:
     share_the_processor()
+    log_once()
     import torch
     from sentence_transformers import CrossEncoder
 
-    try:
-        with ONE_LOADS:
-            loaded: CrossEncoder = CrossEncoder(
-                model,
-                device="cpu",
-                local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
-                model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
-            )
+    def build(local_files_only: bool) -> CrossEncoder:
+        loaded: CrossEncoder = CrossEncoder(
+            model,
+            device="cpu",
+            local_files_only=local_files_only,
+            model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
+        )
         return loaded
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise EmbeddingError(
-            f"The reranker {model} cannot be loaded ({reason}). Correct PARLEY_RERANKER, "
-            f"or set it to {LATE_INTERACTION}, none or auto."
-        ) from error
+
+    cure = f"Correct PARLEY_RERANKER, or set it to {LATE_INTERACTION}, none or auto."
+    with ONE_LOADS:
+        return HUB.load(model, build, label="reranker", cure=cure)
 
 
 def build_reranker(name: str, embedder: Embedder) -> Reranker | None:
@@ -148,7 +146,7 @@ def build_reranker(name: str, embedder: Embedder) -> Reranker | None:
         if name == "auto":
             return None
         raise EmbeddingError(
-            f"The embedding model {embedder.model} has no token vectors; set PARLEY_RERANKER to auto, none or a model."
+            f"The embedding model {embedder.model} has no token vectors. Set PARLEY_RERANKER to auto, none or a model."
         )
     return CrossEncoderReranker(name)
 

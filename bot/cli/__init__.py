@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -32,6 +33,8 @@ from bot.cli import (
 )
 from bot.cli.arguments import undecodable
 from bot.cli.command_runtime import explain
+from bot.cli.output import echo
+from bot.cli.shutdown import leave
 from bot.errors import UsageError
 
 
@@ -64,10 +67,10 @@ for module in (
         cli.add_command(command)
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit with its status."""
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its status."""
     standard_streams.prepare()
-    sys.exit(run(args))
+    leave(run(args))
 
 
 def run(args: list[str] | None = None) -> int:
@@ -106,7 +109,7 @@ def _status(returned: object) -> int:
 def _explained(error: BaseException) -> int:
     """Print an error as one line and return its exit status."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message())
+        echo(error.format_message())
         return 2
     if isinstance(error, click.ClickException):
         hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
@@ -120,5 +123,5 @@ def _explained(error: BaseException) -> int:
 
 def _fail(line: str, status: int) -> int:
     with suppress(OSError):
-        click.echo(f"parley: {line}", err=True)
+        echo(f"parley: {line}", err=True)
     return status

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.command_runtime import ensure_tenant, json_option, print_json, require_tenant, run, settings, tenant_option
+from bot.cli.command_runtime import ensure_tenant, require_tenant, run, settings
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from bot.config import Settings
@@ -21,8 +23,7 @@ def budget() -> None:
 
 @budget.command()
 @click.argument("subject", default="you")
-@tenant_option
-@json_option
+@data_options
 def show(subject: str, tenant: str, as_json: bool) -> None:
     """Show how many tokens SUBJECT used today, and its limit.
 
@@ -49,7 +50,7 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
         print_json(document)
         return
     for name, value in document.items():
-        click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value if value else 'none'}")
+        echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value if value else 'none'}")
 
 
 async def _limits(database: Database, configured: Settings, tenant: str) -> dict[str, Any]:
@@ -89,8 +90,7 @@ def _limit(tokens: int) -> int | None:
 @budget.command(name="set")
 @click.argument("subject")
 @click.argument("tokens")
-@tenant_option
-@json_option
+@data_options
 def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     """Set how many TOKENS SUBJECT may use per day.
 
@@ -116,7 +116,7 @@ def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({"subject": key, "limit": _limit(limit), "default": daily is None})
         return
-    click.echo(describe_change(key, daily))
+    echo(describe_change(key, daily))
 
 
 COMMANDS = (budget,)

@@ -9,15 +9,9 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.arguments import Identifier
-from bot.cli.command_runtime import (
-    json_option,
-    print_json,
-    require_tenant,
-    tenant_option,
-    with_app,
-    with_database,
-    with_tenant,
-)
+from bot.cli.command_runtime import require_tenant, with_app, with_database, with_tenant
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_data, print_json
 from knowledge.types import ORDERS, DocumentRow, IngestReport, Order
 
 if TYPE_CHECKING:
@@ -29,15 +23,13 @@ if TYPE_CHECKING:
 
 
 @click.group(invoke_without_command=True)
-@tenant_option
-@json_option
+@data_options
 @click.pass_context
 def docs(context: click.Context, tenant: str, as_json: bool) -> None:
     """List, show, delete and refresh documents. Without a command, list them.
 
     The options apply to the command that follows too, unless the command sets its own.
     """
-    context.default_map = {name: {"tenant": tenant, "as_json": as_json} for name in docs.commands}
     if context.invoked_subcommand is None:
         _list(tenant, as_json)
 
@@ -54,8 +46,7 @@ def docs(context: click.Context, tenant: str, as_json: bool) -> None:
 )
 @click.option("--limit", type=click.IntRange(1, 100_000), help="How many documents a page has.  [default: all]")
 @click.option("--page", type=click.IntRange(1, 100_000), help="Which page to show; needs --limit.  [default: 1]")
-@tenant_option
-@json_option
+@data_options
 def list_command(text: str, order: Any, limit: int | None, page: int | None, tenant: str, as_json: bool) -> None:
     """List the documents with their state and age.
 
@@ -68,8 +59,7 @@ def list_command(text: str, order: Any, limit: int | None, page: int | None, ten
 
 @docs.command()
 @click.argument("document_id", type=Identifier(), metavar="ID")
-@tenant_option
-@json_option
+@data_options
 def show(document_id: str, tenant: str, as_json: bool) -> None:
     """Show one document with its text."""
 
@@ -84,14 +74,13 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
         print_json({**_as_document(document.row), "text": document.text})
         return
     for name, value in _as_document(document.row).items():
-        click.echo(f"{name}: {value}")
-    click.echo(f"\n{document.text}")
+        echo(f"{name}: {value}")
+    echo(f"\n{document.text}")
 
 
 @docs.command()
 @click.argument("document_id", type=Identifier(), metavar="ID")
-@tenant_option
-@json_option
+@data_options
 def delete(document_id: str, tenant: str, as_json: bool) -> None:
     """Delete one document."""
 
@@ -105,7 +94,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({"deleted": [document_id]})
     else:
-        click.echo(user_messages.deleted(document_id))
+        echo(user_messages.deleted(document_id))
 
 
 @docs.command()
@@ -115,8 +104,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     metavar="INTERVAL",
     help="Instead of refreshing now, set how often the source is refreshed: 30min, 6h, 2d, never or default.",
 )
-@tenant_option
-@json_option
+@data_options
 def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bool) -> None:
     """Fetch sources again and update the documents that changed.
 
@@ -133,7 +121,7 @@ def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bo
     if as_json:
         print_json({"id": document_id, "every": every})
     else:
-        click.echo(confirmation)
+        echo(confirmation)
 
 
 async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
@@ -151,7 +139,7 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
         if row.can_be_read_again or document_id is not None:
             sources.open(app, row.uri, row.audience, tenant)
     if skipped := skipped_uploads(rows, document_id):
-        click.echo(skipped, err=True)
+        echo(skipped, err=True)
     return await ingest_sources(app, sources, tenant)
 
 
@@ -186,17 +174,14 @@ def _list(
         return rows, await document_catalog.count_documents(session, tenant, matching=matching)
 
     rows, total = with_tenant(tenant, load)
-    if as_json:
-        print_json([_as_document(row) for row in rows])
+    if not rows and not as_json:
+        echo(user_messages.no_such_documents(matching, total))
         return
-    if not rows:
-        click.echo(user_messages.no_such_documents(matching, total))
-        return
-    from bot.cli.output import show_table
     from bot.commands.docs import COLUMNS, cells
 
-    show_table(COLUMNS, [cells(row) for row in rows])
-    click.echo(user_messages.listed(offset + 1, offset + len(rows), total), err=True)
+    print_data([_as_document(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
+    if not as_json:
+        echo(user_messages.listed(offset + 1, offset + len(rows), total), err=True)
 
 
 def _as_document(row: DocumentRow) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import explain, json_option, print_json, run, settings
+from bot.cli.command_runtime import explain, run, settings
+from bot.cli.options import json_option
+from bot.cli.output import echo, print_json
 from bot.errors import ConfigError
+from bot.types.checks import Check
 
 
 @click.command()
@@ -21,19 +24,19 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json({"checks": checks})
     else:
-        click.echo(user_messages.checks(checks))
+        echo(user_messages.checks(checks))
     if not all(check["ok"] for check in checks):
         sys.exit(1)
 
 
 async def _run_checks() -> list[dict[str, Any]]:
-    from bot.doctor import Check, run_checks
+    from bot.doctor import run_checks
 
     try:
         loaded = settings()
     except ConfigError as error:
-        detail, _, fix = explain(error).partition(". ")
-        return [asdict(Check("settings", False, detail, fix or user_messages.SETTINGS_FIX))]
+        failed = Check.failed("settings", explain(error))
+        return [asdict(replace(failed, fix=failed.fix or user_messages.SETTINGS_FIX))]
     checks = (Check("settings", True, user_messages.SETTINGS_OK), *await run_checks(loaded))
     return [asdict(check) for check in checks]
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_tenant
+from bot.cli.command_runtime import with_tenant
+from bot.cli.options import data_options
+from bot.cli.output import print_json, show_reply
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--since", "period", default="7d", show_default=True, metavar="PERIOD", help="How far back: 12h, 7d, 4w.")
 @click.option("--all", "thumbs_up", is_flag=True, help="List the thumbs up too.")
-@tenant_option
-@json_option
+@data_options
 def feedback(period: str, thumbs_up: bool, tenant: str, as_json: bool) -> None:
     """List answers with a thumb down, and questions that no document answers.
 
@@ -39,7 +40,6 @@ def feedback(period: str, thumbs_up: bool, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json([rating.as_json() for rating in found])
         return
-    from bot.cli.output import show_reply
     from bot.commands.feedback import reply_of
 
     show_reply(reply_of(found))

@@ -11,7 +11,9 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.arguments import Identifier, Language
-from bot.cli.command_runtime import json_option, print_json, require_tenant, tenant_option, with_app
+from bot.cli.command_runtime import require_tenant, with_app
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_json
 from bot.errors import UsageError
 from knowledge.parsing.format_detection import Format
 from knowledge.types import EVERYTHING, SOURCE_KINDS, TENANT_AUDIENCE, Filter, Found, Passage, Scope
@@ -98,8 +100,7 @@ def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, 
     help="Search as everyone ('tenant') or as a member of the channel with this ID.",
 )
 @filter_options
-@tenant_option
-@json_option
+@data_options
 def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **conditions: Any) -> None:
     """Search the documents and show the best passages.
 
@@ -117,16 +118,14 @@ def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **cond
 
     found = with_app(find, warm=True)
     if not found.passages:
-        click.echo(user_messages.NOTHING_FOUND if narrowing == EVERYTHING else user_messages.NO_MATCH, err=as_json)
+        echo(user_messages.NOTHING_FOUND if narrowing == EVERYTHING else user_messages.NO_MATCH, err=as_json)
     if as_json:
         passages = [passage_document(rank, passage) for rank, passage in enumerate(found.passages, 1)]
         print_json({"passages": passages, "timings_ms": dict(found.timings_ms)})
         return
     for rank, passage in enumerate(found.passages, 1):
         place = " › ".join((passage.title, *passage.heading))
-        click.echo(
-            f"{rank}. {place}  ({passage.score:.3f})\n   {passage.source}\n   {' '.join(passage.text.split())}\n"
-        )
+        echo(f"{rank}. {place}  ({passage.score:.3f})\n   {passage.source}\n   {' '.join(passage.text.split())}\n")
 
 
 def passage_document(rank: int, passage: Passage) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def subject_of(text: str) -> str:
 
 
 def _here_or(context: Context, text: str) -> str:
-    return budget_counters.of_channel(context.channel_id) if text == "here" else subject_of(text)
+    """Return the subject that the text names. ``here`` and a mention of a channel on the platform name a channel."""
+    channel_id = context.channel_id if text == "here" else arguments.mentioned_channel(text, context.platform)
+    return budget_counters.of_channel(channel_id) if channel_id else subject_of(text)
 
 
 def _given(name: str, text: str) -> str:

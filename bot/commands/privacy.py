@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from bot.commands import arguments, help_text, user_messages
 from bot.commands.base import Command, Context, File, Reply
 from bot.errors import UsageError
 from bot.store import privacy
+from bot.types.json_documents import to_json
 
 
 async def run(context: Context, line: str) -> Reply:
@@ -18,7 +17,7 @@ async def run(context: Context, line: str) -> Reply:
             counts = (len(stored["turns"]), len(stored["feedback"]), len(stored["calls"]))
             return Reply(user_messages.stored_data(*counts))
         case ["export"]:
-            data = json.dumps(await _exported(context), ensure_ascii=False, indent=2, default=str).encode()
+            data = to_json(await _exported(context)).encode()
             return Reply(user_messages.PRIVACY_EXPORTED, file=File("parley.json", data, "application/json"))
         case ["erase"]:
             raise UsageError(user_messages.ERASE_NEEDS)

@@ -12,13 +12,14 @@ from functools import partial
 
 from bot.config import Settings
 from bot.engine import user_messages
-from bot.engine.aio import alongside, finish_although_cancelled
+from bot.engine.aio import alongside
 from bot.engine.answer import (
     allowed_links,
     budget_limits,
     cached,
     finish,
     generation,
+    late_reply,
     memory,
     question_context,
     reservation,
@@ -36,7 +37,7 @@ from bot.engine.answer.scope import scope_of
 from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.stream import Display
 from bot.engine.display.workspace_pacing import WorkspacePacing
-from bot.engine.memory import Remembered, standalone
+from bot.engine.memory import Remembered, asked_before
 from bot.engine.ports.answer_cache import SimilarAnswers
 from bot.engine.ports.attachment_reader import AttachmentReader
 from bot.engine.ports.classifier import Classifier
@@ -53,7 +54,7 @@ from bot.engine.routing.local_classifier import LocalClassifier
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
 from bot.types.conversation import Incoming
 from bot.types.settings import ChannelSettings
-from bot.types.turns import Outcome, Turn, TurnRecord
+from bot.types.turns import LateReply, Outcome, Turn, TurnRecord
 from bot.types.usage import Route
 from knowledge.errors import KnowledgeError
 
@@ -149,6 +150,23 @@ class Engine:
             current.uncancel()  # The answer was already complete when it was stopped.
         return outcome
 
+    async def show_late(self, reply: LateReply, surface: Surface, *, doubt: asyncio.Event) -> bool:
+        """Show a stored reply whose platform was away, and return whether that is settled.
+
+        ``doubt`` is set when the question may have been edited or deleted. Raises StoreAway; CancelledError at a
+        shutdown.
+        """
+        context = self._context
+        return await late_reply.show(
+            context.stores,
+            reply,
+            surface,
+            strong_model=context.llm.model("strong"),
+            pacing=self.pace(reply.turn, surface),
+            monotonic=context.monotonic,
+            doubt=doubt,
+        )
+
     async def reflect(self, turn: Turn) -> None:
         """Update the thread's memory after the answer."""
         await memory.learn(self._context, turn)
@@ -174,6 +192,8 @@ class Engine:
         if material is None:
             return _from_cache(attempt, results)
         await generation.generate(self._context, attempt, material, display)
+        if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
+            results.lookup = cached.CacheLookup()
         return _resolved(attempt, results)
 
     async def _gather(self, attempt: Attempt, results: Results, surface: Surface) -> generation.Material | None:
@@ -182,8 +202,9 @@ class Engine:
         record = await self._load(turn)
         await reservation.begin(context, attempt, record)
         results.query = query = _initial_query(turn, record)
+        attached = await question_context.read(context, attempt, surface, record, query.expanded)
+        results.query = query = await memory.understand_statement(context, attempt, query, attached)
         results.route = route = await self._choose_route(attempt, query, record)
-        attached = await question_context.read(context, attempt, surface, record, query.standalone)
         results.lookup = lookup = await cached.look_up(context, attempt, query, route, record, attached)
         if lookup.hit is not None:
             _explain_scope(attempt, query, record)
@@ -192,7 +213,7 @@ class Engine:
         query = query.with_found(lookup.found)
         evidence, recalled = await asyncio.gather(
             retrieval.retrieve(context, attempt, query, attached, record.history),
-            memory.recall(context, attempt, query.standalone, record.history, tenant_wide=query.tenant_wide),
+            memory.recall(context, attempt, query, record.history),
         )
         if evidence.found is not None:
             _explain_scope(attempt, query, record)
@@ -210,19 +231,25 @@ class Engine:
 
     async def _choose_route(self, attempt: Attempt, query: Query, record: TurnRecord) -> Route:
         context, accounting = self._context, attempt.accounting
-        may_rate = accounting.reservation is not None or context.free
         return await choice.choose(
             attempt.turn.question,
-            query=query.standalone,
+            query=query.expanded,
             wish=attempt.turn.wish,
             channel=record.settings,
             budget=budget_limits.pressing(accounting.limits),
             last=record.history.tier,
             model=context.llm.model,
-            classifier=context.classifier if may_rate else reservation.cheap_without_rating,
+            classifier=self._classifier(attempt, query),
             meter=accounting,
             fixed=context.settings.fixed_tier,
         )
+
+    def _classifier(self, attempt: Attempt, query: Query) -> Classifier:
+        """Return the classifier; for what needs no rating, one that asks no model and embeds nothing."""
+        if query.is_small_talk:
+            return choice.cheap_for_small_talk
+        may_rate = attempt.accounting.reservation is not None or self._context.free
+        return self._context.classifier if may_rate else reservation.cheap_without_rating
 
     def _material(
         self,
@@ -272,7 +299,10 @@ class Engine:
         except Exception:
             log.exception("turn %s failed", turn.id)
             ending = Ending("failed", reason=user_messages.BROKEN)
-        return await finish_although_cancelled(finish.finish(context, attempt, results, ending, display))
+        here_only = surface.limits.here_only
+        return await finish.finish_or_fail(
+            context, attempt, results, ending, display, here_only=here_only, stopped=stopped
+        )
 
     def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
         turn, lease = attempt.turn, attempt.lease
@@ -295,9 +325,9 @@ class Engine:
 
 
 def _initial_query(turn: Turn, record: TurnRecord) -> Query:
-    """Return the question, made standalone without a model, with the scope of documents that may answer it."""
+    """Return the question as asked, with the scope of documents that may answer it and the thread's earlier ones."""
     scope = scope_of(turn.thread, turn.audience, record.settings)
-    return Query(standalone(turn.question, record.history.messages), scope)
+    return Query(turn.question, scope, asked_before(record.history))
 
 
 def _explain_scope(attempt: Attempt, query: Query, record: TurnRecord) -> None:

@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bot.engine.memory import standalone
 from bot.errors import UsageError
 from bot.evals import jsonl
-from bot.types.conversation import PastMessage
 from knowledge.embedders.token_vectors import TokenEmbedder, TokenVectors
 from knowledge.evidence_confidence import Evidence, Weights, matches
+from knowledge.followup_queries import with_earlier_words
 from knowledge.ports import Embedder, EncodeKind
 
 BATCH = 64
@@ -27,7 +25,7 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A standalone question, the passages found for it, and whether they hold the answer."""
+    """A question with the words that it leans on, the passages found for it, and whether they hold the answer."""
 
     question: str
     passages: tuple[str, ...]
@@ -45,8 +43,8 @@ def read(path: Path) -> list[Case]:
 def _case(row: Mapping[str, Any], where: str) -> Case:
     question, answerable = jsonl.text(row, "question", where), jsonl.boolean(row, "answerable", where)
     passages = _texts(row.get("passages"), f"{where}: passages")
-    past = _history(row.get("history") or [], f"{where}: history")
-    return Case(standalone(question, past), passages, answerable)
+    earlier = _earlier_questions(row.get("history") or [], f"{where}: history")
+    return Case(with_earlier_words(question, earlier), passages, answerable)
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:
@@ -59,21 +57,17 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
     return tuple(text for text in valid if text.strip())
 
 
-def _history(value: object, where: str) -> list[PastMessage]:
-    texts = _texts(value, where)
-    messages = (
-        [item for item in value if not isinstance(item, dict) or item["text"].strip()]
-        if isinstance(value, list)
-        else []
-    )
-    now = datetime.now(UTC)
-    past = []
-    for seq, (message, text) in enumerate(zip(messages, texts, strict=False)):
-        speaker = "user"
-        if isinstance(message, dict):
-            speaker = str(message.get("role") or message.get("speaker") or "user")
-        past.append(PastMessage(seq, "user" if speaker == "user" else "assistant", speaker, text, 0, now))
-    return past
+def _earlier_questions(value: object, where: str) -> list[str]:
+    """Return the texts of the asker in a history, oldest first. Raises UsageError."""
+    _texts(value, where)
+    messages = value if isinstance(value, list) else []
+    asked = [one["text"] if isinstance(one, dict) else one for one in messages if _is_askers(one)]
+    return [text for text in asked if text.strip()]
+
+
+def _is_askers(message: object) -> bool:
+    """Return whether a message of a history is the asker's: a bare text, or one whose role or speaker is the user."""
+    return not isinstance(message, dict) or (message.get("role") or message.get("speaker") or "user") == "user"
 
 
 def evaluate(cases: Sequence[Case], evidence: Sequence[Sequence[Evidence]], weights: Weights) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from knowledge.cpu_threads import share_the_processor
 from knowledge.embedders.batching import BatchingWorker
 from knowledge.embedders.model_files import OFFLINE_MODEL, locate
+from knowledge.embedders.model_hub import HUB, log_once
 from knowledge.embedders.prefixes import prefix
 from knowledge.embedders.stored_vector_names import stored_name
 from knowledge.embedders.token_vectors import TokenVectors, sentence_vectors
@@ -135,7 +135,7 @@ def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
     available = loaded.get_embedding_dimension()
     if dimensions and available and available < dimensions:
         raise EmbeddingError(
-            f"The vectors of {model} have {available} dimensions; set PARLEY_EMBEDDING_DIMENSIONS to fewer or unset it."
+            f"The vectors of {model} have {available} dimensions. Set PARLEY_EMBEDDING_DIMENSIONS to fewer or unset it."
         )
     return loaded
 
@@ -143,26 +143,28 @@ def load(model: str, dimensions: int | None = None) -> SentenceTransformer:
 def _load(model: str, dimensions: int | None) -> SentenceTransformer:
     folder = locate(model)
     share_the_processor()
+    log_once()
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with ONE_LOADS:
-            return SentenceTransformer(
-                folder,
-                device="cpu",
-                truncate_dim=dimensions,
-                local_files_only=bool(os.environ.get("HF_HUB_OFFLINE")),
-                model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
-            ).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise EmbeddingError(
-            f"The embedding model {model} cannot be loaded ({reason}). Correct PARLEY_EMBEDDING_MODEL, "
-            f"let this machine reach huggingface.co once, or unset it for the offline {OFFLINE_MODEL}."
-        ) from error
+
+    def build(local_files_only: bool) -> SentenceTransformer:
+        return SentenceTransformer(
+            folder,
+            device="cpu",
+            truncate_dim=dimensions,
+            local_files_only=local_files_only,
+            model_kwargs={"dtype": torch.bfloat16 if computes_bf16() else torch.float32},
+        ).eval()
+
+    cure = (
+        "Correct PARLEY_EMBEDDING_MODEL, let this machine reach the model hub once, or unset it for the offline "
+        f"{OFFLINE_MODEL}."
+    )
+    with ONE_LOADS:
+        return HUB.load(folder, build, label="embedding model", cure=cure)
 
 
 def computes_bf16() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bot import cli
 from bot.config import Settings, environment_name
 
 FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY")
+TIME_WITH_SPACE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,19 @@ class Ran:
 
     @property
     def document(self) -> Any:
-        """Return the JSON document on stdout."""
-        return json.loads(self.out)
+        """Return the JSON document on stdout. Every time in it is in ISO 8601."""
+        document = json.loads(self.out)
+        assert [text for text in _texts(document) if TIME_WITH_SPACE.match(text)] == []
+        return document
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a JSON document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 Parley = Callable[..., Ran]

@@ -1,8 +1,6 @@
-"""Thread memory: selection within a budget, rewriting of follow-up questions, and when to summarize."""
+"""Thread memory: selection within a budget, and when to summarize."""
 
 from __future__ import annotations
-
-import pytest
 
 from bot.engine import memory
 from bot.types.conversation import History, PastMessage
@@ -11,46 +9,6 @@ from tests.engine.fakes import NOON, words
 
 def said(role: str, text: str, seq: int = 1) -> PastMessage:
     return PastMessage(seq, role, "Ann", text, words(text), NOON)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("question", "leans"),
-    [
-        ("And in Paris?", True),
-        ("What was it before?", True),
-        ("Why?", True),
-        ("How long does that take?", True),
-        ("How many days of leave does somebody in their second year have?", False),
-        ("Which laptop models may engineers in Ghent choose from?", False),
-    ],
-)
-def test_which_questions_need_the_thread(question: str, leans: bool) -> None:
-    assert memory.leans_on_thread(question) is leans
-
-
-def test_a_follow_up_takes_over_the_words_of_the_question_before_it() -> None:
-    past = [said("user", "How much may a hotel in London cost?"), said("assistant", "220 EUR, breakfast included.")]
-    query = memory.standalone("And in Paris?", past)
-    assert query.startswith("And in Paris?")
-    assert {"hotel", "London", "cost"} <= set(query.split())
-    assert "breakfast" not in query
-
-
-def test_a_follow_up_of_a_follow_up_reaches_the_standalone_question() -> None:
-    past = [
-        said("user", "When were dogs first allowed in the office kitchen?"),
-        said("user", "How much may a hotel in London cost?"),
-        said("user", "And in Paris?"),
-    ]
-    query = memory.standalone("What was it before?", past)
-    assert {"Paris", "hotel", "London"} <= set(query.split())
-    assert "dogs" not in query
-
-
-def test_a_standalone_question_is_unchanged() -> None:
-    question = "Which laptop models may engineers in Ghent choose from?"
-    assert memory.standalone(question, [said("user", "How much may a hotel cost?")]) == question
-    assert memory.standalone("And then?", []) == "And then?"
 
 
 def test_the_last_four_turns_are_kept_whatever_the_budget() -> None:

@@ -24,6 +24,7 @@ from knowledge.ports import EncodeKind
 from knowledge.rerankers import CrossEncoderReranker, LateInteraction, build_reranker, max_sim
 from knowledge.types import Passage
 from tests.knowledge.fakes import WordEmbedder
+from tests.knowledge.tiny_models import save_cross_encoder
 
 KINDS: tuple[EncodeKind, EncodeKind] = ("query", "passage")
 
@@ -229,24 +230,9 @@ def test_an_openai_model_without_a_key() -> None:
 
 @pytest.fixture(scope="module")
 def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the folder of a cross-encoder with random weights: BERT with one layer of 16 and the offline words."""
-    import torch
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-
-    torch.manual_seed(0)
+    """Return the folder of a cross-encoder with random weights."""
     folder = tmp_path_factory.mktemp("cross-encoder")
-    tokenizer = AutoTokenizer.from_pretrained(str(model_files.offline_folder()))
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        initializer_range=0.5,
-    )
-    config.num_labels = 1
-    BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_cross_encoder(folder)
     return str(folder)
 
 

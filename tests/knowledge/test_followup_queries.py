@@ -6,7 +6,16 @@ import pytest
 
 from knowledge import bm25
 from knowledge.bm25 import IndexedChunk
-from knowledge.followup_queries import MAX_EARLIER_QUESTIONS, MAX_TERMS, MAX_WORDS, earlier_terms, expand, unexpanded
+from knowledge.followup_queries import (
+    MAX_EARLIER_QUESTIONS,
+    MAX_TERMS,
+    MAX_WORDS,
+    earlier_terms,
+    expand,
+    leans_on_thread,
+    unexpanded,
+    with_earlier_words,
+)
 from knowledge.ingest import Ingestor
 from knowledge.ports import Sessions
 from knowledge.retriever import Retriever
@@ -87,3 +96,41 @@ async def test_follow_up_finds_the_subject_of_the_thread(
     assert found.searched == "How many years does it last? visa"
     changed = await retriever("And the permit?", Scope("t"), k=1, earlier=["Tell me about the visa."])
     assert changed.passages[0].title == "permit"
+
+
+@pytest.mark.parametrize(
+    ("question", "leans"),
+    [
+        ("And in Paris?", True),
+        ("What was it before?", True),
+        ("Why?", True),
+        ("How long does that take?", True),
+        ("How many days of leave does somebody in their second year have?", False),
+        ("Which laptop models may engineers in Ghent choose from?", False),
+    ],
+)
+def test_which_questions_need_the_thread(question: str, leans: bool) -> None:
+    assert leans_on_thread(question) is leans
+
+
+def test_a_follow_up_takes_over_the_words_of_the_question_before_it() -> None:
+    query = with_earlier_words("And in Paris?", ["How much may a hotel in London cost?"])
+    assert query.startswith("And in Paris?")
+    assert {"hotel", "London", "cost"} <= set(query.split())
+
+
+def test_a_follow_up_of_a_follow_up_reaches_the_question_that_opened_the_subject() -> None:
+    asked = [
+        "When were dogs first allowed in the office kitchen?",
+        "How much may a hotel in London cost?",
+        "And in Paris?",
+    ]
+    query = with_earlier_words("What was it before?", asked)
+    assert {"Paris", "hotel", "London"} <= set(query.split())
+    assert "dogs" not in query
+
+
+def test_a_question_that_does_not_lean_on_its_thread_is_unchanged() -> None:
+    question = "Which laptop models may engineers in Ghent choose from?"
+    assert with_earlier_words(question, ["How much may a hotel cost?"]) == question
+    assert with_earlier_words("And then?", []) == "And then?"

@@ -1,6 +1,7 @@
 """Reuses an earlier answer to the same or an equivalent question, or one that is being written, without asking a model.
 
-Only a question that opens a thread is looked up: later ones may mean something else.
+Only a question that opens a thread is looked up: later ones may mean something else. A message that asks nothing has no
+answer to reuse.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ async def look_up(
     turn, similar, history = attempt.turn, context.similar, record.history
     if turn.fresh and similar is not None:
         await similar.asked_afresh(turn)
-    if history.messages or history.summary or attachments.context or not context.settings.answer_cache_hours:
+    if query.asks_nothing or not context.settings.answer_cache_hours:
+        return CacheLookup()
+    if history.messages or history.summary or attachments.context:
         return CacheLookup()
     ground = cache.ground(
         scope=query.scope,

@@ -1,13 +1,17 @@
-"""Recalls a thread's old messages for a question, and remembers what people state in it."""
+"""Recognizes small talk and statements, recalls a thread's old messages, and remembers what people state in it."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from bot.engine import memory
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import HISTORY_SHARE, Context
+from bot.engine.answer.query import Query
+from bot.engine.answer.question_context import Attachments
 from bot.engine.memory import Remembered
+from bot.engine.ports.memory import Memory
 from bot.errors import ParleyError
 from bot.types.conversation import History
 from bot.types.turns import Turn
@@ -16,20 +20,32 @@ from knowledge.errors import KnowledgeError
 log = logging.getLogger(__name__)
 
 
-async def recall(
-    context: Context, attempt: Attempt, query: str, history: History, *, tenant_wide: bool
-) -> tuple[Remembered, ...]:
-    """Return the thread's old messages scored against ``query``; none if the prompt shows them all anyway.
+async def understand_statement(context: Context, attempt: Attempt, query: Query, attachments: Attachments) -> Query:
+    """Return the query, marked if its message asks nothing: it is small talk, or it only makes statements.
 
-    Unless ``tenant_wide``, answers that may rest on the tenant's documents are left out. If the search
-    fails, the trace says so and the answer does without.
+    Statements are stored before they are answered, so that the answer can confirm them.
     """
-    if context.memory is None or memory.fits(history, context.share(HISTORY_SHARE)):
+    if attachments.context:
+        return query
+    silent = replace(query, needs_search=False, asks_nothing=True)
+    if context.memory is not None and (statements := memory.facts_only(attempt.turn.question)):
+        await _keep_statements(context.memory, attempt)
+        return replace(silent, statements=statements)
+    return silent if memory.is_small_talk(attempt.turn.question) else query
+
+
+async def recall(context: Context, attempt: Attempt, query: Query, history: History) -> tuple[Remembered, ...]:
+    """Return the thread's old messages scored against the query.
+
+    Return none for small talk, or if the prompt shows them all anyway. Unless the query is tenant-wide, answers that
+    may rest on the tenant's documents are left out. If the search fails, the trace says so and the answer does without.
+    """
+    if context.memory is None or query.is_small_talk or memory.fits(history, context.share(HISTORY_SHARE)):
         return ()
     start = context.monotonic()
     try:
-        older = await context.memory.older(attempt.turn, query or attempt.turn.question)
-        return tuple(one for one in older if tenant_wide or not one.message.tenant_wide)
+        older = await context.memory.older(attempt.turn, query.expanded)
+        return tuple(one for one in older if query.tenant_wide or not one.message.tenant_wide)
     except (ParleyError, KnowledgeError) as error:
         log.warning("turn %s: nothing recalled: %s", attempt.turn.id, error)
         attempt.journal.events.append(f"old messages could not be searched: {error}")
@@ -38,13 +54,12 @@ async def recall(
         attempt.journal.timings_ms["recall"] = context.since(start)
 
 
-async def keep_statements(context: Context, attempt: Attempt) -> None:
-    """Store the facts that the message states before it is answered, so that the answer can confirm them."""
-    assert context.memory is not None
+async def _keep_statements(thread_memory: Memory, attempt: Attempt) -> None:
+    """Store the facts that the message states."""
     turn = attempt.turn
-    stated = memory.stated(turn.question, turn.author.name, context.memory.terms)
+    stated = memory.stated(turn.question, turn.author.name, thread_memory.terms)
     try:
-        await context.memory.learn(turn, stated)
+        await thread_memory.learn(turn, stated)
     except ParleyError as error:
         log.warning("turn %s: its statements will be stored after the answer: %s", turn.id, error)
         attempt.journal.events.append(f"statements will be stored after the answer: {error}")

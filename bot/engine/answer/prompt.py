@@ -105,7 +105,7 @@ def build(
 ) -> Prompt:
     """Build the prompt of an answer.
 
-    ``searched`` is the standalone question. ``life`` is how long the provider caches the thread's prefix, None for not
+    ``searched`` is the question with the earlier words that it leans on. ``life`` is how long the provider caches the thread's prefix, None for not
     at all. ``language`` is an ISO 639-1 code if one was requested. ``told``, ``bearing`` and ``said`` are
     ``Prompt.told``, ``Prompt.facts`` and ``Prompt.said``. ``boundary`` marks the frames; by default it is random.
     """

@@ -13,15 +13,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.engine import memory
 from bot.engine.answer import prompt
 from bot.engine.answer.attempt_state import Attempt, cache_key_of
 from bot.engine.answer.context import Context
-from bot.engine.answer.memory import keep_statements
-from bot.engine.answer.question_context import Attachments
 from bot.engine.ports.rewriter import Rewritten
 from bot.errors import LLMError
 from bot.types.conversation import History
+from knowledge.followup_queries import leans_on_thread, with_earlier_words
 from knowledge.types import TENANT_AUDIENCE, Found, Scope
 
 log = logging.getLogger(__name__)
@@ -29,19 +27,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The question to answer. ``scope`` limits the search; ``language`` is an ISO 639-1 code, or empty if unknown.
+    """The question to answer, as it was asked or as a model rewrote it. ``scope`` limits the search.
 
-    ``needs_search`` is False if documents cannot help; ``asks_nothing`` if the message is small talk or only makes
-    ``statements``. ``found_ahead`` is the question's search result, if the answer cache already searched for it.
+    ``earlier`` are the thread's earlier questions, oldest first; none after a model has rewritten the question.
+    ``language`` is an ISO 639-1 code, or empty if unknown. ``needs_search`` is False if documents cannot help;
+    ``asks_nothing`` if the message is small talk or only makes ``statements``. ``found_ahead`` is the question's search
+    result, if the answer cache already searched for it.
     """
 
-    standalone: str
+    question: str
     scope: Scope
+    earlier: tuple[str, ...] = ()
     language: str = ""
     needs_search: bool = True
     asks_nothing: bool = False
     statements: tuple[str, ...] = ()
     found_ahead: Found | None = None
+
+    @property
+    def expanded(self) -> str:
+        """The question with the earlier words that it leans on: for matching words, not for showing."""
+        return with_earlier_words(self.question, self.earlier)
+
+    @property
+    def is_small_talk(self) -> bool:
+        """Whether the message neither asks nor states anything."""
+        return self.asks_nothing and not self.statements
 
     @property
     def tenant_wide(self) -> bool:
@@ -53,21 +64,17 @@ class Query:
         return replace(self, found_ahead=found)
 
 
-async def search(
-    context: Context, attempt: Attempt, query: Query, attachments: Attachments, history: History
-) -> tuple[Query, Found | None]:
+async def search(context: Context, attempt: Attempt, query: Query, history: History) -> tuple[Query, Found | None]:
     """Return the rewritten query and its search result; None if no search was needed. Raises knowledge errors."""
+    if not query.needs_search:
+        return query, None
     question = attempt.turn.question
-    silent = await _understand_statement(context, attempt, query, attachments)
-    if silent is not None:
-        return silent, None
-    earlier = memory.asked_before(history)
-    plain = asyncio.ensure_future(_search(context, query, question, question, earlier))
+    plain = asyncio.ensure_future(_search(context, query, question, question, query.earlier))
     try:
         rewritten = await _rewrite(context, attempt, history)
         if rewritten is None:
             return query, await plain
-        query = replace(query, standalone=rewritten.question, language=rewritten.language)
+        query = replace(query, question=rewritten.question, earlier=(), language=rewritten.language)
         if not rewritten.needs_search:
             attempt.journal.events.append("the model says that this needs no search")
             return replace(query, needs_search=False), None
@@ -81,19 +88,6 @@ async def search(
         await asyncio.gather(plain, return_exceptions=True)
 
 
-async def _understand_statement(
-    context: Context, attempt: Attempt, query: Query, attachments: Attachments
-) -> Query | None:
-    """Return the query of a message that asks nothing: small talk, or statements, which are stored first."""
-    if attachments.context:
-        return None
-    silent = replace(query, needs_search=False, asks_nothing=True)
-    if context.memory is not None and (statements := memory.facts_only(attempt.turn.question)):
-        await keep_statements(context, attempt)
-        return replace(silent, statements=statements)
-    return silent if memory.is_small_talk(attempt.turn.question) else None
-
-
 async def _search(context: Context, query: Query, asked: str, question: str, earlier: Sequence[str] = ()) -> Found:
     if query.found_ahead is not None and question == asked and not earlier:
         return query.found_ahead
@@ -103,7 +97,7 @@ async def _search(context: Context, query: Query, asked: str, question: str, ear
 async def _rewrite(context: Context, attempt: Attempt, history: History) -> Rewritten | None:
     """Rewrite the question as a standalone one. Return None if it already is one or if the model cannot be used."""
     rewriter, turn, journal = context.rewriter, attempt.turn, attempt.journal
-    if rewriter is None or not history.messages or not memory.leans_on_thread(turn.question):
+    if rewriter is None or not history.messages or not leans_on_thread(turn.question):
         return None
     request = rewriter.prompt(turn.question, history.messages, cache_key=cache_key_of(turn.thread))
     need = prompt.size(request, context.count) + request.max_tokens

@@ -49,7 +49,7 @@ async def retrieve(
     """
     start = context.monotonic()
     try:
-        query, found = await search(context, attempt, query, attachments, history)
+        query, found = await search(context, attempt, query, history)
         return Evidence(query) if found is None else _judge(context, attempt, query, found, attachments)
     except KnowledgeError as error:
         log.warning("turn %s: search failed: %s", attempt.turn.id, error)
@@ -76,8 +76,8 @@ def _judge(context: Context, attempt: Attempt, query: Query, found: Found, attac
         notes.append(user_messages.not_in_files(files_read))
     if declined:
         places = [one.place for one in found.passages]
-        people = experts.people(query.standalone, found.passages)
-        notes.append(user_messages.nothing_found(query.standalone, found.documents, places, people))
+        people = experts.people(query.expanded, found.passages)
+        notes.append(user_messages.nothing_found(query.question, found.documents, places, people))
         return Evidence(query, found)
     own, earlier = (attachments.passages, ()) if files_read else ((), attachments.passages)
     passages = prompt.fitting((*own, *found.passages, *earlier), context.share(PASSAGE_SHARE), context.count)

@@ -21,7 +21,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
     query = results.evidence.query if results.evidence else results.query
     left_out = len(found.passages) - len(sent.passages) if found and sent.passages else 0
     return {
-        "query": query.standalone if query else "",
+        "query": query.question if query else "",
         "searched": found.searched if found else "",
         "cached_from": results.lookup.hit.turn_id if results.lookup.hit else None,
         "passages": [_passage(n, passage) for n, passage in enumerate(sent.passages, 1)],
@@ -39,6 +39,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "passages_left_out": left_out,
         "links": allowed_links.linked(attempt, results),
         "restarts": list(journal.events),
+        "outage": journal.outage,
         "notes": list(journal.notes),
         "timings_ms": dict(journal.timings_ms),
     }

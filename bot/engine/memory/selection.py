@@ -27,34 +27,8 @@ SUMMARY_TOKENS = 300
 """Token limit of one call that summarizes."""
 NAME = 4
 """Tokens that a message's author name adds to its text."""
-LEANED_ON = 4
-"""Maximum number of earlier questions whose words are added to a follow-up question."""
 
 _MARKER = re.compile(r"\s?\[\d+(?:,\s*\d+)*\]")
-_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
-_REFERRING_WORDS = frozenset(
-    "it its this that these those they them their he she him her his one ones there then same else other "
-    "das dies diese dieser es sie er ihn ihm ihr dort dann".split()
-)
-_FOLLOW_UP_STARTS = (
-    "and ",
-    "but ",
-    "or ",
-    "what about",
-    "how about",
-    "why",
-    "so ",
-    "also",
-    "und ",
-    "was ist mit",
-    "aber ",
-)
-_COMMON = _REFERRING_WORDS | frozenset(
-    "a an the of to in on at for from with by is are was were be been do does did can could should would will may "
-    "might must have has had i you we me my your our us what which who whom whose when where why how many much long "
-    "and or but not no yes if so as about into out up down over than too very just please tell know need want get "
-    "der die das ein eine und oder nicht ist sind war wie was wer wo wann warum ich du wir".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,36 +112,6 @@ def without_markers(text: str) -> str:
 def asked_before(history: History) -> tuple[str, ...]:
     """Return the questions of the thread, oldest first."""
     return tuple(message.text for message in history.messages if message.role == "user")
-
-
-def leans_on_thread(question: str) -> bool:
-    """Return whether the question needs the thread to be understood: it is short, or refers to earlier messages."""
-    lowered = question.lower().strip()
-    words = _WORD.findall(lowered)
-    content = [word for word in words if word not in _COMMON]
-    return (
-        len(content) <= 2
-        or lowered.startswith(_FOLLOW_UP_STARTS)
-        or (len(content) <= 4 and any(word in _REFERRING_WORDS for word in words))
-    )
-
-
-def standalone(question: str, messages: Sequence[PastMessage]) -> str:
-    """Return the question rewritten for search: a follow-up question with the words of the question before it.
-
-    If the earlier question is a follow-up too, the words of the one before are added as well, and so on.
-    """
-    asked = [message.text for message in messages if message.role == "user"]
-    if not asked or not leans_on_thread(question):
-        return question
-    present = {word.lower() for word in _WORD.findall(question)}
-    earlier: list[str] = []
-    for text in reversed(asked[-LEANED_ON:]):
-        earlier += [word for word in _WORD.findall(text) if word.lower() not in present | _COMMON]
-        present |= {word.lower() for word in earlier}
-        if not leans_on_thread(text):
-            break
-    return " ".join([question, *earlier[:12]])
 
 
 def to_summarize(history: History, budget: int) -> tuple[PastMessage, ...]:

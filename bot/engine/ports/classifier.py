@@ -19,7 +19,7 @@ class Verdict:
 
 
 class Classifier(Protocol):
-    """Rates a question; ``query`` is its standalone form, as it is searched for.
+    """Rates a question; ``query`` is the question with the earlier words that it leans on.
 
     Never raises provider errors: a classifier that asks a model falls back to a local one.
     """

@@ -34,6 +34,11 @@ async def choose(
     return Route(tier, model(tier), reason)
 
 
+async def cheap_for_small_talk(question: str, *, query: str, meter: Meter) -> Verdict:
+    """Return the cheap tier without rating the message: it asks nothing."""
+    return Verdict("cheap", True, "the message is small talk")
+
+
 def _tier_by_rule(
     wish: Tier | None, channel: ChannelSettings, budget: BudgetState, fixed: Tier | None, last: Tier | None
 ) -> tuple[Tier, str] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from knowledge.errors import KnowledgeError
-from knowledge.id_prefixes import id_range
+from knowledge.id_prefixes import SHORT_CHARS, id_range
 
 MAX_NAMED = 5
 """Most documents that an error names if several match."""
@@ -50,9 +51,15 @@ async def find(session: AsyncSession, tenant_id: str, name: str, *, audiences: S
     rows = (await session.execute(_MATCHES, values)).all() if name else []
     best = [row for row in rows if row.rank == rows[0].rank]
     if not best:
-        raise KnowledgeError(f"There is no document {name}; `docs list` shows all documents with their IDs.")
+        raise KnowledgeError(f"There is no document {name}. `docs list` shows all documents with their IDs.")
     if len(best) > 1:
-        listed = "; ".join(f"{row.id[:8]} ({row.uri})" for row in best[:MAX_NAMED])
+        listed = ", ".join(f"{_short(row.id, best)} ({row.uri})" for row in best[:MAX_NAMED])
         more = ", among others" if len(best) > MAX_NAMED else ""
         raise KnowledgeError(f"{name} names several documents: {listed}{more}. Write the ID of one.")
     return str(best[0].id)
+
+
+def _short(document_id: str, rows: Sequence[Row[Any]]) -> str:
+    """Return the short id, or the whole one if another of the rows begins like it."""
+    same = sum(row.id.startswith(document_id[:SHORT_CHARS]) for row in rows)
+    return document_id[:SHORT_CHARS] if same == 1 else document_id

@@ -98,8 +98,7 @@ def with_tenant(tenant: str, work: Callable[[AsyncSession], Awaitable[Result]]) 
 
     async def in_transaction(database: Database) -> Result:
         await require_tenant(database, tenant)
-        async with database.tenant(tenant) as session:
-            return await work(session)
+        return await database.run(tenant, work)
 
     return with_database(in_transaction)
 

@@ -136,7 +136,7 @@ def schema_revision(revision: str | None) -> str:
 
 # --- arguments
 
-EMPTY_ID = "the value is empty."
+EMPTY_ID = "The value is empty."
 NO_QUERY = "The query is empty. Say what to search for."
 NO_MATCH = "No document matches these options, or none contains this. 'parley docs' lists the documents."
 PERIOD_IS_EMPTY = "--until is not after --since, so no date is between them."
@@ -147,7 +147,7 @@ def output_failed(reason: str | None) -> str:
 
 
 def not_utf8(argument: str) -> str:
-    return f"the argument {argument} is not UTF-8. Rename the file, or set your terminal to UTF-8."
+    return f"The argument {argument} is not UTF-8. Rename the file, or set your terminal to UTF-8."
 
 
 def malformed_tenant(tenant: str) -> str:

@@ -56,8 +56,8 @@ def not_an_interval(text: str) -> str:
 
 def not_a_limit(text: str) -> str:
     return (
-        f"“{text}” is not a limit. Write a whole number of tokens from 1 on, such as 200000 or 200k; or unlimited, "
-        "blocked or default."
+        f"“{text}” is not a limit. Write a whole number of tokens from 1 on, such as 200000 or 200k, or one of the "
+        "words unlimited, blocked and default."
     )
 
 
@@ -220,7 +220,7 @@ def documents(total: int, *, first: int, last: int, page: int) -> str:
     if last - first + 1 == total:
         return f"{number(total, 'document')}."
     following = f" /docs list page {page + 1} shows the next ones." if last < total else ""
-    return f"{total:,} documents; these are {first:,} to {last:,}.{following} Narrow the list with /docs list TEXT."
+    return f"{total:,} documents. These are {first:,} to {last:,}.{following} Narrow the list with /docs list TEXT."
 
 
 def no_match(text: str) -> str:

@@ -54,7 +54,7 @@ def test_an_empty_id_is_refused(parley: Parley, document: Path, args: tuple[str,
 
 
 def test_every_id_on_the_command_line_may_not_be_empty() -> None:
-    free_text = {"question", "query", "tokens", "subject", "sources", "every", "period", "document_filter"}
+    free_text = {"question", "query", "tokens", "subject", "sources", "every", "period", "text"}
 
     def parameters(command: click.Command, path: str) -> list[tuple[str, click.Parameter]]:
         own = [(path, parameter) for parameter in command.params]

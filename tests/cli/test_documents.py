@@ -84,8 +84,8 @@ def test_a_chat_lists_pages_and_finds_documents_by_name(parley: Parley, monkeypa
     ]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
     said = parley("chat").out
-    assert "230 documents; these are 1 to 100. /docs list page 2 shows the next ones." in said
-    assert "230 documents; these are 201 to 230. Narrow" in said
+    assert "230 documents. These are 1 to 100. /docs list page 2 shows the next ones." in said
+    assert "230 documents. These are 201 to 230. Narrow" in said
     assert "11 documents." in said
     assert "**Page 12**" in said
     assert "twins names several documents: " in said

@@ -30,6 +30,7 @@ from bot.health import Health
 from bot.ingestion import Ingestion
 from bot.llm import extractive
 from bot.llm.build import build as build_llm
+from bot.llm.build import is_free
 from bot.llm.model_classifier import ModelClassifier
 from bot.llm.prices import Prices
 from bot.llm.query_rewriting import ModelRewriter
@@ -170,6 +171,7 @@ async def open_app(
     async with AsyncExitStack() as stack:
         health = Health()
         counter, prices = TokenCounter(), Prices.load(settings.prices_file)
+        free = is_free(settings, prices)
         llm = overrides.llm(build_llm(settings, counter=counter, prices=prices))
         stack.push_async_callback(llm.aclose)
         models = build_models(settings)
@@ -189,11 +191,13 @@ async def open_app(
                 count_tokens=counter.count,
                 clock=clock,
                 holder=lambda: notifications.holder,
-                expected=expected_tokens(settings, counter.count),
+                expected=(lambda _: 0) if free else expected_tokens(settings, counter.count),
             )
         )
         search, pacing = overrides.search(retriever), WorkspacePacing(notifications.process_id)
-        wired = _Wired(settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, clock)
+        wired = _Wired(
+            settings, database, llm, stores, search, retriever, models.current, counter.count, pacing, free, clock
+        )
         dispatcher = _open_dispatcher(wired, overrides.engine, stack)
         await _connect_processes(notifications, dispatcher, pacing, database, stack)
         services = Services(
@@ -229,6 +233,7 @@ class _Wired:
     embedder: Embedder
     count_tokens: Callable[[str], int]
     pacing: WorkspacePacing
+    free: bool
     clock: Callable[[], datetime]
 
 
@@ -250,6 +255,7 @@ def _open_dispatcher(wired: _Wired, engine_type: type[Engine], stack: AsyncExitS
         similar=_similar_answers(wired.database, wired.retriever, wired.embedder),
         reader=reader,
         workspace_pacing=wired.pacing,
+        free=wired.free,
         clock=wired.clock,
     )
     return Dispatcher(

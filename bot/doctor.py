@@ -24,6 +24,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     checks.append(_retention(settings))
     checks += await _guarded("database", lambda: _database(settings))
     checks += await _guarded("embedding model", lambda: _embedder(settings))
+    checks += await _guarded("reranker", lambda: _reranker(settings))
     checks += await _guarded("embedding model", lambda: _reembedding(settings))
     checks += await _guarded("parser sandbox", _parser_sandbox)
     checks += await _guarded("models", lambda: _models(settings))
@@ -115,10 +116,30 @@ async def _embedder(settings: Settings) -> list[Check]:
     return [Check("embedding model", True, f"{detail}, a size without an index", fix)]
 
 
+async def _reranker(settings: Settings) -> list[Check]:
+    """Score a passage with the reranker, which loads its model."""
+    from bot.app import build_models
+    from knowledge.rerankers import CrossEncoderReranker, build_reranker
+
+    models = build_models(settings)
+    try:
+        reranker = build_reranker(settings.reranker, models.current)
+        if reranker is None:
+            return [Check("reranker", True, "none")]
+        try:
+            if isinstance(reranker, CrossEncoderReranker):
+                await reranker.load()
+        finally:
+            await reranker.aclose()
+    finally:
+        await models.current.aclose()
+    return [Check("reranker", True, reranker.name)]
+
+
 async def _reembedding(settings: Settings) -> list[Check]:
     """Check the progress of re-embedding for each tenant, and whether its previous model can still be used."""
     from bot.app import build_models, open_database
-    from bot.jobs.maintenance import every_tenant
+    from bot.store.tenants import every_tenant
 
     checks: list[Check] = []
     async with AsyncExitStack() as stack:

@@ -34,6 +34,7 @@ from bot.jobs import maintenance
 from bot.platforms.slack.manifest import manifest
 from bot.store.maintenance import look
 from bot.store.session import Database
+from bot.store.tenants import every_tenant
 from tests.databases import superuser_connection
 from tests.doubles.discord import DiscordDouble
 from tests.doubles.models import ModelDouble
@@ -156,7 +157,7 @@ class Environment:
                 for table in ("reservations", "ledger"):
                     aged = f"UPDATE {table} SET created_at = created_at - interval '1 hour'"
                     await connection.execute(text(aged))
-            for tenant_id in await maintenance.every_tenant(database):
+            for tenant_id in await every_tenant(database):
                 found = await look(database, tenant_id, now=datetime.now(UTC))
                 await maintenance.release_reservations(database, tenant_id, found.orphaned)
         finally:

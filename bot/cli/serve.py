@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
+from bot.cli.arguments import Host
 from bot.cli.command_runtime import run, settings
 from bot.cli.output import echo
 from bot.cli.shutdown import end_within
@@ -31,6 +32,7 @@ Run = Callable[["App", asyncio.Event], Coroutine[Any, Any, None]]
 
 host_option = click.option(
     "--host",
+    type=Host(),
     metavar="ADDRESS",
     help="Address that the playground listens on.  [default: PARLEY_WEB_HOST, or 127.0.0.1]",
 )

@@ -8,17 +8,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import select
-
 from bot.commands.services import Services
 from bot.errors import StoreAway
 from bot.store import budget_reservations, ledger, maintenance, retention, slack_requests, slack_workspaces
 from bot.store.budget_counters import Defaults
 from bot.store.budget_reservations import Owners
 from bot.store.retry import patiently
-from bot.store.schema import tenants
 from bot.store.session import Database
-from bot.types.conversation import LOCAL_TENANT
+from bot.store.tenants import every_tenant
 from knowledge import source_records
 from knowledge.reembed import needs_reembedding
 from knowledge.sources import reads_local_files
@@ -30,13 +27,6 @@ Result = TypeVar("Result")
 RETENTION_BATCHES = 20
 """Batches of one maintenance run, so that a first run over years of conversations does not take long."""
 SCHEDULE = "schedule"
-
-
-async def every_tenant(database: Database) -> list[str]:
-    """Return all tenants, always including the local tenant of the terminal."""
-    async with database.queue() as session:
-        stored = set(await session.scalars(select(tenants.c.tenant_id)))
-    return sorted({LOCAL_TENANT, *stored})
 
 
 async def for_each_tenant(services: Services, step: Callable[[Services, str], Awaitable[Result]]) -> list[Result]:
@@ -65,7 +55,7 @@ async def maintain(services: Services, tenant_id: str) -> None:
     """Run every maintenance step that has work for one tenant."""
     found = await maintenance.look(services.database, tenant_id, now=services.clock())
     await release_reservations(services.database, tenant_id, found.orphaned)
-    await charge_lost_calls(services.database, tenant_id, found.lost)
+    await charge_lost_calls(services.database, tenant_id, found.lost, count_free=services.settings.count_free)
     await delete_expired_conversations(services, tenant_id)
     if found.serving is not None and not services.models.is_complete(tenant_id, found.serving):
         await reembed_if_needed(services, tenant_id)
@@ -138,15 +128,22 @@ async def release_reservations(database: Database, tenant_id: str, turn_ids: Seq
         await database.flush(tenant_id, budget_reservations.release(tenant_id, turn_id))
 
 
-async def charge_lost_calls(database: Database, tenant_id: str, lost: Sequence[ledger.LostCalls]) -> None:
-    """Charge the estimate for calls that never reported their end, because their process died."""
+async def charge_lost_calls(
+    database: Database, tenant_id: str, lost: Sequence[ledger.LostCalls], *, count_free: bool = False
+) -> None:
+    """Charge the estimate for calls that never reported their end, because their process died.
+
+    ``count_free``: calls that cost nothing count against budgets too.
+    """
     for calls in lost:
-        await patiently(partial(_charge, database, tenant_id, calls), 0)
+        await patiently(partial(_charge, database, tenant_id, calls, count_free), 0)
 
 
-async def _charge(database: Database, tenant_id: str, calls: ledger.LostCalls, _: bool) -> None:
+async def _charge(database: Database, tenant_id: str, calls: ledger.LostCalls, count_free: bool, _: bool) -> None:
     owners = Owners(tenant_id, calls.user_id, "member", calls.channel_id, calls.day, Defaults(0, 0, 0))
     async with database.work(tenant_id) as work:
-        (rows,) = await work.ask(ledger.settling_lost(tenant_id, calls, maintenance.OPEN_CALL_GRACE))
+        (rows,) = await work.ask(
+            ledger.settling_lost(tenant_id, calls, maintenance.OPEN_CALL_GRACE, count_free=count_free)
+        )
         tokens = sum(row.tokens for row in rows)
         await work.last(budget_reservations.settle(owners, None, (), tokens))

@@ -20,6 +20,7 @@ from bot.store.schema import inbox, turns
 from bot.types import audience
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.turns import Turn, TurnState
+from knowledge.id_prefixes import id_range
 
 OPEN: tuple[TurnState, ...] = ("queued", "running")
 
@@ -27,7 +28,6 @@ ANYBODY = 0
 
 AGAIN = ":"
 """Separates a message's id from the suffix that a repeated question gets."""
-
 
 # This is one statement because the platform waits for it. The turn is created from the thread's row, which is locked by
 # then, so the turns of a thread are numbered in the order in which their acceptances are committed.
@@ -161,14 +161,18 @@ async def get(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Turn | 
 
 
 async def row_of(session: AsyncSession, *, tenant_id: str, turn_id: str) -> Any | None:
-    """Return the stored row of a turn; ``turn_id`` may be any text that a person typed."""
-    try:
-        uid = uuid.UUID(turn_id)
-    except ValueError:
+    """Return the stored row of a turn; ``turn_id`` may be any text that a person typed.
+
+    The first 8 characters of an id are enough. Return None if no turn or several turns begin like this.
+    """
+    typed = id_range(turn_id)
+    if typed is None:
         return None
-    return (
-        await session.execute(select(turns).where(turns.c.tenant_id == tenant_id, turns.c.turn_id == uid))
-    ).one_or_none()
+    found = await session.execute(
+        select(turns).where(turns.c.tenant_id == tenant_id, turns.c.turn_id.between(*typed)).limit(2)
+    )
+    rows = found.all()
+    return rows[0] if len(rows) == 1 else None
 
 
 async def latest(session: AsyncSession, *, thread: ThreadKey) -> str | None:

@@ -139,7 +139,7 @@ async def test_an_estimate_that_is_being_settled_is_not_counted_beside_the_real_
     await stores.budgets.open_call(turn, begun, None)
     owners = Owners("slack:T1", "U1", "member", "C1", NOON.date(), Defaults(0, 0, 0))
     async with database.work("slack:T1") as work:
-        await work.ask(ledger.left("slack:T1", turn.id))
+        await work.ask(ledger.left("slack:T1", turn.id, count_free=False))
         await work.ask(budget_reservations.settle(owners, None, (), 80))
         billing = asyncio.create_task(stores.budgets.bill(turn, [settled(begun, 130)], None))
         await until_blocked(database)

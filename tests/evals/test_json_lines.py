@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from bot.evals import followups, retrieval
@@ -13,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ODD = "one\u2028two\u2029three\x85four"
 
 
-def lines(*rows: dict[str, object]) -> str:
+def lines(*rows: Mapping[str, object]) -> str:
     return "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n"
 
 

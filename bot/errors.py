@@ -48,8 +48,9 @@ class StoreAway(ConfigError):
 
 
 def for_operator(error: BaseException) -> str:
-    """Return the message for the log, which may say more than the message for users."""
-    return error.detail or str(error) if isinstance(error, StoreAway) else redact(str(error))
+    """Return the message for the log, which may say more than the message for users. It is never empty."""
+    detail = error.detail if isinstance(error, StoreAway) else ""
+    return detail or redact(str(error)).strip() or type(error).__name__
 
 
 def unforeseen(error: BaseException | None) -> BaseException | None:
@@ -108,7 +109,14 @@ class LLMError(ParleyError):
 
 
 class ContextTooLong(LLMError):
-    """The prompt does not fit the model's context."""
+    """The prompt does not fit the model's context.
+
+    ``limit`` is the context in tokens, prompt and answer together, and ``counted`` what the server counted; both None
+    if it did not say.
+    """
+
+    limit: int | None = None
+    counted: int | None = None
 
 
 class SurfaceError(ParleyError):

@@ -137,5 +137,6 @@ def answer_trace() -> Reply:
             citations=[],
             details=details,
             calls=[call],
-        )
+        ),
+        for_operator=False,
     )

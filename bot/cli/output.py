@@ -26,6 +26,10 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 """Characters that move the cursor, change the terminal or reorder the text; not the line break and the tab."""
 
 
+_LONGEST_NAME = 48
+"""Widest name in a table, in columns, that is never broken: names of models have up to some forty."""
+
+
 def printable(text: str) -> str:
     r"""Return the text with its control characters written out, as in ``\x1b``."""
     return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
@@ -62,17 +66,30 @@ def print_data(document: object, columns: Sequence[str], rows: Iterable[Sequence
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print rows under their column names, with numbers aligned to the right."""
+    """Print rows under their column names, with numbers aligned to the right.
+
+    Texts wrap where the terminal is narrow. Names and numbers stay whole, so that they can be copied and searched for.
+    """
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     lines = [list(row) for row in rows]
+    shown = [[printable(_text(cell)) for cell in line] for line in lines]
     for index, column in enumerate(columns):
         numeric = all(isinstance(line[index], int | float) for line in lines) if lines else False
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for line in lines:
-        table.add_row(*(printable(_text(cell)) for cell in line))
-    console().print(table)
+        width = _width_of_names([line[index] for line in shown])
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold", min_width=width)
+    for line in shown:
+        table.add_row(*line)
+    console().print(table, crop=False)
+
+
+def _width_of_names(cells: Sequence[str]) -> int | None:
+    """Return the width of a column of names or numbers, which must not be broken; None for texts and long names."""
+    from rich.cells import cell_len
+
+    width = max(map(cell_len, cells), default=0)
+    return width if width <= _LONGEST_NAME and not any(" " in cell for cell in cells) else None
 
 
 def show_reply(reply: Reply) -> None:

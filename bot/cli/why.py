@@ -40,7 +40,7 @@ def why(turn_id: str, tenant: str, as_json: bool) -> None:
         return
     from bot.commands.why import reply_of
 
-    show_reply(reply_of(trace))
+    show_reply(reply_of(trace, for_operator=True))
 
 
 COMMANDS = (why,)

@@ -76,7 +76,7 @@ def ingested(report: IngestReport, failed: Sequence[Failure], *, here: bool, aud
     """
     failures = [*failed, *report.failed]
     added = report.documents - report.unchanged
-    parts = ["Stopped early; documents added so far stay."] if report.stopped else []
+    parts = ["Stopped early. Documents added so far stay."] if report.stopped else []
     if added:
         parts.append(f"Added {number(added, 'document')} ({number(report.chunks, 'passage')}).")
     if report.unchanged:

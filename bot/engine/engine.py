@@ -190,6 +190,8 @@ class Engine:
         if material is None:
             return _from_cache(attempt, results)
         await generation.generate(self._context, attempt, material, display)
+        if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
+            results.lookup = cached.CacheLookup()
         return _resolved(attempt, results)
 
     async def _gather(self, attempt: Attempt, results: Results, surface: Surface) -> generation.Material | None:

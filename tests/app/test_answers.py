@@ -130,17 +130,6 @@ async def test_the_other_provider_answers_when_a_stream_breaks(app_with_models: 
     assert all(row.estimated for row in calls if row.status == "error")
 
 
-async def test_when_no_provider_answers_the_reply_says_so_and_nothing_stays_reserved(
-    app_with_models: App, models: ModelDouble
-) -> None:
-    models.script = lambda _: Reply(status=529)
-    outcome = await ask(app_with_models, "When may dogs come?")
-    assert outcome.state == "failed"
-    assert outcome.refused
-    state = await app_with_models.services.stores.budgets.budget(LOCAL_TENANT, "ann")
-    assert state.reserved == 0
-
-
 async def test_a_stopped_answer_is_billed_as_an_estimate(app_with_models: App, models: ModelDouble) -> None:
     models.script = lambda _: Reply("Dogs are welcome. " * 200, after=10, held=asyncio.Event())
     turn = await app_with_models.dispatcher.accept(incoming("When may dogs come?", key()))

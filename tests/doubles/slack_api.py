@@ -92,7 +92,7 @@ class WebApi:
         """Handle one call."""
         method = request.match_info["method"]
         args = await _arguments(request)
-        headers = {"x-oauth-scopes": ",".join(sorted(self._slack.scopes))}
+        headers = {"x-oauth-scopes": ",".join(sorted(self._slack.scopes))} if self._slack.tells_scopes else {}
         self._slack.calls.append((method, args))
         try:
             self._authorize(method, request.headers.get("Authorization", ""), args)

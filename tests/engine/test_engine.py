@@ -15,7 +15,7 @@ from bot.engine import user_messages as said
 from bot.engine.answer import prompt
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Ended, Event, Prompt, Restarted
-from bot.errors import ContextTooLong, LeaseLost, LLMError
+from bot.errors import LeaseLost, LLMError
 from bot.types.conversation import History, PastMessage
 from bot.types.display import Part
 from bot.types.settings import ChannelSettings
@@ -178,14 +178,6 @@ async def test_an_empty_answer_is_asked_for_once_more() -> None:
     assert outcome.answer == ANSWER
     twice = await engine(FakeStores(), Writer([script(""), script(" ")])).handle(turn(), Screen())
     assert twice.refused == said.NO_ANSWER
-
-
-async def test_a_prompt_that_is_too_long_is_halved_once() -> None:
-    llm = Writer([failing(ContextTooLong("too long")), script(ANSWER)])
-    outcome = await engine(FakeStores(), llm).handle(turn(), Screen())
-    assert outcome.answer == ANSWER
-    again = Writer([failing(ContextTooLong("Too long.")), failing(ContextTooLong("Too long."))])
-    assert (await engine(FakeStores(), again).handle(turn(), Screen())).state == "failed"
 
 
 @pytest.mark.parametrize(("reason", "note"), [("cut", said.CUT), ("refused", said.DECLINED)])

@@ -63,7 +63,7 @@ def called_methods() -> set[str]:
     called: set[str] = set()
     for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Attribute):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) != "user_messages":
                 called.add(node.attr)
     return {name for name in called if name.startswith(PREFIXES)}
 
@@ -189,6 +189,13 @@ async def test_the_doctor_reports_missing_scopes_and_wrong_tokens() -> None:
     assert not checks["slack app token"].ok
     assert "connections:write" in checks["slack app token"].fix
     assert "slack socket mode" not in checks
+
+
+async def test_scopes_that_a_server_does_not_report_are_unknown_and_not_missing(slack: SlackDouble) -> None:
+    slack.tells_scopes = False
+    checks = {result.name: result for result in await check(slack_settings(slack))}
+    assert (checks["slack scopes"].ok, checks["slack scopes"].fix) == (True, "")
+    assert checks["slack scopes"].detail.startswith("unknown")
 
 
 async def test_the_doctor_reports_that_slack_is_not_set_up(slack: SlackDouble) -> None:

@@ -124,7 +124,7 @@ async def test_nobody_writes_in_another_persons_name(parser: Parser) -> None:
     assert ("message", written, ("#general", "2026-03-02")) in blocks(document)
     assert "\nAnn, 2026-03-02 10:05" not in document.text
     export = channel()
-    export["messages"] = [  # type: ignore[index]
+    export["messages"] = [
         {
             "id": "1",
             "type": "Default",

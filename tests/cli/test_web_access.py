@@ -34,7 +34,7 @@ def test_outside_loopback_nothing_starts_without_a_sign_in(
         monkeypatch.setenv(name, value)
     ran = parley(command, *arguments)
     assert (ran.status, ran.out) == (1, "")
-    assert "needs a sign-in: set PARLEY_WEB_TOKEN (create one with: openssl rand -hex 32)" in ran.err
+    assert "needs a sign-in. Set PARLEY_WEB_TOKEN (create one with: openssl rand -hex 32)" in ran.err
     assert len(ran.err.strip().splitlines()) == 1
 
 

@@ -164,7 +164,7 @@ async def test_the_button_under_a_reading_stops_that_one_alone_and_not_for_every
             await commands.run("ingest", f"stop {names}", chat(services, "bob", []))
         stopping = await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
         assert stopping.text == "Stopping slow:site. Documents added so far stay."
-        assert (await reading).text.startswith("Stopped early; documents added so far stay.")
+        assert (await reading).text.startswith("Stopped early. Documents added so far stay.")
         with pytest.raises(UsageError, match="already ended"):
             await commands.run("ingest", f"stop {names}", chat(services, "ann", []))
         for _ in range(2):

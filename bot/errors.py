@@ -11,6 +11,7 @@ ParleyError
 ├── LLMError                 a model provider failed; ``retryable`` and ``retry_after`` say how to continue
 │   └── ContextTooLong       the prompt does not fit the model's context
 └── SurfaceError             a platform rejected a post or an edit
+    ├── PlatformAway         the platform cannot be reached or fails: the same post or edit may succeed later
     ├── RateLimited          too many requests; has ``retry_after`` in seconds
     └── MessageGone          the message, channel or token no longer exists: nothing can be shown
 """
@@ -21,13 +22,14 @@ from datetime import datetime
 
 from bot.types.usage import BudgetOwner
 from knowledge.secret_redaction import redact
+from knowledge.storable_text import storable
 
 
 class ParleyError(Exception):
-    """An error whose message can be shown to users. Secrets that it repeats are removed."""
+    """An error whose message can be shown to users and stored. Secrets that it repeats are removed."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(redact(message))
+        super().__init__(redact(storable(message)))
 
 
 class ConfigError(ParleyError):
@@ -46,8 +48,9 @@ class StoreAway(ConfigError):
 
 
 def for_operator(error: BaseException) -> str:
-    """Return the message for the log, which may say more than the message for users."""
-    return error.detail or str(error) if isinstance(error, StoreAway) else redact(str(error))
+    """Return the message for the log, which may say more than the message for users. It is never empty."""
+    detail = error.detail if isinstance(error, StoreAway) else ""
+    return detail or redact(str(error)).strip() or type(error).__name__
 
 
 def unforeseen(error: BaseException | None) -> BaseException | None:
@@ -106,11 +109,22 @@ class LLMError(ParleyError):
 
 
 class ContextTooLong(LLMError):
-    """The prompt does not fit the model's context."""
+    """The prompt does not fit the model's context.
+
+    ``limit`` is the context in tokens, prompt and answer together, and ``counted`` what the server counted; both None
+    if it did not say.
+    """
+
+    limit: int | None = None
+    counted: int | None = None
 
 
 class SurfaceError(ParleyError):
     """A platform rejected a post or an edit."""
+
+
+class PlatformAway(SurfaceError):
+    """The platform cannot be reached or fails at the moment. The same post or edit may succeed later."""
 
 
 class RateLimited(SurfaceError):

@@ -84,11 +84,16 @@ def has_credentials(url: str) -> bool:
 
 
 class RedactingFilter(logging.Filter):
-    """Removes secrets from log records: message, arguments and traceback. Belongs on every handler that writes."""
+    """Removes secrets from log records: message, arguments and traceback. Belongs on every handler that writes.
+
+    An error without a message, such as a TimeoutError, is named by its class, so that no record lacks its reason.
+    """
 
     _formatter = logging.Formatter()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_with_reason, record.args))
         try:
             message = record.getMessage()
         except Exception:
@@ -101,3 +106,10 @@ class RedactingFilter(logging.Filter):
         if record.stack_info:
             record.stack_info = redact(record.stack_info)
         return True
+
+
+def _with_reason(argument: object) -> object:
+    """Return an error without a message as the name of its class, and everything else as it is."""
+    if isinstance(argument, BaseException) and not str(argument).strip():
+        return type(argument).__name__
+    return argument

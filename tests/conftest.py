@@ -26,7 +26,7 @@ TESTS = Path(__file__).parent
 TEMPLATE = "parley_template"
 FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 UNIT_TESTS = (
-    *("cli/*", "commands/*", "engine/*", "evals/*", "ingestion/*", "knowledge/*", "store/*"),
+    *("cli/*", "commands/*", "engine/*", "evals/*", "ingestion/*", "knowledge/*", "reports/*", "store/*"),
     *("*/test_parse.py", "*/test_payloads.py", "*/test_render.py", "test_settings.py", "test_frozen_clock.py"),
 )
 """Files of `make test-fast`; their tests that use a database are left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import io
@@ -29,7 +30,7 @@ from bot.errors import (
 )
 from knowledge import secret_redaction
 from knowledge.errors import EmbeddingError, KnowledgeError, ParseError, SourceError
-from knowledge.secret_redaction import REDACTED, has_credentials, redact
+from knowledge.secret_redaction import REDACTED, RedactingFilter, has_credentials, redact
 from knowledge.types import Failure
 
 CANARY = "c4n4ryV4lu3zz"
@@ -210,3 +211,17 @@ def test_the_log_has_no_secret_in_any_part_of_a_record(log_output: io.StringIO) 
 def test_short_values_are_not_registered() -> None:
     secret_redaction.register(["ab", "       ", ""])
     assert redact("about abs") == "about abs"
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), asyncio.CancelledError(), ValueError(" ")])
+def test_an_error_without_a_message_is_logged_by_its_name(error: BaseException) -> None:
+    record = logging.LogRecord("bot", logging.WARNING, __file__, 1, "not read: %s", (error,), None)
+    assert RedactingFilter().filter(record)
+    assert record.getMessage() == f"not read: {type(error).__name__}"
+    assert for_operator(error).strip() == type(error).__name__
+
+
+def test_an_error_with_a_message_is_logged_with_it() -> None:
+    record = logging.LogRecord("bot", logging.WARNING, __file__, 1, "%s: %s", ("read", ValueError("too long")), None)
+    assert RedactingFilter().filter(record)
+    assert record.getMessage() == "read: too long"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from bot.commands import cited_sources, costs, settings, why
 from bot.commands.base import File, Reply
 from bot.reports.charts import costs_by_day
-from bot.reports.costs import CostReport, CostRow, Savings
+from bot.reports.costs import CostReport, CostRow, Savings, total_of
 from bot.reports.trace import Trace
 from bot.store.answer_cache.similar import Tally
 from bot.types.display import Citation
@@ -25,13 +25,14 @@ MODELS = (
 DAYS = (0.19, 0.26, 0.31, 0.05, 0.02, 0.38, 0.45, 0.40, 0.52, 0.33, 0.07, 0.05, 0.57, 0.50)
 """US dollars of each day."""
 FIRST_DAY = date(2026, 11, 2)
+LAST_DAY = FIRST_DAY + timedelta(days=len(DAYS) - 1)
 ANSWERS_PER_DOLLAR, PROMPT_PER_DOLLAR, CACHED_PER_DOLLAR, OUTPUT_PER_DOLLAR = 815, 1_740_000, 1_050_000, 127_000
 
 
 def costs_by_model() -> Reply:
     """Return the reply to ``/costs 30d by model``."""
     rows = [_row(name, answers, tokens, cached, out, usd) for name, answers, tokens, cached, out, usd in MODELS]
-    made = CostReport(rows, _total(rows), SAVINGS_30_DAYS, (), NO_REUSE)
+    made = CostReport(rows, total_of(rows), SAVINGS_30_DAYS, (), NO_REUSE, (FIRST_DAY, LAST_DAY))
     return Reply(costs.summary(made), costs.table_of(made, "model"))
 
 
@@ -48,24 +49,12 @@ def costs_chart() -> Reply:
         )
         for n, usd in enumerate(DAYS)
     ]
-    made = CostReport(rows, _total(rows), SAVINGS_14_DAYS, (), NO_REUSE)
+    made = CostReport(rows, total_of(rows), SAVINGS_14_DAYS, (), NO_REUSE, (FIRST_DAY, LAST_DAY))
     return Reply(costs.summary(made), file=File("costs-by-day.png", costs_by_day(made), "image/png"))
 
 
 def _row(key: str, answers: int, prompt: int, cached: int, completion: int, usd: str) -> CostRow:
     return CostRow(key, "", answers, answers + answers // 9, prompt, cached, 0, completion, Decimal(usd))
-
-
-def _total(rows: list[CostRow]) -> CostRow:
-    total = CostRow("total")
-    for row in rows:
-        total.answers += row.answers
-        total.calls += row.calls
-        total.prompt_tokens += row.prompt_tokens
-        total.cached_tokens += row.cached_tokens
-        total.completion_tokens += row.completion_tokens
-        total.cost_usd += row.cost_usd
-    return total
 
 
 def channel_settings() -> Reply:
@@ -140,6 +129,7 @@ def answer_trace() -> Reply:
             question="how many days of leave do I have, and who signs?",
             answer="",
             state="done",
+            to_be_shown=False,
             refused=None,
             cached=False,
             created_at=at,
@@ -147,5 +137,6 @@ def answer_trace() -> Reply:
             citations=[],
             details=details,
             calls=[call],
-        )
+        ),
+        for_operator=False,
     )

@@ -6,11 +6,14 @@ The exit status is 0 for success, 1 for a failure and 2 for wrong usage.
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 
 from bot.cli import ask, budget, costs, database, docs, doctor, evaluate, ingest, manifest, privacy, search, serve, why
 from bot.cli.command_runtime import explain
+from bot.cli.output import echo
+from bot.cli.shutdown import leave
 from bot.errors import UsageError
 
 
@@ -28,9 +31,9 @@ for module in (serve, ask, why, ingest, docs, search, costs, budget, privacy, ev
         cli.add_command(command)
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit with its status."""
-    sys.exit(run(args))
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its status."""
+    leave(run(args))
 
 
 def run(args: list[str] | None = None) -> int:
@@ -39,7 +42,7 @@ def run(args: list[str] | None = None) -> int:
         status = cli.main(args=args, prog_name="parley", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as no_command:
-        click.echo(no_command.format_message())
+        echo(no_command.format_message())
         return 2
     except click.ClickException as error:
         hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
@@ -56,5 +59,5 @@ def run(args: list[str] | None = None) -> int:
 
 
 def _fail(line: str, status: int) -> int:
-    click.echo(f"parley: {line}", err=True)
+    echo(f"parley: {line}", err=True)
     return status

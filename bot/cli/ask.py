@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, with_app
+from bot.cli.command_runtime import with_app
+from bot.cli.options import json_option
+from bot.cli.output import echo, print_json, show_reply
 from bot.errors import ParleyError, UsageError
 from bot.types.audience import MEMBERS
 from bot.types.conversation import LOCAL_TENANT, Incoming
@@ -133,7 +135,7 @@ async def _repeat(app: App, turn_id: str | None, user: str, *, strong: bool) -> 
 async def _chat(app: App, thread: str, user: str) -> None:
     import asyncio
 
-    click.echo(user_messages.chat_intro(thread), err=True)
+    echo(user_messages.chat_intro(thread), err=True)
     last: str | None = None
     while True:
         try:
@@ -145,8 +147,8 @@ async def _chat(app: App, thread: str, user: str) -> None:
         try:
             last = await _handle_line(app, line.strip(), thread, user, last) or last
         except ParleyError as error:
-            click.echo(str(error))
-        click.echo()
+            echo(str(error))
+        echo()
 
 
 def _read_line() -> str:
@@ -164,12 +166,12 @@ async def _handle_line(app: App, line: str, thread: str, user: str, last: str | 
     Return the id of the new turn; None for a command.
     """
     from bot import commands
-    from bot.cli.output import show_reply
+    from bot.commands.arguments import first_word
     from bot.platforms import console
 
-    name, _, args = line[1:].partition(" ")
+    name, args = first_word(line[1:])
     if line.startswith("/") and name == "again":
-        return (await _repeat(app, last, user, strong=args.strip() == "strong")).turn_id
+        return (await _repeat(app, last, user, strong=args == "strong")).turn_id
     if line.startswith("/"):
         show_reply(await commands.run(name, args, console.context(app.services, thread=thread, user=user)))
         return None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option, with_database
+from bot.cli.command_runtime import run, settings, with_database
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_json
 from bot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +25,7 @@ def budget() -> None:
 
 @budget.command()
 @click.argument("subject", default="you")
-@tenant_option
-@json_option
+@data_options
 def show(subject: str, tenant: str, as_json: bool) -> None:
     """Show how many tokens SUBJECT used today, and its limit.
 
@@ -47,7 +48,7 @@ def show(subject: str, tenant: str, as_json: bool) -> None:
         print_json(document)
         return
     for name, value in document.items():
-        click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value if value else 'none'}")
+        echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value if value else 'none'}")
 
 
 async def _limits(database: Database, configured: Settings, tenant: str) -> dict[str, Any]:
@@ -94,8 +95,7 @@ def _limit(tokens: int) -> int | None:
 @budget.command(name="set")
 @click.argument("subject")
 @click.argument("tokens")
-@tenant_option
-@json_option
+@data_options
 def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     """Set how many TOKENS SUBJECT may use per day.
 
@@ -123,7 +123,7 @@ def set_budget(subject: str, tokens: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({"subject": subject, "limit": None if daily is None else _limit(daily)})
         return
-    click.echo(describe_change(key, daily))
+    echo(describe_change(key, daily))
 
 
 COMMANDS = (budget,)

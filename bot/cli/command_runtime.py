@@ -13,12 +13,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from bot.cli import user_messages
+from bot.cli.output import printable
+from bot.cli.shutdown import closes_in_time
 from bot.config import Settings, load
 from bot.errors import ParleyError, for_operator
-from bot.types.json_documents import to_json
 from knowledge.secret_redaction import RedactingFilter, redact
 
 if TYPE_CHECKING:
@@ -33,15 +32,6 @@ GC_THRESHOLDS = (50_000, 20, 50)
 A collection stops the process, and it takes longer if more modules are loaded.
 """
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-tenant_option = click.option(
-    "--tenant",
-    default="local",
-    show_default=True,
-    metavar="TENANT",
-    help="Whose data to use: local, slack:TEAM or discord:GUILD.",
-)
-
 
 def settings() -> Settings:
     """Load the settings and set up logging."""
@@ -50,12 +40,18 @@ def settings() -> Settings:
     return loaded
 
 
-def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end. SIGTERM cancels it like Ctrl-C."""
+def run(work: Coroutine[Any, Any, Result], *, close_within: float | None = None) -> Result:
+    """Run a coroutine to its end. SIGTERM cancels it like Ctrl-C.
+
+    With ``close_within``, the process ends that many seconds after the signal, even if the coroutine does not.
+    """
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 
     async def guarded() -> Result:
+        if close_within is not None:
+            with closes_in_time(close_within):
+                return await work
         task = asyncio.current_task()
         if task is not None:
             with suppress(NotImplementedError):
@@ -118,11 +114,6 @@ def stoppable() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def print_json(document: object) -> None:
-    """Print one JSON document on stdout."""
-    click.echo(to_json(document))
-
-
 def explain(error: BaseException) -> str:
     """Return an error as one line for the user. In a group of errors, only the first counts."""
     while isinstance(error, BaseExceptionGroup):
@@ -136,12 +127,21 @@ def explain(error: BaseException) -> str:
     return user_messages.unexpected_error(type(error).__name__, redact(line))
 
 
+class LineFormatter(logging.Formatter):
+    """Formats log records so that data in a message cannot begin another line or change the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return printable(super().formatMessage(record)).replace("\n", "\\n")
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return printable(super().formatException(ei))
+
+
 def _set_up_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(RedactingFilter())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in (
         "httpx2",
         "httpcore2",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, run, settings, tenant_option
+from bot.cli.command_runtime import run, settings
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_data, write_file
 
 if TYPE_CHECKING:
     from bot.reports.costs import CostReport, Dimension
@@ -30,8 +32,7 @@ _OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--chart", type=_OUTPUT_FILE, help="Write a PNG chart of the costs by day to this file.")
 @click.option("--csv", "csv_file", type=_OUTPUT_FILE, help="Write the rows as CSV to this file.")
-@tenant_option
-@json_option
+@data_options
 def costs(period: str, by: Any, chart: Path | None, csv_file: Path | None, tenant: str, as_json: bool) -> None:
     """Show what the models cost, and what caching and routing saved."""
     from bot.commands.costs import csv_text, summary, table_of
@@ -44,14 +45,10 @@ def costs(period: str, by: Any, chart: Path | None, csv_file: Path | None, tenan
         from bot.reports.charts import costs_by_day
 
         _write(chart, costs_by_day(reports["day"]))
-    if as_json:
-        print_json(report.as_json())
-        return
-    from bot.cli.output import show_table
-
-    click.echo(summary(report))
+    if not as_json:
+        echo(summary(report))
     table = table_of(report, by)
-    show_table(table.columns, table.rows)
+    print_data(report.as_json(), table.columns, table.rows, as_json=as_json)
 
 
 def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dict[Dimension, CostReport]:
@@ -67,13 +64,14 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
         from bot.llm.prices import Prices
         from bot.reports.costs import report
 
-        start = start_of(period, datetime.now(UTC))
+        now = datetime.now(UTC)
+        start = start_of(period, now)
         prices = Prices.load(loaded.prices_file)
         strong_model = build(loaded, prices=prices).model("strong")
         async with opened_database(loaded) as database, database.tenant(tenant) as session:
             return {
                 by: await report(
-                    session, tenant_id=tenant, start=start, by=by, prices=prices, strong_model=strong_model
+                    session, tenant_id=tenant, start=start, now=now, by=by, prices=prices, strong_model=strong_model
                 )
                 for by in dimensions
             }
@@ -82,10 +80,8 @@ def _reports(period: str, dimensions: Collection[Dimension], tenant: str) -> dic
 
 
 def _write(path: Path, data: bytes) -> None:
-    from bot.cli.output import write_file
-
     write_file(path, data)
-    click.echo(user_messages.written(path), err=True)
+    echo(user_messages.written(path), err=True)
 
 
 COMMANDS = (costs,)

@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, run, settings
+from bot.cli.command_runtime import run, settings
+from bot.cli.options import json_option
+from bot.cli.output import echo, print_json
 
 
 @click.group()
@@ -35,7 +37,7 @@ def upgrade(as_json: bool) -> None:
     if as_json:
         print_json({"revision": revision})
     else:
-        click.echo(user_messages.schema_revision(revision))
+        echo(user_messages.schema_revision(revision))
 
 
 @db.command()
@@ -55,7 +57,7 @@ def url(as_json: bool) -> None:
     if as_json:
         print_json({"url": address})
     else:
-        click.echo(address)
+        echo(address)
 
 
 COMMANDS = (db,)

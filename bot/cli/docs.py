@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_app, with_database
+from bot.cli.command_runtime import with_app, with_database
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_data, print_json
 from knowledge.types import DocumentRow, IngestReport
 
 if TYPE_CHECKING:
@@ -18,22 +20,19 @@ if TYPE_CHECKING:
 
 
 @click.group(invoke_without_command=True)
-@tenant_option
-@json_option
+@data_options
 @click.pass_context
 def docs(context: click.Context, tenant: str, as_json: bool) -> None:
     """List, show, delete and refresh documents. Without a command, list them.
 
     The options apply to the command that follows too, unless the command sets its own.
     """
-    context.default_map = {name: {"tenant": tenant, "as_json": as_json} for name in docs.commands}
     if context.invoked_subcommand is None:
         _list(tenant, as_json)
 
 
 @docs.command(name="list")
-@tenant_option
-@json_option
+@data_options
 def list_command(tenant: str, as_json: bool) -> None:
     """List the documents with their state and age."""
     _list(tenant, as_json)
@@ -41,8 +40,7 @@ def list_command(tenant: str, as_json: bool) -> None:
 
 @docs.command()
 @click.argument("document_id", metavar="ID")
-@tenant_option
-@json_option
+@data_options
 def show(document_id: str, tenant: str, as_json: bool) -> None:
     """Show one document with its text."""
 
@@ -57,14 +55,13 @@ def show(document_id: str, tenant: str, as_json: bool) -> None:
         print_json({**asdict(document.row), "text": document.text})
         return
     for name, value in asdict(document.row).items():
-        click.echo(f"{name}: {value}")
-    click.echo(f"\n{document.text}")
+        echo(f"{name}: {value}")
+    echo(f"\n{document.text}")
 
 
 @docs.command()
 @click.argument("document_id", metavar="ID")
-@tenant_option
-@json_option
+@data_options
 def delete(document_id: str, tenant: str, as_json: bool) -> None:
     """Delete one document."""
 
@@ -78,7 +75,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json({"deleted": [document_id]})
     else:
-        click.echo(user_messages.deleted(document_id))
+        echo(user_messages.deleted(document_id))
 
 
 @docs.command()
@@ -88,8 +85,7 @@ def delete(document_id: str, tenant: str, as_json: bool) -> None:
     metavar="INTERVAL",
     help="Instead of refreshing now, set how often the source is refreshed: 30min, 6h, 2d, never or default.",
 )
-@tenant_option
-@json_option
+@data_options
 def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bool) -> None:
     """Fetch sources again and update the documents that changed.
 
@@ -106,7 +102,7 @@ def refresh(document_id: str | None, every: str | None, tenant: str, as_json: bo
     if as_json:
         print_json({"id": document_id, "every": every})
     else:
-        click.echo(confirmation)
+        echo(confirmation)
 
 
 async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestReport:
@@ -121,7 +117,7 @@ async def _refresh(app: App, document_id: str | None, tenant: str) -> IngestRepo
         if row.can_be_read_again or document_id is not None:
             sources.open(app, row.uri, row.audience, tenant)
     if skipped := skipped_uploads(rows, document_id):
-        click.echo(skipped, err=True)
+        echo(skipped, err=True)
     return await ingest_sources(app, sources, tenant)
 
 
@@ -142,16 +138,12 @@ def _list(tenant: str, as_json: bool) -> None:
             return await document_catalog.list_documents(session, tenant)
 
     rows = with_database(load)
-    if as_json:
-        print_json([asdict(row) for row in rows])
+    if not rows and not as_json:
+        echo(user_messages.NO_DOCUMENTS)
         return
-    if not rows:
-        click.echo(user_messages.NO_DOCUMENTS)
-        return
-    from bot.cli.output import show_table
     from bot.commands.docs import COLUMNS, cells
 
-    show_table(COLUMNS, [cells(row) for row in rows])
+    print_data([asdict(row) for row in rows], COLUMNS, [cells(row) for row in rows], as_json=as_json)
 
 
 COMMANDS = (docs,)

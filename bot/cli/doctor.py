@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import explain, json_option, print_json, run, settings
+from bot.cli.command_runtime import explain, run, settings
+from bot.cli.options import json_option
+from bot.cli.output import echo, print_json
 from bot.errors import ConfigError
 from bot.types.checks import Check
 
@@ -22,7 +24,7 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json({"checks": checks})
     else:
-        click.echo(user_messages.checks(checks))
+        echo(user_messages.checks(checks))
     if not all(check["ok"] for check in checks):
         sys.exit(1)
 

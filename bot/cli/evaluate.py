@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, run, settings, with_app
+from bot.cli.command_runtime import run, settings, with_app
+from bot.cli.options import json_option
+from bot.cli.output import echo, print_data
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -34,7 +35,7 @@ def retrieval(data: Path, as_json: bool) -> None:
     from bot.evals import retrieval as evals
 
     document = with_app(lambda app: evals.evaluate(data, app))
-    _show(document, evals.table(document), as_json)
+    print_data(document, *evals.table(document), as_json=as_json)
 
 
 @evaluate.command()
@@ -49,15 +50,15 @@ def routing(data: Path, as_json: bool) -> None:
     loaded, outcomes, weights = settings(), evals.read(data), shipped()
     evals.gap(outcomes)
     if loaded.embedding_model != weights.embedding_model:
-        click.echo(user_messages.router_without_embeddings(weights.embedding_model), err=True)
+        echo(user_messages.router_without_embeddings(weights.embedding_model), err=True)
         document = evals.evaluate(outcomes, weights)
     else:
-        click.echo(user_messages.encoding(len(outcomes)), err=True)
+        echo(user_messages.encoding(len(outcomes)), err=True)
         vectors = run(evals.encoded([outcome.prompt for outcome in outcomes], build_embedder(loaded.embedding_model)))
         document = evals.evaluate(outcomes, weights, vectors)
-    _show(document, evals.table(document), as_json)
+    print_data(document, *evals.table(document), as_json=as_json)
     if not as_json:
-        click.echo(evals.summary(document))
+        echo(evals.summary(document))
 
 
 @evaluate.command()
@@ -87,7 +88,7 @@ def followups(data: Path, with_model: bool, as_json: bool) -> None:
 
     evals.read(data)
     document = with_app(measure)
-    _show(document, evals.table(document), as_json)
+    print_data(document, *evals.table(document), as_json=as_json)
 
 
 @evaluate.command()
@@ -100,7 +101,7 @@ def cache(data: Path, as_json: bool) -> None:
 
     pairs = evals.read(data)
     document = run(evals.evaluate(pairs, build_models(settings()).current))
-    _show(document, evals.table(document), as_json)
+    print_data(document, *evals.table(document), as_json=as_json)
 
 
 @evaluate.command()
@@ -119,21 +120,10 @@ def abstention(data: Path, as_json: bool) -> None:
     if loaded.embedding_model == weights.embedding_model:
         evidence = run(evals.encoded(cases, build_embedder(loaded.embedding_model)))
     else:
-        click.echo(user_messages.confidence_without_embeddings(weights.embedding_model), err=True)
+        echo(user_messages.confidence_without_embeddings(weights.embedding_model), err=True)
         evidence = evals.from_words(cases)
     document = evals.evaluate(cases, evidence, weights)
-    _show(document, evals.table(document), as_json)
-
-
-def _show(
-    document: Mapping[str, object], table: tuple[Sequence[str], Sequence[Sequence[str | float]]], as_json: bool
-) -> None:
-    if as_json:
-        print_json(document)
-        return
-    from bot.cli.output import show_table
-
-    show_table(*table)
+    print_data(document, *evals.table(document), as_json=as_json)
 
 
 @evaluate.command()
@@ -166,7 +156,7 @@ def memory(data: Path, budget: int, as_json: bool) -> None:
             return await evals.evaluate(conversations, embedder, budget=budget, count=TokenCounter().count)
 
     document = run(measure())
-    _show(document, evals.table(document), as_json)
+    print_data(document, *evals.table(document), as_json=as_json)
 
 
 COMMANDS = (evaluate,)

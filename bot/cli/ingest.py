@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from bot.cli.command_runtime import json_option, print_json, stoppable, tenant_option, with_app
+from bot.cli.command_runtime import stoppable, with_app
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_json
 from knowledge.types import TENANT_AUDIENCE, ChunkingMethod, Failure, IngestReport
 
 if TYPE_CHECKING:
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
     type=click.Choice(get_args(ChunkingMethod)),
     help="How to split these documents into chunks, now and at every refresh.  [default: PARLEY_CHUNKING]",
 )
-@tenant_option
-@json_option
+@data_options
 def ingest(
     sources: tuple[str, ...], audience: str | None, chunking: ChunkingMethod | None, tenant: str, as_json: bool
 ) -> None:
@@ -115,8 +116,8 @@ def show_report(report: IngestReport, as_json: bool, *, here: bool) -> None:
     else:
         from bot.commands.ingest_user_messages import ingested
 
-        click.echo(ingested(report, [], here=here))
-        click.echo(f"{report.seconds:.1f} s", err=True)
+        echo(ingested(report, [], here=here))
+        echo(f"{report.seconds:.1f} s", err=True)
     if report.stopped or (report.failed and not report.documents):
         sys.exit(1)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from bot.cli.command_runtime import json_option, print_json, settings
+from bot.cli.command_runtime import settings
+from bot.cli.options import json_option
+from bot.cli.output import print_json
 
 
 @click.group()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_database
+from bot.cli.command_runtime import with_database
+from bot.cli.options import data_options
+from bot.cli.output import confirm, echo, print_json
 from bot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +22,7 @@ user_option = click.option("--user", required=True, metavar="ID", help="The user
 
 @click.command()
 @user_option
-@tenant_option
-@json_option
+@data_options
 def export(user: str, tenant: str, as_json: bool) -> None:
     """Print all data stored about a user, as JSON."""
     from bot.store import privacy
@@ -36,8 +37,7 @@ def export(user: str, tenant: str, as_json: bool) -> None:
     type=click.Choice(["delete", "keep"]),
     help="What becomes of the documents that the user uploaded: delete them, or keep them for the admins.",
 )
-@tenant_option
-@json_option
+@data_options
 def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
     """Erase a user's data. Cost records are kept, anonymized."""
     from bot.store import privacy
@@ -52,12 +52,12 @@ def erase(user: str, documents: Any, tenant: str, as_json: bool) -> None:
     except privacy.UndecidedDocuments as undecided:
         if as_json or not sys.stdin.isatty():
             raise UsageError(user_messages.undecided_documents(user, undecided.count)) from None
-        delete = click.confirm(user_messages.delete_documents(user, undecided.count))
+        delete = confirm(user_messages.delete_documents(user, undecided.count))
         counts = run("delete" if delete else "keep")
     if as_json:
         print_json({"user": user, "erased": counts})
     else:
-        click.echo(user_messages.erased(user, counts))
+        echo(user_messages.erased(user, counts))
 
 
 def _with_session(tenant: str, work: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.cli import user_messages
+from bot.cli.output import console, printable
 from bot.commands.ingest_user_messages import counted
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import sample as handbook
@@ -27,11 +27,11 @@ def bars() -> Progress:
     """Return progress bars on stderr with description, count and elapsed time."""
     return Progress(
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console(stderr=True),
     )
 
 
@@ -41,12 +41,13 @@ def follower(progress: Progress, *, clock: Callable[[], float] = time.monotonic)
     printed_at: dict[str, float] = {}
 
     def show(at: IngestProgress) -> None:
+        line = printable(f"{at.source}: {counted(at)}")
         if at.source not in tasks:
-            tasks[at.source] = progress.add_task(at.source, total=at.total)
-        progress.update(tasks[at.source], description=f"{at.source}: {counted(at)}", completed=at.done, total=at.total)
+            tasks[at.source] = progress.add_task(line, total=at.total)
+        progress.update(tasks[at.source], description=line, completed=at.done, total=at.total)
         if not progress.console.is_terminal and clock() - printed_at.get(at.source, 0.0) >= LINE_SECONDS:
             printed_at[at.source] = clock()
-            progress.console.print(f"{at.source}: {counted(at)}", highlight=False)
+            progress.console.print(line)
 
     return show
 
@@ -79,7 +80,7 @@ class Steps:
         )
         self.end(step)
         for failure in report.failed:
-            self._progress.console.print(f"  {failure.source}: {failure.error}")
+            self._progress.console.print(printable(f"  {failure.source}: {failure.error}"))
 
     def show(self, step: TaskID, progress: IngestProgress) -> None:
         """Show the progress of an ingestion."""

@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_app
+from bot.cli.command_runtime import with_app
+from bot.cli.options import data_options
+from bot.cli.output import echo, print_json
 from knowledge.types import TENANT_AUDIENCE, Filter, Passage, Scope
 
 
@@ -78,8 +80,7 @@ def _filter(since: datetime | None, until: datetime | None, **lists: tuple[str, 
     help="Search as everyone ('tenant') or as a member of the channel with this ID.",
 )
 @filter_options
-@tenant_option
-@json_option
+@data_options
 def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **conditions: Any) -> None:
     """Search the documents and show the best passages.
 
@@ -93,12 +94,10 @@ def search(query: str, k: int, audience: str, tenant: str, as_json: bool, **cond
         print_json({"passages": passages, "timings_ms": dict(found.timings_ms)})
         return
     if not found.passages:
-        click.echo(user_messages.NOTHING_FOUND)
+        echo(user_messages.NOTHING_FOUND)
     for rank, passage in enumerate(found.passages, 1):
         place = " › ".join((passage.title, *passage.heading))
-        click.echo(
-            f"{rank}. {place}  ({passage.score:.3f})\n   {passage.source}\n   {' '.join(passage.text.split())}\n"
-        )
+        echo(f"{rank}. {place}  ({passage.score:.3f})\n   {passage.source}\n   {' '.join(passage.text.split())}\n")
 
 
 def passage_document(rank: int, passage: Passage) -> dict[str, Any]:

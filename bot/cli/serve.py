@@ -10,6 +10,7 @@ import click
 
 from bot.cli import user_messages
 from bot.cli.command_runtime import run, settings
+from bot.cli.output import echo
 from bot.config import Settings
 from bot.errors import ConfigError
 
@@ -43,7 +44,7 @@ port_option = click.option(
 def up(host: str | None, port: int, sample: bool) -> None:
     """Run the browser playground, the worker and every platform that has a token."""
     loaded = settings()
-    _run_until_stopped(_up(loaded, _checked_host(loaded, host), port, sample))
+    _run_until_stopped(loaded, _up(loaded, _checked_host(loaded, host), port, sample))
 
 
 @click.command()
@@ -52,7 +53,7 @@ def slack() -> None:
     loaded = settings()
     if not loaded.has_slack:
         raise ConfigError(user_messages.NO_SLACK_TOKENS)
-    _run_until_stopped(_serve(loaded, [_slack]))
+    _run_until_stopped(loaded, _serve(loaded, [_slack]))
 
 
 @click.command()
@@ -61,7 +62,7 @@ def discord() -> None:
     loaded = settings()
     if not loaded.discord_token:
         raise ConfigError(user_messages.NO_DISCORD_TOKEN)
-    _run_until_stopped(_serve(loaded, [_discord]))
+    _run_until_stopped(loaded, _serve(loaded, [_discord]))
 
 
 @click.command()
@@ -70,13 +71,14 @@ def discord() -> None:
 def web(host: str | None, port: int) -> None:
     """Run only the browser playground."""
     loaded = settings()
-    _run_until_stopped(_serve(loaded, [_web(_checked_host(loaded, host), port)]))
+    _run_until_stopped(loaded, _serve(loaded, [_web(_checked_host(loaded, host), port)]))
 
 
 @click.command()
 def worker() -> None:
     """Run only the worker, which ingests documents in the background."""
-    _run_until_stopped(_serve(settings(), [_worker]))
+    loaded = settings()
+    _run_until_stopped(loaded, _serve(loaded, [_worker]))
 
 
 def _checked_host(loaded: Settings, host: str | None) -> str:
@@ -88,12 +90,12 @@ def _checked_host(loaded: Settings, host: str | None) -> str:
     return host
 
 
-def _run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+def _run_until_stopped(loaded: Settings, work: Coroutine[Any, Any, None]) -> None:
     """Run until Ctrl-C or SIGTERM. Both are a normal end, so the exit status is 0."""
     try:
-        run(work)
+        run(work, close_within=loaded.shutdown_seconds)
     except KeyboardInterrupt:
-        click.echo(user_messages.STOPPED, err=True)
+        echo(user_messages.STOPPED, err=True)
 
 
 async def _up(loaded: Settings, host: str, port: int, sample: bool) -> None:
@@ -153,7 +155,7 @@ def _web(host: str, port: int, *, sample: bool = False) -> Part:
         def welcome(address: str) -> None:
             questions = handbook.questions()[:3] if sample else ()
             text = user_messages.welcome(address, has_model=app.settings.has_model, questions=questions)
-            click.echo(text, err=True)
+            echo(text, err=True)
 
         await serve(app.dispatcher, app.services, app.settings, host=host, port=port, bound=welcome)
 
@@ -161,9 +163,11 @@ def _web(host: str, port: int, *, sample: bool = False) -> Part:
 
 
 async def _worker(app: App) -> None:
+    from bot.app import grace_of
     from bot.jobs import work
+    from bot.jobs.worker import GRACE
 
-    await work(app.services)
+    await work(app.services, grace=min(GRACE, grace_of(app.settings)))
 
 
 def _announcing(line: str) -> asyncio.Event:
@@ -172,7 +176,7 @@ def _announcing(line: str) -> asyncio.Event:
     class Announcing(asyncio.Event):
         def set(self) -> None:
             if not self.is_set():
-                click.echo(line, err=True)
+                echo(line, err=True)
             super().set()
 
     return Announcing()

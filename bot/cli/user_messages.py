@@ -11,6 +11,7 @@ ADDING_SAMPLE = "Adding the sample handbook"
 SLACK_CONNECTED = "Slack is connected."
 DISCORD_CONNECTED = "Discord is connected."
 STOPPED = "Stopped."
+STOPPED_EARLY = "Stopped before everything was closed. The next start continues the unfinished answers."
 NO_SLACK_TOKENS = (
     "SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set. Start with 'parley manifest slack'. See docs/slack.md."
 )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.cli import user_messages
-from bot.cli.command_runtime import json_option, print_json, tenant_option, with_database
+from bot.cli.command_runtime import with_database
+from bot.cli.options import data_options
+from bot.cli.output import print_json, show_reply
 from bot.errors import ParleyError
 
 if TYPE_CHECKING:
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("turn_id")
-@tenant_option
-@json_option
+@data_options
 def why(turn_id: str, tenant: str, as_json: bool) -> None:
     """Show how an answer was made: search, passages, model calls, cost and timings.
 
@@ -37,10 +38,9 @@ def why(turn_id: str, tenant: str, as_json: bool) -> None:
     if as_json:
         print_json(trace.as_json())
         return
-    from bot.cli.output import show_reply
     from bot.commands.why import reply_of
 
-    show_reply(reply_of(trace))
+    show_reply(reply_of(trace, for_operator=True))
 
 
 COMMANDS = (why,)

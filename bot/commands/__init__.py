@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from bot.commands import (
     admin,
+    arguments,
     ask,
     budget,
     cited_sources,
@@ -31,6 +32,7 @@ from bot.errors import NotAllowed, ParleyError, UsageError
 from bot.types.audience import Audience
 from bot.types.conversation import ThreadKey
 from knowledge.errors import KnowledgeError
+from knowledge.storable_text import storable
 
 _MODULES = (ask, ingest, docs, budget, costs, why, cited_sources, stop, memory, settings, admin, privacy)
 _ALL = tuple(module.COMMAND for module in _MODULES)
@@ -69,7 +71,7 @@ async def run(name: str, args: str, ctx: Context) -> Reply:
     if command.members and ctx.author.standing in ("guest", "outsider"):
         raise NotAllowed(user_messages.MEMBERS_COMMAND)
     try:
-        return await command.run(ctx, args.strip())
+        return await command.run(ctx, storable(args.strip()))
     except UsageError as error:
         raise UsageError(f"{error}{_suggestion(command, args)}") from error
     except KnowledgeError as error:
@@ -104,9 +106,8 @@ def match(text: str) -> tuple[str, str] | None:
     ``stop`` alone is a command, ``stop the deployment?`` is a question. A leading slash always makes it a command, even
     a misspelled one, so that ``run`` can suggest the right name.
     """
-    name, _, args = text.strip().partition(" ")
+    name, args = arguments.first_word(text)
     has_slash, name = name.startswith("/"), name.lstrip("/").lower()
-    args = args.strip()
     if name not in COMMANDS:
         return (name, args) if has_slash and _NAME.fullmatch(name) else None
     if has_slash or (not args and name in _WITHOUT_ARGUMENTS) or _are_arguments(name, args):
@@ -116,7 +117,7 @@ def match(text: str) -> tuple[str, str] | None:
 
 def _are_arguments(name: str, args: str) -> bool:
     """Return whether the text after a command's name reads like its arguments."""
-    first = args.split(" ")[0].strip("<>").lower()
+    first = arguments.first_word(args)[0].strip("<>").lower()
     if name == "ingest":
         given = first.startswith(("http://", "https://", "--here", "--tenant", "#"))
         return given or args.lower() in ("", "stop", "stop mine")

@@ -42,12 +42,14 @@ async def chart(by_day: CostReport) -> File:
 async def make_report(context: Context, period: str, by: Dimension) -> CostReport:
     """Return the report of the context's tenant. Raises UsageError for an invalid period."""
     services = context.services
-    start = arguments.start_of(period, services.clock())
+    now = services.clock()
+    start = arguments.start_of(period, now)
     async with services.database.tenant(context.tenant_id) as session:
         return await report(
             session,
             tenant_id=context.tenant_id,
             start=start,
+            now=now,
             by=by,
             prices=services.prices,
             strong_model=services.llm.model("strong"),

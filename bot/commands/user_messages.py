@@ -112,9 +112,15 @@ ASKER_SHARES = "Only the asker can share this answer."
 
 # --- answers that /why and /sources look up
 
+TO_BE_SHOWN = "Not shown yet: the platform could not be reached. It is shown as soon as the platform is back."
 NOTHING_ANSWERED = "Nothing has been answered in this thread yet."
 MEMBERS_COMMAND = "Only members of the team can add documents."
 OTHER_CHANNEL = "That answer was given in another channel. Use the command there, or ask an admin."
+
+
+def shown_late(seconds: float) -> str:
+    """Return the line about a reply that was shown ``seconds`` after its end."""
+    return f"Shown {seconds:,.0f} s late: the platform could not be reached."
 
 
 def which_answer(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.commands import help_text
+from bot.commands import help_text, user_messages
 from bot.commands.answer_access import find_answer
 from bot.commands.base import Command, Context, Reply, Table
 from bot.reports.trace import Trace, trace_of_row
@@ -16,15 +16,18 @@ async def run(context: Context, line: str) -> Reply:
     """Show the trace of the answer with the given id, or of the thread's last answer."""
     row = await find_answer(context, "why", line)
     async with context.services.database.tenant(context.tenant_id) as session:
-        return reply_of(await trace_of_row(session, row))
+        return reply_of(await trace_of_row(session, row), for_operator=context.author.is_admin)
 
 
-def reply_of(trace: Trace) -> Reply:
-    """Return the trace as text, with its passages as a table."""
-    return Reply(_text(trace), _passages(trace))
+def reply_of(trace: Trace, *, for_operator: bool) -> Reply:
+    """Return the trace as text, with its passages as a table. Operators also see how to end an outage of the models."""
+    lines = _lines(trace)
+    if for_operator and trace.details.get("outage"):
+        lines.append(f"- No model could answer: {trace.details['outage']}")
+    return Reply("\n".join(lines), _passages(trace))
 
 
-def _text(trace: Trace) -> str:
+def _lines(trace: Trace) -> list[str]:
     route = trace.details.get("route") or {}
     timings = trace.details.get("timings_ms") or {}
     shortest_first = sorted(timings.items(), key=lambda timing: timing[1])
@@ -41,9 +44,13 @@ def _text(trace: Trace) -> str:
     ]
     if trace.details.get("cached_from"):
         lines.append(f"- From the answer cache: first answered as {trace.details['cached_from']}")
+    if (late := trace.details.get("shown_after_s")) is not None:
+        lines.append(f"- {user_messages.shown_late(late)}")
+    if trace.to_be_shown:
+        lines.append(f"- {user_messages.TO_BE_SHOWN}")
     if trace.refused:
         lines.append(f"- Not answered: {trace.refused}")
-    return "\n".join(lines)
+    return lines
 
 
 def _searched(trace: Trace) -> str:

@@ -12,13 +12,14 @@ from functools import partial
 
 from bot.config import Settings
 from bot.engine import user_messages
-from bot.engine.aio import alongside, finish_although_cancelled
+from bot.engine.aio import alongside
 from bot.engine.answer import (
     allowed_links,
     budget_limits,
     cached,
     finish,
     generation,
+    late_reply,
     memory,
     question_context,
     reservation,
@@ -53,7 +54,7 @@ from bot.engine.routing.local_classifier import LocalClassifier
 from bot.errors import LeaseLost, ParleyError, Refused, StoreAway
 from bot.types.conversation import Incoming
 from bot.types.settings import ChannelSettings
-from bot.types.turns import Outcome, Turn, TurnRecord
+from bot.types.turns import LateReply, Outcome, Turn, TurnRecord
 from bot.types.usage import Route
 from knowledge.errors import KnowledgeError
 
@@ -147,6 +148,23 @@ class Engine:
             current.uncancel()  # The answer was already complete when it was stopped.
         return outcome
 
+    async def show_late(self, reply: LateReply, surface: Surface, *, doubt: asyncio.Event) -> bool:
+        """Show a stored reply whose platform was away, and return whether that is settled.
+
+        ``doubt`` is set when the question may have been edited or deleted. Raises StoreAway; CancelledError at a
+        shutdown.
+        """
+        context = self._context
+        return await late_reply.show(
+            context.stores,
+            reply,
+            surface,
+            strong_model=context.llm.model("strong"),
+            pacing=self.pace(reply.turn, surface),
+            monotonic=context.monotonic,
+            doubt=doubt,
+        )
+
     async def reflect(self, turn: Turn) -> None:
         """Update the thread's memory after the answer."""
         await memory.learn(self._context, turn)
@@ -172,6 +190,8 @@ class Engine:
         if material is None:
             return _from_cache(attempt, results)
         await generation.generate(self._context, attempt, material, display)
+        if attempt.journal.outage:  # Once a model answers again, its answer is better than these quotes.
+            results.lookup = cached.CacheLookup()
         return _resolved(attempt, results)
 
     async def _gather(self, attempt: Attempt, results: Results, surface: Surface) -> generation.Material | None:
@@ -276,7 +296,10 @@ class Engine:
         except Exception:
             log.exception("turn %s failed", turn.id)
             ending = Ending("failed", reason=user_messages.BROKEN)
-        return await finish_although_cancelled(finish.finish(context, attempt, results, ending, display))
+        here_only = surface.limits.here_only
+        return await finish.finish_or_fail(
+            context, attempt, results, ending, display, here_only=here_only, stopped=stopped
+        )
 
     def _display(self, attempt: Attempt, results: Results, surface: Surface) -> Display:
         turn, lease = attempt.turn, attempt.lease

@@ -27,6 +27,11 @@ def queued(place: int) -> str:
 
 # --- instead of an answer
 
+THROTTLED = "The platform asks to wait before the next message."
+TOO_LATE_TO_SHOW = (
+    "I could not write here for more than a day, so your answer may be out of date and is not shown. Ask again."
+)
+
 GIVEN_UP = (
     "I could not finish this answer after several attempts, so I stopped trying. Rephrase your question and ask again. "
     "The operator can find the cause in the log."
@@ -50,6 +55,16 @@ MEMBERSHIP_UNKNOWN = (
     "Try again in a minute."
 )
 PRIVATE_AGAIN = "That answer was private. Use /ask to ask again."
+ASKED_AGAIN = "I am already answering this question again. The new answer appears in this thread."
+
+
+LOST = "Another process is answering this question now."
+SHUTTING_DOWN = "the process stopped before the platform could show it"
+
+
+def not_shown(reason: object) -> str:
+    """Return the line of the trace that says why a reply was never shown."""
+    return f"Not shown: {reason}"
 
 
 def not_direct(audience: Audience) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from bot.engine.ports.llm import CacheLife, Ended, Event, Message, Prompt, TextDelta
 from bot.errors import LLMError
 from bot.llm import images, provider_errors
 from bot.llm.call_metering import Accounting, MeteredCall
+from bot.llm.error_body import ErrorBody
 from bot.llm.provider import ProviderLLM, drain
 from bot.types.usage import Tier, Usage
 
@@ -49,7 +51,8 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
     ) -> None:
         super().__init__(ANTHROPIC, models, accounting, count_timeout=connect_timeout)
         self._api_key = api_key
-        self._base_url = (base_url or API_URL).rstrip("/").removesuffix("/v1")  # The SDK's paths include /v1.
+        # The SDK's paths include /v1.
+        self._base_url = (base_url or API_URL).rstrip("/").removesuffix("/messages").removesuffix("/v1")
         self._timeouts = (connect_timeout, read_timeout)
 
     def _connect(self) -> AsyncAnthropic:
@@ -65,16 +68,9 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
             http_client=anthropic.DefaultAioHttpClient(),
         )
 
-    async def probe(self, model: str) -> None:
-        client = await self.client()
-        try:
-            answer = await client.messages.with_raw_response.count_tokens(
-                model=model, messages=[{"role": "user", "content": "Hello"}]
-            )
-        except Exception as error:
-            raise self.translate(model, error) from error
-        if provider_errors.is_web_page(answer.headers.get("content-type", "")):
-            raise provider_errors.web_page(ANTHROPIC)
+    @property
+    def is_provider(self) -> bool:
+        return self._base_url == API_URL
 
     async def _events(self, prompt: Prompt, call: MeteredCall) -> AsyncGenerator[Event, None]:
         client = await self.client()
@@ -89,9 +85,15 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
         stop: str | None = None
         ended = False
         async with response:
-            if provider_errors.is_web_page(response.response.headers.get("content-type", "")):
+            call.responding = True
+            content_type = response.response.headers.get("content-type", "")
+            if provider_errors.is_web_page(content_type):
                 call.sent = False
                 raise provider_errors.web_page(ANTHROPIC)
+            if provider_errors.is_json(content_type):
+                for part in _whole(await response.response.aread(), call):
+                    yield part
+                return
             async for event in response:
                 match event.type:
                     case "message_start":
@@ -99,6 +101,8 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
                     case "content_block_delta" if event.delta.type == "text_delta":
                         if event.delta.text:
                             yield TextDelta(event.delta.text)
+                    case "content_block_delta" if event.delta.type == "thinking_delta":
+                        call.add_reasoning(event.delta.thinking)
                     case "message_delta":
                         stop = event.delta.stop_reason or stop
                         call.usage = usage_of(event.usage, before=call.usage)
@@ -143,6 +147,22 @@ class AnthropicLLM(ProviderLLM["AsyncAnthropic"]):
 def reason_of(stop: str | None) -> Reason:
     """Return how an answer ended, from its ``stop_reason``."""
     return _REASONS.get(stop or "", "complete")
+
+
+def _whole(body: bytes, call: MeteredCall) -> Iterator[Event]:
+    """Yield the events of an answer in one piece, from a server that does not stream. Raises LLMError."""
+    from anthropic.types import Message as Answer
+
+    data = json.loads(body)
+    if not isinstance(data, dict) or not data.get("content"):
+        raise provider_errors.from_error_body(ANTHROPIC, call.model, ErrorBody.parse(data))
+    answer = Answer.construct(**data)
+    if answer.usage is not None:
+        call.usage, call.complete = usage_of(answer.usage), True
+    text = "".join(block.text for block in answer.content if block.type == "text")
+    if text:
+        yield TextDelta(text)
+    yield Ended(reason_of(answer.stop_reason), call.model, ANTHROPIC.name)
 
 
 def _output_format(prompt: Prompt) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bot.llm.batch_results import (
     still_running,
     translate_errors,
 )
+from bot.llm.error_body import ErrorBody
 
 if TYPE_CHECKING:
     from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
@@ -91,7 +92,7 @@ class AnthropicBatch:
                 completion = Completion(text, reason_of(message.stop_reason), model)
                 return ResultLine(custom_id, completion, usage_of(message.usage))
             case "errored":
-                body = provider_errors.ErrorBody.parse(line.result.error.model_dump())
+                body = ErrorBody.parse(line.result.error.model_dump())
                 model = self._llm.model(custom_id.tier)
                 return ResultLine(custom_id, provider_errors.from_error_body(ANTHROPIC, model, body))
             case "canceled":

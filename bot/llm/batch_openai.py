@@ -20,7 +20,9 @@ from bot.llm.batch_results import (
     still_running,
     translate_errors,
 )
-from bot.llm.openai import OpenAILLM, reason_of, usage_of
+from bot.llm.error_body import ErrorBody
+from bot.llm.openai import OpenAILLM, usage_of
+from bot.llm.openai_stream import reason_of
 
 if TYPE_CHECKING:
     from openai.types import Batch as RemoteBatch
@@ -112,9 +114,9 @@ class OpenAIBatch:
     def _rejected(self, remote: RemoteBatch) -> LLMError:
         """Return the error for a batch that the provider rejected as a whole."""
         errors = (remote.errors.data or []) if remote.errors else []
-        body = provider_errors.ErrorBody()
+        body = ErrorBody()
         if errors:
-            body = provider_errors.ErrorBody("", errors[0].code or "", errors[0].message or "")
+            body = ErrorBody("", errors[0].code or "", errors[0].message or "")
         return provider_errors.from_status(self._info, self._llm.model("cheap"), 400, body)
 
     def _missing(self, remote: RemoteBatch) -> LLMError:
@@ -130,7 +132,7 @@ class OpenAIBatch:
             return ResultLine(custom_id, self._failed(custom_id, str(error.get("code") or ""), error))
         response = row["response"]
         if response["status_code"] >= 400:
-            body = provider_errors.ErrorBody.parse(response["body"])
+            body = ErrorBody.parse(response["body"])
             model = self._llm.model(custom_id.tier)
             return ResultLine(custom_id, provider_errors.from_status(self._info, model, response["status_code"], body))
         return self._completed(custom_id, response["body"])
@@ -140,7 +142,7 @@ class OpenAIBatch:
             return no_result(self._info, "expired")
         if code == "batch_cancelled":
             return no_result(self._info, "cancelled")
-        body = provider_errors.ErrorBody.parse(error)
+        body = ErrorBody.parse(error)
         return provider_errors.from_error_body(self._info, self._llm.model(custom_id.tier), body)
 
     def _completed(self, custom_id: CustomId, body: Mapping[str, Any]) -> ResultLine:

@@ -21,6 +21,7 @@ from bot.llm.extractive import ExtractiveLLM
 from bot.llm.openai import OpenAILLM
 from bot.llm.prices import Prices
 from bot.llm.provider_call import Timeouts
+from bot.llm.quoting_fallback import QuotingFallback
 from bot.llm.resilient import ResilientLLM
 from bot.llm.tokens import TokenCounter
 from bot.types.usage import Tier
@@ -56,7 +57,7 @@ def build(settings: Settings, *, counter: TokenCounter | None = None, prices: Pr
     providers = {name: adapter(settings, name, models, counter, prices) for name, models in chosen.models.items()}
     chains = {tier: [providers[name] for name in chosen.order[tier]] for tier in TIERS}
     timeouts = Timeouts(settings.first_token_timeout, settings.idle_timeout, settings.total_timeout)
-    return ResilientLLM(chains, timeouts)
+    return QuotingFallback(ResilientLLM(chains, timeouts), ExtractiveLLM(counter, outage=True))
 
 
 def build_batch(settings: Settings, *, counter: TokenCounter | None = None, prices: Prices | None = None) -> Batch:

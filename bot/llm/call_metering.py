@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from bot.engine.ports.llm import Meter, Prompt, RecordingMeter
 from bot.llm import images
@@ -46,7 +47,10 @@ class MeteredCall:
     complete: bool = False
     """Whether ``usage`` is final, not a partial count."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    responding: bool = False
+    """Whether the provider has begun to answer: a connection that breaks from now on cuts a stream."""
     _text: list[str] = field(default_factory=list)
+    _reasoning: list[str] = field(default_factory=list)
     _started: float = 0.0
     _first_text: float | None = None
     _settled: bool = False
@@ -59,6 +63,10 @@ class MeteredCall:
         if self._first_text is None:
             self._first_text = self.accounting.clock()
         self._text.append(text)
+
+    def add_reasoning(self, text: str) -> None:
+        """Record reasoning that the provider sent as text. It is billed like the answer."""
+        self._reasoning.append(text)
 
     @property
     def prompt_estimate(self) -> int:
@@ -86,7 +94,7 @@ class MeteredCall:
 
     def _call(self, usage: Usage, status: CallStatus, *, estimated: bool) -> Call:
         """Return the call for the ledger, without its times."""
-        cost = self.accounting.price(self.model, usage)
+        cost = self._cost(usage)
         return Call(
             purpose=self.prompt.purpose,
             provider=self.provider,
@@ -101,20 +109,28 @@ class MeteredCall:
             id=self.id,
         )
 
+    def _cost(self, usage: Usage) -> Cost:
+        """Return the call's cost. Without tokens it is zero, even if the model's price is unknown."""
+        cost = self.accounting.price(self.model, usage)
+        return Cost(Decimal(0), cost.version) if cost.usd is None and not usage.total_tokens else cost
+
     def _final_usage(self) -> tuple[Usage, bool]:
         """Return the usage to report, and whether it is an estimate."""
-        text = "".join(self._text)
+        text, counter = "".join(self._text), self.accounting.counter
+        reasoned = counter.count("".join(self._reasoning), self.model) if self._reasoning else 0
         if self.usage is not None and self.complete and is_plausible(self.usage, text, self.prompt.max_tokens):
             if not has_images(self.prompt):
-                self.accounting.counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
-            return self.usage, False
+                counter.learn(self.model, self.prompt_estimate, self.usage.prompt_tokens)
+            reasoning = self.usage.reasoning_tokens or min(reasoned, self.usage.completion_tokens)
+            return replace(self.usage, reasoning_tokens=reasoning), False
         if not self.sent:
             return Usage(), False
-        written = self.accounting.counter.count(text, self.model)
+        written = counter.count(text, self.model) + reasoned
         partial = self.usage
         if partial is not None and 0 < partial.prompt_tokens <= _MAX_PROMPT_TOKENS and min(_numbers(partial)) >= 0:
-            return Usage(*_numbers(partial)[:4], completion_tokens=max(written, partial.completion_tokens)), True
-        return Usage(input_tokens=self.prompt_estimate, completion_tokens=written), True
+            written = max(written, partial.completion_tokens)
+            return Usage(*_numbers(partial)[:4], completion_tokens=written, reasoning_tokens=reasoned), True
+        return Usage(input_tokens=self.prompt_estimate, completion_tokens=written, reasoning_tokens=reasoned), True
 
 
 def estimate_prompt(prompt: Prompt, model: str, counter: TokenCounter) -> int:

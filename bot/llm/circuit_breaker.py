@@ -1,4 +1,4 @@
-"""Circuit breaker for a provider, and a retry budget for calls beyond a request's first."""
+"""Circuit breaker for one model of a provider, and a retry budget for calls beyond a request's first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the provider counts as down; a probe may still be allowed."""
+        """Return whether the model counts as down; a probe may still be allowed."""
         return self._opened > 0 or self._until > self.clock()
 
     @property

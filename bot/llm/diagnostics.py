@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
+from dataclasses import replace
 
 from bot.config import Settings
+from bot.engine.ports.llm import Message, Prompt
 from bot.errors import ConfigError, LLMError
 from bot.llm import build
+from bot.llm.anthropic import AnthropicLLM
 from bot.llm.prices import Prices
 from bot.llm.tokens import TokenCounter
 from bot.types.checks import Check
-from bot.types.usage import Usage
+from bot.types.usage import Call, Tier, Usage
 
 RETIRED_ON = {
     "claude-sonnet-4-5": "2026-11-30",
@@ -24,8 +28,11 @@ RETIRED_ON = {
 }
 """Models that their providers will retire, with the announced day, as of November 2026."""
 
-_PROBE_TIMEOUT = 20.0
-"""Timeout for the check of one model, in seconds."""
+_TIMEOUT = 20.0
+"""Seconds to wait for one model's answer, at least."""
+_PROBE_TOKENS = 2
+_SHOWN_NAMES = 5
+"""Names of a server's list that a hint shows."""
 
 
 async def check(settings: Settings) -> list[Check]:
@@ -42,28 +49,62 @@ async def check(settings: Settings) -> list[Check]:
         provider = build.adapter(settings, name, models, TokenCounter(), prices)
         base_url = settings.anthropic_base_url if name == "anthropic" else settings.openai_base_url
         try:
-            for model in dict.fromkeys(models.values()):
-                checks.append(await _probe(provider, model))
+            for model, tier in {model: tier for tier, model in models.items()}.items():
+                checks.append(await _probe(provider, tier, model, max(_TIMEOUT, settings.first_token_timeout)))
                 checks.append(_price_check(prices, name, model, base_url))
         finally:
             await provider.aclose()
     return checks
 
 
-async def _probe(provider: build.Adapter, model: str) -> Check:
+async def _probe(provider: build.Adapter, tier: Tier, model: str, seconds: float) -> Check:
+    """Ask the model for two tokens, as an answer is asked for, and say what that cost."""
     name, info = f"model {model}", provider.info
+    prompt = Prompt("answer", tier, "", (Message("user", "Hello"),), max_tokens=_PROBE_TOKENS)
+    calls: list[Call] = []
     try:
-        async with asyncio.timeout(_PROBE_TIMEOUT):
-            await provider.probe(model)
+        async with asyncio.timeout(seconds), aclosing(provider.stream(prompt, meter=calls.append)) as events:
+            async for _ in events:
+                pass
     except TimeoutError:
-        problem = f"{info.label} did not answer within {_PROBE_TIMEOUT:.0f} s"
+        problem = f"{info.label} did not answer within {seconds:.0f} s"
         return Check(name, False, problem, f"Check the network and {info.url_setting}.")
     except LLMError as error:
-        return Check.failed(name, str(error))
-    if model in RETIRED_ON:
-        detail = f"{info.label} answers, but retires this model on {RETIRED_ON[model]}"
+        if not _stopped_by_limit(error):
+            return await _explained(provider, name, error)
+    spent = calls[0].usage.total_tokens if calls else 0
+    cost = calls[0].cost_usd if calls else None
+    price = "price unknown" if cost is None else f"${cost:.6f}"
+    detail = f"{info.label} answers (this check used {spent} tokens, {price})"
+    if provider.is_provider and model in RETIRED_ON:
+        detail = f"{detail}, but retires this model on {RETIRED_ON[model]}"
         return Check(name, True, detail, "Change PARLEY_CHEAP_MODEL or PARLEY_STRONG_MODEL before that day.")
-    return Check(name, True, f"{info.label} answers")
+    return Check(name, True, detail, await _hint(provider, model, prompt))
+
+
+def _stopped_by_limit(error: LLMError) -> bool:
+    """Return whether a reasoning model reports, as an error, that it used up the few tokens of the check."""
+    return error.kind == "request" and "output limit was reached" in str(error)
+
+
+async def _explained(provider: build.Adapter, name: str, error: LLMError) -> Check:
+    """Return a failed check. For an unknown model, the fix names those that the server has."""
+    failed = Check.failed(name, str(error))
+    listed = sorted(await provider.listed()) if error.kind == "model" else []
+    if not listed:
+        return failed
+    more = ", ..." if len(listed) > _SHOWN_NAMES else ""
+    return replace(failed, fix=f"{failed.fix} The server has {', '.join(listed[:_SHOWN_NAMES])}{more}.")
+
+
+async def _hint(provider: build.Adapter, model: str, prompt: Prompt) -> str:
+    """Return what is unusual about a server whose model answers; empty if nothing is."""
+    listed = await provider.listed()
+    if listed and not {model, f"{model}:latest"} & listed:
+        return "The server's list of models lacks this name, so another model may answer. Check the name."
+    if isinstance(provider, AnthropicLLM) and await provider.count(prompt) is None:
+        return "The server counts no tokens, so Parley estimates them."
+    return ""
 
 
 def _price_check(prices: Prices, provider: str, model: str, base_url: str | None) -> Check:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,10 +19,22 @@ from bot.types.conversation import Fact
 from bot.types.usage import Call, CallStatus, Tier, Usage
 
 NAME = "extractive"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """What is said around the quotes."""
+
+    intro: str
+    image: str
+    nothing: str
+
+
+NOT_CONFIGURED = Phrases(user_messages.EXTRACTIVE_INTRO, user_messages.CANNOT_SEE_IMAGE, user_messages.NOTHING_FOUND)
+OUTAGE = Phrases(user_messages.OUTAGE_INTRO, user_messages.IMAGE_IN_OUTAGE, user_messages.NOTHING_FOUND_IN_OUTAGE)
 _FIXED_PHRASES = (
-    user_messages.EXTRACTIVE_INTRO,
-    user_messages.CANNOT_SEE_IMAGE,
-    user_messages.NOTHING_FOUND,
+    *astuple(NOT_CONFIGURED),
+    *astuple(OUTAGE),
     user_messages.FACT_SAVED,
     user_messages.SAID_IN_THREAD,
     user_messages.NO_SEARCH_NEEDED,
@@ -35,12 +48,15 @@ _MAX_SUMMARY_CHARS = 1500
 
 
 class ExtractiveLLM:
-    """An LLM that only quotes. It costs nothing; its tokens are counted locally."""
+    """An LLM that only quotes. It costs nothing; its tokens are counted locally, in an ``outage`` not at all."""
 
     name = "The extractive answerer"
 
-    def __init__(self, counter: TokenCounter, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, counter: TokenCounter, *, clock: Callable[[], float] = time.perf_counter, outage: bool = False
+    ) -> None:
         self._counter = counter
+        self._outage = outage
         self._clock = clock
 
     def model(self, tier: Tier) -> str:
@@ -59,7 +75,7 @@ class ExtractiveLLM:
         sent: list[str] = []
         status: CallStatus = "ok"
         try:
-            for delta in _deltas(compose(prompt)):
+            for delta in _deltas(compose(prompt, OUTAGE if self._outage else NOT_CONFIGURED)):
                 first = first or self._clock()
                 sent.append(delta)
                 yield TextDelta(delta)
@@ -77,10 +93,7 @@ class ExtractiveLLM:
             provider=NAME,
             model=NAME,
             tier=prompt.tier,
-            usage=Usage(
-                input_tokens=estimate_prompt(prompt, NAME, self._counter),
-                completion_tokens=self._counter.count(text, NAME),
-            ),
+            usage=self._usage(prompt, text),
             cost_usd=Decimal(0),
             price_version="none",
             status=status,
@@ -88,18 +101,26 @@ class ExtractiveLLM:
             ttft_ms=None if first is None else (first - started) * 1000,
         )
 
+    def _usage(self, prompt: Prompt, text: str) -> Usage:
+        if self._outage:  # Nobody's daily limit pays for an outage.
+            return Usage()
+        return Usage(
+            input_tokens=estimate_prompt(prompt, NAME, self._counter),
+            completion_tokens=self._counter.count(text, NAME),
+        )
+
     async def aclose(self) -> None:
         return None
 
 
-def compose(prompt: Prompt) -> str:
+def compose(prompt: Prompt, phrases: Phrases = NOT_CONFIGURED) -> str:
     """Return the full text: quotes for an answer, key sentences for a summary, otherwise the question itself."""
     if prompt.purpose == "summary":
         limit = min(_MAX_SUMMARY_CHARS, prompt.max_tokens * _SUMMARY_CHARS_PER_TOKEN)
         return " ".join(key_sentences([_without_fixed_phrases(prompt.question or prompt.messages[-1].text)], limit))
     if prompt.purpose != "answer":
         return prompt.question
-    notes = [user_messages.CANNOT_SEE_IMAGE] if any(message.images for message in prompt.messages) else []
+    notes = [phrases.image] if any(message.images for message in prompt.messages) else []
     if prompt.told:
         return "\n\n".join([*notes, user_messages.FACT_SAVED, *(f"“{one}”" for one in prompt.told)])
     if not prompt.looked_up:
@@ -110,8 +131,8 @@ def compose(prompt: Prompt) -> str:
     ]
     from_thread = [user_messages.SAID_IN_THREAD, *facts, *messages] if facts or messages else []
     quotes = best_quotes(prompt.question, prompt.passages)
-    from_documents = [user_messages.EXTRACTIVE_INTRO, *map(_format_quote, quotes)] if quotes else []
-    return "\n\n".join([*notes, *((from_thread + from_documents) or [user_messages.NOTHING_FOUND])])
+    from_documents = [phrases.intro, *map(_format_quote, quotes)] if quotes else []
+    return "\n\n".join([*notes, *((from_thread + from_documents) or [phrases.nothing])])
 
 
 def _without_fixed_phrases(text: str) -> str:

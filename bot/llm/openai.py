@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from bot.engine.ports.llm import Ended, Event, Message, Prompt, TextDelta
+from bot.engine.ports.llm import Ended, Event, Message, Prompt
 from bot.errors import LLMError
 from bot.llm import images, provider_errors
 from bot.llm.call_metering import Accounting, MeteredCall
+from bot.llm.error_body import ErrorBody
+from bot.llm.openai_stream import AnswerReader, DoneWatch
 from bot.llm.provider import ProviderLLM, drain
+from bot.llm.provider_call import AnswerComplete
 from bot.llm.structured import schema_instruction
 from bot.types.usage import Tier, Usage
 
@@ -23,9 +27,6 @@ API_URL = "https://api.openai.com/v1"
 
 _USAGE_TIMEOUT = 5.0
 """Seconds that a finished answer waits for its usage, which comes last and may be missing."""
-
-Reason = Literal["complete", "cut", "refused"]
-_REASONS: Mapping[str, Reason] = {"length": "cut", "content_filter": "refused"}
 
 
 class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
@@ -46,8 +47,8 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         read_timeout: float = 120.0,
         usage_timeout: float = _USAGE_TIMEOUT,
     ) -> None:
-        self._base_url = base_url or API_URL
-        self._compatible = self._base_url.rstrip("/") != API_URL if compatible is None else compatible
+        self._base_url = (base_url or API_URL).rstrip("/").removesuffix("/chat/completions")  # The SDK's path.
+        self._compatible = self._base_url != API_URL if compatible is None else compatible
         super().__init__(COMPATIBLE if self._compatible else OPENAI, models, accounting)
         self._api_key = api_key
         self._timeouts = (connect_timeout, read_timeout)
@@ -66,34 +67,16 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
             http_client=openai.DefaultAioHttpClient(),
         )
 
-    async def probe(self, model: str) -> None:
+    @property
+    def is_provider(self) -> bool:
+        return not self._compatible
+
+    async def listed(self) -> frozenset[str]:
         client = await self.client()
         try:
-            offered = await self._offered(client)
-            if offered is None:
-                await client.chat.completions.create(
-                    model=model, max_tokens=1, messages=[{"role": "user", "content": "Hello"}]
-                )
-        except LLMError:
-            raise
-        except Exception as error:
-            raise self.translate(model, error) from error
-        if offered is not None and not {model, f"{model}:latest"} & offered:
-            raise provider_errors.from_status(self.info, model, 404, provider_errors.ErrorBody())
-
-    async def _offered(self, client: AsyncOpenAI) -> set[str] | None:
-        """Return the models that the server lists; None if it has no list."""
-        import openai
-
-        try:
-            answer = await client.models.with_raw_response.list()
-        except openai.NotFoundError as error:
-            if provider_errors.is_web_page(error.response.headers.get("content-type", "")):
-                raise provider_errors.web_page(self.info, 404) from error
-            return None
-        if provider_errors.is_web_page(answer.headers.get("content-type", "")):
-            raise provider_errors.web_page(self.info)
-        return {model.id for model in answer.parse().data}
+            return frozenset(model.id for model in (await client.models.list()).data)
+        except Exception:  # Many compatible servers have no list, or one in their own form.
+            return frozenset()
 
     async def _events(self, prompt: Prompt, call: MeteredCall) -> AsyncGenerator[Event, None]:
         client = await self.client()
@@ -105,22 +88,57 @@ class OpenAILLM(ProviderLLM["AsyncOpenAI"]):
         except Exception:
             call.sent = False
             raise
+        reader = AnswerReader(call, inline_reasoning=self._compatible)
         async with response:
-            if provider_errors.is_web_page(response.response.headers.get("content-type", "")):
+            call.responding = True
+            content_type = response.response.headers.get("content-type", "")
+            if provider_errors.is_web_page(content_type):
                 call.sent = False
                 raise provider_errors.web_page(self.info)
-            reason: Reason | None = None
-            async for chunk in response:
-                text, reason = _parse(chunk)
-                self._record_usage(chunk, call, final=reason is not None)
-                if text:
-                    yield TextDelta(text)
-                if reason is not None:
-                    break
-            if reason is None:
-                raise provider_errors.unfinished(self.info)
-            await self._await_usage(response, call)
-        yield Ended(reason, call.model, self.info.name)
+            if provider_errors.is_json(content_type):
+                for event in self._whole(await response.response.aread(), call, reader):
+                    yield event
+            else:
+                async for event in self._chunks(response, call, reader):
+                    yield event
+        yield Ended(reader.reason or "complete", call.model, self.info.name)
+
+    async def _chunks(
+        self, response: AsyncStream[ChatCompletionChunk], call: MeteredCall, reader: AnswerReader
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the events of a stream. Raises LLMError if it ends before its answer does."""
+        done = DoneWatch(response.response)
+        async for chunk in response:
+            if getattr(chunk, "object", None) == "error":
+                raise provider_errors.from_error_body(self.info, call.model, ErrorBody.parse(chunk.model_dump()))
+            if chunk.choices:
+                for event in reader.read(chunk.choices[0]):
+                    yield event
+            self._record_usage(chunk, call, final=reader.reason is not None)
+            if reader.reason is not None:
+                yield AnswerComplete()
+                await self._await_usage(response, call)
+                return
+        if done.seen:
+            for event in reader.end_without_reason():
+                yield event
+            call.complete = call.usage is not None
+        if reader.reason is None:
+            raise provider_errors.unfinished(self.info)
+
+    def _whole(self, body: bytes, call: MeteredCall, reader: AnswerReader) -> Iterator[Event]:
+        """Yield the events of an answer in one piece, from a server that does not stream. Raises LLMError."""
+        from openai.types.chat import ChatCompletion
+
+        data = json.loads(body)
+        if not isinstance(data, dict) or not data.get("choices"):
+            raise provider_errors.from_error_body(self.info, call.model, ErrorBody.parse(data))
+        completion = ChatCompletion.construct(**data)
+        if completion.usage is not None:
+            call.usage, call.complete = usage_of(completion.usage), True
+        yield from reader.read(completion.choices[0])
+        if reader.reason is None:
+            yield from reader.end_without_reason()
 
     def request(self, prompt: Prompt, model: str) -> dict[str, Any]:
         schema = prompt.schema
@@ -167,24 +185,6 @@ def _message(message: Message) -> dict[str, Any]:
         return {"role": message.role, "content": message.text}
     text = [{"type": "text", "text": message.text}] if message.text else []
     return {"role": message.role, "content": [*map(images.openai_part, message.images), *text]}
-
-
-def _parse(chunk: ChatCompletionChunk) -> tuple[str, Reason | None]:
-    """Return the text of a chunk and, for the last one, how the answer ended."""
-    if not chunk.choices:
-        return "", None
-    choice = chunk.choices[0]
-    delta = choice.delta
-    refusal = delta.refusal if delta else None
-    text = (delta.content if delta else None) or refusal or ""
-    if choice.finish_reason is None:
-        return text, None
-    return text, reason_of(choice.finish_reason, refused=bool(refusal))
-
-
-def reason_of(stop: str | None, *, refused: bool) -> Reason:
-    """Return how an answer ended, from its ``finish_reason`` and whether the model refused."""
-    return "refused" if refused else _REASONS.get(stop or "", "complete")
 
 
 def usage_of(reported: Any) -> Usage:

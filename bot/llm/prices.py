@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -93,11 +93,23 @@ class Prices:
         overrides = {str(model): _rates(str(model), row) for model, row in table.items()}
         return cls(overrides, f"file {hashlib.sha256(raw).hexdigest()[:8]}")
 
-    def cost(self, provider: str, model: str, usage: Usage, *, base_url: str | None = None) -> Cost:
+    @cached_property
+    def steps(self) -> Sequence[int]:
+        """The prompt sizes in tokens above which some model has another price, in ascending order."""
+        found = {_LONG_PROMPT}
+        for provider in self._package.data.providers:
+            for model in provider.models:
+                for price in model.prices if isinstance(model.prices, list) else [model]:
+                    tiered = (getattr(value, "tiers", ()) for value in vars(price.prices).values())
+                    found.update(tier.start for tiers in tiered for tier in tiers)
+        return sorted(found)
+
+    def cost(self, provider: str, model: str, usage: Usage, *, base_url: str | None = None, calls: int = 1) -> Cost:
         """Return the cost of one call; ``base_url`` is its address if it did not go to the provider itself.
 
         A server on a private address may relay a provider's models, which keep their price. For a model that the
-        provider does not sell, the price is unknown.
+        provider does not sell, the price is unknown. With ``calls``, the usage is the sum of so many calls, and none of
+        the ``steps`` lies between the sizes of their prompts.
         """
         rates = self._overrides.get(model)
         if rates is not None:
@@ -105,10 +117,10 @@ class Prices:
         if base_url and is_private(base_url) and model.startswith(_OPEN_WEIGHTS):
             return UNKNOWN
         if base_url and not is_private(base_url):
-            listed = self._listed(usage, model, provider_api_url=base_url)
+            listed = self._listed(usage, calls, model, provider_api_url=base_url)
             if listed is not None:
                 return listed
-        return self._listed(usage, model, provider_id=provider) or UNKNOWN
+        return self._listed(usage, calls, model, provider_id=provider) or UNKNOWN
 
     def context(self, provider: str, model: str) -> int | None:
         """Return a model's context window in tokens, prompt and answer together; None if it is unknown."""
@@ -119,27 +131,33 @@ class Prices:
         window = listed.model.context_window
         return window if isinstance(window, int) else None
 
-    def _listed(self, usage: Usage, model: str, **where: str) -> Cost | None:
+    def _listed(self, usage: Usage, calls: int, model: str, **where: str) -> Cost | None:
+        """Return the listed cost. Within a step a cost is linear, so calls cost their number times their mean call."""
         try:
-            price = self._package.calc_price(self._as_listed(usage), model, **where)
+            mean = self._package.calc_price(self._as_listed(usage, calls), model, **where)
         except (LookupError, ValueError):
             return None
-        return Cost(price.total_price + _surcharge(model, usage), f"genai-prices {self._package.__version__}")
+        usd = mean.total_price * calls + _surcharge(model, usage, calls)
+        return Cost(usd, f"genai-prices {self._package.__version__}")
 
     @cached_property
     def _package(self) -> Any:
         import genai_prices
+        import genai_prices.data
 
         return genai_prices
 
-    def _as_listed(self, usage: Usage) -> Any:
-        """Convert usage for genai-prices, where input_tokens includes the cached and the written tokens."""
+    def _as_listed(self, usage: Usage, calls: int) -> Any:
+        """Return the mean call for genai-prices, where input_tokens includes the cached and the written tokens."""
+        counts = {
+            "input_tokens": usage.prompt_tokens,
+            "output_tokens": usage.completion_tokens,
+            "cache_read_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens + usage.cache_write_long_tokens,
+            "cache_write_1h_tokens": usage.cache_write_long_tokens,
+        }
         return self._package.Usage(
-            input_tokens=usage.prompt_tokens,
-            output_tokens=usage.completion_tokens,
-            cache_read_tokens=usage.cached_tokens,
-            cache_write_tokens=usage.cache_write_tokens + usage.cache_write_long_tokens,
-            cache_write_1h_tokens=usage.cache_write_long_tokens,
+            **{name: count if calls == 1 else Decimal(count) / calls for name, count in counts.items()}
         )
 
 
@@ -153,8 +171,8 @@ def is_private(url: str) -> bool:
     return address.is_private or address.is_loopback or address.is_link_local
 
 
-def _surcharge(model: str, usage: Usage) -> Decimal:
-    factor = 2 if usage.prompt_tokens > _LONG_PROMPT else 1
+def _surcharge(model: str, usage: Usage, calls: int) -> Decimal:
+    factor = 2 if usage.prompt_tokens > _LONG_PROMPT * calls else 1
     return Decimal(_LONG_WRITE_SURCHARGE.get(model, "0")) * usage.cache_write_long_tokens * factor / _MILLION
 
 

@@ -13,13 +13,18 @@ from bot.engine.ports.llm import Ended, Event, Meter, Prompt, TextDelta
 from bot.errors import LLMError, ParleyError
 from bot.llm import provider_errors, user_messages
 from bot.llm.call_metering import Accounting, MeteredCall, estimate_prompt, has_images, may_be_near
+from bot.llm.provider_call import AnswerComplete
 from bot.llm.provider_errors import ProviderInfo
 from bot.llm.tokens import is_near
 from bot.types.usage import Tier, Usage
+from knowledge.storable_text import StorableStream
 
 log = logging.getLogger(__name__)
 
 Client = TypeVar("Client")
+
+_NOT_OFFERED = (404, 405, 501)
+"""Statuses of a server that has no such endpoint."""
 
 
 class ProviderLLM(ABC, Generic[Client]):
@@ -35,6 +40,7 @@ class ProviderLLM(ABC, Generic[Client]):
         self._accounting = accounting
         self._client: Client | None = None
         self._building = asyncio.Lock()
+        self._uncounted: set[str] = set()
 
     def model(self, tier: Tier) -> str:
         return self._models[tier]
@@ -50,8 +56,8 @@ class ProviderLLM(ABC, Generic[Client]):
             await self._check_length(call)
             await call.record_start()
             async with aclosing(self._events(prompt, call)) as events:
-                async for event in events:
-                    if isinstance(event, TextDelta):
+                async for event in _storable(events):
+                    if isinstance(event, TextDelta) and not isinstance(event, AnswerComplete):
                         call.add_text(event.text)
                     elif isinstance(event, Ended):
                         call.settle("ok")
@@ -68,6 +74,8 @@ class ProviderLLM(ABC, Generic[Client]):
             raise
         except Exception as error:
             translated = self.translate(call.model, error)
+            if call.responding and translated.kind == "connection":
+                translated = provider_errors.unfinished(self.info)
             call.sent = call.sent or translated.kind == "timeout"
             call.settle("error", _ledger_error(translated))
             raise translated from error
@@ -75,11 +83,17 @@ class ProviderLLM(ABC, Generic[Client]):
     async def count(self, prompt: Prompt) -> int | None:
         """Return the prompt's tokens by the provider's own count, which is free; None if it has none or fails."""
         model = self.model(prompt.tier)
+        if model in self._uncounted:
+            return None
         try:
             async with asyncio.timeout(self._count_timeout):
                 tokens = await self._count(prompt, model)
         except Exception as error:
-            log.warning("%s did not count a prompt (%s); using the estimate", self.info.label, type(error).__name__)
+            if getattr(error, "status_code", None) in _NOT_OFFERED:
+                self._uncounted.add(model)
+                log.info("%s does not count the tokens of %s; using estimates", self.info.label, model)
+            else:
+                log.warning("%s did not count a prompt (%s); using the estimate", self.info.label, type(error).__name__)
             return None
         if tokens is not None and not has_images(prompt):
             counter = self._accounting.counter
@@ -120,9 +134,14 @@ class ProviderLLM(ABC, Generic[Client]):
             self._accounting.price(model, Usage())
         return self._connect()
 
-    @abstractmethod
-    async def probe(self, model: str) -> None:
-        """Check address, key and model, free of charge if possible. Raises LLMError."""
+    async def listed(self) -> frozenset[str]:
+        """Return the names of the models that the server lists; empty if it has no usable list. Never raises."""
+        return frozenset()
+
+    @property
+    def is_provider(self) -> bool:
+        """Return whether the address is the provider's own, not that of a compatible server."""
+        return True
 
     @abstractmethod
     def _connect(self) -> Client:
@@ -155,6 +174,19 @@ async def drain(stream: AsyncIterator[Item], seconds: float, handle: Callable[[I
                 handle(item)
     except Exception:  # noqa: S110
         pass
+
+
+async def _storable(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """Pass the events on with text that the database can store and a tokenizer can read."""
+    text = StorableStream()
+    async for event in events:
+        if isinstance(event, TextDelta) and not isinstance(event, AnswerComplete):
+            if shown := text.feed(event.text):
+                yield TextDelta(shown)
+            continue
+        if shown := text.end():
+            yield TextDelta(shown)
+        yield event
 
 
 def _ledger_error(error: LLMError) -> str:

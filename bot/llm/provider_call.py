@@ -8,15 +8,22 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bot.engine.ports.llm import Ended, Event, Meter, Prompt, RecordingMeter, TextDelta
+from bot.engine.ports.llm import Ended, Event, Meter, Prompt, RecordingMeter, Restarted, TextDelta
 from bot.errors import LLMError
 from bot.llm import user_messages
 from bot.llm.circuit_breaker import Breaker, Clock
 from bot.types.usage import Call, Tier
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerComplete(TextDelta):
+    """No more text: only the usage is still missing. The provider bounds the wait for it."""
+
+    text: str = ""
+
+
 class Provider(Protocol):
-    """An LLM with a name that users can read."""
+    """An LLM with a name that users can read. Its streams also say when only the usage is missing."""
 
     name: str
 
@@ -85,24 +92,27 @@ class Attempt:
         request.calls += 1
         calls: list[Call] = []
         expired = ""
-        wrote = False
+        wrote = complete = False
         try:
             await provider.ready()
             async with aclosing(provider.stream(request.prompt, meter=_deferred(calls, request.meter))) as events:
                 while True:
-                    seconds, timeout = self._next_timeout(wrote)
+                    seconds, timeout = (None, "") if complete else self._next_timeout(wrote)
                     try:
                         async with asyncio.timeout(seconds):
                             event = await anext(events)
                     except TimeoutError:
                         expired = timeout
                         break
+                    if isinstance(event, AnswerComplete):
+                        complete = True
+                        continue
                     if isinstance(event, Ended):
                         self._check_not_empty(wrote, event)
                         self.breaker.succeeded()
                         yield event
                         return
-                    wrote = wrote or (isinstance(event, TextDelta) and bool(event.text.strip()))
+                    wrote = _has_written(wrote, event)
                     yield event
         finally:
             if is_probe:
@@ -139,6 +149,13 @@ class Attempt:
             retryable=self.request.empty_answers < 2,
             kind="empty",
         )
+
+
+def _has_written(before: bool, event: Event) -> bool:
+    """Return whether the answer has text after the event."""
+    if isinstance(event, Restarted):
+        return False
+    return before or (isinstance(event, TextDelta) and bool(event.text.strip()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,9 @@ from types import ModuleType
 
 from bot.errors import ContextTooLong, LLMError
 from bot.llm import user_messages
+from bot.llm.error_body import ErrorBody
 
 _MAX_RETRY_AFTER = 3600.0
-_TOO_LONG = (
-    "prompt is too long",
-    "maximum context length",
-    "context_length_exceeded",
-    "exceed context",
-    "context window",
-)
-_NO_VISION = (
-    "image input",
-    "image_url is only supported",
-    "support image",
-    "supports image",
-    "not a multimodal model",
-    "at most 0 image",
-)
-_NO_CREDIT = ("insufficient_quota", "credit balance", "billing_error", "billing", "spend limit")
 _STATUS_OF_TYPE = {
     "authentication_error": 401,
     "permission_error": 403,
@@ -49,33 +34,6 @@ class ProviderInfo:
     label: str
     key_setting: str
     url_setting: str
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
-    """The relevant fields of a provider's error body."""
-
-    type: str = ""
-    code: str = ""
-    message: str = ""
-
-    @classmethod
-    def parse(cls, body: object) -> ErrorBody:
-        """Parse both shapes: Anthropic's ``{"error": {...}}`` and the inner object that the OpenAI SDK passes on."""
-        inner = body.get("error", body) if isinstance(body, Mapping) else body
-        if not isinstance(inner, Mapping):
-            return cls("", "", str(inner or "")[:300])
-        return cls(*(str(inner.get(name) or "") for name in ("type", "code", "message")))
-
-    def mentions(self, phrases: tuple[str, ...]) -> bool:
-        text = f"{self.type} {self.code} {self.message}".lower()
-        return any(phrase in text for phrase in phrases)
-
-    @property
-    def excerpt(self) -> str:
-        """Return the provider's message on one line of at most 160 characters."""
-        line = " ".join(self.message.split())
-        return line if len(line) <= 160 else f"{line[:157]}..."
 
 
 def from_exception(info: ProviderInfo, model: str, error: Exception, sdk: ModuleType) -> LLMError:
@@ -100,49 +58,62 @@ def from_status(
     info: ProviderInfo, model: str, status: int, body: ErrorBody, retry_after: float | None = None
 ) -> LLMError:
     """Translate a status code and an error body."""
-    if status == 413 or (status in (400, 422, 500) and body.mentions(_TOO_LONG)):
-        return too_long(info, model, status)
-    if status in (400, 404, 415, 422, 500, 501) and body.mentions(_NO_VISION):
+    if status == 413 or (status in (400, 422, 500) and body.is_too_long):
+        return too_long(info, model, status, body)
+    if status in (400, 404, 415, 422, 500, 501) and body.is_about_images:
         message, kind, retryable = user_messages.cannot_see_images(model), "images", False
     else:
         message, kind, retryable = _classify(info, model, status, body)
     return LLMError(message, provider=info.name, retryable=retryable, retry_after=retry_after, status=status, kind=kind)
 
 
-def too_long(info: ProviderInfo, model: str, status: int | None = None) -> ContextTooLong:
+def too_long(
+    info: ProviderInfo, model: str, status: int | None = None, body: ErrorBody | None = None
+) -> ContextTooLong:
     """Return the error for a prompt that does not fit; ``status`` is None if the prompt was counted and not sent."""
-    return ContextTooLong(user_messages.too_long(model), provider=info.name, status=status, kind="context")
+    error = ContextTooLong(user_messages.too_long(model), provider=info.name, status=status, kind="context")
+    if body is not None and (limit := body.context_limit):
+        error.limit, error.counted = limit.tokens, limit.counted
+    return error
 
 
 def from_error_body(info: ProviderInfo, model: str, body: ErrorBody) -> LLMError:
-    """Translate an error body that came without a status code."""
-    return from_status(info, model, _status_of(body, 500), body)
+    """Translate an error body that came without a status code, such as an error event of a stream."""
+    status = _status_of(body)
+    if status is not None:
+        return from_status(info, model, status, body)
+    message = user_messages.failed_in_stream(info.label, body.excerpt)
+    return LLMError(message, provider=info.name, retryable=True, kind="server")
 
 
 def _classify(info: ProviderInfo, model: str, status: int, body: ErrorBody) -> tuple[str, str, bool]:
     """Return the message, the kind, and whether a retry may help."""
-    label = info.label
-    if status in (400, 402, 403, 429) and (status == 402 or body.mentions(_NO_CREDIT)):
+    label, words = info.label, body.excerpt
+    if status == 402 or (status in (400, 403, 429) and body.is_out_of_credit):
         return user_messages.no_credit(label), "quota", False
     if status == 401:
         return user_messages.key_rejected(label, info.key_setting), "auth", False
     if status == 403:
         return user_messages.model_forbidden(label, model, info.key_setting), "auth", False
     if status in (404, 405):
-        return user_messages.unknown_model(label, model, status, info.url_setting), "model", False
+        if body.is_about_model(model):
+            return user_messages.unknown_model(label, model, status, info.url_setting), "model", False
+        return user_messages.wrong_address(label, status, info.url_setting, openai=_is_openai(info)), "address", False
+    if status == 429 and body.is_request_too_large:
+        return user_messages.request_too_large(label, words), "too_large", False
     if status == 429:
         return user_messages.rate_limited(label), "rate_limit", True
     if status in (503, 529):
         return user_messages.overloaded(label, status), "overloaded", True
     if status >= 500 or status in (408, 409, 425):
-        return user_messages.server_error(label, status), "server", True
-    return user_messages.request_rejected(label, status, body.excerpt), "request", False
+        return user_messages.server_error(label, status, words), "server", True
+    return user_messages.request_rejected(label, status, words), "request", False
 
 
 def web_page(info: ProviderInfo, status: int | None = None) -> LLMError:
     """Return the error for a web page in place of an API response, which a wrong base URL causes."""
     return LLMError(
-        user_messages.web_page(info.label, info.url_setting, openai=info.name == "openai"),
+        user_messages.web_page(info.label, info.url_setting, openai=_is_openai(info)),
         provider=info.name,
         status=status,
         kind="web_page",
@@ -169,6 +140,11 @@ def is_web_page(content_type: str, text: str = "") -> bool:
     return "html" in content_type.lower() or text.lstrip()[:15].lower().startswith(("<!doctype", "<html"))
 
 
+def is_json(content_type: str) -> bool:
+    """Return whether a response is JSON, which a stream is not."""
+    return content_type.lower().split(";")[0].strip().endswith("json")
+
+
 def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that ``retry-after`` asks for, as number or date; None if it is missing or invalid."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -192,19 +168,26 @@ def _from_response(info: ProviderInfo, model: str, error: Exception) -> LLMError
     content = error.body  # type: ignore[attr-defined]
     status: int = response.status_code
     is_page = is_web_page(response.headers.get("content-type", ""), content if isinstance(content, str) else "")
-    if is_page and status < 500 and status not in (408, 429):
+    if is_page and status < 500 and status not in (408, 413, 429):
         return web_page(info, status)
     body = ErrorBody.parse(content)
-    # Anthropic reports an error inside a started stream with the status 200 of the stream.
-    status = _status_of(body, 500) if status < 400 else status
+    if status < 400:  # Anthropic reports an error inside a started stream with the status 200 of the stream.
+        return from_error_body(info, model, body)
     return from_status(info, model, status, body, retry_after_of(response.headers, time.time()))
 
 
-def _status_of(body: ErrorBody, default: int) -> int:
+def _status_of(body: ErrorBody) -> int | None:
+    """Return the status that an error body implies; None if it implies none."""
     for name in (body.type, body.code):
         if name in _STATUS_OF_TYPE:
             return _STATUS_OF_TYPE[name]
-    return 400 if body.mentions(_TOO_LONG) or body.type == "invalid_request_error" else default
+        if name.isdecimal() and 400 <= int(name) < 600:
+            return int(name)
+    return 400 if body.is_too_long or body.type == "invalid_request_error" else None
+
+
+def _is_openai(info: ProviderInfo) -> bool:
+    return info.name == "openai"
 
 
 def _is_timeout(error: Exception, sdk: ModuleType) -> bool:

@@ -24,12 +24,16 @@ _MAX_WAIT_BEFORE_FALLBACK = 3.0
 _MAX_WAIT = 15.0
 """Longest wait in seconds without a fallback provider. If a provider asks for more, the user gets an error instead."""
 _TIMEOUT_KINDS = ("first_token", "idle", "total", "timeout")
-_NOT_PROVIDER_FAULTS = ("empty", "thought", "request", "images")
-"""Kinds of errors that depend on the prompt, so they do not count against the provider."""
+_NOT_OUTAGES = frozenset(
+    ("empty", "thought", "request", "images", "too_large", "auth", "model", "address", "quota", "setting", "web_page")
+)
+"""Kinds of errors that waiting does not cure: the prompt's own, and those that only the operator can correct."""
+_NOT_FOR_OPERATORS = ("empty", "images")
+"""Kinds of errors that depend on the question."""
 
 
 class ResilientLLM:
-    """Asks the providers of a tier in order until one completes its answer.
+    """Asks the providers of a tier in order until one completes its answer. Each model has its own circuit breaker.
 
     Yields Restarted when the text so far must be discarded. Raises ContextTooLong at once; otherwise raises one
     LLMError, with a message for users, after all providers failed. Ends with ``cut`` if the total timeout expires in
@@ -50,7 +54,7 @@ class ResilientLLM:
         self._clock = clock
         self._sleep = sleep
         self._rand = rand
-        self._breakers = {id(provider): Breaker(clock) for provider in self._providers()}
+        self._breakers: dict[tuple[int, str], Breaker] = {}
         self._budget = RetryBudget()
 
     def model(self, tier: Tier) -> str:
@@ -67,7 +71,7 @@ class ResilientLLM:
                     break
                 if request.failures:
                     yield Restarted(_restart_reason(request, provider))
-                breaker = self._breakers[id(provider)]
+                breaker = self._breaker(provider, prompt.tier)
                 attempt = Attempt(provider, request, breaker, self._timeouts, self._clock)
                 try:
                     async with aclosing(attempt.stream()) as events:
@@ -102,22 +106,25 @@ class ResilientLLM:
 
         A fallback to a provider whose breaker is closed needs no retry budget: its own breaker limits such calls.
         """
-        breaker = self._breakers[id(provider)]
+        tier = request.prompt.tier
+        breaker = self._breaker(provider, tier)
         if not breaker.allows or self._clock() >= request.deadline or request.empty_answers > 1:
             return False
         extra = request.calls > 0 and (retry or breaker.is_open)
-        chain = self._chains[request.prompt.tier]
+        chain = self._chains[tier]
         later = chain[chain.index(provider) + 1 :]
-        probe = breaker.is_open and any(not self._breakers[id(other)].is_open for other in later)
+        probe = breaker.is_open and any(not self._breaker(other, tier).is_open for other in later)
         return self._budget.spend() if extra or probe else True
 
     def _record_failure(self, provider: Provider, error: LLMError, request: Request) -> None:
         request.failures.append((provider.name, error))
-        if error.kind in _NOT_PROVIDER_FAULTS:
+        if error.kind in _NOT_FOR_OPERATORS:
             return
-        self._breakers[id(provider)].failed(error.retry_after)
+        tier = request.prompt.tier
+        if error.kind not in _NOT_OUTAGES:
+            self._breaker(provider, tier).failed(error.retry_after)
         level = logging.WARNING if error.retryable else logging.ERROR
-        log.log(level, "%s failed for %s: %s", provider.name, provider.model(request.prompt.tier), error)
+        log.log(level, "%s failed for %s: %s", provider.name, provider.model(tier), error)
 
     async def _wait_for_retry(self, error: LLMError, attempt: int, request: Request, *, has_fallback: bool) -> bool:
         """Wait with exponential backoff and full jitter; return False at once if the same provider is not retried."""
@@ -142,7 +149,7 @@ class ResilientLLM:
         called = {name for name, _ in request.failures}
         skipped = [provider.name for provider in chain if provider.name not in called]
         failures |= dict.fromkeys(f"{name}: {user_messages.BREAKER_OPEN}" for name in skipped)
-        wait = min((self._breakers[id(provider)].wait for provider in chain), default=0.0)
+        wait = min((self._breaker(provider, request.prompt.tier).wait for provider in chain), default=0.0)
         return LLMError(
             user_messages.no_model_available(failures, charged=request.charged),
             provider=errors[-1].provider if errors else "",
@@ -151,6 +158,10 @@ class ResilientLLM:
             status=errors[-1].status if errors else None,
             kind="exhausted",
         )
+
+    def _breaker(self, provider: Provider, tier: Tier) -> Breaker:
+        """Return the breaker of the provider's model for this tier. Tiers with the same model share one."""
+        return self._breakers.setdefault((id(provider), provider.model(tier)), Breaker(self._clock))
 
     def _providers(self) -> Iterator[Provider]:
         unique = {id(provider): provider for chain in self._chains.values() for provider in chain}

@@ -13,6 +13,12 @@ NOTHING_FOUND = (
     "I found nothing about this in the documents. "
     "No model is configured, so I can only quote them: add a document about it, or rephrase your question."
 )
+OUTAGE_INTRO = "No model can answer at the moment, so I only quote the documents. Ask again later for a full answer."
+IMAGE_IN_OUTAGE = "No model can answer at the moment, so I cannot see the image. I only use the text."
+NOTHING_FOUND_IN_OUTAGE = (
+    "No model can answer at the moment, and I found nothing to quote about this in the documents. Ask again later."
+)
+QUOTED_INSTEAD = "no model could answer; the passages are quoted instead"
 FACT_SAVED = "I will remember this in this thread. `/memory` shows and deletes it."
 SAID_IN_THREAD = "Said in this thread:"
 NO_SEARCH_NEEDED = "Glad to help. Ask me a question, and I will search the documents."
@@ -52,7 +58,7 @@ def too_long(model: str) -> str:
 
 
 def cannot_see_images(model: str) -> str:
-    return f"{model} cannot see images. Ask without the image, or set PARLEY_STRONG_MODEL to a model that can."
+    return f"{model} cannot see images. Ask without the image, or ask an admin for a model that can."
 
 
 def no_credit(label: str) -> str:
@@ -65,6 +71,11 @@ def key_rejected(label: str, key_setting: str) -> str:
 
 def model_forbidden(label: str, model: str, key_setting: str) -> str:
     return f"{label} does not allow this key to use {model} (403). Check {key_setting} and its permissions."
+
+
+def wrong_address(label: str, status: int, url_setting: str, *, openai: bool) -> str:
+    hint = " It usually ends in /v1." if openai else ""
+    return f"{label} has no chat API at this address ({status}). Check {url_setting}.{hint}"
 
 
 def unknown_model(label: str, model: str, status: int, url_setting: str) -> str:
@@ -80,16 +91,31 @@ def overloaded(label: str, status: int) -> str:
     return f"{label} is overloaded ({status}). Try again in a minute."
 
 
-def server_error(label: str, status: int) -> str:
-    return f"{label} failed ({status}). Try again in a minute."
+def request_too_large(label: str, words: str) -> str:
+    return (
+        f"{label} accepts no request of this size (429: {words}). Lower PARLEY_PROMPT_TOKENS or raise the limit there."
+    )
+
+
+def server_error(label: str, status: int, words: str = "") -> str:
+    return f"{label} failed ({status}){_quoted(words)}. Try again in a minute."
+
+
+def failed_in_stream(label: str, words: str) -> str:
+    return f"{label} reported an error{_quoted(words)}. Try again in a minute."
 
 
 def request_rejected(label: str, status: int, excerpt: str) -> str:
-    reason = f": {excerpt}" if excerpt else ""
-    return f"{label} rejected the request ({status}){reason}."
+    return f"{label} rejected the request ({status}){_quoted(excerpt)}."
+
+
+def _quoted(words: str) -> str:
+    return f": {words}" if words else ""
 
 
 # --- errors of one answer
+
+REASONING_DISCARDED = "the text so far was the model's reasoning"
 
 
 def no_text_before_limit(label: str) -> str:
@@ -113,6 +139,7 @@ def no_model_available(failures: Iterable[str], *, charged: bool) -> str:
 
 BREAKER_OPEN = "paused after repeated failures"
 _REASONS = {
+    "address": "wrong address",
     "auth": "rejected the key",
     "connection": "not reachable",
     "context": "question too long",
@@ -130,6 +157,7 @@ _REASONS = {
     "setting": "not set up correctly",
     "thought": "used all its tokens before writing",
     "timeout": "no answer in time",
+    "too_large": "request too large",
     "total": "no answer in time",
     "unfinished": "broke off",
     "web_page": "a web page instead of an API",

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from datetime import date, timedelta
 
 from bot.reports.costs import CostReport, money
+
+LONGEST_EMPTY_START = timedelta(days=366)
+"""A longer period is drawn from its first call on, because a bot has no calls before it was set up."""
 
 
 def costs_by_day(report: CostReport) -> bytes:
     """Return a bar chart of the costs by day, in US dollars. The report must be grouped by day."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import ConciseDateFormatter
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    days = [row.key for row in report.rows]
-    axes.bar(days, [float(row.cost_usd) for row in report.rows], color="#3b6ea5")
+    costs = cost_of_each_day(report)
+    axes.bar(list(costs), list(costs.values()), color="#3b6ea5")  # type: ignore[arg-type]
+    dates = ConciseDateFormatter(axes.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates)
     axes.set_ylabel("USD")
-    axes.set_title(f"Model costs by day: {money(report.total.cost_usd)} for {report.total.answers} answers")
+    title = f"Model costs by day: {money(report.total.cost_usd)} for {report.total.answers} answers"
+    axes.set_title(title, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(axis="x", labelrotation=45 if len(days) > 7 else 0)
-    if not days:
+    if not report.rows:
         axes.text(0.5, 0.5, "no calls in this period", ha="center", va="center", transform=axes.transAxes)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120)
     return out.getvalue()
+
+
+def cost_of_each_day(report: CostReport) -> Mapping[date, float]:
+    """Return the costs of each day of the period in US dollars, in order; 0 for a day without calls."""
+    costs = {date.fromisoformat(row.key): float(row.cost_usd) for row in report.rows}
+    start, end = report.days
+    first = min((max(start, end - LONGEST_EMPTY_START), *costs))
+    last = max((end, *costs))
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return {day: costs.get(day, 0.0) for day in days}

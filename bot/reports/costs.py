@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any
 
 from sqlalchemy import cast, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.llm.prices import Prices
-from bot.store import ledger as ledger_store
+from bot.store import ledger_sums
 from bot.store.answer_cache import similar
+from bot.store.ledger_sums import DIMENSIONS as DIMENSIONS
+from bot.store.ledger_sums import Dimension as Dimension
 from bot.store.schema import ledger, turns
 from bot.types.usage import Usage
-
-Dimension = Literal["user", "channel", "model", "purpose", "day"]
-DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 
 @dataclass(slots=True)
 class CostRow:
-    """Totals of one group. ``cost_usd`` excludes the ``unknown_calls``, whose price is unknown."""
+    """Totals of one group. ``cost_usd`` excludes the ``unknown_calls``, whose price is unknown.
+
+    ``answers`` counts the questions that were answered, each once; failed attempts are in ``calls`` alone.
+    """
 
     key: str
     name: str = ""
@@ -37,22 +39,6 @@ class CostRow:
     cost_usd: Decimal = Decimal(0)
     unknown_calls: int = 0
     estimated_calls: int = 0
-    turns: set[str] = field(default_factory=set, repr=False)
-
-    def add(self, row: Any) -> None:
-        """Add one ledger row."""
-        usage = usage_of(row)
-        self.calls += 1
-        self.prompt_tokens += usage.prompt_tokens
-        self.cached_tokens += usage.cached_tokens
-        self.cache_write_tokens += usage.cache_write_tokens + usage.cache_write_long_tokens
-        self.completion_tokens += usage.completion_tokens
-        self.cost_usd += row.cost_usd or 0
-        self.unknown_calls += row.cost_usd is None
-        self.estimated_calls += row.estimated
-        if row.purpose == "answer" and row.turn_id:
-            self.turns.add(str(row.turn_id))
-            self.answers = len(self.turns)
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as the command line prints it."""
@@ -71,6 +57,18 @@ class CostRow:
         }
 
 
+def total_of(rows: Iterable[CostRow]) -> CostRow:
+    """Return the sum of the rows."""
+    total = CostRow("total")
+    for row in rows:
+        for name in _COUNTED:
+            setattr(total, name, getattr(total, name) + getattr(row, name))
+    return total
+
+
+_COUNTED = tuple(field.name for field in fields(CostRow) if field.name not in ("key", "name"))
+
+
 @dataclass(frozen=True, slots=True)
 class Savings:
     """US dollars saved, each counted once: by cached prompts, by the cheap model, by cached answers."""
@@ -82,7 +80,11 @@ class Savings:
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """Rows, most expensive first (days in order), their total, savings, and the models whose price is unknown."""
+    """Rows, most expensive first (days in order), their total, savings, and the models whose price is unknown.
+
+    ``unknown_prices`` has each such model with its number of calls. ``days`` are the first and the last day of the
+    period, in UTC.
+    """
 
     rows: Sequence[CostRow]
     total: CostRow
@@ -90,6 +92,7 @@ class CostReport:
     unknown_prices: Sequence[tuple[str, int]]
     reuse: similar.Tally
     """The number of reworded questions that got a cached answer, and how many of these answers were judged wrong."""
+    days: tuple[date, date]
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the JSON document of the command line."""
@@ -106,36 +109,49 @@ class CostReport:
 
 
 async def report(
-    session: AsyncSession, *, tenant_id: str, start: datetime, by: Dimension, prices: Prices, strong_model: str
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    start: datetime,
+    now: datetime,
+    by: Dimension,
+    prices: Prices,
+    strong_model: str,
 ) -> CostReport:
-    """Return the costs of a tenant since ``start``."""
-    calls = await ledger_store.since(session, tenant_id=tenant_id, start=start)
+    """Return the costs of a tenant from ``start`` to ``now``."""
+    where: Any = {"tenant_id": tenant_id, "start": start}
+    answers = await ledger_sums.answers_by(session, **where, by=by)
     names = await _names(session, tenant_id) if by == "user" else {}
-    rows: dict[str, CostRow] = {}
-    total, unknown = CostRow("total"), dict[str, int]()
-    for call in calls:
-        key = _KEY[by](call)
-        rows.setdefault(key, CostRow(key, names.get(key, ""))).add(call)
-        total.add(call)
-        if call.cost_usd is None:
-            unknown[call.model] = unknown.get(call.model, 0) + 1
-    ordered = sorted(rows.values(), key=lambda r: r.key if by == "day" else (-r.cost_usd, -r.prompt_tokens, r.key))
+    rows = [
+        _row(sums, names.get(sums.key, ""), answers.get(sums.key, 0))
+        for sums in await ledger_sums.by_dimension(session, **where, by=by)
+    ]
+    rows.sort(key=lambda row: row.key if by == "day" else (-row.cost_usd, -row.prompt_tokens, row.key))
+    groups = await ledger_sums.by_price(session, **where, price_steps=prices.steps)
     savings = Savings(
-        _saved_by_prompt_cache(calls, prices),
-        _saved_by_routing(calls, prices, strong_model),
+        _saved_by_prompt_cache(groups, prices),
+        _saved_by_routing(groups, prices, strong_model),
         await _saved_by_answer_cache(session, tenant_id, start),
     )
     reuse = await similar.tally(session, tenant_id=tenant_id, since=start)
-    return CostReport(ordered, total, savings, sorted(unknown.items()), reuse)
+    return CostReport(rows, total_of(rows), savings, _unknown_prices(groups), reuse, (start.date(), now.date()))
 
 
-_KEY: dict[Dimension, Callable[[Any], str]] = {
-    "user": lambda row: str(row.user_id),
-    "channel": lambda row: str(row.channel_id),
-    "model": lambda row: str(row.model),
-    "purpose": lambda row: str(row.purpose),
-    "day": lambda row: str(row.budget_day),
-}
+def _row(sums: Any, name: str, answers: int) -> CostRow:
+    usage = usage_of(sums)
+    return CostRow(
+        sums.key,
+        name,
+        answers,
+        sums.calls,
+        usage.prompt_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens + usage.cache_write_long_tokens,
+        usage.completion_tokens,
+        sums.cost_usd,
+        sums.unknown_calls,
+        sums.estimated_calls,
+    )
 
 
 def money(amount: Decimal) -> str:
@@ -145,7 +161,7 @@ def money(amount: Decimal) -> str:
 
 
 def usage_of(row: Any) -> Usage:
-    """Return the tokens of a ledger row."""
+    """Return the tokens of a ledger row, or of a sum of rows."""
     return Usage(
         row.input_tokens,
         row.cached_tokens,
@@ -156,24 +172,35 @@ def usage_of(row: Any) -> Usage:
     )
 
 
-def _saved_by_prompt_cache(calls: Iterable[Any], prices: Prices) -> Decimal:
+def _unknown_prices(groups: Iterable[Any]) -> list[tuple[str, int]]:
+    """Return the models that have calls without a price, and how many, by name."""
+    unknown: dict[str, int] = {}
+    for group in groups:
+        if not group.is_priced:
+            unknown[group.model] = unknown.get(group.model, 0) + group.calls
+    return sorted(unknown.items())
+
+
+def _saved_by_prompt_cache(groups: Iterable[Any], prices: Prices) -> Decimal:
     """Return the cost of the calls without a prompt cache, minus their real cost. An unused cache write is a loss."""
     saved = Decimal(0)
-    for row in calls:
-        usage = usage_of(row)
-        uncached = Usage(usage.prompt_tokens, 0, 0, 0, usage.completion_tokens)
-        if usage.prompt_tokens != usage.input_tokens and row.cost_usd is not None:
-            saved += (prices.cost(row.provider, row.model, uncached).usd or row.cost_usd) - row.cost_usd
+    for group in groups:
+        if group.used_cache and group.is_priced:
+            usage = usage_of(group)
+            uncached = Usage(usage.prompt_tokens, 0, 0, 0, usage.completion_tokens)
+            price = prices.cost(group.provider, group.model, uncached, calls=group.calls).usd
+            saved += (price or group.cost_usd) - group.cost_usd
     return saved
 
 
-def _saved_by_routing(calls: Iterable[Any], prices: Prices, strong_model: str) -> Decimal:
+def _saved_by_routing(groups: Iterable[Any], prices: Prices, strong_model: str) -> Decimal:
     """Return the cost of the cheap answers at the strong model's price, token for token, minus their real cost."""
     saved = Decimal(0)
-    for row in calls:
-        if row.tier == "cheap" and row.purpose == "answer" and row.cost_usd is not None and row.model != strong_model:
-            strong = prices.cost(_provider(strong_model, row.provider), strong_model, usage_of(row)).usd
-            saved += (strong if strong is not None else row.cost_usd) - row.cost_usd
+    for group in groups:
+        if group.is_cheap_answer and group.is_priced and group.model != strong_model:
+            provider = _provider(strong_model, group.provider)
+            price = prices.cost(provider, strong_model, usage_of(group), calls=group.calls).usd
+            saved += (price if price is not None else group.cost_usd) - group.cost_usd
     return saved
 
 

@@ -15,7 +15,10 @@ from bot.store import ledger, turns
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One turn with its model calls. ``details`` is what the engine recorded."""
+    """One turn with its model calls. ``details`` is what the engine recorded.
+
+    ``to_be_shown``: the platform was away when the turn ended, so the reply is shown later.
+    """
 
     turn_id: str
     thread: str
@@ -24,6 +27,7 @@ class Trace:
     question: str
     answer: str
     state: str
+    to_be_shown: bool
     refused: str | None
     cached: bool
     created_at: datetime
@@ -56,6 +60,7 @@ async def trace_of_row(session: AsyncSession, row: Any) -> Trace:
         question=row.question,
         answer=row.answer,
         state=row.state,
+        to_be_shown=row.deliver_at is not None,
         refused=row.refused,
         cached=row.cached,
         created_at=row.created_at,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from bot.errors import StoreAway
+from bot.store.retry import is_away, unreachable
 from bot.store.session import Database
 
 log = logging.getLogger(__name__)
@@ -29,11 +31,13 @@ _IS_FREE = text("""
 async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
     """Try to lock ``name`` during the body; yield whether this process got the lock.
 
-    Uses a connection but no transaction. A connection pooler must keep the session.
+    Uses a connection but no transaction. A connection pooler must keep the session. Raises StoreAway.
     """
-    async with database.engine.connect() as plain:
-        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-        taken = bool(await connection.scalar(_TAKE, {"name": name}))
+    async with AsyncExitStack() as stack:
+        with _told_as_away():
+            plain = await stack.enter_async_context(database.engine.connect())
+            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+            taken = bool(await connection.scalar(_TAKE, {"name": name}))
         try:
             yield taken
         finally:
@@ -46,6 +50,18 @@ async def only_one(database: Database, name: str) -> AsyncIterator[bool]:
 
 
 async def is_free(database: Database, name: str) -> bool:
-    """Return whether no process holds the lock ``name`` at this moment."""
-    async with database.engine.connect() as connection:
-        return bool(await connection.scalar(_IS_FREE, {"name": name}))
+    """Return whether no process holds the lock ``name`` at this moment. Raises StoreAway."""
+    with _told_as_away():
+        async with database.engine.connect() as connection:
+            return bool(await connection.scalar(_IS_FREE, {"name": name}))
+
+
+@contextmanager
+def _told_as_away() -> Iterator[None]:
+    """Raise StoreAway if the database does not answer."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise StoreAway(unreachable(error)) from error
+        raise

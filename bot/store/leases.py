@@ -28,7 +28,8 @@ WITH taken AS (
     UPDATE turns
     SET state = 'running', fence = fence + 1, holder = CAST(%(holder)s AS integer),
         takeovers = takeovers
-            + CASE WHEN state = 'running' AND holder IS DISTINCT FROM CAST(%(holder)s AS integer) THEN 1 ELSE 0 END,
+            + CASE WHEN state <> 'running' OR %(again)s AND holder IS NOT DISTINCT FROM CAST(%(holder)s AS integer)
+              THEN 0 ELSE 1 END,
         lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
     WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s
       AND (state = 'queued' AND (holder IS NULL OR holder IN (0, CAST(%(holder)s AS integer)))
@@ -36,7 +37,7 @@ WITH taken AS (
       AND NOT EXISTS (
           SELECT 1 FROM turns older
           WHERE older.tenant_id = turns.tenant_id AND older.thread_uid = turns.thread_uid
-            AND older.seq < turns.seq AND older.state IN ('queued', 'running'))
+            AND older.seq < turns.seq AND (older.state IN ('queued', 'running') OR older.deliver_at IS NOT NULL))
     RETURNING tenant_id, turn_id, fence, takeovers, stopping,
         (SELECT count(*) FROM reply_parts part
          WHERE part.tenant_id = turns.tenant_id AND part.turn_id = turns.turn_id) AS recorded
@@ -47,17 +48,18 @@ WITH taken AS (
 )
 SELECT fence, takeovers, stopping, recorded, EXISTS (SELECT FROM announced) AS announced FROM taken
 """
-"""Leases a turn that is queued or whose lease has expired, if no earlier turn of its thread is open."""
+"""Leases a turn that is queued or whose lease has expired, if no earlier turn of its thread is open or to be shown."""
 
 
-def taking(turn: Turn, holder: int | None) -> tuple[Statement, Statement]:
+def taking(turn: Turn, holder: int | None, *, again: bool) -> tuple[Statement, Statement]:
     """Lease the turn; ``taken`` reads the rows. The first attempt's first message is recorded with it.
 
-    A turn that already runs under this process's number was leased in a transaction whose commit was not confirmed.
+    A running turn that is leased again counts a takeover, whichever process had it. ``again`` marks the retry of a
+    lease whose commit was not confirmed: a turn that runs under this process's number then counts none.
     Fails with a UniqueViolation if another turn of the thread was leased in the same moment.
     """
     named = _named(turn)
-    return Statement(_TAKE, {**named, "holder": holder, "lease": LEASE}), Statement(_STATE, named)
+    return Statement(_TAKE, {**named, "holder": holder, "lease": LEASE, "again": again}), Statement(_STATE, named)
 
 
 def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | None:
@@ -69,11 +71,14 @@ def taken(turn: Turn, lease: Sequence[Any], state: Sequence[Any]) -> Lease | Non
     return None
 
 
-_RENEW = """
+LEASED = "(state = 'running' OR deliver_at IS NOT NULL AND lease_until IS NOT NULL)"
+"""SQL: the turn is leased, to be answered or to show its stored reply."""
+
+_RENEW = f"""
 UPDATE turns SET lease_until = now() + %(lease)s, holder = coalesce(CAST(%(holder)s AS integer), holder)
-WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND {LEASED}
 RETURNING fence
-"""
+"""  # noqa: S608
 """Extends a lease."""
 
 
@@ -106,11 +111,13 @@ def handing_back(turn: Turn, lease: Lease) -> Statement:
 _END = """
 UPDATE turns SET state = %(state)s, lease_until = NULL, stopping = false, answer = %(answer)s,
     citations = %(citations)s, cached = %(cached)s, refused = %(refused)s, trace = %(trace)s,
-    tenant_wide = %(tenant_wide)s, finished_at = now()
+    tenant_wide = %(tenant_wide)s, finished_at = now(),
+    deliver_at = now() + CAST(%(deliver_in)s AS interval),
+    holder = CASE WHEN CAST(%(deliver_in)s AS interval) IS NULL THEN holder ELSE %(anybody)s END
 WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
 RETURNING fence
 """
-"""Stores the end of a leased turn."""
+"""Stores the end of a leased turn. Any process may show a reply that is not shown yet."""
 
 
 def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
@@ -127,6 +134,8 @@ def ending(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
             "refused": outcome.refused,
             "trace": Jsonb(dict(outcome.trace)),
             "tenant_wide": outcome.tenant_wide,
+            "deliver_in": None if outcome.deliver_in is None else timedelta(seconds=outcome.deliver_in),
+            "anybody": ANYBODY,
         },
     )
 
@@ -145,17 +154,17 @@ def ended(turn: Turn, lease: Lease, outcome: Outcome) -> Statement:
     return Statement(_ENDED, {**_named(turn), "fence": lease.fence, "state": outcome.state})
 
 
-_RECORD_PART = """
+_RECORD_PART = f"""
 WITH held AS (
     UPDATE turns SET lease_until = now() + %(lease)s
-    WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND state = 'running' AND fence = %(fence)s
+    WHERE tenant_id = %(tenant)s AND turn_id = %(turn)s AND fence = %(fence)s AND {LEASED}
     RETURNING tenant_id, turn_id
 )
 INSERT INTO reply_parts AS known (tenant_id, turn_id, part, ref)
 SELECT tenant_id, turn_id, %(part)s, CAST(%(ref)s AS text) FROM held
 ON CONFLICT (tenant_id, turn_id, part) DO UPDATE SET ref = coalesce(known.ref, excluded.ref)
 RETURNING ref
-"""
+"""  # noqa: S608
 """Records a reply message and extends the lease. The first reference wins."""
 
 

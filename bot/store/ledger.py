@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Interval, bindparam, func, select, update
@@ -148,10 +148,4 @@ async def of_turn(session: AsyncSession, *, tenant_id: str, turn_id: str) -> lis
         .where(ledger.c.tenant_id == tenant_id, ledger.c.turn_id == uuid.UUID(turn_id))
         .order_by(ledger.c.created_at, ledger.c.call_id)
     )
-    return list(rows)
-
-
-async def since(session: AsyncSession, *, tenant_id: str, start: datetime) -> list[Any]:
-    """Return every call from ``start`` on."""
-    rows = await session.execute(select(ledger).where(ledger.c.tenant_id == tenant_id, ledger.c.created_at >= start))
     return list(rows)

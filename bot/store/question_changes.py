@@ -87,7 +87,7 @@ async def forget_turn(session: AsyncSession, *, tenant_id: str, turn_id: str, ho
     moment, or else by the process ``holder``.
     """
     uid = uuid.UUID(turn_id)
-    held = turns.c.state.in_(OPEN) | turns.c.withdrawn_at.is_not(None)
+    held = turns.c.state.in_(OPEN) | turns.c.withdrawn_at.is_not(None) | turns.c.deliver_at.is_not(None)
     row = (
         await session.execute(
             update(turns)
@@ -135,7 +135,14 @@ async def taken_away(session: AsyncSession, *, tenant_id: str, turn_id: str, hol
     return True
 
 
-_EMPTY: dict[str, Any] = {"answer": "", "citations": [], "cached": False, "refused": None, "trace": {}}
+_EMPTY: dict[str, Any] = {
+    "answer": "",
+    "citations": [],
+    "cached": False,
+    "refused": None,
+    "trace": {},
+    "deliver_at": None,
+}
 
 
 async def _drop_traces(session: AsyncSession, tenant_id: str, turn_id: uuid.UUID, thread_uid: uuid.UUID) -> None:

@@ -62,18 +62,16 @@ async def get(session: AsyncSession, tenant_id: str) -> Installed | None:
     return Installed(**row._mapping) if row else None
 
 
-async def renew(
-    session: AsyncSession, known: Installed, *, sealed: str, expires_at: datetime | None, now: datetime
-) -> bool:
-    """Replace the tokens of ``known``. Return False if the app was reinstalled or the tokens renewed meanwhile."""
+async def renew(session: AsyncSession, made: Installed) -> bool:
+    """Store new tokens, which follow the stored version. Return False if there is another version by now."""
     done = await session.execute(
         update(slack_installations)
         .where(
-            slack_installations.c.tenant_id == known.tenant_id,
-            slack_installations.c.version == known.version,
+            slack_installations.c.tenant_id == made.tenant_id,
+            slack_installations.c.version == made.version - 1,
             slack_installations.c.sealed.is_not(None),
         )
-        .values(sealed=sealed, expires_at=expires_at, refreshed_at=now, version=known.version + 1)
+        .values(sealed=made.sealed, expires_at=made.expires_at, refreshed_at=made.refreshed_at, version=made.version)
         .returning(slack_installations.c.version)
     )
     return done.first() is not None

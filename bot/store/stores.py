@@ -13,6 +13,7 @@ from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.budgets import PostgresBudgets
 from bot.store.adapters.conversation import PostgresConversation
 from bot.store.adapters.inbox import PostgresInbox
+from bot.store.adapters.late_replies import PostgresLateReplies
 from bot.store.adapters.leases import PostgresLeases
 from bot.store.adapters.retractions import PostgresRetractions
 from bot.store.adapters.settings import PostgresSettings
@@ -59,4 +60,5 @@ def open_stores(
         settings=PostgresSettings(transactions),
         attachments=PostgresAttachments(transactions),
         retractions=PostgresRetractions(transactions, holder=holder),
+        late_replies=PostgresLateReplies(transactions, holder=holder),
     )

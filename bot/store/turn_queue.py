@@ -55,7 +55,7 @@ _NEXT = text(
     WITH open AS (
         SELECT *, takeovers >= {SUSPECT_AFTER} AS suspect,
                seq = min(seq) OVER (PARTITION BY tenant_id, thread_uid) AS first_of_thread
-        FROM queued_turns() WHERE state IN ('queued', 'running')
+        FROM queued_turns() WHERE state IN ('queued', 'running') OR deliver_at IS NOT NULL
     ), at_work AS (
         SELECT tenant_id, user_id, count(*) AS running FROM open WHERE state = 'running' GROUP BY tenant_id, user_id
     ), ready AS (
@@ -240,6 +240,11 @@ async def tell(session: AsyncSession, notice: Notice) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, payload(notice))))
 
 
+def telling(notice: Notice) -> Statement:
+    """Send a notice to every process once the transaction is committed."""
+    return Statement("SELECT pg_notify(%(channel)s, %(notice)s)", {"channel": CHANNEL, "notice": payload(notice)})
+
+
 _TELL_NEXT = """
 SELECT pg_notify(%(channel)s, format('ready %%s %%s %%s', platform, turn_id, coalesce(holder, %(anybody)s)))
 FROM (
@@ -248,6 +253,12 @@ FROM (
 ) next
 """
 """Notifies that the thread's next queued turn may run."""
+
+
+async def tell_next(session: AsyncSession, *, thread: ThreadKey) -> None:
+    """Notify, once the transaction is committed, that the thread's next waiting turn may run."""
+    connection = await session.connection()
+    await connection.exec_driver_sql(*telling_next(thread=thread))
 
 
 def telling_next(*, thread: ThreadKey) -> Statement:

@@ -96,7 +96,8 @@ class TurnRecord:
 class Outcome:
     """How a turn ended. ``refused`` tells the asker why there is no answer, else it is None.
 
-    ``tenant_wide``: the answer could use documents of the whole tenant.
+    ``tenant_wide``: the answer could use documents of the whole tenant. ``deliver_in``: the reply could not be shown;
+    it is tried again in so many seconds.
     """
 
     turn_id: str
@@ -113,3 +114,28 @@ class Outcome:
     calls: tuple[Call, ...] = ()
     trace: Mapping[str, Any] = field(default_factory=dict)
     tenant_wide: bool = True
+    deliver_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LateReply:
+    """A stored reply that could not be shown when its turn ended, leased to be shown now.
+
+    ``outcome`` lacks usage, costs and calls. ``links`` are the addresses that the text may link. ``age`` is the number
+    of seconds since the turn ended.
+    """
+
+    turn: Turn
+    lease: Lease
+    outcome: Outcome
+    notes: tuple[str, ...]
+    links: frozenset[str]
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class LateReplies:
+    """Late replies to show now, and the seconds until the next is due; None if there is none."""
+
+    due: tuple[LateReply, ...] = ()
+    next_in: float | None = None

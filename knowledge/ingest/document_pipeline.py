@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from knowledge import document_writes, search_terms, source_records
@@ -24,7 +25,8 @@ from knowledge.ingest.in_flight_limit import InFlightLimit
 from knowledge.ingest.source_run import SourceRun
 from knowledge.micro_batching import MicroBatcher
 from knowledge.ports import Embedder, Parses, Sessions
-from knowledge.types import Chunk, Document, Failure, Fetched, Mark, Unchanged
+from knowledge.storable_text import storable, storable_values
+from knowledge.types import Chunk, Document, Failure, Fetched, Item, Mark, Unchanged
 
 MAX_IN_FLIGHT = 64
 """Maximum number of documents processed at the same time: while some are parsed, others are embedded and stored."""
@@ -102,16 +104,16 @@ class DocumentPipeline:
         async with asyncio.TaskGroup() as group:
             try:
                 async for item in run.source.fetch(run.known):
-                    match item:
-                        case Failure():
-                            await self.record_failure(item)
-                        case Unchanged():
-                            await self._record_unchanged(item)
-                        case Mark():
-                            run.mark = item.memo
-                        case Fetched():
-                            await self._in_flight.acquire(len(item.data))
-                            group.create_task(self._ingest(item))
+                    match _storable(item):
+                        case Failure() as failure:
+                            await self.record_failure(failure)
+                        case Unchanged() as unchanged:
+                            await self._record_unchanged(unchanged)
+                        case Mark() as mark:
+                            run.mark = mark.memo
+                        case Fetched() as fetched:
+                            await self._in_flight.acquire(len(fetched.data))
+                            group.create_task(self._ingest(fetched))
             except SourceError as error:
                 return error
         return None
@@ -217,6 +219,27 @@ class DocumentPipeline:
         except OutdatedError:
             return False
         return True
+
+
+def _storable(item: Item) -> Item:
+    """Return the item with names that the database can store. A file name may be any bytes."""
+    match item:
+        case Fetched():
+            return replace(
+                item,
+                uri=storable(item.uri),
+                title=storable(item.title),
+                content_type=storable(item.content_type),
+                metadata=storable_values(item.metadata),
+                memo=storable(item.memo),
+            )
+        case Unchanged():
+            metadata = None if item.metadata is None else storable_values(item.metadata)
+            return replace(item, uri=storable(item.uri), metadata=metadata)
+        case Failure():
+            return Failure(storable(item.source), storable(item.error))
+        case Mark():
+            return Mark(storable(item.memo))
 
 
 def _new_chunks(document: Document, chunks: Sequence[Chunk]) -> list[NewChunk]:

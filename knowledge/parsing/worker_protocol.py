@@ -7,6 +7,7 @@ import struct
 from typing import Any, BinaryIO, get_args
 
 from knowledge.parsing.document_builder import ParsedDocument
+from knowledge.storable_text import storable, storable_values
 from knowledge.types import Block, BlockKind
 
 LENGTHS = struct.Struct("<QQ")
@@ -19,7 +20,7 @@ _KINDS = frozenset(get_args(BlockKind))
 
 
 def frame(head: dict[str, Any], body: bytes = b"") -> bytes:
-    """Encode one frame. Half of a surrogate pair, which UTF-8 cannot encode, passes; the parent process refuses it."""
+    """Encode one frame. Half of a surrogate pair, which UTF-8 cannot encode, passes, as in the name of a file."""
     encoded = json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return LENGTHS.pack(len(encoded), len(body)) + encoded + body
 
@@ -35,8 +36,9 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 def document_to_json(parsed: ParsedDocument) -> dict[str, Any]:
     """Convert a parsed document to a JSON object."""
-    blocks = [[b.kind, b.start, b.end, list(b.heading), b.page] for b in parsed.blocks]
-    return {"title": parsed.title, "text": parsed.text, "blocks": blocks, "metadata": dict(parsed.metadata)}
+    blocks = [[b.kind, b.start, b.end, list(map(storable, b.heading)), b.page] for b in parsed.blocks]
+    metadata = storable_values(parsed.metadata)
+    return {"title": storable(parsed.title), "text": storable(parsed.text), "blocks": blocks, "metadata": metadata}
 
 
 def document_from_json(head: dict[str, Any]) -> ParsedDocument:
@@ -47,7 +49,7 @@ def document_from_json(head: dict[str, Any]) -> ParsedDocument:
     text = _text(head["text"])
     blocks = tuple(_block(value, len(text)) for value in head["blocks"])
     values = list(head["metadata"].items())[:MAX_METADATA_VALUES]
-    metadata = {str(key): _text(str(value)).replace("\0", "")[:MAX_METADATA_CHARS] for key, value in values}
+    metadata = {_text(str(key)): _text(str(value))[:MAX_METADATA_CHARS] for key, value in values}
     return ParsedDocument(_text(head["title"])[:MAX_TITLE_CHARS], text, blocks, metadata)
 
 
@@ -67,8 +69,7 @@ def _block(value: Any, length: int) -> Block:
 
 
 def _text(value: Any) -> str:
-    """Check that a value is text which UTF-8 can encode."""
-    if not isinstance(value, str):
-        raise ValueError("no text")
-    value.encode()
+    """Check that a value is text that the database can store."""
+    if not isinstance(value, str) or storable(value) != value:
+        raise ValueError("no storable text")
     return value

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from knowledge.errors import SourceError
+from knowledge.storable_text import storable
 from knowledge.types import NOTHING_KNOWN, Failure, Fetched, Known
 
 SKIPPED_EXTENSIONS = frozenset(
@@ -83,7 +84,7 @@ class UploadSource:
     kind = "upload"
 
     def __init__(self, name: str, data: bytes, *, content_type: str = "") -> None:
-        self._name = Path(name.replace("\\", "/")).name or "upload"
+        self._name = storable(Path(name.replace("\\", "/")).name) or "upload"
         self._data = data
         self._content_type = content_type
         self.uri = f"upload:{self._name}"

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import click
 import pytest
 
+from bot import cli
 from knowledge.ports import Embedder
 from tests.cli.conftest import Parley
 
@@ -150,6 +152,28 @@ def test_options_before_the_docs_command_apply_to_it(parley: Parley, folder: Pat
     assert parley("docs", "--tenant", "slack:T1", "--json", "list").document == []
     assert parley("docs", "--tenant", "slack:T1", "delete", dogs["id"]).status == 1
     assert parley("docs", "--tenant", "slack:T1", "delete", dogs["id"], "--tenant", "local").status == 0
+
+
+def test_options_of_every_group_apply_to_its_commands() -> None:
+    given = {"tenant": ["--tenant", "slack:T1"], "as_json": ["--json"]}
+    tried: set[tuple[str, str, str]] = set()
+    for name, group in groups():
+        own = [word for option in group.params for word in given.get(option.name or "", [])]
+        for command_name, command in group.commands.items():
+            above = group.make_context(name, [*own, command_name])
+            shared = set(above.params) & {one.name for one in command.params}
+            required = ["x"] * sum(isinstance(one, click.Argument) and one.required for one in command.params)
+            inside = command.make_context(command_name, [*required], parent=above) if shared else above
+            assert {option: inside.params[option] for option in shared} == {one: above.params[one] for one in shared}
+            tried.update((name, command_name, option) for option in shared)
+    assert ("docs", "delete", "tenant") in tried
+
+
+def groups() -> Iterator[tuple[str, click.Group]]:
+    """Yield the groups of commands that have options of their own."""
+    for name, command in cli.cli.commands.items():
+        if isinstance(command, click.Group):
+            yield name, command
 
 
 def test_a_budget_is_set_and_refuses(parley: Parley, folder: Path) -> None:

@@ -64,6 +64,8 @@ class ModelDouble:
         self.now = 0.0
         self.models = set(PRICES)
         self.blind: set[str] = set()
+        self.unlisted: set[str] = set()
+        self.counts = True
         self.context_limit = 1_000_000
         self.anthropic_key = "sk-ant-double"
         self.openai_key = "sk-double"
@@ -138,7 +140,7 @@ class ModelDouble:
         match exchange.method, exchange.path:
             case "POST", "/v1/messages":
                 await self._write(exchange, seen)
-            case "POST", "/v1/messages/count_tokens":
+            case "POST", "/v1/messages/count_tokens" if self.counts:
                 await self._count(exchange, seen)
             case "POST", "/v1/chat/completions":
                 await self._write(exchange, seen)
@@ -172,7 +174,7 @@ class ModelDouble:
             await exchange.answer_json(*self._too_long(seen, prompt.total))
             return
         reply = _cut(reply, seen)
-        if not seen.body.get("stream"):
+        if not seen.body.get("stream") or reply.fault == "whole":
             await self._whole(exchange, seen, reply, prompt)
             return
         await self._streamed(exchange, seen, reply, prompt)
@@ -188,7 +190,7 @@ class ModelDouble:
             pieces = "".join(reply.text[at : at + reply.piece] for at in range(0, len(reply.text), reply.piece))
             sent = pieces if complete else pieces[: seen.pieces_sent * reply.piece]
             if complete or reply.fault != "error_event" or seen.pieces_sent:
-                self.charge(seen, prompt, tokens(sent), complete=complete)
+                self.charge(seen, prompt, tokens(sent) + tokens(reply.reasoning), complete=complete)
 
     async def _fails_at_once(self, exchange: Exchange, seen: Seen, reply: Reply) -> bool:
         if reply.fault == "html":
@@ -197,7 +199,8 @@ class ModelDouble:
             headers = {"retry-after": reply.retry_after} if reply.retry_after else {}
             kind = _STATUS_TYPES.get(reply.status, "api_error")
             make = wire.anthropic_error if seen.provider == "anthropic" else wire.openai_error
-            body = reply.error or make(reply.status, kind, f"scripted {reply.status}")[1]
+            words = f"model: {seen.model}" if reply.status == 404 else f"scripted {reply.status}"
+            body = reply.error or make(reply.status, kind, words)[1]
             await exchange.answer_json(reply.status, body, headers)
         elif reply.fault == "reset" and reply.after < 0:
             exchange.reset()
@@ -263,7 +266,7 @@ class ModelDouble:
         if wire.key_of(seen) != wanted:
             await exchange.answer_json(*make(401, "authentication_error", "invalid key"))
             return
-        await exchange.answer_json(200, _models(sorted(self.models), seen.provider))
+        await exchange.answer_json(200, _models(sorted(self.models - self.unlisted), seen.provider))
 
     async def _embed(self, exchange: Exchange, seen: Seen) -> None:
         if wire.key_of(seen) != self.openai_key:

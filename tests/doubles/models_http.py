@@ -70,6 +70,11 @@ class Exchange:
         if done:
             raise ClientGoneError
 
+    def cut_off(self) -> None:
+        """Close the connection without the end that HTTP requires."""
+        self.keep_alive = False
+        self.writer.close()
+
     def reset(self) -> None:
         """Reset the connection."""
         self.keep_alive = False

@@ -27,6 +27,11 @@ Fault = Literal[
     "no_usage",  # everything but usage
     "absurd_usage",  # numbers that cannot be true
     "unknown_events",  # undocumented events between the others
+    "whole",  # one JSON object where a stream was asked for
+    "empty_reasons",  # an empty finish_reason with every chunk (OpenAI's form)
+    "no_reason",  # the end mark and no finish_reason (OpenAI's form)
+    "refusal_field",  # the text is sent as a refusal, in chunks of its own (OpenAI's form)
+    "cut_off",  # the connection closes in the middle of a chunked body, after ``after`` pieces
     "late_usage",  # the text ends, the usage never comes and the connection stays open
 ]
 Stop = Literal["complete", "cut", "refused"]
@@ -53,6 +58,8 @@ class Reply:
     """Send every byte in its own packet, so that characters and lines are split."""
     held: asyncio.Event | None = None
     """Pause after ``after`` pieces until this event is set."""
+    reasoning: str = ""
+    """Reasoning that is sent before the text, in a field of its own, and billed."""
 
 
 @dataclass(slots=True)

@@ -29,6 +29,8 @@ async def stream(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) 
         await exchange.send(frame, shred=reply.shred)
     if reply.fault in ("pings", "thinking"):
         return await _only_alive(exchange, seen, reply)
+    if reply.reasoning:
+        await exchange.send(_reasoning(seen, reply.reasoning), shred=reply.shred)
     for number, piece in enumerate(_pieces(reply)):
         if number == reply.after and _breaks(reply):
             return await _break(exchange, seen, reply)
@@ -38,7 +40,7 @@ async def stream(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) 
             await exchange.wait(reply.pause)
         if reply.fault == "unknown_events":
             await exchange.send(_unknown(seen))
-        await exchange.send(_piece(seen, piece), shred=reply.shred)
+        await exchange.send(_piece(seen, reply, piece), shred=reply.shred)
         seen.pieces_sent += 1
     if _breaks(reply):
         return await _break(exchange, seen, reply)
@@ -47,18 +49,23 @@ async def stream(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) 
 
 
 def _breaks(reply: Reply) -> bool:
-    return reply.fault in ("error_event", "stall", "reset", "hang_up", "broken_json", "broken_utf8")
+    return reply.fault in ("error_event", "stall", "reset", "hang_up", "broken_json", "broken_utf8", "cut_off")
 
 
 async def _break(exchange: Exchange, seen: Seen, reply: Reply) -> bool:
     anthropic = seen.provider == "anthropic"
     match reply.fault:
+        case "error_event" if reply.error is not None:
+            await exchange.send(wire.event("error", reply.error) if anthropic else wire.data(reply.error))
         case "error_event" if anthropic:
             await exchange.send(wire.event("error", {"error": {"type": "overloaded_error", "message": "Overloaded"}}))
         case "error_event":
             await exchange.send(wire.data({"error": {"message": "The server had an error", "type": "server_error"}}))
         case "stall":
             await exchange.wait(FOR_EVER)
+        case "cut_off":
+            exchange.cut_off()
+            return False
         case "reset":
             exchange.reset()
             return False
@@ -99,8 +106,18 @@ def _pieces(reply: Reply) -> Iterator[str]:
         yield reply.text[at : at + reply.piece]
 
 
-def _piece(seen: Seen, text: str) -> bytes:
-    return wire.anthropic_piece(text) if seen.provider == "anthropic" else wire.openai_chunk(seen, {"content": text})
+def _piece(seen: Seen, reply: Reply, text: str) -> bytes:
+    if seen.provider == "anthropic":
+        return wire.anthropic_piece(text)
+    name = "refusal" if reply.fault == "refusal_field" else "content"
+    return wire.openai_chunk(seen, {name: text}, "" if reply.fault == "empty_reasons" else None)
+
+
+def _reasoning(seen: Seen, text: str) -> bytes:
+    if seen.provider == "anthropic":
+        delta = {"type": "thinking_delta", "thinking": text}
+        return wire.event("content_block_delta", {"index": 0, "delta": delta})
+    return wire.openai_chunk(seen, {"reasoning_content": text})
 
 
 def _unknown(seen: Seen) -> bytes:
@@ -113,7 +130,7 @@ def _unknown(seen: Seen) -> bytes:
 
 async def _close(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) -> None:
     told = _ABSURD if reply.fault == "absurd_usage" else prompt
-    output = tokens(reply.text)
+    output = tokens(reply.text) + tokens(reply.reasoning)
     with_usage = reply.fault != "no_usage"
     if seen.provider == "anthropic":
         usage = wire.anthropic_usage(told, output) if with_usage else None
@@ -121,7 +138,8 @@ async def _close(exchange: Exchange, seen: Seen, reply: Reply, prompt: Metered) 
             await exchange.send(frame, shred=reply.shred)
         await exchange.end_stream()
         return
-    await exchange.send(wire.openai_chunk(seen, {}, wire.OPENAI_STOPS[reply.stop]))
+    if reply.fault != "no_reason":
+        await exchange.send(wire.openai_chunk(seen, {}, wire.OPENAI_STOPS[reply.stop]))
     if reply.fault == "late_usage":
         await exchange.wait(FOR_EVER)
     if with_usage and (seen.body.get("stream_options") or {}).get("include_usage"):

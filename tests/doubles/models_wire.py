@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -217,12 +218,18 @@ def openai_completion(seen: Seen, reply: Reply, usage: Mapping[str, Any]) -> dic
 
 def event(kind: str, data: Mapping[str, Any]) -> bytes:
     """Return an event of Anthropic's stream."""
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data}, ensure_ascii=False)}\n\n".encode()
+    return f"event: {kind}\ndata: ".encode() + encoded({"type": kind, **data}) + b"\n\n"
 
 
 def data(value: Mapping[str, Any]) -> bytes:
     """Return an event of OpenAI's stream."""
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+    return b"data: " + encoded(value) + b"\n\n"
+
+
+def encoded(value: Mapping[str, Any]) -> bytes:
+    """Return JSON in UTF-8. Half of a surrogate pair, which UTF-8 cannot encode, is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text).encode()
 
 
 def anthropic_opening(seen: Seen, usage: Mapping[str, Any]) -> list[bytes]:

@@ -60,6 +60,7 @@ class SlackDouble:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.scopes, self.events, self.commands = set(scopes), set(events), set(commands)
+        self.tells_scopes = True
         self.pace = pace
         self.distributed = distributed
         self.streams, self.stream_seconds = streams, stream_seconds

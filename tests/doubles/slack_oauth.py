@@ -37,7 +37,8 @@ class IssuedToken:
 class SlackCloud:
     """Serves ``workspaces`` by team ID, or by the ID of an organization (starts with E) that installs the app org-wide.
 
-    ``clock`` returns seconds; tokens are valid for twelve hours.
+    ``clock`` returns seconds; tokens are valid for twelve hours. ``on_renewal`` is called when a token was renewed,
+    before the answer is sent.
     """
 
     def __init__(self, workspaces: Mapping[str, SlackDouble], clock: Callable[[], float]) -> None:
@@ -48,6 +49,7 @@ class SlackCloud:
         self.codes: dict[str, str] = {}
         self.tokens: dict[str, IssuedToken] = {}
         self.renewals: list[str] = []
+        self.on_renewal: Callable[[], None] = lambda: None
         self.uninstalled: list[str] = []
         self.base = ""
         self._count = itertools.count(1)
@@ -111,6 +113,7 @@ class SlackCloud:
             if issued.refresh_token == refresh_token:
                 issued.refresh_token = ""
                 self.renewals.append(issued.team)
+                self.on_renewal()
                 return self.issue(issued.team)
         return {"ok": False, "error": "invalid_refresh_token"}
 

@@ -17,7 +17,7 @@ from bot.types.audience import MEMBERS, Audience
 from bot.types.conversation import Author, History, Incoming, PastMessage, Platform, StoredAttachment, ThreadKey
 from bot.types.display import Limits, Part
 from bot.types.settings import ChannelSettings
-from bot.types.turns import Lease, Outcome, Turn, TurnRecord
+from bot.types.turns import LateReplies, LateReply, Lease, Outcome, Turn, TurnRecord
 from bot.types.usage import BudgetState, Call, Reservation, Tier, Usage
 from knowledge.types import Found, Passage, Scope
 
@@ -398,13 +398,33 @@ class FakeRetractions(FakeParts):
 
 
 @dataclass
-class FakeStores(FakeInbox, FakeQueue, FakeLeases, FakeConversation, FakeRetractions):
+class FakeLateReplies:
+    """No late replies to claim; what becomes of one that a test shows."""
+
+    postponed: list[float | None] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    async def claim(self, platform: Platform, *, known: Collection[str] = (), most: int = 8) -> LateReplies:
+        return LateReplies()
+
+    async def postpone(self, reply: LateReply, *, wait: float | None) -> None:
+        self.postponed.append(wait)
+
+    async def end(self, reply: LateReply, *, note: str = "") -> None:
+        self.ended.append(note)
+
+    async def hurry(self, turn: Turn) -> bool:
+        return False
+
+
+@dataclass
+class FakeStores(FakeInbox, FakeQueue, FakeLeases, FakeConversation, FakeRetractions, FakeLateReplies):
     """Every storage port for one turn in one object, so that a test sees and changes all of its state."""
 
     @property
     def stores(self) -> Stores:
         """The ports, all of them this object."""
-        return Stores(self, self, self, self, self, self, self, self, self)
+        return Stores(self, self, self, self, self, self, self, self, self, self)
 
 
 Sleep = Callable[[float], Awaitable[None]]

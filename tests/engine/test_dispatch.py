@@ -11,7 +11,8 @@ import pytest
 from bot.engine import user_messages as said
 from bot.engine.dispatch.auto_answer import MAX_ANSWERS, AutoAnswer
 from bot.engine.dispatch.dispatcher import Dispatcher
-from bot.errors import NotAllowed, UsageError
+from bot.errors import NotAllowed, PlatformAway, UsageError
+from bot.types.audience import Audience, Readers
 from bot.types.conversation import Author, Incoming, ThreadKey
 from bot.types.settings import ChannelSettings
 from bot.types.turns import Turn
@@ -23,10 +24,10 @@ ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
 
 @dataclass
 class Thread(FakeStores):
-    """A thread with turns of another process. Those in ``ended`` end just before they can be stopped."""
+    """A thread with turns of another process. Those in ``over`` end just before they can be stopped."""
 
     turns: tuple[Turn, ...] = ()
-    ended: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
 
     async def open_turns(self, thread: ThreadKey) -> Sequence[Turn]:
         return self.turns
@@ -35,7 +36,7 @@ class Thread(FakeStores):
         return next(one for one in self.turns if one.id == turn_id)
 
     async def ask_to_stop(self, turn: Turn) -> bool:
-        return turn.id not in self.ended
+        return turn.id not in self.over
 
 
 def dispatcher(store: FakeStores) -> Dispatcher:
@@ -44,13 +45,13 @@ def dispatcher(store: FakeStores) -> Dispatcher:
 
 @pytest.mark.parametrize("others", [(turn(id="b"),), (turn(id="b", author=BOB),)])
 async def test_stopping_a_thread_stops_the_rest_if_one_cannot_be_stopped(others: tuple[Turn, ...]) -> None:
-    store = Thread(turns=(turn(id="a"), *others, turn(id="c")), ended=("b",))
+    store = Thread(turns=(turn(id="a"), *others, turn(id="c")), over=("b",))
     assert await dispatcher(store).stop_thread(THREAD, ANN) == 2
 
 
 async def test_stopping_a_thread_says_why_if_nothing_was_stopped() -> None:
     with pytest.raises(UsageError, match=said.TOO_LATE_TO_STOP):
-        await dispatcher(Thread(turns=(turn(id="a"), turn(id="b")), ended=("a", "b"))).stop_thread(THREAD, ANN)
+        await dispatcher(Thread(turns=(turn(id="a"), turn(id="b")), over=("a", "b"))).stop_thread(THREAD, ANN)
     with pytest.raises(NotAllowed, match=said.NOT_YOURS_TO_STOP):
         await dispatcher(Thread(turns=(turn(id="a"),))).stop_thread(THREAD, BOB)
 
@@ -66,3 +67,12 @@ async def test_questions_at_once_get_no_more_answers_without_a_mention_than_the_
     asked = Incoming(THREAD, "1.0", ANN, "How many days of leave are there?", "overheard", NOON)
     wanted = await asyncio.gather(*(auto_answer.wants(asked) for _ in range(MAX_ANSWERS + 3)))
     assert sum(wanted) == MAX_ANSWERS
+
+
+@pytest.mark.parametrize(("readers", "error"), [("unknown", PlatformAway), ("outsider", NotAllowed)])
+async def test_a_direct_message_is_delivered_again_while_it_is_unknown_who_wrote_it(
+    readers: Readers, error: type[Exception]
+) -> None:
+    asked = Incoming(THREAD, "1.0", ANN, "How many days?", "dm", NOON, audience=Audience(readers, direct=True))
+    with pytest.raises(error):
+        await dispatcher(FakeStores()).accept(asked)

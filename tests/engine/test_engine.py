@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,11 @@ from bot.engine import user_messages as said
 from bot.engine.answer import prompt
 from bot.engine.engine import Engine
 from bot.engine.ports.llm import Ended, Event, Prompt, Restarted
-from bot.errors import ContextTooLong, LeaseLost, LLMError
+from bot.errors import LeaseLost, LLMError
 from bot.types.conversation import History, PastMessage
 from bot.types.display import Part
 from bot.types.settings import ChannelSettings
+from bot.types.turns import Lease, Outcome, Turn
 from knowledge.errors import EmbeddingError
 from tests.engine.fakes import NOON, FakeStores, Library, Screen, Script, Writer, passage, says, turn, words
 
@@ -178,14 +180,6 @@ async def test_an_empty_answer_is_asked_for_once_more() -> None:
     assert twice.refused == said.NO_ANSWER
 
 
-async def test_a_prompt_that_is_too_long_is_halved_once() -> None:
-    llm = Writer([failing(ContextTooLong("too long")), script(ANSWER)])
-    outcome = await engine(FakeStores(), llm).handle(turn(), Screen())
-    assert outcome.answer == ANSWER
-    again = Writer([failing(ContextTooLong("Too long.")), failing(ContextTooLong("Too long."))])
-    assert (await engine(FakeStores(), again).handle(turn(), Screen())).state == "failed"
-
-
 @pytest.mark.parametrize(("reason", "note"), [("cut", said.CUT), ("refused", said.DECLINED)])
 async def test_an_answer_that_was_cut_or_declined_says_so(reason: str, note: str) -> None:
     async def play(_: Prompt) -> AsyncIterator[str | Event]:
@@ -328,6 +322,24 @@ async def test_what_breaks_unexpectedly_is_told_and_logged(caplog: pytest.LogCap
     assert "7b1c" in screen.last.text
     assert "a bug" not in screen.last.text
     assert "a bug" in caplog.text
+
+
+async def test_an_answer_that_cannot_be_stored_ends_as_failed_with_what_it_cost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Picky(FakeStores):
+        async def finish(self, turn: Turn, lease: Lease, outcome: Outcome, **rest: Any) -> None:
+            if outcome.answer or outcome.trace:
+                raise ValueError("cannot be stored")
+            await super().finish(turn, lease, outcome, **rest)
+
+    store, screen = Picky(), Screen()
+    outcome = await engine(store, Writer([script(ANSWER)])).handle(turn(), screen)
+    assert (outcome.state, outcome.refused) == ("failed", said.BROKEN)
+    assert screen.last.text == said.failed(said.BROKEN, "7b1c")
+    assert store.finished == [outcome]
+    assert (len(outcome.calls), store.reserved, store.answers) == (1, 0, {})
+    assert "cannot be stored" in caplog.text
 
 
 async def test_the_channel_and_the_wish_decide_the_model() -> None:

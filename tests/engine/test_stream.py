@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from bot.engine import user_messages as said
 from bot.engine.display import output_filter
 from bot.engine.display import split as cutting
+from bot.engine.display.edit_pacing import SharedPacing
 from bot.engine.display.output_filter import sanitize, urls_in
 from bot.engine.display.split import rendered
 from bot.engine.display.stream import Display
-from bot.errors import LeaseLost, MessageGone, RateLimited, SurfaceError
+from bot.errors import LeaseLost, MessageGone, PlatformAway, RateLimited, StoreAway, SurfaceError
 from bot.types.display import Citation, Limits, Part
 
 EVERY = 1.2
@@ -300,14 +301,59 @@ async def test_an_edit_that_failed_after_it_was_applied_is_repeated() -> None:
         assert harness.channel.texts == ["a"]
 
 
-async def test_a_permanent_failure_is_raised_after_the_deadline() -> None:
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (SurfaceError("down"), SurfaceError),
+        (PlatformAway("down"), PlatformAway),
+        (TimeoutError("down"), PlatformAway),
+        (StoreAway("down"), PlatformAway),
+        (KeyError("down"), SurfaceError),
+    ],
+)
+async def test_a_failure_that_lasts_is_raised_after_a_short_time(error: Exception, kind: type[SurfaceError]) -> None:
     harness = Harness()
     async with harness.display as display:
         await display.open("…")
-        harness.channel.later_error = SurfaceError("down")
-        with pytest.raises(SurfaceError, match="down"):
+        harness.channel.later_error = error
+        with pytest.raises(SurfaceError) as raised:
             await display.close("final")
-    assert 120 <= harness.clock.now - 1000 < 140
+    assert type(raised.value) is kind
+    assert 10 <= harness.clock.now - 1000 < 20
+
+
+@pytest.mark.parametrize(("wait", "is_waited"), [(90.0, True), (300.0, False)])
+async def test_a_final_text_waits_out_a_rate_limit_of_up_to_two_minutes(wait: float, is_waited: bool) -> None:
+    harness = Harness()
+    async with harness.display as display:
+        await display.open("…")
+        harness.channel.errors = [RateLimited("slow down", retry_after=wait)]
+        if is_waited:
+            await display.close("final")
+        else:
+            with pytest.raises(RateLimited) as raised:
+                await display.close("final")
+            assert raised.value.retry_after == wait
+    assert (harness.channel.texts == ["final"]) == is_waited
+    assert harness.clock.now - 1000 < (wait if is_waited else 0) + 20
+
+
+async def test_a_final_text_does_not_wait_for_the_long_rate_limit_of_another_reply() -> None:
+    harness, shared = Harness(), SharedPacing(50.0)
+    display = Display(
+        harness.channel,
+        turn_id="t1",
+        record=harness.record,
+        shared=shared,
+        monotonic=harness.clock.monotonic,
+        sleep=harness.clock.sleep,
+    )
+    shared.refused(harness.clock.now, 300.0)
+    async with display:
+        with pytest.raises(RateLimited) as raised:
+            await display.close("final")
+    assert raised.value.retry_after == 300
+    assert harness.channel.calls == []
 
 
 async def test_a_deleted_message_ends_the_display() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,14 @@ async def adapter(request: pytest.FixtureRequest, double: ModelDouble) -> AsyncI
     made: Adapter = anthropic(double) if request.param == "anthropic" else openai(double, usage_timeout=0.2)
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+def no_provider_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the provider settings of the machine and of an ``.env`` file."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from tests.llm.requests import ANSWER, ANTHROPIC_MODELS, OPENAI_MODELS, accounti
 LONG = prompt("The handbook says a word or two about every day of leave. " * 40)
 
 
-def counting(double: ModelDouble, limit: int, *, url: str | None = None) -> AnthropicLLM:
+def counting(double: ModelDouble, limit: int, *, url: str | None = None, patience: float = 60.0) -> AnthropicLLM:
     small = replace(accounting("anthropic"), context=lambda _: limit)
     where = url or double.anthropic_url
-    return AnthropicLLM(double.anthropic_key, ANTHROPIC_MODELS, small, base_url=where, connect_timeout=0.2)
+    return AnthropicLLM(double.anthropic_key, ANTHROPIC_MODELS, small, base_url=where, connect_timeout=patience)
 
 
 def paths(double: ModelDouble) -> list[str]:
@@ -89,7 +89,7 @@ async def test_a_silent_count_is_not_waited_for(double: ModelDouble, monkeypatch
 
     monkeypatch.setattr(double, "_count", silent)
     double.script = lambda _: Reply(ANSWER)
-    llm = counting(double, estimate() - 1)
+    llm = counting(double, estimate() - 1, patience=0.2)
     assert (await ask(llm, LONG)).text == ANSWER
     await llm.aclose()
 

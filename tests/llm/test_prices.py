@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,22 @@ def test_every_default_model_costs_what_the_provider_bills(model: str, size: int
     assert Prices().cost(provider, model, usage).usd == dollars(
         "anthropic" if provider == "anthropic" else "openai", model, metered, 777
     )
+
+
+@pytest.mark.parametrize("model", ["gpt-6-luna", "claude-haiku-5-5", "own-model"])
+def test_calls_between_two_steps_are_priced_by_their_sum(model: str, tmp_path: Path) -> None:
+    prices = Prices.load(_file(tmp_path, {"own-model": {"input": 0.1, "output": 3}}))
+    provider = "anthropic" if model.startswith("claude") else "openai"
+    bounds = (0, *prices.steps, 1_000_000)
+    for low, high in itertools.pairwise(bounds):
+        sizes = (low + 1, (low + high) // 2, high)
+        calls = [
+            Usage(size - 1, 0, 0, 1, n) if size < 99 else Usage(size - 66, 33, 22, 11, n)
+            for n, size in enumerate(sizes)
+        ]
+        each = [prices.cost(provider, model, call).usd or Decimal(0) for call in calls]
+        whole = prices.cost(provider, model, sum(calls, Usage()), calls=len(calls))
+        assert whole.usd == pytest.approx(sum(each), rel=Decimal("1e-20"))
 
 
 def test_embeddings_have_a_price() -> None:

@@ -15,7 +15,7 @@ from bot.llm.circuit_breaker import Breaker, RetryBudget
 from bot.llm.provider_call import Timeouts
 from bot.llm.resilient import ResilientLLM
 from bot.types.usage import Tier
-from tests.llm.requests import ask
+from tests.llm.requests import ask, prompt
 
 
 @dataclass
@@ -154,6 +154,72 @@ async def test_the_tier_decides_who_is_asked_first() -> None:
     a, b = Scripted("A"), Scripted("B")
     llm = ResilientLLM({"cheap": [a, b], "strong": [b, a]}, Timeouts())
     assert (llm.model("cheap"), llm.model("strong")) == ("A-cheap", "B-strong")
+
+
+@dataclass
+class WithOneBadModel(Scripted):
+    """A provider whose strong model alone has the fault."""
+
+    async def stream(self, prompt: Prompt, *, meter: Meter) -> AsyncGenerator[Event, None]:
+        self.calls += 1
+        if self.fault is not None and prompt.tier == "strong":
+            raise self.fault
+        yield TextDelta("fine")
+        yield Ended("complete", self.model(prompt.tier), self.name)
+
+
+async def test_a_model_that_is_down_leaves_the_providers_other_model_alone() -> None:
+    clock, only = Clock(), WithOneBadModel("A", overloaded())
+    llm = resilient(clock, only)
+    for _ in range(6):
+        assert (await ask(llm, prompt(tier="strong"))).error is not None
+    assert (await ask(llm, prompt(tier="cheap"))).text == "fine"
+    before = only.calls
+    await ask(llm, prompt(tier="strong"))
+    assert only.calls == before, "the breaker of the strong model is open"
+
+
+async def test_tiers_with_the_same_model_share_its_breaker() -> None:
+    class OneModel(Scripted):
+        def model(self, tier: Tier) -> str:
+            return "local"
+
+    clock, only = Clock(), OneModel("A", overloaded())
+    llm = resilient(clock, only)
+    for _ in range(6):
+        await ask(llm, prompt(tier="strong"))
+    before = only.calls
+    await ask(llm, prompt(tier="cheap"))
+    assert only.calls == before
+
+
+OPERATORS_MISTAKES = [
+    ("request", 400),
+    ("auth", 401),
+    ("quota", 402),
+    ("auth", 403),
+    ("model", 404),
+    ("address", 404),
+    ("quota", 429),
+    ("too_large", 429),
+    ("web_page", 200),
+    ("setting", None),
+]
+
+
+@pytest.mark.parametrize(("kind", "status"), OPERATORS_MISTAKES)
+async def test_what_the_operator_must_correct_opens_no_breaker_and_works_once_corrected(
+    kind: str, status: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    only = Scripted("A", LLMError(f"Check the {kind}.", kind=kind, status=status, retry_after=60))
+    llm = resilient(clock, only)
+    for _ in range(12):
+        assert (await ask(llm)).error is not None
+    assert only.calls == 12
+    assert f"Check the {kind}." in caplog.text
+    only.fault = None
+    assert (await ask(llm)).text == "fine"
 
 
 def test_a_breaker_opens_probes_and_closes() -> None:

@@ -43,10 +43,10 @@ class ScriptedCommand:
 def no_stored_admins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the look-up of stored admins: these tests have no database."""
 
-    async def unchanged(context: Context) -> Author:
-        return context.author
+    async def unchanged(_: object, author: Author, __: str) -> Author:
+        return author
 
-    monkeypatch.setattr(commands, "_with_granted_rights", unchanged)
+    monkeypatch.setattr(commands, "with_granted_role", unchanged)
 
 
 @pytest.fixture

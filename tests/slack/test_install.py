@@ -191,6 +191,13 @@ async def test_the_doctor_reports_missing_scopes_and_wrong_tokens() -> None:
     assert "slack socket mode" not in checks
 
 
+async def test_scopes_that_a_server_does_not_report_are_unknown_and_not_missing(slack: SlackDouble) -> None:
+    slack.tells_scopes = False
+    checks = {result.name: result for result in await check(slack_settings(slack))}
+    assert (checks["slack scopes"].ok, checks["slack scopes"].fix) == (True, "")
+    assert checks["slack scopes"].detail.startswith("unknown")
+
+
 async def test_the_doctor_reports_that_slack_is_not_set_up(slack: SlackDouble) -> None:
     (checks,) = await check(slack_settings(slack, slack_bot_token=None, slack_app_token=None))
     assert (checks.ok, checks.detail) == (True, "not set up")

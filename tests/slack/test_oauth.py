@@ -19,7 +19,9 @@ import aiohttp
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
+from psycopg import sql
 from slack_sdk.signature import SignatureVerifier
+from sqlalchemy.engine import make_url
 
 from bot.app import open_app
 from bot.config import Settings
@@ -360,6 +362,67 @@ async def test_a_token_is_renewed_before_and_after_it_expires(
         cloud.tokens[cloud.current(ONE)].expires_at = clock.seconds()
         assert (await client.auth_test())["ok"], "a token that Slack revoked early is renewed after its refusal"
         assert cloud.renewals == [ONE, ONE, ONE]
+
+
+def allow_connections(url: str, allowed: bool) -> None:
+    """End all connections of the application to the database and refuse others, or accept them again."""
+    name = str(make_url(url).database)
+    with psycopg.connect(as_superuser(url), autocommit=True) as connection:
+        limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(sql.Identifier(name), -1 if allowed else 0)
+        connection.execute(limit)
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            (name,),
+        )
+
+
+@pytest.mark.parametrize("stored_by", ["the next event", "maintenance"])
+async def test_a_renewed_token_is_kept_until_the_database_can_store_it(
+    cloud: SlackCloud, database_url: str, clock: ManualClock, stored_by: str
+) -> None:
+    async with (
+        installations_of(cloud, database_url, clock) as process,
+        installations_of(cloud, database_url, clock) as other,
+    ):
+        stored = await install_directly(cloud, process, clock)
+        first = await stored.token()
+        clock.now += timedelta(hours=11)
+        cloud.on_renewal = lambda: allow_connections(database_url, False)
+        try:
+            renewed = await stored.token()
+            assert renewed == cloud.current(ONE) != first
+            clock.now += timedelta(minutes=1)
+            assert await stored.token() == renewed, "the token works although the database is still away"
+        finally:
+            allow_connections(database_url, True)
+        if stored_by == "maintenance":
+            await process.store_renewed()
+        clock.now += timedelta(minutes=1)
+        assert await stored.token() == renewed
+        assert await InstallationToken(other, f"slack:{ONE}").token() == renewed
+        cloud.on_renewal = lambda: None
+        clock.now += timedelta(hours=13)
+        assert await stored.token() == cloud.current(ONE) != renewed, "the new refresh token was stored too"
+    assert cloud.renewals == [ONE, ONE]
+
+
+async def test_a_renewal_that_is_cancelled_still_stores_its_tokens(
+    cloud: SlackCloud, database_url: str, clock: ManualClock
+) -> None:
+    async with installations_of(cloud, database_url, clock) as process:
+        stored = await install_directly(cloud, process, clock)
+        clock.now += timedelta(hours=11)
+        renewing = asyncio.create_task(stored.token())
+
+        def cancel() -> None:
+            renewing.cancel()
+
+        cloud.on_renewal = cancel
+        with pytest.raises(asyncio.CancelledError):
+            await renewing
+    async with installations_of(cloud, database_url, clock) as process:
+        assert await InstallationToken(process, f"slack:{ONE}").token() == cloud.current(ONE)
+    assert cloud.renewals == [ONE]
 
 
 async def test_two_processes_renew_a_token_once(cloud: SlackCloud, database_url: str, clock: ManualClock) -> None:

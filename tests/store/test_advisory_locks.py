@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
+import pytest
+
+from bot.errors import StoreAway
 from bot.store.advisory_locks import is_free, only_one
 from bot.store.session import Database
 
@@ -23,3 +27,12 @@ async def test_asking_whether_a_lock_is_free_does_not_take_it(database: Database
             assert not await is_free(database, name)
     for _ in range(20):
         assert all(await asyncio.gather(*(is_free(database, "a") for _ in range(12))))
+
+
+async def test_a_database_that_is_away_is_told_as_such() -> None:
+    async with aclosing(Database("postgresql://nobody@127.0.0.1:9/none")) as away:
+        with pytest.raises(StoreAway):
+            async with only_one(away, "a"):
+                pass
+        with pytest.raises(StoreAway):
+            await is_free(away, "a")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from sqlalchemy import text
 
 from bot.engine.answer.poison import MAX_DEATHS, SUSPECT_AFTER, is_poison, is_suspect
+from bot.errors import StoreAway
+from bot.store.pipelined_transactions import Rows, Statement
 from bot.store.processes import LOCKS
 from bot.store.session import Database
 from bot.types.turns import Turn
@@ -63,13 +66,33 @@ async def test_a_process_takes_one_suspect_up_at_a_time_and_any_number_of_others
     assert [is_suspect(turn.takeovers) for turn in found if turn.message_id == "s1"] == [True]
 
 
-async def test_a_lease_that_a_process_gives_itself_again_is_no_death(database: Database) -> None:
+async def test_a_turn_that_its_own_process_takes_again_counts_each_time(database: Database) -> None:
     mine = store_of(database, 11)
     turn = await asked(mine, "1")
-    for _ in range(MAX_DEATHS + 1):
+    for taken in range(MAX_DEATHS + 1):
         lease = await mine.leases.lease(turn)
         assert lease is not None
-        assert lease.takeovers == 0
+        assert lease.takeovers == taken
+        assert is_poison(lease.takeovers) is (taken == MAX_DEATHS)
+
+
+async def test_a_lease_whose_confirmation_was_lost_counts_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, whole, lost = store_of(database, 11), database.flush, [True]
+    turn = await asked(mine, "1")
+
+    async def deaf(tenant_id: str, *statements: Statement) -> list[Rows]:
+        rows = await whole(tenant_id, *statements)
+        if lost:
+            lost.pop()
+            raise StoreAway("the connection broke after the commit")
+        return rows
+
+    monkeypatch.setattr(database, "flush", deaf)
+    lease = await mine.leases.lease(turn)
+    assert lease is not None
+    assert (lease.fence, lease.takeovers, lost) == (2, 0, [])
 
 
 async def test_who_kills_its_processes_is_poison_and_who_ran_beside_it_is_not(

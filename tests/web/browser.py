@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import psutil
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+from urllib3.exceptions import HTTPError
 
 CHROMIUM = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
@@ -34,24 +36,56 @@ requires_chromium = pytest.mark.skipif(
     reason="no /usr/bin/chromium with its driver; apt install chromium-driver",
 )
 
-Chrome = webdriver.Chrome
+
+T = TypeVar("T")
 
 
-def _open(profile: Path) -> Chrome:
+class Chrome(webdriver.Chrome):
+    """A browser that refuses commands from the thread of an event loop.
+
+    The server of the page runs in that loop. A command that waits for the page would wait for itself.
+    """
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise AssertionError(f"{args[0]}: call the browser in a thread, with asyncio.to_thread")
+        return super().execute(*args, **options)
+
+
+def _open(address: str, profile: Path) -> Chrome:
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    driver = Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    try:
+        driver.get(address)
+        driver.execute_script("return document.readyState")
+    except BaseException:
+        _kill(driver)
+        raise
+    return driver
+
+
+def _kill(driver: Chrome) -> None:
+    """Kill the driver and its browser, which may not answer."""
+    process = psutil.Process(driver.service.process.pid)
+    for one in (*process.children(recursive=True), process):
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    driver.service.process.wait()
 
 
 @asynccontextmanager
 async def browsing(address: str, profile: Path) -> AsyncIterator[Chrome]:
-    """Open a browser on the page."""
-    driver = await asyncio.to_thread(_open, profile)
+    """Open a browser on the page. A browser that hangs as it starts is replaced once."""
     try:
-        await asyncio.to_thread(driver.get, address)
+        driver = await asyncio.to_thread(_open, address, profile)
+    except (HTTPError, WebDriverException):
+        driver = await asyncio.to_thread(_open, address, profile.with_name(f"{profile.name}-2"))
+    try:
         yield driver
     finally:
         await asyncio.to_thread(driver.quit)
@@ -73,8 +107,39 @@ def texts(driver: Chrome, css: str) -> list[str]:
     return [str(found) for found in driver.execute_script(read, css)]
 
 
-async def type_keys(driver: Chrome, *keys: str) -> None:
-    await asyncio.to_thread(driver.find_element(By.ID, "question").send_keys, *keys)
+async def look(driver: Chrome, read: Callable[[Chrome], T]) -> T:
+    """Read from the page in a thread, once."""
+    return await asyncio.to_thread(read, driver)
+
+
+async def shown(driver: Chrome, css: str) -> list[str]:
+    """Return the texts of all elements that match now."""
+    return await asyncio.to_thread(texts, driver, css)
+
+
+async def visible(driver: Chrome, element_id: str) -> bool:
+    return await look(driver, lambda driver: driver.find_element(By.ID, element_id).is_displayed())
+
+
+async def value_of(driver: Chrome, css: str) -> str:
+    """Return what is in the first matching input field."""
+    return await look(driver, lambda driver: str(find_all(driver, css)[0].get_property("value")))
+
+
+async def click_unseen(driver: Chrome, css: str, number: int) -> None:
+    """Click the matching element with this number by script: one that only a mouse over it or the focus shows."""
+    script = "document.querySelectorAll(arguments[0])[arguments[1]].click()"
+    await asyncio.to_thread(driver.execute_script, script, css, number)
+
+
+async def click(driver: Chrome, css: str, number: int = 0) -> None:
+    """Click the matching element with this number, counted from 0."""
+    await look(driver, lambda driver: find_all(driver, css)[number].click())
+
+
+async def type_keys(driver: Chrome, *keys: str, into: str = "#question") -> None:
+    """Type into the first matching element."""
+    await look(driver, lambda driver: find_all(driver, into)[0].send_keys(*keys))
 
 
 def console_errors(driver: Chrome) -> list[str]:

@@ -16,17 +16,26 @@ from bot.platforms.web.event_hub import EventHub
 from tests.web.browser import (
     Chrome,
     browsing,
+    click,
+    click_unseen,
     console_errors,
     find_all,
+    look,
     requires_chromium,
+    shown,
     texts,
     type_keys,
+    value_of,
+    visible,
     wait_until,
 )
 from tests.web.conftest import CONFIG, Running
 from tests.web.fakes import PIECES
 
 pytestmark = requires_chromium
+
+QUESTION_ACTIONS = ".msg.user .question-actions button"
+EDITOR = ".editor textarea"
 
 
 @pytest.fixture
@@ -37,52 +46,54 @@ async def chrome(page: Running, tmp_path: Path) -> AsyncIterator[Chrome]:
 
 async def test_ask_a_sample_question_and_open_a_citation(page: Running, chrome: Chrome) -> None:
     chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
-    assert [chip.text for chip in chips] == list(CONFIG.questions)
+    assert await shown(chrome, "#chips button") == list(CONFIG.questions)
     await asyncio.to_thread(chips[0].click)
     await wait_until(chrome, lambda driver: find_all(driver, '[data-action="stop"]'))
-    assert texts(chrome, ".msg.user .body") == [CONFIG.questions[0]]
+    assert await shown(chrome, ".msg.user .body") == [CONFIG.questions[0]]
 
     page.release(1)
     await wait_until(chrome, lambda driver: "220 EUR" in "".join(texts(driver, ".msg.assistant")))
-    chrome.execute_script("document.querySelector('.msg.assistant .body > div').dataset.first = 'kept'")
+    mark = "document.querySelector('.msg.assistant .body > div').dataset.first = 'kept'"
+    await asyncio.to_thread(chrome.execute_script, mark)
     page.release(1)
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant:not(.final) table"))
-    assert len(find_all(chrome, "[data-first]")) == 1, "existing blocks are not replaced"
+    assert len(await shown(chrome, "[data-first]")) == 1, "existing blocks are not replaced"
 
     page.release(1)
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))
-    assert texts(chrome, ".sources .source-number") == ["1", "2"]
-    await asyncio.to_thread(find_all(chrome, ".cite")[1].click)
-    assert "The limit was 160 EUR per night in every city" in chrome.find_element(By.ID, "passage").text
+    assert await shown(chrome, ".sources .source-number") == ["1", "2"]
+    await click(chrome, ".cite", 1)
+    assert "The limit was 160 EUR per night in every city" in (
+        await look(chrome, lambda driver: driver.find_element(By.ID, "passage").text)
+    )
     await asyncio.to_thread(webdriver.ActionChains(chrome).send_keys(Keys.ESCAPE).perform)
-    assert not chrome.find_element(By.ID, "passage").is_displayed()
+    assert not await visible(chrome, "passage")
 
-    shown = texts(chrome, ".msg")
+    messages = await shown(chrome, ".msg")
     await asyncio.to_thread(chrome.refresh)
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
-    assert texts(chrome, ".msg") == shown
+    assert await shown(chrome, ".msg") == messages
     await wait_until(chrome, lambda driver: texts(driver, "#threads a") == [CONFIG.questions[0]])
-    assert console_errors(chrome) == []
+    assert await look(chrome, console_errors) == []
 
 
 async def test_keyboard_commands_and_refused_input(page: Running, chrome: Chrome) -> None:
     await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
     await type_keys(chrome, "/bud")
-    assert texts(chrome, "#commands b") == ["/budget"]
+    assert await shown(chrome, "#commands b") == ["/budget"]
     await type_keys(chrome, Keys.ENTER, Keys.ENTER)
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.command table"))
-    assert "You <b>" in texts(chrome, ".msg.command td")
+    assert "You <b>" in await shown(chrome, ".msg.command td")
 
     await type_keys(chrome, "/nonsense", Keys.ENTER)
     await wait_until(
         chrome, lambda driver: "There is no command “nonsense”" in driver.find_element(By.ID, "notice").text
     )
-    box = chrome.find_element(By.ID, "question")
-    assert box.get_property("value") == "/nonsense", "refused input stays in the box"
+    assert await value_of(chrome, "#question") == "/nonsense", "refused input stays in the box"
 
-    await asyncio.to_thread(box.clear)
+    await look(chrome, lambda driver: driver.find_element(By.ID, "question").clear())
     await type_keys(chrome, "one", Keys.SHIFT, Keys.ENTER, Keys.NULL, "two")
-    assert box.get_property("value") == "one\ntwo"
+    assert await value_of(chrome, "#question") == "one\ntwo"
     await type_keys(chrome, Keys.ENTER)
     stop = await wait_until(chrome, lambda driver: find_all(driver, '[data-action="stop"]'))
     await asyncio.to_thread(stop[0].click)
@@ -94,9 +105,9 @@ async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Pa
     await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
     note = tmp_path / "note.md"
     note.write_text("# Note")
-    await asyncio.to_thread(chrome.find_element(By.ID, "file").send_keys, str(note))
+    await type_keys(chrome, str(note), into="#file")
     await wait_until(chrome, lambda driver: texts(driver, "#attachments li") == ["note.md"])
-    await asyncio.to_thread(chrome.find_element(By.ID, "ingest").click)
+    await click(chrome, "#ingest")
     await wait_until(chrome, lambda driver: "Added note.md, 6 bytes." in "".join(texts(driver, ".msg.command")))
 
     page.release(len(PIECES))
@@ -107,31 +118,30 @@ async def test_an_upload_and_a_thumb(page: Running, chrome: Chrome, tmp_path: Pa
     await asyncio.to_thread(reasons[0].click)
     await wait_until(chrome, lambda driver: "Thank you" in "".join(texts(driver, ".feedback")))
     assert [(value, reason) for _, value, reason in page.dispatcher.thumbs] == [(-1, ""), (-1, "It is wrong")]
-    assert console_errors(chrome) == []
+    assert await look(chrome, console_errors) == []
 
 
 async def test_attached_files_are_sent_unless_they_are_removed(page: Running, chrome: Chrome, tmp_path: Path) -> None:
     await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
     for name in ("plan.md", "wrong.txt", "limits.csv"):
         (tmp_path / name).write_text(f"# {name}")
-        await asyncio.to_thread(chrome.find_element(By.ID, "file").send_keys, str(tmp_path / name))
+        await type_keys(chrome, str(tmp_path / name), into="#file")
     await wait_until(chrome, lambda driver: texts(driver, "#attachments li") == ["plan.md", "wrong.txt", "limits.csv"])
-    away = chrome.find_element(By.CSS_SELECTOR, '[aria-label="Remove wrong.txt"]')
-    await asyncio.to_thread(away.click)
+    await click(chrome, '[aria-label="Remove wrong.txt"]')
     page.release(len(PIECES))
     await type_keys(chrome, "What do they say?", Keys.ENTER)
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
     (asked,) = page.dispatcher.asked
     assert [file.name for file in asked.attachments] == ["plan.md", "limits.csv"]
     assert await asked.attachments[0].read() == b"# plan.md"
-    assert texts(chrome, ".msg.user .attached") == ["plan.md, limits.csv"]
-    assert not chrome.find_element(By.ID, "attachments").is_displayed(), "the files were attached to that question only"
+    assert await shown(chrome, ".msg.user .attached") == ["plan.md, limits.csv"]
+    assert not await visible(chrome, "attachments"), "the files were attached to that question only"
 
     large = tmp_path / "large.txt"
     large.write_bytes(b"x" * (CONFIG.upload_limit + 1))
-    await asyncio.to_thread(chrome.find_element(By.ID, "file").send_keys, str(large))
+    await type_keys(chrome, str(large), into="#file")
     await wait_until(chrome, lambda driver: "larger than 1 MB" in driver.find_element(By.ID, "notice").text)
-    assert console_errors(chrome) == []
+    assert await look(chrome, console_errors) == []
 
 
 async def test_a_question_is_edited_and_then_deleted(page: Running, chrome: Chrome) -> None:
@@ -139,31 +149,27 @@ async def test_a_question_is_edited_and_then_deleted(page: Running, chrome: Chro
     page.release(len(PIECES))
     await type_keys(chrome, "What is the limit?", Keys.ENTER)
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
-    change, _ = find_all(chrome, ".msg.user .question-actions button")
-    chrome.execute_script("arguments[0].click()", change)
-    box = chrome.find_element(By.CSS_SELECTOR, ".editor textarea")
-    assert box.get_property("value") == "What is the limit?"
-    await asyncio.to_thread(box.send_keys, " In Ghent, I mean.")
+    assert len(await shown(chrome, QUESTION_ACTIONS)) == 2
+    await click_unseen(chrome, QUESTION_ACTIONS, 0)
+    assert await value_of(chrome, EDITOR) == "What is the limit?"
+    await type_keys(chrome, " In Ghent, I mean.", into=EDITOR)
     page.release(len(PIECES))
-    await asyncio.to_thread(box.send_keys, Keys.ENTER)
+    await type_keys(chrome, Keys.ENTER, into=EDITOR)
     await wait_until(
         chrome, lambda driver: texts(driver, ".msg.user .body") == ["What is the limit? In Ghent, I mean."]
     )
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
-    assert len(find_all(chrome, ".msg.assistant")) == 1, "the new answer replaces the old one"
+    assert len(await shown(chrome, ".msg.assistant")) == 1, "the new answer replaces the old one"
 
-    def forget() -> None:
-        chrome.execute_script("arguments[0].click()", find_all(chrome, ".msg.user .question-actions button")[1])
-
-    forget()
-    assert texts(chrome, ".msg.user .question-actions button")[1] == "Delete question and answer?"
+    await click_unseen(chrome, QUESTION_ACTIONS, 1)
+    assert (await shown(chrome, QUESTION_ACTIONS))[1] == "Delete question and answer?"
     assert page.dispatcher.turns
-    forget()
+    await click_unseen(chrome, QUESTION_ACTIONS, 1)
     await wait_until(chrome, lambda driver: not find_all(driver, "#log > *"))
     assert page.dispatcher.turns == {}
-    assert chrome.find_element(By.ID, "empty").is_displayed()
+    assert await visible(chrome, "empty")
     await wait_until(chrome, lambda driver: not find_all(driver, "#threads a"))
-    assert console_errors(chrome) == []
+    assert await look(chrome, console_errors) == []
 
 
 async def test_a_question_is_deleted_while_it_is_answered(page: Running, chrome: Chrome) -> None:
@@ -173,12 +179,26 @@ async def test_a_question_is_deleted_while_it_is_answered(page: Running, chrome:
     await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
     await type_keys(chrome, "And in Ghent?", Keys.ENTER)
     await wait_until(chrome, lambda driver: find_all(driver, '[data-action="stop"]'))
-    assert find_all(chrome, "#threads a.running")
+    assert await shown(chrome, "#threads a.running")
     for _ in range(2):
-        chrome.execute_script("arguments[0].click()", find_all(chrome, ".msg.user .question-actions button")[3])
+        await click_unseen(chrome, QUESTION_ACTIONS, 3)
     await wait_until(chrome, lambda driver: texts(driver, ".msg.user .body") == ["What is the limit?"])
     await wait_until(chrome, lambda driver: not find_all(driver, "#threads a.running"))
-    assert console_errors(chrome) == []
+    assert await look(chrome, console_errors) == []
+
+
+async def test_a_conversation_that_cannot_be_read_does_not_show_another_one(page: Running, chrome: Chrome) -> None:
+    await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
+    await type_keys(chrome, "What may a hotel cost?", Keys.ENTER)
+    await wait_until(chrome, lambda driver: find_all(driver, ".msg.user"))
+    page.release(len(PIECES))
+    await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final"))
+    await look(chrome, lambda driver: driver.execute_cdp_cmd("Network.enable", {}))
+    blocked = {"urls": ["*/api/threads/*"]}
+    await look(chrome, lambda driver: driver.execute_cdp_cmd("Network.setBlockedURLs", blocked))
+    await click(chrome, "#new")
+    await wait_until(chrome, lambda driver: driver.find_element(By.ID, "notice").text)
+    assert await shown(chrome, ".msg") == []
 
 
 async def test_the_page_reconnects_after_a_restart(page: Running, chrome: Chrome) -> None:
@@ -201,7 +221,7 @@ async def test_the_page_reconnects_after_a_restart(page: Running, chrome: Chrome
         page.release(len(PIECES))
         await type_keys(chrome, Keys.ENTER)
         await wait_until(chrome, lambda driver: len(find_all(driver, ".msg.assistant.final")) == 2)
-        assert texts(chrome, ".msg.user .body") == ["What is the limit?", "Anybody there?"]
+        assert await shown(chrome, ".msg.user .body") == ["What is the limit?", "Anybody there?"]
     finally:
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)

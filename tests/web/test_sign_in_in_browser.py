@@ -12,9 +12,12 @@ from selenium.webdriver.common.keys import Keys
 from tests.web.browser import (
     Chrome,
     browsing,
+    click,
     console_errors,
     find_all,
+    look,
     requires_chromium,
+    shown,
     texts,
     type_keys,
     wait_until,
@@ -33,26 +36,26 @@ async def test_sign_in_with_a_token_ask_and_sign_out(tmp_path: Path) -> None:
     settings = settings_with(tmp_path, web_token=TOKEN, web_url=url)
     async with serving(settings, port=port) as page, browsing(f"{url}/", tmp_path / "profile") as chrome:
         await wait_until(chrome, lambda driver: find_all(driver, "#token"))
-        assert chrome.current_url == f"{url}/login"
-        await asyncio.to_thread(find_all(chrome, "#token")[0].send_keys, "wrong", Keys.ENTER)
+        assert (await look(chrome, lambda driver: driver.current_url)) == f"{url}/login"
+        await type_keys(chrome, "wrong", Keys.ENTER, into="#token")
         await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-error"))
-        assert texts(chrome, ".sign-in-error") == ["This token is not correct. Check it and try again."]
-        await asyncio.to_thread(find_all(chrome, "#token")[0].send_keys, TOKEN, Keys.ENTER)
+        assert await shown(chrome, ".sign-in-error") == ["This token is not correct. Check it and try again."]
+        await type_keys(chrome, TOKEN, Keys.ENTER, into="#token")
         chips = await wait_until(chrome, lambda driver: find_all(driver, "#chips button"))
-        assert chrome.current_url == f"{url}/"
+        assert (await look(chrome, lambda driver: driver.current_url)) == f"{url}/"
 
         page.release(len(PIECES))
         await asyncio.to_thread(chips[0].click)
         await wait_until(chrome, lambda driver: find_all(driver, ".msg.assistant.final .sources li"))
-        assert texts(chrome, ".msg.user .body") == [CONFIG.questions[0]]
+        assert await shown(chrome, ".msg.user .body") == [CONFIG.questions[0]]
         await type_keys(chrome, "/budget", Keys.ENTER)
         await wait_until(chrome, lambda driver: "only you" in "".join(texts(driver, ".msg.command .byline")))
-        errors = [error for error in console_errors(chrome) if "403" not in error]
+        errors = [error for error in await look(chrome, console_errors) if "403" not in error]
         assert errors == []
 
-        await asyncio.to_thread(find_all(chrome, "#sign-out button")[0].click)
+        await click(chrome, "#sign-out button")
         await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-note"))
-        assert texts(chrome, ".sign-in-note") == ["You are signed out."]
+        assert await shown(chrome, ".sign-in-note") == ["You are signed out."]
 
 
 async def test_an_ended_session_is_shown_and_not_retried(tmp_path: Path) -> None:
@@ -60,12 +63,14 @@ async def test_an_ended_session_is_shown_and_not_retried(tmp_path: Path) -> None
         serving(settings_with(tmp_path, web_token=TOKEN)) as page,
         browsing(f"{page.address}/login", tmp_path / "profile") as chrome,
     ):
-        await asyncio.to_thread(find_all(chrome, "#token")[0].send_keys, TOKEN, Keys.ENTER)
+        await type_keys(chrome, TOKEN, Keys.ENTER, into="#token")
         await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["connected"])
         await asyncio.to_thread(chrome.delete_all_cookies)
         page.playground.hub.close()
         await wait_until(chrome, lambda driver: texts(driver, "#connection") == ["signed out"])
-        assert "Reload the page to sign in again." in chrome.find_element(By.ID, "notice").text
+        assert "Reload the page to sign in again." in (
+            await look(chrome, lambda driver: driver.find_element(By.ID, "notice").text)
+        )
 
 
 async def test_sign_in_with_openid_connect(tmp_path: Path) -> None:
@@ -85,18 +90,20 @@ async def test_sign_in_with_openid_connect(tmp_path: Path) -> None:
         async with serving(settings, port=port), browsing(url, tmp_path / "profile") as chrome:
             await _sign_in_at_provider(chrome, "cat")
             await wait_until(chrome, lambda driver: find_all(driver, ".sign-in-error"))
-            assert "you are in no group" in texts(chrome, ".sign-in-error")[0]
-            await asyncio.to_thread(find_all(chrome, "a.sign-in-button")[0].click)
+            assert "you are in no group" in (await shown(chrome, ".sign-in-error"))[0]
+            await click(chrome, "a.sign-in-button")
             await _sign_in_at_provider(chrome, "ben")
             await wait_until(chrome, lambda driver: texts(driver, ".user-name") == ["Ben <b>Example</b>"])
-            assert not chrome.find_element(By.ID, "user").is_enabled(), "the name comes from the provider"
+            assert not (await look(chrome, lambda driver: driver.find_element(By.ID, "user").is_enabled())), (
+                "the name comes from the provider"
+            )
 
 
 async def _sign_in_at_provider(chrome: Chrome, person: str) -> None:
     await wait_until(chrome, lambda driver: find_all(driver, 'a[href="oidc-login"]'))
-    await asyncio.to_thread(find_all(chrome, 'a[href="oidc-login"]')[0].click)
+    await click(chrome, 'a[href="oidc-login"]')
     await wait_until(chrome, lambda driver: find_all(driver, f"#{person}"))
-    await asyncio.to_thread(find_all(chrome, f"#{person}")[0].click)
+    await click(chrome, f"#{person}")
 
 
 async def test_the_sign_in_page_needs_no_script(tmp_path: Path) -> None:

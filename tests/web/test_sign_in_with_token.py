@@ -324,7 +324,7 @@ def test_outside_loopback_a_sign_in_is_needed(tmp_path: Path, host: str, values:
     if not refused:
         require_sign_in(settings, host)
         return
-    with pytest.raises(ConfigError, match="needs a sign-in. Set PARLEY_WEB_TOKEN") as error:
+    with pytest.raises(ConfigError, match=r"needs a sign-in\. Set PARLEY_WEB_TOKEN") as error:
         require_sign_in(settings, host)
     assert "\n" not in str(error.value)
 

@@ -17,7 +17,17 @@ from bot.config import load
 from bot.jobs import working
 from bot.types.conversation import LOCAL_TENANT
 from knowledge import document_catalog
-from tests.web.browser import browsing, console_errors, find_all, requires_chromium, texts, type_keys, wait_until
+from tests.web.browser import (
+    browsing,
+    console_errors,
+    find_all,
+    look,
+    requires_chromium,
+    shown,
+    texts,
+    type_keys,
+    wait_until,
+)
 from tests.web.client import following
 from tests.web.test_with_real_engine import THREAD, served
 
@@ -119,7 +129,7 @@ async def test_the_page_shows_progress_and_stops_the_ingestion(app: App, site: S
         await asyncio.to_thread(stop.click)
         site.release(3)
         await wait_until(chrome, lambda driver: "Stopped early" in "".join(texts(driver, ".card .body")))
-        assert find_all(chrome, '.card [data-action="stop"]') == []
-        assert f"Added {_documents(await stored(app))}" in "".join(texts(chrome, ".card .body"))
+        assert await shown(chrome, '.card [data-action="stop"]') == []
+        assert f"Added {_documents(await stored(app))}" in "".join(await shown(chrome, ".card .body"))
         assert len(site.asked) <= 6, "the rest is not fetched"
-        assert console_errors(chrome) == []
+        assert await look(chrome, console_errors) == []

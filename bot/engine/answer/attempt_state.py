@@ -25,6 +25,8 @@ class Journal:
     notes: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     timings_ms: dict[str, float] = field(default_factory=dict)
+    outage: str = ""
+    """``Ended.outage`` of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from bot.engine import user_messages
 from bot.engine.aio import finish_although_cancelled
@@ -12,42 +14,53 @@ from bot.engine.answer import budget_limits, cached, trace
 from bot.engine.answer.accounting import cost_of
 from bot.engine.answer.attempt_state import Attempt
 from bot.engine.answer.context import Context
+from bot.engine.answer.final_reply import final_reply
 from bot.engine.answer.results import Ending, Results
 from bot.engine.display.retraction import retract_or_offer
 from bot.engine.display.stream import Display
-from bot.errors import LeaseLost, ParleyError, SurfaceError
-from bot.types.display import Action
+from bot.errors import LeaseLost, ParleyError, PlatformAway, RateLimited, StoreAway, SurfaceError
+from bot.types.display import FinalReply
 from bot.types.turns import Outcome
 
 log = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 2.0
 """Timeout for the status, shown at a shutdown, that the answer continues later."""
-ACTIONS_AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
+FIRST_RETRY = 5.0
+"""Seconds until a reply that could not be shown is tried again for the first time."""
 
 
-async def finish(context: Context, attempt: Attempt, results: Results, ending: Ending, display: Display) -> Outcome:
-    """Show the final text, then store it with its costs. Raises LeaseLost."""
+async def finish(
+    context: Context,
+    attempt: Attempt,
+    results: Results,
+    ending: Ending,
+    display: Display,
+    *,
+    here_only: bool,
+    stopped: Callable[[], bool],
+) -> Outcome:
+    """Show the final text, then store it with its costs.
+
+    If the platform is away, the reply is stored as one that is shown later, by any process, unless ``here_only``.
+    ``stopped`` distinguishes a user's stop, which changes nothing any more, from a shutdown.
+
+    Raises LeaseLost; CancelledError at a shutdown, after storing the turn.
+    """
     turn, accounting, journal, stores = attempt.turn, attempt.accounting, attempt.journal, context.stores
     _warn_of_budget(context, attempt)
+    reply = final_reply(ended(attempt, results, ending), journal.notes, strong_model=context.llm.model("strong"))
     try:
-        await display.close(
-            _final_text(attempt, ending),
-            sources=ending.answer.citations,
-            notes=tuple(journal.notes),
-            actions=_actions(context, results, ending),
-        )
+        shown = await _show(display, reply, attempt, stopped)
     except LeaseLost:
-        await retract_or_offer(stores, turn, display)
-        await stores.budgets.bill(turn, accounting.calls, accounting.reservation)
+        await finish_although_cancelled(_settle_lost(context, attempt, display))
         raise
-    except SurfaceError as error:
-        log.warning("turn %s cannot be shown: %s", turn.id, error)
-        journal.notes.append(f"Not shown: {error}")
+    if shown.obstacle and (here_only or shown.retry_in is None):
+        journal.notes.append(user_messages.not_shown(shown.obstacle))
     journal.timings_ms["total"] = context.since(attempt.started)
-    outcome = outcome_of(attempt, results, ending)
+    outcome = replace(outcome_of(attempt, results, ending), deliver_in=None if here_only else shown.retry_in)
     evidence = results.evidence
-    await stores.leases.finish(
+    storing = stores.leases.finish(
         turn,
         attempt.lease.lease,
         outcome,
@@ -55,6 +68,96 @@ async def finish(context: Context, attempt: Attempt, results: Results, ending: E
         cache_key=results.lookup.key,
         cache_note=cached.note_for(turn, evidence.found if evidence else None, outcome),
     )
+    await finish_although_cancelled(storing)
+    if shown.shutdown:
+        raise asyncio.CancelledError
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Whether the final text is shown: ``obstacle`` says why not, ``retry_in`` when it may be tried again."""
+
+    obstacle: str = ""
+    retry_in: float | None = None
+    shutdown: bool = False
+
+
+async def _show(display: Display, reply: FinalReply, attempt: Attempt, stopped: Callable[[], bool]) -> _Shown:
+    """Show the final text. A shutdown ends the attempt; a user's stop does not, since the answer is complete.
+
+    Raises LeaseLost.
+    """
+    closing = asyncio.ensure_future(
+        display.close(reply.text, sources=reply.sources, notes=reply.notes, actions=reply.actions)
+    )
+    shutdown = False
+    while not closing.done():
+        try:
+            await asyncio.wait([closing])
+        except asyncio.CancelledError:
+            if attempt.lease.lost or not stopped():
+                shutdown = True
+                closing.cancel()
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+    if attempt.lease.lost:
+        await asyncio.gather(closing, return_exceptions=True)
+        raise LeaseLost(user_messages.LOST)
+    try:
+        closing.result()
+    except asyncio.CancelledError:
+        return _Shown(user_messages.SHUTTING_DOWN, 0.0, shutdown=True)
+    except (PlatformAway, RateLimited) as error:
+        log.warning("turn %s cannot be shown yet, it is kept to be shown later: %s", attempt.turn.id, error)
+        return _Shown(str(error), error.retry_after if isinstance(error, RateLimited) else FIRST_RETRY, shutdown)
+    except LeaseLost:
+        raise
+    except SurfaceError as error:
+        log.warning("turn %s cannot be shown: %s", attempt.turn.id, error)
+        return _Shown(str(error), shutdown=shutdown)
+    return _Shown(shutdown=shutdown)
+
+
+async def _settle_lost(context: Context, attempt: Attempt, display: Display) -> None:
+    """Leave the messages to the next holder, and settle what this attempt cost."""
+    accounting = attempt.accounting
+    await retract_or_offer(context.stores, attempt.turn, display)
+    await context.stores.budgets.bill(attempt.turn, accounting.calls, accounting.reservation)
+
+
+async def finish_or_fail(
+    context: Context,
+    attempt: Attempt,
+    results: Results,
+    ending: Ending,
+    display: Display,
+    *,
+    here_only: bool,
+    stopped: Callable[[], bool],
+) -> Outcome:
+    """Finish the turn. If the database rejects the answer, end the turn as failed, with its costs.
+
+    Without this, the turn would run again, and every answer would be paid for.
+
+    Raises LeaseLost and StoreAway; CancelledError at a shutdown, after storing the turn.
+    """
+    try:
+        return await finish(context, attempt, results, ending, display, here_only=here_only, stopped=stopped)
+    except (LeaseLost, StoreAway):
+        raise
+    except Exception:
+        log.exception("the answer of turn %s could not be stored", attempt.turn.id)
+    failure = Ending("failed", reason=user_messages.BROKEN)
+    reply = final_reply(ended(attempt, Results(), failure), (), strong_model=context.llm.model("strong"))
+    with contextlib.suppress(SurfaceError):
+        await display.close(reply.text, actions=reply.actions)
+    outcome = replace(outcome_of(attempt, Results(), failure), trace={})
+    storing = context.stores.leases.finish(
+        attempt.turn, attempt.lease.lease, outcome, reservation=attempt.accounting.reservation, cache_key=None
+    )
+    await finish_although_cancelled(storing)
     return outcome
 
 
@@ -79,9 +182,8 @@ async def hand_over(
         await finish_although_cancelled(stores.budgets.bill(turn, calls, reservation))
 
 
-def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
-    """Return the outcome as it is stored and reported."""
-    accounting = attempt.accounting
+def ended(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
+    """Return how the turn ended, without its costs and its trace."""
     return Outcome(
         turn_id=attempt.turn.id,
         thread=attempt.turn.thread,
@@ -89,34 +191,23 @@ def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
         answer=ending.answer.text,
         citations=ending.answer.citations,
         route=results.route,
-        usage=accounting.usage,
-        cost_usd=cost_of(accounting.calls),
         cached=results.lookup.hit is not None,
         refused=ending.reason,
-        timings_ms=dict(attempt.journal.timings_ms),
-        calls=tuple(accounting.calls),
-        trace=trace.build(attempt, results),
         tenant_wide=results.query is None or results.query.tenant_wide,
     )
 
 
-def _final_text(attempt: Attempt, ending: Ending) -> str:
-    if ending.reason is not None:
-        refused = ending.state == "refused"
-        return ending.reason if refused else user_messages.failed(ending.reason, attempt.turn.id)
-    if ending.state == "cancelled":
-        return f"{ending.answer.text}\n\n{user_messages.STOPPED}".strip()
-    return ending.answer.text
-
-
-def _actions(context: Context, results: Results, ending: Ending) -> tuple[Action, ...]:
-    """Return the buttons under the final text. The stronger model is offered unless it has already answered."""
-    if ending.state != "done":
-        return ACTIONS_AFTER_FAILURE
-    sources: tuple[Action, ...] = ("sources",) if ending.answer.citations else ()
-    answered_by = None if results.lookup.hit or results.route is None else results.route.model
-    stronger: tuple[Action, ...] = ("strong",) if answered_by != context.llm.model("strong") else ()
-    return (*sources, "why", "up", "down", "again", *stronger)
+def outcome_of(attempt: Attempt, results: Results, ending: Ending) -> Outcome:
+    """Return the outcome as it is stored and reported."""
+    accounting = attempt.accounting
+    return replace(
+        ended(attempt, results, ending),
+        usage=accounting.usage,
+        cost_usd=cost_of(accounting.calls),
+        timings_ms=dict(attempt.journal.timings_ms),
+        calls=tuple(accounting.calls),
+        trace=trace.build(attempt, results),
+    )
 
 
 def _warn_of_budget(context: Context, attempt: Attempt) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from bot.engine import memory, user_messages
 from bot.engine.aio import closing
-from bot.engine.answer import prompt, prompt_cache, reservation
+from bot.engine.answer import prompt, prompt_cache, reservation, trimming
 from bot.engine.answer.attempt_state import Attempt, cache_key_of
-from bot.engine.answer.budget_limits import PASSAGE_SHARE
 from bot.engine.answer.citations import renumber
 from bot.engine.answer.context import HISTORY_SHARE, Context
 from bot.engine.answer.prompt import SentPrompt
@@ -23,6 +23,8 @@ from bot.types.turns import TurnRecord
 from bot.types.usage import Route
 from knowledge.passage_compression import compress
 from knowledge.types import Passage
+
+log = logging.getLogger(__name__)
 
 COMPRESSED_SHARE = 0.5
 """The share of the passages' tokens that is kept when they are compressed."""
@@ -43,25 +45,24 @@ class Material:
 async def generate(context: Context, attempt: Attempt, material: Material, display: Display) -> None:
     """Stream the answer into the attempt's journal and the display.
 
-    A prompt that proves too long is halved once; an empty answer is asked for again once. Raises Refused, LLMError.
+    A prompt that proves too long is trimmed once; an empty answer is asked for again once. Raises Refused, LLMError.
     """
-    journal, share, was_empty = attempt.journal, 1.0, False
+    journal, was_trimmed, was_empty = attempt.journal, False, False
+    request = _build(context, attempt, material)
     while True:
-        request = _build(context, attempt, material, share)
-        images = _image_tokens(context, material)
-        request = await reservation.for_prompt(context, attempt, request, images)
+        request = await _reserved(context, attempt, material, request)
         try:
             ended = await _stream(context, attempt, request, display)
-        except ContextTooLong:
-            if share < 1.0:
+        except ContextTooLong as error:
+            if was_trimmed:
                 raise
-            share = 0.5
-            journal.events.append("the prompt was too long for the model and was halved")
+            request, was_trimmed = _trimmed(context, attempt, material, request, error), True
             continue
         if journal.text.strip() or ended.reason == "refused" or was_empty:
             break
         was_empty = True
         journal.events.append("the model returned nothing")
+    journal.outage = ended.outage
     if ended.reason == "cut":
         journal.notes.append(user_messages.CUT)
     if ended.reason == "refused":
@@ -70,15 +71,41 @@ async def generate(context: Context, attempt: Attempt, material: Material, displ
         raise Refused(user_messages.DECLINED if ended.reason == "refused" else user_messages.NO_ANSWER)
 
 
-def _build(context: Context, attempt: Attempt, material: Material, share: float) -> Prompt:
-    """Build the prompt with a ``share`` of the usual history and passages, and record its contents in the journal."""
-    turn, evidence, history = attempt.turn, material.evidence, material.record.history
-    past = memory.compose(
-        history, material.recalled, int(share * context.share(HISTORY_SHARE)), context.count, facts=material.facts
+async def _reserved(context: Context, attempt: Attempt, material: Material, request: Prompt) -> Prompt:
+    """Reserve the prompt's tokens. Return the prompt with the answer's length that is left today, or its own."""
+    reserved = await reservation.for_prompt(context, attempt, request, _image_tokens(context, material))
+    return prompt.shortened(reserved, min(reserved.max_tokens, request.max_tokens))
+
+
+def _trimmed(context: Context, attempt: Attempt, material: Material, request: Prompt, error: ContextTooLong) -> Prompt:
+    """Return a prompt that fits the model's context. Raises the error again if the question alone does not fit."""
+    attached = material.attachments.context
+    trim = trimming.trim(request, error, question=attempt.turn.question, attached=attached, count=context.count)
+    shorter = None if trim is None else _build(context, attempt, material, trim)
+    if shorter is None or not _is_smaller(context, shorter, request):
+        raise error
+    limit = "" if error.limit is None else f" of {error.limit:,} tokens"
+    log.info(
+        "turn %s: its prompt exceeds the context%s of %s and is trimmed", attempt.turn.id, limit, material.route.model
     )
-    passages = evidence.passages
-    if share < 1.0:
-        passages = prompt.fitting(passages, int(share * context.share(PASSAGE_SHARE)), context.count)
+    attempt.journal.events.append(f"the prompt was too long for the model's context{limit} and was trimmed")
+    return shorter
+
+
+def _is_smaller(context: Context, prompt_after: Prompt, before: Prompt) -> bool:
+    sizes = [prompt.size(one, context.count) + one.max_tokens for one in (prompt_after, before)]
+    return sizes[0] < sizes[1]
+
+
+def _build(context: Context, attempt: Attempt, material: Material, trim: trimming.Trim | None = None) -> Prompt:
+    """Build the prompt within the usual limits or those of ``trim``, and record its contents in the journal."""
+    turn, evidence, history = attempt.turn, material.evidence, material.record.history
+    budget = context.share(HISTORY_SHARE) if trim is None else trim.history
+    past = memory.compose(history, material.recalled, budget, context.count, facts=material.facts)
+    passages, attached, answer = evidence.passages, material.attachments.context, context.settings.answer_tokens
+    if trim is not None:
+        passages = prompt.fitting(passages, trim.passages, context.count)
+        attached, answer = trimming.trimmed(attached, trim.attached, context.count), trim.answer
     passages, shown = _compressed(context, evidence.query.expanded, passages)
     terms = context.memory.terms if context.memory else None
     request = prompt.build(
@@ -88,12 +115,12 @@ def _build(context: Context, attempt: Attempt, material: Material, share: float)
         past=past,
         passages=shown,
         tier=material.route.tier,
-        max_tokens=context.settings.answer_tokens,
+        max_tokens=answer,
         persona=material.record.settings.persona,
         cache_key=cache_key_of(turn.thread),
         life=prompt_cache.life(prompt_cache.pauses(history, turn.created_at)),
         language=evidence.query.language,
-        attached=material.attachments.context,
+        attached=attached,
         looked_up=evidence.query.needs_search,
         told=evidence.query.statements,
         bearing=memory.relevant_facts(turn.question, material.facts, terms) if terms else (),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bot.engine.aio import finish_then_cancel
 from bot.engine.ports.leases import Leases
 from bot.engine.ports.stores import Stores
-from bot.errors import LeaseLost, StoreAway, SurfaceError, for_operator
+from bot.errors import LeaseLost, PlatformAway, StoreAway, for_operator
 from bot.types.turns import Lease, Turn
 
 log = logging.getLogger(__name__)
@@ -60,14 +60,14 @@ class HeldLease:
     async def confirm(self) -> None:
         """Check that the lease is still valid.
 
-        Raises LeaseLost if it is not, and SurfaceError if this cannot be determined.
+        Raises LeaseLost if it is not, and PlatformAway if this cannot be determined.
         """
         if self.monotonic() - self.confirmed < CONFIRM_SECONDS:
             return
         try:
             await self.renew()
         except StoreAway as away:
-            raise SurfaceError("This process cannot check whether it may still show the answer. It retries.") from away
+            raise PlatformAway("This process cannot check whether it may still show the answer. It retries.") from away
 
     async def renew(self) -> None:
         """Extend the lease. Raises LeaseLost or StoreAway."""

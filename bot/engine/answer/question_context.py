@@ -21,6 +21,7 @@ from bot.errors import ParleyError
 from bot.types.conversation import StoredAttachment
 from bot.types.turns import TurnRecord
 from knowledge.errors import KnowledgeError
+from knowledge.storable_text import storable
 from knowledge.types import Passage
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,13 @@ async def _read_thread_above(
     if above is None:
         return
     found = StoredAttachment(
-        turn.id, THREAD_ABOVE, "thread", "thread", text=above.text[-FILE_CHARS:], people=above.people, own=True
+        turn.id,
+        THREAD_ABOVE,
+        "thread",
+        "thread",
+        text=storable(above.text[-FILE_CHARS:]),
+        people=above.people,
+        own=True,
     )
     await context.stores.attachments.keep_attachment(turn, found)
     known.insert(0, found)

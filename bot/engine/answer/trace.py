@@ -38,6 +38,7 @@ def build(attempt: Attempt, results: Results) -> Mapping[str, Any]:
         "passages_left_out": left_out,
         "links": allowed_links.linked(attempt, results),
         "restarts": list(journal.events),
+        "outage": journal.outage,
         "notes": list(journal.notes),
         "timings_ms": dict(journal.timings_ms),
     }

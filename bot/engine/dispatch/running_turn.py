@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from bot.engine import user_messages
 from bot.engine.aio import finish_although_cancelled
@@ -46,7 +47,7 @@ class RunningTurn:
     surface: Surface
     thread_moved: asyncio.Event = field(default_factory=asyncio.Event)
     doubt: asyncio.Event = field(default_factory=asyncio.Event)
-    after: asyncio.Task[Outcome] | None = None
+    after: asyncio.Task[Any] | None = None
     begun: bool = False
     stopped: bool = False
     lost: bool = False

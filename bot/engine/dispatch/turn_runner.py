@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from bot.engine.answer.poison import is_suspect
 from bot.engine.dispatch.concurrency import TurnSlots
+from bot.engine.dispatch.late_replies import LateReplyRunner
 from bot.engine.dispatch.queue_poller import QueuePoller
 from bot.engine.dispatch.running_turn import RunningTurn, SurfaceFor
 from bot.engine.display.retraction import Retracting
@@ -21,6 +22,8 @@ from bot.types.turns import Notice, Outcome, Turn
 
 log = logging.getLogger(__name__)
 
+HAND_BACK_SECONDS = 2.0
+"""Seconds in which the turns that did not finish at a shutdown are queued again."""
 START_SECONDS = 5.0
 """Seconds before polling may start an accepted turn, which the code that accepted it normally starts."""
 
@@ -35,10 +38,12 @@ class TurnRunner:
         self._background: set[asyncio.Task[object]] = set()
         self._accepted: set[str] = set()
         self._closing = False
+        self._handing_back = False
         self._full = False
         self._slots = TurnSlots(max_turns, changed=self._slot_free)
         self._poller = QueuePoller(self.poll)
         self._retracting = Retracting(stores, self._in_background)
+        self._late = LateReplyRunner(engine, stores, self._in_background, self._poll_soon)
 
     # --- starting
 
@@ -52,9 +57,10 @@ class TurnRunner:
         earlier = self._running.get(turn.id)
         if earlier is not None and not earlier.lost:
             return earlier.task
+        after = earlier.task if earlier else self._late.lose(turn.id)
         self._accepted.discard(turn.id)
         pace = self._engine.pace(turn, surface)
-        running = RunningTurn(turn, surface, after=earlier.task if earlier else None, pace=pace)
+        running = RunningTurn(turn, surface, after=after, pace=pace)
         running.task = asyncio.create_task(self._run(running), name=f"turn {turn.id}")
         self._running[turn.id] = running
         running.task.add_done_callback(lambda done: self._ended(running, done))
@@ -83,7 +89,8 @@ class TurnRunner:
             self._full = len(found) >= free
             for turn in found:
                 started += await self._start_claimed(turn, surface_for)
-        await self._retracting.poll(platform, surface_for, self._running.keys())
+        await self._retracting.poll(platform, surface_for, [*self._running, *self._late.under_way])
+        await self._late.poll(platform, surface_for)
         return started
 
     async def _start_claimed(self, turn: Turn, surface_for: SurfaceFor) -> bool:
@@ -115,6 +122,8 @@ class TurnRunner:
                 self._halt(running)
             case "moved" if running is not None:
                 running.doubt.set()
+            case "moved":
+                self._late.lose(notice.turn_id)
             case "dead":
                 self._poller.soon()
             case "connected":
@@ -137,7 +146,7 @@ class TurnRunner:
                 return await self._engine.handle(
                     turn,
                     running.surface,
-                    stopped=lambda: running.stopped,
+                    stopped=lambda: running.stopped and not self._handing_back,
                     turned_away=lambda: running.wait_for_thread(self._slots),
                     doubt=running.doubt,
                 )
@@ -169,10 +178,15 @@ class TurnRunner:
         elif task.result().state == "done" and not self._closing:
             self._in_background(self._engine.reflect(turn), f"reflect on turn {turn.id}")
 
-    def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> None:
+    def _poll_soon(self, platform: str) -> None:
+        if not self._closing:
+            self._poller.soon(platform)
+
+    def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background_ended)
+        return task
 
     def _background_ended(self, task: asyncio.Task[object]) -> None:
         """Log a failure of a background task, whose result nothing awaits."""
@@ -206,11 +220,11 @@ class TurnRunner:
         if running.begun:
             running.task.cancel()
 
-    def lose(self, turn_id: str) -> asyncio.Task[Outcome] | None:
+    def lose(self, turn_id: str) -> asyncio.Task[Any] | None:
         """Stop running a turn whose question was edited or deleted. Return the task that is ending, if there is one."""
         running = self._running.get(turn_id)
         if running is None:
-            return None
+            return self._late.lose(turn_id)
         running.lost = True
         running.doubt.set()
         if running.idle:
@@ -230,23 +244,36 @@ class TurnRunner:
             await asyncio.sleep(0)
 
     async def close(self, grace: float) -> None:
-        """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are queued again."""
+        """Start no more turns. Running ones may finish for ``grace`` seconds; the rest are queued again.
+
+        A turn that cannot be queued again in time, since the database is away, is left for when this process has ended.
+        """
         self._closing = True
         await self._poller.close()
+        self._late.close()
         waiting = [one for one in self._running.values() if one.idle]
         for one in waiting:
             one.task.cancel()
-        for one in waiting:
-            await self._release(one)
+        releasing = asyncio.ensure_future(self._release_all(waiting))
         tasks: list[asyncio.Task[Any]] = [one.task for one in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
-        for task in (*tasks, *self._background):
-            task.cancel()
-        await asyncio.gather(*tasks, *self._background, return_exceptions=True)
+        self._handing_back = True
+        unfinished = [task for task in (releasing, *tasks, *self._background) if not task.done()]
+        for task in unfinished:
+            if task is not releasing:
+                task.cancel()
+        if unfinished:
+            _, left = await asyncio.wait(unfinished, timeout=HAND_BACK_SECONDS)
+            if left:
+                log.warning("%d tasks did not end in time; other processes continue their answers", len(left))
+
+    async def _release_all(self, waiting: Sequence[RunningTurn]) -> None:
+        """Let other processes run the turns that were waiting in this process."""
+        for one in waiting:
+            await self._release(one)
 
     async def _release(self, running: RunningTurn) -> None:
-        """Let other processes run a turn that was waiting in this process."""
         await asyncio.gather(running.task, return_exceptions=True)
         if not running.surface.limits.here_only:
             try:

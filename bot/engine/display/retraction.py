@@ -19,7 +19,7 @@ from bot.engine.ports.surface import Surface
 from bot.errors import MessageGone, ParleyError, SurfaceError
 from bot.types.conversation import Platform
 from bot.types.display import Part
-from bot.types.turns import Outcome, Turn
+from bot.types.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,7 @@ async def retract_or_offer(stores: Stores, turn: Turn, display: Display) -> None
         log.warning("turn %s was lost; its messages are left to other processes: %s", turn.id, error)
 
 
-async def delete_reply(
-    stores: Stores, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None
-) -> bool:
+async def delete_reply(stores: Stores, turn: Turn, surface: Surface, *, after: asyncio.Task[Any] | None = None) -> bool:
     """Delete the reply's messages once ``after`` has released the turn; return whether all are gone.
 
     If the platform does not delete a message, its text is replaced by a note. A message recorded without a reference
@@ -90,12 +88,12 @@ async def _mark_deleted(surface: Surface, ref: str, part: Part) -> bool:
 class Retracting:
     """Removes the replies to deleted questions in the background."""
 
-    def __init__(self, stores: Stores, in_background: Callable[[Coroutine[Any, Any, object], str], None]) -> None:
+    def __init__(self, stores: Stores, in_background: Callable[[Coroutine[Any, Any, object], str], object]) -> None:
         self._stores = stores
         self._in_background = in_background
         self._under_way: set[str] = set()
 
-    def begin(self, turn: Turn, surface: Surface, *, after: asyncio.Task[Outcome] | None = None) -> None:
+    def begin(self, turn: Turn, surface: Surface, *, after: asyncio.Task[Any] | None = None) -> None:
         """Start to remove the turn's messages in the background."""
         self._under_way.add(turn.id)
         self._in_background(self._delete_in_background(turn, surface, after), f"remove reply of turn {turn.id}")
@@ -111,7 +109,7 @@ class Retracting:
             if turn.id not in self._under_way:
                 self.begin(turn, surface_for(turn))
 
-    async def _delete_in_background(self, turn: Turn, surface: Surface, after: asyncio.Task[Outcome] | None) -> None:
+    async def _delete_in_background(self, turn: Turn, surface: Surface, after: asyncio.Task[Any] | None) -> None:
         try:
             await delete_reply(self._stores, turn, surface, after=after)
         finally:

@@ -19,6 +19,7 @@ from typing import Self
 
 from bot.engine import user_messages
 from bot.engine.display.edit_pacing import EditPacing, SharedPacing
+from bot.engine.display.final_retry import Deadline, FinalRetry
 from bot.engine.display.output_filter import sanitize
 from bot.engine.display.reply_messages import ReplyMessages
 from bot.engine.display.split import rendered
@@ -29,8 +30,6 @@ from bot.types.display import Action, Citation, Part
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 120.0
-"""Seconds until showing the final text times out."""
 FILE_SECONDS = 30.0
 """Seconds until the upload of the file with a whole answer times out. The answer itself is shown by then."""
 IN_FLIGHT_SECONDS = 15.0
@@ -53,6 +52,7 @@ class Display:
     ``confirm``: called before each edit; raises LeaseLost if the turn may no longer be shown by this process.
     ``allowed``: the addresses that may be links (see ``urls_in``), or a function that returns them for each edit.
     ``shared``: the rate limiter of all displays of the workspace.
+    ``deadline``: seconds for which the final text is retried while the platform is away or refuses it.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class Display:
         shared: SharedPacing | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        deadline: float = CLOSE_SECONDS,
+        deadline: float | None = None,
     ) -> None:
         self._surface = surface
         self._turn_id = turn_id
         self._allowed = allowed
         self._monotonic = monotonic
         self._sleep = sleep
-        self._deadline = deadline
         self._shared = shared or SharedPacing()
         self._pacing = EditPacing(surface.limits.edit_interval, self._shared)
+        self._final = FinalRetry(self._pacing, turn_id, monotonic=monotonic, sleep=sleep, away=deadline)
         self._messages = ReplyMessages(
             surface, self._pacing, record=record, parts=parts, recorded=recorded, confirm=confirm, monotonic=monotonic
         )
@@ -153,11 +153,14 @@ class Display:
         notes: Sequence[str] = (),
         actions: Sequence[Action] = (),
     ) -> tuple[Part, ...]:
-        """Show the final text, retry until the deadline, and return what is shown.
+        """Show the final text, retry for a short time, and return what is shown.
 
         Sources, notes and actions are under the last message; surplus messages of the draft are deleted. If the text is
         too long for the messages, a file with all of it follows where the platform takes files. A note says whether
-        there is one. Raises MessageGone, LeaseLost, or a SurfaceError after the deadline.
+        there is one.
+
+        Raises MessageGone and LeaseLost at once; PlatformAway or another SurfaceError after ``deadline`` seconds; and
+        RateLimited if the platform asks to wait for long.
         """
         await self._finish_background()
         if self._fatal is not None:
@@ -167,21 +170,21 @@ class Display:
         file = self._surface if cut.rest and isinstance(self._surface, FileDelivery) else None
         about_rest = [user_messages.REST_IN_FILE if file else user_messages.REST_CUT] if cut.rest else []
         parts[-1] = replace(parts[-1], sources=tuple(sources), notes=(*notes, *about_rest), actions=tuple(actions))
-        until = self._monotonic() + self._deadline
+        until = self._final.deadline()
         for index, part in enumerate(parts):
             if index and self._messages.outdated(index, part):
                 await self._sleep(self._pacing.wait(self._monotonic()))
-            await self._retry(partial(self._messages.put, index, part), until)
+            await self._final.run(partial(self._messages.put, index, part), until)
         await self._remove_surplus(len(parts), until)
         if file is not None and not await self._delivered(file, text):
             parts[-1] = replace(parts[-1], notes=(*notes, user_messages.REST_CUT))
-            await self._retry(partial(self._messages.put, len(parts) - 1, parts[-1]), until)
+            await self._final.run(partial(self._messages.put, len(parts) - 1, parts[-1]), until)
         return tuple(parts)
 
     async def remove(self) -> bool:
         """Delete every message; nothing can be shown afterwards. Return False if the platform keeps one."""
         await self.wait_for_posts()
-        return await self._remove_surplus(0, self._monotonic() + IN_FLIGHT_SECONDS)
+        return await self._remove_surplus(0, self._final.deadline(IN_FLIGHT_SECONDS))
 
     async def wait_for_posts(self) -> None:
         """End the background task, and wait for a post in flight."""
@@ -269,37 +272,20 @@ class Display:
                 pass
         await self.abandon()
 
-    async def _retry(self, action: Callable[[], Awaitable[None]], until: float) -> None:
-        """Retry until it succeeds, and wait as long as the platform demands. Raises the last error after ``until``."""
-        while True:
-            now = self._monotonic()
-            try:
-                await self._sleep(self._pacing.reserve_final(now))
-                while (wait := self._pacing.blocked(self._monotonic())) > 0:
-                    await self._sleep(wait)
-                return await action()
-            except (MessageGone, LeaseLost):
-                raise
-            except Exception as error:
-                log.warning("turn %s: final text not shown yet: %s", self._turn_id, error)
-                now = self._monotonic()
-                if now >= until:
-                    raise _as_surface_error(error) from error
-                self._pacing.failed(now, error, latest=until)
-
     async def _delivered(self, file: FileDelivery, text: str) -> bool:
         """Upload the whole text as a file, and return whether that succeeded."""
         content = sanitize(text, self._addresses()).encode()
         try:
-            await self._retry(
-                partial(file.hand_over, user_messages.WHOLE_ANSWER, content), self._monotonic() + FILE_SECONDS
+            await self._final.run(
+                partial(file.hand_over, user_messages.WHOLE_ANSWER, content),
+                self._final.deadline(FILE_SECONDS),
             )
         except SurfaceError as error:
             log.warning("turn %s: the file with the whole answer could not be uploaded: %s", self._turn_id, error)
             return False
         return True
 
-    async def _remove_surplus(self, keep: int, until: float) -> bool:
+    async def _remove_surplus(self, keep: int, until: Deadline) -> bool:
         """Delete the messages of a longer draft; return whether all are gone.
 
         A message that stays is only logged, because the answer itself is complete.
@@ -314,9 +300,9 @@ class Display:
             self._messages.forget_last()
         return not stay
 
-    async def _removed(self, removal: Callable[[], Awaitable[None]], until: float) -> bool:
+    async def _removed(self, removal: Callable[[], Awaitable[None]], until: Deadline) -> bool:
         try:
-            await self._retry(removal, until)
+            await self._final.run(removal, until)
         except MessageGone:
             return True
         except SurfaceError as error:
@@ -333,7 +319,3 @@ async def _cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 def _log_level(error: Exception) -> int:
     return WARNING if isinstance(error, SurfaceError | OSError) else ERROR
-
-
-def _as_surface_error(error: Exception) -> SurfaceError:
-    return error if isinstance(error, SurfaceError) else SurfaceError(f"The answer could not be shown: {error}")

@@ -85,6 +85,8 @@ class Ended:
     reason: Literal["complete", "cut", "refused"]
     model: str
     provider: str
+    outage: str = ""
+    """What failed and how to fix it, for operators, if no model could answer and the text only quotes the passages."""
 
 
 Event = TextDelta | Restarted | Ended

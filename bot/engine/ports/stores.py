@@ -9,6 +9,7 @@ from bot.engine.ports.attachments import AttachmentStore
 from bot.engine.ports.budgets import Budgets
 from bot.engine.ports.conversation import Conversation
 from bot.engine.ports.inbox import Inbox
+from bot.engine.ports.late_replies import LateReplyStore
 from bot.engine.ports.leases import Leases
 from bot.engine.ports.retractions import Retractions
 from bot.engine.ports.settings import SettingsStore
@@ -28,3 +29,4 @@ class Stores:
     settings: SettingsStore
     attachments: AttachmentStore
     retractions: Retractions
+    late_replies: LateReplyStore

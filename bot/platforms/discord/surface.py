@@ -12,8 +12,8 @@ from typing import Any, Literal
 import aiohttp
 import discord
 
-from bot.errors import MessageGone, RateLimited, SurfaceError
-from bot.platforms.discord import render, thread_context, user_messages
+from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
+from bot.platforms.discord import render, text_limits, thread_context, user_messages
 from bot.platforms.discord.render import NO_MENTIONS, short_nonce
 from bot.types.conversation import StoredAttachment, ThreadAbove
 from bot.types.display import Limits, Part
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MAX_SEARCHED = 100
 """Maximum number of messages after the question that are searched for a post whose outcome is unknown."""
 
-LIMITS = Limits(message_chars=1850, edit_interval=1.0)
+LIMITS = Limits(message_chars=1850, edit_interval=1.0, size=text_limits.size)
 """Less than Discord's 2,000, because brackets around links, aligned tables and notes need space."""
 
 ARCHIVE_MINUTES: Literal[1440] = 1440
@@ -249,7 +249,7 @@ def _belongs_to(message: discord.Message, turn_id: str, nonce: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def translated_errors() -> AsyncIterator[None]:
-    """Raise RateLimited, MessageGone or SurfaceError in place of the library's errors.
+    """Raise RateLimited, MessageGone, PlatformAway or SurfaceError in place of the library's errors.
 
     The library raises RuntimeError for a closed session; a reference of another platform raises ValueError.
     """
@@ -259,8 +259,10 @@ async def translated_errors() -> AsyncIterator[None]:
         raise RateLimited(user_messages.RATE_LIMITED, retry_after=error.retry_after) from error
     except discord.HTTPException as error:
         raise _translated(error) from error
-    except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+    except ValueError as error:
         raise SurfaceError(user_messages.connection_failed(error or type(error).__name__)) from error
+    except (aiohttp.ClientError, OSError, RuntimeError) as error:
+        raise PlatformAway(user_messages.connection_failed(error or type(error).__name__)) from error
 
 
 def _translated(error: discord.HTTPException) -> SurfaceError:
@@ -271,4 +273,5 @@ def _translated(error: discord.HTTPException) -> SurfaceError:
         return MessageGone(user_messages.cannot_show(error.code))
     if error.status == 401:
         return MessageGone(user_messages.token_no_longer_accepted())
-    return SurfaceError(user_messages.refused(error.status, error.code, error.text))
+    refused = PlatformAway if error.status >= 500 else SurfaceError
+    return refused(user_messages.refused(error.status, error.code, error.text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from slack_bolt.app.async_app import AsyncApp
@@ -61,9 +60,7 @@ async def serve(
         workspaces, receiver = await connect(shared)
         try:
             await receiver.open()
-            await _maintain(
-                dispatcher, receiver, lambda turn: workspaces.of_turn(turn).surface(turn), ready, maintenance_seconds
-            )
+            await _maintain(dispatcher, receiver, workspaces, ready, maintenance_seconds)
         finally:
             await receiver.close()
             await shared.background.close()
@@ -149,13 +146,18 @@ def _verifier(shared: SharedResources) -> RequestVerifier:
 async def _maintain(
     dispatcher: Dispatcher,
     receiver: SocketModeConnection | HttpServer,
-    surface_for: Callable[[Turn], Surface],
+    workspaces: Workspaces,
     ready: asyncio.Event | None,
     interval: float,
 ) -> None:
-    """Resume orphaned turns and check the connection, every ``interval`` seconds."""
+    """Resume orphaned turns, store renewed tokens and check the connection, every ``interval`` seconds."""
+
+    def surface_for(turn: Turn) -> Surface:
+        return workspaces.of_turn(turn).surface(turn)
+
     while True:
         try:
+            await workspaces.maintain()
             await dispatcher.resume("slack", surface_for)
         except Exception as error:
             reason = for_operator(error)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.errors import MessageGone, RateLimited, SurfaceError
+from bot.errors import MessageGone, PlatformAway, RateLimited, SurfaceError
 from bot.platforms.slack import user_messages
 
 UNCERTAIN = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
@@ -30,7 +30,8 @@ def surface_error(error: SlackApiError) -> SurfaceError:
         return RateLimited(user_messages.RATE_LIMITED, retry_after=wait)
     if name in user_messages.GONE:
         return MessageGone(user_messages.message_gone(name))
-    return SurfaceError(user_messages.call_refused(name))
+    refused = PlatformAway if is_uncertain(error) else SurfaceError
+    return refused(user_messages.call_refused(name))
 
 
 def retry_after(error: SlackApiError) -> float | None:
@@ -46,18 +47,18 @@ def is_uncertain(error: SlackApiError) -> bool:
 
 @contextmanager
 def reached() -> Iterator[None]:
-    """Raise SurfaceError if Slack gives no answer. Errors that Slack returns pass unchanged."""
+    """Raise PlatformAway if Slack gives no answer. Errors that Slack returns pass unchanged."""
     try:
         yield
     except SlackApiError:
         raise
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise SurfaceError(user_messages.unreachable(error, "Check the network.")) from error
+        raise PlatformAway(user_messages.unreachable(error, "Check the network.")) from error
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise RateLimited, MessageGone or SurfaceError in place of every SDK error."""
+    """Raise RateLimited, MessageGone, PlatformAway or SurfaceError in place of every SDK error."""
     try:
         with reached():
             yield

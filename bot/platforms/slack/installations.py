@@ -1,6 +1,7 @@
 """Stores the bot tokens of installed workspaces, encrypted in Postgres, and renews them before they expire.
 
-Slack exchanges each refresh token for a new token only once, so only one process at a time may renew.
+Slack exchanges each refresh token for a new token only once. So only one process at a time may renew, and a renewed
+pair that the database could not store stays in memory until it is stored.
 https://docs.slack.dev/authentication/using-token-rotation
 """
 
@@ -19,7 +20,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.config import Settings
-from bot.errors import ConfigError, MessageGone, SurfaceError
+from bot.engine.aio import finish_then_cancel
+from bot.errors import ConfigError, MessageGone, PlatformAway, StoreAway, SurfaceError
 from bot.platforms.slack import errors, user_messages
 from bot.platforms.slack.payloads import BotUser
 from bot.store import slack_workspaces
@@ -118,6 +120,8 @@ class Installations:
         self._clock = clock
         self._sleep = sleep
         self._cache: dict[str, _CacheEntry] = {}
+        self._unstored: dict[str, Grant] = {}
+        """Renewed grants by workspace whose tokens are not in the database yet, while it cannot be reached."""
 
     # --- storing
 
@@ -146,6 +150,12 @@ class Installations:
         log.info("Slack: removed from %s; its tokens are deleted", workspace)
         return workspace
 
+    async def store_renewed(self) -> None:
+        """Store the renewed tokens that could not be stored when Slack issued them. Raises StoreAway."""
+        for workspace in list(self._unstored):
+            async with self._cache.setdefault(workspace, _CacheEntry()).lock:
+                await self._store_renewed(workspace)
+
     async def reencrypt(self) -> int:
         """Encrypt tokens that use an older key with the first key. Return how many were changed."""
         changed = 0
@@ -160,10 +170,11 @@ class Installations:
             async with self._database.tenant(installation.tenant_id) as session:
                 changed += await slack_workspaces.renew(
                     session,
-                    installation,
-                    sealed=self._seal.close(installation.tenant_id, secrets),
-                    expires_at=installation.expires_at,
-                    now=installation.refreshed_at,
+                    replace(
+                        installation,
+                        sealed=self._seal.close(installation.tenant_id, secrets),
+                        version=installation.version + 1,
+                    ),
                 )
         return changed
 
@@ -246,6 +257,11 @@ class Installations:
             return stored
 
     async def _read(self, workspace: str) -> Grant:
+        try:
+            await self._store_renewed(workspace)
+        except StoreAway as away:
+            log.warning("Slack: the renewed token of %s is stored later: %s", workspace, away.detail)
+            return self._unstored[workspace]
         async with self._database.tenant(workspace) as session:
             installation = await slack_workspaces.get(session, workspace)
         if installation is None or installation.sealed is None:
@@ -265,11 +281,11 @@ class Installations:
                 if stored.installation.version != current.installation.version:
                     return stored
                 if has_lock:
-                    return await self._exchange_refresh_token(workspace, stored)
+                    return await finish_then_cancel(self._exchange_refresh_token(workspace, stored))
             if not refused and not current.is_expired(self._clock()):
                 return current
             await self._sleep(POLL_SECONDS)
-        raise SurfaceError(user_messages.TOKEN_RENEWAL_RUNNING)
+        raise PlatformAway(user_messages.TOKEN_RENEWAL_RUNNING)
 
     async def _exchange_refresh_token(self, workspace: str, grant: Grant) -> Grant:
         installation, now = grant.installation, self._clock()
@@ -282,18 +298,27 @@ class Installations:
                 raise errors.surface_error(error) from None
             raise MessageGone(user_messages.token_not_renewed(errors.code(error))) from None
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SurfaceError(user_messages.unreachable(error, "Try again.")) from None
+            raise PlatformAway(user_messages.unreachable(error, "Try again.")) from None
         token, refresh_token = str(response["access_token"]), str(response["refresh_token"])
-        expires_at = now + timedelta(seconds=int(response["expires_in"]))
-        sealed = self._encrypt(workspace, token, refresh_token)
-        async with self._database.tenant(workspace) as session:
-            stored = await slack_workspaces.renew(session, installation, sealed=sealed, expires_at=expires_at, now=now)
-        if not stored:
-            return await self._read(workspace)
+        renewed = replace(
+            installation,
+            sealed=self._encrypt(workspace, token, refresh_token),
+            expires_at=now + timedelta(seconds=int(response["expires_in"])),
+            refreshed_at=now,
+            version=installation.version + 1,
+        )
+        self._unstored[workspace] = Grant(renewed, token, refresh_token)
         log.info("Slack: the token of %s was renewed", workspace)
-        version = installation.version + 1
-        renewed = replace(installation, sealed=sealed, expires_at=expires_at, refreshed_at=now, version=version)
-        return Grant(renewed, token, refresh_token)
+        return await self._read(workspace)
+
+    async def _store_renewed(self, workspace: str) -> None:
+        """Store the workspace's renewed tokens, unless the app was reinstalled or removed meanwhile."""
+        grant = self._unstored.get(workspace)
+        if grant is None:
+            return
+        async with self._database.tenant(workspace) as session:
+            await slack_workspaces.renew(session, grant.installation)
+        self._unstored.pop(workspace, None)
 
     def _encrypt(self, workspace: str, token: str, refresh_token: str) -> str:
         return self._seal.close(workspace, {"token": token, "refresh_token": refresh_token})

@@ -64,6 +64,14 @@ NOT_INSTALLED = "Parley is no longer installed in this workspace. Install it aga
 STOP_INGEST = "Stop"
 
 
+NOT_SHOWN = "Slack does not show the reply of your command. Run it again, or ask an admin to look at the log."
+
+
+def files_not_uploaded(reason: object) -> str:
+    """Return the note to the user if Slack does not take the files of a reply."""
+    return f"Slack did not take the file of this reply. {reason} Ask for less, or run the command in the terminal."
+
+
 def uploaded_to_direct_message(count: int) -> str:
     """Return the note that says where the files of a private reply are."""
     return f"The {'file is' if count == 1 else 'files are'} in our direct messages."

@@ -142,6 +142,9 @@ class Workspaces(Protocol):
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         """Handle the removal of the app from a workspace at ``removed_at`` (Unix time)."""
 
+    async def maintain(self) -> None:
+        """Do what is due from time to time. Raises StoreAway."""
+
     async def close(self) -> None: ...
 
 
@@ -159,6 +162,9 @@ class SingleWorkspace:
 
     async def remove(self, team_id: str | None, enterprise_id: str | None, removed_at: float) -> None:
         raise ConfigError("The Slack app was removed from the workspace. Reinstall it, and set SLACK_BOT_TOKEN.")
+
+    async def maintain(self) -> None:
+        """Do nothing: the token from the settings is not renewed."""
 
     async def close(self) -> None:
         await self._workspace.close()
@@ -184,6 +190,10 @@ class InstalledWorkspaces:
         workspace = self._workspaces.pop(key, None) if key else None
         if workspace is not None:
             await workspace.close()
+
+    async def maintain(self) -> None:
+        """Store the renewed tokens that could not be stored before."""
+        await self._installations.store_renewed()
 
     async def close(self) -> None:
         for workspace in self._workspaces.values():

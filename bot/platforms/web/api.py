@@ -32,6 +32,7 @@ from bot.platforms.web.sign_in.identity import Identity
 from bot.platforms.web.sign_in.routes import SignInRoutes
 from bot.platforms.web.sign_in.sign_in_guard import SignInGuard
 from bot.types.conversation import Attachment, Author
+from knowledge.storable_text import storable
 
 log = logging.getLogger(__name__)
 
@@ -310,7 +311,7 @@ def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name, "")
     if not isinstance(value, str):
         raise UsageError(user_messages.NOT_JSON)
-    return value.replace("\x00", "")
+    return storable(value)
 
 
 def _keys(value: object) -> tuple[str, ...]:

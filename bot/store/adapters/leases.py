@@ -13,9 +13,9 @@ from bot.store import budget_reservations, leases, ledger, threads, turn_queue
 from bot.store.adapters.budget_days import BudgetDays
 from bot.store.adapters.transactions import Transactions
 from bot.store.answer_cache import answers, similar
-from bot.store.pipelined_transactions import Statement, Work
+from bot.store.pipelined_transactions import Rows, Statement, Work
 from bot.types.answer_cache import NO_CACHE_NOTE, CacheNote
-from bot.types.turns import Lease, Outcome, Turn
+from bot.types.turns import Lease, Notice, Outcome, Turn
 from bot.types.usage import Call, Reservation
 
 
@@ -38,8 +38,12 @@ class PostgresLeases:
         self._holder = holder
 
     async def lease(self, turn: Turn) -> Lease | None:
+        async def once(again: bool) -> list[Rows]:
+            taking = leases.taking(turn, self._holder(), again=again)
+            return await self._transactions.database.flush(turn.thread.tenant_id, *taking)
+
         try:
-            rows = await self._transactions.send(turn.thread.tenant_id, *leases.taking(turn, self._holder()))
+            rows = await self._transactions.retry(once)
         except UniqueViolation:
             return None
         lease = leases.taken(turn, *rows)
@@ -118,7 +122,8 @@ class PostgresLeases:
             statements.append(threads.answered_by(turn.thread, outcome.route.tier))
         if cache_key and outcome.state == "done" and not outcome.cached:
             statements.append(self._caching(outcome, cache_key, cache_note))
-        return [*statements, *_notices(turn)]
+        late = () if outcome.deliver_in is None else (turn_queue.telling(Notice("ready", "", turn.thread.platform)),)
+        return [*statements, *_notices(turn), *late]
 
     def _caching(self, outcome: Outcome, cache_key: str, cache_note: CacheNote) -> Statement:
         settings = self._settings

@@ -1,0 +1,35 @@
+"""Composes what a reply shows in the end from how its turn ended, also when it is shown later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.engine import user_messages
+from bot.types.display import Action, FinalReply
+from bot.types.turns import Outcome
+
+ACTIONS_AFTER_FAILURE: tuple[Action, ...] = ("again", "why")
+
+
+def final_reply(outcome: Outcome, notes: Sequence[str], *, strong_model: str) -> FinalReply:
+    """Return the final texts and buttons of a turn. ``strong_model`` is the name of the stronger model."""
+    return FinalReply(_text(outcome), outcome.citations, tuple(notes), _actions(outcome, strong_model))
+
+
+def _text(outcome: Outcome) -> str:
+    if outcome.refused is not None:
+        refused = outcome.state == "refused"
+        return outcome.refused if refused else user_messages.failed(outcome.refused, outcome.turn_id)
+    if outcome.state == "cancelled":
+        return f"{outcome.answer}\n\n{user_messages.STOPPED}".strip()
+    return outcome.answer
+
+
+def _actions(outcome: Outcome, strong_model: str) -> tuple[Action, ...]:
+    """Return the buttons under the final text. The stronger model is offered unless it has already answered."""
+    if outcome.state != "done":
+        return ACTIONS_AFTER_FAILURE
+    sources: tuple[Action, ...] = ("sources",) if outcome.citations else ()
+    answered_by = None if outcome.cached or outcome.route is None else outcome.route.model
+    stronger: tuple[Action, ...] = ("strong",) if answered_by != strong_model else ()
+    return (*sources, "why", "up", "down", "again", *stronger)

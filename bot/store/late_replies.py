@@ -1,0 +1,200 @@
+"""Late replies: stored replies that could not be shown, kept as turns with a ``deliver_at``.
+
+``deliver_at`` is the time of the next try; it is empty once the reply is shown. A turn that is leased to be shown also
+has a ``lease_until``. An edited or deleted question is no longer late.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store import threads, turns
+from bot.store.leases import LEASE
+from bot.store.notifications import CHANNEL, payload
+from bot.store.pipelined_transactions import Statement
+from bot.store.turns import ANYBODY
+from bot.types.conversation import Platform, ThreadKey
+from bot.types.turns import LateReply, Lease, Notice, Outcome, Turn
+from bot.types.usage import Route
+
+SHARE = 0.1
+"""Seconds between two tries, as a share of the seconds since the turn ended: an outage delays a reply by a tenth."""
+SHORTEST, LONGEST = timedelta(seconds=5), timedelta(minutes=5)
+"""Limits of the time between two tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A late reply. It is due in ``wait`` seconds, 0 or less for now."""
+
+    tenant_id: str
+    turn_id: str
+    wait: float
+
+
+_DUE = text(
+    """
+    SELECT tenant_id, turn_id, extract(epoch FROM at - now())::float AS wait
+    FROM (
+        SELECT *, greatest(deliver_at, lease_until) AS at FROM queued_turns()
+        WHERE platform = :platform AND deliver_at IS NOT NULL AND turn_id <> ALL (CAST(:known AS uuid[]))
+    ) late
+    ORDER BY greatest(at, now()), seq
+    LIMIT :most
+    """
+)
+
+
+async def due(session: AsyncSession, *, platform: Platform, known: Collection[str], most: int) -> list[Due]:
+    """Return late replies, the next to be shown first; needs ``Database.queue``."""
+    rows = await session.execute(_DUE, {"platform": platform, "known": list(known), "most": most})
+    return [Due(row.tenant_id, str(row.turn_id), row.wait) for row in rows]
+
+
+_CLAIM = text(
+    """
+    UPDATE turns
+    SET fence = fence + 1, holder = :holder, lease_until = now() + CAST(:lease AS interval),
+        deliver_at = now() + least(greatest((now() - finished_at) * :share, CAST(:shortest AS interval)),
+                                   CAST(:longest AS interval))
+    WHERE tenant_id = :tenant AND turn_id = CAST(:turn AS uuid)
+      AND deliver_at <= now() AND (lease_until IS NULL OR lease_until < now())
+    RETURNING fence, state, answer, citations, refused, cached, tenant_wide, trace,
+        extract(epoch FROM now() - finished_at)::float AS age
+    """
+)
+
+
+async def claim(session: AsyncSession, found: Due, *, holder: int | None) -> LateReply | None:
+    """Lease a late reply and schedule its next try. Return None if it is not due any more."""
+    given = {
+        "tenant": found.tenant_id,
+        "turn": found.turn_id,
+        "holder": holder,
+        "lease": LEASE,
+        "share": SHARE,
+        "shortest": SHORTEST,
+        "longest": LONGEST,
+    }
+    row = (await session.execute(_CLAIM, given)).one_or_none()
+    if row is None:
+        return None
+    turn = await turns.get(session, tenant_id=found.tenant_id, turn_id=found.turn_id)
+    assert turn is not None, "the row is locked"
+    return _reply(turn, row)
+
+
+def _reply(turn: Turn, row: Any) -> LateReply:
+    route = row.trace.get("route")
+    outcome = Outcome(
+        turn_id=turn.id,
+        thread=turn.thread,
+        state=row.state,
+        answer=row.answer,
+        citations=threads.citations_from(row.citations),
+        route=Route(route["tier"], route["model"], route["reason"]) if route else None,
+        cached=row.cached,
+        refused=row.refused,
+        tenant_wide=row.tenant_wide,
+    )
+    lease = Lease(turn.id, row.fence, turn.takeovers, turn.recorded)
+    notes, links = tuple(row.trace.get("notes", ())), frozenset(row.trace.get("links", ()))
+    return LateReply(turn, lease, outcome, notes, links, row.age)
+
+
+_POSTPONE = text(
+    """
+    UPDATE turns
+    SET lease_until = NULL, holder = :anybody,
+        deliver_at = CASE WHEN CAST(:wait AS interval) IS NULL THEN now()
+                     ELSE greatest(deliver_at, now() + CAST(:wait AS interval)) END
+    WHERE tenant_id = :tenant AND turn_id = :turn AND fence = :fence AND deliver_at IS NOT NULL
+    RETURNING fence
+    """
+)
+
+
+async def postpone(session: AsyncSession, reply: LateReply, *, wait: float | None) -> bool:
+    """Release the lease, and wait before the next try. Return False if the lease was lost."""
+    pause = None if wait is None else timedelta(seconds=wait)
+    done = await session.execute(_POSTPONE, {**_named(reply), "anybody": ANYBODY, "wait": pause})
+    return done.first() is not None
+
+
+_END = text(
+    """
+    UPDATE turns
+    SET deliver_at = NULL, lease_until = NULL,
+        trace = trace || CASE
+            WHEN CAST(:note AS text) = ''
+            THEN jsonb_build_object('shown_after_s', round(extract(epoch FROM now() - finished_at)))
+            ELSE jsonb_build_object('notes', coalesce(trace -> 'notes', '[]') || to_jsonb(CAST(:note AS text))) END
+    WHERE tenant_id = :tenant AND turn_id = :turn AND fence = :fence AND deliver_at IS NOT NULL
+    RETURNING fence
+    """
+)
+
+_ENDED = text("SELECT 1 FROM turns WHERE tenant_id = :tenant AND turn_id = :turn AND fence = :fence AND question <> ''")
+
+
+async def end(session: AsyncSession, reply: LateReply, *, note: str, again: bool) -> bool:
+    """Record that the reply is shown, or never will be. Return False if the lease was lost.
+
+    ``again``: an earlier attempt may have been committed although its confirmation was lost.
+    """
+    done = await session.execute(_END, {**_named(reply), "note": note})
+    return done.first() is not None or (again and (await session.execute(_ENDED, _named(reply))).first() is not None)
+
+
+_HURRY = text(
+    """
+    UPDATE turns SET deliver_at = now()
+    WHERE tenant_id = :tenant AND turn_id = :turn AND deliver_at IS NOT NULL
+    RETURNING fence
+    """
+)
+
+
+async def hurry(session: AsyncSession, turn: Turn) -> bool:
+    """Let the reply be tried at once. Return False if it is not late."""
+    named = {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id)}
+    return (await session.execute(_HURRY, named)).first() is not None
+
+
+_HURRY_THREAD = """
+WITH hurried AS (
+    UPDATE turns SET deliver_at = now()
+    WHERE tenant_id = %(tenant)s AND turn_id IN (
+        SELECT turn_id FROM turns
+        WHERE tenant_id = %(tenant)s AND thread_uid = %(thread)s AND platform = %(platform)s AND deliver_at > now()
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING 1
+)
+SELECT pg_notify(%(channel)s, %(notice)s) FROM hurried LIMIT 1
+"""
+"""Skips locked rows, because the caller has locked the thread."""
+
+
+def hurrying(thread: ThreadKey) -> Statement:
+    """Try the thread's late replies at once, because a new question shows that its platform is back."""
+    named = {
+        "tenant": thread.tenant_id,
+        "thread": threads.thread_uid(thread),
+        "platform": thread.platform,
+        "channel": CHANNEL,
+        "notice": payload(Notice("ready", "", thread.platform)),
+    }
+    return Statement(_HURRY_THREAD, named)
+
+
+def _named(reply: LateReply) -> dict[str, object]:
+    turn = reply.turn
+    return {"tenant": turn.thread.tenant_id, "turn": uuid.UUID(turn.id), "fence": reply.lease.fence}

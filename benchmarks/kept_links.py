@@ -27,7 +27,8 @@ from bot.types.display import Part
 from tests.doubles import clickable
 
 FORMS = ("See {}.", "({})", "**{}**", "<{}>", "[the page]({}), or", "- [the page](<{}>)")
-_URL = re.compile(r"https?://[^\s<>\"'`|\\)\]}]+[\w/]")
+_URL = re.compile(r"(?<![\w+])https?://[^\s<>\"'`|\\()\[\]{}]++")
+_ENDS_AS_ADDRESS = re.compile(r"[\w/]\Z", re.ASCII)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checked = 0
     lost: list[str] = []
     for text in texts:
-        for url in set(_URL.findall(text)) - seen:
+        for url in addresses(text) - seen:
             seen.add(url)
             for form in FORMS:
                 checked += 1
@@ -57,6 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(example)
     print(f"{len(seen):,} addresses, {checked:,} answers, {len(lost):,} links lost")
     return bool(lost)
+
+
+def addresses(text: str) -> set[str]:
+    """Return the addresses in a text, without the punctuation after them.
+
+    Those with brackets or other letters than ASCII are left out: they would be cut, or have several spellings.
+    """
+    found = set()
+    for match in _URL.finditer(text):
+        address = match.group().rstrip(".,;:!?*")
+        goes_on = text[match.end() : match.end() + 1] in ("(", "[", "{")
+        if not goes_on and address.isascii() and _ENDS_AS_ADDRESS.search(address):
+            found.add(address)
+    return found
 
 
 def losses(answer: str, url: str, links: frozenset[str], form: str) -> list[str]:

@@ -23,9 +23,15 @@ def paragraphs() -> Iterator[str]:
     """Yield the paragraphs of the documentation, then those of the packages in order of their names."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     texts = [page.read_text(encoding="utf-8") for page in pages]
-    texts += [str(metadata.metadata(name).get_payload() or "") for name in runtime_packages()]
+    texts += [_description(name) for name in runtime_packages()]
     for text in texts:
         yield from (part for part in text.replace("\r\n", "\n").split("\n\n") if part.strip())
+
+
+def _description(name: str) -> str:
+    """Return what a package says about itself, below the fields of its metadata."""
+    text = metadata.distribution(name).read_text("METADATA") or ""
+    return text.partition("\n\n")[2]
 
 
 def main() -> None:

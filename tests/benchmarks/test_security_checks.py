@@ -64,3 +64,17 @@ def test_attacks_that_are_no_json_are_not_shown(tmp_path: Path, capsys: pytest.C
     (attacks(tmp_path) / injected_text.FILES[1]).write_text("no JSON")
     assert injected_text.main([str(tmp_path)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("See https://a.example/b, and (https://c.example/d).", {"https://a.example/b", "https://c.example/d"}),
+        ("[x](https://a.example/b?c=d#e)!", {"https://a.example/b?c=d#e"}),
+        ("git+https://a.example/b.git", set()),
+        ("https://a.example/b?c[0]=d https://a.example/b(c) https://a.example/{name}", set()),
+        ("https://a.example/b?q= https://ä.example/", set()),
+    ],
+)
+def test_only_whole_addresses_are_checked(text: str, found: set[str]) -> None:
+    assert kept_links.addresses(text) == found
